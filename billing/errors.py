@@ -1,0 +1,38 @@
+"""What can go wrong in billing. Refusals are values (see `ports`); these are broken promises.
+
+    BillingError
+    ├── MoneyError             an amount that is not one, or beyond 2^53 millionths
+    ├── RateDeckError          a deck that cannot be read
+    └── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
+"""
+
+from __future__ import annotations
+
+
+class BillingError(Exception):
+    """Root of the tree; `code` is stable and public."""
+
+    code = "billing_error"
+
+
+class MoneyError(BillingError):
+    """An amount that cannot be parsed, or that integers of 53 bits cannot hold."""
+
+    code = "bad_amount"
+
+
+class RateDeckError(BillingError):
+    """A rate deck that cannot be read; says where."""
+
+    code = "bad_rate_deck"
+
+    def __init__(self, message: str, *, line: int = 0, column: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class StoreUnavailableError(BillingError):
+    """A store did not answer in time, or refused to write."""
+
+    code = "store_unavailable"

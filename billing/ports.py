@@ -1,0 +1,216 @@
+"""What billing's adapters must promise: the spend gate and the book of record.
+
+The spend gate (Valkey) says at every second whether a call may go on; the book of record (SQL) says
+what was charged. Every method is idempotent: a repeated call changes nothing.
+Amounts are micros: integer millionths of the account's currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from billing.cdr import CallRecord
+
+
+class OpenResult(Enum):
+    """What became of a request to open a call."""
+
+    OPENED = "opened"
+    """Also when the call was already open."""
+    INSUFFICIENT_CREDIT = "insufficient_credit"
+    FROZEN = "frozen"
+    TOO_MANY_CALLS = "too_many_calls"
+    ALREADY_CLOSED = "already_closed"
+
+
+class CreditResult(Enum):
+    """What became of a credit brought to the spend gate."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    GAP = "gap"
+    """An earlier credit of this account is missing; bring that first."""
+
+
+class CloseResult(Enum):
+    """What became of a request to close a call."""
+
+    CLOSED = "closed"
+    ALREADY_CLOSED = "already_closed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A call that asks for its first hold."""
+
+    call_id: str
+    account_id: str
+    node: str
+    first_micros: int
+    """Price of the first increment; the call is refused when the balance does not reach it."""
+    want_micros: int
+    """Price of the prepaid horizon; held as far as the balance reaches."""
+    concurrent_calls_max: int
+    detail: bytes
+    """`CallOpened` as JSON, for the book of record."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOutcome:
+    """The gate's answer to an `Opening`."""
+
+    result: OpenResult
+    granted_micros: int = 0
+    """Held for the call so far, cumulative."""
+    balance_micros: int = 0
+    """What the account has left after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One live call's cumulative claim at one second."""
+
+    call_id: str
+    account_id: str
+    want_micros: int
+    """Price of the elapsed seconds and the prepaid horizon together."""
+    seconds: int
+    """Whole seconds used and therefore owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TickOutcome:
+    """The gate's answer to one partition's ticks."""
+
+    short: Mapping[str, int]
+    """Calls that got less than they asked for -> what they hold, cumulative."""
+    unknown: Sequence[str]
+    """Calls the gate does not know: closed elsewhere, or lost."""
+    balances: Mapping[str, int]
+    """Account -> available micros after the ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A call that has ended and is to be charged for good."""
+
+    call_id: str
+    account_id: str
+    final_micros: int
+    seconds: int
+    detail: bytes
+    """`CallClosed` as JSON, for the book of record."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOutcome:
+    """The gate's answer to a `Closing`."""
+
+    result: CloseResult
+    charged_micros: int = 0
+    written_off_micros: int = 0
+    """What the balance could not pay of seconds already used."""
+    balance_micros: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One entry of a partition's outbox: state, not a delta, so that it may be applied twice."""
+
+    entry_id: str
+    kind: str
+    """`O` opened, `T` ticked, `C` closed."""
+    fields: Mapping[str, bytes]
+
+
+class SpendGate(Protocol):
+    """Credits that live calls spend against."""
+
+    def partition(self, account_id: str) -> int:
+        """Return the partition that holds this account."""
+
+    async def open(self, opening: Opening) -> OpenOutcome:
+        """Place a call's first hold. Raises StoreUnavailableError."""
+
+    async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
+        """Raise the holds of one partition's live calls. Raises StoreUnavailableError."""
+
+    async def close(self, closing: Closing) -> CloseOutcome:
+        """Post a call's final price and void the rest of its hold. Raises StoreUnavailableError."""
+
+    async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
+        """Bring one credit of the book of record. Raises StoreUnavailableError."""
+
+    async def credit_sequence(self, account_id: str) -> int:
+        """Return the sequence number of the last credit applied, 0 for none."""
+
+    async def freeze(self, account_id: str, frozen: bool) -> None:
+        """Refuse, or allow again, an account's new and running calls."""
+
+    async def balance(self, account_id: str) -> int:
+        """Return the available micros. Raises StoreUnavailableError."""
+
+    async def rebuild(self, partition: int, state: PartitionState) -> bool:
+        """Fill an empty partition; False when it was ready already."""
+
+    async def is_ready(self, partition: int) -> bool:
+        """Say whether the partition has been filled from the book of record."""
+
+    async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
+        """Return the oldest entries."""
+
+    async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
+        """Forget entries that the book of record holds."""
+
+    async def open_calls(self, node: str) -> Sequence[tuple[str, str, int, int]]:
+        """List a node's open calls: call id, account id, held micros, confirmed seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """What a partition of the spend gate is rebuilt from."""
+
+    accounts: Sequence[tuple[str, int, int]] = ()
+    """Account id, available micros, last credit sequence."""
+    open_calls: Sequence[tuple[str, str, int, int, str]] = ()
+    """Call id, account id, held micros, confirmed seconds, node."""
+    closed_calls: Sequence[tuple[str, int]] = ()
+    """Call id, final micros: tombstones."""
+    frozen: Sequence[str] = field(default=())
+
+
+class LedgerStore(Protocol):
+    """The book of record: credits first, debits drained from the outbox."""
+
+    async def add_credit(
+        self, account_id: str, amount_micros: int, *, reference: str, kind: str
+    ) -> int | None:
+        """Book a credit once per reference; return its sequence, or None for a repeat."""
+
+    async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
+        """Return the (sequence, micros) of credits the spend gate has yet to see, in order."""
+
+    async def apply_outbox(self, partition: int, entries: Sequence[OutboxEntry]) -> None:
+        """Book the entries in one transaction; applying any of them again changes nothing."""
+
+    async def partition_state(self, partition: int, partitions: int) -> PartitionState:
+        """Return what the spend gate must hold for a partition."""
+
+    async def balance(self, account_id: str) -> int:
+        """Return what the book says is available: credits less charges less open holds."""
+
+
+class CdrStore(Protocol):
+    """Call detail records, read by their account."""
+
+    async def get(self, account_id: str, call_id: str) -> CallRecord | None:
+        """Return one record of this account."""
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None
+    ) -> Sequence[CallRecord]:
+        """Return the newest records first, older than the call `before`."""

@@ -1,0 +1,83 @@
+"""What the gateway's adapters promise: media connections, the carrier, accounts.
+
+Knows no socket, no vendor and no store; only shapes that both sides agree on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class ConnectionCounters:
+    """What one media connection has carried so far; read by statistics, watchdogs and tests."""
+
+    messages_in: int = 0
+    messages_out: int = 0
+    bytes_in: int = 0
+    """Payload bytes received, frame headers not counted."""
+    bytes_out: int = 0
+    audio_dropped: int = 0
+    """Audio messages discarded because the peer did not read."""
+    last_in_ns: int = 0
+    """Monotonic time of the last message from the peer."""
+
+
+class MediaConnection(Protocol):
+    """One accepted media WebSocket. A leg plugs its callables into it and sends through it."""
+
+    on_text: Callable[[bytes], None]
+    """Called with each complete text message: valid UTF-8, at most the size limit."""
+    on_binary: Callable[[bytes], None]
+    """Called with each complete binary message."""
+    on_close: Callable[[int], None]
+    """Called once with the close code; 1006 when the peer vanished without one."""
+    counters: ConnectionCounters
+    peer: str
+    """Remote address as `host:port`, for logs."""
+
+    def send_text(self, payload: bytes) -> None:
+        """Send control text: kept in order, never dropped; a peer that never reads is aborted."""
+
+    def send_audio_text(self, payload: bytes) -> None:
+        """Send audio in a text message; dropped, oldest first, when the peer does not read."""
+
+    def send_audio_binary(self, payload: bytes) -> None:
+        """Send audio in a binary message; dropped, oldest first, when the peer does not read."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake; the socket is aborted if the peer does not answer it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRequest:
+    """An opening handshake, complete and not yet answered."""
+
+    path: str
+    """Request target without its query."""
+    query: str
+    headers: Mapping[str, str]
+    """Case-insensitive."""
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An opening handshake answered with an HTTP error."""
+
+    status: int
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """An opening handshake to complete; `attach` is called with the open connection."""
+
+    attach: Callable[[MediaConnection], None]
+
+
+Router = Callable[[HandshakeRequest], Acceptance | Refusal]
+"""Decides every opening handshake on a media path, before any work is done for it."""
