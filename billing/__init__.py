@@ -1,0 +1,1 @@
+"""What a call costs and who pays; knows no audio and no HTTP."""

@@ -1,0 +1,1 @@
+"""The gateway: joins a browser to the phone network."""

@@ -5,9 +5,11 @@ Knows no socket, no vendor and no store; only shapes that both sides agree on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from gateway.twilio_status import CarrierStatus
 
 
 @dataclass(slots=True)
@@ -81,3 +83,63 @@ class Acceptance:
 
 Router = Callable[[HandshakeRequest], Acceptance | Refusal]
 """Decides every opening handshake on a media path, before any work is done for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialOrder:
+    """Everything a carrier needs to place one call."""
+
+    call_id: str
+    destination: str
+    """E.164."""
+    ring_timeout_s: int
+    time_limit_s: int
+    """Longest the carrier lets the call last, whatever happens to us."""
+    stream_url: str
+    stream_status_url: str
+    status_url: str
+    reattach_url: str
+    token: str
+    """One-use secret that the carrier's media socket must bring back."""
+
+
+class Carrier(Protocol):
+    """Reaches phones. Every method is bounded in time and raises CarrierError."""
+
+    async def place(self, order: DialOrder) -> str:
+        """Place a call once; return the carrier's id for it."""
+
+    async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
+        """End a call in whatever state it is; repeating it is harmless."""
+
+    async def fetch(self, carrier_call_id: str) -> CarrierStatus:
+        """Ask for a call's state."""
+
+    async def find(self, order: DialOrder) -> Sequence[str]:
+        """Look for a call whose placing got no answer; return candidates, newest first."""
+
+    async def close(self) -> None:
+        """Give back connections."""
+
+
+class Account(Protocol):
+    """Who pays for calls."""
+
+    @property
+    def id(self) -> str:
+        """Its stable id."""
+
+    @property
+    def currency(self) -> str:
+        """ISO 4217 code of its credit."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it may not place calls."""
+
+
+class AccountStore(Protocol):
+    """Accounts and their API keys."""
+
+    async def account_by_key_hash(self, key_hash: str) -> Account | None:
+        """Return the account of a key that has not been revoked. Raises StoreUnavailableError."""

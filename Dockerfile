@@ -1,0 +1,39 @@
+# syntax=docker/dockerfile:1
+# The gateway as an image: no compiler, no Node.js and no root at run time.
+#
+#   docker build -t caller .
+#   docker run --init -p 8080:8080 -v caller-data:/data --env-file caller.env caller
+
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/caller
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/cache/pip NPM_CONFIG_CACHE=/cache/npm
+COPY requirements/run.txt requirements/run.txt
+RUN --mount=type=cache,target=/cache \
+    /opt/caller/bin/pip install --require-hashes -r requirements/run.txt
+# The build hook fetches Node.js from PyPI into its own passing environment, and builds the pages.
+COPY . .
+RUN --mount=type=cache,target=/cache \
+    /opt/caller/bin/pip install --no-deps .
+
+FROM python:3.13-slim
+RUN groupadd --system --gid 10001 caller \
+    && useradd --system --uid 10001 --gid caller --home-dir /data --no-create-home caller \
+    && install --directory --owner=caller --group=caller --mode=0700 /data
+COPY --from=build /opt/caller /opt/caller
+ENV PATH=/opt/caller/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    CALLER_HOST=0.0.0.0 \
+    CALLER_PORT=8080 \
+    CALLER_DATA_DIR=/data \
+    CALLER_LOG_FORMAT=json
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["python", "-c", \
+    "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['CALLER_PORT']}/healthz\", timeout=2)"]
+ENTRYPOINT ["caller"]
+CMD ["serve"]

@@ -1,0 +1,45 @@
+# What a person does with this project. Each command makes what it needs by itself, once:
+# requirements/env.sh holds how.
+#
+#   PYTHON=python3.13   use this interpreter, in an environment of its own
+#   VENV=DIRECTORY      where the environment lies
+#   ARGS="..."          arguments for the command behind: make test ARGS="-k money -x"
+
+PYTHON ?=
+VENV ?= .venv$(addprefix -,$(notdir $(PYTHON)))
+ARGS ?=
+export PYTHON VENV
+
+RUN := requirements/env.sh run
+DEV := requirements/env.sh dev
+TEST := requirements/env.sh test
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean
+
+help: ## Show these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: ## Start everything and open a phone in the browser
+	@$(RUN) caller demo $(ARGS)
+
+test: ## Pass the tests
+	@$(TEST) python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+
+check: ## Check format, style, types and imports
+	@$(DEV) ruff format --check .
+	@$(DEV) ruff check .
+	@$(DEV) mypy --strict
+	@$(DEV) lint-imports
+	@test ! -f web/package.json || $(DEV) npm --prefix web run --silent check
+
+bench: ## Measure the gateway beside its peers (ARGS=--quick: under a minute)
+	@$(DEV) python -m benchmarks $(ARGS)
+
+lock: ## Refresh the locked packages (ARGS=--upgrade: to their newest releases)
+	@$(RUN) requirements/lock.sh $(ARGS)
+
+clean: ## Remove all that these commands made, except call data
+	rm -rf .venv .venv-* web/node_modules gateway/http/static build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find gateway media billing tests benchmarks web -name __pycache__ -prune -exec rm -rf {} +

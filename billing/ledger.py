@@ -1,0 +1,79 @@
+"""The double-entry rules: which transfer books which event.
+
+A transfer moves an amount from one ledger account to another, so what one account loses another
+gains and no entry can fail to sum to zero. Transfers are never changed; a wrong one is undone by
+its mirror. A live call's hold is not a transfer: it becomes one, once, when the call has ended.
+Knows no store and no clock. Amounts are micros: integer millionths of the account's currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+CUSTOMER = "customer"
+"""What we owe customers: their unspent credit. Each transfer names the customer it concerns."""
+PAYMENTS = "payments"
+"""Money that came in from, or went back to, customers."""
+GRANTS = "grants"
+"""Credit given away."""
+REVENUE = "revenue"
+"""Price of calls carried."""
+WRITE_OFF = "write_off"
+"""Price of seconds carried that the customer's balance could not pay."""
+
+CREDIT_SOURCES: Mapping[str, str] = {
+    "top-up": PAYMENTS,
+    "refund": PAYMENTS,
+    "reversal": PAYMENTS,
+    "grant": GRANTS,
+}
+"""Kind of a credit -> the ledger account it comes from; a negative credit goes back there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One immutable move between two ledger accounts."""
+
+    reference: str
+    """Unique for good: what makes booking the same event twice impossible."""
+    kind: str
+    source: str
+    target: str
+    micros: int
+    """Always above zero."""
+    account_id: str
+    """The customer it concerns."""
+    currency: str
+    call_id: str | None = None
+
+
+def credit_transfer(
+    account_id: str, currency: str, micros: int, *, reference: str, kind: str
+) -> Transfer:
+    """Return the transfer of a credit; negative micros take credit away.
+
+    Raises ValueError for an unknown kind and for an amount of zero.
+    """
+    source = CREDIT_SOURCES.get(kind)
+    if source is None:
+        raise ValueError("unknown kind of credit")
+    if not micros:
+        raise ValueError("a credit of nothing")
+    source, target = (source, CUSTOMER) if micros > 0 else (CUSTOMER, source)
+    return Transfer(f"credit:{reference}", kind, source, target, abs(micros), account_id, currency)
+
+
+def charge_transfers(
+    call_id: str, account_id: str, currency: str, *, charged_micros: int, written_off_micros: int
+) -> list[Transfer]:
+    """Return the transfers of an ended call: its charge, and what could not be charged."""
+    moves = (
+        ("charge", CUSTOMER, charged_micros),
+        ("write-off", WRITE_OFF, written_off_micros),
+    )
+    return [
+        Transfer(f"{kind}:{call_id}", kind, source, REVENUE, micros, account_id, currency, call_id)
+        for kind, source, micros in moves
+        if micros
+    ]

@@ -1,0 +1,213 @@
+"""Outbox entries, folded into what they say about each call.
+
+Entries carry state, not deltas, so folding is blind to repetition and order: of two holds the
+larger is newer, and an end, being final, outranks every hold. Knows no store: the book of record
+compares the outcome with what it holds (`BookedCall.advanced_by`) and books the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import msgspec
+
+from billing.cdr import CallClosed, CallOpened
+from billing.money import LIMIT
+from billing.ports import OutboxEntry
+
+COUNT_MAX = 2**31 - 1
+"""Bound of seconds and causes: the book's integer columns have 32 bits."""
+ID_CHARACTERS_MAX = 255
+
+
+class _MalformedError(Exception):
+    """An entry that no version of the spend gate writes; never leaves this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A call's final price and its record."""
+
+    charged_micros: int
+    written_off_micros: int
+    seconds: int
+    detail: CallClosed
+
+
+@dataclass(slots=True)
+class CallChange:
+    """What one batch of entries says about one call."""
+
+    account_id: str = ""
+    """Empty when the batch only ticked the call."""
+    opened: CallOpened | None = None
+    held_micros: int = 0
+    """Highest cumulative hold seen."""
+    seconds: int = 0
+    """Highest confirmed second seen."""
+    ending: Ending | None = None
+
+
+@dataclass(slots=True)
+class OutboxBatch:
+    """Entries, folded."""
+
+    changes: dict[str, CallChange] = field(default_factory=dict)
+    """By call id."""
+    rejected: list[OutboxEntry] = field(default_factory=list)
+    """Entries that cannot be read; to be kept for a human, as they may say who owes what."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookedCall:
+    """The part of a call in the book of record that decides how entries change it."""
+
+    account_id: str
+    spent_micros: int = 0
+    """The hold while the call lives, the charge once it has ended."""
+    seconds: int = 0
+    is_opened: bool = False
+    """Whether the opening record is there: the end can arrive first."""
+    is_closed: bool = False
+
+    def advanced_by(self, change: CallChange) -> BookedCall:
+        """Return the call after the change; equal to itself when the change says nothing new."""
+        is_opened = self.is_opened or change.opened is not None
+        if self.is_closed:
+            return replace(self, is_opened=is_opened)
+        if change.ending is not None:
+            return BookedCall(
+                self.account_id,
+                change.ending.charged_micros,
+                change.ending.seconds,
+                is_opened=is_opened,
+                is_closed=True,
+            )
+        return BookedCall(
+            self.account_id,
+            max(self.spent_micros, change.held_micros),
+            max(self.seconds, change.seconds),
+            is_opened=is_opened,
+        )
+
+
+def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
+    """Fold entries into one change per call. Never raises: what cannot be read is set aside."""
+    batch = OutboxBatch()
+    for entry in entries:
+        try:
+            _FOLDS[entry.kind](batch.changes, entry.fields)
+        except (_MalformedError, KeyError):
+            batch.rejected.append(entry)
+    return batch
+
+
+Changes = dict[str, CallChange]
+Fields = Mapping[str, bytes]
+
+
+def _fold_opened(changes: Changes, fields: Fields) -> None:
+    call_id, account_id = _text(fields["c"]), _text(fields["a"])
+    held_micros = _integer(fields["s"], LIMIT)
+    detail = _decode_opened(fields["m"])
+    change = changes.setdefault(call_id, CallChange())
+    change.account_id = account_id
+    change.opened = detail
+    change.held_micros = max(change.held_micros, held_micros)
+
+
+def _fold_ticked(changes: Changes, fields: Fields) -> None:
+    ticks = _parse_ticks(fields["d"])
+    for call_id, held_micros, seconds in ticks:
+        change = changes.setdefault(call_id, CallChange())
+        change.held_micros = max(change.held_micros, held_micros)
+        change.seconds = max(change.seconds, seconds)
+
+
+def _fold_closed(changes: Changes, fields: Fields) -> None:
+    call_id, account_id = _text(fields["c"]), _text(fields["a"])
+    ending = Ending(
+        charged_micros=_integer(fields["s"], LIMIT),
+        written_off_micros=_integer(fields["w"], LIMIT),
+        seconds=_integer(fields["d"], COUNT_MAX),
+        detail=_decode_closed(fields["m"]),
+    )
+    change = changes.setdefault(call_id, CallChange())
+    change.account_id = account_id
+    # A gate rolled back by a failover may end a call a second time; the first end stands, in a
+    # batch as in the book.
+    if change.ending is None:
+        change.ending = ending
+
+
+_FOLDS = {"O": _fold_opened, "T": _fold_ticked, "C": _fold_closed}
+
+
+def _parse_ticks(value: bytes) -> Sequence[tuple[str, int, int]]:
+    """Parse `call spent:secs call spent:secs ...`."""
+    words = value.split(b" ")
+    if len(words) % 2:
+        raise _MalformedError
+    ticks = []
+    for call_id, totals in zip(words[::2], words[1::2], strict=True):
+        held, colon, seconds = totals.partition(b":")
+        if not colon:
+            raise _MalformedError
+        ticks.append((_text(call_id), _integer(held, LIMIT), _integer(seconds, COUNT_MAX)))
+    return ticks
+
+
+def _text(value: bytes) -> str:
+    """Return an id; PostgreSQL stores no NUL, so neither may the book."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise _MalformedError from error
+    if not 0 < len(text) <= ID_CHARACTERS_MAX or "\0" in text:
+        raise _MalformedError
+    return text
+
+
+def _integer(value: bytes, maximum: int) -> int:
+    # Longer digit strings than 2^53 needs are refused before they are parsed.
+    if not value.isdigit() or len(value) > 16:
+        raise _MalformedError
+    number = int(value)
+    if number > maximum:
+        raise _MalformedError
+    return number
+
+
+def _decode_opened(value: bytes) -> CallOpened:
+    detail = _decode(value, _OPENED)
+    if detail.created_at.tzinfo is None:
+        raise _MalformedError
+    return detail
+
+
+def _decode_closed(value: bytes) -> CallClosed:
+    detail = _decode(value, _CLOSED)
+    times = (detail.ringing_at, detail.answered_at, detail.ended_at)
+    if any(at is not None and at.tzinfo is None for at in times):
+        raise _MalformedError
+    for count in (detail.cause, detail.carrier_seconds or 0):
+        if not 0 <= count <= COUNT_MAX:
+            raise _MalformedError
+    return detail
+
+
+Detail = TypeVar("Detail")
+
+_OPENED = msgspec.json.Decoder(CallOpened)
+_CLOSED = msgspec.json.Decoder(CallClosed)
+
+
+def _decode(value: bytes, decoder: msgspec.json.Decoder[Detail]) -> Detail:
+    if b"\\u0000" in value:
+        raise _MalformedError
+    try:
+        return decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _MalformedError from error

@@ -1,0 +1,13 @@
+"""Which partition of the spend gate holds an account. Fixed for the life of a deployment."""
+
+from __future__ import annotations
+
+import zlib
+
+PARTITIONS = 64
+"""Enough for every node of a cluster to hold some, few enough to send one script each a second."""
+
+
+def partition_of(account_id: str, partitions: int = PARTITIONS) -> int:
+    """Return the account's partition, 0 to `partitions` - 1: its CRC-32 spreads ids evenly."""
+    return zlib.crc32(account_id.encode()) % partitions

@@ -1,0 +1,90 @@
+"""The price of a call's duration, exact to the micro.
+
+A price is cumulative: `cost(s)` is what a call of `s` seconds costs in all, rounded once, so that
+whatever a meter charges second by second adds up to it. Knows no numbers, no clock and no account.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from billing.errors import RateDeckError
+
+SECONDS_MAX = 86_400
+"""Longest call that is priced: a day. With RATE_MICROS_MAX it keeps every price within 53 bits."""
+
+RATE_MICROS_MAX = 10**12
+"""Highest price of a minute and of a connection: a million currency units."""
+
+INCREMENT_S_MAX = 3_600
+"""Longest billing increment, and longest free head of a call: an hour."""
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call costs: micros of the account's currency, seconds.
+
+    `first_s`/`next_s` is the billing increment of the trade: 60/6 bills the first minute whole,
+    then every six seconds begun. Raises RateDeckError when a value is out of its bounds.
+    """
+
+    per_minute_micros: int
+    first_s: int = 1
+    next_s: int = 1
+    connect_fee_micros: int = 0
+    """Owed from the first second on."""
+    free_s: int = 0
+    """Head of the call that only costs the connect fee; increments count from its end."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in _BOUNDS:
+            if not low <= getattr(self, name) <= high:
+                raise RateDeckError("value out of bounds", column=name)
+
+    def cost(self, seconds: int) -> int:
+        """Return the micros a call of `seconds` whole seconds costs in all; 0 for none.
+
+        Never decreasing, and rounded up once, on the total.
+        """
+        if seconds <= 0:
+            return 0
+        rated = seconds - self.free_s
+        if rated <= 0:
+            return self.connect_fee_micros
+        beyond_first = max(0, rated - self.first_s)
+        billed = self.first_s - (-beyond_first // self.next_s) * self.next_s
+        return self.connect_fee_micros - (-billed * self.per_minute_micros // 60)
+
+    def affordable_seconds(self, micros: int, cap: int = SECONDS_MAX) -> int:
+        """Return the most seconds, up to `cap`, whose cost does not exceed `micros`."""
+        left = micros - self.connect_fee_micros
+        if left < 0:
+            return 0
+        if self.per_minute_micros == 0:
+            return cap
+        # ceil(billed x price / 60) <= left just when billed <= floor(60 x left / price).
+        billed = 60 * left // self.per_minute_micros
+        if billed < self.first_s:
+            return min(self.free_s, cap)
+        increments = (billed - self.first_s) // self.next_s
+        return min(self.free_s + self.first_s + increments * self.next_s, cap)
+
+    def to_json(self) -> str:
+        """Return the rate as call records keep it."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Rate:
+        """Return the rate that `to_json` wrote. Raises RateDeckError."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, RateDeckError) as error:
+            raise RateDeckError("not a rate") from error
+
+
+_BOUNDS = (
+    ("per_minute_micros", 0, RATE_MICROS_MAX),
+    ("first_s", 1, INCREMENT_S_MAX),
+    ("next_s", 1, INCREMENT_S_MAX),
+    ("connect_fee_micros", 0, RATE_MICROS_MAX),
+    ("free_s", 0, INCREMENT_S_MAX),
+)

@@ -1,0 +1,277 @@
+"""Books a folded outbox batch: what each call's change means for its row, its account, the ledger.
+
+Works inside a transaction that holds the partition's lock, with a fixed number of statements
+however many calls the batch names. Knows no entry format (`outbox`) and no transaction (`sql`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.cdr import CallClosed, CallOpened
+from billing.ledger import Transfer, charge_transfers
+from billing.outbox import BookedCall, CallChange, OutboxBatch
+from billing.stores import tables
+from billing.stores.database import upsert
+
+IDS_PER_QUERY = 1_000
+"""Parameters of one IN list; PostgreSQL's protocol ends at 65,535, SQLite's default at 32,766."""
+UNKNOWN_CURRENCY = "XXX"
+"""ISO 4217: no currency."""
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Writes:
+    """What a batch changes, gathered call by call and written table by table."""
+
+    new_calls: list[Row] = field(default_factory=list)
+    opened: list[Row] = field(default_factory=list)
+    ticked: list[Row] = field(default_factory=list)
+    closed: list[Row] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
+    deltas: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Account id -> change of its available micros."""
+
+
+async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) -> None:
+    """Write what the batch says and the book does not."""
+    known = await _known_calls(connection, batch.changes)
+    currencies = await _currencies(connection, batch.changes, known, at)
+    writes = _Writes()
+    for call_id, change in batch.changes.items():
+        before = known.get(call_id)
+        # A tick of a call the book never saw: its opening is still to come, or was lost with the
+        # gate's memory; totals are cumulative, so whatever comes next says the same and more.
+        if before is not None or change.account_id:
+            _plan(writes, call_id, before, change, currencies)
+    await _write(connection, writes, at)
+
+
+def _plan(
+    writes: _Writes,
+    call_id: str,
+    before: BookedCall | None,
+    change: CallChange,
+    currencies: Mapping[str, str],
+) -> None:
+    base = before or BookedCall(change.account_id)
+    after = base.advanced_by(change)
+    if before is None:
+        writes.new_calls.append(_new_call(call_id, after, change))
+    elif after == before:
+        return
+    else:
+        _plan_update(writes, call_id, before, after, change)
+    writes.deltas[after.account_id] += base.spent_micros - after.spent_micros
+    if change.ending is not None and not base.is_closed:
+        writes.transfers += charge_transfers(
+            call_id,
+            after.account_id,
+            currencies[after.account_id],
+            charged_micros=change.ending.charged_micros,
+            written_off_micros=change.ending.written_off_micros,
+        )
+
+
+def _plan_update(
+    writes: _Writes, call_id: str, before: BookedCall, after: BookedCall, change: CallChange
+) -> None:
+    key = {"call_id": call_id}
+    totals = {"spent_micros": after.spent_micros, "seconds": after.seconds}
+    if change.opened is not None and not before.is_opened:
+        writes.opened.append(key | _opened_columns(change.opened))
+    if change.ending is not None and not before.is_closed:
+        written_off = {"written_off_micros": change.ending.written_off_micros}
+        writes.closed.append(key | totals | written_off | _closed_columns(change.ending.detail))
+    elif totals != {"spent_micros": before.spent_micros, "seconds": before.seconds}:
+        writes.ticked.append(key | totals)
+
+
+def _new_call(call_id: str, call: BookedCall, change: CallChange) -> Row:
+    detail = None if change.ending is None else change.ending.detail
+    row = {
+        "id": call_id,
+        "account_id": call.account_id,
+        "spent_micros": call.spent_micros,
+        "seconds": call.seconds,
+        "written_off_micros": change.ending.written_off_micros if change.ending else 0,
+        **_closed_columns(detail),
+    }
+    if change.opened is not None:
+        return row | _opened_columns(change.opened)
+    # Without its opening a call can only be here because it has ended.
+    assert detail is not None
+    return row | _BLANK_OPENING | {"created_at": detail.ended_at}
+
+
+def _opened_columns(detail: CallOpened) -> Row:
+    return {
+        "opened": True,
+        "node": detail.node,
+        "destination": detail.destination,
+        "country": detail.country,
+        "codec": detail.codec,
+        "origin": detail.origin,
+        "currency": detail.currency,
+        "rate": detail.rate,
+        "created_at": detail.created_at,
+    }
+
+
+_BLANK_OPENING: Row = {
+    "opened": False,
+    **dict.fromkeys(("node", "destination", "country", "codec", "origin", "currency", "rate"), ""),
+}
+
+_BLANK_CLOSING: Row = {
+    "closed": False,
+    "ringing_at": None,
+    "answered_at": None,
+    "ended_at": None,
+    "cause": None,
+    "cause_name": "",
+    "ended_by": None,
+    "carrier_call_id": "",
+    "carrier_seconds": None,
+    "browser_quality": "",
+    "carrier_quality": "",
+}
+
+
+def _closed_columns(detail: CallClosed | None) -> Row:
+    if detail is None:
+        return _BLANK_CLOSING
+    return {
+        "closed": True,
+        "ringing_at": detail.ringing_at,
+        "answered_at": detail.answered_at,
+        "ended_at": detail.ended_at,
+        "cause": detail.cause,
+        "cause_name": detail.cause_name,
+        "ended_by": detail.ended_by,
+        "carrier_call_id": detail.carrier_call_id,
+        "carrier_seconds": detail.carrier_seconds,
+        "browser_quality": msgspec.json.encode(detail.browser).decode(),
+        "carrier_quality": msgspec.json.encode(detail.carrier).decode(),
+    }
+
+
+async def _known_calls(
+    connection: AsyncConnection, call_ids: Iterable[str]
+) -> dict[str, BookedCall]:
+    calls = tables.calls.c
+    known = {}
+    for chunk in _chunks(call_ids):
+        rows = await connection.execute(
+            sa.select(
+                calls.id,
+                calls.account_id,
+                calls.spent_micros,
+                calls.seconds,
+                calls.opened,
+                calls.closed,
+            ).where(calls.id.in_(chunk))
+        )
+        known.update({call_id: BookedCall(*columns) for call_id, *columns in rows})
+    return known
+
+
+async def _currencies(
+    connection: AsyncConnection,
+    changes: Mapping[str, CallChange],
+    known: Mapping[str, BookedCall],
+    at: datetime,
+) -> dict[str, str]:
+    """Return the currency of every account concerned.
+
+    An account that the book has lost is opened again, frozen: its calls were carried, and what
+    they cost must not disappear.
+    """
+    concerned = {call.account_id: UNKNOWN_CURRENCY for call in known.values()}
+    for change in changes.values():
+        if change.account_id:
+            currency = change.opened.currency if change.opened else UNKNOWN_CURRENCY
+            if concerned.get(change.account_id, UNKNOWN_CURRENCY) == UNKNOWN_CURRENCY:
+                concerned[change.account_id] = currency
+    found: dict[str, str] = {}
+    accounts = tables.accounts.c
+    for chunk in _chunks(concerned):
+        rows = await connection.execute(
+            sa.select(accounts.id, accounts.currency).where(accounts.id.in_(chunk))
+        )
+        found.update({row.id: row.currency for row in rows})
+    lost = concerned.keys() - found.keys()
+    if lost:
+        await connection.execute(
+            upsert(connection, tables.accounts).on_conflict_do_nothing(),
+            [
+                tables.new_account(account_id, concerned[account_id], at, frozen=True)
+                for account_id in sorted(lost)
+            ],
+        )
+    return concerned | found
+
+
+async def _write(connection: AsyncConnection, writes: _Writes, at: datetime) -> None:
+    if writes.new_calls:
+        await connection.execute(sa.insert(tables.calls), writes.new_calls)
+    update_call = sa.update(tables.calls).where(tables.calls.c.id == sa.bindparam("call_id"))
+    for rows in (writes.opened, writes.ticked, writes.closed):
+        if rows:
+            await connection.execute(update_call, rows)
+    if writes.transfers:
+        await insert_transfers(connection, writes.transfers, at)
+    # In the order of their ids, so that no two transactions wait for each other.
+    deltas = [
+        {"of_account": account_id, "delta": delta}
+        for account_id, delta in sorted(writes.deltas.items())
+        if delta
+    ]
+    if deltas:
+        accounts = tables.accounts
+        await connection.execute(
+            sa.update(accounts)
+            .where(accounts.c.id == sa.bindparam("of_account"))
+            .values(balance_micros=accounts.c.balance_micros + sa.bindparam("delta")),
+            deltas,
+        )
+
+
+async def insert_transfers(
+    connection: AsyncConnection, transfers: Sequence[Transfer], at: datetime
+) -> None:
+    """Book transfers; one that is there already is an IntegrityError."""
+    await connection.execute(
+        sa.insert(tables.transfers),
+        [
+            {
+                "reference": transfer.reference,
+                "kind": transfer.kind,
+                "source": transfer.source,
+                "target": transfer.target,
+                "micros": transfer.micros,
+                "currency": transfer.currency,
+                "account_id": transfer.account_id,
+                "call_id": transfer.call_id,
+                "at": at,
+            }
+            for transfer in transfers
+        ],
+    )
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(ids)
+    while chunk := list(islice(iterator, IDS_PER_QUERY)):
+        yield chunk

@@ -1,0 +1,39 @@
+-- Post a call's final price: void the rest of its hold, or take what grace left unpaid as far as
+-- the balance reaches and write off the rest. The tombstone makes it happen once.
+-- ARGV: call, account, final, seconds, record, tombstone seconds, tombstones to trim at most
+-- Returns {result, charged, written off, balance}.
+if not is_ready() then return not_ready() end
+local call, account, final = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local balance = available(account)
+
+local done = redis.call('HGET', DONE, call)
+if done then return {'already_closed', tonumber(done), 0, balance} end
+local open = redis.call('HGET', CALL, call)
+if not open then return {'unknown', 0, 0, balance} end
+if cjson.decode(redis.call('HGET', OWN, call))[1] ~= account then
+  return {'other_account', 0, 0, balance}
+end
+
+local held = tonumber(open:match('^%d+'))
+local charged = final
+if final > held then charged = held + math.max(0, math.min(final - held, balance)) end
+balance = balance + held - charged
+redis.call('HSET', BAL, account, whole(balance))
+redis.call('HDEL', CALL, call)
+redis.call('HDEL', OWN, call)
+if redis.call('HINCRBY', META, 'n:' .. account, -1) <= 0 then
+  redis.call('HDEL', META, 'n:' .. account)
+end
+
+local now = tonumber(redis.call('TIME')[1])
+redis.call('HSET', DONE, call, whole(charged))
+redis.call('ZADD', AGE, now, call)
+local expired = redis.call(
+  'ZRANGEBYSCORE', AGE, '-inf', now - tonumber(ARGV[6]), 'LIMIT', 0, tonumber(ARGV[7]))
+if #expired > 0 then
+  redis.call('HDEL', DONE, unpack(expired))
+  redis.call('ZREM', AGE, unpack(expired))
+end
+redis.call('XADD', LED, '*', 'k', 'C', 'c', call, 'a', account, 's', whole(charged),
+  'd', ARGV[4], 'w', whole(final - charged), 'm', ARGV[5])
+return {'closed', charged, final - charged, balance}

@@ -1,0 +1,167 @@
+"""The SQL database: how it is reached, and how long any use of it may take.
+
+Knows no table. SQLite by default, PostgreSQL by URL; whoever uses it sees one kind of connection,
+and one error when the database does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from billing.errors import StoreUnavailableError
+
+TIMEOUT_S = 5.0
+"""Bound of one operation, from asking the pool for a connection to the end of the commit. Giving
+up a connection that does not answer adds the two seconds of SQLAlchemy's graceful close."""
+LOCK_WAIT_MS = 2_000
+"""Bound of the wait for another writer; below `TIMEOUT_S`, so that the database gives up first
+and the connection survives."""
+CONNECT_TIMEOUT_S = 3.0
+POOL_SIZE = 5
+"""Connections of one process; the book is off the media path and never needs many."""
+
+_SQLITE_BEGIN = "sqlite_begin"
+
+
+def create_engine(url: str | URL, *, lock_wait_ms: int = LOCK_WAIT_MS) -> AsyncEngine:
+    """Return an engine for `sqlite:///file` or `postgresql://...`; connects to nothing yet.
+
+    Raises ValueError for any other database, and for SQLite in memory: the gateway and the
+    drainer are two processes and need a file.
+    """
+    parsed = _normalised(make_url(url))
+    if parsed.get_backend_name() == "sqlite":
+        return _create_sqlite_engine(parsed, lock_wait_ms)
+    return create_async_engine(
+        parsed,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        # One round trip a checkout, so that a restarted server is not noticed.
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": {
+                "application_name": "caller",
+                "lock_timeout": str(lock_wait_ms),
+                "statement_timeout": str(int(TIMEOUT_S * 1000)),
+                # A process that vanishes in mid-transaction must not hold an account's lock.
+                "idle_in_transaction_session_timeout": str(int(TIMEOUT_S * 2000)),
+            },
+        },
+    )
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction that sees one moment of the database, for reading only.
+
+    Raises StoreUnavailableError.
+    """
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+    async with _bounded(timeout_s), engine.connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction for writing; commits unless the body raises.
+
+    Raises StoreUnavailableError, also when the outcome of the commit is unknown: whatever is
+    written this way must be safe to write again.
+    """
+    async with _bounded(timeout_s), _engine_for_writing(engine).begin() as connection:
+        yield connection
+
+
+def _engine_for_writing(engine: AsyncEngine) -> AsyncEngine:
+    """Return the engine whose transactions take SQLite's write lock at once.
+
+    A transaction that reads first and writes later would fail, not wait, when another writer came
+    between (sqlite.org/lang_transaction.html, 2.2).
+    """
+    return engine.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+
+
+def upsert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an INSERT that knows ON CONFLICT, in this database's dialect."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def _normalised(url: URL) -> URL:
+    """Name the asynchronous driver; accept what hosting providers write."""
+    if url.drivername in ("postgres", "postgresql", "postgresql+asyncpg"):
+        url = url.set(drivername="postgresql+asyncpg")
+        if sslmode := url.query.get("sslmode"):
+            url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
+        return url
+    if url.drivername in ("sqlite", "sqlite+aiosqlite"):
+        if url.database in (None, "", ":memory:"):
+            raise ValueError("SQLite needs a file")
+        return url.set(drivername="sqlite+aiosqlite")
+    raise ValueError("the database must be SQLite or PostgreSQL")
+
+
+def _create_sqlite_engine(url: URL, lock_wait_ms: int) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        # The driver must not begin transactions of its own accord; `_begin_sqlite` does.
+        connect_args={"isolation_level": None, "timeout": lock_wait_ms / 1000},
+    )
+    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    # Asked first: changing the mode wants the whole database, and most connections find it set.
+    cursor.execute("PRAGMA journal_mode")
+    if cursor.fetchone() != ("wal",):
+        cursor.execute("PRAGMA journal_mode = WAL")
+    # NORMAL may forget the last commits when power fails; by then the outbox has been trimmed and
+    # a payment acknowledged, so that money would be gone. FULL syncs each commit, a few a second.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_SQLITE_BEGIN, "BEGIN"))
+
+
+@asynccontextmanager
+async def _bounded(timeout_s: float) -> AsyncIterator[None]:
+    with _translated():
+        async with asyncio.timeout(timeout_s):
+            yield
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn every way of not answering into StoreUnavailableError; let our own mistakes through."""
+    try:
+        yield
+    except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError):
+        raise
+    except (
+        sa.exc.DBAPIError,
+        sa.exc.TimeoutError,
+        OSError,  # includes TimeoutError
+    ) as error:
+        raise StoreUnavailableError("the book of record did not answer") from error

@@ -1,0 +1,194 @@
+"""Connecting to a Valkey or Redis server by URL, and judging whether credits may be kept there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import ConstantBackoff
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
+
+from billing.errors import StoreUnavailableError
+
+SOCKET_TIMEOUT_S = 5.0
+"""A connection that has been silent for so long in mid-answer is dead."""
+
+CONNECTIONS_MAX = 32
+"""Connections of one process; a request beyond them waits for its turn."""
+
+VERSION_MIN = (7, 0)
+
+_RETRY_DELAY_S = 0.02
+_PORT = 6379
+_SENTINEL_PORT = 26379
+_SCHEMES = "redis, rediss, unix, redis+cluster, rediss+cluster, redis+sentinel, rediss+sentinel"
+
+
+class UnfitStoreError(StoreUnavailableError):
+    """A server on which credits cannot be kept; says what to set. Retrying does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What a server is, and in what it is weaker than money would like."""
+
+    version: str
+    """As the server names itself, such as "valkey 9.1.2"."""
+    masters: int
+    replicas: int
+    persistence: str
+    """What survives a power loss: "none", or the append-only file's fsync policy."""
+    warnings: tuple[str, ...]
+
+
+def connect(url: str) -> Redis | RedisCluster:
+    """Return a client for a URL; nothing is sent yet.
+
+    `redis://`, `rediss://` (TLS) and `unix://` as redis-py reads them;
+    `redis+cluster://[user:password@]host[:port][,host[:port]...]`;
+    `redis+sentinel://[user:password@]host[:port][,...]/master name[/database]`.
+    Raises ValueError, without the URL, on any other.
+    """
+    scheme, _, topology = urlsplit(url).scheme.partition("+")
+    if scheme in {"redis", "rediss"} and topology in {"cluster", "sentinel"}:
+        connector = _connect_cluster if topology == "cluster" else _connect_sentinel
+        return connector(url, tls=scheme == "rediss")
+    if topology or scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(f"the URL's scheme must be one of {_SCHEMES}")
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **_connection_options()
+    )
+    return Redis.from_pool(pool)
+
+
+async def disconnect(client: Redis | RedisCluster) -> None:
+    """Close a client of `connect`, and the sentinels it asks."""
+    await client.aclose()
+    if isinstance(client, Redis) and isinstance(client.connection_pool, SentinelConnectionPool):
+        await client.connection_pool.sentinel_manager.aclose()
+
+
+async def preflight(client: Redis | RedisCluster) -> StoreReport:
+    """Look a server over. Raises UnfitStoreError, or StoreUnavailableError when it is away."""
+    try:
+        masters = await _master_infos(client)
+        fsync = await _fsync_policy(client)
+    except (RedisError, RedisClusterException, OSError) as error:
+        raise StoreUnavailableError("the server does not answer, or not to us") from error
+    for info in masters:
+        _require_fit(info)
+    first = masters[0]
+    is_durable = all(info.get("aof_enabled") == 1 for info in masters)
+    return StoreReport(
+        version=f"{first.get('server_name', 'redis')} {_version_text(first)}",
+        masters=len(masters),
+        replicas=sum(int(info.get("connected_slaves", 0)) for info in masters),
+        persistence=fsync if is_durable else "none",
+        warnings=_warnings(is_durable, fsync),
+    )
+
+
+def _connection_options() -> dict[str, Any]:
+    """Return what every connection is made with: one retry, for every operation is idempotent."""
+    return {
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": SOCKET_TIMEOUT_S,
+        "retry": Retry(ConstantBackoff(_RETRY_DELAY_S), 1),
+    }
+
+
+def _connect_cluster(url: str, *, tls: bool) -> RedisCluster:
+    parts = urlsplit(url)
+    nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, _PORT)]
+    return RedisCluster(
+        startup_nodes=nodes,
+        max_connections=CONNECTIONS_MAX,
+        ssl=tls,
+        **_credentials(parts.netloc),
+        **_connection_options(),
+    )
+
+
+def _connect_sentinel(url: str, *, tls: bool) -> Redis:
+    parts = urlsplit(url)
+    name, _, database = parts.path.strip("/").partition("/")
+    if not name:
+        raise ValueError("a sentinel URL ends in the master's name")
+    # redis-py leaves this class untyped.
+    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+        _hosts(parts.netloc, _SENTINEL_PORT),
+        sentinel_kwargs={**_connection_options(), "ssl": tls},
+        **_connection_options(),
+        **_credentials(parts.netloc),
+    )
+    master: Redis = sentinel.master_for(
+        unquote(name), db=int(database or 0), ssl=tls, max_connections=CONNECTIONS_MAX
+    )
+    return master
+
+
+def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
+    """Return the (host, port) pairs of "user:password@one,two:7000,[::1]:7001"."""
+    hosts = [urlsplit(f"//{part}") for part in netloc.rpartition("@")[2].split(",")]
+    if not all(host.hostname for host in hosts):
+        raise ValueError("the URL names no host")
+    return [(host.hostname or "", host.port or default_port) for host in hosts]
+
+
+def _credentials(netloc: str) -> dict[str, Any]:
+    username, _, password = netloc.rpartition("@")[0].partition(":")
+    given = {"username": unquote(username), "password": unquote(password)}
+    return {name: value for name, value in given.items() if value}
+
+
+async def _master_infos(client: Redis | RedisCluster) -> list[Mapping[str, Any]]:
+    if isinstance(client, RedisCluster):
+        answers = await client.info(target_nodes=RedisCluster.PRIMARIES)
+        # Of a single master the client returns the answer itself.
+        return [answers] if "redis_version" in answers else list(answers.values())
+    return [await client.info()]
+
+
+async def _fsync_policy(client: Redis | RedisCluster) -> str:
+    """Return appendfsync of a master, or "unknown" where hosted servers hide it."""
+    try:
+        answer = await client.config_get("appendfsync")
+    except ResponseError:
+        return "unknown"
+    return str(answer.get("appendfsync", "unknown"))
+
+
+def _version_text(info: Mapping[str, Any]) -> str:
+    return str(info.get("valkey_version") or info["redis_version"])
+
+
+def _require_fit(info: Mapping[str, Any]) -> None:
+    # Valkey tells its own version and, as redis_version, the one it is compatible with.
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < VERSION_MIN:
+        raise UnfitStoreError(
+            f"the server of CALLER_REDIS_URL is version {_version_text(info)}; "
+            "use Valkey, or Redis 7.0 or later"
+        )
+    policy = info.get("maxmemory_policy")
+    if policy != "noeviction":
+        raise UnfitStoreError(
+            f"the server of CALLER_REDIS_URL evicts keys when memory is short ({policy}), and "
+            "would lose credits; set maxmemory-policy to noeviction"
+        )
+    if info.get("role", "master") != "master":
+        raise UnfitStoreError("CALLER_REDIS_URL names a replica; name its master")
+
+
+def _warnings(is_durable: bool, fsync: str) -> tuple[str, ...]:
+    if not is_durable:
+        return ("appendonly is off: a restart of the server empties it; set appendonly to yes",)
+    if fsync == "no":
+        return ("appendfsync is no: a power loss may take 30 seconds; set it to everysec",)
+    return ()

@@ -1,0 +1,323 @@
+"""The book of record and the call detail records, in SQL.
+
+What an account has, what it was charged and why. Money that comes in is written here first; money
+spent arrives as outbox entries. Knows no table layout beyond `tables` and no spend gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.errors import MoneyError
+from billing.ledger import credit_transfer
+from billing.money import LIMIT
+from billing.outbox import fold
+from billing.ports import OutboxEntry, PartitionState
+from billing.stores import tables
+from billing.stores.booking import book, insert_transfers
+from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+
+TOMBSTONE_AGE = timedelta(hours=24)
+"""How long a rebuilt spend gate remembers an ended call, to refuse its late duplicates."""
+CALL_AGE_MAX = timedelta(hours=24)
+"""No call lasts longer; keeps the search for tombstones on the index of `created_at`."""
+PAGE_ROWS_MAX = 500
+"""Rows of one page of call records, and credits of one catch-up of the spend gate."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the wall clock: for display and retention, never for measuring."""
+    return datetime.now(UTC)
+
+
+class SqlLedgerStore:
+    """`LedgerStore` in SQLite or PostgreSQL."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now
+    ) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def add_credit(
+        self, account_id: str, amount_micros: int, *, reference: str, kind: str
+    ) -> int | None:
+        """Book a credit once per reference; return its sequence, or None for a repeat.
+
+        Raises:
+            LookupError: no such account.
+            ValueError: an unknown kind (see `ledger.CREDIT_SOURCES`), or an amount of zero.
+            MoneyError: the balance would not fit the spend gate.
+            StoreUnavailableError: not known to be booked; try again with the same reference.
+
+        """
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            account = await _raise_balance(connection, account_id, amount_micros)
+            transfer = credit_transfer(
+                account_id, account.currency, amount_micros, reference=reference, kind=kind
+            )
+            booked = await connection.execute(
+                upsert(connection, tables.credits)
+                .values(
+                    account_id=account_id,
+                    sequence=account.credit_sequence,
+                    micros=amount_micros,
+                    reference=reference,
+                    kind=kind,
+                    at=at,
+                )
+                .on_conflict_do_nothing(index_elements=["reference"])
+                .returning(tables.credits.c.sequence)
+            )
+            sequence: int | None = booked.scalar()
+            if sequence is None:
+                await connection.rollback()
+                return None
+            await insert_transfers(connection, [transfer], at)
+        return sequence
+
+    async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
+        """Return (sequence, micros) of the credits the spend gate has yet to see, oldest first.
+
+        At most `PAGE_ROWS_MAX`; ask again from the last. Raises StoreUnavailableError.
+        """
+        credits = tables.credits.c
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(
+                sa.select(credits.sequence, credits.micros)
+                .where(credits.account_id == account_id, credits.sequence > sequence)
+                .order_by(credits.sequence)
+                .limit(PAGE_ROWS_MAX)
+            )
+            return [(number, micros) for number, micros in rows]
+
+    async def apply_outbox(self, partition: int, entries: Sequence[OutboxEntry]) -> None:
+        """Book the entries in one transaction; applying any of them again changes nothing.
+
+        Raises StoreUnavailableError: not known to be booked; apply them again.
+        """
+        if not entries:
+            return
+        batch = fold(entries)
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            await _lock_partition(connection, partition, len(entries), at)
+            await book(connection, batch, at)
+            if batch.rejected:
+                await _keep_rejected(connection, partition, batch.rejected, at)
+
+    async def partition_state(self, partition: int, partitions: int) -> PartitionState:
+        """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
+        accounts, calls = tables.accounts.c, tables.calls.c
+        is_here = accounts.slot % partitions == partition
+        now = self._clock()
+        calls_here = tables.calls.join(tables.accounts)
+        async with reading(self._engine, self._timeout_s) as connection:
+            account_rows = await connection.execute(
+                sa.select(
+                    accounts.id,
+                    accounts.balance_micros,
+                    accounts.credit_sequence,
+                    accounts.frozen,
+                ).where(is_here)
+            )
+            live_rows = await connection.execute(
+                sa.select(calls.id, calls.account_id, calls.spent_micros, calls.seconds, calls.node)
+                .select_from(calls_here)
+                .where(is_here, ~calls.closed)
+            )
+            ended_rows = await connection.execute(
+                sa.select(calls.id, calls.spent_micros)
+                .select_from(calls_here)
+                .where(
+                    is_here,
+                    calls.closed,
+                    calls.created_at >= now - TOMBSTONE_AGE - CALL_AGE_MAX,
+                    calls.ended_at >= now - TOMBSTONE_AGE,
+                )
+            )
+        here = account_rows.all()
+        return PartitionState(
+            accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
+            open_calls=[tuple(row) for row in live_rows],
+            closed_calls=[tuple(row) for row in ended_rows],
+            frozen=[row.id for row in here if row.frozen],
+        )
+
+    async def balance(self, account_id: str) -> int:
+        """Return the book's available micros, 0 for an account it does not know.
+
+        Raises StoreUnavailableError.
+        """
+        accounts = tables.accounts.c
+        async with reading(self._engine, self._timeout_s) as connection:
+            micros: int | None = await connection.scalar(
+                sa.select(accounts.balance_micros).where(accounts.id == account_id)
+            )
+        return micros or 0
+
+    async def freeze(self, account_id: str, frozen: bool) -> None:
+        """Remember that an account is frozen, or no longer; the spend gate is told separately.
+
+        Raises StoreUnavailableError.
+        """
+        accounts = tables.accounts
+        async with writing(self._engine, self._timeout_s) as connection:
+            await connection.execute(
+                sa.update(accounts).where(accounts.c.id == account_id).values(frozen=frozen)
+            )
+
+
+class SqlCdrStore:
+    """`CdrStore` in SQLite or PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+
+    async def get(self, account_id: str, call_id: str) -> CallRecord | None:
+        """Return one record of this account. Raises StoreUnavailableError."""
+        calls = tables.calls
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(
+                sa.select(calls).where(calls.c.id == call_id, calls.c.account_id == account_id)
+            )
+            row = rows.one_or_none()
+        return None if row is None else _record(row)
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None
+    ) -> Sequence[CallRecord]:
+        """Return the newest records first, older than the call `before`.
+
+        At most `PAGE_ROWS_MAX`; none when `before` is no call of this account. New calls shift
+        no page, because a page begins after a call and not after a count.
+        Raises StoreUnavailableError.
+        """
+        calls = tables.calls
+        position = sa.tuple_(calls.c.created_at, calls.c.id)
+        query = (
+            sa.select(calls)
+            .where(calls.c.account_id == account_id)
+            .order_by(calls.c.created_at.desc(), calls.c.id.desc())
+            .limit(max(0, min(limit, PAGE_ROWS_MAX)))
+        )
+        if before is not None:
+            start = sa.select(calls.c.created_at, calls.c.id).where(
+                calls.c.id == before, calls.c.account_id == account_id
+            )
+            query = query.where(position < start.scalar_subquery())
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(query)
+            return [_record(row) for row in rows]
+
+
+async def _raise_balance(
+    connection: AsyncConnection, account_id: str, amount_micros: int
+) -> sa.Row[Any]:
+    """Add to an account, which locks its row, and take its next credit sequence."""
+    accounts = tables.accounts
+    rows = await connection.execute(
+        sa.update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(
+            balance_micros=accounts.c.balance_micros + amount_micros,
+            credit_sequence=accounts.c.credit_sequence + 1,
+        )
+        .returning(accounts.c.currency, accounts.c.balance_micros, accounts.c.credit_sequence)
+    )
+    account = rows.one_or_none()
+    if account is None:
+        raise LookupError("no such account")
+    if abs(account.balance_micros) > LIMIT:
+        raise MoneyError("the balance would not fit the spend gate")
+    return account
+
+
+async def _lock_partition(
+    connection: AsyncConnection, partition: int, count: int, at: datetime
+) -> None:
+    """Make all other drainers of this partition wait until the transaction ends."""
+    insert = upsert(connection, tables.partitions).values(
+        partition=partition, drained_count=count, drained_at=at
+    )
+    await connection.execute(
+        insert.on_conflict_do_update(
+            index_elements=["partition"],
+            set_={
+                "drained_count": tables.partitions.c.drained_count + insert.excluded.drained_count,
+                "drained_at": insert.excluded.drained_at,
+            },
+        )
+    )
+
+
+async def _keep_rejected(
+    connection: AsyncConnection, partition: int, entries: Sequence[OutboxEntry], at: datetime
+) -> None:
+    await connection.execute(
+        upsert(connection, tables.rejected_entries).on_conflict_do_nothing(),
+        [
+            {
+                "partition": partition,
+                "entry_id": entry.entry_id,
+                "kind": ascii(entry.kind),
+                "fields": msgspec.json.encode(
+                    {name: value.decode("latin-1") for name, value in entry.fields.items()}
+                ).decode(),
+                "at": at,
+            }
+            for entry in entries
+        ],
+    )
+
+
+def _record(row: sa.Row[Any]) -> CallRecord:
+    opened = CallOpened(
+        call_id=row.id,
+        account_id=row.account_id,
+        node=row.node,
+        destination=row.destination,
+        country=row.country,
+        codec=row.codec,
+        origin=row.origin,
+        currency=row.currency,
+        rate=row.rate,
+        created_at=row.created_at,
+    )
+    return CallRecord(
+        opened=opened,
+        closed=_closing(row) if row.closed else None,
+        cost_micros=row.spent_micros,
+        written_off_micros=row.written_off_micros,
+    )
+
+
+def _closing(row: sa.Row[Any]) -> CallClosed:
+    return CallClosed(
+        ringing_at=row.ringing_at,
+        answered_at=row.answered_at,
+        ended_at=row.ended_at,
+        seconds=row.seconds,
+        cause=row.cause,
+        cause_name=row.cause_name,
+        ended_by=row.ended_by,
+        carrier_call_id=row.carrier_call_id,
+        carrier_seconds=row.carrier_seconds,
+        browser=_QUALITY.decode(row.browser_quality),
+        carrier=_QUALITY.decode(row.carrier_quality),
+    )
+
+
+_QUALITY = msgspec.json.Decoder(LegQuality)

@@ -1,0 +1,209 @@
+"""Tables of the book of record, for SQLite and PostgreSQL alike.
+
+Says what is kept, not how it is used. `migrations/` builds these tables and adds what SQLAlchemy
+cannot describe: the `postings` view, and triggers that refuse to change a transfer or a credit.
+Money is micros: integer millionths of the row's currency. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.partition import partition_of
+
+SLOTS = 2**32
+"""A multiple of every number of partitions that is a power of two."""
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware datetime; SQLite, which has no such type, keeps it as UTC text that sorts."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Any) -> datetime | None:
+        """Move to UTC; a time without a zone is a bug of the caller."""
+        if value is None:
+            return None
+        assert value.tzinfo is not None
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Any) -> datetime | None:
+        """Mark as UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def new_account(
+    account_id: str, currency: str, created_at: datetime, *, frozen: bool = False
+) -> dict[str, Any]:
+    """Return the row of an account that has neither credit nor calls."""
+    return {
+        "id": account_id,
+        "slot": partition_of(account_id, SLOTS),
+        "currency": currency,
+        "frozen": frozen,
+        "created_at": created_at,
+    }
+
+
+def _micros(name: str, *, default: int | None = None) -> sa.Column[int]:
+    server_default = None if default is None else sa.text(str(default))
+    return sa.Column(name, sa.BigInteger, nullable=False, server_default=server_default)
+
+
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false())
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String, nullable=False)
+
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    # Its partition were there `SLOTS` of them; modulo their number, the one it is in.
+    sa.Column("slot", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    # Credits less charges less the holds of live calls: what the spend gate must hold as well.
+    _micros("balance_micros", default=0),
+    # Number of the last credit; the gate applies credits in this order, without gaps.
+    sa.Column("credit_sequence", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    _flag("frozen"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+credits = sa.Table(
+    "credits",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    _micros("micros"),
+    sa.Column("reference", sa.String, nullable=False, unique=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+# A transfer names its call but does not depend on it: the record goes after its retention,
+# the ledger stays.
+transfers = sa.Table(
+    "transfers",
+    metadata,
+    sa.Column("reference", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("target", sa.String, nullable=False),
+    _micros("micros"),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("call_id", sa.String),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.CheckConstraint("micros > 0", name="positive"),
+    sa.CheckConstraint("source <> target", name="moves"),
+    sa.Index(None, "account_id", "at"),
+)
+
+postings = sa.table(
+    "postings",
+    sa.column("reference", sa.String),
+    sa.column("ledger_account", sa.String),
+    sa.column("account_id", sa.String),
+    sa.column("currency", sa.String),
+    sa.column("micros", sa.BigInteger),
+    sa.column("at", UtcDateTime),
+)
+"""View: each transfer as its two signed legs, negative where the money left."""
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    # False while only the call's end has arrived; the columns down to `created_at` are then blank
+    # and `created_at` is the end.
+    _flag("opened"),
+    _text("node"),
+    _text("destination"),
+    _text("country"),
+    _text("codec"),
+    _text("origin"),
+    _text("currency"),
+    _text("rate"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    _flag("closed"),
+    sa.Column("ringing_at", UtcDateTime),
+    sa.Column("answered_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    # The hold while the call lives, its charge once closed.
+    _micros("spent_micros"),
+    sa.Column("seconds", sa.Integer, nullable=False),
+    _micros("written_off_micros", default=0),
+    sa.Column("cause", sa.Integer),
+    _text("cause_name"),
+    sa.Column("ended_by", sa.String),
+    _text("carrier_call_id"),
+    sa.Column("carrier_seconds", sa.Integer),
+    # `LegQuality` as JSON.
+    _text("browser_quality"),
+    _text("carrier_quality"),
+    sa.Index(None, "account_id", "created_at", "id"),
+    # The clock of retention.
+    sa.Index(None, "created_at"),
+)
+
+sa.Index(
+    "ix_calls_live",
+    calls.c.account_id,
+    sqlite_where=~calls.c.closed,
+    postgresql_where=~calls.c.closed,
+)
+
+partitions = sa.Table(
+    "partitions",
+    metadata,
+    # The lock of all who drain this partition of the spend gate.
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("drained_count", sa.BigInteger, nullable=False),
+    sa.Column("drained_at", UtcDateTime, nullable=False),
+)
+
+rejected_entries = sa.Table(
+    "rejected_entries",
+    metadata,
+    # Outbox entries that could not be read, kept for a human.
+    sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("entry_id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    # JSON object; each byte of a value is the character of the same number.
+    sa.Column("fields", sa.String, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    # What a key is called by people: the head of its hash, which opens nothing.
+    sa.Column("id", sa.String, primary_key=True),
+    # SHA-256 in hexadecimal; the key itself is kept nowhere.
+    sa.Column("key_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    _text("label"),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_at", UtcDateTime),
+)

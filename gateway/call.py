@@ -1,0 +1,275 @@
+"""One phone call as a state machine: events in, commands out.
+
+Knows no socket, no clock, no price and no vendor. The bridge feeds it what the two legs, the
+carrier and the meter report, and performs what it returns, in order.
+
+    NEW ─ FUNDING ─ DIALLING ─ RINGING ─ ANSWERED ⇄ ON_HOLD
+             │          └─────────┴─────────┴──────────┴──── ENDING ─ SETTLING ─ SETTLED
+         CANCELLING ──────────────────────────────────────────────────┘
+
+Charging starts with the first proof of answer and stops with the first proof of the end.
+ENDING lasts until the carrier confirms that its leg is gone, or the reconciler gives up asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from billing.cdr import EndedBy
+from gateway.cause import Cause
+from gateway.errors import UnexpectedEventError
+
+
+class State(Enum):
+    """Where a call stands."""
+
+    NEW = auto()
+    FUNDING = auto()
+    """The first hold is being placed."""
+    CANCELLING = auto()
+    """Ended by its caller while the first hold was being placed."""
+    DIALLING = auto()
+    RINGING = auto()
+    ANSWERED = auto()
+    ON_HOLD = auto()
+    ENDING = auto()
+    SETTLING = auto()
+    SETTLED = auto()
+
+
+class Command(Enum):
+    """What the bridge must do now; the data are attributes of the call."""
+
+    PLACE_HOLD = auto()
+    DIAL = auto()
+    PLAY_RINGBACK = auto()
+    START_METER = auto()
+    JOIN_MEDIA = auto()
+    HOLD_MEDIA = auto()
+    RESUME_MEDIA = auto()
+    STOP_METER = auto()
+    REPORT_RINGING = auto()
+    REPORT_ANSWER = auto()
+    REPORT_END = auto()
+    HANG_UP_CARRIER = auto()
+    CLOSE_CARRIER_SOCKET = auto()
+    SETTLE = auto()
+    RELEASE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the call."""
+
+
+class Requested(Event):
+    """An admitted caller asks for the call."""
+
+
+class HoldPlaced(Event):
+    """The first increment is set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRefused(Event):
+    """The spend gate said no, or did not answer."""
+
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class DialAccepted(Event):
+    """The carrier has taken the call and named it."""
+
+    carrier_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed(Event):
+    """The carrier has certainly not taken the call."""
+
+    cause: Cause
+
+
+class Ringing(Event):
+    """The phone rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """The carrier says that the phone was answered."""
+
+
+class StreamStarted(Event):
+    """The carrier's media stream has begun, which only an answered call has."""
+
+
+class HeldByCaller(Event):
+    """The caller puts the phone on hold."""
+
+
+class ResumedByCaller(Event):
+    """The caller takes the phone off hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    """A first proof, or an order, that the call is over."""
+
+    cause: Cause
+    ended_by: EndedBy
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierEnded(Event):
+    """The carrier says that its leg is over: final for the carrier."""
+
+    cause: Cause
+    ended_by: EndedBy
+    carrier_seconds: int | None = None
+
+
+class ConfirmationAbandoned(Event):
+    """The carrier could not be made to confirm the end in time."""
+
+
+class Settled(Event):
+    """The final price is posted and the record is in the outbox."""
+
+
+S, C = State, Command
+LIVE = (S.DIALLING, S.RINGING, S.ANSWERED, S.ON_HOLD)
+TALKING = (S.ANSWERED, S.ON_HOLD)
+_CLOSED = (S.SETTLING, S.SETTLED)
+
+_Row = tuple[State, tuple[Command, ...]]
+
+
+def _rows(
+    states: Iterable[State], event: type[Event], row: _Row
+) -> dict[tuple[State, type[Event]], _Row]:
+    return {(state, event): row for state in states}
+
+
+def _ignored(
+    states: Iterable[State], *events: type[Event]
+) -> dict[tuple[State, type[Event]], _Row]:
+    """Rows for late or repeated news: the call stays where it is."""
+    return {(state, event): (state, ()) for state in states for event in events}
+
+
+_END = (C.STOP_METER, C.HANG_UP_CARRIER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END)
+_END_CONFIRMED = (C.STOP_METER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END, C.SETTLE)
+_ANSWER = (C.START_METER, C.REPORT_ANSWER)
+
+# Every move a call can make. A pair that is absent is a bug in the bridge, never ignored.
+TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
+    (S.NEW, Requested): (S.FUNDING, (C.PLACE_HOLD,)),
+    (S.FUNDING, HoldPlaced): (S.DIALLING, (C.DIAL,)),
+    (S.FUNDING, HoldRefused): (S.SETTLED, (C.REPORT_END, C.RELEASE)),
+    (S.FUNDING, Ended): (S.CANCELLING, (C.REPORT_END,)),
+    (S.CANCELLING, HoldPlaced): (S.SETTLING, (C.SETTLE,)),
+    (S.CANCELLING, HoldRefused): (S.SETTLED, (C.RELEASE,)),
+    **_ignored([S.CANCELLING], Ended, HeldByCaller, ResumedByCaller),
+    **_ignored([S.FUNDING, S.DIALLING, S.RINGING], HeldByCaller, ResumedByCaller),
+    **_ignored(LIVE, DialAccepted),
+    # Whatever the carrier has told us of a call proves that it took the call.
+    (S.DIALLING, DialFailed): (S.SETTLING, (C.REPORT_END, C.SETTLE)),
+    **_ignored([S.RINGING, *TALKING], DialFailed),
+    (S.DIALLING, Ringing): (S.RINGING, (C.PLAY_RINGBACK, C.REPORT_RINGING)),
+    **_ignored([S.RINGING, *TALKING], Ringing),
+    **_rows([S.DIALLING, S.RINGING], Answered, (S.ANSWERED, _ANSWER)),
+    **_ignored(TALKING, Answered),
+    **_rows([S.DIALLING, S.RINGING], StreamStarted, (S.ANSWERED, (*_ANSWER, C.JOIN_MEDIA))),
+    (S.ANSWERED, StreamStarted): (S.ANSWERED, (C.JOIN_MEDIA,)),
+    (S.ON_HOLD, StreamStarted): (S.ON_HOLD, (C.JOIN_MEDIA, C.HOLD_MEDIA)),
+    (S.ANSWERED, HeldByCaller): (S.ON_HOLD, (C.HOLD_MEDIA,)),
+    (S.ON_HOLD, ResumedByCaller): (S.ANSWERED, (C.RESUME_MEDIA,)),
+    (S.ON_HOLD, HeldByCaller): (S.ON_HOLD, ()),
+    (S.ANSWERED, ResumedByCaller): (S.ANSWERED, ()),
+    **_rows(LIVE, Ended, (S.ENDING, _END)),
+    **_rows(LIVE, CarrierEnded, (S.SETTLING, _END_CONFIRMED)),
+    # A call that the carrier takes only after its end is hung up as soon as it has a name.
+    (S.ENDING, DialAccepted): (S.ENDING, (C.HANG_UP_CARRIER,)),
+    (S.ENDING, DialFailed): (S.SETTLING, (C.SETTLE,)),
+    (S.ENDING, StreamStarted): (S.ENDING, (C.CLOSE_CARRIER_SOCKET,)),
+    **_ignored([S.ENDING], Ringing, Answered, Ended, HeldByCaller, ResumedByCaller),
+    (S.ENDING, CarrierEnded): (S.SETTLING, (C.SETTLE,)),
+    (S.ENDING, ConfirmationAbandoned): (S.SETTLING, (C.SETTLE,)),
+    (S.SETTLING, StreamStarted): (S.SETTLING, (C.CLOSE_CARRIER_SOCKET,)),
+    (S.SETTLED, StreamStarted): (S.SETTLED, (C.CLOSE_CARRIER_SOCKET,)),
+    **_ignored(
+        _CLOSED,
+        *(DialAccepted, DialFailed, Ringing, Answered, Ended, CarrierEnded),
+        *(ConfirmationAbandoned, HeldByCaller, ResumedByCaller),
+    ),
+    (S.SETTLING, Settled): (S.SETTLED, (C.RELEASE,)),
+}
+
+
+class Call:
+    """One call's state, and what is known of its end."""
+
+    __slots__ = (
+        "answered_ns",
+        "carrier_call_id",
+        "carrier_seconds",
+        "cause",
+        "ended_by",
+        "ended_ns",
+        "ringing_ns",
+        "state",
+    )
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+        self.carrier_call_id = ""
+        self.cause: Cause | None = None
+        """None until the call has ended."""
+        self.ended_by: EndedBy = "gateway"
+        self.carrier_seconds: int | None = None
+        self.ringing_ns: int | None = None
+        self.answered_ns: int | None = None
+        self.ended_ns: int | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the call may still be talked on."""
+        return self.cause is None
+
+    def receive(self, event: Event, now_ns: int) -> tuple[Command, ...]:
+        """Advance by one event; return what the bridge must do now, in order.
+
+        Raises UnexpectedEventError for a pair that the table does not hold.
+        """
+        row = TRANSITIONS.get((self.state, type(event)))
+        if row is None:
+            raise UnexpectedEventError(self.state.name, type(event).__name__)
+        before, (self.state, commands) = self.state, row
+        self._learn(event, before, now_ns)
+        return commands
+
+    def _learn(self, event: Event, before: State, now_ns: int) -> None:
+        match event:
+            case DialAccepted(carrier_call_id):
+                self.carrier_call_id = self.carrier_call_id or carrier_call_id
+            case Ringing() if before is State.DIALLING:
+                self.ringing_ns = now_ns
+            case Answered() | StreamStarted() if before in (State.DIALLING, State.RINGING):
+                self.answered_ns = now_ns
+            case Ended(cause, ended_by):
+                self._end(cause, ended_by, now_ns)
+            case CarrierEnded(cause, ended_by, carrier_seconds):
+                self.carrier_seconds = self._first_known(carrier_seconds)
+                self._end(cause, ended_by, now_ns)
+            case HoldRefused(cause) | DialFailed(cause) if self.state in (*_CLOSED, State.ENDING):
+                self._end(cause, "gateway" if isinstance(event, HoldRefused) else "carrier", now_ns)
+
+    def _first_known(self, carrier_seconds: int | None) -> int | None:
+        return carrier_seconds if self.carrier_seconds is None else self.carrier_seconds
+
+    def _end(self, cause: Cause, ended_by: EndedBy, now_ns: int) -> None:
+        if self.cause is None:
+            self.cause, self.ended_by, self.ended_ns = cause, ended_by, now_ns

@@ -1,0 +1,1 @@
+"""Carriers: who reaches phones."""

@@ -1,0 +1,260 @@
+"""Places and ends calls through Twilio's REST API, and checks Twilio's signatures.
+
+Also any service that speaks that API: only the base URL differs. Knows no call of ours but its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.request_validator import RequestValidator, get_signature_algorithm
+from twilio.rest import Client
+from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+from gateway.ports import DialOrder
+from gateway.twilio_status import CarrierStatus, from_reply
+
+logging.getLogger("twilio").setLevel(logging.WARNING)
+
+STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
+TOO_MANY_REQUESTS = 429
+"""Never processed and always safe to repeat (Twilio error 20429)."""
+_PLACE_ATTEMPTS = 4
+_END_ATTEMPTS = 5
+_BACKOFF_S = 0.25
+_FIND_WINDOW = timedelta(seconds=30)
+
+# A call that has ended cannot be ended again: Twilio says so with one of these.
+_ALREADY_ENDED = frozenset({20404, 21220})
+
+_CAUSE_OF_CODE = {
+    13224: Cause.UNALLOCATED_NUMBER,
+    21211: Cause.INVALID_NUMBER_FORMAT,
+    21214: Cause.UNALLOCATED_NUMBER,
+    21215: Cause.OUTGOING_CALL_BARRED,
+    21216: Cause.OUTGOING_CALL_BARRED,
+    21217: Cause.INVALID_NUMBER_FORMAT,
+    21219: Cause.OUTGOING_CALL_BARRED,
+    20429: Cause.SWITCH_CONGESTION,
+}
+
+
+class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
+    """Twilio's client, with the time-out that it takes but does not apply."""
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["timeout"] = kwargs.get("timeout") or self.timeout
+        return await super().request(*args, **kwargs)
+
+
+class TwilioCarrier:
+    """A Twilio account; must be built inside a running event loop."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        account_sid: str,
+        username: str,
+        password: str,
+        caller_id: str,
+        timeout_s: float,
+    ) -> None:
+        self._http = _HttpClient(timeout=timeout_s)
+        self._client = Client(username, password, account_sid, http_client=self._http)
+        self._client.api.base_url = base_url
+        self._caller_id = caller_id
+
+    async def place(self, order: DialOrder) -> str:
+        """Place the call. Repeated only where Twilio has certainly not carried it out."""
+        for attempt in range(_PLACE_ATTEMPTS):
+            try:
+                return str(await self._create(order))
+            except CarrierError as error:
+                if not error.retryable or attempt == _PLACE_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(_BACKOFF_S * 2**attempt)
+        raise AssertionError
+
+    async def _create(self, order: DialOrder) -> str:
+        call = await _translated(
+            self._client.calls.create_async(
+                to=order.destination,
+                from_=self._caller_id,
+                twiml=connect_twiml(order),
+                status_callback=order.status_url,
+                status_callback_event=STATUS_EVENTS,
+                status_callback_method="POST",
+                timeout=order.ring_timeout_s,
+                time_limit=order.time_limit_s,
+            )
+        )
+        return str(call.sid)
+
+    async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
+        """End the call; an ended one is reported as it is."""
+        context = self._client.calls(carrier_call_id)
+
+        async def end() -> CarrierStatus:
+            try:
+                call = await _translated(context.update_async(status="completed"))
+            except CarrierError as error:
+                if error.carrier_code in _ALREADY_ENDED:
+                    return await self.fetch(carrier_call_id)
+                raise
+            return from_reply(carrier_call_id, call.status, call.duration)
+
+        return await _persistently(end)
+
+    async def fetch(self, carrier_call_id: str) -> CarrierStatus:
+        """Ask for the call's state; a call that Twilio has forgotten has ended."""
+        try:
+            call = await _translated(self._client.calls(carrier_call_id).fetch_async())
+        except CarrierError as error:
+            if error.status == 404:
+                return CarrierStatus(carrier_call_id, "completed")
+            raise
+        return from_reply(carrier_call_id, call.status, call.duration)
+
+    async def find(self, order: DialOrder) -> list[str]:
+        """Return the calls to the same number that began while we were asking, newest first."""
+        calls = await _translated(
+            self._client.calls.list_async(
+                to=order.destination,
+                from_=self._caller_id,
+                start_time_after=datetime.now(UTC) - timedelta(days=1),
+                limit=20,
+            )
+        )
+        since = datetime.now(UTC) - _FIND_WINDOW
+        return [str(c.sid) for c in calls if c.date_created is None or c.date_created >= since]
+
+    async def reach(self) -> str:
+        """Return the account's status; proves address and credentials."""
+        account = await _translated(self._client.api.v2010.account.fetch_async())
+        return str(account.status)
+
+    async def close(self) -> None:
+        """Close the HTTP session."""
+        await self._http.close()
+
+
+def connect_twiml(order: DialOrder) -> str:
+    """Return what the carrier does with the answered call.
+
+    Nothing may follow `</Connect>` but the redirect to our re-attach endpoint: whatever follows
+    runs when the media socket closes, on a line that is paid for.
+    """
+    stream = Stream(url=order.stream_url, status_callback=order.stream_status_url)
+    stream.parameter(name="token", value=order.token)
+    connect = Connect()
+    connect.append(stream)
+    response = VoiceResponse()
+    response.append(connect)
+    response.redirect(order.reattach_url, method="POST")
+    return str(response)
+
+
+def hangup_twiml() -> str:
+    """Return the order to end the call."""
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> CarrierStatus:
+    """Repeat an action that may be repeated until it works, a bounded number of times."""
+    for attempt in range(_END_ATTEMPTS):
+        try:
+            return await action()
+        except CarrierError as error:
+            hopeless = not (error.retryable or error.ambiguous)
+            if hopeless or attempt == _END_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(_BACKOFF_S * 2**attempt)
+    raise AssertionError
+
+
+async def _translated(request: Awaitable[Any]) -> Any:
+    """Await a request of the client; every way it can fail becomes a CarrierError."""
+    try:
+        return await request
+    except TwilioRestException as error:
+        raise _refusal(error) from error
+    except aiohttp.ClientConnectorError as error:
+        raise CarrierError(
+            "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True
+        ) from error
+    except (TimeoutError, aiohttp.ClientError, OSError, TwilioException, ValueError) as error:
+        raise CarrierError(
+            "The carrier gave no answer.", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True
+        ) from error
+
+
+def _refusal(error: TwilioRestException) -> CarrierError:
+    code = error.code if isinstance(error.code, int) else 0
+    if error.status >= 500:
+        cause = Cause.NETWORK_OUT_OF_ORDER
+    else:
+        cause = _CAUSE_OF_CODE.get(code, Cause.CALL_REJECTED)
+    if error.status in (401, 403) and code not in _CAUSE_OF_CODE:
+        cause = Cause.NETWORK_OUT_OF_ORDER
+    return CarrierError(
+        "The carrier refused the request.",
+        cause=cause,
+        retryable=error.status == TOO_MANY_REQUESTS,
+        ambiguous=error.status >= 500,
+        carrier_code=code,
+        status=error.status,
+    )
+
+
+class SignatureVerifier:
+    """Checks that a webhook or a media handshake comes from the account's holder."""
+
+    def __init__(self, auth_token: str) -> None:
+        self._validator = RequestValidator(auth_token)
+
+    def verify(
+        self, url: str, form: Mapping[str, Any], signature: str | None, settings: str = ""
+    ) -> bool:
+        """Whether `signature` signs the URL, as we wrote it, and all of the form's fields.
+
+        Twilio signs with or without the port; both are accepted. `settings` is the header that
+        names another algorithm. Compared in constant time.
+        """
+        if not signature:
+            return False
+        algorithm = get_signature_algorithm(settings)
+        given = signature.encode()
+        try:
+            expected = [
+                self._validator.compute_signature(candidate, form, algorithm).encode()
+                for candidate in _with_and_without_port(url)
+            ]
+        except ValueError:
+            return False
+        return any(hmac.compare_digest(given, each) for each in expected)
+
+
+_DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+
+
+def _with_and_without_port(url: str) -> list[str]:
+    parts = urlsplit(url)
+    default = _DEFAULT_PORTS[parts.scheme]
+    if parts.port not in (None, default):
+        return [url]
+    host = parts.netloc.removesuffix(f":{default}")
+    return [urlunsplit(parts._replace(netloc=n)) for n in (host, f"{host}:{default}")]

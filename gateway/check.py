@@ -1,0 +1,106 @@
+"""What `caller check` looks at: settings that are weak, stores and a carrier that do not answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from billing.errors import BillingError
+from billing.stores.database import create_engine
+from billing.stores.redis_client import connect, disconnect, preflight
+from gateway import build
+from gateway.errors import CarrierError, GatewayError
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    subject: str
+    text: str
+    is_fatal: bool = False
+    is_weak: bool = False
+
+    @property
+    def mark(self) -> str:
+        """A sign that also reads without colour."""
+        return "[red]✗[/]" if self.is_fatal else "[yellow]![/]" if self.is_weak else "[green]✓[/]"
+
+
+async def findings(settings: Settings) -> list[Finding]:
+    """Look at everything; nothing is changed."""
+    return [
+        *_settings(settings),
+        await _redis(settings),
+        await _database(settings),
+        await _carrier(settings),
+    ]
+
+
+def _settings(settings: Settings) -> list[Finding]:
+    found = [Finding("settings", "All are known and within their bounds.")]
+    if not settings.origin.startswith("https://"):
+        text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
+        found.append(Finding("origin", text, is_weak=True))
+    try:
+        deck = build.load_deck(settings)
+    except (BillingError, GatewayError) as error:
+        found.append(Finding("rates", str(error), is_fatal=True))
+    else:
+        if not settings.rate_deck:
+            text = "The bundled deck holds EXAMPLE prices; set CALLER_RATE_DECK to your own."
+            found.append(Finding("rates", text, is_weak=True))
+        else:
+            found.append(Finding("rates", f"{len(deck)} prefixes are priced."))
+    return found
+
+
+async def _redis(settings: Settings) -> Finding:
+    if not settings.redis_url:
+        text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
+        return Finding("redis", text, is_weak=True)
+    redis = connect(settings.redis_url)
+    try:
+        report = await preflight(redis)
+    except BillingError as error:
+        return Finding("redis", str(error), is_fatal=True)
+    finally:
+        await disconnect(redis)
+    text = "; ".join([f"Answers, version {report.version}.", *report.warnings])
+    return Finding("redis", text, is_weak=bool(report.warnings))
+
+
+async def _database(settings: Settings) -> Finding:
+    if not settings.database_url:
+        text = f"SQLite in {settings.data_dir}: fine for one machine."
+        return Finding("database", text, is_weak=True)
+    try:
+        engine = create_engine(build.database_url(settings))
+    except (ValueError, sa.exc.ArgumentError):
+        text = "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
+        return Finding("database", text, is_fatal=True)
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+    except Exception:
+        return Finding("database", "Does not answer; check CALLER_DATABASE_URL.", is_fatal=True)
+    finally:
+        await engine.dispose()
+    return Finding("database", "Answers.")
+
+
+async def _carrier(settings: Settings) -> Finding:
+    try:
+        carrier = build.build_carrier(settings)
+    except GatewayError as error:
+        return Finding("carrier", str(error), is_fatal=True)
+    try:
+        status = await carrier.reach()
+    except CarrierError as error:
+        text = f"{error} Check CALLER_CARRIER_URL and Twilio's credentials (HTTP {error.status})."
+        return Finding("carrier", text, is_fatal=True)
+    finally:
+        await carrier.close()
+    return Finding("carrier", f"Answers; the account is {status}.")

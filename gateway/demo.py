@@ -1,0 +1,145 @@
+"""`caller demo`: the gateway with everything around it that a newcomer does not have yet.
+
+A simulated phone network as a process of its own, an account with credit, and a page to call from.
+The gateway is the same as ever: it is only told another carrier's address.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+from gateway import settings
+from gateway.build import Node
+from gateway.children import Child
+from gateway.engine.recovery import bring_credits
+from gateway.http.auth import key_hash, new_api_key
+from gateway.settings import Settings
+from gateway.stores.accounts import ensure_account
+
+ACCOUNT_ID = "demo"
+CREDIT_MICROS = 10_000_000
+SIMULATED_CALLER_ID = "+15005550006"
+"""Twilio's own number for tests that succeed."""
+
+PHONEBOOK = {
+    "+15005551000": "Echo: hear yourself",
+    "+15005551001": "A tone",
+    "+15005551002": "Somebody talking",
+    "+15005551003": "Voicemail with a beep",
+    "+15005551004": "A busy line",
+    "+15005551005": "Nobody answers",
+    "+15005551007": "Hangs up after some seconds",
+    "+15005551008": "Presses keys at you",
+}
+
+
+class Demo:
+    """Everything `make run` starts."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = dict(environ)
+        self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
+        self._port_moved_from = 0
+        self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
+        self._prepare()
+        self._settings = settings.from_mapping(self._environ)
+        self._node = Node(self._settings, self._environ)
+        self._simulator: Child | None = None
+
+    def settings(self) -> Settings:
+        """Return the settings that the demo came to."""
+        return self._settings
+
+    def _load_secrets(self, data_dir: Path) -> dict[str, str]:
+        """Return the demo's own credentials, made once and kept for its owner only."""
+        path = data_dir / "demo.json"
+        if path.exists():
+            return dict(json.loads(path.read_text()))
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = {
+            "account_sid": "AC" + secrets.token_hex(16),
+            "auth_token": secrets.token_hex(16),
+            "api_key": new_api_key(),
+        }
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+        return made
+
+    def _prepare(self) -> None:
+        """Fill in what the environment leaves open."""
+        host = self._environ.get("CALLER_HOST", "127.0.0.1")
+        if "CALLER_PORT" not in self._environ:
+            port = _free_port(host, 8080)
+            self._port_moved_from = 0 if port == 8080 else 8080
+            self._environ["CALLER_PORT"] = str(port)
+        if self._is_simulated:
+            self._simulator_port = _free_port("127.0.0.1", 8090)
+            self._environ |= {
+                "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
+                "CALLER_TWILIO_AUTH_TOKEN": self._secrets["auth_token"],
+                "CALLER_CALLER_ID": SIMULATED_CALLER_ID,
+                "CALLER_CARRIER_URL": f"http://127.0.0.1:{self._simulator_port}",
+            }
+            entries = ",".join(f"{number}={label}" for number, label in PHONEBOOK.items())
+            self._environ.setdefault("CALLER_PHONEBOOK", entries)
+
+    async def start(self) -> None:
+        """Start the phone network and the gateway, and see that the account has its credit."""
+        if self._is_simulated:
+            arguments = ["simulate", "--port", str(self._simulator_port)]
+            self._simulator = Child(arguments, self._environ)
+            await self._simulator.start()
+        await self._node.start()
+        stores = self._node.stores
+        await ensure_account(
+            stores.accounts,
+            stores.ledger,
+            account_id=ACCOUNT_ID,
+            currency=self._settings.currency,
+            key_hash=key_hash(self._secrets["api_key"]),
+            key_label="demo",
+            credit_micros=CREDIT_MICROS,
+            credit_reference="grant:demo:first",
+        )
+        await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
+
+    async def stop(self) -> None:
+        """End the gateway first, so that its calls end properly."""
+        await self._node.stop()
+        if self._simulator is not None:
+            await self._simulator.stop()
+
+    def explain(self, console: Console) -> None:
+        """Say where the phone is and what can be dialled."""
+        link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
+        lines = [f"[bold]Open the phone:[/]  [link={link}]{link}[/link]", ""]
+        if self._is_simulated:
+            lines += ["The phone network is simulated. Dial, for example:"]
+            lines += [f"  [cyan]{number}[/]  {label}" for number, label in PHONEBOOK.items()]
+        else:
+            lines += ["[bold yellow]Real phones:[/] calls go through your Twilio account."]
+        lines += ["", f"API key:  {self._secrets['api_key']}", "Stop with Ctrl-C."]
+        if self._port_moved_from:
+            lines += [f"[dim]Port {self._port_moved_from} is in use; CALLER_PORT chooses one.[/]"]
+        console.print(Panel("\n".join(lines), title="Caller", expand=False), highlight=False)
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """Return the wanted port if it is free, else one that is."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")

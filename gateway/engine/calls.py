@@ -1,0 +1,243 @@
+"""The live calls of one node: who may open a media socket, which call it belongs to, and the drain.
+
+Knows no HTTP beyond the opening handshake and no price.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import string
+from collections.abc import Coroutine, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from billing.errors import StoreUnavailableError
+from billing.ports import SpendGate
+from gateway.browser_media import Start
+from gateway.carriers.twilio import SignatureVerifier
+from gateway.cause import Cause
+from gateway.engine.bridge import SECOND_NS, Bridge, Services
+from gateway.engine.metering import Metering
+from gateway.engine.ticker import Ticker
+from gateway.legs.browser import BrowserLeg
+from gateway.legs.carrier import CarrierLeg, CarrierListener
+from gateway.ports import Acceptance, Carrier, DialOrder, HandshakeRequest, MediaConnection, Refusal
+from gateway.settings import Settings
+from gateway.stores.tokens import CallOrder, RedisCallTokens
+from gateway.twilio_media import Start as StreamStart
+
+log = logging.getLogger(__name__)
+
+_ID_ALPHABET = string.ascii_lowercase + string.digits
+_ID_LENGTH = 12
+"""62 bits: unguessable enough for a public id, short enough for the spend gate's log."""
+
+_END_TIMEOUT_S = 20.0
+"""How long ended calls may take to be confirmed and settled when the node stops."""
+
+
+class Calls:
+    """Every call of this node, from its token to its settlement."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        gate: SpendGate,
+        carrier: Carrier,
+        tokens: RedisCallTokens,
+        verifier: SignatureVerifier,
+        metering: Metering,
+        ticker: Ticker,
+    ) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._verifier = verifier
+        self._ticker = ticker
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._services = Services(
+            settings=settings,
+            gate=gate,
+            carrier=carrier,
+            metering=metering,
+            ticker=ticker,
+            spawn=self._spawn,
+        )
+        self._calls: dict[str, Bridge] = {}
+        self._waiting: set[BrowserLeg] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.is_draining = False
+        self._browser_path = f"/n/{settings.node}/media/browser"
+        self._carrier_path = f"/n/{settings.node}/media/carrier"
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def find(self, call_id: str) -> Bridge | None:
+        """Return a live call."""
+        return self._calls.get(call_id)
+
+    def of_account(self, account_id: str) -> Sequence[Bridge]:
+        """Return an account's live calls on this node."""
+        return [call for call in self._calls.values() if call.account_id == account_id]
+
+    def route(self, request: HandshakeRequest) -> Acceptance | Refusal:
+        """Decide an opening handshake on a media path."""
+        if request.path == self._browser_path:
+            return self._route_browser(request)
+        if request.path == self._carrier_path:
+            return self._route_carrier(request)
+        return Refusal(404, "No media socket is served at this address.")
+
+    # Browser legs.
+
+    def _route_browser(self, request: HandshakeRequest) -> Acceptance | Refusal:
+        origin = request.headers.get("origin", "")
+        if origin and origin not in self._settings.page_origins:
+            return Refusal(403, "This page may not open a media socket here.")
+        if self.is_draining:
+            return Refusal(503, "This gateway is being restarted.", {"Retry-After": "5"})
+        if len(self._waiting) >= self._settings.calls_max:
+            return Refusal(503, "Too many sockets are waiting to start.", {"Retry-After": "5"})
+        return Acceptance(lambda connection: self._attach_browser(connection, origin))
+
+    def _attach_browser(self, connection: MediaConnection, origin: str) -> None:
+        leg = BrowserLeg(connection, origin=origin, on_start=self._browser_started)
+        self._waiting.add(leg)
+        due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
+        self._ticker.at(due_ns, lambda: self._start_overdue(leg))
+
+    def _start_overdue(self, leg: BrowserLeg) -> None:
+        self._waiting.discard(leg)
+        if not leg.started and not leg.is_closed:
+            leg.refuse("start_timeout")
+
+    def _browser_started(self, leg: BrowserLeg, start: Start) -> None:
+        self._waiting.discard(leg)
+        self._spawn(self._redeem(leg, start.token))
+
+    async def _redeem(self, leg: BrowserLeg, token: str) -> None:
+        try:
+            order = await self._tokens.redeem(token)
+        except StoreUnavailableError:
+            leg.refuse("store_unavailable")
+            return
+        if leg.is_closed:
+            return
+        refusal = self._refusal(leg, order)
+        if order is None or refusal:
+            leg.refuse(refusal)
+        else:
+            self._begin(leg, order)
+
+    def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
+        if order is None:
+            return "bad_token"
+        if order.origin and order.origin != leg.origin:
+            return "bad_origin"
+        if self.is_draining:
+            return "gateway_draining"
+        return "gateway_full" if len(self._calls) >= self._settings.calls_max else ""
+
+    def _begin(self, leg: BrowserLeg, order: CallOrder) -> None:
+        call_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+        bridge = Bridge(
+            call_id,
+            order,
+            self._dial_order(call_id, order),
+            leg,
+            self._services,
+            is_taken=self._is_taken,
+            on_release=self._released,
+        )
+        self._calls[call_id] = bridge
+        self._idle.clear()
+        bridge.start()
+
+    def _dial_order(self, call_id: str, order: CallOrder) -> DialOrder:
+        settings = self._settings
+        hooks = f"{settings.origin}/n/{settings.node}/twilio"
+        return DialOrder(
+            call_id=call_id,
+            destination=order.destination,
+            ring_timeout_s=settings.ring_timeout_s,
+            time_limit_s=settings.call_duration_max_s,
+            stream_url=settings.media_origin + self._carrier_path,
+            stream_status_url=f"{hooks}/stream/{quote(call_id)}",
+            status_url=f"{hooks}/status/{quote(call_id)}",
+            reattach_url=f"{hooks}/reattach/{quote(call_id)}",
+            token=f"{call_id}.{secrets.token_urlsafe(24)}",
+        )
+
+    def _is_taken(self, carrier_call_id: str) -> bool:
+        return any(call.call.carrier_call_id == carrier_call_id for call in self._calls.values())
+
+    def _released(self, bridge: Bridge) -> None:
+        self._calls.pop(bridge.call_id, None)
+        if not self._calls:
+            self._idle.set()
+
+    # Carrier legs.
+
+    def _route_carrier(self, request: HandshakeRequest) -> Acceptance | Refusal:
+        url = self._settings.media_origin + self._carrier_path
+        if request.query:
+            url += "?" + request.query
+        signature = request.headers.get("x-twilio-signature")
+        settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
+        if not self._verifier.verify(url, {}, signature, settings):
+            return Refusal(403, "The signature of the handshake is missing or wrong.")
+        return Acceptance(self._attach_carrier)
+
+    def _attach_carrier(self, connection: MediaConnection) -> None:
+        leg = CarrierLeg(connection, bind=self._bind)
+        due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
+        self._ticker.at(due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start"))
+
+    def _bind(self, leg: CarrierLeg, start: StreamStart) -> CarrierListener | None:
+        """Find the call that a stream belongs to, by the secret that only its order held."""
+        detail = start.start
+        token = detail.custom_parameters.get("token", "")
+        bridge = self._calls.get(token.partition(".")[0])
+        if bridge is None or detail.account_sid != self._settings.twilio_account_sid:
+            return None
+        return bridge if bridge.stream_started(leg, detail.call_sid, token) else None
+
+    # The node.
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("A background task of a call failed.", exc_info=error)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no new calls; let running ones finish, end them at the deadline, settle them all."""
+        self.is_draining = True
+        if not self._calls:
+            return
+        log.info("Draining: %d calls, at most %.0f s.", len(self._calls), timeout_s)
+        if not await self._wait_idle(timeout_s):
+            for call in tuple(self._calls.values()):
+                call.end(Cause.SYSTEM_SHUTDOWN, "gateway")
+            await self._wait_idle(_END_TIMEOUT_S)
+        if self._calls:
+            log.critical("%d calls could not be settled before the end.", len(self._calls))
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _wait_idle(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True

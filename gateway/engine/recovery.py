@@ -1,0 +1,63 @@
+"""Settles what an earlier run of this node left open, before the node takes new calls.
+
+A call that its node did not close is charged for the seconds that the spend gate had confirmed.
+The carrier has ended its leg already: its media socket was lost, and what follows it is a hang-up.
+Knows no socket.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import msgspec
+
+from billing.cdr import CallClosed
+from billing.ports import CdrStore, Closing, LedgerStore, SpendGate
+from billing.rating import Rate
+from gateway.cause import Cause
+
+log = logging.getLogger(__name__)
+
+
+async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int) -> int:
+    """Fill the partitions of an empty spend gate from the book of record; return how many."""
+    filled = 0
+    for partition in range(partitions):
+        if not await gate.is_ready(partition):
+            state = await ledger.partition_state(partition, partitions)
+            filled += await gate.rebuild(partition, state)
+    return filled
+
+
+async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:
+    """Bring the credits that the book of record has and the spend gate has not."""
+    known = await gate.credit_sequence(account_id)
+    for sequence, micros in await ledger.credits_after(account_id, known):
+        await gate.credit(account_id, sequence, micros)
+
+
+async def settle_orphans(gate: SpendGate, records: CdrStore, node: str) -> int:
+    """Close the calls that this node holds open and no longer has; return how many."""
+    settled = 0
+    for call_id, account_id, held_micros, seconds in await gate.open_calls(node):
+        record = await records.get(account_id, call_id)
+        price = held_micros
+        if record is not None:
+            price = Rate.from_json(record.opened.rate).cost(seconds)
+        detail = CallClosed(
+            ended_at=datetime.now(UTC),
+            seconds=seconds,
+            cause=Cause.NORMAL_TEMPORARY_FAILURE,
+            cause_name=Cause.NORMAL_TEMPORARY_FAILURE.name,
+            ended_by="gateway",
+        )
+        await gate.close(
+            Closing(
+                call_id, account_id, min(price, held_micros), seconds, msgspec.json.encode(detail)
+            )
+        )
+        settled += 1
+    if settled:
+        log.warning("Settled %d calls that an earlier run left open.", settled)
+    return settled

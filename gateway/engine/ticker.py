@@ -1,0 +1,132 @@
+"""One heartbeat of 20 ms for everything that is due; frames themselves move on arrival.
+
+Deadlines are absolute, so that a late beat never moves the next one. Each beat serves the tones
+that play, the deadlines that have passed and one fiftieth of the once-a-second duties, so that no
+beat is long. Knows no call and no socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+BEAT_NS = 20_000_000
+BEATS_PER_SECOND = 50
+_CATCH_UP_BEATS_MAX = 10
+"""Beats made up for after a stall of the loop: 200 ms of tone, then the rest is forgotten."""
+
+
+class Player(Protocol):
+    """Something that sends one frame of tone each beat."""
+
+    def play(self) -> None:
+        """Send the next 20 ms."""
+
+
+class Deadline:
+    """A call of a function at a time, which may be cancelled."""
+
+    __slots__ = ("action",)
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        """Never call it."""
+        self.action = None
+
+
+class Ticker:
+    """The heartbeat of one event loop."""
+
+    def __init__(self, clock_ns: Callable[[], int]) -> None:
+        self.clock_ns = clock_ns
+        self.lag_ns_max = 0
+        """Longest that a beat has been late since it was last read."""
+        self._players: set[Player] = set()
+        self._deadlines: list[tuple[int, int, Deadline]] = []
+        self._order = itertools.count()
+        self._duties: list[set[Callable[[int], None]]] = [set() for _ in range(BEATS_PER_SECOND)]
+        self._beat = 0
+        self._due_ns = 0
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to beat on the running loop."""
+        self._due_ns = self.clock_ns() + BEAT_NS
+        self._arm()
+
+    def stop(self) -> None:
+        """Cease to beat."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def take_lag_ns(self) -> int:
+        """Return the longest lateness since the last call of this function."""
+        lag_ns, self.lag_ns_max = self.lag_ns_max, 0
+        return lag_ns
+
+    def at(self, due_ns: int, action: Callable[[], None]) -> Deadline:
+        """Call `action` at the first beat at or after `due_ns`."""
+        deadline = Deadline(action)
+        heapq.heappush(self._deadlines, (due_ns, next(self._order), deadline))
+        return deadline
+
+    def add_player(self, player: Player) -> None:
+        """Let a tone play until it is removed."""
+        self._players.add(player)
+
+    def remove_player(self, player: Player) -> None:
+        """End a tone; one that does not play is left alone."""
+        self._players.discard(player)
+
+    def add_duty(self, slot: int, duty: Callable[[int], None]) -> None:
+        """Call `duty(now_ns)` once a second, at the slot-th beat of it."""
+        self._duties[slot % BEATS_PER_SECOND].add(duty)
+
+    def remove_duty(self, slot: int, duty: Callable[[int], None]) -> None:
+        """No longer call it."""
+        self._duties[slot % BEATS_PER_SECOND].discard(duty)
+
+    def _arm(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay_s = max(0, self._due_ns - self.clock_ns()) / 1e9
+        self._handle = loop.call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        now_ns = self.clock_ns()
+        self.lag_ns_max = max(self.lag_ns_max, now_ns - self._due_ns)
+        missed = max(0, now_ns - self._due_ns) // BEAT_NS
+        if missed > _CATCH_UP_BEATS_MAX:
+            self._due_ns += (missed - _CATCH_UP_BEATS_MAX) * BEAT_NS
+        while self._due_ns <= now_ns:
+            self.beat(now_ns)
+            self._due_ns += BEAT_NS
+        self._arm()
+
+    def beat(self, now_ns: int) -> None:
+        """Serve what is due at one beat."""
+        for player in tuple(self._players):
+            _guarded(player.play)
+        while self._deadlines and self._deadlines[0][0] <= now_ns:
+            action = heapq.heappop(self._deadlines)[2].action
+            if action is not None:
+                _guarded(action)
+        self._beat += 1
+        for duty in tuple(self._duties[self._beat % BEATS_PER_SECOND]):
+            _guarded(duty, now_ns)
+
+
+def _guarded(action: Callable[..., None], *arguments: int) -> None:
+    """One call's fault must not stop the heart of all others."""
+    try:
+        action(*arguments)
+    except Exception:
+        log.exception("A duty of the heartbeat failed.")

@@ -1,0 +1,204 @@
+"""What can go wrong in the gateway, and what each failure means outside.
+
+    GatewayError
+    ├── SettingsError          a setting that is unknown, unreadable or out of its range
+    ├── PeerProtocolError      a peer broke the protocol; ends one leg
+    ├── CarrierError           the carrier refused or could not be reached; `retryable`
+    ├── RequestRefusedError    a request that a person can correct; becomes problem+json
+    └── UnexpectedEventError   we are wrong; that call ends, the process lives
+
+`PROBLEMS` maps every public code to its HTTP status, its words and whether to retry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.cause import Cause
+
+
+class GatewayError(Exception):
+    """Root of the tree; `code` is stable and public."""
+
+    code = "gateway_error"
+
+
+class SettingsError(GatewayError):
+    """A setting that keeps the gateway from starting; the message names it."""
+
+    code = "bad_setting"
+
+
+class PeerProtocolError(GatewayError):
+    """A peer sent what the protocol does not allow."""
+
+    code = "bad_message"
+
+    def __init__(self, message: str, *, close_code: int = 4400) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
+class CarrierError(GatewayError):
+    """The carrier refused, failed or could not be reached."""
+
+    code = "carrier_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: Cause,
+        retryable: bool = False,
+        ambiguous: bool = False,
+        carrier_code: int = 0,
+        status: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.retryable = retryable
+        """The request was certainly not carried out and may be sent again."""
+        self.ambiguous = ambiguous
+        """The request may have been carried out although no answer came."""
+        self.carrier_code = carrier_code
+        self.status = status
+
+
+class UnexpectedEventError(GatewayError):
+    """An event that the call's transition table does not hold."""
+
+    code = "unexpected_event"
+
+    def __init__(self, state: str, event: str) -> None:
+        super().__init__("An event that this state of the call does not allow.")
+        self.state = state
+        self.event = event
+
+
+class RequestRefusedError(GatewayError):
+    """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""
+
+    def __init__(self, code: str, *, field: str = "") -> None:
+        super().__init__(PROBLEMS[code].message)
+        self.code = code
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """How a refusal is told to programs (status) and to people (message, action)."""
+
+    status: int
+    message: str
+    action: str
+    retry: bool = False
+    close_code: int = 1008
+
+
+PROBLEMS: dict[str, Problem] = {
+    "bad_request": Problem(
+        400, "The request could not be understood.", "Correct it and send it again."
+    ),
+    "bad_message": Problem(
+        400, "A message could not be understood.", "Check it against the protocol.", close_code=4400
+    ),
+    "message_flood": Problem(
+        429, "Too many messages in a second.", "Send fewer control messages.", close_code=4429
+    ),
+    "unauthorized": Problem(
+        401, "The API key is missing or wrong.", "Send a valid key as a bearer token."
+    ),
+    "bad_signature": Problem(
+        403,
+        "The signature of the request is missing or wrong.",
+        "Check the auth token and the public origin.",
+    ),
+    "bad_origin": Problem(
+        403,
+        "This page may not place calls here.",
+        "Open the phone from its own address, or add the page's origin to CALLER_ALLOWED_ORIGINS.",
+    ),
+    "bad_token": Problem(
+        403,
+        "The call token is wrong, used or too old.",
+        "Ask for a new token and connect at once.",
+        retry=True,
+    ),
+    "start_timeout": Problem(
+        408,
+        "No start message came in time.",
+        "Send the start message right after connecting.",
+        retry=True,
+    ),
+    "not_found": Problem(404, "There is no such thing here.", "Check the address."),
+    "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
+    "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
+    "method_not_allowed": Problem(
+        405, "This address does not allow that method.", "See the documentation of the API."
+    ),
+    "payload_too_large": Problem(413, "The request is too large.", "Send less.", close_code=1009),
+    "number_invalid": Problem(
+        422,
+        "This is not a valid phone number.",
+        "Write it in full with its country code, such as +442079460018.",
+    ),
+    "number_too_short": Problem(
+        422,
+        "This number is too short.",
+        "Write it in full with its country code, such as +442079460018.",
+    ),
+    "number_emergency": Problem(
+        422,
+        "Emergency numbers cannot be called from here.",
+        "Use a phone to reach the emergency services.",
+    ),
+    "number_premium": Problem(
+        422, "Premium-rate and special-cost numbers cannot be called.", "Call an ordinary number."
+    ),
+    "destination_not_priced": Problem(
+        422,
+        "Calls to this destination are not offered.",
+        "Call another number, or ask the operator to price this destination.",
+    ),
+    "codec_unknown": Problem(422, "This audio format is not known.", "Use pcmu or pcm16."),
+    "insufficient_credit": Problem(
+        402,
+        "The credit does not cover the start of this call.",
+        "Top up the account and call again.",
+    ),
+    "account_frozen": Problem(
+        403, "This account is not allowed to place calls.", "Ask the operator."
+    ),
+    "too_many_calls": Problem(
+        429, "Too many calls at once on this account.", "End another call first.", retry=True
+    ),
+    "gateway_full": Problem(
+        503,
+        "All lines of this gateway are in use.",
+        "Try again in a moment.",
+        retry=True,
+        close_code=1013,
+    ),
+    "gateway_draining": Problem(
+        503,
+        "This gateway is being restarted.",
+        "Try again in a moment.",
+        retry=True,
+        close_code=1012,
+    ),
+    "store_unavailable": Problem(
+        503,
+        "Credits cannot be checked right now.",
+        "Try again in a moment.",
+        retry=True,
+        close_code=1013,
+    ),
+    "internal_error": Problem(
+        500,
+        "Something failed on our side.",
+        "Try again; if it stays, tell the operator.",
+        retry=True,
+        close_code=1011,
+    ),
+}
+"""Every public code -> HTTP status, sentence, next step, retry, WebSocket close code."""

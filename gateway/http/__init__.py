@@ -1,0 +1,1 @@
+"""HTTP: the API for programs, the carrier's webhooks, the pages."""

@@ -1,0 +1,307 @@
+"""`/v1`: call tokens, live calls and call records of the API key's account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from billing.cdr import CallRecord
+from billing.ports import CdrStore, LedgerStore, SpendGate
+from billing.rate_deck import RateDeck
+from billing.rating import Rate
+from gateway import browser_media as wire
+from gateway.admission import destination
+from gateway.cause import Cause
+from gateway.engine.bridge import Bridge
+from gateway.engine.calls import Calls
+from gateway.engine.recovery import bring_credits
+from gateway.engine.reports import money, quote
+from gateway.errors import RequestRefusedError
+from gateway.http.auth import Authenticator
+from gateway.http.problems import Json
+from gateway.settings import Settings
+from gateway.stores.tokens import CallOrder, RedisCallTokens
+
+BODY_BYTES_MAX = 4096
+PAGE_MAX = 200
+
+
+class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/call-tokens`."""
+
+    destination: Annotated[str, msgspec.Meta(max_length=64)]
+    codec: str = "pcmu"
+    origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
+
+
+class TokenReply(msgspec.Struct, kw_only=True):
+    """A one-use token, and what the call will cost."""
+
+    token: str
+    expires_at: str
+    expires_in_seconds: int
+    media_url: str
+    destination: str
+    country: str
+    codec: str
+    rate: wire.RateQuote
+    balance: wire.Money
+    affordable_seconds: int
+
+
+class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """One call as the API shows it. Times are RFC 3339 in UTC."""
+
+    id: str
+    state: Literal["live", "ended"]
+    destination: str
+    country: str
+    codec: str
+    node: str
+    created_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    seconds: int = 0
+    cost: wire.Money
+    cause: int | None = None
+    cause_name: str | None = None
+    cause_message: str | None = None
+    ended_by: str | None = None
+    carrier_call_id: str | None = None
+    carrier_seconds: int | None = None
+    browser: dict[str, int] | None = None
+    carrier: dict[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallsApi:
+    """Handlers of the calls' resources."""
+
+    settings: Settings
+    auth: Authenticator
+    calls: Calls
+    tokens: RedisCallTokens
+    gate: SpendGate
+    ledger: LedgerStore
+    records: CdrStore
+    deck: RateDeck
+
+    def routes(self) -> list[Route]:
+        """Return the resources' routes."""
+        return [
+            Route("/v1/call-tokens", self.issue_token, methods=["POST"]),
+            Route("/v1/calls", self.list_calls, methods=["GET"]),
+            Route("/v1/calls/{call_id}", self.show_call, methods=["GET"]),
+            Route("/v1/calls/{call_id}", self.end_call, methods=["DELETE"]),
+            Route("/v1/account", self.show_account, methods=["GET"]),
+            Route("/v1/phonebook", self.show_phonebook, methods=["GET"]),
+        ]
+
+    async def issue_token(self, request: Request) -> Response:
+        """Quote a call and return the token that allows it, once."""
+        account = await self.auth.account(request)
+        body = await _body(request, TokenRequest)
+        if account.frozen:
+            raise RequestRefusedError("account_frozen")
+        if self.calls.is_draining:
+            raise RequestRefusedError("gateway_draining")
+        if body.codec not in wire.FRAME_BYTES:
+            raise RequestRefusedError("codec_unknown", field="codec")
+        dialled = destination(body.destination)
+        entry = self.deck.lookup(dialled.number)
+        if entry is None:
+            raise RequestRefusedError("destination_not_priced", field="destination")
+        balance = await self._balance(account.id, entry.rate.cost(1))
+        order = CallOrder(
+            account_id=account.id,
+            destination=dialled.number,
+            country=dialled.country,
+            codec=body.codec,
+            origin=self._bound_origin(request, body.origin),
+            currency=account.currency,
+            rate=entry.rate.to_json(),
+            rate_description=entry.description,
+        )
+        token = await self.tokens.issue(order)
+        return Json(self._token_reply(order, token, entry.rate, balance), 201)
+
+    async def _balance(self, account_id: str, needed_micros: int) -> int:
+        """Return the balance. Raises RequestRefusedError where it does not reach."""
+        balance = await self.gate.balance(account_id)
+        if balance < needed_micros:
+            # A credit may be booked that the spend gate has yet to see.
+            await bring_credits(self.gate, self.ledger, account_id)
+            balance = await self.gate.balance(account_id)
+        if balance < needed_micros:
+            raise RequestRefusedError("insufficient_credit")
+        return balance
+
+    def _bound_origin(self, request: Request, wanted: str) -> str:
+        """Bind a page's token to the page; a program may name the page it asks for."""
+        origin = request.headers.get("origin", "") or wanted
+        if origin and origin not in self.settings.page_origins:
+            raise RequestRefusedError("bad_origin", field="origin")
+        return origin
+
+    def _token_reply(self, order: CallOrder, token: str, rate: Rate, balance: int) -> TokenReply:
+        expires_at = datetime.now(UTC) + timedelta(seconds=self.tokens.ttl_s)
+        return TokenReply(
+            token=token,
+            expires_at=expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            expires_in_seconds=self.tokens.ttl_s,
+            media_url=self._media_url(order.origin),
+            destination=order.destination,
+            country=order.country,
+            codec=order.codec,
+            rate=quote(order, rate),
+            balance=money(balance, order.currency),
+            affordable_seconds=rate.affordable_seconds(balance, self.settings.call_duration_max_s),
+        )
+
+    def _media_url(self, page_origin: str) -> str:
+        """Return the socket's address, on the page's own origin where there is one."""
+        own = urlsplit(self.settings.origin)
+        page = urlsplit(page_origin)
+        is_own_page = page_origin and page.port == own.port and page.scheme == own.scheme
+        netloc = page.netloc if is_own_page and own.hostname in _LOOPBACK else own.netloc
+        scheme = "wss" if own.scheme == "https" else "ws"
+        return f"{scheme}://{netloc}/n/{self.settings.node}/media/browser"
+
+    async def list_calls(self, request: Request) -> Response:
+        """Return a page of the account's calls, newest first."""
+        account = await self.auth.account(request)
+        limit = _limit(request.query_params.get("limit", "50"))
+        before = request.query_params.get("before") or None
+        records = await self.records.page(account.id, limit=limit + 1, before=before)
+        views = [self._record_view(record) for record in records[:limit]]
+        if before is None:
+            recorded = {view.id for view in views}
+            live = self.calls.of_account(account.id)
+            fresh = [_live_view(call) for call in live if call.call_id not in recorded]
+            views = sorted(fresh, key=lambda v: v.created_at, reverse=True) + views
+        following = views[-1].id if len(records) > limit else None
+        return Json({"calls": views, "next": following})
+
+    async def show_call(self, request: Request) -> Response:
+        """Return one call, live or ended."""
+        account = await self.auth.account(request)
+        call_id = request.path_params["call_id"]
+        live = self._live(account.id, call_id)
+        if live is not None:
+            return Json(_live_view(live))
+        record = await self.records.get(account.id, call_id)
+        if record is None:
+            raise RequestRefusedError("call_not_found")
+        return Json(self._record_view(record))
+
+    async def end_call(self, request: Request) -> Response:
+        """End a live call; 202 because the carrier has yet to confirm it."""
+        account = await self.auth.account(request)
+        call_id = request.path_params["call_id"]
+        live = self._live(account.id, call_id)
+        if live is not None:
+            live.end(Cause.MANAGER_REQUEST, "operator")
+            return Json(_live_view(live), 202)
+        if await self.records.get(account.id, call_id) is None:
+            raise RequestRefusedError("call_not_found")
+        raise RequestRefusedError("call_ended")
+
+    async def show_account(self, request: Request) -> Response:
+        """Return the account's balance."""
+        account = await self.auth.account(request)
+        balance = await self.gate.balance(account.id)
+        return Json(
+            {
+                "id": account.id,
+                "currency": account.currency,
+                "balance": money(balance, account.currency),
+                "live_calls": len(self.calls.of_account(account.id)),
+            }
+        )
+
+    async def show_phonebook(self, request: Request) -> Response:
+        """Return the operator's suggestions for the dial field."""
+        await self.auth.account(request)
+        pairs = (entry.partition("=") for entry in self.settings.phonebook)
+        return Json({"entries": [{"number": n, "label": label} for n, _, label in pairs]})
+
+    def _live(self, account_id: str, call_id: str) -> Bridge | None:
+        call = self.calls.find(call_id)
+        return call if call is not None and call.account_id == account_id else None
+
+    def _record_view(self, record: CallRecord) -> CallView:
+        live = self._live(record.opened.account_id, record.opened.call_id)
+        return _live_view(live) if live is not None else _ended_view(record)
+
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+
+
+def _live_view(call: Bridge) -> CallView:
+    opened = call.opened
+    seconds, cost_micros = call.used()
+    return CallView(
+        id=call.call_id,
+        state="live",
+        destination=opened.destination,
+        country=opened.country,
+        codec=opened.codec,
+        node=opened.node,
+        created_at=opened.created_at,
+        answered_at=call.answered_at,
+        seconds=seconds,
+        cost=money(cost_micros, opened.currency),
+        carrier_call_id=call.call.carrier_call_id or None,
+    )
+
+
+def _ended_view(record: CallRecord) -> CallView:
+    opened, closed = record.opened, record.closed
+    view = CallView(
+        id=opened.call_id,
+        state="ended",
+        destination=opened.destination,
+        country=opened.country,
+        codec=opened.codec,
+        node=opened.node,
+        created_at=opened.created_at,
+        cost=money(record.cost_micros, opened.currency),
+    )
+    if closed is None:
+        view.state = "live"
+        return view
+    view.answered_at, view.ended_at = closed.answered_at, closed.ended_at
+    view.seconds, view.ended_by = closed.seconds, closed.ended_by
+    view.cause, view.cause_name = closed.cause, closed.cause_name
+    view.cause_message = Cause(closed.cause).message
+    view.carrier_call_id = closed.carrier_call_id or None
+    view.carrier_seconds = closed.carrier_seconds
+    view.browser = msgspec.to_builtins(closed.browser)
+    view.carrier = msgspec.to_builtins(closed.carrier)
+    return view
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_MAX:
+        raise RequestRefusedError("bad_request", field="limit")
+    return int(text)
+
+
+async def _body(request: Request, kind: type[Any]) -> Any:
+    """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
+    collected = bytearray()
+    async for part in request.stream():
+        collected += part
+        if len(collected) > BODY_BYTES_MAX:
+            raise RequestRefusedError("payload_too_large")
+    try:
+        return msgspec.json.decode(bytes(collected), type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        raise RequestRefusedError("bad_request") from None

@@ -1,0 +1,137 @@
+"""Serves the built phone page: its HTML at `/` and its files below `/static/`.
+
+Everything is read once, at start, so that a request touches no disk and no path of its making.
+Knows what the page's files may do in a browser (the policies), nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "img-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""What the page may load and reach: its own origin only, nothing inline, never in a frame."""
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), screen-wake-lock=(self), camera=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Sent with every file: a worker obeys the policy of its own file, not the page's."""
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}
+"""Content codings the build writes, best first, and the suffix of their files."""
+
+_HASHED = re.compile(r"-[0-9A-Z]{8}\.\w+$")
+"""A name that carries the hash of its content, as esbuild writes it."""
+
+_NOT_BUILT = (
+    "The web pages are not built. Install the package (pip install .), "
+    "or run `npm ci && npm run build` in web/, then restart the gateway.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    """One file of the build in every coding it has; the empty key is the plain bytes."""
+
+    bodies: dict[str, bytes]
+    headers: dict[str, str]
+
+    def respond(self, request: Request) -> Response:
+        headers = dict(self.headers)
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        coding = _best_coding(request.headers.get("accept-encoding", ""), self.bodies)
+        if coding:
+            headers["Content-Encoding"] = coding
+        return Response(self.bodies[coding], headers=headers)
+
+
+def routes(static_dir: Path) -> list[Route]:
+    """Return the routes of the page as built into `static_dir`.
+
+    Where nothing has been built, `/` answers 503 and says what to do: the API works without pages.
+    """
+    assets = _load(static_dir)
+    index = assets.pop("index.html", None)
+
+    async def page(request: Request) -> Response:
+        if index is None:
+            return PlainTextResponse(_NOT_BUILT, 503, SECURITY_HEADERS)
+        return index.respond(request)
+
+    async def asset(request: Request) -> Response:
+        found = assets.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return found.respond(request)
+
+    return [Route("/", page, name="phone"), Route("/static/{name}", asset, name="static")]
+
+
+def _load(static_dir: Path) -> dict[str, _Asset]:
+    """Read every file of a known type; other files of the folder are not served."""
+    if not static_dir.is_dir():
+        return {}
+    files = (path for path in static_dir.iterdir() if path.suffix in _MEDIA_TYPES)
+    return {path.name: _read(path) for path in files}
+
+
+def _read(path: Path) -> _Asset:
+    plain = path.read_bytes()
+    bodies = {"": plain}
+    for coding, suffix in _ENCODINGS.items():
+        compressed = path.with_name(path.name + suffix)
+        if compressed.is_file():
+            bodies[coding] = compressed.read_bytes()
+    forever = _HASHED.search(path.name)
+    headers = {
+        **SECURITY_HEADERS,
+        "Content-Type": _MEDIA_TYPES[path.suffix],
+        "Cache-Control": "public, max-age=31536000, immutable" if forever else "no-cache",
+        # Weak: the same for every coding (RFC 9110 section 8.8.1).
+        "ETag": f'W/"{hashlib.sha256(plain).hexdigest()[:16]}"',
+        "Vary": "Accept-Encoding",
+    }
+    return _Asset(bodies, headers)
+
+
+def _best_coding(accepted: str, bodies: dict[str, bytes]) -> str:
+    """Choose a content coding that the client takes, or the empty string for none."""
+    for coding in _ENCODINGS:
+        if coding in bodies and re.search(
+            rf"\b{coding}\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", accepted
+        ):
+            return coding
+    return ""

@@ -1,0 +1,81 @@
+"""Refusals as `application/problem+json` (RFC 9457), from the one table of `errors.py`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.errors import BillingError
+from gateway.errors import PROBLEMS, RequestRefusedError
+
+log = logging.getLogger(__name__)
+
+_CODE_OF_STATUS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+}
+
+
+class Json(Response):
+    """A JSON reply; what it carries is encoded by msgspec."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Encode the content."""
+        return msgspec.json.encode(content)
+
+
+def problem(code: str, *, field: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    """Return the reply for a code of the table."""
+    entry = PROBLEMS[code]
+    body = {
+        "type": f"urn:caller:problem:{code}",
+        "title": entry.message,
+        "status": entry.status,
+        "code": code,
+        "action": entry.action,
+        "retry": entry.retry,
+    }
+    if field:
+        body["field"] = field
+    extra = dict(headers or {})
+    if entry.status == 503:
+        extra.setdefault("Retry-After", "5")
+    if entry.status == 401:
+        extra.setdefault("WWW-Authenticate", "Bearer")
+    return Response(
+        msgspec.json.encode(body), entry.status, extra, media_type="application/problem+json"
+    )
+
+
+async def on_refusal(_request: Request, error: Exception) -> Response:
+    """Reply to a request refused for a reason its sender can act on."""
+    if not isinstance(error, RequestRefusedError):
+        raise error
+    return problem(error.code, field=error.field)
+
+
+async def on_billing_error(_request: Request, error: Exception) -> Response:
+    """Reply when a store is away; billing knows no HTTP."""
+    code = error.code if isinstance(error, BillingError) else "internal_error"
+    return problem(code if code in PROBLEMS else "internal_error")
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """Reply to what the router itself refuses."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return problem(_CODE_OF_STATUS.get(status, "bad_request"), headers=headers)
+
+
+async def on_fault(_request: Request, error: Exception) -> Response:
+    """Reply to a fault of ours; the log has the details."""
+    log.error("A request failed.", exc_info=error)
+    return problem("internal_error")

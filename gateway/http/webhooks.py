@@ -1,0 +1,111 @@
+"""The carrier's callbacks: verified first, then handed to the call they are about.
+
+A callback about a call that this node no longer holds is answered with success, so that the carrier
+does not repeat it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.carriers.twilio import SignatureVerifier, hangup_twiml
+from gateway.engine.calls import Calls
+from gateway.errors import RequestRefusedError
+from gateway.settings import Settings
+from gateway.twilio_status import from_callback
+
+log = logging.getLogger(__name__)
+
+_FIELDS_MAX = 200
+"""Twilio sends about forty fields and may add more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioWebhooks:
+    """Handlers of what Twilio calls."""
+
+    settings: Settings
+    calls: Calls
+    verifier: SignatureVerifier
+
+    def routes(self) -> list[Route]:
+        """Return the callbacks' routes."""
+        base = f"/n/{self.settings.node}/twilio"
+        return [
+            Route(base + "/status/{call_id}", self.status, methods=["POST"]),
+            Route(base + "/stream/{call_id}", self.stream, methods=["POST"]),
+            Route(base + "/reattach/{call_id}", self.reattach, methods=["POST"]),
+        ]
+
+    async def status(self, request: Request) -> Response:
+        """Take a call's status."""
+        form = await self._verified(request)
+        call = self.calls.find(request.path_params["call_id"])
+        if call is not None:
+            call.carrier_status(from_callback(form))
+        return Response(status_code=204)
+
+    async def stream(self, request: Request) -> Response:
+        """Take a stream's status: the only place where a failed media handshake shows."""
+        form = await self._verified(request)
+        if form.get("StreamEvent") == "stream-error":
+            log.warning(
+                "The carrier's media stream of call %s failed: %.200s",
+                *(request.path_params["call_id"], form.get("StreamError", "")),
+            )
+        return Response(status_code=204)
+
+    async def reattach(self, request: Request) -> Response:
+        """Say what follows when a media socket has closed: nothing, the call is over."""
+        await self._verified(request)
+        return Response(hangup_twiml(), media_type="text/xml")
+
+    async def _verified(self, request: Request) -> Mapping[str, str]:
+        url = self.settings.origin + request.url.path
+        if request.url.query:
+            url += "?" + request.url.query
+        signature = request.headers.get("x-twilio-signature")
+        if not signature:
+            raise RequestRefusedError("bad_signature")
+        form = await _form(request)
+        settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
+        if not self.verifier.verify(url, _Repeated(form), signature, settings):
+            raise RequestRefusedError("bad_signature")
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+class _Repeated(Mapping[str, Any]):
+    """A form as Twilio's validator reads repeated fields."""
+
+    def __init__(self, form: FormData) -> None:
+        self._form = form
+
+    def __getitem__(self, name: str) -> Any:
+        return self._form[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._form)
+
+    def __len__(self) -> int:
+        return len(self._form)
+
+    def getlist(self, name: str) -> list[str]:
+        """Return all values of a field."""
+        return [value for value in self._form.getlist(name) if isinstance(value, str)]
+
+
+async def _form(request: Request) -> FormData:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise RequestRefusedError("bad_request")
+    if int(request.headers.get("content-length", "0") or 0) > 64 * 1024:
+        raise RequestRefusedError("payload_too_large")
+    return await request.form(max_files=0, max_fields=_FIELDS_MAX)

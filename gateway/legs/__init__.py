@@ -1,0 +1,1 @@
+"""Legs: the two sides of a call, each over its own media connection."""

@@ -1,0 +1,128 @@
+"""The carrier leg: one Twilio Media Stream socket.
+
+Turns messages into calls on its listener and audio into messages. Knows no browser and no money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway import twilio_media
+from gateway.errors import PeerProtocolError
+from gateway.ports import MediaConnection
+from gateway.twilio_media import Dtmf, Mark, Media, Outbound, Start, Stop
+
+
+class CarrierListener(Protocol):
+    """Whoever acts on what the carrier's stream says."""
+
+    def stream_digit(self, digit: str) -> None:
+        """A key was pressed at the phone."""
+
+    def stream_ended(self, *, properly: bool) -> None:
+        """The stream is over; `properly` where the carrier said so first."""
+
+
+class CarrierLeg:
+    """One stream's socket. It waits for `start`, then carries one call's audio."""
+
+    __slots__ = (
+        "_bind",
+        "_connection",
+        "_listener",
+        "_stopped",
+        "on_audio",
+        "outbound",
+        "stream_sid",
+    )
+
+    def __init__(
+        self,
+        connection: MediaConnection,
+        *,
+        bind: Callable[[CarrierLeg, Start], CarrierListener | None],
+    ) -> None:
+        self._connection = connection
+        self._bind = bind
+        self._listener: CarrierListener | None = None
+        self._stopped = False
+        self.stream_sid = ""
+        self.outbound = Outbound("")
+        self.on_audio: Callable[[bytes], None] = _discard
+        connection.on_text = self._text_received
+        connection.on_binary = self._binary_received
+        connection.on_close = self._closed
+
+    @property
+    def connection(self) -> MediaConnection:
+        """The socket underneath, for the frame path."""
+        return self._connection
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` was accepted."""
+        return self._listener is not None
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake; whatever the socket says from now on is discarded."""
+        self.on_audio = _discard
+        self._listener = None
+        self._stopped = True
+        self._connection.close(code, reason)
+
+    def _text_received(self, payload: bytes) -> None:
+        try:
+            message = twilio_media.parse(payload)
+            if type(message) is Media and message.stream_sid == self.stream_sid:
+                self.on_audio(message.media.payload)
+            else:
+                self._control_received(message)
+        except PeerProtocolError as error:
+            self._connection.close(error.close_code, "protocol error")
+
+    def _control_received(self, message: twilio_media.Message | twilio_media.Unknown) -> None:
+        if isinstance(message, Start):
+            self._started(message)
+        elif isinstance(message, Media | Dtmf | Mark | Stop):
+            if message.stream_sid != self.stream_sid:
+                raise PeerProtocolError("A message of another stream.", close_code=1008)
+            self._stream_message(message)
+
+    def _started(self, message: Start) -> None:
+        detail = message.start
+        is_ours = detail.media_format.encoding == "audio/x-mulaw" and not self.stream_sid
+        if self._stopped or not is_ours or not message.stream_sid:
+            raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
+        self.stream_sid = message.stream_sid
+        self.outbound = Outbound(message.stream_sid)
+        listener = self._bind(self, message)
+        if listener is None:
+            raise PeerProtocolError("A stream of no call here.", close_code=1008)
+        if not self._stopped:
+            self._listener = listener
+
+    def _stream_message(self, message: Media | Dtmf | Mark | Stop) -> None:
+        if self._listener is None:
+            return
+        if isinstance(message, Dtmf):
+            self._listener.stream_digit(message.dtmf.digit)
+        elif isinstance(message, Stop):
+            self._end(properly=True)
+
+    def _binary_received(self, _payload: bytes) -> None:
+        """Twilio sends text only."""
+        self._connection.close(1003, "text messages only")
+
+    def _closed(self, code: int) -> None:
+        self._end(properly=code == 1000)
+
+    def _end(self, *, properly: bool) -> None:
+        listener, self._listener = self._listener, None
+        self.on_audio = _discard
+        if listener is not None:
+            listener.stream_ended(properly=properly)
+
+
+def _discard(payload: bytes) -> None:
+    """Audio that has nowhere to go."""

@@ -1,0 +1,253 @@
+"""Every knob of the gateway: its name, default, bound and meaning, read once.
+
+Knows no environment: `from_mapping` is given one. A value that is unknown, unreadable or out of
+its range is refused by name, so that a gateway never starts half configured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from billing.money import is_currency
+from gateway.errors import SettingsError
+
+PREFIX = "CALLER_"
+_DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
+"""Variables of the tests, which the gateway itself does not read."""
+
+
+def _text(default: str, doc: str, *, pattern: str = "", secret: bool = False) -> Any:
+    def parse(value: str) -> str:
+        if pattern and value and not re.fullmatch(pattern, value):
+            raise ValueError(f"must match {pattern}")
+        return value
+
+    return _knob(default, doc, parse, pattern or "text", secret=secret)
+
+
+def _number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
+    def parse(value: str) -> int:
+        number = int(value) if re.fullmatch(r"-?\d{1,12}", value) else None
+        if number is None or not least <= number <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return number
+
+    return _knob(default, doc, parse, f"{least} to {most} {unit}".strip())
+
+
+def _choice(default: str, doc: str, *choices: str) -> Any:
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return value
+
+    return _knob(default, doc, parse, " or ".join(choices))
+
+
+def _names(doc: str, parse_one: Callable[[str], str], rule: str) -> Any:
+    def parse(value: str) -> tuple[str, ...]:
+        return tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
+
+    return _knob((), doc, parse, rule)
+
+
+def _knob(
+    default: Any, doc: str, parse: Callable[[str], Any], rule: str, *, secret: bool = False
+) -> Any:
+    metadata = {"doc": doc, "parse": parse, "rule": rule, "secret": secret}
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ValueError("must be an origin such as https://calls.example.com")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an origin such as https://calls.example.com")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _origin_knob(default: str, doc: str) -> Any:
+    return _knob(default, doc, lambda v: _origin(v) if v else "", "an http(s) origin, no path")
+
+
+def _folder(default: str, doc: str) -> Any:
+    return _knob(Path(default), doc, Path, "a folder")
+
+
+def _currency(default: str, doc: str) -> Any:
+    def parse(value: str) -> str:
+        if not is_currency(value):
+            raise ValueError("is not a currency that can be shown")
+        return value
+
+    return _knob(default, doc, parse, "ISO 4217 code")
+
+
+def _phonebook_entry(value: str) -> str:
+    if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):
+        raise ValueError("must be +number=label pairs, separated by commas")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, as it was set."""
+
+    host: str = _text("127.0.0.1", "Address to listen on; 0.0.0.0 for every interface.")
+    port: int = _number(8080, "Port for pages, API, webhooks and media alike.", 0, 65535, "")
+    node: str = _text(
+        "n1",
+        "This process's id in a cluster; part of the paths of its own media and webhooks.",
+        pattern=r"[a-z0-9][a-z0-9-]{0,31}",
+    )
+    public_origin: str = _origin_knob(
+        "",
+        "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
+        "Default: http on the host and port above.",
+    )
+    allowed_origins: tuple[str, ...] = _names(
+        "Further page origins, separated by commas, that may open a browser leg.",
+        _origin,
+        "http(s) origins",
+    )
+    data_dir: Path = _folder(".caller", "Folder of the embedded stores.")  # noqa: RUF009
+    redis_url: str = _text(
+        "",
+        "Redis or Valkey >= 7.0 that holds the credits; noeviction required. "
+        "Empty: an embedded Valkey in the data folder.",
+        pattern=r"(rediss?|unix|rediss?\+sentinel|rediss?\+cluster)://\S+",
+        secret=True,
+    )
+    database_url: str = _text(
+        "",
+        "SQL book of record: postgresql://… or sqlite:///file. Empty: SQLite in the data folder.",
+        pattern=r"(postgresql|postgresql\+asyncpg|sqlite|sqlite\+aiosqlite)://\S+",
+        secret=True,
+    )
+    carrier_url: str = _origin_knob(
+        "https://api.twilio.com", "Base of the carrier's REST API; speaks Twilio's."
+    )
+    twilio_account_sid: str = _text(
+        "", "Twilio account that pays for the phone legs.", pattern=r"AC[0-9a-fA-F]{32}"
+    )
+    twilio_auth_token: str = _text(
+        "", "Its auth token; also signs webhooks and media handshakes.", secret=True
+    )
+    twilio_api_key_sid: str = _text(
+        "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
+    )
+    twilio_api_key_secret: str = _text("", "Secret of that API key.", secret=True)
+    caller_id: str = _text(
+        "", "Number shown to the phone: yours at Twilio, or verified there.", pattern=r"\+\d{7,15}"
+    )
+    carrier_timeout_ms: int = _number(
+        5000, "How long one REST request to the carrier may take.", 100, 60_000, "ms"
+    )
+    currency: str = _currency("USD", "Currency of accounts and rates, ISO 4217.")
+    rate_deck: str = _text(
+        "", "CSV file with the rates. Empty: the bundled deck of EXAMPLE prices."
+    )
+    phonebook: tuple[str, ...] = _names(
+        "Suggestions on the phone page: +number=label, separated by commas.",
+        _phonebook_entry,
+        "+number=label pairs",
+    )
+    calls_max: int = _number(
+        500, "Most calls of this node at once; more are refused.", 1, 10_000, "calls"
+    )
+    account_calls_max: int = _number(10, "Most calls of one account at once.", 1, 10_000, "calls")
+    call_duration_max_s: int = _number(
+        14_400, "Longest call; also the carrier's own time limit.", 10, 86_400, "s"
+    )
+    ring_timeout_s: int = _number(60, "How long a phone may ring.", 5, 600, "s")
+    stream_timeout_s: int = _number(
+        10, "How long an answered call may wait for the carrier's media stream.", 1, 60, "s"
+    )
+    media_silence_s: int = _number(
+        3, "Silence of the carrier's socket after which the call counts as lost.", 1, 60, "s"
+    )
+    token_ttl_s: int = _number(60, "Lifetime of a one-use call token.", 5, 600, "s")
+    start_timeout_s: int = _number(
+        5, "How long a new browser socket may wait before its start message.", 1, 60, "s"
+    )
+    prepaid_horizon_s: int = _number(
+        8, "Seconds that a running call holds credit for in advance.", 2, 30, "s"
+    )
+    grace_s: int = _number(
+        6, "Unpaid seconds a call may go on while the credit store is away.", 0, 30, "s"
+    )
+    playout_lead_max_ms: int = _number(
+        400, "Most audio that may wait at the carrier before frames are discarded.", 60, 5000, "ms"
+    )
+    drain_timeout_s: int = _number(
+        30, "How long running calls may go on after SIGTERM before they are ended.", 0, 3600, "s"
+    )
+    log_level: str = _choice("info", "Least severe log line.", "debug", "info", "warning", "error")
+    log_format: str = _choice("text", "Form of log lines.", "text", "json")
+
+    @property
+    def origin(self) -> str:
+        """The public origin, or the one that follows from host and port."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return self.public_origin or f"http://{host}:{self.port}"
+
+    @property
+    def media_origin(self) -> str:
+        """The origin of media sockets as the carrier reads and signs it: always `wss`."""
+        return "wss://" + urlsplit(self.origin).netloc
+
+    @property
+    def page_origins(self) -> frozenset[str]:
+        """The origins whose pages may open a browser leg."""
+        origins = {self.origin, *self.allowed_origins}
+        if urlsplit(self.origin).hostname in ("127.0.0.1", "localhost"):
+            port = urlsplit(self.origin).port
+            origins |= {f"http://{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        return frozenset(origins)
+
+
+def from_mapping(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from `CALLER_*` variables. Raises SettingsError naming the variable."""
+    knobs = {PREFIX + f.name.upper(): f for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name in sorted(n for n in environ if n.startswith(PREFIX)):
+        if name in _DOCUMENTED_ELSEWHERE:
+            continue
+        if name not in knobs:
+            raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, knobs)}")
+        knob = knobs[name]
+        try:
+            values[knob.name] = knob.metadata["parse"](environ[name].strip())
+        except ValueError as error:
+            raise SettingsError(f"{name} {error}.") from None
+    return Settings(**values)
+
+
+def _nearest(name: str, knobs: Mapping[str, object]) -> str:
+    close = get_close_matches(name, knobs, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def markdown() -> str:
+    """Return the reference of all settings as a Markdown table."""
+    rows = [
+        "| variable | default | allowed | meaning |",
+        "|---|---|---|---|",
+        *(_markdown_row(f) for f in fields(Settings)),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _markdown_row(knob: Field[Any]) -> str:
+    default = "" if knob.default is MISSING else knob.default
+    shown = ",".join(default) if isinstance(default, tuple) else str(default)
+    rule = knob.metadata["rule"].replace("|", "\\|")
+    cells = (f"`{PREFIX}{knob.name.upper()}`", f"`{shown}`" if shown else "", rule)
+    return f"| {' | '.join(cells)} | {knob.metadata['doc']} |"

@@ -1,0 +1,380 @@
+"""A media WebSocket on an asyncio transport, with a short way for the frames that matter.
+
+A complete, unfragmented, masked data frame within the size limit is unmasked and delivered right
+here. Everything else (opening handshake, control frames, fragments, faults) goes frame by frame
+to the sans-I/O core of `websockets`, so conformance to RFC 6455 is the library's, and the library
+always stands at a frame boundary.
+
+Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive and congestion
+are checked when the engine's sweep says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import structlog
+from websockets.exceptions import InvalidMessage
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.ports import Refusal, Router
+from gateway.sockets.assembly import MessageAssembly, is_utf8
+from gateway.sockets.counters import EngineCounters
+from gateway.sockets.frame_header import (
+    BINARY_FIN,
+    MALFORMED,
+    NEEDS_MORE,
+    TEXT_FIN,
+    frame_extent,
+)
+from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.opening import OpeningHandshake, answer, refuse
+from gateway.sockets.send_side import Phase, SendSide
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # pragma: no cover - no C extension for this platform
+    from websockets.utils import apply_mask
+
+log = structlog.get_logger(__name__)
+
+# The library logs every frame at DEBUG and every connection at INFO. Payloads are audio and
+# tokens, so they reach no log whatever level the process runs at.
+_library_log = logging.getLogger("gateway.sockets.websockets")
+_library_log.setLevel(logging.WARNING)
+
+_REASON_BYTES_MAX: Final = 123
+"""RFC 6455, 5.5: a control frame carries 125 bytes, two of them the close code."""
+
+
+def _ignore(_: Any) -> None:
+    """Stand in for a callable that a leg has not plugged in, or no longer wants."""
+
+
+class MediaSocket(SendSide):
+    """One media connection; implements `gateway.ports.MediaConnection`."""
+
+    __slots__ = (
+        "_arrived_ns",
+        "_assembly",
+        "_direct",
+        "_held",
+        "_message_bytes_max",
+        "_opening",
+        "_pinged_ns",
+        "_protocol",
+        "_rosters",
+        "_router",
+        "_window_count",
+        "_window_ns",
+        "on_binary",
+        "on_close",
+        "on_text",
+    )
+
+    on_text: Callable[[bytes], None]
+    on_binary: Callable[[bytes], None]
+    on_close: Callable[[int], None]
+
+    def __init__(
+        self,
+        router: Router,
+        limits: MediaLimits,
+        clock_ns: Callable[[], int],
+        engine_counters: EngineCounters,
+        *rosters: set[Any],
+    ) -> None:
+        """Make a socket that enters itself into each of `rosters` while its connection lasts.
+
+        The first roster is the one that `limits.connections_max` bounds.
+        """
+        super().__init__(limits, clock_ns, engine_counters)
+        self._router = router
+        self._rosters = rosters
+        self._message_bytes_max = limits.message_bytes_max
+        self._protocol = ServerProtocol(max_size=limits.message_bytes_max, logger=_library_log)
+        self._opening = OpeningHandshake(self._protocol, limits.head_bytes_max)
+        self._assembly = MessageAssembly()
+        self._direct = False  # open, and no fragmented message in progress
+        self._held = b""  # the beginning of an incomplete frame
+        self._arrived_ns = 0  # of the last frame that went to the library
+        self._pinged_ns = 0
+        self._window_ns = self._window_count = 0
+        self.on_text = self.on_binary = self.on_close = _ignore
+
+    # The transport's calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; its opening handshake must be complete within the limit."""
+        self._take_transport(cast("asyncio.Transport", transport))  # uvloop's is one by shape only
+        self._deadline_ns = self._clock_ns() + self._limits.handshake_timeout_ns
+        for roster in self._rosters:
+            roster.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Deliver the data frames in `data`; hand everything else to the library."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        size = len(data)
+        at = 0
+        counters = self.counters
+        try:
+            while at < size:
+                if self._direct and size - at > 6:
+                    first = data[at]
+                    length = data[at + 1] - 0x80  # negative when the frame is not masked
+                    mask_at = at + 2
+                    if length > 125:
+                        # A 64-bit length is left to the library: it is over the limit, or padded.
+                        length = (data[at + 2] << 8 | data[at + 3]) if length == 126 else 0
+                        mask_at = at + 4
+                    payload_at = mask_at + 4
+                    end = payload_at + length
+                    if (
+                        TEXT_FIN <= first <= BINARY_FIN
+                        and 0 < length <= self._message_bytes_max
+                        and end <= size
+                    ):
+                        payload = apply_mask(data[payload_at:end], data[mask_at:payload_at])
+                        at = end
+                        counters.messages_in += 1
+                        counters.bytes_in += length
+                        counters.last_in_ns = self._clock_ns()
+                        if first == BINARY_FIN:
+                            self.on_binary(payload)
+                        elif payload.isascii() or is_utf8(payload):
+                            self.on_text(payload)
+                        else:
+                            self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+                        continue
+                at = self._take_other(data, at)
+        except Exception:  # a leg's fault ends its own connection, not the process
+            self._fail_for_handler()
+
+    def eof_received(self) -> bool:
+        """Let the transport close: the peer will send nothing more."""
+        return False
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Forget the transport and report the end, if it has not been reported."""
+        self._forget_transport()
+        self._direct = False
+        self._held = b""
+        for roster in self._rosters:
+            roster.discard(self)
+        # Its frame holds the library's object, which would live until a full collection.
+        self._protocol.parser.close()
+        self._report_close(CloseCode.ABNORMAL_CLOSURE)
+
+    # Closing.
+
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Start the closing handshake; the socket is aborted if the peer does not answer it.
+
+        Messages that arrive from now on are not delivered. A `reason` longer than a close frame
+        can carry is cut.
+        """
+        if self._phase is not Phase.OPEN:
+            return
+        fitting = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
+        self._protocol.send_close(code, fitting)
+        self._leave_open(Phase.CLOSING)
+        self._flush()
+
+    def shutdown(self) -> None:
+        """Close because the server goes away; an HTTP server calls this on its connections."""
+        if self._phase is Phase.OPENING:
+            self.abort()
+        self.close(CloseCode.GOING_AWAY)
+
+    # The slow way in.
+
+    def _take_other(self, data: bytes, at: int) -> int:
+        """Take what starts at `at` and is no plain data frame; return where the next thing starts.
+
+        An incomplete frame is held until the rest arrives, unless its header is already at fault:
+        then the library gets all of it, to refuse it at once.
+        """
+        phase = self._phase
+        if phase is Phase.OPENING:
+            return self._take_opening(data, at)
+        if phase > Phase.CLOSING:
+            return len(data)
+        # The library counts the fragments it has seen of a message against the limit.
+        payload_bytes_max = self._message_bytes_max - (self._protocol.current_size or 0)
+        extent = frame_extent(data, at, payload_bytes_max)
+        end = len(data) if extent is MALFORMED else at + extent
+        if extent is NEEDS_MORE or end > len(data):
+            self._held = data[at:]
+            return len(data)
+        self._hand_over(data[at:end])
+        return end
+
+    def _take_opening(self, data: bytes, at: int) -> int:
+        taken, request = self._opening.receive(data[at:])
+        if request is not None:
+            self._answer(request)
+            return at + taken
+        protocol = self._protocol
+        if isinstance(protocol.handshake_exc, InvalidMessage):
+            # The library ends the connection without a word on what is no HTTP request.
+            bad_request = protocol.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
+            self._send_control(bad_request.serialize())
+        self._flush()
+        return at + taken
+
+    def _answer(self, request: Request) -> None:
+        """Answer a complete opening handshake, and let the router's choice attach itself."""
+        protocol = self._protocol
+        acceptance = None
+        if len(self._rosters[0]) > self._limits.connections_max:
+            response = refuse(protocol, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later."))
+        else:
+            try:
+                response, acceptance = answer(protocol, request, self._router, self.peer)
+            except Exception:  # the router's fault refuses one handshake
+                log.exception("media router failed", peer=self.peer)
+                self._engine_counters.handler_faults += 1
+                response = protocol.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.\n")
+        protocol.send_response(response)
+        if acceptance is None:
+            self._flush()
+            return
+        self._phase = Phase.OPEN
+        self._direct = True
+        self._engine_counters.opened += 1
+        self.counters.last_in_ns = self._clock_ns()
+        self._flush()
+        self._update_clearance()
+        acceptance.attach(self)
+
+    def _hand_over(self, frame: bytes) -> None:
+        """Let the library judge one frame, then perform what it asks for."""
+        self._arrived_ns = self._clock_ns()
+        protocol = self._protocol
+        protocol.receive_data(frame)
+        for event in protocol.events_received():
+            if isinstance(event, Frame) and event.opcode is not Opcode.CLOSE:
+                self._take_frame(event)
+        self._flush()
+
+    def _take_frame(self, frame: Frame) -> None:
+        """Deliver a data frame that the library found acceptable; count an idle one."""
+        is_control = frame.opcode in {Opcode.PING, Opcode.PONG}
+        if (is_control or not frame.data) and self._is_flooded():
+            self._engine_counters.floods += 1
+            self._fail(CloseCode.POLICY_VIOLATION, "too many control frames")
+        elif not is_control and self._phase is Phase.OPEN:
+            self._deliver(frame)
+
+    def _deliver(self, frame: Frame) -> None:
+        try:
+            message = self._assembly.add(frame)
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
+            return
+        self._direct = not self._assembly.in_progress
+        if message is None:
+            return
+        is_text, payload = message
+        counters = self.counters
+        counters.messages_in += 1
+        counters.bytes_in += len(payload)
+        counters.last_in_ns = self._arrived_ns
+        if is_text:
+            self.on_text(payload)
+        else:
+            self.on_binary(payload)
+
+    def _is_flooded(self) -> bool:
+        """Count one idle frame; tell whether this second has had too many."""
+        now_ns = self._arrived_ns
+        if now_ns - self._window_ns >= SECOND_NS:
+            self._window_ns = now_ns
+            self._window_count = 0
+        self._window_count += 1
+        return self._window_count > self._limits.control_frames_max_per_s
+
+    # The way out.
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        """Fail the connection (RFC 6455, 7.1.7) for what the library does not see."""
+        self._protocol.fail(code, reason)
+        self._flush()
+
+    def _fail_for_handler(self) -> None:
+        log.exception("media handler failed", peer=self.peer)
+        self._engine_counters.handler_faults += 1
+        self._held = b""
+        if self._phase < Phase.DRAINING:
+            self._fail(CloseCode.INTERNAL_ERROR, "")
+
+    def _flush(self) -> None:
+        """Send what the library has ready; an empty item means the end of what we send."""
+        for data in self._protocol.data_to_send():
+            if data:
+                self._send_control(data)
+            elif self._phase < Phase.DRAINING:
+                self._finish()
+
+    def _finish(self) -> None:
+        """Half-close after everything waiting is sent, and report the end."""
+        protocol = self._protocol
+        self._leave_open(Phase.DRAINING)
+        self._end_sending()
+        if protocol.state is State.CONNECTING:
+            self._engine_counters.refused += 1
+            return
+        # A peer that closes properly names the code; in a failure it is the code that we sent.
+        close = protocol.close_rcvd if protocol.parser_exc is None else None
+        close = close or protocol.close_sent
+        self._report_close(close.code if close else CloseCode.ABNORMAL_CLOSURE)
+
+    def _leave_open(self, phase: Phase) -> None:
+        self._direct = False
+        super()._leave_open(phase)
+
+    def _report_close(self, code: int) -> None:
+        """Call `on_close` once, and let go of the leg."""
+        on_close = self.on_close
+        self.on_text = self.on_binary = self.on_close = _ignore
+        try:
+            on_close(int(code))
+        except Exception:
+            log.exception("media close handler failed", peer=self.peer)
+            self._engine_counters.handler_faults += 1
+
+    # What the sweep calls.
+
+    def check_deadlines(self, now_ns: int) -> None:
+        """Ping a silent peer; abort one that is gone, or late with a handshake."""
+        if self._phase is Phase.OPEN:
+            self.keepalive(now_ns)
+        elif now_ns >= self._deadline_ns:
+            if self._phase is Phase.OPENING:
+                self._engine_counters.late += 1
+            self.abort()
+
+    def keepalive(self, now_ns: int) -> None:
+        """Ping after a silence (RFC 6455, 5.5.2); abort when a ping stays unanswered.
+
+        Whatever arrives answers a ping: it proves that the peer lives.
+        """
+        arrived_ns = max(self._arrived_ns, self.counters.last_in_ns)
+        pinged_ns = self._pinged_ns
+        if pinged_ns > arrived_ns:
+            if now_ns - pinged_ns >= self._limits.pong_timeout_ns:
+                self._engine_counters.unanswered += 1
+                self.abort()
+        elif now_ns - arrived_ns >= self._limits.ping_interval_ns:
+            self._pinged_ns = now_ns
+            self._protocol.send_ping(b"")
+            self._flush()

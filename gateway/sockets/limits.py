@@ -1,0 +1,47 @@
+"""The bounds of the media socket engine, each with its unit and its reason.
+
+Knows no setting's name and no environment; the composition root fills it in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What one peer, and all peers together, may take from the process."""
+
+    connections_max: int = 4096
+    """Media sockets at once, unopened ones included; the next is answered 503."""
+    head_bytes_max: int = 16 * 1024
+    """Size of an opening handshake; a larger one is answered 431."""
+    message_bytes_max: int = 16 * 1024
+    """Size of one message from the peer; a larger one closes with 1009.
+
+    An audio message has at most 1 KiB, a carrier's `start` with all its parameters about 8.
+    """
+    control_frames_max_per_s: int = 20
+    """Ping, pong and empty frames from the peer in one second; more closes with 1008."""
+    audio_messages_waiting_max: int = 10
+    """Audio messages kept for a peer that does not read: 200 ms of 20 ms frames."""
+    control_bytes_waiting_max: int = 64 * 1024
+    """Control text kept for a peer that does not read; more aborts the connection."""
+    send_buffer_bytes: int = 16 * 1024
+    """SO_SNDBUF. The default of the kernel swallows minutes of audio before it pushes back."""
+    unsent_bytes_max: int = 8 * 1024
+    """Bytes the kernel may hold unacknowledged before audio counts as late.
+
+    A quarter of a second of the widest audio (640-byte messages), plus a long round trip of the
+    narrowest (160 bytes).
+    """
+    handshake_timeout_ns: int = 10 * SECOND_NS
+    """From the first byte of a connection to its complete opening handshake."""
+    close_timeout_ns: int = 5 * SECOND_NS
+    """From our close frame, or the end of what we send, to the end of the connection."""
+    ping_interval_ns: int = 20 * SECOND_NS
+    """Silence from the peer after which it is pinged."""
+    pong_timeout_ns: int = 20 * SECOND_NS
+    """Silence after a ping after which the peer counts as gone."""

@@ -1,0 +1,100 @@
+"""Opening handshakes (RFC 6455, 4): head in, verdict out, response by the protocol library.
+
+Knows no socket and no clock. Who may connect is the router's decision; whether the request is a
+WebSocket handshake at all is the library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+
+from gateway.ports import Acceptance, HandshakeRequest, Refusal, Router
+
+_HEAD_END = b"\r\n\r\n"
+
+
+class HeaderMap(Mapping[str, str]):
+    """Request headers by case-insensitive name; repeated ones joined by commas (RFC 9110, 5.3)."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, items: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in items:
+            key = name.lower()
+            earlier = self._values.get(key)
+            self._values[key] = value if earlier is None else f"{earlier}, {value}"
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class OpeningHandshake:
+    """Feeds the library a request head as it arrives, and nothing behind it.
+
+    Feeding early lets the library refuse a malformed or overlong line at once; stopping at the
+    blank line leaves it at a frame boundary, with pipelined frames still in our hands.
+    """
+
+    __slots__ = ("_head_bytes", "_head_bytes_max", "_protocol", "_tail")
+
+    def __init__(self, protocol: ServerProtocol, head_bytes_max: int) -> None:
+        self._protocol = protocol
+        self._head_bytes = 0
+        self._head_bytes_max = head_bytes_max
+        self._tail = b""
+
+    def receive(self, data: bytes) -> tuple[int, Request | None]:
+        """Feed `data`; return how many bytes were taken, and the request once it is complete.
+
+        A refusal by the library or for size is left in the protocol's outgoing data.
+        """
+        tail = self._tail
+        end = (tail + data).find(_HEAD_END)
+        taken = len(data) if end < 0 else end + len(_HEAD_END) - len(tail)
+        self._head_bytes += taken
+        protocol = self._protocol
+        if self._head_bytes > self._head_bytes_max:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            protocol.send_response(protocol.reject(status, "The handshake is too large.\n"))
+            return taken, None
+        self._tail = (tail + data[:taken])[-(len(_HEAD_END) - 1) :]
+        protocol.receive_data(data[:taken])
+        events = protocol.events_received()
+        request = events[0] if events else None
+        return taken, request if isinstance(request, Request) else None
+
+
+def answer(
+    protocol: ServerProtocol, request: Request, router: Router, peer: str
+) -> tuple[Response, Acceptance | None]:
+    """Return the response to a complete request, and the acceptance when it is a 101.
+
+    The router sees only requests that are valid handshakes.
+    """
+    response = protocol.accept(request)
+    if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        return response, None
+    path, _, query = request.path.partition("?")
+    verdict = router(HandshakeRequest(path, query, HeaderMap(request.headers.raw_items()), peer))
+    if isinstance(verdict, Acceptance):
+        return response, verdict
+    return refuse(protocol, verdict), None
+
+
+def refuse(protocol: ServerProtocol, refusal: Refusal) -> Response:
+    """Return the HTTP response that a refusal asks for: plain text, with its length, closing."""
+    response = protocol.reject(refusal.status, f"{refusal.message}\n")
+    for name, value in refusal.headers.items():
+        response.headers[name] = value
+    return response

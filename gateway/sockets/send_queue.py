@@ -1,0 +1,65 @@
+"""What waits for a peer that does not read: control in full, audio only while it is fresh.
+
+Pure. Knows no transport; it holds finished frames and says which one is next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class SendQueue:
+    """Frames in sending order, bounded: a new audio frame pushes out the oldest one.
+
+    Two lines share one numbering, so that a frame of either is found, dropped or sent in constant
+    time, and a control message never overtakes the audio it was sent after.
+    """
+
+    __slots__ = ("_audio", "_audio_max", "_control", "_next_number", "control_bytes")
+
+    def __init__(self, audio_messages_max: int) -> None:
+        self._audio: deque[tuple[int, bytes]] = deque()
+        self._control: deque[tuple[int, bytes]] = deque()
+        self._audio_max = audio_messages_max
+        self._next_number = 0
+        self.control_bytes = 0
+        """Bytes of all waiting control frames, headers included."""
+
+    def __len__(self) -> int:
+        return len(self._audio) + len(self._control)
+
+    def add_audio(self, frame: bytes) -> int:
+        """Append an audio frame; return how many older ones, 0 or 1, were dropped for it."""
+        dropped = 0
+        if len(self._audio) >= self._audio_max:
+            self._audio.popleft()
+            dropped = 1
+        self._audio.append((self._take_number(), frame))
+        return dropped
+
+    def add_control(self, frame: bytes) -> None:
+        """Append a control frame; the caller watches `control_bytes`."""
+        self._control.append((self._take_number(), frame))
+        self.control_bytes += len(frame)
+
+    def pop(self, *, audio_may_go: bool) -> bytes | None:
+        """Remove and return the next frame; None if there is none that may go."""
+        audio, control = self._audio, self._control
+        if audio and (not control or audio[0][0] < control[0][0]):
+            return audio.popleft()[1] if audio_may_go else None
+        if not control:
+            return None
+        frame = control.popleft()[1]
+        self.control_bytes -= len(frame)
+        return frame
+
+    def clear(self) -> None:
+        """Forget everything; the connection is gone."""
+        self._audio.clear()
+        self._control.clear()
+        self.control_bytes = 0
+
+    def _take_number(self) -> int:
+        number = self._next_number
+        self._next_number = number + 1
+        return number

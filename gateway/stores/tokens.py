@@ -1,0 +1,68 @@
+"""One-use call tokens in Redis: who may place which call, for a minute.
+
+A token is a random secret; only its hash is stored, and redeeming it deletes it in the same step,
+on whichever node. Knows no HTTP and no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import msgspec
+from redis.exceptions import RedisError
+
+from billing.errors import StoreUnavailableError
+
+TOKEN_PREFIX = "ct_"  # noqa: S105
+_TIMEOUT_S = 1.0
+_T = TypeVar("_T")
+
+
+class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The call a token allows, with everything that was promised for it."""
+
+    account_id: str
+    destination: str
+    country: str
+    codec: str
+    origin: str
+    """Page origin the token is bound to; empty binds it to none."""
+    currency: str
+    rate: str
+    """Frozen rate, as `Rate.to_json` wrote it."""
+    rate_description: str
+
+
+class RedisCallTokens:
+    """Issues and redeems call tokens."""
+
+    def __init__(self, redis: Any, *, ttl_s: int) -> None:
+        self._redis = redis
+        self.ttl_s = ttl_s
+
+    async def issue(self, order: CallOrder) -> str:
+        """Return a fresh token for this order. Raises StoreUnavailableError."""
+        token = TOKEN_PREFIX + secrets.token_urlsafe(24)
+        await _bounded(self._redis.set(_key(token), msgspec.json.encode(order), ex=self.ttl_s))
+        return token
+
+    async def redeem(self, token: str) -> CallOrder | None:
+        """Return the token's order and burn it; None for a wrong, used or expired one."""
+        stored = await _bounded(self._redis.getdel(_key(token)))
+        return None if stored is None else msgspec.json.decode(stored, type=CallOrder)
+
+
+def _key(token: str) -> str:
+    return "caller:call-token:" + hashlib.sha256(token.encode()).hexdigest()
+
+
+async def _bounded(reply: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await reply
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailableError("Call tokens cannot be stored right now.") from error

@@ -1,0 +1,149 @@
+"""Twilio Media Streams messages to events and back, sans-I/O.
+
+Source: Twilio, "Media Streams - WebSocket Messages". Every field that Twilio sends is a string but
+`sampleRate` and `channels`; new fields may appear and are ignored. What we send is exact: a missing
+or an extra field is a protocol violation there (warning 31951).
+Knows no socket, no call and no clock.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.errors import PeerProtocolError
+
+FRAME_MS = 20
+"""Twilio sends 160 bytes of mu-law, 20 ms, in each media message."""
+
+
+class Connected(msgspec.Struct, frozen=True, tag_field="event", tag="connected"):
+    """First message of a socket; names no stream yet."""
+
+
+class MediaFormat(msgspec.Struct, frozen=True, rename="camel"):
+    """What the payloads are."""
+
+    encoding: str
+    sample_rate: int
+    channels: int
+
+
+class StartDetail(msgspec.Struct, frozen=True, rename="camel"):
+    """What a stream is and whose call it carries."""
+
+    account_sid: str
+    stream_sid: str
+    call_sid: str
+    media_format: MediaFormat
+    custom_parameters: dict[str, str] = {}
+
+
+class Start(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="start"):
+    """The stream begins."""
+
+    stream_sid: str
+    start: StartDetail
+
+
+class MediaDetail(msgspec.Struct, frozen=True, gc=False):
+    """One piece of audio."""
+
+    payload: bytes
+    """mu-law 8 kHz; base64 on the wire."""
+
+
+class Media(msgspec.Struct, frozen=True, gc=False, rename="camel", tag_field="event", tag="media"):
+    """Audio from the phone."""
+
+    stream_sid: str
+    media: MediaDetail
+
+
+class DtmfDetail(msgspec.Struct, frozen=True):
+    """One key pressed at the phone."""
+
+    digit: str
+
+
+class Dtmf(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="dtmf"):
+    """A key was pressed at the phone."""
+
+    stream_sid: str
+    dtmf: DtmfDetail
+
+
+class MarkDetail(msgspec.Struct, frozen=True):
+    """The name we gave to a point of the audio."""
+
+    name: str
+
+
+class Mark(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="mark"):
+    """A marked point has been played, or cleared."""
+
+    stream_sid: str
+    mark: MarkDetail
+
+
+class Stop(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="stop"):
+    """The stream has ended."""
+
+    stream_sid: str
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A message of a kind that this version does not know."""
+
+    event: str
+
+
+Message = Connected | Start | Media | Dtmf | Mark | Stop
+
+_decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
+_decode_unknown: Callable[[bytes], Unknown] = msgspec.json.Decoder(Unknown).decode
+_KNOWN = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
+
+
+def parse(text: bytes) -> Message | Unknown:
+    """Return the message. Raises PeerProtocolError for what is not one."""
+    try:
+        return _decode_message(text)
+    except msgspec.MsgspecError:
+        return _parse_unknown(text)
+
+
+def _parse_unknown(text: bytes) -> Unknown:
+    try:
+        unknown = _decode_unknown(text)
+    except msgspec.MsgspecError:
+        unknown = None
+    if unknown is None or unknown.event in _KNOWN:
+        raise PeerProtocolError("A Media Streams message could not be read.", close_code=1008)
+    return unknown
+
+
+class Outbound:
+    """Writes the messages of one stream; its constant parts are encoded once."""
+
+    __slots__ = ("_media_prefix", "_stream")
+
+    def __init__(self, stream_sid: str) -> None:
+        sid = msgspec.json.encode(stream_sid)
+        self._stream = b'"streamSid":' + sid
+        self._media_prefix = b'{"event":"media",' + self._stream + b',"media":{"payload":"'
+
+    def media(self, payload: bytes) -> bytes:
+        """Return a media message with mu-law audio of any length."""
+        return self._media_prefix + b2a_base64(payload, newline=False) + b'"}}'
+
+    def mark(self, name: str) -> bytes:
+        """Return a mark; it comes back once all audio before it has been played or cleared."""
+        encoded = msgspec.json.encode(name)
+        return b'{"event":"mark",' + self._stream + b',"mark":{"name":' + encoded + b"}}"
+
+    def clear(self) -> bytes:
+        """Return the order to discard all audio not yet played; pending marks come back."""
+        return b'{"event":"clear",' + self._stream + b"}"

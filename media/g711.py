@@ -1,0 +1,87 @@
+"""Mu-law and A-law (ITU-T G.711) to and from linear samples, and what a frame of them is.
+
+PCM is 16-bit signed little-endian mono. Knows no rate conversion and no level.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Final
+
+from media.errors import FormatError
+
+with warnings.catch_warnings():
+    # In the standard library up to Python 3.12, where importing it warns; after that the package
+    # audioop-lts provides the same module.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
+
+# `audioop` is exported to the modules of this package whose cost per frame matters.
+__all__ = [
+    "ALAW_SILENCE",
+    "FRAME_MS",
+    "FRAME_SAMPLES",
+    "MULAW_PEAK",
+    "MULAW_SILENCE",
+    "RATE_HZ",
+    "SAMPLE_BYTES",
+    "SILENCE_FRAME",
+    "alaw_decode",
+    "alaw_encode",
+    "audioop",
+    "mulaw_decode",
+    "mulaw_encode",
+]
+
+RATE_HZ: Final = 8_000
+FRAME_MS: Final = 20
+FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1_000
+"""Samples of a 20 ms frame; in mu-law and A-law also its bytes."""
+SAMPLE_BYTES: Final = 2
+"""Size of one PCM sample."""
+
+MULAW_SILENCE: Final = 0xFF
+"""The code of +0 in mu-law (G.711 table 2a)."""
+ALAW_SILENCE: Final = 0xD5
+"""The code of the smallest positive value in A-law, which has no zero (G.711 table 1a)."""
+MULAW_PEAK: Final = 32_124
+"""The largest decoded magnitude: 8031 of G.711 table 2a, in 16 bits."""
+SILENCE_FRAME: Final = bytes([MULAW_SILENCE]) * FRAME_SAMPLES
+"""20 ms of mu-law silence."""
+
+
+def mulaw_decode(mulaw: bytes) -> bytes:
+    """Return PCM for mu-law: two bytes for each one."""
+    return audioop.ulaw2lin(mulaw, SAMPLE_BYTES)
+
+
+def mulaw_encode(pcm: bytes) -> bytes:
+    """Return mu-law for PCM: one byte for each two.
+
+    Raises:
+        FormatError: The input ends in the middle of a sample.
+
+    """
+    _require_whole_samples(pcm)
+    return audioop.lin2ulaw(pcm, SAMPLE_BYTES)
+
+
+def alaw_decode(alaw: bytes) -> bytes:
+    """Return PCM for A-law: two bytes for each one."""
+    return audioop.alaw2lin(alaw, SAMPLE_BYTES)
+
+
+def alaw_encode(pcm: bytes) -> bytes:
+    """Return A-law for PCM: one byte for each two.
+
+    Raises:
+        FormatError: The input ends in the middle of a sample.
+
+    """
+    _require_whole_samples(pcm)
+    return audioop.lin2alaw(pcm, SAMPLE_BYTES)
+
+
+def _require_whole_samples(pcm: bytes) -> None:
+    if len(pcm) % SAMPLE_BYTES:
+        raise FormatError("PCM must be whole 16-bit samples.")

@@ -1,0 +1,215 @@
+"""Sounds of our own, in mu-law at 8 kHz: digits, call-progress tones, hold, noise, a warning beep.
+
+Everything is computed once and then only looked up. Knows no call and decides nothing: who hears
+what, and when, is said elsewhere. Levels are in dBm0, where a mu-law sine at its limit has +3.17
+(ITU-T G.711).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import log10, sqrt
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from media.errors import FormatError
+from media.g711 import FRAME_MS, FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ, mulaw_encode
+from media.tone_plan import Burst, Cadence, plan_of
+
+SAMPLES_PER_MS: Final = RATE_HZ // 1_000
+OVERLOAD_DBM0: Final = 3.17
+OVERLOAD_PEAK: Final = 32_636
+"""Amplitude of the sine that has the level above: 8159 of G.711 table 2a, in 16 bits."""
+
+# ITU-T Q.23: a digit is one tone of its row and one of its column. Q.24 wants receivers to take
+# 40 ms on and 40 ms off; 100 and 60 leave them room. The column is 2 dB louder, because lines
+# weaken high frequencies more.
+DTMF_ROWS_HZ: Final = (697, 770, 852, 941)
+DTMF_COLUMNS_HZ: Final = (1209, 1336, 1477, 1633)
+DTMF_KEYS: Final = ("123A", "456B", "789C", "*0#D")
+DTMF_ROW_DBM0: Final = -9.0
+DTMF_COLUMN_DBM0: Final = -7.0
+DTMF_ON_MS: Final = 100
+DTMF_OFF_MS: Final = 60
+DTMF_MS_MIN: Final = 40
+DTMF_MS_MAX: Final = 2_000
+DTMF_DIGITS_MAX: Final = 32
+
+# ITU-T E.180 recommends -10 dBm0 within 5 dB, for earpieces; headsets are louder.
+PROGRESS_DBM0: Final = -15.0
+MODULATION_DEPTH: Final = 0.9
+
+COMFORT_NOISE_DBM0: Final = -55.0
+"""Just above what a quiet line has by itself: enough to tell that the line is alive."""
+COMFORT_NOISE_MS: Final = 2_000
+COMFORT_NOISE_BAND_HZ: Final = (100, 3_400)
+
+HOLD_CADENCE: Final = (Burst((425,), 150, 150), Burst((425,), 150, 4_550))
+"""Two soft beeps every five seconds, like the holding tones of E.180 Supplement 2."""
+HOLD_DBM0: Final = -27.0
+
+WARNING_HZ: Final = 880
+WARNING_MS: Final = 120
+WARNING_DBM0: Final = -18.0
+
+EDGE_MS: Final = 4
+"""Rise and fall of a tone: short of a digit's 40 ms, long enough not to click."""
+SOFT_EDGE_MS: Final = 20
+"""Rise and fall of what is heard close to speech."""
+
+Wave = NDArray[np.float64]
+
+
+class Tone:
+    """A sound that repeats without end, cut into frames of 160 bytes (20 ms) of mu-law."""
+
+    __slots__ = ("_count", "_frames")
+
+    def __init__(self, loop: bytes) -> None:
+        if not loop or len(loop) % FRAME_SAMPLES:
+            raise FormatError("A loop must be whole frames.")
+        # Most frames of a ringback tone are the same silence: each different one is kept once.
+        known: dict[bytes, bytes] = {}
+        cuts = (loop[at : at + FRAME_SAMPLES] for at in range(0, len(loop), FRAME_SAMPLES))
+        self._frames = tuple(known.setdefault(cut, cut) for cut in cuts)
+        self._count = len(self._frames)
+
+    @property
+    def loop_frames(self) -> int:
+        """Frames until the sound repeats."""
+        return self._count
+
+    def frame(self, index: int) -> bytes:
+        """Return frame `index`, counted from the start of the sound."""
+        return self._frames[index % self._count]
+
+
+def ringback(country: str = "") -> Tone:
+    """Return what a caller hears while a phone of this country (ISO 3166 alpha-2) rings."""
+    return _progress(plan_of(country).ringback)
+
+
+def busy(country: str = "") -> Tone:
+    """Return what a caller hears when a phone of this country (ISO 3166 alpha-2) is in use."""
+    return _progress(plan_of(country).busy)
+
+
+def congestion(country: str = "") -> Tone:
+    """Return what a caller hears when the network of this country has no way to the phone."""
+    return _progress(plan_of(country).congestion)
+
+
+@lru_cache(maxsize=1)
+def hold() -> Tone:
+    """Return what somebody on hold hears: faint noise, and twice a soft beep every 5 seconds."""
+    beeps = _loop(HOLD_CADENCE, HOLD_DBM0, SOFT_EDGE_MS)
+    return Tone(_encode(beeps + _noise(len(beeps), COMFORT_NOISE_DBM0)))
+
+
+@lru_cache(maxsize=1)
+def comfort_noise() -> Tone:
+    """Return faint noise that tells a listener that the line is alive."""
+    return Tone(_encode(_noise(COMFORT_NOISE_MS * SAMPLES_PER_MS, COMFORT_NOISE_DBM0)))
+
+
+@lru_cache(maxsize=1)
+def warning_beep() -> bytes:
+    """Return one short beep, 120 ms of mu-law in whole frames."""
+    return _encode(_tone(((WARNING_HZ, WARNING_DBM0),), WARNING_MS, SOFT_EDGE_MS))
+
+
+def dtmf(digits: str, *, on_ms: int = DTMF_ON_MS, off_ms: int = DTMF_OFF_MS) -> bytes:
+    """Return 1 to 32 digits of `0-9*#A-D` as mu-law in whole frames, the last one's pause included.
+
+    Raises:
+        FormatError: A character is no digit, they are too many, or a time is not 40 to 2,000 ms.
+
+    """
+    if not 0 < len(digits) <= DTMF_DIGITS_MAX:
+        raise FormatError("One to 32 digits can be dialled at once.")
+    if not (DTMF_MS_MIN <= on_ms <= DTMF_MS_MAX and DTMF_MS_MIN <= off_ms <= DTMF_MS_MAX):
+        raise FormatError("A digit and its pause last 40 to 2,000 ms each.")
+    audio = b"".join(_digit(digit, on_ms, off_ms) for digit in digits)
+    return audio + bytes([MULAW_SILENCE]) * (-len(audio) % FRAME_SAMPLES)
+
+
+@lru_cache(maxsize=64)
+def _digit(digit: str, on_ms: int, off_ms: int) -> bytes:
+    for row_hz, keys in zip(DTMF_ROWS_HZ, DTMF_KEYS, strict=True):
+        column = keys.find(digit)
+        if column >= 0:
+            pair = ((row_hz, DTMF_ROW_DBM0), (DTMF_COLUMNS_HZ[column], DTMF_COLUMN_DBM0))
+            return _encode(np.concatenate((_tone(pair, on_ms, EDGE_MS), _silence(off_ms))))
+    raise FormatError("A telephone has no such key.")
+
+
+@lru_cache(maxsize=128)
+def _progress(cadence: Cadence) -> Tone:
+    return Tone(_encode(_loop(cadence, PROGRESS_DBM0, EDGE_MS)))
+
+
+def _loop(cadence: Cadence, level_dbm0: float, edge_ms: int) -> Wave:
+    """Return a cadence as often as it takes to fill whole frames."""
+    parts: list[Wave] = []
+    for burst in cadence:
+        # Tones of equal level share the power.
+        each_dbm0 = level_dbm0 - 10 * log10(len(burst.frequencies_hz))
+        parts.append(
+            _tone(
+                tuple((hz, each_dbm0) for hz in burst.frequencies_hz),
+                burst.on_ms,
+                edge_ms,
+                burst.modulation_hz,
+            )
+        )
+        parts.append(_silence(burst.off_ms))
+    once = np.concatenate(parts)
+    period_ms = sum(burst.on_ms + burst.off_ms for burst in cadence)
+    return np.tile(once, int(np.lcm(period_ms, FRAME_MS)) // period_ms)
+
+
+def _tone(
+    components: tuple[tuple[int, float], ...], on_ms: int, edge_ms: int, modulation_hz: int = 0
+) -> Wave:
+    """Return sines of (frequency in Hz, level in dBm0) together, with rounded edges."""
+    seconds = np.arange(on_ms * SAMPLES_PER_MS) / RATE_HZ
+    wave: Wave = np.zeros(len(seconds))
+    for hz, level_dbm0 in components:
+        wave += _peak(level_dbm0) * np.sin(2 * np.pi * hz * seconds)
+    if modulation_hz:
+        swing = 1 + MODULATION_DEPTH * np.sin(2 * np.pi * modulation_hz * seconds)
+        wave *= swing / sqrt(1 + MODULATION_DEPTH**2 / 2)
+    edge = np.sin(np.linspace(0, np.pi / 2, edge_ms * SAMPLES_PER_MS, endpoint=False)) ** 2
+    wave[: len(edge)] *= edge
+    wave[-len(edge) :] *= edge[::-1]
+    return wave
+
+
+def _silence(off_ms: int) -> Wave:
+    return np.zeros(off_ms * SAMPLES_PER_MS)
+
+
+def _noise(samples: int, level_dbm0: float) -> Wave:
+    """Return noise that falls by 3 dB an octave within the telephone band.
+
+    It is made of whole periods only, so that its end joins its start like any two samples.
+    """
+    hz = np.fft.rfftfreq(samples, 1 / RATE_HZ)
+    low, high = COMFORT_NOISE_BAND_HZ
+    band = (hz >= low) & (hz <= high)
+    # The phases are scattered, yet the same at each start: a sound here is a constant.
+    phases = np.random.default_rng(seed=0).uniform(0, 2 * np.pi, len(hz))
+    spectrum = np.where(band, np.exp(1j * phases) / np.sqrt(np.maximum(hz, low)), 0)
+    wave = np.fft.irfft(spectrum, samples)
+    return np.asarray(wave * (_peak(level_dbm0) / sqrt(2) / np.std(wave)), np.float64)
+
+
+def _peak(level_dbm0: float) -> float:
+    """Return the amplitude, in 16-bit PCM, of a sine of this level."""
+    return float(OVERLOAD_PEAK * 10 ** ((level_dbm0 - OVERLOAD_DBM0) / 20))
+
+
+def _encode(wave: Wave) -> bytes:
+    return mulaw_encode(np.rint(wave).astype("<i2").tobytes())

@@ -1,0 +1,135 @@
+"""Who talks when: speech or silence of one direction, with attack, hangover and level.
+
+Wraps the voice activity detector of WebRTC. Knows no call and no clock: time is what was fed.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Final
+
+import webrtcvad
+
+from media.g711 import FRAME_MS, FRAME_SAMPLES, RATE_HZ, SAMPLE_BYTES, audioop
+from media.level import level_dbov
+
+AGGRESSIVENESS: Final = 2
+"""WebRTC's modes run from 0 (all is speech) to 3; 2 lets neither breath nor line noise pass."""
+ATTACK_FRAMES: Final = 3
+ATTACK_WINDOW_FRAMES: Final = 5
+"""Talk begins with 3 speech frames of 5: a click or a cough alone does not count."""
+HANGOVER_MS: Final = 300
+"""Silence that ends talk; shorter ones lie between words."""
+
+SPEECH_PEAK_MIN: Final = 200
+"""Frames that stay below this sample value (-44 dBov) are silence without asking the detector,
+which takes the first noise of a line for speech, and costs ten times as much as looking."""
+
+LEVEL_STRIDE: Final = 5
+"""The level is taken of each fifth frame: a volume meter cannot show more, and it costs a tenth
+of the detector."""
+LEVEL_SAMPLES: Final = 5
+"""Levels remembered, so that one reading covers half a second."""
+
+
+class TalkDetector:
+    """Tells when one party starts and stops talking."""
+
+    __slots__ = (
+        "_attack_frames",
+        "_frames",
+        "_hangover_frames",
+        "_is_speech",
+        "_quiet_frames",
+        "_recent",
+        "_rest",
+        "_rms",
+        "_talk_frames",
+        "_window_mask",
+        "talking",
+    )
+
+    def __init__(
+        self,
+        *,
+        aggressiveness: int = AGGRESSIVENESS,
+        attack_frames: int = ATTACK_FRAMES,
+        attack_window_frames: int = ATTACK_WINDOW_FRAMES,
+        hangover_ms: int = HANGOVER_MS,
+    ) -> None:
+        if not 0 < attack_frames <= attack_window_frames or hangover_ms < FRAME_MS:
+            raise ValueError("The attack must fit its window, and the hangover last a frame.")
+        self._is_speech = webrtcvad.Vad(aggressiveness).is_speech
+        self._attack_frames = attack_frames
+        self._window_mask = (1 << attack_window_frames) - 1
+        self._hangover_frames = -(-hangover_ms // FRAME_MS)
+        self._recent = 0
+        """One bit for each of the last frames, the newest lowest: was it speech."""
+        self._quiet_frames = 0
+        """Frames without speech since the last one with it, while talking."""
+        self._frames = 0
+        self._talk_frames = 0
+        self._rms = [0] * LEVEL_SAMPLES
+        self._rest = b""
+        """What is left of audio that came in other sizes; less than a frame."""
+        self.talking = False
+
+    @property
+    def talk_ms(self) -> int:
+        """Time spent talking, short silences between words included."""
+        return self._talk_frames * FRAME_MS
+
+    @property
+    def silence_ms(self) -> int:
+        """Time not spent talking; with `talk_ms` all the time that was fed in whole frames."""
+        return (self._frames - self._talk_frames) * FRAME_MS
+
+    @property
+    def level_dbov(self) -> int:
+        """Level of the last half second, from -127 to 0 dBov (RFC 6464)."""
+        return level_dbov(sqrt(sum(rms * rms for rms in self._rms) / LEVEL_SAMPLES))
+
+    def feed(self, frame: bytes) -> bool | None:
+        """Take mu-law audio in order; return True when talk starts, False when it stops.
+
+        A frame has 160 bytes (20 ms). Other lengths are cut and joined to frames; where talk both
+        starts and stops within one call, the outcome is None.
+        """
+        if len(frame) != FRAME_SAMPLES or self._rest:
+            return self._feed_uneven(frame)
+        pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
+        self._frames = frames = self._frames + 1
+        if not frames % LEVEL_STRIDE:
+            self._rms[frames // LEVEL_STRIDE % LEVEL_SAMPLES] = audioop.rms(pcm, SAMPLE_BYTES)
+        speech = audioop.max(pcm, SAMPLE_BYTES) >= SPEECH_PEAK_MIN and self._is_speech(pcm, RATE_HZ)
+        if self.talking:
+            return self._keep_talking(speech)
+        self._recent = recent = (self._recent << 1 | speech) & self._window_mask
+        if recent and recent.bit_count() >= self._attack_frames:
+            self._talk_frames += 1
+            self._quiet_frames = 0
+            self.talking = True
+            return True
+        return None
+
+    def _keep_talking(self, speech: bool) -> bool | None:
+        if speech:
+            self._quiet_frames = 0
+        else:
+            self._quiet_frames += 1
+            if self._quiet_frames >= self._hangover_frames:
+                self._recent = 0
+                self.talking = False
+                return False
+        self._talk_frames += 1
+        return None
+
+    def _feed_uneven(self, audio: bytes) -> bool | None:
+        audio = self._rest + audio
+        self._rest = b""
+        was_talking = self.talking
+        whole = len(audio) - len(audio) % FRAME_SAMPLES
+        for offset in range(0, whole, FRAME_SAMPLES):
+            self.feed(audio[offset : offset + FRAME_SAMPLES])
+        self._rest = audio[whole:]
+        return None if self.talking == was_talking else self.talking

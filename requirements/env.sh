@@ -1,0 +1,225 @@
+#!/bin/sh
+# Runs a command in the project's environment, and makes that environment first where it is missing.
+#
+#   requirements/env.sh run|dev|test COMMAND [ARGUMENT...]
+#
+#   run   the gateway and its built pages
+#   dev   the same, with the tools of requirements/dev.txt and web/
+#   test  the same, with the browser, the servers and the compiler that tests use
+#
+# VENV    where the environment lies (default .venv)
+# PYTHON  the interpreter to make it from (default: the first one on PATH that is new enough)
+#
+# Every step leaves a stamp with the checksum of what it was made from. A step whose stamp still
+# fits is skipped, so that a second start costs milliseconds. Packages come from wherever the
+# user's own pip and npm are set to look; nothing here names an index.
+set -eu
+
+PYTHON_NAMES="python3 python3.14 python3.13 python3.12 python3.11"
+# 20.19 is the oldest Node.js that loads ES modules by require
+NODE_CHECK='const [a, b] = process.versions.node.split(".").map(Number);
+process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)'
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+is_apt_root() { [ "$(id -u)" -eq 0 ] && have apt-get; }
+
+# -- stamps ------------------------------------------------------------------------------------
+
+checksum() { cksum "$@" | cksum; }
+web_checksum() {
+    find web -name node_modules -prune -o -type f -exec cksum {} + | LC_ALL=C sort | cksum
+    cksum <pyproject.toml
+}
+is_stamped() { [ -f "$VENV/stamps/$1" ] && [ "$(cat "$VENV/stamps/$1")" = "$2" ]; }
+stamp() { printf '%s\n' "$2" >"$VENV/stamps/$1"; }
+
+# -- Python ------------------------------------------------------------------------------------
+
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+can_make_venv() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+find_python() { # prefers an interpreter that can make environments without help
+    if [ -n "${PYTHON:-}" ]; then
+        is_new_enough "$PYTHON" || die "PYTHON=$PYTHON does not run, or is older than Python 3.11."
+        printf '%s\n' "$PYTHON"
+        return
+    fi
+    fallback=
+    for name in $PYTHON_NAMES; do
+        is_new_enough "$name" || continue
+        if can_make_venv "$name"; then
+            printf '%s\n' "$name"
+            return
+        fi
+        fallback=${fallback:-$name}
+    done
+    [ -n "$fallback" ] || die "Caller needs Python 3.11 or newer; none of these is: $PYTHON_NAMES.
+Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python),
+or name the one to use: make run PYTHON=/path/to/python3"
+    printf '%s\n' "$fallback"
+}
+
+make_venv() {
+    python=$(find_python)
+    say "Making a Python environment in $VENV…"
+    if can_make_venv "$python"; then
+        "$python" -m venv "$VENV"
+    elif make_venv_by_virtualenv "$python"; then
+        :
+    elif is_apt_root; then
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        install_packages "python$version-venv"
+        "$python" -m venv "$VENV"
+    else
+        die "$python lacks its venv module (Debian, Ubuntu: apt install python3-venv)."
+    fi
+    printf '*\n' >"$VENV/.gitignore"
+    mkdir -p "$VENV/stamps"
+}
+
+make_venv_by_virtualenv() { # Debian splits ensurepip off; --target leaves the system's Python alone
+    "$1" -m pip --version >/dev/null 2>&1 || return 1
+    tool=$VENV/virtualenv
+    mkdir -p "$VENV"
+    "$1" -m pip install --quiet --root-user-action ignore --target "$tool" virtualenv || return 1
+    PYTHONPATH="$tool" "$1" -m virtualenv --quiet --no-periodic-update "$VENV" || return 1
+    rm -rf "$tool"
+}
+
+ensure_venv() { # an environment that was moved, or whose interpreter has gone, is made anew
+    is_stamped place "$PWD" && "$VENV/bin/python" -c '' 2>/dev/null && return
+    if [ -f "$VENV/stamps/place" ] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+        [ ! -e "$VENV/pyvenv.cfg" ] || find "$VENV" -mindepth 1 -maxdepth 1 ! -name .lock \
+            -exec rm -rf {} +
+        make_venv
+    fi
+    mkdir -p "$VENV/stamps"
+    stamp place "$PWD"
+}
+
+enter_venv() {
+    PATH=$VENV/bin:$PATH
+    VIRTUAL_ENV=$VENV
+    export PATH VIRTUAL_ENV
+    unset PYTHONHOME
+}
+
+install() { "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@"; }
+
+ensure_locked() { # ensure_locked NAME WHAT
+    sum=$(checksum "requirements/$1.txt")
+    is_stamped "$1" "$sum" && return
+    say "Setting up $2 (once)…"
+    install --require-hashes -r "requirements/$1.txt"
+    stamp "$1" "$sum"
+}
+
+has_pages() { [ -d gateway/http/static ] || ! grep -q hatch_build pyproject.toml; }
+
+ensure_gateway() { # the build hook in pyproject.toml builds the pages
+    sum=$(web_checksum)
+    is_stamped gateway "$sum" && has_pages && return
+    say "Building the gateway and its pages…"
+    install --no-deps --editable .
+    stamp gateway "$sum"
+}
+
+# -- what only development needs ---------------------------------------------------------------
+
+ensure_node() {
+    { node -e "$NODE_CHECK" && have npm; } >/dev/null 2>&1 && return
+    ensure_locked node "Node.js"
+}
+
+ensure_npm() { # ensure_npm FOLDER PROOF: a file that is there when development packages are
+    [ -f "$1/package-lock.json" ] || return 0
+    ensure_node
+    name=npm-$(printf '%s' "$1" | tr / -)
+    sum=$(checksum "$1/package.json" "$1/package-lock.json")
+    is_stamped "$name" "$sum" && [ -e "$1/node_modules/$2" ] && return
+    say "Setting up npm packages of $1 (once)…"
+    npm --prefix "$1" ci --ignore-scripts --no-fund --no-audit --loglevel=error >/dev/null
+    stamp "$name" "$sum"
+}
+
+install_packages() { # a server that apt starts must not inherit the lock
+    say "Installing $* by apt…"
+    apt-get update -qq >/dev/null 9>&- || return 1
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
+        >/dev/null 9>&-
+}
+
+has_browser() {
+    [ -n "${CALLER_CHROMIUM:-}" ] || have chromium || have google-chrome ||
+        is_stamped browser playwright
+}
+has_postgres() {
+    have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
+}
+
+install_browser() { # Ubuntu's chromium package is a snap, of no use in a container
+    if is_apt_root && grep -q '^ID=debian' /etc/os-release; then
+        install_packages chromium && return
+    fi
+    say "Fetching a browser by Playwright…"
+    with_deps=
+    is_apt_root && with_deps=--with-deps
+    playwright install $with_deps chromium >/dev/null && stamp browser playwright
+}
+
+ensure_servers() { # what cannot be had is left to the tests: they skip, and under CI they fail
+    has_postgres || { is_apt_root && install_packages postgresql; } ||
+        say "PostgreSQL is missing: its tests will not run (Debian: apt install postgresql)."
+    have haproxy || [ -x /usr/sbin/haproxy ] || { is_apt_root && install_packages haproxy; } ||
+        say "HAProxy is missing: its tests will not run (Debian: apt install haproxy)."
+    have cc || { is_apt_root && install_packages gcc libc6-dev; } ||
+        say "A C compiler is missing: tests of the load generator will not run."
+    has_browser || install_browser ||
+        say "Chromium is missing: its tests will not run (Debian: apt install chromium)."
+}
+
+# ----------------------------------------------------------------------------------------------
+
+ensure() {
+    case $1 in
+    run)
+        ensure_venv
+        enter_venv
+        ensure_locked run "Python packages"
+        ensure_gateway
+        ;;
+    dev)
+        ensure run
+        ensure_locked dev "development tools"
+        ensure_npm web .bin/tsc
+        ensure_npm benchmarks/peers ws/package.json
+        ;;
+    test)
+        ensure dev
+        ensure_servers
+        ;;
+    *) die "usage: requirements/env.sh run|dev|test COMMAND [ARGUMENT...]" ;;
+    esac
+}
+
+cd "$(dirname "$0")/.."
+VENV=${VENV:-.venv}
+case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac
+
+level=${1:-}
+[ $# -eq 0 ] || shift
+if have flock; then # two commands started at once make the environment one after the other
+    mkdir -p "$VENV"
+    exec 9>"$VENV/.lock"
+    flock 9
+    ensure "$level"
+    exec 9>&-
+else
+    ensure "$level"
+fi
+[ $# -eq 0 ] || exec "$@"

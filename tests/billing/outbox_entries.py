@@ -1,0 +1,99 @@
+"""Outbox entries as the spend gate writes them, and an outbox that keeps them in memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from billing.cdr import CallClosed, CallOpened, LegQuality
+from billing.ports import OutboxEntry
+
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+_numbers = itertools.count(1)
+
+
+def entry(kind: str, **fields: bytes) -> OutboxEntry:
+    return OutboxEntry(f"{next(_numbers)}-0", kind, fields)
+
+
+def opening(call_id: str, account_id: str = "alice", *, at: datetime = START) -> CallOpened:
+    return CallOpened(
+        call_id=call_id,
+        account_id=account_id,
+        node="n1",
+        destination="+15005551000",
+        country="US",
+        codec="pcmu",
+        origin="https://shop.example",
+        currency="USD",
+        rate='{"per_minute":13000}',
+        created_at=at,
+    )
+
+
+def closing(seconds: int, *, at: datetime = START) -> CallClosed:
+    return CallClosed(
+        ringing_at=at + timedelta(seconds=1),
+        answered_at=at + timedelta(seconds=5),
+        ended_at=at + timedelta(seconds=5 + seconds),
+        seconds=seconds,
+        cause=16,
+        cause_name="NORMAL_CLEARING",
+        ended_by="caller",
+        carrier_call_id="CA1",
+        carrier_seconds=60,
+        browser=LegQuality(frames_in=50 * seconds, talk_ms=400),
+        carrier=LegQuality(frames_out=50 * seconds, frames_dropped=2),
+    )
+
+
+def opened(
+    call_id: str, held: int, account_id: str = "alice", *, at: datetime = START
+) -> OutboxEntry:
+    detail = msgspec.json.encode(opening(call_id, account_id, at=at))
+    return entry("O", c=call_id.encode(), a=account_id.encode(), s=b"%d" % held, m=detail)
+
+
+def ticked(*totals: tuple[str, int, int]) -> OutboxEntry:
+    words = (f"{call_id} {held}:{seconds}" for call_id, held, seconds in totals)
+    return entry("T", d=" ".join(words).encode())
+
+
+def closed(
+    call_id: str,
+    charged: int,
+    seconds: int = 60,
+    account_id: str = "alice",
+    *,
+    written_off: int = 0,
+    at: datetime = START,
+) -> OutboxEntry:
+    return entry(
+        "C",
+        c=call_id.encode(),
+        a=account_id.encode(),
+        s=b"%d" % charged,
+        d=b"%d" % seconds,
+        w=b"%d" % written_off,
+        m=msgspec.json.encode(closing(seconds, at=at)),
+    )
+
+
+class MemoryOutbox:
+    """The outbox half of a spend gate, in memory."""
+
+    def __init__(self, partitions: int) -> None:
+        self.streams: list[list[OutboxEntry]] = [[] for _ in range(partitions)]
+
+    async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
+        return self.streams[partition][:count_max]
+
+    async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
+        gone = set(entry_ids)
+        self.streams[partition] = [
+            entry for entry in self.streams[partition] if entry.entry_id not in gone
+        ]

@@ -1,0 +1,107 @@
+"""The contract of `CdrStore`, on both databases."""
+
+from datetime import timedelta
+
+import pytest
+
+from billing.cdr import CallRecord
+from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore
+from tests.billing.outbox_entries import START, closed, closing, opened, opening, ticked
+
+
+@pytest.fixture
+def records(engine, store):
+    return SqlCdrStore(engine)
+
+
+async def test_a_live_call_reads_as_it_was_opened(store, records):
+    await store.apply_outbox(3, [opened("c1", 100), ticked(("c1", 150, 2))])
+    assert await records.get("alice", "c1") == CallRecord(
+        opened=opening("c1"), closed=None, cost_micros=150
+    )
+
+
+async def test_an_ended_call_reads_as_it_was_closed(store, records):
+    await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3, written_off=7)])
+    assert await records.get("alice", "c1") == CallRecord(
+        opened=opening("c1"), closed=closing(3), cost_micros=90, written_off_micros=7
+    )
+
+
+async def test_a_call_whose_opening_is_lost_still_has_its_end(store, records):
+    await store.apply_outbox(3, [closed("c1", 90, 3)])
+    record = await records.get("alice", "c1")
+    assert record.closed == closing(3)
+    assert record.opened.destination == ""
+    assert record.opened.created_at == closing(3).ended_at
+    await store.apply_outbox(3, [opened("c1", 100)])
+    assert await records.get("alice", "c1") == CallRecord(
+        opened=opening("c1"), closed=closing(3), cost_micros=90
+    )
+
+
+async def test_an_account_sees_only_its_own_calls(store, records):
+    await store.apply_outbox(3, [opened("c1", 1), opened("c2", 1, "bob")])
+    assert await records.get("bob", "c1") is None
+    assert await records.get("alice", "nothing") is None
+    assert [r.opened.call_id for r in await records.page("bob", limit=9)] == ["c2"]
+    assert await records.page("bob", limit=9, before="c1") == []
+
+
+async def test_a_time_is_the_same_instant_in_whatever_zone_it_came(store, records):
+    from datetime import timezone
+
+    elsewhere = START.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    await store.apply_outbox(3, [opened("c1", 1, at=elsewhere)])
+    at = (await records.get("alice", "c1")).opened.created_at
+    assert (at, at.utcoffset()) == (START, timedelta(0))
+
+
+async def read_pages(records, limit, between):
+    ids, before, number = [], None, 0
+    while page := await records.page("alice", limit=limit, before=before):
+        assert len(page) <= limit
+        ids += [record.opened.call_id for record in page]
+        before = ids[-1]
+        await between(number)
+        number += 1
+    return ids
+
+
+async def test_pages_are_stable_while_calls_arrive(store, records):
+    # Three calls a second: the order within one instant is by id.
+    expected = [f"c{n:02}" for n in range(20)]
+    await store.apply_outbox(
+        3,
+        [
+            opened(call_id, 1, at=START + timedelta(seconds=n // 3))
+            for n, call_id in enumerate(expected)
+        ],
+    )
+
+    async def add_a_newer_call(number):
+        at = START + timedelta(hours=1, seconds=number)
+        await store.apply_outbox(3, [opened(f"new{number}", 1, at=at), closed("c05", 1)])
+
+    assert await read_pages(records, 3, add_a_newer_call) == expected[::-1]
+    assert (await records.page("alice", limit=1))[0].opened.call_id.startswith("new")
+
+
+@pytest.mark.parametrize(("limit", "count"), [(-1, 0), (0, 0), (1, 1), (10**9, PAGE_ROWS_MAX)])
+async def test_a_page_is_bounded(store, records, limit, count):
+    await store.apply_outbox(3, [opened(f"c{n}", 1) for n in range(PAGE_ROWS_MAX + 1)])
+    assert len(await records.page("alice", limit=limit)) == count
+
+
+async def test_paging_reads_the_index_alone(engine, store):
+    """A page must not sort or scan an account's whole year."""
+    if engine.dialect.name == "sqlite":
+        plan = (
+            "EXPLAIN QUERY PLAN SELECT * FROM calls WHERE account_id = 'alice'"
+            " AND (created_at, id) < (SELECT created_at, id FROM calls WHERE id = 'c1')"
+            " ORDER BY created_at DESC, id DESC LIMIT 50"
+        )
+        async with engine.connect() as connection:
+            steps = " ".join(row[3] for row in await connection.exec_driver_sql(plan))
+        assert "ix_calls_account_id_created_at_id" in steps
+        assert "TEMP B-TREE" not in steps

@@ -1,0 +1,235 @@
+"""Reaching the database: URLs, settings, and every way of not being answered."""
+
+import asyncio
+import sqlite3
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from billing.drain import Drainer
+from billing.errors import StoreUnavailableError
+from billing.stores import tables
+from billing.stores.audit import audit
+from billing.stores.database import create_engine, reading, writing
+from billing.stores.migrations import migrate
+from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from tests.billing.outbox_entries import START, MemoryOutbox, closed, opened
+
+TIMEOUT_S = 0.3
+BOUND_S = TIMEOUT_S + 3.0
+"""With what closing a connection that does not answer may take."""
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:////data/book.db", "sqlite+aiosqlite:////data/book.db"),
+        ("sqlite+aiosqlite:///book.db", "sqlite+aiosqlite:///book.db"),
+        ("postgresql://u:p@db/caller", "postgresql+asyncpg://u:p@db/caller"),
+        ("postgres://u:p@db:5433/caller", "postgresql+asyncpg://u:p@db:5433/caller"),
+        (
+            "postgresql://u:p@db/caller?sslmode=require",
+            "postgresql+asyncpg://u:p@db/caller?ssl=require",
+        ),
+        ("postgresql+asyncpg://db/caller", "postgresql+asyncpg://db/caller"),
+    ],
+)
+def test_the_url_names_the_asynchronous_driver(url, expected):
+    assert create_engine(url).url.render_as_string(hide_password=False) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "mysql://db/x", "postgresql+psycopg2://db/x"]
+)
+def test_other_databases_are_refused(url):
+    with pytest.raises(ValueError, match=r"SQLite|PostgreSQL"):
+        create_engine(url)
+
+
+async def test_sqlite_keeps_what_it_acknowledged(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/book.db")
+    async with engine.connect() as connection:
+        pragmas = {
+            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    await engine.dispose()
+    full = 2
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": full,
+        "foreign_keys": 1,
+        "busy_timeout": 2000,
+    }
+
+
+async def test_a_read_sees_one_moment(engine, store):
+    async with reading(engine, 5) as connection:
+        query = sa.select(tables.accounts.c.balance_micros).where(tables.accounts.c.id == "bob")
+        assert await connection.scalar(query) == 0
+        await store.add_credit("bob", 5, reference="b1", kind="grant")
+        assert await connection.scalar(query) == 0
+
+
+async def test_a_write_that_fails_leaves_nothing(engine, store):
+    async def fail():
+        async with writing(engine, 5) as connection:
+            await connection.execute(sa.update(tables.accounts).values(balance_micros=7))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await store.balance("bob") == 0
+
+
+async def test_our_own_mistakes_are_not_taken_for_an_outage(engine, store):
+    with pytest.raises(sa.exc.IntegrityError):
+        async with writing(engine, 5) as connection:
+            await connection.execute(
+                sa.insert(tables.accounts), tables.new_account("bob", "USD", START)
+            )
+
+
+async def test_a_time_without_a_zone_is_a_bug(engine):
+    with pytest.raises(sa.exc.StatementError, match="AssertionError"):
+        async with writing(engine, 5) as connection:
+            await connection.execute(
+                sa.insert(tables.accounts),
+                tables.new_account("x", "USD", START.replace(tzinfo=None)),
+            )
+
+
+def operations(ledger, records):
+    return {
+        "add_credit": lambda: ledger.add_credit("alice", 5, reference="away", kind="top-up"),
+        "apply_outbox": lambda: ledger.apply_outbox(0, [opened("c9", 5)]),
+        "freeze": lambda: ledger.freeze("alice", True),
+        "credits_after": lambda: ledger.credits_after("alice", 0),
+        "partition_state": lambda: ledger.partition_state(0, 64),
+        "balance": lambda: ledger.balance("alice"),
+        "get": lambda: records.get("alice", "c1"),
+        "page": lambda: records.page("alice", limit=5),
+    }
+
+
+WRITES = ("add_credit", "apply_outbox", "freeze")
+
+
+async def assert_unavailable(operation):
+    start = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        await operation()
+    assert time.monotonic() - start < BOUND_S
+
+
+async def test_sqlite_locked_by_another_writer(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/book.db", lock_wait_ms=50)
+    await migrate(engine)
+    ledger, records = SqlLedgerStore(engine), SqlCdrStore(engine)
+    outbox = MemoryOutbox(1)
+    outbox.streams[0] = [opened("c1", 100), closed("c1", 90)]
+    drainer = Drainer(outbox, ledger, 1)
+    other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for name, operation in operations(ledger, records).items():
+        if name in WRITES:
+            await assert_unavailable(operation)
+        else:
+            await operation()
+    await assert_unavailable(drainer.drain_once)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await drainer.drain_once() == 2
+    assert await ledger.balance("alice") == -90
+    assert await audit(engine) == []
+    await engine.dispose()
+
+
+async def test_sqlite_that_answers_too_late(tmp_path):
+    """The wait for the lock outlasts the operation's bound: the bound holds."""
+    engine = create_engine(f"sqlite:///{tmp_path}/book.db", lock_wait_ms=1_000)
+    await migrate(engine)
+    other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ledger = SqlLedgerStore(engine, timeout_s=TIMEOUT_S)
+    await assert_unavailable(lambda: ledger.apply_outbox(0, [opened("c1", 100)]))
+    other.execute("ROLLBACK")
+    other.close()
+    await ledger.apply_outbox(0, [opened("c1", 100)])
+    assert await ledger.balance("alice") == -100
+    await engine.dispose()
+
+
+async def test_sqlite_that_cannot_be_opened(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/missing/book.db")
+    for operation in operations(SqlLedgerStore(engine), SqlCdrStore(engine)).values():
+        await assert_unavailable(operation)
+    with pytest.raises(StoreUnavailableError):
+        await migrate(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def book(postgres_url):
+    """A migrated PostgreSQL book with little patience."""
+    engine = create_engine(postgres_url)
+    await migrate(engine)
+    yield engine
+    await engine.dispose()
+
+
+async def test_postgres_that_stands_still(book, postgres_server):
+    ledger = SqlLedgerStore(book, timeout_s=TIMEOUT_S)
+    records = SqlCdrStore(book, timeout_s=TIMEOUT_S)
+    outbox = MemoryOutbox(1)
+    outbox.streams[0] = [opened("c1", 100)]
+    drainer = Drainer(outbox, ledger, 1)
+    assert await drainer.drain_once() == 1
+    outbox.streams[0] = [closed("c1", 90)]
+    postgres_server.pause()
+    try:
+        await asyncio.gather(
+            *map(assert_unavailable, operations(ledger, records).values()),
+            assert_unavailable(drainer.drain_once),
+        )
+    finally:
+        postgres_server.resume()
+    assert len(outbox.streams[0]) == 1
+    assert await drainer.drain_once() == 1
+    assert await audit(book) == []
+
+
+async def test_postgres_that_was_killed_and_comes_back(book, postgres_server):
+    ledger = SqlLedgerStore(book, timeout_s=TIMEOUT_S)
+    outbox = MemoryOutbox(1)
+    outbox.streams[0] = [opened("c1", 100)]
+    drainer = Drainer(outbox, ledger, 1)
+    assert await drainer.drain_once() == 1
+    outbox.streams[0] = [closed("c1", 90)]
+    postgres_server.kill()
+    try:
+        for operation in operations(ledger, SqlCdrStore(book)).values():
+            await assert_unavailable(operation)
+        await assert_unavailable(drainer.drain_once)
+    finally:
+        postgres_server.start()
+    assert await drainer.drain_once() == 1
+    assert await ledger.balance("alice") == -90
+    assert await audit(book) == []
+
+
+async def test_postgres_whose_row_another_holds(postgres_url):
+    engine = create_engine(postgres_url, lock_wait_ms=50)
+    await migrate(engine)
+    ledger = SqlLedgerStore(engine)
+    await ledger.apply_outbox(0, [opened("c1", 100)])
+    async with engine.connect() as connection:
+        await connection.execute(sa.update(tables.accounts).values(frozen=False))
+        await assert_unavailable(lambda: ledger.add_credit("alice", 5, reference="r", kind="grant"))
+        await assert_unavailable(lambda: ledger.apply_outbox(0, [closed("c1", 90)]))
+        # Another partition's calls are not held up.
+        await ledger.apply_outbox(1, [opened("c2", 100, "bob")])
+    await ledger.apply_outbox(0, [closed("c1", 90)])
+    assert await audit(engine) == []
+    await engine.dispose()

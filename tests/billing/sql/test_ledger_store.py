@@ -1,0 +1,247 @@
+"""The contract of `LedgerStore`, on both databases."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from billing.errors import MoneyError
+from billing.money import LIMIT
+from billing.ports import PartitionState
+from billing.stores import tables
+from billing.stores.audit import audit
+from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore, SqlLedgerStore
+from tests.billing.outbox_entries import START, closed, entry, opened, ticked
+
+
+async def ledger_sums(engine):
+    """Return {ledger account: micros}, over all customers."""
+    postings = tables.postings.c
+    query = sa.select(postings.ledger_account, sa.func.sum(postings.micros)).group_by(
+        postings.ledger_account
+    )
+    async with engine.connect() as connection:
+        return {account: int(micros) for account, micros in await connection.execute(query)}
+
+
+async def test_a_credit_is_booked_once_per_reference(store, engine):
+    assert await store.add_credit("alice", 5_000, reference="pi_1", kind="top-up") == 2
+    assert await store.add_credit("alice", 5_000, reference="pi_1", kind="top-up") is None
+    assert await store.add_credit("bob", 7, reference="pi_1", kind="grant") is None
+    assert await store.add_credit("alice", -2_000, reference="re_1", kind="refund") == 3
+    assert await store.balance("alice") == 1_003_000
+    assert await store.credits_after("alice", 1) == [(2, 5_000), (3, -2_000)]
+    assert await store.credits_after("alice", 3) == []
+    assert await ledger_sums(engine) == {
+        "customer": 1_003_000,
+        "payments": -3_000,
+        "grants": -1_000_000,
+    }
+    assert await audit(engine) == []
+
+
+async def test_the_same_payment_reported_eight_times_at_once_is_one_credit(store, engine):
+    outcomes = await asyncio.gather(
+        *(store.add_credit("alice", 5, reference="pi_1", kind="top-up") for _ in range(8))
+    )
+    assert sorted(outcomes, key=str) == [2, *[None] * 7]
+    assert await store.balance("alice") == 1_000_005
+
+
+async def test_credits_at_once_are_numbered_without_gaps(store, engine):
+    outcomes = await asyncio.gather(
+        *(store.add_credit("alice", 5, reference=f"pi_{n}", kind="top-up") for n in range(8))
+    )
+    assert sorted(outcomes) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert await audit(engine) == []
+
+
+@pytest.mark.parametrize(
+    ("account_id", "micros", "kind", "error"),
+    [
+        ("nobody", 5, "top-up", LookupError),
+        ("alice", 0, "top-up", ValueError),
+        ("alice", 5, "gift", ValueError),
+        ("alice", LIMIT, "top-up", MoneyError),
+        ("alice", -LIMIT - 1_000_001, "reversal", MoneyError),
+    ],
+)
+async def test_a_refused_credit_leaves_no_trace(store, engine, account_id, micros, kind, error):
+    with pytest.raises(error):
+        await store.add_credit(account_id, micros, reference="r", kind=kind)
+    assert await store.balance("alice") == 1_000_000
+    assert await store.add_credit("alice", 1, reference="r", kind="top-up") == 2
+    assert await audit(engine) == []
+
+
+async def test_credits_are_caught_up_in_bounded_pieces(store, engine):
+    rows = [
+        {
+            "account_id": "bob",
+            "sequence": n,
+            "micros": 1,
+            "reference": f"b{n}",
+            "kind": "grant",
+            "at": START,
+        }
+        for n in range(1, PAGE_ROWS_MAX + 6)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(tables.credits), rows)
+    first = await store.credits_after("bob", 0)
+    rest = await store.credits_after("bob", first[-1][0])
+    assert [number for number, _ in [*first, *rest]] == list(range(1, PAGE_ROWS_MAX + 6))
+
+
+async def test_the_balance_of_an_unknown_account_is_nothing(store):
+    assert await store.balance("nobody") == 0
+
+
+async def test_a_live_call_is_a_hold_and_an_ended_one_a_charge(store, engine):
+    await store.apply_outbox(3, [opened("c1", 100), ticked(("c1", 150, 2))])
+    assert await store.balance("alice") == 1_000_000 - 150
+    assert "revenue" not in await ledger_sums(engine)
+    assert await audit(engine) == []
+
+    await store.apply_outbox(3, [closed("c1", 90, 3, written_off=7)])
+    assert await store.balance("alice") == 1_000_000 - 90
+    assert await ledger_sums(engine) == {
+        "customer": 1_000_000 - 90,
+        "grants": -1_000_000,
+        "revenue": 97,
+        "write_off": -7,
+    }
+    assert await audit(engine) == []
+
+
+async def test_an_unanswered_call_costs_nothing_and_posts_nothing(store, engine):
+    await store.apply_outbox(3, [opened("c1", 100), closed("c1", 0, 0)])
+    assert await store.balance("alice") == 1_000_000
+    assert await ledger_sums(engine) == {"customer": 1_000_000, "grants": -1_000_000}
+    assert await audit(engine) == []
+
+
+async def test_applying_again_and_in_any_order_changes_nothing(store, engine):
+    entries = [opened("c1", 100), ticked(("c1", 150, 2)), closed("c1", 90, 3)]
+    for one in (entries[2], entries[0], entries[1], *entries, entries[0]):
+        await store.apply_outbox(3, [one])
+        assert await audit(engine) == []
+    await store.apply_outbox(3, entries)
+    assert await store.balance("alice") == 1_000_000 - 90
+    record = await SqlCdrStore(engine).get("alice", "c1")
+    assert (record.opened.destination, record.closed.seconds) == ("+15005551000", 3)
+
+
+async def test_a_second_end_with_another_price_is_ignored(store, engine):
+    await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3)])
+    await store.apply_outbox(3, [closed("c1", 40, 1)])
+    assert await store.balance("alice") == 1_000_000 - 90
+    assert await audit(engine) == []
+
+
+async def test_a_tick_of_an_unknown_call_is_ignored(store, engine):
+    await store.apply_outbox(3, [ticked(("ghost", 150, 2))])
+    assert await store.balance("alice") == 1_000_000
+    assert await SqlCdrStore(engine).get("alice", "ghost") is None
+
+
+async def test_an_account_the_book_has_lost_is_opened_frozen_and_still_charged(store, engine):
+    lost = [opened("c1", 100, "carol"), closed("c2", 30, 1, "dave")]
+    await store.apply_outbox(5, lost)
+    await store.apply_outbox(5, [closed("c1", 60, 2, "carol")])
+    assert (await store.balance("carol"), await store.balance("dave")) == (-60, -30)
+    assert sorted((await store.partition_state(0, 1)).frozen) == ["carol", "dave"]
+    accounts = tables.accounts.c
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            sa.select(accounts.id, accounts.currency).where(accounts.frozen)
+        )
+        assert {row.id: row.currency for row in rows} == {"carol": "USD", "dave": "XXX"}
+    assert await audit(engine) == []
+
+
+async def test_an_unreadable_entry_is_kept_and_holds_nothing_up(store, engine):
+    bad = entry("C", c=b"c1", m=b"\x00\xff")
+    for _ in range(2):
+        await store.apply_outbox(3, [bad, opened("c1", 100)])
+    assert await store.balance("alice") == 1_000_000 - 100
+    assert await audit(engine) == [f"outbox entry could not be read: {bad.entry_id}"]
+    async with engine.connect() as connection:
+        row = (await connection.execute(sa.select(tables.rejected_entries))).one()
+    assert (row.partition, row.fields) == (3, '{"c":"c1","m":"\\u0000ÿ"}')
+
+
+async def test_no_entries_are_no_transaction(store, engine):
+    await store.apply_outbox(3, [])
+    async with engine.connect() as connection:
+        assert (await connection.execute(sa.select(tables.partitions))).all() == []
+
+
+async def test_a_partition_counts_what_it_drained(store, engine):
+    await store.apply_outbox(3, [opened("c1", 100), opened("c2", 100)])
+    await store.apply_outbox(3, [closed("c1", 100)])
+    async with engine.connect() as connection:
+        row = (await connection.execute(sa.select(tables.partitions))).one()
+    assert (row.partition, row.drained_count) == (3, 3)
+
+
+async def test_partitions_together_hold_everything_once(store, engine):
+    old = START - timedelta(days=3)
+    await store.apply_outbox(
+        0,
+        [
+            opened("live", 100),
+            ticked(("live", 120, 4)),
+            opened("recent", 100, "bob"),
+            closed("recent", 80, 2, "bob"),
+            opened("old", 10, at=old),
+            closed("old", 10, at=old),
+        ],
+    )
+    await store.freeze("bob", True)
+    states = [await store.partition_state(p, 64) for p in range(64)]
+    assert len([s for s in states if s != PartitionState([], [], [], [])]) == 2
+    whole = await store.partition_state(0, 1)
+    for name in ("accounts", "open_calls", "closed_calls", "frozen"):
+        parts = [row for state in states for row in getattr(state, name)]
+        assert sorted(parts) == sorted(getattr(whole, name))
+    assert sorted(whole.accounts) == [("alice", 1_000_000 - 120 - 10, 1), ("bob", -80, 0)]
+    assert whole.open_calls == [("live", "alice", 120, 4, "n1")]
+    assert whole.closed_calls == [("recent", 80)]
+    assert whole.frozen == ["bob"]
+    await store.freeze("bob", False)
+    assert (await store.partition_state(0, 1)).frozen == []
+
+
+async def test_more_calls_than_one_query_may_name(store, engine):
+    opens = [opened(f"c{n}", 10) for n in range(2_500)]
+    await store.apply_outbox(3, opens)
+    await store.apply_outbox(3, [ticked(*((f"c{n}", 11, 1) for n in range(2_500))), *opens[:9]])
+    assert await store.balance("alice") == 1_000_000 - 2_500 * 11
+    assert await audit(engine) == []
+
+
+async def test_a_thousand_calls_take_no_more_statements_than_one(store, engine):
+    statements = []
+
+    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def count(_connection, _cursor, statement, _parameters, _context, _executemany):
+        statements.append(statement)
+
+    async def statements_for(name, count):
+        statements.clear()
+        ids = [f"{name}{n}" for n in range(count)]
+        for entries in (
+            [opened(call_id, 10) for call_id in ids],
+            [ticked(*((call_id, 11, 1) for call_id in ids))],
+            [closed(call_id, 5, written_off=1) for call_id in ids],
+        ):
+            await store.apply_outbox(3, entries)
+        return len(statements)
+
+    assert await statements_for("few", 1) == await statements_for("many", 1_000)
+
+
+def test_the_store_reads_the_wall_clock_in_utc(engine):
+    assert SqlLedgerStore(engine)._clock().tzinfo is not None

@@ -1,0 +1,151 @@
+"""The drainer: nothing is lost, no partition starves, an outage is waited out."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from billing.drain import BATCHES_PER_PARTITION, ENTRIES_PER_BATCH, FAILURES_MAX, Drainer
+from billing.errors import StoreUnavailableError
+from tests.billing.outbox_entries import MemoryOutbox, entry
+
+
+class Book:
+    """A book of record that keeps entries, or fails while told to."""
+
+    def __init__(self):
+        self.applied = []
+        self.attempts = []
+        self.away = {}
+
+    async def apply_outbox(self, partition, entries):
+        self.attempts.append(partition)
+        if error := self.away.get(partition):
+            raise error
+        self.applied += [(partition, one.entry_id) for one in entries]
+
+
+@pytest.fixture
+def outbox():
+    return MemoryOutbox(8)
+
+
+@pytest.fixture
+def book():
+    return Book()
+
+
+async def test_all_partitions_are_emptied_in_order(outbox, book):
+    for stream in outbox.streams:
+        stream += [entry("T") for _ in range(3)]
+    expected = [(p, one.entry_id) for p, stream in enumerate(outbox.streams) for one in stream]
+    assert await Drainer(outbox, book, 8).drain_once() == 24
+    assert book.applied == expected
+    assert outbox.streams == [[]] * 8
+    assert await Drainer(outbox, book, 8).drain_once() == 0
+
+
+async def test_a_long_outbox_takes_several_batches_and_passes(outbox, book):
+    waiting = ENTRIES_PER_BATCH * BATCHES_PER_PARTITION + 5
+    outbox.streams[2] = [entry("T") for _ in range(waiting)]
+    drainer = Drainer(outbox, book, 8)
+    assert await drainer.drain_once() == waiting - 5
+    assert await drainer.drain_once() == 5
+    assert len(book.attempts) == BATCHES_PER_PARTITION + 1
+
+
+async def test_what_is_not_booked_stays(outbox, book):
+    outbox.streams[0], outbox.streams[1] = [entry("T")], [entry("T")]
+    book.away[0] = StoreUnavailableError()
+    drainer = Drainer(outbox, book, 8)
+    with pytest.raises(StoreUnavailableError):
+        await drainer.drain_once()
+    assert [len(stream) for stream in outbox.streams[:2]] == [1, 0]
+    book.away.clear()
+    assert await drainer.drain_once() == 1
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError(), RuntimeError()])
+async def test_failing_partitions_starve_no_other(outbox, book, error):
+    for stream in outbox.streams:
+        stream.append(entry("T"))
+    book.away = dict.fromkeys(range(6), error)
+    drainer = Drainer(outbox, book, 8)
+    for _ in range(8):
+        with pytest.raises(type(error)):
+            await drainer.drain_once()
+    assert [len(stream) for stream in outbox.streams] == [1] * 6 + [0] * 2
+
+
+async def test_a_dead_database_costs_few_timeouts(outbox, book):
+    for stream in outbox.streams:
+        stream.append(entry("T"))
+    book.away = dict.fromkeys(range(8), StoreUnavailableError())
+    with pytest.raises(StoreUnavailableError):
+        await Drainer(outbox, book, 8).drain_once()
+    assert len(book.attempts) == FAILURES_MAX
+
+
+async def test_the_loop_drains_until_stopped_and_once_more(outbox, book):
+    stop, drainer = asyncio.Event(), Drainer(outbox, book, 8)
+    outbox.streams[0].append(entry("T"))
+    running = asyncio.create_task(drainer.run(stop, 3600))
+    while not book.applied:
+        await asyncio.sleep(0)
+    outbox.streams[5].append(entry("T"))
+    stop.set()
+    await running
+    assert [partition for partition, _ in book.applied] == [0, 5]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError(), RuntimeError("a bug")])
+async def test_the_loop_outlives_an_outage(outbox, book, error):
+    stop, drainer = asyncio.Event(), Drainer(outbox, book, 8)
+    outbox.streams[0].append(entry("T"))
+    book.away[0] = error
+    with capture_logs() as logs:
+        running = asyncio.create_task(drainer.run(stop, 0.001))
+        while len(book.attempts) < 3:
+            await asyncio.sleep(0.001)
+        book.away.clear()
+        while not book.applied:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await running
+    events = [line["event"] for line in logs]
+    assert events[-1] == "outbox drained again"
+    if isinstance(error, StoreUnavailableError):
+        assert events == ["outbox not drained", "outbox drained again"]
+
+
+async def test_pauses_double_while_a_store_is_away(outbox, book, monkeypatch):
+    stop, drainer, delays_s = asyncio.Event(), Drainer(outbox, book, 8), []
+    outbox.streams[0].append(entry("T"))
+    book.away[0] = StoreUnavailableError()
+
+    async def wait(event, delay_s):
+        delays_s.append(delay_s)
+        if len(delays_s) == 6:
+            book.away.clear()
+        if len(delays_s) == 8:
+            event.set()
+
+    monkeypatch.setattr("billing.drain._wait", wait)
+    with capture_logs():
+        await drainer.run(stop, 2.0)
+    assert delays_s == [4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 2.0, 2.0]
+
+
+async def test_a_long_interval_is_not_cut_short_by_an_outage(outbox, book, monkeypatch):
+    stop, delays_s = asyncio.Event(), []
+    outbox.streams[0].append(entry("T"))
+    book.away[0] = StoreUnavailableError()
+
+    async def wait(event, delay_s):
+        delays_s.append(delay_s)
+        event.set()
+
+    monkeypatch.setattr("billing.drain._wait", wait)
+    with capture_logs():
+        await Drainer(outbox, book, 8).run(stop, 60.0)
+    assert delays_s == [60.0]

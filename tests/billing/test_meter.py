@@ -1,0 +1,269 @@
+"""One call's meter: every schedule ends with the price of the seconds it was allowed, no more."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.meter import CallMeter, CutOff, MeterState
+from billing.ports import Tick
+from billing.rating import Rate
+from tests.strategies import rates
+
+S = 1_000_000_000
+START = 7 * S + 123
+CENT_A_SECOND = Rate(per_minute_micros=600_000)
+CENT = 10_000
+
+
+def new_meter(granted=8 * CENT, rate=CENT_A_SECOND, *, seconds_max=3_600, **knobs):
+    return CallMeter("c1", "alice", rate, granted, seconds_max=seconds_max, **knobs)
+
+
+def answered_meter(granted=8 * CENT, **knobs):
+    meter = new_meter(granted, **knobs)
+    meter.answered(START)
+    return meter
+
+
+def test_nothing_is_charged_before_answer():
+    meter = new_meter()
+    assert meter.state is MeterState.BEFORE_ANSWER
+    assert meter.cut_off_ns is None
+    assert meter.tick(START + 60 * S) == Tick("c1", "alice", 8 * CENT, 0)
+    assert meter.cost_micros(START + 60 * S) == 0
+    assert meter.final(START + 60 * S) == (0, 0)
+    assert meter.state is MeterState.ENDED
+
+
+@pytest.mark.parametrize(
+    ("after_ns", "seconds"),
+    [(-S, 0), (0, 0), (1, 1), (S - 1, 1), (S, 1), (S + 1, 2), (5 * S, 5), (9 * S, 8)],
+)
+def test_a_second_counts_when_it_has_begun(after_ns, seconds):
+    """And none counts beyond the cut-off, however late the call is ended."""
+    meter = answered_meter()
+    assert meter.elapsed_s(START + after_ns) == seconds
+    assert meter.final(START + after_ns) == (seconds, seconds * CENT)
+
+
+def test_answer_counts_once():
+    meter = answered_meter()
+    meter.answered(START + 3 * S)
+    assert meter.elapsed_s(START + 3 * S) == 3
+
+
+def test_the_final_price_stands():
+    meter = answered_meter()
+    assert meter.final(START + 2 * S) == meter.final(START + 5 * S) == (2, 2 * CENT)
+    meter.granted(None, START + 5 * S)
+    meter.unavailable(START + 5 * S)
+    meter.answered(START + 5 * S)
+    assert meter.final(START + 6 * S) == (2, 2 * CENT)
+
+
+def test_an_ended_call_is_not_ticked():
+    meter = answered_meter()
+    meter.final(START)
+    with pytest.raises(AssertionError):
+        meter.tick(START)
+
+
+def test_full_grants_move_the_cut_off_on():
+    meter = answered_meter()
+    for second in range(1, 30):
+        now_ns = START + second * S
+        assert meter.tick(now_ns) == Tick("c1", "alice", (second + 8) * CENT, second)
+        meter.granted(None, now_ns)
+        assert meter.state is MeterState.RUNNING
+        assert meter.cut_off_ns == START + (second + 8) * S
+        assert meter.cut_off is CutOff.CREDIT
+
+
+def test_a_short_grant_fixes_the_cut_off_at_the_last_paid_second():
+    meter = answered_meter()
+    meter.tick(START + 3 * S)
+    meter.granted(10 * CENT + CENT // 2, START + 3 * S)
+    assert meter.state is MeterState.SHORT
+    assert meter.granted_micros == 10 * CENT + CENT // 2
+    assert meter.paid_seconds == 10
+    assert meter.cut_off_ns == START + 10 * S
+    assert meter.cut_off is CutOff.CREDIT
+    assert meter.final(START + 10 * S + 2_000_000) == (10, 10 * CENT)
+
+
+def test_credit_in_the_last_second_saves_the_call():
+    meter = answered_meter(granted=3 * CENT)
+    assert meter.state is MeterState.SHORT
+    now_ns = START + 3 * S - 1
+    assert meter.tick(now_ns).want_micros == 11 * CENT
+    meter.granted(None, now_ns)
+    assert meter.state is MeterState.RUNNING
+    assert meter.cut_off_ns == START + 11 * S
+
+
+def test_an_outage_is_outlived_by_horizon_and_grace():
+    meter = answered_meter()
+    for second in range(1, 10):
+        meter.tick(START + second * S)
+        meter.unavailable(START + second * S)
+    assert meter.state is MeterState.AWAY
+    assert meter.cut_off is CutOff.GRACE
+    assert meter.cut_off_ns == START + (8 + 6) * S
+    assert meter.final(START + 20 * S) == (14, 14 * CENT)
+
+
+def test_a_spent_account_has_no_grace():
+    meter = answered_meter(granted=5 * CENT)
+    meter.unavailable(START + S)
+    assert meter.state is MeterState.SHORT
+    assert meter.cut_off is CutOff.CREDIT
+    assert meter.cut_off_ns == START + 5 * S
+
+
+def test_seconds_run_on_grace_stay_owed_when_the_store_returns_empty_handed():
+    meter = answered_meter()
+    meter.unavailable(START + 2 * S)
+    now_ns = START + 10 * S + S // 2
+    meter.tick(now_ns)
+    meter.granted(9 * CENT, now_ns)
+    assert meter.cut_off_ns == START + 11 * S
+    assert meter.final(START + 12 * S) == (11, 11 * CENT)
+
+
+def test_a_returning_store_that_grants_all_ends_the_outage():
+    meter = answered_meter()
+    meter.unavailable(START + 9 * S)
+    meter.tick(START + 10 * S)
+    meter.granted(None, START + 10 * S)
+    assert meter.state is MeterState.RUNNING
+    assert meter.cut_off_ns == START + 18 * S
+
+
+def test_the_longest_call_is_neither_paid_nor_graced_beyond():
+    meter = answered_meter(seconds_max=10)
+    assert meter.tick(START + 5 * S).want_micros == 10 * CENT
+    meter.granted(None, START + 5 * S)
+    assert meter.cut_off is CutOff.DURATION
+    assert meter.cut_off_ns == START + 10 * S
+    meter.unavailable(START + 6 * S)
+    assert meter.cut_off_ns == START + 10 * S
+    assert meter.final(START + 11 * S) == (10, 10 * CENT)
+
+
+def test_the_older_of_two_claims_under_way_is_what_an_answer_grants():
+    meter = answered_meter()
+    meter.tick(START + 1 * S)
+    meter.tick(START + 2 * S)
+    meter.granted(None, START + 2 * S)
+    assert meter.granted_micros == 9 * CENT
+
+
+def test_an_answer_without_a_claim_grants_nothing():
+    meter = answered_meter()
+    meter.granted(None, START + S)
+    assert meter.granted_micros == 8 * CENT
+
+
+def test_remaining_counts_on_what_is_granted_and_the_balance():
+    meter = answered_meter()
+    now_ns = START + 3 * S
+    assert meter.remaining_s(0, now_ns) == 5
+    assert meter.remaining_s(2 * CENT + 1, now_ns) == 7
+    assert meter.remaining_s(-50 * CENT, now_ns) == 5
+    assert meter.remaining_s(10**9, now_ns) == 3_600 - 3
+
+
+def test_whole_increments_are_paid_for():
+    """60/60: the cut-off can only stand at whole minutes."""
+    rate = Rate(per_minute_micros=60 * CENT, first_s=60, next_s=60)
+    meter = new_meter(granted=100 * CENT, rate=rate)
+    meter.answered(START)
+    assert meter.paid_seconds == 60
+    assert meter.final(START + 61 * S) == (60, 60 * CENT)
+
+
+class Gate:
+    """The least gate there can be: one account, absolute claims."""
+
+    def __init__(self, balance):
+        self.balance = balance
+        self.held = 0
+
+    def tick(self, tick):
+        take = max(0, min(tick.want_micros - self.held, self.balance))
+        self.held += take
+        self.balance -= take
+        return None if self.held == tick.want_micros else self.held
+
+
+def run(meter, gate, fates):
+    """Tick each half second; end at the cut-off, as the engine's timer would, or after `fates`."""
+    meter.answered(START)
+    now_ns = START
+    for fate in fates:
+        now_ns += S // 2
+        if now_ns >= meter.cut_off_ns:
+            return meter.cut_off_ns
+        tick = meter.tick(now_ns)
+        if fate == "lost":
+            meter.unavailable(now_ns)
+        elif fate == "late":  # the gate acted, its answer came too late
+            gate.tick(tick)
+            meter.unavailable(now_ns)
+        elif fate == "top-up":
+            gate.balance += 2 * CENT
+            meter.granted(gate.tick(tick), now_ns)
+        else:
+            meter.granted(gate.tick(tick), now_ns)
+    return min(now_ns, meter.cut_off_ns)
+
+
+def assert_promises_kept(meter, gate, credit, end_ns, grace_s):
+    seconds, micros = meter.final(end_ns + 5_000_000)
+    assert seconds * S >= end_ns - START
+    assert micros == meter.rate.cost(seconds)
+    # The gate pays what it holds; the rest is what grace exposed.
+    exposed = max(0, micros - gate.held - gate.balance)
+    last_paid_s = meter.rate.affordable_seconds(credit)
+    assert exposed <= meter.rate.cost(last_paid_s + grace_s) - meter.rate.cost(last_paid_s)
+
+
+def test_every_short_schedule_of_a_small_world():
+    """All schedules of seven half-second ticks and four fates, with little credit: 4^7 x 4."""
+    for start, fates in product(range(0, 4 * CENT, CENT), product(FATES, repeat=7)):
+        gate = Gate(start)
+        meter = new_meter(0, horizon_s=2, grace_s=1)
+        meter.granted(gate.tick(meter.tick(0)), 0)
+        end_ns = run(meter, gate, fates)
+        credit = start + 2 * CENT * fates.count("top-up")
+        assert_promises_kept(meter, gate, credit, end_ns, grace_s=1)
+        if not {"lost", "late"} & set(fates):
+            assert meter.final(0)[1] <= credit
+
+
+FATES = ("granted", "lost", "late", "top-up")
+
+
+@given(
+    rates(),
+    st.integers(0, 5 * 10**6),
+    st.integers(0, 10),
+    st.integers(0, 8),
+    st.lists(st.sampled_from(FATES), max_size=80),
+)
+def test_no_schedule_breaks_the_promises(rate, credit, horizon_s, grace_s, fates):
+    gate = Gate(credit)
+    knobs = {"horizon_s": horizon_s, "grace_s": grace_s, "seconds_max": 30}
+    meter = CallMeter("c1", "alice", rate, 0, **knobs)
+    meter.granted(gate.tick(meter.tick(0)), 0)
+    end_ns = run(meter, gate, fates)
+    seconds, micros = meter.final(end_ns)
+    assert micros == rate.cost(seconds)
+    assert seconds <= 30
+    exposed = max(0, micros - gate.held - gate.balance)
+    assert exposed == 0 or exposed <= rate.cost(seconds) - rate.cost(max(0, seconds - grace_s))
+    if not {"lost", "late"} & set(fates):
+        assert exposed == 0
+        assert seconds == 0 or micros <= credit + 2 * CENT * fates.count("top-up")

@@ -1,0 +1,1 @@
+"""The whole system, from a browser to the phone network."""

@@ -1,0 +1,68 @@
+"""Finds Chromium and starts it with a fake microphone. Knows no page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Error, Playwright
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+INSTALL_S = 300
+
+
+def find_chromium() -> str | None:
+    """Return the browser to use, or None to let Playwright take its own."""
+    named = os.environ.get("CALLER_CHROMIUM")
+    candidates = [named] if named else ["chromium", "google-chrome"]
+    return next(filter(None, map(shutil.which, candidates)), None)
+
+
+def install_chromium() -> str | None:
+    """Install Debian's Chromium where this process may; return it, or None."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return None
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update"], ["apt-get", "install", "-y", "chromium"]):
+        try:
+            subprocess.run(
+                command, env=environment, capture_output=True, timeout=INSTALL_S, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return find_chromium()
+
+
+async def launch(playwright: Playwright, *, microphone: Path | None) -> Browser:
+    """Start a browser whose microphone plays this WAV file over and over, or that has none.
+
+    Skips the test where there is no browser; tests/conftest.py turns that into a failure under CI.
+    """
+    flags = list(FLAGS)
+    if microphone is not None:
+        flags += [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-audio-capture={microphone}",
+        ]
+    executable = find_chromium()
+    if executable is None and not Path(playwright.chromium.executable_path).exists():
+        executable = install_chromium()
+    try:
+        # Playwright gives every browser a fresh profile.
+        return await playwright.chromium.launch(executable_path=executable, args=flags)
+    except Error as error:
+        pytest.skip(f"No Chromium: {error.message.splitlines()[0]}")

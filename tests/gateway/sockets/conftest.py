@@ -1,0 +1,35 @@
+"""Real servers on real sockets, on both event loops, with a clock that only tests move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import uvloop
+from socket_peers import Clock, MediaServer
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test of this folder on the loop we deploy and on the one of the library."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def serve(clock: Clock) -> AsyncIterator[Callable[..., Any]]:
+    """Start media servers with `await serve(limits=…, router=…)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> MediaServer:
+            server = await MediaServer.start(clock, **options)
+            stack.push_async_callback(server.stop)
+            return server
+
+        yield start

@@ -1,0 +1,91 @@
+"""The engine as a whole: who is in it, when it looks, and how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from socket_peers import CLOSE, Clock, EchoLeg, close_frame
+
+from gateway.ports import Refusal
+from gateway.sockets.counters import EngineCounters
+from gateway.sockets.engine import DEADLINES_EVERY_NS, MediaEngine
+from gateway.sockets.limits import SECOND_NS, MediaLimits
+
+
+class Watched:
+    def __init__(self) -> None:
+        self.checked_ns: list[int] = []
+
+    def check_deadlines(self, now_ns: int) -> None:
+        self.checked_ns.append(now_ns)
+
+
+def test_deadlines_are_checked_once_a_second_however_often_it_sweeps():
+    clock = Clock()
+    engine = MediaEngine(lambda _: Refusal(404, "No."), clock_ns=clock)
+    watched = Watched()
+    engine.watched.add(watched)
+    start_ns = clock.now_ns
+    for _ in range(25):
+        engine.sweep(clock.now_ns)
+        clock.advance(0.1)
+    assert watched.checked_ns == [start_ns + turn * DEADLINES_EVERY_NS for turn in range(3)]
+
+
+async def test_congestion_is_checked_at_every_sweep(serve, clock, monkeypatch):
+    server = await serve()
+    _, leg = await server.open()
+    checks = []
+    monkeypatch.setattr(type(leg.connection), "check_congestion", checks.append)
+    for _ in range(4):
+        server.engine.sweep(clock.advance(0.1))
+    assert checks == [leg.connection] * 4
+
+
+async def test_connections_are_those_alive(serve):
+    server = await serve()
+    assert server.engine.connections == set()
+    peer, leg = await server.open()
+    other, other_leg = await server.open()
+    assert server.engine.connections == {leg.connection, other_leg.connection}
+    await peer.leave()
+    await leg.wait(1)
+    assert server.engine.connections == {other_leg.connection}
+
+
+async def test_close_all_says_goodbye_to_everyone(serve):
+    server = await serve()
+    opened = [await server.open() for _ in range(3)]
+    server.engine.close_all(1013, "try again")
+    for peer, leg in opened:
+        assert await peer.frame() == (CLOSE, b"\x03\xf5try again")
+        peer.send(close_frame(1013))
+        assert await peer.end() == b""
+        assert leg.events == [("close", 1013)]
+    await server.gone()
+
+
+async def test_abort_all_drops_everyone(serve):
+    server = await serve(leg=EchoLeg)
+    opened = [await server.open() for _ in range(3)]
+    server.engine.abort_all()
+    for _, leg in opened:
+        assert await leg.wait(1) == [("close", 1006)]
+    assert server.engine.connections == set()
+
+
+async def test_counters_tell_open_from_refused(serve):
+    server = await serve()
+    await server.open()
+    peer = await server.connect(b"nonsense\r\n\r\n")
+    assert (await peer.response())[0] == 400
+    assert server.engine.counters == EngineCounters(opened=1, refused=1)
+
+
+def test_limits_are_positive_and_frozen():
+    limits = MediaLimits()
+    assert all(value > 0 for value in dataclasses.asdict(limits).values())
+    assert limits.handshake_timeout_ns == 10 * SECOND_NS
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        limits.message_bytes_max = 1

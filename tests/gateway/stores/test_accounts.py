@@ -1,0 +1,120 @@
+"""Accounts and API keys, on both databases."""
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.stores.audit import audit
+from billing.stores.database import create_engine
+from billing.stores.sql import SqlLedgerStore
+from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HASH = hashlib.sha256(b"key one").hexdigest()
+OTHER_HASH = hashlib.sha256(b"key two").hexdigest()
+ALICE = AccountRow("alice", "USD", False, NOW)
+
+
+@pytest.fixture
+async def accounts(engine):
+    return SqlAccountStore(engine, clock=lambda: NOW)
+
+
+async def test_an_account_is_created_once(accounts):
+    assert await accounts.create_account("alice", "USD")
+    assert not await accounts.create_account("alice", "EUR")
+    assert await accounts.account("alice") == ALICE
+    assert await accounts.account("bob") is None
+
+
+@pytest.mark.parametrize(
+    ("account_id", "currency"), [("", "USD"), ("bob", "usd"), ("bob", "USDT"), ("bob", "")]
+)
+async def test_an_account_needs_an_id_and_a_currency(accounts, account_id, currency):
+    with pytest.raises(ValueError, match="account"):
+        await accounts.create_account(account_id, currency)
+
+
+async def test_a_key_leads_to_its_account_until_it_is_revoked(accounts):
+    await accounts.create_account("alice", "USD")
+    key_id = await accounts.add_api_key("alice", HASH, "shop")
+    other_id = await accounts.add_api_key("alice", OTHER_HASH, "shop")
+    assert HASH.startswith(key_id)
+    assert await accounts.account_by_key_hash(HASH) == ALICE
+    assert await accounts.account_by_key_hash("") is None
+    await accounts.revoke_api_key("bob", key_id)
+    assert await accounts.account_by_key_hash(HASH) == ALICE
+    await accounts.revoke_api_key("alice", key_id)
+    assert await accounts.account_by_key_hash(HASH) is None
+    assert await accounts.account_by_key_hash(OTHER_HASH) == ALICE
+    assert other_id != key_id
+
+
+async def test_a_known_key_stays_what_it_is(accounts):
+    await accounts.create_account("alice", "USD")
+    await accounts.create_account("bob", "USD")
+    key_id = await accounts.add_api_key("alice", HASH, "shop")
+    assert await accounts.add_api_key("bob", HASH, "stolen") == key_id
+    assert await accounts.account_by_key_hash(HASH) == ALICE
+    await accounts.revoke_api_key("alice", key_id)
+    await accounts.add_api_key("alice", HASH, "shop")
+    assert await accounts.account_by_key_hash(HASH) is None
+
+
+async def test_a_key_needs_a_hash_and_an_account(accounts):
+    await accounts.create_account("alice", "USD")
+    for key_hash in ("", "secret", HASH.upper(), HASH + "0"):
+        with pytest.raises(ValueError, match="SHA-256"):
+            await accounts.add_api_key("alice", key_hash, "")
+    with pytest.raises(LookupError):
+        await accounts.add_api_key("bob", HASH, "")
+
+
+async def test_a_frozen_account_reads_as_frozen(accounts, engine):
+    await accounts.create_account("alice", "USD")
+    await SqlLedgerStore(engine).freeze("alice", True)
+    assert (await accounts.account("alice")).frozen
+
+
+async def test_seeding_is_idempotent_even_at_once(accounts, engine):
+    ledger = SqlLedgerStore(engine)
+
+    async def seed():
+        await ensure_account(
+            accounts,
+            ledger,
+            account_id="alice",
+            currency="USD",
+            key_hash=HASH,
+            key_label="demo",
+            credit_micros=5_000_000,
+            credit_reference="demo-credit",
+        )
+
+    await asyncio.gather(*(seed() for _ in range(4)))
+    await seed()
+    assert await accounts.account_by_key_hash(HASH) == ALICE
+    assert await ledger.balance("alice") == 5_000_000
+    assert await audit(engine) == []
+
+
+async def test_a_database_that_is_away(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path}/missing/book.db")
+    accounts = SqlAccountStore(engine)
+    for operation in (
+        accounts.create_account("alice", "USD"),
+        accounts.account("alice"),
+        accounts.account_by_key_hash(HASH),
+        accounts.add_api_key("alice", HASH, ""),
+        accounts.revoke_api_key("alice", HASH[:16]),
+    ):
+        with pytest.raises(StoreUnavailableError):
+            await operation
+    await engine.dispose()
+
+
+def test_the_store_reads_the_wall_clock_in_utc(engine):
+    assert SqlAccountStore(engine)._clock().tzinfo is not None

@@ -1,0 +1,129 @@
+"""Messages of the browser's socket: the published schema is the one in force."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import browser_media as wire
+from gateway.errors import PeerProtocolError
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+MONEY = wire.Money(20_000, "USD", "$0.02")
+END = {
+    "call_id": "c",
+    "cause": 16,
+    "name": "NORMAL_CLEARING",
+    "message": "The call has ended.",
+    "ended_by": "callee",
+    "seconds": 3,
+    "cost": MONEY,
+}
+SENT = [
+    wire.Ready(
+        version=1,
+        call_id="c",
+        destination="+15005551000",
+        codec="pcmu",
+        frame_bytes=160,
+        rate=wire.RateQuote(
+            per_minute=MONEY,
+            connect_fee=MONEY,
+            first_increment_s=1,
+            next_increment_s=1,
+            description="",
+        ),
+    ),
+    wire.Ringing(),
+    wire.ToneStarted(name="busy"),
+    wire.Accept(at="2026-01-01T00:00:00Z"),
+    wire.Mute(muted=True),
+    wire.Hold(held=False),
+    wire.DtmfReceived(digit="5"),
+    wire.Talk(leg="browser", talking=True),
+    wire.Volume(input_dbov=-30, output_dbov=-127),
+    wire.Cost(seconds=3, cost=MONEY),
+    wire.Credit(balance=MONEY, remaining_seconds=60),
+    wire.Warning(name="n", message="m"),
+    wire.WarningCleared(name="n"),
+    wire.Cancel(**END),
+    wire.Disconnect(**END),
+    wire.Error(code="bad_token", message="m", action="a", retry=True),
+    wire.Pong(id=1),
+]
+TAKEN = [
+    b'{"type":"start","version":1,"token":"ct_x"}',
+    b'{"type":"mute","muted":true}',
+    b'{"type":"hold","held":true}',
+    b'{"type":"dtmf","digits":"12*#AD"}',
+    b'{"type":"hangup"}',
+    b'{"type":"ping","id":3}',
+]
+
+
+def direction(name: str) -> dict:
+    schema = wire.schema()
+    return {"$ref": f"#/$defs/{name}", "$defs": schema["$defs"]}
+
+
+@pytest.mark.parametrize("message", SENT, ids=lambda m: type(m).__name__)
+def test_everything_sent_fits_the_schema(message):
+    jsonschema.validate(json.loads(wire.encode(message)), direction("FromGateway"))
+
+
+def test_every_kind_of_message_is_sampled():
+    kinds = {json.loads(wire.encode(m))["type"] for m in SENT}
+    assert kinds == set(
+        direction("FromGateway")["$defs"]["FromGateway"]["discriminator"]["mapping"]
+    )
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_every_message_of_a_client_is_understood(text):
+    jsonschema.validate(json.loads(text), direction("FromClient"))
+    assert msgspec.json.decode(wire.encode(wire.parse(text)))["type"] == json.loads(text)["type"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"hello",
+        b"{}",
+        b'{"type":"nonsense"}',
+        b'{"type":"dtmf","digits":""}',
+        b'{"type":"dtmf","digits":"12x"}',
+        b'{"type":"dtmf","digits":"' + b"1" * 33 + b'"}',
+        b'{"type":"mute","muted":1}',
+        b'{"type":"start","version":1}',
+        b"[" * 4000,
+    ],
+)
+def test_nonsense_is_refused(text):
+    with pytest.raises(PeerProtocolError) as caught:
+        wire.parse(text)
+    assert caught.value.close_code == 4400
+
+
+def test_a_long_message_is_refused_by_its_length():
+    with pytest.raises(PeerProtocolError) as caught:
+        wire.parse(b'{"type":"hangup"}' + b" " * 5000)
+    assert caught.value.close_code == 1009
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(text):
+    try:
+        wire.parse(text)
+    except PeerProtocolError:
+        pass
+
+
+def test_the_published_schema_is_the_one_in_force():
+    published = json.loads((DOCS / "wire/browser-v1.schema.json").read_text())
+    assert published == wire.schema(), "write it anew with `make docs`"

@@ -1,0 +1,109 @@
+"""Media Streams messages: what Twilio sends is understood, what we send is exact."""
+
+import base64
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import twilio_media as tm
+from gateway.errors import PeerProtocolError
+
+SID = "MZ" + "0" * 32
+SCHEMA = json.loads((Path(__file__).parent / "data/twilio_outbound_frames.schema.json").read_text())
+
+
+def start(**changes) -> bytes:
+    detail = {
+        "accountSid": "AC1",
+        "streamSid": SID,
+        "callSid": "CA1",
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"token": "t"},
+    } | changes
+    message = {"event": "start", "sequenceNumber": "1", "start": detail, "streamSid": SID}
+    return json.dumps(message).encode()
+
+
+def test_every_message_of_a_real_call_is_understood():
+    assert tm.parse(b'{"event":"connected","protocol":"Call","version":"1.0.0"}') == tm.Connected()
+    begun = tm.parse(start())
+    assert isinstance(begun, tm.Start)
+    assert begun.start.custom_parameters == {"token": "t"}
+    assert begun.start.media_format.sample_rate == 8000
+    payload = base64.b64encode(b"\xff" * 160).decode()
+    media = tm.parse(
+        b'{"event":"media","sequenceNumber":"2","media":{"track":"inbound","chunk":"1",'
+        b'"timestamp":"155","payload":"'
+        + payload.encode()
+        + b'"},"streamSid":"'
+        + SID.encode()
+        + b'"}'
+    )
+    assert isinstance(media, tm.Media)
+    assert (media.stream_sid, media.media.payload) == (SID, b"\xff" * 160)
+    dtmf = tm.parse(
+        b'{"event":"dtmf","streamSid":"MZ","sequenceNumber":"5",'
+        b'"dtmf":{"track":"inbound_track","digit":"1"}}'
+    )
+    assert dtmf == tm.Dtmf(stream_sid="MZ", dtmf=tm.DtmfDetail(digit="1"))
+    mark = tm.parse(b'{"event":"mark","sequenceNumber":"4","streamSid":"MZ","mark":{"name":"x"}}')
+    assert mark == tm.Mark(stream_sid="MZ", mark=tm.MarkDetail(name="x"))
+    stop = tm.parse(
+        b'{"event":"stop","sequenceNumber":"9","streamSid":"MZ",'
+        b'"stop":{"accountSid":"AC1","callSid":"CA1"}}'
+    )
+    assert stop == tm.Stop(stream_sid="MZ")
+
+
+def test_an_event_of_a_later_version_is_no_error():
+    assert tm.parse(b'{"event":"weather","streamSid":"MZ"}') == tm.Unknown(event="weather")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"hello",
+        b'{"event":"media"}',
+        b'{"event":"media","streamSid":"MZ","media":{"payload":"***"}}',
+        b'{"event":"start","streamSid":1,"start":{}}',
+        b'{"event":7}',
+        b"{" * 10_000,
+        b"\xff\xfe",
+    ],
+)
+def test_nonsense_is_refused(text):
+    with pytest.raises(PeerProtocolError):
+        tm.parse(text)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything_else(text):
+    try:
+        tm.parse(text)
+    except PeerProtocolError:
+        pass
+
+
+@given(st.integers(0, 400))
+def test_no_truncation_raises_anything_else(cut):
+    try:
+        tm.parse(start()[:cut])
+    except PeerProtocolError:
+        pass
+
+
+@given(st.binary(min_size=1, max_size=4000), st.text(min_size=1, max_size=50))
+def test_what_we_send_is_exact(audio, name):
+    outbound = tm.Outbound(SID)
+    for message in (outbound.media(audio), outbound.mark(name), outbound.clear()):
+        jsonschema.validate(json.loads(message), SCHEMA)
+    assert base64.b64decode(json.loads(outbound.media(audio))["media"]["payload"]) == audio
+    assert json.loads(outbound.mark(name))["mark"]["name"] == name

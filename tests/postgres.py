@@ -1,0 +1,243 @@
+"""A PostgreSQL server of the test session's own, and databases on it.
+
+Import the fixtures into a conftest: `postgres_server`, `database_url` (one fresh file or database
+per test, SQLite and PostgreSQL in turn) and `engine` (the same, migrated).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.stores.database import create_engine
+from billing.stores.migrations import migrate
+
+START_TIMEOUT_S = 30
+DEBIAN_BINARIES = Path("/usr/lib/postgresql")
+
+FAST = {
+    # A crash of the machine may cost the tests their data.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "16MB",
+    "autovacuum": "off",
+    "listen_addresses": "",
+}
+
+
+class PostgresServer:
+    """A private cluster on a Unix socket, in a directory of its own."""
+
+    def __init__(self, binaries: Path) -> None:
+        self._binaries = binaries
+        # Not pytest's directory: that is closed to the user the server runs as, and its path is
+        # longer than a socket's may be.
+        self.directory = Path(tempfile.mkdtemp(prefix="caller-pg-"))
+        self._data = self.directory / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user = _unprivileged_user()
+        if self._user is not None:
+            os.chown(self.directory, self._user.pw_uid, self._user.pw_gid)
+        self._names = (f"test{number}" for number in itertools.count())
+        self._clean: list[str] = []
+
+    def initialise(self) -> None:
+        """Create the cluster."""
+        subprocess.run(
+            [
+                *(self._binaries / "initdb", "-D", self._data, "-U", "caller", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C", "--no-sync"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **self._identity(),
+        )
+
+    def start(self) -> None:
+        """Start the server and wait until it accepts connections."""
+        # The server goes when the test process does, however that ends.
+        guard = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []
+        settings = FAST | {"unix_socket_directories": str(self.directory)}
+        options = itertools.chain.from_iterable(("-c", f"{k}={v}") for k, v in settings.items())
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*guard, self._binaries / "postgres", "-D", self._data, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **self._identity(),
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.directory / "log").read_text()[-2000:])
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End the server as a crash would; its data survives."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """Stop every process of the server where it stands: connections stay, nothing answers."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the server and remove its files."""
+        if self._process is not None:
+            self.resume()
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://caller@/{database}?host={self.directory}"
+
+    def lend_database(self) -> str:
+        """Return the name of an empty database that nobody else uses."""
+        if self._clean:
+            return self._clean.pop()
+        name = next(self._names)
+        self._execute("postgres", f"CREATE DATABASE {name}")
+        return name
+
+    def take_back_database(self, name: str) -> None:
+        """Empty a database, ending whoever is still connected; ten times faster than a new one."""
+        self._execute(
+            name,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+        )
+        self._clean.append(name)
+
+    def _execute(self, database: str, statements: str) -> None:
+        async def execute() -> None:
+            connection = await asyncpg.connect(self.url(database))
+            try:
+                await connection.execute(statements)
+            finally:
+                await connection.close()
+
+        # In a thread, as the caller's may be running an event loop already.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, execute()).result()
+
+    def _identity(self) -> dict[str, object]:
+        if self._user is None:
+            return {"cwd": self.directory}
+        return {
+            "cwd": self.directory,
+            "user": self._user.pw_uid,
+            "group": self._user.pw_gid,
+            "extra_groups": [],
+        }
+
+    def _is_ready(self) -> bool:
+        # The file's last line is how `pg_ctl -w` knows as well.
+        try:
+            return (self._data / "postmaster.pid").read_text().rstrip().endswith("ready")
+        except FileNotFoundError:
+            return False
+
+    def _pids(self) -> list[int]:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [self._process.pid, *map(int, children.read_text().split())]
+
+
+def _unprivileged_user() -> pwd.struct_passwd | None:
+    """Return whom the server runs as: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _find_binaries() -> Path | None:
+    if found := shutil.which("postgres"):
+        # Packages link single programs; their neighbours are where the link leads.
+        return Path(found).resolve().parent
+    versions = DEBIAN_BINARIES.glob("*/bin/postgres")
+    newest = max(versions, key=lambda path: float(path.parts[-3]), default=None)
+    return newest and newest.parent
+
+
+def _install() -> None:
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(
+            ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"],
+            check=False,
+            capture_output=True,
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running server, shared by the session."""
+    if _find_binaries() is None:
+        _install()
+    binaries = _find_binaries()
+    if binaries is None:
+        reason = "no PostgreSQL server on this machine"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = PostgresServer(binaries)
+    try:
+        server.initialise()
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh, empty PostgreSQL database."""
+    name = postgres_server.lend_database()
+    yield postgres_server.url(name)
+    postgres_server.take_back_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh, empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/book.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """A migrated database of either kind."""
+    engine = create_engine(database_url)
+    await migrate(engine)
+    yield engine
+    await engine.dispose()

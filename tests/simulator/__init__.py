@@ -1,0 +1,1 @@
+"""The simulated carrier, graded by Twilio's own library and documents."""

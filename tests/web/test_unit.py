@@ -1,0 +1,122 @@
+"""The page's pure modules, tested in Node; what both sides must agree on is written by the gateway."""
+
+from __future__ import annotations
+
+import audioop
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway import browser_media as wire
+from tests.web.conftest import WEB
+
+UNIT = Path(__file__).parent / "unit"
+SUITES = sorted(path.name for path in UNIT.glob("*.test.ts"))
+
+USD = wire.Money(217, "USD", "$0.0002")
+RATE = wire.RateQuote(
+    per_minute=wire.Money(13_000, "USD", "$0.0130"),
+    connect_fee=wire.Money(0, "USD", "$0.00"),
+    first_increment_s=1,
+    next_increment_s=1,
+    description="Simulated phone network",
+)
+_END = {
+    "call_id": "c",
+    "cause": 17,
+    "name": "USER_BUSY",
+    "message": "The line is busy.",
+    "ended_by": "callee",
+    "seconds": 1,
+    "cost": USD,
+}
+MESSAGES: list[wire.GatewayMessage] = [
+    wire.Ready(
+        version=1,
+        call_id="c",
+        destination="+15005551000",
+        codec="pcmu",
+        frame_bytes=160,
+        rate=RATE,
+    ),
+    wire.Ringing(),
+    wire.ToneStarted(name="ringback"),
+    wire.Accept(at="2026-11-24T12:00:00Z"),
+    wire.Mute(muted=True),
+    wire.Hold(held=True),
+    wire.DtmfReceived(digit="7"),
+    wire.Talk(leg="carrier", talking=True),
+    wire.Volume(input_dbov=-20, output_dbov=-30),
+    wire.Cost(seconds=1, cost=USD),
+    wire.Credit(balance=wire.Money(4_999_783, "USD", "$5.00"), remaining_seconds=23_075),
+    wire.Warning(name="low-credit", message="Little credit is left."),
+    wire.WarningCleared(name="low-credit"),
+    wire.Cancel(**_END),
+    wire.Disconnect(**_END),
+    wire.Error(code="bad_message", message="m", action="a", retry=False),
+    wire.Pong(id=1),
+]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the suites find what the gateway says, and leave what the page says."""
+    folder = tmp_path_factory.mktemp("vectors")
+    vectors = folder / "vectors.json"
+    mulaw = struct.unpack("<256h", audioop.ulaw2lin(bytes(range(256)), 2))
+    messages = [wire.encode(message).decode() for message in MESSAGES]
+    vectors.write_text(json.dumps({"mulaw": mulaw, "messages": messages}))
+    return {"CALLER_VECTORS": str(vectors), "CALLER_SAID": str(folder / "said.json")}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_suite_passes_in_node(
+    suite: str, node: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    bundle = tmp_path / "suite.mjs"
+    esbuild = WEB / "node_modules/.bin/esbuild"
+    options = ["--bundle", "--platform=node", "--format=esm", "--log-level=error"]
+    subprocess.run([esbuild, UNIT / suite, f"--outfile={bundle}", *options], check=True)
+    done = subprocess.run(
+        [node, "--test", "--test-reporter=spec", bundle],
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "en_US.UTF-8", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_gateway_understands_all_the_page_says(
+    node: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    said = Path(environment["CALLER_SAID"])
+    if not said.exists():
+        test_suite_passes_in_node("state.test.ts", node, environment, tmp_path)
+    messages = [
+        wire.parse(json.dumps(message).encode()) for message in json.loads(said.read_text())
+    ]
+    assert {type(message) for message in messages} == {
+        wire.Start,
+        wire.Mute,
+        wire.Hold,
+        wire.SendDtmf,
+        wire.Hangup,
+        wire.Ping,
+    }
+    assert isinstance(messages[0], wire.Start)
+    assert messages[0].version == wire.VERSION
+
+
+def test_every_message_of_the_gateway_is_among_the_vectors() -> None:
+    tags = {message.__struct_config__.tag for message in MESSAGES}
+    kinds = msgspec.inspect.type_info(wire.GatewayMessage)
+    assert isinstance(kinds, msgspec.inspect.UnionType)
+    assert tags == {
+        kind.tag for kind in kinds.types if isinstance(kind, msgspec.inspect.StructType)
+    }

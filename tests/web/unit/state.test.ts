@@ -1,0 +1,121 @@
+/** What the page knows of a call, from the messages the gateway's own encoder writes. */
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import test from 'node:test';
+import { CallFailure, failureOfClose } from '../../../web/src/call/failure';
+import { dialling, elapsedSeconds, ended, lineQuality, received } from '../../../web/src/call/state';
+import type { CallState } from '../../../web/src/call/state';
+import { WIRE_VERSION, parseMessage } from '../../../web/src/wire';
+import type { ClientMessage, GatewayMessage } from '../../../web/src/wire';
+
+const NUMBER = '+15005551000';
+const vectors = JSON.parse(readFileSync(process.env.CALLER_VECTORS as string, 'utf8')) as { messages: string[] };
+const messages = new Map(vectors.messages.map((text) => [parseMessage(text)?.type as string, parseMessage(text)]));
+
+function message(type: GatewayMessage['type']): GatewayMessage {
+  const found = messages.get(type);
+  assert.ok(found, `the gateway sends no ${type}`);
+  return found;
+}
+
+function after(...types: GatewayMessage['type'][]): CallState {
+  return types.reduce((state, type) => received(state, message(type), 1000), dialling(NUMBER));
+}
+
+test('a call goes from connecting over ringing and live to its end', () => {
+  assert.equal(after().phase, 'connecting');
+  assert.equal(after('ready').phase, 'connecting');
+  assert.equal(after('ready', 'ringing').phase, 'ringing');
+  assert.equal(after('ready', 'ringing', 'accept').phase, 'live');
+  assert.equal(after('ready', 'ringing', 'accept', 'disconnect').phase, 'ended');
+});
+
+test('late ringing does not take a live call back', () => {
+  assert.equal(after('accept', 'ringing').phase, 'live');
+});
+
+test('ready brings the rate', () => {
+  assert.equal(after('ready').rate?.per_minute.micros, 13_000);
+});
+
+test('cost and credit are shown as they come', () => {
+  const state = after('accept', 'cost', 'credit');
+  assert.equal(state.cost?.micros, 217);
+  assert.equal(state.balance?.micros, 4_999_783);
+  assert.equal(state.remainingSeconds, 23_075);
+});
+
+test('mute, hold, keys and speech of both sides are kept', () => {
+  const state = after('mute', 'hold', 'dtmf', 'dtmf', 'talk');
+  assert.deepEqual(
+    [state.muted, state.held, state.heardDigits, state.talking],
+    [true, true, '77', { browser: false, carrier: true }],
+  );
+});
+
+test('warnings stand until they are cleared', () => {
+  assert.deepEqual(Object.keys(after('warning').warnings), ['low-credit']);
+  assert.deepEqual(after('warning', 'warning-cleared').warnings, {});
+});
+
+test('a disconnect says why, how long and what it cost', () => {
+  const { ending, cost } = after('accept', 'disconnect');
+  assert.deepEqual([ending?.cause, ending?.seconds, cost?.micros], [17, 1, 217]);
+});
+
+test('messages the state does not know change nothing', () => {
+  const state = after('ready');
+  for (const type of ['tone', 'volume', 'pong', 'error'] as const) {
+    assert.equal(received(state, message(type), 0), state);
+  }
+});
+
+test('time counts from the answer to the end', () => {
+  const live = received(dialling(NUMBER), message('accept'), 10_000);
+  assert.equal(elapsedSeconds(dialling(NUMBER), 99_000), 0);
+  assert.equal(elapsedSeconds(live, 12_999), 2);
+  assert.equal(elapsedSeconds(ended(live, 15_000), 99_000), 5);
+});
+
+test('the first ending stands', () => {
+  const over = after('accept', 'disconnect');
+  assert.equal(ended(over, 9, new CallFailure('connection-lost')), over);
+});
+
+test('the line is judged by delay', () => {
+  assert.equal(lineQuality(after()), undefined);
+  const quality = (roundTripMs: number): string | undefined => lineQuality({ ...after(), roundTripMs, bufferMs: 40 });
+  assert.deepEqual([40, 300, 900].map(quality), ['good', 'fair', 'poor']);
+});
+
+test('every close of the socket has a meaning', () => {
+  const meanings = [1006, 1008, 1011, 1012, 1013, 1007, 4400, 4429].map((code) => failureOfClose(code).code);
+  assert.deepEqual(meanings, [
+    'connection-lost',
+    'token-refused',
+    'gateway-failed',
+    'gateway-busy',
+    'gateway-busy',
+    'protocol-error',
+    'protocol-error',
+    'protocol-error',
+  ]);
+});
+
+test('text that is no message is refused', () => {
+  for (const text of ['', '{', 'null', '7', '[]', '{}', '{"type":1}']) assert.equal(parseMessage(text), undefined);
+});
+
+test('the page can say all that the protocol knows', () => {
+  const said: ClientMessage[] = [
+    { type: 'start', version: WIRE_VERSION, token: 'token' },
+    { type: 'mute', muted: true },
+    { type: 'hold', held: true },
+    { type: 'dtmf', digits: '12*#' },
+    { type: 'hangup' },
+    { type: 'ping', id: 1 },
+  ];
+  // Read back by the gateway's own parser, in test_unit.py.
+  writeFileSync(process.env.CALLER_SAID as string, JSON.stringify(said));
+});

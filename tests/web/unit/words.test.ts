@@ -1,0 +1,55 @@
+/** Words, amounts and times as a reader gets them. */
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { CallFailure } from '../../../web/src/call/failure';
+import { causeInWords, clock, failureInWords, money, t, when } from '../../../web/src/i18n';
+import { de } from '../../../web/src/i18n/de';
+import { en } from '../../../web/src/i18n/en';
+
+const usd = (micros: number): string => money({ micros, currency: 'USD', text: '' });
+
+test('amounts show minor units, and two digits more where those do not reach', () => {
+  assert.deepEqual([0, 1_250_000, 13_000, 217, 5e9].map(usd), ['$0.00', '$1.25', '$0.0130', '$0.0002', '$5,000.00']);
+  assert.equal(money({ micros: 7_000_000, currency: 'JPY', text: '' }), '¥7');
+});
+
+test('durations read like a clock', () => {
+  assert.deepEqual([0, 7, 760, 3723].map(clock), ['0:00', '0:07', '12:40', '1:02:03']);
+});
+
+test('an instant of today is a time, an older one has its day', () => {
+  const now = new Date('2026-11-24T12:00:00Z');
+  assert.doesNotMatch(when('2026-11-24T11:00:00Z', now), /Nov/);
+  assert.match(when('2026-11-20T11:00:00Z', now), /Nov 20/);
+});
+
+test('causes are words, also the unknown and the missing', () => {
+  assert.deepEqual([16, 17, 999, null].map(causeInWords), ['Completed', 'Busy', 'Not connected', 'In progress']);
+});
+
+test('a failure says what happened and what to do', () => {
+  assert.deepEqual(failureInWords(new CallFailure('microphone-missing')), [
+    'No microphone was found.',
+    'Connect a microphone or headset, then call again.',
+  ]);
+  const refused = new CallFailure('request-refused', { code: 'x', title: 'Not this number.', action: 'Try another.' });
+  assert.deepEqual(failureInWords(refused), ['Not this number.', 'Try another.']);
+});
+
+test('every failure has a next step in every language', () => {
+  for (const table of [en, de]) {
+    for (const key of Object.keys(table).filter((key) => /^(failure|problem)\.[^.]+$/.test(key))) {
+      assert.ok((table as Record<string, string>)[`${key}.next`], key);
+    }
+  }
+});
+
+test('texts of both languages take the same values', () => {
+  const blanks = (text: string): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
+  for (const [key, text] of Object.entries(en)) assert.equal(blanks(de[key as keyof typeof en]), blanks(text), key);
+});
+
+test('values go where their names stand', () => {
+  assert.equal(t('willDial', { number: '+1' }), 'Will dial +1');
+});

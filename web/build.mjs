@@ -1,0 +1,98 @@
+// Builds the page into gateway/http/static/: hashed names, so that browsers may keep every file for ever.
+//
+// Worklets and worker are files of their own, for the strict Content-Security-Policy refuses blob: and data:.
+
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+
+const WEB = import.meta.dirname;
+const OUTPUT = path.resolve(WEB, process.env.CALLER_WEB_OUTPUT ?? '../gateway/http/static');
+const source = (name) => path.join(WEB, 'src', name);
+
+const common = {
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  charset: 'utf8',
+  legalComments: 'none',
+  metafile: true,
+  outdir: OUTPUT,
+  entryNames: '[name]-[hash]',
+  chunkNames: '[name]-[hash]',
+  absWorkingDir: WEB,
+};
+
+/** Takes the indentation out of css`…` templates, which a minifier of JavaScript must leave alone. */
+const compactStyles = {
+  name: 'compact-styles',
+  setup({ onLoad }) {
+    onLoad({ filter: /src\/ui\/.*\.ts$/ }, async ({ path: file }) => {
+      const text = await readFile(file, 'utf8');
+      return { loader: 'ts', contents: text.replace(/css`[^`]*`/g, (css) => css.replace(/\s+/g, ' ')) };
+    });
+  },
+};
+
+/** Build entry points; return esbuild's account of the outputs and the file name each entry point became. */
+async function bundle(files, options = {}) {
+  const { metafile } = await build({ ...common, entryPoints: files.map(source), ...options });
+  const names = {};
+  for (const [file, { entryPoint }] of Object.entries(metafile.outputs)) {
+    if (entryPoint) names[path.parse(entryPoint).name] = path.basename(file);
+  }
+  return { names, outputs: metafile.outputs };
+}
+
+/** Return links for what the page needs at once but would discover only file by file. */
+function preloads({ names, outputs }) {
+  const app = Object.entries(outputs).find(([file]) => path.basename(file) === names.app)[1];
+  const files = [names.app, ...app.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path)];
+  return files.map((file) => `<link rel="modulepreload" href="static/${path.basename(file)}" />`).join('\n    ');
+}
+
+/** Write the licence texts of the packages that end up in the bundles. */
+async function writeLicences() {
+  const parts = [];
+  for (const name of ['lit', 'lit-html', 'lit-element', '@lit/reactive-element']) {
+    const folder = path.join(WEB, 'node_modules', name);
+    const { version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
+    const text = await readFile(path.join(folder, 'LICENSE'), 'utf8');
+    parts.push(`${name} ${version} (${license})\n\n${text.trim()}\n`);
+  }
+  await writeFile(path.join(OUTPUT, 'THIRD_PARTY_LICENSES.txt'), parts.join(`\n${'-'.repeat(72)}\n\n`));
+}
+
+/** Write .gz and .br beside each text, so that the server compresses nothing. */
+async function compress() {
+  for (const name of await readdir(OUTPUT)) {
+    const file = path.join(OUTPUT, name);
+    const bytes = await readFile(file);
+    const quality = { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } };
+    await writeFile(`${file}.gz`, gzipSync(bytes, { level: 9 }));
+    await writeFile(`${file}.br`, brotliCompressSync(bytes, quality));
+  }
+}
+
+await rm(OUTPUT, { recursive: true, force: true });
+await mkdir(OUTPUT, { recursive: true });
+
+const audio = await bundle(['audio/worklets.ts', 'audio/socket-worker.ts']);
+const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
+  splitting: true,
+  plugins: [compactStyles],
+  loader: { '.svg': 'copy' },
+  define: {
+    AUDIO_WORKLET_FILE: JSON.stringify(`./${audio.names.worklets}`),
+    SOCKET_WORKER_FILE: JSON.stringify(`./${audio.names['socket-worker']}`),
+  },
+});
+
+const { main: script, page: style, icon } = page.names;
+const parts = { script, style, icon, preloads: preloads(page) };
+const template = await readFile(source('index.html'), 'utf8');
+await writeFile(path.join(OUTPUT, 'index.html'), template.replace(/\{(\w+)\}/g, (_, name) => parts[name]));
+await writeLicences();
+await compress();

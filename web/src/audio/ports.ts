@@ -1,0 +1,43 @@
+/**
+ * What the page, the audio worklets and the socket worker post to each other. Audio frames travel between
+ * worklet and worker on ports of their own, as bare ArrayBuffers, so that a busy page cannot delay them.
+ */
+
+import type { ClientMessage, GatewayMessage } from '../wire';
+import type { JitterStats } from './jitter-buffer';
+
+/** The two ends of the audio that the worker holds. */
+export interface AudioPorts {
+  uplink: MessagePort;
+  downlink: MessagePort;
+}
+
+export type ToWorker =
+  | ({ kind: 'open'; url: string; token: string } & AudioPorts)
+  | ({ kind: 'reconnect' } & AudioPorts)
+  | { kind: 'send'; message: ClientMessage }
+  | { kind: 'close' };
+
+export type FromWorker =
+  | { kind: 'message'; message: GatewayMessage }
+  | { kind: 'round-trip'; ms: number }
+  | { kind: 'closed'; code: number };
+
+export type ToCapture = { port: MessagePort } | { sending: boolean };
+
+/** Level of the last 100 ms; `peak` is exactly 0 only when the microphone delivers nothing. */
+export interface FromCapture {
+  rms: number;
+  peak: number;
+}
+
+export type ToPlayback = { port: MessagePort };
+
+export interface FromPlayback {
+  rms: number;
+  bufferMs: number;
+  stats: JitterStats;
+}
+
+export const CAPTURE = 'caller-capture';
+export const PLAYBACK = 'caller-playback';

@@ -1,0 +1,129 @@
+/**
+ * The call's audio on this page: context, worklets, microphone source. Frames bypass the page by the ports
+ * this hands out. Knows no socket and no call.
+ */
+
+import { CAPTURE, PLAYBACK } from '../audio/ports';
+import type { AudioPorts, FromCapture, FromPlayback, ToCapture, ToPlayback } from '../audio/ports';
+import { within } from './deadline';
+import { CallFailure } from './failure';
+
+/** File name of the built worklets, put in by the build. */
+declare const AUDIO_WORKLET_FILE: string;
+
+const LOAD_MS = 10_000;
+const RESUME_MS = 2000;
+
+/** A running context's clock moves within a few milliseconds; a stuck one's never does. */
+const STUCK_MS = 300;
+
+export interface AudioLevels {
+  capture: (report: FromCapture) => void;
+  playback: (report: FromPlayback) => void;
+}
+
+export class AudioGraph {
+  #context: AudioContext;
+  #capture: AudioWorkletNode | undefined;
+  #source: MediaStreamAudioSourceNode | undefined;
+  #stream: MediaStream | undefined;
+  #sending = true;
+  #closed = false;
+
+  /** Must run inside the click, before anything is awaited: browsers let sound start only there. */
+  constructor(private readonly levels: AudioLevels) {
+    this.#context = newContext();
+  }
+
+  /** Build the nodes; return the ports the socket worker needs. Throws CallFailure. */
+  async load(): Promise<AudioPorts> {
+    const context = this.#context;
+    const file = new URL(AUDIO_WORKLET_FILE, import.meta.url);
+    await within(LOAD_MS, 'gateway-unreachable', context.audioWorklet.addModule(file).catch(unreachable));
+    const capture = new AudioWorkletNode(context, CAPTURE, {
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: 'explicit',
+    });
+    const playback = new AudioWorkletNode(context, PLAYBACK, { numberOfInputs: 0 });
+    capture.port.onmessage = ({ data }: MessageEvent<FromCapture>) => this.levels.capture(data);
+    playback.port.onmessage = ({ data }: MessageEvent<FromPlayback>) => this.levels.playback(data);
+    playback.connect(context.destination);
+    this.#capture = capture;
+    this.setSending(this.#sending);
+    this.#connectSource();
+    return { uplink: handPort(capture), downlink: handPort(playback) };
+  }
+
+  /** Take sound from this stream from now on. */
+  attach(stream: MediaStream): void {
+    this.#stream = stream;
+    this.#connectSource();
+  }
+
+  /** Send the microphone, or silence in its place. */
+  setSending(sending: boolean): void {
+    this.#sending = sending;
+    this.#capture?.port.postMessage({ sending } satisfies ToCapture);
+  }
+
+  /** Throw CallFailure if the browser does not let the context run. */
+  async start(): Promise<void> {
+    await within(RESUME_MS, 'audio-blocked', this.#context.resume());
+  }
+
+  /**
+   * Get sound going again after the page was hidden: resume, or rebuild a context that stands still (iOS).
+   * Return new ports if it had to be rebuilt.
+   */
+  async revive(): Promise<AudioPorts | undefined> {
+    if (this.#closed || (await this.#runs())) return undefined;
+    void this.#context.close().catch(() => {});
+    this.#context = newContext();
+    return this.load();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#source?.disconnect();
+    void this.#context.close().catch(() => {});
+  }
+
+  #connectSource(): void {
+    if (!this.#stream || !this.#capture) return;
+    this.#source?.disconnect();
+    this.#source = this.#context.createMediaStreamSource(this.#stream);
+    this.#source.connect(this.#capture);
+  }
+
+  async #runs(): Promise<boolean> {
+    try {
+      await this.start();
+    } catch {
+      return false;
+    }
+    const before = this.#context.currentTime;
+    await new Promise((resolve) => window.setTimeout(resolve, STUCK_MS));
+    return this.#context.currentTime > before;
+  }
+}
+
+/** The default rate: Firefox connects no microphone to a context of another one. */
+function newContext(): AudioContext {
+  if (typeof AudioWorkletNode === 'undefined') {
+    throw new CallFailure(window.isSecureContext ? 'unsupported-browser' : 'insecure-page');
+  }
+  const context = new AudioContext({ latencyHint: 'interactive' });
+  void context.resume();
+  return context;
+}
+
+function handPort(node: AudioWorkletNode): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  node.port.postMessage({ port: port1 } satisfies ToCapture & ToPlayback, [port1]);
+  return port2;
+}
+
+function unreachable(): never {
+  throw new CallFailure('gateway-unreachable');
+}

@@ -1,0 +1,65 @@
+/**
+ * The page's end of the socket worker. Knows messages and closes, no audio.
+ */
+
+import type { AudioPorts, FromWorker, ToWorker } from '../audio/ports';
+import type { ClientMessage, GatewayMessage } from '../wire';
+
+/** File name of the built worker, put in by the build. */
+declare const SOCKET_WORKER_FILE: string;
+
+export interface SocketEvents {
+  message: (message: GatewayMessage) => void;
+  roundTrip: (ms: number) => void;
+  /** Once: the socket's close code. */
+  closed: (code: number) => void;
+  crashed: () => void;
+}
+
+export class MediaSocket {
+  readonly #worker = new Worker(new URL(SOCKET_WORKER_FILE, import.meta.url));
+
+  constructor(private readonly events: SocketEvents) {
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
+    this.#worker.onerror = () => this.events.crashed();
+  }
+
+  /** Connect and present the token; `ready` or a close follows. */
+  open(mediaUrl: string, token: string, { uplink, downlink }: AudioPorts): void {
+    this.#post({ kind: 'open', url: ownOrigin(mediaUrl), token, uplink, downlink }, [uplink, downlink]);
+  }
+
+  /** Move the audio to new worklets. */
+  reconnect({ uplink, downlink }: AudioPorts): void {
+    this.#post({ kind: 'reconnect', uplink, downlink }, [uplink, downlink]);
+  }
+
+  send(message: ClientMessage): void {
+    this.#post({ kind: 'send', message });
+  }
+
+  /** Close the socket and end the worker. */
+  close(): void {
+    this.#worker.onmessage = this.#worker.onerror = null;
+    this.#post({ kind: 'close' });
+    // Time for the close frame to leave; a terminated worker drops its socket without one.
+    window.setTimeout(() => this.#worker.terminate(), 500);
+  }
+
+  #take(data: FromWorker): void {
+    if (data.kind === 'message') this.events.message(data.message);
+    else if (data.kind === 'round-trip') this.events.roundTrip(data.ms);
+    else this.events.closed(data.code);
+  }
+
+  #post(message: ToWorker, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+}
+
+/** The page speaks only with the gateway it came from, whatever name that knows itself by. */
+function ownOrigin(mediaUrl: string): string {
+  const url = new URL(new URL(mediaUrl).pathname, location.href);
+  url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}

@@ -1,0 +1,87 @@
+/**
+ * Words, amounts and times in the reader's language. The table is chosen once, before the page is drawn.
+ */
+
+import type { CallFailure } from '../call/failure';
+import type { Ending, Money } from '../wire';
+import { en } from './en';
+import type { Key, Strings } from './en';
+
+export type { Key } from './en';
+
+/** Languages besides English -> their table, loaded only where it is read. */
+const OTHERS: Record<string, () => Promise<Strings>> = {
+  de: async () => (await import('./de')).de,
+};
+
+let strings: Strings = en;
+let language = 'en';
+
+/** The reader's own variant of the language, such as en-GB, for amounts and times. */
+let locale = 'en-US';
+
+/** Choose the first of the reader's languages that there is a table for, and mark the page with it. */
+export async function chooseLanguage(preferred: readonly string[]): Promise<void> {
+  const codes = preferred.map((tag) => tag.toLowerCase().split('-')[0]);
+  language = codes.find((code) => code === 'en' || code in OTHERS) ?? 'en';
+  if (language in OTHERS) strings = await OTHERS[language]();
+  locale = preferred.find((tag) => tag.startsWith(language)) ?? language;
+  document.documentElement.lang = language;
+}
+
+/** Return the text, its {names} filled in. */
+export function t(key: Key, values: Record<string, string> = {}): string {
+  return strings[key].replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
+}
+
+/** Return an amount: in minor units where it is whole, else with two digits more, as in $0.0130. */
+export function money({ micros, currency }: Money): string {
+  const format = new Intl.NumberFormat(locale, { style: 'currency', currency });
+  const minorDigits = format.resolvedOptions().maximumFractionDigits ?? 2;
+  if (micros % 10 ** (6 - minorDigits) === 0) return format.format(micros / 1e6);
+  const digits = Math.min(minorDigits + 2, 4);
+  return new Intl.NumberFormat(locale, {
+    style: 'currency',
+    currency,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(micros / 1e6);
+}
+
+/** Return seconds as 0:07, 12:40 or 1:02:03. */
+export function clock(seconds: number): string {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60) % 60;
+  const hours = Math.floor(seconds / 3600);
+  const rest = two(Math.floor(seconds) % 60);
+  return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** Return an instant in the reader's zone: the time today, the day as well before. */
+export function when(rfc3339: string, now: Date): string {
+  const at = new Date(rfc3339);
+  const today = at.toDateString() === now.toDateString();
+  const day = today ? {} : ({ day: 'numeric', month: 'short' } as const);
+  return new Intl.DateTimeFormat(locale, { ...day, hour: 'numeric', minute: '2-digit' }).format(at);
+}
+
+/** Return a cause in a word or two; null is a call still going on. */
+export function causeInWords(cause: number | null): string {
+  return strings[cause === null ? 'cause.live' : `cause.${cause}`] ?? t('cause.other');
+}
+
+/** Return how the call ended as one sentence: the gateway's in English, a table's in other languages. */
+export function endingInWords({ cause, message }: Ending): string {
+  return language === 'en' && message ? message : causeInWords(cause);
+}
+
+/** Return what failed, and what to do next. */
+export function failureInWords({ code, problem }: CallFailure): [string, string] {
+  const own: Key = `failure.${code}`;
+  const next: Key = `failure.${code}.next`;
+  const known = `problem.${problem?.code}`;
+  return [
+    strings[known] ?? problem?.detail ?? problem?.title ?? t(own),
+    strings[`${known}.next`] ?? problem?.action ?? t(next),
+  ];
+}

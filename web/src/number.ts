@@ -1,0 +1,43 @@
+/**
+ * What a person types or pastes -> the number that is dialled. Whether it exists is the gateway's word. Pure.
+ */
+
+/** ITU-T E.164: at most 15 digits; fewer than 8 with the country code are service codes. */
+const E164 = /^\+[1-9]\d{7,14}$/;
+
+/** Letters as on a keypad (ITU-T E.161), for numbers such as 1-800-FLOWERS. */
+const LETTERS = ['ABC', 'DEF', 'GHI', 'JKL', 'MNO', 'PQRS', 'TUV', 'WXYZ'];
+
+/** Countries of the North American plan whose people write ten digits. */
+const NANP_REGIONS = /-(US|CA)\b/;
+
+/**
+ * Return the digits the text stands for, with a plus sign if it is international; not checked for length.
+ * `language` is the reader's, such as en-US: there, ten digits are a number of the +1 plan.
+ */
+export function dialled(text: string, language = ''): string {
+  // Full-width and other digits become plain ones; extensions and URI parameters go.
+  const plain = text.normalize('NFKC').trim().replace(/^tel:/i, '').replace(/(;|,|\bext\b|\bx\d).*$/i, '');
+  const international = /^(\+|00)/.test(plain);
+  // +44 (0)20 …: the bracketed zero is dialled only inside the country.
+  const text2 = international ? plain.replace(/\(0\)/, '') : plain;
+  const digits = text2.toUpperCase().replace(/[A-Z]/g, keyOfLetter).replace(/\D/g, '');
+  if (!digits) return international ? '+' : '';
+  if (international) return `+${digits.replace(/^00/, '')}`;
+  const national = digits.length === 10 && NANP_REGIONS.test(language);
+  return national ? `+1${digits}` : `+${digits}`;
+}
+
+/** Whether this can be dialled at all. */
+export function isDiallable(number: string): boolean {
+  return E164.test(number);
+}
+
+/** Return the number in groups where its plan is known (+1), else as it is. */
+export function grouped(number: string): string {
+  return number.replace(/^\+1(\d{3})(\d{3})(\d{4})$/, '+1 $1 $2 $3');
+}
+
+function keyOfLetter(letter: string): string {
+  return String(LETTERS.findIndex((group) => group.includes(letter)) + 2);
+}

@@ -1,0 +1,187 @@
+/** The phone before a call: number, suggestions, keypad, Call. Fires `dial` with the number as its detail. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import { t } from '../i18n';
+import { dialled, grouped, isDiallable } from '../number';
+import type { PhonebookEntry } from '../wire';
+import { handset } from './icons';
+import { ERASE, keypad, keypadStyle } from './keypad';
+import { theme } from './theme';
+
+export class Dialler extends LitElement {
+  static override properties = {
+    phonebook: { attribute: false },
+    text: { state: true },
+    complaint: { state: true },
+  };
+  static override styles = [
+    theme,
+    keypadStyle,
+    css`
+      form {
+        display: grid;
+        gap: 12px;
+      }
+      label {
+        font-size: 0.875rem;
+        color: var(--muted);
+      }
+      input {
+        width: 100%;
+        min-height: 60px;
+        padding: 0 16px;
+        border: 1px solid var(--muted);
+        border-radius: 16px;
+        background: transparent;
+        font-size: 1.5rem;
+        letter-spacing: 0.01em;
+      }
+      input::placeholder {
+        color: var(--muted);
+        opacity: 0.8;
+      }
+      .hint {
+        min-height: 1.45em;
+      }
+      .field {
+        display: grid;
+        gap: 6px;
+      }
+      ul {
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 8px;
+        padding: 0;
+        list-style: none;
+      }
+      li button {
+        width: 100%;
+        height: 100%;
+        padding: 6px 14px;
+        border-color: var(--line);
+        background: transparent;
+        border-radius: 16px;
+        font-size: 0.875rem;
+        text-align: start;
+      }
+      li span {
+        display: block;
+        font-size: 0.8125rem;
+      }
+      .primary {
+        display: flex;
+        align-items: center;
+        justify-content: center;
+        gap: 10px;
+        min-height: 56px;
+        border-radius: 18px;
+        font-size: 1.0625rem;
+      }
+    `,
+  ];
+
+  declare phonebook: PhonebookEntry[];
+  declare text: string;
+  declare complaint: string;
+
+  constructor() {
+    super();
+    this.phonebook = [];
+    this.text = '';
+    this.complaint = '';
+  }
+
+  /** Show this number, ready to be dialled. */
+  fill(number: string): void {
+    this.#set(grouped(number));
+  }
+
+  get #number(): string {
+    return dialled(this.text, navigator.language);
+  }
+
+  protected override firstUpdated(): void {
+    // Not where a touch keyboard would cover half the page.
+    if (window.matchMedia('(pointer: fine)').matches) this.#input.focus();
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    // Typed text is the field's own; only keys and suggestions are written into it.
+    if (changed.has('text') && this.#input.value !== this.text) this.#input.value = this.text;
+  }
+
+  protected override render(): TemplateResult {
+    return html`<form novalidate @submit=${this.#submit}>
+      <div class="field">
+        <label for="number">${t('numberLabel')}</label>
+        <input
+          id="number"
+          class="number"
+          type="tel"
+          inputmode="tel"
+          autocomplete="tel"
+          enterkeyhint="go"
+          maxlength="64"
+          placeholder=${t('numberExample')}
+          aria-describedby="hint"
+          aria-invalid=${this.complaint ? 'true' : 'false'}
+          @input=${(event: InputEvent) => this.#set((event.target as HTMLInputElement).value)}
+        />
+        <p id="hint" class="hint small muted" aria-live="polite">${this.#hint()}</p>
+      </div>
+      ${this.phonebook.length ? this.#suggestions() : nothing} ${keypad('dial', this.#press)}
+      <button class="primary" type="submit">${handset}${t('call')}</button>
+    </form>`;
+  }
+
+  #hint(): string {
+    if (this.complaint) return this.complaint;
+    const number = this.#number;
+    return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');
+  }
+
+  #suggestions(): TemplateResult {
+    return html`<ul aria-label=${t('phonebook')}>
+      ${this.phonebook.map(
+        ({ number, label }) => html`<li>
+          <button type="button" @click=${() => this.#choose(number)}>
+            ${label} <span class="muted number">${grouped(number)}</span>
+          </button>
+        </li>`,
+      )}
+    </ul>`;
+  }
+
+  get #input(): HTMLInputElement {
+    return this.renderRoot.querySelector('input') as HTMLInputElement;
+  }
+
+  #set(text: string): void {
+    this.text = text;
+    this.complaint = '';
+  }
+
+  #choose(number: string): void {
+    this.fill(number);
+    this.renderRoot.querySelector<HTMLElement>('.primary')?.focus();
+  }
+
+  readonly #press = (key: string): void => {
+    this.#set(key === ERASE ? this.text.trimEnd().slice(0, -1) : this.text + key);
+    this.dispatchEvent(new CustomEvent('key', { detail: key }));
+  };
+
+  readonly #submit = (event: Event): void => {
+    event.preventDefault();
+    const number = this.#number;
+    if (isDiallable(number)) {
+      this.dispatchEvent(new CustomEvent('dial', { detail: number }));
+      return;
+    }
+    this.complaint = t(number ? 'numberBad' : 'numberEmpty');
+    this.#input.focus();
+  };
+}
+
+customElements.define('caller-dialler', Dialler);

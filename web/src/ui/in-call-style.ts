@@ -1,0 +1,169 @@
+/** The look of a call under way. */
+
+import { css } from 'lit';
+
+export const inCallStyle = css`
+  :host {
+    display: grid;
+    gap: 18px;
+  }
+  .who {
+    display: grid;
+    justify-items: center;
+    overflow-wrap: anywhere;
+    text-align: center;
+  }
+  .name {
+    font-size: 1.375rem;
+    font-weight: 600;
+  }
+  .time {
+    text-align: center;
+    font-size: 3.25rem;
+    font-weight: 300;
+    line-height: 1.1;
+    letter-spacing: -0.01em;
+  }
+  .centre {
+    text-align: center;
+  }
+  .pulse {
+    display: grid;
+    place-items: center;
+    justify-self: center;
+    width: 84px;
+    height: 84px;
+    margin: 14px;
+    border-radius: 50%;
+    background: var(--soft);
+    color: var(--go);
+    animation: pulse 1.6s ease-out infinite;
+  }
+  .pulse svg {
+    width: 32px;
+    height: 32px;
+  }
+  @keyframes pulse {
+    from {
+      box-shadow: 0 0 0 0 color-mix(in srgb, var(--level) 45%, transparent);
+    }
+    to {
+      box-shadow: 0 0 0 22px transparent;
+    }
+  }
+  .facts {
+    display: grid;
+    grid-template-columns: 1fr 1fr;
+    gap: 1px;
+    overflow: hidden;
+    border: 1px solid var(--line);
+    border-radius: 16px;
+    background: var(--line);
+  }
+  .facts div {
+    padding: 10px 14px;
+    background: var(--card);
+  }
+  .facts div:last-child:nth-child(odd) {
+    grid-column: span 2;
+  }
+  dt {
+    font-size: 0.8125rem;
+    color: var(--muted);
+  }
+  dd {
+    font-weight: 600;
+  }
+  dd small {
+    display: block;
+    font-size: 0.75rem;
+    font-weight: 400;
+    color: var(--muted);
+  }
+  .meters {
+    display: grid;
+    gap: 8px;
+    font-size: 0.875rem;
+  }
+  .meter {
+    display: grid;
+    grid-template-columns: minmax(56px, auto) 1fr 72px;
+    align-items: center;
+    gap: 12px;
+  }
+  .bar {
+    overflow: hidden;
+    height: 8px;
+    border-radius: 4px;
+    background: var(--soft-strong);
+  }
+  .bar i {
+    display: block;
+    height: 100%;
+    border-radius: 4px;
+    background: var(--level);
+    transform: scaleX(var(--share, 0));
+    transform-origin: left;
+    transition: transform 0.1s linear;
+  }
+  :host(:dir(rtl)) .bar i {
+    transform-origin: right;
+  }
+  .talking span:first-child {
+    font-weight: 600;
+  }
+  .talking .muted {
+    color: var(--go);
+  }
+  .controls {
+    display: grid;
+    grid-template-columns: repeat(3, 1fr);
+    gap: 8px;
+  }
+  .controls button {
+    display: grid;
+    justify-items: center;
+    align-content: center;
+    gap: 6px;
+    height: 68px;
+    padding: 0 4px;
+    border-radius: 16px;
+    font-size: 0.875rem;
+  }
+  .controls button[aria-pressed='true'],
+  .controls button[aria-expanded='true'] {
+    background: var(--text);
+    color: var(--card);
+  }
+  .digits {
+    display: flex;
+    justify-content: space-between;
+    gap: 12px;
+    min-height: 1.45em;
+    margin-bottom: -8px;
+  }
+  .end {
+    display: flex;
+    align-items: center;
+    justify-content: center;
+    gap: 10px;
+    min-height: 56px;
+    border-radius: 18px;
+    font-size: 1.0625rem;
+  }
+  @media (forced-colors: active) {
+    .bar {
+      border: 1px solid CanvasText;
+    }
+    .bar i {
+      forced-color-adjust: none;
+      background: Highlight;
+    }
+    .controls button[aria-pressed='true'],
+    .controls button[aria-expanded='true'] {
+      forced-color-adjust: none;
+      background: Highlight;
+      color: HighlightText;
+    }
+  }
+`;

@@ -1,0 +1,99 @@
+/** Asks for the API key when the address brought none. Fires `key-given` once the key is kept. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import { keepKey } from '../api-key';
+import type { CallFailure } from '../call/failure';
+import { failureInWords, t } from '../i18n';
+import { theme } from './theme';
+
+export class KeyForm extends LitElement {
+  static override properties = { failure: { attribute: false }, complaint: { state: true } };
+  static override styles = [
+    theme,
+    css`
+      :host {
+        width: min(100%, 440px);
+        margin-inline: auto;
+      }
+      form {
+        display: grid;
+        gap: 14px;
+      }
+      label {
+        display: grid;
+        gap: 6px;
+        font-size: 0.875rem;
+        font-weight: 600;
+      }
+      input {
+        width: 100%;
+        min-height: 52px;
+        padding: 0 14px;
+        border: 1px solid var(--muted);
+        border-radius: 14px;
+        background: transparent;
+        font:
+          1rem/1.4 ui-monospace,
+          monospace;
+      }
+      .primary {
+        min-height: 52px;
+        border-radius: 16px;
+      }
+    `,
+  ];
+
+  /** Why the last key was no good. */
+  declare failure: CallFailure | undefined;
+  declare complaint: string;
+
+  constructor() {
+    super();
+    this.complaint = '';
+  }
+
+  protected override firstUpdated(): void {
+    this.renderRoot.querySelector('input')?.focus();
+  }
+
+  protected override render(): TemplateResult {
+    return html`<form class="card" novalidate @submit=${this.#submit}>
+      <h2>${t('keyTitle')}</h2>
+      <p>${t('keyIntro')}</p>
+      ${this.#alert()}
+      <label>
+        ${t('keyLabel')}
+        <input
+          name="key"
+          type="password"
+          autocomplete="off"
+          spellcheck="false"
+          placeholder="ck_…"
+          aria-describedby="help"
+        />
+      </label>
+      <p id="help" class="small muted">${t('keyHelp')}</p>
+      <button class="primary" type="submit">${t('keySubmit')}</button>
+      <p class="small muted">${t('keyKept')}</p>
+    </form>`;
+  }
+
+  #alert(): TemplateResult | typeof nothing {
+    if (this.complaint) return html`<p class="alert" role="alert">${this.complaint}</p>`;
+    if (!this.failure) return nothing;
+    const [what, next] = failureInWords(this.failure);
+    return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
+  }
+
+  readonly #submit = (event: SubmitEvent): void => {
+    event.preventDefault();
+    const key = String(new FormData(event.target as HTMLFormElement).get('key'));
+    const kept = keepKey(key);
+    this.complaint = kept ? '' : t('keyInvalid');
+    if (kept) this.dispatchEvent(new CustomEvent('key-given'));
+    else this.renderRoot.querySelector('input')?.focus();
+  };
+}
+
+customElements.define('caller-key-form', KeyForm);

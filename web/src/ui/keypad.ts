@@ -1,0 +1,53 @@
+/** The twelve keys. Before a call the corners are plus and erase; in it they are star and hash. */
+
+import { css, html } from 'lit';
+import type { TemplateResult } from 'lit';
+import { t } from '../i18n';
+import { erase } from './icons';
+
+/** Letters below the digits (ITU-T E.161). */
+const LETTERS = ['', 'ABC', 'DEF', 'GHI', 'JKL', 'MNO', 'PQRS', 'TUV', 'WXYZ'];
+
+export const ERASE = 'erase';
+
+/** Draw the keys; `press` gets a digit, and `+` or ERASE (dialling) or `*` or `#` (in a call). */
+export function keypad(mode: 'dial' | 'call', press: (key: string) => void): TemplateResult {
+  const [left, right] = mode === 'dial' ? ['+', ERASE] : ['*', '#'];
+  const keys = [...'123456789', left, '0', right];
+  return html`<div class="pad" role="group" aria-label=${t('keypad')}>
+    ${keys.map(
+      (key, i) => html`<button type="button" aria-label=${label(key)} @click=${() => press(key)}>
+        <span>${key === ERASE ? erase : key}</span>
+        ${LETTERS[i] ? html`<small aria-hidden="true">${LETTERS[i]}</small>` : ''}
+      </button>`,
+    )}
+  </div>`;
+}
+
+function label(key: string): string {
+  if (key === ERASE) return t('erase');
+  return key === '+' ? t('plus') : t('key', { key });
+}
+
+export const keypadStyle = css`
+  .pad {
+    display: grid;
+    grid-template-columns: repeat(3, 1fr);
+    gap: 8px;
+  }
+  .pad button {
+    display: grid;
+    place-items: center;
+    align-content: center;
+    height: 54px;
+    padding: 0;
+    border-radius: 16px;
+    font-size: 1.375rem;
+    line-height: 1.1;
+  }
+  .pad small {
+    font-size: 0.6875rem;
+    letter-spacing: 0.08em;
+    color: var(--muted);
+  }
+`;

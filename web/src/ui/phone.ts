@@ -1,0 +1,206 @@
+/** The phone itself: one call at a time, before, during and after. Fires `call-started` and `call-ended`. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import type { Api } from '../api';
+import { Call } from '../call/call';
+import { asFailure } from '../call/failure';
+import type { CallFailure } from '../call/failure';
+import { elapsedSeconds } from '../call/state';
+import type { CallState } from '../call/state';
+import { playKey, stopKeys } from '../call/tones';
+import { clock, endingInWords, failureInWords, money, t } from '../i18n';
+import type { PhonebookEntry } from '../wire';
+import './dialler';
+import type { Dialler } from './dialler';
+import './in-call';
+import type { InCall } from './in-call';
+import { theme } from './theme';
+
+/** Credit below which the status line says so, once. */
+const LOW_CREDIT_S = 60;
+
+const DTMF_KEY = /^[0-9*#]$/;
+
+export class Phone extends LitElement {
+  static override properties = {
+    api: { attribute: false },
+    phonebook: { attribute: false },
+    state: { state: true },
+    failure: { state: true },
+  };
+  static override styles = [
+    theme,
+    css`
+      section {
+        display: grid;
+        gap: 18px;
+      }
+      section:focus-visible {
+        outline: 2px solid color-mix(in srgb, var(--accent) 50%, transparent);
+      }
+      .status {
+        display: flex;
+        align-items: center;
+        justify-content: center;
+        gap: 8px;
+        font-size: 0.9375rem;
+        color: var(--muted);
+      }
+      .status::before {
+        content: '';
+        width: 9px;
+        height: 9px;
+        border-radius: 50%;
+        background: var(--muted);
+      }
+      .status.live::before {
+        background: var(--level);
+      }
+      .summary {
+        padding: 12px 14px;
+        border-radius: 14px;
+        background: var(--soft);
+        text-align: center;
+      }
+      .summary strong {
+        display: block;
+        font-weight: 600;
+      }
+      .notice {
+        text-align: center;
+      }
+    `,
+  ];
+
+  declare api: Api;
+  declare phonebook: PhonebookEntry[];
+  declare state: CallState | undefined;
+  /** Why a call could not even begin. */
+  declare failure: CallFailure | undefined;
+  #call: Call | undefined;
+
+  constructor() {
+    super();
+    this.phonebook = [];
+    this.addEventListener('keydown', this.#keyDown);
+  }
+
+  /** Whether a call is under way. */
+  get busy(): boolean {
+    return this.state !== undefined && this.state.phase !== 'ended';
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#call?.hangUp();
+  }
+
+  /** Call this number. Call it inside the click or key press. */
+  dial(number: string): void {
+    if (this.busy) return;
+    this.failure = undefined;
+    stopKeys();
+    try {
+      this.#call = new Call(number, this.api, {
+        changed: (state) => this.#changed(state),
+        level: (side, rms) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevel(side, rms),
+      });
+    } catch (error) {
+      this.state = undefined;
+      this.failure = asFailure(error);
+      return;
+    }
+    this.state = this.#call.state;
+    window.addEventListener('beforeunload', askBeforeLeaving);
+    void this.#focusPanel();
+    this.dispatchEvent(new CustomEvent('call-started'));
+  }
+
+  #changed(state: CallState): void {
+    this.state = state;
+    if (state.phase !== 'ended') return;
+    window.removeEventListener('beforeunload', askBeforeLeaving);
+    stopKeys();
+    void this.#focusPanel();
+    this.dispatchEvent(new CustomEvent('call-ended', { detail: state }));
+  }
+
+  protected override render(): TemplateResult {
+    return html`<section class="card" tabindex="-1" aria-label=${t('title')}>
+      <p class="status ${this.state?.phase ?? ''}" role="status">${this.#status()}</p>
+      ${this.busy ? this.#inCall() : this.#idle()}
+    </section>`;
+  }
+
+  #status(): string {
+    const { state } = this;
+    if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
+    const words = state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
+    const low = (state.remainingSeconds ?? Infinity) < LOW_CREDIT_S;
+    return low ? `${words} · ${t('lowCredit')}` : words;
+  }
+
+  #inCall(): TemplateResult {
+    const entry = this.phonebook.find(({ number }) => number === this.state?.destination);
+    return html`<caller-in-call
+      .call=${this.#call}
+      .state=${this.state}
+      .label=${entry?.label ?? ''}
+      @key=${(event: CustomEvent<string>) => this.#press(event.detail)}
+    ></caller-in-call>`;
+  }
+
+  #idle(): TemplateResult {
+    return html`${this.#outcome()}
+      <caller-dialler
+        .phonebook=${this.phonebook}
+        @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}
+        @key=${(event: CustomEvent<string>) => playKey(event.detail)}
+      ></caller-dialler>
+      <p class="notice small muted">${t('notice')}</p>`;
+  }
+
+  #outcome(): TemplateResult | typeof nothing {
+    const failure = this.failure ?? this.state?.failure;
+    if (failure) {
+      const [what, next] = failureInWords(failure);
+      return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
+    }
+    return this.state ? summary(this.state) : nothing;
+  }
+
+  #press(key: string): void {
+    playKey(key);
+    this.#call?.press(key);
+  }
+
+  readonly #keyDown = (event: KeyboardEvent): void => {
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
+    if (plain && this.state?.phase === 'live' && DTMF_KEY.test(event.key)) this.#press(event.key);
+  };
+
+  /** Keep the focus in the phone when the control that had it goes: digits go on, Enter does nothing. */
+  async #focusPanel(): Promise<void> {
+    const number = this.state?.destination;
+    await this.updateComplete;
+    this.renderRoot.querySelector('section')?.focus({ preventScroll: true });
+    if (!this.busy && number) this.renderRoot.querySelector<Dialler>('caller-dialler')?.fill(number);
+  }
+}
+
+function summary(state: CallState): TemplateResult {
+  const words = state.ending ? endingInWords(state.ending) : t('cause.487');
+  const seconds = state.ending?.seconds ?? elapsedSeconds(state, performance.now());
+  const figures = { duration: clock(seconds), cost: state.cost ? money(state.cost) : '' };
+  return html`<p class="summary" role="status">
+    <strong>${words}</strong>
+    ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
+  </p>`;
+}
+
+function askBeforeLeaving(event: BeforeUnloadEvent): void {
+  event.preventDefault();
+}
+
+customElements.define('caller-phone', Phone);

@@ -1,0 +1,119 @@
+/**
+ * What the gateway and this page say to each other: the messages of the media socket, version 1, and the
+ * REST answers the page reads. Mirrors gateway/browser_media.py; knows no socket and no page.
+ */
+
+export const WIRE_VERSION = 1;
+
+/** Exact, and as a person reads it in English. */
+export interface Money {
+  micros: number;
+  currency: string;
+  text: string;
+}
+
+export interface Rate {
+  per_minute: Money;
+  connect_fee: Money;
+  first_increment_s: number;
+  next_increment_s: number;
+  description: string;
+}
+
+export type ClientMessage =
+  | { type: 'start'; version: typeof WIRE_VERSION; token: string }
+  | { type: 'mute'; muted: boolean }
+  | { type: 'hold'; held: boolean }
+  | { type: 'dtmf'; digits: string }
+  | { type: 'hangup' }
+  | { type: 'ping'; id: number };
+
+export type LegName = 'browser' | 'carrier';
+
+/** How a call ended. `cause` is ITU-T Q.850, or FreeSWITCH's extension of it. */
+export interface Ending {
+  call_id: string;
+  cause: number;
+  name: string;
+  message: string;
+  ended_by: string;
+  seconds: number;
+  cost: Money;
+}
+
+export type GatewayMessage =
+  | { type: 'ready'; version: number; call_id: string; destination: string; rate: Rate }
+  | { type: 'ringing' }
+  | { type: 'tone'; name: string }
+  | { type: 'accept'; at: string }
+  | { type: 'mute'; muted: boolean }
+  | { type: 'hold'; held: boolean }
+  | { type: 'dtmf'; digit: string }
+  | { type: 'talk'; leg: LegName; talking: boolean }
+  | { type: 'volume'; input_dbov: number; output_dbov: number }
+  | { type: 'cost'; seconds: number; cost: Money }
+  | { type: 'credit'; balance: Money; remaining_seconds: number }
+  | { type: 'warning'; name: string; message: string }
+  | { type: 'warning-cleared'; name: string }
+  | ({ type: 'cancel' } & Ending)
+  | ({ type: 'disconnect' } & Ending)
+  | { type: 'error'; code: string; message: string; action: string; retry: boolean }
+  | { type: 'pong'; id: number };
+
+/** Return the message, or undefined for text that is not one; unknown types pass, for a newer gateway. */
+export function parseMessage(text: string): GatewayMessage | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const known = typeof value === 'object' && value !== null && 'type' in value;
+    return known && typeof value.type === 'string' ? (value as GatewayMessage) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `POST /v1/call-tokens`. */
+export interface CallToken {
+  token: string;
+  media_url: string;
+  destination: string;
+  rate: Rate;
+  balance: Money;
+  affordable_seconds: number;
+}
+
+/** `GET /v1/account`. */
+export interface Account {
+  id: string;
+  currency: string;
+  balance: Money;
+  live_calls: number;
+}
+
+/** One entry of `GET /v1/calls`; the cause is null while the call lives. */
+export interface CallRecord {
+  id: string;
+  destination: string;
+  created_at: string;
+  answered_at: string | null;
+  ended_at: string | null;
+  seconds: number;
+  cost: Money;
+  cause: number | null;
+  cause_name: string | null;
+}
+
+/** One entry of `GET /v1/phonebook`: a number the operator offers to try. */
+export interface PhonebookEntry {
+  number: string;
+  label: string;
+}
+
+/** `application/problem+json` (RFC 9457). */
+export interface Problem {
+  status: number;
+  code: string;
+  title?: string;
+  detail?: string;
+  action?: string;
+  retry?: boolean;
+}
