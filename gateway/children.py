@@ -51,7 +51,10 @@ class Child:
 
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", *self._arguments, stdin=PIPE, env=self._environ
+            sys.executable,
+            *("-m", "gateway", *self._arguments, "--child"),
+            stdin=PIPE,
+            env=self._environ,
         )
 
     async def _keep(self) -> None:

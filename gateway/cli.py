@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +38,10 @@ accounts = typer.Typer(help="Accounts, their keys and their credit.", no_args_is
 app.add_typer(accounts, name="accounts")
 out = Console()
 err = Console(stderr=True)
+
+IsChild = Annotated[
+    bool, typer.Option("--child", hidden=True, help="End when standard input closes.")
+]
 
 EXIT_SETTINGS = 2
 """The settings must be corrected."""
@@ -82,8 +86,8 @@ def _settings(context: typer.Context) -> Settings:
     return read
 
 
-async def until_signal(also: Callable[[], Awaitable[object]] | None = None) -> None:
-    """Return on SIGTERM or SIGINT, or when `also` returns. A second signal ends the process."""
+def stop_on_signal() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -93,9 +97,14 @@ async def until_signal(also: Callable[[], Awaitable[object]] | None = None) -> N
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
+    """Return when `stop` is set or, for a child process, when the parent is gone."""
     waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(stop.wait())]
-    if also is not None:
-        waiting.append(asyncio.ensure_future(also()))
+    if is_child:
+        waiting.append(asyncio.ensure_future(parent_gone()))
     _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
@@ -108,10 +117,11 @@ def serve(context: typer.Context) -> None:
     read = _settings(context)
 
     async def work() -> None:
+        stop = stop_on_signal()
         node = build.Node(read, context.obj)
         await node.start()
         err.print(f"Caller serves {read.origin} as node {read.node}.", highlight=False)
-        await until_signal()
+        await stop.wait()
         err.print("Stopping: no new calls; running ones may finish.", highlight=False)
         await node.stop()
 
@@ -127,6 +137,7 @@ def demo(context: typer.Context) -> None:
     """
 
     async def work() -> None:
+        stop = stop_on_signal()
         show = Demo(context.obj)
         read = show.settings()
         logs.configure(
@@ -135,7 +146,7 @@ def demo(context: typer.Context) -> None:
         with err.status("Starting the gateway…"):
             await show.start()
         show.explain(out)
-        await until_signal()
+        await stop.wait()
         err.print("\nStopping…", highlight=False)
         await show.stop()
 
@@ -160,7 +171,7 @@ def check_command(context: typer.Context) -> None:
 
 
 @app.command()
-def drain(context: typer.Context) -> None:
+def drain(context: typer.Context, child: IsChild = False) -> None:
     """Empty the outbox of the credit store into the SQL book of record, until told to stop.
 
     `caller serve` runs this itself, in a process of its own.
@@ -168,11 +179,12 @@ def drain(context: typer.Context) -> None:
     read = _settings(context)
 
     async def work() -> None:
+        stop, enough = stop_on_signal(), asyncio.Event()
         stores = await build.open_stores(read)
-        stop = asyncio.Event()
-        draining = asyncio.ensure_future(build.build_drainer(stores).run(stop, DRAIN_INTERVAL_S))
-        await until_signal(None if sys.stdin.isatty() else parent_gone)
-        stop.set()
+        drainer = build.build_drainer(stores)
+        draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
+        await wait(stop, is_child=child)
+        enough.set()
         await draining
         await stores.close()
 
@@ -184,7 +196,7 @@ DRAIN_INTERVAL_S = 0.25
 
 
 @app.command()
-def simulate(
+def simulate(  # noqa: PLR0917
     context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.")] = 8090,
@@ -192,6 +204,7 @@ def simulate(
     calls_per_second: Annotated[
         float, typer.Option(help="Calls begun per second; more are queued, as Twilio does.")
     ] = 50.0,
+    child: IsChild = False,
 ) -> None:
     """Run the simulated carrier: Twilio's REST API, webhooks and Media Streams, with phones.
 
@@ -214,8 +227,9 @@ def simulate(
     )
 
     async def work() -> None:
+        stop = stop_on_signal()
         serving = asyncio.ensure_future(run_simulator(simulated))
-        await until_signal(None if sys.stdin.isatty() else parent_gone)
+        await wait(stop, is_child=child)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 

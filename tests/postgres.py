@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,8 @@ START_TIMEOUT_S = 30
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
 
 FAST = {
-    # A crash of the machine may cost the tests their data.
+    # A crash of the machine may cost the tests their data; one of the server may not.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "16MB",
     "autovacuum": "off",
@@ -167,6 +167,16 @@ class PostgresServer:
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         return [self._process.pid, *map(int, children.read_text().split())]
+
+
+async def sqlite_threads_ended() -> None:
+    """Wait for the threads of SQLite connections that could not be opened.
+
+    aiosqlite stops them without waiting, and they report to the event loop, gone or not.
+    """
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join)
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:

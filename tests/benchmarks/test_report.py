@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,16 @@ def test_disturbed_rounds_count_only_where_there_are_no_others() -> None:
 def test_only_our_own_faults_break_the_run() -> None:
     late = sample("gateway", 1, 400, 2.0, p99_us=30_000)
     faulty = sample("gateway", 2, 400, 2.0, counts=ONE_LOST)
+    starved = sample("gateway", 3, 400, 2.0, counts=ONE_LOST, foreign=0.5)
     rival = sample("ws", 1, 400, 2.0, counts=ONE_LOST)
-    assert report.broken(results(late, faulty, rival)) == [faulty]
+    assert report.broken(results(late, faulty, starved, rival)) == [faulty]
+
+
+@pytest.mark.parametrize("fault", ["duplicated", "reordered", "corrupted", "closed"])
+def test_no_disturbance_excuses_wrong_audio(fault: str) -> None:
+    wrong = replace(NO_FAULT, **{fault: 1})
+    starved = sample("gateway", 1, 400, 2.0, counts=wrong, foreign=0.5)
+    assert report.broken(results(starved)) == [starved]
 
 
 def test_a_fault_beyond_the_loads_compared_ends_the_ladder_only() -> None:

@@ -13,4 +13,3 @@ def test_accounts_spread_evenly():
     counts = Counter(partition_of(f"account-{n}") for n in range(6_400))
     assert len(counts) == PARTITIONS
     assert max(counts.values()) < 2 * min(counts.values())
-

@@ -46,14 +46,16 @@ def install_chromium() -> str | None:
     return find_chromium()
 
 
-async def launch(playwright: Playwright, *, microphone: Path | None) -> Browser:
+async def launch(
+    playwright: Playwright, *, microphone: Path | None, flags: tuple[str, ...] = ()
+) -> Browser:
     """Start a browser whose microphone plays this WAV file over and over, or that has none.
 
     Skips the test where there is no browser; tests/conftest.py turns that into a failure under CI.
     """
-    flags = list(FLAGS)
+    arguments = [*FLAGS, *flags]
     if microphone is not None:
-        flags += [
+        arguments += [
             "--use-fake-device-for-media-stream",
             "--use-fake-ui-for-media-stream",
             f"--use-file-for-fake-audio-capture={microphone}",
@@ -63,6 +65,6 @@ async def launch(playwright: Playwright, *, microphone: Path | None) -> Browser:
         executable = install_chromium()
     try:
         # Playwright gives every browser a fresh profile.
-        return await playwright.chromium.launch(executable_path=executable, args=flags)
+        return await playwright.chromium.launch(executable_path=executable, args=arguments)
     except Error as error:
         pytest.skip(f"No Chromium: {error.message.splitlines()[0]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from media.tone_plan import DEFAULT_PLAN, PLANS, Burst, plan_of
+from media.tone_plan import DEFAULT_PLAN, PLANS, Cadence, plan_of
 
 
 @pytest.mark.parametrize("country", [*PLANS, ""])
@@ -30,9 +30,46 @@ def test_codes_are_iso_3166_alpha_2() -> None:
     assert all(len(code) == 2 and code.isascii() and code.isupper() for code in PLANS)
 
 
-def test_some_well_known_tones() -> None:
-    assert plan_of("US").ringback == (Burst((440, 480), 2_000, 4_000),)
-    assert plan_of("CA") is plan_of("US")
-    assert plan_of("GB").ringback == (Burst((400, 450), 400, 200), Burst((400, 450), 400, 2_000))
-    assert plan_of("DE").busy == (Burst((425,), 480, 480),)
-    assert plan_of("IN").ringback[0].modulation_hz == 25
+# The same facts as people write them: frequencies, then milliseconds on and off.
+WELL_KNOWN = {
+    "US": ("440+480 2000 4000", "480+620 500 500", "480+620 250 250"),
+    "CA": ("440+480 2000 4000", "480+620 500 500", "480+620 250 250"),
+    "GB": ("400+450 400 200 400 2000", "400 375 375", "400 400 350 225 525"),
+    "IE": ("400+450 400 200 400 2000", "425 500 500", "425 250 250"),
+    "DE": ("425 1000 4000", "425 480 480", "425 240 240"),
+    "FR": ("440 1500 3500", "440 500 500", "440 250 250"),
+    "ES": ("425 1500 3000", "425 200 200", "425 200 200 200 200 200 600"),
+    "IT": ("425 1000 4000", "425 500 500", "425 200 200"),
+    "NL": ("425 1000 4000", "425 500 500", "425 250 250"),
+    "AU": ("400+450 400 200 400 2000", "425 375 375", "425 375 375"),
+    "NZ": ("400+450 400 200 400 2000", "400 500 500", "400 250 250"),
+    "JP": ("400*16 1000 2000", "400 500 500", "400 500 500"),
+    "IN": ("400*25 400 200 400 2000", "400 750 750", "400 250 250"),
+    "BR": ("425 1000 4000", "425 250 250", "425 250 250 750 250"),
+    "CN": ("450 1000 4000", "450 350 350", "450 700 700"),
+    "": ("425 1000 4000", "425 500 500", "425 250 250"),
+}
+
+
+def written(cadence: Cadence) -> str:
+    first = cadence[0]
+    sound = "+".join(map(str, first.frequencies_hz))
+    swing = f"*{first.modulation_hz}" if first.modulation_hz else ""
+    return " ".join([sound + swing, *(f"{burst.on_ms} {burst.off_ms}" for burst in cadence)])
+
+
+@pytest.mark.parametrize("country", WELL_KNOWN)
+def test_well_known_tones(country: str) -> None:
+    plan = plan_of(country)
+    assert (
+        written(plan.ringback),
+        written(plan.busy),
+        written(plan.congestion),
+    ) == WELL_KNOWN[country]
+
+
+@pytest.mark.parametrize("country", [*PLANS, ""])
+def test_a_cadence_is_one_sound(country: str) -> None:
+    plan = plan_of(country)
+    for cadence in (plan.ringback, plan.busy, plan.congestion):
+        assert len({(burst.frequencies_hz, burst.modulation_hz) for burst in cadence}) == 1

@@ -182,11 +182,21 @@ def test_comfort_noise_is_faint_without_pitch_or_pause() -> None:
     assert spectrum.max() < 0.02 * spectrum.sum()
 
 
-def test_comfort_noise_joins_its_own_start() -> None:
-    wave = from_mulaw(loop(tones.comfort_noise()) * 2)
-    seam = len(wave) // 2
-    steps = np.abs(np.diff(wave))
-    assert steps[seam - 3 : seam + 2].max() <= np.quantile(steps, 0.999)
+def test_noise_is_whole_periods_within_the_band() -> None:
+    """What repeats with a seam has energy between its harmonics, and so outside the band."""
+    wave = tones._noise(4_000, -55)
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    hz = np.fft.rfftfreq(len(wave), 1 / 8_000)
+    assert power[(hz < 100) | (hz > 3_400)].sum() < 1e-12 * power.sum()
+    octave_low = power[(hz >= 400) & (hz < 800)].sum()
+    octave_high = power[(hz >= 1_600) & (hz < 3_200)].sum()
+    assert octave_low == pytest.approx(octave_high, rel=0.05)
+
+
+@pytest.mark.parametrize("make", [tones.hold, tones.comfort_noise])
+def test_a_sound_is_the_same_each_time_it_is_made(make) -> None:
+    assert loop(make.__wrapped__()) == loop(make())
+    assert make() is make()
 
 
 def test_warning_beep_is_short_and_soft() -> None:

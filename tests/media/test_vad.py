@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import tones
-from media.g711 import FRAME_SAMPLES, SILENCE_FRAME
+from media.g711 import FRAME_SAMPLES, SILENCE_FRAME, mulaw_decode
 from media.vad import TalkDetector
 from tests.media.signals import sine, to_mulaw, voice
 
@@ -77,7 +77,8 @@ def test_three_speech_frames_of_five_are_talk(pattern: str) -> None:
 
 def test_talk_that_has_ended_must_begin_anew() -> None:
     assert len(told_by("111" + "0" * 15 + "11" + "0" * 15)) == 2
-    assert len(told_by("111" + "0" * 15 + "111")) == 3
+    assert len(told_by("111" + "0" * 15 + "111" + "0" * 14)) == 3
+    assert len(told_by("111" + "0" * 15 + "111" + "0" * 15)) == 4
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,18 @@ def test_any_cut_of_the_audio_counts_the_same(sizes: list[int]) -> None:
     assert pieces.talk_ms + pieces.silence_ms == len(audio) // FRAME_SAMPLES * 20
 
 
+@given(st.lists(st.integers(0, 400) | st.just(FRAME_SAMPLES), min_size=1, max_size=12))
+def test_any_cut_of_the_audio_is_heard_in_order(sizes: list[int]) -> None:
+    audio = np.random.default_rng(3).integers(0, 256, sum(sizes), np.uint8).tobytes()
+    detector, heard, at = TalkDetector(), [], 0
+    detector._is_speech = lambda pcm, _rate: bool(heard.append(pcm))
+    for size in sizes:
+        detector.feed(audio[at : at + size])
+        at += size
+    whole = len(audio) // FRAME_SAMPLES * FRAME_SAMPLES
+    assert b"".join(heard) == mulaw_decode(audio[:whole])
+
+
 @given(st.binary(max_size=2_000))
 def test_any_bytes_are_audio(audio: bytes) -> None:
     detector = TalkDetector()
@@ -131,7 +144,9 @@ def test_level_is_that_of_the_last_half_second() -> None:
     for expected, audio in ((-3, loud), (-23, to_mulaw(sine(1_000, 0.5, peak=3_200)))):
         changes(detector, audio)
         assert detector.level_dbov == expected
-    changes(detector, SILENCE[: 160 * 25])
+    changes(detector, SILENCE_FRAME * 24)
+    assert detector.level_dbov == -30
+    changes(detector, SILENCE_FRAME)
     assert detector.level_dbov == -127
 
 

@@ -80,9 +80,7 @@ Start = Callable[..., AbstractAsyncContextManager[Carrier]]
 
 
 @asynccontextmanager
-async def _start(
-    peer: Peer, clock: Clock | None = None, **changes: Any
-) -> AsyncIterator[Carrier]:
+async def _start(peer: Peer, clock: Clock | None = None, **changes: Any) -> AsyncIterator[Carrier]:
     service = SimulatorService(replace(FAST, **changes), clock)
     await service.start()
     client = Client(ACCOUNT, TOKEN)

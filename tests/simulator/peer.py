@@ -234,9 +234,7 @@ class Peer:
 
     async def media(self, count: int = 1) -> Media:
         """Wait for the nth media socket to have started."""
-        await until(
-            lambda: len(self.medias) >= count and self.medias[count - 1].events("start")
-        )
+        await until(lambda: len(self.medias) >= count and self.medias[count - 1].events("start"))
         return self.medias[count - 1]
 
     def twiml(self, extra: str = "", parameters: str = "") -> str:

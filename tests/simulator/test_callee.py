@@ -35,7 +35,9 @@ def test_echo_plays_what_it_hears() -> None:
     assert [party.step(frame) for frame in FRAMES] == FRAMES
 
 
-@pytest.mark.parametrize(("voice", "delay_ms", "frames"), [(Voice.ECHO, 60, 3), (Voice.DELAYED_ECHO, 0, 50)])
+@pytest.mark.parametrize(
+    ("voice", "delay_ms", "frames"), [(Voice.ECHO, 60, 3), (Voice.DELAYED_ECHO, 0, 50)]
+)
 def test_echo_waits(voice: Voice, delay_ms: int, frames: int) -> None:
     party = callee(voice, delay_ms)
     played = [party.step(frame) for frame in FRAMES]
@@ -57,9 +59,7 @@ def test_tone_is_one_kilohertz_without_clicks() -> None:
 
 def test_speech_goes_on_with_pauses() -> None:
     party = callee(Voice.SPEECH)
-    levels = [
-        audioop.rms(audioop.ulaw2lin(party.step(SILENCE), 2), 2) for _ in range(700)
-    ]
+    levels = [audioop.rms(audioop.ulaw2lin(party.step(SILENCE), 2), 2) for _ in range(700)]
     loud = sum(level > 500 for level in levels) / len(levels)
     assert 0.3 < loud < 0.95
     assert min(levels) == 0

@@ -307,21 +307,19 @@ async def test_a_refused_handshake_is_reported(carrier: Carrier) -> None:
     assert carrier.peer.streams()[0]["StreamError"].startswith("31920")
 
 
-@pytest.mark.parametrize(
-    ("url", "code"),
-    [
+async def test_streams_that_cannot_be_opened(carrier: Carrier) -> None:
+    urls = [
         ("ws://127.0.0.1:1/media", 31922),
         ("wss://127.0.0.1:x/media", 31923),
         ("wss://127.0.0.1:1/media?token=1", 31920),
         ("wss://127.0.0.1:1/media", 31902),
         ("wss://no-such-host.invalid/media", 31902),
-    ],
-)
-async def test_streams_that_cannot_be_opened(carrier: Carrier, url: str, code: int) -> None:
-    twiml = f'<Response><Connect><Stream url="{url}"/></Connect></Response>'
-    call = await carrier.place(ECHO, twiml=twiml)
-    await carrier.over(call.sid)
-    assert carrier.codes() == [code]
+    ]
+    for url, code in urls:
+        twiml = f'<Response><Connect><Stream url="{url}"/></Connect></Response>'
+        call = await carrier.place(ECHO, twiml=twiml)
+        await carrier.over(call.sid)
+        assert carrier.service.debugger.codes(call.sid) == [code]
 
 
 async def test_without_plain_the_socket_speaks_tls(start: Start) -> None:
@@ -341,7 +339,11 @@ class _Owner:
 
 @pytest.mark.parametrize(
     ("reply", "code"),
-    [(b"", 31920), (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 31920), (b"SSH-2.0\r\n", 31920)],
+    [
+        (b"", 31920),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 31920),
+        (b"SSH-2.0\r\n", 31920),
+    ],
 )
 async def test_servers_that_are_no_websocket(reply: bytes, code: int) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -33,9 +33,7 @@ def test_reads_the_document_of_a_bridged_call() -> None:
         b'<Redirect method="get"> https://h/again </Redirect></Response>'
     )
     assert parse(document) == (
-        Stream(
-            "wss://h/media", "n", "inbound_track", "https://h/s", "POST", (("token", "a&b"),)
-        ),
+        Stream("wss://h/media", "n", "inbound_track", "https://h/s", "POST", (("token", "a&b"),)),
         Redirect("https://h/again", "GET"),
     )
 

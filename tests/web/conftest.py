@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,10 @@ from tests.web.fake_gateway import KEY, STATIC, FakeGateway, running
 from tests.web.speech import MICROPHONE_HZ, Samples, speech_like, write_wav
 
 SPEECH_S = 8
+
+INSECURE_HOST = "gateway.test"
+"""A name of the fake gateway that no browser trusts with a microphone: it is not loopback's."""
+
 WEB = Path(__file__).parents[2] / "web"
 
 session_async = pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -70,7 +75,11 @@ async def playwright() -> AsyncIterator[Playwright]:
 @session_async
 async def browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
     """A browser with a microphone."""
-    chromium = await browsers.launch(playwright, microphone=microphone)
+    chromium = await browsers.launch(
+        playwright,
+        microphone=microphone,
+        flags=(f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",),
+    )
     yield chromium
     await chromium.close()
 
@@ -96,10 +105,28 @@ class Faults:
     texts: list[str] = field(default_factory=list)
 
 
-# Reports policy violations that no console message carries, from the page and its shadow trees.
-_REPORT_VIOLATIONS = """
+# Reports policy violations that no console message carries, and keeps what the page opens where a
+# test can see whether it is given back.
+_OBSERVE = """
 document.addEventListener('securitypolicyviolation',
   (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+window.opened = { streams: [], contexts: [], workers: [] };
+if (navigator.mediaDevices) {
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    window.opened.streams.push(stream);
+    return stream;
+  };
+}
+for (const [name, list] of [['AudioContext', 'contexts'], ['Worker', 'workers']]) {
+  window[name] = class extends window[name] {
+    constructor(...options) {
+      super(...options);
+      window.opened[list].push(this);
+    }
+  };
+}
 """
 
 # A refused request is an outcome the page shows; the browser's console line on it is not a fault.
@@ -107,11 +134,17 @@ _EXPECTED = "Failed to load resource"
 
 
 async def open_page(
-    browser: Browser, gateway: FakeGateway, *, key: str | None = KEY, **options: object
+    browser: Browser,
+    gateway: FakeGateway,
+    *,
+    key: str | None = KEY,
+    script: str = "",
+    origin: str = "",
+    **options: Any,
 ) -> tuple[Page, Faults]:
     """Open the phone in a context of its own; the options are Playwright's, such as locale."""
-    context = await browser.new_context(**options)  # type: ignore[arg-type]
-    await context.add_init_script(_REPORT_VIOLATIONS)
+    context = await browser.new_context(**{"locale": "en-US", **options})
+    await context.add_init_script(_OBSERVE + script)
     page = await context.new_page()
     faults = Faults()
     page.on("pageerror", lambda error: faults.texts.append(str(error)))
@@ -124,14 +157,14 @@ async def open_page(
         ),
     )
     fragment = f"#key={key}" if key else ""
-    await page.goto(f"{gateway.origin}/{fragment}")
+    await page.goto(f"{origin or gateway.origin}/{fragment}")
     return page, faults
 
 
 @async_fixture
 async def page(browser: Browser, gateway: FakeGateway) -> AsyncIterator[Page]:
     """The phone with a good key; fails the test if the browser complained of anything."""
-    phone, faults = await open_page(browser, gateway, locale="en-US")
+    phone, faults = await open_page(browser, gateway)
     yield phone
     await phone.context.close()
     assert faults.texts == []

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.http import pages
@@ -111,16 +112,24 @@ class FakeGateway:
     balance: int = 5_000_000
     lines: list[Line] = field(default_factory=list)
     token_requests: list[dict[str, Any]] = field(default_factory=list)
-    request_paths: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    """Path and query of every request."""
+    connections: Callable[[], set[Any]] = set
+    """uvicorn's open connections."""
 
     @property
     def line(self) -> Line:
         """The latest media socket."""
         return self.lines[-1]
 
-    def app(self) -> Starlette:
+    def cut(self) -> None:
+        """Break every connection without a word, as a dead network does."""
+        for connection in list(self.connections()):
+            connection.transport.abort()
+
+    def app(self) -> ASGIApp:
         """Return the application."""
-        return Starlette(
+        app = Starlette(
             routes=[
                 *pages.routes(STATIC),
                 Route("/v1/account", self._account),
@@ -130,6 +139,12 @@ class FakeGateway:
                 WebSocketRoute("/n/test/media/browser", self._media),
             ]
         )
+
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+            self.addresses.append(f"{scope['path']}?{scope['query_string'].decode()}")
+            await app(scope, receive, send)
+
+        return noted
 
     async def _account(self, request: Request) -> Response:
         return self._reply(
@@ -164,7 +179,6 @@ class FakeGateway:
         return self._reply(request, reply, 201)
 
     def _reply(self, request: Request, body: dict[str, Any], status: int = 200) -> Response:
-        self.request_paths.append(str(request.url))
         if request.headers.get("authorization") != f"Bearer {KEY}":
             problem = {"status": 401, "code": "unauthorized", "title": "Wrong key.", "action": ""}
             return JSONResponse(problem, 401)
@@ -242,6 +256,7 @@ async def running(gateway: FakeGateway) -> AsyncIterator[FakeGateway]:
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await until(lambda: server.started)
+    gateway.connections = lambda: server.server_state.connections
     port = server.servers[0].sockets[0].getsockname()[1]
     gateway.origin = f"http://127.0.0.1:{port}"
     try:

@@ -59,8 +59,9 @@ def decode_mulaw(codes: bytes) -> Samples:
 
 
 def likeness(heard: Samples, reference: Samples) -> float:
-    """Return the median over quarter seconds of the best normalised correlation with a looped reference.
+    """Return how much this is the looped reference: 1 for the same waveform, near 0 for another.
 
+    It is the median over quarter seconds of the best normalised correlation.
     The windows are aligned one by one within a few milliseconds of the common delay, and silent
     ones do not count: gain control and a few microseconds of clock must not decide.
     """

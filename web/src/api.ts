@@ -37,8 +37,8 @@ export class Api {
   async #json<T>(path: string, body?: object): Promise<T> {
     const response = await this.#fetch(path, body);
     if (response.ok) return response.json() as Promise<T>;
-    const problem = await readProblem(response);
-    throw new CallFailure(response.status === 401 ? 'key-refused' : 'request-refused', problem);
+    if (response.status === 401) throw new CallFailure('key-refused');
+    throw new CallFailure('request-refused', await readProblem(response));
   }
 
   async #fetch(path: string, body?: object): Promise<Response> {

@@ -15,6 +15,7 @@ from billing.stores.database import create_engine, reading, writing
 from billing.stores.migrations import migrate
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from tests.billing.outbox_entries import START, MemoryOutbox, closed, opened
+from tests.postgres import sqlite_threads_ended
 
 TIMEOUT_S = 0.3
 BOUND_S = TIMEOUT_S + 3.0
@@ -168,6 +169,7 @@ async def test_sqlite_that_cannot_be_opened(tmp_path):
     with pytest.raises(StoreUnavailableError):
         await migrate(engine)
     await engine.dispose()
+    await sqlite_threads_ended()
 
 
 @pytest.fixture

@@ -146,21 +146,6 @@ async def test_a_tick_of_an_unknown_call_is_ignored(store, engine):
     assert await SqlCdrStore(engine).get("alice", "ghost") is None
 
 
-async def test_an_account_the_book_has_lost_is_opened_frozen_and_still_charged(store, engine):
-    lost = [opened("c1", 100, "carol"), closed("c2", 30, 1, "dave")]
-    await store.apply_outbox(5, lost)
-    await store.apply_outbox(5, [closed("c1", 60, 2, "carol")])
-    assert (await store.balance("carol"), await store.balance("dave")) == (-60, -30)
-    assert sorted((await store.partition_state(0, 1)).frozen) == ["carol", "dave"]
-    accounts = tables.accounts.c
-    async with engine.connect() as connection:
-        rows = await connection.execute(
-            sa.select(accounts.id, accounts.currency).where(accounts.frozen)
-        )
-        assert {row.id: row.currency for row in rows} == {"carol": "USD", "dave": "XXX"}
-    assert await audit(engine) == []
-
-
 async def test_an_unreadable_entry_is_kept_and_holds_nothing_up(store, engine):
     bad = entry("C", c=b"c1", m=b"\x00\xff")
     for _ in range(2):
@@ -212,35 +197,6 @@ async def test_partitions_together_hold_everything_once(store, engine):
     assert whole.frozen == ["bob"]
     await store.freeze("bob", False)
     assert (await store.partition_state(0, 1)).frozen == []
-
-
-async def test_more_calls_than_one_query_may_name(store, engine):
-    opens = [opened(f"c{n}", 10) for n in range(2_500)]
-    await store.apply_outbox(3, opens)
-    await store.apply_outbox(3, [ticked(*((f"c{n}", 11, 1) for n in range(2_500))), *opens[:9]])
-    assert await store.balance("alice") == 1_000_000 - 2_500 * 11
-    assert await audit(engine) == []
-
-
-async def test_a_thousand_calls_take_no_more_statements_than_one(store, engine):
-    statements = []
-
-    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
-    def count(_connection, _cursor, statement, _parameters, _context, _executemany):
-        statements.append(statement)
-
-    async def statements_for(name, count):
-        statements.clear()
-        ids = [f"{name}{n}" for n in range(count)]
-        for entries in (
-            [opened(call_id, 10) for call_id in ids],
-            [ticked(*((call_id, 11, 1) for call_id in ids))],
-            [closed(call_id, 5, written_off=1) for call_id in ids],
-        ):
-            await store.apply_outbox(3, entries)
-        return len(statements)
-
-    assert await statements_for("few", 1) == await statements_for("many", 1_000)
 
 
 def test_the_store_reads_the_wall_clock_in_utc(engine):

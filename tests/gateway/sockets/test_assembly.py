@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from gateway.sockets.assembly import MessageAssembly, is_utf8
 
 def split(payload: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted(cut % (len(payload) + 1) for cut in cuts), len(payload)]
-    return [payload[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [payload[start:end] for start, end in pairwise(edges)]
 
 
 def assemble(assembly: MessageAssembly, opcode: Opcode, parts: list[bytes]):

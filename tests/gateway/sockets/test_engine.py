@@ -10,6 +10,7 @@ from socket_peers import CLOSE, Clock, EchoLeg, close_frame
 from gateway.ports import Refusal
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.engine import DEADLINES_EVERY_NS, MediaEngine
+from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 
 
@@ -37,7 +38,11 @@ async def test_congestion_is_checked_at_every_sweep(serve, clock, monkeypatch):
     server = await serve()
     _, leg = await server.open()
     checks = []
-    monkeypatch.setattr(type(leg.connection), "check_congestion", checks.append)
+
+    def check(media: MediaSocket) -> None:
+        checks.append(media)
+
+    monkeypatch.setattr(MediaSocket, "check_congestion", check)
     for _ in range(4):
         server.engine.sweep(clock.advance(0.1))
     assert checks == [leg.connection] * 4
@@ -47,7 +52,7 @@ async def test_connections_are_those_alive(serve):
     server = await serve()
     assert server.engine.connections == set()
     peer, leg = await server.open()
-    other, other_leg = await server.open()
+    _, other_leg = await server.open()
     assert server.engine.connections == {leg.connection, other_leg.connection}
     await peer.leave()
     await leg.wait(1)

@@ -7,6 +7,7 @@ check written again in the plainest way.
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -116,7 +117,9 @@ payloads = st.one_of(
 )
 sound_frames = st.one_of(
     st.builds(frame, st.sampled_from([TEXT, BINARY]), payloads),
-    st.builds(frame, st.sampled_from([TEXT, BINARY, CONT, CONT, CONT]), payloads, fin=st.booleans()),
+    st.builds(
+        frame, st.sampled_from([TEXT, BINARY, CONT, CONT, CONT]), payloads, fin=st.booleans()
+    ),
     st.builds(frame, st.sampled_from([PING, PONG]), st.binary(max_size=125)),
 )
 closes = st.integers(995, 1016).map(lambda code: frame(CLOSE, struct.pack("!H", code) + b"bye"))
@@ -139,7 +142,7 @@ streams = st.lists(
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted({cut % len(data) for cut in cuts}), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    return [data[start:end] for start, end in pairwise(edges) if start < end]
 
 
 @settings(max_examples=1500, deadline=None)

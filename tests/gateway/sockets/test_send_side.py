@@ -88,11 +88,11 @@ async def test_control_is_kept_in_order_with_the_audio_around_it(deaf):
 async def test_too_much_control_waiting_aborts(deaf):
     server, _, leg = await deaf(control_bytes_waiting_max=20_000)
     send_until_dropped(leg, 1)
-    for number in range(100):
+    for _ in range(19):
         leg.connection.send_text(bytes(1000))
-        if leg.connection.phase is not Phase.OPEN:
-            break
-    assert number == 19  # each counts its header
+    assert leg.connection.phase is Phase.OPEN
+    leg.connection.send_text(bytes(1000))  # with its header, more than the limit
+    assert leg.connection.phase is Phase.DRAINING
     assert leg.events == []
     assert await leg.wait(1) == [("close", 1006)]
     assert server.engine.counters.stalled == 1
@@ -101,7 +101,7 @@ async def test_too_much_control_waiting_aborts(deaf):
 
 
 async def test_pongs_to_a_peer_that_does_not_read_are_bounded_too(deaf):
-    server, peer, leg = await deaf(control_bytes_waiting_max=1000, control_frames_max_per_s=10_000)
+    server, _, leg = await deaf(control_bytes_waiting_max=1000, control_frames_max_per_s=10_000)
     send_until_dropped(leg, 1)
     media = leg.connection
     for _ in range(100):
@@ -137,7 +137,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="SIOCOUTQ is Lin
 
 @linux_only
 async def test_audio_waits_while_the_kernel_holds_too_much(deaf):
-    server, peer, leg = await deaf(send_buffer_bytes=1 << 18, unsent_bytes_max=20_000)
+    _, peer, leg = await deaf(send_buffer_bytes=1 << 18, unsent_bytes_max=20_000)
     for number in range(50):
         leg.connection.send_audio_binary(audio(number))
     leg.connection.check_congestion()
@@ -155,7 +155,7 @@ async def test_audio_waits_while_the_kernel_holds_too_much(deaf):
 
 @linux_only
 async def test_control_passes_congestion_but_not_the_audio_before_it(deaf):
-    server, peer, leg = await deaf(send_buffer_bytes=1 << 18, unsent_bytes_max=20_000)
+    _, peer, leg = await deaf(send_buffer_bytes=1 << 18, unsent_bytes_max=20_000)
     for number in range(50):
         leg.connection.send_audio_binary(audio(number))
     leg.connection.check_congestion()
@@ -206,6 +206,25 @@ async def test_a_closing_connection_is_not_checked(deaf):
     leg.connection.check_congestion()
     assert await leg.wait(1) == [("close", 1006)]
     leg.connection.check_congestion()
+
+
+async def test_a_transport_that_cannot_half_close_is_closed(deaf, monkeypatch):
+    server, _, leg = await deaf()
+    media = leg.connection
+    monkeypatch.setattr(media, "_transport", NoHalfClose(media._transport))
+    media.data_received(b"\x88\x80\0\0\0\0")
+    assert leg.events == [("close", 1005)]
+    await server.gone()
+
+
+class NoHalfClose:
+    """A transport as TLS has it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.close = transport.close
+
+    def can_write_eof(self) -> bool:
+        return False
 
 
 class StubTransport:

@@ -11,6 +11,7 @@ from billing.stores.audit import audit
 from billing.stores.database import create_engine
 from billing.stores.sql import SqlLedgerStore
 from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
+from tests.postgres import sqlite_threads_ended
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HASH = hashlib.sha256(b"key one").hexdigest()
@@ -114,6 +115,7 @@ async def test_a_database_that_is_away(tmp_path):
         with pytest.raises(StoreUnavailableError):
             await operation
     await engine.dispose()
+    await sqlite_threads_ended()
 
 
 def test_the_store_reads_the_wall_clock_in_utc(engine):

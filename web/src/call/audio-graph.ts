@@ -110,9 +110,8 @@ export class AudioGraph {
 
 /** The default rate: Firefox connects no microphone to a context of another one. */
 function newContext(): AudioContext {
-  if (typeof AudioWorkletNode === 'undefined') {
-    throw new CallFailure(window.isSecureContext ? 'unsupported-browser' : 'insecure-page');
-  }
+  if (!window.isSecureContext) throw new CallFailure('insecure-page');
+  if (typeof AudioWorkletNode === 'undefined') throw new CallFailure('unsupported-browser');
   const context = new AudioContext({ latencyHint: 'interactive' });
   void context.resume();
   return context;

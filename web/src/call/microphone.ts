@@ -3,7 +3,8 @@
  */
 
 import { within } from './deadline';
-import { CallFailure, failureOfMicrophone } from './failure';
+import { failureOfMicrophone } from './failure';
+import type { CallFailure } from './failure';
 
 /** A person has to read and answer the browser's question. */
 const PROMPT_MS = 60_000;
@@ -31,11 +32,8 @@ export class Microphone {
     private readonly onLost: (failure: CallFailure) => void,
   ) {}
 
-  /** Ask for the microphone. Throws CallFailure with a microphone-… code, or about the page or browser. */
+  /** Ask for the microphone, on a secure page. Throws CallFailure with a microphone-… code. */
   async open(): Promise<void> {
-    if (!window.isSecureContext) throw new CallFailure('insecure-page');
-    // Absent in old browsers, whatever the type says.
-    if (!(navigator.mediaDevices as MediaDevices | undefined)) throw new CallFailure('unsupported-browser');
     await this.#acquire(PROMPT_MS);
     if (!this.#closed) navigator.mediaDevices.addEventListener('devicechange', this.#check);
   }
@@ -43,7 +41,7 @@ export class Microphone {
   /** Release the device; the browser's recording sign goes out. */
   close(): void {
     this.#closed = true;
-    navigator.mediaDevices?.removeEventListener('devicechange', this.#check);
+    navigator.mediaDevices.removeEventListener('devicechange', this.#check);
     release(this.#stream);
   }
 

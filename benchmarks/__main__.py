@@ -1,0 +1,154 @@
+"""`python -m benchmarks`: the gateway beside HAProxy, Starlette and ws, under the same load."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.bridge import Plan, Results, Sample, run
+from benchmarks.generator import CompilerMissingError, compile_library
+from benchmarks.peers.gateway import GatewayPeer
+from benchmarks.peers.haproxy import HaproxyPeer
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.websocket_relay import NodePeer, StarlettePeer
+
+HISTORY = Path(__file__).with_name("history.jsonl")
+PEERS: dict[str, Callable[[], Peer]] = {
+    "gateway": GatewayPeer,
+    "haproxy": HaproxyPeer,
+    "starlette": StarlettePeer,
+    "ws": NodePeer,
+}
+FAULTS_EXIT, UNABLE_EXIT = 1, 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="Exit code 1: frames of the gateway were lost, changed, doubled or out of order "
+        "at a load of --calls. 2: the benchmark cannot run here.",
+    )
+    parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    parser.add_argument(
+        "--calls", type=int, nargs="+", metavar="N", help="loads to compare at (200 400)"
+    )
+    parser.add_argument("--seconds", type=float, help="length of each window (3)")
+    parser.add_argument("--rounds", type=int, help="times that every server is measured (3)")
+    parser.add_argument(
+        "--peers", nargs="+", choices=PEERS, default=list(PEERS), help="servers to compare (all)"
+    )
+    parser.add_argument("--no-ladder", action="store_true", help="do not seek the highest load")
+    parser.add_argument("--history", type=Path, default=HISTORY, help="file to append the run to")
+    return parser
+
+
+def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
+    """Return what the options ask for; `--quick` changes the defaults only."""
+    quick = options.quick
+    return Plan(
+        loads=tuple(sorted(options.calls or ((200,) if quick else (200, 400)))),
+        rounds=options.rounds or (1 if quick else 3),
+        seconds=options.seconds or (2.0 if quick else 3.0),
+        ladder_step=0 if quick or options.no_ladder else 50,
+        ladder_seconds=1.5,
+        seconds_max=50 if quick else 270,
+        calls_max=800 if quick else 2_000,
+        server_core=cores[0],
+        generator_core=cores[1],
+    )
+
+
+def _able_peers(names: Sequence[str]) -> list[Peer]:
+    """Return the servers that can run; say how to get the others."""
+    able: list[Peer] = []
+    for name in names:
+        peer = PEERS[name]()
+        missing = peer.missing()
+        if missing is None:
+            able.append(peer)
+        else:
+            print(f"Without {name}: {missing}", flush=True)
+    return able
+
+
+def _context(options: argparse.Namespace, plan: Plan, rounds: int) -> dict[str, object]:
+    commit = ""
+    with suppress(OSError, subprocess.CalledProcessError):
+        command = ["git", "-C", str(HISTORY.parent), "rev-parse", "--short=12", "HEAD"]
+        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "python": platform.python_version(),
+        "machine": _processor(),
+        "quick": options.quick,
+        "rounds": rounds,
+        "seconds": plan.seconds,
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _print_progress(sample: Sample) -> None:
+    print(report.sample_line(sample), flush=True)
+
+
+def _conclude(results: Results) -> int:
+    """Print everything that was found; return the exit code."""
+    print(f"\n{report.table(results)}\n")
+    print(
+        f"The generator alone, its legs joined to each other, paces {results.ceiling_calls} calls."
+        "\nOne call is 100 frames a second: 50 each way. The server has one core to itself.\n"
+    )
+    if any(row.disturbed for row in report.rows(results)):
+        print("Figures marked as disturbed were taken while other work kept the machine busy.\n")
+    for limit in report.limits(results):
+        print(report.limit_line(limit))
+    for sample in report.broken(results):
+        print(f"FAULT   round {sample.round}, {sample.calls} calls: {sample.trouble}")
+    return FAULTS_EXIT if report.broken(results) else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the comparison; return the exit code."""
+    options = _parser().parse_args(arguments)
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        print("The benchmark needs two cores: one for the server, one for the generator.")
+        return UNABLE_EXIT
+    try:
+        compile_library()
+    except CompilerMissingError as error:
+        print(error)
+        return UNABLE_EXIT
+    # A call is up to four sockets of one process; inherited by the servers.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    plan = plan_of(options, cores)
+    peers = _able_peers(options.peers)
+    results = run(peers, plan, _print_progress)
+    code = _conclude(results)
+    context = _context(options, plan, results.rounds)
+    report.append_history(options.history, report.history_record(results, context))
+    return code
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    sys.exit(main())

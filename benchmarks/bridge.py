@@ -1,0 +1,277 @@
+"""The comparison itself: all servers carry the same calls, in turns, and so meet the same noise.
+
+A round starts each server anew on a core of its own, brings calls up to every load and measures a
+window at each. After the rounds each is started once more, and calls are added until frames are
+lost or late: the highest load held.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from benchmarks import loopback
+from benchmarks.dial import DialError
+from benchmarks.generator import Generator, Measurement
+from benchmarks.peers.peer import Peer, RunningPeer
+from benchmarks.process_cost import core_busy_ns, on_cores, total_cpu_ns, total_resident_bytes
+
+P99_US_MAX = 20_000
+"""A load is held when frames come before the next one is due: 20 ms."""
+LATE_P99_US_MAX = 1_000
+"""A generator later than this does not offer the load it claims."""
+FOREIGN_SHARE_MAX = 0.05
+"""More than this of the server's core used by others, and its latency is not its own."""
+SETTLE_S = 0.5
+"""Between the last call that comes up and the window."""
+FIRST_CALLS = 10
+"""Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
+CEILING_STEP = 200
+CEILING_SECONDS = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does."""
+
+    loads: tuple[int, ...]
+    """Numbers of calls, ascending, at which all servers are compared."""
+    rounds: int
+    """At most; as many as the time allows, but one."""
+    seconds: float
+    ladder_step: int
+    """Calls added at a time in search of the highest load; 0 for no search."""
+    ladder_seconds: float
+    seconds_max: float
+    """After which no further round or step is begun."""
+    calls_max: int
+    """How far the generator's own ceiling is sought."""
+    server_core: int
+    generator_core: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One server at one load in one round."""
+
+    peer: str
+    round: int
+    calls: int
+    cpu_ms: Mapping[str, float]
+    """CPU milliseconds per call and second, by part; the server's own part bears its name."""
+    core_share: float
+    """Of one core, all parts together."""
+    foreign_share: float
+    """Of the server's core, used by whoever else runs on this machine."""
+    resident_bytes: float
+    """Growth of the server's own part, per call."""
+    seen: Measurement | None
+    """None when calls did not come up."""
+    trouble: str = ""
+    """Why not, in words."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether every frame arrived, unchanged, once and in order."""
+        return self.seen is not None and not self.seen.counts.faults
+
+    @property
+    def broken(self) -> bool:
+        """Whether the server is at fault: a machine too busy may lose time, but changes nothing."""
+        return not self.intact and (
+            self.seen is None or self.seen.counts.damaged or not self.disturbed
+        )
+
+    @property
+    def held(self) -> bool:
+        """Whether every frame arrived intact, and 99 of 100 before the next was due."""
+        return self.intact and self.seen is not None and self.seen.p99_us <= P99_US_MAX
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other work on this machine delayed the generator or the server."""
+        late = self.seen is not None and self.seen.late_p99_us > LATE_P99_US_MAX
+        return late or self.foreign_share > FOREIGN_SHARE_MAX
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything measured in a run."""
+
+    rounds: int = 0
+    ceiling_calls: int = 0
+    """What the generator alone can pace, with nothing between its legs."""
+    samples: list[Sample] = field(default_factory=list)
+    calls_held: dict[str, int] = field(default_factory=dict)
+    ladder: list[Sample] = field(default_factory=list)
+
+
+Progress = Callable[[Sample], None]
+
+
+class _Stage:
+    """One server that is up, and the calls on it."""
+
+    def __init__(
+        self, name: str, turn: int, core: int, running: RunningPeer, generator: Generator
+    ) -> None:
+        self._name = name
+        self._turn = turn
+        self._core = core
+        self._running = running
+        self._generator = generator
+        self._resident_bytes_first = 0
+
+    def _raise_to(self, calls: int) -> None:
+        while self._generator.calls < calls:
+            call = self._running.dial(self._generator.calls)
+            self._generator.add_call(call.browser, call.carrier, call.stream_sid)
+
+    def warm_up(self) -> None:
+        """Bring the first calls up, then read how much memory the server starts from."""
+        self._raise_to(FIRST_CALLS)
+        time.sleep(SETTLE_S)
+        own = self._running.processes()[self._name]
+        self._resident_bytes_first = total_resident_bytes(own)
+
+    def sample(self, calls: int, seconds: float) -> Sample:
+        """Bring calls up to a load and measure one window there."""
+        try:
+            self._raise_to(calls)
+        except (DialError, OSError) as error:
+            lost = self._generator.measure(0).last_text
+            trouble = f"call {self._generator.calls} did not come up: {error} {lost}".strip()
+            return Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble)
+        time.sleep(SETTLE_S)
+        processes = self._running.processes()
+        self._generator.start_window()
+        busy_first, cpu_first = core_busy_ns(self._core), _cpu_by_part(processes)
+        started = time.monotonic()
+        time.sleep(seconds)
+        busy_last, cpu_last = core_busy_ns(self._core), _cpu_by_part(processes)
+        elapsed_s = time.monotonic() - started
+        seen = self._generator.finish_window()
+        cpu_ms = {part: (cpu_last[part] - cpu_first[part]) / 1e6 / elapsed_s for part in cpu_last}
+        core_share = sum(cpu_ms.values()) / 1000
+        grown = total_resident_bytes(processes[self._name]) - self._resident_bytes_first
+        return Sample(
+            peer=self._name,
+            round=self._turn,
+            calls=calls,
+            cpu_ms={part: value / calls for part, value in cpu_ms.items()},
+            core_share=core_share,
+            foreign_share=max(0.0, (busy_last - busy_first) / 1e9 / elapsed_s - core_share),
+            resident_bytes=grown / max(1, calls - FIRST_CALLS),
+            seen=seen,
+            trouble=_describe(seen),
+        )
+
+    def best_sample(self, calls: int, seconds: float) -> Sample:
+        """Measure a load; once more when the first window was late or disturbed."""
+        first = self.sample(calls, seconds)
+        if first.broken or (first.held and not first.disturbed):
+            return first
+        second = self.sample(calls, seconds)
+        return first if first.held and second.disturbed and not second.broken else second
+
+    def climb(self, calls: int, plan: Plan, calls_max: int, deadline: float) -> Iterator[Sample]:
+        """Add calls until a load is not held or time is up; yield each step."""
+        while calls + plan.ladder_step <= calls_max and time.monotonic() < deadline:
+            calls += plan.ladder_step
+            sample = self.best_sample(calls, plan.ladder_seconds)
+            yield sample
+            if not sample.held:
+                return
+
+
+def _cpu_by_part(processes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    return {part: total_cpu_ns(pids) for part, pids in processes.items()}
+
+
+def _describe(seen: Measurement) -> str:
+    words = [f"{count} {name}" for name, count in seen.counts.faults.items()]
+    if seen.counts.closed and seen.last_text:
+        words.append(f"last told: {seen.last_text}")
+    if seen.p99_us > P99_US_MAX:
+        words.append("late")
+    return ", ".join(words)
+
+
+def generator_ceiling(plan: Plan) -> int:
+    """Return the calls that the generator paces on time when its legs are joined to each other."""
+    held = 0
+    with Generator(plan.calls_max, core=plan.generator_core) as generator:
+        while generator.calls + CEILING_STEP <= plan.calls_max:
+            for index in range(CEILING_STEP):
+                generator.add_call(*loopback.pair(), f"MZ{index:032x}")
+            seen = generator.measure(CEILING_SECONDS)
+            if seen.late_p99_us > LATE_P99_US_MAX or seen.counts.faults:
+                break
+            held = generator.calls
+    return held
+
+
+@contextmanager
+def _stage(peer: Peer, turn: int, plan: Plan) -> Iterator[_Stage]:
+    """Start a server on its core, and bring the first calls up."""
+    with ExitStack() as stack:
+        with on_cores({plan.server_core}):
+            running = stack.enter_context(peer.running())
+        calls_max = max(plan.calls_max, *plan.loads)
+        generator = stack.enter_context(Generator(calls_max, core=plan.generator_core, seed=turn))
+        stage = _Stage(peer.name, turn, plan.server_core, running, generator)
+        stage.warm_up()
+        yield stage
+
+
+def _compare(peer: Peer, turn: int, plan: Plan, results: Results, progress: Progress) -> None:
+    """Measure one server at every load that it may still hold."""
+    failed = [s.calls for s in results.samples if s.peer == peer.name and not s.held]
+    loads = [load for load in plan.loads if not failed or load < min(failed)]
+    if not loads:
+        return
+    with _stage(peer, turn, plan) as stage:
+        for load in loads:
+            sample = stage.best_sample(load, plan.seconds)
+            results.samples.append(sample)
+            progress(sample)
+            if not sample.held:
+                return
+            results.calls_held[peer.name] = max(load, results.calls_held.get(peer.name, 0))
+
+
+def _climb(peer: Peer, plan: Plan, results: Results, progress: Progress, deadline: float) -> None:
+    """Seek the highest load that one server holds, from the highest known on."""
+    held = results.calls_held.get(peer.name)
+    if held is None or time.monotonic() > deadline:
+        return
+    with _stage(peer, plan.rounds + 1, plan) as stage:
+        for sample in stage.climb(held, plan, results.ceiling_calls, deadline):
+            results.ladder.append(sample)
+            progress(sample)
+            if sample.held:
+                results.calls_held[peer.name] = sample.calls
+
+
+def run(peers: Sequence[Peer], plan: Plan, progress: Progress) -> Results:
+    """Measure all peers, in turns."""
+    deadline = time.monotonic() + plan.seconds_max
+    others = os.sched_getaffinity(0) - {plan.server_core}
+    with on_cores(others):
+        results = Results(ceiling_calls=generator_ceiling(plan))
+        for turn in range(1, plan.rounds + 1):
+            started = time.monotonic()
+            for peer in peers:
+                _compare(peer, turn, plan, results, progress)
+            results.rounds = turn
+            # The ladder takes about as long as a round, so time for both must be left.
+            share = 2 if plan.ladder_step else 1
+            if time.monotonic() + share * (time.monotonic() - started) > deadline:
+                break
+        if plan.ladder_step:
+            for peer in peers:
+                _climb(peer, plan, results, progress, deadline)
+    return results

@@ -1,0 +1,115 @@
+"""Rivals that relay WebSocket messages, one process each, written as their authors advise.
+
+Both speak the same small protocol on `/media/browser/{n}` and `/media/carrier/{n}`: the carrier leg
+sends Twilio's `connected` and `start`, the browser leg is told `accept`, then audio flows. They
+meter nothing, detect no speech and check no signature.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks import loopback
+from benchmarks.dial import Call, open_websocket, start_stream, wait_for
+from benchmarks.peers.peer import server_process
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRelay:
+    """A relay that listens on a port."""
+
+    name: str
+    port: int
+    pid: int
+
+    def dial(self, index: int) -> Call:
+        """Connect both legs; the relay says `accept` once it has paired them."""
+        stream_sid = f"MZ{index:032x}"
+        host = f"{loopback.HOST}:{self.port}"
+        with (
+            loopback.closed_on_error(loopback.connect(self.port)) as browser,
+            loopback.closed_on_error(loopback.connect(self.port)) as carrier,
+        ):
+            open_websocket(browser, host, f"/media/browser/{index}")
+            open_websocket(carrier, host, f"/media/carrier/{index}")
+            start_stream(
+                carrier,
+                stream_sid=stream_sid,
+                call_sid=f"CA{index:032x}",
+                account_sid=f"AC{0:032x}",
+                parameters={},
+            )
+            wait_for(browser, "accept")
+        return Call(browser, carrier, stream_sid)
+
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        """Return its one process."""
+        return {self.name: [self.pid]}
+
+
+@contextmanager
+def running_relay(name: str, command: Sequence[str]) -> Iterator[RunningRelay]:
+    """Start a relay that takes its listening socket as file descriptor `{fd}` of `command`."""
+    with loopback.listen() as listener:
+        fd = listener.fileno()
+        arguments = [part.replace("{fd}", str(fd)) for part in command]
+        root = str(_HERE.parents[1])
+        with server_process(arguments, pass_fds=[fd], cwd=root) as process:
+            yield RunningRelay(name, loopback.port_of(listener), process.pid)
+
+
+class StarlettePeer:
+    """A plain relay on Starlette and uvicorn."""
+
+    name: ClassVar[str] = "starlette"
+    what: ClassVar[str] = "Starlette on uvicorn (uvloop, websockets-sansio, msgspec)"
+
+    def missing(self) -> str | None:
+        """Nothing: all of it is among the gateway's own requirements."""
+        return None
+
+    @contextmanager
+    def running(self) -> Iterator[RunningRelay]:
+        """Start it."""
+        command = (sys.executable, "-m", "benchmarks.peers.starlette_relay", "{fd}")
+        with running_relay(self.name, command) as relay:
+            yield relay
+
+
+class NodePeer:
+    """A plain relay on Node's `ws`, with its native mask in `bufferutil`."""
+
+    name: ClassVar[str] = "ws"
+    what: ClassVar[str] = "Node with ws and bufferutil"
+
+    def missing(self) -> str | None:
+        """Install ws on first use; say what is needed where that cannot be."""
+        if shutil.which("node") is None or shutil.which("npm") is None:
+            return "Node is missing: `apt install nodejs npm`."
+        if (_HERE / "node_modules" / "ws").is_dir():
+            return None
+        install = subprocess.run(
+            ["npm", "ci", "--no-audit", "--no-fund", "--omit=dev"],
+            cwd=_HERE,
+            env={**os.environ, "NPM_CONFIG_UPDATE_NOTIFIER": "false"},
+            capture_output=True,
+            check=False,
+        )
+        return "`npm ci` failed in benchmarks/peers." if install.returncode else None
+
+    @contextmanager
+    def running(self) -> Iterator[RunningRelay]:
+        """Start it."""
+        command = ("node", str(_HERE / "ws_relay.mjs"), "{fd}")
+        with running_relay(self.name, command) as relay:
+            yield relay

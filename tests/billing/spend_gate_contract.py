@@ -1,0 +1,388 @@
+"""What every spend gate promises, whatever keeps its numbers.
+
+A test class that inherits `SpendGateContract` needs a fixture `gate`: a ready gate on which `alice`
+has ten units of credit. The outbox is read by its own rules, so they are part of the promise.
+"""
+
+import random
+
+import pytest
+
+from billing.errors import MoneyError, StoreUnavailableError
+from billing.meter import CallMeter
+from billing.money import LIMIT
+from billing.ports import (
+    CloseOutcome,
+    CloseResult,
+    Closing,
+    CreditResult,
+    Opening,
+    OpenOutcome,
+    OpenResult,
+    PartitionState,
+    Tick,
+    TickOutcome,
+)
+from billing.rating import Rate
+
+UNIT = 1_000_000
+CENT = 10_000
+S = 1_000_000_000
+CENT_A_SECOND = Rate(per_minute_micros=60 * CENT)
+
+
+def opening(call_id="c1", account_id="alice", **changes):
+    fields = {
+        "node": "n1",
+        "first_micros": CENT,
+        "want_micros": 8 * CENT,
+        "concurrent_calls_max": 50,
+        "detail": b'{"opened":true}',
+    }
+    return Opening(call_id=call_id, account_id=account_id, **(fields | changes))
+
+
+def closing(call_id="c1", final_micros=3 * CENT, seconds=3, account_id="alice"):
+    return Closing(call_id, account_id, final_micros, seconds, b'{"closed":true}')
+
+
+def tick(want_micros, seconds, call_id="c1", account_id="alice"):
+    return Tick(call_id, account_id, want_micros, seconds)
+
+
+class SpendGateContract:
+    """The promises, on `alice` and her ten units."""
+
+    async def tick(self, gate, *ticks):
+        return await gate.tick(gate.partition(ticks[0].account_id), ticks)
+
+    async def outbox(self, gate, account_id="alice"):
+        entries = await gate.read_outbox(gate.partition(account_id), 1_000)
+        return [(entry.kind, dict(entry.fields)) for entry in entries]
+
+    # Opening.
+
+    async def test_open_holds_the_horizon_once(self, gate):
+        for _ in range(3):
+            outcome = await gate.open(opening())
+            assert outcome == OpenOutcome(OpenResult.OPENED, 8 * CENT, 10 * UNIT - 8 * CENT)
+        assert await gate.balance("alice") == 10 * UNIT - 8 * CENT
+
+    async def test_open_holds_what_the_balance_reaches(self, gate):
+        outcome = await gate.open(opening(want_micros=20 * UNIT))
+        assert outcome == OpenOutcome(OpenResult.OPENED, 10 * UNIT, 0)
+
+    async def test_open_needs_the_first_increment(self, gate):
+        refused = OpenOutcome(OpenResult.INSUFFICIENT_CREDIT, 0, 10 * UNIT)
+        assert await gate.open(opening(first_micros=10 * UNIT + 1)) == refused
+        assert (await gate.open(opening(account_id="nobody"))).result is refused.result
+        assert await gate.balance("alice") == 10 * UNIT
+
+    async def test_a_free_call_needs_no_credit_but_no_debt_either(self, gate):
+        free = {"first_micros": 0, "want_micros": 0}
+        assert (await gate.open(opening("f1", "nobody", **free))).result is OpenResult.OPENED
+        await gate.credit("alice", 2, -11 * UNIT)
+        outcome = await gate.open(opening("f2", **free))
+        assert outcome == OpenOutcome(OpenResult.INSUFFICIENT_CREDIT, 0, -UNIT)
+
+    async def test_open_counts_the_calls_of_an_account(self, gate):
+        two = {"concurrent_calls_max": 2}
+        for call_id in ("c1", "c2"):
+            assert (await gate.open(opening(call_id, **two))).result is OpenResult.OPENED
+        assert (await gate.open(opening("c3", **two))).result is OpenResult.TOO_MANY_CALLS
+        assert (await gate.open(opening("c1", **two))).result is OpenResult.OPENED
+        await gate.close(closing("c1"))
+        await gate.close(closing("c1"))
+        assert (await gate.open(opening("c3", **two))).result is OpenResult.OPENED
+        assert (await gate.open(opening("c4", **two))).result is OpenResult.TOO_MANY_CALLS
+
+    async def test_open_after_close_is_refused(self, gate):
+        await gate.open(opening())
+        await gate.close(closing())
+        assert (await gate.open(opening())).result is OpenResult.ALREADY_CLOSED
+        assert await gate.balance("alice") == 10 * UNIT - 3 * CENT
+
+    async def test_a_frozen_account_opens_no_call(self, gate):
+        await gate.freeze("alice", True)
+        assert (await gate.open(opening())).result is OpenResult.FROZEN
+        await gate.freeze("alice", False)
+        assert (await gate.open(opening())).result is OpenResult.OPENED
+
+    # Ticking.
+
+    async def test_ticks_raise_the_hold_to_what_is_asked(self, gate):
+        await gate.open(opening())
+        outcome = await self.tick(gate, tick(9 * CENT, 1))
+        assert outcome == TickOutcome({}, [], {"alice": 10 * UNIT - 9 * CENT})
+
+    async def test_repeated_stale_and_reordered_ticks_change_nothing(self, gate):
+        await gate.open(opening())
+        claims = [tick((second + 8) * CENT, second) for second in range(1, 10)]
+        for claim in (*claims, *claims, *reversed(claims)):
+            await self.tick(gate, claim)
+        assert await gate.balance("alice") == 10 * UNIT - 17 * CENT
+        assert await gate.open_calls("n1") == [("c1", "alice", 17 * CENT, 9)]
+
+    async def test_one_script_charges_all_calls_of_a_partition(self, gate):
+        for n in range(1_500):
+            await gate.open(opening(f"c{n}", first_micros=1, want_micros=1, **ANY_NUMBER))
+        claims = [tick(n + 1, n, f"c{n}") for n in range(1_500)]
+        outcome = await self.tick(gate, *claims, tick(1, 1, "stranger"))
+        assert outcome.short == {}
+        assert outcome.unknown == ["stranger"]
+        assert outcome.balances == {"alice": 10 * UNIT - sum(range(1, 1_501))}
+
+    async def test_a_short_tick_gets_what_is_left(self, gate):
+        await gate.open(opening())
+        await gate.open(opening("c2"))
+        outcome = await self.tick(gate, tick(10 * UNIT, 1), tick(9 * CENT, 1, "c2"))
+        held = 10 * UNIT - 8 * CENT
+        assert outcome == TickOutcome({"c1": held, "c2": 8 * CENT}, [], {"alice": 0})
+
+    async def test_accounts_of_a_partition_do_not_pay_for_each_other(self, gate):
+        neighbour = next(
+            name
+            for name in (f"n{n}" for n in range(10_000))
+            if gate.partition(name) == gate.partition("alice")
+        )
+        await gate.credit(neighbour, 1, 5 * CENT)
+        await gate.open(opening())
+        await gate.open(opening("c2", neighbour))
+        outcome = await self.tick(
+            gate, tick(9 * CENT, 1, "c2", neighbour), tick(9 * CENT, 1), tick(1, 1, "cx", neighbour)
+        )
+        assert outcome.short == {"c2": 5 * CENT}
+        assert outcome.unknown == ["cx"]
+        assert outcome.balances == {neighbour: 0, "alice": 10 * UNIT - 9 * CENT}
+
+    async def test_ticks_of_a_frozen_account_are_granted_nothing_more(self, gate):
+        await gate.open(opening())
+        await gate.freeze("alice", True)
+        outcome = await self.tick(gate, tick(9 * CENT, 1))
+        assert outcome == TickOutcome({"c1": 8 * CENT}, [], {"alice": 10 * UNIT - 8 * CENT})
+
+    async def test_a_reversal_below_zero_stops_the_calls_but_takes_nothing(self, gate):
+        await gate.open(opening())
+        await gate.credit("alice", 2, -11 * UNIT)
+        outcome = await self.tick(gate, tick(9 * CENT, 1))
+        assert outcome == TickOutcome({"c1": 8 * CENT}, [], {"alice": -UNIT - 8 * CENT})
+        outcome = await gate.close(closing(final_micros=9 * CENT))
+        assert outcome.charged_micros == 8 * CENT
+        assert outcome.written_off_micros == CENT
+
+    async def test_no_ticks_ask_nothing(self, gate):
+        assert await gate.tick(0, []) == TickOutcome({}, [], {})
+
+    async def test_a_tick_after_the_end_finds_no_call(self, gate):
+        await gate.open(opening())
+        await gate.close(closing())
+        outcome = await self.tick(gate, tick(12 * CENT, 4))
+        assert outcome == TickOutcome({}, ["c1"], {"alice": 10 * UNIT - 3 * CENT})
+
+    # Closing.
+
+    async def test_close_gives_the_rest_of_the_horizon_back(self, gate):
+        await gate.open(opening())
+        await self.tick(gate, tick(10 * CENT, 2))
+        left = 10 * UNIT - 3 * CENT
+        assert await gate.close(closing()) == CloseOutcome(CloseResult.CLOSED, 3 * CENT, 0, left)
+
+    async def test_only_the_first_close_counts(self, gate):
+        await gate.open(opening())
+        await gate.close(closing())
+        outcome = await gate.close(closing(final_micros=7 * CENT, seconds=7))
+        left = 10 * UNIT - 3 * CENT
+        assert outcome == CloseOutcome(CloseResult.ALREADY_CLOSED, 3 * CENT, 0, left)
+        assert await gate.balance("alice") == left
+
+    async def test_close_takes_grace_from_the_balance_and_writes_the_rest_off(self, gate):
+        await gate.open(opening(want_micros=10 * UNIT - 2 * CENT))
+        outcome = await gate.close(closing(final_micros=10 * UNIT + 3 * CENT))
+        assert outcome == CloseOutcome(CloseResult.CLOSED, 10 * UNIT, 3 * CENT, 0)
+
+    async def test_an_unanswered_call_costs_nothing(self, gate):
+        await gate.open(opening())
+        outcome = await gate.close(closing(final_micros=0, seconds=0))
+        assert outcome == CloseOutcome(CloseResult.CLOSED, 0, 0, 10 * UNIT)
+
+    async def test_an_unknown_call_cannot_be_closed(self, gate):
+        outcome = await gate.close(closing("stranger"))
+        assert outcome == CloseOutcome(CloseResult.UNKNOWN, 0, 0, 10 * UNIT)
+
+    # Credits.
+
+    async def test_credits_are_applied_once_and_in_order(self, gate):
+        assert await gate.credit("alice", 3, UNIT) is CreditResult.GAP
+        assert await gate.credit("alice", 2, UNIT) is CreditResult.APPLIED
+        assert await gate.credit("alice", 2, UNIT) is CreditResult.DUPLICATE
+        assert await gate.credit("alice", 1, UNIT) is CreditResult.DUPLICATE
+        assert await gate.credit("alice", 3, -2 * UNIT) is CreditResult.APPLIED
+        assert await gate.balance("alice") == 9 * UNIT
+        assert await gate.credit_sequence("alice") == 3
+
+    async def test_an_account_never_credited_has_nothing(self, gate):
+        assert await gate.balance("nobody") == 0
+        assert await gate.credit_sequence("nobody") == 0
+
+    async def test_amounts_are_exact_up_to_the_limit(self, gate):
+        await gate.credit("rich", 1, LIMIT)
+        assert await gate.balance("rich") == LIMIT
+        await gate.open(opening("r1", "rich", want_micros=LIMIT - 2))
+        assert await gate.balance("rich") == 2
+        outcome = await self.tick(gate, tick(LIMIT - 1, 5, "r1", "rich"))
+        assert outcome.balances == {"rich": 1}
+        outcome = await gate.close(closing("r1", LIMIT - 3, account_id="rich"))
+        assert outcome == CloseOutcome(CloseResult.CLOSED, LIMIT - 3, 0, 3)
+
+    async def test_a_balance_beyond_the_limit_is_refused(self, gate):
+        with pytest.raises(MoneyError):
+            await gate.credit("alice", 2, LIMIT)
+        assert await gate.credit_sequence("alice") == 1
+        assert await gate.credit("alice", 2, -LIMIT) is CreditResult.APPLIED
+
+    # The outbox.
+
+    async def test_the_outbox_tells_a_calls_story_as_state(self, gate):
+        await gate.open(opening())
+        await self.tick(gate, tick(9 * CENT, 1))
+        await self.tick(gate, tick(9 * CENT, 1))
+        await gate.close(closing())
+        assert await self.outbox(gate) == [
+            ("O", {"c": b"c1", "a": b"alice", "s": b"80000", "m": b'{"opened":true}'}),
+            ("T", {"d": b"c1 90000:1"}),
+            (
+                "C",
+                dict(c=b"c1", a=b"alice", s=b"30000", d=b"3", w=b"0", m=b'{"closed":true}'),
+            ),
+        ]
+
+    async def test_the_outbox_forgets_what_is_trimmed(self, gate):
+        partition = gate.partition("alice")
+        for n in range(5):
+            await gate.open(opening(f"c{n}"))
+        oldest = await gate.read_outbox(partition, 3)
+        assert [entry.fields["c"] for entry in oldest] == [b"c0", b"c1", b"c2"]
+        await gate.trim_outbox(partition, [entry.entry_id for entry in oldest])
+        await gate.trim_outbox(partition, [entry.entry_id for entry in oldest])
+        await gate.trim_outbox(partition, [])
+        rest = await gate.read_outbox(partition, 3)
+        assert [entry.fields["c"] for entry in rest] == [b"c3", b"c4"]
+
+    async def test_open_calls_are_listed_by_node(self, gate):
+        await gate.open(opening("c1"))
+        await gate.credit("bob", 1, UNIT)
+        await gate.open(opening("c2", "bob", node="n2"))
+        await gate.open(opening("c3", "bob"))
+        assert sorted(await gate.open_calls("n1")) == [
+            ("c1", "alice", 8 * CENT, 0),
+            ("c3", "bob", 8 * CENT, 0),
+        ]
+        assert await gate.open_calls("n3") == []
+
+    # Rebuilding.
+
+    async def test_a_ready_partition_is_not_rebuilt(self, gate):
+        state = PartitionState(accounts=[("alice", 1, 1)])
+        assert await gate.rebuild(gate.partition("alice"), state) is False
+        assert await gate.balance("alice") == 10 * UNIT
+
+    async def test_an_empty_gate_refuses_until_it_is_rebuilt(self, empty_gate):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        assert await gate.is_ready(partition) is False
+        for attempt in (
+            *(gate.open(opening()), gate.close(closing()), self.tick(gate, tick(1, 1))),
+            *(gate.credit("alice", 1, 1), gate.balance("alice"), gate.credit_sequence("alice")),
+            *(gate.freeze("alice", True), gate.open_calls("n1")),
+        ):
+            with pytest.raises(StoreUnavailableError):
+                await attempt
+        state = PartitionState(
+            accounts=[("alice", LIMIT - 1, 7), ("debtor", -5, 1)],
+            open_calls=[("c1", "alice", 8 * CENT, 2, "n/1")],
+            closed_calls=[("c0", 5 * CENT)],
+            frozen=["debtor"],
+        )
+        assert await gate.rebuild(partition, state) is True
+        assert await gate.rebuild(partition, PartitionState()) is False
+        assert await gate.is_ready(partition) is True
+        assert await gate.balance("alice") == LIMIT - 1
+        assert await gate.credit_sequence("alice") == 7
+        assert (await gate.open(opening("c0"))).result is OpenResult.ALREADY_CLOSED
+        assert (await gate.close(closing("c0"))).charged_micros == 5 * CENT
+        one = {"concurrent_calls_max": 1}
+        assert (await gate.open(opening("c2", **one))).result is OpenResult.TOO_MANY_CALLS
+        assert (await gate.close(closing())).balance_micros == LIMIT - 1 + 5 * CENT
+
+    # Whole histories.
+
+    async def test_calls_of_one_account_share_its_last_seconds_exactly(self, gate):
+        """Twenty calls, money for a hundred seconds: never below zero, every second used."""
+        await gate.credit("shared", 1, 100 * CENT)
+        calls = await open_meters(gate, 20, "shared")
+        assert 0 < len(calls) <= 20
+        lowest, seconds, now_ns = 0, 0, 0
+        while calls:
+            now_ns += S
+            calls, ended = await charge(gate, calls, now_ns)
+            seconds += ended
+            lowest = min(lowest, await gate.balance("shared"))
+        assert lowest == 0
+        assert seconds == 100
+        assert await gate.balance("shared") == 0
+
+    async def test_random_histories_conserve_money(self, gate):
+        """Of a hundred calls with repeats and losses of every message, each pays its price once."""
+        chance = random.Random(20261124)
+        await gate.credit("shared", 1, 40 * UNIT)
+        expected = 40 * UNIT
+        for n in range(100):
+            rate = Rate(per_minute_micros=chance.randrange(10**6), first_s=chance.choice((1, 6)))
+            call = opening(f"r{n}", "shared", first_micros=0, want_micros=rate.cost(8))
+            end = chance.randrange(20)
+            for _ in range(chance.choice((1, 2))):
+                assert (await gate.open(call)).result is OpenResult.OPENED
+            claims = [tick(rate.cost(s + 8), s, f"r{n}", "shared") for s in range(1, end)]
+            chance.shuffle(claims)
+            for claim in claims[: chance.randrange(20)]:
+                await self.tick(gate, claim)
+            for _ in range(chance.choice((1, 2))):
+                outcome = await gate.close(closing(f"r{n}", rate.cost(end), end, "shared"))
+            expected -= rate.cost(end)
+            assert outcome.charged_micros == rate.cost(end)
+            assert await gate.balance("shared") == expected
+        final = [f for kind, f in await self.outbox(gate, "shared") if kind == "C"]
+        assert 40 * UNIT - sum(int(f["s"]) for f in final) == expected
+
+
+ANY_NUMBER = {"concurrent_calls_max": 10_000}
+
+
+async def open_meters(gate, count, account_id):
+    """Open up to `count` calls of a cent a second; return their meters, answered at 0."""
+    meters = []
+    for n in range(count):
+        outcome = await gate.open(opening(f"m{n}", account_id))
+        if outcome.result is OpenResult.OPENED:
+            meters.append(
+                CallMeter(
+                    f"m{n}", account_id, CENT_A_SECOND, outcome.granted_micros, seconds_max=3_600
+                )
+            )
+            meters[-1].answered(0)
+    return meters
+
+
+async def charge(gate, meters, now_ns):
+    """One second of a node: tick, then close what is due. Returns live meters, seconds ended."""
+    ticks = [meter.tick(now_ns) for meter in meters]
+    outcome = await gate.tick(gate.partition(meters[0].account_id), ticks)
+    for meter in meters:
+        meter.granted(outcome.short.get(meter.call_id), now_ns)
+    due = [meter for meter in meters if meter.cut_off_ns <= now_ns]
+    total = 0
+    for meter in due:
+        seconds, micros = meter.final(now_ns)
+        closed = await gate.close(closing(meter.call_id, micros, seconds, meter.account_id))
+        assert closed.charged_micros == micros
+        total += seconds
+    return [meter for meter in meters if meter not in due], total

@@ -1,0 +1,1 @@
+"""Tests of billing's adapters to Valkey and Redis."""

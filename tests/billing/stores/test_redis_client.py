@@ -1,0 +1,163 @@
+"""Connecting by URL: one server, a cluster, sentinels; and servers that cannot keep credits."""
+
+import pytest
+from redis.asyncio import Redis, RedisCluster
+
+from billing.errors import StoreUnavailableError
+from billing.stores.redis import RedisSpendGate
+from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
+from tests.billing.conftest import fill
+from tests.billing.spend_gate_contract import CENT, UNIT, opening, tick
+from tests.valkey import ValkeyServer, free_port
+
+
+async def prove(url):
+    """Run a call's first seconds on what the URL names; return the server's report."""
+    client = connect(url)
+    try:
+        report = await preflight(client)
+        gate = RedisSpendGate(client, timeout_s=5)
+        await fill(gate)
+        await gate.open(opening())
+        await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1)])
+        assert await gate.balance("alice") == 10 * UNIT - 9 * CENT
+        assert len(await gate.read_outbox(gate.partition("alice"), 10)) == 2
+        assert await gate.open_calls("n1") == [("c1", "alice", 9 * CENT, 1)]
+        return report
+    finally:
+        await disconnect(client)
+
+
+async def test_one_server_on_a_unix_socket(valkey_url):
+    report = await prove(valkey_url)
+    assert report.version.startswith("valkey ")
+    assert (report.masters, report.replicas) == (1, 0)
+    assert report.persistence == "everysec"
+    assert report.warnings == ()
+
+
+async def test_one_server_over_tcp_with_a_password():
+    server = ValkeyServer(with_port=True)
+    try:
+        server.start()
+        server.command("CONFIG", "SET", "requirepass", "p@ss")
+        await prove(f"redis://:p%40ss@127.0.0.1:{server.port}/0")
+        wrong = connect(f"redis://:wrong@127.0.0.1:{server.port}")
+        with pytest.raises(StoreUnavailableError):
+            await preflight(wrong)
+        await disconnect(wrong)
+    finally:
+        server.close()
+
+
+async def test_a_cluster():
+    bus = str(free_port())
+    server = ValkeyServer("--cluster-enabled", "yes", "--cluster-port", bus, with_port=True)
+    try:
+        server.start()
+        server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        while b"cluster_state:ok" not in server.command("CLUSTER", "INFO"):
+            pass
+        report = await prove(f"redis+cluster://127.0.0.1:1,127.0.0.1:{server.port}")
+        assert report.masters == 1
+    finally:
+        server.close()
+
+
+async def test_sentinels():
+    master = ValkeyServer(with_port=True)
+    sentinel = None
+    try:
+        master.start()
+        monitor = f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+        sentinel = ValkeyServer("--sentinel", with_port=True, config=monitor)
+        sentinel.start()
+        await prove(f"redis+sentinel://127.0.0.1:{sentinel.port}/main")
+    finally:
+        master.close()
+        if sentinel is not None:
+            sentinel.close()
+
+
+async def test_a_server_that_evicts_is_refused(own_valkey):
+    own_valkey.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    client = connect(own_valkey.url)
+    with pytest.raises(UnfitStoreError, match=r"CALLER_REDIS_URL .* noeviction") as caught:
+        await preflight(client)
+    assert isinstance(caught.value, StoreUnavailableError)
+    await disconnect(client)
+
+
+async def test_a_replica_is_refused(own_valkey):
+    own_valkey.command("REPLICAOF", "127.0.0.1", "1")
+    client = connect(own_valkey.url)
+    with pytest.raises(UnfitStoreError, match="replica"):
+        await preflight(client)
+    await disconnect(client)
+
+
+@pytest.mark.parametrize(
+    ("setting", "persistence", "warning"),
+    [
+        (("appendonly", "no"), "none", "appendonly"),
+        (("appendfsync", "no"), "no", "appendfsync"),
+        (("appendfsync", "always"), "always", None),
+    ],
+)
+async def test_weak_persistence_is_told(own_valkey, setting, persistence, warning):
+    own_valkey.command("CONFIG", "SET", *setting)
+    client = connect(own_valkey.url)
+    report = await preflight(client)
+    assert report.persistence == persistence
+    assert [warning in text for text in report.warnings] == [True] * bool(warning)
+    await disconnect(client)
+
+
+async def test_a_server_that_hides_its_configuration_is_taken(own_valkey):
+    own_valkey.command("ACL", "SETUSER", "default", "-config")
+    client = connect(own_valkey.url)
+    assert (await preflight(client)).persistence == "unknown"
+    await disconnect(client)
+
+
+async def test_an_old_server_is_refused(valkey_url, monkeypatch):
+    monkeypatch.setattr("billing.stores.redis_client.VERSION_MIN", (99, 0))
+    client = connect(valkey_url)
+    with pytest.raises(UnfitStoreError, match="version"):
+        await preflight(client)
+    await disconnect(client)
+
+
+async def test_a_server_that_is_away_is_unavailable(tmp_path):
+    client = connect(f"unix://{tmp_path}/none")
+    with pytest.raises(StoreUnavailableError) as caught:
+        await preflight(client)
+    assert not isinstance(caught.value, UnfitStoreError)
+    await disconnect(client)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "127.0.0.1:6379", "http://127.0.0.1", "unix+cluster:///s", "redis+other://h"),
+        *("redis+sentinel://127.0.0.1", "redis+cluster://", "redis+cluster://a,,b"),
+    ],
+)
+def test_other_urls_are_refused(url):
+    with pytest.raises(ValueError, match="URL"):
+        connect(url)
+
+
+async def test_credentials_and_tls_reach_every_kind_of_client():
+    one = connect("rediss://user:p%3Aw@[::1]:7000/3")
+    assert isinstance(one, Redis)
+    options = one.connection_pool.connection_kwargs
+    assert (options["username"], options["password"], options["db"]) == ("user", "p:w", 3)
+    cluster = connect("rediss+cluster://user:p%3Aw@a:1,[::1]:2")
+    assert isinstance(cluster, RedisCluster)
+    assert cluster.connection_kwargs["password"] == "p:w"
+    sentinel = connect("rediss+sentinel://user:p%3Aw@a,b:2/main/4")
+    options = sentinel.connection_pool.connection_kwargs
+    assert (options["username"], options["password"], options["db"]) == ("user", "p:w", 4)
+    for client in (one, cluster, sentinel):
+        await disconnect(client)

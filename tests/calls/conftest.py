@@ -1,0 +1,52 @@
+"""Fixtures: one world for tests that leave it as it was, a fresh one for those that break it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.calls.world import Customer, World
+
+
+@pytest.fixture(scope="session")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Serve all tests of one worker."""
+    world = World(tmp_path_factory.mktemp("world")).start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+async def world(shared_world: World) -> AsyncIterator[World]:
+    """The shared world; the carrier must have nothing to complain of when a test is over."""
+    await shared_world.carrier_faults({})
+    yield shared_world
+    await shared_world.carrier_faults({})
+
+
+@pytest.fixture
+def new_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Make worlds of one's own, with settings of one's own."""
+    made: list[World] = []
+
+    def make(**changes: str) -> World:
+        folder = tmp_path / f"world{len(made)}"
+        folder.mkdir()
+        made.append(World(folder, **changes))
+        return made[-1]
+
+    yield make
+    for world in made:
+        for process in (world.gateway, world.carrier):
+            if process is not None:
+                process.terminate()
+
+
+@pytest.fixture
+async def customer(world: World) -> AsyncIterator[Customer]:
+    """A customer with ten dollars."""
+    customer = await world.new_customer()
+    yield customer
+    await customer.http.aclose()

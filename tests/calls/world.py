@@ -1,0 +1,316 @@
+"""A gateway and a simulated carrier as processes of their own, and a phone to call with.
+
+The tests see only what users see: HTTP, the media socket, the carrier's control API, and the
+stores' files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import websockets
+
+from gateway import build
+from gateway.engine.recovery import bring_credits
+from gateway.http.auth import key_hash, new_api_key
+from gateway.settings import from_mapping
+
+ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
+AUTH_TOKEN = "0f" * 16
+ECHO = "+15005551000"
+SILENT_FRAME = b"\xff" * 160
+START_TIMEOUT_S = 30.0
+_names = itertools.count()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Process:
+    """A `python -m gateway …` process with its output in a file."""
+
+    def __init__(self, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "gateway", *arguments],
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def wait_for(self, url: str) -> None:
+        """Return when the URL answers with success."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            assert self.popen.poll() is None, self.log.read_text()
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(url, timeout=1).is_success:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def terminate(self, timeout_s: float = 40) -> int:
+        """Ask the process to end; return its exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise AssertionError(self.log.read_text()) from None
+
+
+class World:
+    """One gateway, one carrier."""
+
+    def __init__(self, folder: Path, **changes: str) -> None:
+        self.folder = folder
+        self.port, self.carrier_port = free_port(), free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.control = f"http://127.0.0.1:{self.carrier_port}/simulator/v1"
+        self.environ = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("CALLER_")},
+            "CALLER_PORT": str(self.port),
+            "CALLER_DATA_DIR": str(folder / "data"),
+            "CALLER_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "CALLER_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "CALLER_CALLER_ID": "+15005550006",
+            "CALLER_CARRIER_URL": f"http://127.0.0.1:{self.carrier_port}",
+            "CALLER_LOG_FORMAT": "json",
+            **changes,
+        }
+        self.settings = from_mapping(self.environ)
+        self.carrier: Process | None = None
+        self.gateway: Process | None = None
+
+    def start(self) -> World:
+        """Start both processes and return when both answer."""
+        self.start_carrier()
+        self.start_gateway()
+        return self
+
+    def start_carrier(self, ring_s: str = "0.3") -> None:
+        arguments = ["simulate", "--port", str(self.carrier_port), "--ring-s", ring_s]
+        self.carrier = Process(arguments, self.environ, self.folder / "carrier.log")
+        self.carrier.wait_for(self.control + "/state")
+
+    def start_gateway(self) -> None:
+        self.gateway = Process(["serve"], self.environ, self.folder / "gateway.log")
+        self.gateway.wait_for(self.base + "/healthz")
+
+    def stop(self) -> None:
+        """End both processes; the gateway must end by itself."""
+        if self.gateway is not None:
+            assert self.gateway.terminate() == 0, self.gateway.log.read_text()
+        if self.carrier is not None:
+            self.carrier.terminate()
+
+    @contextlib.asynccontextmanager
+    async def stores(self) -> AsyncIterator[build.Stores]:
+        """Open the gateway's stores beside it."""
+        stores = await build.open_stores(self.settings)
+        try:
+            yield stores
+        finally:
+            await stores.close()
+
+    async def new_customer(self, credit_micros: int = 10_000_000) -> Customer:
+        """Return an account with a key and credit."""
+        account_id = f"acct-{next(_names)}-{secrets.token_hex(4)}"
+        key = new_api_key()
+        async with self.stores() as stores:
+            await stores.accounts.create_account(account_id, "USD")
+            await stores.accounts.add_api_key(account_id, key_hash(key), "test")
+            await self.grant(stores, account_id, credit_micros)
+        headers = {"authorization": f"Bearer {key}"}
+        return Customer(
+            self, account_id, key, httpx.AsyncClient(base_url=self.base, headers=headers)
+        )
+
+    @staticmethod
+    async def grant(stores: build.Stores, account_id: str, micros: int) -> None:
+        """Book a credit and bring it to the spend gate."""
+        if micros:
+            reference = f"grant:{secrets.token_hex(8)}"
+            await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
+            await bring_credits(stores.gate, stores.ledger, account_id)
+
+    async def carrier_get(self, path: str) -> Any:
+        """Read the carrier's control API."""
+        async with httpx.AsyncClient() as client:
+            reply = await client.get(self.control + path)
+            assert reply.is_success, reply.text
+            is_json = reply.headers["content-type"].startswith("application/json")
+            return reply.json() if is_json else reply.content
+
+    async def carrier_act(self, carrier_call_id: str, **action: Any) -> None:
+        """Let the phone of a live call do something."""
+        async with httpx.AsyncClient() as client:
+            reply = await client.post(
+                f"{self.control}/calls/{carrier_call_id}/actions", json=action
+            )
+            assert reply.is_success, reply.text
+
+    async def carrier_faults(self, plan: Mapping[str, Any]) -> None:
+        """Make the carrier misbehave; an empty plan ends that."""
+        async with httpx.AsyncClient() as client:
+            reply = await client.put(self.control + "/faults", json=dict(plan))
+            assert reply.is_success, reply.text
+
+
+@dataclass
+class Customer:
+    """An account holder with an API key."""
+
+    world: World
+    account_id: str
+    key: str
+    http: httpx.AsyncClient
+
+    async def token(self, destination: str = ECHO, **body: Any) -> dict[str, Any]:
+        """Ask for a call token; it must be granted."""
+        reply = await self.http.post("/v1/call-tokens", json={"destination": destination, **body})
+        assert reply.status_code == 201, reply.text
+        return reply.json()
+
+    @contextlib.asynccontextmanager
+    async def call(self, destination: str = ECHO, **body: Any) -> AsyncIterator[Phone]:
+        """Place a call and hold its socket."""
+        token = await self.token(destination, **body)
+        async with self.connect(token["media_url"]) as phone:
+            await phone.send(type="start", version=1, token=token["token"])
+            yield phone
+
+    @contextlib.asynccontextmanager
+    async def connect(self, url: str, origin: str | None = None) -> AsyncIterator[Phone]:
+        """Open a media socket without starting a call."""
+        async with websockets.connect(
+            url, compression=None, origin=origin, ping_interval=None
+        ) as ws:
+            phone = Phone(ws)
+            reading = asyncio.create_task(phone.read())
+            try:
+                yield phone
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    async def balance(self) -> int:
+        """Return the available micros as the API tells them."""
+        reply = await self.http.get("/v1/account")
+        assert reply.is_success, reply.text
+        return reply.json()["balance"]["micros"]
+
+    async def record(self, call_id: str, timeout_s: float = 15) -> dict[str, Any]:
+        """Return the call once it is recorded as ended."""
+
+        async def ended() -> dict[str, Any] | None:
+            reply = await self.http.get(f"/v1/calls/{call_id}")
+            is_ended = reply.is_success and reply.json()["state"] == "ended"
+            return reply.json() if is_ended else None
+
+        return await eventually(ended, timeout_s)
+
+
+@dataclass
+class Phone:
+    """The caller's end of a media socket."""
+
+    ws: websockets.ClientConnection
+    events: list[dict[str, Any]] = field(default_factory=list)
+    frames: list[bytes] = field(default_factory=list)
+    close_code: int | None = None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self) -> None:
+        """Collect everything until the socket closes."""
+        try:
+            async for message in self.ws:
+                if isinstance(message, str):
+                    self.events.append(json.loads(message))
+                else:
+                    self.frames.append(message)
+                self._news.set()
+        except websockets.ConnectionClosed:
+            pass
+        self.close_code = self.ws.close_code
+        self._news.set()
+
+    async def send(self, **message: Any) -> None:
+        await self.ws.send(json.dumps(message))
+
+    async def wait(
+        self, kind: str, timeout_s: float = 15, *, where: Callable[[dict], bool] = lambda _: True
+    ) -> dict[str, Any]:
+        """Return the first event of a kind, waiting for it."""
+        return await self._until(
+            lambda: next((e for e in self.events if e["type"] == kind and where(e)), None),
+            timeout_s,
+            kind,
+        )
+
+    async def wait_frames(self, count: int, timeout_s: float = 15) -> list[bytes]:
+        """Return the frames so far, once there are `count` of them."""
+        return await self._until(
+            lambda: self.frames if len(self.frames) >= count else None, timeout_s, "frames"
+        )
+
+    async def wait_closed(self, timeout_s: float = 15) -> int:
+        """Return the close code."""
+        return await self._until(lambda: self.close_code, timeout_s, "close")
+
+    async def _until(self, probe: Callable[[], Any], timeout_s: float, what: str) -> Any:
+        deadline = time.monotonic() + timeout_s
+        while (found := probe()) is None:
+            assert self.close_code is None, f"closed before {what}: {self.events}"
+            self._news.clear()
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    await self._news.wait()
+            except TimeoutError:
+                raise AssertionError(f"no {what}: {self.events}") from None
+        return found
+
+    async def speak(self, frames: list[bytes]) -> None:
+        """Send frames as a microphone does: one each 20 ms of an absolute clock."""
+        start = time.monotonic()
+        for index, frame in enumerate(frames):
+            await asyncio.sleep(max(0.0, start + index * 0.02 - time.monotonic()))
+            await self.ws.send(frame)
+
+    def kinds(self) -> list[str]:
+        """Return the types of all events so far."""
+        return [event["type"] for event in self.events]
+
+
+async def eventually(probe: Callable[[], Any], timeout_s: float = 10) -> Any:
+    """Return the first true outcome of an async probe."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = await probe()
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.05)

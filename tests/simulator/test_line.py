@@ -1,0 +1,467 @@
+"""Whole calls: each scripted number, status callbacks, TwiML, time limits, machine detection."""
+
+from __future__ import annotations
+
+import asyncio
+import audioop
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.simulator import clips, courier
+from gateway.simulator.webhooks import USER_AGENT
+
+from .conftest import Carrier, Start
+from .peer import ACCOUNT, FROM, Hook, until
+
+ALL = ["initiated", "ringing", "in-progress", "completed"]
+
+
+def xml(verbs: str) -> web.Response:
+    return web.Response(text=f"<Response>{verbs}</Response>", content_type="text/xml")
+
+
+async def finish(carrier: Carrier, sid: str) -> list[str]:
+    """Hang up, and return the statuses announced for the whole call."""
+    await carrier.act(sid, "hangup")
+    await carrier.over(sid)
+    await until(lambda: "completed" in carrier.peer.statuses())
+    return carrier.peer.statuses()
+
+
+# --- status callbacks -------------------------------------------------------------------------
+
+
+async def test_a_call_announces_its_life_in_order(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551000")
+    await carrier.peer.media()
+    assert await finish(carrier, call.sid) == ALL
+    hooks = [h for h in carrier.peer.hooks if h.path == "/status"]
+    assert all(h.signed for h in carrier.peer.hooks)
+    assert [h.params["SequenceNumber"] for h in hooks] == ["0", "1", "2", "3"]
+    last = hooks[-1]
+    assert last.headers["User-Agent"] == USER_AGENT
+    assert last.headers["I-Twilio-Idempotency-Token"]
+    assert last.headers["Content-Type"].startswith("application/x-www-form-urlencoded")
+    assert (
+        last.params.items()
+        >= {
+            "AccountSid": ACCOUNT,
+            "ApiVersion": "2010-04-01",
+            "CallDuration": "1",
+            "CallSid": call.sid,
+            "CallbackSource": "call-progress-events",
+            "Called": "+15005551000",
+            "Caller": FROM,
+            "Direction": "outbound-api",
+            "Duration": "1",
+            "SipResponseCode": "200",
+            "ToCountry": "US",
+        }.items()
+    )
+    assert "CallDuration" not in hooks[2].params
+
+
+async def test_unsubscribed_events_leave_gaps_in_the_sequence(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551007", status_callback_event=["answered", "completed"])
+    await carrier.over(call.sid)
+    await until(lambda: len(carrier.peer.statuses()) == 2)
+    hooks = [h for h in carrier.peer.hooks if h.path == "/status"]
+    assert [h.params["SequenceNumber"] for h in hooks] == ["2", "3"]
+
+
+async def test_only_the_end_is_announced_by_default(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551004", status_callback_event=[])
+    await carrier.over(call.sid, "busy")
+    await until(carrier.peer.statuses)
+    assert carrier.peer.statuses() == ["busy"]
+
+
+async def test_callbacks_may_be_get(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551004", status_callback_method="GET")
+    await carrier.over(call.sid, "busy")
+    await until(lambda: len(carrier.peer.statuses()) == 3)
+    assert all(h.signed for h in carrier.peer.hooks)
+
+
+async def test_callbacks_come_twice_and_out_of_order(
+    carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "REORDER_HOLD_S", 0.05)
+    call = await carrier.place("+15005551014")
+    await carrier.peer.media()
+    await until(lambda: len(carrier.peer.statuses()) == 6)
+    await finish(carrier, call.sid)
+    await until(lambda: len(carrier.peer.statuses()) == 8)
+    assert carrier.peer.statuses() == [
+        *["ringing"] * 2,
+        *["initiated"] * 2,
+        *["in-progress"] * 2,
+        *["completed"] * 2,
+    ]
+    tokens = [
+        h.headers["I-Twilio-Idempotency-Token"] for h in carrier.peer.hooks if h.path == "/status"
+    ]
+    assert tokens[0::2] == tokens[1::2]
+    assert len(set(tokens)) == 4
+
+
+async def test_an_end_overtakes_the_answer(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551014")
+    await carrier.peer.media()
+    await carrier.act(call.sid, "hangup")
+    await until(lambda: len(carrier.peer.statuses()) == 8)
+    assert carrier.peer.statuses()[4::2] == ["completed", "in-progress"]
+
+
+async def test_the_completed_callback_is_lost(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551015")
+    await carrier.peer.media()
+    await carrier.act(call.sid, "hangup")
+    await carrier.over(call.sid)
+    deliveries = (await carrier.control.get("/webhooks")).json()["deliveries"]
+    assert [d["failure"] for d in deliveries if d["params"].get("CallStatus") == "completed"] == [
+        "dropped"
+    ]
+    assert carrier.peer.statuses() == ALL[:3]
+
+
+async def test_callbacks_come_late(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551024", twiml="<Response/>")
+    await carrier.over(call.sid)
+    assert carrier.peer.statuses() == []
+    await until(lambda: carrier.peer.statuses() == ALL)
+
+
+async def test_injected_callback_faults_apply_to_every_call(carrier: Carrier) -> None:
+    plan = {"callbacks": {"drop": ["ringing"], "duplicate": True}}
+    await carrier.control.put("/faults", json=plan)
+    call = await carrier.place("+15005551007")
+    await carrier.over(call.sid)
+    await until(lambda: len(carrier.peer.statuses()) == 6)
+    assert carrier.peer.statuses()[::2] == ["initiated", "in-progress", "completed"]
+
+
+# --- the numbers ------------------------------------------------------------------------------
+
+
+async def test_calls_that_are_not_answered(carrier: Carrier) -> None:
+    for to, status, sip_code in (("+15005551004", "busy", 486), ("+15005551006", "failed", 404)):
+        await _not_answered(carrier, to, status, sip_code)
+
+
+async def _not_answered(carrier: Carrier, to: str, status: str, sip_code: int) -> None:
+    call = await carrier.place(to)
+    await carrier.over(call.sid, status)
+    await until(lambda: status in carrier.peer.statuses())
+    last = carrier.peer.hooks[-1].params
+    assert (
+        last.items()
+        >= {
+            "CallStatus": status,
+            "SipResponseCode": str(sip_code),
+            "CallDuration": "0",
+            "Duration": "0",
+            "SequenceNumber": "2",
+        }.items()
+    )
+    seen = await carrier.fetch(call.sid)
+    assert (seen.duration, seen.price) == (None, None)
+
+
+@pytest.mark.parametrize("ring_s", [0.0, 60.0])
+async def test_no_answer_after_timeout(start: Start, ring_s: float) -> None:
+    to = "+15005551005" if ring_s == 0 else "+15005551000"
+    async with start(ring_s=ring_s) as carrier:
+        call = await carrier.place(to, timeout=1)
+        assert (await carrier.over(call.sid, "no-answer"))["sip_code"] == 487
+
+
+async def test_slow_answer_can_be_hurried(start: Start) -> None:
+    async with start(slow_answer_s=30) as carrier:
+        call = await carrier.place("+15005551011")
+        await until(lambda: "ringing" in carrier.peer.statuses())
+        assert await carrier.act(call.sid, "answer") == 204
+        await carrier.peer.media()
+
+
+async def test_slow_answer_answers(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551011")
+    await carrier.peer.media()
+    seen = await carrier.look(call.sid)
+    assert seen["answered_at_ns"] - seen["created_at_ns"] > 400_000_000
+
+
+async def test_the_callee_hangs_up(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551007")
+    media = await carrier.peer.media()
+    seen = await carrier.over(call.sid)
+    talked_s = (seen["ended_at_ns"] - seen["answered_at_ns"]) / 1e9
+    assert talked_s == pytest.approx(0.2, abs=0.15)
+    assert media.messages[-1]["event"] == "stop"
+
+
+async def test_the_callee_presses_keys(carrier: Carrier) -> None:
+    await carrier.place("+15005551008")
+    media = await carrier.peer.media()
+    await until(lambda: len(media.events("dtmf")) == 2)
+    assert [m["dtmf"]["digit"] for m in media.events("dtmf")] == ["1", "2"]
+
+
+async def test_the_tone_arrives(carrier: Carrier) -> None:
+    await carrier.place("+15005551001")
+    media = await carrier.peer.media()
+    await until(lambda: len(media.audio) >= 3200)
+    assert media.audio[:3200] == clips.tone(1000, 1000)[:3200]
+
+
+async def test_silence_is_sent_too(carrier: Carrier) -> None:
+    await carrier.place("+15005551009")
+    media = await carrier.peer.media()
+    await until(lambda: len(media.audio) >= 1600)
+    assert set(media.audio) == {0xFF}
+
+
+async def test_a_bad_line_loses_frames_but_stays_in_order(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551010")
+    media = await carrier.peer.media()
+    await until(lambda: len(media.audio) >= 8000)
+    stream = (await carrier.look(call.sid))["streams"][0]
+    assert stream["media_out"] < (await carrier.look(call.sid))["heard_frames"]
+
+
+async def test_the_stream_is_never_opened(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551012")
+    await until(lambda: "in-progress" in carrier.peer.statuses())
+    await carrier.update(call.sid, status="completed")
+    seen = await carrier.over(call.sid)
+    assert (seen["streams"], carrier.peer.handshakes) == ([], [])
+
+
+async def test_the_socket_is_dropped_without_stop(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551013")
+    media = await carrier.peer.media()
+    await media.closed.wait()
+    assert not media.events("stop")
+    assert media.close_code == 1006
+    await carrier.over(call.sid)
+    assert carrier.codes() == [31903]
+
+
+async def test_media_freezes_with_the_socket_open(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551022")
+    media = await carrier.peer.media()
+    async with asyncio.timeout(5):
+        while True:
+            before = len(media.messages)
+            await asyncio.sleep(0.1)
+            if len(media.messages) == before:
+                break
+    assert not media.closed.is_set()
+    assert await carrier.act(call.sid, "thaw") == 204
+    await until(lambda: len(media.messages) > before)
+
+
+async def test_the_socket_is_not_read_for_a_while(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551023")
+    media = await carrier.peer.media()
+    await until(lambda: len(media.events("media")) > 15)
+    await media.mark("unread")
+    await media.send("media", media={"payload": "////"})
+    assert (await carrier.look(call.sid))["streams"][0]["media_in"] == 0
+    assert not media.events("mark")
+    await carrier.act(call.sid, "hangup")
+    await carrier.over(call.sid)
+
+
+async def test_a_trial_call_is_announced_and_cut_short(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.simulator.line.TRIAL_ANNOUNCEMENT_S", 0.2)
+    async with start(trial_limit_s=1) as carrier:
+        call = await carrier.place("+15005551017", time_limit=600)
+        await until(lambda: "in-progress" in carrier.peer.statuses())
+        assert carrier.peer.medias == []
+        await carrier.peer.media()
+        seen = await carrier.over(call.sid)
+        assert carrier.codes() == [13805]
+    assert (seen["ended_at_ns"] - seen["answered_at_ns"]) / 1e9 == pytest.approx(1, abs=0.3)
+
+
+async def test_any_other_number_greets_and_echoes(carrier: Carrier) -> None:
+    await carrier.place("+442071838750")
+    media = await carrier.peer.media()
+    await media.play(b"\x12" * 8000)
+    await until(lambda: media.audio.count(b"\x12") > 800)
+    assert audioop.rms(audioop.ulaw2lin(bytes(media.audio[:1600]), 2), 2) > 1000
+
+
+# --- TwiML ------------------------------------------------------------------------------------
+
+
+async def test_redirect_after_the_stream_is_signed_and_executed(carrier: Carrier) -> None:
+    """The application's socket breaks; the redirect connects the call again."""
+    peer = carrier.peer
+    answers = [peer.twiml(), "<Response><Hangup/></Response>"]
+    peer.answer = lambda hook: web.Response(
+        text=answers.pop(0) if hook.path == "/again" else "", content_type="text/xml"
+    )
+    call = await carrier.place(
+        "+15005551000", twiml=peer.twiml(extra=f"<Redirect>{peer.http}/again</Redirect>")
+    )
+    (await peer.media()).socket.transport.abort()
+    second = await peer.media(2)
+    assert second.sid != peer.medias[0].sid
+    await second.socket.close()
+    await carrier.over(call.sid)
+    again = [h for h in peer.hooks if h.path == "/again"]
+    assert [h.signed for h in again] == [True]
+    assert again[0].params["CallStatus"] == "in-progress"
+    assert again[0].params["CallSid"] == call.sid
+
+
+async def test_url_is_fetched_on_answer_and_relative_redirects_follow(carrier: Carrier) -> None:
+    peer = carrier.peer
+
+    def answer(hook: Hook) -> web.Response:
+        return xml(
+            "<Hangup/>" if hook.path == "/v/end" else '<Redirect method="GET">end</Redirect>'
+        )
+
+    peer.answer = answer
+    call = await carrier.place("+15005551000", twiml=None, url=f"{peer.http}/v/first")
+    await carrier.over(call.sid)
+    assert [h.path for h in peer.hooks if h.path.startswith("/v")] == ["/v/first", "/v/end"]
+    assert all(h.signed for h in peer.hooks)
+    assert carrier.codes() == []
+
+
+async def test_documents_that_end_at_once(carrier: Carrier) -> None:
+    documents: list[tuple[str, list[int]]] = [
+        ("<Response><Hangup/></Response>", []),
+        ("<Response><Reject/></Response>", []),
+        ("<Response/>", []),
+        ("<Response><Dial>+1</Dial><Enqueue/></Response>", [12200, 12200]),
+        ("<Response>", [12100]),
+        ("<Response><Redirect>mailto:x</Redirect></Response>", [11200]),
+        ("<Response><Redirect/></Response>", [11200]),
+        ("<Response><Redirect>http://127.0.0.1:1/</Redirect></Response>", [11200]),
+        ("<Response><Pause length='0'/><Say> </Say></Response>", []),
+    ]
+    for twiml, codes in documents:
+        call = await carrier.place("+15005551000", twiml=twiml)
+        await carrier.over(call.sid)
+        assert carrier.service.debugger.codes(call.sid) == codes
+
+
+async def test_a_redirect_loop_ends(carrier: Carrier) -> None:
+    peer = carrier.peer
+    peer.answer = lambda _: xml(f"<Redirect>{peer.http}/loop</Redirect>")
+    call = await carrier.place("+15005551000", twiml=None, url=f"{peer.http}/loop")
+    await carrier.over(call.sid)
+    assert sum(h.path == "/loop" for h in peer.hooks) == 100
+
+
+async def test_a_failing_document_is_an_http_failure(carrier: Carrier) -> None:
+    carrier.peer.answer = lambda _: web.Response(status=500)
+    call = await carrier.place("+15005551000", twiml=None, url=f"{carrier.peer.http}/v")
+    await carrier.over(call.sid)
+    assert carrier.codes() == [11200]
+
+
+async def test_play_digits_are_heard_by_the_callee(carrier: Carrier) -> None:
+    twiml = '<Response><Play digits="w5#"/></Response>'
+    call = await carrier.place("+15005551000", twiml=twiml)
+    await carrier.over(call.sid)
+    heard = (await carrier.control.get(f"/calls/{call.sid}/heard")).content
+    assert heard == clips.key("5") + clips.key("#")
+
+
+async def test_new_twiml_takes_over_a_streaming_call(carrier: Carrier) -> None:
+    """How an application tells a caller that the credit is gone."""
+    call = await carrier.place("+15005551000")
+    media = await carrier.peer.media()
+    say = "<Response><Say>No credit</Say><Hangup/></Response>"
+    await carrier.update(call.sid, twiml=say)
+    await media.closed.wait()
+    assert media.messages[-1]["event"] == "stop"
+    assert (await carrier.fetch(call.sid)).status == "in-progress"
+    await carrier.over(call.sid)
+    assert carrier.codes() == []
+
+
+async def test_a_new_url_and_callback_take_over(carrier: Carrier) -> None:
+    peer = carrier.peer
+    peer.answer = lambda _: xml("<Hangup/>")
+    call = await carrier.place("+15005551000")
+    await peer.media()
+    await carrier.update(call.sid, url=f"{peer.http}/v", status_callback=f"{peer.http}/other")
+    await carrier.over(call.sid)
+    await until(lambda: any(h.path == "/other" for h in peer.hooks))
+    assert peer.hooks[-1].params["CallStatus"] == "completed"
+
+
+async def test_long_parameters_are_not_delivered_and_warned_of(carrier: Carrier) -> None:
+    parameters = f'<Parameter name="a" value="{"x" * 500}"/><Parameter name="b" value="1"/>'
+    await carrier.place("+15005551000", twiml=carrier.peer.twiml(parameters=parameters))
+    media = await carrier.peer.media()
+    assert media.start["start"]["customParameters"] == {"b": "1"}
+    assert carrier.codes() == [12200]
+
+
+# --- time limits and machines -----------------------------------------------------------------
+
+
+async def test_the_time_limit_ends_the_call(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551000", time_limit=1)
+    media = await carrier.peer.media()
+    seen = await carrier.over(call.sid)
+    assert (seen["ended_at_ns"] - seen["answered_at_ns"]) / 1e9 == pytest.approx(1, abs=0.3)
+    assert carrier.codes() == [32015]
+    assert media.messages[-1]["event"] == "stop"
+
+
+async def test_a_time_limit_set_later_counts_from_the_answer(carrier: Carrier) -> None:
+    call = await carrier.place("+15005551000", time_limit=3600)
+    await carrier.peer.media()
+    await carrier.update(call.sid, time_limit=1)
+    await carrier.over(call.sid)
+    assert carrier.codes() == [32015]
+
+
+@pytest.mark.parametrize(
+    ("to", "detection", "answered_by"),
+    [
+        ("+15005551000", "Enable", "human"),
+        ("+15005551003", "Enable", "machine_start"),
+        ("+15005551003", "DetectMessageEnd", "machine_end_beep"),
+    ],
+)
+async def test_machine_detection_delays_the_twiml(
+    carrier: Carrier, to: str, detection: str, answered_by: str
+) -> None:
+    call = await carrier.place(to, machine_detection=detection)
+    await carrier.peer.media()
+    assert (await carrier.fetch(call.sid)).answered_by == answered_by
+    await finish(carrier, call.sid)
+    assert carrier.peer.hooks[-1].params["AnsweredBy"] == answered_by
+
+
+async def test_asynchronous_detection_calls_back(carrier: Carrier) -> None:
+    fields: dict[str, Any] = {
+        "machine_detection": "Enable",
+        "async_amd": "true",
+        "async_amd_status_callback": f"{carrier.peer.http}/detected",
+    }
+    call = await carrier.place("+15005551003", **fields)
+    await carrier.peer.media()
+    await until(lambda: any(h.path == "/detected" for h in carrier.peer.hooks))
+    found = next(h for h in carrier.peer.hooks if h.path == "/detected")
+    assert found.signed
+    assert found.params == {
+        "AccountSid": ACCOUNT,
+        "AnsweredBy": "machine_start",
+        "CallSid": call.sid,
+        "MachineDetectionDuration": "50",
+    }

@@ -1,0 +1,113 @@
+"""How the page's files are served: policies, caching, codings."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from gateway.http import pages
+
+HTML = b"<!doctype html><title>Phone</title>"
+SCRIPT = b"export const answer = 42;\n"
+
+
+@pytest.fixture
+def static_dir(tmp_path: Path) -> Path:
+    """A build of one page and one script."""
+    (tmp_path / "index.html").write_bytes(HTML)
+    (tmp_path / "app-ABCD2345.js").write_bytes(SCRIPT)
+    (tmp_path / "app-ABCD2345.js.gz").write_bytes(gzip.compress(SCRIPT))
+    (tmp_path / "THIRD_PARTY_LICENSES.txt").write_text("BSD")
+    (tmp_path / "build.stamp").write_text("secret")
+    return tmp_path
+
+
+@pytest.fixture
+async def client(static_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(Starlette(routes=pages.routes(static_dir)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as opened:
+        yield opened
+
+
+async def test_page_is_served_under_a_strict_policy(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/")
+    assert (reply.status_code, reply.content) == (200, HTML)
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    policy = reply.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert reply.headers["permissions-policy"].startswith("microphone=(self)")
+    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_hashed_files_are_kept_for_ever_and_others_asked_for_anew(
+    client: httpx.AsyncClient,
+) -> None:
+    async def caching(path: str) -> str:
+        return str((await client.get(path)).headers["cache-control"])
+
+    assert await caching("/static/app-ABCD2345.js") == "public, max-age=31536000, immutable"
+    assert await caching("/static/THIRD_PARTY_LICENSES.txt") == "no-cache"
+    assert await caching("/") == "no-cache"
+
+
+async def test_worker_scripts_carry_the_policy_themselves(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/static/app-ABCD2345.js")
+    assert reply.headers["content-security-policy"] == pages.CONTENT_SECURITY_POLICY
+    assert reply.headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("br, gzip;q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("gzip; q=0.0, identity", None),
+        ("identity", None),
+        ("", None),
+    ],
+)
+async def test_file_is_sent_in_a_coding_the_client_takes(
+    client: httpx.AsyncClient, accepted: str, coding: str | None
+) -> None:
+    reply = await client.get("/static/app-ABCD2345.js", headers={"Accept-Encoding": accepted})
+    assert reply.headers.get("content-encoding") == coding
+    assert reply.content == SCRIPT
+    assert reply.headers["vary"] == "Accept-Encoding"
+
+
+async def test_known_version_is_not_sent_again(client: httpx.AsyncClient) -> None:
+    tag = (await client.get("/")).headers["etag"]
+    reply = await client.get("/", headers={"If-None-Match": tag})
+    assert (reply.status_code, reply.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/none.js",
+        "/static/build.stamp",
+        "/static/index.html",
+        "/static/..%2findex.html",
+        "/static/app-ABCD2345.js.gz",
+        "/static/",
+    ],
+)
+async def test_nothing_but_the_build_is_served(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404
+
+
+async def test_missing_build_is_explained(tmp_path: Path) -> None:
+    transport = httpx.ASGITransport(Starlette(routes=pages.routes(tmp_path / "none")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        reply = await client.get("/")
+    assert reply.status_code == 503
+    assert "npm run build" in reply.text
