@@ -23,7 +23,9 @@ from billing.stores.migrations import migrate
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway.carriers.twilio import SignatureVerifier, TwilioCarrier
+from gateway.carriers.markup import hangup_twiml
+from gateway.carriers.signature import TwilioSignatureVerifier
+from gateway.carriers.twilio import TwilioCarrier
 from gateway.children import Child
 from gateway.engine import recovery
 from gateway.engine.calls import Calls
@@ -180,7 +182,7 @@ class Node:
         await recovery.settle_orphans(self.stores.gate, self.stores.records, settings.node)
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
-        verifier = SignatureVerifier(settings.twilio_auth_token)
+        verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
         self.calls = Calls(
             settings,
             gate=self.stores.gate,
@@ -200,7 +202,7 @@ class Node:
         )
         routes = [
             *self._calls_api(tokens, deck).routes(),
-            *TwilioWebhooks(settings, self.calls, verifier).routes(),
+            *TwilioWebhooks(settings, self.calls, verifier, hangup_twiml()).routes(),
             *self._health().routes(),
             *pages.routes(STATIC_DIR),
         ]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from gateway.twilio_status import CarrierStatus
 
@@ -143,3 +145,40 @@ class AccountStore(Protocol):
 
     async def account_by_key_hash(self, key_hash: str) -> Account | None:
         """Return the account of a key that has not been revoked. Raises StoreUnavailableError."""
+
+
+class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """The call a token allows, with everything that was promised for it."""
+
+    account_id: str
+    destination: str
+    country: str
+    codec: str
+    origin: str
+    """Page origin the token is bound to; empty binds it to none."""
+    currency: str
+    rate: str
+    """Frozen rate, as `Rate.to_json` wrote it."""
+    rate_description: str
+
+
+class CallTokens(Protocol):
+    """One-use call tokens. Raises StoreUnavailableError."""
+
+    ttl_s: int
+    """How long a token lives."""
+
+    async def issue(self, order: CallOrder) -> str:
+        """Return a fresh token for this order."""
+
+    async def redeem(self, token: str) -> CallOrder | None:
+        """Return the token's order and burn it; None for a wrong, used or expired one."""
+
+
+class SignatureVerifier(Protocol):
+    """Tells the carrier's requests from everybody else's."""
+
+    def verify(
+        self, url: str, form: Mapping[str, Any], signature: str | None, settings: str = ""
+    ) -> bool:
+        """Whether `signature` signs the URL, as we wrote it, and all of the form's fields."""

@@ -201,7 +201,11 @@ def _find_binaries() -> Path | None:
 def _install() -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(
-            ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"],
+            [
+                # Other workers of the same session may be at it; one waits for the other.
+                *("apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y"),
+                *("--no-install-recommends", "postgresql"),
+            ],
             check=False,
             capture_output=True,
             env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},

@@ -1,4 +1,4 @@
-"""Places and ends calls through Twilio's REST API, and checks Twilio's signatures.
+"""Places and ends calls through Twilio's REST API.
 
 Also any service that speaks that API: only the base URL differs. Knows no call of ours but its id.
 """
@@ -6,20 +6,17 @@ Also any service that speaks that API: only the base URL differs. Knows no call 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
-from twilio.request_validator import RequestValidator, get_signature_algorithm
 from twilio.rest import Client
-from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
+from gateway.carriers.markup import connect_twiml
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
@@ -150,29 +147,6 @@ class TwilioCarrier:
         await self._http.close()
 
 
-def connect_twiml(order: DialOrder) -> str:
-    """Return what the carrier does with the answered call.
-
-    Nothing may follow `</Connect>` but the redirect to our re-attach endpoint: whatever follows
-    runs when the media socket closes, on a line that is paid for.
-    """
-    stream = Stream(url=order.stream_url, status_callback=order.stream_status_url)
-    stream.parameter(name="token", value=order.token)
-    connect = Connect()
-    connect.append(stream)
-    response = VoiceResponse()
-    response.append(connect)
-    response.redirect(order.reattach_url, method="POST")
-    return str(response)
-
-
-def hangup_twiml() -> str:
-    """Return the order to end the call."""
-    response = VoiceResponse()
-    response.hangup()
-    return str(response)
-
-
 async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> CarrierStatus:
     """Repeat an action that may be repeated until it works, a bounded number of times."""
     for attempt in range(_END_ATTEMPTS):
@@ -218,43 +192,3 @@ def _refusal(error: TwilioRestException) -> CarrierError:
         carrier_code=code,
         status=error.status,
     )
-
-
-class SignatureVerifier:
-    """Checks that a webhook or a media handshake comes from the account's holder."""
-
-    def __init__(self, auth_token: str) -> None:
-        self._validator = RequestValidator(auth_token)
-
-    def verify(
-        self, url: str, form: Mapping[str, Any], signature: str | None, settings: str = ""
-    ) -> bool:
-        """Whether `signature` signs the URL, as we wrote it, and all of the form's fields.
-
-        Twilio signs with or without the port; both are accepted. `settings` is the header that
-        names another algorithm. Compared in constant time.
-        """
-        if not signature:
-            return False
-        algorithm = get_signature_algorithm(settings)
-        given = signature.encode()
-        try:
-            expected = [
-                self._validator.compute_signature(candidate, form, algorithm).encode()
-                for candidate in _with_and_without_port(url)
-            ]
-        except ValueError:
-            return False
-        return any(hmac.compare_digest(given, each) for each in expected)
-
-
-_DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
-
-
-def _with_and_without_port(url: str) -> list[str]:
-    parts = urlsplit(url)
-    default = _DEFAULT_PORTS[parts.scheme]
-    if parts.port not in (None, default):
-        return [url]
-    host = parts.netloc.removesuffix(f":{default}")
-    return [urlunsplit(parts._replace(netloc=n)) for n in (host, f"{host}:{default}")]

@@ -50,9 +50,8 @@ from gateway.engine.ticker import BEATS_PER_SECOND, Deadline, Ticker
 from gateway.errors import UnexpectedEventError
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg
-from gateway.ports import Carrier, DialOrder
+from gateway.ports import CallOrder, Carrier, DialOrder
 from gateway.settings import Settings
-from gateway.stores.tokens import CallOrder
 from gateway.twilio_status import CarrierStatus
 
 log = logging.getLogger(__name__)

@@ -16,16 +16,24 @@ from urllib.parse import quote
 from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
 from gateway.browser_media import Start
-from gateway.carriers.twilio import SignatureVerifier
 from gateway.cause import Cause
 from gateway.engine.bridge import SECOND_NS, Bridge, Services
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import Ticker
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg, CarrierListener
-from gateway.ports import Acceptance, Carrier, DialOrder, HandshakeRequest, MediaConnection, Refusal
+from gateway.ports import (
+    Acceptance,
+    CallOrder,
+    CallTokens,
+    Carrier,
+    DialOrder,
+    HandshakeRequest,
+    MediaConnection,
+    Refusal,
+    SignatureVerifier,
+)
 from gateway.settings import Settings
-from gateway.stores.tokens import CallOrder, RedisCallTokens
 from gateway.twilio_media import Start as StreamStart
 
 log = logging.getLogger(__name__)
@@ -47,7 +55,7 @@ class Calls:
         *,
         gate: SpendGate,
         carrier: Carrier,
-        tokens: RedisCallTokens,
+        tokens: CallTokens,
         verifier: SignatureVerifier,
         metering: Metering,
         ticker: Ticker,

@@ -15,7 +15,7 @@ from billing.rating import Rate
 from gateway import browser_media as wire
 from gateway.call import Call
 from gateway.cause import Cause
-from gateway.stores.tokens import CallOrder
+from gateway.ports import CallOrder
 
 REFUSALS = {
     OpenResult.INSUFFICIENT_CREDIT: "insufficient_credit",

@@ -26,8 +26,8 @@ from gateway.engine.reports import money, quote
 from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
 from gateway.http.problems import Json
+from gateway.ports import CallOrder, CallTokens
 from gateway.settings import Settings
-from gateway.stores.tokens import CallOrder, RedisCallTokens
 
 BODY_BYTES_MAX = 4096
 PAGE_MAX = 200
@@ -87,7 +87,7 @@ class CallsApi:
     settings: Settings
     auth: Authenticator
     calls: Calls
-    tokens: RedisCallTokens
+    tokens: CallTokens
     gate: SpendGate
     ledger: LedgerStore
     records: CdrStore

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.carriers.twilio import SignatureVerifier, hangup_twiml
 from gateway.engine.calls import Calls
 from gateway.errors import RequestRefusedError
+from gateway.ports import SignatureVerifier
 from gateway.settings import Settings
 from gateway.twilio_status import from_callback
 
@@ -35,6 +35,8 @@ class TwilioWebhooks:
     settings: Settings
     calls: Calls
     verifier: SignatureVerifier
+    reattach_reply: str
+    """What the carrier is to do when a media socket has closed."""
 
     def routes(self) -> list[Route]:
         """Return the callbacks' routes."""
@@ -66,7 +68,7 @@ class TwilioWebhooks:
     async def reattach(self, request: Request) -> Response:
         """Say what follows when a media socket has closed: nothing, the call is over."""
         await self._verified(request)
-        return Response(hangup_twiml(), media_type="text/xml")
+        return Response(self.reattach_reply, media_type="text/xml")
 
     async def _verified(self, request: Request) -> Mapping[str, str]:
         url = self.settings.origin + request.url.path

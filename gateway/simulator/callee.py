@@ -9,8 +9,9 @@ from collections import deque
 from typing import Final, Protocol
 
 from gateway.simulator import clips
-from gateway.simulator.playout import FRAME_BYTES, FRAME_MS, SILENCE
+from gateway.simulator.playout import FRAME_BYTES, SILENCE
 from gateway.simulator.scripts import Script, Voice
+from media.g711 import FRAME_MS
 
 DIGITS_MAX: Final = 64
 """Keys waiting to be pressed."""

@@ -1,4 +1,4 @@
-"""Signals that the called party plays: tones, keys and a speech-like babble, as mu-law.
+"""Signals that the called party plays: a tone and a speech-like babble, as mu-law.
 
 Everything is computed, nothing recorded, so no file and no licence is involved; the same call
 gives the same bytes. Offline work: a clip is made once and kept.
@@ -6,25 +6,15 @@ gives the same bytes. Offline work: a clip is made once and kept.
 
 from __future__ import annotations
 
-import audioop
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-RATE_HZ: Final = 8000
-_Samples = npt.NDArray[np.float64]
+from media.g711 import MULAW_SILENCE, RATE_HZ, mulaw_encode
 
-# ITU-T Q.23: low and high frequency of each key.
-_ROWS_HZ: Final = (697, 770, 852, 941)
-_COLUMNS_HZ: Final = (1209, 1336, 1477, 1633)
-_KEYS: Final = ("123A", "456B", "789C", "*0#D")
-KEYS: Final[dict[str, tuple[int, int]]] = {
-    key: (_ROWS_HZ[row], _COLUMNS_HZ[column])
-    for row, keys in enumerate(_KEYS)
-    for column, key in enumerate(keys)
-}
+_Samples = npt.NDArray[np.float64]
 
 # First three formants of five vowels (Peterson & Barney 1952, adult men, rounded), in Hz.
 _VOWELS_HZ: Final = (
@@ -41,7 +31,7 @@ def _encode(samples: _Samples, peak: float) -> bytes:
     """Return mu-law with the given peak, as a share of full scale."""
     top = float(np.max(np.abs(samples))) or 1.0
     pcm = np.asarray(samples / top * peak * 32767.0, dtype="<i2")
-    return audioop.lin2ulaw(pcm.tobytes(), 2)
+    return mulaw_encode(pcm.tobytes())
 
 
 @lru_cache(maxsize=8)
@@ -51,18 +41,9 @@ def tone(hz: int, duration_ms: int, level: float = 0.25) -> bytes:
     return _encode(np.sin(2 * np.pi * hz * at_s), level)
 
 
-@lru_cache(maxsize=16)
-def key(digit: str, duration_ms: int = 100) -> bytes:
-    """Return the two tones of a key (ITU-T Q.23) and a pause of the same length."""
-    low_hz, high_hz = KEYS[digit]
-    at_s = np.arange(RATE_HZ * duration_ms // 1000) / RATE_HZ
-    pair = np.sin(2 * np.pi * low_hz * at_s) + np.sin(2 * np.pi * high_hz * at_s)
-    return _encode(pair, 0.4) + silence(duration_ms)
-
-
 def silence(duration_ms: int) -> bytes:
-    """Return digital silence: positive zero in mu-law."""
-    return b"\xff" * (RATE_HZ // 1000 * duration_ms)
+    """Return digital silence."""
+    return bytes([MULAW_SILENCE]) * (RATE_HZ // 1000 * duration_ms)
 
 
 @lru_cache(maxsize=8)

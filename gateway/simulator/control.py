@@ -17,20 +17,22 @@ from starlette.routing import Route
 from gateway.simulator import errors
 from gateway.simulator.callee import DIGITS_MAX
 from gateway.simulator.calls import Status
-from gateway.simulator.clips import KEYS
 from gateway.simulator.equipment import Equipment
 from gateway.simulator.errors import RestError
 from gateway.simulator.exchange import Exchange
 from gateway.simulator.faults import Faults, parse_plan
 from gateway.simulator.line import Line
+from gateway.simulator.playout import BYTES_PER_MS
 from gateway.simulator.resources import Json
 from gateway.simulator.scripts import SCRIPTS
 from gateway.simulator.stream import MediaLeg, StreamState
+from media.tones import DTMF_KEYS
 
 PLAY_BYTES_MAX: Final = 8000 * 300
 """Longest clip that can be played: five minutes of mu-law."""
 BODY_BYTES_MAX: Final = 64 * 1024
 MARKS_SHOWN: Final = 50
+_KEYS: Final = frozenset("".join(DTMF_KEYS))
 PATH: Final = "/simulator/v1"
 
 
@@ -125,7 +127,7 @@ class ControlApi:
         perform = self._actions.get(action.action)
         if perform is None:
             return _invalid(f"action must be one of {', '.join(self._actions)}")
-        if len(action.digits) > DIGITS_MAX or any(d not in KEYS for d in action.digits):
+        if len(action.digits) > DIGITS_MAX or any(d not in _KEYS for d in action.digits):
             return _invalid("digits must be 0-9, *, #, A-D")
         try:
             perform(line, action)
@@ -199,7 +201,7 @@ def _describe_leg(leg: MediaLeg) -> Json:
         "parameters": dict(leg.writer.parameters),
         "messages_out": leg.writer.messages,
         "backlog_ms": playout.backlog_ms,
-        "backlog_ms_max": playout.counters.backlog_bytes_max // 8,
+        "backlog_ms_max": playout.counters.backlog_bytes_max // BYTES_PER_MS,
         "backlog_ms_history": list(leg.backlog_ms_history),
         "marks_waiting": playout.marks_waiting,
         "marks": [asdict(mark) for mark in list(leg.marks)[-MARKS_SHOWN:]],

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Final
 from urllib.parse import urljoin
 
-from gateway.simulator import clips, twiml
+from gateway.simulator import twiml
 from gateway.simulator.callbacks import call_params, stream_params
 from gateway.simulator.callee import Callee, Impairment
 from gateway.simulator.calls import Call
@@ -24,13 +24,14 @@ from gateway.simulator.recording import Recording
 from gateway.simulator.scripts import Script, StreamFault
 from gateway.simulator.signing import sign
 from gateway.simulator.stream import MediaLeg
+from media.g711 import RATE_HZ
+from media.tones import dtmf
 
 DOCUMENTS_MAX: Final = 100
 """Redirects followed in one call, so that a loop ends."""
 LEGS_KEPT: Final = 20
 NOT_READ_S: Final = 5.0
 _WAIT_DIGIT_S: Final = 0.5
-_KEY_MS: Final = 100
 
 Program = bytes | Hook
 """TwiML itself, or where to fetch it."""
@@ -95,9 +96,9 @@ class Conversation:
             if digit in "wW":
                 await asyncio.sleep(_WAIT_DIGIT_S)
             else:
-                audio = clips.key(digit, _KEY_MS)
+                audio = dtmf(digit)
                 self.recording.add_audio(audio, self._equipment.clock.epoch_ns())
-                await asyncio.sleep(2 * _KEY_MS / 1000)
+                await asyncio.sleep(len(audio) / RATE_HZ)
 
     # --- streams ---------------------------------------------------------------------------
 

@@ -12,15 +12,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-FRAME_BYTES: Final = 160
-FRAME_MS: Final = 20
-BYTES_PER_MS: Final = 8
+from media.g711 import FRAME_MS, FRAME_SAMPLES, SILENCE_FRAME
+
+FRAME_BYTES: Final = FRAME_SAMPLES
+BYTES_PER_MS: Final = FRAME_BYTES // FRAME_MS
 CAPACITY_BYTES: Final = 10 * 60 * 1000 * BYTES_PER_MS
 """Warning 31931: more than ten minutes buffered, no more data is accepted."""
 MARKS_MAX: Final = 10_000
 """Marks that may wait at a time; further ones are dropped like audio over the cap."""
-SILENCE: Final = b"\xff" * FRAME_BYTES
-"""Positive zero in mu-law (ITU-T G.711)."""
+SILENCE: Final = SILENCE_FRAME
 
 
 @dataclass(slots=True)

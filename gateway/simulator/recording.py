@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from gateway.simulator.playout import FRAME_BYTES, FRAME_MS, SILENCE
+from gateway.simulator.playout import FRAME_BYTES, SILENCE
+from media.g711 import FRAME_MS
 
 _FRAMES_PER_S: Final = 1000 // FRAME_MS
 

@@ -18,8 +18,9 @@ from gateway.simulator.clock import Clock
 from gateway.simulator.errors import FrameError, StreamError
 from gateway.simulator.frames import MALFORMED_MESSAGE, Audio, Clear, Mark, MessageWriter, parse
 from gateway.simulator.media_socket import LINGER_S, MediaSocket, dial
-from gateway.simulator.playout import FRAME_MS, MARKS_MAX, Playout
+from gateway.simulator.playout import MARKS_MAX, Playout
 from gateway.simulator.recording import Recording
+from media.g711 import FRAME_MS
 
 CATCH_UP_FRAMES_MAX: Final = 50
 """Frames sent in one step after a stall of this process; older ones are skipped."""

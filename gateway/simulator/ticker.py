@@ -11,7 +11,7 @@ import logging
 from typing import Final, Protocol
 
 from gateway.simulator.clock import Clock
-from gateway.simulator.playout import FRAME_MS
+from media.g711 import FRAME_MS
 
 PHASES: Final = 4
 _BEAT_S: Final = FRAME_MS / 1000 / PHASES

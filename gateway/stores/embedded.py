@@ -1,8 +1,8 @@
 """The bundled Valkey: one server for all gateway processes of a data directory.
 
 Whoever holds the directory's lock owns the server: starts it, and starts it again when it dies. All
-others attach to its socket, and one of them takes over when the owner is gone. The server inherits
-the lock, so that a second one can never write the same files. Knows nothing of what is kept there.
+others attach to its socket, and one of them takes over when the owner is gone. The server holds a
+lock of its own, so that two can never write the same files. Knows nothing of what is kept there.
 """
 
 from __future__ import annotations
@@ -118,30 +118,45 @@ class EmbeddedValkey:
         """Return when a server answers, ours or another's. Raises StoreUnavailableError."""
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while not await self._is_answering():
-                    if self._take_lock() and self.server_pid is None:
-                        await self._launch()
+                while True:
+                    if await self._is_served():
+                        return
                     await asyncio.sleep(PING_INTERVAL_S)
         except TimeoutError as error:
             raise self._failure("does not answer") from error
 
+    async def _is_served(self) -> bool:
+        """Say whether a server with a living owner answers; see to it if the owner is us."""
+        if self._take_ownership() and self.server_pid is None:
+            await self._launch()
+            return False
+        return (await self._ask(b"PING")).startswith(b"+PONG")
+
     async def _launch(self) -> None:
+        """Start a server, unless one that has lost its owner is still to end."""
         if self._server is not None:
             self._server = None
             raise self._failure("ended at once")
-        assert self._lock is not None
-        binary = await find_server()
-        self._put_log_aside()
-        self._server = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
-            *(binary, *self._arguments()),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=(self._lock,),
-            # Ctrl-C is for the gateway, which ends the server last.
-            start_new_session=True,
-        )
+        lock = _try_lock(self._dir / "server.lock")
+        if lock is None:
+            await self._ask(b"SHUTDOWN")
+            return
+        try:
+            binary = await find_server()
+            self._put_log_aside()
+            self._server = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
+                *(binary, *self._arguments()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                # The server alone holds its lock, for as long as it writes.
+                pass_fds=(lock,),
+                # Ctrl-C is for the gateway, which ends the server last.
+                start_new_session=True,
+            )
+        finally:
+            os.close(lock)
 
     def _arguments(self) -> tuple[str, ...]:
         return (
@@ -163,16 +178,10 @@ class EmbeddedValkey:
     def _failure(self, what: str) -> StoreUnavailableError:
         return StoreUnavailableError(f"The bundled Valkey {what}; see {self._log_path}.")
 
-    def _take_lock(self) -> bool:
+    def _take_ownership(self) -> bool:
         """Become the owner if nobody is; say whether we are."""
         if self._lock is None:
-            descriptor = os.open(self._dir / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
-                self._lock = descriptor
+            self._lock = _try_lock(self._dir / "owner.lock")
         return self._lock is not None
 
     async def _keep_up(self) -> None:
@@ -180,7 +189,7 @@ class EmbeddedValkey:
         delay_s = WATCH_INTERVAL_S
         while True:
             await asyncio.sleep(delay_s)
-            if self.server_pid is not None or not self._take_lock():
+            if self.server_pid is not None or not self._take_ownership():
                 continue
             log.warning("The bundled Valkey is gone; starting it again.")
             self._server = None
@@ -205,17 +214,18 @@ class EmbeddedValkey:
                 await self._server.wait()
         self._server = None
 
-    async def _is_answering(self) -> bool:
+    async def _ask(self, command: bytes) -> bytes:
+        """Return the first line the server answers; nothing when it does not."""
         try:
             async with asyncio.timeout(PING_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 try:
-                    writer.write(b"PING\r\n")
-                    return (await reader.readline()).startswith(b"+PONG")
+                    writer.write(command + b"\r\n")
+                    return await reader.readline()
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
-            return False
+            return b""
 
 
 async def find_server() -> str:
@@ -257,6 +267,17 @@ async def _version(path: str) -> tuple[int, int]:
     output, _ = await process.communicate()
     match = re.search(rb"v=(\d+)\.(\d+)", output)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the file's lock; None when another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _socket_path(folder: Path) -> Path:

@@ -16,25 +16,11 @@ import msgspec
 from redis.exceptions import RedisError
 
 from billing.errors import StoreUnavailableError
+from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
 _TIMEOUT_S = 1.0
 _T = TypeVar("_T")
-
-
-class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The call a token allows, with everything that was promised for it."""
-
-    account_id: str
-    destination: str
-    country: str
-    codec: str
-    origin: str
-    """Page origin the token is bound to; empty binds it to none."""
-    currency: str
-    rate: str
-    """Frozen rate, as `Rate.to_json` wrote it."""
-    rate_description: str
 
 
 class RedisCallTokens:

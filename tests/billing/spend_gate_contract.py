@@ -252,7 +252,8 @@ class SpendGateContract:
             ("T", {"d": b"c1 90000:1"}),
             (
                 "C",
-                dict(c=b"c1", a=b"alice", s=b"30000", d=b"3", w=b"0", m=b'{"closed":true}'),
+                {"c": b"c1", "a": b"alice", "s": b"30000", "d": b"3", "w": b"0"}
+                | {"m": b'{"closed":true}'},
             ),
         ]
 

@@ -20,7 +20,10 @@ def assert_heard(spoken: list[bytes], heard: bytes) -> None:
     """
     first = next(i for i, frame in enumerate(spoken) if frame in heard)
     assert first < len(spoken) // 3
-    assert b"".join(spoken[first:]) in heard
+    places = [heard.find(frame) for frame in spoken[first:]]
+    assert -1 not in places, "a frame is lost"
+    assert places == sorted(places), "frames are out of order"
+    assert all(heard.count(frame) == 1 for frame in spoken[first:]), "a frame is repeated"
 
 
 async def test_a_call_is_answered_heard_counted_and_recorded(world: World, customer: Customer):

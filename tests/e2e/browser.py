@@ -47,19 +47,25 @@ def install_chromium() -> str | None:
 
 
 async def launch(
-    playwright: Playwright, *, microphone: Path | None, flags: tuple[str, ...] = ()
+    playwright: Playwright,
+    *,
+    microphone: Path | None,
+    grants: bool = True,
+    flags: tuple[str, ...] = (),
 ) -> Browser:
     """Start a browser whose microphone plays this WAV file over and over, or that has none.
 
+    With `grants`, every page may use it; else each is asked about as a person's browser would.
     Skips the test where there is no browser; tests/conftest.py turns that into a failure under CI.
     """
     arguments = [*FLAGS, *flags]
     if microphone is not None:
         arguments += [
             "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
             f"--use-file-for-fake-audio-capture={microphone}",
         ]
+    if grants:
+        arguments.append("--use-fake-ui-for-media-stream")
     executable = find_chromium()
     if executable is None and not Path(playwright.chromium.executable_path).exists():
         executable = install_chromium()

@@ -92,6 +92,14 @@ async def deaf_browser(playwright: Playwright) -> AsyncIterator[Browser]:
     await chromium.close()
 
 
+@session_async
+async def asking_browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Browser]:
+    """A browser whose microphone pages have to ask for."""
+    chromium = await browsers.launch(playwright, microphone=microphone, grants=False)
+    yield chromium
+    await chromium.close()
+
+
 @async_fixture
 async def gateway(built_pages: Path) -> AsyncIterator[FakeGateway]:
     async with running(FakeGateway()) as fake:

@@ -61,21 +61,33 @@ def decode_mulaw(codes: bytes) -> Samples:
 def likeness(heard: Samples, reference: Samples) -> float:
     """Return how much this is the looped reference: 1 for the same waveform, near 0 for another.
 
-    It is the median over quarter seconds of the best normalised correlation.
-    The windows are aligned one by one within a few milliseconds of the common delay, and silent
-    ones do not count: gain control and a few microseconds of clock must not decide.
+    `heard` is at 8 kHz, the reference at 48 kHz. It is the median over quarter seconds of the best
+    normalised correlation. The windows are aligned one by one within a few milliseconds of the
+    common delay, to a sixth of an 8 kHz sample, and silent ones do not count: gain control and the
+    framing's phase must not decide.
     """
-    window = WIRE_HZ // 4
-    looped = np.concatenate([reference, reference])
-    delay = _delay(heard, looped[: reference.size])
+    fine = _resampled(heard, heard.size * MICROPHONE_HZ // WIRE_HZ)
+    clean = _resampled(_resampled(reference, reference.size // 6), reference.size)
+    window = MICROPHONE_HZ // 4
+    delay = _delay(fine, clean)
     scores = []
-    for start in range(0, heard.size - window, window):
-        part = heard[start : start + window]
+    for start in range(0, fine.size - window, window):
+        part = fine[start : start + window]
         if np.sqrt(np.mean(part**2)) < 0.01:
             continue
-        first = (start + delay) % reference.size
-        scores.append(_best_correlation(part, np.roll(reference, -first + 40)[: window + 80]))
+        around = np.roll(clean, SEARCH - (start + delay) % clean.size)[: window + 2 * SEARCH]
+        scores.append(_best_correlation(part, around))
     return float(np.median(scores)) if scores else 0.0
+
+
+SEARCH = 120
+"""Samples at 48 kHz that a window may be off the common delay."""
+
+
+def _resampled(samples: Samples, size: int) -> Samples:
+    """Return the same signal in another number of samples, ideally band-limited."""
+    spectrum = np.fft.rfft(samples)[: size // 2 + 1]
+    return np.asarray(np.fft.irfft(spectrum, size)) * size / samples.size
 
 
 def _delay(heard: Samples, reference: Samples) -> int:

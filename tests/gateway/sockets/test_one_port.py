@@ -40,9 +40,6 @@ from gateway.sockets.one_port import OnePortProtocol, OnePortServer, create_serv
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-# uvicorn is run on the loop that it is deployed on; each stop of it takes a fifth of a second.
-pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
-
 
 class Site:
     """An application and an engine behind one server."""

@@ -147,6 +147,20 @@ async def test_a_killed_gateway_takes_its_server_along(valkey, folder, runner):
     assert valkey.is_owner
 
 
+async def test_a_server_without_an_owner_is_ended_before_the_next_starts(valkey, folder):
+    """As where the operating system lets a process outlive its parent."""
+    folder.mkdir()
+    arguments = EmbeddedValkey(folder)._arguments()
+    lock = embedded._try_lock(folder / "server.lock")
+    with subprocess.Popen([await embedded.find_server(), *arguments], pass_fds=[lock]) as orphan:
+        os.close(lock)
+        await until(lambda: embedded._socket_path(folder).exists())
+        await call(f"unix://{embedded._socket_path(folder)}", "SET", "a", "1")
+        url = await valkey.start()
+        assert orphan.wait(PATIENCE_S) == 0
+    assert await call(url, "GET", "a") == b"1"
+
+
 async def test_a_long_path_gets_a_short_socket(tmp_path):
     folder = tmp_path / ("x" * 120)
     valkey = EmbeddedValkey(folder)

@@ -1,0 +1,30 @@
+"""What we tell Twilio to do with a call, as TwiML. Knows no HTTP."""
+
+from __future__ import annotations
+
+from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+
+from gateway.ports import DialOrder
+
+
+def connect_twiml(order: DialOrder) -> str:
+    """Return what the carrier does with the answered call.
+
+    Nothing may follow `</Connect>` but the redirect to our re-attach endpoint: whatever follows
+    runs when the media socket closes, on a line that is paid for.
+    """
+    stream = Stream(url=order.stream_url, status_callback=order.stream_status_url)
+    stream.parameter(name="token", value=order.token)
+    connect = Connect()
+    connect.append(stream)
+    response = VoiceResponse()
+    response.append(connect)
+    response.redirect(order.reattach_url, method="POST")
+    return str(response)
+
+
+def hangup_twiml() -> str:
+    """Return the order to end the call."""
+    response = VoiceResponse()
+    response.hangup()
+    return str(response)
