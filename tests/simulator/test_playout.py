@@ -103,7 +103,10 @@ _steps = st.one_of(
 
 @given(st.lists(_steps, max_size=60))
 def test_agrees_with_a_byte_string(steps: list[bytes | str]) -> None:
-    playout, waiting, marks, seen, expected = Playout(), b"", [], [], []
+    playout, waiting = Playout(), b""
+    marks: list[tuple[int, str]] = []
+    seen: list[str] = []
+    expected: list[str] = []
     for number, step in enumerate(steps):
         name = str(number)
         if isinstance(step, bytes):

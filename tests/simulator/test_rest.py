@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -294,7 +295,7 @@ async def test_calls_above_the_rate_wait_in_the_queue(start: Start) -> None:
         seen = [await carrier.over(call.sid, "failed") for call in calls]
         queue_ms = [int((await carrier.fetch(call.sid)).queue_time) for call in calls]
     starts = [s["created_at_ns"] / 1e6 + q for s, q in zip(seen, queue_ms, strict=True)]
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert all(gap > 200 for gap in gaps)
 
 

@@ -150,7 +150,7 @@ async def test_more_than_ten_minutes_is_warned_once(carrier: Carrier) -> None:
     sid, media = await talk(carrier)
     for _ in range(5):
         await media.play(b"\x12" * 1_200_000)
-    await until(lambda: carrier.codes())
+    await until(carrier.codes)
     await media.send("clear")
     await media.mark("after")
     await until(lambda: media.events("mark"))
@@ -302,7 +302,7 @@ async def test_a_refused_handshake_is_reported(carrier: Carrier) -> None:
     call = await carrier.place(ECHO)
     await carrier.over(call.sid)
     assert carrier.codes() == [31920]
-    await until(lambda: carrier.peer.streams())
+    await until(carrier.peer.streams)
     assert carrier.peer.streams()[0]["StreamEvent"] == "stream-error"
     assert carrier.peer.streams()[0]["StreamError"].startswith("31920")
 

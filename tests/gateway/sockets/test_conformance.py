@@ -68,9 +68,17 @@ FAULTS = {
     "oversize, 16-bit length": (frame(BINARY, bytes(17_000)), 1009),
     "oversize, header alone": (b"\x82\xfe\xff\xff", 1009),
     "oversize, 64-bit length": (b"\x82\xff" + struct.pack("!Q", 1 << 40), 1009),
+    "oversize, 64-bit length with only high bits": (
+        b"\x82\xff" + struct.pack("!Q", 3 << 48) + bytes(40),
+        1009,
+    ),
     "a length with the highest bit set": (b"\x81\xff" + b"\xff" * 8, 1009),
     "oversize in fragments": (
         frame(BINARY, bytes(16_000), fin=False) + frame(CONT, bytes(400)),
+        1009,
+    ),
+    "oversize in fragments, header alone": (
+        frame(BINARY, bytes(16_000), fin=False) + b"\x80\xfe\x04\x00",
         1009,
     ),
     "close with one byte": (frame(CLOSE, b"\x03"), 1002),

@@ -149,6 +149,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 @given(stream=streams, cuts=st.lists(st.integers(0), max_size=8))
 @example(stream=frame(TEXT, b"a", fin=False) + frame(CONT, b"x" * 320), cuts=[])
 @example(stream=frame(BINARY, b"x" * 299, fin=False) + frame(PING, b"xx"), cuts=[])
+@example(stream=frame(BINARY, b"x" * 299, fin=False) + b"\x80\xfe\x01\x00", cuts=[])
 def test_any_split_equals_the_library_alone(stream, cuts):
     expected = Oracle().outcome(stream)
     data = handshake() + stream

@@ -1,0 +1,39 @@
+"""Writes the parts of the documentation that follow from the code: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from gateway import browser_media, settings
+from gateway.errors import PROBLEMS
+
+DOCS = Path(__file__).parent
+
+
+def codes() -> str:
+    """Return the table of all refusals."""
+    rows = [
+        f"| `{code}` | {p.status} | {'yes' if p.retry else ''} | {p.message} | {p.action} |"
+        for code, p in PROBLEMS.items()
+    ]
+    head = ["| code | HTTP | retry | meaning | what to do |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def replace_after(path: Path, heading: str, text: str) -> None:
+    """Write `text` in place of everything after a heading."""
+    kept = path.read_text().partition(heading)[0]
+    path.write_text(f"{kept}{heading}\n\n{text}")
+
+
+def main() -> None:
+    """Write them all."""
+    schema = json.dumps(browser_media.schema(), indent=2)
+    (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
+    replace_after(DOCS / "api.md", "## Codes", codes())
+    replace_after(DOCS / "configuration.md", "## Settings", settings.markdown())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The documentation is true: generated parts are current, links lead somewhere, commands exist."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.generate import codes
+from gateway import browser_media, settings
+from gateway.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+def test_generated_parts_are_current():
+    """`make docs` writes them anew."""
+    published = json.loads((ROOT / "docs/wire/browser-v1.schema.json").read_text())
+    assert published == browser_media.schema()
+    assert (ROOT / "docs/api.md").read_text().endswith(codes())
+    assert (ROOT / "docs/configuration.md").read_text().endswith(settings.markdown())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_commands_named_in_the_documents_exist():
+    groups = {group.name: group for group in app.registered_groups}
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands} | set(groups)
+    for page in PAGES:
+        named = set(re.findall(r"(?:`|bin/)caller ([a-z]+)", page.read_text()))
+        assert named <= commands, page
+
+
+def test_make_targets_named_in_the_documents_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)", page.read_text(), re.MULTILINE))
+        assert {a or b for a, b in named} <= targets, page
+
+
+def test_every_setting_named_in_the_documents_exists():
+    known = settings.markdown()
+    for page in PAGES:
+        for name in re.findall(r"CALLER_[A-Z_]*[A-Z]", page.read_text()):
+            assert f"`{name}`" in known or name == "CALLER_CHROMIUM", (page, name)
