@@ -102,7 +102,8 @@ async def open_stores(settings: Settings) -> Stores:
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
         gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
-        await recovery.fill_gate(gate, ledger, PARTITIONS)
+        drain = Drainer(gate, ledger, PARTITIONS).drain_once
+        await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
         stack.pop_all()
     return Stores(redis, engine, gate, ledger, SqlCdrStore(engine), SqlAccountStore(engine), valkey)
 
@@ -179,7 +180,12 @@ class Node:
         deck = load_deck(settings)
         self._carrier = build_carrier(settings)
         self.stores = await open_stores(settings)
-        await recovery.settle_orphans(self.stores.gate, self.stores.records, settings.node)
+        await recovery.settle_orphans(
+            self.stores.gate,
+            self.stores.records,
+            settings.node,
+            build_drainer(self.stores).drain_once,
+        )
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
         verifier = TwilioSignatureVerifier(settings.twilio_auth_token)

@@ -8,6 +8,7 @@ Knows no socket.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -20,14 +21,18 @@ from gateway.cause import Cause
 log = logging.getLogger(__name__)
 
 
-async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int) -> int:
+Drain = Callable[[], Awaitable[int]]
+"""Books what waits in the outbox; the book of record must be up to date before it is read."""
+
+
+async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain: Drain) -> int:
     """Fill the partitions of an empty spend gate from the book of record; return how many."""
-    filled = 0
-    for partition in range(partitions):
-        if not await gate.is_ready(partition):
-            state = await ledger.partition_state(partition, partitions)
-            filled += await gate.rebuild(partition, state)
-    return filled
+    empty = [p for p in range(partitions) if not await gate.is_ready(p)]
+    if empty:
+        await drain()
+    for partition in empty:
+        await gate.rebuild(partition, await ledger.partition_state(partition, partitions))
+    return len(empty)
 
 
 async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:
@@ -37,10 +42,12 @@ async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -
         await gate.credit(account_id, sequence, micros)
 
 
-async def settle_orphans(gate: SpendGate, records: CdrStore, node: str) -> int:
+async def settle_orphans(gate: SpendGate, records: CdrStore, node: str, drain: Drain) -> int:
     """Close the calls that this node holds open and no longer has; return how many."""
-    settled = 0
-    for call_id, account_id, held_micros, seconds in await gate.open_calls(node):
+    orphans = await gate.open_calls(node)
+    if orphans:
+        await drain()
+    for call_id, account_id, held_micros, seconds in orphans:
         record = await records.get(account_id, call_id)
         price = held_micros
         if record is not None:
@@ -57,7 +64,6 @@ async def settle_orphans(gate: SpendGate, records: CdrStore, node: str) -> int:
                 call_id, account_id, min(price, held_micros), seconds, msgspec.json.encode(detail)
             )
         )
-        settled += 1
-    if settled:
-        log.warning("Settled %d calls that an earlier run left open.", settled)
-    return settled
+    if orphans:
+        log.warning("Settled %d calls that an earlier run left open.", len(orphans))
+    return len(orphans)
