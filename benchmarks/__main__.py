@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.bridge import Plan, Results, Sample, run
+from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
 from benchmarks.peers.gateway import GatewayPeer
 from benchmarks.peers.haproxy import HaproxyPeer
@@ -142,7 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = plan_of(options, cores)
     peers = _able_peers(options.peers)
-    results = run(peers, plan, _print_progress)
+    try:
+        results = run(peers, plan, _print_progress)
+    except DialError as error:
+        print("A server did not start:", error, *getattr(error, "__notes__", ()), sep="\n")
+        return UNABLE_EXIT
     code = _conclude(results)
     context = _context(options, plan, results.rounds)
     report.append_history(options.history, report.history_record(results, context))

@@ -132,7 +132,10 @@ class PlayedCarrier:
             call = self._placed.wait_for(placed, ANSWER_S_MAX)
         if call is None:
             raise DialError("the gateway placed no such call")
-        leg = call.leg.get(timeout=ANSWER_S_MAX)
+        try:
+            leg = call.leg.get(timeout=ANSWER_S_MAX)
+        except queue.Empty:
+            raise DialError("the carrier is still dialling") from None
         if isinstance(leg, Exception):
             raise DialError("the carrier could not reach the gateway") from leg
         return leg

@@ -140,6 +140,8 @@ def valkey_url(valkey_server: ValkeyServer) -> str:
 @pytest.fixture
 def own_valkey() -> Iterator[ValkeyServer]:
     """A server that the test may kill, pause and start again."""
-    server = ValkeyServer().start()
+    # With everysec a write may wait for a slow disk's sync, and die with the process. So each goes
+    # to the kernel at once.
+    server = ValkeyServer("--appendfsync", "no").start()
     yield server
     server.close()

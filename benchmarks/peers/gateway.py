@@ -63,9 +63,12 @@ class RunningGateway:
             "Content-Type": "application/json",
         }
         order = json.dumps({"destination": DESTINATION, "codec": "pcmu"})
-        self.api.request("POST", "/v1/call-tokens", order, headers)
-        reply = self.api.getresponse()
-        body = reply.read()
+        try:
+            self.api.request("POST", "/v1/call-tokens", order, headers)
+            reply = self.api.getresponse()
+            body = reply.read()
+        except http.client.HTTPException as error:
+            raise DialError("the gateway's API failed") from error
         if reply.status != 201:
             raise DialError(f"no call token: {reply.status} {body.decode(errors='replace')}")
         content = json.loads(body)

@@ -13,7 +13,7 @@ if redis.call('SISMEMBER', FROZ, account) == 1 then return {'frozen', 0, balance
 if tonumber(redis.call('HGET', META, 'n:' .. account) or '0') >= calls_max then
   return {'too_many_calls', 0, balance}
 end
-if first > balance or balance < 0 then return {'insufficient_credit', 0, balance} end
+if first > balance then return {'insufficient_credit', 0, balance} end
 
 local held = math.min(want, balance)
 balance = balance - held

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
 
@@ -67,8 +67,3 @@ def split_overrides(url: str) -> tuple[str, Connection]:
             attribute, low, high = _NAMES[name]
             fields[attribute] = min(max(int(value[:9]), low), high)
     return target, Connection(**fields, policy=policy)
-
-
-def has_query(url: str) -> bool:
-    """Return whether a URL carries a query, which a stream URL must not."""
-    return bool(urlsplit(url).query) or "?" in url

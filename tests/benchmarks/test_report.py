@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report
-from benchmarks.bridge import Results, Sample
+from benchmarks.bridge import Results, Sample, highest_held
 from benchmarks.generator import Counts, Measurement
 
 NO_FAULT = Counts(100, 100, *[0] * 10)
@@ -112,6 +112,21 @@ def test_no_disturbance_excuses_wrong_audio(fault: str) -> None:
 def test_a_fault_beyond_the_loads_compared_ends_the_ladder_only() -> None:
     beyond = sample("gateway", 1, 900, 1.0, counts=ONE_LOST)
     assert report.broken(results(ladder=[beyond])) == []
+
+
+@pytest.mark.parametrize(
+    ("loads", "highest"),
+    [
+        ([(200, {}), (400, {})], 400),
+        ([(200, {}), (400, {"counts": ONE_LOST})], 200),
+        ([(400, {}), (400, {"p99_us": 30_000})], 0),
+        ([(400, {}), (400, {"counts": ONE_LOST, "foreign": 0.5})], 400),
+        ([(400, {"counts": ONE_LOST, "foreign": 0.5})], 0),
+    ],
+)
+def test_the_highest_load_held(loads: list[tuple[int, dict[str, Any]]], highest: int) -> None:
+    samples = [sample("ws", 1, calls, 2.0, **changes) for calls, changes in loads]
+    assert highest_held([sample("gateway", 1, 900, 1.0), *samples], "ws") == highest
 
 
 def test_limits_are_judged_where_they_were_measured() -> None:

@@ -123,6 +123,22 @@ class SpendGateContract:
         assert await gate.balance("alice") == 10 * UNIT - 17 * CENT
         assert await gate.open_calls("n1") == [("c1", "alice", 17 * CENT, 9)]
 
+    async def test_a_stale_tick_among_fresh_ones_takes_nothing_back(self, gate):
+        await gate.open(opening())
+        await gate.open(opening("c2"))
+        await self.tick(gate, tick(12 * CENT, 4))
+        outcome = await self.tick(gate, tick(9 * CENT, 1), tick(9 * CENT, 1, "c2"))
+        assert outcome.balances == {"alice": 10 * UNIT - 21 * CENT}
+        assert await gate.balance("alice") == 10 * UNIT - 21 * CENT
+
+    async def test_a_stale_tick_may_raise_a_hold_but_not_unsay_a_second(self, gate):
+        await gate.credit("bob", 1, 9 * CENT)
+        await gate.open(opening("c1", "bob"))
+        await self.tick(gate, tick(13 * CENT, 5, "c1", "bob"))
+        await gate.credit("bob", 2, UNIT)
+        await self.tick(gate, tick(12 * CENT, 4, "c1", "bob"))
+        assert await gate.open_calls("n1") == [("c1", "bob", 12 * CENT, 5)]
+
     async def test_one_script_charges_all_calls_of_a_partition(self, gate):
         for n in range(1_500):
             await gate.open(opening(f"c{n}", first_micros=1, want_micros=1, **ANY_NUMBER))

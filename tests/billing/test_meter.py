@@ -81,6 +81,14 @@ def test_full_grants_move_the_cut_off_on():
         assert meter.cut_off is CutOff.CREDIT
 
 
+def test_a_grant_never_takes_back_what_was_held():
+    meter = answered_meter(granted=20 * CENT)
+    meter.tick(START + S)
+    meter.granted(None, START + S)
+    assert meter.granted_micros == 20 * CENT
+    assert meter.cut_off_ns == START + 20 * S
+
+
 def test_a_short_grant_fixes_the_cut_off_at_the_last_paid_second():
     meter = answered_meter()
     meter.tick(START + 3 * S)

@@ -20,28 +20,28 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 async def world(shared_world: World) -> AsyncIterator[World]:
-    """The shared world; the carrier must have nothing to complain of when a test is over."""
+    """The shared world; when a test is over, its books must balance."""
     await shared_world.carrier_faults({})
     yield shared_world
     await shared_world.carrier_faults({})
+    await shared_world.assert_books_balance()
 
 
 @pytest.fixture
-def new_world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make worlds of one's own, with settings of one's own."""
+def new_world(tmp_path: Path, shared_world: World) -> Iterator[Callable[..., World]]:
+    """Make gateways of one's own, with settings of one's own; the carrier is the shared one."""
     made: list[World] = []
 
     def make(**changes: str) -> World:
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
-        made.append(World(folder, **changes))
+        made.append(World(folder, carrier_port=shared_world.carrier_port, **changes))
         return made[-1]
 
     yield make
     for world in made:
-        for process in (world.gateway, world.carrier):
-            if process is not None:
-                process.terminate()
+        if world.gateway is not None:
+            world.gateway.terminate()
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from typing import Any
 import httpx
 import websockets
 
+from billing.partition import PARTITIONS
+from billing.stores.audit import audit
 from gateway import build
 from gateway.engine.recovery import bring_credits
 from gateway.http.auth import key_hash, new_api_key
@@ -35,6 +37,15 @@ AUTH_TOKEN = "0f" * 16
 ECHO = "+15005551000"
 SILENT_FRAME = b"\xff" * 160
 START_TIMEOUT_S = 30.0
+SHORT_WAITS = {
+    "CALLER_CARRIER_TIMEOUT_MS": "1000",
+    "CALLER_MEDIA_SILENCE_S": "2",
+    "CALLER_RING_TIMEOUT_S": "5",
+    "CALLER_START_TIMEOUT_S": "2",
+    "CALLER_STREAM_TIMEOUT_S": "2",
+    "CALLER_TOKEN_TTL_S": "5",
+}
+"""So that tests of what is overdue need not wait long for it."""
 _names = itertools.count()
 
 
@@ -85,9 +96,12 @@ class Process:
 class World:
     """One gateway, one carrier."""
 
-    def __init__(self, folder: Path, **changes: str) -> None:
+    def __init__(
+        self, folder: Path, *, carrier_port: int | None = None, **changes: str
+    ) -> None:
+        """Make a world; with a port, its carrier is another world's."""
         self.folder = folder
-        self.port, self.carrier_port = free_port(), free_port()
+        self.port, self.carrier_port = free_port(), carrier_port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.control = f"http://127.0.0.1:{self.carrier_port}/simulator/v1"
         self.environ = {
@@ -99,11 +113,13 @@ class World:
             "CALLER_CALLER_ID": "+15005550006",
             "CALLER_CARRIER_URL": f"http://127.0.0.1:{self.carrier_port}",
             "CALLER_LOG_FORMAT": "json",
+            **SHORT_WAITS,
             **changes,
         }
         self.settings = from_mapping(self.environ)
         self.carrier: Process | None = None
         self.gateway: Process | None = None
+        self.account_ids: list[str] = []
 
     def start(self) -> World:
         """Start both processes and return when both answer."""
@@ -144,6 +160,7 @@ class World:
             await stores.accounts.create_account(account_id, "USD")
             await stores.accounts.add_api_key(account_id, key_hash(key), "test")
             await self.grant(stores, account_id, credit_micros)
+        self.account_ids.append(account_id)
         headers = {"authorization": f"Bearer {key}"}
         return Customer(
             self, account_id, key, httpx.AsyncClient(base_url=self.base, headers=headers)
@@ -156,6 +173,22 @@ class World:
             reference = f"grant:{secrets.token_hex(8)}"
             await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
             await bring_credits(stores.gate, stores.ledger, account_id)
+
+    async def assert_books_balance(self) -> None:
+        """Once all calls are settled and drained, gate, book and ledger must say the same."""
+        async with self.stores() as stores:
+
+            async def is_drained() -> bool:
+                if await stores.gate.open_calls(self.settings.node):
+                    return False
+                waiting = [await stores.gate.read_outbox(p, 1) for p in range(PARTITIONS)]
+                return not any(waiting)
+
+            await eventually(is_drained, 30)
+            assert await audit(stores.engine) == []
+            for account_id in self.account_ids:
+                booked = await stores.ledger.balance(account_id)
+                assert await stores.gate.balance(account_id) == booked, account_id
 
     async def carrier_get(self, path: str) -> Any:
         """Read the carrier's control API."""
@@ -223,6 +256,27 @@ class Customer:
         assert reply.is_success, reply.text
         return reply.json()["balance"]["micros"]
 
+    async def ordinary_call(self) -> dict[str, Any]:
+        """Make a call that goes as it should; return its record."""
+        async with self.call() as phone:
+            call_id = (await phone.wait("ready"))["call_id"]
+            await phone.wait("accept")
+            await phone.wait_frames(5)
+            ended = await phone.hang_up()
+            assert await phone.wait_closed() == 1000
+        assert (ended["cause"], ended["ended_by"]) == (16, "caller")
+        record = await self.record(call_id)
+        assert record["cost"] == ended["cost"]
+        return record
+
+    async def carrier_call_id(self, call_id: str) -> str:
+        """Return the carrier's id of a live call, once it has one."""
+
+        async def named() -> str | None:
+            return (await self.http.get(f"/v1/calls/{call_id}")).json().get("carrier_call_id")
+
+        return str(await eventually(named))
+
     async def record(self, call_id: str, timeout_s: float = 15) -> dict[str, Any]:
         """Return the call once it is recorded as ended."""
 
@@ -260,6 +314,18 @@ class Phone:
 
     async def send(self, **message: Any) -> None:
         await self.ws.send(json.dumps(message))
+
+    async def hang_up(self) -> dict[str, Any]:
+        """Hang up an answered call; return the last word on it."""
+        await self.send(type="hangup")
+        return await self.wait("disconnect")
+
+    async def refused(self) -> tuple[str, int]:
+        """Return the error that ends the socket and its close code."""
+        error = await self.wait("error")
+        assert error["message"]
+        assert error["action"]
+        return error["code"], await self.wait_closed()
 
     async def wait(
         self, kind: str, timeout_s: float = 15, *, where: Callable[[dict], bool] = lambda _: True

@@ -243,10 +243,15 @@ async def test_another_upgrade_is_an_ordinary_request(start, path, caplog):
     assert caplog.records == []
 
 
-async def test_an_upgrade_behind_an_unanswered_request_is_not_media(start):
+@pytest.mark.parametrize("in_one_write", [True, False])
+async def test_an_upgrade_behind_an_unanswered_request_is_not_media(start, in_one_write):
     site = await start()
-    peer = await site.connect(HELLO.replace(b"/hello", b"/slow") + handshake())
+    slow = HELLO.replace(b"/hello", b"/slow")
+    peer = await site.connect(slow + handshake() if in_one_write else slow)
     await asyncio.sleep(0.01)
+    if not in_one_write:
+        peer.send(handshake())
+        await asyncio.sleep(0.01)
     site.release.set()
     assert (await peer.response())[2] == b"slow"
     assert (await peer.response())[0] == 404

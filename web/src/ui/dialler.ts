@@ -58,7 +58,7 @@ export class Dialler extends LitElement {
       li button {
         width: 100%;
         height: 100%;
-        padding: 6px 14px;
+        padding: 6px 12px;
         border-color: var(--line);
         background: transparent;
         border-radius: 16px;
@@ -68,6 +68,8 @@ export class Dialler extends LitElement {
       li span {
         display: block;
         font-size: 0.8125rem;
+        letter-spacing: -0.01em;
+        white-space: nowrap;
       }
       .primary {
         display: flex;
