@@ -77,9 +77,10 @@ def _able_peers(names: Sequence[str]) -> list[Peer]:
         peer = PEERS[name]()
         missing = peer.missing()
         if missing is None:
+            print(f"{name:<11}{peer.what}", flush=True)
             able.append(peer)
         else:
-            print(f"Without {name}: {missing}", flush=True)
+            print(f"{name:<11}left out. {missing}", flush=True)
     return able
 
 
@@ -143,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = plan_of(options, cores)
     peers = _able_peers(options.peers)
+    print(flush=True)
     try:
         results = run(peers, plan, _print_progress)
     except DialError as error:

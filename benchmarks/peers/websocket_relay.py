@@ -1,4 +1,4 @@
-"""Rivals that relay WebSocket messages, one process each, written as their authors advise.
+"""Rivals that relay WebSocket messages, one process each, as one writes them.
 
 Both speak the same small protocol on `/media/browser/{n}` and `/media/carrier/{n}`: the carrier leg
 sends Twilio's `connected` and `start`, the browser leg is told `accept`, then audio flows. They
@@ -72,7 +72,7 @@ class StarlettePeer:
     """A plain relay on Starlette and uvicorn."""
 
     name: ClassVar[str] = "starlette"
-    what: ClassVar[str] = "Starlette on uvicorn (uvloop, websockets-sansio, msgspec)"
+    what: ClassVar[str] = "Starlette on uvicorn, as one writes it"
 
     def missing(self) -> str | None:
         """Nothing: all of it is among the gateway's own requirements."""

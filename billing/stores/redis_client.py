@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,10 +56,10 @@ def connect(url: str) -> Redis | RedisCluster:
     `redis+sentinel://[user:password@]host[:port][,...]/master name[/database]`.
     Raises ValueError, without the URL, on any other.
     """
-    scheme, _, topology = urlsplit(url).scheme.partition("+")
+    scheme, _, topology = url.partition("://")[0].partition("+")
     if scheme in {"redis", "rediss"} and topology in {"cluster", "sentinel"}:
         connector = _connect_cluster if topology == "cluster" else _connect_sentinel
-        return connector(url, tls=scheme == "rediss")
+        return connector(url.partition("://")[2], tls=scheme == "rediss")
     if topology or scheme not in {"redis", "rediss", "unix"}:
         raise ValueError(f"the URL's scheme must be one of {_SCHEMES}")
     pool = BlockingConnectionPool.from_url(
@@ -103,29 +104,29 @@ def _connection_options() -> dict[str, Any]:
     }
 
 
-def _connect_cluster(url: str, *, tls: bool) -> RedisCluster:
-    parts = urlsplit(url)
-    nodes = [ClusterNode(host, port) for host, port in _hosts(parts.netloc, _PORT)]
+def _connect_cluster(rest: str, *, tls: bool) -> RedisCluster:
+    netloc = rest.partition("/")[0]
+    nodes = [ClusterNode(host, port) for host, port in _hosts(netloc, _PORT)]
     return RedisCluster(
         startup_nodes=nodes,
         max_connections=CONNECTIONS_MAX,
         ssl=tls,
-        **_credentials(parts.netloc),
+        **_credentials(netloc),
         **_connection_options(),
     )
 
 
-def _connect_sentinel(url: str, *, tls: bool) -> Redis:
-    parts = urlsplit(url)
-    name, _, database = parts.path.strip("/").partition("/")
-    if not name:
-        raise ValueError("a sentinel URL ends in the master's name")
+def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
+    netloc, _, path = rest.partition("/")
+    name, _, database = path.partition("/")
+    if not name or not re.fullmatch(r"[0-9]{0,4}", database):
+        raise ValueError("a sentinel URL ends in the master's name and, if any, a database number")
     # redis-py leaves this class untyped.
     sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
-        _hosts(parts.netloc, _SENTINEL_PORT),
+        _hosts(netloc, _SENTINEL_PORT),
         sentinel_kwargs={**_connection_options(), "ssl": tls},
         **_connection_options(),
-        **_credentials(parts.netloc),
+        **_credentials(netloc),
     )
     master: Redis = sentinel.master_for(
         unquote(name), db=int(database or 0), ssl=tls, max_connections=CONNECTIONS_MAX
@@ -134,7 +135,10 @@ def _connect_sentinel(url: str, *, tls: bool) -> Redis:
 
 
 def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
-    """Return the (host, port) pairs of "user:password@one,two:7000,[::1]:7001"."""
+    """Return the (host, port) pairs of "user:password@one,two:7000,[::1]:7001".
+
+    A list of hosts is no URL, and urlsplit may refuse it; each of them is one.
+    """
     hosts = [urlsplit(f"//{part}") for part in netloc.rpartition("@")[2].split(",")]
     if not all(host.hostname for host in hosts):
         raise ValueError("the URL names no host")

@@ -96,6 +96,12 @@ def speaker_for(voice: Voice, echo_delay_ms: int) -> Speaker:
     return speaker
 
 
+def prepare() -> None:
+    """Compute every clip now, so that the first call to play one does not hold up the others."""
+    for voice in Voice:
+        speaker_for(voice, 0)
+
+
 class Callee:
     """One called party, from answer to hang-up, over all streams of the call."""
 

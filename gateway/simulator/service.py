@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from gateway.simulator.callee import prepare
 from gateway.simulator.clock import Clock
 from gateway.simulator.control import ControlApi
 from gateway.simulator.debugger import Debugger
@@ -69,7 +70,8 @@ class SimulatorService:
     @property
     def url(self) -> str:
         """Base URL of the REST API and of `/simulator/v1`."""
-        return f"http://{self._settings.host}:{self.port}"
+        host = self._settings.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def debugger(self) -> Debugger:
@@ -84,6 +86,7 @@ class SimulatorService:
             OSError: the address is taken.
         """
         settings, clock = self._settings, self._clock
+        await asyncio.to_thread(prepare)
         self._socket = _bind(settings.host, settings.port)
         webhooks = Webhooks(settings.auth_token, clock)
         await webhooks.start()

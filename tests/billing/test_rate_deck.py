@@ -107,6 +107,12 @@ def test_errors_say_where(row, column):
     assert str(caught.value).startswith("line 4")
 
 
+def test_decks_are_bounded(monkeypatch):
+    monkeypatch.setattr("billing.rate_deck.PREFIXES_MAX", 5)
+    with pytest.raises(RateDeckError, match="too many"):
+        RateDeck.from_csv(DECK)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "column"),
     [

@@ -36,7 +36,7 @@ ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "0f" * 16
 ECHO = "+15005551000"
 SILENT_FRAME = b"\xff" * 160
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 SHORT_WAITS = {
     "CALLER_CARRIER_TIMEOUT_MS": "1000",
     "CALLER_MEDIA_SILENCE_S": "2",
@@ -277,7 +277,7 @@ class Customer:
 
         return str(await eventually(named))
 
-    async def record(self, call_id: str, timeout_s: float = 15) -> dict[str, Any]:
+    async def record(self, call_id: str, timeout_s: float = 40) -> dict[str, Any]:
         """Return the call once it is recorded as ended."""
 
         async def ended() -> dict[str, Any] | None:

@@ -82,7 +82,9 @@ async def test_whole_call_by_keyboard(
     sent = decode_mulaw(b"".join(audio for _, audio in frames))
     assert likeness(sent, speech) > 0.99
 
-    await expect(page.locator("caller-in-call .phone i")).to_have_attribute("style", re.compile(r"0\.[2-9]"))
+    await expect(page.locator("caller-in-call .phone i")).to_have_attribute(
+        "style", re.compile(r"0\.[2-9]")
+    )
     await expect(page.get_by_role("timer")).to_have_text(re.compile(r"0:0[4-9]"))
     await expect(page.get_by_text("$0.0130/min")).to_be_visible()
     await page.keyboard.press("5")

@@ -116,7 +116,8 @@ class MemorySpendGate:
         count = sum(call.account_id == opening.account_id for call in part.calls.values())
         if count >= opening.concurrent_calls_max:
             return OpenResult.TOO_MANY_CALLS
-        return OpenResult.INSUFFICIENT_CREDIT if opening.first_micros > balance else None
+        reaches = balance >= max(0, opening.first_micros)
+        return None if reaches else OpenResult.INSUFFICIENT_CREDIT
 
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         self.ticks.append((partition, ticks))

@@ -212,6 +212,26 @@ async def test_a_server_that_does_not_come_back_is_tried_again(valkey, monkeypat
     await valkey._ensure_server()
 
 
+async def test_an_owner_that_starts_no_server_is_not_waited_for_for_ever(
+    valkey, folder, monkeypatch
+):
+    monkeypatch.setattr(embedded, "START_TIMEOUT_S", 0.1)
+    folder.mkdir()
+    lock = embedded._try_lock(folder / "owner.lock")
+    with pytest.raises(StoreUnavailableError, match="does not answer"):
+        await valkey.start()
+    os.close(lock)
+
+
+async def test_a_server_that_does_not_stop_is_killed(valkey, monkeypatch):
+    monkeypatch.setattr(embedded, "STOP_TIMEOUT_S", 0.1)
+    await valkey.start()
+    pid = valkey.server_pid
+    os.kill(pid, signal.SIGSTOP)
+    await valkey.stop()
+    assert not is_alive(pid)
+
+
 async def test_a_large_log_is_put_aside(valkey, folder, monkeypatch):
     monkeypatch.setattr(embedded, "LOG_BYTES_MAX", 10)
     folder.mkdir()
@@ -248,8 +268,10 @@ class TestFindServer:
         with pytest.raises(StoreUnavailableError, match="CALLER_REDIS_URL"):
             await embedded.find_server()
 
-    @pytest.mark.parametrize("platform", [("Plan9", "x86_64"), ("Linux", "mips")])
-    def test_no_wheel_for_other_machines(self, monkeypatch, platform):
+    @pytest.mark.parametrize(
+        "platform", [("Plan9", "x86_64"), ("Linux", "mips"), ("Darwin", "arm64")]
+    )
+    def test_no_binary_of_other_machines(self, monkeypatch, platform):
         monkeypatch.setattr(embedded.platform, "system", lambda: platform[0])
         monkeypatch.setattr(embedded.platform, "machine", lambda: platform[1])
         assert embedded.bundled_server() is None

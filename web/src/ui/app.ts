@@ -1,4 +1,4 @@
-/** The page: header with the credit, the phone, the recent calls; the key form until there is a key. */
+/** The page: credit, phone, numbers to try, recent calls; the key form until there is a key. */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -12,6 +12,7 @@ import { handset } from './icons';
 import './key-form';
 import './phone';
 import type { Phone } from './phone';
+import './phonebook';
 import './recent-calls';
 import { theme } from './theme';
 
@@ -87,10 +88,14 @@ export class App extends LitElement {
         padding-block: 4px 20px;
       }
       caller-phone,
-      caller-recent-calls {
+      .aside {
         width: 100%;
         max-width: 460px;
         margin-inline: auto;
+      }
+      .aside {
+        display: grid;
+        gap: 20px;
       }
       .alert {
         grid-column: 1 / -1;
@@ -102,8 +107,9 @@ export class App extends LitElement {
           gap: 24px;
           padding-block-start: 20px;
         }
-        caller-recent-calls {
+        .aside {
           max-width: none;
+          gap: 24px;
         }
       }
     `,
@@ -162,18 +168,29 @@ export class App extends LitElement {
         @call-started=${() => (this.busy = true)}
         @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
       ></caller-phone>
-      <caller-recent-calls
-        .calls=${this.calls}
-        .phonebook=${this.phonebook}
-        .failed=${this.callsFailed}
-        .busy=${this.busy}
-        @retry=${() => void this.#refresh()}
-        @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
-      ></caller-recent-calls>
+      <div class="aside">
+        ${this.phonebook.length ? this.#phonebook() : nothing}
+        <caller-recent-calls
+          .calls=${this.calls}
+          .phonebook=${this.phonebook}
+          .failed=${this.callsFailed}
+          .busy=${this.busy}
+          @retry=${() => void this.#refresh()}
+          @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
+        ></caller-recent-calls>
+      </div>
     </main>
     <footer>
       <button type="button" ?disabled=${this.busy} @click=${() => this.#forget()}>${t('forgetKey')}</button>
     </footer>`;
+  }
+
+  #phonebook(): TemplateResult {
+    return html`<caller-phonebook
+      .entries=${this.phonebook}
+      .busy=${this.busy}
+      @choose=${(event: CustomEvent<string>) => this.#phone?.choose(event.detail)}
+    ></caller-phonebook>`;
   }
 
   #alert(failure: CallFailure): TemplateResult {

@@ -1,17 +1,15 @@
-/** The phone before a call: number, suggestions, keypad, Call. Fires `dial` with the number as its detail. */
+/** The phone before a call: number, keypad, Call. Fires `dial` with the number as its detail. */
 
-import { LitElement, css, html, nothing } from 'lit';
+import { LitElement, css, html } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import { t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
-import type { PhonebookEntry } from '../wire';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
 
 export class Dialler extends LitElement {
   static override properties = {
-    phonebook: { attribute: false },
     text: { state: true },
     complaint: { state: true },
   };
@@ -48,29 +46,6 @@ export class Dialler extends LitElement {
         display: grid;
         gap: 6px;
       }
-      ul {
-        display: grid;
-        grid-template-columns: 1fr 1fr;
-        gap: 8px;
-        padding: 0;
-        list-style: none;
-      }
-      li button {
-        width: 100%;
-        height: 100%;
-        padding: 6px 12px;
-        border-color: var(--line);
-        background: transparent;
-        border-radius: 16px;
-        font-size: 0.875rem;
-        text-align: start;
-      }
-      li span {
-        display: block;
-        font-size: 0.8125rem;
-        letter-spacing: -0.01em;
-        white-space: nowrap;
-      }
       .primary {
         display: flex;
         align-items: center;
@@ -83,13 +58,11 @@ export class Dialler extends LitElement {
     `,
   ];
 
-  declare phonebook: PhonebookEntry[];
   declare text: string;
   declare complaint: string;
 
   constructor() {
     super();
-    this.phonebook = [];
     this.text = '';
     this.complaint = '';
   }
@@ -97,6 +70,11 @@ export class Dialler extends LitElement {
   /** Show this number, ready to be dialled. */
   fill(number: string): void {
     this.#set(grouped(number));
+  }
+
+  /** Put the focus where Enter dials what is shown. */
+  focusCall(): void {
+    this.renderRoot.querySelector<HTMLElement>('.primary')?.focus();
   }
 
   get #number(): string {
@@ -109,7 +87,7 @@ export class Dialler extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
-    // Typed text is the field's own; only keys and suggestions are written into it.
+    // Typed text is the field's own; only what others set is written into it.
     if (changed.has('text') && this.#input.value !== this.text) this.#input.value = this.text;
   }
 
@@ -132,7 +110,7 @@ export class Dialler extends LitElement {
         />
         <p id="hint" class="hint small muted" aria-live="polite">${this.#hint()}</p>
       </div>
-      ${this.phonebook.length ? this.#suggestions() : nothing} ${keypad('dial', this.#press)}
+      ${keypad('dial', this.#press)}
       <button class="primary" type="submit">${handset}${t('call')}</button>
     </form>`;
   }
@@ -143,18 +121,6 @@ export class Dialler extends LitElement {
     return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');
   }
 
-  #suggestions(): TemplateResult {
-    return html`<ul aria-label=${t('phonebook')}>
-      ${this.phonebook.map(
-        ({ number, label }) => html`<li>
-          <button type="button" @click=${() => this.#choose(number)}>
-            ${label} <span class="muted number">${grouped(number)}</span>
-          </button>
-        </li>`,
-      )}
-    </ul>`;
-  }
-
   get #input(): HTMLInputElement {
     return this.renderRoot.querySelector('input') as HTMLInputElement;
   }
@@ -162,11 +128,6 @@ export class Dialler extends LitElement {
   #set(text: string): void {
     this.text = text;
     this.complaint = '';
-  }
-
-  #choose(number: string): void {
-    this.fill(number);
-    this.renderRoot.querySelector<HTMLElement>('.primary')?.focus();
   }
 
   readonly #press = (key: string): void => {

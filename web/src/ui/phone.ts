@@ -117,6 +117,16 @@ export class Phone extends LitElement {
     this.dispatchEvent(new CustomEvent('call-started'));
   }
 
+  /** Show this number, one Enter away from being called. */
+  choose(number: string): void {
+    this.#dialler?.fill(number);
+    this.#dialler?.focusCall();
+  }
+
+  get #dialler(): Dialler | null {
+    return this.renderRoot.querySelector('caller-dialler');
+  }
+
   #changed(state: CallState): void {
     this.state = state;
     if (state.phase !== 'ended') return;
@@ -154,7 +164,6 @@ export class Phone extends LitElement {
   #idle(): TemplateResult {
     return html`${this.#outcome()}
       <caller-dialler
-        .phonebook=${this.phonebook}
         @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}
         @key=${(event: CustomEvent<string>) => playKey(event.detail)}
       ></caller-dialler>
@@ -185,7 +194,7 @@ export class Phone extends LitElement {
     const number = this.state?.destination;
     await this.updateComplete;
     this.renderRoot.querySelector('section')?.focus({ preventScroll: true });
-    if (!this.busy && number) this.renderRoot.querySelector<Dialler>('caller-dialler')?.fill(number);
+    if (!this.busy && number) this.#dialler?.fill(number);
   }
 }
 

@@ -1,0 +1,188 @@
+"""The test in the carrier's place: takes the gateway's REST requests, signs webhooks, streams media.
+
+For what a well-behaved carrier never does. Signatures are made by Twilio's own library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+
+import httpx
+import websockets
+from aiohttp import web
+from twilio.request_validator import RequestValidator
+
+from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, World
+
+STREAM_SID = "MZ" + "5" * 32
+
+
+def sign(url: str, form: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the header that signs a request as Twilio does."""
+    signature = RequestValidator(AUTH_TOKEN).compute_signature(url, form or {})
+    return {"X-Twilio-Signature": signature}
+
+
+async def post_signed(
+    url: str, form: Mapping[str, Any], *, sent: Mapping[str, Any] | None = None, **kwargs: Any
+) -> httpx.Response:
+    """Post a form with its signature; `sent` is another form than the one that was signed."""
+    lists = {k: v if isinstance(v, list) else [v] for k, v in form.items()}
+    body = urlencode(lists if sent is None else sent, doseq=True)
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        **sign(url, _Form(lists)),
+        **kwargs.pop("headers", {}),
+    }
+    async with httpx.AsyncClient() as client:
+        return await client.post(url, content=kwargs.pop("content", body), headers=headers)
+
+
+class _Form(dict[str, list[str]]):
+    """Fields that may be repeated, as the validator asks for them."""
+
+    def getlist(self, name: str) -> list[str]:
+        """Return all values of a field."""
+        return self[name]
+
+
+def start_message(call_sid: str, token: str, **changes: Any) -> dict[str, Any]:
+    """Return the first message of a stream that says what it is."""
+    detail = {
+        "accountSid": ACCOUNT_SID,
+        "streamSid": STREAM_SID,
+        "callSid": call_sid,
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"token": token},
+        **changes,
+    }
+    return {"event": "start", "sequenceNumber": "1", "start": detail, "streamSid": STREAM_SID}
+
+
+@contextlib.asynccontextmanager
+async def media_socket(
+    world: World, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[websockets.ClientConnection]:
+    """Open a media socket on the carrier's side, signed unless other headers are given."""
+    path = f"/n/{world.settings.node}/media/carrier"
+    signed = sign(f"wss://127.0.0.1:{world.port}{path}")
+    async with websockets.connect(
+        f"ws://127.0.0.1:{world.port}{path}",
+        additional_headers=signed if headers is None else headers,
+        compression=None,
+        ping_interval=None,
+    ) as ws:
+        yield ws
+
+
+async def start_stream(ws: websockets.ClientConnection, start: Mapping[str, Any]) -> None:
+    """Say the first words of a stream."""
+    await ws.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+    await ws.send(json.dumps(start))
+
+
+async def close_code(ws: websockets.ClientConnection) -> int | None:
+    """Return the code with which the gateway closes a socket."""
+    async with asyncio.timeout(10):
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await ws.recv()
+    return ws.close_code
+
+
+@dataclass
+class PlacedCall:
+    """One call as the gateway ordered it."""
+
+    sid: str
+    form: dict[str, str]
+    status: str = "queued"
+
+    @property
+    def token(self) -> str:
+        """The secret that the stream must bring back."""
+        twiml = ElementTree.fromstring(self.form["Twiml"])
+        return str(twiml.find("Connect/Stream/Parameter").attrib["value"])
+
+    async def report(self, status: str, **fields: str) -> httpx.Response:
+        """Post a signed status callback."""
+        self.status = status
+        form = {"CallSid": self.sid, "CallStatus": status, **fields}
+        return await post_signed(self.form["StatusCallback"], form)
+
+
+@dataclass
+class StandIn:
+    """A carrier of which every answer is the test's."""
+
+    port: int
+    calls: list[PlacedCall] = field(default_factory=list)
+    reply_status: int = 201
+    """What placing a call is answered with; 0 for no answer at all."""
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
+    silenced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[StandIn]:
+        """Answer while the context lasts."""
+        app = web.Application()
+        base = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls"
+        app.router.add_post(base + ".json", self._place)
+        app.router.add_get(base + ".json", self._list)
+        app.router.add_post(base + "/{sid}.json", self._end)
+        app.router.add_get(base + "/{sid}.json", self._show)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        try:
+            yield self
+        finally:
+            self.silenced.set()
+            await runner.cleanup()
+
+    async def next_call(self) -> PlacedCall:
+        """Wait for a call to be placed; return the newest."""
+        async with asyncio.timeout(10):
+            await self.placed.wait()
+        self.placed.clear()
+        return self.calls[-1]
+
+    async def _place(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        call = PlacedCall("CA" + secrets.token_hex(16), form)
+        if self.reply_status in (201, 0):
+            self.calls.append(call)
+        self.placed.set()
+        if not self.reply_status:
+            await self.silenced.wait()
+        if self.reply_status >= 400:
+            return web.json_response({"code": 20000, "message": "no"}, status=self.reply_status)
+        return web.json_response(self._resource(call), status=201)
+
+    async def _list(self, _request: web.Request) -> web.Response:
+        return web.json_response({"calls": [], "page": 0, "page_size": 50, "next_page_uri": None})
+
+    async def _end(self, request: web.Request) -> web.Response:
+        call = self._find(request)
+        call.status = "completed"
+        return web.json_response(self._resource(call))
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return web.json_response(self._resource(self._find(request)))
+
+    def _find(self, request: web.Request) -> PlacedCall:
+        return next(c for c in self.calls if c.sid == request.match_info["sid"])
+
+    @staticmethod
+    def _resource(call: PlacedCall) -> dict[str, Any]:
+        duration = "1" if call.status == "completed" else None
+        return {"sid": call.sid, "status": call.status, "duration": duration}

@@ -1,0 +1,237 @@
+"""A carrier that fails: whatever it does, the call ends in time, says why, and is charged right."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.calls.world import Customer, Phone, World
+
+NEVER_STREAMS = "+15005551012"
+DUPLICATES = "+15005551014"
+LOSES_COMPLETED = "+15005551015"
+BUSY_ONCE = "+15005551016"
+ANSWERS_TOO_LATE = "+15005551018"
+BUSY, NO_ANSWER = "+15005551004", "+15005551005"
+SLOW = "+15005551011"
+
+
+async def in_call(customer: Customer, phone: Phone) -> str:
+    """Wait until both legs hear each other; return the carrier's id of the call."""
+    await phone.wait("accept")
+    await phone.wait_frames(len(phone.frames) + 5)
+    return await customer.carrier_call_id(phone.events[0]["call_id"])
+
+
+async def assert_settled(
+    world: World, customer: Customer, ended: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The record says what the caller was told, and the carrier's leg is over."""
+    record = await customer.record(ended["call_id"])
+    assert record["cost"] == ended["cost"]
+    assert record["cost"]["micros"] == 1000 * record["seconds"]
+    assert (record["cause"], record["ended_by"]) == (ended["cause"], ended["ended_by"])
+    if record["carrier_call_id"]:
+        state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
+        assert state["status"] in ("completed", "busy", "no-answer", "failed", "canceled")
+    return record
+
+
+async def assert_call(
+    world: World, customer: Customer, number: str, cause: int, ended_by: str, timeout_s: float = 20
+) -> dict[str, Any]:
+    """A call to the number ends by itself, for this cause."""
+    async with customer.call(number) as phone:
+        ended = await phone.wait("disconnect", timeout_s)
+        assert await phone.wait_closed() == 1000
+    assert (ended["cause"], ended["ended_by"]) == (cause, ended_by)
+    return await assert_settled(world, customer, ended)
+
+
+async def assert_media_lost(
+    world: World, customer: Customer, action: str, cause: int, overdue_s: float
+) -> None:
+    """A call whose media breaks off ends, for this cause, before the time is over."""
+    async with customer.call() as phone:
+        sid = await in_call(customer, phone)
+        begun = time.monotonic()
+        await world.carrier_act(sid, action=action)
+        ended = await phone.wait("disconnect")
+        assert time.monotonic() - begun < overdue_s
+    assert (ended["cause"], ended["ended_by"]) == (cause, "carrier")
+    await assert_settled(world, customer, ended)
+
+
+async def test_a_call_without_media_ends_soon(world: World, customer: Customer):
+    async def never_streams() -> None:
+        record = await assert_call(world, customer, NEVER_STREAMS, 604, "carrier")
+        assert record["answered_at"] is not None
+        assert 2 <= record["seconds"] <= world.settings.stream_timeout_s + 3
+
+    silence_s = world.settings.media_silence_s
+    await asyncio.gather(
+        never_streams(),
+        assert_media_lost(world, customer, "freeze", 604, silence_s + 3),
+        assert_media_lost(world, customer, "drop_tcp", 38, 3),
+        assert_call(world, customer, NO_ANSWER, 19, "callee"),
+    )
+    await customer.ordinary_call()
+
+
+async def test_a_carrier_that_does_not_read_for_a_while_loses_only_sound(
+    world: World, customer: Customer
+):
+    async with customer.call() as phone:
+        sid = await in_call(customer, phone)
+        await world.carrier_act(sid, action="stall", seconds=1.0)
+        await phone.speak([b"\x7f" * 160] * 75)
+        ended = await phone.hang_up()
+    assert ended["ended_by"] == "caller"
+    await assert_settled(world, customer, ended)
+
+
+async def test_calls_end_in_any_way_before_the_answer(world: World, customer: Customer):
+    async def acted(action: str, kind: str, cause: int) -> None:
+        async with customer.call(SLOW) as phone:
+            await phone.wait("ringing")
+            sid = await customer.carrier_call_id(phone.events[0]["call_id"])
+            await world.carrier_act(sid, action=action)
+            ended = await phone.wait(kind)
+        assert ended["cause"] == cause
+        assert ended["cost"]["micros"] == 0
+        await assert_settled(world, customer, ended)
+
+    await asyncio.gather(
+        acted("busy", "disconnect", 17),
+        acted("hangup", "cancel", 487),
+        assert_call(world, customer, "+15005551006", 1, "carrier"),
+    )
+    assert await customer.balance() == 10_000_000
+
+
+async def test_callbacks_twice_and_out_of_order_change_nothing(world: World, customer: Customer):
+    async def by_caller(number: str) -> None:
+        async with customer.call(number) as phone:
+            await in_call(customer, phone)
+            await phone.wait("cost", where=lambda e: e["seconds"] >= 2)
+            ended = await phone.hang_up()
+        assert (ended["cause"], ended["ended_by"]) == (16, "caller")
+        assert phone.kinds().count("accept") == 1
+        assert phone.kinds().count("ringing") <= 1
+        record = await assert_settled(world, customer, ended)
+        assert abs(record["carrier_seconds"] - record["seconds"]) <= 1
+
+    async def by_callee(number: str) -> None:
+        async with customer.call(number) as phone:
+            await world.carrier_act(await in_call(customer, phone), action="hangup")
+            ended = await phone.wait("disconnect")
+        assert (ended["cause"], ended["ended_by"]) == (16, "callee")
+        record = await assert_settled(world, customer, ended)
+        assert abs(record["carrier_seconds"] - record["seconds"]) <= 1
+
+    await asyncio.gather(
+        *(by_caller(n) for n in (DUPLICATES, LOSES_COMPLETED)),
+        *(by_callee(n) for n in (DUPLICATES, LOSES_COMPLETED)),
+    )
+
+
+async def test_calls_go_on_although_all_callbacks_are_lost(world: World, customer: Customer):
+    events = ["initiated", "ringing", "answered", "completed"]
+    await world.carrier_faults({"callbacks": {"drop": events}})
+
+    async def busy() -> None:
+        """Found out by asking, as nobody tells."""
+        record = await assert_call(world, customer, BUSY, 17, "callee", 40)
+        assert record["cost"]["micros"] == 0
+
+    async def hangs_up() -> None:
+        async with customer.call() as phone:
+            await world.carrier_act(await in_call(customer, phone), action="hangup")
+            ended = await phone.wait("disconnect")
+        assert (ended["cause"], ended["ended_by"]) == (16, "callee")
+        await assert_settled(world, customer, ended)
+
+    await asyncio.gather(
+        busy(),
+        hangs_up(),
+        placed_once(world, customer),
+        customer.ordinary_call(),
+    )
+
+
+async def placed_once(world: World, customer: Customer) -> None:
+    """A call whose placing got no answer is found, and not placed again."""
+    known = await sids(world, ANSWERS_TOO_LATE)
+    async with customer.call(ANSWERS_TOO_LATE) as phone:
+        await phone.wait("accept")
+        sid = await in_call(customer, phone)
+        ended = await phone.hang_up()
+    assert await sids(world, ANSWERS_TOO_LATE) - known == {sid}
+    await assert_settled(world, customer, ended)
+
+
+async def sids(world: World, number: str) -> set[str]:
+    """Return the carrier's calls to a number."""
+    calls = (await world.carrier_get("/calls"))["calls"]
+    return {call["sid"] for call in calls if call["to"] == number}
+
+
+async def test_a_refused_call_costs_nothing_and_says_why(world: World, customer: Customer):
+    async def refused(number: str, cause: int) -> None:
+        record = await assert_call(world, customer, number, cause, "carrier")
+        assert record["cost"]["micros"] == record["seconds"] == 0
+        assert record["carrier_call_id"] is None
+
+    await asyncio.gather(
+        refused("+15005551019", 38),
+        refused("+15005551020", 38),
+        placed_once(world, customer),
+        *(customer_call_after_429(world, customer) for _ in range(2)),
+    )
+    await customer.ordinary_call()
+
+
+async def customer_call_after_429(world: World, customer: Customer) -> None:
+    """The carrier says "too many requests" to every other request, which is then repeated."""
+    async with customer.call(BUSY_ONCE) as phone:
+        await in_call(customer, phone)
+        ended = await phone.hang_up()
+    await assert_settled(world, customer, ended)
+
+
+@pytest.mark.parametrize(("status", "cause"), [(404, 21), (429, 42), (400, 21)])
+async def test_a_carrier_that_refuses_every_call(
+    world: World, customer: Customer, status: int, cause: int
+):
+    await world.carrier_faults({"rest": {"operation": "create", "status": status, "count": 9}})
+    record = await assert_call(world, customer, "+15005551000", cause, "carrier")
+    assert record["cost"]["micros"] == 0
+    await world.carrier_faults({})
+    await customer.ordinary_call()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"operation": "update", "status": 500, "count": 3},
+        {"operation": "update", "status": 429, "count": 3},
+        {"operation": "update", "status": 404, "count": 1},
+        {"operation": "update", "hold_s": 3, "count": 1},
+        {"operation": "update", "status": 503, "count": 7},
+    ],
+    ids=["500", "429", "404", "no answer", "503 for long"],
+)
+async def test_an_end_that_the_carrier_does_not_take_is_repeated(
+    world: World, customer: Customer, fault: dict[str, Any]
+):
+    """The caller hears at once that the call is over, and pays no second more."""
+    await world.carrier_faults({"rest": fault})
+    async with customer.call() as phone:
+        sid = await in_call(customer, phone)
+        begun = time.monotonic()
+        ended = await phone.hang_up()
+        assert time.monotonic() - begun < 1
+    await assert_settled(world, customer, ended)
+    assert (await world.carrier_get(f"/calls/{sid}"))["status"] == "completed"

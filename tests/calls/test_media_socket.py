@@ -1,0 +1,281 @@
+"""Media sockets against peers that break the protocol, stall, or are not who they claim to be."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+import pytest
+import websockets
+
+from tests.calls.stand_in import (
+    STREAM_SID,
+    StandIn,
+    close_code,
+    media_socket,
+    sign,
+    start_message,
+    start_stream,
+)
+from tests.calls.world import Customer, Phone, World, eventually, free_port
+
+Act = Callable[[Phone], Awaitable[None]]
+
+
+def saying(text: str | bytes) -> Act:
+    """Return what sends a text message; bytes are sent as they are."""
+    return lambda phone: phone.ws.send(text, text=True)
+
+
+async def flood(phone: Phone) -> None:
+    """Send far more control messages than a person could."""
+    for number in range(120):
+        await phone.send(type="ping", id=number)
+
+
+async def fragments(phone: Phone) -> None:
+    """Send a message in pieces whose sum is too long."""
+    await phone.ws.send(["x" * 4000] * 8)
+
+
+OPENINGS: list[tuple[Act, str | None, int]] = [
+    (saying("not JSON"), "bad_message", 4400),
+    (saying("[1]"), "bad_message", 4400),
+    (saying("[" * 3000), "bad_message", 4400),
+    (saying('{"type":"sing"}'), "bad_message", 4400),
+    (saying('{"type":"hangup"}'), "bad_message", 4400),
+    (saying('{"type":"start","version":1}'), "bad_message", 4400),
+    (saying('{"type":"start","version":2,"token":"x"}'), "bad_message", 4400),
+    (saying(json.dumps({"type": "start", "version": 1, "token": "x" * 257})), "bad_message", 4400),
+    (saying("x" * 5000), "bad_message", 1009),
+    (saying("x" * 1_000_000), None, 1009),
+    (fragments, None, 1009),
+    (saying(b"\xff\xfe\xfd"), None, 1007),
+    (flood, "message_flood", 4429),
+]
+
+
+async def test_a_socket_that_starts_wrong_is_told_and_closed(world: World, customer: Customer):
+    url = (await customer.token())["media_url"]
+
+    async def attempt(act: Act, code: str | None, close: int) -> None:
+        async with customer.connect(url) as phone:
+            with contextlib.suppress(websockets.ConnectionClosed):
+                await act(phone)
+            assert await phone.wait_closed() == close
+            errors = [e["code"] for e in phone.events if e["type"] == "error"]
+            assert errors == ([code] if code else [])
+
+    await asyncio.gather(*(attempt(*opening) for opening in OPENINGS))
+    await customer.ordinary_call()
+
+
+DISTURBANCES: list[tuple[Act, int]] = [
+    (saying("not JSON"), 4400),
+    (saying('{"type":"mute"}'), 4400),
+    (saying('{"type":"dtmf","digits":"W"}'), 4400),
+    (saying('{"type":"start","version":1,"token":"again"}'), 4400),
+    (saying("x" * 1_000_000), 1009),
+    (saying(b"\xc3\x28"), 1007),
+    (lambda phone: phone.ws.send(bytes(159)), 4400),
+    (lambda phone: phone.ws.send(bytes(320)), 4400),
+    (flood, 4429),
+]
+
+
+async def test_a_caller_who_breaks_the_protocol_loses_only_the_call(
+    world: World, customer: Customer
+):
+    async def disturb(act: Act, code: int) -> None:
+        async with customer.call() as phone:
+            call_id = (await phone.wait("ready"))["call_id"]
+            await phone.wait("accept")
+            await phone.wait_frames(5)
+            with contextlib.suppress(websockets.ConnectionClosed):
+                await act(phone)
+            assert await phone.wait_closed() == code
+        record = await customer.record(call_id)
+        assert record["ended_by"] == "caller"
+        assert record["cost"]["micros"] == 1000 * record["seconds"] > 0
+        state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
+        assert state["status"] == "completed"
+
+    for start in range(0, len(DISTURBANCES), 3):
+        await asyncio.gather(*(disturb(*d) for d in DISTURBANCES[start : start + 3]))
+    await customer.ordinary_call()
+
+
+async def test_a_caller_who_no_longer_answers_is_given_up(world: World, customer: Customer):
+    """The socket stays open; nothing is read from it, so no ping is answered."""
+    async with customer.call() as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        await phone.wait_frames(20)
+        phone.ws.transport.pause_reading()
+        begun = time.monotonic()
+        record = await customer.record(call_id, 20)
+        assert 8 < time.monotonic() - begun < 15
+        assert record["ended_by"] == "caller"
+        assert record["seconds"] <= 15
+        phone.ws.transport.abort()
+    await customer.ordinary_call()
+
+
+# The carrier's side.
+
+
+@pytest.fixture
+async def played(
+    new_world: Callable[..., World],
+) -> AsyncIterator[tuple[World, StandIn]]:
+    """A gateway whose carrier the test plays."""
+    port = free_port()
+    world = new_world(CALLER_CARRIER_URL=f"http://127.0.0.1:{port}")
+    await asyncio.to_thread(world.start_gateway)
+    async with StandIn(port).serving() as carrier:
+        yield world, carrier
+        await world.assert_books_balance()
+
+
+@contextlib.asynccontextmanager
+async def answered(customer: Customer, carrier: StandIn):
+    """Place a call and let it be answered, without a stream as yet."""
+    async with customer.call() as phone:
+        call = await carrier.next_call()
+        await customer.carrier_call_id((await phone.wait("ready"))["call_id"])
+        assert (await call.report("in-progress")).status_code == 204
+        await phone.wait("accept")
+        yield phone, call
+
+
+async def assert_stream_refused(world: World, start: dict) -> None:
+    """A stream with this beginning must be closed as none of ours."""
+    async with media_socket(world) as ws:
+        await start_stream(ws, start)
+        assert await close_code(ws) == 1008
+
+
+async def test_only_the_stream_of_the_call_is_joined(played: tuple[World, StandIn]):
+    world, carrier = played
+    customer = await world.new_customer()
+    async with answered(customer, carrier) as (phone, call):
+        sid, token = call.sid, call.token
+        for wrong in (
+            start_message(sid, "x"),
+            start_message(sid, ""),
+            start_message(sid, token + "x"),
+            start_message(sid, "é"),
+            start_message(sid, token.partition(".")[0] + "." + "y" * 32),
+            start_message("CA" + "0" * 32, token),
+            start_message(sid, token, accountSid="AC" + "0" * 32),
+            start_message(sid, token, customParameters={}),
+            start_message(sid, token, mediaFormat={"encoding": "audio/opus", "sampleRate": 48000}),
+            start_message(sid, token) | {"streamSid": ""},
+        ):
+            await assert_stream_refused(world, wrong)
+        async with media_socket(world) as ws:
+            await start_stream(ws, start_message(sid, token))
+            await ws.send(media(STREAM_SID))
+            await phone.wait_frames(len(phone.frames) + 1)
+            await assert_stream_refused(world, start_message(sid, token))
+            assert phone.close_code is None
+            ended = await phone.hang_up()
+            assert await close_code(ws) == 1000
+        assert ended["ended_by"] == "caller"
+        await customer.record(ended["call_id"])
+        await assert_stream_refused(world, start_message(sid, token))
+    await customer.http.aclose()
+
+
+def media(stream_sid: str) -> str:
+    """Return a message with 20 ms of silence."""
+    payload = "//" * 106 + "/w=="
+    return json.dumps({"event": "media", "streamSid": stream_sid, "media": {"payload": payload}})
+
+
+STREAM_FAULTS: list[tuple[str | bytes, int]] = [
+    (media("MZ" + "0" * 32), 1008),
+    (json.dumps({"event": "stop", "streamSid": "MZ" + "0" * 32}), 1008),
+    (json.dumps(start_message("CA" + "1" * 32, "again")), 1008),
+    ("not JSON", 1008),
+    ('{"event":"media","streamSid":"' + STREAM_SID + '","media":{"payload":"%"}}', 1008),
+    (b"\x00" * 160, 1003),
+    ("x" * 1_000_000, 1009),
+]
+
+
+async def test_a_stream_that_breaks_the_protocol_ends_its_call(played: tuple[World, StandIn]):
+    world, carrier = played
+    customer = await world.new_customer()
+    for message, code in STREAM_FAULTS:
+        async with answered(customer, carrier) as (phone, call), media_socket(world) as ws:
+            await start_stream(ws, start_message(call.sid, call.token))
+            await ws.send(media(STREAM_SID))
+            await phone.wait("accept")
+            # What a later version of the protocol may add does no harm.
+            await ws.send(json.dumps({"event": "weather", "streamSid": STREAM_SID, "sun": 1}))
+            with contextlib.suppress(websockets.ConnectionClosed):
+                await ws.send(message)
+            assert await close_code(ws) == code, message[:60]
+            ended = await phone.wait("disconnect")
+            assert (ended["cause"], ended["ended_by"]) == (38, "carrier")
+            record = await customer.record(ended["call_id"])
+            assert record["cost"] == ended["cost"]
+            assert call.status == "completed", "the carrier's leg goes on"
+    await customer.http.aclose()
+
+
+async def test_a_carrier_that_places_calls_oddly_is_understood(played: tuple[World, StandIn]):
+    world, carrier = played
+    customer = await world.new_customer()
+
+    # The stream begins before placing the call has been answered.
+    carrier.reply_status = 0
+    async with customer.call() as phone:
+        call = await carrier.next_call()
+        async with media_socket(world) as ws:
+            await start_stream(ws, start_message(call.sid, call.token))
+            await phone.wait("accept")
+            await phone.hang_up()
+            assert await close_code(ws) == 1000
+        record = await customer.record(phone.events[0]["call_id"])
+        assert record["carrier_call_id"] == call.sid
+        await eventually(partial(is_completed, call))
+
+    # No answer at all, no callback, and nothing to be found.
+    async with customer.call() as phone:
+        await carrier.next_call()
+        ended = await phone.wait("disconnect", 20)
+        assert (ended["cause"], ended["ended_by"]) == (102, "carrier")
+        assert (await customer.record(ended["call_id"]))["cost"]["micros"] == 0
+    assert await customer.balance() == 10_000_000 - record["cost"]["micros"]
+    await customer.http.aclose()
+
+
+async def is_completed(call) -> bool:
+    return call.status == "completed"
+
+
+async def test_an_unsigned_stream_is_not_accepted(world: World):
+    url = f"wss://127.0.0.1:{world.port}/n/{world.settings.node}/media/carrier"
+    for headers in (
+        {},
+        {"X-Twilio-Signature": ""},
+        {"X-Twilio-Signature": "x"},
+        {"X-Twilio-Signature": "\u00e9"},
+        sign(url + "/"),
+        sign(url.replace("wss:", "ws:")),
+        sign(url + "?a=b"),
+    ):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with media_socket(world, headers):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_a_signed_socket_without_a_start_is_closed(world: World):
+    async with media_socket(world) as silent, media_socket(world) as connected:
+        await connected.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+        assert await close_code(silent) == 1008
+        assert await close_code(connected) == 1008

@@ -1,0 +1,192 @@
+"""The phone page in a real browser, on the real gateway, through the simulated carrier.
+
+What is said into the browser's microphone must be heard at the phone, and what the phone says must
+be heard in the page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.calls.world import Customer, World, eventually
+from tests.e2e import browser as browsers
+from tests.web.speech import MICROPHONE_HZ, Samples, decode_mulaw, likeness, speech_like, write_wav
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIKENESS_MIN = 0.97
+"""Least likeness of microphone and ear: mu-law alone leaves 0.99."""
+
+# The microphone as it is: the browser's own echo, noise and level control are no matter of ours.
+_RAW = """
+const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const askBrowser = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = () => askBrowser({ audio: raw });
+"""
+
+# Taps what the page plays, as the loudspeaker would get it.
+_TAP = """
+window.played = 0;
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (target instanceof AudioDestinationNode) {
+    const analyser = new AnalyserNode(this.context, { fftSize: 2048 });
+    connect.call(this, analyser);
+    const samples = new Float32Array(2048);
+    setInterval(() => {
+      analyser.getFloatTimeDomainData(samples);
+      window.played = Math.max(window.played, Math.max(...samples.map(Math.abs)));
+    }, 50);
+  }
+  return connect.call(this, target, ...rest);
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def real_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("browser-world"))
+    world.start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture(scope="module")
+def speech() -> Samples:
+    return speech_like(6, MICROPHONE_HZ)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium(
+    tmp_path_factory: pytest.TempPathFactory, speech: Samples
+) -> AsyncIterator[Browser]:
+    microphone: Path = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    write_wav(microphone, speech, MICROPHONE_HZ)
+    async with async_playwright() as driver:
+        browser = await browsers.launch(driver, microphone=microphone)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def caller(real_world: World) -> AsyncIterator[Customer]:
+    customer = await real_world.new_customer()
+    yield customer
+    await customer.http.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(chromium: Browser, caller: Customer) -> AsyncIterator[Page]:
+    context = await chromium.new_context(locale="en-US")
+    await context.add_init_script(_RAW + _TAP)
+    page = await context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    await page.goto(f"{caller.world.base}/#key={caller.key}")
+    yield page
+    await context.close()
+    assert faults == []
+
+
+async def dial(page: Page, number: str) -> None:
+    await page.get_by_role("textbox", name="Phone number").fill(number)
+    await page.keyboard.press("Enter")
+
+
+def status(page: Page) -> Any:
+    return page.locator("caller-phone .status")
+
+
+async def live_call(caller: Customer) -> dict[str, Any]:
+    """Return the call that the page has placed, once the carrier has named it."""
+
+    async def find() -> dict[str, Any] | None:
+        calls = (await caller.http.get("/v1/calls")).json()["calls"]
+        return calls[0] if calls and calls[0]["carrier_call_id"] else None
+
+    return await eventually(find)
+
+
+async def test_what_is_said_is_heard_at_the_phone(page: Page, caller: Customer, speech: Samples):
+    await dial(page, "+15005551009")
+    await expect(status(page)).to_have_text("In call", timeout=15_000)
+    call = await live_call(caller)
+    path = f"/calls/{call['carrier_call_id']}/heard"
+    start = len(await caller.world.carrier_get(path))
+
+    async def four_seconds() -> bytes | None:
+        heard = (await caller.world.carrier_get(path))[start:]
+        return heard if len(heard) >= 4 * 8000 else None
+
+    heard = await eventually(four_seconds, 20)
+    assert likeness(decode_mulaw(heard[4000:]), speech) > LIKENESS_MIN
+    await page.get_by_role("button", name="Hang up").click()
+    await expect(status(page)).to_have_text(re.compile("ended|over", re.IGNORECASE))
+
+
+async def test_a_newcomer_calls_listens_counts_presses_and_finds_the_call(
+    page: Page, caller: Customer
+):
+    await dial(page, "+1 (500) 555-1001")
+    await expect(status(page)).to_have_text(re.compile("ringing", re.IGNORECASE), timeout=10_000)
+    await page.wait_for_function("() => window.played > 0.02")  # ringback
+    await expect(status(page)).to_have_text("In call", timeout=15_000)
+    await page.evaluate("() => { window.played = 0 }")
+    await page.wait_for_function("() => window.played > 0.02")  # the phone's tone
+    await expect(page.get_by_text(re.compile(r"^0:0[2-9]$"))).to_be_visible(timeout=15_000)
+    await expect(page.get_by_text("$0.00").first).to_be_visible()
+    await page.get_by_role("button", name="Keypad").click()
+    await page.get_by_role("button", name="Key 5").click()
+    await page.get_by_role("button", name="Mute").click()
+    await expect(
+        page.get_by_role("button", name=re.compile("mute", re.IGNORECASE))
+    ).to_have_attribute("aria-pressed", "true")
+    call = await live_call(caller)
+    await page.get_by_role("button", name="Hang up").click()
+    record = await caller.record(call["id"])
+    assert record["ended_by"] == "caller"
+    assert record["cost"]["micros"] > 0
+    row = page.locator("caller-recent-calls, .recent, main").get_by_text("555 1001").first
+    await expect(row).to_be_visible(timeout=10_000)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("+15005551004", "busy"),
+        ("+15005551006", "cannot be reached|does not exist|failed"),
+        ("+911", "emergency"),
+        ("+1 900 555 1234", "premium"),
+    ],
+)
+async def test_a_call_that_cannot_be_says_why(page: Page, number: str, words: str):
+    await dial(page, number)
+    await expect(page.get_by_text(re.compile(words, re.IGNORECASE)).first).to_be_visible(
+        timeout=15_000
+    )
+
+
+async def test_the_end_of_credit_is_told(chromium: Browser, real_world: World):
+    poor = await real_world.new_customer(credit_micros=3_000)
+    page = await (await chromium.new_context(locale="en-US")).new_page()
+    await page.goto(f"{real_world.base}/#key={poor.key}")
+    await dial(page, "+15005551001")
+    began = time.monotonic()
+    await expect(page.get_by_text(re.compile("credit", re.IGNORECASE)).last).to_be_visible()
+    call = await live_call(poor)
+    record = await poor.record(call["id"])
+    assert (record["seconds"], record["cost"]["micros"], record["ended_by"]) == (3, 3_000, "credit")
+    assert time.monotonic() - began < 12
+    assert await poor.balance() == 0
+    await page.context.close()
+    await poor.http.aclose()
+    await asyncio.sleep(0)

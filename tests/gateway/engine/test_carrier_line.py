@@ -1,0 +1,223 @@
+"""What one call asks of its carrier: placed once, looked for, ended until that is confirmed."""
+
+import asyncio
+
+import pytest
+
+from gateway.call import (
+    Answered,
+    CarrierEnded,
+    ConfirmationAbandoned,
+    DialAccepted,
+    DialFailed,
+    Ringing,
+)
+from gateway.cause import Cause
+from gateway.engine.carrier_line import CarrierLine
+from gateway.errors import CarrierError
+from tests.gateway.engine.stage import ScriptedCarrier, dial_order, order
+from tests.gateway.virtual_time import virtual_loop
+
+REFUSED = CarrierError("no", cause=Cause.UNALLOCATED_NUMBER, status=400, carrier_code=21214)
+NO_ANSWER = CarrierError("?", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True)
+
+
+class Ends:
+    """A line, and what it reports; an end is noted as the bridge notes it."""
+
+    def __init__(self):
+        self.carrier = ScriptedCarrier()
+        self.events = []
+        self.taken: set[str] = set()
+        self.line = CarrierLine(
+            self.carrier, dial_order("c1", order()), self._report, self.taken.__contains__
+        )
+
+    def _report(self, event):
+        self.events.append(event)
+        if isinstance(event, CarrierEnded):
+            self.line.is_over = True
+
+
+@pytest.fixture
+def ends():
+    return Ends()
+
+
+async def after(seconds, action, *arguments):
+    await asyncio.sleep(seconds)
+    action(*arguments)
+
+
+# Placing.
+
+
+async def test_a_placed_call_is_named(ends):
+    await ends.line.dial()
+    assert ends.events == [DialAccepted("CA1")]
+    assert len(ends.carrier.placed) == 1
+
+
+async def test_the_name_is_told_once_whoever_tells_it_first(ends):
+    """The status callback may be faster than the reply."""
+    ends.line.named("CA1")
+    await ends.line.dial()
+    assert ends.events == [DialAccepted("CA1")]
+    assert ends.line.carrier_call_id == "CA1"
+
+
+async def test_a_refused_call_has_certainly_failed(ends):
+    ends.carrier.on_place = REFUSED
+    await ends.line.dial()
+    assert ends.events == [DialFailed(Cause.UNALLOCATED_NUMBER)]
+    assert ends.carrier.searched == 0
+
+
+async def test_a_call_placed_without_an_answer_is_found(ends):
+    ends.carrier.on_place = NO_ANSWER
+    ends.carrier.on_find = [[], CarrierError("?", cause=Cause.NETWORK_OUT_OF_ORDER), ["CA7"]]
+    await ends.line.dial()
+    assert ends.events == [DialAccepted("CA7")]
+    assert (len(ends.carrier.placed), ends.carrier.searched) == (1, 3)
+
+
+async def test_a_call_of_somebody_else_is_not_taken_for_ours(ends):
+    ends.taken.add("CA8")
+    ends.carrier.on_place = NO_ANSWER
+    ends.carrier.on_find = [["CA8"], ["CA8", "CA9"]]
+    await ends.line.dial()
+    assert ends.events == [DialAccepted("CA9")]
+
+
+async def test_a_call_that_is_never_found_has_failed_within_seconds(ends):
+    ends.carrier.on_place = NO_ANSWER
+    started_ns = virtual_loop().now_ns
+    await ends.line.dial()
+    assert ends.events == [DialFailed(Cause.RECOVERY_ON_TIMER_EXPIRE)]
+    assert virtual_loop().now_ns - started_ns < 10e9
+
+
+async def test_the_callback_ends_the_search(ends):
+    ends.carrier.on_place = NO_ANSWER
+    naming = asyncio.create_task(after(0.5, ends.line.named, "CA3"))
+    await ends.line.dial()
+    await naming
+    assert ends.events == [DialAccepted("CA3")]
+    assert ends.carrier.searched == 0
+
+
+async def test_a_callback_before_the_failure_proves_the_call(ends):
+    ends.line.named("CA3")
+    ends.carrier.on_place = REFUSED
+    await ends.line.dial()
+    assert ends.events == [DialAccepted("CA3")]
+
+
+async def test_a_callback_during_the_last_search_counts(ends):
+    ends.carrier.on_place = NO_ANSWER
+    naming = asyncio.create_task(after(5.999, ends.line.named, "CA3"))
+    await ends.line.dial()
+    await naming
+    assert ends.events == [DialAccepted("CA3")]
+
+
+# Polling.
+
+
+@pytest.mark.parametrize(
+    ("status", "event"),
+    [
+        ("ringing", Ringing()),
+        ("in-progress", Answered()),
+        ("busy", CarrierEnded(Cause.USER_BUSY, "callee", 0)),
+        ("queued", None),
+    ],
+)
+async def test_a_poll_reports_what_the_carrier_says(ends, status, event):
+    ends.line.named("CA1")
+    ends.carrier.on_fetch = status
+    await ends.line.poll()
+    assert ends.events[1:] == [event] * (event is not None)
+
+
+async def test_a_poll_needs_a_name_and_a_call(ends):
+    await ends.line.poll()
+    ends.line.named("CA1")
+    ends.line.is_over = True
+    await ends.line.poll()
+    assert ends.carrier.fetched == []
+
+
+async def test_a_poll_that_fails_says_nothing(ends):
+    ends.line.named("CA1")
+    ends.carrier.on_fetch = NO_ANSWER
+    await ends.line.poll()
+    assert ends.events == [DialAccepted("CA1")]
+
+
+async def test_a_poll_overtaken_by_the_end_says_nothing(ends):
+    ends.line.named("CA1")
+    polling = asyncio.create_task(ends.line.poll())
+    await asyncio.sleep(0)
+    ends.line.is_over = True
+    await polling
+    assert ends.events == [DialAccepted("CA1")]
+
+
+# Ending.
+
+
+async def test_the_reply_confirms_the_end(ends):
+    ends.line.named("CA1")
+    await ends.line.end()
+    await ends.line.end()
+    assert ends.carrier.hung_up == ["CA1"]
+    assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", None)]
+
+
+async def test_a_call_without_a_name_is_ended_once_it_has_one(ends):
+    await ends.line.end()
+    assert ends.carrier.hung_up == []
+    ends.line.named("CA1")
+    await ends.line.end()
+    assert ends.carrier.hung_up == ["CA1"]
+
+
+async def test_ending_is_repeated_until_it_is_confirmed(ends):
+    ends.line.named("CA1")
+    ends.carrier.on_hang_up = [NO_ANSWER, "in-progress", REFUSED, "completed"]
+    await ends.line.end()
+    assert len(ends.carrier.hung_up) == 4
+    assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", None)]
+
+
+async def test_the_callback_ends_the_asking(ends):
+    ends.line.named("CA1")
+    ends.carrier.on_hang_up = ["in-progress"] * 9
+    over = asyncio.create_task(
+        after(2.0, ends._report, CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
+    )
+    await ends.line.end()
+    await over
+    assert len(ends.carrier.hung_up) == 2
+    assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5)]
+
+
+async def test_the_end_is_told_once_when_callback_and_reply_meet(ends):
+    ends.line.named("CA1")
+    ending = asyncio.create_task(ends.line.end())
+    while not ends.carrier.hung_up:
+        await asyncio.sleep(0)
+    ends._report(CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
+    await ending
+    assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5)]
+
+
+async def test_asking_in_vain_is_given_up_after_a_minute(ends, caplog):
+    ends.line.named("CA1")
+    ends.carrier.on_hang_up = [NO_ANSWER] * 9
+    started_ns = virtual_loop().now_ns
+    await ends.line.end()
+    assert ends.events[1:] == [ConfirmationAbandoned()]
+    assert 30e9 < virtual_loop().now_ns - started_ns < 90e9
+    assert "never confirmed" in caplog.text

@@ -1,0 +1,199 @@
+"""The heartbeat: what is due is done, once, in order, and no fault or stall stops it."""
+
+import asyncio
+
+import pytest
+
+from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, Ticker
+from tests.gateway.virtual_time import virtual_loop
+
+
+class Player:
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def play(self) -> None:
+        self.frames += 1
+
+
+class Broken:
+    def play(self) -> None:
+        raise ZeroDivisionError
+
+
+def broken(*_: int) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.fixture
+def ticker():
+    return Ticker(lambda: 0)
+
+
+def beats(ticker: Ticker, first: int, last: int) -> None:
+    for beat in range(first, last + 1):
+        ticker.beat(beat * BEAT_NS)
+
+
+# By hand: no clock, no loop.
+
+
+def test_a_deadline_is_met_at_the_first_beat_at_or_after_it(ticker):
+    met = []
+    for due_ns in (3 * BEAT_NS, 3 * BEAT_NS + 1, 2 * BEAT_NS):
+        ticker.at(due_ns, lambda due_ns=due_ns: met.append(due_ns))
+    ticker.beat(2 * BEAT_NS - 1)
+    assert met == []
+    ticker.beat(2 * BEAT_NS)
+    assert met == [2 * BEAT_NS]
+    ticker.beat(3 * BEAT_NS)
+    assert met == [2 * BEAT_NS, 3 * BEAT_NS]
+    beats(ticker, 4, 9)
+    assert met == [2 * BEAT_NS, 3 * BEAT_NS, 3 * BEAT_NS + 1]
+
+
+def test_deadlines_of_one_time_are_met_in_the_order_they_were_set(ticker):
+    met = []
+    for name in "abc":
+        ticker.at(BEAT_NS, lambda name=name: met.append(name))
+    ticker.beat(BEAT_NS)
+    assert met == ["a", "b", "c"]
+
+
+def test_a_cancelled_deadline_is_never_met(ticker):
+    met = []
+    kept, dropped = (ticker.at(BEAT_NS, lambda name=name: met.append(name)) for name in "ab")
+    dropped.cancel()
+    dropped.cancel()
+    ticker.beat(BEAT_NS)
+    kept.cancel()
+    ticker.beat(2 * BEAT_NS)
+    assert met == ["a"]
+
+
+def test_a_deadline_may_set_another_that_is_due_at_once(ticker):
+    met = []
+    ticker.at(0, lambda: ticker.at(0, lambda: met.append("second")))
+    ticker.beat(0)
+    assert met == ["second"]
+
+
+def test_a_player_plays_each_beat_until_it_is_removed(ticker):
+    player = Player()
+    ticker.add_player(player)
+    ticker.add_player(player)
+    beats(ticker, 1, 5)
+    ticker.remove_player(player)
+    ticker.remove_player(player)
+    beats(ticker, 6, 9)
+    assert player.frames == 5
+
+
+def test_a_player_may_remove_itself_and_others_while_it_plays(ticker):
+    one, other = Player(), Player()
+
+    class Last:
+        def play(self) -> None:
+            for player in (self, one, other):
+                ticker.remove_player(player)
+
+    ticker.add_player(Last())
+    ticker.add_player(one)
+    ticker.add_player(other)
+    ticker.beat(BEAT_NS)
+    before = (one.frames, other.frames)
+    beats(ticker, 2, 5)
+    assert (one.frames, other.frames) == before
+
+
+@pytest.mark.parametrize("slot", [0, 7, 49, 57, -1])
+def test_a_duty_comes_once_a_second_at_its_slot(ticker, slot):
+    told = []
+    ticker.add_duty(slot, told.append)
+    beats(ticker, 1, 3 * BEATS_PER_SECOND)
+    beat_of_second = [at_ns // BEAT_NS % BEATS_PER_SECOND for at_ns in told]
+    assert beat_of_second == [slot % BEATS_PER_SECOND] * 3
+    ticker.remove_duty(slot, told.append)
+    ticker.remove_duty(slot, told.append)
+    beats(ticker, 1, BEATS_PER_SECOND)
+    assert len(told) == 3
+
+
+def test_no_fault_stops_what_others_wait_for(ticker, caplog):
+    """Each kind of duty fails; whatever comes after it is served all the same."""
+    player, met, told = Player(), [], []
+    ticker.add_player(Broken())
+    ticker.add_player(player)
+    ticker.at(0, broken)
+    ticker.at(0, lambda: met.append(True))
+    ticker.add_duty(1, broken)
+    ticker.add_duty(1, told.append)
+    beats(ticker, 1, 2)
+    assert (player.frames, met, told) == (2, [True], [BEAT_NS])
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError] * 4
+
+
+# On a loop, whose time is virtual.
+
+
+async def test_beats_come_every_20_ms_whatever_they_take():
+    loop = virtual_loop()
+    ticker, at = Ticker(loop.clock_ns), []
+
+    class Slow:
+        def play(self) -> None:
+            at.append(loop.now_ns)
+            loop.now_ns += 7_000_000
+
+    ticker.add_player(Slow())
+    started_ns = loop.now_ns
+    ticker.start()
+    await asyncio.sleep(1.01)
+    ticker.stop()
+    assert len(at) == 50
+    late = [ns - started_ns - n * BEAT_NS for n, ns in enumerate(at, start=1)]
+    assert max(late) < 1_000_000, "a beat's own time moves the next one"
+
+
+async def test_a_short_stall_is_made_up_for_and_a_long_one_forgotten():
+    loop = virtual_loop()
+    ticker, player = Ticker(loop.clock_ns), Player()
+    ticker.add_player(player)
+    ticker.start()
+    await asyncio.sleep(0.1)
+    assert player.frames == 5
+    loop.now_ns += 8 * BEAT_NS
+    await asyncio.sleep(0.001)
+    assert player.frames == 13
+    loop.now_ns += 500 * BEAT_NS
+    await asyncio.sleep(0.001)
+    assert 13 + 10 <= player.frames <= 13 + 12, "as many as were missed, up to ten"
+    before = player.frames
+    await asyncio.sleep(1)
+    ticker.stop()
+    assert player.frames - before == 50
+
+
+async def test_lag_is_the_worst_since_it_was_last_asked_for():
+    loop = virtual_loop()
+    ticker = Ticker(loop.clock_ns)
+    ticker.start()
+    await asyncio.sleep(0.1)
+    assert ticker.take_lag_ns() < 1_000_000
+    loop.now_ns += 70_000_000
+    await asyncio.sleep(0.5)
+    assert 50_000_000 <= ticker.take_lag_ns() <= 70_000_000
+    assert ticker.take_lag_ns() == 0
+    ticker.stop()
+
+
+async def test_a_stopped_heart_beats_no_more():
+    loop = virtual_loop()
+    ticker, player = Ticker(loop.clock_ns), Player()
+    ticker.add_player(player)
+    ticker.stop()
+    ticker.start()
+    await asyncio.sleep(0.05)
+    ticker.stop()
+    await asyncio.sleep(1)
+    assert player.frames == 2
