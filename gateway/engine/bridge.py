@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ import msgspec
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.errors import StoreUnavailableError
 from billing.meter import CallMeter, CutOff
-from billing.ports import Closing, Opening, OpenOutcome, OpenResult, SpendGate
+from billing.ports import CloseResult, Closing, Opening, OpenOutcome, OpenResult, SpendGate
 from billing.rating import Rate
 from gateway import browser_media as wire
 from gateway.call import (
@@ -68,6 +67,8 @@ _DIAL_MARGIN_NS = 30 * SECOND_NS
 
 _SETTLE_BACKOFF_S_MAX = 10.0
 
+_LATE_HOLD_S = 5.0
+"""How long a request to the spend gate may still be on its way after its time-out."""
 
 _CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
     CutOff.CREDIT: (Cause.ALLOTTED_TIMEOUT, "credit"),
@@ -131,31 +132,16 @@ class Bridge:
             on_bad_frame=self._refuse_frame,
         )
         self._on_release = on_release
-        self._events: deque[tuple[Event, int]] = deque()
+        self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
         self._refusal = ""
         self._cut_off: Deadline | None = None
+        self._cut_off_ns: int | None = None
+        self._end_tone: Deadline | None = None
         self._dialled_ns = self._news_ns = self._clock_ns()
         self._balance_micros = 0
         self._final = (0, 0)
         self._slot = hash(call_id) % BEATS_PER_SECOND
-        self._perform: dict[Command, Callable[[], None]] = {
-            Command.PLACE_HOLD: lambda: services.spawn(self._place_hold()),
-            Command.DIAL: lambda: services.spawn(self._line.dial()),
-            Command.PLAY_RINGBACK: lambda: self._play_tone("ringback"),
-            Command.START_METER: self._start_meter,
-            Command.JOIN_MEDIA: self._join_media,
-            Command.HOLD_MEDIA: self._media.hold,
-            Command.RESUME_MEDIA: self._media.resume,
-            Command.STOP_METER: self._stop_meter,
-            Command.REPORT_RINGING: lambda: self._tell(wire.Ringing()),
-            Command.REPORT_ANSWER: self._report_answer,
-            Command.REPORT_END: self._report_end,
-            Command.HANG_UP_CARRIER: lambda: services.spawn(self._line.end()),
-            Command.CLOSE_CARRIER_SOCKET: self._close_carrier_socket,
-            Command.SETTLE: lambda: services.spawn(self._settle()),
-            Command.RELEASE: self._release,
-        }
 
     # What the outside reports.
 
@@ -177,7 +163,7 @@ class Bridge:
         self._is_receiving = True
         try:
             while self._events:
-                self._advance(*self._events.popleft())
+                self._advance(*self._events.pop(0))
         finally:
             self._is_receiving = False
 
@@ -191,7 +177,7 @@ class Bridge:
             log.exception("Call %s: %s in %s.", self.call_id, error.event, error.state)
             return
         for command in commands:
-            self._perform[command]()
+            _PERFORM[command](self)
 
     def carrier_status(self, status: CarrierStatus) -> None:
         """Take a status callback; one of another carrier call is none of ours."""
@@ -235,6 +221,8 @@ class Bridge:
         match message:
             case wire.Hangup():
                 self.end(self._caller_cause(), "caller")
+                if self._end_tone is not None:
+                    self._tell_end()
             case wire.Mute(muted=muted):
                 self._media.mute(muted)
                 self._tell(wire.Mute(muted=muted))
@@ -284,9 +272,11 @@ class Bridge:
 
     def _arm_cut_off(self) -> None:
         due_ns = self.meter.cut_off_ns
+        if due_ns == self._cut_off_ns:
+            return
         if self._cut_off is not None:
             self._cut_off.cancel()
-            self._cut_off = None
+        self._cut_off_ns = due_ns
         if due_ns is not None:
             self._cut_off = self._s.ticker.at(due_ns, self._cut)
 
@@ -314,9 +304,12 @@ class Bridge:
         try:
             outcome = await self._s.gate.open(opening)
         except StoreUnavailableError:
-            self._refuse_hold("store_unavailable", Cause.NORMAL_TEMPORARY_FAILURE)
-            return
-        self._hold_answered(outcome)
+            self._hold_unanswered("store_unavailable")
+        except Exception:
+            log.exception("Call %s: its hold could not be placed.", self.call_id)
+            self._hold_unanswered("internal_error")
+        else:
+            self._hold_answered(outcome)
 
     def _hold_answered(self, outcome: OpenOutcome) -> None:
         if outcome.result is OpenResult.OPENED:
@@ -334,6 +327,16 @@ class Bridge:
             self.receive(HoldPlaced())
         else:
             self._refuse_hold(reports.REFUSALS[outcome.result], Cause.OUTGOING_CALL_BARRED)
+
+    def _hold_unanswered(self, code: str) -> None:
+        """The hold may have been placed all the same, and would stay for ever."""
+        self._refuse_hold(code, Cause.NORMAL_TEMPORARY_FAILURE)
+        self._s.spawn(self._void_hold())
+
+    async def _void_hold(self) -> None:
+        if await self._close_at_gate() is CloseResult.UNKNOWN:
+            await asyncio.sleep(_LATE_HOLD_S)
+            await self._close_at_gate()
 
     def _refuse_hold(self, code: str, cause: Cause) -> None:
         self._refusal = code
@@ -371,11 +374,14 @@ class Bridge:
             self._browser.refuse(self._refusal)
         elif tone is not None and self._browser is not None:
             self._play_tone(tone)
-            self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
+            self._end_tone = self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
         else:
             self._tell_end()
 
     def _tell_end(self) -> None:
+        if self._end_tone is not None:
+            self._end_tone.cancel()
+            self._end_tone = None
         self._media.stop_tone()
         seconds, cost_micros = self._final
         cost = reports.money(cost_micros, self.order.currency)
@@ -388,6 +394,11 @@ class Bridge:
             self._carrier_leg.close(1000, "call ended")
 
     async def _settle(self) -> None:
+        await self._close_at_gate()
+        self.receive(Settled())
+
+    async def _close_at_gate(self) -> CloseResult:
+        """Post the final price, as often as it takes."""
         seconds, micros = self._final
         closing = Closing(
             call_id=self.call_id,
@@ -399,13 +410,11 @@ class Bridge:
         backoff_s = 0.5
         while True:
             try:
-                await self._s.gate.close(closing)
-                break
+                return (await self._s.gate.close(closing)).result
             except StoreUnavailableError:
                 log.warning("Call %s cannot be settled yet; trying again.", self.call_id)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, _SETTLE_BACKOFF_S_MAX)
-        self.receive(Settled())
 
     def _closed(self, seconds: int) -> CallClosed:
         return reports.closed(self.call, self._wall, seconds, *self._media.quality())
@@ -467,3 +476,23 @@ class Bridge:
         """A frame of the wrong size: the caller's program does not speak the codec it asked for."""
         if self._browser is not None:
             self._browser.refuse("bad_message")
+
+
+_PERFORM: dict[Command, Callable[[Bridge], None]] = {
+    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._place_hold()),
+    Command.DIAL: lambda bridge: bridge._s.spawn(bridge._line.dial()),
+    Command.PLAY_RINGBACK: lambda bridge: bridge._play_tone("ringback"),
+    Command.START_METER: lambda bridge: bridge._start_meter(),
+    Command.JOIN_MEDIA: lambda bridge: bridge._join_media(),
+    Command.HOLD_MEDIA: lambda bridge: bridge._media.hold(),
+    Command.RESUME_MEDIA: lambda bridge: bridge._media.resume(),
+    Command.STOP_METER: lambda bridge: bridge._stop_meter(),
+    Command.REPORT_RINGING: lambda bridge: bridge._tell(wire.Ringing()),
+    Command.REPORT_ANSWER: lambda bridge: bridge._report_answer(),
+    Command.REPORT_END: lambda bridge: bridge._report_end(),
+    Command.HANG_UP_CARRIER: lambda bridge: bridge._s.spawn(bridge._line.end()),
+    Command.CLOSE_CARRIER_SOCKET: lambda bridge: bridge._close_carrier_socket(),
+    Command.SETTLE: lambda bridge: bridge._s.spawn(bridge._settle()),
+    Command.RELEASE: lambda bridge: bridge._release(),
+}
+"""What each command of the state machine is here."""

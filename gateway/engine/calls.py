@@ -113,7 +113,12 @@ class Calls:
         return Acceptance(lambda connection: self._attach_browser(connection, origin))
 
     def _attach_browser(self, connection: MediaConnection, origin: str) -> None:
-        leg = BrowserLeg(connection, origin=origin, on_start=self._browser_started)
+        leg = BrowserLeg(
+            connection,
+            origin=origin,
+            on_start=self._browser_started,
+            on_leave=self._waiting.discard,
+        )
         self._waiting.add(leg)
         due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
         self._ticker.at(due_ns, lambda: self._start_overdue(leg))
@@ -132,6 +137,10 @@ class Calls:
             order = await self._tokens.redeem(token)
         except StoreUnavailableError:
             leg.refuse("store_unavailable")
+            return
+        except Exception:
+            log.exception("A call token could not be read.")
+            leg.refuse("internal_error")
             return
         if leg.is_closed:
             return

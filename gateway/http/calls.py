@@ -25,6 +25,7 @@ from gateway.engine.recovery import bring_credits
 from gateway.engine.reports import money, quote
 from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
+from gateway.http.body import read_body
 from gateway.http.problems import Json
 from gateway.ports import CallOrder, CallTokens
 from gateway.settings import Settings
@@ -296,12 +297,8 @@ def _limit(text: str) -> int:
 
 async def _body(request: Request, kind: type[Any]) -> Any:
     """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
-    collected = bytearray()
-    async for part in request.stream():
-        collected += part
-        if len(collected) > BODY_BYTES_MAX:
-            raise RequestRefusedError("payload_too_large")
+    body = await read_body(request, BODY_BYTES_MAX)
     try:
-        return msgspec.json.decode(bytes(collected), type=kind)
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, RecursionError):
         raise RequestRefusedError("bad_request") from None

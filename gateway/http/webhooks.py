@@ -7,23 +7,24 @@ does not repeat it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from urllib.parse import parse_qsl
 
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.engine.calls import Calls
 from gateway.errors import RequestRefusedError
+from gateway.http.body import read_body
 from gateway.ports import SignatureVerifier
 from gateway.settings import Settings
 from gateway.twilio_status import from_callback
 
 log = logging.getLogger(__name__)
 
+_BODY_BYTES_MAX = 64 * 1024
 _FIELDS_MAX = 200
 """Twilio sends about forty fields and may add more."""
 
@@ -79,35 +80,42 @@ class TwilioWebhooks:
             raise RequestRefusedError("bad_signature")
         form = await _form(request)
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
-        if not self.verifier.verify(url, _Repeated(form), signature, settings):
+        if not self.verifier.verify(url, form, signature, settings):
             raise RequestRefusedError("bad_signature")
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+        return form
 
 
-class _Repeated(Mapping[str, Any]):
-    """A form as Twilio's validator reads repeated fields."""
+class _Form(Mapping[str, str]):
+    """The fields of a form; where one is repeated its last value counts, but all are signed."""
 
-    def __init__(self, form: FormData) -> None:
-        self._form = form
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
 
-    def __getitem__(self, name: str) -> Any:
-        return self._form[name]
+    def __getitem__(self, name: str) -> str:
+        return self._values[name][-1]
 
-    def __iter__(self) -> Any:
-        return iter(self._form)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._form)
+        return len(self._values)
 
     def getlist(self, name: str) -> list[str]:
-        """Return all values of a field."""
-        return [value for value in self._form.getlist(name) if isinstance(value, str)]
+        """Return all values of a field; Twilio's validator asks for them so."""
+        return self._values[name]
 
 
-async def _form(request: Request) -> FormData:
+async def _form(request: Request) -> _Form:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise RequestRefusedError("bad_request")
-    if int(request.headers.get("content-length", "0") or 0) > 64 * 1024:
-        raise RequestRefusedError("payload_too_large")
-    return await request.form(max_files=0, max_fields=_FIELDS_MAX)
+    body = await read_body(request, _BODY_BYTES_MAX)
+    try:
+        pairs = parse_qsl(
+            body.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX
+        )
+    except ValueError:
+        raise RequestRefusedError("bad_request") from None
+    return _Form(pairs)

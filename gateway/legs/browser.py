@@ -33,6 +33,7 @@ class BrowserLeg:
     __slots__ = (
         "_connection",
         "_flood",
+        "_on_leave",
         "_on_start",
         "is_closed",
         "listener",
@@ -46,9 +47,12 @@ class BrowserLeg:
         *,
         origin: str,
         on_start: Callable[[BrowserLeg, Start], None],
+        on_leave: Callable[[BrowserLeg], None] = lambda _: None,
     ) -> None:
+        """Serve a socket; `on_leave` is called if it ends before it has started."""
         self._connection = connection
         self._on_start = on_start
+        self._on_leave = on_leave
         self._flood = _FloodGuard(MESSAGES_PER_S_MAX)
         self.origin = origin
         """The page's origin, empty for programs."""
@@ -125,6 +129,8 @@ class BrowserLeg:
         listener, self.listener = self.listener, None
         if listener is not None:
             listener.browser_closed(code)
+        elif not self.started:
+            self._on_leave(self)
 
 
 class _FloodGuard:

@@ -1,4 +1,4 @@
-"""The test in the carrier's place: takes the gateway's REST requests, signs webhooks, streams media.
+"""The test as the carrier: takes the gateway's REST requests, signs webhooks, streams media.
 
 For what a well-behaved carrier never does. Signatures are made by Twilio's own library.
 """

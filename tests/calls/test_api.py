@@ -1,4 +1,4 @@
-"""The API against bad requests: each gets a problem that says what to do, and nothing else happens."""
+"""The API against bad requests: each gets a problem that says what to do; nothing else happens."""
 
 from typing import Any
 

@@ -96,9 +96,7 @@ class Process:
 class World:
     """One gateway, one carrier."""
 
-    def __init__(
-        self, folder: Path, *, carrier_port: int | None = None, **changes: str
-    ) -> None:
+    def __init__(self, folder: Path, *, carrier_port: int | None = None, **changes: str) -> None:
         """Make a world; with a port, its carrier is another world's."""
         self.folder = folder
         self.port, self.carrier_port = free_port(), carrier_port or free_port()

@@ -66,7 +66,7 @@ class Carrier:
 
     async def over(self, sid: str, status: str = "completed") -> dict[str, Any]:
         """Wait for a call to end and return what the control API says about it."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while (seen := await self.look(sid))["ended_at_ns"] is None:
                 await asyncio.sleep(0.01)
         assert seen["status"] == status

@@ -137,7 +137,7 @@ class Media:
         await self.send("mark", mark={"name": name})
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 8.0) -> Any:
+async def until(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
     """Wait for something that another task brings about, and return it."""
     async with asyncio.timeout(timeout_s):
         while not (result := condition()):

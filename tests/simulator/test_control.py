@@ -140,7 +140,10 @@ async def test_the_webhook_log_shows_url_fields_and_attempt(carrier: Carrier) ->
 
 async def test_recordings_of_old_calls_are_forgotten(start: Start) -> None:
     async with start(recordings_kept=0) as carrier:
-        call = await carrier.place("+15005551007")
+        call = await carrier.place("+15005551000")
+        media = await carrier.peer.media()
+        await until(lambda: media.events("media"))
+        await carrier.act(call.sid, "hangup")
         await carrier.over(call.sid)
         heard = await carrier.control.get(f"/calls/{call.sid}/heard")
     assert heard.content == b""
@@ -184,7 +187,7 @@ async def test_run_serves_until_cancelled() -> None:
         await writer.wait_closed()
         return True
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not await answers():
             await asyncio.sleep(0.01)
     serving.cancel()

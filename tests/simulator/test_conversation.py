@@ -97,11 +97,12 @@ async def test_new_twiml_takes_over_a_streaming_call(carrier: Carrier) -> None:
     """How an application tells a caller that the credit is gone."""
     call = await carrier.place("+15005551000")
     media = await carrier.peer.media()
-    say = "<Response><Say>No credit</Say><Hangup/></Response>"
+    say = f"<Response><Say>{'No credit. ' * 100}</Say><Hangup/></Response>"
     await carrier.update(call.sid, twiml=say)
     await media.closed.wait()
     assert media.messages[-1]["event"] == "stop"
     assert (await carrier.fetch(call.sid)).status == "in-progress"
+    await carrier.update(call.sid, twiml="<Response><Say>Bye</Say><Hangup/></Response>")
     await carrier.over(call.sid)
     assert carrier.codes() == []
 

@@ -96,3 +96,15 @@ def test_page_links_lead_through_the_list() -> None:
 )
 def test_prices_are_negative_strings(number: str, minutes: int, price: str) -> None:
     assert tariff.call_price(number, minutes) == price
+
+
+def test_the_price_shows_only_some_time_after_the_end() -> None:
+    made = call(DAY)
+    made.status, made.answered_at_ns = Status.IN_PROGRESS, DAY * NS_PER_S
+    made.advance(Status.COMPLETED, (DAY + 61) * NS_PER_S, 200)
+
+    def price(seconds_later: float) -> object:
+        now_ns = int((DAY + 61 + seconds_later) * NS_PER_S)
+        return resources.call(made, now_ns, price_delay_s=2.0)["price"]
+
+    assert (price(0), price(1.9), price(2.0)) == (None, None, "-0.02800")

@@ -82,7 +82,7 @@ async def test_all_attempts_share_the_total_time(peer: Peer, webhooks: Webhooks)
 
     peer.answer = answer
     assert not await webhooks.post("status", Hook(f"{peer.http}/s#rc=5&rp=all&tt=200"), {})
-    assert 2 <= len(attempts(webhooks)) <= 4
+    assert len(attempts(webhooks)) <= 4
     assert attempts(webhooks)[-1][2] == "rt"
 
 

@@ -11,8 +11,13 @@ from tests.gateway.engine.stage import Stage
 from tests.gateway.virtual_time import VirtualTimeLoop
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run every test of this folder in virtual time."""
+Loop = asyncio.AbstractEventLoop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], Loop]]:
+    """Run the tests of this folder in virtual time, but for those on real stores."""
+    if item.path.name == "test_recovery.py":
+        return {"asyncio": asyncio.new_event_loop}
     return {"virtual": VirtualTimeLoop}
 
 

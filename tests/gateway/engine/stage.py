@@ -210,7 +210,7 @@ class Caller:
 
         connection = RecordingConnection(self.stage.clock_ns)
         leg = CarrierLeg(connection, bind=bind)
-        if not self.carrier.messages_in:
+        if not self.carrier.counters.messages_in:
             self.carrier = connection
         connection.say({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         connection.say(start_message(sid, wanted))

@@ -1,0 +1,178 @@
+"""Starting and stopping: what is wrong is told in a sentence; a stop ends no call before its time."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import websockets
+
+from tests.calls.test_outages import locked
+from tests.calls.world import Customer, Phone, World, free_port
+from tests.valkey import ValkeyServer
+
+
+async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
+    new_world: Callable[..., World],
+):
+    world = new_world(CALLER_DRAIN_TIMEOUT_S="3", CALLER_START_TIMEOUT_S="30")
+    await asyncio.to_thread(world.start_gateway)
+    customer = await world.new_customer()
+    token = await customer.token()
+    async with (
+        customer.call() as leaver,
+        customer.call() as stayer,
+        customer.connect(token["media_url"]) as waiting,
+    ):
+        await leaver.wait("accept")
+        await stayer.wait("accept")
+        assert world.gateway is not None
+        world.gateway.popen.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        await assert_draining(customer, waiting, token)
+        left = await leaver.hang_up()
+        assert (left["cause"], left["ended_by"]) == (16, "caller")
+        stayed = await stayer.wait("disconnect")
+        assert (stayed["cause"], stayed["ended_by"]) == (502, "gateway")
+        assert time.monotonic() - begun >= 2.9
+        assert await stayer.wait_closed() == 1000
+    assert await asyncio.to_thread(world.gateway.terminate) == 0
+    assert "Traceback" not in world.gateway.log.read_text()
+    await asyncio.to_thread(world.start_gateway)
+    for ended in (left, stayed):
+        record = await customer.record(ended["call_id"])
+        assert (record["cause"], record["cost"]) == (ended["cause"], ended["cost"])
+        state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
+        assert state["status"] == "completed"
+    await customer.ordinary_call()
+    await world.assert_books_balance()
+    await customer.http.aclose()
+
+
+async def assert_draining(customer: Customer, waiting: Phone, token: dict) -> None:
+    """A gateway that is stopping takes no new call, and says when to try again."""
+    async with asyncio.timeout(5):
+        while (await customer.http.get("/readyz")).status_code == 200:
+            pass
+    ready = await customer.http.get("/readyz")
+    assert (ready.status_code, ready.json()["calls"]) == (503, "draining")
+    reply = await customer.http.post("/v1/call-tokens", json={"destination": "+15005551000"})
+    assert (reply.status_code, reply.json()["code"]) == (503, "gateway_draining")
+    assert reply.headers["retry-after"]
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with customer.connect(token["media_url"]):
+            pass
+    assert refused.value.response.status_code == 503
+    await waiting.send(type="start", version=1, token=token["token"])
+    assert await waiting.refused() == ("gateway_draining", 1012)
+
+
+async def start(world: World, **changes: str) -> tuple[int, str, float]:
+    """Try to start a gateway; return its exit code, what it said and how long it took."""
+    begun = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "serve"),
+        env={**world.environ, **changes},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, " ".join(output.decode().split()), time.monotonic() - begun
+
+
+async def assert_refuses(world: World, code: int, *words: str, **changes: str) -> None:
+    """The gateway ends with a code and a sentence that has these words, and no traceback."""
+    found, text, elapsed_s = await start(world, **changes)
+    assert found == code, text
+    assert "Error:" in text
+    assert "Traceback" not in text
+    for word in words:
+        assert word in text
+    assert elapsed_s < 40
+
+
+async def test_wrong_settings_are_named(new_world: Callable[..., World], tmp_path: Path):
+    world = new_world()
+    deck = tmp_path / "deck.csv"
+    deck.write_text("prefix,description\n1,two,three\n")
+    await asyncio.gather(
+        assert_refuses(world, 2, "CALLER_NONSENSE", "not a setting", CALLER_NONSENSE="1"),
+        assert_refuses(
+            world, 2, "CALLER_CALLS_MX", "Did you mean CALLER_CALLS_MAX", CALLER_CALLS_MX="1"
+        ),
+        assert_refuses(world, 2, "CALLER_PORT", "65535", CALLER_PORT="99999"),
+        assert_refuses(world, 2, "CALLER_CALLER_ID is missing", CALLER_CALLER_ID=""),
+        assert_refuses(world, 2, "CALLER_RATE_DECK", CALLER_RATE_DECK=str(tmp_path / "none.csv")),
+        assert_refuses(world, 2, "rate deck", CALLER_RATE_DECK=str(deck)),
+    )
+
+
+async def test_a_start_without_its_stores_fails_soon(
+    new_world: Callable[..., World], tmp_path: Path
+):
+    world = new_world()
+    fit, evicting = ValkeyServer(), ValkeyServer("--maxmemory-policy", "allkeys-lru")
+    silent = socket.create_server(("127.0.0.1", 0))
+    taken = socket.create_server(("127.0.0.1", 0))
+    try:
+        fit.start()
+        evicting.start()
+        database = tmp_path / "locked.db"
+        with locked(database):
+            closed, deaf = free_port(), silent.getsockname()[1]
+            folder = tmp_path / "missing"
+            store = {"CALLER_REDIS_URL": fit.url}
+            await asyncio.gather(
+                assert_refuses(
+                    world, 3, "CALLER_REDIS_URL", CALLER_REDIS_URL=f"redis://127.0.0.1:{closed}"
+                ),
+                assert_refuses(
+                    world, 3, "CALLER_REDIS_URL", CALLER_REDIS_URL=f"redis://127.0.0.1:{deaf}"
+                ),
+                assert_refuses(
+                    world, 3, "allkeys-lru", "noeviction", CALLER_REDIS_URL=evicting.url
+                ),
+                assert_refuses(
+                    world,
+                    3,
+                    "CALLER_DATABASE_URL",
+                    CALLER_DATABASE_URL=f"sqlite:///{database}",
+                    **store,
+                ),
+                assert_refuses(
+                    world,
+                    3,
+                    "CALLER_DATABASE_URL",
+                    CALLER_DATABASE_URL=f"sqlite:///{folder / 'caller.db'}",
+                    **store,
+                ),
+                assert_refuses(
+                    world,
+                    3,
+                    "CALLER_DATABASE_URL",
+                    CALLER_DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{closed}/caller",
+                    **store,
+                ),
+                assert_refuses(
+                    world, 3, "CALLER_PORT", CALLER_PORT=str(taken.getsockname()[1]), **store
+                ),
+            )
+    finally:
+        silent.close()
+        taken.close()
+        for server in (fit, evicting):
+            server.close()
+    assert not os.path.lexists(world.settings.data_dir / "valkey" / "valkey.sock")

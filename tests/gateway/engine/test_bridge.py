@@ -1,0 +1,837 @@
+"""One call, from its token to its record, with everybody else played and time virtual."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from billing.errors import MoneyError
+from billing.ports import Opening
+from billing.rating import Rate
+from gateway.call import State
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+from media import tones
+from tests.gateway.engine.stage import CENT, CREDIT, SILENT_FRAME, SPEECH_FRAME
+from tests.gateway.virtual_time import EPOCH_NS, SECOND_NS, virtual_loop
+
+RINGBACK = [tones.ringback("US").frame(n) for n in range(500)]
+NO_ANSWER = CarrierError("?", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True)
+
+
+def refused(cause):
+    return CarrierError("no", cause=cause, status=400)
+
+
+# The ordinary life of a call.
+
+
+async def test_a_call_tells_its_story_in_order(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.kinds == ["ready"]
+    assert stage.balance() == CREDIT - 8 * CENT
+    call.status("initiated")
+    call.status("ringing")
+    call.status("in-progress")
+    call.opens_stream()
+    await stage.run(2.5)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert call.kinds == ["ready", "tone", "ringing", "accept", "disconnect"]
+    assert call.browser.closed == (1000, "call ended")
+    assert call.carrier.closed == (1000, "call ended")
+    assert stage.carrier.hung_up == ["CA1"]
+    assert stage.balance() == CREDIT - 3 * CENT
+
+
+async def test_ready_says_what_the_call_costs_and_how_it_sounds(stage):
+    rate = Rate(per_minute_micros=90_000, connect_fee_micros=5_000, first_s=60, next_s=6)
+    call = stage.call(rate=rate, codec="pcm16")
+    (ready,) = call.browser.of("ready")
+    assert (ready["version"], ready["call_id"], ready["codec"]) == (1, "c1", "pcm16")
+    assert ready["frame_bytes"] == 640
+    assert ready["destination"] == "+15005551000"
+    assert ready["rate"]["per_minute"] == {"micros": 90_000, "currency": "USD", "text": "$0.09"}
+    assert (ready["rate"]["first_increment_s"], ready["rate"]["next_increment_s"]) == (60, 6)
+    assert ready["rate"]["description"] == "United States"
+
+
+async def test_the_record_tells_the_whole_call(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    call.speaks(5)
+    call.phone_speaks(7)
+    await stage.run(4.2)
+    call.status("completed", seconds=5)
+    await stage.until(lambda: stage.released)
+    record = stage.record()
+    assert (record.seconds, record.cause, record.cause_name) == (5, 16, "NORMAL_CLEARING")
+    assert (record.ended_by, record.carrier_call_id, record.carrier_seconds) == (
+        *("callee", "CA1"),
+        5,
+    )
+    assert record.ringing_at <= record.answered_at < record.ended_at
+    assert round((record.ended_at - record.answered_at).total_seconds(), 1) == 4.2
+    assert (record.browser.frames_in, record.browser.frames_out) == (5, 7)
+    assert (record.carrier.frames_in, record.carrier.frames_out) == (7, 5)
+    assert record.browser.talk_ms + record.browser.silence_ms == 100
+    assert record.carrier.talk_ms + record.carrier.silence_ms == 140
+    assert stage.balance() == CREDIT - 5 * CENT
+
+
+async def test_dropped_frames_are_in_the_record(stage):
+    call = await stage.call().answered()
+    call.speaks(100)
+    call.carrier.counters.audio_dropped = 4
+    call.status("completed", seconds=1)
+    await stage.until(lambda: stage.released)
+    record = stage.record()
+    assert (record.browser.frames_in, record.browser.frames_dropped) == (100, 79)
+    assert (record.carrier.frames_out, record.carrier.frames_dropped) == (21, 4)
+
+
+async def test_ringing_sounds_like_ringing_until_the_answer(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing")
+    call.status("ringing")
+    await stage.run(3.001)
+    assert call.browser.audio == RINGBACK[:150], "50 frames a second, from the first to the last"
+    assert call.browser.of("tone") == [{"type": "tone", "name": "ringback"}]
+    call.status("in-progress")
+    call.browser.forget()
+    await stage.run(1)
+    assert call.browser.audio == []
+
+
+async def test_the_callback_may_prove_the_answer(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("in-progress")
+    answered_ns = virtual_loop().now_ns
+    assert call.bridge.call.answered_ns == answered_ns
+    await stage.run(1.5)
+    assert call.bridge.used() == (2, 2 * CENT)
+    call.opens_stream()
+    assert call.bridge.call.answered_ns == answered_ns
+    assert call.kinds.count("accept") == 1
+
+
+async def test_the_stream_may_prove_the_answer(stage):
+    """The callback, which comes later or never, changes nothing."""
+    call = stage.call()
+    await stage.run(0.1)
+    call.opens_stream()
+    assert call.bridge.call.state is State.ANSWERED
+    await stage.run(1.5)
+    for late in ("initiated", "ringing", "in-progress"):
+        call.status(late)
+    assert call.kinds == ["ready", "accept"]
+    assert call.bridge.used() == (2, 2 * CENT)
+
+
+async def test_the_stream_may_name_the_call_before_the_reply_does(stage):
+    stage.carrier.place_takes_s = 2.0
+    call = stage.call()
+    await stage.run(0.1)
+    call.opens_stream(sid="CA9")
+    await stage.run(3)
+    assert call.bridge.call.carrier_call_id == "CA9"
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == ["CA9"]
+
+
+async def test_both_hear_each_other_only_once_the_stream_is_open(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.speaks(3)
+    call.status("in-progress")
+    call.speaks(3)
+    call.opens_stream()
+    assert call.heard_by_phone == []
+    call.speaks()
+    call.phone_speaks()
+    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert call.browser.audio == [SPEECH_FRAME]
+
+
+async def test_wide_audio_both_ways(stage):
+    call = await stage.call(codec="pcm16").answered()
+    call.speaks(frame=bytes(640))
+    call.phone_speaks()
+    assert [len(audio) for audio in call.heard_by_phone] == [160]
+    assert [len(audio) for audio in call.browser.audio] == [640]
+
+
+async def test_a_frame_of_the_wrong_size_ends_the_leg(stage):
+    call = await stage.call().answered()
+    call.speaks(frame=bytes(640))
+    assert call.browser.of("error")[0]["code"] == "bad_message"
+    assert call.browser.closed == (4400, "bad_message")
+    call.browser.end()
+    await stage.until(lambda: stage.released)
+    assert stage.record().ended_by == "caller"
+
+
+async def test_costs_and_levels_are_told_each_second(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(5.02)
+    costs, credits = call.browser.of("cost"), call.browser.of("credit")
+    assert len(costs) == len(credits) == 5
+    assert [c["seconds"] for c in costs] == [1, 2, 3, 4, 5]
+    assert costs[-1]["cost"] == {"micros": 5 * CENT, "currency": "USD", "text": "$0.05"}
+    assert credits[-1]["balance"]["micros"] <= CREDIT - 12 * CENT
+    assert credits[-1]["remaining_seconds"] == CREDIT // CENT - 5
+    assert 9 <= len(call.browser.of("volume")) <= 11
+
+
+async def test_nothing_is_told_by_the_clock_before_the_answer(stage):
+    call = stage.call()
+    await stage.run(5)
+    assert call.browser.kinds == ["ready"]
+
+
+# What the caller does.
+
+
+async def test_mute_keeps_the_voice_from_the_phone(stage):
+    call = await stage.call().answered()
+    call.says(type="mute", muted=True)
+    call.speaks(3)
+    call.phone_speaks()
+    assert (call.heard_by_phone, call.browser.audio) == ([], [SPEECH_FRAME])
+    call.says(type="mute", muted=False)
+    call.speaks()
+    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert [m["muted"] for m in call.browser.of("mute")] == [True, False]
+
+
+async def test_mute_before_the_answer_holds_after_it(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.says(type="mute", muted=True)
+    await call.answered()
+    call.speaks()
+    assert call.heard_by_phone == []
+
+
+async def test_hold_parts_the_two_and_plays_the_hold_tone(stage):
+    call = await stage.call().answered()
+    call.says(type="hold", held=True)
+    call.says(type="hold", held=True)
+    await stage.run(0.401)
+    call.speaks(2)
+    call.phone_speaks(2)
+    assert call.heard_by_phone == [tones.hold().frame(n) for n in range(20)]
+    assert call.browser.audio == []
+    call.says(type="hold", held=False)
+    await stage.run(0.1)
+    call.carrier.forget()
+    call.speaks()
+    call.phone_speaks()
+    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert call.browser.audio == [SPEECH_FRAME]
+    assert [m["held"] for m in call.browser.of("hold")] == [True, True, False]
+    await stage.run(3)
+    assert call.bridge.used()[0] >= 3, "a call on hold is paid for"
+
+
+async def test_hold_before_the_stream_is_refused_or_kept(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.says(type="hold", held=True)
+    call.status("in-progress")
+    call.says(type="hold", held=True)
+    assert [m["held"] for m in call.browser.of("hold")] == [False, True]
+    call.opens_stream()
+    call.speaks()
+    await stage.run(0.05)
+    assert call.heard_by_phone[0] == tones.hold().frame(0)
+    assert SPEECH_FRAME not in call.heard_by_phone
+
+
+async def test_hold_and_mute_are_independent(stage):
+    call = await stage.call().answered()
+    call.says(type="mute", muted=True)
+    call.says(type="hold", held=True)
+    call.says(type="hold", held=False)
+    await stage.run(0.1)
+    call.carrier.forget()
+    call.speaks()
+    assert call.heard_by_phone == []
+
+
+async def test_keys_are_heard_ahead_of_speech(stage):
+    call = await stage.call().answered()
+    call.says(type="dtmf", digits="12#")
+    keys = tones.dtmf("12#")
+    await stage.run(0.2)
+    call.speaks(3)
+    assert call.heard_by_phone == [keys], "speech is discarded while keys are played"
+    await stage.run(len(keys) / 8000)
+    call.speaks()
+    assert call.heard_by_phone == [keys, SPEECH_FRAME]
+
+
+async def test_keys_without_a_stream_go_nowhere(stage):
+    call = stage.call()
+    call.says(type="dtmf", digits="1")
+    await call.answered()
+    call.says(type="hangup")
+    call.says(type="dtmf", digits="2")
+    assert call.heard_by_phone == []
+
+
+async def test_the_phones_keys_are_told(stage):
+    call = await stage.call().answered()
+    call.carrier.say({"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": "7"}})
+    assert call.browser.of("dtmf") == [{"type": "dtmf", "digit": "7"}]
+
+
+# How calls end.
+
+
+@pytest.mark.parametrize("way", ["hangup", "close"])
+async def test_the_caller_gives_up_before_the_answer(stage, way):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing")
+    if way == "hangup":
+        call.says(type="hangup")
+        assert call.end["type"] == "cancel"
+        assert call.end["name"] == "ORIGINATOR_CANCEL"
+    else:
+        call.browser.end(1001)
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == ["CA1"]
+    record = stage.record()
+    assert (record.cause_name, record.ended_by, record.seconds) == ("ORIGINATOR_CANCEL", "caller", 0)
+    assert stage.balance() == CREDIT
+
+
+async def test_the_caller_hangs_up_while_the_hold_is_being_placed(stage):
+    call = stage.call()
+    call.says(type="hangup")
+    assert call.end["type"] == "cancel"
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.placed == []
+    assert stage.balance() == CREDIT
+
+
+async def test_the_caller_hangs_up_while_the_call_is_being_placed(stage):
+    """The carrier may take the call after that; it is ended as soon as it has a name."""
+    stage.carrier.place_takes_s = 1.0
+    call = stage.call()
+    await stage.run(0.1)
+    call.says(type="hangup")
+    assert call.end["type"] == "cancel"
+    await stage.run(0.5)
+    assert stage.carrier.hung_up == []
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == ["CA1"]
+
+
+async def test_a_hang_up_while_a_call_fails_to_be_placed(stage):
+    stage.carrier.place_takes_s = 1.0
+    stage.carrier.on_place = refused(Cause.CALL_REJECTED)
+    call = stage.call()
+    await stage.run(0.1)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == []
+    assert stage.record().cause_name == "ORIGINATOR_CANCEL"
+
+
+@pytest.mark.parametrize(
+    ("cause", "tone"),
+    [
+        (Cause.UNALLOCATED_NUMBER, "congestion"),
+        (Cause.NETWORK_OUT_OF_ORDER, "congestion"),
+        (Cause.RECOVERY_ON_TIMER_EXPIRE, None),
+    ],
+)
+async def test_the_carrier_refuses(stage, cause, tone):
+    stage.carrier.on_place = refused(cause)
+    call = stage.call()
+    await stage.until(lambda: call.browser.closed)
+    assert call.end["cause"] == cause
+    assert call.end["ended_by"] == "carrier"
+    assert [t["name"] for t in call.browser.of("tone")] == [tone] * (tone is not None)
+    assert stage.balance() == CREDIT
+
+
+@pytest.mark.parametrize(
+    ("status", "sip", "cause", "tone"),
+    [
+        ("busy", 486, Cause.USER_BUSY, "busy"),
+        ("no-answer", 487, Cause.NO_ANSWER, None),
+        ("failed", 404, Cause.UNALLOCATED_NUMBER, "congestion"),
+        ("failed", 0, Cause.NORMAL_TEMPORARY_FAILURE, None),
+        ("canceled", 0, Cause.ORIGINATOR_CANCEL, None),
+    ],
+)
+async def test_the_phone_is_not_reached(stage, status, sip, cause, tone):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing")
+    call.status(status, sip_response=sip)
+    await stage.until(lambda: stage.released)
+    await stage.until(lambda: call.browser.closed)
+    assert call.end["cause"] == cause
+    heard = [t["name"] for t in call.browser.of("tone")]
+    assert heard == ["ringback"] + [tone] * (tone is not None)
+    assert stage.carrier.hung_up == [], "the carrier has ended the call itself"
+    assert stage.record().carrier_seconds == 0
+    assert stage.balance() == CREDIT
+
+
+async def test_a_busy_tone_is_heard_before_the_words(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("busy")
+    call.browser.forget()
+    await stage.run(2.3)
+    assert "disconnect" not in call.kinds
+    assert 110 <= len(call.browser.audio) <= 116
+    assert call.browser.audio[:50] == [tones.busy("US").frame(n) for n in range(50)]
+    await stage.run(0.2)
+    assert call.end["name"] == "USER_BUSY"
+    before = len(call.browser.audio)
+    await stage.run(1)
+    assert len(call.browser.audio) == before
+
+
+async def test_a_caller_who_leaves_during_the_busy_tone_is_sent_nothing_more(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("busy")
+    await stage.run(0.5)
+    call.browser.end(1001)
+    await stage.run(5)
+    assert stage.ticker._players == set()
+
+
+async def test_hanging_up_during_the_busy_tone_ends_it_at_once(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("busy")
+    await stage.run(0.5)
+    call.says(type="hangup")
+    assert call.end["name"] == "USER_BUSY"
+    assert call.browser.closed == (1000, "call ended")
+    await stage.run(5)
+    assert call.kinds.count("disconnect") == 1
+
+
+async def test_the_callee_hangs_up(stage):
+    call = await stage.call().answered()
+    await stage.run(1.5)
+    call.carrier.say({"event": "stop", "streamSid": "MZ1"})
+    assert (call.end["name"], call.end["ended_by"]) == ("NORMAL_CLEARING", "callee")
+    call.carrier.end(1000)
+    call.status("completed", seconds=2)
+    await stage.until(lambda: stage.released)
+    assert (stage.record().seconds, stage.record().carrier_seconds) == (2, 2)
+
+
+async def test_the_carriers_socket_is_lost(stage):
+    call = await stage.call().answered()
+    await stage.run(1.5)
+    call.carrier.end(1006)
+    assert (call.end["name"], call.end["ended_by"]) == ("NETWORK_OUT_OF_ORDER", "carrier")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == ["CA1"]
+
+
+async def test_a_program_ends_the_call(stage):
+    call = await stage.call().answered()
+    call.bridge.end(Cause.MANAGER_REQUEST, "operator")
+    call.bridge.end(Cause.SYSTEM_SHUTDOWN, "gateway")
+    assert call.end["name"] == "MANAGER_REQUEST"
+    await stage.until(lambda: stage.released)
+    call.bridge.end(Cause.SYSTEM_SHUTDOWN, "gateway")
+    assert stage.record().ended_by == "operator"
+
+
+async def test_the_end_is_told_and_charged_once_whoever_repeats_it(stage):
+    call = await stage.call().answered()
+    await stage.run(1.5)
+    call.says(type="hangup")
+    for _ in range(2):
+        call.status("completed", seconds=2)
+        call.bridge.end(Cause.MANAGER_REQUEST, "operator")
+    call.carrier.end(1000)
+    call.browser.end()
+    await stage.run(70)
+    for late in ("ringing", "in-progress", "completed"):
+        call.status(late)
+    assert call.kinds.count("disconnect") == 1
+    assert len(stage.released) == 1
+    assert (stage.record().seconds, stage.record().ended_by) == (2, "caller")
+    assert stage.balance() == CREDIT - 2 * CENT
+
+
+async def test_a_lost_completed_is_asked_for(stage):
+    stage.carrier.on_hang_up = ["in-progress", "in-progress", "completed"]
+    call = await stage.call().answered()
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert len(stage.carrier.hung_up) == 3
+    assert stage.record().carrier_seconds is None
+
+
+async def test_a_carrier_that_never_confirms_is_given_up(stage):
+    stage.carrier.on_hang_up = [NO_ANSWER] * 20
+    call = await stage.call().answered()
+    await stage.run(0.5)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released, 90)
+    assert stage.balance() == CREDIT - CENT
+
+
+# What the spend gate says.
+
+
+async def test_no_credit_no_call(stage):
+    stage.gate.fill(alice=CENT - 1)
+    call = stage.call()
+    await stage.until(lambda: stage.released)
+    assert call.browser.of("error")[0]["code"] == "insufficient_credit"
+    assert call.browser.closed == (1008, "insufficient_credit")
+    assert stage.carrier.placed == []
+    assert "disconnect" not in call.kinds
+
+
+async def test_a_frozen_account_places_no_call(stage):
+    await stage.gate.freeze("alice", True)
+    call = stage.call()
+    await stage.until(lambda: stage.released)
+    assert call.browser.closed == (1008, "account_frozen")
+
+
+async def test_too_many_calls_of_one_account(stage):
+    await stage.call("c1", account_calls_max=1).answered()
+    call = stage.call("c2", account_calls_max=1)
+    await stage.until(lambda: stage.released)
+    assert call.browser.of("error")[0]["code"] == "too_many_calls"
+
+
+async def test_a_gate_that_is_away_refuses_new_calls(stage):
+    stage.gate.is_away = True
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.browser.of("error")[0] == {
+        "type": "error",
+        "code": "store_unavailable",
+        "message": "Credits cannot be checked right now.",
+        "action": "Try again in a moment.",
+        "retry": True,
+    }
+    assert call.browser.closed == (1013, "store_unavailable")
+    assert stage.carrier.placed == []
+    stage.gate.is_away = False
+    await stage.until(lambda: stage.released)
+
+
+async def test_a_hold_whose_answer_was_lost_is_given_back(stage):
+    """The credit is set aside and the call counted, though nobody will ever speak on it."""
+    stage.gate.loses_answers = True
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.browser.closed == (1013, "store_unavailable")
+    assert "O" in [entry.kind for entry in stage.gate._of("alice").outbox.values()]
+    stage.gate.loses_answers = False
+    await stage.run(30)
+    assert stage.balance() == CREDIT
+    assert await stage.gate.open_calls("n1") == []
+    assert stage.record().seconds == 0
+
+
+async def test_a_hold_whose_answer_was_lost_is_given_back_when_the_caller_left_too(stage):
+    stage.gate.loses_answers = True
+    call = stage.call()
+    call.says(type="hangup")
+    await stage.run(0.1)
+    stage.gate.loses_answers = False
+    await stage.run(30)
+    assert stage.balance() == CREDIT
+
+
+async def test_a_hold_that_is_placed_after_its_time_out_is_given_back(stage):
+    """The request was on its way for longer than anybody waited for it."""
+    stage.gate.is_away = True
+    call = stage.call()
+    await stage.run(0.1)
+    stage.gate.is_away = False
+    await stage.run(1)
+    await stage.gate.open(
+        Opening("c1", "alice", "n1", CENT, 8 * CENT, 10, msgspec.json.encode(call.bridge.opened))
+    )
+    await stage.run(10)
+    assert stage.balance() == CREDIT
+
+
+async def test_a_fault_of_the_gate_ends_the_call_in_a_sentence(stage):
+    stage.gate.fault = MoneyError("beyond")
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.browser.of("error")[0]["code"] == "internal_error"
+    assert call.browser.closed == (1011, "internal_error")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.placed == []
+
+
+async def test_credit_ends_at_its_last_paid_second(stage):
+    stage.gate.fill(alice=5 * CENT)
+    call = await stage.call().answered()
+    answered_ns = call.bridge.call.answered_ns
+    while not call.carrier.closed:
+        call.phone_speaks()
+        await stage.run(0.02)
+    assert 5 * SECOND_NS <= virtual_loop().now_ns - answered_ns < 5 * SECOND_NS + 60_000_000
+    assert call.bridge.call.ended_ns == answered_ns + 5 * SECOND_NS, "the cut-off itself, to the ns"
+    assert (call.end["name"], call.end["ended_by"]) == ("ALLOTTED_TIMEOUT", "credit")
+    assert (call.end["seconds"], call.end["cost"]["micros"]) == (5, 5 * CENT)
+    await stage.until(lambda: stage.released)
+    assert stage.balance() == 0
+
+
+async def test_a_top_up_moves_the_cut_off(stage):
+    stage.gate.fill(alice=5 * CENT)
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3)
+    await stage.gate.credit("alice", 2, 5 * CENT)
+    await stage.run(6)
+    assert call.bridge.call.is_live
+    await stage.until(lambda: stage.released)
+    assert stage.record().seconds == 10
+    assert stage.balance() == 0
+
+
+async def test_the_longest_call_ends_at_its_limit(stage):
+    call = await stage.call(call_duration_max_s=10, media_silence_s=60).answered()
+    await stage.until(lambda: stage.released)
+    assert (call.end["name"], call.end["ended_by"]) == ("ALLOTTED_TIMEOUT", "limit")
+    assert stage.record().seconds == 10
+
+
+async def test_a_gate_that_stays_away_costs_no_more_than_the_grace(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(4.5)
+    stage.gate.is_away = True
+    await stage.run(6)
+    assert call.bridge.call.is_live, "the horizon is paid for"
+    await stage.until(lambda: call.browser.closed)
+    seconds = call.end["seconds"]
+    assert (call.end["name"], call.end["ended_by"]) == ("NORMAL_TEMPORARY_FAILURE", "gateway")
+    assert 4 + 8 + 6 <= seconds <= 5 + 8 + 6
+    await stage.run(30)
+    assert stage.released == [], "it waits to be settled"
+    stage.gate.is_away = False
+    await stage.until(lambda: stage.released)
+    assert stage.balance() == CREDIT - seconds * CENT
+
+
+async def test_a_gate_that_comes_back_in_time_is_not_noticed(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(4.5)
+    stage.gate.is_away = True
+    await stage.run(10)
+    stage.gate.is_away = False
+    await stage.run(10)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.record().seconds == 25
+    assert stage.balance() == CREDIT - 25 * CENT
+
+
+async def test_a_call_that_another_node_settled_ends(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(1.5)
+    stage.gate._of("alice").calls.clear()
+    await stage.run(1)
+    assert (call.end["name"], call.end["ended_by"]) == ("NORMAL_TEMPORARY_FAILURE", "gateway")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == ["CA1"]
+
+
+async def test_a_free_call_leaves_no_trail_of_timers(stage):
+    """Its cut-off is hours away and never moves."""
+    await stage.call(rate=Rate(per_minute_micros=0), media_silence_s=60).answered()
+    await stage.run(50)
+    assert len(stage.ticker._deadlines) < 20
+
+
+async def test_an_unanswered_call_is_never_charged(stage):
+    call = stage.call(rate=Rate(per_minute_micros=60 * CENT, connect_fee_micros=CENT))
+    await stage.run(5)
+    assert call.bridge.used() == (0, 0)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.balance() == CREDIT
+
+
+# What the carrier says too late, twice, or to the wrong call.
+
+
+async def test_a_callback_of_another_carrier_call_is_none_of_ours(stage, caplog):
+    call = await stage.call().answered()
+    call.status("completed", sid="CA2", seconds=9)
+    assert call.bridge.call.state is State.ANSWERED
+    assert "another carrier call" in caplog.text
+
+
+async def test_the_first_callback_names_a_call_without_an_answer(stage):
+    stage.carrier.on_place = NO_ANSWER
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing", sid="CA5")
+    call.status("in-progress", sid="CA5")
+    call.opens_stream(sid="CA5")
+    await stage.run(1)
+    assert call.bridge.call.carrier_call_id == "CA5"
+    assert call.bridge.call.state is State.ANSWERED
+
+
+async def test_callbacks_out_of_order_lose_nothing(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.opens_stream()
+    await stage.run(1.5)
+    call.status("completed", seconds=2)
+    for late in ("in-progress", "ringing", "initiated"):
+        call.status(late)
+    await stage.until(lambda: stage.released)
+    assert stage.record().seconds == 2
+    assert call.kinds == ["ready", "accept", "disconnect"]
+
+
+@pytest.mark.parametrize("token", ["", "c1.wrong", "c1.sécret", "c1"])
+async def test_a_stream_without_the_secret_is_refused(stage, token):
+    call = stage.call()
+    await stage.run(0.1)
+    call.opens_stream(token=token)
+    assert call.carrier.closed == (1008, "protocol error")
+    assert call.bridge.call.state is State.DIALLING
+
+
+async def test_a_stream_of_another_carrier_call_is_refused(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.opens_stream(sid="CA2")
+    assert call.carrier.closed is not None
+    assert call.bridge.call.state is State.DIALLING
+
+
+async def test_a_second_stream_is_refused_and_the_first_goes_on(stage):
+    call = await stage.call().answered()
+    first = call.carrier
+    call.opens_stream()
+    call.speaks()
+    assert first.closed is None
+    assert call.heard_by_phone == [SPEECH_FRAME]
+
+
+async def test_a_stream_that_comes_after_the_end_is_refused(stage):
+    stage.carrier.on_hang_up = ["in-progress"] * 9
+    call = stage.call()
+    await stage.run(0.1)
+    call.says(type="hangup")
+    call.opens_stream()
+    assert call.carrier.closed is not None
+    assert call.bridge.call.answered_ns is None
+
+
+# Watchdogs.
+
+
+async def test_a_call_without_news_is_asked_for(stage):
+    call = stage.call()
+    await stage.run(19)
+    assert stage.carrier.fetched == []
+    await stage.run(3)
+    assert stage.carrier.fetched == ["CA1"]
+    assert call.bridge.call.state is State.ANSWERED, "the poll found the answer"
+
+
+async def test_a_call_is_asked_for_no_more_often_than_needed(stage):
+    stage.carrier.on_fetch = "queued"
+    stage.call()
+    await stage.run(62)
+    assert len(stage.carrier.fetched) == 2
+
+
+async def test_a_phone_that_rings_for_ever_is_given_up(stage):
+    stage.carrier.on_fetch = "ringing"
+    call = stage.call(ring_timeout_s=5)
+    await stage.run(0.1)
+    call.status("ringing")
+    await stage.run(34)
+    assert call.bridge.call.is_live
+    await stage.run(3)
+    assert (call.end["name"], call.end["ended_by"]) == ("NO_ANSWER", "limit")
+
+
+async def test_an_answered_call_without_a_stream_is_given_up(stage):
+    call = stage.call(stream_timeout_s=10)
+    await stage.run(0.1)
+    call.status("in-progress")
+    await stage.run(10)
+    assert call.bridge.call.is_live
+    await stage.run(1.1)
+    assert (call.end["name"], call.end["ended_by"]) == ("MEDIA_TIMEOUT", "carrier")
+
+
+async def test_a_silent_carrier_socket_counts_as_lost(stage):
+    call = await stage.call(media_silence_s=3).answered()
+    for _ in range(500):
+        call.phone_speaks(frame=SILENT_FRAME)
+        await stage.run(0.02)
+    assert call.bridge.call.is_live, "digital silence is not a silent socket"
+    await stage.run(2.9)
+    assert call.bridge.call.is_live
+    await stage.run(1.3)
+    assert call.end["name"] == "MEDIA_TIMEOUT"
+    assert call.end["seconds"] in (13, 14, 15)
+
+
+async def test_a_call_on_hold_is_watched_too(stage):
+    call = await stage.call(media_silence_s=3).answered()
+    call.says(type="hold", held=True)
+    await stage.run(5)
+    assert call.end["name"] == "MEDIA_TIMEOUT"
+
+
+# What must not happen to a bridge.
+
+
+async def test_an_event_out_of_place_is_logged_and_the_call_lives(stage, caplog):
+    call = stage.call()
+    call.status("ringing")
+    assert "Ringing in FUNDING" in caplog.text or "DialAccepted in FUNDING" in caplog.text
+    await stage.run(0.1)
+    assert call.bridge.call.state is State.DIALLING
+
+
+async def test_a_released_call_leaves_nothing_behind(stage):
+    for n in range(3):
+        call = await stage.call(f"c{n}").answered()
+        await stage.run(1)
+        call.says(type="hangup")
+        await stage.until(lambda n=n: len(stage.released) == n + 1)
+    await stage.run(20)
+    assert [duties for duties in stage.ticker._duties if duties] == []
+    assert stage.ticker._players == set()
+    assert stage.metering._partitions == {}
+    assert stage.ticker._deadlines == []
+    assert len(asyncio.all_tasks()) <= 2
+
+
+async def test_two_calls_share_their_accounts_last_credit(stage):
+    stage.gate.fill(alice=20 * CENT)
+    calls = [await stage.call(f"c{n}", media_silence_s=60).answered() for n in range(2)]
+    await stage.until(lambda: len(stage.released) == 2)
+    assert sum(call.end["seconds"] for call in calls) == 20
+    assert stage.balance() == 0
+    assert virtual_loop().now_ns - EPOCH_NS < 25 * SECOND_NS

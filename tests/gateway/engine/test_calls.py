@@ -1,0 +1,385 @@
+"""The live calls of a node: who may open a media socket, whose call it is, and the drain."""
+
+import asyncio
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from gateway.call import State
+from gateway.engine import calls as calls_module
+from gateway.engine.calls import Calls
+from gateway.ports import Acceptance, HandshakeRequest
+from tests.gateway.engine.stage import ACCOUNT_SID, CREDIT, Stage, order, start_message
+from tests.gateway.recording import RecordingConnection
+
+BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
+PAGE = "https://calls.example.com"
+
+
+class Tokens:
+    """`gateway.ports.CallTokens` in memory."""
+
+    ttl_s = 60
+
+    def __init__(self):
+        self.orders = {}
+        self.is_away = False
+        self.delay_s = 0.0
+        self.fault = None
+
+    async def issue(self, order):
+        token = f"ct_{len(self.orders)}"
+        self.orders[token] = order
+        return token
+
+    async def redeem(self, token):
+        await asyncio.sleep(self.delay_s)
+        if self.fault:
+            raise self.fault
+        if self.is_away:
+            raise StoreUnavailableError("away")
+        return self.orders.pop(token, None)
+
+
+class Verifier:
+    """`gateway.ports.SignatureVerifier` that takes one word for a signature of anything."""
+
+    def __init__(self):
+        self.asked = []
+
+    def verify(self, url, form, signature, settings=""):
+        self.asked.append((url, dict(form), settings))
+        return signature == "signed"
+
+
+class Node:
+    """`Calls` with what it needs, and the two ends of its sockets."""
+
+    def __init__(self, stage: Stage, **changes):
+        self.stage = stage
+        self.tokens, self.verifier = Tokens(), Verifier()
+        self.calls = Calls(
+            stage.services(**changes).settings,
+            gate=stage.gate,
+            carrier=stage.carrier,
+            tokens=self.tokens,
+            verifier=self.verifier,
+            metering=stage.metering,
+            ticker=stage.ticker,
+        )
+
+    def handshake(self, path, query="", **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.calls.route(HandshakeRequest(path, query, named, "192.0.2.1:5060"))
+
+    def opens(self, path, query="", **headers):
+        acceptance = self.handshake(path, query, **headers)
+        assert isinstance(acceptance, Acceptance), acceptance
+        connection = RecordingConnection(self.stage.clock_ns)
+        acceptance.attach(connection)
+        return connection
+
+    async def starts(self, origin=PAGE, **changes):
+        """Open a browser socket and start a call on it."""
+        connection = self.opens(BROWSER, origin=origin)
+        connection.say(
+            {"type": "start", "version": 1, "token": await self.tokens.issue(order(**changes))}
+        )
+        await self.stage.run(0.05)
+        return connection
+
+    def streams(self, token, call_sid="CA1", **changes):
+        connection = self.opens(CARRIER, x_twilio_signature="signed")
+        connection.say(start_message(call_sid, token, **changes))
+        return connection
+
+    @property
+    def bridge(self):
+        (bridge,) = self.calls._calls.values()
+        return bridge
+
+
+@pytest.fixture
+def node(stage):
+    return Node(stage)
+
+
+def refusal_of(connection):
+    return connection.of("error")[0]["code"], connection.closed[0]
+
+
+# Handshakes.
+
+
+async def test_only_the_two_media_paths_are_served(stage, node):
+    for path in ("/", BROWSER + "/", "/n/n2/media/browser", "/n/n1/media/other"):
+        assert node.handshake(path).status == 404
+
+
+@pytest.mark.parametrize("origin", [PAGE, ""])
+async def test_our_own_pages_and_programs_may_call(stage, node, origin):
+    assert isinstance(node.handshake(BROWSER, origin=origin), Acceptance)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://calls.example.com", "null", PAGE + ".evil.example"]
+)
+async def test_foreign_pages_may_not(stage, node, origin):
+    assert node.handshake(BROWSER, origin=origin).status == 403
+
+
+async def test_further_pages_may_be_allowed(stage):
+    node = Node(stage, allowed_origins=("https://shop.example",))
+    assert isinstance(node.handshake(BROWSER, origin="https://shop.example"), Acceptance)
+
+
+async def test_the_carriers_handshake_must_be_signed(stage, node):
+    assert node.handshake(CARRIER).status == 403
+    assert node.handshake(CARRIER, x_twilio_signature="forged").status == 403
+    accepted = node.handshake(
+        CARRIER,
+        "a=1",
+        x_twilio_signature="signed",
+        x_twilio_webhooks_signature_settings="algorithm=HMAC_SHA256",
+    )
+    assert isinstance(accepted, Acceptance)
+    url = "wss://calls.example.com/n/n1/media/carrier"
+    assert node.verifier.asked[0] == (url, {}, "")
+    assert node.verifier.asked[-1] == (url + "?a=1", {}, "algorithm=HMAC_SHA256")
+
+
+async def test_sockets_that_wait_to_start_are_bounded(stage):
+    node = Node(stage, calls_max=2)
+    first = node.opens(BROWSER)
+    node.opens(BROWSER)
+    refusal = node.handshake(BROWSER)
+    assert (refusal.status, refusal.headers) == (503, {"Retry-After": "5"})
+    first.end()
+    assert isinstance(node.handshake(BROWSER), Acceptance), "a closed socket waits for nothing"
+
+
+# Starting.
+
+
+async def test_a_good_token_starts_a_call(stage, node):
+    caller = await node.starts()
+    assert caller.kinds == ["ready"]
+    assert (len(node.calls), node.bridge.call.state) == (1, State.DIALLING)
+    call_id = caller.messages[0]["call_id"]
+    assert node.calls.find(call_id) is node.bridge
+    assert node.calls.of_account("alice") == [node.bridge]
+    assert node.calls.of_account("bob") == []
+
+
+async def test_the_carrier_is_told_where_to_report(stage, node):
+    caller = await node.starts()
+    call_id = caller.messages[0]["call_id"]
+    (placed,) = stage.carrier.placed
+    base = "https://calls.example.com/n/n1/twilio"
+    assert placed.status_url == f"{base}/status/{call_id}"
+    assert placed.stream_status_url == f"{base}/stream/{call_id}"
+    assert placed.reattach_url == f"{base}/reattach/{call_id}"
+    assert placed.stream_url == "wss://calls.example.com/n/n1/media/carrier"
+    assert placed.token.startswith(call_id + ".")
+    assert len(placed.token) > len(call_id) + 30
+    assert (placed.ring_timeout_s, placed.time_limit_s) == (60, 14_400)
+
+
+async def test_a_token_works_once(stage, node):
+    token = await node.tokens.issue(order())
+    seen = []
+    for _ in range(2):
+        seen.append(node.opens(BROWSER))
+        seen[-1].say({"type": "start", "version": 1, "token": token})
+        await stage.run(0.05)
+    assert seen[0].kinds == ["ready"]
+    assert refusal_of(seen[1]) == ("bad_token", 1008)
+
+
+async def test_a_token_of_another_page_is_refused(stage):
+    node = Node(stage, allowed_origins=("https://shop.example",))
+    assert (await node.starts(origin="https://shop.example")).kinds == ["ready"]
+    connection = node.opens(BROWSER, origin="https://shop.example")
+    token = await node.tokens.issue(order(origin=PAGE))
+    connection.say({"type": "start", "version": 1, "token": token})
+    await stage.run(0.05)
+    assert refusal_of(connection) == ("bad_origin", 1008)
+
+
+async def test_a_program_cannot_use_a_pages_token(stage, node):
+    connection = node.opens(BROWSER)
+    token = await node.tokens.issue(order(origin=PAGE))
+    connection.say({"type": "start", "version": 1, "token": token})
+    await stage.run(0.05)
+    assert refusal_of(connection) == ("bad_origin", 1008)
+
+
+async def test_tokens_that_cannot_be_checked(stage, node):
+    node.tokens.is_away = True
+    assert refusal_of(await node.starts()) == ("store_unavailable", 1013)
+
+
+async def test_a_fault_of_ours_is_told_and_the_node_lives(stage, node, caplog):
+    node.tokens.fault = KeyError("ours")
+    assert refusal_of(await node.starts()) == ("internal_error", 1011)
+    assert "KeyError" in caplog.text
+    node.tokens.fault = None
+    assert (await node.starts()).kinds == ["ready"]
+
+
+async def test_a_full_node_refuses(stage):
+    node = Node(stage, calls_max=1)
+    await node.starts()
+    assert refusal_of(await node.starts()) == ("gateway_full", 1013)
+    assert len(node.calls) == 1
+
+
+async def test_a_socket_that_never_starts_is_closed(stage, node):
+    connection = node.opens(BROWSER)
+    await stage.run(4.9)
+    assert connection.closed is None
+    await stage.run(0.2)
+    assert refusal_of(connection) == ("start_timeout", 1008)
+
+
+async def test_a_socket_that_has_started_is_not_closed_for_that(stage, node):
+    node.tokens.delay_s = 6.0
+    connection = await node.starts()
+    await stage.run(7)
+    assert connection.closed is None
+    assert connection.kinds[0] == "ready"
+
+
+async def test_a_caller_who_left_during_the_check_starts_no_call(stage, node):
+    node.tokens.delay_s = 1.0
+    connection = await node.starts()
+    connection.end(1001)
+    await stage.run(2)
+    assert len(node.calls) == 0
+    assert stage.carrier.placed == []
+
+
+# The carrier's streams.
+
+
+async def test_a_stream_finds_its_call_by_the_secret(stage, node):
+    caller = await node.starts()
+    stream = node.streams(stage.carrier.placed[0].token)
+    assert stream.closed is None
+    assert node.bridge.call.state is State.ANSWERED
+    assert "accept" in caller.kinds
+
+
+@pytest.mark.parametrize("token", ["", ".", "x.y", "{id}", "{id}.", "{id}.x"])
+async def test_a_stream_with_another_secret_finds_none(stage, node, token):
+    caller = await node.starts()
+    stream = node.streams(token.replace("{id}", caller.messages[0]["call_id"]))
+    assert stream.closed[0] == 1008
+    assert node.bridge.call.state is State.DIALLING
+
+
+async def test_a_stream_of_another_account_finds_none(stage, node):
+    await node.starts()
+    token = stage.carrier.placed[0].token
+    stream = node.streams(token, accountSid="AC" + "f" * 32)
+    assert stream.closed[0] == 1008
+    assert node.streams(token, accountSid=ACCOUNT_SID).closed is None
+
+
+async def test_a_stream_without_parameters_finds_none(stage, node):
+    await node.starts()
+    stream = node.opens(CARRIER, x_twilio_signature="signed")
+    stream.say(start_message("CA1", "", customParameters={}))
+    assert stream.closed[0] == 1008
+
+
+async def test_a_carrier_socket_that_never_starts_is_closed(stage, node):
+    stream = node.opens(CARRIER, x_twilio_signature="signed")
+    await stage.run(5.1)
+    assert stream.closed == (1008, "no start")
+
+
+async def test_a_started_stream_is_not_closed_for_that(stage, node):
+    await node.starts()
+    stream = node.streams(stage.carrier.placed[0].token)
+    for _ in range(60):
+        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": ""}})
+        await stage.run(0.1)
+    assert stream.closed is None
+
+
+async def test_a_search_does_not_take_another_calls_name(stage, node):
+    await node.starts()
+    assert node.calls._is_taken("CA1")
+    assert not node.calls._is_taken("CA2")
+
+
+# The end of calls, and of the node.
+
+
+async def test_a_settled_call_is_forgotten(stage, node):
+    caller = await node.starts()
+    call_id = caller.messages[0]["call_id"]
+    caller.say({"type": "hangup"})
+    await stage.until(lambda: not len(node.calls))
+    assert node.calls.find(call_id) is None
+    assert stage.balance() == CREDIT
+
+
+async def test_a_fault_of_one_calls_task_is_logged(stage, node, caplog):
+    async def broken():
+        raise ZeroDivisionError
+
+    node.calls._spawn(broken())
+    await stage.run(0.1)
+    assert "A background task of a call failed" in caplog.text
+
+
+async def test_an_idle_node_is_drained_at_once(stage, node):
+    await node.calls.drain(30)
+    assert node.handshake(BROWSER).status == 503
+
+
+async def test_draining_takes_no_new_calls_and_lets_the_running_finish(stage, node):
+    caller = await node.starts()
+    late = node.opens(BROWSER)
+    node.streams(stage.carrier.placed[0].token)
+    draining = asyncio.create_task(node.calls.drain(30))
+    await stage.run(0.5)
+    late.say({"type": "start", "version": 1, "token": await node.tokens.issue(order())})
+    await stage.run(0.5)
+    assert refusal_of(late) == ("gateway_draining", 1012)
+    assert not draining.done()
+    caller.say({"type": "hangup"})
+    await stage.run(0.5)
+    assert draining.done()
+    assert caller.of("disconnect")[0]["ended_by"] == "caller"
+
+
+async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
+    caller = await node.starts()
+    stream = node.streams(stage.carrier.placed[0].token)
+    stage.spawn(keep_talking(stream))
+    await stage.run(1)
+    await node.calls.drain(2.5)
+    assert caller.of("disconnect")[0]["name"] == "SYSTEM_SHUTDOWN"
+    assert stage.carrier.hung_up == ["CA1"]
+    assert stage.record().seconds == 4
+    assert len(node.calls) == 0
+
+
+async def test_a_drain_that_cannot_settle_ends_all_the_same(stage, node, caplog):
+    await node.starts()
+    node.streams(stage.carrier.placed[0].token)
+    stage.gate.is_away = True
+    started_ns = stage.clock_ns()
+    await node.calls.drain(1)
+    assert (stage.clock_ns() - started_ns) / 1e9 <= 1 + calls_module._END_TIMEOUT_S + 0.1
+    assert "could not be settled" in caplog.text
+    assert node.calls._tasks == set()
+
+
+async def keep_talking(stream):
+    while stream.closed is None:
+        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": ""}})
+        await asyncio.sleep(0.1)

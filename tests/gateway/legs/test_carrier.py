@@ -1,0 +1,220 @@
+"""The carrier leg: one Media Stream's messages to calls on its listener, and its audio."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.legs.carrier import CarrierLeg
+from tests.gateway.engine.stage import start_message
+from tests.gateway.recording import RecordingConnection
+
+FRAME = b"\x55" * 160
+CONNECTED = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
+START = start_message("CA1", "c1.secret")
+STOP = {"event": "stop", "streamSid": "MZ1", "stop": {"accountSid": "AC", "callSid": "CA1"}}
+
+
+def media(payload=FRAME, sid="MZ1"):
+    return {
+        "event": "media",
+        "sequenceNumber": "4",
+        "media": {
+            "track": "inbound",
+            "chunk": "2",
+            "timestamp": "5",
+            "payload": base64.b64encode(payload).decode(),
+        },
+        "streamSid": sid,
+    }
+
+
+def dtmf(digit="5", sid="MZ1"):
+    return {"event": "dtmf", "streamSid": sid, "dtmf": {"track": "inbound_track", "digit": digit}}
+
+
+class Call:
+    """Notes what the stream says."""
+
+    def __init__(self):
+        self.digits = []
+        self.ends = []
+
+    def stream_digit(self, digit):
+        self.digits.append(digit)
+
+    def stream_ended(self, *, properly):
+        self.ends.append(properly)
+
+
+class Trunk:
+    """A leg whose stream belongs to a call, or to none."""
+
+    def __init__(self, call="a call"):
+        self.socket = RecordingConnection()
+        self.call = Call() if call else None
+        self.bound, self.heard = [], []
+        self.leg = CarrierLeg(self.socket, bind=self._bind)
+
+    def _bind(self, leg, start):
+        self.bound.append(start)
+        if self.call is not None:
+            leg.on_audio = self.heard.append
+        return self.call
+
+    def started(self):
+        self.socket.say(CONNECTED)
+        self.socket.say(START)
+        return self
+
+
+@pytest.fixture
+def trunk():
+    return Trunk()
+
+
+def test_a_stream_starts_with_its_call(trunk):
+    assert not trunk.leg.is_started
+    trunk.started()
+    (start,) = trunk.bound
+    assert (start.start.call_sid, start.start.custom_parameters) == ("CA1", {"token": "c1.secret"})
+    assert trunk.leg.is_started
+    assert trunk.leg.stream_sid == "MZ1"
+    assert trunk.leg.connection is trunk.socket
+
+
+def test_audio_out_names_the_stream(trunk):
+    message = json.loads(trunk.started().leg.outbound.media(FRAME))
+    assert message["streamSid"] == "MZ1"
+    assert base64.b64decode(message["media"]["payload"]) == FRAME
+
+
+def test_audio_comes_in_as_bytes(trunk):
+    trunk.started().socket.say(media())
+    trunk.socket.say(media(b"x"))
+    assert trunk.heard == [FRAME, b"x"]
+
+
+def test_keys_are_told(trunk):
+    trunk.started().socket.say(dtmf("*"))
+    assert trunk.call.digits == ["*"]
+
+
+def test_marks_and_messages_of_the_future_are_ignored(trunk):
+    trunk.started()
+    trunk.socket.say({"event": "mark", "streamSid": "MZ1", "mark": {"name": "m"}})
+    trunk.socket.say({"event": "sentiment", "streamSid": "MZ9"})
+    assert trunk.socket.closed is None
+    assert (trunk.call.digits, trunk.call.ends) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "message", [media(sid="MZ2"), dtmf(sid="MZ2"), {"event": "stop", "streamSid": "MZ2"}]
+)
+def test_a_message_of_another_stream_ends_the_leg(trunk, message):
+    trunk.started().socket.say(message)
+    assert trunk.socket.closed[0] == 1008
+    assert (trunk.heard, trunk.call.digits, trunk.call.ends) == ([], [], [])
+
+
+def test_audio_before_the_start_ends_the_leg(trunk):
+    trunk.socket.say(media())
+    assert trunk.socket.closed[0] == 1008
+
+
+def test_audio_of_a_stream_without_a_name_goes_nowhere(trunk):
+    trunk.socket.say(media(sid=""))
+    assert trunk.heard == []
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        {**START, "streamSid": ""},
+        start_message("CA1", "t", mediaFormat={"encoding": "x", "sampleRate": 8000, "channels": 1}),
+    ],
+)
+def test_a_start_that_is_not_ours_ends_the_leg(trunk, start):
+    trunk.socket.say(start)
+    assert trunk.bound == []
+    assert trunk.socket.closed[0] == 1008
+
+
+def test_a_second_start_ends_the_leg(trunk):
+    trunk.started().socket.say(START)
+    assert len(trunk.bound) == 1
+    assert trunk.socket.closed[0] == 1008
+
+
+def test_a_stream_of_no_call_ends_the_leg():
+    trunk = Trunk(call=None).started()
+    assert trunk.socket.closed[0] == 1008
+    assert not trunk.leg.is_started
+
+
+def test_a_call_that_refuses_its_stream_is_told_nothing_of_it():
+    """The call may close the leg while it takes the stream."""
+    trunk = Trunk()
+    bind = trunk.leg._bind
+    trunk.leg._bind = lambda leg, start: (leg.close(), bind(leg, start))[1]
+    trunk.started()
+    trunk.socket.end(1000)
+    assert not trunk.leg.is_started
+    assert trunk.call.ends == []
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b'{"event":"media"}', b'{"event":"start"}', b"[]"])
+def test_nonsense_ends_the_leg(trunk, payload):
+    trunk.started().socket.say(payload)
+    assert trunk.socket.closed[0] == 1008
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_do_more_than_end_the_leg(payload):
+    trunk = Trunk().started()
+    trunk.socket.say(payload)
+    assert trunk.socket.closed is None or trunk.socket.closed[0] == 1008
+
+
+def test_binary_is_not_spoken_here(trunk):
+    trunk.started().socket.speak(FRAME)
+    assert trunk.socket.closed[0] == 1003
+
+
+def test_a_stop_is_a_proper_end_and_told_once(trunk):
+    trunk.started().socket.say(STOP)
+    trunk.socket.say(media())
+    trunk.socket.say(dtmf())
+    trunk.socket.say(STOP)
+    trunk.socket.end(1000)
+    assert trunk.call.ends == [True]
+    assert (trunk.heard, trunk.call.digits) == ([], [])
+
+
+@pytest.mark.parametrize(("code", "properly"), [(1000, True), (1006, False), (1011, False)])
+def test_the_end_of_the_socket_is_an_end(trunk, code, properly):
+    trunk.started().socket.end(code)
+    assert trunk.call.ends == [properly]
+
+
+def test_an_end_before_the_start_concerns_nobody(trunk):
+    trunk.socket.say(CONNECTED)
+    trunk.socket.end(1006)
+    assert trunk.call.ends == []
+
+
+def test_a_leg_that_we_closed_says_nothing_more(trunk):
+    trunk.started().leg.close(1000, "call ended")
+    trunk.leg._text_received(json.dumps(media()).encode())
+    trunk.leg._text_received(json.dumps(dtmf()).encode())
+    trunk.socket.end(1000)
+    assert trunk.socket.closed == (1000, "call ended")
+    assert (trunk.heard, trunk.call.digits, trunk.call.ends) == ([], [], [])
+
+
+def test_a_leg_that_we_closed_does_not_start(trunk):
+    trunk.leg.close(1008, "no start")
+    trunk.leg._text_received(json.dumps(START).encode())
+    assert trunk.bound == []
