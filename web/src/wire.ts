@@ -44,7 +44,7 @@ export interface Ending {
 export type GatewayMessage =
   | { type: 'ready'; version: number; call_id: string; destination: string; rate: Rate }
   | { type: 'ringing' }
-  | { type: 'tone'; name: string }
+  | { type: 'tone'; name: 'ringback' | 'busy' | 'congestion' }
   | { type: 'accept'; at: string }
   | { type: 'mute'; muted: boolean }
   | { type: 'hold'; held: boolean }

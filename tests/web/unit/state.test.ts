@@ -35,6 +35,13 @@ test('late ringing does not take a live call back', () => {
   assert.equal(after('accept', 'ringing').phase, 'live');
 });
 
+test('a tone says why the call fails; ringback says nothing', () => {
+  const busy: GatewayMessage = { type: 'tone', name: 'busy' };
+  const ringback: GatewayMessage = { type: 'tone', name: 'ringback' };
+  assert.equal(received(after('ready'), busy, 1000).tone, 'busy');
+  assert.equal(received(after('ready'), ringback, 1000).tone, undefined);
+});
+
 test('ready brings the rate', () => {
   assert.equal(after('ready').rate?.per_minute.micros, 13_000);
 });

@@ -10,6 +10,8 @@ export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
 export interface CallState {
   readonly phase: Phase;
   readonly destination: string;
+  /** Why the call fails, while its tone is heard. */
+  readonly tone?: 'busy' | 'congestion';
   readonly rate?: Rate;
   readonly balance?: Money;
   readonly remainingSeconds?: number;
@@ -55,6 +57,8 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
       return { ...state, rate: message.rate, destination: message.destination };
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
+    case 'tone':
+      return message.name === 'ringback' ? state : { ...state, tone: message.name };
     case 'accept':
       return { ...state, phase: 'live', answeredAtMs: nowMs };
     case 'mute':

@@ -145,6 +145,7 @@ export class Phone extends LitElement {
 
   #status(): string {
     const { state } = this;
+    if (state?.tone && this.busy) return t(state.tone);
     if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
     const words = state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
     const low = (state.remainingSeconds ?? Infinity) < LOW_CREDIT_S;
