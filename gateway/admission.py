@@ -46,6 +46,12 @@ class Destination:
     """ISO 3166 alpha-2; empty for numbers of no country."""
 
 
+def load_numbering_plans() -> None:
+    """Load what phonenumbers otherwise loads country by country, at first use."""
+    phonenumbers.PhoneMetadata.load_all()
+    _is_emergency("00000")
+
+
 def destination(text: str) -> Destination:
     """Return what the text dials. Raises RequestRefusedError with the reason."""
     number = _SEPARATORS.sub("", text.strip().removeprefix("tel:"))

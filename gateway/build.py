@@ -23,6 +23,7 @@ from billing.stores.migrations import migrate
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway import admission
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import TwilioCarrier
@@ -45,12 +46,13 @@ from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.tokens import RedisCallTokens
+from media import tones
 
 log = logging.getLogger(__name__)
 
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
-SWEEP_NS = 200_000_000
-"""How often sockets are looked at for peers that do not read."""
+SWEEP_PARTS = 50
+"""Sweeps in which every socket is looked at once: at one each beat, a second."""
 
 _PING_NS = 5_000_000_000
 """A browser that is silent this long is pinged, and is gone when silent for as long again."""
@@ -155,6 +157,15 @@ def build_drainer(stores: Stores) -> Drainer:
     return Drainer(stores.gate, stores.ledger, PARTITIONS)
 
 
+def _warm_up() -> None:
+    """Make the tables that are otherwise made at first use, so that no call's audio waits for it."""
+    tones.hold()
+    for country in ("", "US", "GB"):
+        for tone in (tones.ringback, tones.busy, tones.congestion):
+            tone(country)
+    admission.load_numbering_plans()
+
+
 class Node:
     """One gateway process: started once, drained and stopped once."""
 
@@ -245,14 +256,15 @@ class Node:
         self._sweep()
         self._metering.start()
         await self._drain_process.start()
+        _warm_up()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)
 
     def _sweep(self) -> None:
         now_ns = self.ticker.clock_ns()
-        self._engine.sweep(now_ns)
-        self.ticker.at(now_ns + SWEEP_NS, self._sweep)
+        self._engine.sweep(now_ns, SWEEP_PARTS)
+        self.ticker.at(now_ns + 1, self._sweep)
 
     async def stop(self) -> None:
         """Drain the calls, then close everything in the order of dependence."""

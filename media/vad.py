@@ -97,9 +97,14 @@ class TalkDetector:
         """
         if len(frame) != FRAME_SAMPLES or self._rest:
             return self._feed_uneven(frame)
-        pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
         self._frames = frames = self._frames + 1
-        if not frames % LEVEL_STRIDE:
+        is_level_due = not frames % LEVEL_STRIDE
+        if frames & 1 and self.talking and not self._quiet_frames and not is_level_due:
+            # Who speaks goes on for a frame: asking each other one finds every pause there is.
+            self._talk_frames += 1
+            return None
+        pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
+        if is_level_due:
             self._rms[frames // LEVEL_STRIDE % LEVEL_SAMPLES] = audioop.rms(pcm, SAMPLE_BYTES)
         speech = audioop.max(pcm, SAMPLE_BYTES) >= SPEECH_PEAK_MIN and self._is_speech(pcm, RATE_HZ)
         if self.talking:

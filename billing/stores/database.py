@@ -7,8 +7,9 @@ and one error when the database does not answer.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -131,9 +132,13 @@ def _create_sqlite_engine(url: URL, lock_wait_ms: int) -> AsyncEngine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     # Asked first: changing the mode wants the whole database, and most connections find it set.
+    # SQLite does not wait for that but refuses, when another starter is at the same thing. It may:
+    # the mode is the file's, this connection follows it, and the next one asks again. It lets
+    # readers and a writer work at once; what is kept does not hang on it.
     cursor.execute("PRAGMA journal_mode")
     if cursor.fetchone() != ("wal",):
-        cursor.execute("PRAGMA journal_mode = WAL")
+        with suppress(sqlite3.OperationalError):
+            cursor.execute("PRAGMA journal_mode = WAL")
     # NORMAL may forget the last commits when power fails; by then the outbox has been trimmed and
     # a payment acknowledged, so that money would be gone. FULL syncs each commit, a few a second.
     cursor.execute("PRAGMA synchronous = FULL")

@@ -136,7 +136,7 @@ class Bridge:
         self._is_receiving = False
         self._refusal = ""
         self._cut_off: Deadline | None = None
-        self._cut_off_ns: int | None = None
+        self._cut_off_ns = 0
         self._end_tone: Deadline | None = None
         self._dialled_ns = self._news_ns = self._clock_ns()
         self._balance_micros = 0
@@ -271,17 +271,18 @@ class Bridge:
         self.end(Cause.NORMAL_TEMPORARY_FAILURE, "gateway")
 
     def _arm_cut_off(self) -> None:
+        """See that `_cut` is called no later than the cut-off; called too early, it arms anew."""
         due_ns = self.meter.cut_off_ns
-        if due_ns == self._cut_off_ns:
+        if due_ns is None or (self._cut_off is not None and self._cut_off_ns <= due_ns):
             return
         if self._cut_off is not None:
             self._cut_off.cancel()
         self._cut_off_ns = due_ns
-        if due_ns is not None:
-            self._cut_off = self._s.ticker.at(due_ns, self._cut)
+        self._cut_off = self._s.ticker.at(due_ns, self._cut)
 
     def _cut(self) -> None:
         """The paid time is over; charge no second beyond it."""
+        self._cut_off = None
         due_ns = self.meter.cut_off_ns
         if due_ns is None or due_ns > self._clock_ns():
             self._arm_cut_off()

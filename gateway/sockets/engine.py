@@ -14,18 +14,15 @@ from typing import Any, Final, Protocol
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.fast_lane import MediaSocket
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.limits import MediaLimits
 
 _GOING_AWAY: Final = 1001
-
-DEADLINES_EVERY_NS: Final = SECOND_NS
-"""Deadlines are whole seconds long, so they are looked at once a second."""
 
 
 class Watched(Protocol):
     """A connection that is not a media socket, or not yet, and has a deadline."""
 
-    def check_deadlines(self, now_ns: int) -> None:
+    def check(self, now_ns: int) -> None:
         """End the connection if it is late."""
 
 
@@ -46,7 +43,9 @@ class MediaEngine:
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = router
-        self._deadlines_due_ns = 0
+        self._turn: list[Watched] = []
+        """What this turn of the sweep has yet to look at."""
+        self._turn_size = 0
 
     def protocol_factory(self) -> MediaSocket:
         """Make the protocol of a connection that carries media only."""
@@ -67,15 +66,20 @@ class MediaEngine:
         media.data_received(data)
         return media
 
-    def sweep(self, now_ns: int) -> None:
-        """Check every socket for congestion, and once a second for deadlines and silence."""
-        for media in tuple(self.connections):
-            media.check_congestion()
-        if now_ns < self._deadlines_due_ns:
-            return
-        self._deadlines_due_ns = now_ns + DEADLINES_EVERY_NS
-        for watched in (*self.connections, *self.watched):
-            watched.check_deadlines(now_ns)
+    def sweep(self, now_ns: int, parts: int = 1) -> None:
+        """Check sockets for congestion, deadlines and silence: all, or the next of `parts` parts.
+
+        Every socket should have its turn about once a second; in parts, no sweep is long. Asking
+        the kernel costs more than anything else that is done for a socket but its frames.
+        """
+        if not self._turn:
+            self._turn = [*self.connections, *self.watched]
+            self._turn_size = len(self._turn)
+        count = -(-self._turn_size // parts)
+        now, self._turn = self._turn[:count], self._turn[count:]
+        for watched in now:
+            if watched in self.connections or watched in self.watched:
+                watched.check(now_ns)
 
     def close_all(self, code: int = _GOING_AWAY, reason: str = "") -> None:
         """Start the closing handshake on every open socket."""

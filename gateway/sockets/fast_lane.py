@@ -354,9 +354,10 @@ class MediaSocket(SendSide):
 
     # What the sweep calls.
 
-    def check_deadlines(self, now_ns: int) -> None:
-        """Ping a silent peer; abort one that is gone, or late with a handshake."""
+    def check(self, now_ns: int) -> None:
+        """Watch a peer that does not read; ping a silent one; abort one that is gone or late."""
         if self._phase is Phase.OPEN:
+            self.check_congestion()
             self.keepalive(now_ns)
         elif now_ns >= self._deadline_ns:
             if self._phase is Phase.OPENING:

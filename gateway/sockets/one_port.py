@@ -120,7 +120,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_tail = b""
 
-    def check_deadlines(self, now_ns: int) -> None:
+    def check(self, now_ns: int) -> None:
         """Drop a connection whose request does not arrive; uvicorn would wait for ever."""
         if self._deadline_ns is not None and now_ns >= self._deadline_ns:
             self._engine.counters.late += 1

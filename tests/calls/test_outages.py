@@ -1,4 +1,4 @@
-"""Stores that die, stall or stay away: running calls go on as long as they may, no money is lost."""
+"""Stores that die, stall or stay away: running calls go on as they may, no money is lost."""
 
 import asyncio
 import contextlib
@@ -93,7 +93,7 @@ class Wire:
         """Carry; yield the URL to connect to."""
         listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         try:
-            yield "redis://127.0.0.1:{}".format(listener.sockets[0].getsockname()[1])
+            yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         finally:
             listener.close()
             for task in tuple(self._tasks):
@@ -235,7 +235,7 @@ def locked(path: Path) -> Iterator[None]:
 
 async def test_calls_are_recorded_late_when_the_database_is_away(world: World, customer: Customer):
     async with contextlib.AsyncExitStack() as stack:
-        phone, call_id = await live_call(customer, stack)
+        phone, _ = await live_call(customer, stack)
         with locked(world.settings.data_dir / "caller.db"):
             async with customer.call() as other:
                 await other.wait("accept")

@@ -1,6 +1,8 @@
 """Migrations: from nothing to the tables, on both databases, however many start at once."""
 
 import asyncio
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import time
@@ -69,16 +71,31 @@ async def test_migrating_again_changes_nothing(engine):
         assert rows.scalars().all() == [1]
 
 
+async def migrate_together(url, count):
+    """Start several migrations at once; return what went wrong in any of them."""
+    engines = [create_engine(url) for _ in range(count)]
+    outcomes = await asyncio.gather(*map(migrate, engines), return_exceptions=True)
+    for engine in engines:
+        await engine.dispose()
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
 async def test_starters_that_come_together_take_turns(database_url):
-    engines = [create_engine(database_url) for _ in range(4)]
-    try:
-        await asyncio.gather(*map(migrate, engines))
-        async with engines[0].connect() as connection:
-            version = await connection.exec_driver_sql("SELECT version_num FROM alembic_version")
-            assert len(version.all()) == 1
-    finally:
-        for engine in engines:
-            await engine.dispose()
+    assert await migrate_together(database_url, 4) == []
+    engine = create_engine(database_url)
+    async with engine.connect() as connection:
+        version = await connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        assert len(version.all()) == 1
+    await engine.dispose()
+
+
+async def test_starters_on_a_fresh_file_never_get_in_each_other_s_way(tmp_path):
+    """SQLite refuses at once, instead of waiting, where two change a file's journal mode."""
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        assert await migrate_together(f"sqlite:///{path}", 6) == []
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_processes_that_start_together_take_turns(tmp_path):

@@ -9,7 +9,7 @@ from socket_peers import CLOSE, Clock, EchoLeg, close_frame
 
 from gateway.ports import Refusal
 from gateway.sockets.counters import EngineCounters
-from gateway.sockets.engine import DEADLINES_EVERY_NS, MediaEngine
+from gateway.sockets.engine import MediaEngine
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 
@@ -18,20 +18,32 @@ class Watched:
     def __init__(self) -> None:
         self.checked_ns: list[int] = []
 
-    def check_deadlines(self, now_ns: int) -> None:
+    def check(self, now_ns: int) -> None:
         self.checked_ns.append(now_ns)
 
 
-def test_deadlines_are_checked_once_a_second_however_often_it_sweeps():
-    clock = Clock()
-    engine = MediaEngine(lambda _: Refusal(404, "No."), clock_ns=clock)
-    watched = Watched()
-    engine.watched.add(watched)
-    start_ns = clock.now_ns
-    for _ in range(25):
-        engine.sweep(clock.now_ns)
-        clock.advance(0.1)
-    assert watched.checked_ns == [start_ns + turn * DEADLINES_EVERY_NS for turn in range(3)]
+@pytest.mark.parametrize("size", [0, 1, 7, 50, 173])
+def test_parts_make_a_whole_and_none_is_long(size: int):
+    engine = MediaEngine(lambda _: Refusal(404, "No."), clock_ns=Clock())
+    everyone = [Watched() for _ in range(size)]
+    engine.watched.update(everyone)
+    done = 0
+    for now_ns in range(50):
+        engine.sweep(now_ns, 50)
+        before, done = done, sum(len(watched.checked_ns) for watched in everyone)
+        assert done - before <= -(-size // 50)
+    assert all(watched.checked_ns for watched in everyone)
+
+
+def test_what_has_left_is_not_looked_at():
+    engine = MediaEngine(lambda _: Refusal(404, "No."), clock_ns=Clock())
+    everyone = [Watched() for _ in range(4)]
+    engine.watched.update(everyone)
+    engine.sweep(1, 2)
+    left = [watched for watched in everyone if not watched.checked_ns]
+    engine.watched.difference_update(left)
+    engine.sweep(2, 2)
+    assert [watched.checked_ns for watched in left] == [[], []]
 
 
 async def test_congestion_is_checked_at_every_sweep(serve, clock, monkeypatch):
