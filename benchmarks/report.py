@@ -55,6 +55,8 @@ class Limit:
     text: str
     value: float
     most: float
+    disturbed: bool = False
+    """Measured only while the machine was busy with other work."""
 
     @property
     def kept(self) -> bool:
@@ -105,7 +107,8 @@ def _row(every: Sequence[Sample], results: Results) -> Row:
 
 def sample_line(sample: Sample) -> str:
     """Return one sample as a line of progress."""
-    head = f"round {sample.round}  {sample.peer:<10}{sample.calls:>6} calls"
+    stage = f"round {sample.round}" if sample.round else "ladder "
+    head = f"{stage}  {sample.peer:<10}{sample.calls:>6} calls"
     if sample.seen is None:
         return f"{head}  {sample.trouble}"
     line = (
@@ -154,22 +157,25 @@ def limits(results: Results) -> list[Limit]:
     at_cpu_load = by_key.get((OURS, _CPU_LOAD))
     if at_cpu_load is not None and at_cpu_load.ratio is not None:
         text = f"CPU at {_CPU_LOAD} calls, in HAProxy's"
-        found.append(Limit(text, at_cpu_load.ratio, HAPROXY_RATIO_MAX))
+        disturbed = at_cpu_load.disturbed
+        found.append(Limit(text, at_cpu_load.ratio, HAPROXY_RATIO_MAX, disturbed))
     ours, plain = by_key.get((OURS, _LATENCY_LOAD)), by_key.get((PLAIN, _LATENCY_LOAD))
     if ours is not None and plain is not None:
         text = f"CPU at {_LATENCY_LOAD} calls, in the Starlette relay's"
-        found.append(Limit(text, ours.cpu_ms / plain.cpu_ms, STARLETTE_RATIO_MAX))
+        ratio, disturbed = ours.cpu_ms / plain.cpu_ms, ours.disturbed or plain.disturbed
+        found.append(Limit(text, ratio, STARLETTE_RATIO_MAX, disturbed))
     if ours is not None:
         text = f"added latency at {_LATENCY_LOAD} calls, p99 µs"
-        found.append(Limit(text, ours.p99_us, P99_US_MAX_AT_200))
+        found.append(Limit(text, ours.p99_us, P99_US_MAX_AT_200, ours.disturbed))
     largest = max((row for row in by_key.values() if row.peer == OURS), key=_calls, default=None)
     if largest is not None:
         text = f"RSS KB per call at {largest.calls} calls"
         found.append(Limit(text, largest.resident_kb, RESIDENT_KB_MAX))
-    if results.ladder and OURS in results.calls_held:
+    steps = [sample for sample in results.ladder if sample.peer == OURS]
+    if steps:
         text = f"calls held on one core, short of {CALLS_HELD_MIN}"
         short = CALLS_HELD_MIN - results.calls_held[OURS]
-        found.append(Limit(text, max(0, short), 0))
+        found.append(Limit(text, max(0, short), 0, steps[-1].disturbed))
     return found
 
 
@@ -178,8 +184,9 @@ def _calls(row: Row) -> int:
 
 
 def limit_line(limit: Limit) -> str:
-    """Return a promise and what became of it."""
-    verdict = "kept" if limit.kept else "MISSED"
+    """Return a promise and what became of it; unsure where the machine may be the cause."""
+    missed = "unsure" if limit.disturbed else "MISSED"
+    verdict = "kept" if limit.kept else missed
     return f"{verdict:<8}{limit.text}: {limit.value:.2f} (at most {limit.most:.2f})"
 
 

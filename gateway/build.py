@@ -158,7 +158,7 @@ def build_drainer(stores: Stores) -> Drainer:
 
 
 def _warm_up() -> None:
-    """Make the tables that are otherwise made at first use, so that no call's audio waits for it."""
+    """Make the tables that are otherwise made at first use, so that no audio waits for it."""
     tones.hold()
     for country in ("", "US", "GB"):
         for tone in (tones.ringback, tones.busy, tones.congestion):
@@ -172,6 +172,7 @@ class Node:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
         self._drain_process = Child(["drain"], environ)
+        self._open = contextlib.AsyncExitStack()
         self.ticker = Ticker(time.monotonic_ns)
         self.stores: Stores
         self.calls: Calls
@@ -186,11 +187,22 @@ class Node:
         return self._server.port
 
     async def start(self) -> None:
-        """Open the stores, settle what an earlier run left, and listen."""
+        """Open the stores, settle what an earlier run left, and listen.
+
+        When it raises, nothing stays open.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._open = stack.pop_all()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self.settings
         deck = load_deck(settings)
         self._carrier = build_carrier(settings)
+        stack.push_async_callback(self._carrier.close)
         self.stores = await open_stores(settings)
+        stack.push_async_callback(self.stores.close)
+        stack.push_async_callback(self._drain_process.stop)
         await recovery.settle_orphans(
             self.stores.gate,
             self.stores.records,
@@ -273,6 +285,4 @@ class Node:
         await self._server.stop()
         await self._metering.stop()
         self.ticker.stop()
-        await self._carrier.close()
-        await self._drain_process.stop()
-        await self.stores.close()
+        await self._open.aclose()

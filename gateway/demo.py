@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
-from rich.panel import Panel
 
 from gateway import settings
 from gateway.build import Node
@@ -120,16 +119,17 @@ class Demo:
     def explain(self, console: Console) -> None:
         """Say where the phone is and what can be dialled."""
         link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
-        lines = [f"[bold]Open the phone:[/]  [link={link}]{link}[/link]", ""]
+        lines = ["", "[bold]Open the phone:[/]", f"  [link={link}]{link}[/link]", ""]
         if self._is_simulated:
             lines += ["The phone network is simulated. Dial, for example:"]
             lines += [f"  [cyan]{number}[/]  {label}" for number, label in PHONEBOOK.items()]
         else:
             lines += ["[bold yellow]Real phones:[/] calls go through your Twilio account."]
-        lines += ["", f"API key:  {self._secrets['api_key']}", "Stop with Ctrl-C."]
+        lines += ["", f"API key for programs:  {self._secrets['api_key']}", "Stop with Ctrl-C.", ""]
         if self._port_moved_from:
             lines += [f"[dim]Port {self._port_moved_from} is in use; CALLER_PORT chooses one.[/]"]
-        console.print(Panel("\n".join(lines), title="Caller", expand=False), highlight=False)
+        # Wrapped by nobody: a link that is broken over two lines leads nowhere.
+        console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _free_port(host: str, wanted: int) -> int:

@@ -30,8 +30,8 @@ class TwilioSignatureVerifier:
         if not signature:
             return False
         algorithm = get_signature_algorithm(settings)
-        given = signature.encode()
         try:
+            given = signature.encode()
             expected = [
                 self._validator.compute_signature(candidate, form, algorithm).encode()
                 for candidate in _with_and_without_port(url)

@@ -20,7 +20,7 @@ from gateway.carriers.markup import connect_twiml
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
-from gateway.twilio_status import CarrierStatus, from_reply
+from gateway.twilio_status import TERMINAL, CarrierStatus, from_reply
 
 logging.getLogger("twilio").setLevel(logging.WARNING)
 
@@ -97,6 +97,8 @@ class TwilioCarrier:
                 time_limit=order.time_limit_s,
             )
         )
+        if not call.sid:
+            raise _no_answer()
         return str(call.sid)
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
@@ -125,7 +127,10 @@ class TwilioCarrier:
         return from_reply(carrier_call_id, call.status, call.duration)
 
     async def find(self, order: DialOrder) -> list[str]:
-        """Return the calls to the same number that began while we were asking, newest first."""
+        """Return the calls to the same number that began while we were asking, newest first.
+
+        One that is over is another's: it may have ended just before.
+        """
         calls = await _translated(
             self._client.calls.list_async(
                 to=order.destination,
@@ -135,7 +140,12 @@ class TwilioCarrier:
             )
         )
         since = datetime.now(UTC) - _FIND_WINDOW
-        return [str(c.sid) for c in calls if c.date_created is None or c.date_created >= since]
+        return [
+            str(call.sid)
+            for call in calls
+            if (call.date_created is None or call.date_created >= since)
+            and call.status not in TERMINAL
+        ]
 
     async def reach(self) -> str:
         """Return the account's status; proves address and credentials."""
@@ -170,10 +180,18 @@ async def _translated(request: Awaitable[Any]) -> Any:
         raise CarrierError(
             "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True
         ) from error
-    except (TimeoutError, aiohttp.ClientError, OSError, TwilioException, ValueError) as error:
-        raise CarrierError(
-            "The carrier gave no answer.", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True
-        ) from error
+    except (TimeoutError, aiohttp.ClientError, OSError, TwilioException, *_NONSENSE) as error:
+        raise _no_answer() from error
+
+
+_NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
+"""What the client raises for a reply of another shape than Twilio's."""
+
+
+def _no_answer() -> CarrierError:
+    return CarrierError(
+        "The carrier gave no answer.", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True
+    )
 
 
 def _refusal(error: TwilioRestException) -> CarrierError:

@@ -38,8 +38,10 @@ async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain
 async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:
     """Bring the credits that the book of record has and the spend gate has not."""
     known = await gate.credit_sequence(account_id)
-    for sequence, micros in await ledger.credits_after(account_id, known):
-        await gate.credit(account_id, sequence, micros)
+    while page := await ledger.credits_after(account_id, known):
+        for sequence, micros in page:
+            await gate.credit(account_id, sequence, micros)
+            known = sequence
 
 
 async def settle_orphans(gate: SpendGate, records: CdrStore, node: str, drain: Drain) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway import browser_media
-from gateway.browser_media import ClientMessage, Error, GatewayMessage, Ping, Pong, Start
+from gateway.browser_media import ClientMessage, Error, GatewayMessage, Hangup, Ping, Pong, Start
 from gateway.errors import PROBLEMS, PeerProtocolError
 from gateway.ports import MediaConnection
 
@@ -107,6 +107,8 @@ class BrowserLeg:
             self.listener.browser_message(message)
         elif not self.started:
             self.refuse("bad_message")
+        elif isinstance(message, Hangup):
+            self.close(1000, "call ended")
 
     def _start(self, message: Start) -> None:
         if self.started or message.version != browser_media.VERSION:
