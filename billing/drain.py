@@ -8,7 +8,7 @@ their ports, and neither what an entry says nor where it is kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import structlog
 
@@ -48,7 +48,7 @@ class Drainer:
         """
         booked_count = 0
         failures: list[StoreUnavailableError] = []
-        for partition in self._turns():
+        for partition in self._turns(await self._waiting()):
             try:
                 booked_count += await self._drain_partition(partition)
             except StoreUnavailableError as error:
@@ -90,11 +90,20 @@ class Drainer:
             _log.info("outbox drained again", entries=booked_count, failures=failure_count)
         return True
 
-    def _turns(self) -> Iterator[int]:
-        for _ in range(self._partitions):
-            partition = self._next
-            self._next = (partition + 1) % self._partitions
-            yield partition
+    async def _waiting(self) -> Collection[int]:
+        """Return the partitions to drain; all of them where the gate cannot say."""
+        try:
+            return await self._gate.waiting()
+        except StoreUnavailableError:
+            return range(self._partitions)
+
+    def _turns(self, waiting: Collection[int]) -> Iterator[int]:
+        start = self._next
+        for step in range(self._partitions):
+            partition = (start + step) % self._partitions
+            if partition in waiting:
+                self._next = (partition + 1) % self._partitions
+                yield partition
 
     async def _drain_partition(self, partition: int) -> int:
         booked_count = 0

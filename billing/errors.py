@@ -1,9 +1,9 @@
 """What can go wrong in billing. Refusals are values (see `ports`); these are broken promises.
 
-    BillingError
-    ├── MoneyError             an amount that is not one, or beyond 2^53 millionths
-    ├── RateDeckError          a deck that cannot be read
-    └── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
+BillingError
+├── MoneyError             an amount that is not one, or beyond 2^53 millionths
+├── RateDeckError          a deck that cannot be read
+└── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Amounts are micros: integer millionths of the account's currency.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -159,6 +159,9 @@ class SpendGate(Protocol):
 
     async def is_ready(self, partition: int) -> bool:
         """Say whether the partition has been filled from the book of record."""
+
+    async def waiting(self) -> Collection[int]:
+        """Return the partitions whose outbox holds entries. Raises StoreUnavailableError."""
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         """Return the oldest entries."""

@@ -61,7 +61,10 @@ async def _redis(settings: Settings) -> Finding:
     if not settings.redis_url:
         text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
         return Finding("redis", text, is_weak=True)
-    redis = connect(settings.redis_url)
+    try:
+        redis = connect(settings.redis_url)
+    except ValueError as error:
+        return Finding("redis", f"CALLER_REDIS_URL is not usable: {error}.", is_fatal=True)
     try:
         report = await preflight(redis)
     except BillingError as error:

@@ -6,6 +6,7 @@ Knows the environment only as the mapping it is given.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -179,6 +180,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
     read = _settings(context)
 
     async def work() -> None:
+        os.nice(DRAIN_NICENESS)
         stop, enough = stop_on_signal(), asyncio.Event()
         stores = await build.open_stores(read)
         drainer = build.build_drainer(stores)
@@ -193,6 +195,8 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
 
 DRAIN_INTERVAL_S = 0.25
 """How soon after its end a call is found in the list."""
+DRAIN_NICENESS = 10
+"""Books can wait, audio cannot: where both want the same core, the gateway comes first."""
 
 
 @app.command()

@@ -201,6 +201,8 @@ ensure() {
         ;;
     test)
         ensure dev
+        # Twilio's OpenAPI documents: data, of which nothing is run
+        ensure_npm tests/contract @twilio/cli-core/src/services/twilio-api
         ensure_servers
         ;;
     *) die "usage: requirements/env.sh run|dev|test COMMAND [ARGUMENT...]" ;;

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -200,6 +200,14 @@ class RedisSpendGate:
         meta = self._keys[partition][_KEY_NAMES.index("meta")]
         ready = await self._bounded(self._redis.execute_command("HGET", meta, "ready"))
         return bool(ready == b"1")
+
+    async def waiting(self) -> Collection[int]:
+        """Return the partitions whose outbox holds entries: one round trip, however many."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition in range(self.partitions):
+            pipeline.execute_command("XLEN", self._outbox(partition))
+        lengths = await self._bounded(pipeline.execute())
+        return [partition for partition, length in enumerate(lengths) if length]
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         """Return the oldest entries, at most `count_max`."""

@@ -1,4 +1,4 @@
-"""The HTTP application: routes, the error table applied, security headers. Takes all it needs."""
+"""The HTTP application: its routes, and the error table applied to them. Takes all it needs."""
 
 from __future__ import annotations
 

@@ -290,9 +290,10 @@ def _ended_view(record: CallRecord) -> CallView:
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_MAX:
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= PAGE_MAX:
         raise RequestRefusedError("bad_request", field="limit")
-    return int(text)
+    return limit
 
 
 async def _body(request: Request, kind: type[Any]) -> Any:

@@ -89,6 +89,9 @@ class MemoryOutbox:
     def __init__(self, partitions: int) -> None:
         self.streams: list[list[OutboxEntry]] = [[] for _ in range(partitions)]
 
+    async def waiting(self) -> list[int]:
+        return [partition for partition, stream in enumerate(self.streams) if stream]
+
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         return self.streams[partition][:count_max]
 

@@ -277,6 +277,7 @@ class SpendGateContract:
         partition = gate.partition("alice")
         for n in range(5):
             await gate.open(opening(f"c{n}"))
+        assert list(await gate.waiting()) == [partition]
         oldest = await gate.read_outbox(partition, 3)
         assert [entry.fields["c"] for entry in oldest] == [b"c0", b"c1", b"c2"]
         await gate.trim_outbox(partition, [entry.entry_id for entry in oldest])

@@ -14,6 +14,7 @@ DUPLICATES = "+15005551014"
 LOSES_COMPLETED = "+15005551015"
 BUSY_ONCE = "+15005551016"
 ANSWERS_TOO_LATE = "+15005551018"
+SERVER_ERROR, UNAUTHORISED = "+15005551019", "+15005551020"
 BUSY, NO_ANSWER = "+15005551004", "+15005551005"
 SLOW = "+15005551011"
 
@@ -64,18 +65,33 @@ async def assert_media_lost(
     await assert_settled(world, customer, ended)
 
 
-async def test_a_call_without_media_ends_soon(world: World, customer: Customer):
-    async def never_streams() -> None:
-        record = await assert_call(world, customer, NEVER_STREAMS, 604, "carrier")
-        assert record["answered_at"] is not None
-        assert 2 <= record["seconds"] <= world.settings.stream_timeout_s + 3
+async def assert_refused(world: World, customer: Customer, number: str) -> None:
+    """A call that the carrier does not take costs nothing."""
+    record = await assert_call(world, customer, number, 38, "carrier")
+    assert record["cost"]["micros"] == record["seconds"] == 0
+    assert record["carrier_call_id"] is None
 
+
+async def assert_overdue(world: World, customer: Customer, number: str) -> None:
+    """A call that is answered but never heard ends."""
+    record = await assert_call(world, customer, number, 604, "carrier")
+    assert record["answered_at"] is not None
+    assert 2 <= record["seconds"] <= world.settings.stream_timeout_s + 3
+
+
+async def test_a_call_that_the_carrier_fails_ends_soon_and_says_why(
+    world: World, customer: Customer
+):
     silence_s = world.settings.media_silence_s
     await asyncio.gather(
-        never_streams(),
+        assert_overdue(world, customer, NEVER_STREAMS),
         assert_media_lost(world, customer, "freeze", 604, silence_s + 3),
         assert_media_lost(world, customer, "drop_tcp", 38, 3),
         assert_call(world, customer, NO_ANSWER, 19, "callee"),
+        assert_refused(world, customer, SERVER_ERROR),
+        assert_refused(world, customer, UNAUTHORISED),
+        placed_once(world, customer),
+        *(placed_at_last(world, customer) for _ in range(2)),
     )
     await customer.ordinary_call()
 
@@ -178,22 +194,7 @@ async def sids(world: World, number: str) -> set[str]:
     return {call["sid"] for call in calls if call["to"] == number}
 
 
-async def test_a_refused_call_costs_nothing_and_says_why(world: World, customer: Customer):
-    async def refused(number: str, cause: int) -> None:
-        record = await assert_call(world, customer, number, cause, "carrier")
-        assert record["cost"]["micros"] == record["seconds"] == 0
-        assert record["carrier_call_id"] is None
-
-    await asyncio.gather(
-        refused("+15005551019", 38),
-        refused("+15005551020", 38),
-        placed_once(world, customer),
-        *(customer_call_after_429(world, customer) for _ in range(2)),
-    )
-    await customer.ordinary_call()
-
-
-async def customer_call_after_429(world: World, customer: Customer) -> None:
+async def placed_at_last(world: World, customer: Customer) -> None:
     """The carrier says "too many requests" to every other request, which is then repeated."""
     async with customer.call(BUSY_ONCE) as phone:
         await in_call(customer, phone)
@@ -201,7 +202,7 @@ async def customer_call_after_429(world: World, customer: Customer) -> None:
     await assert_settled(world, customer, ended)
 
 
-@pytest.mark.parametrize(("status", "cause"), [(404, 21), (429, 42), (400, 21)])
+@pytest.mark.parametrize(("status", "cause"), [(404, 21), (429, 42)])
 async def test_a_carrier_that_refuses_every_call(
     world: World, customer: Customer, status: int, cause: int
 ):

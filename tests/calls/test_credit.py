@@ -1,8 +1,7 @@
 """Credit and the limits on calls: no call outruns its credit, none is refused without a word."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -14,15 +13,28 @@ SECOND_MICROS = 1000
 TONE = "+15005551001"
 
 
-@pytest.fixture
-async def narrow(new_world: Callable[..., World]) -> AsyncIterator[World]:
+@pytest.fixture(scope="module")
+def narrow_gateway(
+    shared_world: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """A gateway of few calls, each of which holds little in advance."""
-    world = new_world(
-        CALLER_CALLS_MAX="3", CALLER_ACCOUNT_CALLS_MAX="2", CALLER_PREPAID_HORIZON_S="2"
+    world = World(
+        tmp_path_factory.mktemp("narrow"),
+        carrier_port=shared_world.carrier_port,
+        CALLER_CALLS_MAX="3",
+        CALLER_ACCOUNT_CALLS_MAX="2",
+        CALLER_PREPAID_HORIZON_S="2",
     )
-    await asyncio.to_thread(world.start_gateway)
+    world.start_gateway()
     yield world
-    await world.assert_books_balance()
+    world.stop()
+
+
+@pytest.fixture
+async def narrow(narrow_gateway: World) -> AsyncIterator[World]:
+    """The narrow gateway; when a test is over, its books must balance."""
+    yield narrow_gateway
+    await narrow_gateway.assert_books_balance()
 
 
 @contextlib.asynccontextmanager

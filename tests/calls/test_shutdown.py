@@ -113,9 +113,7 @@ async def test_wrong_settings_are_named(new_world: Callable[..., World], tmp_pat
         assert_refuses(
             world, 2, "CALLER_CALLS_MX", "Did you mean CALLER_CALLS_MAX", CALLER_CALLS_MX="1"
         ),
-        assert_refuses(world, 2, "CALLER_PORT", "65535", CALLER_PORT="99999"),
         assert_refuses(world, 2, "CALLER_CALLER_ID is missing", CALLER_CALLER_ID=""),
-        assert_refuses(world, 2, "CALLER_RATE_DECK", CALLER_RATE_DECK=str(tmp_path / "none.csv")),
         assert_refuses(world, 2, "rate deck", CALLER_RATE_DECK=str(deck)),
     )
 
@@ -137,19 +135,14 @@ async def test_a_start_without_its_stores_fails_soon(
         fit.start()
         evicting.start()
         good = {redis: fit.url}
-        for some in (
-            [
-                assert_refuses(world, 3, redis, **{redis: f"redis://{closed}"}),
-                assert_refuses(world, 3, redis, **{redis: f"redis://{deaf}"}),
-                assert_refuses(world, 3, "allkeys-lru", "noeviction", **{redis: evicting.url}),
-            ],
-            [
-                assert_refuses(world, 3, database, **good, **{database: no_file}),
-                assert_refuses(world, 3, database, **good, **{database: no_server}),
-                assert_refuses(world, 3, "CALLER_PORT", **good, CALLER_PORT=port),
-            ],
-        ):
-            await asyncio.gather(*some)
+        await asyncio.gather(
+            assert_refuses(world, 3, redis, **{redis: f"redis://{closed}"}),
+            assert_refuses(world, 3, redis, **{redis: f"redis://{deaf}"}),
+            assert_refuses(world, 3, "allkeys-lru", "noeviction", **{redis: evicting.url}),
+            assert_refuses(world, 3, database, **good, **{database: no_file}),
+            assert_refuses(world, 3, database, **good, **{database: no_server}),
+            assert_refuses(world, 3, "CALLER_PORT", **good, CALLER_PORT=port),
+        )
     finally:
         silent.close()
         taken.close()

@@ -111,7 +111,7 @@ async def test_mute_keeps_the_voice_from_the_phone(world: World, customer: Custo
         audible = speech(20, seed=4)
         await phone.speak(audible)
         sid = await self_sid(customer, phone)
-        await eventually(lambda: heard_contains(world, sid, b"".join(audible)))
+        await eventually(lambda: heard_contains(world, sid, audible[-1]))
         assert speech(20, seed=3)[0] not in await world.carrier_get(f"/calls/{sid}/heard")
         await phone.send(type="hangup")
         await phone.wait("disconnect")

@@ -148,6 +148,9 @@ class DyingGate:
         self._gate = gate
         self._chance = chance
 
+    async def waiting(self):
+        return await self._gate.waiting()
+
     async def read_outbox(self, partition, count_max):
         return await self._gate.read_outbox(partition, self._chance.randrange(1, 7))
 

@@ -220,6 +220,9 @@ class MemorySpendGate:
     async def is_ready(self, partition: int) -> bool:
         return self._partitions[partition].is_ready
 
+    async def waiting(self) -> Sequence[int]:
+        return [p for p, part in enumerate(self._partitions) if part.outbox]
+
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         return list(self._partitions[partition].outbox.values())[:count_max]
 

@@ -1,0 +1,83 @@
+"""Probes: the process lives although its stores are away, but takes no calls."""
+
+import asyncio
+
+import pytest
+
+from gateway.engine.ticker import Ticker
+from gateway.http.health import Health
+from tests.gateway.virtual_time import virtual_loop
+
+
+class Calls:
+    """What the probes read of the live calls."""
+
+    def __init__(self):
+        self.is_draining = False
+
+    def __len__(self):
+        return 3
+
+
+async def answers():
+    return True
+
+
+async def fails():
+    raise OSError("redis://secret@host")
+
+
+async def hangs():
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+def probe(client_of):
+    async def ask(path, calls=None, **checks):
+        ticker = Ticker(lambda: 0)
+        ticker.lag_ns_max = 12_345_678
+        health = Health(calls or Calls(), ticker, checks)
+        async with client_of(health.routes()) as client:
+            first = await client.get(path)
+            ask.again = await client.get(path)
+            return first
+
+    return ask
+
+
+async def test_a_process_lives_whatever_its_stores_do(probe):
+    reply = await probe("/healthz", redis=fails, database=hangs)
+    assert reply.status_code == 200
+    assert reply.json() == {"status": "ok", "calls": 3, "loop_lag_ms_max": 12.346}
+    assert probe.again.json()["loop_lag_ms_max"] == 0.0
+
+
+async def test_a_node_is_ready_when_all_answer(probe):
+    reply = await probe("/readyz", redis=answers, database=answers)
+    assert reply.status_code == 200
+    assert reply.json() == {"status": "ok", "redis": "ok", "database": "ok", "calls": "ok"}
+
+
+async def test_a_node_says_what_is_missing_and_no_more(probe):
+    reply = await probe("/readyz", redis=fails, database=answers)
+    assert reply.status_code == 503
+    assert reply.json() == {
+        "status": "unready",
+        "redis": "unreachable",
+        "database": "ok",
+        "calls": "ok",
+    }
+
+
+async def test_a_check_that_hangs_is_given_up(probe):
+    before_ns = virtual_loop().now_ns
+    reply = await probe("/readyz", redis=hangs)
+    assert (reply.status_code, reply.json()["redis"]) == (503, "unreachable")
+    assert virtual_loop().now_ns - before_ns < 5e9
+
+
+async def test_a_draining_node_takes_no_calls(probe):
+    calls = Calls()
+    calls.is_draining = True
+    reply = await probe("/readyz", calls, redis=answers)
+    assert (reply.status_code, reply.json()["calls"]) == (503, "draining")

@@ -1,0 +1,110 @@
+"""What `caller check` finds, on real stores and a carrier that is there or not."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from gateway import check
+from gateway.check import Finding
+from gateway.settings import from_mapping
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+ACCOUNT_SID = "AC" + "0" * 32
+
+
+async def found(**environ):
+    """Return the findings by their subject; the carrier is one that is not there."""
+    defaults = {
+        "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": "secret",
+        "CALLER_ID": "+15005550006",
+        "CARRIER_URL": f"http://127.0.0.1:{free_port()}",
+    }
+    given = {f"CALLER_{n}": str(v) for n, v in {**defaults, **environ}.items() if v is not None}
+    return {finding.subject: finding for finding in await check.findings(from_mapping(given))}
+
+
+@contextlib.asynccontextmanager
+async def twilio(status, body):
+    """Answer every request like this; yields the URL."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def test_a_mark_reads_without_colour():
+    marks = [Finding("a", "b", is_fatal=f, is_weak=w).mark for f in (0, 1) for w in (0, 1)]
+    assert ["✓" in marks[0], "!" in marks[1], "✗" in marks[2], "✗" in marks[3]] == [True] * 4
+
+
+async def test_everything_is_looked_at_once(tmp_path):
+    findings = await found(DATA_DIR=tmp_path)
+    assert set(findings) == {"settings", "origin", "rates", "redis", "database", "carrier"}
+
+
+async def test_defaults_are_weak_but_not_fatal(tmp_path):
+    findings = await found(DATA_DIR=tmp_path)
+    for subject in ("origin", "rates", "redis", "database"):
+        assert findings[subject].is_weak, subject
+        assert not findings[subject].is_fatal
+    assert list(tmp_path.iterdir()) == [], "nothing is changed"
+
+
+async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
+    deck = tmp_path / "deck.csv"
+    deck.write_text(
+        "prefix,description,country,rate_per_minute,connect_fee,first,next\n44,GB,,1,0,1,1\n"
+    )
+    async with twilio(200, b'{"status":"active"}') as url:
+        findings = await found(
+            PUBLIC_ORIGIN="https://calls.example.com",
+            RATE_DECK=deck,
+            REDIS_URL=valkey_url,
+            DATABASE_URL=f"sqlite:///{tmp_path / 'book.db'}",
+            CARRIER_URL=url,
+        )
+    assert [f.subject for f in findings.values() if f.is_fatal] == []
+    assert "origin" not in findings
+    assert findings["rates"].text == "1 prefixes are priced."
+    assert findings["redis"].text.startswith("Answers, version")
+    assert findings["database"].text == "Answers."
+    assert findings["carrier"].text == "Answers; the account is active."
+
+
+@pytest.mark.parametrize(
+    ("subject", "environ"),
+    [
+        ("rates", {"RATE_DECK": "/nowhere.csv"}),
+        ("redis", {"REDIS_URL": "redis://127.0.0.1:1/0"}),
+        ("redis", {"REDIS_URL": "redis://127.0.0.1:notaport/0"}),
+        ("database", {"DATABASE_URL": "postgresql://127.0.0.1:1/db"}),
+        ("database", {"DATABASE_URL": "postgresql://host:port/db"}),
+        ("carrier", {"CALLER_ID": None}),
+        ("carrier", {}),
+    ],
+)
+async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
+    findings = await found(DATA_DIR=tmp_path, **environ)
+    assert findings[subject].is_fatal
+    assert len(findings) == 6
+
+
+async def test_wrong_credentials_say_what_to_check():
+    async with twilio(401, b'{"code":20003,"message":"Authenticate","status":401}') as url:
+        finding = (await found(CARRIER_URL=url))["carrier"]
+    assert finding.is_fatal
+    assert "Twilio's credentials (HTTP 401)" in finding.text
+    assert "secret" not in finding.text

@@ -1,0 +1,186 @@
+"""The command line: what it does, and how it says what went wrong."""
+
+import logging
+import sqlite3
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from billing.errors import RateDeckError, StoreUnavailableError
+from gateway import cli, settings
+from gateway.__main__ import main
+from gateway.cause import Cause
+from gateway.errors import CarrierError, SettingsError
+from gateway.http.auth import key_hash
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """Commands set up logging for a process; here it is put back."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+    for name in ("alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def caller(*arguments, **environ):
+    """Run a command with exactly these settings."""
+    given = {f"CALLER_{name}": str(value) for name, value in environ.items()}
+    return CliRunner().invoke(cli.app, list(arguments), obj=given)
+
+
+@pytest.fixture
+def account(tmp_path, valkey_url):
+    """Return a way to run `caller accounts …` on stores of the test's own."""
+
+    def run(*arguments):
+        return caller("accounts", *arguments, DATA_DIR=tmp_path, REDIS_URL=valkey_url)
+
+    run.database = tmp_path / "caller.db"
+    return run
+
+
+def test_help_names_every_command():
+    done = caller("--help")
+    assert done.exit_code == 0
+    for command in ("serve", "demo", "check", "drain", "simulate", "settings", "accounts"):
+        assert f" {command} " in done.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["serve"], ["check"], ["drain"], ["simulate"]),
+        *(["accounts", "create", "a"], ["accounts", "credit", "a", "1", "--reference", "r"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [({"PRT": 1}, "Did you mean CALLER_PORT?"), ({"PORT": "x"}, "CALLER_PORT must be")],
+)
+def test_a_wrong_setting_is_named_and_nothing_is_done(arguments, environ, named):
+    done = caller(*arguments, **environ)
+    assert done.exit_code == cli.EXIT_SETTINGS
+    assert named in " ".join(done.output.split())
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (SettingsError("CALLER_X is wrong."), 2, "CALLER_X is wrong. See docs/configuration.md"),
+        (RateDeckError("not a price", line=7, column="rate"), 2, "(line 7, column rate)"),
+        (RateDeckError("too long"), 2, "too long Correct the rate deck."),
+        (StoreUnavailableError("the store is away"), 3, "the store is away Check CALLER_REDIS_URL"),
+        (OSError(98, "Address already in use"), 3, "Address already in use Check CALLER_HOST"),
+        (CarrierError("no answer", cause=Cause.NO_ANSWER), 3, "no answer `caller check` says"),
+    ],
+)
+def test_a_failure_is_a_sentence_and_what_to_do(capsys, error, code, words):
+    async def work():
+        raise error
+
+    with pytest.raises(cli.typer.Exit) as caught:
+        cli.run(work())
+    assert caught.value.exit_code == code
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    async def work():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run(work())
+
+
+def test_an_interrupt_is_no_failure():
+    async def work():
+        raise KeyboardInterrupt
+
+    with pytest.raises(cli.typer.Exit) as caught:
+        cli.run(work())
+    assert caught.value.exit_code == 130
+
+
+def test_the_reference_of_the_settings_is_printed():
+    done = caller("settings")
+    assert (done.exit_code, done.output) == (0, settings.markdown())
+
+
+def test_the_simulated_carrier_needs_an_account():
+    done = caller("simulate")
+    assert done.exit_code == cli.EXIT_SETTINGS
+    assert "CALLER_TWILIO_ACCOUNT_SID" in done.output
+
+
+def test_check_reports_and_fails_where_something_is_broken(tmp_path):
+    done = caller("check", DATA_DIR=tmp_path)
+    assert done.exit_code == cli.EXIT_UNAVAILABLE
+    assert "CALLER_TWILIO_ACCOUNT_SID is missing" in " ".join(done.output.split())
+
+
+def test_an_account_is_created_with_a_key_and_credit(account):
+    done = account("create", "acme", "--credit", "12.50")
+    key = done.output.strip()
+    assert done.exit_code == 0, done.output
+    with sqlite3.connect(account.database) as book:
+        kept = book.execute("SELECT account_id, key_hash FROM api_keys").fetchall()
+    book.close()
+    assert kept == [("acme", key_hash(key))]
+    assert "Balance: $13.50" in account("credit", "acme", "1", "--reference", "r1").output
+
+
+def test_an_account_is_created_once(account):
+    account("create", "acme")
+    done = account("create", "acme")
+    assert done.exit_code == cli.EXIT_SETTINGS
+    assert "An account of this id exists." in done.output
+
+
+def test_a_credit_is_booked_once_per_reference_and_can_be_taken_back(account):
+    account("create", "acme")
+    for state in ("Granted. Balance: $5.00", "Granted before. Balance: $5.00"):
+        assert state in account("credit", "acme", "5", "--reference", "r1").output
+    done = account("credit", "--reference", "r2", "--", "acme", "-2")
+    assert "Balance: $3.00" in done.output
+
+
+@pytest.mark.parametrize("amount", ["ten", "1,50", "", "1e3", "9" * 30])
+def test_an_amount_that_is_none_changes_nothing(account, amount):
+    done = account("create", "acme", "--credit", amount)
+    assert done.exit_code == cli.EXIT_SETTINGS
+    assert not account.database.exists()
+
+
+def test_a_store_that_is_away_is_a_sentence(tmp_path):
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    done = caller("accounts", "create", "acme", DATA_DIR=tmp_path, REDIS_URL=url)
+    assert done.exit_code == cli.EXIT_UNAVAILABLE
+    assert "Check CALLER_REDIS_URL" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_credit_for_nobody_is_a_sentence(account):
+    account("create", "acme")
+    done = account("credit", "nobody", "5", "--reference", "r1")
+    assert done.exit_code == cli.EXIT_SETTINGS
+    assert "no account" in done.output.lower()
+    assert "Traceback" not in done.output
+
+
+def test_the_program_reads_its_own_environment(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["caller", "serve"])
+    monkeypatch.setenv("CALLER_NONSENSE", "1")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == cli.EXIT_SETTINGS
+    assert "CALLER_NONSENSE" in capsys.readouterr().err
