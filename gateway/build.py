@@ -119,11 +119,15 @@ def _connect(url: str) -> Any:
 
 def _engine(settings: Settings) -> AsyncEngine:
     try:
-        return create_engine(database_url(settings))
+        engine = create_engine(database_url(settings))
     except (ValueError, sa.exc.ArgumentError):
         raise SettingsError(
             "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
         ) from None
+    file = engine.url.database or ""
+    if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
+        raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
+    return engine
 
 
 def load_deck(settings: Settings) -> RateDeck:

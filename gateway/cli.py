@@ -288,6 +288,9 @@ def credit_account(
         try:
             is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
             balance = await stores.gate.balance(account_id)
+        except LookupError:
+            hint = "`caller accounts create` makes one."
+            _fail("There is no account of this id.", hint, EXIT_SETTINGS)
         finally:
             await stores.close()
         state = "Granted" if is_new else "Granted before"

@@ -151,6 +151,24 @@ def caller_id(account_sid: str, number: str, name: str, at_ns: int) -> Json:
     }
 
 
+def account(account_sid: str, at_ns: int) -> Json:
+    """Return an Account resource, without its secret."""
+    uri = account_uri(account_sid)
+    names = {"calls": "Calls", "outgoing_caller_ids": "OutgoingCallerIds"}
+    return {
+        "auth_token": None,
+        "date_created": rfc2822(at_ns),
+        "date_updated": rfc2822(at_ns),
+        "friendly_name": "Simulated carrier",
+        "owner_account_sid": account_sid,
+        "sid": account_sid,
+        "status": "active",
+        "subresource_uris": {name: f"{uri}/{path}.json" for name, path in names.items()},
+        "type": "Full",
+        "uri": f"{uri}.json",
+    }
+
+
 def token(account_sid: str, ttl_s: int, username: str, password: str, at_ns: int) -> Json:
     """Return a network traversal token: STUN and TURN servers with credentials."""
     secret = {"username": username, "credential": password}

@@ -65,6 +65,7 @@ class RestApi:
         self._exchange = exchange
         self._faults = faults
         self._active = 0
+        self._started_ns = equipment.clock.epoch_ns()
         self._caller_ids: dict[str, tuple[str, int]] = {
             number: (numbers.formatted(number), equipment.clock.epoch_ns())
             for number in self._settings.caller_ids
@@ -83,6 +84,7 @@ class RestApi:
             self._route(one, "GET", "fetch", self._fetch_call),
             self._route(one, "POST", "update", self._update_call),
             self._route(one, "DELETE", "delete", self._delete_call),
+            self._route(f"{_ACCOUNT}.json", "GET", "account", self._fetch_account),
             self._route(f"{_ACCOUNT}/Tokens.json", "POST", "token", self._create_token),
             self._route(caller_ids, "GET", "list", self._list_caller_ids),
             self._route(caller_ids, "POST", "validate", self._validate_caller_id),
@@ -131,6 +133,9 @@ class RestApi:
         )
 
     # --- the small APIs --------------------------------------------------------------------
+
+    def _fetch_account(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
+        return Reply(resources.account(self._settings.account_sid, self._started_ns))
 
     def _create_token(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         ttl = (form.get("Ttl") or [str(TOKEN_TTL_DEFAULT_S)])[0]

@@ -139,7 +139,7 @@ async def test_a_start_without_its_stores_fails_soon(
             assert_refuses(world, 3, redis, **{redis: f"redis://{closed}"}),
             assert_refuses(world, 3, redis, **{redis: f"redis://{deaf}"}),
             assert_refuses(world, 3, "allkeys-lru", "noeviction", **{redis: evicting.url}),
-            assert_refuses(world, 3, database, **good, **{database: no_file}),
+            assert_refuses(world, 2, database, "folder", **good, **{database: no_file}),
             assert_refuses(world, 3, database, **good, **{database: no_server}),
             assert_refuses(world, 3, "CALLER_PORT", **good, CALLER_PORT=port),
         )

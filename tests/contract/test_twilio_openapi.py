@@ -186,9 +186,10 @@ async def test_lists_of_calls(simulator: str, api: Document) -> None:
         assert [call["sid"] for page in pages for call in page["calls"]] == placed[::-1]
 
 
-async def test_tokens_and_caller_ids(simulator: str, api: Document) -> None:
+async def test_the_account_its_tokens_and_caller_ids(simulator: str, api: Document) -> None:
     account = CALLS.removesuffix("/Calls.json")
     async with Graded(api, simulator, AUTH) as ask:
+        assert (await ask("GET", f"{account}.json"))["status"] == "active"
         assert (await ask("POST", f"{account}/Tokens.json", {"Ttl": "60"}))["ttl"] == "60"
         await ask("POST", f"{account}/OutgoingCallerIds.json", {"PhoneNumber": "+37129123456"})
         listed = await ask("GET", f"{account}/OutgoingCallerIds.json", PageSize="2")

@@ -29,7 +29,9 @@ def test_without_a_database_url_the_book_lies_in_the_data_folder(tmp_path):
 def test_the_rate_deck_is_the_operators_or_the_example(tmp_path):
     assert build.load_deck(from_mapping({})).lookup("+15005551000") is not None
     path = tmp_path / "deck.csv"
-    path.write_text("prefix,description,country,rate_per_minute,connect_fee,first,next\n44,GB,,1,0,1,1\n")
+    path.write_text(
+        "prefix,description,country,rate_per_minute,connect_fee,first,next\n44,GB,,1,0,1,1\n"
+    )
     deck = build.load_deck(from_mapping({"CALLER_RATE_DECK": str(path)}))
     assert deck.lookup("+442079460018") is not None
     assert deck.lookup("+15005551000") is None

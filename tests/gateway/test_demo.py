@@ -77,8 +77,6 @@ async def test_ones_own_settings_win(environ):
 
 async def test_a_port_in_use_is_avoided_and_that_is_said(environ):
     del environ["CALLER_PORT"]
-    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 8080)):
-        pass
     with socket.socket() as taken:
         with contextlib.suppress(OSError):
             taken.bind(("127.0.0.1", 8080))
@@ -130,7 +128,7 @@ def test_the_first_command_works_and_ends_properly(environ, tmp_path):
 def printed_key(log, process):
     """Return the API key once it is printed."""
     deadline = time.monotonic() + 40
-    while not (found := re.search(r"API key: +(ck_\S+)", log.read_text())):
+    while not (found := re.search(r"/#key=(ck_\S+)", log.read_text())):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)

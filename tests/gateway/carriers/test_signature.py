@@ -24,7 +24,9 @@ verifier = TwilioSignatureVerifier(TOKEN)
 def sign(url, form=None, hash_function=sha1, token=TOKEN):
     """Return a signature, made from Twilio's description of it alone."""
     text = url + "".join(name + value for name, value in sorted((form or {}).items()))
-    return base64.b64encode(hmac.new(token.encode(), text.encode(), hash_function).digest()).decode()
+    return base64.b64encode(
+        hmac.new(token.encode(), text.encode(), hash_function).digest()
+    ).decode()
 
 
 def test_the_example_of_the_manual_is_genuine():

@@ -10,7 +10,6 @@ import pytest
 from tests.gateway.engine.stage import Stage
 from tests.gateway.virtual_time import VirtualTimeLoop
 
-
 Loop = asyncio.AbstractEventLoop
 
 

@@ -102,8 +102,10 @@ class MemorySpendGate:
         part.calls[opening.call_id] = _OpenCall(account_id, held, 0, opening.node)
         part.note(
             "O",
-            **{"c": opening.call_id.encode(), "a": account_id.encode()},
-            **{"s": b"%d" % held, "m": opening.detail},
+            c=opening.call_id.encode(),
+            a=account_id.encode(),
+            s=b"%d" % held,
+            m=opening.detail,
         )
         return OpenOutcome(OpenResult.OPENED, held, balance - held)
 
@@ -170,8 +172,12 @@ class MemorySpendGate:
         part.closed[closing.call_id] = charged
         part.note(
             "C",
-            **{"c": closing.call_id.encode(), "a": account_id.encode(), "s": b"%d" % charged},
-            **{"d": b"%d" % closing.seconds, "w": b"%d" % written_off, "m": closing.detail},
+            c=closing.call_id.encode(),
+            a=account_id.encode(),
+            s=b"%d" % charged,
+            d=b"%d" % closing.seconds,
+            w=b"%d" % written_off,
+            m=closing.detail,
         )
         return CloseOutcome(CloseResult.CLOSED, charged, written_off, balance)
 
@@ -262,5 +268,3 @@ class MemorySpendGate:
         if not self._partitions[partition].is_ready:
             raise StoreUnavailableError("the partition waits to be rebuilt")
         return self._partitions[partition]
-
-

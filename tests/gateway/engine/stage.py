@@ -59,6 +59,7 @@ class ScriptedCarrier:
         """Statuses of the next replies; `completed` when there are no more."""
         self.on_fetch: str | CarrierError = "in-progress"
         self.on_find: list[list[str] | CarrierError] = []
+        self.find_takes_s = 0.0
 
     async def place(self, order: DialOrder) -> str:
         self.placed.append(order)
@@ -79,7 +80,7 @@ class ScriptedCarrier:
     async def find(self, order: DialOrder) -> Sequence[str]:
         assert order in self.placed
         self.searched += 1
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.find_takes_s)
         return _outcome(self.on_find.pop(0)) if self.on_find else []
 
     async def close(self) -> None:
@@ -219,9 +220,7 @@ class Caller:
     def phone_speaks(self, count: int = 1, frame: bytes = SPEECH_FRAME) -> None:
         payload = base64.b64encode(frame).decode()
         for _ in range(count):
-            self.carrier.say(
-                {"event": "media", "streamSid": "MZ1", "media": {"payload": payload}}
-            )
+            self.carrier.say({"event": "media", "streamSid": "MZ1", "media": {"payload": payload}})
 
     async def answered(self) -> Caller:
         """Let the phone ring and be answered, with its stream open."""

@@ -306,7 +306,11 @@ async def test_the_caller_gives_up_before_the_answer(stage, way):
     await stage.until(lambda: stage.released)
     assert stage.carrier.hung_up == ["CA1"]
     record = stage.record()
-    assert (record.cause_name, record.ended_by, record.seconds) == ("ORIGINATOR_CANCEL", "caller", 0)
+    assert (record.cause_name, record.ended_by, record.seconds) == (
+        "ORIGINATOR_CANCEL",
+        "caller",
+        0,
+    )
     assert stage.balance() == CREDIT
 
 
@@ -584,8 +588,10 @@ async def test_a_fault_of_the_gate_ends_the_call_in_a_sentence(stage):
 
 async def test_credit_ends_at_its_last_paid_second(stage):
     stage.gate.fill(alice=5 * CENT)
+    await stage.run(0.0137)
     call = await stage.call().answered()
     answered_ns = call.bridge.call.answered_ns
+    assert answered_ns % 20_000_000, "between two beats"
     while not call.carrier.closed:
         call.phone_speaks()
         await stage.run(0.02)
@@ -760,6 +766,17 @@ async def test_a_call_is_asked_for_no_more_often_than_needed(stage):
     stage.call()
     await stage.run(62)
     assert len(stage.carrier.fetched) == 2
+
+
+async def test_news_puts_off_the_asking(stage):
+    stage.carrier.on_fetch = "ringing"
+    call = stage.call()
+    await stage.run(15)
+    call.status("ringing")
+    await stage.run(19)
+    assert stage.carrier.fetched == []
+    await stage.run(3)
+    assert stage.carrier.fetched == ["CA1"]
 
 
 async def test_a_phone_that_rings_for_ever_is_given_up(stage):

@@ -115,8 +115,10 @@ async def test_a_callback_before_the_failure_proves_the_call(ends):
 
 async def test_a_callback_during_the_last_search_counts(ends):
     ends.carrier.on_place = NO_ANSWER
-    naming = asyncio.create_task(after(5.999, ends.line.named, "CA3"))
+    ends.carrier.find_takes_s = 0.1
+    naming = asyncio.create_task(after(6.25, ends.line.named, "CA3"))
     await ends.line.dial()
+    assert ends.carrier.searched == 3
     await naming
     assert ends.events == [DialAccepted("CA3")]
 
@@ -173,6 +175,13 @@ async def test_the_reply_confirms_the_end(ends):
     await ends.line.end()
     assert ends.carrier.hung_up == ["CA1"]
     assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", None)]
+
+
+async def test_the_carrier_is_asked_by_one_at_a_time(ends):
+    ends.line.named("CA1")
+    ends.carrier.on_hang_up = ["in-progress"]
+    await asyncio.gather(ends.line.end(), ends.line.end())
+    assert len(ends.carrier.hung_up) == 2, "asked, and asked again"
 
 
 async def test_a_call_without_a_name_is_ended_once_it_has_one(ends):

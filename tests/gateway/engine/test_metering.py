@@ -1,6 +1,7 @@
 """The meter's rounds: every call is charged each second, whatever the store does meanwhile."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_partitions_take_turns_in_eight_groups(office):
     assert len(by_time) == GROUPS
     assert all(len(groups) == 1 for groups in by_time.values())
     moments = sorted(by_time)
-    gaps = {round((b - a) / 1e6) for a, b in zip(moments, moments[1:], strict=False)}
+    gaps = {round((b - a) / 1e6) for a, b in itertools.pairwise(moments)}
     assert gaps == {125}
 
 
@@ -94,7 +95,11 @@ async def test_calls_of_a_partition_share_one_round(office):
     while office.gate.partition(other) != 3:
         other += "x"
     office.gate._of(other).balances[other] = 50 * CENT
-    calls = [await office.call(one, "a"), await office.call(other, "b"), await office.call(one, "c")]
+    calls = [
+        await office.call(one, "a"),
+        await office.call(other, "b"),
+        await office.call(one, "c"),
+    ]
     await asyncio.sleep(1)
     ((partition, ticks),) = office.gate.ticks
     assert (partition, {t.call_id for t in ticks}) == (3, {"a", "b", "c"})

@@ -13,7 +13,11 @@ from tests.gateway.engine.stage import SETTINGS
 from tests.gateway.engine.test_calls import Node
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-STATUS = [("CallSid", "CA1"), ("CallStatus", "ringing"), ("AccountSid", SETTINGS.twilio_account_sid)]
+STATUS = [
+    ("CallSid", "CA1"),
+    ("CallStatus", "ringing"),
+    ("AccountSid", SETTINGS.twilio_account_sid),
+]
 
 
 class Hooks:
@@ -130,6 +134,13 @@ async def test_a_body_beyond_reason_is_refused(hooks, announced):
     body = b"a" * 70 * 1024 if announced else parts()
     reply = await hooks.client.post(path, content=body, headers=headers)
     assert (reply.status_code, reply.json()["code"]) == (413, "payload_too_large")
+
+
+async def test_what_is_unsigned_is_not_even_read(hooks):
+    path = f"/n/n1/twilio/status/{hooks.call_id}"
+    headers = {"content-type": FORM_TYPE}
+    reply = await hooks.client.post(path, content=b"a" * 70 * 1024, headers=headers)
+    assert (reply.status_code, reply.json()["code"]) == (403, "bad_signature")
 
 
 async def test_fields_beyond_reason_are_refused(hooks):

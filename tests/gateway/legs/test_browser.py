@@ -106,7 +106,9 @@ def test_a_ping_is_answered_at_any_time(desk):
     assert desk.listener.messages == []
 
 
-@pytest.mark.parametrize("message", [{"type": "mute", "muted": True}, {"type": "hold", "held": True}])
+@pytest.mark.parametrize(
+    "message", [{"type": "mute", "muted": True}, {"type": "hold", "held": True}]
+)
 def test_what_comes_between_start_and_ready_is_not_an_offence(desk, message):
     desk.socket.say(START)
     desk.socket.say(message)
