@@ -189,11 +189,11 @@ async def test_wrong_credentials_are_our_fault_not_the_numbers(desk):
 
 async def test_a_late_answer_is_ambiguous_and_the_call_is_found(desk):
     async with carrier_on(desk.simulated.service.url, timeout_s=0.2) as carrier:
-        await desk.fault(hold_s=1.0, count=1, operation="create")
+        await desk.fault(hold_s=5.0, count=1, operation="create")
         started = time.monotonic()
         with pytest.raises(CarrierError) as caught:
             await carrier.place(desk.order())
-        assert 0.15 < time.monotonic() - started < 0.9, "the time-out is real, and not repeated"
+        assert 0.15 < time.monotonic() - started < 3, "the time-out is real, and not repeated"
         assert caught.value.ambiguous
         assert caught.value.cause is Cause.RECOVERY_ON_TIMER_EXPIRE
         (sid,) = await desk.calls()
@@ -210,6 +210,8 @@ async def test_a_search_finds_this_destination_only(desk):
 async def test_a_search_does_not_find_a_call_that_is_over(desk):
     """It belongs to an earlier attempt: the one looked for has just begun."""
     earlier = await desk.carrier.place(desk.order(SILENT))
+    await desk.peer.media()
+    assert await desk.carrier.find(desk.order(SILENT)) == [earlier]
     await desk.carrier.hang_up(earlier)
     await until_over(desk, earlier)
     assert await desk.carrier.find(desk.order(SILENT)) == []
@@ -259,7 +261,9 @@ async def test_a_call_that_the_carrier_has_forgotten_has_ended(desk):
 async def test_ending_is_repeated_over_faults(desk, status):
     sid = await desk.carrier.place(desk.order())
     await desk.fault(status=status, count=2, operation="update")
+    started = time.monotonic()
     await desk.carrier.hang_up(sid)
+    assert time.monotonic() - started > 0.5, "it waited between its attempts"
     await until_over(desk, sid)
 
 
@@ -279,7 +283,8 @@ async def test_the_state_and_duration_of_a_call(desk):
     await desk.carrier.hang_up(sid)
     await desk.simulated.over(sid)
     status = await desk.carrier.fetch(sid)
-    assert (status.status, status.seconds) == ("completed", 1)
+    assert status.status == "completed"
+    assert status.seconds in (1, 2)
 
 
 async def test_the_account_can_be_reached(start):
@@ -330,7 +335,7 @@ async def test_a_server_that_never_answers_costs_the_time_out(desk):
             started = time.monotonic()
             with pytest.raises(CarrierError):
                 await ask
-            assert 0.15 < time.monotonic() - started < 0.6
+            assert 0.15 < time.monotonic() - started < 3
 
 
 async def test_a_body_that_never_ends_costs_the_time_out(desk):
@@ -344,4 +349,4 @@ async def test_a_body_that_never_ends_costs_the_time_out(desk):
         started = time.monotonic()
         with pytest.raises(CarrierError):
             await carrier.place(desk.order())
-        assert time.monotonic() - started < 0.6
+        assert time.monotonic() - started < 3
