@@ -180,7 +180,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
     read = _settings(context)
 
     async def work() -> None:
-        os.nice(DRAIN_NICENESS)
+        _yield_to_audio()
         stop, enough = stop_on_signal(), asyncio.Event()
         stores = await build.open_stores(read)
         drainer = build.build_drainer(stores)
@@ -195,8 +195,18 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
 
 DRAIN_INTERVAL_S = 0.25
 """How soon after its end a call is found in the list."""
-DRAIN_NICENESS = 10
-"""Books can wait, audio cannot: where both want the same core, the gateway comes first."""
+
+
+def _yield_to_audio() -> None:
+    """Run only where nothing else wants the core: books can wait, audio cannot.
+
+    A nicer process is not enough on Linux: once running it keeps the core for its whole slice of
+    some milliseconds, and every call on that core would hear it. SCHED_IDLE gives way at once.
+    """
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(10)
 
 
 @app.command()
