@@ -21,6 +21,10 @@ ATTACK_WINDOW_FRAMES: Final = 5
 HANGOVER_MS: Final = 300
 """Silence that ends talk; shorter ones lie between words."""
 
+TALK_STRIDE: Final = 4
+"""While talk goes on, each fourth frame is asked about, and every one once a pause has begun: a
+pause that counts lasts 300 ms, so none is missed; its end is told 60 ms late at most."""
+
 SPEECH_PEAK_MIN: Final = 200
 """Frames that stay below this sample value (-44 dBov) are silence without asking the detector,
 which takes the first noise of a line for speech, and costs ten times as much as looking."""
@@ -99,8 +103,7 @@ class TalkDetector:
             return self._feed_uneven(frame)
         self._frames = frames = self._frames + 1
         is_level_due = not frames % LEVEL_STRIDE
-        if frames & 1 and self.talking and not self._quiet_frames and not is_level_due:
-            # Who speaks goes on for a frame: asking each other one finds every pause there is.
+        if self.talking and not self._quiet_frames and frames % TALK_STRIDE and not is_level_due:
             self._talk_frames += 1
             return None
         pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
