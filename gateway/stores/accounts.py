@@ -111,7 +111,8 @@ class SqlAccountStore:
                     label=label,
                     created_at=self._clock(),
                 )
-                .on_conflict_do_nothing(index_elements=["key_hash"])
+                # Not by column: of two that come at once, the id may be found taken before the hash.
+                .on_conflict_do_nothing()
             )
         return key_id
 
