@@ -111,7 +111,7 @@ class SqlAccountStore:
                     label=label,
                     created_at=self._clock(),
                 )
-                # Not by column: of two that come at once, the id may be found taken before the hash.
+                # Not by column: of two that come at once, the id may be found taken first.
                 .on_conflict_do_nothing()
             )
         return key_id

@@ -24,8 +24,8 @@ from tests.web.speech import MICROPHONE_HZ, Samples, decode_mulaw, likeness, spe
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIKENESS_MIN = 0.85
-"""Least likeness of microphone and ear. mu-law alone leaves 0.99, and a quiet machine 0.98; the rest
-is for frames that come late when browser, gateway and carrier share one busy core. Other speech, or
+"""Least likeness of microphone and ear. mu-law alone leaves 0.99, a quiet machine 0.98; the rest is
+for frames that come late when browser, gateway and carrier share a busy core. Other speech, or
 none, is near 0."""
 
 # The microphone as it is: the browser's own echo, noise and level control are no matter of ours.
