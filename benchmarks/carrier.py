@@ -16,6 +16,7 @@ import queue
 import re
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -41,6 +42,8 @@ class CarrierLeg:
 
     connection: socket.socket
     stream_sid: str
+    placed_ns: int
+    """When the order to call had arrived here, by the monotonic clock."""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,7 @@ class _PlacedCall:
     """What it was created with."""
     status: str = "queued"
     callbacks: int = 0
+    placed_ns: int = field(default_factory=time.monotonic_ns)
     leg: queue.SimpleQueue[CarrierLeg | Exception] = field(default_factory=queue.SimpleQueue)
 
     def resource(self) -> dict[str, object]:
@@ -200,7 +204,7 @@ class PlayedCarrier:
                 account_sid=ACCOUNT_SID,
                 parameters={p.attrib["name"]: p.attrib["value"] for p in stream.iter("Parameter")},
             )
-        return CarrierLeg(connection, stream_sid)
+        return CarrierLeg(connection, stream_sid, call.placed_ns)
 
     def _report(self, call: _PlacedCall) -> None:
         """Send a status callback, on one connection that is kept."""

@@ -30,6 +30,8 @@ class Call:
     browser: socket.socket
     carrier: socket.socket
     stream_sid: str
+    placed_ns: int = 0
+    """When the carrier was asked to place it, by the monotonic clock; 0 where nobody was asked."""
 
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:

@@ -55,7 +55,7 @@ class RunningGateway:
             leg = self.carrier.take(call_id)
             with loopback.closed_on_error(leg.connection):
                 wait_for(browser, "accept")
-        return Call(browser, leg.connection, leg.stream_sid)
+        return Call(browser, leg.connection, leg.stream_sid, leg.placed_ns)
 
     def _buy_token(self) -> tuple[str, str]:
         headers = {

@@ -137,7 +137,7 @@ def test_limits_are_judged_where_they_were_measured() -> None:
             sample("gateway", 1, 400, 1.5),
             sample("haproxy", 1, 400, 1.0),
             ladder=[sample("gateway", 1, 500, 1.0)],
-            calls_held={"gateway": 500},
+            calls_held={"gateway": 500, "starlette": 250},
         )
     )
     assert [(limit.value, limit.kept) for limit in found] == [
@@ -146,6 +146,7 @@ def test_limits_are_judged_where_they_were_measured() -> None:
         (1_200, False),
         (8, True),
         (50, False),
+        (0.5, False),
     ]
     assert report.limit_line(found[2]).startswith("MISSED")
 
