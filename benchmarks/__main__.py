@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: the gateway beside HAProxy, Starlette and ws, under the same load."""
+"""`python -m benchmarks`: the gateway beside HAProxy, Starlette and ws, under the same load.
+
+Then what metering costs, beside one script per call.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import report
+import uvloop
+
+from benchmarks import metering, report
 from benchmarks.bridge import Plan, Results, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
@@ -50,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--peers", nargs="+", choices=PEERS, default=list(PEERS), help="servers to compare (all)"
     )
     parser.add_argument("--no-ladder", action="store_true", help="do not seek the highest load")
+    parser.add_argument("--no-metering", action="store_true", help="do not measure the metering")
     parser.add_argument("--history", type=Path, default=HISTORY, help="file to append the run to")
     return parser
 
@@ -63,7 +69,7 @@ def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
         seconds=options.seconds or (2.0 if quick else 3.0),
         ladder_step=0 if quick or options.no_ladder else 50,
         ladder_seconds=1.5,
-        seconds_max=50 if quick else 270,
+        seconds_max=40 if quick else 200,
         calls_max=800 if quick else 2_000,
         server_core=cores[0],
         generator_core=cores[1],
@@ -152,7 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNABLE_EXIT
     code = _conclude(results)
     context = _context(options, plan, results.rounds)
-    report.append_history(options.history, report.history_record(results, context))
+    record = report.history_record(results, context)
+    if not options.no_metering:
+        counts, rounds = ([1_000], 4) if options.quick else ([100, 1_000, 10_000], 6)
+        record["metering"] = metering.report(*uvloop.run(metering.measure_all(counts, rounds)))
+    report.append_history(options.history, record)
     return code
 
 

@@ -42,6 +42,8 @@ class CallOpened(msgspec.Struct, frozen=True, kw_only=True):
     rate: str
     """The rate that holds for this call, as `Rate.to_json` wrote it."""
     created_at: datetime
+    key_id: str = ""
+    """The API or embed key that the call was bought with, empty for none."""
 
 
 class CallClosed(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,12 @@ their ports, and neither what an entry says nor where it is kept.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 import structlog
 
 from billing.errors import StoreUnavailableError
-from billing.ports import LedgerStore, SpendGate
+from billing.ports import LedgerStore, OutboxEntry, SpendGate
 
 ENTRIES_PER_BATCH = 200
 """Entries booked in one transaction. A tick entry names up to 1,000 calls, mostly the same ones
@@ -28,14 +28,25 @@ DELAY_S_MAX = 30.0
 
 _log = structlog.get_logger(__name__)
 
+OnBooked = Callable[[Sequence[OutboxEntry]], Awaitable[None]]
+"""Acts on entries that are booked and not yet trimmed. After a crash it is called for them again;
+when it raises StoreUnavailableError, too."""
+
 
 class Drainer:
     """Empties every partition's outbox, over and over."""
 
-    def __init__(self, gate: SpendGate, store: LedgerStore, partitions: int) -> None:
+    def __init__(
+        self,
+        gate: SpendGate,
+        store: LedgerStore,
+        partitions: int,
+        on_booked: OnBooked | None = None,
+    ) -> None:
         self._gate = gate
         self._store = store
         self._partitions = partitions
+        self._on_booked = on_booked
         self._next = 0
         """Where the next pass begins: after the last partition tried, so that none is starved by
         another that fails."""
@@ -111,6 +122,8 @@ class Drainer:
             entries = await self._gate.read_outbox(partition, ENTRIES_PER_BATCH)
             if entries:
                 await self._store.apply_outbox(partition, entries)
+                if self._on_booked is not None:
+                    await self._on_booked(entries)
                 await self._gate.trim_outbox(partition, [entry.entry_id for entry in entries])
                 booked_count += len(entries)
             if len(entries) < ENTRIES_PER_BATCH:

@@ -25,10 +25,15 @@ WRITE_OFF = "write_off"
 CREDIT_SOURCES: Mapping[str, str] = {
     "top-up": PAYMENTS,
     "refund": PAYMENTS,
-    "reversal": PAYMENTS,
+    "dispute": PAYMENTS,
     "grant": GRANTS,
+    "call-refund": REVENUE,
 }
-"""Kind of a credit -> the ledger account it comes from; a negative credit goes back there."""
+"""Kind of a credit -> the ledger account it comes from; a negative credit goes back there.
+
+A refund returns money that was paid in; a dispute takes it away, and gives it back when it is won;
+a call refund takes back the price of a call.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,19 @@ class Transfer:
     """The customer it concerns."""
     currency: str
     call_id: str | None = None
+    reason: str = ""
+    """Why, for the customer; empty where the kind says it all."""
 
 
 def credit_transfer(
-    account_id: str, currency: str, micros: int, *, reference: str, kind: str
+    account_id: str,
+    currency: str,
+    micros: int,
+    *,
+    reference: str,
+    kind: str,
+    reason: str = "",
+    call_id: str | None = None,
 ) -> Transfer:
     """Return the transfer of a credit; negative micros take credit away.
 
@@ -61,7 +75,17 @@ def credit_transfer(
     if not micros:
         raise ValueError("a credit of nothing")
     source, target = (source, CUSTOMER) if micros > 0 else (CUSTOMER, source)
-    return Transfer(f"credit:{reference}", kind, source, target, abs(micros), account_id, currency)
+    return Transfer(
+        reference=f"credit:{reference}",
+        kind=kind,
+        source=source,
+        target=target,
+        micros=abs(micros),
+        account_id=account_id,
+        currency=currency,
+        call_id=call_id,
+        reason=reason,
+    )
 
 
 def charge_transfers(

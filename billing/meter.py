@@ -4,14 +4,15 @@ Knows no store and no clock: the engine sends what `tick` returns, reports what 
 the call at `cut_off_ns`. Times are nanoseconds of the engine's monotonic clock.
 
 Theory of operation. Money runs ahead of the call: each tick asks the spend gate to hold the price
-of the seconds begun and of a horizon beyond them. What the gate has granted pays for a whole number
-of seconds, and the call may last exactly that long:
+of the seconds begun and of a horizon beyond them. The horizon shrinks while little credit is left,
+so that calls of one account end together. What the gate has granted pays for a whole number of
+seconds, and the call may last exactly that long:
 
 * all of the horizon granted: the cut-off moves on with every tick;
 * granted short of it: the account is spent, the cut-off stands at the last paid second. Credit that
   arrives before then, from a top-up or another call's end, moves it on again;
 * no answer: the store is away. The call lives on what is paid and then on some seconds of grace,
-  unless its account was already known to be spent.
+  but not beyond what its account had when it was last heard of.
 
 A second counts when it has begun: a call ended `t` ns after answer is charged
 `cost(ceil(t / 1 s))`, never beyond its cut-off, and nothing when it was never answered.
@@ -19,9 +20,10 @@ A second counts when it has begun: a call ended `t` ns after answer is charged
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
-from billing.ports import Tick
+from billing.ports import SpendCap, Tick
 from billing.rating import Rate
 
 HORIZON_S = 8
@@ -30,7 +32,44 @@ HORIZON_S = 8
 GRACE_S = 6
 """Unpaid seconds a call may run while the store is away; the exposure of each call."""
 
+CALLS_ABREAST = 4
+"""A call holds in advance at most this part of the time that is left: as many calls of one account,
+begun one after another, can then still be given the same end."""
+
 _SECOND_NS = 1_000_000_000
+
+
+def horizon_within(left_s: int, horizon_s: int) -> int:
+    """Return how many seconds to hold in advance where the credit lasts for `left_s` more."""
+    return min(horizon_s, max(1, left_s // CALLS_ABREAST))
+
+
+def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int]:
+    """Divide what an account has left among its calls, so that they end together.
+
+    Args:
+        balance_micros: What no call holds yet.
+        calls: Of each call its micros per minute, and the seconds it has paid in advance.
+
+    Returns:
+        The micros each call may count on, rounded down: whoever has paid least far ahead comes
+        first, and what brings all to the same second is divided by their rates.
+
+    """
+    order = sorted(range(len(calls)), key=lambda i: calls[i][1])
+    # Until second L, counted from now, calls that have paid until second p cost rate x (L - p).
+    burn = paid = 0
+    wealth = 60 * max(0, balance_micros)
+    for place, i in enumerate(order, 1):
+        rate, ahead_s = calls[i]
+        burn, paid = burn + rate, paid + rate * ahead_s
+        if place < len(order) and wealth + paid <= burn * calls[order[place]][1]:
+            break
+    if not burn:
+        return [0] * len(calls)
+    return [
+        max(0, (wealth + paid) * rate // burn - rate * ahead_s) // 60 for rate, ahead_s in calls
+    ]
 
 
 class MeterState(Enum):
@@ -39,7 +78,7 @@ class MeterState(Enum):
     BEFORE_ANSWER = "before_answer"
     RUNNING = "running"
     SHORT = "short"
-    """The account does not reach the horizon."""
+    """The last claim was not granted in full."""
     AWAY = "away"
     """The store did not answer the last tick."""
     ENDED = "ended"
@@ -49,6 +88,8 @@ class CutOff(Enum):
     """What a call runs out of at its cut-off."""
 
     CREDIT = "credit"
+    CAP = "cap"
+    """A spending limit: of the call, or one that it shares with others."""
     GRACE = "grace"
     """The store was away for too long."""
     DURATION = "duration"
@@ -65,11 +106,15 @@ class CallMeter:
         "_cut_off_s",
         "_final",
         "_granted_micros",
+        "_is_capped",
+        "_plenty_micros",
+        "_share_micros",
         "_short",
         "account_id",
         "call_id",
         "grace_s",
         "horizon_s",
+        "limit",
         "rate",
         "seconds_max",
     )
@@ -82,20 +127,34 @@ class CallMeter:
         granted_micros: int,
         *,
         seconds_max: int,
+        limit: CutOff = CutOff.DURATION,
+        asked_micros: int | None = None,
         horizon_s: int = HORIZON_S,
         grace_s: int = GRACE_S,
     ) -> None:
-        """Take over a call whose first hold is `granted_micros`; it may last `seconds_max`."""
+        """Take over a call whose first hold is `granted_micros`; it may last `seconds_max`.
+
+        `limit` says what `seconds_max` follows from. `asked_micros` is what the hold was to be;
+        None for the whole horizon.
+        """
         self.call_id = call_id
         self.account_id = account_id
         self.rate = rate
         self.horizon_s = horizon_s
         self.grace_s = grace_s
         self.seconds_max = seconds_max
+        self.limit = limit
         self._granted_micros = granted_micros
         self._asked_micros: int | None = None
         self._answered_ns: int | None = None
-        self._short = granted_micros < rate.cost(min(horizon_s, seconds_max))
+        if asked_micros is None:
+            asked_micros = rate.cost(min(horizon_s, seconds_max))
+        self._short = granted_micros < asked_micros
+        self._share_micros: int | None = None
+        # With so much more the horizon is whole, wherever in its increments the call is.
+        plenty_s = CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
+        self._plenty_micros = rate.cost(plenty_s)
+        self._is_capped = False
         self._away = False
         self._final: tuple[int, int] | None = None
         self._cut_off_s = self.paid_seconds
@@ -132,8 +191,22 @@ class CallMeter:
     def cut_off(self) -> CutOff:
         """What the call would run out of at `cut_off_ns`."""
         if self._cut_off_s >= self.seconds_max:
-            return CutOff.DURATION
-        return CutOff.GRACE if self._away and not self._short else CutOff.CREDIT
+            return self.limit
+        if self._away and not self._short:
+            return CutOff.GRACE
+        return CutOff.CAP if self._is_capped else CutOff.CREDIT
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether the call must end at `cut_off_ns`, whatever credit comes."""
+        return self._cut_off_s >= self.seconds_max
+
+    @property
+    def runs_out_of(self) -> CutOff:
+        """What the end that `remaining_s` counts down to will be for want of."""
+        if self._reach_s >= self.seconds_max:
+            return self.limit
+        return CutOff.CAP if self._is_capped else CutOff.CREDIT
 
     def answered(self, now_ns: int) -> None:
         """Start charging; a repeat changes nothing."""
@@ -151,18 +224,25 @@ class CallMeter:
         """Return what the call costs if it ends now."""
         return self.rate.cost(self.elapsed_s(now_ns))
 
-    def tick(self, now_ns: int) -> Tick:
-        """Return the claim to send now: the seconds owed and the horizon beyond them.
+    def want_micros(self, now_ns: int) -> int:
+        """Return the price of the seconds owed and the horizon beyond them."""
+        seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
+        if self._share_micros is not None and self._share_micros < self._plenty_micros:
+            horizon_s = horizon_within(self._reach_s - seconds, horizon_s)
+        return self.rate.cost(min(seconds + horizon_s, self.seconds_max))
+
+    def tick(self, now_ns: int, caps: Sequence[SpendCap] = ()) -> Tick:
+        """Return the claim to send now.
 
         Send every claim, and report its fate before the next: `granted` or `unavailable`.
         """
         assert self._final is None, "an ended call asks for nothing"
         seconds = self.elapsed_s(now_ns)
-        want_micros = self.rate.cost(min(seconds + self.horizon_s, self.seconds_max))
+        want_micros = self.want_micros(now_ns)
         if self._asked_micros is None:
             # Of claims still under way the oldest counts: its answer comes first, and asks least.
             self._asked_micros = want_micros
-        return Tick(self.call_id, self.account_id, want_micros, seconds)
+        return Tick(self.call_id, self.account_id, want_micros, seconds, caps)
 
     def granted(self, outcome_micros: int | None, now_ns: int) -> None:
         """Take the gate's answer: None when all was granted, else what the call holds in all."""
@@ -185,14 +265,13 @@ class CallMeter:
         self._away = True
         self._move_cut_off(now_ns)
 
-    def remaining_s(self, balance_micros: int, now_ns: int) -> int:
-        """Return how many seconds are left to begin with `balance_micros` more.
+    def share(self, share_micros: int, *, is_capped: bool = False) -> None:
+        """Learn what the call may count on beyond what it holds, and whether a cap bounds that."""
+        self._share_micros, self._is_capped = share_micros, is_capped
 
-        Calls that share an account each count on their share of its balance.
-        """
-        reach_micros = self._granted_micros + max(balance_micros, 0)
-        reach_s = self.rate.affordable_seconds(reach_micros, self.seconds_max)
-        return max(0, reach_s - self.elapsed_s(now_ns))
+    def remaining_s(self, now_ns: int) -> int:
+        """Return how many seconds are left to begin, on what is held and on the call's share."""
+        return max(0, self._reach_s - self.elapsed_s(now_ns))
 
     def final(self, now_ns: int) -> tuple[int, int]:
         """End the call; return its seconds and price in micros. A repeat returns the same."""
@@ -201,8 +280,16 @@ class CallMeter:
             self._final = (seconds, self.rate.cost(seconds))
         return self._final
 
+    @property
+    def _reach_s(self) -> int:
+        micros = self._granted_micros + (self._share_micros or 0)
+        return self.rate.affordable_seconds(micros, self.seconds_max)
+
     def _move_cut_off(self, now_ns: int) -> None:
         """Place the cut-off anew, never before the end of a second already begun."""
-        grace_s = self.grace_s if self._away and not self._short else 0
-        reach_s = min(self.paid_seconds + grace_s, self.seconds_max)
+        reach_s = self.paid_seconds
+        if self._away and not self._short:
+            reach_s = min(reach_s + self.grace_s, self.seconds_max)
+            if self._share_micros is not None:
+                reach_s = min(reach_s, self._reach_s)
         self._cut_off_s = max(reach_s, self.elapsed_s(now_ns))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
 from billing.cdr import CallRecord
+from billing.errors import StoreUnavailableError
 
 
 class OpenResult(Enum):
@@ -23,6 +25,8 @@ class OpenResult(Enum):
     INSUFFICIENT_CREDIT = "insufficient_credit"
     FROZEN = "frozen"
     TOO_MANY_CALLS = "too_many_calls"
+    CAP_REACHED = "cap_reached"
+    """What a spend cap leaves does not reach the first increment."""
     ALREADY_CLOSED = "already_closed"
 
 
@@ -44,6 +48,15 @@ class CloseResult(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class SpendCap:
+    """A bound on what a group of calls may cost together, such as an account's calls of a day."""
+
+    name: str
+    """Names the group; a new period is a new name. Its calls all belong to one account."""
+    limit_micros: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """A call that asks for its first hold."""
 
@@ -57,6 +70,12 @@ class Opening:
     concurrent_calls_max: int
     detail: bytes
     """`CallOpened` as JSON, for the book of record."""
+    caps: Sequence[SpendCap] = ()
+    per_minute_micros: int = 0
+    """What the call will burn once it is answered."""
+    is_running: bool = False
+    """The call has begun, and the gate has lost it: it is opened whatever it can hold, so that its
+    end is charged as far as the balance reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +99,7 @@ class Tick:
     """Price of the elapsed seconds and the prepaid horizon together."""
     seconds: int
     """Whole seconds used and therefore owed."""
+    caps: Sequence[SpendCap] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +108,20 @@ class TickOutcome:
 
     short: Mapping[str, int]
     """Calls that got less than they asked for -> what they hold, cumulative."""
-    unknown: Sequence[str]
-    """Calls the gate does not know: closed elsewhere, or lost."""
+    lost: Sequence[str]
+    """Calls the gate has never heard of, or has forgotten: to be opened again."""
+    closed: Sequence[str]
+    """Calls that have been settled already, by whomever."""
     balances: Mapping[str, int]
     """Account -> available micros after the ticks."""
+    burns: Mapping[str, int] = field(default_factory=dict)
+    """Account -> micros per minute of all its answered calls, on whatever node."""
+    spent: Mapping[str, int] = field(default_factory=dict)
+    """Name of a spend cap -> what its calls have cost or hold so far."""
+    capped: Collection[str] = ()
+    """Calls among `short` that a spend cap keeps short, not the balance."""
+    frozen: Collection[str] = ()
+    """Accounts whose calls are to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +148,22 @@ class CloseOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that the gate holds credit for."""
+
+    call_id: str
+    account_id: str
+    node: str
+    held_micros: int
+    seconds: int
+    """Confirmed by ticks."""
+    carrier_call_id: str = ""
+    """Empty until the carrier has named it."""
+    per_minute_micros: int = 0
+    cap_names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxEntry:
     """One entry of a partition's outbox: state, not a delta, so that it may be applied twice."""
 
@@ -139,8 +185,16 @@ class SpendGate(Protocol):
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         """Raise the holds of one partition's live calls. Raises StoreUnavailableError."""
 
+    async def tick_all(
+        self, claims: Mapping[int, Sequence[Tick]]
+    ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
+        """Raise the holds of several partitions at once; each has an outcome of its own."""
+
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price and void the rest of its hold. Raises StoreUnavailableError."""
+
+    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> None:
+        """Remember an open call's name at the carrier, for whoever settles it if its node dies."""
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         """Bring one credit of the book of record. Raises StoreUnavailableError."""
@@ -169,8 +223,14 @@ class SpendGate(Protocol):
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
         """Forget entries that the book of record holds."""
 
-    async def open_calls(self, node: str) -> Sequence[tuple[str, str, int, int]]:
-        """List a node's open calls: call id, account id, held micros, confirmed seconds."""
+    async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
+        """List the open calls of a node, or of all."""
+
+    async def snapshot(self, partition: int) -> PartitionState:
+        """Return all that a partition holds at one moment, tombstones left out."""
+
+    async def outbox_length(self) -> int:
+        """Return how many entries wait in all partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +239,34 @@ class PartitionState:
 
     accounts: Sequence[tuple[str, int, int]] = ()
     """Account id, available micros, last credit sequence."""
-    open_calls: Sequence[tuple[str, str, int, int, str]] = ()
-    """Call id, account id, held micros, confirmed seconds, node."""
+    open_calls: Sequence[OpenCall] = ()
     closed_calls: Sequence[tuple[str, int]] = ()
     """Call id, final micros: tombstones."""
-    frozen: Sequence[str] = field(default=())
+    frozen: Sequence[str] = ()
+    spent: Sequence[tuple[str, int]] = ()
+    """Name of a spend cap, micros: caps of periods that are not over."""
 
 
 class LedgerStore(Protocol):
     """The book of record: credits first, debits drained from the outbox."""
 
     async def add_credit(
-        self, account_id: str, amount_micros: int, *, reference: str, kind: str
+        self,
+        account_id: str,
+        amount_micros: int,
+        *,
+        reference: str,
+        kind: str,
+        reason: str = "",
+        call_id: str | None = None,
     ) -> int | None:
-        """Book a credit once per reference; return its sequence, or None for a repeat."""
+        """Book a credit once per reference; return its sequence, or None for a repeat.
+
+        `reason` and `call_id` say why, for the customer who reads the ledger.
+        """
+
+    async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:
+        """Return how many credits of a kind an account was given since then."""
 
     async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
         """Return the (sequence, micros) of credits the spend gate has yet to see, in order."""

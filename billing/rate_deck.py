@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+import msgspec
+
 from billing.errors import MoneyError, RateDeckError
-from billing.money import parse_money
+from billing.money import MICROS_PER_UNIT, parse_money
 from billing.rating import Rate
 
 COLUMNS = (
@@ -26,6 +28,10 @@ COLUMNS = (
     "first",
     "next",
 )
+OPTIONAL_COLUMNS = ("minimum", "cap", "free")
+"""May be left out, or left empty for none: least and highest price of a call, free seconds."""
+COST_COLUMNS = ("prefix", "price_per_minute")
+"""Of a file with the carrier's prices."""
 
 EXAMPLE_CURRENCY = "USD"
 
@@ -37,16 +43,19 @@ PREFIXES_MAX = 1_000_000
 
 DESCRIPTION_CHARS_MAX = 100
 
+CARRIER_INCREMENT_S = 60
+"""Carriers bill whole minutes: Twilio does, for calls and for their media streams."""
+
 # E.164 (ITU-T, 11/2010) 6.1: at most 15 digits; no country code begins with 0.
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _NUMBER = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 _COUNTRY = re.compile(r"(?:[A-Z]{2})?", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,4}", re.ASCII)
+_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class DeckEntry:
-    """One priced prefix."""
+class DeckEntry(msgspec.Struct, frozen=True, gc=False):
+    """One priced prefix. Out of the garbage collector's sight, as a deck holds very many."""
 
     prefix: str
     """Leading digits, without the plus sign."""
@@ -70,15 +79,29 @@ class RateDeck:
     def __iter__(self) -> Iterator[DeckEntry]:
         return (entry for entry in self._entries.values() if entry is not None)
 
+    @property
+    def prefixes(self) -> KeysView[str]:
+        """All prefixes, priced and denied, in the order of the deck."""
+        return self._entries.keys()
+
     def lookup(self, number: str) -> DeckEntry | None:
         """Return the entry of an E.164 number with its plus sign; None denies it."""
-        if _NUMBER.fullmatch(number) is None:
-            return None
-        digits = number[1:]
+        return self.match(number[1:]) if _NUMBER.fullmatch(number) else None
+
+    def match(self, digits: str) -> DeckEntry | None:
+        """Return the entry of all numbers that begin with `digits` and that no longer prefix takes.
+
+        None where they are denied.
+        """
+        prefix = self.prefix_of(digits)
+        return None if prefix is None else self._entries[prefix]
+
+    def prefix_of(self, digits: str) -> str | None:
+        """Return the longest prefix of `digits`, priced or denied; None where there is none."""
         for length in self._lengths:
             prefix = digits[:length]
             if prefix in self._entries:
-                return self._entries[prefix]
+                return prefix
         return None
 
     @classmethod
@@ -89,23 +112,56 @@ class RateDeck:
 
     @classmethod
     def from_csv(cls, text: str) -> RateDeck:
-        """Read a deck; its first line names the COLUMNS, in any order.
+        """Read a deck; its first line names the COLUMNS, and OPTIONAL_COLUMNS, in any order.
 
         `prefix` holds one prefix or several, separated by spaces. Prices are decimal amounts in the
         currency of the deployment, `first` and `next` the billing increment in seconds. Lines that
         begin with "#" are comments. Raises RateDeckError with line and column at the first fault.
         """
-        entries: dict[str, DeckEntry | None] = {}
-        for row in _rows(text.removeprefix("\ufeff")):
-            for prefix, entry in _read_row(row):
-                if prefix in entries:
-                    raise row.error("prefix", "prefix given twice")
-                if len(entries) == PREFIXES_MAX:
-                    raise row.error("prefix", "too many prefixes")
-                entries[prefix] = entry
-        if not entries:
-            raise RateDeckError("deck without prefixes", line=1)
-        return cls(entries)
+        return cls(_read(text, COLUMNS, OPTIONAL_COLUMNS, _read_entry))
+
+    @classmethod
+    def from_costs_csv(cls, text: str) -> RateDeck:
+        """Read what the carrier charges: the COST_COLUMNS, billed by CARRIER_INCREMENT_S.
+
+        Raises RateDeckError with line and column at the first fault.
+        """
+        return cls(_read(text, COST_COLUMNS, (), _read_cost))
+
+    def to_csv(self) -> str:
+        """Return the deck as `from_csv` reads it; denied prefixes are bare."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow((*COLUMNS, *OPTIONAL_COLUMNS))
+        writer.writerows(_cells(prefix, entry) for prefix, entry in self._entries.items())
+        return text.getvalue()
+
+    def to_costs_csv(self) -> str:
+        """Return the prices of a minute as `from_costs_csv` reads them."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COST_COLUMNS)
+        for entry in self:
+            writer.writerow((entry.prefix, _decimal(entry.rate.per_minute_micros)))
+        return text.getvalue()
+
+
+def _cells(prefix: str, entry: DeckEntry | None) -> tuple[str | int, ...]:
+    if entry is None:
+        return prefix, "", "", DENY, "", "", "", "", "", ""
+    rate = entry.rate
+    return (
+        *(prefix, entry.description, entry.country),
+        *(_decimal(rate.per_minute_micros), _decimal(rate.connect_fee_micros)),
+        *(rate.first_s, rate.next_s),
+        *(_decimal(rate.minimum_micros), _decimal(rate.cap_micros), rate.free_s),
+    )
+
+
+def _decimal(micros: int) -> str:
+    """Return the amount as `parse_money` reads it."""
+    units, rest = divmod(micros, MICROS_PER_UNIT)
+    return f"{units}.{rest:06}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,57 +181,108 @@ class _Row:
         return cell
 
     def money(self, column: str) -> int:
+        cell = self.cells[column]
+        if not cell and column in OPTIONAL_COLUMNS:
+            return 0
         try:
-            return parse_money(self.cells[column])
+            return parse_money(cell)
         except MoneyError as error:
             raise self.error(column, "not an amount of money") from error
 
     def seconds(self, column: str) -> int:
+        if not self.cells[column] and column in OPTIONAL_COLUMNS:
+            return 0
         return int(self.matching(column, _SECONDS, "not a number of seconds"))
 
 
-def _rows(text: str) -> Iterator[_Row]:
+def _read(
+    text: str,
+    required: Collection[str],
+    optional: Collection[str],
+    read_row: Callable[[_Row, str], DeckEntry | None],
+) -> dict[str, DeckEntry | None]:
+    """Return prefix -> what `read_row` makes of its row. Raises RateDeckError."""
+    entries: dict[str, DeckEntry | None] = {}
+    for row in _rows(text.removeprefix("\ufeff"), required, optional):
+        prefixes = row.cells["prefix"].split()
+        if not prefixes or not all(map(_PREFIX.fullmatch, prefixes)):
+            raise row.error("prefix", "not the leading digits of E.164 numbers")
+        entry = read_row(row, prefixes[0])
+        for prefix in prefixes:
+            if prefix in entries:
+                raise row.error("prefix", "prefix given twice")
+            if len(entries) == PREFIXES_MAX:
+                raise row.error("prefix", "too many prefixes")
+            entries[prefix] = entry and msgspec.structs.replace(entry, prefix=prefix)
+    if not entries:
+        raise RateDeckError("deck without prefixes", line=1)
+    return entries
+
+
+def _rows(text: str, required: Collection[str], optional: Collection[str]) -> Iterator[_Row]:
     """Yield the rows below the header. Raises RateDeckError."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
     try:
         for cells in reader:
+            if _UNKEEPABLE.search(",".join(cells)):
+                raise _error("a character that databases do not keep", reader.line_num)
             if not cells or cells[0].startswith("#"):
                 continue
             if header is None:
-                header = _read_header(cells, reader.line_num)
+                header = _read_header(cells, reader.line_num, required, optional)
             elif len(cells) != len(header):
                 raise _error("wrong number of cells", reader.line_num)
             else:
                 stripped = (cell.strip() for cell in cells)
-                yield _Row(reader.line_num, dict(zip(header, stripped, strict=True)))
+                named = dict(zip(header, stripped, strict=True))
+                yield _Row(reader.line_num, dict.fromkeys(optional, "") | named)
     except csv.Error as error:
         raise _error("not CSV", reader.line_num) from error
 
 
-def _read_header(cells: list[str], line: int) -> list[str]:
+def _read_header(
+    cells: list[str], line: int, required: Collection[str], optional: Collection[str]
+) -> list[str]:
     header = [cell.strip() for cell in cells]
-    for column in COLUMNS:
+    for column in required:
         if header.count(column) != 1:
             raise _error("column missing or repeated", line, column)
     for column in header:
-        if column not in COLUMNS:
+        if column not in required and column not in optional:
             raise _error("unknown column", line, column)
+        if header.count(column) != 1:
+            raise _error("column missing or repeated", line, column)
     return header
 
 
-def _read_row(row: _Row) -> Iterator[tuple[str, DeckEntry | None]]:
-    """Yield the prefixes of a row with their entries. Raises RateDeckError."""
-    prefixes = row.cells["prefix"].split()
-    if not prefixes or not all(map(_PREFIX.fullmatch, prefixes)):
-        raise row.error("prefix", "not the leading digits of E.164 numbers")
+def _read_entry(row: _Row, prefix: str) -> DeckEntry | None:
+    """Return the entry of a row, None where it denies. Raises RateDeckError."""
     description = row.cells["description"]
     if len(description) > DESCRIPTION_CHARS_MAX or not description.isprintable():
         raise row.error("description", "too long, or not printable")
     country = row.matching("country", _COUNTRY, "not an ISO 3166 alpha-2 code")
-    rate = None if row.cells["rate_per_minute"] == DENY else _read_rate(row)
-    for prefix in prefixes:
-        yield prefix, DeckEntry(prefix, description, country, rate) if rate else None
+    if row.cells["rate_per_minute"] == DENY:
+        return None
+    return DeckEntry(prefix, description, country, _read_rate(row))
+
+
+def _read_cost(row: _Row, prefix: str) -> DeckEntry:
+    micros = row.money("price_per_minute")
+    try:
+        rate = carrier_rate(micros)
+    except RateDeckError as error:
+        raise row.error("price_per_minute", "value out of bounds") from error
+    return DeckEntry(prefix, "", "", rate)
+
+
+def carrier_rate(per_minute_micros: int) -> Rate:
+    """Return the rate of a carrier that charges so much a minute. Raises RateDeckError."""
+    return Rate(
+        per_minute_micros=per_minute_micros,
+        first_s=CARRIER_INCREMENT_S,
+        next_s=CARRIER_INCREMENT_S,
+    )
 
 
 # Where a bound of Rate is a column of the deck.
@@ -184,20 +291,21 @@ _RATE_COLUMNS = {
     "connect_fee_micros": "connect_fee",
     "first_s": "first",
     "next_s": "next",
+    "minimum_micros": "minimum",
+    "cap_micros": "cap",
+    "free_s": "free",
 }
 
 
 def _read_rate(row: _Row) -> Rate:
-    amounts = {
-        "per_minute_micros": row.money("rate_per_minute"),
-        "connect_fee_micros": row.money("connect_fee"),
-        "first_s": row.seconds("first"),
-        "next_s": row.seconds("next"),
+    values = {
+        name: row.seconds(column) if name.endswith("_s") else row.money(column)
+        for name, column in _RATE_COLUMNS.items()
     }
     try:
-        return Rate(**amounts)
+        return Rate(**values)
     except RateDeckError as error:
-        raise row.error(_RATE_COLUMNS[error.column], "value out of bounds") from error
+        raise row.error(_RATE_COLUMNS[error.column], str(error)) from error
 
 
 def _error(message: str, line: int, column: str = "") -> RateDeckError:

@@ -14,13 +14,13 @@ SECONDS_MAX = 86_400
 """Longest call that is priced: a day. With RATE_MICROS_MAX it keeps every price within 53 bits."""
 
 RATE_MICROS_MAX = 10**12
-"""Highest price of a minute and of a connection: a million currency units."""
+"""Highest price of a minute and of a connection, minimum and cap: a million currency units."""
 
 INCREMENT_S_MAX = 3_600
 """Longest billing increment, and longest free head of a call: an hour."""
 
 
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
+class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a call costs: micros of the account's currency, seconds.
 
     `first_s`/`next_s` is the billing increment of the trade: 60/6 bills the first minute whole,
@@ -34,11 +34,17 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """Owed from the first second on."""
     free_s: int = 0
     """Head of the call that only costs the connect fee; increments count from its end."""
+    minimum_micros: int = 0
+    """Least price of an answered call, owed from the first second on, connect fee included."""
+    cap_micros: int = 0
+    """Most that a call costs: beyond it the call goes on free of charge. 0 for no cap."""
 
     def __post_init__(self) -> None:
         for name, low, high in _BOUNDS:
             if not low <= getattr(self, name) <= high:
                 raise RateDeckError("value out of bounds", column=name)
+        if 0 < self.cap_micros < max(self.minimum_micros, self.connect_fee_micros):
+            raise RateDeckError("cap below what every call costs", column="cap_micros")
 
     def cost(self, seconds: int) -> int:
         """Return the micros a call of `seconds` whole seconds costs in all; 0 for none.
@@ -47,19 +53,20 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
         """
         if seconds <= 0:
             return 0
-        rated = seconds - self.free_s
-        if rated <= 0:
-            return self.connect_fee_micros
-        beyond_first = max(0, rated - self.first_s)
-        billed = self.first_s - (-beyond_first // self.next_s) * self.next_s
-        return self.connect_fee_micros - (-billed * self.per_minute_micros // 60)
+        billed = 0
+        if (rated := seconds - self.free_s) > 0:
+            beyond_first = max(0, rated - self.first_s)
+            billed = self.first_s - (-beyond_first // self.next_s) * self.next_s
+        micros = self.connect_fee_micros - (-billed * self.per_minute_micros // 60)
+        micros = max(micros, self.minimum_micros)
+        return min(micros, self.cap_micros) if self.cap_micros else micros
 
     def affordable_seconds(self, micros: int, cap: int = SECONDS_MAX) -> int:
         """Return the most seconds, up to `cap`, whose cost does not exceed `micros`."""
         left = micros - self.connect_fee_micros
-        if left < 0:
+        if left < 0 or micros < self.minimum_micros:
             return 0
-        if self.per_minute_micros == 0:
+        if self.per_minute_micros == 0 or 0 < self.cap_micros <= micros:
             return cap
         # ceil(billed x price / 60) <= left just when billed <= floor(60 x left / price).
         billed = 60 * left // self.per_minute_micros
@@ -69,7 +76,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.free_s + self.first_s + increments * self.next_s, cap)
 
     def to_json(self) -> str:
-        """Return the rate as call records keep it."""
+        """Return the rate as call records keep it; values a record lacks have their defaults."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
@@ -87,4 +94,6 @@ _BOUNDS = (
     ("next_s", 1, INCREMENT_S_MAX),
     ("connect_fee_micros", 0, RATE_MICROS_MAX),
     ("free_s", 0, INCREMENT_S_MAX),
+    ("minimum_micros", 0, RATE_MICROS_MAX),
+    ("cap_micros", 0, RATE_MICROS_MAX),
 )

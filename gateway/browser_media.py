@@ -23,6 +23,9 @@ FRAME_BYTES = {"pcmu": 160, "pcm16": 640}
 Codec = Literal["pcmu", "pcm16"]
 Digits = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[0-9*#A-D]+$")]
 Leg = Literal["browser", "carrier"]
+ToneName = Literal["ringback", "busy", "congestion", "cut-off"]
+Lack = Literal["credit", "cap", "duration"]
+"""What a call runs out of: its account's credit, a spending limit, or the longest time allowed."""
 
 
 class _Tagged(msgspec.Struct, kw_only=True, tag_field="type"):
@@ -103,7 +106,7 @@ class Ringing(_Tagged, tag="ringing"):
 class ToneStarted(_Tagged, tag="tone"):
     """A call-progress tone follows as audio."""
 
-    name: Literal["ringback", "busy", "congestion"]
+    name: ToneName
 
 
 class Accept(_Tagged, tag="accept"):
@@ -145,6 +148,21 @@ class Credit(_Tagged, tag="credit"):
 
     balance: Money
     remaining_seconds: int
+    """Until the first of credit, spending limit and longest time allowed ends; all calls of an
+    account count down to the same end."""
+
+
+class CreditWarning(_Tagged, tag="credit-warning"):
+    """The call will soon be cut off; a beep is heard by the caller alone."""
+
+    seconds_left: int
+    cause: Lack
+
+
+class CreditWarningCleared(_Tagged, tag="credit-warning-cleared"):
+    """More time is left again than the last warning said."""
+
+    seconds_left: int
 
 
 class Warning(_Tagged, tag="warning"):
@@ -168,6 +186,10 @@ class _End(_Tagged):
     ended_by: str
     seconds: int
     cost: Money
+    action: str = ""
+    """What to do next; empty where that is obvious."""
+    cut_off: Lack | None = None
+    """What the call was cut off for want of; null where it ended otherwise."""
 
 
 class Cancel(_End, tag="cancel"):
@@ -205,6 +227,8 @@ GatewayMessage = (
     | Volume
     | Cost
     | Credit
+    | CreditWarning
+    | CreditWarningCleared
     | Warning
     | WarningCleared
     | Cancel

@@ -1,14 +1,11 @@
-"""The composition root: the only module that picks adapters."""
+"""Makes the adapters that the settings ask for; `node.py` puts them together."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import logging
-import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +14,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer
 from billing.partition import PARTITIONS
+from billing.payments import AutoLimits
 from billing.rate_deck import RateDeck
 from billing.stores.database import create_engine
 from billing.stores.migrations import migrate
+from billing.stores.payments import SqlPaymentStore
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway import admission
-from gateway.carriers.markup import hangup_twiml
-from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import TwilioCarrier
-from gateway.children import Child
 from gateway.engine import recovery
-from gateway.engine.calls import Calls
-from gateway.engine.metering import Metering
-from gateway.engine.ticker import Ticker
+from gateway.engine.call_refunds import CallRefunds, Notify
 from gateway.errors import SettingsError
-from gateway.http import pages
-from gateway.http.app import create_app
-from gateway.http.auth import Authenticator
-from gateway.http.calls import CallsApi
-from gateway.http.health import Health
-from gateway.http.webhooks import TwilioWebhooks
+from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.reconciler import Reconciler as PaymentReconciler
+from gateway.payments.service import Payments
+from gateway.payments.stripe_client import StripePayments
 from gateway.settings import Settings
-from gateway.sockets.engine import MediaEngine
-from gateway.sockets.limits import MediaLimits
-from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
-from gateway.stores.tokens import RedisCallTokens
-from media import tones
 
-log = logging.getLogger(__name__)
 
-STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
-SWEEP_PARTS = 50
-"""Sweeps in which every socket is looked at once: at one each beat, a second."""
-
-_PING_NS = 5_000_000_000
-"""A browser that is silent this long is pinged, and is gone when silent for as long again."""
-
-_GEN2_THRESHOLD = 1000
-"""Full collections are made rare: one of them is a gap in every call's audio."""
+def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
 
 
 @dataclass(slots=True)
@@ -156,137 +134,75 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     )
 
 
-def build_drainer(stores: Stores) -> Drainer:
-    """Return what empties the spend gate's outbox into the book of record."""
-    return Drainer(stores.gate, stores.ledger, PARTITIONS)
+def build_drainer(
+    stores: Stores, settings: Settings | None = None, notify: Notify = _to_nobody
+) -> Drainer:
+    """Return what empties the spend gate's outbox into the book of record.
+
+    With settings it also refunds the calls that these say are refunded.
+    """
+    if settings is None:
+        return Drainer(stores.gate, stores.ledger, PARTITIONS)
+    refunds = CallRefunds(
+        stores.ledger,
+        stores.gate,
+        short_call_s=settings.refund_short_call_s,
+        per_day_max=settings.refunds_day_max,
+        notify=notify,
+    )
+    return Drainer(stores.gate, stores.ledger, PARTITIONS, refunds.on_booked)
 
 
-def _warm_up() -> None:
-    """Make the tables that are otherwise made at first use, so that no audio waits for it."""
-    tones.hold()
-    for country in ("", "US", "GB"):
-        for tone in (tones.ringback, tones.busy, tones.congestion):
-            tone(country)
-    admission.load_numbering_plans()
+@dataclass(frozen=True, slots=True)
+class CardDesk:
+    """Everything that takes payments by card."""
+
+    service: StripePayments
+    store: SqlPaymentStore
+    payments: Payments
+    auto: AutoTopUps
+    reconciler: PaymentReconciler
 
 
-class Node:
-    """One gateway process: started once, drained and stopped once."""
+def build_card_desk(
+    settings: Settings,
+    stores: Stores,
+    *,
+    notify: Notify,
+    on_credit: Callable[[str], Awaitable[None]] | None = None,
+) -> CardDesk:
+    """Return what takes payments; `on_credit` is called after an account's credit has changed."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self.settings = settings
-        self._drain_process = Child(["drain"], environ)
-        self._open = contextlib.AsyncExitStack()
-        self.ticker = Ticker(time.monotonic_ns)
-        self.stores: Stores
-        self.calls: Calls
-        self._carrier: TwilioCarrier
-        self._metering: Metering
-        self._engine: MediaEngine
-        self._server: OnePortServer
+    async def credit_changed(account_id: str) -> None:
+        await recovery.bring_credits(stores.gate, stores.ledger, account_id)
+        if on_credit is not None:
+            await on_credit(account_id)
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return self._server.port
+    async def freeze_changed(account_id: str, frozen: bool) -> None:
+        await stores.ledger.freeze(account_id, frozen)
+        await stores.gate.freeze(account_id, frozen)
+        if on_credit is not None:
+            await on_credit(account_id)
 
-    async def start(self) -> None:
-        """Open the stores, settle what an earlier run left, and listen.
-
-        When it raises, nothing stays open.
-        """
-        async with contextlib.AsyncExitStack() as stack:
-            await self._start(stack)
-            self._open = stack.pop_all()
-
-    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
-        settings = self.settings
-        deck = load_deck(settings)
-        self._carrier = build_carrier(settings)
-        stack.push_async_callback(self._carrier.close)
-        self.stores = await open_stores(settings)
-        stack.push_async_callback(self.stores.close)
-        stack.push_async_callback(self._drain_process.stop)
-        await recovery.settle_orphans(
-            self.stores.gate,
-            self.stores.records,
-            settings.node,
-            build_drainer(self.stores).drain_once,
-        )
-        self._metering = Metering(self.stores.gate, time.monotonic_ns)
-        tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
-        verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
-        self.calls = Calls(
-            settings,
-            gate=self.stores.gate,
-            carrier=self._carrier,
-            tokens=tokens,
-            verifier=verifier,
-            metering=self._metering,
-            ticker=self.ticker,
-        )
-        self._engine = MediaEngine(
-            self.calls.route,
-            MediaLimits(
-                connections_max=3 * settings.calls_max + 100,
-                ping_interval_ns=_PING_NS,
-                pong_timeout_ns=_PING_NS,
-            ),
-        )
-        routes = [
-            *self._calls_api(tokens, deck).routes(),
-            *TwilioWebhooks(settings, self.calls, verifier, hangup_twiml()).routes(),
-            *self._health().routes(),
-            *pages.routes(STATIC_DIR),
-        ]
-        self._server = create_server(
-            create_app(routes), engine=self._engine, host=settings.host, port=settings.port
-        )
-        await self._listen()
-
-    def _calls_api(self, tokens: RedisCallTokens, deck: RateDeck) -> CallsApi:
-        stores = self.stores
-        return CallsApi(
-            settings=self.settings,
-            auth=Authenticator(stores.accounts, time.monotonic_ns),
-            calls=self.calls,
-            tokens=tokens,
-            gate=stores.gate,
-            ledger=stores.ledger,
-            records=stores.records,
-            deck=deck,
-        )
-
-    def _health(self) -> Health:
-        async def ask_sql() -> None:
-            async with self.stores.engine.connect() as connection:
-                await connection.execute(sa.text("SELECT 1"))
-
-        return Health(
-            self.calls, self.ticker, {"redis": self.stores.redis.ping, "database": ask_sql}
-        )
-
-    async def _listen(self) -> None:
-        await self._server.start()
-        self.ticker.start()
-        self._sweep()
-        self._metering.start()
-        await self._drain_process.start()
-        _warm_up()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)
-
-    def _sweep(self) -> None:
-        now_ns = self.ticker.clock_ns()
-        self._engine.sweep(now_ns, SWEEP_PARTS)
-        self.ticker.at(now_ns + 1, self._sweep)
-
-    async def stop(self) -> None:
-        """Drain the calls, then close everything in the order of dependence."""
-        await self.calls.drain(self.settings.drain_timeout_s)
-        self._engine.close_all(1001, "the gateway is stopping")
-        await self._server.stop()
-        await self._metering.stop()
-        self.ticker.stop()
-        await self._open.aclose()
+    service = StripePayments(api_key=settings.stripe_api_key, origin=settings.stripe_url)
+    store = SqlPaymentStore(stores.engine)
+    payments = Payments(
+        settings,
+        service=service,
+        store=store,
+        ledger=stores.ledger,
+        balance=stores.gate.balance,
+        on_credit=credit_changed,
+        on_freeze=freeze_changed,
+        notify=notify,
+    )
+    pause = timedelta(seconds=settings.auto_top_up_pause_s)
+    auto = AutoTopUps(
+        payments,
+        service=service,
+        store=store,
+        limits=AutoLimits(settings.auto_top_up_day_max, pause),
+        notify=notify,
+    )
+    reconciler = PaymentReconciler(payments, auto, service=service, store=store)
+    return CardDesk(service, store, payments, auto, reconciler)

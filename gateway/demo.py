@@ -1,7 +1,8 @@
 """`caller demo`: the gateway with everything around it that a newcomer does not have yet.
 
-A simulated phone network as a process of its own, an account with credit, and a page to call from.
-The gateway is the same as ever: it is only told another carrier's address.
+A simulated phone network and a simulated payment service, each a process of its own, an account
+with credit, and a page to call from. The gateway is the same as ever: it is only told other
+addresses.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from pathlib import Path
 from rich.console import Console
 
 from gateway import settings
-from gateway.build import Node
 from gateway.children import Child
 from gateway.engine.recovery import bring_credits
 from gateway.http.auth import key_hash, new_api_key
+from gateway.node import Node
 from gateway.settings import Settings
 from gateway.stores.accounts import ensure_account
 
@@ -46,12 +47,13 @@ class Demo:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
+        self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
         self._port_moved_from = 0
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
         self._prepare()
         self._settings = settings.from_mapping(self._environ)
         self._node = Node(self._settings, self._environ)
-        self._simulator: Child | None = None
+        self._simulators: list[Child] = []
 
     def settings(self) -> Settings:
         """Return the settings that the demo came to."""
@@ -60,17 +62,23 @@ class Demo:
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
         """Return the demo's own credentials, made once and kept for its owner only."""
         path = data_dir / "demo.json"
-        if path.exists():
-            return dict(json.loads(path.read_text()))
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = {
             "account_sid": "AC" + secrets.token_hex(16),
             "auth_token": secrets.token_hex(16),
             "api_key": new_api_key(),
+            "stripe_api_key": "sk_test_" + secrets.token_hex(16),
+            "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
         }
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(made, file)
-        return made
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if made.keys() - kept.keys():
+            kept = made | kept
+            fresh = path.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+                json.dump(kept, new)
+            fresh.replace(path)
+        return dict(kept)
 
     def _prepare(self) -> None:
         """Fill in what the environment leaves open."""
@@ -89,13 +97,20 @@ class Demo:
             }
             entries = ",".join(f"{number}={label}" for number, label in PHONEBOOK.items())
             self._environ.setdefault("CALLER_PHONEBOOK", entries)
+        if self._pays_in_play:
+            self._payments_port = _free_port("127.0.0.1", 8095)
+            self._environ |= {
+                "CALLER_STRIPE_API_KEY": self._secrets["stripe_api_key"],
+                "CALLER_STRIPE_WEBHOOK_SECRETS": self._secrets["stripe_webhook_secret"],
+                "CALLER_STRIPE_URL": f"http://127.0.0.1:{self._payments_port}",
+            }
 
     async def start(self) -> None:
-        """Start the phone network and the gateway, and see that the account has its credit."""
+        """Start the simulators and the gateway, and see that the account has its credit."""
         if self._is_simulated:
-            arguments = ["simulate", "--port", str(self._simulator_port)]
-            self._simulator = Child(arguments, self._environ)
-            await self._simulator.start()
+            await self._simulate("simulate", self._simulator_port)
+        if self._pays_in_play:
+            await self._simulate("simulate-payments", self._payments_port)
         await self._node.start()
         stores = self._node.stores
         await ensure_account(
@@ -113,8 +128,13 @@ class Demo:
     async def stop(self) -> None:
         """End the gateway first, so that its calls end properly."""
         await self._node.stop()
-        if self._simulator is not None:
-            await self._simulator.stop()
+        for simulator in self._simulators:
+            await simulator.stop()
+
+    async def _simulate(self, command: str, port: int) -> None:
+        simulator = Child([command, "--port", str(port)], self._environ)
+        self._simulators.append(simulator)
+        await simulator.start()
 
     def explain(self, console: Console) -> None:
         """Say where the phone is and what can be dialled."""
@@ -125,6 +145,8 @@ class Demo:
             lines += [f"  [cyan]{number}[/]  {label}" for number, label in PHONEBOOK.items()]
         else:
             lines += ["[bold yellow]Real phones:[/] calls go through your Twilio account."]
+        if self._pays_in_play:
+            lines += ["", "Top-ups are simulated too: no money moves."]
         lines += ["", f"API key for programs:  {self._secrets['api_key']}", "Stop with Ctrl-C.", ""]
         if self._port_moved_from:
             lines += [f"[dim]Port {self._port_moved_from} is in use; CALLER_PORT chooses one.[/]"]

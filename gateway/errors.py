@@ -4,6 +4,7 @@
     ├── SettingsError          a setting that is unknown, unreadable or out of its range
     ├── PeerProtocolError      a peer broke the protocol; ends one leg
     ├── CarrierError           the carrier refused or could not be reached; `retryable`
+    ├── PaymentError           the payment service refused or could not be reached; `retryable`
     ├── RequestRefusedError    a request that a person can correct; becomes problem+json
     └── UnexpectedEventError   we are wrong; that call ends, the process lives
 
@@ -62,6 +63,36 @@ class CarrierError(GatewayError):
         """The request may have been carried out although no answer came."""
         self.carrier_code = carrier_code
         self.status = status
+
+
+class PaymentError(GatewayError):
+    """The payment service refused, failed or could not be reached."""
+
+    code = "payment_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        service_code: str = "",
+        status: int = 0,
+        payment_intent_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        """Whether the same request, with the same idempotency key, may work later."""
+        self.service_code = service_code
+        """The service's own word, such as `resource_missing`; a card's decline code if it was
+        declined."""
+        self.status = status
+        self.payment_intent_id = payment_intent_id
+        """The intent that a declined card was for."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the service knows no such object."""
+        return self.service_code == "resource_missing"
 
 
 class UnexpectedEventError(GatewayError):
@@ -166,11 +197,46 @@ PROBLEMS: dict[str, Problem] = {
         "The credit does not cover the start of this call.",
         "Top up the account and call again.",
     ),
+    "cap_reached": Problem(
+        402,
+        "The spending limit of this account or key is reached.",
+        "Wait for the next day or month, or ask the operator to raise the limit.",
+    ),
     "account_frozen": Problem(
         403, "This account is not allowed to place calls.", "Ask the operator."
     ),
     "too_many_calls": Problem(
         429, "Too many calls at once on this account.", "End another call first.", retry=True
+    ),
+    "payments_off": Problem(
+        501, "Top-ups by card are not set up here.", "Ask the operator for credit."
+    ),
+    "payment_unavailable": Problem(
+        503,
+        "The payment service cannot be reached right now.",
+        "Nothing was charged. Try again in a moment.",
+        retry=True,
+    ),
+    "amount_out_of_range": Problem(
+        422,
+        "This amount cannot be charged.",
+        "Choose an amount between the smallest and the largest that are offered.",
+    ),
+    "payment_not_found": Problem(404, "There is no such payment.", "Check the payment's id."),
+    "payment_key_reused": Problem(
+        409,
+        "This idempotency key was used for another amount.",
+        "Use a new key for each new payment.",
+    ),
+    "refund_too_large": Problem(
+        409,
+        "Only credit that is unspent, and no more than was paid, can be refunded.",
+        "Refund a smaller amount.",
+    ),
+    "no_saved_card": Problem(
+        409,
+        "There is no saved card to charge.",
+        "Top up once and allow the card to be saved.",
     ),
     "gateway_full": Problem(
         503,

@@ -139,6 +139,26 @@ class Account(Protocol):
     def frozen(self) -> bool:
         """Whether it may not place calls."""
 
+    @property
+    def call_cap_micros(self) -> int | None:
+        """Most that one of its calls may cost; None for no cap, as with those below."""
+
+    @property
+    def day_cap_micros(self) -> int | None:
+        """Most that its calls of a UTC day may cost."""
+
+    @property
+    def month_cap_micros(self) -> int | None:
+        """Most that its calls of a UTC month may cost."""
+
+    @property
+    def key_id(self) -> str:
+        """Name of the key it was found by; empty for none."""
+
+    @property
+    def key_day_cap_micros(self) -> int | None:
+        """Most that the key's calls of a UTC day may cost."""
+
 
 class AccountStore(Protocol):
     """Accounts and their API keys."""
@@ -160,6 +180,16 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     rate: str
     """Frozen rate, as `Rate.to_json` wrote it."""
     rate_description: str
+    balance_micros: int | None = None
+    """What the account had when the token was issued; None where nobody looked."""
+    call_cap_micros: int | None = None
+    day_cap_micros: int | None = None
+    month_cap_micros: int | None = None
+    """Most that the call, and the account's calls of a UTC day and month, may cost."""
+    key_id: str = ""
+    """The key the call is bought with."""
+    key_day_cap_micros: int | None = None
+    """Most that the key's calls of a UTC day may cost."""
 
 
 class CallTokens(Protocol):

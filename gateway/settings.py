@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from billing.money import is_currency
+from billing.errors import MoneyError
+from billing.money import is_currency, parse_money
 from gateway.errors import SettingsError
 
 PREFIX = "CALLER_"
@@ -50,17 +51,23 @@ def _choice(default: str, doc: str, *choices: str) -> Any:
     return _knob(default, doc, parse, " or ".join(choices))
 
 
-def _names(doc: str, parse_one: Callable[[str], str], rule: str) -> Any:
-    def parse(value: str) -> tuple[str, ...]:
+def _names(doc: str, parse_one: Callable[[str], Any], rule: str, default: str = "") -> Any:
+    def parse(value: str) -> tuple[Any, ...]:
         return tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
 
-    return _knob((), doc, parse, rule)
+    return _knob(parse(default), doc, parse, rule, show=default)
 
 
 def _knob(
-    default: Any, doc: str, parse: Callable[[str], Any], rule: str, *, secret: bool = False
+    default: Any,
+    doc: str,
+    parse: Callable[[str], Any],
+    rule: str,
+    *,
+    secret: bool = False,
+    show: str | None = None,
 ) -> Any:
-    metadata = {"doc": doc, "parse": parse, "rule": rule, "secret": secret}
+    metadata = {"doc": doc, "parse": parse, "rule": rule, "secret": secret, "show": show}
     return field(default=default, metadata=metadata, repr=not secret)
 
 
@@ -88,6 +95,36 @@ def _currency(default: str, doc: str) -> Any:
         return value
 
     return _knob(default, doc, parse, "ISO 4217 code")
+
+
+def _money(default: str, doc: str) -> Any:
+    def parse(value: str) -> int:
+        try:
+            micros = parse_money(value)
+        except MoneyError:
+            raise ValueError("must be an amount such as 10 or 2.50") from None
+        if micros < 0:
+            raise ValueError("must not be negative")
+        return micros
+
+    return _knob(parse(default), doc, parse, "an amount, such as 10 or 2.50", show=default)
+
+
+def _secret_names(doc: str) -> Any:
+    def parse(value: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    return _knob((), doc, parse, "text, separated by commas", secret=True)
+
+
+def _amount(value: str) -> int:
+    try:
+        micros = parse_money(value)
+    except MoneyError:
+        micros = 0
+    if micros <= 0:
+        raise ValueError("must be amounts such as 10 or 2.50, separated by commas")
+    return micros
 
 
 def _phonebook_entry(value: str) -> str:
@@ -152,7 +189,9 @@ class Settings:
     )
     currency: str = _currency("USD", "Currency of accounts and rates, ISO 4217.")
     rate_deck: str = _text(
-        "", "CSV file with the rates. Empty: the bundled deck of EXAMPLE prices."
+        "",
+        "CSV file with the rates while no deck has been imported by `caller rates`. "
+        "Empty: the bundled deck of EXAMPLE prices.",
     )
     phonebook: tuple[str, ...] = _names(
         "Suggestions on the phone page: +number=label, separated by commas.",
@@ -182,6 +221,52 @@ class Settings:
     )
     grace_s: int = _number(
         6, "Unpaid seconds a call may go on while the credit store is away.", 0, 30, "s"
+    )
+    stripe_api_key: str = _text(
+        "",
+        "Stripe's secret or restricted key; empty: nobody can top up by card.",
+        pattern=r"(sk|rk)_(test|live)_\w+",
+        secret=True,
+    )
+    stripe_webhook_secrets: tuple[str, ...] = _secret_names(
+        "Signing secrets of the webhook endpoint /stripe/webhook; during a rotation the new and "
+        "the old one."
+    )
+    stripe_url: str = _origin_knob(
+        "https://api.stripe.com", "Base of the payment service's API; speaks Stripe's."
+    )
+    top_up_amounts: tuple[int, ...] = _names(
+        "Amounts that the top-up page offers.",
+        _amount,
+        "amounts, separated by commas",
+        default="10,25,50,100",
+    )
+    top_up_min: int = _money("5", "Least free amount of one top-up.")
+    top_up_max: int = _money("500", "Most of one top-up.")
+    auto_top_up_day_max: int = _money(
+        "200", "Most that automatic top-ups may charge one account within 24 hours."
+    )
+    auto_top_up_pause_s: int = _number(
+        60, "Least time between two automatic top-ups of one account.", 10, 86_400, "s"
+    )
+    refund_short_call_s: int = _number(
+        0, "Answered calls of at most so many seconds are refunded; 0: none.", 0, 60, "s"
+    )
+    refunds_day_max: int = _number(
+        5, "Automatic refunds of calls per account within 24 hours; 0: none at all.", 0, 100, ""
+    )
+    events_url: str = _text(
+        "",
+        "Where events (low credit, cut-off, top-up, refund) are posted, signed; empty: nowhere.",
+        pattern=r"https?://\S+",
+    )
+    events_secret: str = _text("", "Secret that signs those posts (HMAC-SHA256).", secret=True)
+    outbox_alarm: int = _number(
+        100_000,
+        "Entries waiting for the SQL database at which /readyz and the log give the alarm.",
+        100,
+        10_000_000,
+        "entries",
     )
     playout_lead_max_ms: int = _number(
         400, "Most audio that may wait at the carrier before frames are discarded.", 60, 5000, "ms"
@@ -247,7 +332,9 @@ def markdown() -> str:
 
 def _markdown_row(knob: Field[Any]) -> str:
     default = "" if knob.default is MISSING else knob.default
-    shown = ",".join(default) if isinstance(default, tuple) else str(default)
+    shown = knob.metadata["show"]
+    if shown is None:
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
     rule = knob.metadata["rule"].replace("|", "\\|")
     cells = (f"`{PREFIX}{knob.name.upper()}`", f"`{shown}`" if shown else "", rule)
     return f"| {' | '.join(cells)} | {knob.metadata['doc']} |"

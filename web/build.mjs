@@ -25,13 +25,14 @@ const common = {
   absWorkingDir: WEB,
 };
 
-/** Takes the indentation out of css`…` templates, which a minifier of JavaScript must leave alone. */
-const compactStyles = {
-  name: 'compact-styles',
+/** Takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must leave alone. */
+const compactTemplates = {
+  name: 'compact-templates',
   setup({ onLoad }) {
     onLoad({ filter: /src\/ui\/.*\.ts$/ }, async ({ path: file }) => {
       const text = await readFile(file, 'utf8');
-      return { loader: 'ts', contents: text.replace(/css`[^`]*`/g, (css) => css.replace(/\s+/g, ' ')) };
+      const compact = text.replace(/css`[^`]*`/g, (css) => css.replace(/\s+/g, ' ').replace(/ ?([{};,]) ?/g, '$1'));
+      return { loader: 'ts', contents: compact.replace(/\n\s+/g, '\n') };
     });
   },
 };
@@ -82,7 +83,7 @@ await mkdir(OUTPUT, { recursive: true });
 const audio = await bundle(['audio/worklets.ts', 'audio/socket-worker.ts']);
 const page = await bundle(['main.ts', 'page.css', 'icon.svg'], {
   splitting: true,
-  plugins: [compactStyles],
+  plugins: [compactTemplates],
   loader: { '.svg': 'copy' },
   define: {
     AUDIO_WORKLET_FILE: JSON.stringify(`./${audio.names.worklets}`),

@@ -126,12 +126,15 @@ def _opened_columns(detail: CallOpened) -> Row:
         "currency": detail.currency,
         "rate": detail.rate,
         "created_at": detail.created_at,
+        "key_id": detail.key_id,
     }
 
 
 _BLANK_OPENING: Row = {
     "opened": False,
-    **dict.fromkeys(("node", "destination", "country", "codec", "origin", "currency", "rate"), ""),
+    **dict.fromkeys(
+        ("node", "destination", "country", "codec", "origin", "currency", "rate", "key_id"), ""
+    ),
 }
 
 _BLANK_CLOSING: Row = {
@@ -264,6 +267,7 @@ async def insert_transfers(
                 "currency": transfer.currency,
                 "account_id": transfer.account_id,
                 "call_id": transfer.call_id,
+                "reason": transfer.reason,
                 "at": at,
             }
             for transfer in transfers

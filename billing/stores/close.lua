@@ -10,11 +10,11 @@ local done = redis.call('HGET', DONE, call)
 if done then return {'already_closed', tonumber(done), 0, balance} end
 local open = redis.call('HGET', CALL, call)
 if not open then return {'unknown', 0, 0, balance} end
-if cjson.decode(redis.call('HGET', OWN, call))[1] ~= account then
-  return {'other_account', 0, 0, balance}
-end
+local owner = owner_in(redis.call('HGET', OWN, call))
+if owner.account ~= account then return {'other_account', 0, 0, balance} end
 
-local held = tonumber(open:match('^%d+'))
+local held, confirmed = open:match('^(%d+):(%d+)$')
+held, confirmed = tonumber(held), tonumber(confirmed)
 local charged = final
 if final > held then charged = held + math.max(0, math.min(final - held, balance)) end
 balance = balance + held - charged
@@ -22,10 +22,13 @@ redis.call('HSET', BAL, account, whole(balance))
 redis.call('HDEL', CALL, call)
 redis.call('HDEL', OWN, call)
 if redis.call('HINCRBY', META, 'n:' .. account, -1) <= 0 then
-  redis.call('HDEL', META, 'n:' .. account)
+  redis.call('HDEL', META, 'n:' .. account, 'b:' .. account)
+elseif confirmed > 0 then
+  change_burn(account, -owner.per_minute)
 end
 
-local now = tonumber(redis.call('TIME')[1])
+local now = clock()
+spend(owner.caps, charged - held, now)
 redis.call('HSET', DONE, call, whole(charged))
 redis.call('ZADD', AGE, now, call)
 local expired = redis.call(

@@ -1,14 +1,16 @@
 -- Stands before every script of the spend gate. All keys of a partition share one hash tag, so each
 -- script is legal in a cluster. Amounts are micros, whole and below 2^53: exact as Lua numbers.
-local BAL = KEYS[1]  -- hash: account -> available micros
-local CALL = KEYS[2] -- hash: open call -> 'held:seconds', both cumulative
-local OWN = KEYS[3]  -- hash: open call -> '["account","node"]'
-local DONE = KEYS[4] -- hash: closed call -> final micros; the tombstones
-local CSEQ = KEYS[5] -- hash: account -> sequence of the last credit applied
-local FROZ = KEYS[6] -- set: frozen accounts
-local LED = KEYS[7]  -- stream: the outbox; every entry is state, so it may be applied twice
-local META = KEYS[8] -- hash: 'ready', and 'n:' .. account -> its open calls
-local AGE = KEYS[9]  -- sorted set: closed call -> when, in seconds; trims the tombstones
+local BAL = KEYS[1]   -- hash: account -> available micros
+local CALL = KEYS[2]  -- hash: open call -> 'held:seconds', both cumulative
+local OWN = KEYS[3]   -- hash: open call -> '["account","node","carrier call",per minute,["cap",...]]'
+local DONE = KEYS[4]  -- hash: closed call -> final micros; the tombstones
+local CSEQ = KEYS[5]  -- hash: account -> sequence of the last credit applied
+local FROZ = KEYS[6]  -- set: frozen accounts
+local LED = KEYS[7]   -- stream: the outbox; every entry is state, so it may be applied twice
+local META = KEYS[8]  -- hash: 'ready'; of each account 'n:' its open calls, 'b:' what they burn
+local AGE = KEYS[9]   -- sorted set: closed call -> when, in seconds; trims the tombstones
+local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
+local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
 
 -- tostring() writes 14 digits; balances have 16.
 local function whole(number)
@@ -17,6 +19,44 @@ end
 
 local function available(account)
   return tonumber(redis.call('HGET', BAL, account) or '0')
+end
+
+-- A row of OWN. The first version of it had two fields.
+local function owner_in(row)
+  local fields = cjson.decode(row)
+  return {account = fields[1], node = fields[2], carrier_call = fields[3] or '',
+    per_minute = fields[4] or 0, caps = fields[5] or {}}
+end
+
+local function keep_owner(call, owner)
+  local caps = #owner.caps > 0 and cjson.encode(owner.caps) or '[]'
+  redis.call('HSET', OWN, call, string.format('[%s,%s,%s,%s,%s]', cjson.encode(owner.account),
+    cjson.encode(owner.node), cjson.encode(owner.carrier_call), whole(owner.per_minute), caps))
+end
+
+-- Change what an account's answered calls burn a minute.
+local function change_burn(account, micros)
+  if micros ~= 0 and redis.call('HINCRBY', META, 'b:' .. account, whole(micros)) <= 0 then
+    redis.call('HDEL', META, 'b:' .. account)
+  end
+end
+
+-- Add to what has been spent of each cap; a counter of nothing is not kept.
+local function spend(caps, micros, now)
+  for _, name in ipairs(caps) do
+    local spent = tonumber(redis.call('HGET', CAPS, name) or '0') + micros
+    if spent > 0 then
+      redis.call('HSET', CAPS, name, whole(spent))
+      redis.call('ZADD', USED, now, name)
+    else
+      redis.call('HDEL', CAPS, name)
+      redis.call('ZREM', USED, name)
+    end
+  end
+end
+
+local function clock()
+  return tonumber(redis.call('TIME')[1])
 end
 
 local function is_ready()

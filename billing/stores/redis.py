@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from dataclasses import astuple
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -25,11 +26,13 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    OpenCall,
     Opening,
     OpenOutcome,
     OpenResult,
     OutboxEntry,
     PartitionState,
+    SpendCap,
     Tick,
     TickOutcome,
 )
@@ -55,12 +58,27 @@ TOMBSTONES_TRIMMED_MAX = 64
 TICK_ENTRIES_MAX = 1_000
 """Entries of an outbox beyond which ticks add none; openings and closings always do."""
 
-_KEY_NAMES = ("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age")
+CAPS_PER_CALL_MAX = 3
+"""An account's day and month and a key's day; keeps a tick's counters within Lua's stack."""
+
+CAP_UNUSED_S = 40 * 24 * 3_600
+"""How long a spend cap that no call opens or closes under is kept: longer than its period."""
+
+CAPS_TRIMMED_MAX = 64
+"""Spend caps of past periods removed by one opening: it adds three at most."""
+
+_KEY_NAMES = (
+    *("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age"),
+    *("caps", "used"),
+)
 
 # Ticks join calls by ':' and ' ' in the outbox.
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 _ENCODER = msgspec.json.Encoder()
+
+# What tick.lua says a call holds that is not open because the gate lost it.
+_LOST = -1
 
 _Answer = TypeVar("_Answer")
 
@@ -94,14 +112,19 @@ class RedisSpendGate:
         self._redis = redis
         self.partitions = partitions
         self._timeout_s = timeout_s
-        self._keys = [[f"{{cr:{p}}}:{name}" for name in _KEY_NAMES] for p in range(partitions)]
+        # In bytes, for they go with every request.
+        self._keys = [
+            [f"{{cr:{p}}}:{name}".encode() for name in _KEY_NAMES] for p in range(partitions)
+        ]
         self._open = _Script("open")
         self._tick = _Script("tick")
         self._close = _Script("close")
         self._credit = _Script("credit")
         self._freeze = _Script("freeze")
         self._read = _Script("read")
+        self._name = _Script("name")
         self._open_calls = _Script("open_calls")
+        self._snapshot = _Script("snapshot")
         self._rebuild = _Script("rebuild")
 
     def partition(self, account_id: str) -> int:
@@ -111,36 +134,55 @@ class RedisSpendGate:
     async def open(self, opening: Opening) -> OpenOutcome:
         """Place a call's first hold."""
         assert _CALL_ID.fullmatch(opening.call_id), "call ids are made of A-Z a-z 0-9 _ -"
+        assert len(opening.caps) <= CAPS_PER_CALL_MAX
+        names = [cap.name for cap in opening.caps]
+        owner = (opening.account_id, opening.node, "", opening.per_minute_micros, names)
         result, held, balance = await self._run(
             self._open,
             self.partition(opening.account_id),
             opening.call_id,
             opening.account_id,
-            _ENCODER.encode((opening.account_id, opening.node)),
+            _ENCODER.encode(owner),
             opening.first_micros,
             opening.want_micros,
             opening.concurrent_calls_max,
             opening.detail,
+            _ENCODER.encode([(cap.name, cap.limit_micros) for cap in opening.caps]),
+            CAP_UNUSED_S,
+            CAPS_TRIMMED_MAX,
+            int(opening.is_running),
         )
         return OpenOutcome(OpenResult(result.decode()), held, balance)
 
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         """Raise the holds of one partition's live calls."""
-        short: dict[str, int] = {}
-        unknown: list[str] = []
-        balances: dict[str, int] = {}
-        for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX):
-            chunk = ticks[start : start + CALLS_PER_SCRIPT_MAX]
-            batch, accounts = _encode_ticks(chunk)
-            exceptions, left = await self._run(self._tick, partition, batch, TICK_ENTRIES_MAX)
-            for i in range(0, len(exceptions), 2):
-                call_id, held = chunk[exceptions[i]].call_id, exceptions[i + 1]
-                if held < 0:
-                    unknown.append(call_id)
-                else:
-                    short[call_id] = held
-            balances.update(zip(accounts, left, strict=True))
-        return TickOutcome(short, unknown, balances)
+        outcome = (await self.tick_all({partition: ticks}))[partition]
+        if isinstance(outcome, StoreUnavailableError):
+            raise outcome
+        return outcome
+
+    async def tick_all(
+        self, claims: Mapping[int, Sequence[Tick]]
+    ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
+        """Raise the holds of several partitions' live calls, all in one round trip."""
+        batches = [
+            _TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
+            for partition, ticks in claims.items()
+            for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX)
+        ]
+        try:
+            answers = await self._bounded(self._evaluate_all(batches))
+        except StoreUnavailableError as error:
+            return dict.fromkeys(claims, error)
+        replies = {partition: _TickReply() for partition in claims}
+        failures: dict[int, StoreUnavailableError] = {}
+        for batch, answer in zip(batches, answers, strict=True):
+            if isinstance(answer, Exception):
+                failures[batch.partition] = _unavailable(answer)
+            else:
+                replies[batch.partition].add(batch, answer)
+        outcomes = {partition: reply.outcome() for partition, reply in replies.items()}
+        return outcomes | failures
 
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price and void the rest of its hold."""
@@ -157,6 +199,11 @@ class RedisSpendGate:
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
+
+    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> None:
+        """Remember an open call's name at the carrier; a call that is not open is left alone."""
+        partition = self.partition(account_id)
+        await self._run(self._name, partition, call_id, account_id, carrier_call_id)
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         """Bring one credit. Raises MoneyError when the balance could not be kept exactly."""
@@ -187,7 +234,8 @@ class RedisSpendGate:
 
         Its outbox must be drained before `state` is read, or what it says would count twice.
         """
-        rows = (state.accounts, state.open_calls, state.closed_calls, state.frozen)
+        open_calls = [astuple(call) for call in state.open_calls]
+        rows = (state.accounts, open_calls, state.closed_calls, state.frozen, state.spent)
         filled = await self._run(
             self._rebuild, partition, _ENCODER.encode(rows), timeout_s=REBUILD_TIMEOUT_S
         )
@@ -202,12 +250,13 @@ class RedisSpendGate:
         return bool(ready == b"1")
 
     async def waiting(self) -> Collection[int]:
-        """Return the partitions whose outbox holds entries: one round trip, however many."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for partition in range(self.partitions):
-            pipeline.execute_command("XLEN", self._outbox(partition))
-        lengths = await self._bounded(pipeline.execute())
+        """Return the partitions whose outbox holds entries."""
+        lengths = await self._outbox_lengths()
         return [partition for partition, length in enumerate(lengths) if length]
+
+    async def outbox_length(self) -> int:
+        """Return how many entries wait in all partitions."""
+        return sum(await self._outbox_lengths())
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         """Return the oldest entries, at most `count_max`."""
@@ -223,17 +272,40 @@ class RedisSpendGate:
                 self._redis.execute_command("XDEL", self._outbox(partition), *chunk)
             )
 
-    async def open_calls(self, node: str) -> Sequence[tuple[str, str, int, int]]:
-        """List a node's open calls: call id, account id, held micros, confirmed seconds."""
-        found: list[tuple[str, str, int, int]] = []
+    async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
+        """List the open calls of a node, or of all."""
+        nodes = _ENCODER.encode([] if node is None else [node])
+        found: list[OpenCall] = []
         for partition in range(self.partitions):
-            flat = await self._run(self._open_calls, partition, node)
-            for i in range(0, len(flat), 4):
-                call_id, account_id, held, seconds = flat[i : i + 4]
-                found.append((call_id.decode(), account_id.decode(), held, seconds))
+            flat = await self._run(self._open_calls, partition, nodes)
+            found.extend(_open_call(*flat[i : i + 3]) for i in range(0, len(flat), 3))
         return found
 
-    def _outbox(self, partition: int) -> str:
+    async def snapshot(self, partition: int) -> PartitionState:
+        """Return all that a partition holds at one moment, tombstones left out, each sorted."""
+        answer = await self._run(self._snapshot, partition, timeout_s=REBUILD_TIMEOUT_S)
+        balances, sequences, owners, states, spent = (_pairs(answer[i]) for i in (0, 1, 2, 3, 5))
+        return PartitionState(
+            accounts=[
+                (account.decode(), int(balances.get(account, 0)), int(sequences.get(account, 0)))
+                for account in sorted(balances.keys() | sequences.keys())
+            ],
+            open_calls=[
+                _open_call(call, owner, states[call]) for call, owner in sorted(owners.items())
+            ],
+            frozen=sorted(account.decode() for account in answer[4]),
+            spent=[(name.decode(), int(micros)) for name, micros in sorted(spent.items())],
+        )
+
+    async def _outbox_lengths(self) -> Sequence[int]:
+        """Return the length of each partition's outbox: one round trip, however many."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition in range(self.partitions):
+            pipeline.execute_command("XLEN", self._outbox(partition))
+        lengths: Sequence[int] = await self._bounded(pipeline.execute())
+        return lengths
+
+    def _outbox(self, partition: int) -> bytes:
         return self._keys[partition][_KEY_NAMES.index("led")]
 
     async def _run(
@@ -247,7 +319,7 @@ class RedisSpendGate:
         return await self._bounded(self._evaluate(script, self._keys[partition], args), timeout_s)
 
     async def _evaluate(
-        self, script: _Script, keys: list[str], args: Sequence[str | bytes | int]
+        self, script: _Script, keys: list[bytes], args: Sequence[str | bytes | int]
     ) -> Any:
         # execute_command, because evalsha() is not to be had from every client of redis-py.
         execute = self._redis.execute_command
@@ -255,6 +327,23 @@ class RedisSpendGate:
             return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await execute("EVAL", script.source, len(keys), *keys, *args)
+
+    async def _evaluate_all(self, batches: Sequence[_TickBatch]) -> Sequence[Any]:
+        """Run the tick script on each batch; return its answer or its error in its place."""
+        pipeline = self._redis.pipeline(transaction=False)
+        sha = self._tick.sha
+        for batch in batches:
+            keys = self._keys[batch.partition]
+            pipeline.execute_command(
+                "EVALSHA", sha, len(keys), *keys, batch.encoded, TICK_ENTRIES_MAX
+            )
+        answers = await pipeline.execute(raise_on_error=False)
+        for i, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):  # of the batches that one master has not seen it
+                batch = batches[i]
+                keys, arguments = self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)
+                answers[i] = await self._evaluate(self._tick, keys, arguments)
+        return answers
 
     async def _bounded(self, answer: Awaitable[_Answer], timeout_s: float | None = None) -> _Answer:
         """Wait for an answer, at most the timeout. Raises StoreUnavailableError."""
@@ -264,21 +353,106 @@ class RedisSpendGate:
         except TimeoutError as error:
             raise StoreUnavailableError("the spend gate did not answer in time") from error
         except (RedisError, RedisClusterException, OSError) as error:
-            raise StoreUnavailableError("the spend gate refused or is away") from error
+            raise _unavailable(error) from error
 
 
-def _encode_ticks(ticks: Sequence[Tick]) -> tuple[bytes, Sequence[str]]:
-    """Return the batch that tick.lua reads, and the accounts in the order it answers."""
+def _unavailable(cause: Exception) -> StoreUnavailableError:
+    error = StoreUnavailableError("the spend gate refused or is away")
+    error.__cause__ = cause
+    return error
+
+
+class _TickBatch:
+    """Ticks of one partition, as one script takes them."""
+
+    def __init__(self, partition: int, ticks: Sequence[Tick]) -> None:
+        self.partition = partition
+        self.ticks = ticks
+        self.encoded, self.accounts, self.caps = _encode_ticks(ticks)
+
+
+class _TickReply:
+    """What the scripts of one partition have answered."""
+
+    def __init__(self) -> None:
+        self._short: dict[str, int] = {}
+        self._lost: list[str] = []
+        self._closed: list[str] = []
+        self._capped: list[str] = []
+        self._frozen: list[str] = []
+        self._balances: dict[str, int] = {}
+        self._burns: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
+
+    def add(self, batch: _TickBatch, answer: Sequence[Any]) -> None:
+        exceptions, left, burning, counted, bounded, barred = answer
+        for i in range(0, len(exceptions), 2):
+            call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
+            if held >= 0:
+                self._short[call_id] = held
+            else:
+                (self._lost if held == _LOST else self._closed).append(call_id)
+        self._balances.update(zip(batch.accounts, left, strict=True))
+        self._burns.update(zip(batch.accounts, burning, strict=True))
+        self._spent.update(zip(batch.caps, counted, strict=True))
+        self._capped.extend(batch.ticks[i].call_id for i in bounded)
+        self._frozen.extend(batch.accounts[j] for j in barred)
+
+    def outcome(self) -> TickOutcome:
+        return TickOutcome(
+            short=self._short,
+            lost=self._lost,
+            closed=self._closed,
+            balances=self._balances,
+            burns=self._burns,
+            spent=self._spent,
+            capped=self._capped,
+            frozen=tuple(self._frozen),
+        )
+
+
+def _encode_ticks(ticks: Sequence[Tick]) -> tuple[bytes, Sequence[str], Sequence[str]]:
+    """Return the batch that tick.lua reads, and the accounts and caps in the order it answers."""
     accounts: dict[str, int] = {}
     account_of = [accounts.setdefault(tick.account_id, len(accounts) + 1) for tick in ticks]
-    batch = (
+    batch = [
         [tick.call_id for tick in ticks],
         list(accounts),
         account_of,
         [tick.want_micros for tick in ticks],
         [tick.seconds for tick in ticks],
+    ]
+    caps_of = [tick.caps for tick in ticks]
+    names: list[str] = []
+    if any(caps_of):
+        assert max(map(len, caps_of)) <= CAPS_PER_CALL_MAX
+        caps: dict[SpendCap, int] = {}
+        indices = [[caps.setdefault(cap, len(caps) + 1) for cap in of] for of in caps_of]
+        names = [cap.name for cap in caps]
+        batch += [names, [cap.limit_micros for cap in caps], indices]
+    return _ENCODER.encode(batch), list(accounts), names
+
+
+def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
+    """Return a call from its rows in OWN and CALL."""
+    account_id, node, *fields = msgspec.json.decode(owner)
+    # Rows of the first version end here.
+    carrier_call_id, per_minute_micros, cap_names = fields or ("", 0, ())
+    held, seconds = state.split(b":")
+    return OpenCall(
+        call_id.decode(),
+        account_id,
+        node,
+        int(held),
+        int(seconds),
+        carrier_call_id,
+        per_minute_micros,
+        tuple(cap_names),
     )
-    return _ENCODER.encode(batch), list(accounts)
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _outbox_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> OutboxEntry:

@@ -7,7 +7,7 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -23,11 +23,8 @@ from billing.ports import OutboxEntry, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+from billing.stores.refill import read_partition
 
-TOMBSTONE_AGE = timedelta(hours=24)
-"""How long a rebuilt spend gate remembers an ended call, to refuse its late duplicates."""
-CALL_AGE_MAX = timedelta(hours=24)
-"""No call lasts longer; keeps the search for tombstones on the index of `created_at`."""
 PAGE_ROWS_MAX = 500
 """Rows of one page of call records, and credits of one catch-up of the spend gate."""
 
@@ -50,7 +47,14 @@ class SqlLedgerStore:
         self._clock = clock
 
     async def add_credit(
-        self, account_id: str, amount_micros: int, *, reference: str, kind: str
+        self,
+        account_id: str,
+        amount_micros: int,
+        *,
+        reference: str,
+        kind: str,
+        reason: str = "",
+        call_id: str | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
@@ -65,7 +69,13 @@ class SqlLedgerStore:
         async with writing(self._engine, self._timeout_s) as connection:
             account = await _raise_balance(connection, account_id, amount_micros)
             transfer = credit_transfer(
-                account_id, account.currency, amount_micros, reference=reference, kind=kind
+                account_id,
+                account.currency,
+                amount_micros,
+                reference=reference,
+                kind=kind,
+                reason=reason,
+                call_id=call_id,
             )
             booked = await connection.execute(
                 upsert(connection, tables.credits)
@@ -86,6 +96,20 @@ class SqlLedgerStore:
                 return None
             await insert_transfers(connection, [transfer], at)
         return sequence
+
+    async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:
+        """Return how many credits of a kind an account was given since then.
+
+        Raises StoreUnavailableError.
+        """
+        credits = tables.credits.c
+        async with reading(self._engine, self._timeout_s) as connection:
+            count: int | None = await connection.scalar(
+                sa.select(sa.func.count()).where(
+                    credits.account_id == account_id, credits.kind == kind, credits.at >= since
+                )
+            )
+        return count or 0
 
     async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
         """Return (sequence, micros) of the credits the spend gate has yet to see, oldest first.
@@ -119,41 +143,8 @@ class SqlLedgerStore:
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
-        accounts, calls = tables.accounts.c, tables.calls.c
-        is_here = accounts.slot % partitions == partition
-        now = self._clock()
-        calls_here = tables.calls.join(tables.accounts)
         async with reading(self._engine, self._timeout_s) as connection:
-            account_rows = await connection.execute(
-                sa.select(
-                    accounts.id,
-                    accounts.balance_micros,
-                    accounts.credit_sequence,
-                    accounts.frozen,
-                ).where(is_here)
-            )
-            live_rows = await connection.execute(
-                sa.select(calls.id, calls.account_id, calls.spent_micros, calls.seconds, calls.node)
-                .select_from(calls_here)
-                .where(is_here, ~calls.closed)
-            )
-            ended_rows = await connection.execute(
-                sa.select(calls.id, calls.spent_micros)
-                .select_from(calls_here)
-                .where(
-                    is_here,
-                    calls.closed,
-                    calls.created_at >= now - TOMBSTONE_AGE - CALL_AGE_MAX,
-                    calls.ended_at >= now - TOMBSTONE_AGE,
-                )
-            )
-        here = account_rows.all()
-        return PartitionState(
-            accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
-            open_calls=[tuple(row) for row in live_rows],
-            closed_calls=[tuple(row) for row in ended_rows],
-            frozen=[row.id for row in here if row.frozen],
-        )
+            return await read_partition(connection, partition, partitions, self._clock())
 
     async def balance(self, account_id: str) -> int:
         """Return the book's available micros, 0 for an account it does not know.
@@ -295,6 +286,7 @@ def _record(row: sa.Row[Any]) -> CallRecord:
         currency=row.currency,
         rate=row.rate,
         created_at=row.created_at,
+        key_id=row.key_id,
     )
     return CallRecord(
         opened=opened,

@@ -87,6 +87,10 @@ accounts = sa.Table(
     sa.Column("credit_sequence", sa.BigInteger, nullable=False, server_default=sa.text("0")),
     _flag("frozen"),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    # Most that one call, one UTC day and one UTC month may cost; NULL for no cap.
+    sa.Column("call_cap_micros", sa.BigInteger),
+    sa.Column("day_cap_micros", sa.BigInteger),
+    sa.Column("month_cap_micros", sa.BigInteger),
 )
 
 credits = sa.Table(
@@ -114,6 +118,8 @@ transfers = sa.Table(
     sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("call_id", sa.String),
     sa.Column("at", UtcDateTime, nullable=False),
+    # Why, for the customer; empty where the kind says it all.
+    sa.Column("reason", sa.String, nullable=False, server_default=sa.text("''")),
     sa.CheckConstraint("micros > 0", name="positive"),
     sa.CheckConstraint("source <> target", name="moves"),
     sa.Index(None, "account_id", "at"),
@@ -162,6 +168,7 @@ calls = sa.Table(
     # `LegQuality` as JSON.
     _text("browser_quality"),
     _text("carrier_quality"),
+    sa.Column("key_id", sa.String, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "account_id", "created_at", "id"),
     # The clock of retention.
     sa.Index(None, "created_at"),
@@ -206,4 +213,59 @@ api_keys = sa.Table(
     _text("label"),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("revoked_at", UtcDateTime),
+    # Most that the calls of this key may cost in one UTC day; NULL for no cap.
+    sa.Column("day_cap_micros", sa.BigInteger),
+)
+
+rate_decks = sa.Table(
+    "rate_decks",
+    metadata,
+    # The deck in force is the one that was activated last and has not been withdrawn.
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    # SHA-256 of the content, in hexadecimal.
+    sa.Column("digest", sa.String(64), nullable=False),
+    _text("source"),
+    sa.Column("prefixes", sa.Integer, nullable=False),
+    # The deck as CSV, as it was imported.
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("imported_at", UtcDateTime, nullable=False),
+    sa.Column("activates_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("withdrawn_at", UtcDateTime),
+)
+
+payments = sa.Table(
+    "payments",
+    metadata,
+    # Ours, and the root of every idempotency key that is sent for it.
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
+    # `checkout` or `auto`.
+    _text("kind"),
+    _micros("micros"),
+    _micros("refunded_micros", default=0),
+    sa.Column("currency", sa.String(3), nullable=False),
+    # created, open, processing, paid, failed, expired, disputed, won, lost.
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("checkout_id", sa.String, unique=True),
+    sa.Column("payment_intent_id", sa.String, unique=True),
+    sa.Column("receipt_url", sa.String, nullable=False, server_default=sa.text("''")),
+    sa.Column("failure", sa.String, nullable=False, server_default=sa.text("''")),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index(None, "account_id", "created_at"),
+)
+
+payment_profiles = sa.Table(
+    "payment_profiles",
+    metadata,
+    sa.Column("account_id", sa.ForeignKey("accounts.id"), primary_key=True),
+    # Ids at the payment service; no card details are kept here.
+    sa.Column("customer_id", sa.String, unique=True),
+    sa.Column("payment_method_id", sa.String),
+    sa.Column("email", sa.String, nullable=False, server_default=sa.text("''")),
+    _flag("auto_enabled"),
+    _micros("auto_threshold_micros", default=0),
+    _micros("auto_amount_micros", default=0),
+    # Why it was switched off by us; empty where the person did, or it is on.
+    sa.Column("auto_off_reason", sa.String, nullable=False, server_default=sa.text("''")),
 )

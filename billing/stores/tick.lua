@@ -1,43 +1,87 @@
--- Raise the holds of a partition's live calls to what they ask, as far as the balances reach.
+-- Raise the holds of a partition's live calls to what they ask, as far as the balances reach, and
+-- the spend caps of those that have any.
 -- Totals are absolute and only ever grow, so a repeated, late or reordered tick changes nothing.
--- ARGV: JSON [calls, accounts, account of each call (from 1), wants, seconds], outbox entries_max
--- Returns {{call (from 0), held or -1 for unknown, ...}, {balance of each account}}.
+-- ARGV: JSON [calls, accounts, account of each call (from 1), wants, seconds], and if any call has
+--   caps [..., cap names, cap limits, caps of each call (from 1)]; outbox entries_max
+-- Returns {{call (from 0), held or -1 for lost or -2 for closed, ...}, {balance of each account},
+--   {burn of each account}, {spent of each cap}, {short call (from 0) that a cap keeps short, ...},
+--   {frozen account (from 0), ...}}.
 if not is_ready() then return not_ready() end
 local batch = cjson.decode(ARGV[1])
-local calls, accounts, account_of, wants, seconds = unpack(batch)
+local calls, accounts, account_of, wants, seconds, cap_names, cap_limits, caps_of = unpack(batch)
 
 local states = redis.call('HMGET', CALL, unpack(calls))
 local balances = redis.call('HMGET', BAL, unpack(accounts))
 for j = 1, #accounts do balances[j] = tonumber(balances[j] or '0') end
 local frozen = redis.call('EXISTS', FROZ) == 1 and redis.call('SMISMEMBER', FROZ, unpack(accounts))
+local spent = {} -- by name, for two calls may know one cap by different limits
+if cap_names then
+  local counted = redis.call('HMGET', CAPS, unpack(cap_names))
+  for k = 1, #cap_names do spent[cap_names[k]] = tonumber(counted[k] or '0') end
+end
 
 local exceptions, e = {}, 0
 local raised, r = {}, 0
-local is_charged = {}
+local capped, followed = {}, {}
+local is_charged, is_spent = {}, {}
 for i = 1, #calls do
   local state = states[i]
   if not state then
-    exceptions[e + 1], exceptions[e + 2] = i - 1, -1
+    local is_closed = redis.call('HEXISTS', DONE, calls[i]) == 1
+    exceptions[e + 1], exceptions[e + 2] = i - 1, is_closed and -2 or -1
     e = e + 2
   else
     local colon = state:find(':', 1, true)
     local held, confirmed = tonumber(state:sub(1, colon - 1)), tonumber(state:sub(colon + 1))
     local want, j = wants[i], account_of[i]
+    local caps = caps_of and caps_of[i]
     local total = held
     if want > held and balances[j] > 0 and not (frozen and frozen[j] == 1) then
-      total = math.min(want, held + balances[j])
-      balances[j] = balances[j] - (total - held)
-      is_charged[j] = true
+      local reach = balances[j]
+      if caps then
+        for _, k in ipairs(caps) do reach = math.min(reach, cap_limits[k] - spent[cap_names[k]]) end
+        if reach < balances[j] and held + reach < want then capped[#capped + 1] = i - 1 end
+      end
+      if reach > 0 then
+        total = math.min(want, held + reach)
+        balances[j] = balances[j] - (total - held)
+        is_charged[j] = true
+        if caps then
+          for _, k in ipairs(caps) do
+            local name = cap_names[k]
+            spent[name], is_spent[name] = spent[name] + total - held, true
+          end
+        end
+      end
     end
+    if caps and caps[1] and seconds[i] >= confirmed then followed[#followed + 1] = i end
     local second = math.max(seconds[i], confirmed)
     if total > held or second > confirmed then
       raised[r + 1], raised[r + 2] = calls[i], string.format('%.0f:%.0f', total, second)
       r = r + 2
     end
+    if confirmed == 0 and second > 0 then
+      change_burn(accounts[j], owner_in(redis.call('HGET', OWN, calls[i])).per_minute)
+    end
     if total < want then
       exceptions[e + 1], exceptions[e + 2] = i - 1, total
       e = e + 2
     end
+  end
+end
+
+-- A new period is a new cap: what a call ends up owing or getting back belongs to the latest.
+local function follow_caps(i)
+  local owner = owner_in(redis.call('HGET', OWN, calls[i]))
+  local is_new = #owner.caps ~= #caps_of[i]
+  local names = {}
+  for n, k in ipairs(caps_of[i]) do
+    names[n] = cap_names[k]
+    is_new = is_new or owner.caps[n] ~= names[n]
+  end
+  if is_new then
+    owner.caps = names
+    keep_owner(calls[i], owner)
   end
 end
 
@@ -56,4 +100,30 @@ if r > 0 then
     redis.call('XADD', LED, '*', 'k', 'T', 'd', table.concat(raised, ' '))
   end
 end
-return {exceptions, balances}
+
+local totals = {}
+if cap_names then
+  for _, i in ipairs(followed) do follow_caps(i) end
+  local counters, c = {}, 0
+  for k, name in ipairs(cap_names) do
+    totals[k] = spent[name]
+    if is_spent[name] then
+      counters[c + 1], counters[c + 2] = name, whole(spent[name])
+      c = c + 2
+      is_spent[name] = nil
+    end
+  end
+  if c > 0 then redis.call('HSET', CAPS, unpack(counters)) end
+end
+
+local fields = {}
+for j = 1, #accounts do fields[j] = 'b:' .. accounts[j] end
+local burns = redis.call('HMGET', META, unpack(fields))
+for j = 1, #accounts do burns[j] = tonumber(burns[j] or '0') end
+local barred = {}
+if frozen then
+  for j = 1, #accounts do
+    if frozen[j] == 1 then barred[#barred + 1] = j - 1 end
+  end
+end
+return {exceptions, balances, burns, totals, capped, barred}

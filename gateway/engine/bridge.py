@@ -1,27 +1,21 @@
 """One call at work: feeds its state machine and performs the commands that come back.
 
 The legs, the carrier and the meter report to it. It owns the order in which things happen to a
-call. What may happen is `call.py`'s word, what it costs the meter's, how the carrier is asked
+call. What may happen is `call.py`'s word, what it costs `charging.py`'s, how the carrier is asked
 `carrier_line.py`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
-from billing.errors import StoreUnavailableError
-from billing.meter import CallMeter, CutOff
-from billing.ports import CloseResult, Closing, Opening, OpenOutcome, OpenResult, SpendGate
-from billing.rating import Rate
+from billing.ports import SpendGate
 from gateway import browser_media as wire
 from gateway.call import (
     LIVE,
@@ -29,11 +23,10 @@ from gateway.call import (
     Call,
     CarrierEnded,
     Command,
+    DialAccepted,
     Ended,
     Event,
     HeldByCaller,
-    HoldPlaced,
-    HoldRefused,
     Requested,
     ResumedByCaller,
     Settled,
@@ -44,6 +37,7 @@ from gateway.cause import Cause
 from gateway.engine import reports
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
+from gateway.engine.charging import Charging, Notify, Spawn
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline, Ticker
 from gateway.errors import UnexpectedEventError
@@ -57,7 +51,7 @@ log = logging.getLogger(__name__)
 
 SECOND_NS = 1_000_000_000
 END_TONE_NS = 2_400_000_000
-"""How long a busy or congestion tone is played before the caller is told in words."""
+"""How long the tone of a failed or cut-off call is played before the caller is told in words."""
 
 _POLL_AFTER_NS = 20 * SECOND_NS
 """How long a call that is being placed may be without news before the carrier is asked."""
@@ -65,16 +59,9 @@ _POLL_AFTER_NS = 20 * SECOND_NS
 _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
 
-_SETTLE_BACKOFF_S_MAX = 10.0
 
-_LATE_HOLD_S = 5.0
-"""How long a request to the spend gate may still be on its way after its time-out."""
-
-_CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
-    CutOff.CREDIT: (Cause.ALLOTTED_TIMEOUT, "credit"),
-    CutOff.DURATION: (Cause.ALLOTTED_TIMEOUT, "limit"),
-    CutOff.GRACE: (Cause.NORMAL_TEMPORARY_FAILURE, "gateway"),
-}
+def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +73,13 @@ class Services:
     carrier: Carrier
     metering: Metering
     ticker: Ticker
-    spawn: Callable[[Coroutine[Any, Any, None]], None]
-    """Runs a coroutine of a call in the background; the node waits for it when it stops."""
+    spawn: Spawn
+    notify: Notify = to_nobody
+    """Tells the operator's program of warnings and cut-offs."""
 
 
 class Bridge:
     """One call between a browser leg and a carrier leg."""
-
-    meter: CallMeter
-    """Charges the call; there is none before the first hold is placed."""
 
     def __init__(
         self,
@@ -117,7 +102,6 @@ class Bridge:
         self.opened: CallOpened = reports.opened(
             call_id, order, services.settings.node, self._wall.date(self._clock_ns())
         )
-        self._rate = Rate.from_json(order.rate)
         self._token = dial_order.token
         self._line = CarrierLine(services.carrier, dial_order, self.receive, is_taken)
         self._browser: BrowserLeg | None = browser
@@ -131,16 +115,26 @@ class Bridge:
             tell=self._tell,
             on_bad_frame=self._refuse_frame,
         )
+        self._charging = Charging(
+            self.opened,
+            order,
+            self._wall,
+            settings=services.settings,
+            gate=services.gate,
+            metering=services.metering,
+            ticker=services.ticker,
+            spawn=services.spawn,
+            notify=services.notify,
+            report=self.receive,
+            tell=self._tell,
+            beep=self._media.beep,
+            closed=self._closed,
+        )
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
-        self._refusal = ""
-        self._cut_off: Deadline | None = None
-        self._cut_off_ns = 0
         self._end_tone: Deadline | None = None
         self._dialled_ns = self._news_ns = self._clock_ns()
-        self._balance_micros = 0
-        self._final = (0, 0)
         self._slot = hash(call_id) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -150,7 +144,7 @@ class Bridge:
         if self._browser is not None:
             self._browser.listener = self
             self._browser.take_audio(self._media.take_frame)
-        self._tell(reports.ready(self.call_id, self.order, self._rate))
+        self._tell(reports.ready(self.call_id, self.order, self._charging.rate))
         self._s.ticker.add_duty(self._slot, self._each_second)
         self._s.ticker.add_duty(self._slot + BEATS_PER_SECOND // 2, self._each_half_second)
         self.receive(Requested())
@@ -171,6 +165,8 @@ class Bridge:
         self._news_ns = at_ns
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
+        elif isinstance(event, DialAccepted):
+            self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
         try:
             commands = self.call.receive(event, at_ns)
         except UnexpectedEventError as error:
@@ -249,109 +245,23 @@ class Bridge:
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros."""
         if self.call.answered_ns is None or self.call.ended_ns is not None:
-            return self._final
-        now_ns = self._clock_ns()
-        return self.meter.elapsed_s(now_ns), self.meter.cost_micros(now_ns)
+            return self._charging.final
+        return self._charging.used()
 
     @property
     def answered_at(self) -> datetime | None:
         """When the phone was answered."""
         return self._wall.date_or_none(self.call.answered_ns)
 
-    # What the meter reports.
-
-    def charged(self, balance_micros: int | None) -> None:
-        """Arm the cut-off anew, and show the balance where it is known."""
-        if balance_micros is not None:
-            self._balance_micros = balance_micros
-        self._arm_cut_off()
-
-    def disowned(self) -> None:
-        """Another node has settled this call."""
-        self.end(Cause.NORMAL_TEMPORARY_FAILURE, "gateway")
-
-    def _arm_cut_off(self) -> None:
-        """See that `_cut` is called no later than the cut-off; called too early, it arms anew."""
-        due_ns = self.meter.cut_off_ns
-        if due_ns is None or (self._cut_off is not None and self._cut_off_ns <= due_ns):
-            return
-        if self._cut_off is not None:
-            self._cut_off.cancel()
-        self._cut_off_ns = due_ns
-        self._cut_off = self._s.ticker.at(due_ns, self._cut)
-
-    def _cut(self) -> None:
-        """The paid time is over; charge no second beyond it."""
-        self._cut_off = None
-        due_ns = self.meter.cut_off_ns
-        if due_ns is None or due_ns > self._clock_ns():
-            self._arm_cut_off()
-            return
-        cause, ended_by = _CUT_OFFS[self.meter.cut_off]
-        self.end(cause, ended_by, due_ns)
-
     # Commands.
 
-    async def _place_hold(self) -> None:
-        opening = Opening(
-            call_id=self.call_id,
-            account_id=self.account_id,
-            node=self._s.settings.node,
-            first_micros=self._rate.cost(1),
-            want_micros=self._rate.cost(self._s.settings.prepaid_horizon_s),
-            concurrent_calls_max=self._s.settings.account_calls_max,
-            detail=msgspec.json.encode(self.opened),
-        )
-        try:
-            outcome = await self._s.gate.open(opening)
-        except StoreUnavailableError:
-            self._hold_unanswered("store_unavailable")
-        except Exception:
-            log.exception("Call %s: its hold could not be placed.", self.call_id)
-            self._hold_unanswered("internal_error")
-        else:
-            self._hold_answered(outcome)
-
-    def _hold_answered(self, outcome: OpenOutcome) -> None:
-        if outcome.result is OpenResult.OPENED:
-            settings = self._s.settings
-            self.meter = CallMeter(
-                self.call_id,
-                self.account_id,
-                self._rate,
-                outcome.granted_micros,
-                seconds_max=settings.call_duration_max_s,
-                horizon_s=settings.prepaid_horizon_s,
-                grace_s=settings.grace_s,
-            )
-            self._balance_micros = outcome.balance_micros
-            self.receive(HoldPlaced())
-        else:
-            self._refuse_hold(reports.REFUSALS[outcome.result], Cause.OUTGOING_CALL_BARRED)
-
-    def _hold_unanswered(self, code: str) -> None:
-        """The hold may have been placed all the same, and would stay for ever."""
-        self._refuse_hold(code, Cause.NORMAL_TEMPORARY_FAILURE)
-        self._s.spawn(self._void_hold())
-
-    async def _void_hold(self) -> None:
-        if await self._close_at_gate() is CloseResult.UNKNOWN:
-            await asyncio.sleep(_LATE_HOLD_S)
-            await self._close_at_gate()
-
-    def _refuse_hold(self, code: str, cause: Cause) -> None:
-        self._refusal = code
-        self.receive(HoldRefused(cause))
-
-    def _play_tone(self, name: Literal["ringback", "busy", "congestion"]) -> None:
+    def _play_tone(self, name: wire.ToneName) -> None:
         self._tell(wire.ToneStarted(name=name))
         self._media.play_to_caller(name)
 
     def _start_meter(self) -> None:
         self._media.stop_tone()
-        self.meter.answered(self.call.answered_ns or self._clock_ns())
-        self._s.metering.add(self)
-        self._arm_cut_off()
+        self._charging.start(self.call.answered_ns or self._clock_ns())
 
     def _report_answer(self) -> None:
         at = self._wall.date(self.call.answered_ns or 0)
@@ -362,17 +272,14 @@ class Bridge:
             self._media.join(self._carrier_leg)
 
     def _stop_meter(self) -> None:
-        self._s.metering.remove(self)
-        if self._cut_off is not None:
-            self._cut_off.cancel()
         self._media.part()
-        self._final = self.meter.final(self.call.ended_ns or self._clock_ns())
+        self._charging.stop(self.call.ended_ns or self._clock_ns())
 
     def _report_end(self) -> None:
         self._media.part()
         tone = reports.end_tone(self.call)
-        if self._refusal and self._browser is not None:
-            self._browser.refuse(self._refusal)
+        if self._charging.refusal and self._browser is not None:
+            self._browser.refuse(self._charging.refusal)
         elif tone is not None and self._browser is not None:
             self._play_tone(tone)
             self._end_tone = self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
@@ -384,9 +291,10 @@ class Bridge:
             self._end_tone.cancel()
             self._end_tone = None
         self._media.stop_tone()
-        seconds, cost_micros = self._final
+        seconds, cost_micros = self._charging.final
         cost = reports.money(cost_micros, self.order.currency)
-        self._tell(reports.end_message(self.call_id, self.call, seconds, cost))
+        ran_out_of = self._charging.ran_out_of
+        self._tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
         if self._browser is not None:
             self._browser.close(1000, "call ended")
 
@@ -395,27 +303,8 @@ class Bridge:
             self._carrier_leg.close(1000, "call ended")
 
     async def _settle(self) -> None:
-        await self._close_at_gate()
+        await self._charging.settle()
         self.receive(Settled())
-
-    async def _close_at_gate(self) -> CloseResult:
-        """Post the final price, as often as it takes."""
-        seconds, micros = self._final
-        closing = Closing(
-            call_id=self.call_id,
-            account_id=self.account_id,
-            final_micros=micros,
-            seconds=seconds,
-            detail=msgspec.json.encode(self._closed(seconds)),
-        )
-        backoff_s = 0.5
-        while True:
-            try:
-                return (await self._s.gate.close(closing)).result
-            except StoreUnavailableError:
-                log.warning("Call %s cannot be settled yet; trying again.", self.call_id)
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(2 * backoff_s, _SETTLE_BACKOFF_S_MAX)
 
     def _closed(self, seconds: int) -> CallClosed:
         return reports.closed(self.call, self._wall, seconds, *self._media.quality())
@@ -430,7 +319,7 @@ class Bridge:
     def _each_second(self, now_ns: int) -> None:
         if self.call.state in TALKING:
             self._tell_volume()
-            self._tell_cost(now_ns)
+            self._charging.tell_cost(now_ns)
         self._watch(now_ns)
 
     def _each_half_second(self, _now_ns: int) -> None:
@@ -439,17 +328,6 @@ class Bridge:
 
     def _tell_volume(self) -> None:
         self._tell(self._media.volume)
-
-    def _tell_cost(self, now_ns: int) -> None:
-        seconds, cost_micros = self.meter.elapsed_s(now_ns), self.meter.cost_micros(now_ns)
-        currency = self.order.currency
-        self._tell(wire.Cost(seconds=seconds, cost=reports.money(cost_micros, currency)))
-        self._tell(
-            wire.Credit(
-                balance=reports.money(self._balance_micros, currency),
-                remaining_seconds=self.meter.remaining_s(self._balance_micros, now_ns),
-            )
-        )
 
     def _watch(self, now_ns: int) -> None:
         """End what has been silent for too long; ask the carrier where callbacks are overdue."""
@@ -480,7 +358,7 @@ class Bridge:
 
 
 _PERFORM: dict[Command, Callable[[Bridge], None]] = {
-    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._place_hold()),
+    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._charging.place_hold()),
     Command.DIAL: lambda bridge: bridge._s.spawn(bridge._line.dial()),
     Command.PLAY_RINGBACK: lambda bridge: bridge._play_tone("ringback"),
     Command.START_METER: lambda bridge: bridge._start_meter(),

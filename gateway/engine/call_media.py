@@ -5,11 +5,11 @@ Knows neither why a call rings or ends nor what it costs; the bridge says when.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from billing.cdr import LegQuality
 from gateway import browser_media as wire
-from gateway.engine.paths import Convert, Downlink, TonePlayer, Uplink
+from gateway.engine.paths import FRAME_BYTES, Convert, Downlink, TonePlayer, Uplink
 from gateway.engine.ticker import Ticker
 from gateway.legs.carrier import CarrierLeg
 from gateway.ports import MediaConnection
@@ -20,6 +20,27 @@ from media.resample import Downsampler, Upsampler
 def converters(codec: str) -> tuple[Convert | None, Convert | None]:
     """Return what turns the caller's frames into mu-law and back; None is the identity."""
     return (Downsampler().convert, Upsampler().convert) if codec == "pcm16" else (None, None)
+
+
+class Beep:
+    """Plays the warning beep once, one frame a beat."""
+
+    __slots__ = ("_frames", "_on_end", "_send")
+
+    def __init__(self, send: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        audio = tones.warning_beep()
+        cuts = range(0, len(audio), FRAME_BYTES)
+        self._frames: Iterator[bytes] = (audio[at : at + FRAME_BYTES] for at in cuts)
+        self._send = send
+        self._on_end = on_end
+
+    def play(self) -> None:
+        """Send the next 20 ms, or say that all has been sent."""
+        frame = next(self._frames, None)
+        if frame is None:
+            self._on_end()
+        else:
+            self._send(frame)
 
 
 class CallMedia:
@@ -41,6 +62,7 @@ class CallMedia:
         self._country = country
         self._leg: CarrierLeg | None = None
         self._player: TonePlayer | None = None
+        self._beep: Beep | None = None
         self._is_muted = False
         self._is_on_hold = False
         self._is_over = False
@@ -102,10 +124,9 @@ class CallMedia:
         if self._leg is not None and not self._is_over:
             self._uplink.play(tones.dtmf(digits))
 
-    def play_to_caller(self, name: str) -> None:
+    def play_to_caller(self, name: wire.ToneName) -> None:
         """Play a call-progress tone of the destination's country until it is stopped."""
-        source = {"ringback": tones.ringback, "busy": tones.busy, "congestion": tones.congestion}
-        self._play(source[name](self._country).frame, self._downlink.tone)
+        self._play(_PROGRESS[name](self._country).frame, self._downlink.tone)
 
     def stop_tone(self) -> None:
         """End whatever tone plays."""
@@ -113,10 +134,24 @@ class CallMedia:
             self._ticker.remove_player(self._player)
             self._player = None
 
+    def beep(self) -> None:
+        """Let the caller alone hear a short beep, in place of what the phone says meanwhile."""
+        if self._beep is None and not self._is_over:
+            self._beep = Beep(self._downlink.tone, self._end_beep)
+            self._ticker.add_player(self._beep)
+            self._open()
+
+    def _end_beep(self) -> None:
+        if self._beep is not None:
+            self._ticker.remove_player(self._beep)
+            self._beep = None
+            self._open()
+
     def part(self) -> None:
         """End all sound between the legs for good."""
         self._is_over = True
         self.stop_tone()
+        self._end_beep()
         self._open()
 
     def quality(self) -> tuple[LegQuality, LegQuality]:
@@ -142,9 +177,18 @@ class CallMedia:
     def _open(self) -> None:
         can_talk = self._leg is not None and not self._is_on_hold and not self._is_over
         self._uplink.is_open = can_talk and not self._is_muted
-        self._downlink.is_open = can_talk
+        self._downlink.is_open = can_talk and self._beep is None
 
     def _play(self, frame_at: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
         self.stop_tone()
         self._player = TonePlayer(frame_at, send)
         self._ticker.add_player(self._player)
+
+
+_PROGRESS: dict[wire.ToneName, Callable[[str], tones.Tone]] = {
+    "ringback": tones.ringback,
+    "busy": tones.busy,
+    "congestion": tones.congestion,
+    "cut-off": tones.congestion,
+}
+"""The sound of a tone in a country; E.180 has none of its own for a call that is cut off."""

@@ -17,7 +17,8 @@ from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
 from gateway.browser_media import Start
 from gateway.cause import Cause
-from gateway.engine.bridge import SECOND_NS, Bridge, Services
+from gateway.engine.bridge import SECOND_NS, Bridge, Services, to_nobody
+from gateway.engine.charging import Notify
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import Ticker
 from gateway.legs.browser import BrowserLeg
@@ -59,6 +60,7 @@ class Calls:
         verifier: SignatureVerifier,
         metering: Metering,
         ticker: Ticker,
+        notify: Notify = to_nobody,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
@@ -72,6 +74,7 @@ class Calls:
             metering=metering,
             ticker=ticker,
             spawn=self._spawn,
+            notify=notify,
         )
         self._calls: dict[str, Bridge] = {}
         self._waiting: set[BrowserLeg] = set()

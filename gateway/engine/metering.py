@@ -1,20 +1,21 @@
 """The meter's rounds: each second, one batched claim per partition for all calls of this node.
 
-The partitions go in eight groups, 125 ms apart, so that no round blocks the loop for long. A round
-that is still waiting for the spend gate is not begun again. Knows no socket and no carrier.
+The partitions go in eight groups, 125 ms apart, so that no round blocks the loop for long. While a
+partition's claim waits for the spend gate, no other is sent. What an account has left is divided
+among its calls after each round. Knows no socket and no carrier.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from billing.errors import StoreUnavailableError
-from billing.meter import CallMeter
-from billing.ports import SpendGate, TickOutcome
+from billing.meter import CallMeter, share_out
+from billing.ports import SpendCap, SpendGate, Tick, TickOutcome
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,20 @@ class MeteredCall(Protocol):
     meter: CallMeter
     account_id: str
 
+    def caps(self, now_ns: int) -> Sequence[SpendCap]:
+        """Return the spend caps that hold for the call now."""
+
     def charged(self, balance_micros: int | None) -> None:
         """The meter has news: a new cut-off, and what the account has left, if that is known."""
 
     def disowned(self) -> None:
-        """The spend gate no longer knows the call: it was settled elsewhere."""
+        """The call was settled elsewhere."""
+
+    def barred(self) -> None:
+        """The account may no longer call."""
+
+    def reopen(self) -> None:
+        """The spend gate has lost the call, and must be told of it again."""
 
 
 class Metering:
@@ -43,8 +53,11 @@ class Metering:
         self._clock_ns = clock_ns
         self._partitions: dict[int, dict[str, MeteredCall]] = {}
         self._rounds: dict[int, asyncio.Task[None]] = {}
+        self._hurries: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
         self.is_gate_away = False
+        self.on_balance: Callable[[str, int], None] = _ignore_balance
+        """Told what each account that is charged has left, each second."""
 
     def start(self) -> None:
         """Begin the rounds on the running loop."""
@@ -54,8 +67,10 @@ class Metering:
         """End the rounds; those under way are awaited."""
         if self._loop is not None:
             self._loop.cancel()
+        for task in self._hurries.values():
+            task.cancel()
         pending = [t for t in (self._loop, *self._rounds.values()) if t is not None]
-        await asyncio.gather(*pending, return_exceptions=True)
+        await asyncio.gather(*pending, *self._hurries.values(), return_exceptions=True)
 
     def add(self, call: MeteredCall) -> None:
         """Charge this call from now on."""
@@ -70,54 +85,150 @@ class Metering:
         if not calls:
             self._partitions.pop(partition, None)
 
+    async def hurry(self, account_id: str) -> None:
+        """Charge an account's calls now: its credit has changed, or one of them is at its end.
+
+        Returns when the spend gate has answered, or is away. Whoever gives up waiting does not
+        undo the claim.
+        """
+        task = self._hurries.get(account_id)
+        if task is None:
+            # Not yet under way, so that it will see whatever credit there is by now.
+            task = asyncio.get_running_loop().create_task(self._hurry(account_id))
+            self._hurries[account_id] = task
+        await asyncio.wait([task])
+
+    async def _hurry(self, account_id: str) -> None:
+        partition = self._gate.partition(account_id)
+        try:
+            while (under_way := self._rounds.get(partition)) is not None:
+                await asyncio.wait([under_way])
+        finally:
+            del self._hurries[account_id]
+        known = self._partitions.get(partition, {})
+        calls = {call_id: call for call_id, call in known.items() if call.account_id == account_id}
+        if calls:
+            await asyncio.wait([self._begin({partition: calls})])
+
     async def _run(self) -> None:
         due_ns = self._clock_ns()
         while True:
             due_ns += GROUP_INTERVAL_NS
             await asyncio.sleep(max(0, due_ns - self._clock_ns()) / 1e9)
-            self._begin_round(due_ns // GROUP_INTERVAL_NS % GROUPS)
+            self._begin_rounds(due_ns // GROUP_INTERVAL_NS % GROUPS)
 
-    def _begin_round(self, group: int) -> None:
-        for partition in [p for p in self._partitions if p % GROUPS == group]:
-            if partition not in self._rounds:
-                task = asyncio.get_running_loop().create_task(self._round(partition))
-                self._rounds[partition] = task
-                task.add_done_callback(partial(self._round_over, partition))
+    def _begin_rounds(self, group: int) -> None:
+        idle = [p for p in self._partitions if p % GROUPS == group and p not in self._rounds]
+        if idle:
+            self._begin({partition: dict(self._partitions[partition]) for partition in idle})
 
-    def _round_over(self, partition: int, task: asyncio.Task[None]) -> None:
-        self._rounds.pop(partition, None)
+    def _begin(self, partitions: Mapping[int, Mapping[str, MeteredCall]]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._round(partitions))
+        self._rounds |= dict.fromkeys(partitions, task)
+        task.add_done_callback(partial(self._round_over, tuple(partitions)))
+        return task
+
+    def _round_over(self, partitions: Sequence[int], task: asyncio.Task[None]) -> None:
+        for partition in partitions:
+            self._rounds.pop(partition, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A round of the meter failed.", exc_info=error)
 
-    async def _round(self, partition: int) -> None:
+    async def _round(self, partitions: Mapping[int, Mapping[str, MeteredCall]]) -> None:
         now_ns = self._clock_ns()
-        calls = dict(self._partitions.get(partition, {}))
-        ticks = {call_id: call.meter.tick(now_ns) for call_id, call in calls.items()}
-        try:
-            outcome = await self._gate.tick(partition, list(ticks.values()))
-        except StoreUnavailableError:
-            self._note_gate(away=True)
-            outcome = None
-        else:
-            self._note_gate(away=False)
-        current = self._partitions.get(partition, {})
-        for call in calls.values():
+        claims = {
+            partition: [call.meter.tick(now_ns, call.caps(now_ns)) for call in calls.values()]
+            for partition, calls in partitions.items()
+        }
+        outcomes = await self._gate.tick_all(claims)
+        self._note_gate(away=any(isinstance(o, StoreUnavailableError) for o in outcomes.values()))
+        for partition, outcome in outcomes.items():
+            current = self._partitions.get(partition, {})
+            calls = partitions[partition].values()
             # A call that ended while the gate was asked is charged by its closing.
-            if current.get(call.meter.call_id) is call:
-                self._apply(call, outcome)
+            live = [
+                (call, tick)
+                for call, tick in zip(calls, claims[partition], strict=True)
+                if current.get(tick.call_id) is call
+            ]
+            if isinstance(outcome, StoreUnavailableError):
+                self._note_silence([call for call, _ in live])
+            else:
+                self._apply(live, outcome)
 
-    def _apply(self, call: MeteredCall, outcome: TickOutcome | None) -> None:
-        call_id, now_ns = call.meter.call_id, self._clock_ns()
-        if outcome is None:
-            call.meter.unavailable(now_ns)
+    def _note_silence(self, calls: Sequence[MeteredCall]) -> None:
+        for call in calls:
+            call.meter.unavailable(self._clock_ns())
             call.charged(None)
-        elif call_id in outcome.unknown:
-            call.disowned()
-        else:
-            call.meter.granted(outcome.short.get(call_id), now_ns)
-            call.charged(outcome.balances[call.account_id])
+
+    def _apply(self, live: Sequence[tuple[MeteredCall, Tick]], outcome: TickOutcome) -> None:
+        now_ns = self._clock_ns()
+        closed, lost = frozenset(outcome.closed), frozenset(outcome.lost)
+        by_account: dict[str, list[tuple[MeteredCall, Tick]]] = {}
+        for call, tick in live:
+            if tick.call_id in closed:
+                call.disowned()
+            elif tick.call_id in lost:
+                call.meter.unavailable(now_ns)
+                call.charged(None)
+                call.reopen()
+            else:
+                call.meter.granted(outcome.short.get(tick.call_id), now_ns)
+                by_account.setdefault(tick.account_id, []).append((call, tick))
+        for account_id, granted in by_account.items():
+            if account_id in outcome.frozen:
+                for call, _ in granted:
+                    call.barred()
+                continue
+            _share_out(account_id, granted, outcome, now_ns)
+            for call, _ in granted:
+                call.charged(outcome.balances[account_id])
+            self.on_balance(account_id, outcome.balances[account_id])
 
     def _note_gate(self, *, away: bool) -> None:
         if away != self.is_gate_away:
             self.is_gate_away = away
             log.warning("The credit store is away." if away else "The credit store is back.")
+
+
+def _ignore_balance(_account_id: str, _balance_micros: int) -> None:
+    """Nobody acts on balances."""
+
+
+def _share_out(
+    account_id: str,
+    granted: Sequence[tuple[MeteredCall, Tick]],
+    outcome: TickOutcome,
+    now_ns: int,
+) -> None:
+    """Tell each of an account's calls what it may count on."""
+    balance = max(0, outcome.balances[account_id])
+    if len(granted) == 1 and not outcome.short and not granted[0][1].caps:
+        meter = granted[0][0].meter
+        burn, own = outcome.burns.get(account_id, 0), meter.rate.per_minute_micros
+        meter.share(balance if burn <= own else balance * own // burn)
+        return
+    ahead = [
+        (call.meter.rate.per_minute_micros, call.meter.paid_seconds - call.meter.elapsed_s(now_ns))
+        for call, _ in granted
+    ]
+    burn_here = sum(burn for burn, _ in ahead)
+    burn = max(burn_here, outcome.burns.get(account_id, 0))
+    # The rooms of calls under different caps differ: each counts on what its own leave it.
+    rooms = [_room(tick, balance, outcome) for _, tick in granted]
+    shares = {
+        room: share_out(room * burn_here // burn if burn else room, ahead) for room in set(rooms)
+    }
+    for place, (call, tick) in enumerate(granted):
+        if tick.call_id in outcome.short:
+            # It holds all that it can have.
+            call.meter.share(0, is_capped=tick.call_id in outcome.capped)
+        else:
+            room = rooms[place]
+            call.meter.share(shares[room][place], is_capped=room < balance)
+
+
+def _room(tick: Tick, balance_micros: int, outcome: TickOutcome) -> int:
+    """Return what the balance and the call's caps leave for it and those that share them."""
+    rooms = [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in tick.caps]
+    return max(0, min([balance_micros, *rooms]))

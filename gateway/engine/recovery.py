@@ -1,25 +1,39 @@
-"""Settles what an earlier run of this node left open, before the node takes new calls.
+"""Fills a spend gate that lost its data, and settles calls whose node is gone.
 
-A call that its node did not close is charged for the seconds that the spend gate had confirmed.
-The carrier has ended its leg already: its media socket was lost, and what follows it is a hang-up.
-Knows no socket.
+Such a call is ended at the carrier and charged for what the carrier says it carried; where the
+carrier has nothing to say, for the seconds that the spend gate had confirmed. The gate's tombstone
+lets only the first settlement count, whoever comes. Knows no socket and no live call.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
-from billing.cdr import CallClosed
-from billing.ports import CdrStore, Closing, LedgerStore, SpendGate
+from billing.cdr import CallClosed, CallRecord
+from billing.errors import RateDeckError
+from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
 from billing.rating import Rate
 from gateway.cause import Cause
+from gateway.errors import CarrierError
+from gateway.ports import Carrier
+from gateway.twilio_status import CarrierStatus
+
+SETTLED_AT_ONCE = 8
+"""Calls settled side by side: each asks the carrier, who answers in its own time."""
+CARRIER_TIMEOUT_S = 10.0
+"""How long one settlement waits for the carrier, repetitions included."""
+_DURATION_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
+"""When to ask for the duration of a call that we ended: it is known a moment after the end."""
+START_TIMEOUT_S = 10.0
+"""How long the start of a node waits for settlements; what is left is the sweeper's."""
 
 log = logging.getLogger(__name__)
-
 
 Drain = Callable[[], Awaitable[int]]
 """Books what waits in the outbox; the book of record must be up to date before it is read."""
@@ -44,28 +58,139 @@ async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -
             known = sequence
 
 
-async def settle_orphans(gate: SpendGate, records: CdrStore, node: str, drain: Drain) -> int:
-    """Close the calls that this node holds open and no longer has; return how many."""
-    orphans = await gate.open_calls(node)
-    if orphans:
-        await drain()
-    for call_id, account_id, held_micros, seconds in orphans:
-        record = await records.get(account_id, call_id)
-        price = held_micros
-        if record is not None:
-            price = Rate.from_json(record.opened.rate).cost(seconds)
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Settles calls that no node looks after any more."""
+
+    gate: SpendGate
+    records: CdrStore
+    carrier: Carrier
+    drain: Drain
+    unconfirmed_s_max: int
+    """How long a call may have gone on beyond its last confirmed second: horizon and grace."""
+
+    async def settle(
+        self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
+    ) -> Sequence[OpenCall]:
+        """Settle calls; return those that must wait, because the carrier does not say they ended.
+
+        `without_carrier` settles these as well, at their confirmed seconds.
+        Raises StoreUnavailableError; what was settled stays settled.
+        """
+        if not orphans:
+            return []
+        await self.drain()
+        queue = iter(orphans)
+
+        async def work() -> list[OpenCall]:
+            return [call for call in queue if not await self._settle_one(call, without_carrier)]
+
+        workers = [asyncio.ensure_future(work()) for _ in range(min(SETTLED_AT_ONCE, len(orphans)))]
+        try:
+            waiting = await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+        return [call for calls in waiting for call in calls]
+
+    async def _settle_one(self, orphan: OpenCall, without_carrier: bool) -> bool:
+        record = await self.records.get(orphan.account_id, orphan.call_id)
+        if record is not None and record.closed is not None:
+            await close_as_booked(self.gate, record)
+            return True
+        status = await self._end_at_carrier(orphan.carrier_call_id)
+        is_over = status is not None and status.is_terminal
+        if orphan.carrier_call_id and not (is_over or without_carrier):
+            return False
+        seconds = _used_s(orphan, status, self.unconfirmed_s_max)
+        price = _price(orphan, record, seconds)
         detail = CallClosed(
             ended_at=datetime.now(UTC),
             seconds=seconds,
             cause=Cause.NORMAL_TEMPORARY_FAILURE,
             cause_name=Cause.NORMAL_TEMPORARY_FAILURE.name,
             ended_by="gateway",
+            carrier_call_id=orphan.carrier_call_id,
+            carrier_seconds=status.seconds if status is not None else None,
         )
-        await gate.close(
-            Closing(
-                call_id, account_id, min(price, held_micros), seconds, msgspec.json.encode(detail)
-            )
+        outcome = await self.gate.close(
+            Closing(orphan.call_id, orphan.account_id, price, seconds, msgspec.json.encode(detail))
         )
-    if orphans:
-        log.warning("Settled %d calls that an earlier run left open.", len(orphans))
+        if outcome.result is CloseResult.CLOSED:
+            log.warning("Settled call %s of node %s: %d s.", orphan.call_id, orphan.node, seconds)
+        return True
+
+    async def _end_at_carrier(self, carrier_call_id: str) -> CarrierStatus | None:
+        """See that the carrier's leg is over; None where the carrier cannot say."""
+        if not carrier_call_id:
+            return None
+        try:
+            async with asyncio.timeout(CARRIER_TIMEOUT_S):
+                status = await self.carrier.fetch(carrier_call_id)
+                if status.is_terminal:
+                    return status
+                await self.carrier.hang_up(carrier_call_id)
+                for delay_s in _DURATION_DELAYS_S:
+                    await asyncio.sleep(delay_s)
+                    status = await self.carrier.fetch(carrier_call_id)
+                    if status.is_terminal and status.seconds is not None:
+                        break
+        except (CarrierError, TimeoutError):
+            return None
+        return status
+
+
+def _used_s(orphan: OpenCall, status: CarrierStatus | None, unconfirmed_s_max: int) -> int:
+    """Return the seconds to charge: the carrier's word within what is possible, else ours."""
+    if status is None or not status.is_terminal:
+        return orphan.seconds
+    if status.status != "completed":
+        return 0
+    if status.seconds is None:
+        return orphan.seconds
+    return min(status.seconds, orphan.seconds + unconfirmed_s_max)
+
+
+def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
+    """Return the price at the call's own rate; its hold where the book does not know the rate.
+
+    Confirmed seconds cost no more than was held for them: an increment that was rounded up must
+    not take what nobody granted.
+    """
+    if record is None:
+        return orphan.held_micros
+    try:
+        price = Rate.from_json(record.opened.rate).cost(seconds)
+    except RateDeckError:
+        return orphan.held_micros
+    return price if seconds > orphan.seconds else min(price, orphan.held_micros)
+
+
+async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
+    """Close a call at the gate that has ended in the book; a repeat changes nothing."""
+    assert record.closed is not None
+    opened, closed = record.opened, record.closed
+    await gate.close(
+        Closing(
+            opened.call_id,
+            opened.account_id,
+            record.cost_micros,
+            closed.seconds,
+            msgspec.json.encode(closed),
+        )
+    )
+
+
+async def settle_own(settler: Settler, node: str) -> int:
+    """Settle what an earlier run of this node left open; return how many calls it left.
+
+    Waits a bounded time; calls that are still open then are the sweeper's.
+    Raises StoreUnavailableError.
+    """
+    orphans = await settler.gate.open_calls(node)
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await settler.settle(orphans)
+    except TimeoutError:
+        log.warning("The carrier is slow to say how calls of an earlier run ended.")
     return len(orphans)

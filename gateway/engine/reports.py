@@ -6,9 +6,9 @@ Knows no socket and no store; plain conversions.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
 
 from billing.cdr import CallClosed, CallOpened, LegQuality
+from billing.meter import CutOff
 from billing.money import format_money
 from billing.ports import OpenResult
 from billing.rating import Rate
@@ -21,11 +21,35 @@ REFUSALS = {
     OpenResult.INSUFFICIENT_CREDIT: "insufficient_credit",
     OpenResult.FROZEN: "account_frozen",
     OpenResult.TOO_MANY_CALLS: "too_many_calls",
+    OpenResult.CAP_REACHED: "cap_reached",
     OpenResult.ALREADY_CLOSED: "bad_token",
 }
 """What a refused first hold is called outside."""
 
-_TONES: dict[Cause, Literal["busy", "congestion"]] = {
+LACKS: dict[CutOff, wire.Lack] = {
+    CutOff.CREDIT: "credit",
+    CutOff.CAP: "cap",
+    CutOff.DURATION: "duration",
+}
+"""What a call runs out of, as its caller is told; grace is a fault of ours, and not among them."""
+
+_CUT_OFF_WORDS: dict[CutOff, tuple[str, str]] = {
+    CutOff.CREDIT: (
+        "The call was cut off because the credit is used up.",
+        "Top up the account, then call again.",
+    ),
+    CutOff.CAP: (
+        "The call was cut off because a spending limit is reached.",
+        "Raise the limit, or call again when its day or month is over.",
+    ),
+    CutOff.DURATION: (
+        "The call was cut off because it has lasted as long as a call may.",
+        "Call again to go on.",
+    ),
+}
+"""Why a call was cut off, and what to do."""
+
+_TONES: dict[Cause, wire.ToneName] = {
     Cause.USER_BUSY: "busy",
     Cause.UNALLOCATED_NUMBER: "congestion",
     Cause.CALL_REJECTED: "congestion",
@@ -65,28 +89,35 @@ def ready(call_id: str, order: CallOrder, rate: Rate) -> wire.Ready:
     )
 
 
-def end_tone(call: Call) -> Literal["busy", "congestion"] | None:
-    """Return the tone that tells why a call failed before its answer."""
-    if call.answered_ns is not None or call.cause is None or call.ended_by == "caller":
+def end_tone(call: Call) -> wire.ToneName | None:
+    """Return the tone that tells why a call failed before its answer, or was cut off after it."""
+    if call.answered_ns is not None:
+        return "cut-off" if call.cause is Cause.ALLOTTED_TIMEOUT else None
+    if call.cause is None or call.ended_by == "caller":
         return None
     return _TONES.get(call.cause)
 
 
 def end_message(
-    call_id: str, call: Call, seconds: int, cost: wire.Money
+    call_id: str, call: Call, seconds: int, cost: wire.Money, ran_out_of: CutOff | None = None
 ) -> wire.Cancel | wire.Disconnect:
     """Return the last message of a call."""
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+    message, action, lack = cause.message, "", None
+    if ran_out_of in LACKS:
+        (message, action), lack = _CUT_OFF_WORDS[ran_out_of], LACKS[ran_out_of]
     gave_up = call.answered_ns is None and call.ended_by == "caller"
     kind = wire.Cancel if gave_up else wire.Disconnect
     return kind(
         call_id=call_id,
         cause=cause,
         name=cause.name,
-        message=cause.message,
+        message=message,
         ended_by=call.ended_by,
         seconds=seconds,
         cost=cost,
+        action=action,
+        cut_off=lack,
     )
 
 
@@ -103,6 +134,7 @@ def opened(call_id: str, order: CallOrder, node: str, created_at: datetime) -> C
         currency=order.currency,
         rate=order.rate,
         created_at=created_at,
+        key_id=order.key_id,
     )
 
 

@@ -12,22 +12,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from billing.caps import caps_of
 from billing.cdr import CallRecord
-from billing.ports import CdrStore, LedgerStore, SpendGate
-from billing.rate_deck import RateDeck
+from billing.ports import CdrStore, LedgerStore, SpendGate, Tick
 from billing.rating import Rate
 from gateway import browser_media as wire
 from gateway.admission import destination
 from gateway.cause import Cause
 from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
+from gateway.engine.rate_book import RateBook
 from gateway.engine.recovery import bring_credits
 from gateway.engine.reports import money, quote
 from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
 from gateway.http.body import read_body
 from gateway.http.problems import Json
-from gateway.ports import CallOrder, CallTokens
+from gateway.ports import Account, CallOrder, CallTokens
 from gateway.settings import Settings
 
 BODY_BYTES_MAX = 4096
@@ -42,19 +43,31 @@ class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
-class TokenReply(msgspec.Struct, kw_only=True):
+class QuoteRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/quotes`: a number goes in a body, for addresses are logged on the way."""
+
+    destination: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class QuoteReply(msgspec.Struct, kw_only=True):
+    """What a call would cost."""
+
+    destination: str
+    country: str
+    rate: wire.RateQuote
+    balance: wire.Money
+    affordable_seconds: int
+    """How long balance, spend caps and the longest time allowed would let it last."""
+
+
+class TokenReply(QuoteReply, kw_only=True):
     """A one-use token, and what the call will cost."""
 
     token: str
     expires_at: str
     expires_in_seconds: int
     media_url: str
-    destination: str
-    country: str
     codec: str
-    rate: wire.RateQuote
-    balance: wire.Money
-    affordable_seconds: int
 
 
 class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
@@ -92,11 +105,12 @@ class CallsApi:
     gate: SpendGate
     ledger: LedgerStore
     records: CdrStore
-    deck: RateDeck
+    deck: RateBook
 
     def routes(self) -> list[Route]:
         """Return the resources' routes."""
         return [
+            Route("/v1/quotes", self.quote_call, methods=["POST"]),
             Route("/v1/call-tokens", self.issue_token, methods=["POST"]),
             Route("/v1/calls", self.list_calls, methods=["GET"]),
             Route("/v1/calls/{call_id}", self.show_call, methods=["GET"]),
@@ -105,17 +119,35 @@ class CallsApi:
             Route("/v1/phonebook", self.show_phonebook, methods=["GET"]),
         ]
 
+    async def quote_call(self, request: Request) -> Response:
+        """Say what a call would cost and how long it could last; nothing is promised."""
+        account = await self.auth.account(request)
+        body = await _body(request, QuoteRequest)
+        order, rate, balance = await self._order(account, body.destination)
+        return Json(QuoteReply(**self._quote(order, rate, balance)))
+
     async def issue_token(self, request: Request) -> Response:
         """Quote a call and return the token that allows it, once."""
         account = await self.auth.account(request)
         body = await _body(request, TokenRequest)
-        if account.frozen:
-            raise RequestRefusedError("account_frozen")
         if self.calls.is_draining:
             raise RequestRefusedError("gateway_draining")
         if body.codec not in wire.FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
-        dialled = destination(body.destination)
+        order, rate, balance = await self._order(account, body.destination)
+        origin = self._bound_origin(request, body.origin)
+        order = msgspec.structs.replace(order, codec=body.codec, origin=origin)
+        token = await self.tokens.issue(order)
+        return Json(self._token_reply(order, token, self._quote(order, rate, balance)), 201)
+
+    async def _order(self, account: Account, number: str) -> tuple[CallOrder, Rate, int]:
+        """Return the call that an account may place, its rate and the account's balance.
+
+        Raises RequestRefusedError where it may not place it.
+        """
+        if account.frozen:
+            raise RequestRefusedError("account_frozen")
+        dialled = destination(number)
         entry = self.deck.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")
@@ -124,14 +156,19 @@ class CallsApi:
             account_id=account.id,
             destination=dialled.number,
             country=dialled.country,
-            codec=body.codec,
-            origin=self._bound_origin(request, body.origin),
+            codec="pcmu",
+            origin="",
             currency=account.currency,
             rate=entry.rate.to_json(),
             rate_description=entry.description,
+            balance_micros=await self._room(account, balance, entry.rate.cost(1)),
+            call_cap_micros=account.call_cap_micros,
+            day_cap_micros=account.day_cap_micros,
+            month_cap_micros=account.month_cap_micros,
+            key_id=account.key_id,
+            key_day_cap_micros=account.key_day_cap_micros,
         )
-        token = await self.tokens.issue(order)
-        return Json(self._token_reply(order, token, entry.rate, balance), 201)
+        return order, entry.rate, balance
 
     async def _balance(self, account_id: str, needed_micros: int) -> int:
         """Return the balance. Raises RequestRefusedError where it does not reach."""
@@ -144,6 +181,30 @@ class CallsApi:
             raise RequestRefusedError("insufficient_credit")
         return balance
 
+    async def _room(self, account: Account, balance: int, needed_micros: int) -> int:
+        """Return what the balance and the caps leave for a call of any length.
+
+        Raises RequestRefusedError where a cap does not leave enough for its first increment.
+        """
+        caps = caps_of(
+            account.id,
+            day_cap_micros=account.day_cap_micros,
+            month_cap_micros=account.month_cap_micros,
+            key_id=account.key_id,
+            key_day_cap_micros=account.key_day_cap_micros,
+            at=datetime.now(UTC),
+        )
+        rooms = [balance]
+        if caps:
+            # A claim of nothing, for no call, changes nothing and tells what has been spent.
+            partition = self.gate.partition(account.id)
+            outcome = await self.gate.tick(partition, [Tick("", account.id, 0, 0, caps)])
+            rooms += [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in caps]
+        per_call = balance if account.call_cap_micros is None else account.call_cap_micros
+        if min(*rooms, per_call) < needed_micros:
+            raise RequestRefusedError("cap_reached")
+        return min(rooms)
+
     def _bound_origin(self, request: Request, wanted: str) -> str:
         """Bind a page's token to the page; a program may name the page it asks for."""
         origin = request.headers.get("origin", "") or wanted
@@ -151,19 +212,28 @@ class CallsApi:
             raise RequestRefusedError("bad_origin", field="origin")
         return origin
 
-    def _token_reply(self, order: CallOrder, token: str, rate: Rate, balance: int) -> TokenReply:
+    def _quote(self, order: CallOrder, rate: Rate, balance: int) -> dict[str, Any]:
+        bounds = (order.balance_micros, order.call_cap_micros)
+        reach_micros = min([balance, *(bound for bound in bounds if bound is not None)])
+        return {
+            "destination": order.destination,
+            "country": order.country,
+            "rate": quote(order, rate),
+            "balance": money(balance, order.currency),
+            "affordable_seconds": rate.affordable_seconds(
+                reach_micros, self.settings.call_duration_max_s
+            ),
+        }
+
+    def _token_reply(self, order: CallOrder, token: str, quoted: dict[str, Any]) -> TokenReply:
         expires_at = datetime.now(UTC) + timedelta(seconds=self.tokens.ttl_s)
         return TokenReply(
             token=token,
             expires_at=expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
             expires_in_seconds=self.tokens.ttl_s,
             media_url=self._media_url(order.origin),
-            destination=order.destination,
-            country=order.country,
             codec=order.codec,
-            rate=quote(order, rate),
-            balance=money(balance, order.currency),
-            affordable_seconds=rate.affordable_seconds(balance, self.settings.call_duration_max_s),
+            **quoted,
         )
 
     def _media_url(self, page_origin: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +16,9 @@ from gateway.http.problems import Json
 
 _CHECK_TIMEOUT_S = 2.0
 
+Check = Callable[[], Awaitable[object]]
+"""Returns when a store answers; raises when it does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -23,8 +26,12 @@ class Health:
 
     calls: Calls
     ticker: Ticker
-    checks: Mapping[str, Callable[[], Awaitable[object]]]
+    checks: Mapping[str, Check]
     """What must answer for the node to take calls, by name."""
+    weaknesses: Mapping[str, Check] = field(default_factory=dict)
+    """What calls go on without for a while."""
+    alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    """Name -> whether its alarm is raised."""
 
     def routes(self) -> list[Route]:
         """Return the probes' routes."""
@@ -44,14 +51,22 @@ class Health:
         )
 
     async def ready(self, _request: Request) -> Response:
-        """Say whether new calls can be taken, and what is missing."""
-        found = {name: await _state(check) for name, check in self.checks.items()}
-        found["calls"] = "draining" if self.calls.is_draining else "ok"
-        is_ready = all(state == "ok" for state in found.values())
-        return Json({"status": "ok" if is_ready else "unready", **found}, 200 if is_ready else 503)
+        """Say whether new calls can be taken, and what is missing.
+
+        A degraded node takes calls: sending them all elsewhere would help nobody when what is
+        missing is missing everywhere.
+        """
+        needed = {name: await _state(check) for name, check in self.checks.items()}
+        weak = {name: await _state(check) for name, check in self.weaknesses.items()}
+        weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
+        needed["calls"] = "draining" if self.calls.is_draining else "ok"
+        is_ready = all(state == "ok" for state in needed.values())
+        is_whole = all(state == "ok" for state in weak.values())
+        status = ("ok" if is_whole else "degraded") if is_ready else "unready"
+        return Json({"status": status, **needed, **weak}, 200 if is_ready else 503)
 
 
-async def _state(check: Callable[[], Awaitable[object]]) -> str:
+async def _state(check: Check) -> str:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):
             await check()

@@ -7,9 +7,10 @@ gets its credit through the book of record (`ensure_account`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -36,6 +37,16 @@ class AccountRow:
     """ISO 4217."""
     frozen: bool
     created_at: datetime
+    call_cap_micros: int | None = None
+    """Most that one call may cost; None for no cap, as with those below."""
+    day_cap_micros: int | None = None
+    """Of a UTC day."""
+    month_cap_micros: int | None = None
+    """Of a UTC month."""
+    key_id: str = ""
+    """Name of the key the account was found by; empty when it was found otherwise."""
+    key_day_cap_micros: int | None = None
+    """Of the key's calls, of a UTC day."""
 
 
 class SqlAccountStore:
@@ -80,9 +91,9 @@ class SqlAccountStore:
         """
         keys = tables.api_keys
         return await self._find(
-            _ACCOUNT.join(keys, keys.c.account_id == tables.accounts.c.id).where(
-                keys.c.key_hash == key_hash, keys.c.revoked_at.is_(None)
-            )
+            _ACCOUNT.add_columns(keys.c.id, keys.c.day_cap_micros)
+            .join(keys, keys.c.account_id == tables.accounts.c.id)
+            .where(keys.c.key_hash == key_hash, keys.c.revoked_at.is_(None))
         )
 
     async def add_api_key(self, account_id: str, key_hash: str, label: str) -> str:
@@ -130,7 +141,40 @@ class SqlAccountStore:
                 .values(revoked_at=self._clock())
             )
 
-    async def _find(self, query: sa.Select[str, str, bool, datetime]) -> AccountRow | None:
+    async def set_caps(
+        self, account_id: str, changes: Mapping[str, int | None]
+    ) -> dict[str, int | None]:
+        """Set some of an account's spend caps; None lifts one. Return all of them.
+
+        Args:
+            account_id: Whose.
+            changes: `call`, `day` or `month` -> micros.
+
+        Raises LookupError when there is no such account, and StoreUnavailableError.
+
+        """
+        accounts = tables.accounts.c
+        columns = {
+            "call": accounts.call_cap_micros,
+            "day": accounts.day_cap_micros,
+            "month": accounts.month_cap_micros,
+        }
+        async with writing(self._engine, self._timeout_s) as connection:
+            if changes:
+                await connection.execute(
+                    sa.update(tables.accounts)
+                    .where(accounts.id == account_id)
+                    .values({columns[name].name: micros for name, micros in changes.items()})
+                )
+            rows = await connection.execute(
+                sa.select(*columns.values()).where(accounts.id == account_id)
+            )
+            row = rows.one_or_none()
+        if row is None:
+            raise LookupError("no such account")
+        return dict(zip(columns, row, strict=True))
+
+    async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
         async with reading(self._engine, self._timeout_s) as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else AccountRow(*row)
@@ -167,4 +211,7 @@ _ACCOUNT = sa.select(
     tables.accounts.c.currency,
     tables.accounts.c.frozen,
     tables.accounts.c.created_at,
+    tables.accounts.c.call_cap_micros,
+    tables.accounts.c.day_cap_micros,
+    tables.accounts.c.month_cap_micros,
 )

@@ -5,6 +5,7 @@ has ten units of credit. The outbox is read by its own rules, so they are part o
 """
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -16,10 +17,12 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    OpenCall,
     Opening,
     OpenOutcome,
     OpenResult,
     PartitionState,
+    SpendCap,
     Tick,
     TickOutcome,
 )
@@ -29,6 +32,8 @@ UNIT = 1_000_000
 CENT = 10_000
 S = 1_000_000_000
 CENT_A_SECOND = Rate(per_minute_micros=60 * CENT)
+DAY = SpendCap("alice:day:1", UNIT)
+MONTH = SpendCap("alice:month:1", 5 * UNIT)
 
 
 def opening(call_id="c1", account_id="alice", **changes):
@@ -46,8 +51,19 @@ def closing(call_id="c1", final_micros=3 * CENT, seconds=3, account_id="alice"):
     return Closing(call_id, account_id, final_micros, seconds, b'{"closed":true}')
 
 
-def tick(want_micros, seconds, call_id="c1", account_id="alice"):
-    return Tick(call_id, account_id, want_micros, seconds)
+def tick(want_micros, seconds, call_id="c1", account_id="alice", caps=()):
+    return Tick(call_id, account_id, want_micros, seconds, caps)
+
+
+def answer(short=None, *, balance, lost=(), closed=(), burn=0, frozen=()):
+    """What a gate says to ticks of alice's calls that have no caps."""
+    return TickOutcome(
+        short or {}, list(lost), list(closed), {"alice": balance}, {"alice": burn}, {}, [], frozen
+    )
+
+
+def held_call(call_id, held_micros, seconds, account_id="alice", node="n1", **rest):
+    return OpenCall(call_id, account_id, node, held_micros, seconds, **rest)
 
 
 class SpendGateContract:
@@ -55,6 +71,9 @@ class SpendGateContract:
 
     async def tick(self, gate, *ticks):
         return await gate.tick(gate.partition(ticks[0].account_id), ticks)
+
+    async def spent(self, gate):
+        return dict((await gate.snapshot(gate.partition("alice"))).spent)
 
     async def outbox(self, gate, account_id="alice"):
         entries = await gate.read_outbox(gate.partition(account_id), 1_000)
@@ -85,6 +104,35 @@ class SpendGateContract:
         outcome = await gate.open(opening("f2", **free))
         assert outcome == OpenOutcome(OpenResult.INSUFFICIENT_CREDIT, 0, -UNIT)
 
+    async def test_a_tick_says_whose_calls_are_to_end(self, gate):
+        await gate.open(opening())
+        assert (await self.tick(gate, tick(9 * CENT, 1))).frozen == ()
+        await gate.freeze("alice", True)
+        assert (await self.tick(gate, tick(9 * CENT, 1))).frozen == ("alice",)
+
+    async def test_partitions_are_ticked_together_and_answer_apart(self, gate):
+        others = (f"other-{n}" for n in range(1_000))
+        other = next(o for o in others if gate.partition(o) != gate.partition("alice"))
+        await gate.open(opening())
+        here, there = gate.partition("alice"), gate.partition(other)
+        outcomes = await gate.tick_all(
+            {here: [tick(9 * CENT, 1)], there: [tick(CENT, 1, "c9", other)]}
+        )
+        assert outcomes[here] == await gate.tick(here, [tick(9 * CENT, 1)])
+        assert outcomes[there].lost == ["c9"]
+
+    async def test_a_call_that_runs_is_opened_whatever_it_can_hold(self, gate):
+        running = {"is_running": True, "concurrent_calls_max": 0}
+        cap = SpendCap("account:alice:day:2026-11-24", CENT)
+        outcome = await gate.open(opening("r1", caps=[cap], **running))
+        assert outcome == OpenOutcome(OpenResult.OPENED, CENT, 10 * UNIT - CENT)
+        await gate.credit("alice", 2, -11 * UNIT)
+        await gate.freeze("alice", True)
+        outcome = await gate.open(opening("r2", **running))
+        assert outcome == OpenOutcome(OpenResult.OPENED, 0, -UNIT - CENT)
+        await gate.close(closing("r2"))
+        assert (await gate.open(opening("r2", **running))).result is OpenResult.ALREADY_CLOSED
+
     async def test_open_counts_the_calls_of_an_account(self, gate):
         two = {"concurrent_calls_max": 2}
         for call_id in ("c1", "c2"):
@@ -113,7 +161,7 @@ class SpendGateContract:
     async def test_ticks_raise_the_hold_to_what_is_asked(self, gate):
         await gate.open(opening())
         outcome = await self.tick(gate, tick(9 * CENT, 1))
-        assert outcome == TickOutcome({}, [], {"alice": 10 * UNIT - 9 * CENT})
+        assert outcome == answer(balance=10 * UNIT - 9 * CENT)
 
     async def test_repeated_stale_and_reordered_ticks_change_nothing(self, gate):
         await gate.open(opening())
@@ -121,7 +169,7 @@ class SpendGateContract:
         for claim in (*claims, *claims, *reversed(claims)):
             await self.tick(gate, claim)
         assert await gate.balance("alice") == 10 * UNIT - 17 * CENT
-        assert await gate.open_calls("n1") == [("c1", "alice", 17 * CENT, 9)]
+        assert await gate.open_calls("n1") == [held_call("c1", 17 * CENT, 9)]
 
     async def test_a_stale_tick_among_fresh_ones_takes_nothing_back(self, gate):
         await gate.open(opening())
@@ -137,7 +185,7 @@ class SpendGateContract:
         await self.tick(gate, tick(13 * CENT, 5, "c1", "bob"))
         await gate.credit("bob", 2, UNIT)
         await self.tick(gate, tick(12 * CENT, 4, "c1", "bob"))
-        assert await gate.open_calls("n1") == [("c1", "bob", 12 * CENT, 5)]
+        assert await gate.open_calls("n1") == [held_call("c1", 12 * CENT, 5, "bob")]
 
     async def test_one_script_charges_all_calls_of_a_partition(self, gate):
         for n in range(1_500):
@@ -145,7 +193,7 @@ class SpendGateContract:
         claims = [tick(n + 1, n, f"c{n}") for n in range(1_500)]
         outcome = await self.tick(gate, *claims, tick(1, 1, "stranger"))
         assert outcome.short == {}
-        assert outcome.unknown == ["stranger"]
+        assert outcome.lost == ["stranger"]
         assert outcome.balances == {"alice": 10 * UNIT - sum(range(1, 1_501))}
 
     async def test_a_short_tick_gets_what_is_left(self, gate):
@@ -153,14 +201,10 @@ class SpendGateContract:
         await gate.open(opening("c2"))
         outcome = await self.tick(gate, tick(10 * UNIT, 1), tick(9 * CENT, 1, "c2"))
         held = 10 * UNIT - 8 * CENT
-        assert outcome == TickOutcome({"c1": held, "c2": 8 * CENT}, [], {"alice": 0})
+        assert outcome == answer({"c1": held, "c2": 8 * CENT}, balance=0)
 
     async def test_accounts_of_a_partition_do_not_pay_for_each_other(self, gate):
-        neighbour = next(
-            name
-            for name in (f"n{n}" for n in range(10_000))
-            if gate.partition(name) == gate.partition("alice")
-        )
+        neighbour = neighbour_of(gate, "alice")
         await gate.credit(neighbour, 1, 5 * CENT)
         await gate.open(opening())
         await gate.open(opening("c2", neighbour))
@@ -168,32 +212,42 @@ class SpendGateContract:
             gate, tick(9 * CENT, 1, "c2", neighbour), tick(9 * CENT, 1), tick(1, 1, "cx", neighbour)
         )
         assert outcome.short == {"c2": 5 * CENT}
-        assert outcome.unknown == ["cx"]
+        assert outcome.lost == ["cx"]
         assert outcome.balances == {neighbour: 0, "alice": 10 * UNIT - 9 * CENT}
 
     async def test_ticks_of_a_frozen_account_are_granted_nothing_more(self, gate):
         await gate.open(opening())
         await gate.freeze("alice", True)
         outcome = await self.tick(gate, tick(9 * CENT, 1))
-        assert outcome == TickOutcome({"c1": 8 * CENT}, [], {"alice": 10 * UNIT - 8 * CENT})
+        left = 10 * UNIT - 8 * CENT
+        assert outcome == answer({"c1": 8 * CENT}, balance=left, frozen=("alice",))
 
     async def test_a_reversal_below_zero_stops_the_calls_but_takes_nothing(self, gate):
         await gate.open(opening())
         await gate.credit("alice", 2, -11 * UNIT)
         outcome = await self.tick(gate, tick(9 * CENT, 1))
-        assert outcome == TickOutcome({"c1": 8 * CENT}, [], {"alice": -UNIT - 8 * CENT})
+        assert outcome == answer({"c1": 8 * CENT}, balance=-UNIT - 8 * CENT)
         outcome = await gate.close(closing(final_micros=9 * CENT))
         assert outcome.charged_micros == 8 * CENT
         assert outcome.written_off_micros == CENT
 
     async def test_no_ticks_ask_nothing(self, gate):
-        assert await gate.tick(0, []) == TickOutcome({}, [], {})
+        assert await gate.tick(0, []) == TickOutcome({}, [], [], {}, {}, {}, [])
 
-    async def test_a_tick_after_the_end_finds_no_call(self, gate):
+    async def test_a_closed_call_is_told_from_one_that_the_gate_does_not_know(self, gate):
         await gate.open(opening())
         await gate.close(closing())
-        outcome = await self.tick(gate, tick(12 * CENT, 4))
-        assert outcome == TickOutcome({}, ["c1"], {"alice": 10 * UNIT - 3 * CENT})
+        outcome = await self.tick(gate, tick(12 * CENT, 4), tick(12 * CENT, 4, "stranger"))
+        left = 10 * UNIT - 3 * CENT
+        assert outcome == answer(lost=["stranger"], closed=["c1"], balance=left)
+
+    async def test_a_lost_call_is_opened_again_with_what_it_has_used(self, gate):
+        claim = tick(12 * CENT, 4)
+        assert (await self.tick(gate, claim)).lost == ["c1"]
+        await gate.open(opening(want_micros=12 * CENT, per_minute_micros=UNIT))
+        outcome = await self.tick(gate, claim)
+        assert outcome == answer(balance=10 * UNIT - 12 * CENT, burn=UNIT)
+        assert (await gate.close(closing())).balance_micros == 10 * UNIT - 3 * CENT
 
     # Closing.
 
@@ -277,7 +331,10 @@ class SpendGateContract:
         partition = gate.partition("alice")
         for n in range(5):
             await gate.open(opening(f"c{n}"))
-        assert list(await gate.waiting()) == [partition]
+        await gate.credit("bob", 1, UNIT)
+        await gate.open(opening("b1", "bob"))
+        assert sorted(await gate.waiting()) == sorted([partition, gate.partition("bob")])
+        assert await gate.outbox_length() == 6
         oldest = await gate.read_outbox(partition, 3)
         assert [entry.fields["c"] for entry in oldest] == [b"c0", b"c1", b"c2"]
         await gate.trim_outbox(partition, [entry.entry_id for entry in oldest])
@@ -285,17 +342,47 @@ class SpendGateContract:
         await gate.trim_outbox(partition, [])
         rest = await gate.read_outbox(partition, 3)
         assert [entry.fields["c"] for entry in rest] == [b"c3", b"c4"]
+        assert await gate.outbox_length() == 3
 
     async def test_open_calls_are_listed_by_node(self, gate):
         await gate.open(opening("c1"))
         await gate.credit("bob", 1, UNIT)
         await gate.open(opening("c2", "bob", node="n2"))
         await gate.open(opening("c3", "bob"))
-        assert sorted(await gate.open_calls("n1")) == [
-            ("c1", "alice", 8 * CENT, 0),
-            ("c3", "bob", 8 * CENT, 0),
-        ]
+        first, second, third = (
+            held_call("c1", 8 * CENT, 0),
+            held_call("c2", 8 * CENT, 0, "bob", "n2"),
+            held_call("c3", 8 * CENT, 0, "bob"),
+        )
+        assert by_id(await gate.open_calls("n1")) == [first, third]
+        assert by_id(await gate.open_calls()) == [first, second, third]
         assert await gate.open_calls("n3") == []
+
+    async def test_an_open_call_is_described_whole(self, gate):
+        capped = {"caps": [DAY, MONTH], "per_minute_micros": 10**12, "node": 'n/"é"'}
+        await gate.open(opening(**capped))
+        described = held_call(
+            *("c1", 8 * CENT, 0),
+            node='n/"é"',
+            per_minute_micros=10**12,
+            cap_names=(DAY.name, MONTH.name),
+        )
+        assert await gate.open_calls() == [described]
+        await gate.name_carrier_call("c1", "alice", "CA1")
+        assert await gate.open_calls() == [replace(described, carrier_call_id="CA1")]
+
+    async def test_a_carrier_names_only_an_open_call_of_that_account(self, gate):
+        await gate.open(opening())
+        before = await gate.open_calls()
+        await gate.name_carrier_call("stranger", "alice", "CA1")
+        await gate.name_carrier_call("c1", neighbour_of(gate, "alice"), "CA1")
+        assert await gate.open_calls() == before
+        await gate.name_carrier_call("c1", "alice", "CA1")
+        await gate.name_carrier_call("c1", "alice", "CA2")
+        await gate.close(closing())
+        await gate.name_carrier_call("c1", "alice", "CA3")
+        assert await gate.open_calls() == []
+        assert [kind for kind, _ in await self.outbox(gate)] == ["O", "C"]
 
     # Rebuilding.
 
@@ -310,13 +397,14 @@ class SpendGateContract:
         for attempt in (
             *(gate.open(opening()), gate.close(closing()), self.tick(gate, tick(1, 1))),
             *(gate.credit("alice", 1, 1), gate.balance("alice"), gate.credit_sequence("alice")),
-            *(gate.freeze("alice", True), gate.open_calls("n1")),
+            *(gate.freeze("alice", True), gate.open_calls("n1"), gate.snapshot(partition)),
+            gate.name_carrier_call("c1", "alice", "CA1"),
         ):
             with pytest.raises(StoreUnavailableError):
                 await attempt
         state = PartitionState(
             accounts=[("alice", LIMIT - 1, 7), ("debtor", -5, 1)],
-            open_calls=[("c1", "alice", 8 * CENT, 2, "n/1")],
+            open_calls=[held_call("c1", 8 * CENT, 2, node="n/1")],
             closed_calls=[("c0", 5 * CENT)],
             frozen=["debtor"],
         )
@@ -330,6 +418,221 @@ class SpendGateContract:
         one = {"concurrent_calls_max": 1}
         assert (await gate.open(opening("c2", **one))).result is OpenResult.TOO_MANY_CALLS
         assert (await gate.close(closing())).balance_micros == LIMIT - 1 + 5 * CENT
+
+    async def test_a_snapshot_rebuilds_the_same_partition(self, empty_gate):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        state = PartitionState(
+            accounts=[("alice", LIMIT - 1, 7), ("debtor", -5, 1)],
+            open_calls=[
+                held_call("c1", LIMIT, 0, node="n/1"),
+                held_call(
+                    *("c2", 9 * CENT, 1, "debtor"),
+                    carrier_call_id='CA"1',
+                    per_minute_micros=10**12 - 1,
+                    cap_names=(DAY.name, "key:k/1:day:2026-11-24"),
+                ),
+            ],
+            closed_calls=[("c0", 5 * CENT)],
+            frozen=["debtor"],
+            spent=[(DAY.name, LIMIT - 2), (MONTH.name, 1)],
+        )
+        assert await gate.rebuild(partition, state)
+        assert await gate.snapshot(partition) == replace(state, closed_calls=())
+
+    async def test_a_rebuilt_partition_goes_on_with_counters_and_burns(self, empty_gate):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        calls = [
+            held_call("c1", 8 * CENT, 2, per_minute_micros=UNIT, cap_names=(DAY.name,)),
+            held_call("c2", 8 * CENT, 0, per_minute_micros=UNIT, cap_names=(DAY.name,)),
+        ]
+        spent = [(DAY.name, 90 * CENT)]
+        await gate.rebuild(partition, PartitionState([("alice", UNIT, 1)], calls, spent=spent))
+        outcome = await self.tick(gate, tick(11 * CENT, 3, caps=[DAY]))
+        assert (outcome.burns, outcome.spent) == ({"alice": UNIT}, {DAY.name: 93 * CENT})
+        await gate.close(closing(final_micros=11 * CENT))
+        outcome = await self.tick(gate, tick(16 * CENT, 1, "c2", caps=[DAY]))
+        assert outcome.short == {"c2": 15 * CENT}
+        assert (outcome.burns, outcome.spent) == ({"alice": UNIT}, {DAY.name: UNIT})
+
+    async def test_what_has_ended_leaves_nothing_but_balances(self, gate):
+        before = await gate.snapshot(gate.partition("alice"))
+        for n in range(3):
+            await gate.open(opening(f"c{n}", caps=[DAY, MONTH], per_minute_micros=UNIT))
+            await self.tick(gate, tick(9 * CENT, 1, f"c{n}", caps=[DAY, MONTH]))
+            await gate.close(closing(f"c{n}", final_micros=0))
+        assert await gate.snapshot(gate.partition("alice")) == before
+
+    # Spend caps.
+
+    async def test_a_cap_bounds_the_first_hold(self, gate):
+        narrow = SpendCap("narrow", 5 * CENT)
+        outcome = await gate.open(opening(caps=[DAY, narrow]))
+        assert outcome == OpenOutcome(OpenResult.OPENED, 5 * CENT, 10 * UNIT - 5 * CENT)
+        assert await self.spent(gate) == {DAY.name: 5 * CENT, "narrow": 5 * CENT}
+        await gate.open(opening(caps=[DAY, narrow]))
+        assert await self.spent(gate) == {DAY.name: 5 * CENT, "narrow": 5 * CENT}
+
+    async def test_a_cap_must_reach_the_first_increment(self, gate):
+        caps = [DAY, SpendCap("narrow", CENT - 1)]
+        outcome = await gate.open(opening(caps=caps))
+        assert outcome == OpenOutcome(OpenResult.CAP_REACHED, 0, 10 * UNIT)
+        assert await self.spent(gate) == {}
+        assert await gate.open_calls() == []
+        outcome = await gate.open(opening(first_micros=CENT - 1, caps=caps))
+        assert outcome.granted_micros == CENT - 1
+
+    async def test_other_refusals_come_before_a_cap(self, gate):
+        none_left = [SpendCap("none", 0)]
+        poor = opening("p1", "nobody", caps=none_left)
+        assert (await gate.open(poor)).result is OpenResult.INSUFFICIENT_CREDIT
+        many = opening(caps=none_left, concurrent_calls_max=0)
+        assert (await gate.open(many)).result is OpenResult.TOO_MANY_CALLS
+        await gate.freeze("alice", True)
+        assert (await gate.open(opening(caps=none_left))).result is OpenResult.FROZEN
+
+    async def test_calls_share_a_cap(self, gate):
+        shared = SpendCap("shared", 20 * CENT)
+        await gate.open(opening("c1", caps=[shared]))
+        await gate.open(opening("c2", caps=[shared]))
+        assert (await gate.open(opening("c3", caps=[shared]))).granted_micros == 4 * CENT
+        assert (await gate.open(opening("c4", caps=[shared]))).result is OpenResult.CAP_REACHED
+        await gate.close(closing("c2"))
+        assert await self.spent(gate) == {"shared": 15 * CENT}
+        assert (await gate.open(opening("c4", caps=[shared]))).granted_micros == 5 * CENT
+
+    async def test_a_cap_reached_in_mid_call_is_told_from_an_empty_balance(self, gate):
+        shared, wide = SpendCap("shared", 20 * CENT), SpendCap("wide", 10 * UNIT)
+        caps = [wide, shared]
+        await gate.open(opening("c1", caps=caps))
+        await gate.open(opening("c2", caps=caps))
+        await gate.open(opening("c3"))
+        outcome = await self.tick(
+            gate,
+            tick(11 * CENT, 3, "c1", caps=caps),
+            tick(11 * CENT, 3, "c2", caps=caps),
+            tick(10 * UNIT, 3, "c3"),
+        )
+        free = 10 * UNIT - 20 * CENT
+        assert outcome.short == {"c2": 9 * CENT, "c3": free}
+        assert list(outcome.capped) == ["c2"]
+        assert outcome.balances == {"alice": 0}
+        assert outcome.spent == {"wide": 20 * CENT, "shared": 20 * CENT}
+        # Both leave nothing now, and of the two the balance is what credit can help.
+        outcome = await self.tick(gate, tick(12 * CENT, 4, "c1", caps=caps))
+        assert (outcome.short, list(outcome.capped)) == ({"c1": 11 * CENT}, [])
+
+    async def test_a_frozen_account_is_not_kept_short_by_a_cap(self, gate):
+        cap = SpendCap("shared", 8 * CENT)
+        await gate.open(opening(caps=[cap]))
+        await gate.freeze("alice", True)
+        outcome = await self.tick(gate, tick(9 * CENT, 1, caps=[cap]))
+        assert (outcome.short, list(outcome.capped)) == ({"c1": 8 * CENT}, [])
+
+    async def test_a_cap_that_is_lowered_takes_nothing_back(self, gate):
+        await gate.open(opening(caps=[DAY]))
+        lowered = [SpendCap(DAY.name, 2 * CENT)]
+        outcome = await self.tick(gate, tick(9 * CENT, 1, caps=lowered))
+        assert (outcome.short, list(outcome.capped)) == ({"c1": 8 * CENT}, ["c1"])
+        assert outcome.balances == {"alice": 10 * UNIT - 8 * CENT}
+        assert outcome.spent == {DAY.name: 8 * CENT}
+
+    async def test_one_cap_by_two_limits_has_one_counter(self, gate):
+        low, high = [SpendCap("shared", 17 * CENT)], [SpendCap("shared", 30 * CENT)]
+        await gate.open(opening("c1", caps=low))
+        await gate.open(opening("c2", caps=low))
+        outcome = await self.tick(
+            gate,
+            tick(10 * CENT, 2, "c1", caps=high),
+            tick(10 * CENT, 2, "c2", caps=low),
+        )
+        assert (outcome.short, list(outcome.capped)) == ({"c2": 8 * CENT}, ["c2"])
+        assert outcome.spent == {"shared": 18 * CENT}
+        assert await self.spent(gate) == {"shared": 18 * CENT}
+
+    async def test_repeated_and_stale_ticks_count_once(self, gate):
+        await gate.open(opening(caps=[DAY]))
+        claims = [tick((second + 8) * CENT, second, caps=[DAY]) for second in range(1, 6)]
+        for claim in (*claims, *claims, *reversed(claims)):
+            await self.tick(gate, claim)
+        assert await self.spent(gate) == {DAY.name: 13 * CENT}
+
+    async def test_closing_gives_the_rest_of_the_hold_back_to_each_cap(self, gate):
+        await gate.open(opening(caps=[DAY, MONTH]))
+        await gate.close(closing())
+        await gate.close(closing())
+        assert await self.spent(gate) == {DAY.name: 3 * CENT, MONTH.name: 3 * CENT}
+
+    async def test_grace_counts_beyond_a_cap(self, gate):
+        cap = SpendCap("shared", 8 * CENT)
+        await gate.open(opening(caps=[cap]))
+        assert (await gate.close(closing(final_micros=11 * CENT))).charged_micros == 11 * CENT
+        assert await self.spent(gate) == {"shared": 11 * CENT}
+        assert (await gate.open(opening("c2", caps=[cap]))).result is OpenResult.CAP_REACHED
+
+    async def test_a_new_day_is_counted_by_itself(self, gate):
+        await gate.open(opening(caps=[DAY, MONTH]))
+        next_day = [SpendCap("alice:day:2", UNIT), MONTH]
+        await self.tick(gate, tick(10 * CENT, 2, caps=next_day))
+        stale = tick(9 * CENT, 1, caps=[DAY, MONTH])
+        await self.tick(gate, stale)
+        (call,) = await gate.open_calls()
+        assert call.cap_names == ("alice:day:2", MONTH.name)
+        assert await self.spent(gate) == {
+            DAY.name: 8 * CENT,
+            "alice:day:2": 2 * CENT,
+            MONTH.name: 10 * CENT,
+        }
+        await gate.close(closing(final_micros=9 * CENT))
+        assert await self.spent(gate) == {
+            DAY.name: 8 * CENT,
+            "alice:day:2": CENT,
+            MONTH.name: 9 * CENT,
+        }
+
+    async def test_a_counter_never_falls_below_nothing(self, gate):
+        await gate.open(opening(caps=[DAY]))
+        await self.tick(gate, tick(9 * CENT, 1, caps=[SpendCap("alice:day:2", UNIT)]))
+        await gate.close(closing(final_micros=0))
+        assert await self.spent(gate) == {DAY.name: 8 * CENT}
+
+    async def test_a_call_whose_caps_were_lifted_still_settles_them(self, gate):
+        await gate.open(opening(caps=[DAY]))
+        await self.tick(gate, tick(9 * CENT, 1))
+        await gate.close(closing(final_micros=5 * CENT))
+        assert await self.spent(gate) == {DAY.name: 4 * CENT}
+
+    async def test_a_call_that_is_lost_or_closed_spends_nothing(self, gate):
+        await gate.open(opening(caps=[DAY]))
+        await gate.close(closing())
+        claims = [tick(9 * CENT, 1, call_id, caps=[DAY]) for call_id in ("c1", "stranger")]
+        outcome = await self.tick(gate, *claims)
+        assert (outcome.lost, outcome.closed) == (["stranger"], ["c1"])
+        assert outcome.spent == {DAY.name: 3 * CENT}
+
+    # Burns.
+
+    async def test_answered_calls_of_all_nodes_burn_together(self, gate):
+        for call_id, node in (("c1", "n1"), ("c2", "n2"), ("c3", "n2")):
+            await gate.open(opening(call_id, node=node, per_minute_micros=UNIT))
+        outcome = await self.tick(gate, tick(8 * CENT, 0, "c1"))
+        assert outcome.burns == {"alice": 0}
+        for _ in range(2):
+            outcome = await self.tick(gate, tick(9 * CENT, 1, "c1"))
+            assert outcome.burns == {"alice": UNIT}
+        outcome = await self.tick(gate, tick(10 * CENT, 2, "c2"))
+        assert outcome.burns == {"alice": 2 * UNIT}
+        await gate.close(closing("c3"))  # never answered, so it never burned
+        await gate.close(closing("c1"))
+        outcome = await self.tick(gate, tick(10 * CENT, 2, "c2"))
+        assert outcome.burns == {"alice": UNIT}
+        await gate.close(closing("c2"))
+        await gate.open(opening("c4", per_minute_micros=UNIT))
+        assert (await self.tick(gate, tick(8 * CENT, 0, "c4"))).burns == {"alice": 0}
+
+    async def test_a_call_without_credit_left_still_burns(self, gate):
+        await gate.open(opening(want_micros=10 * UNIT, per_minute_micros=3))
+        outcome = await self.tick(gate, tick(11 * UNIT, 1))
+        assert (outcome.short, outcome.burns) == ({"c1": 10 * UNIT}, {"alice": 3})
 
     # Whole histories.
 
@@ -352,24 +655,37 @@ class SpendGateContract:
         """Of a hundred calls with repeats and losses of every message, each pays its price once."""
         chance = random.Random(20261124)
         await gate.credit("shared", 1, 40 * UNIT)
-        expected = 40 * UNIT
+        expected, counted = 40 * UNIT, 0
         for n in range(100):
             rate = Rate(per_minute_micros=chance.randrange(10**6), first_s=chance.choice((1, 6)))
-            call = opening(f"r{n}", "shared", first_micros=0, want_micros=rate.cost(8))
+            caps = [SpendCap("all", 100 * UNIT)] if chance.random() < 0.9 else []
+            call = opening(f"r{n}", "shared", first_micros=0, want_micros=rate.cost(8), caps=caps)
             end = chance.randrange(20)
             for _ in range(chance.choice((1, 2))):
                 assert (await gate.open(call)).result is OpenResult.OPENED
-            claims = [tick(rate.cost(s + 8), s, f"r{n}", "shared") for s in range(1, end)]
+            claims = [tick(rate.cost(s + 8), s, f"r{n}", "shared", caps) for s in range(1, end)]
             chance.shuffle(claims)
             for claim in claims[: chance.randrange(20)]:
                 await self.tick(gate, claim)
             for _ in range(chance.choice((1, 2))):
                 outcome = await gate.close(closing(f"r{n}", rate.cost(end), end, "shared"))
             expected -= rate.cost(end)
+            counted += rate.cost(end) if caps else 0
             assert outcome.charged_micros == rate.cost(end)
             assert await gate.balance("shared") == expected
+        assert (await gate.snapshot(gate.partition("shared"))).spent == [("all", counted)]
         final = [f for kind, f in await self.outbox(gate, "shared") if kind == "C"]
         assert 40 * UNIT - sum(int(f["s"]) for f in final) == expected
+
+
+def by_id(calls):
+    return sorted(calls, key=lambda call: call.call_id)
+
+
+def neighbour_of(gate, account_id):
+    """Another account of the same partition."""
+    names = (f"n{n}" for n in range(10_000))
+    return next(n for n in names if gate.partition(n) == gate.partition(account_id))
 
 
 ANY_NUMBER = {"concurrent_calls_max": 10_000}

@@ -10,10 +10,11 @@ from billing.ledger import CREDIT_SOURCES, charge_transfers, credit_transfer
     [
         ("top-up", 5, "payments", "customer"),
         ("refund", -5, "customer", "payments"),
-        ("reversal", -5, "customer", "payments"),
-        ("reversal", 5, "payments", "customer"),
+        ("dispute", -5, "customer", "payments"),
+        ("dispute", 5, "payments", "customer"),
         ("grant", 5, "grants", "customer"),
         ("grant", -5, "customer", "grants"),
+        ("call-refund", 5, "revenue", "customer"),
     ],
 )
 def test_a_credit_moves_between_its_source_and_the_customer(kind, micros, source, target):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.meter import CallMeter, CutOff, MeterState
-from billing.ports import Tick
+from billing.meter import CallMeter, CutOff, MeterState, horizon_within, share_out
+from billing.ports import SpendCap, Tick
 from billing.rating import Rate
 from tests.strategies import rates
 
@@ -174,22 +174,112 @@ def test_an_answer_without_a_claim_grants_nothing():
     assert meter.granted_micros == 8 * CENT
 
 
-def test_remaining_counts_on_what_is_granted_and_the_balance():
+def test_remaining_counts_on_what_is_granted_and_the_share():
     meter = answered_meter()
     now_ns = START + 3 * S
-    assert meter.remaining_s(0, now_ns) == 5
-    assert meter.remaining_s(2 * CENT + 1, now_ns) == 7
-    assert meter.remaining_s(-50 * CENT, now_ns) == 5
-    assert meter.remaining_s(10**9, now_ns) == 3_600 - 3
+    assert meter.remaining_s(now_ns) == 5
+    for share, remaining_s, end in (
+        (0, 5, CutOff.CREDIT),
+        (2 * CENT + 1, 7, CutOff.CREDIT),
+        (10**9, 3_600 - 3, CutOff.DURATION),
+    ):
+        meter.share(share)
+        assert (meter.remaining_s(now_ns), meter.runs_out_of) == (remaining_s, end)
+    meter.share(2 * CENT, is_capped=True)
+    assert meter.runs_out_of is CutOff.CAP
 
 
-def test_whole_increments_are_paid_for():
-    """60/60: the cut-off can only stand at whole minutes."""
-    rate = Rate(per_minute_micros=60 * CENT, first_s=60, next_s=60)
-    meter = new_meter(granted=100 * CENT, rate=rate)
+def test_the_horizon_shrinks_with_what_is_left():
+    meter = answered_meter()
+    now_ns = START + 3 * S
+    wanted = {}
+    for left_s in (100, 32, 31, 20, 8, 4, 3, 0):
+        meter.share(max(0, (left_s - 5) * CENT))
+        wanted[meter.remaining_s(now_ns)] = meter.want_micros(now_ns) // CENT - 3
+    assert wanted == {100: 8, 32: 8, 31: 7, 20: 5, 8: 2, 5: 1}
+    assert [horizon_within(left_s, 8) for left_s in (40, 32, 31, 7, 3, 0)] == [8, 8, 7, 1, 1, 1]
+    assert horizon_within(40, 0) == 0
+
+
+@given(rates(), st.integers(0, 120), st.integers(1, 30), st.integers(0, 10**9))
+def test_plenty_is_never_too_little_for_the_whole_horizon(rate, elapsed_s, horizon_s, more):
+    meter = CallMeter("c1", "alice", rate, rate.cost(120), seconds_max=10_000, horizon_s=horizon_s)
     meter.answered(START)
-    assert meter.paid_seconds == 60
-    assert meter.final(START + 61 * S) == (60, 60 * CENT)
+    now_ns = START + elapsed_s * S
+    meter.share(meter._plenty_micros + more)
+    assert horizon_within(meter.remaining_s(now_ns), horizon_s) == horizon_s
+
+
+def test_grace_does_not_go_beyond_the_credit_last_heard_of():
+    meter = answered_meter()
+    meter.share(2 * CENT)
+    meter.unavailable(START + S)
+    assert meter.cut_off is CutOff.GRACE
+    assert meter.cut_off_ns == START + 10 * S
+    meter = answered_meter()
+    meter.share(100 * CENT)
+    meter.unavailable(START + S)
+    assert meter.cut_off_ns == START + 14 * S
+
+
+def test_a_first_hold_that_was_meant_to_be_small_is_not_short():
+    meter = answered_meter(granted=2 * CENT, asked_micros=2 * CENT)
+    assert meter.state is MeterState.RUNNING
+    assert answered_meter(granted=CENT, asked_micros=2 * CENT).state is MeterState.SHORT
+
+
+def test_a_cap_of_the_call_is_a_limit_like_its_duration():
+    meter = answered_meter(seconds_max=10, limit=CutOff.CAP)
+    assert not meter.is_at_limit
+    meter.tick(START + 5 * S)
+    meter.granted(None, START + 5 * S)
+    assert meter.is_at_limit
+    assert (meter.cut_off, meter.runs_out_of) == (CutOff.CAP, CutOff.CAP)
+
+
+def test_caps_travel_with_the_claim():
+    caps = (SpendCap("account:alice:day:2026-11-24", 5 * CENT),)
+    assert answered_meter().tick(START, caps).caps is caps
+
+
+@pytest.mark.parametrize(
+    ("balance", "calls", "shares"),
+    [
+        (0, [(60, 5), (60, 5)], [0, 0]),
+        (-9, [(60, 0)], [0]),
+        (10, [(60, 5)], [10]),
+        (10, [(60, 5), (60, 5)], [5, 5]),
+        (10, [(60, 8), (60, 2), (60, 2)], [0, 5, 5]),
+        (16, [(60, 8), (60, 2), (60, 5)], [2, 8, 5]),
+        (12, [(60, 1), (120, 1)], [4, 8]),
+        (7, [(0, 100), (60, 3)], [0, 7]),
+        (7, [(0, 100), (0, 3)], [0, 0]),
+        (5, [], []),
+    ],
+)
+def test_a_balance_is_divided_so_that_all_end_together(balance, calls, shares):
+    assert share_out(balance, calls) == shares
+
+
+@given(
+    st.integers(-(10**6), 10**9),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 3_600)), min_size=1, max_size=8),
+)
+def test_shares_are_fair_and_never_more_than_there_is(balance, calls):
+    shares = share_out(balance, calls)
+    assert min(shares) >= 0
+    assert sum(shares) <= max(0, balance)
+    ends = [
+        (ahead_s + 60 * share / rate, 60 / rate, share)
+        for (rate, ahead_s), share in zip(calls, shares, strict=True)
+        if rate
+    ]
+    if ends:
+        assert sum(shares) >= balance - len(calls), "only fractions of a micro are left over"
+    # Nobody who is given anything ends later than somebody who has paid less far ahead.
+    for end_s, _, share in ends:
+        if share:
+            assert all(end_s <= other_s + a_micro_s + 1e-6 for other_s, a_micro_s, _ in ends)
 
 
 class Gate:

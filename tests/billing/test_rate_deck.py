@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from billing.errors import RateDeckError
-from billing.rate_deck import COLUMNS, DeckEntry, RateDeck
+from billing.rate_deck import COLUMNS, COST_COLUMNS, OPTIONAL_COLUMNS, DeckEntry, RateDeck
 from billing.rating import Rate
+from tests.strategies import rates
 
 HEADER = ",".join(COLUMNS) + "\n"
 DECK = (
@@ -73,6 +74,83 @@ def test_columns_come_in_any_order_and_may_be_padded():
     assert entry.rate == Rate(per_minute_micros=10_000, first_s=60, next_s=6)
 
 
+def test_minimum_cap_and_free_seconds_may_be_given():
+    text = f"{HEADER.strip()},minimum,cap,free\n49,,DE,0.01,0,1,1,0.02,5,10\n44,,GB,0.01,0,1,1,,,\n"
+    deck = RateDeck.from_csv(text)
+    assert deck.match("49").rate == Rate(
+        per_minute_micros=10_000, minimum_micros=20_000, cap_micros=5_000_000, free_s=10
+    )
+    assert deck.match("44").rate == Rate(per_minute_micros=10_000)
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        ("-1,,", "minimum"),
+        ("x,,", "minimum"),
+        (",-1,", "cap"),
+        ("2,1,", "cap"),
+        (",,-1", "free"),
+        (",,1.5", "free"),
+        (",,3601", "free"),
+    ],
+)
+def test_errors_of_optional_columns_say_where(cells, column):
+    with pytest.raises(RateDeckError) as caught:
+        RateDeck.from_csv(f"{HEADER.strip()},minimum,cap,free\n49,,DE,0.01,0,1,1,{cells}\n")
+    assert (caught.value.line, caught.value.column) == (2, column)
+
+
+def test_prefixes_are_told_priced_and_denied():
+    deck = RateDeck.from_csv(DECK)
+    assert list(deck.prefixes) == ["44", "447", "4470", "44844", "1204", "1226"]
+    assert [deck.prefix_of(d) for d in ("4470123", "44", "4", "49")] == ["4470", "44", None, None]
+    assert [entry and entry.prefix for entry in map(deck.match, ("4470", "4471", "4"))] == [
+        *(None, "447", None)
+    ]
+
+
+entries = st.dictionaries(
+    digits, st.none() | st.tuples(st.text("ab, \"'\n", max_size=9), rates()), min_size=1
+)
+
+
+@given(entries)
+def test_a_deck_survives_being_written(entries):
+    deck = RateDeck(
+        {
+            prefix: value and DeckEntry(prefix, " ".join(value[0].split()), "GB", value[1])
+            for prefix, value in entries.items()
+        }
+    )
+    again = RateDeck.from_csv(deck.to_csv())
+    assert list(again) == list(deck)
+    assert list(again.prefixes) == list(deck.prefixes)
+
+
+def test_costs_are_billed_by_the_minute_and_survive_being_written():
+    text = "prefix,price_per_minute\n1 49,0.014000\n447,1.000001\n"
+    costs = RateDeck.from_costs_csv(text)
+    assert costs.match("49").rate == Rate(per_minute_micros=14_000, first_s=60, next_s=60)
+    assert list(RateDeck.from_costs_csv(costs.to_costs_csv())) == list(costs)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("prefix\n", 1, "price_per_minute"),
+        ("prefix,price_per_minute,x\n", 1, "x"),
+        ("prefix,price_per_minute\n1,\n", 2, "price_per_minute"),
+        ("prefix,price_per_minute\n1,-1\n", 2, "price_per_minute"),
+        ("prefix,price_per_minute\n1,1\n1,2\n", 3, "prefix"),
+    ],
+)
+def test_errors_of_costs_say_where(text, line, column):
+    with pytest.raises(RateDeckError) as caught:
+        RateDeck.from_costs_csv(text)
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
 @pytest.mark.parametrize(
     ("row", "column"),
     [
@@ -82,7 +160,9 @@ def test_columns_come_in_any_order_and_may_be_padded():
         ("1234567890123456,,,1,0,1,1", "prefix"),
         ("44,,,1,0,1,1", "prefix"),  # given twice
         ("49 49,,,1,0,1,1", "prefix"),
-        ("49,a\x00b,,1,0,1,1", "description"),
+        ("49,a\x00b,,1,0,1,1", ""),
+        ("# \ud800", ""),
+        ("49,a\x07b,,1,0,1,1", "description"),
         (f"49,{'x' * 101},,1,0,1,1", "description"),
         ("49,,de,1,0,1,1", "country"),
         ("49,,DEU,1,0,1,1", "country"),
@@ -121,6 +201,7 @@ def test_decks_are_bounded(monkeypatch):
         ("\n# only a comment\n", 1, ""),
         ("prefix,description\n", 1, "country"),
         (HEADER.replace("first", "prefix"), 1, "prefix"),
+        (f"{HEADER.strip()},cap,cap\n", 1, "cap"),
         (f"# comment\nextra,{HEADER}", 2, "extra"),
     ],
 )
@@ -130,12 +211,40 @@ def test_refuses_headers_and_empty_decks(text, line, column):
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
-@given(st.text() | st.text().map(HEADER.__add__))
-def test_any_text_is_a_deck_or_a_deck_error(text):
+FULL_HEADER = ",".join((*COLUMNS, *OPTIONAL_COLUMNS)) + "\n"
+GOOD = ("49", "Germany", "DE", "0.01", "0", "60", "6", "0.02", "1", "10")
+BAD = st.text(max_size=30) | st.sampled_from(
+    [
+        *("-1", "1e9", "nan", "9" * 40, "0" * 40, "0.0000001", "٤٩", "1 1", "\x00", "\ud800"),
+        *("deny", "DENY", '"', '""', "'", "a,b", "\r", "\n", "4" * 16, "1" * 200_000, "2" * 5_000),
+    ]
+)
+spoilt = st.lists(
+    st.builds(
+        lambda at, cell: ",".join((*GOOD[:at], cell, *GOOD[at + 1 :])), st.integers(0, 9), BAD
+    )
+)
+
+
+@given(
+    st.text() | st.text().map(FULL_HEADER.__add__) | spoilt.map("\n".join).map(FULL_HEADER.__add__)
+)
+def test_any_text_is_a_deck_or_an_error_that_says_where(text):
+    lines = text.count("\n") + text.count("\r") + 1
+    for read in (RateDeck.from_csv, RateDeck.from_costs_csv):
+        error = error_of(read, text)
+        if error is not None:
+            columns = {"", *COLUMNS, *OPTIONAL_COLUMNS, *COST_COLUMNS}
+            assert 1 <= error.line <= lines
+            assert error.column in columns or error.column in text
+
+
+def error_of(read, text):
     try:
-        assert len(RateDeck.from_csv(text)) > 0
-    except RateDeckError:
-        pass
+        assert len(read(text)) > 0
+    except RateDeckError as error:
+        return error
+    return None
 
 
 PRICED = (

@@ -40,6 +40,20 @@ def test_connect_fee_is_owed_from_the_first_second():
     assert [rate.cost(s) for s in (0, 1, 2)] == [0, 6 * CENT, 7 * CENT]
 
 
+def test_a_minimum_is_owed_from_the_first_second():
+    rate = Rate(per_minute_micros=60 * CENT, minimum_micros=5 * CENT, free_s=2)
+    assert [rate.cost(s) for s in (0, 1, 2, 7, 8)] == [0, 5 * CENT, 5 * CENT, 5 * CENT, 6 * CENT]
+    assert rate.affordable_seconds(5 * CENT - 1) == 0
+    assert rate.affordable_seconds(5 * CENT) == 7
+
+
+def test_beyond_its_cap_a_call_goes_on_free_of_charge():
+    rate = Rate(per_minute_micros=60 * CENT, connect_fee_micros=CENT, cap_micros=5 * CENT)
+    assert [rate.cost(s) for s in (3, 4, 5, SECONDS_MAX)] == [4 * CENT, *[5 * CENT] * 3]
+    assert rate.affordable_seconds(5 * CENT - 1) == 3
+    assert rate.affordable_seconds(5 * CENT) == SECONDS_MAX
+
+
 def test_free_head_costs_only_the_connect_fee():
     rate = Rate(per_minute_micros=60 * CENT, first_s=6, next_s=6, connect_fee_micros=CENT, free_s=5)
     assert [rate.cost(s) for s in (0, 1, 5, 6, 11, 12)] == [
@@ -63,12 +77,16 @@ def test_is_exact_but_for_one_rounding_up(rate, s):
     while billed < rated:
         billed += rate.next_s if billed else rate.first_s
     exact = Fraction(billed * rate.per_minute_micros, 60)
-    exact += rate.connect_fee_micros if s else 0
+    exact += rate.connect_fee_micros
+    exact = max(exact, rate.minimum_micros) if s else 0
+    exact = min(exact, rate.cap_micros) if rate.cap_micros else exact
     assert 0 <= rate.cost(s) - exact < 1
 
 
-@given(rates(), micros | st.integers(-10, 10), st.integers(0, SECONDS_MAX))
-def test_affordable_is_the_most_that_can_be_paid(rate, amount, cap):
+@given(st.data(), rates(), micros | st.integers(-10, 10), st.integers(0, SECONDS_MAX))
+def test_affordable_is_the_most_that_can_be_paid(data, rate, amount, cap):
+    edges = (rate.minimum_micros, rate.cap_micros, rate.cost(data.draw(seconds)))
+    amount = data.draw(st.sampled_from((amount, *edges, *(edge - 1 for edge in edges))))
     s = rate.affordable_seconds(amount, cap)
     assert 0 <= s <= cap
     assert s == 0 or rate.cost(s) <= amount
@@ -87,8 +105,16 @@ def test_the_dearest_call_stays_within_53_bits():
         first_s=INCREMENT_S_MAX,
         next_s=INCREMENT_S_MAX,
         connect_fee_micros=RATE_MICROS_MAX,
+        minimum_micros=RATE_MICROS_MAX,
     )
     assert rate.cost(SECONDS_MAX) <= LIMIT
+
+
+def test_reads_records_that_know_neither_minimum_nor_cap():
+    text = '{"per_minute_micros":1,"first_s":60,"next_s":6,"connect_fee_micros":2,"free_s":3}'
+    assert Rate.from_json(text) == Rate(
+        per_minute_micros=1, first_s=60, next_s=6, connect_fee_micros=2, free_s=3
+    )
 
 
 @given(rates())
@@ -106,6 +132,11 @@ def test_survives_its_record(rate):
         {"next_s": INCREMENT_S_MAX + 1},
         {"connect_fee_micros": -1},
         {"free_s": -1},
+        {"minimum_micros": -1},
+        {"minimum_micros": RATE_MICROS_MAX + 1},
+        {"cap_micros": -1},
+        {"cap_micros": 1, "minimum_micros": 2},
+        {"cap_micros": 1, "connect_fee_micros": 2},
     ],
 )
 def test_refuses_values_out_of_bounds(change):

@@ -1,7 +1,9 @@
 """Credit and the limits on calls: no call outruns its credit, none is refused without a word."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -83,7 +85,10 @@ async def test_a_call_is_cut_at_the_second_its_credit_ends(world: World):
             sid = await customer.carrier_call_id(phone.events[0]["call_id"])
             ended = await phone.wait("disconnect")
             assert await phone.wait_closed() == 1000
-        assert (ended["cause"], ended["ended_by"]) == (602, "credit")
+        assert (ended["cause"], ended["ended_by"], ended["cut_off"]) == (602, "credit", "credit")
+        assert "credit is used up" in ended["message"]
+        assert "Top up" in ended["action"]
+        assert [e["name"] for e in phone.events if e["type"] == "tone"][-1] == "cut-off"
         assert (ended["seconds"], ended["cost"]["micros"]) == (3, 3 * SECOND_MICROS)
         last = [e for e in phone.events if e["type"] == "credit"][-1]
         assert last["remaining_seconds"] <= 1
@@ -123,6 +128,64 @@ async def test_two_calls_share_the_last_credit_to_the_last_second(narrow: World)
             await sharer.record(ending["call_id"])
         assert await sharer.balance() == 0
         await other.ordinary_call()
+
+
+async def test_calls_of_one_account_are_warned_and_end_together(world: World):
+    """Three calls, begun one after another on little credit: one countdown, one end, no rest."""
+    seconds = 44
+    async with customers(world, seconds * SECOND_MICROS + 999) as (customer,):
+        async with contextlib.AsyncExitStack() as stack:
+            phones = []
+            for _ in range(3):
+                phones.append(await started(stack, customer, await customer.token(TONE)))
+                await asyncio.sleep(0.4)
+            for phone in phones:
+                await phone.wait("credit-warning", where=lambda e: e["seconds_left"] <= 10)
+            shown = [[e for e in p.events if e["type"] == "credit"][-1] for p in phones]
+            left = [event["remaining_seconds"] for event in shown]
+            assert max(left) - min(left) <= 1
+            endings = [await phone.wait("disconnect") for phone in phones]
+        assert {e["cut_off"] for e in endings} == {"credit"}
+        assert sum(e["seconds"] for e in endings) == seconds
+        assert sum(e["cost"]["micros"] for e in endings) == seconds * SECOND_MICROS
+        records = [await customer.record(ending["call_id"]) for ending in endings]
+        ends = [datetime.fromisoformat(record["ended_at"]) for record in records]
+        assert max(ends) - min(ends) <= timedelta(seconds=1.5)
+        assert await customer.balance() == 999
+
+
+async def test_a_warning_is_taken_back_by_a_top_up(world: World):
+    async with (
+        customers(world, 12 * SECOND_MICROS) as (customer,),
+        world.stores() as stores,
+        customer.call(TONE) as phone,
+    ):
+        warning = await phone.wait("credit-warning")
+        assert (warning["cause"], warning["seconds_left"]) == ("credit", 10)
+        await world.grant(stores, customer.account_id, 100 * SECOND_MICROS)
+        cleared = await phone.wait("credit-warning-cleared")
+        assert 100 <= cleared["seconds_left"] <= 110
+        await phone.hang_up()
+
+
+async def test_the_spending_limit_of_the_day_ends_a_call_and_bars_the_next(world: World):
+    limits = {"day": 12 * SECOND_MICROS, "call": 60 * SECOND_MICROS}
+    async with customers(world, 10_000_000) as (customer,):
+        async with world.stores() as stores:
+            await stores.accounts.set_caps(customer.account_id, limits)
+        token = await customer.token(TONE)
+        assert token["affordable_seconds"] == 12
+        async with contextlib.AsyncExitStack() as stack:
+            phone = await started(stack, customer, token)
+            warning = await phone.wait("credit-warning")
+            assert (warning["cause"], warning["seconds_left"]) == ("cap", 10)
+            ended = await phone.wait("disconnect")
+        assert (ended["ended_by"], ended["cut_off"], ended["seconds"]) == ("limit", "cap", 12)
+        assert "spending limit" in ended["message"]
+        await customer.record(ended["call_id"])
+        reply = await customer.http.post("/v1/call-tokens", json={"destination": TONE})
+        assert (reply.status_code, reply.json()["code"]) == (402, "cap_reached")
+        assert await customer.balance() == 10_000_000 - 12 * SECOND_MICROS
 
 
 async def assert_full(world: World, stack: contextlib.AsyncExitStack, other: Customer) -> None:

@@ -46,10 +46,13 @@ SENT = [
     wire.Volume(input_dbov=-30, output_dbov=-127),
     wire.Cost(seconds=3, cost=MONEY),
     wire.Credit(balance=MONEY, remaining_seconds=60),
+    wire.CreditWarning(seconds_left=10, cause="credit"),
+    wire.CreditWarningCleared(seconds_left=50),
     wire.Warning(name="n", message="m"),
     wire.WarningCleared(name="n"),
     wire.Cancel(**END),
     wire.Disconnect(**END),
+    wire.Disconnect(**END, action="Top up.", cut_off="cap"),
     wire.Error(code="bad_token", message="m", action="a", retry=True),
     wire.Pong(id=1),
 ]

@@ -51,14 +51,18 @@ def account(tmp_path, valkey_url):
 def test_help_names_every_command():
     done = caller("--help")
     assert done.exit_code == 0
-    for command in ("serve", "demo", "check", "drain", "simulate", "settings", "accounts"):
+    for command in (
+        *("serve", "demo", "check", "drain", "simulate", "simulate-payments", "settings"),
+        *("accounts", "rates", "ledger", "payments"),
+    ):
         assert f" {command} " in done.output
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["serve"], ["check"], ["drain"], ["simulate"]),
+        *(["serve"], ["check"], ["drain"], ["simulate"], ["simulate-payments"]),
+        *(["accounts", "limit", "a"], ["accounts", "freeze", "a"], ["ledger", "audit"]),
         *(["accounts", "create", "a"], ["accounts", "credit", "a", "1", "--reference", "r"]),
     ],
 )
@@ -77,8 +81,11 @@ def test_a_wrong_setting_is_named_and_nothing_is_done(arguments, environ, named)
     ("error", "code", "words"),
     [
         (SettingsError("CALLER_X is wrong."), 2, "CALLER_X is wrong. See docs/configuration.md"),
-        (RateDeckError("not a price", line=7, column="rate"), 2, "(line 7, column rate)"),
-        (RateDeckError("too long"), 2, "too long Correct the rate deck."),
+        (
+            RateDeckError("line 7: not a price", line=7),
+            2,
+            "line 7: not a price Correct the rate deck",
+        ),
         (StoreUnavailableError("the store is away"), 3, "the store is away Check CALLER_REDIS_URL"),
         (OSError(98, "Address already in use"), 3, "Address already in use Check CALLER_HOST"),
         (CarrierError("no answer", cause=Cause.NO_ANSWER), 3, "no answer `caller check` says"),
@@ -184,3 +191,29 @@ def test_the_program_reads_its_own_environment(monkeypatch, capsys):
         main()
     assert caught.value.code == cli.EXIT_SETTINGS
     assert "CALLER_NONSENSE" in capsys.readouterr().err
+
+
+def test_limits_are_set_shown_and_lifted(account):
+    account("create", "acme")
+    done = account("limit", "acme", "--day", "20", "--call", "1.50")
+    assert done.exit_code == 0
+    assert done.output.split() == ["call", "$1.50", "day", "$20.00", "month", "no", "limit"]
+    done = account("limit", "acme", "--day", "none")
+    assert done.output.split() == ["call", "$1.50", "day", "no", "limit", "month", "no", "limit"]
+    assert account("limit", "nobody", "--day", "1").exit_code == cli.EXIT_SETTINGS
+    assert account("limit", "acme", "--day", "much").exit_code == cli.EXIT_SETTINGS
+
+
+def test_an_account_is_frozen_in_the_book_and_thawed(account):
+    account("create", "acme")
+    with sqlite3.connect(account.database) as book:
+        for command, frozen in (("freeze", 1), ("freeze", 1), ("unfreeze", 0)):
+            assert account(command, "acme").exit_code == 0
+            assert book.execute("SELECT frozen FROM accounts").fetchall() == [(frozen,)]
+    assert "no account" in account("freeze", "nobody").output
+
+
+def test_simulated_payments_need_a_key_and_a_secret():
+    done = caller("simulate-payments", STRIPE_API_KEY="sk_test_a")
+    assert done.exit_code == cli.EXIT_SETTINGS
+    assert "CALLER_STRIPE_WEBHOOK_SECRETS" in done.output

@@ -58,7 +58,27 @@ async def test_secrets_are_made_once_and_kept_from_others(environ, tmp_path):
     assert first.twilio_auth_token == second.twilio_auth_token
     kept = tmp_path / "data" / "demo.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert set(json.loads(kept.read_text())) == {"account_sid", "auth_token", "api_key"}
+    names = {"account_sid", "auth_token", "api_key", "stripe_api_key", "stripe_webhook_secret"}
+    assert set(json.loads(kept.read_text())) == names
+
+
+async def test_secrets_of_an_earlier_version_are_kept_and_completed(environ, tmp_path):
+    first = Demo(environ).settings()
+    kept = tmp_path / "data" / "demo.json"
+    older = json.loads(kept.read_text())
+    del older["stripe_api_key"], older["stripe_webhook_secret"]
+    kept.write_text(json.dumps(older))
+    second = Demo(environ).settings()
+    assert second.twilio_auth_token == first.twilio_auth_token
+    assert second.stripe_api_key != first.stripe_api_key
+    assert json.loads(kept.read_text()).items() >= older.items()
+
+
+async def test_with_a_key_of_its_own_real_payments_are_taken(environ):
+    show = Demo(environ | {"CALLER_STRIPE_API_KEY": "sk_live_a"})
+    assert show.settings().stripe_url == "https://api.stripe.com"
+    assert "no money moves" not in explained(show)
+    assert "no money moves" in explained(Demo(environ))
 
 
 async def test_with_twilios_credentials_it_calls_real_phones(environ):

@@ -1,4 +1,4 @@
-"""A small gateway that speaks wire contracts 1 and 2 and echoes the caller, for tests of the page.
+"""A small gateway that speaks wire contracts 1 and 2 and echoes the caller; it takes payments too.
 
 It shares no code with the real one on purpose: what both agree on is the contract.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -58,6 +58,54 @@ def past_call(number: str, created_at: str, seconds: int, cause: int) -> dict[st
     }
 
 
+def top_up_offer(**auto: Any) -> dict[str, Any]:
+    """Return what can be topped up, as the contract says it; `auto` changes the automatic part."""
+    settings = {"enabled": False, "threshold": money(0), "amount": money(0), "has_card": False}
+    return {
+        "enabled": True,
+        "currency": "USD",
+        "amounts": [money(micros) for micros in (10_000_000, 25_000_000, 50_000_000)],
+        "minimum": money(5_000_000),
+        "maximum": money(500_000_000),
+        "auto": {**settings, "off_reason": "", **auto},
+    }
+
+
+def payment(state: str, micros: int = 25_000_000, **fields: Any) -> dict[str, Any]:
+    """Return a payment of the contract."""
+    return {
+        "id": "pay_1",
+        "state": state,
+        "amount": money(micros),
+        "receipt_url": "",
+        "failure": "",
+        "created_at": "2026-11-20T11:00:00Z",
+        "kind": "checkout",
+        "refunded": money(0),
+        **fields,
+    }
+
+
+@dataclass
+class TopUps:
+    """The payments of the gateway."""
+
+    offer: dict[str, Any] | None = None
+    """None: nobody can top up here."""
+    payments: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    """How the payment stands, each time it is asked for; the last one stays."""
+    refusal: tuple[int, dict[str, Any]] | None = None
+    """Status and body with which top-ups and settings are refused."""
+    started: list[dict[str, Any]] = field(default_factory=list)
+    """Body of each request, and its Idempotency-Key."""
+    settings: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Ids of the payments that were asked for."""
+    gate: asyncio.Event | None = None
+    """Keeps the start of a payment waiting until it is set."""
+
+
 @dataclass
 class Line:
     """One media socket as the gateway saw it."""
@@ -73,7 +121,15 @@ class Line:
         """Send one message to the page."""
         await self.socket.send_json({"type": kind, **fields})
 
-    async def end(self, cause: int = 16, ended_by: str = "callee", message: str = "") -> None:
+    async def end(
+        self,
+        cause: int = 16,
+        ended_by: str = "callee",
+        message: str = "",
+        *,
+        action: str = "",
+        cut_off: str | None = None,
+    ) -> None:
         """End the call as the contract says: `disconnect`, then a close."""
         await self.send(
             "disconnect",
@@ -84,6 +140,8 @@ class Line:
             ended_by=ended_by,
             seconds=self.seconds,
             cost=money(self.seconds * 13_000 // 60),
+            action=action,
+            cut_off=cut_off,
         )
         await self.socket.close(1000)
 
@@ -110,6 +168,7 @@ class FakeGateway:
     answers: bool = True
     """Whether the phone is answered; else it rings."""
     balance: int = 5_000_000
+    top_ups: TopUps = field(default_factory=TopUps)
     lines: list[Line] = field(default_factory=list)
     token_requests: list[dict[str, Any]] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
@@ -121,6 +180,11 @@ class FakeGateway:
     def line(self) -> Line:
         """The latest media socket."""
         return self.lines[-1]
+
+    @property
+    def payment_page(self) -> str:
+        """The payment service's page: of another origin than the phone's."""
+        return f"{self.origin.replace('127.0.0.1', 'localhost')}/pay"
 
     def cut(self) -> None:
         """Break every connection without a word, as a dead network does."""
@@ -135,6 +199,13 @@ class FakeGateway:
                 Route("/v1/account", self._account),
                 Route("/v1/calls", self._calls),
                 Route("/v1/phonebook", self._phonebook),
+                Route("/v1/top-ups", self._offer),
+                Route("/v1/top-ups", self._start_top_up, methods=["POST"]),
+                Route("/v1/top-ups/{payment}", self._top_up),
+                Route("/v1/payments", self._payments),
+                Route("/v1/auto-top-up", self._set_auto, methods=["PUT"]),
+                Route("/pay", self._payment_page),
+                Route("/v1/quotes", self._quote, methods=["POST"]),
                 Route("/v1/call-tokens", self._token, methods=["POST"]),
                 WebSocketRoute("/n/test/media/browser", self._media),
             ]
@@ -158,6 +229,56 @@ class FakeGateway:
         if self.phonebook is None:
             return JSONResponse({"status": 404, "code": "not_found"}, 404)
         return self._reply(request, {"entries": self.phonebook})
+
+    async def _offer(self, request: Request) -> Response:
+        return self._reply(request, self.top_ups.offer or {"enabled": False})
+
+    async def _start_top_up(self, request: Request) -> Response:
+        key = request.headers["idempotency-key"]
+        self.top_ups.started.append({**await request.json(), "key": key})
+        if self.top_ups.gate is not None:
+            await self.top_ups.gate.wait()
+        if self.top_ups.refusal is not None:
+            status, body = self.top_ups.refusal
+            return JSONResponse({"status": status, **body}, status)
+        micros = round(float(self.top_ups.started[-1]["amount"]) * 1_000_000)
+        reply = {"id": "pay_1", "url": self.payment_page, "amount": money(micros), "state": "open"}
+        return self._reply(request, reply, 201)
+
+    async def _top_up(self, request: Request) -> Response:
+        self.top_ups.asked.append(request.path_params["payment"])
+        answers = self.top_ups.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        return self._reply(request, answer, answer.get("status", 200))
+
+    async def _payments(self, request: Request) -> Response:
+        limit = int(request.query_params["limit"])
+        return self._reply(request, {"payments": self.top_ups.payments[:limit], "next": None})
+
+    async def _set_auto(self, request: Request) -> Response:
+        body = await request.json()
+        self.top_ups.settings.append(body)
+        if self.top_ups.refusal is not None:
+            status, problem = self.top_ups.refusal
+            return JSONResponse({"status": status, **problem}, status)
+        amounts = {name: money(round(float(body[name]) * 1e6)) for name in ("threshold", "amount")}
+        auto = {"enabled": body["enabled"], **amounts, "has_card": True, "off_reason": ""}
+        return self._reply(request, auto)
+
+    async def _payment_page(self, _request: Request) -> Response:
+        return HTMLResponse("<!doctype html><title>Pay</title><h1>Payment service</h1>")
+
+    async def _quote(self, request: Request) -> Response:
+        destination = (await request.json())["destination"]
+        return self._reply(
+            request,
+            {
+                "destination": destination,
+                "rate": RATE,
+                "balance": money(self.balance),
+                "affordable_seconds": self.balance * 60 // 13_000,
+            },
+        )
 
     async def _token(self, request: Request) -> Response:
         self.token_requests.append(await request.json())

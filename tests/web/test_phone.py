@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.web.conftest import open_page
-from tests.web.fake_gateway import ECHO, FakeGateway, Line, past_call, until
+from tests.web.fake_gateway import ECHO, FakeGateway, Line, past_call, top_up_offer, until
 from tests.web.speech import Samples, decode_mulaw, likeness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -170,6 +170,81 @@ async def test_ringing_and_an_answer_are_shown(page: Page, gateway: FakeGateway)
     await expect(page.get_by_text("The phone is silent.")).to_be_visible()
     await line.send("warning-cleared", name="media")
     await expect(page.get_by_text("The phone is silent.")).to_be_hidden()
+
+
+async def test_price_and_time_are_shown_before_dialling(page: Page, gateway: FakeGateway) -> None:
+    await page.get_by_role("textbox", name="Phone number").fill(ECHO)
+    price = page.get_by_text("$0.0130/min · enough for 6:24:36")
+    await expect(price).to_be_visible()
+    assert await price.get_attribute("aria-live") == "polite"
+    assert gateway.token_requests == []
+    await page.keyboard.press("Backspace")
+    await expect(price).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ("credit", "This call ends in 30 seconds, when the credit is used up."),
+        ("cap", "This call ends in 30 seconds, at a spending limit."),
+        ("duration", "This call ends in 30 seconds: no call may last longer."),
+    ],
+)
+async def test_the_coming_end_is_seen_and_read_out(
+    page: Page, gateway: FakeGateway, cause: str, words: str
+) -> None:
+    line = await dial(page, gateway)
+    await line.send("credit-warning", seconds_left=30, cause=cause)
+    await expect(alert(page)).to_have_text(words)
+    await expect(page.get_by_role("button", name="Top up now")).to_have_count(0)
+    await line.send("credit-warning-cleared", seconds_left=300)
+    await expect(alert(page)).to_be_empty()
+
+
+async def test_a_warning_leads_to_the_top_up(browser: Browser, gateway: FakeGateway) -> None:
+    gateway.top_ups.offer = top_up_offer()
+    page, faults = await open_page(browser, gateway)
+    line = await dial(page, gateway)
+    await line.send("credit-warning", seconds_left=10, cause="credit")
+    await expect(alert(page)).to_contain_text("This call ends in 10 seconds")
+    await button(page, "Top up now").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await expect(status(page)).to_have_text("In call")
+    await page.keyboard.press("Escape")
+    await line.send("tone", name="cut-off")
+    await expect(status(page)).to_have_text("Call cut off")
+    words, action = "The credit is used up.", "Top up, then call again."
+    await line.end(602, "credit", words, action=action, cut_off="credit")
+    summary = page.locator("caller-phone .summary")
+    await expect(summary).to_contain_text(words)
+    await expect(summary).to_contain_text(action)
+    await button(page, "Top up now").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    assert faults.texts == []
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "words", "action"),
+    [
+        ("credit", "weil das Guthaben verbraucht ist", "Laden Sie das Konto auf"),
+        ("cap", "Ausgabengrenze", "Heben Sie die Grenze an"),
+        ("duration", "so lange gedauert hat", "um weiterzusprechen"),
+    ],
+)
+async def test_a_cut_off_is_explained_in_german(
+    browser: Browser, gateway: FakeGateway, cut_off: str, words: str, action: str
+) -> None:
+    page, _ = await open_page(browser, gateway, locale="de-DE")
+    await page.get_by_role("textbox").fill(ECHO)
+    await page.keyboard.press("Enter")
+    await until(lambda: gateway.lines)
+    await gateway.line.end(602, "limit", "Words.", action="What to do.", cut_off=cut_off)
+    summary = page.locator("caller-phone .summary")
+    await expect(summary).to_contain_text(words)
+    await expect(summary).to_contain_text(action)
+    await expect(summary).not_to_contain_text("What to do.")
+    await page.context.close()
 
 
 async def test_end_from_the_phone_says_why(page: Page, gateway: FakeGateway) -> None:

@@ -30,6 +30,9 @@ export type ClientMessage =
 
 export type LegName = 'browser' | 'carrier';
 
+/** What a call runs out of: its account's credit, a spending limit, or the longest time allowed. */
+export type Lack = 'credit' | 'cap' | 'duration';
+
 /** How a call ended. `cause` is ITU-T Q.850, or FreeSWITCH's extension of it. */
 export interface Ending {
   call_id: string;
@@ -39,12 +42,15 @@ export interface Ending {
   ended_by: string;
   seconds: number;
   cost: Money;
+  action: string;
+  /** What the call was cut off for want of; null where it ended otherwise. */
+  cut_off: Lack | null;
 }
 
 export type GatewayMessage =
   | { type: 'ready'; version: number; call_id: string; destination: string; rate: Rate }
   | { type: 'ringing' }
-  | { type: 'tone'; name: 'ringback' | 'busy' | 'congestion' }
+  | { type: 'tone'; name: 'ringback' | 'busy' | 'congestion' | 'cut-off' }
   | { type: 'accept'; at: string }
   | { type: 'mute'; muted: boolean }
   | { type: 'hold'; held: boolean }
@@ -53,6 +59,8 @@ export type GatewayMessage =
   | { type: 'volume'; input_dbov: number; output_dbov: number }
   | { type: 'cost'; seconds: number; cost: Money }
   | { type: 'credit'; balance: Money; remaining_seconds: number }
+  | { type: 'credit-warning'; seconds_left: number; cause: Lack }
+  | { type: 'credit-warning-cleared'; seconds_left: number }
   | { type: 'warning'; name: string; message: string }
   | { type: 'warning-cleared'; name: string }
   | ({ type: 'cancel' } & Ending)
@@ -71,14 +79,18 @@ export function parseMessage(text: string): GatewayMessage | undefined {
   }
 }
 
-/** `POST /v1/call-tokens`. */
-export interface CallToken {
-  token: string;
-  media_url: string;
+/** `POST /v1/quotes`: what a call would cost, and how long the credit and all spending limits let it last. */
+export interface Quote {
   destination: string;
   rate: Rate;
   balance: Money;
   affordable_seconds: number;
+}
+
+/** `POST /v1/call-tokens`. */
+export interface CallToken extends Quote {
+  token: string;
+  media_url: string;
 }
 
 /** `GET /v1/account`. */
@@ -116,4 +128,61 @@ export interface Problem {
   detail?: string;
   action?: string;
   retry?: boolean;
+}
+
+/** Top-ups without a person, part of `GET /v1/top-ups` and the body and answer of `PUT /v1/auto-top-up`. */
+export interface AutoTopUp {
+  enabled: boolean;
+  threshold: Money;
+  amount: Money;
+  has_card: boolean;
+  /** Why the gateway switched it off; empty where it did not. */
+  off_reason: string;
+}
+
+/** `GET /v1/top-ups`: what can be topped up here. */
+export interface TopUpOffer {
+  enabled: boolean;
+  currency: string;
+  amounts: Money[];
+  minimum: Money;
+  maximum: Money;
+  auto: AutoTopUp;
+}
+
+export type PaymentState =
+  | 'created'
+  | 'open'
+  | 'processing'
+  | 'paid'
+  | 'failed'
+  | 'expired'
+  | 'disputed'
+  | 'lost';
+
+/** `POST /v1/top-ups`: a payment, and the page of the payment service where it is made. */
+export interface StartedTopUp {
+  id: string;
+  url: string;
+  amount: Money;
+  state: PaymentState;
+}
+
+/** `GET /v1/top-ups/{id}`. */
+export interface Payment {
+  id: string;
+  state: PaymentState;
+  amount: Money;
+  /** Empty while there is none. */
+  receipt_url: string;
+  /** Stripe's code for why the card was declined; empty where it was not. */
+  failure: string;
+}
+
+/** One entry of `GET /v1/payments`. */
+export interface PaymentRecord extends Payment {
+  created_at: string;
+  /** `checkout`, or `auto` for one without a person. */
+  kind: string;
+  refunded: Money;
 }

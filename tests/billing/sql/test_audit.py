@@ -3,13 +3,13 @@
 import pytest
 import sqlalchemy as sa
 
-from billing.stores.audit import FINDINGS_MAX, audit
+from billing.stores.audit import FINDINGS_MAX, Totals, audit, totals
 from tests.billing.outbox_entries import closed, opened
 
 
 @pytest.fixture
 async def busy_book(store, engine):
-    await store.add_credit("bob", 500, reference="b1", kind="top-up")
+    await store.add_credit("bob", 500, reference="pi:b1", kind="top-up")
     await store.add_credit("bob", -100, reference="b2", kind="refund")
     await store.apply_outbox(
         0,
@@ -27,6 +27,9 @@ async def busy_book(store, engine):
 
 CREDIT_COLUMNS = "(account_id, sequence, micros, reference, kind, at)"
 TRANSFER_COLUMNS = "(reference, kind, source, target, micros, currency, account_id, call_id, at)"
+PAYMENT_COLUMNS = (
+    "(id, account_id, kind, micros, currency, state, payment_intent_id, created_at, updated_at)"
+)
 NOW = "'2026-11-24 12:00:00'"
 
 
@@ -74,6 +77,16 @@ NOW = "'2026-11-24 12:00:00'"
             f" ('x', 'fee', 'grants', 'revenue', 1, 'EUR', 'alice', NULL, {NOW})",
             ["transfer in a foreign currency: x"],
         ),
+        (
+            f"INSERT INTO payments {PAYMENT_COLUMNS} VALUES"
+            f" ('p1', 'bob', 'checkout', 500, 'USD', 'paid', 'x', {NOW}, {NOW})",
+            ["top-up without a payment: pi:b1"],
+        ),
+        (
+            f"INSERT INTO payments {PAYMENT_COLUMNS} VALUES"
+            f" ('p1', 'bob', 'checkout', 500, 'USD', 'paid', 'b1', {NOW}, {NOW})",
+            [],
+        ),
         ("DELETE FROM calls WHERE id = 'ended'", []),
     ],
 )
@@ -81,6 +94,50 @@ async def test_each_disagreement_is_found(busy_book, damage, findings):
     async with busy_book.begin() as connection:
         await connection.execute(sa.text(damage))
     assert sorted(await audit(busy_book)) == findings
+
+
+@pytest.mark.parametrize(
+    ("refunds", "findings"),
+    [
+        ([40], []),
+        ([30, 10], []),
+        ([30, 11], ["call refunded beyond its charge: ended"]),
+        ([30, -20, 30], []),
+        ([30, -20, 31], ["call refunded beyond its charge: ended"]),
+    ],
+)
+async def test_no_call_is_refunded_beyond_its_charge(busy_book, store, refunds, findings):
+    for n, micros in enumerate(refunds):
+        await store.add_credit(
+            "alice", micros, reference=f"r{n}", kind="call-refund", call_id="ended"
+        )
+    assert await audit(busy_book) == findings
+
+
+async def test_a_refund_of_a_call_that_was_never_charged_is_found(busy_book, store):
+    await store.add_credit("alice", 1, reference="r", kind="call-refund", call_id="free")
+    assert await audit(busy_book) == ["call refunded beyond its charge: free"]
+
+
+async def test_the_totals_add_up(busy_book, store):
+    (of,) = await totals(busy_book)
+    assert of == Totals(
+        "USD",
+        accounts=2,
+        credits=1_000_400,
+        charges=40,
+        holds=70,
+        write_offs=5,
+        balances=1_000_400 - 40 - 70,
+    )
+
+
+async def test_each_currency_has_totals_of_its_own(busy_book):
+    async with busy_book.begin() as connection:
+        await connection.execute(sa.text("UPDATE accounts SET currency = 'EUR' WHERE id = 'bob'"))
+    euro, dollar = await totals(busy_book)
+    assert (euro.currency, euro.accounts, euro.credits, euro.charges) == ("EUR", 1, 400, 0)
+    assert (dollar.currency, dollar.accounts, dollar.credits) == ("USD", 1, 1_000_000)
 
 
 async def test_findings_are_bounded(store, engine):

@@ -7,15 +7,19 @@ import random
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
+from billing.caps import caps_of
 from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
 from billing.partition import partition_of
-from billing.ports import Closing, CreditResult, Opening, OpenResult, Tick
+from billing.ports import Closing, CreditResult, OpenCall, Opening, OpenResult, Tick
+from billing.rating import Rate
+from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore
-from tests.billing.outbox_entries import closing, opening
+from tests.billing.outbox_entries import START, closing, opening
 
 PARTITIONS = 4
 ACCOUNTS = ("alice", "bob")
@@ -118,12 +122,48 @@ async def test_a_gate_that_lost_everything_is_rebuilt_from_the_book(
     assert await gate.balance("alice") == before
     assert await open_call(gate, "ended") is OpenResult.ALREADY_CLOSED
     assert await open_call(gate, "c3", "bob") is OpenResult.FROZEN
-    assert await gate.open_calls("n1") == [("live", "alice", 110_000, 3)]
-    assert (await tick(gate, 5, ["live"])).unknown == []
+    assert await gate.open_calls("n1") == [OpenCall("live", "alice", "n1", 110_000, 3)]
+    assert (await tick(gate, 5, ["live"])).lost == []
     await close_call(gate, "live", 6)
     await drainer.drain_once()
     assert await store.balance("alice") == 1_000_000 - 30_000 - 60_000
     await assert_agreed(engine, store, gate)
+
+
+async def test_a_rebuilt_gate_knows_what_its_caps_have_let_through(
+    engine, store, gate, drainer, valkey_server
+):
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.accounts).values(day_cap_micros=200_000))
+    (cap,) = caps_of(
+        "alice",
+        day_cap_micros=200_000,
+        month_cap_micros=None,
+        key_id="",
+        key_day_cap_micros=None,
+        at=START,
+    )
+    rate = Rate(per_minute_micros=600_000)
+    for call_id in ("live", "ended"):
+        detail = msgspec.structs.replace(opening(call_id), rate=rate.to_json())
+        first = Opening(
+            *(call_id, "alice", "n1", 10_000, 80_000, 50, msgspec.json.encode(detail)),
+            caps=[cap],
+            per_minute_micros=rate.per_minute_micros,
+        )
+        assert (await gate.open(first)).granted_micros == 80_000
+    partition = partition_of("alice", PARTITIONS)
+    await gate.tick(partition, [Tick("live", "alice", 90_000, 1, [cap])])
+    await close_call(gate, "ended", 3)
+    await drainer.drain_once()
+    before = await gate.snapshot(partition)
+    assert before.spent == [(cap.name, 120_000)]
+    valkey_server.command("FLUSHALL")
+    await fill(gate, store)
+    assert await gate.snapshot(partition) == before
+    outcome = await gate.tick(partition, [Tick("live", "alice", 300_000, 2, [cap])])
+    assert (outcome.short, outcome.capped) == ({"live": 170_000}, ["live"])
+    assert outcome.burns == {"alice": 600_000}
 
 
 async def test_an_outage_of_the_book_costs_nothing(engine, store, gate, drainer):

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from billing.errors import StoreUnavailableError
-from billing.ports import CloseResult, OpenResult, PartitionState
+from billing.ports import CloseResult, OpenCall, OpenResult, PartitionState, SpendCap
 from billing.stores import redis as redis_store
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from tests.billing.conftest import fill
@@ -18,6 +19,7 @@ from tests.billing.spend_gate_contract import (
     SpendGateContract,
     charge,
     closing,
+    neighbour_of,
     open_meters,
     opening,
     tick,
@@ -123,7 +125,8 @@ async def test_a_flushed_server_refuses_until_it_is_rebuilt_and_live_calls_go_on
     meters = await open_meters(gate, 3, "alice")
     for second in range(1, 10):
         meters, _ = await charge(gate, meters, second * S)
-    held = [(m.call_id, "alice", 16 * CENT, 8, "n1") for m in meters]  # the book is a second behind
+    # The book is a second behind.
+    held = [OpenCall(m.call_id, "alice", "n1", 16 * CENT, 8) for m in meters]
     server.command("FLUSHALL")
     with pytest.raises(StoreUnavailableError):
         await charge(gate, meters, 10 * S)
@@ -197,21 +200,80 @@ async def test_ticks_stop_filling_an_outbox_that_nobody_drains(gate, client, mon
 
 
 async def test_calls_and_counts_leave_nothing_behind(gate, client):
+    day = [SpendCap("day", UNIT)]
     for n in range(3):
-        await gate.open(opening(f"c{n}"))
-        await gate.close(closing(f"c{n}"))
-    meta, call, own = [key_of(gate, name) for name in ("meta", "call", "own")]
+        await gate.open(opening(f"c{n}", caps=day, per_minute_micros=UNIT))
+        await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1, f"c{n}", caps=day)])
+        await gate.close(closing(f"c{n}", final_micros=0))
+    meta, *rest = [key_of(gate, name) for name in ("meta", "call", "own", "caps", "used")]
     assert await client.hgetall(meta) == {b"ready": b"1"}
-    assert await client.exists(call, own) == 0
+    assert await client.exists(*rest) == 0
+
+
+async def test_caps_of_past_periods_are_trimmed(gate, client, monkeypatch):
+    monkeypatch.setattr(redis_store, "CAPS_TRIMMED_MAX", 2)
+    for n in range(5):
+        await gate.open(opening(f"c{n}", caps=[SpendCap(f"day {n}", UNIT)]))
+    used, caps = [key_of(gate, name) for name in ("used", "caps")]
+    for n in range(3):
+        await client.zincrby(used, -redis_store.CAP_UNUSED_S - 5, f"day {n}")
+    await client.zincrby(used, -redis_store.CAP_UNUSED_S + 60, "day 3")
+    await gate.open(opening("c5"))
+    assert len(await client.hkeys(caps)) == 5
+    await gate.open(opening("c6", caps=[SpendCap("day 4", UNIT)]))
+    assert len(await client.hkeys(caps)) == 3
+    await gate.open(opening("c7", caps=[SpendCap("day 4", UNIT)]))
+    assert sorted(await client.hkeys(caps)) == [b"day 3", b"day 4"]
+    assert sorted(await client.zrange(used, 0, -1)) == [b"day 3", b"day 4"]
+    # A call that outlives its cap begins it anew, and its end may still be counted.
+    await gate.close(closing("c0", final_micros=9 * CENT))
+    assert await client.hget(caps, "day 0") == b"%d" % CENT
+    assert await client.zscore(used, "day 0") is not None
+
+
+async def test_calls_of_the_first_version_are_read_named_and_closed(gate, client):
+    """Two versions of the gateway may run at once; the first kept two fields of a call."""
+    own, meta = key_of(gate, "own"), key_of(gate, "meta")
+    for call_id in ("c1", "c2"):
+        await gate.open(opening(call_id, caps=[SpendCap("day", UNIT)], per_minute_micros=UNIT))
+        await client.hset(own, call_id, '["alice","n1"]')
+    plain = OpenCall("c1", "alice", "n1", 8 * CENT, 0)
+    assert await gate.open_calls("n1") == [plain, replace(plain, call_id="c2")]
+    outcome = await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1), tick(9 * CENT, 1, "c2")])
+    assert outcome.burns == {"alice": 0}
+    await gate.name_carrier_call("c1", "alice", "CA1")
+    named = replace(plain, held_micros=9 * CENT, seconds=1, carrier_call_id="CA1")
+    assert (await gate.snapshot(gate.partition("alice"))).open_calls[0] == named
+    for call_id in ("c1", "c2"):
+        assert (await gate.close(closing(call_id))).charged_micros == 3 * CENT
+    assert await client.hgetall(meta) == {b"ready": b"1"}
+
+
+async def test_a_full_tick_of_calls_with_all_caps_fits_lua(gate):
+    """A thousand calls, each under three caps of its own."""
+    count = redis_store.CALLS_PER_SCRIPT_MAX
+    caps = [[SpendCap(f"{n}-{k}", UNIT) for k in range(3)] for n in range(count)]
+    for n in range(count):
+        few = {"first_micros": 1, "want_micros": 1, "concurrent_calls_max": count}
+        await gate.open(opening(f"c{n}", caps=caps[n], **few))
+    claims = [tick(2, 1, f"c{n}", caps=caps[n]) for n in range(count)]
+    outcome = await gate.tick(gate.partition("alice"), claims)
+    assert outcome.short == {}
+    assert outcome.spent == {f"{n}-{k}": 2 for n in range(count) for k in range(3)}
+
+
+async def test_a_call_has_no_more_caps_than_a_script_can_count(gate):
+    caps = [SpendCap(str(n), UNIT) for n in range(redis_store.CAPS_PER_CALL_MAX + 1)]
+    with pytest.raises(AssertionError):
+        await gate.open(opening(caps=caps))
+    with pytest.raises(AssertionError):
+        await gate.tick(0, [tick(1, 1, caps=caps)])
 
 
 async def test_a_call_is_closed_by_its_own_account_only(gate):
-    neighbour = next(
-        name for name in map(str, range(10_000)) if gate.partition(name) == gate.partition("alice")
-    )
     await gate.open(opening())
     with pytest.raises(AssertionError):
-        await gate.close(closing(account_id=neighbour))
+        await gate.close(closing(account_id=neighbour_of(gate, "alice")))
     assert await gate.balance("alice") == 10 * UNIT - 8 * CENT
 
 

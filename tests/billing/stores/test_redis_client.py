@@ -7,7 +7,7 @@ from billing.errors import StoreUnavailableError
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
 from tests.billing.conftest import fill
-from tests.billing.spend_gate_contract import CENT, UNIT, opening, tick
+from tests.billing.spend_gate_contract import CENT, UNIT, held_call, opening, tick
 from tests.valkey import ValkeyServer, free_port
 
 
@@ -22,7 +22,7 @@ async def prove(url):
         await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1)])
         assert await gate.balance("alice") == 10 * UNIT - 9 * CENT
         assert len(await gate.read_outbox(gate.partition("alice"), 10)) == 2
-        assert await gate.open_calls("n1") == [("c1", "alice", 9 * CENT, 1)]
+        assert await gate.open_calls("n1") == [held_call("c1", 9 * CENT, 1)]
         return report
     finally:
         await disconnect(client)

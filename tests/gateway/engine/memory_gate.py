@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from billing.errors import MoneyError, StoreUnavailableError
@@ -19,11 +19,13 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    OpenCall,
     Opening,
     OpenOutcome,
     OpenResult,
     OutboxEntry,
     PartitionState,
+    SpendCap,
     Tick,
     TickOutcome,
 )
@@ -32,21 +34,14 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class _OpenCall:
-    account_id: str
-    held: int
-    seconds: int
-    node: str
-
-
-@dataclass
 class _Partition:
     is_ready: bool = False
     balances: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
-    calls: dict[str, _OpenCall] = field(default_factory=dict)
+    calls: dict[str, OpenCall] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
+    spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
 
@@ -54,6 +49,23 @@ class _Partition:
         self.entries += 1
         entry_id = f"{self.entries}-0"
         self.outbox[entry_id] = OutboxEntry(entry_id, kind, fields)
+
+    def spend(self, names: Sequence[str], micros: int) -> None:
+        """Add to what has been spent of each cap; a counter of nothing is not kept."""
+        for name in names:
+            self.spent[name] = self.spent.get(name, 0) + micros
+            if self.spent[name] <= 0:
+                del self.spent[name]
+
+    def reach(self, account_id: str, caps: Sequence[SpendCap]) -> int:
+        """Return what a call may take: the balance, or what a cap leaves of it."""
+        rooms = [cap.limit_micros - self.spent.get(cap.name, 0) for cap in caps]
+        return min([self.balances.get(account_id, 0), *rooms])
+
+    def burn(self, account_id: str) -> int:
+        """Return what an account's answered calls cost a minute."""
+        calls = [call for call in self.calls.values() if call.account_id == account_id]
+        return sum(call.per_minute_micros for call in calls if call.seconds > 0)
 
 
 class MemorySpendGate:
@@ -93,13 +105,23 @@ class MemorySpendGate:
         balance = part.balances.get(account_id, 0)
         known = part.calls.get(opening.call_id)
         if known is not None:
-            return OpenOutcome(OpenResult.OPENED, known.held, balance)
+            return OpenOutcome(OpenResult.OPENED, known.held_micros, balance)
         refusal = self._refusal(part, opening, balance)
         if refusal is not None:
             return OpenOutcome(refusal, 0, balance)
-        held = min(opening.want_micros, balance)
+        held = max(0, min(opening.want_micros, part.reach(account_id, opening.caps)))
         part.balances[account_id] = balance - held
-        part.calls[opening.call_id] = _OpenCall(account_id, held, 0, opening.node)
+        names = tuple(cap.name for cap in opening.caps)
+        part.spend(names, held)
+        part.calls[opening.call_id] = OpenCall(
+            opening.call_id,
+            account_id,
+            opening.node,
+            held,
+            seconds=0,
+            per_minute_micros=opening.per_minute_micros,
+            cap_names=names,
+        )
         part.note(
             "O",
             c=opening.call_id.encode(),
@@ -113,13 +135,17 @@ class MemorySpendGate:
     def _refusal(part: _Partition, opening: Opening, balance: int) -> OpenResult | None:
         if opening.call_id in part.closed:
             return OpenResult.ALREADY_CLOSED
+        if opening.is_running:
+            return None
         if opening.account_id in part.frozen:
             return OpenResult.FROZEN
         count = sum(call.account_id == opening.account_id for call in part.calls.values())
         if count >= opening.concurrent_calls_max:
             return OpenResult.TOO_MANY_CALLS
-        reaches = balance >= max(0, opening.first_micros)
-        return None if reaches else OpenResult.INSUFFICIENT_CREDIT
+        if opening.first_micros > balance:
+            return OpenResult.INSUFFICIENT_CREDIT
+        reaches = opening.first_micros <= part.reach(opening.account_id, opening.caps)
+        return None if reaches else OpenResult.CAP_REACHED
 
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         self.ticks.append((partition, ticks))
@@ -127,30 +153,49 @@ class MemorySpendGate:
             await self.held_back.wait()
         return await self._answer(lambda: self._tick(self._ready(partition), ticks))
 
+    async def tick_all(self, claims):
+        outcomes = {}
+        for partition, ticks in claims.items():
+            try:
+                outcomes[partition] = await self.tick(partition, ticks)
+            except StoreUnavailableError as error:
+                outcomes[partition] = error
+        return outcomes
+
     @staticmethod
     def _tick(part: _Partition, ticks: Sequence[Tick]) -> TickOutcome:
         short: dict[str, int] = {}
-        unknown: list[str] = []
+        lost: list[str] = []
+        closed: list[str] = []
+        capped: list[str] = []
         raised: list[str] = []
         for tick in ticks:
-            call = part.calls.get(tick.call_id)
-            if call is None:
-                unknown.append(tick.call_id)
+            before = part.calls.get(tick.call_id)
+            if before is None:
+                (closed if tick.call_id in part.closed else lost).append(tick.call_id)
                 continue
-            balance = part.balances.get(tick.account_id, 0)
-            is_granted = tick.account_id not in part.frozen
-            more = max(0, min(tick.want_micros - call.held, balance)) if is_granted else 0
-            if more or tick.seconds > call.seconds:
-                call.held += more
-                call.seconds = max(call.seconds, tick.seconds)
-                part.balances[tick.account_id] = balance - more
-                raised.append(f"{tick.call_id} {call.held}:{call.seconds}")
-            if call.held < tick.want_micros:
-                short[tick.call_id] = call.held
+            call, is_capped = _raise(part, before, tick)
+            part.calls[tick.call_id] = call
+            if (call.held_micros, call.seconds) != (before.held_micros, before.seconds):
+                raised.append(f"{tick.call_id} {call.held_micros}:{call.seconds}")
+            if call.held_micros < tick.want_micros:
+                short[tick.call_id] = call.held_micros
+            if is_capped:
+                capped.append(tick.call_id)
         if raised:
             part.note("T", d=" ".join(raised).encode())
         accounts = dict.fromkeys(tick.account_id for tick in ticks)
-        return TickOutcome(short, unknown, {a: part.balances.get(a, 0) for a in accounts})
+        caps = dict.fromkeys(cap.name for tick in ticks for cap in tick.caps)
+        return TickOutcome(
+            short,
+            lost,
+            closed,
+            balances={account: part.balances.get(account, 0) for account in accounts},
+            burns={account: part.burn(account) for account in accounts},
+            spent={name: part.spent.get(name, 0) for name in caps},
+            capped=capped,
+            frozen=tuple(account for account in accounts if account in part.frozen),
+        )
 
     async def close(self, closing: Closing) -> CloseOutcome:
         return await self._answer(lambda: self._close(closing))
@@ -165,10 +210,11 @@ class MemorySpendGate:
         if call is None:
             return CloseOutcome(CloseResult.UNKNOWN, 0, 0, balance)
         assert call.account_id == account_id, "a call is closed by the account that opened it"
-        beyond = max(0, min(closing.final_micros - call.held, balance))
-        charged = min(closing.final_micros, call.held + beyond)
+        beyond = max(0, min(closing.final_micros - call.held_micros, balance))
+        charged = min(closing.final_micros, call.held_micros + beyond)
         written_off = closing.final_micros - charged
-        part.balances[account_id] = balance = balance + call.held - charged
+        part.balances[account_id] = balance = balance + call.held_micros - charged
+        part.spend(call.cap_names, charged - call.held_micros)
         part.closed[closing.call_id] = charged
         part.note(
             "C",
@@ -180,6 +226,14 @@ class MemorySpendGate:
             m=closing.detail,
         )
         return CloseOutcome(CloseResult.CLOSED, charged, written_off, balance)
+
+    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> None:
+        def name() -> None:
+            calls = self._of(account_id).calls
+            if call_id in calls and calls[call_id].account_id == account_id:
+                calls[call_id] = replace(calls[call_id], carrier_call_id=carrier_call_id)
+
+        await self._answer(name)
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         return await self._answer(lambda: self._credit(account_id, sequence, amount_micros))
@@ -216,10 +270,10 @@ class MemorySpendGate:
             raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
-        for call_id, account_id, held, seconds, node in state.open_calls:
-            part.calls[call_id] = _OpenCall(account_id, held, seconds, node)
+        part.calls = {call.call_id: call for call in state.open_calls}
         part.closed = dict(state.closed_calls)
         part.frozen = set(state.frozen)
+        part.spent = dict(state.spent)
         part.is_ready = True
         return True
 
@@ -236,17 +290,31 @@ class MemorySpendGate:
         for entry_id in entry_ids:
             self._partitions[partition].outbox.pop(entry_id, None)
 
-    async def open_calls(self, node: str) -> Sequence[tuple[str, str, int, int]]:
-        def listed() -> list[tuple[str, str, int, int]]:
+    async def outbox_length(self) -> int:
+        return sum(len(part.outbox) for part in self._partitions)
+
+    async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
+        def listed() -> list[OpenCall]:
             parts = [self._ready(partition) for partition in range(self.partitions)]
-            return [
-                (call_id, call.account_id, call.held, call.seconds)
-                for part in parts
-                for call_id, call in part.calls.items()
-                if call.node == node
-            ]
+            calls = [call for part in parts for call in part.calls.values()]
+            return [call for call in calls if node in (None, call.node)]
 
         return await self._answer(listed)
+
+    async def snapshot(self, partition: int) -> PartitionState:
+        def state() -> PartitionState:
+            part = self._ready(partition)
+            return PartitionState(
+                accounts=[
+                    (account, part.balances.get(account, 0), part.sequences.get(account, 0))
+                    for account in sorted(part.balances.keys() | part.sequences.keys())
+                ],
+                open_calls=[part.calls[call_id] for call_id in sorted(part.calls)],
+                frozen=sorted(part.frozen),
+                spent=sorted(part.spent.items()),
+            )
+
+        return await self._answer(state)
 
     async def _answer(self, work: Callable[[], _T]) -> _T:
         """Do the work, unless the store is away; the answer takes a turn of the loop."""
@@ -268,3 +336,25 @@ class MemorySpendGate:
         if not self._partitions[partition].is_ready:
             raise StoreUnavailableError("the partition waits to be rebuilt")
         return self._partitions[partition]
+
+
+def _raise(part: _Partition, call: OpenCall, tick: Tick) -> tuple[OpenCall, bool]:
+    """Return a call after its tick, and whether a cap keeps it short."""
+    account_id = tick.account_id
+    balance, reach = part.balances.get(account_id, 0), part.reach(account_id, tick.caps)
+    missing = tick.want_micros - call.held_micros
+    if account_id in part.frozen or balance <= 0:
+        missing = 0
+    names = tuple(cap.name for cap in tick.caps)
+    more = max(0, min(missing, reach))
+    if more:
+        part.balances[account_id] = balance - more
+        part.spend(names, more)
+    follows = names and tick.seconds >= call.seconds
+    raised = replace(
+        call,
+        held_micros=call.held_micros + more,
+        seconds=max(call.seconds, tick.seconds),
+        cap_names=names if follows else call.cap_names,
+    )
+    return raised, reach < balance and reach < missing

@@ -104,6 +104,8 @@ class Stage:
         self.ticker = Ticker(self.clock_ns)
         self.metering = Metering(self.gate, self.clock_ns)
         self.released: list[Bridge] = []
+        self.notices: list[tuple[str, Any]] = []
+        """Events that the operator's program was told of."""
         self.faults: list[BaseException] = []
         """What background tasks failed with; none, unless a test takes them out."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,6 +130,7 @@ class Stage:
             metering=self.metering,
             ticker=self.ticker,
             spawn=self.spawn,
+            notify=lambda name, data: self.notices.append((name, data)),
         )
 
     def call(self, call_id: str = "c1", *, rate: Rate | None = None, **changes: Any) -> Caller:

@@ -2,18 +2,15 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
-from billing.errors import MoneyError
-from billing.ports import Opening
 from billing.rating import Rate
 from gateway.call import State
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from media import tones
 from tests.gateway.engine.stage import CENT, CREDIT, SILENT_FRAME, SPEECH_FRAME
-from tests.gateway.virtual_time import EPOCH_NS, SECOND_NS, virtual_loop
+from tests.gateway.virtual_time import virtual_loop
 
 RINGBACK = [tones.ringback("US").frame(n) for n in range(500)]
 NO_ANSWER = CarrierError("?", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True)
@@ -494,190 +491,6 @@ async def test_a_carrier_that_never_confirms_is_given_up(stage):
     assert stage.balance() == CREDIT - CENT
 
 
-# What the spend gate says.
-
-
-async def test_no_credit_no_call(stage):
-    stage.gate.fill(alice=CENT - 1)
-    call = stage.call()
-    await stage.until(lambda: stage.released)
-    assert call.browser.of("error")[0]["code"] == "insufficient_credit"
-    assert call.browser.closed == (1008, "insufficient_credit")
-    assert stage.carrier.placed == []
-    assert "disconnect" not in call.kinds
-
-
-async def test_a_frozen_account_places_no_call(stage):
-    await stage.gate.freeze("alice", True)
-    call = stage.call()
-    await stage.until(lambda: stage.released)
-    assert call.browser.closed == (1008, "account_frozen")
-
-
-async def test_too_many_calls_of_one_account(stage):
-    await stage.call("c1", account_calls_max=1).answered()
-    call = stage.call("c2", account_calls_max=1)
-    await stage.until(lambda: stage.released)
-    assert call.browser.of("error")[0]["code"] == "too_many_calls"
-
-
-async def test_a_gate_that_is_away_refuses_new_calls(stage):
-    stage.gate.is_away = True
-    call = stage.call()
-    await stage.run(0.1)
-    assert call.browser.of("error")[0] == {
-        "type": "error",
-        "code": "store_unavailable",
-        "message": "Credits cannot be checked right now.",
-        "action": "Try again in a moment.",
-        "retry": True,
-    }
-    assert call.browser.closed == (1013, "store_unavailable")
-    assert stage.carrier.placed == []
-    stage.gate.is_away = False
-    await stage.until(lambda: stage.released)
-
-
-async def test_a_hold_whose_answer_was_lost_is_given_back(stage):
-    """The credit is set aside and the call counted, though nobody will ever speak on it."""
-    stage.gate.loses_answers = True
-    call = stage.call()
-    await stage.run(0.1)
-    assert call.browser.closed == (1013, "store_unavailable")
-    assert "O" in [entry.kind for entry in stage.gate._of("alice").outbox.values()]
-    stage.gate.loses_answers = False
-    await stage.run(30)
-    assert stage.balance() == CREDIT
-    assert await stage.gate.open_calls("n1") == []
-    assert stage.record().seconds == 0
-
-
-async def test_a_hold_whose_answer_was_lost_is_given_back_when_the_caller_left_too(stage):
-    stage.gate.loses_answers = True
-    call = stage.call()
-    call.says(type="hangup")
-    await stage.run(0.1)
-    stage.gate.loses_answers = False
-    await stage.run(30)
-    assert stage.balance() == CREDIT
-
-
-async def test_a_hold_that_is_placed_after_its_time_out_is_given_back(stage):
-    """The request was on its way for longer than anybody waited for it."""
-    stage.gate.is_away = True
-    call = stage.call()
-    await stage.run(0.1)
-    stage.gate.is_away = False
-    await stage.run(1)
-    await stage.gate.open(
-        Opening("c1", "alice", "n1", CENT, 8 * CENT, 10, msgspec.json.encode(call.bridge.opened))
-    )
-    await stage.run(10)
-    assert stage.balance() == CREDIT
-
-
-async def test_a_fault_of_the_gate_ends_the_call_in_a_sentence(stage):
-    stage.gate.fault = MoneyError("beyond")
-    call = stage.call()
-    await stage.run(0.1)
-    assert call.browser.of("error")[0]["code"] == "internal_error"
-    assert call.browser.closed == (1011, "internal_error")
-    await stage.until(lambda: stage.released)
-    assert stage.carrier.placed == []
-
-
-async def test_credit_ends_at_its_last_paid_second(stage):
-    stage.gate.fill(alice=5 * CENT)
-    await stage.run(0.0137)
-    call = await stage.call().answered()
-    answered_ns = call.bridge.call.answered_ns
-    assert answered_ns % 20_000_000, "between two beats"
-    while not call.carrier.closed:
-        call.phone_speaks()
-        await stage.run(0.02)
-    assert 5 * SECOND_NS <= virtual_loop().now_ns - answered_ns < 5 * SECOND_NS + 60_000_000
-    assert call.bridge.call.ended_ns == answered_ns + 5 * SECOND_NS, "the cut-off itself, to the ns"
-    assert (call.end["name"], call.end["ended_by"]) == ("ALLOTTED_TIMEOUT", "credit")
-    assert (call.end["seconds"], call.end["cost"]["micros"]) == (5, 5 * CENT)
-    await stage.until(lambda: stage.released)
-    assert stage.balance() == 0
-
-
-async def test_a_top_up_moves_the_cut_off(stage):
-    stage.gate.fill(alice=5 * CENT)
-    call = await stage.call(media_silence_s=60).answered()
-    await stage.run(3)
-    await stage.gate.credit("alice", 2, 5 * CENT)
-    await stage.run(6)
-    assert call.bridge.call.is_live
-    await stage.until(lambda: stage.released)
-    assert stage.record().seconds == 10
-    assert stage.balance() == 0
-
-
-async def test_the_longest_call_ends_at_its_limit(stage):
-    call = await stage.call(call_duration_max_s=10, media_silence_s=60).answered()
-    await stage.until(lambda: stage.released)
-    assert (call.end["name"], call.end["ended_by"]) == ("ALLOTTED_TIMEOUT", "limit")
-    assert stage.record().seconds == 10
-
-
-async def test_a_gate_that_stays_away_costs_no_more_than_the_grace(stage):
-    call = await stage.call(media_silence_s=60).answered()
-    await stage.run(4.5)
-    stage.gate.is_away = True
-    await stage.run(6)
-    assert call.bridge.call.is_live, "the horizon is paid for"
-    await stage.until(lambda: call.browser.closed)
-    seconds = call.end["seconds"]
-    assert (call.end["name"], call.end["ended_by"]) == ("NORMAL_TEMPORARY_FAILURE", "gateway")
-    assert 4 + 8 + 6 <= seconds <= 5 + 8 + 6
-    await stage.run(30)
-    assert stage.released == [], "it waits to be settled"
-    stage.gate.is_away = False
-    await stage.until(lambda: stage.released)
-    assert stage.balance() == CREDIT - seconds * CENT
-
-
-async def test_a_gate_that_comes_back_in_time_is_not_noticed(stage):
-    call = await stage.call(media_silence_s=60).answered()
-    await stage.run(4.5)
-    stage.gate.is_away = True
-    await stage.run(10)
-    stage.gate.is_away = False
-    await stage.run(10)
-    call.says(type="hangup")
-    await stage.until(lambda: stage.released)
-    assert stage.record().seconds == 25
-    assert stage.balance() == CREDIT - 25 * CENT
-
-
-async def test_a_call_that_another_node_settled_ends(stage):
-    call = await stage.call(media_silence_s=60).answered()
-    await stage.run(1.5)
-    stage.gate._of("alice").calls.clear()
-    await stage.run(1)
-    assert (call.end["name"], call.end["ended_by"]) == ("NORMAL_TEMPORARY_FAILURE", "gateway")
-    await stage.until(lambda: stage.released)
-    assert stage.carrier.hung_up == ["CA1"]
-
-
-async def test_a_free_call_leaves_no_trail_of_timers(stage):
-    """Its cut-off is hours away and never moves."""
-    await stage.call(rate=Rate(per_minute_micros=0), media_silence_s=60).answered()
-    await stage.run(50)
-    assert len(stage.ticker._deadlines) < 20
-
-
-async def test_an_unanswered_call_is_never_charged(stage):
-    call = stage.call(rate=Rate(per_minute_micros=60 * CENT, connect_fee_micros=CENT))
-    await stage.run(5)
-    assert call.bridge.used() == (0, 0)
-    call.says(type="hangup")
-    await stage.until(lambda: stage.released)
-    assert stage.balance() == CREDIT
-
-
 # What the carrier says too late, twice, or to the wrong call.
 
 
@@ -843,12 +656,3 @@ async def test_a_released_call_leaves_nothing_behind(stage):
     assert stage.metering._partitions == {}
     assert stage.ticker._deadlines == []
     assert len(asyncio.all_tasks()) <= 2
-
-
-async def test_two_calls_share_their_accounts_last_credit(stage):
-    stage.gate.fill(alice=20 * CENT)
-    calls = [await stage.call(f"c{n}", media_silence_s=60).answered() for n in range(2)]
-    await stage.until(lambda: len(stage.released) == 2)
-    assert sum(call.end["seconds"] for call in calls) == 20
-    assert stage.balance() == 0
-    assert virtual_loop().now_ns - EPOCH_NS < 25 * SECOND_NS

@@ -203,6 +203,48 @@ def test_ringing_is_not_counted_as_the_phones_voice(studio):
     assert (browser.frames_out, carrier.frames_in) == (0, 0)
 
 
+def beep_frames():
+    beep = tones.warning_beep()
+    return [beep[at : at + 160] for at in range(0, len(beep), 160)]
+
+
+def test_a_beep_is_heard_by_the_caller_alone_in_place_of_the_phone(studio):
+    studio.joined().media.beep()
+    studio.media.beep()
+    for _ in range(10):
+        studio.leg.on_audio(SPEECH_FRAME)
+        studio.beat()
+    frames = beep_frames()
+    assert studio.browser.audio == frames + [SPEECH_FRAME] * (10 - len(frames) - 1)
+    assert studio.phone.audio == []
+
+
+def test_a_beep_leaves_the_hold_tone_alone(studio):
+    studio.joined().media.hold()
+    studio.beat(3)
+    studio.media.beep()
+    studio.beat(10)
+    assert studio.to_phone == [tones.hold().frame(n) for n in range(13)]
+    assert studio.browser.audio == beep_frames()
+    assert studio.exchange() == (False, False)
+
+
+def test_a_beep_ends_with_the_call(studio):
+    studio.joined().media.beep()
+    studio.beat(2)
+    studio.media.part()
+    studio.media.beep()
+    studio.beat(10)
+    assert studio.browser.audio == beep_frames()[:2]
+    assert studio.ticker._players == set()
+
+
+def test_a_cut_off_sounds_like_congestion(studio):
+    studio.media.play_to_caller("cut-off")
+    studio.beat(30)
+    assert studio.browser.audio == [tones.congestion("US").frame(n) for n in range(30)]
+
+
 def test_only_wide_audio_is_converted():
     assert converters("pcmu") == (None, None)
     to_mulaw, from_mulaw = converters("pcm16")

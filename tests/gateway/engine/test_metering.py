@@ -6,8 +6,8 @@ import itertools
 import pytest
 
 from billing.errors import MoneyError
-from billing.meter import CallMeter, MeterState
-from billing.ports import Closing, Opening
+from billing.meter import CallMeter, CutOff, MeterState
+from billing.ports import Closing, Opening, SpendCap
 from billing.rating import Rate
 from gateway.engine.metering import GROUPS, Metering
 from tests.gateway.engine.memory_gate import MemorySpendGate
@@ -26,7 +26,20 @@ class MeteredCall:
         self.meter = CallMeter(call_id, account_id, RATE, granted, seconds_max=3600)
         self.meter.answered(virtual_loop().now_ns)
         self.charges: list[int | None] = []
-        self.disownments = 0
+        self.disownments = self.reopenings = self.bars = 0
+        self.spend_caps = ()
+
+    def caps(self, now_ns):
+        return self.spend_caps
+
+    def reopen(self):
+        self.reopenings += 1
+
+    def barred(self):
+        self.bars += 1
+
+    def left_s(self):
+        return self.meter.remaining_s(virtual_loop().now_ns)
 
     def charged(self, balance_micros):
         self.charges.append(balance_micros)
@@ -48,9 +61,14 @@ class Office:
         self.gate._of(name).balances.setdefault(name, credit)
         return name
 
-    async def call(self, account_id, call_id="c1"):
-        opening = Opening(call_id, account_id, "n1", CENT, HORIZON_S * CENT, 10, b"{}")
+    async def call(self, account_id, call_id="c1", *, node="n1", caps=()):
+        opening = Opening(
+            *(call_id, account_id, node, CENT, HORIZON_S * CENT, 10, b"{}"),
+            caps=caps,
+            per_minute_micros=60 * CENT,
+        )
         call = MeteredCall(call_id, account_id, (await self.gate.open(opening)).granted_micros)
+        call.spend_caps = caps
         self.metering.add(call)
         return call
 
@@ -154,11 +172,141 @@ async def test_a_call_that_was_settled_elsewhere_is_disowned(office):
     assert len(other.charges) == 1
 
 
+async def test_a_call_that_the_gate_has_lost_is_opened_again_and_lives_on(office):
+    account_id = office.account(3)
+    call, other = await office.call(account_id), await office.call(account_id, "c2")
+    del office.gate._of(account_id).calls["c1"]
+    await asyncio.sleep(2)
+    assert (call.reopenings, call.disownments, call.charges) == (2, 0, [None, None])
+    assert call.meter.state is MeterState.AWAY
+    assert len(other.charges) == 2
+
+
+async def test_calls_of_a_frozen_account_are_barred(office):
+    call, other = await office.call(office.account(3)), await office.call(office.account(4), "c2")
+    await office.gate.freeze(call.account_id, True)
+    await asyncio.sleep(1)
+    assert (call.bars, call.charges) == (1, [])
+    assert (other.bars, len(other.charges)) == (0, 1)
+
+
+# What an account's calls may count on.
+
+
+async def test_calls_of_one_account_count_down_to_the_same_end(office):
+    account_id = office.account(3, credit=60 * CENT)
+    one = await office.call(account_id)
+    await asyncio.sleep(4.5)
+    two = await office.call(account_id, "c2")
+    await asyncio.sleep(2.02)
+    assert abs(one.left_s() - two.left_s()) <= 1
+    assert 24 <= two.left_s() <= 27
+
+
+async def test_calls_on_other_nodes_are_counted_by_their_burn(office):
+    account_id = office.account(3, credit=80 * CENT)
+    call = await office.call(account_id)
+    elsewhere = Metering(office.gate, virtual_loop().clock_ns)
+    elsewhere.start()
+    office.metering, metering = elsewhere, office.metering
+    other = await office.call(account_id, "c2", node="n2")
+    await asyncio.sleep(3.5)
+    assert abs(call.left_s() - other.left_s()) <= 1
+    assert 36 <= call.left_s() <= 38
+    office.metering = metering
+    await elsewhere.stop()
+
+
+async def test_a_cap_bounds_what_is_left_for_the_calls_below_it(office):
+    account_id = office.account(3)
+    capped = await office.call(account_id, caps=(SpendCap("key:k1:day:2026-11-24", 20 * CENT),))
+    free = await office.call(account_id, "c2")
+    await asyncio.sleep(3)
+    assert capped.left_s() < 20 - 3
+    assert capped.meter.runs_out_of is CutOff.CAP
+    assert free.left_s() > 40
+    assert free.meter.runs_out_of is CutOff.CREDIT
+    await asyncio.sleep(20)
+    assert capped.meter.granted_micros == 20 * CENT
+    assert (capped.left_s(), capped.meter.cut_off) == (0, CutOff.CAP)
+
+
+# Haste.
+
+
+async def test_credit_that_comes_is_seen_at_once_when_hurried(office):
+    call = await office.call(office.account(3, credit=9 * CENT))
+    await asyncio.sleep(3.3)
+    await office.gate.credit(call.account_id, 1, 50 * CENT)
+    before = call.left_s()
+    rounds = len(office.gate.ticks)
+    await office.metering.hurry(call.account_id)
+    assert len(office.gate.ticks) == rounds + 1
+    assert call.left_s() == before + 50
+
+
+async def test_only_the_calls_of_the_account_are_hurried(office):
+    one, other = office.account(3), "neighbour"
+    while office.gate.partition(other) != 3:
+        other += "x"
+    office.gate._of(other).balances[other] = 50 * CENT
+    calls = [
+        await office.call(one, "a"),
+        await office.call(one, "b"),
+        await office.call(other, "c"),
+    ]
+    await office.metering.hurry(one)
+    assert [len(call.charges) for call in calls] == [1, 1, 0]
+    await office.metering.hurry("nobody")
+    assert len(office.gate.ticks) == 1
+
+
+async def test_haste_waits_for_the_round_under_way_and_is_shared(office):
+    office.gate.held_back = asyncio.Event()
+    call = await office.call(office.account(3))
+    await asyncio.sleep(1)
+    hurries = [asyncio.create_task(office.metering.hurry(call.account_id)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert len(office.gate.ticks) == 1
+    office.gate.held_back.set()
+    await asyncio.gather(*hurries)
+    assert len(office.gate.ticks) == 2
+    assert len(call.charges) == 2
+
+
+async def test_whoever_gives_up_waiting_does_not_undo_the_claim(office):
+    office.gate.held_back = asyncio.Event()
+    call = await office.call(office.account(3))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await office.metering.hurry(call.account_id)
+    office.gate.held_back.set()
+    await asyncio.sleep(0.01)
+    assert len(call.charges) == 1
+
+
+async def test_stopping_forgets_haste(office):
+    office.gate.held_back = asyncio.Event()
+    call = await office.call(office.account(3))
+    await asyncio.sleep(1)
+    hurry = asyncio.create_task(office.metering.hurry(call.account_id))
+    await asyncio.sleep(0.01)
+    stopping = asyncio.create_task(office.metering.stop())
+    await asyncio.sleep(0.01)
+    assert hurry.done()
+    office.gate.held_back.set()
+    await stopping
+    assert len(office.gate.ticks) == 1
+
+
+# When all is not well.
+
+
 async def test_a_short_grant_reaches_the_meter_of_its_call_only(office):
     poor = office.account(3, credit=10 * CENT)
     rich = await office.call(office.account(11), "rich")
     call = await office.call(poor)
-    await asyncio.sleep(5)
+    await asyncio.sleep(9.5)
     assert call.meter.state is MeterState.SHORT
     assert call.meter.paid_seconds == 10
     assert call.charges[-1] == 0

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.cdr import LegQuality
+from billing.meter import CutOff
 from billing.ports import OpenResult
 from billing.rating import Rate
 from gateway.browser_media import Cancel, Disconnect
@@ -45,6 +46,35 @@ def test_a_failure_before_the_answer_has_its_tone(event, tone):
     assert reports.end_tone(call_of(event)) == tone
 
 
+@pytest.mark.parametrize("ended_by", ["credit", "limit"])
+def test_a_call_that_is_cut_off_has_its_tone(ended_by):
+    call = call_of(Answered(), Ended(Cause.ALLOTTED_TIMEOUT, ended_by))
+    assert reports.end_tone(call) == "cut-off"
+
+
+@pytest.mark.parametrize(
+    ("ran_out_of", "lack", "words"),
+    [
+        (CutOff.CREDIT, "credit", "credit is used up"),
+        (CutOff.CAP, "cap", "spending limit"),
+        (CutOff.DURATION, "duration", "as long as a call may"),
+    ],
+)
+def test_a_cut_off_says_why_and_what_to_do(ran_out_of, lack, words):
+    call = call_of(Answered(), Ended(Cause.ALLOTTED_TIMEOUT, "limit"))
+    message = reports.end_message("c1", call, 2, reports.money(1, "USD"), ran_out_of)
+    assert words in message.message
+    assert message.action
+    assert message.cut_off == lack
+
+
+def test_an_outage_is_no_lack_of_the_callers():
+    call = call_of(Answered(), Ended(Cause.NORMAL_TEMPORARY_FAILURE, "gateway"))
+    message = reports.end_message("c1", call, 2, reports.money(1, "USD"), CutOff.GRACE)
+    assert message.message == Cause.NORMAL_TEMPORARY_FAILURE.message
+    assert (message.action, message.cut_off) == ("", None)
+
+
 def test_an_answered_or_a_living_call_ends_without_a_tone():
     ended = CarrierEnded(Cause.USER_BUSY, "callee")
     assert reports.end_tone(call_of(Answered(), ended)) is None
@@ -68,6 +98,7 @@ def test_only_the_caller_gives_up_and_only_before_the_answer(events, kind):
     assert (message.cause, message.name) == (events[-1].cause, events[-1].cause.name)
     assert message.message == events[-1].cause.message
     assert message.ended_by == events[-1].ended_by
+    assert (message.action, message.cut_off) == ("", None)
 
 
 def test_money_is_exact_and_readable():
@@ -100,7 +131,8 @@ def test_dates_follow_the_monotonic_clock():
 
 
 def test_the_opening_is_the_order_without_its_words():
-    opened = reports.opened("c1", order(origin="https://page.example"), "n1", START)
+    opened = reports.opened("c1", order(origin="https://page.example", key_id="k"), "n1", START)
+    assert opened.key_id == "k"
     assert (opened.call_id, opened.account_id, opened.node) == ("c1", "alice", "n1")
     assert (opened.destination, opened.country, opened.codec) == ("+15005551000", "US", "pcmu")
     assert (opened.origin, opened.currency) == ("https://page.example", "USD")

@@ -19,6 +19,11 @@ class Account:
     id: str = "alice"
     currency: str = "USD"
     frozen: bool = False
+    call_cap_micros: int | None = None
+    day_cap_micros: int | None = None
+    month_cap_micros: int | None = None
+    key_id: str = "k1"
+    key_day_cap_micros: int | None = None
 
 
 class Accounts:

@@ -1,11 +1,14 @@
 """`/v1`: tokens, live calls and records, each of the key's own account only."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from billing.caps import caps_of
 from billing.cdr import CallClosed, CallOpened, CallRecord
+from billing.ports import OpenCall, Opening
 from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from gateway.browser_media import FRAME_BYTES
@@ -187,6 +190,26 @@ async def test_a_long_body_is_refused(api):
     assert code_of(reply) == (413, "payload_too_large")
 
 
+async def test_a_quote_says_the_same_and_promises_nothing(api):
+    reply = await api.ask("POST", "/v1/quotes", json={"destination": "+44 20 7946-0018"})
+    token = (await api.token("+442079460018")).json()
+    assert reply.status_code == 200
+    assert reply.json() == {name: token[name] for name in reply.json()}
+    assert reply.json()["rate"]["connect_fee"]["micros"] == 50_000
+    assert len(api.node.tokens.orders) == 1
+
+
+async def test_what_could_not_be_called_is_not_quoted(api):
+    for body, expected in (
+        ({"destination": "+33123456789"}, (422, "destination_not_priced")),
+        ({"destination": "112"}, (422, "number_emergency")),
+        ({"destination": ECHO, "codec": "pcmu"}, (400, "bad_request")),
+    ):
+        assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == expected
+    reply = await api.ask("POST", "/v1/quotes", account="eve", json={"destination": ECHO})
+    assert code_of(reply) == (401, "unauthorized")
+
+
 async def test_a_page_gets_a_token_for_itself_only(api):
     ours = await api.token(headers={"origin": PAGE})
     assert api.node.tokens.orders[ours.json()["token"]].origin == PAGE
@@ -222,6 +245,58 @@ async def test_credit_must_reach_the_first_increment(api):
     assert code_of(await api.token()) == (402, "insufficient_credit")
     api.stage.gate.fill(alice=CENT)
     assert (await api.token()).status_code == 201
+
+
+def cap(api, **caps):
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", **caps)
+
+
+@pytest.mark.parametrize(
+    ("caps", "seconds"),
+    [
+        ({"call_cap_micros": 30 * CENT + 1}, 30),
+        ({"day_cap_micros": 50 * CENT}, 40),
+        ({"month_cap_micros": 60 * CENT, "day_cap_micros": 70 * CENT}, 50),
+        ({"key_day_cap_micros": 20 * CENT}, 20),
+        ({"day_cap_micros": 50 * CENT, "call_cap_micros": 25 * CENT}, 25),
+        ({"day_cap_micros": 10**12}, 990),
+    ],
+)
+async def test_what_is_affordable_honours_the_caps(api, caps, seconds):
+    """Ten cents have been spent already, by another key."""
+    at = datetime.now(UTC)
+    spent = caps_of(
+        "alice",
+        day_cap_micros=CREDIT,
+        month_cap_micros=CREDIT,
+        key_id="another",
+        key_day_cap_micros=CREDIT,
+        at=at,
+    )
+    opening = Opening("c0", "alice", "n1", CENT, 10 * CENT, 9, b"{}", caps=spent)
+    await api.stage.gate.open(opening)
+    cap(api, **caps)
+    reply = (await api.token()).json()
+    assert reply["affordable_seconds"] == seconds
+    order = api.node.tokens.orders[reply["token"]]
+    assert {name: getattr(order, name) for name in caps} == caps
+    assert order.key_id == "k1"
+    assert reply["balance"]["micros"] == CREDIT - 10 * CENT
+    assert await api.stage.gate.open_calls() == [
+        replace(OPEN, cap_names=tuple(c.name for c in spent))
+    ]
+
+
+OPEN = OpenCall("c0", "alice", "n1", 10 * CENT, 0)
+
+
+@pytest.mark.parametrize("name", ["call", "day", "month", "key_day"])
+async def test_a_cap_must_leave_the_first_increment(api, name):
+    cap(api, **{f"{name}_cap_micros": CENT - 1})
+    assert code_of(await api.token()) == (402, "cap_reached")
+    cap(api, **{f"{name}_cap_micros": CENT})
+    await api.stage.run(11)
+    assert (await api.token()).json()["affordable_seconds"] == 1
 
 
 async def test_a_credit_that_was_just_booked_counts(api):

@@ -33,10 +33,10 @@ async def hangs():
 
 @pytest.fixture
 def probe(client_of):
-    async def ask(path, calls=None, **checks):
+    async def ask(path, calls=None, weaknesses=(), alarms=(), **checks):
         ticker = Ticker(lambda: 0)
         ticker.lag_ns_max = 12_345_678
-        health = Health(calls or Calls(), ticker, checks)
+        health = Health(calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms))
         async with client_of(health.routes()) as client:
             first = await client.get(path)
             ask.again = await client.get(path)
@@ -81,3 +81,29 @@ async def test_a_draining_node_takes_no_calls(probe):
     calls.is_draining = True
     reply = await probe("/readyz", calls, redis=answers)
     assert (reply.status_code, reply.json()["calls"]) == (503, "draining")
+
+
+async def test_a_node_without_its_book_takes_calls_and_says_so(probe):
+    reply = await probe("/readyz", redis=answers, weaknesses={"database": hangs})
+    assert reply.status_code == 200
+    assert reply.json() == {
+        "status": "degraded",
+        "redis": "ok",
+        "calls": "ok",
+        "database": "unreachable",
+    }
+
+
+async def test_an_alarm_is_shown_and_takes_no_node_away(probe):
+    raised = [True, False]
+    reply = await probe("/readyz", redis=answers, alarms={"outbox": raised.pop})
+    assert (reply.status_code, reply.json()["status"]) == (200, "ok")
+    assert (probe.again.status_code, probe.again.json()["outbox"]) == (200, "alarm")
+    assert probe.again.json()["status"] == "degraded"
+
+
+async def test_a_node_without_credits_is_unready_whatever_else_is_wrong(probe):
+    reply = await probe(
+        "/readyz", redis=fails, weaknesses={"database": fails}, alarms={"outbox": lambda: True}
+    )
+    assert (reply.status_code, reply.json()["status"]) == (503, "unready")

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from billing.errors import StoreUnavailableError
+from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.database import create_engine
 from billing.stores.sql import SqlLedgerStore
@@ -17,6 +20,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HASH = hashlib.sha256(b"key one").hexdigest()
 OTHER_HASH = hashlib.sha256(b"key two").hexdigest()
 ALICE = AccountRow("alice", "USD", False, NOW)
+BY_KEY = replace(ALICE, key_id=HASH[:16])
 
 
 @pytest.fixture
@@ -44,13 +48,13 @@ async def test_a_key_leads_to_its_account_until_it_is_revoked(accounts):
     key_id = await accounts.add_api_key("alice", HASH, "shop")
     other_id = await accounts.add_api_key("alice", OTHER_HASH, "shop")
     assert HASH.startswith(key_id)
-    assert await accounts.account_by_key_hash(HASH) == ALICE
+    assert await accounts.account_by_key_hash(HASH) == BY_KEY
     assert await accounts.account_by_key_hash("") is None
     await accounts.revoke_api_key("bob", key_id)
-    assert await accounts.account_by_key_hash(HASH) == ALICE
+    assert await accounts.account_by_key_hash(HASH) == BY_KEY
     await accounts.revoke_api_key("alice", key_id)
     assert await accounts.account_by_key_hash(HASH) is None
-    assert await accounts.account_by_key_hash(OTHER_HASH) == ALICE
+    assert await accounts.account_by_key_hash(OTHER_HASH) == replace(ALICE, key_id=other_id)
     assert other_id != key_id
 
 
@@ -59,7 +63,7 @@ async def test_a_known_key_stays_what_it_is(accounts):
     await accounts.create_account("bob", "USD")
     key_id = await accounts.add_api_key("alice", HASH, "shop")
     assert await accounts.add_api_key("bob", HASH, "stolen") == key_id
-    assert await accounts.account_by_key_hash(HASH) == ALICE
+    assert await accounts.account_by_key_hash(HASH) == BY_KEY
     await accounts.revoke_api_key("alice", key_id)
     await accounts.add_api_key("alice", HASH, "shop")
     assert await accounts.account_by_key_hash(HASH) is None
@@ -72,6 +76,22 @@ async def test_a_key_needs_a_hash_and_an_account(accounts):
             await accounts.add_api_key("alice", key_hash, "")
     with pytest.raises(LookupError):
         await accounts.add_api_key("bob", HASH, "")
+
+
+async def test_the_caps_of_an_account_and_of_its_key_are_read(accounts, engine):
+    await accounts.create_account("alice", "USD")
+    key_id = await accounts.add_api_key("alice", HASH, "shop")
+    await accounts.set_caps("alice", {"call": 1, "day": 2, "month": 3})
+    keys = tables.api_keys
+    async with engine.begin() as connection:
+        await connection.execute(
+            sa.update(keys).where(keys.c.id == key_id).values(day_cap_micros=4)
+        )
+    alice = replace(ALICE, call_cap_micros=1, day_cap_micros=2, month_cap_micros=3)
+    assert await accounts.account("alice") == alice
+    assert await accounts.account_by_key_hash(HASH) == replace(
+        alice, key_id=key_id, key_day_cap_micros=4
+    )
 
 
 async def test_a_frozen_account_reads_as_frozen(accounts, engine):
@@ -97,7 +117,7 @@ async def test_seeding_is_idempotent_even_at_once(accounts, engine):
 
     await asyncio.gather(*(seed() for _ in range(4)))
     await seed()
-    assert await accounts.account_by_key_hash(HASH) == ALICE
+    assert await accounts.account_by_key_hash(HASH) == BY_KEY
     assert await ledger.balance("alice") == 5_000_000
     assert await audit(engine) == []
 

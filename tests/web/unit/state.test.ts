@@ -62,8 +62,20 @@ test('mute, hold, keys and speech of both sides are kept', () => {
 });
 
 test('warnings stand until they are cleared', () => {
-  assert.deepEqual(Object.keys(after('warning').warnings), ['low-credit']);
+  assert.deepEqual(Object.keys(after('warning').warnings), ['media']);
   assert.deepEqual(after('warning', 'warning-cleared').warnings, {});
+});
+
+test('a warning of the end stands until it is taken back', () => {
+  assert.deepEqual(after('accept', 'credit-warning').endWarning, { secondsLeft: 30, cause: 'credit' });
+  assert.equal(after('accept', 'credit-warning', 'credit-warning-cleared').endWarning, undefined);
+});
+
+test('the clock of a call that is cut off stands while its tone is heard', () => {
+  const live = received(dialling(NUMBER), message('accept'), 10_000);
+  const cut = received(live, { type: 'tone', name: 'cut-off' }, 15_500);
+  assert.deepEqual([cut.phase, cut.tone, elapsedSeconds(cut, 17_900)], ['live', 'cut-off', 5]);
+  assert.equal(elapsedSeconds(received(cut, message('disconnect'), 17_900), 99_000), 5);
 });
 
 test('a disconnect says why, how long and what it cost', () => {

@@ -2,7 +2,7 @@
  * What is known of the call on screen, and how each message of the gateway changes it. Pure.
  */
 
-import type { Ending, GatewayMessage, Money, Rate } from '../wire';
+import type { Ending, GatewayMessage, Lack, Money, Rate } from '../wire';
 import type { CallFailure } from './failure';
 
 export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
@@ -10,11 +10,13 @@ export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
 export interface CallState {
   readonly phase: Phase;
   readonly destination: string;
-  /** Why the call fails, while its tone is heard. */
-  readonly tone?: 'busy' | 'congestion';
+  /** Why the call fails or has been cut off, while its tone is heard. */
+  readonly tone?: 'busy' | 'congestion' | 'cut-off';
   readonly rate?: Rate;
   readonly balance?: Money;
   readonly remainingSeconds?: number;
+  /** The last warning that the call will soon be cut off, unless it was taken back. */
+  readonly endWarning?: { readonly secondsLeft: number; readonly cause: Lack } | undefined;
   /** Charged so far. */
   readonly cost?: Money;
   /** Local monotonic milliseconds of the answer. */
@@ -58,7 +60,7 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
     case 'tone':
-      return message.name === 'ringback' ? state : { ...state, tone: message.name };
+      return message.name === 'ringback' ? state : failing(state, message.name, nowMs);
     case 'accept':
       return { ...state, phase: 'live', answeredAtMs: nowMs };
     case 'mute':
@@ -73,6 +75,10 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
       return { ...state, cost: message.cost };
     case 'credit':
       return { ...state, balance: message.balance, remainingSeconds: message.remaining_seconds };
+    case 'credit-warning':
+      return { ...state, endWarning: { secondsLeft: message.seconds_left, cause: message.cause } };
+    case 'credit-warning-cleared':
+      return { ...state, endWarning: undefined };
     case 'warning':
       return { ...state, warnings: { ...state.warnings, [message.name]: message.message } };
     case 'warning-cleared':
@@ -85,10 +91,15 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
   }
 }
 
+/** Return the state while a tone tells why the call fails; a call that is cut off has ended by then. */
+function failing(state: CallState, tone: NonNullable<CallState['tone']>, nowMs: number): CallState {
+  return tone === 'cut-off' ? { ...state, tone, endedAtMs: nowMs, endWarning: undefined } : { ...state, tone };
+}
+
 /** Return the state after the end; a failure says why the gateway could not. */
 export function ended(state: CallState, nowMs: number, failure?: CallFailure): CallState {
   if (state.phase === 'ended') return state;
-  return { ...state, phase: 'ended', endedAtMs: nowMs, ...(failure && { failure }) };
+  return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure }) };
 }
 
 /** Return the digits of the last keys, as many as a line shows. */

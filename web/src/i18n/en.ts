@@ -36,11 +36,16 @@ export const en = {
   ringing: 'Ringing…',
   busy: 'The line is busy',
   congestion: 'The call does not get through',
+  'cut-off': 'Call cut off',
   live: 'In call',
   liveHeld: 'On hold',
   liveMuted: 'In call, muted',
   ended: 'Call ended',
-  lowCredit: 'Less than a minute of credit is left.',
+  topUpNow: 'Top up now',
+  affordable: '{price} · enough for {time}',
+  'endsIn.credit': 'This call ends in {seconds} seconds, when the credit is used up.',
+  'endsIn.cap': 'This call ends in {seconds} seconds, at a spending limit.',
+  'endsIn.duration': 'This call ends in {seconds} seconds: no call may last longer.',
 
   cost: 'Cost',
   rate: 'Rate',
@@ -67,6 +72,8 @@ export const en = {
   recentFailed: 'The list of calls could not be loaded.',
   tryAgain: 'Try again',
   callAgain: 'Call {number} again',
+
+  topUpReturned: 'You are back from the payment page. Go on in the tab you came from; this one can be closed.',
 
   'cause.live': 'In progress',
   'cause.other': 'Not connected',

@@ -70,9 +70,14 @@ export function causeInWords(cause: number | null): string {
   return strings[cause === null ? 'cause.live' : `cause.${cause}`] ?? t('cause.other');
 }
 
-/** Return how the call ended as one sentence: the gateway's in English, a table's in other languages. */
-export function endingInWords({ cause, message }: Ending): string {
-  return language === 'en' && message ? message : causeInWords(cause);
+/**
+ * Return how the call ended, and what to do next if that is not obvious: the gateway's words in English, a table's in
+ * other languages.
+ */
+export function endingInWords({ cause, message, action, cut_off: lack }: Ending): [string, string] {
+  const known = `cutOff.${lack}`;
+  const what = strings[known] ?? (language === 'en' && message ? message : causeInWords(cause));
+  return [what, strings[`${known}.next`] ?? action];
 }
 
 /** Return what failed, and what to do next. */

@@ -1,4 +1,7 @@
-/** The page: credit, phone, numbers to try, recent calls; the key form until there is a key. */
+/**
+ * The page: credit, phone, numbers to try, recent calls; the key form until there is a key. What is about paying
+ * comes once calls can be made, and where the gateway takes payments.
+ */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -7,14 +10,15 @@ import { dropKey, takeKey } from '../api-key';
 import { CallFailure, asFailure } from '../call/failure';
 import type { CallState } from '../call/state';
 import { failureInWords, money, t } from '../i18n';
-import type { CallRecord, Money, PhonebookEntry } from '../wire';
+import type { CallRecord, Money, PhonebookEntry, TopUpOffer } from '../wire';
 import { handset } from './icons';
-import './key-form';
+import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
 import './phonebook';
 import './recent-calls';
 import { theme } from './theme';
+import type { TopUp } from './top-up';
 
 const RECENT_CALLS = 8;
 
@@ -28,6 +32,8 @@ export class App extends LitElement {
     calls: { state: true },
     callsFailed: { state: true },
     phonebook: { state: true },
+    offer: { state: true },
+    followed: { state: true },
     failure: { state: true },
     busy: { state: true },
   };
@@ -71,12 +77,18 @@ export class App extends LitElement {
         color: var(--on-go);
       }
       .credit {
+        display: flex;
+        align-items: center;
+        min-height: 36px;
         margin-inline-start: auto;
-        padding: 6px 14px;
         border: 1px solid var(--line);
-        border-radius: 20px;
+        border-radius: 23px;
         background: var(--card);
         font-size: 0.9375rem;
+      }
+      .credit p {
+        padding-inline: 14px;
+        line-height: 1.25;
       }
       .credit b {
         font-weight: 600;
@@ -97,8 +109,14 @@ export class App extends LitElement {
         display: grid;
         gap: 20px;
       }
-      .alert {
+      .alert,
+      caller-payment-progress {
         grid-column: 1 / -1;
+      }
+      @media (max-width: 400px) {
+        .mark {
+          display: none;
+        }
       }
       @media (min-width: 860px) {
         main.phone {
@@ -120,6 +138,10 @@ export class App extends LitElement {
   declare calls: CallRecord[] | undefined;
   declare callsFailed: boolean;
   declare phonebook: PhonebookEntry[];
+  /** What can be topped up; undefined where nothing can. */
+  declare offer: TopUpOffer | undefined;
+  /** The payment a person comes back from, or makes in another tab. */
+  declare followed: FollowedPayment | undefined;
   declare failure: CallFailure | undefined;
   declare busy: boolean;
 
@@ -132,6 +154,7 @@ export class App extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     window.addEventListener('hashchange', this.#open);
+    this.followed = takeReturnedPayment();
     this.#open();
   }
 
@@ -150,21 +173,37 @@ export class App extends LitElement {
   }
 
   #credit(): TemplateResult {
-    return html`<p class="credit number">
-      <span class="muted">${t('credit')}</span> <b>${this.balance ? money(this.balance) : '…'}</b>
-    </p>`;
+    return html`<div class="credit">
+      <p class="number"><span class="muted">${t('credit')}</span> <b>${this.balance ? money(this.balance) : '…'}</b></p>
+      ${this.offer ? this.#topUp(this.offer) : nothing}
+    </div>`;
+  }
+
+  #topUp(offer: TopUpOffer): TemplateResult {
+    return html`<caller-top-up
+      .api=${this.api}
+      .offer=${offer}
+      .calling=${this.busy}
+      @started=${(event: CustomEvent<FollowedPayment>) => (this.followed = event.detail)}
+    ></caller-top-up>`;
   }
 
   #keyForm(): TemplateResult {
-    return html`<main><caller-key-form .failure=${this.failure} @key-given=${this.#open}></caller-key-form></main>`;
+    void import('./key-form');
+    return html`<main>
+      ${this.followed ? html`<p role="status">${t('topUpReturned')}</p>` : nothing}
+      <caller-key-form .failure=${this.failure} @key-given=${this.#open}></caller-key-form>
+    </main>`;
   }
 
   #page(): TemplateResult {
     return html`<main class="phone">
-      ${this.failure ? this.#alert(this.failure) : nothing}
+      ${this.failure ? this.#alert(this.failure) : nothing} ${this.followed && this.offer ? this.#progress() : nothing}
       <caller-phone
         .api=${this.api}
         .phonebook=${this.phonebook}
+        .canTopUp=${this.offer !== undefined}
+        @top-up=${this.#openTopUp}
         @call-started=${() => (this.busy = true)}
         @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
       ></caller-phone>
@@ -178,6 +217,7 @@ export class App extends LitElement {
           @retry=${() => void this.#refresh()}
           @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
         ></caller-recent-calls>
+        ${this.offer ? html`<caller-payments .api=${this.api} .balance=${this.balance}></caller-payments>` : nothing}
       </div>
     </main>
     <footer>
@@ -193,6 +233,16 @@ export class App extends LitElement {
     ></caller-phonebook>`;
   }
 
+  #progress(): TemplateResult {
+    return html`<caller-payment-progress
+      .api=${this.api}
+      .followed=${this.followed}
+      @settled=${() => void this.#refresh()}
+      @retry=${this.#openTopUp}
+      @closed=${this.#unfollow}
+    ></caller-payment-progress>`;
+  }
+
   #alert(failure: CallFailure): TemplateResult {
     const [what, next] = failureInWords(failure);
     return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
@@ -201,6 +251,19 @@ export class App extends LitElement {
   get #phone(): Phone | null {
     return this.renderRoot.querySelector<Phone>('caller-phone');
   }
+
+  get #topUpButton(): TopUp | null {
+    return this.renderRoot.querySelector('caller-top-up');
+  }
+
+  readonly #openTopUp = (): void => {
+    void this.#topUpButton?.open();
+  };
+
+  readonly #unfollow = (): void => {
+    this.followed = undefined;
+    this.#topUpButton?.focus();
+  };
 
   readonly #open = (): void => {
     if (this.busy) return;
@@ -212,13 +275,17 @@ export class App extends LitElement {
 
   #forget(failure?: CallFailure): void {
     dropKey();
-    this.api = this.balance = this.calls = undefined;
+    this.api = this.balance = this.calls = this.offer = undefined;
     this.failure = failure;
   }
 
   async #load(api: Api): Promise<void> {
     await this.#refresh();
-    if (this.api === api) this.phonebook = await api.phonebook();
+    if (this.api !== api) return;
+    this.phonebook = await api.phonebook();
+    const offer = await api.topUpOffer();
+    if (offer) await import('./paying');
+    if (this.api === api) this.offer = offer;
   }
 
   async #refresh(): Promise<void> {
@@ -250,6 +317,14 @@ export class App extends LitElement {
     await this.#refresh();
     window.setTimeout(() => void this.#refresh(), RECORD_MS);
   }
+}
+
+/** Return the payment that the payment service's page sends a person back from, taking it out of the address. */
+function takeReturnedPayment(): FollowedPayment | undefined {
+  const id = new URLSearchParams(location.search).get('top-up');
+  if (id === null) return undefined;
+  history.replaceState(null, '', location.pathname + location.hash);
+  return { id };
 }
 
 customElements.define('caller-app', App);

@@ -1,16 +1,23 @@
-/** The phone before a call: number, keypad, Call. Fires `dial` with the number as its detail. */
+/** The phone before a call: number, price, keypad, Call. Fires `dial` with the number as its detail. */
 
 import { LitElement, css, html } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
-import { t } from '../i18n';
+import type { Api } from '../api';
+import { clock, money, t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
+import type { Quote } from '../wire';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
 
+/** Pause in typing after which the price is asked for. */
+const QUOTE_MS = 400;
+
 export class Dialler extends LitElement {
   static override properties = {
+    api: { attribute: false },
     text: { state: true },
+    quote: { state: true },
     complaint: { state: true },
   };
   static override styles = [
@@ -58,8 +65,13 @@ export class Dialler extends LitElement {
     `,
   ];
 
+  declare api: Api;
   declare text: string;
+  /** What a call to the number would cost, once that is known. */
+  declare quote: Quote | undefined;
   declare complaint: string;
+  #quoted = '';
+  #quoteTimer = 0;
 
   constructor() {
     super();
@@ -75,6 +87,11 @@ export class Dialler extends LitElement {
   /** Put the focus where Enter dials what is shown. */
   focusCall(): void {
     this.renderRoot.querySelector<HTMLElement>('.primary')?.focus();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    window.clearTimeout(this.#quoteTimer);
   }
 
   get #number(): string {
@@ -109,6 +126,7 @@ export class Dialler extends LitElement {
           @input=${(event: InputEvent) => this.#set((event.target as HTMLInputElement).value)}
         />
         <p id="hint" class="hint small muted" aria-live="polite">${this.#hint()}</p>
+        <p class="hint small number" aria-live="polite">${this.#price()}</p>
       </div>
       ${keypad('dial', this.#press)}
       <button class="primary" type="submit">${handset}${t('call')}</button>
@@ -121,6 +139,33 @@ export class Dialler extends LitElement {
     return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');
   }
 
+  #price(): string {
+    if (!this.quote) return '';
+    const { rate, affordable_seconds: seconds } = this.quote;
+    const price = t('perMinute', { price: money(rate.per_minute) });
+    const fee = rate.connect_fee.micros ? ` ${t('connectFee', { price: money(rate.connect_fee) })}` : '';
+    return t('affordable', { price: price + fee, time: clock(seconds) });
+  }
+
+  /** Ask for the price of the number as it stands once nothing more is typed. */
+  #askPrice(): void {
+    const number = this.#number;
+    if (number === this.#quoted) return;
+    this.#quoted = number;
+    this.quote = undefined;
+    window.clearTimeout(this.#quoteTimer);
+    if (isDiallable(number)) this.#quoteTimer = window.setTimeout(() => void this.#fetchPrice(number), QUOTE_MS);
+  }
+
+  async #fetchPrice(destination: string): Promise<void> {
+    try {
+      const quote = await this.api.json<Quote>('v1/quotes', { destination });
+      if (this.#quoted === destination) this.quote = quote;
+    } catch {
+      // Without a price the number can be dialled all the same; the call then says what is wrong.
+    }
+  }
+
   get #input(): HTMLInputElement {
     return this.renderRoot.querySelector('input') as HTMLInputElement;
   }
@@ -128,6 +173,7 @@ export class Dialler extends LitElement {
   #set(text: string): void {
     this.text = text;
     this.complaint = '';
+    this.#askPrice();
   }
 
   readonly #press = (key: string): void => {

@@ -1,4 +1,7 @@
-/** The phone during a call: whom, how long, what it costs, levels and controls. Draws a CallState, decides nothing. */
+/**
+ * The phone during a call: whom, how long, what it costs, levels and controls. Draws a CallState, decides nothing.
+ * Fires `key` with a key of the pad as its detail, and `top-up`.
+ */
 
 import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -12,6 +15,7 @@ import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
 import { keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
+import { topUpButton } from './top-up-button';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
 
@@ -25,6 +29,7 @@ export class InCall extends LitElement {
     call: { attribute: false },
     state: { attribute: false },
     label: {},
+    canTopUp: { type: Boolean },
     padOpen: { state: true },
   };
   static override styles = [theme, keypadStyle, inCallStyle];
@@ -33,13 +38,15 @@ export class InCall extends LitElement {
   declare state: CallState;
   /** The number's name, if the phonebook has one. */
   declare label: string;
+  /** Whether credit can be bought on this page. */
+  declare canTopUp: boolean;
   declare padOpen: boolean;
   #clock = 0;
 
   constructor() {
     super();
     this.label = '';
-    this.padOpen = false;
+    this.canTopUp = this.padOpen = false;
   }
 
   override connectedCallback(): void {
@@ -67,7 +74,9 @@ export class InCall extends LitElement {
         ${this.label ? html`<span class="name">${this.label}</span>` : nothing}
         <bdi class="number ${this.label ? 'muted' : 'name'}">${grouped(state.destination)}</bdi>
       </p>
-      ${live ? this.#time() : this.#waiting()} ${this.#facts()} ${live ? this.#meters() : nothing}
+      ${live ? this.#time() : this.#waiting()}
+      <div role="alert">${this.#endWarning()}</div>
+      ${this.#facts()} ${live ? this.#meters() : nothing}
       ${this.#warnings()} ${live ? this.#controls() : nothing} ${live && this.padOpen ? this.#keys() : nothing}
       <button type="button" class="danger end" @click=${() => this.call.hangUp()}>
         ${icons.handsetDown}${t('hangUp')}
@@ -106,6 +115,17 @@ export class InCall extends LitElement {
   #meters(): TemplateResult {
     const { browser, carrier } = this.state.talking;
     return html`<div class="meters">${meter('microphone', t('you'), browser)}${meter('phone', t('them'), carrier)}</div>`;
+  }
+
+  /** Words that stay as they are until the next warning: a screen reader reads each once. */
+  #endWarning(): TemplateResult | typeof nothing {
+    const { endWarning } = this.state;
+    if (!endWarning) return nothing;
+    const { secondsLeft, cause } = endWarning;
+    return html`<p class="alert ending">
+      <span>${t(`endsIn.${cause}`, { seconds: String(secondsLeft) })}</span>
+      ${cause === 'credit' && this.canTopUp ? topUpButton(this) : nothing}
+    </p>`;
   }
 
   #warnings(): TemplateResult[] {

@@ -1,4 +1,7 @@
-/** The phone itself: one call at a time, before, during and after. Fires `call-started` and `call-ended`. */
+/**
+ * The phone itself: one call at a time, before, during and after. Fires `call-started` and `call-ended`, and `top-up`
+ * where somebody wants credit.
+ */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
@@ -16,9 +19,7 @@ import type { Dialler } from './dialler';
 import './in-call';
 import type { InCall } from './in-call';
 import { theme } from './theme';
-
-/** Credit below which the status line says so, once. */
-const LOW_CREDIT_S = 60;
+import { topUpButton } from './top-up-button';
 
 const DTMF_KEY = /^[0-9*#]$/;
 
@@ -26,6 +27,7 @@ export class Phone extends LitElement {
   static override properties = {
     api: { attribute: false },
     phonebook: { attribute: false },
+    canTopUp: { type: Boolean },
     state: { state: true },
     failure: { state: true },
   };
@@ -63,9 +65,15 @@ export class Phone extends LitElement {
         background: var(--soft);
         text-align: center;
       }
-      .summary strong {
+      .summary strong,
+      .summary span {
         display: block;
+      }
+      .summary strong {
         font-weight: 600;
+      }
+      .summary .top-up {
+        margin-top: 8px;
       }
       .notice {
         text-align: center;
@@ -75,6 +83,8 @@ export class Phone extends LitElement {
 
   declare api: Api;
   declare phonebook: PhonebookEntry[];
+  /** Whether credit can be bought on this page. */
+  declare canTopUp: boolean;
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallFailure | undefined;
@@ -83,6 +93,7 @@ export class Phone extends LitElement {
   constructor() {
     super();
     this.phonebook = [];
+    this.canTopUp = false;
     this.addEventListener('keydown', this.#keyDown);
   }
 
@@ -147,9 +158,7 @@ export class Phone extends LitElement {
     const { state } = this;
     if (state?.tone && this.busy) return t(state.tone);
     if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
-    const words = state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
-    const low = (state.remainingSeconds ?? Infinity) < LOW_CREDIT_S;
-    return low ? `${words} · ${t('lowCredit')}` : words;
+    return state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
   }
 
   #inCall(): TemplateResult {
@@ -158,6 +167,7 @@ export class Phone extends LitElement {
       .call=${this.#call}
       .state=${this.state}
       .label=${entry?.label ?? ''}
+      .canTopUp=${this.canTopUp}
       @key=${(event: CustomEvent<string>) => this.#press(event.detail)}
     ></caller-in-call>`;
   }
@@ -165,6 +175,7 @@ export class Phone extends LitElement {
   #idle(): TemplateResult {
     return html`${this.#outcome()}
       <caller-dialler
+        .api=${this.api}
         @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}
         @key=${(event: CustomEvent<string>) => playKey(event.detail)}
       ></caller-dialler>
@@ -177,7 +188,19 @@ export class Phone extends LitElement {
       const [what, next] = failureInWords(failure);
       return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
     }
-    return this.state ? summary(this.state) : nothing;
+    return this.state ? this.#summary(this.state) : nothing;
+  }
+
+  #summary(state: CallState): TemplateResult {
+    const [what, next] = state.ending ? endingInWords(state.ending) : [t('cause.487'), ''];
+    const seconds = state.ending?.seconds ?? elapsedSeconds(state, performance.now());
+    const figures = { duration: clock(seconds), cost: state.cost ? money(state.cost) : '' };
+    return html`<div class="summary" role="status">
+      <strong>${what}</strong>
+      ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
+      ${next ? html`<span class="small">${next}</span>` : nothing}
+      ${this.canTopUp && state.ending?.cut_off === 'credit' ? topUpButton(this) : nothing}
+    </div>`;
   }
 
   #press(key: string): void {
@@ -197,16 +220,6 @@ export class Phone extends LitElement {
     this.renderRoot.querySelector('section')?.focus({ preventScroll: true });
     if (!this.busy && number) this.#dialler?.fill(number);
   }
-}
-
-function summary(state: CallState): TemplateResult {
-  const words = state.ending ? endingInWords(state.ending) : t('cause.487');
-  const seconds = state.ending?.seconds ?? elapsedSeconds(state, performance.now());
-  const figures = { duration: clock(seconds), cost: state.cost ? money(state.cost) : '' };
-  return html`<p class="summary" role="status">
-    <strong>${words}</strong>
-    ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
-  </p>`;
 }
 
 function askBeforeLeaving(event: BeforeUnloadEvent): void {

@@ -1,0 +1,73 @@
+"""Which ended calls are refunded by rule, how much of them, and the reason the customer reads.
+
+Looks only at the record of the call: what was charged, how it ended, what each leg carried. Knows
+no store and no account; how often an account may be refunded is the caller's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from billing.cdr import CallClosed
+
+MUTE_CALL_S_MIN = 3
+"""Shorter calls may end before any audio could have come."""
+ONE_WAY_CALL_S_MIN = 8
+ONE_WAY_TALK_MS_MIN = 1_000
+"""Speech of the caller that a listener would have answered."""
+OUR_FAULT_S = 60
+"""What is refunded of a call that we cut off: at most its last minute, all of a shorter one."""
+
+
+class RefundRule(Enum):
+    """Why a call is refunded; the value is the reason the customer reads."""
+
+    NO_AUDIO = "No sound came from the phone."
+    OUR_FAULT = "The call was cut off by a fault on our side."
+    ONE_WAY = "Nothing was heard from the phone."
+    SHORT = "The call was too short to be of use."
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefund:
+    """What is given back of one call."""
+
+    rule: RefundRule
+    micros: int
+
+
+def refund_of(charged_micros: int, closed: CallClosed, *, short_call_s: int) -> CallRefund | None:
+    """Return the refund of an ended call; None for a call that was all right, or cost nothing.
+
+    Args:
+        charged_micros: What the account paid for it.
+        closed: The record of its end.
+        short_call_s: Answered calls of at most so many seconds are refunded; 0 for none.
+
+    """
+    rule = _rule(closed, short_call_s)
+    if rule is None or charged_micros <= 0:
+        return None
+    micros = charged_micros
+    if rule is RefundRule.OUR_FAULT and closed.seconds > OUR_FAULT_S:
+        micros = -(-charged_micros * OUR_FAULT_S // closed.seconds)
+    return CallRefund(rule, micros)
+
+
+def _rule(closed: CallClosed, short_call_s: int) -> RefundRule | None:
+    if not closed.seconds:
+        return None
+    caller, phone = closed.browser, closed.carrier
+    if closed.seconds >= MUTE_CALL_S_MIN and not phone.frames_in and caller.frames_in:
+        return RefundRule.NO_AUDIO
+    if closed.ended_by == "gateway":
+        return RefundRule.OUR_FAULT
+    if (
+        closed.seconds >= ONE_WAY_CALL_S_MIN
+        and caller.talk_ms >= ONE_WAY_TALK_MS_MIN
+        and phone.frames_in
+        and not phone.talk_ms
+    ):
+        return RefundRule.ONE_WAY
+    return RefundRule.SHORT if closed.seconds <= short_call_s else None

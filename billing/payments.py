@@ -1,0 +1,361 @@
+"""What payments mean for an account: facts to book, states to show, when to charge a saved card.
+
+Works on plain snapshots of what the payment service says, whole and current each time, so that
+reports may come twice, late and in any order. Knows no service, no store and no clock. Amounts are
+micros; the service's own are minor units of the currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from billing.errors import MoneyError
+from billing.money import exponent
+
+DAY = timedelta(hours=24)
+SOFT_DECLINES_MAX = 3
+"""Declines within a day after which automatic top-ups are switched off; each doubles the pause."""
+
+_SERVICE_EXPONENTS = {"ISK": 2}
+"""Stripe, "Currencies", special cases: written with two decimals, which must be zero."""
+_CHARGED_DECIMALS_MAX = 2
+"""Stripe, "Currencies", three-decimal currencies: the last digit must be zero."""
+
+_SOFT_DECLINES = frozenset(
+    {
+        *("approve_with_id", "call_issuer", "card_velocity_exceeded", "do_not_honor"),
+        *("generic_decline", "insufficient_funds", "issuer_not_available", "processing_error"),
+        *("reenter_transaction", "try_again_later", "withdrawal_count_limit_exceeded"),
+    }
+)
+"""Stripe, "Decline codes": those after which the same card may work later."""
+
+_WITHDRAWN = frozenset({"failed", "canceled"})
+"""States of a refund that did not reach the customer."""
+_OPEN_DISPUTE = frozenset({"needs_response", "under_review"})
+_LOST_DISPUTE = frozenset({"lost", "appeal_needs_response", "appeal_under_review"})
+_DISPUTED = _OPEN_DISPUTE | _LOST_DISPUTE | {"won"}
+"""States of a dispute in which the money is, or was, taken away; inquiries (`warning_…`) and
+prevented disputes take none."""
+
+
+def to_minor(micros: int, currency: str) -> int:
+    """Return what the payment service calls an amount.
+
+    Raises MoneyError for an unknown currency, and for an amount that cannot be charged exactly.
+    """
+    digits = exponent(currency)
+    if micros % 10 ** (6 - min(digits, _CHARGED_DECIMALS_MAX)):
+        raise MoneyError("not a whole number of the currency's minor units")
+    return int(micros // 10 ** (6 - _SERVICE_EXPONENTS.get(currency, digits)))
+
+
+def from_minor(minor: int, currency: str) -> int:
+    """Return the micros of the payment service's amount. Raises MoneyError: unknown currency."""
+    return int(minor * 10 ** (6 - _SERVICE_EXPONENTS.get(currency, exponent(currency))))
+
+
+class PaymentState(Enum):
+    """How far a payment has come; the value is what the book keeps."""
+
+    CREATED = "created"
+    """Ours only; the payment service may not know it yet."""
+    OPEN = "open"
+    """A page waits for the person."""
+    PROCESSING = "processing"
+    """Paid by a method that takes its time."""
+    FAILED = "failed"
+    EXPIRED = "expired"
+    PAID = "paid"
+    DISPUTED = "disputed"
+    WON = "won"
+    """Paid, after a dispute."""
+    LOST = "lost"
+    """Taken back by the card's bank."""
+
+
+UNSETTLED = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING})
+"""States that something is still to follow."""
+TAKEN_BACK = frozenset({PaymentState.DISPUTED, PaymentState.LOST})
+"""States that keep an account frozen."""
+
+_RANK = {state: rank for rank, state in enumerate(PaymentState)} | {
+    PaymentState.EXPIRED: list(PaymentState).index(PaymentState.FAILED)
+}
+
+
+def advance(current: PaymentState, seen: PaymentState) -> PaymentState:
+    """Return the state after a report: the one that has come further, whatever came first."""
+    return seen if _RANK[seen] > _RANK[current] else current
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One payment of an account."""
+
+    id: str
+    account_id: str
+    kind: str
+    """`checkout` or `auto`."""
+    micros: int
+    currency: str
+    """ISO 4217."""
+    state: PaymentState
+    created_at: datetime
+    updated_at: datetime
+    refunded_micros: int = 0
+    checkout_id: str | None = None
+    payment_intent_id: str | None = None
+    receipt_url: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money on its way back to a card."""
+
+    id: str
+    minor: int
+    status: str
+    our_id: str = ""
+    """What we called it when we asked for it; empty for one from the service's own pages."""
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it never reached the customer."""
+        return self.status in _WITHDRAWN
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A payment that the card's holder denies."""
+
+    id: str
+    minor: int
+    currency: str
+    status: str
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether evidence may still be given."""
+        return self.status in _OPEN_DISPUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The service's payment intent, with everything that has become of it."""
+
+    id: str
+    status: str
+    received_minor: int
+    currency: str
+    """ISO 4217, in capitals."""
+    account_id: str = ""
+    """What we noted at the service when we asked for it; empty for one that is not ours."""
+    payment_id: str = ""
+    customer_id: str = ""
+    payment_method_id: str = ""
+    is_card_saved: bool = False
+    """The person allowed to charge the card again."""
+    email: str = ""
+    receipt_url: str = ""
+    failure: str = ""
+    """Code of the last attempt's decline."""
+    refunds: Sequence[Refund] = ()
+    disputes: Sequence[Dispute] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutPage:
+    """The service's page on which a person pays."""
+
+    id: str
+    status: str
+    """`open`, `complete` or `expired`."""
+    url: str = ""
+    intent_id: str = ""
+    payment_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFact:
+    """One movement of an account's credit, to be booked once for good."""
+
+    reference: str
+    micros: int
+    kind: str
+    """A key of `ledger.CREDIT_SOURCES`."""
+    reason: str
+
+
+def facts_of(intent: Intent, currency: str, *, is_automatic: bool) -> list[PaymentFact]:
+    """Return all that an intent proves, oldest first; each has a reference of its own.
+
+    What was undone is told with its undoing, so that it does not matter which of them was reported.
+    Raises MoneyError when the service speaks of another currency than the account's.
+    """
+    if intent.status != "succeeded" or not intent.received_minor:
+        return []
+    _require(intent.currency, currency)
+    reason = "Automatic top-up." if is_automatic else "Top-up by card."
+    paid = from_minor(intent.received_minor, currency)
+    facts = [PaymentFact(f"pi:{intent.id}", paid, "top-up", reason)]
+    for refund in intent.refunds:
+        facts += _refund_facts(refund, currency)
+    for dispute in intent.disputes:
+        facts += _dispute_facts(dispute, currency)
+    return facts
+
+
+def refund_reference(our_id: str) -> str:
+    """Return the reference of a refund that we asked for."""
+    return f"refund:{our_id}"
+
+
+def undone(reference: str) -> str:
+    """Return the reference of giving back what a refund took."""
+    return f"{reference}:failed"
+
+
+def _refund_facts(refund: Refund, currency: str) -> list[PaymentFact]:
+    micros = from_minor(refund.minor, currency)
+    reference = refund_reference(refund.our_id) if refund.our_id else f"re:{refund.id}"
+    facts = [PaymentFact(reference, -micros, "refund", "Refund to your card.")]
+    if refund.is_withdrawn:
+        reason = "The refund to your card failed."
+        facts.append(PaymentFact(undone(reference), micros, "refund", reason))
+    return facts
+
+
+def _dispute_facts(dispute: Dispute, currency: str) -> list[PaymentFact]:
+    if dispute.status not in _DISPUTED:
+        return []
+    _require(dispute.currency, currency)
+    micros = from_minor(dispute.minor, currency)
+    reference = f"du:{dispute.id}"
+    reason = "The payment was disputed at the card's bank."
+    facts = [PaymentFact(reference, -micros, "dispute", reason)]
+    if dispute.status == "won":
+        reason = "The dispute was decided in favour of the payment."
+        facts.append(PaymentFact(f"{reference}:won", micros, "dispute", reason))
+    return facts
+
+
+def _require(currency: str, expected: str) -> None:
+    if currency != expected:
+        raise MoneyError("an amount in another currency than the account's")
+
+
+def state_of(page: CheckoutPage | None, intent: Intent | None) -> PaymentState:
+    """Return the state that the service's own words come to."""
+    if intent is not None and intent.status == "succeeded":
+        return _state_of_paid({dispute.status for dispute in intent.disputes})
+    if intent is not None and intent.status == "processing":
+        return PaymentState.PROCESSING
+    if page is not None and page.status != "complete":
+        return PaymentState.EXPIRED if page.status == "expired" else PaymentState.OPEN
+    if intent is None:
+        return PaymentState.CREATED
+    return PaymentState.FAILED
+
+
+def _state_of_paid(disputes: set[str]) -> PaymentState:
+    if disputes & _LOST_DISPUTE:
+        return PaymentState.LOST
+    if disputes & _OPEN_DISPUTE:
+        return PaymentState.DISPUTED
+    return PaymentState.WON if "won" in disputes else PaymentState.PAID
+
+
+def refunded_micros(intent: Intent, currency: str) -> int:
+    """Return how much of a payment has gone back to the card, or is on its way."""
+    minor = sum(refund.minor for refund in intent.refunds if not refund.is_withdrawn)
+    return from_minor(minor, currency)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentProfile:
+    """What may be charged without asking, and when."""
+
+    account_id: str
+    currency: str
+    frozen: bool = False
+    """The account may not place calls, so that it needs no credit."""
+    customer_id: str | None = None
+    payment_method_id: str | None = None
+    email: str = ""
+    auto_enabled: bool = False
+    auto_threshold_micros: int = 0
+    auto_amount_micros: int = 0
+    auto_off_reason: str = ""
+
+    @property
+    def has_card(self) -> bool:
+        """Whether there is a card to charge."""
+        return bool(self.customer_id and self.payment_method_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AutoHistory:
+    """An account's automatic top-ups of the last `DAY`."""
+
+    is_in_flight: bool = False
+    charged_micros: int = 0
+    """Of those that worked or may yet work."""
+    failures: int = 0
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AutoLimits:
+    """The operator's bounds."""
+
+    day_max_micros: int
+    pause: timedelta
+    """Least time between two charges, doubled by each that failed."""
+
+
+class AutoRefusal(Enum):
+    """Why no saved card is charged now."""
+
+    OFF = "off"
+    FROZEN = "frozen"
+    NO_CARD = "no_card"
+    ENOUGH_CREDIT = "enough_credit"
+    IN_FLIGHT = "in_flight"
+    PAUSED = "paused"
+    DAY_CAP = "day_cap"
+
+
+def auto_amount(
+    profile: PaymentProfile,
+    history: AutoHistory,
+    limits: AutoLimits,
+    balance_micros: int,
+    now: datetime,
+) -> int | AutoRefusal:
+    """Return the micros to charge a saved card with, or why not to."""
+    pause = limits.pause * 2**history.failures
+    refusals = {
+        AutoRefusal.OFF: not profile.auto_enabled,
+        AutoRefusal.FROZEN: profile.frozen,
+        AutoRefusal.NO_CARD: not profile.has_card,
+        AutoRefusal.ENOUGH_CREDIT: balance_micros >= profile.auto_threshold_micros,
+        AutoRefusal.IN_FLIGHT: history.is_in_flight,
+        AutoRefusal.PAUSED: history.last_at is not None and now - history.last_at < pause,
+        AutoRefusal.DAY_CAP: history.charged_micros + profile.auto_amount_micros
+        > limits.day_max_micros,
+    }
+    return next((why for why, holds in refusals.items() if holds), profile.auto_amount_micros)
+
+
+Decide = Callable[[PaymentProfile, AutoHistory], int | AutoRefusal]
+"""Decides on an automatic top-up: the micros to charge, or why not to."""
+
+
+def is_final_decline(code: str, failures: int) -> bool:
+    """Whether a card is not to be charged again after a decline, the n-th within a day."""
+    return code not in _SOFT_DECLINES or failures >= SOFT_DECLINES_MAX

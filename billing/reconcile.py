@@ -1,0 +1,96 @@
+"""What the spend gate and the book of record must agree on, and what mends them where they do not.
+
+Both sides come as a `PartitionState`: the gate's snapshot, and the book's view of the same
+partition. Knows no store. The book is right; only a gate that is ahead of it cannot be mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from billing.ports import OpenCall, PartitionState
+
+BALANCES_DIFFER = "spend gate and book differ in the balance"
+CREDIT_MISSING = "credit has not reached the spend gate"
+CREDIT_UNKNOWN = "spend gate has a credit that the book has not"
+HOLDS_DIFFER = "spend gate and book differ in what a live call holds"
+CALL_MISSING = "call is live in the book, and not in the spend gate"
+CALL_UNKNOWN = "call is live in the spend gate, and not in the book"
+FREEZE_DIFFERS = "spend gate and book differ in whether the account is frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One point on which the two sides differ."""
+
+    rule: str
+    subject: str
+    """An account id or a call id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What brings the gate in line with the book."""
+
+    credits: Sequence[str]
+    """Accounts of which the gate lacks credits."""
+    freezes: Sequence[tuple[str, bool]]
+    """Account, whether it must be frozen."""
+    unbooked: Sequence[OpenCall]
+    """Live in the gate only: the book has their end, or has not heard of them yet."""
+    lost: Sequence[OpenCall]
+    """Live in the book only: the gate has their end, or has forgotten them."""
+
+
+def repairs(gate: PartitionState, book: PartitionState) -> Repairs:
+    """Return what has to be looked into. `gate` must have been read before `book`."""
+    sequences = {account_id: sequence for account_id, _, sequence in gate.accounts}
+    at_gate = {call.call_id for call in gate.open_calls}
+    in_book = {call.call_id for call in book.open_calls}
+    return Repairs(
+        credits=[
+            account_id
+            for account_id, _, sequence in book.accounts
+            if sequence > sequences.get(account_id, 0)
+        ],
+        freezes=[
+            *((account_id, True) for account_id in sorted({*book.frozen} - {*gate.frozen})),
+            *((account_id, False) for account_id in sorted({*gate.frozen} - {*book.frozen})),
+        ],
+        unbooked=[call for call in gate.open_calls if call.call_id not in in_book],
+        lost=[call for call in book.open_calls if call.call_id not in at_gate],
+    )
+
+
+def disagreements(gate: PartitionState, book: PartitionState) -> Iterator[Disagreement]:
+    """Yield every point on which the two sides differ, accounts first."""
+    yield from _accounts_that_differ(gate, book)
+    yield from _calls_that_differ(gate, book)
+
+
+def _accounts_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[Disagreement]:
+    at_gate = {account_id: rest for account_id, *rest in gate.accounts}
+    in_book = {account_id: rest for account_id, *rest in book.accounts}
+    for account_id in sorted(at_gate.keys() | in_book.keys()):
+        # Neither side needs a row for an account that never had credit.
+        available, applied = at_gate.get(account_id, (0, 0))
+        balance, booked = in_book.get(account_id, (0, 0))
+        if applied != booked:
+            yield Disagreement(CREDIT_MISSING if applied < booked else CREDIT_UNKNOWN, account_id)
+        elif available != balance:
+            yield Disagreement(BALANCES_DIFFER, account_id)
+    for account_id in sorted({*gate.frozen} ^ {*book.frozen}):
+        yield Disagreement(FREEZE_DIFFERS, account_id)
+
+
+def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[Disagreement]:
+    at_gate = {call.call_id: call.held_micros for call in gate.open_calls}
+    in_book = {call.call_id: call.held_micros for call in book.open_calls}
+    for call_id in sorted(at_gate.keys() | in_book.keys()):
+        if call_id not in at_gate:
+            yield Disagreement(CALL_MISSING, call_id)
+        elif call_id not in in_book:
+            yield Disagreement(CALL_UNKNOWN, call_id)
+        elif at_gate[call_id] != in_book[call_id]:
+            yield Disagreement(HOLDS_DIFFER, call_id)

@@ -1,0 +1,57 @@
+"""An account's statement: what moved its credit, when and why, and what was left.
+
+Live calls are not on it: their holds become a line when they have ended. Knows no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from billing.ledger import CUSTOMER, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One transfer as its account sees it."""
+
+    reference: str
+    at: datetime
+    kind: str
+    reason: str
+    micros: int
+    """Below zero for what the account paid."""
+    balance_micros: int
+    """The account's credit after it, holds of live calls not taken off."""
+    currency: str
+    call_id: str | None
+
+
+class StatementStore(Protocol):
+    """The ledger, read by account."""
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None
+    ) -> Sequence[StatementLine]:
+        """Return the newest lines first, older than the line of reference `before`."""
+
+
+def lines(
+    transfers: Iterable[tuple[Transfer, datetime]], balance_micros: int
+) -> Iterator[StatementLine]:
+    """Yield the lines of transfers, newest first; the newest left `balance_micros`."""
+    for transfer, at in transfers:
+        micros = transfer.micros if transfer.target == CUSTOMER else -transfer.micros
+        yield StatementLine(
+            reference=transfer.reference,
+            at=at,
+            kind=transfer.kind,
+            reason=transfer.reason,
+            micros=micros,
+            balance_micros=balance_micros,
+            currency=transfer.currency,
+            call_id=transfer.call_id,
+        )
+        balance_micros -= micros

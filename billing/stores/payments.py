@@ -1,0 +1,377 @@
+"""Payments and the saved cards of accounts, in SQL.
+
+Keeps how far each payment has come and what may be charged without asking; the money itself is in
+the ledger. Knows no payment service and no card: only ids that the service gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from billing.payments import (
+    DAY,
+    TAKEN_BACK,
+    UNSETTLED,
+    AutoHistory,
+    AutoRefusal,
+    Decide,
+    Payment,
+    PaymentProfile,
+    PaymentState,
+)
+from billing.payments import advance as further
+from billing.stores import tables
+from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+
+PAGE_ROWS_MAX = 200
+
+_payments = tables.payments
+_profiles = tables.payment_profiles
+_UNSETTLED = sorted(state.value for state in UNSETTLED)
+_FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
+
+Clock = Callable[[], datetime]
+
+
+class SqlPaymentStore:
+    """Payments in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def create(
+        self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
+    ) -> Payment:
+        """Create a payment, or return the one of this id as it is.
+
+        Raises LookupError when there is no such account.
+        """
+        async with writing(self._engine, self._timeout_s) as connection:
+            await _require_account(connection, account_id)
+            await self._insert(
+                connection,
+                payment_id,
+                account_id=account_id,
+                kind=kind,
+                micros=micros,
+                currency=currency,
+            )
+            return await _get(connection, payment_id)
+
+    async def create_checkout(
+        self, payment_id: str, account_id: str, micros: int, currency: str, *, since: datetime
+    ) -> Payment:
+        """Create a checkout, or return one of the same amount that was begun since and is open.
+
+        Two that come at once are one. Raises LookupError when there is no such account.
+        """
+        columns = _payments.c
+        async with writing(self._engine, self._timeout_s) as connection:
+            # The account's row makes the second of two clicks wait for the first.
+            await _lock_account(connection, account_id)
+            rows = await connection.execute(
+                sa.select(_payments)
+                .where(
+                    columns.account_id == account_id,
+                    columns.kind == "checkout",
+                    columns.micros == micros,
+                    columns.created_at >= since,
+                    columns.state.in_((PaymentState.CREATED.value, PaymentState.OPEN.value)),
+                )
+                .order_by(columns.created_at.desc())
+                .limit(1)
+            )
+            row = rows.one_or_none()
+            if row is not None:
+                return _payment(row)
+            await self._insert(
+                connection,
+                payment_id,
+                account_id=account_id,
+                kind="checkout",
+                micros=micros,
+                currency=currency,
+            )
+            return await _get(connection, payment_id)
+
+    async def begin_auto(
+        self, account_id: str, payment_id: str, decide: Decide
+    ) -> Payment | AutoRefusal:
+        """Create an automatic top-up if `decide` says so; at most one is ever in flight.
+
+        `decide` sees a history that no other node can add to before this returns.
+        """
+        async with writing(self._engine, self._timeout_s) as connection:
+            await _lock_account(connection, account_id)
+            profile = await _profile(connection, account_id)
+            history = await _history(connection, account_id, self._clock())
+            amount = decide(profile, history)
+            if isinstance(amount, AutoRefusal):
+                return amount
+            await self._insert(
+                connection,
+                payment_id,
+                account_id=account_id,
+                kind="auto",
+                micros=amount,
+                currency=profile.currency,
+            )
+            return await _get(connection, payment_id)
+
+    async def _insert(
+        self,
+        connection: AsyncConnection,
+        payment_id: str,
+        **columns: str | int,
+    ) -> None:
+        now = self._clock()
+        await connection.execute(
+            upsert(connection, _payments)
+            .values(
+                id=payment_id,
+                **columns,
+                state=PaymentState.CREATED.value,
+                created_at=now,
+                updated_at=now,
+            )
+            .on_conflict_do_nothing(index_elements=["id"])
+        )
+
+    async def record(
+        self,
+        payment_id: str,
+        seen: PaymentState,
+        *,
+        checkout_id: str | None = None,
+        payment_intent_id: str | None = None,
+        receipt_url: str = "",
+        failure: str = "",
+        refunded_micros: int | None = None,
+    ) -> Payment:
+        """Note what the payment service says; a late report takes nothing back.
+
+        Raises LookupError when there is no such payment.
+        """
+        async with writing(self._engine, self._timeout_s) as connection:
+            await connection.execute(
+                sa.update(_payments)
+                .where(_payments.c.id == payment_id)
+                .values(updated_at=self._clock())
+            )
+            known = await _get(connection, payment_id)
+            await connection.execute(
+                sa.update(_payments)
+                .where(_payments.c.id == payment_id)
+                .values(
+                    state=further(known.state, seen).value,
+                    checkout_id=known.checkout_id or checkout_id,
+                    payment_intent_id=known.payment_intent_id or payment_intent_id,
+                    receipt_url=receipt_url or known.receipt_url,
+                    failure=failure or known.failure,
+                    refunded_micros=(
+                        known.refunded_micros if refunded_micros is None else refunded_micros
+                    ),
+                )
+            )
+            return await _get(connection, payment_id)
+
+    async def find(self, payment_id: str) -> Payment | None:
+        """Return a payment."""
+        return await self._find(_payments.c.id == payment_id)
+
+    async def find_by_intent(self, payment_intent_id: str) -> Payment | None:
+        """Return the payment that a payment intent belongs to."""
+        return await self._find(_payments.c.payment_intent_id == payment_intent_id)
+
+    async def _find(self, condition: sa.ColumnElement[bool]) -> Payment | None:
+        async with reading(self._engine, self._timeout_s) as connection:
+            row = (await connection.execute(sa.select(_payments).where(condition))).one_or_none()
+        return None if row is None else _payment(row)
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None
+    ) -> Sequence[Payment]:
+        """Return an account's newest payments first, older than the payment `before`."""
+        position = sa.tuple_(_payments.c.created_at, _payments.c.id)
+        query = (
+            sa.select(_payments)
+            .where(_payments.c.account_id == account_id)
+            .order_by(_payments.c.created_at.desc(), _payments.c.id.desc())
+            .limit(max(0, min(limit, PAGE_ROWS_MAX)))
+        )
+        if before is not None:
+            start = sa.select(_payments.c.created_at, _payments.c.id).where(
+                _payments.c.id == before, _payments.c.account_id == account_id
+            )
+            query = query.where(position < start.scalar_subquery())
+        async with reading(self._engine, self._timeout_s) as connection:
+            return [_payment(row) for row in await connection.execute(query)]
+
+    async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
+        """Return payments that something is to follow and that were last looked at before then.
+
+        Those that have waited longest come first, so that none is starved.
+        """
+        query = (
+            sa.select(_payments)
+            .where(_payments.c.state.in_(_UNSETTLED), _payments.c.updated_at < before)
+            .order_by(_payments.c.updated_at)
+            .limit(limit)
+        )
+        async with reading(self._engine, self._timeout_s) as connection:
+            return [_payment(row) for row in await connection.execute(query)]
+
+    async def is_booked(self, reference: str) -> bool:
+        """Whether a credit of this reference is in the book."""
+        credits = tables.credits.c
+        async with reading(self._engine, self._timeout_s) as connection:
+            found = await connection.scalar(
+                sa.select(credits.reference).where(credits.reference == reference)
+            )
+        return found is not None
+
+    async def is_disputed(self, account_id: str, *, besides: str) -> bool:
+        """Whether a payment of the account, other than this one, is disputed or was lost."""
+        states = [state.value for state in TAKEN_BACK]
+        return await self._find_any(
+            _payments.c.account_id == account_id,
+            _payments.c.id != besides,
+            _payments.c.state.in_(states),
+        )
+
+    async def _find_any(self, *conditions: sa.ColumnElement[bool]) -> bool:
+        async with reading(self._engine, self._timeout_s) as connection:
+            query = sa.select(_payments.c.id).where(*conditions).limit(1)
+            return await connection.scalar(query) is not None
+
+    async def profile(self, account_id: str) -> PaymentProfile:
+        """Return an account's profile, a blank one to begin with.
+
+        Raises LookupError when there is no such account.
+        """
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await _profile(connection, account_id)
+
+    async def save_card(
+        self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
+    ) -> None:
+        """Remember which card may be charged without asking."""
+        values = {"customer_id": customer_id, "payment_method_id": payment_method_id}
+        await self._set_profile(account_id, values | ({"email": email} if email else {}))
+
+    async def forget_card(self, account_id: str, reason: str) -> None:
+        """Forget the card and its customer, and charge nothing of one's own accord any more."""
+        await self._set_profile(
+            account_id,
+            {
+                "customer_id": None,
+                "payment_method_id": None,
+                "auto_enabled": False,
+                "auto_off_reason": reason,
+            },
+        )
+
+    async def set_auto(
+        self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
+    ) -> PaymentProfile:
+        """Set what the person wants; a reason why it was off is forgotten."""
+        return await self._set_profile(
+            account_id,
+            {
+                "auto_enabled": enabled,
+                "auto_threshold_micros": threshold_micros,
+                "auto_amount_micros": amount_micros,
+                "auto_off_reason": "",
+            },
+        )
+
+    async def switch_auto_off(self, account_id: str, reason: str) -> None:
+        """Charge nothing of one's own accord any more."""
+        await self._set_profile(account_id, {"auto_enabled": False, "auto_off_reason": reason})
+
+    async def _set_profile(self, account_id: str, values: dict[str, Any]) -> PaymentProfile:
+        async with writing(self._engine, self._timeout_s) as connection:
+            await connection.execute(
+                upsert(connection, _profiles)
+                .values(account_id=account_id, **values)
+                .on_conflict_do_update(index_elements=["account_id"], set_=values)
+            )
+            return await _profile(connection, account_id)
+
+    async def history(self, account_id: str) -> AutoHistory:
+        """Return an account's automatic top-ups of the last day."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await _history(connection, account_id, self._clock())
+
+
+async def _require_account(connection: AsyncConnection, account_id: str) -> None:
+    accounts = tables.accounts.c
+    if await connection.scalar(sa.select(accounts.id).where(accounts.id == account_id)) is None:
+        raise LookupError("no such account")
+
+
+async def _lock_account(connection: AsyncConnection, account_id: str) -> None:
+    """Make all others who lock this account wait until the transaction ends."""
+    accounts = tables.accounts.c
+    query = sa.select(accounts.id).where(accounts.id == account_id).with_for_update()
+    if await connection.scalar(query) is None:
+        raise LookupError("no such account")
+
+
+async def _get(connection: AsyncConnection, payment_id: str) -> Payment:
+    rows = await connection.execute(sa.select(_payments).where(_payments.c.id == payment_id))
+    row = rows.one_or_none()
+    if row is None:
+        raise LookupError("no such payment")
+    return _payment(row)
+
+
+async def _profile(connection: AsyncConnection, account_id: str) -> PaymentProfile:
+    accounts = tables.accounts
+    columns = [column for column in _profiles.c if column.name != "account_id"]
+    rows = await connection.execute(
+        sa.select(
+            accounts.c.id.label("account_id"), accounts.c.currency, accounts.c.frozen, *columns
+        )
+        .select_from(accounts.outerjoin(_profiles))
+        .where(accounts.c.id == account_id)
+    )
+    row = rows.one_or_none()
+    if row is None:
+        raise LookupError("no such account")
+    # An account without a profile is a row of NULLs.
+    return PaymentProfile(**{k: v for k, v in row._mapping.items() if v is not None})
+
+
+async def _history(connection: AsyncConnection, account_id: str, now: datetime) -> AutoHistory:
+    rows = await connection.execute(
+        sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
+            _payments.c.account_id == account_id,
+            _payments.c.kind == "auto",
+            sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_UNSETTLED)),
+        )
+    )
+    found = rows.all()
+    return AutoHistory(
+        is_in_flight=any(row.state in _UNSETTLED for row in found),
+        charged_micros=sum(row.micros for row in found if row.state not in _FRUITLESS),
+        failures=sum(row.state == PaymentState.FAILED.value for row in found),
+        last_at=max((row.created_at for row in found), default=None),
+    )
+
+
+def _payment(row: sa.Row[Any]) -> Payment:
+    return Payment(**{**row._mapping, "state": PaymentState(row.state)})

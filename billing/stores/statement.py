@@ -1,0 +1,73 @@
+"""Statements of account, in SQL. Knows no table layout beyond `tables`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.ledger import CUSTOMER, Transfer
+from billing.statement import StatementLine, lines
+from billing.stores import tables
+from billing.stores.database import TIMEOUT_S, reading
+
+PAGE_LINES_MAX = 500
+
+
+class SqlStatementStore:
+    """`StatementStore` in SQLite or PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None
+    ) -> Sequence[StatementLine]:
+        """Return the newest lines first, older than the line of reference `before`.
+
+        At most `PAGE_LINES_MAX`; none when `before` is no line of this account. New lines shift
+        no page, because a page begins after a line and not after a count.
+        Raises StoreUnavailableError.
+        """
+        transfers = tables.transfers.c
+        is_mine = sa.and_(
+            transfers.account_id == account_id,
+            sa.or_(transfers.source == CUSTOMER, transfers.target == CUSTOMER),
+        )
+        position = sa.tuple_(transfers.at, transfers.reference)
+        query = sa.select(tables.transfers).where(is_mine)
+        if before is not None:
+            start = sa.select(transfers.at, transfers.reference).where(
+                is_mine, transfers.reference == before
+            )
+            query = query.where(position < start.scalar_subquery())
+        newest_first = query.order_by(transfers.at.desc(), transfers.reference.desc())
+        signed = sa.case((transfers.target == CUSTOMER, transfers.micros), else_=-transfers.micros)
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = (
+                await connection.execute(newest_first.limit(max(0, min(limit, PAGE_LINES_MAX))))
+            ).all()
+            if not rows:
+                return []
+            # What the lines of the page and all before them come to.
+            balance = await connection.scalar(
+                query.with_only_columns(sa.func.sum(signed), maintain_column_froms=True)
+            )
+        return list(lines(((_transfer(row), row.at) for row in rows), int(balance or 0)))
+
+
+def _transfer(row: sa.Row[Any]) -> Transfer:
+    return Transfer(
+        reference=row.reference,
+        kind=row.kind,
+        source=row.source,
+        target=row.target,
+        micros=row.micros,
+        account_id=row.account_id,
+        currency=row.currency,
+        call_id=row.call_id,
+        reason=row.reason,
+    )

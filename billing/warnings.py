@@ -1,0 +1,53 @@
+"""When to warn of a call's coming end, so that a person can top up or say goodbye in time.
+
+Knows neither what the call runs out of nor how a warning sounds; told the seconds that are left, at
+least once a second, it says whether to warn.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+THRESHOLDS_S = (60, 30, 10)
+"""Seconds left at which to warn."""
+
+RISE_S = 5
+"""How far above its threshold the time must rise again before a warning is taken back: more than
+estimates of a shared balance swing by themselves."""
+
+
+class Change(Enum):
+    """What to tell."""
+
+    GIVEN = "given"
+    TAKEN_BACK = "taken_back"
+
+
+class EndWarnings:
+    """The warnings of one call.
+
+    Each threshold is warned of once per fall, and only where more than it was left before; a fall
+    past several gives one warning.
+    """
+
+    __slots__ = ("_armed", "_standing_s")
+
+    def __init__(self) -> None:
+        self._armed: set[int] = set()
+        self._standing_s: int | None = None
+        """Threshold of the warning that was given last and holds."""
+
+    def note(self, left_s: int) -> Change | None:
+        """Take how many whole seconds are left; return what to tell, if anything."""
+        passed = {threshold_s for threshold_s in self._armed if left_s <= threshold_s}
+        if passed:
+            self._armed -= passed
+            self._standing_s = min(passed)
+            return Change.GIVEN
+        is_over = self._standing_s is not None and left_s >= self._standing_s + RISE_S
+        margin_s = RISE_S if self._standing_s is not None else 1
+        self._armed |= {t for t in THRESHOLDS_S if left_s >= t + margin_s}
+        if is_over:
+            self._standing_s = None
+            return Change.TAKEN_BACK
+        return None

@@ -1,0 +1,206 @@
+"""`caller ledger`: statements, the audit of all money, and filling the credit store anew."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from billing.errors import StoreUnavailableError
+from billing.money import format_money, is_currency
+from billing.partition import PARTITIONS
+from billing.statement import StatementLine
+from billing.stores.audit import Totals, audit, totals
+from billing.stores.gate_audit import audit_gate
+from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
+from billing.stores.withdrawal import withdraw
+from gateway import build
+from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, err, fail, out, read_settings, run
+from gateway.engine.recovery import fill_gate
+from gateway.stores.leases import RedisNodeLeases
+
+app = typer.Typer(help="What accounts paid and were given, and its proof.", no_args_is_help=True)
+
+
+@app.command("show")
+def show_account(
+    context: typer.Context,
+    account_id: Annotated[str, typer.Argument(help="Id of the account.")],
+    lines: Annotated[int, typer.Option(min=0, help="Most lines; 0 for all.")] = 50,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Print an account's statement, newest line first."""
+
+    async def work(stores: build.Stores) -> None:
+        if await stores.accounts.account(account_id) is None:
+            hint = "`caller accounts create` makes one."
+            fail("There is no account of this id.", hint, EXIT_SETTINGS)
+        statement = await _statement(SqlStatementStore(stores.engine), account_id, lines)
+        if as_csv:
+            _print_csv(statement)
+        else:
+            out.print(_statement_table(statement))
+
+    _with_stores(context, work)
+
+
+@app.command("audit")
+def audit_ledger(
+    context: typer.Context,
+    watch: Annotated[
+        float, typer.Option(min=0, help="Audit again every so many seconds, until interrupted.")
+    ] = 0,
+) -> None:
+    """Prove that ledger, balances, calls and the credit store agree; calls may go on meanwhile.
+
+    Ends with 0 when all agree, 1 with findings, 3 when a store is away.
+    """
+
+    async def work(stores: build.Stores) -> None:
+        findings = await _audit(stores)
+        while watch:
+            await asyncio.sleep(watch)
+            try:
+                await _audit(stores)
+            except StoreUnavailableError as error:
+                err.print(f"Not audited: {error}.", highlight=False)
+        if findings:
+            raise typer.Exit(EXIT_FINDINGS)
+
+    _with_stores(context, work)
+
+
+@app.command("rebuild")
+def rebuild_gate(
+    context: typer.Context,
+    partition: Annotated[
+        int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this one; else all.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while nodes are running.")] = False,
+) -> None:
+    """Fill the credit store anew from the SQL book of record.
+
+    What the credit store has yet to tell the book is booked first. Live calls go on and are opened
+    again; calls that begin meanwhile are refused.
+    """
+
+    async def work(stores: build.Stores) -> None:
+        alive = sorted(await RedisNodeLeases(stores.redis).alive())
+        if alive and not force:
+            hint = "Stop them first; with --force their calls go on, and new ones are refused."
+            fail(f"Nodes are running: {', '.join(alive)}.", hint, EXIT_SETTINGS)
+        chosen = range(PARTITIONS) if partition is None else [partition]
+        if not yes:
+            typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
+        drain = build.build_drainer(stores).drain_once
+        await drain()
+        for one in chosen:
+            await withdraw(stores.redis, one)
+        await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
+        out.print(f"Filled {len(chosen)} partitions from the book of record.", highlight=False)
+
+    _with_stores(context, work)
+
+
+async def _audit(stores: build.Stores) -> Sequence[str]:
+    """Audit everything once, print what was found, and return it."""
+    findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
+    for finding in findings:
+        out.print(Text(finding, style="bold red"))
+    out.print(_totals_table(await totals(stores.engine)))
+    out.print(f"{len(findings)} findings." if findings else "All agree.", highlight=False)
+    return findings
+
+
+def _totals_table(sums: Iterable[Totals]) -> Table:
+    table = Table("currency", show_edge=False)
+    for name in ("accounts", "credits", "charges", "holds", "balances", "write-offs"):
+        table.add_column(name, justify="right")
+    for of in sums:
+        amounts = (of.credits, of.charges, of.holds, of.balances, of.write_offs)
+        shown = (_shown(micros, of.currency) for micros in amounts)
+        table.add_row(of.currency, str(of.accounts), *shown)
+    return table
+
+
+async def _statement(
+    store: SqlStatementStore, account_id: str, count_max: int
+) -> Sequence[StatementLine]:
+    """Return the newest lines; all of them for 0."""
+    found: list[StatementLine] = []
+    before = None
+    while not count_max or len(found) < count_max:
+        wanted = min(PAGE_LINES_MAX, count_max - len(found) if count_max else PAGE_LINES_MAX)
+        page = await store.page(account_id, limit=wanted, before=before)
+        found += page
+        if len(page) < wanted:
+            break
+        before = page[-1].reference
+    return found
+
+
+def _statement_table(statement: Iterable[StatementLine]) -> Table:
+    table = Table("date (UTC)", "kind", "reason", show_edge=False)
+    for name in ("amount", "balance"):
+        table.add_column(name, justify="right")
+    table.add_column("call")
+    for line in statement:
+        cells = (
+            f"{line.at:%Y-%m-%d %H:%M:%S}",
+            line.kind,
+            line.reason,
+            _shown(line.micros, line.currency),
+            _shown(line.balance_micros, line.currency),
+            line.call_id or "",
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _print_csv(statement: Iterable[StatementLine]) -> None:
+    writer = csv.writer(sys.stdout)
+    head = ("at", "kind", "reason", "amount", "balance", "currency", "call_id", "reference")
+    writer.writerow(head)
+    for line in statement:
+        writer.writerow(
+            (
+                line.at.isoformat(),
+                line.kind,
+                line.reason,
+                _units(line.micros),
+                _units(line.balance_micros),
+                line.currency,
+                line.call_id or "",
+                line.reference,
+            )
+        )
+
+
+def _shown(micros: int, currency: str) -> str:
+    """Return an amount for people; an account that was lost may have a currency unknown to us."""
+    return format_money(micros, currency) if is_currency(currency) else _units(micros)
+
+
+def _units(micros: int) -> str:
+    return f"{Decimal(micros).scaleb(-6):f}"
+
+
+def _with_stores(context: typer.Context, work: Callable[[build.Stores], Awaitable[None]]) -> None:
+    read = read_settings(context)
+
+    async def with_stores() -> None:
+        stores = await build.open_stores(read)
+        try:
+            await work(stores)
+        finally:
+            await stores.close()
+
+    run(with_stores())

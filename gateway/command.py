@@ -1,0 +1,72 @@
+"""What the command line's commands share: running to the end, and telling failures in words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+import typer
+import uvloop
+from rich.console import Console
+
+from billing.errors import BillingError, MoneyError, RateDeckError
+from billing.money import parse_money
+from gateway import logs, settings
+from gateway.errors import GatewayError, SettingsError
+from gateway.settings import Settings
+
+out = Console()
+err = Console(stderr=True)
+
+EXIT_FINDINGS = 1
+"""The command did its work and found something that is wrong."""
+EXIT_SETTINGS = 2
+"""The settings or the arguments must be corrected."""
+EXIT_UNAVAILABLE = 3
+"""A store or an address was not available; trying again may help."""
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except SettingsError as error:
+        fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
+    except RateDeckError as error:
+        fail(str(error), "Correct the rate deck.", EXIT_SETTINGS)
+    except BillingError as error:
+        hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
+        fail(str(error), hint, EXIT_UNAVAILABLE)
+    except OSError as error:
+        hint = "Check CALLER_HOST and CALLER_PORT; another process may use the port."
+        fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
+    except GatewayError as error:
+        fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+
+
+def fail(what: str, hint: str, code: int) -> NoReturn:
+    """Say what is wrong and what to do about it, and end."""
+    err.print(f"[bold red]Error:[/] {what}\n[dim]{hint}[/]", highlight=False)
+    raise typer.Exit(code)
+
+
+def read_settings(context: typer.Context) -> Settings:
+    """Return the settings of the environment, and log as they say."""
+    try:
+        read = settings.from_mapping(context.obj)
+    except SettingsError as error:
+        fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
+    logs.configure(read.log_level, read.log_format)
+    return read
+
+
+def read_amount(text: str) -> int:
+    """Return the micros of an amount that was typed."""
+    try:
+        return parse_money(text)
+    except MoneyError:
+        fail("The amount is not a number such as 10.00.", "Write it with a point.", EXIT_SETTINGS)

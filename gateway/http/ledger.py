@@ -1,0 +1,74 @@
+"""`GET /v1/ledger`: the statement of the API key's account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from billing.statement import StatementLine, StatementStore
+from gateway import browser_media as wire
+from gateway.engine.reports import money
+from gateway.errors import RequestRefusedError
+from gateway.http.auth import Authenticator
+from gateway.http.problems import Json
+
+PAGE_MAX = 200
+
+
+class LineView(msgspec.Struct, kw_only=True):
+    """One line as the API shows it. Times are RFC 3339 in UTC."""
+
+    reference: str
+    at: datetime
+    kind: str
+    reason: str
+    amount: wire.Money
+    """Below zero for what the account paid."""
+    balance: wire.Money
+    """What was left after it; the holds of live calls are not taken off."""
+    call_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerApi:
+    """Handler of the statement."""
+
+    auth: Authenticator
+    statements: StatementStore
+
+    def routes(self) -> list[Route]:
+        """Return the resource's route."""
+        return [Route("/v1/ledger", self.list_lines, methods=["GET"])]
+
+    async def list_lines(self, request: Request) -> Response:
+        """Return a page of the account's lines, newest first."""
+        account = await self.auth.account(request)
+        limit = _limit(request.query_params.get("limit", "50"))
+        before = request.query_params.get("before") or None
+        lines = await self.statements.page(account.id, limit=limit + 1, before=before)
+        following = lines[limit - 1].reference if len(lines) > limit else None
+        return Json({"lines": [_view(line) for line in lines[:limit]], "next": following})
+
+
+def _view(line: StatementLine) -> LineView:
+    return LineView(
+        reference=line.reference,
+        at=line.at,
+        kind=line.kind,
+        reason=line.reason,
+        amount=money(line.micros, line.currency),
+        balance=money(line.balance_micros, line.currency),
+        call_id=line.call_id,
+    )
+
+
+def _limit(text: str) -> int:
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= PAGE_MAX:
+        raise RequestRefusedError("bad_request", field="limit")
+    return limit

@@ -1,0 +1,284 @@
+"""`/v1`: top-ups and payments of the API key's account; and what the payment service reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from billing.errors import MoneyError
+from billing.money import parse_money
+from billing.payments import Payment, PaymentProfile, PaymentState
+from gateway import browser_media as wire
+from gateway.engine.reports import money
+from gateway.errors import PaymentError, RequestRefusedError
+from gateway.http.auth import Authenticator
+from gateway.http.body import read_body
+from gateway.http.problems import Json
+from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.events import subject
+from gateway.payments.ports import PaymentStore
+from gateway.payments.service import Payments
+from gateway.payments.signature import is_signed
+from gateway.settings import Settings
+
+BODY_BYTES_MAX = 4096
+WEBHOOK_BYTES_MAX = 256 * 1024
+PAGE_MAX = 200
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+Amount = Annotated[str, msgspec.Meta(max_length=32)]
+
+
+class TopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/top-ups`."""
+
+    amount: Amount
+    """A plain decimal number of the account's currency, such as "25.00"."""
+    save_card: bool = False
+
+
+class AutoTopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/auto-top-up`."""
+
+    enabled: bool
+    threshold: Amount = "0"
+    amount: Amount = "0"
+
+
+class AutoTopUpView(msgspec.Struct, kw_only=True):
+    """What an account has set for its automatic top-ups."""
+
+    enabled: bool
+    threshold: wire.Money
+    amount: wire.Money
+    has_card: bool
+    off_reason: str
+
+
+class TopUpOffer(msgspec.Struct, kw_only=True):
+    """What can be paid here."""
+
+    enabled: bool
+    currency: str
+    amounts: list[wire.Money]
+    minimum: wire.Money
+    maximum: wire.Money
+    auto: AutoTopUpView
+
+
+class PaymentView(msgspec.Struct, kw_only=True):
+    """One payment as the API shows it. Times are RFC 3339 in UTC."""
+
+    id: str
+    kind: str
+    state: str
+    amount: wire.Money
+    refunded: wire.Money
+    receipt_url: str
+    failure: str
+    created_at: datetime
+    url: str = ""
+    """Where it is to be paid; only in the reply to its creation."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardPayments:
+    """What takes payments, where a payment service is set up."""
+
+    payments: Payments
+    auto: AutoTopUps
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsApi:
+    """Handlers of the payments' resources."""
+
+    settings: Settings
+    auth: Authenticator
+    store: PaymentStore
+    cards: CardPayments | None
+    """None where no payment service is set up: then nothing can be paid, but all be read."""
+
+    def routes(self) -> list[Route]:
+        """Return the resources' routes."""
+        return [
+            Route("/v1/top-ups", self.show_offer, methods=["GET"]),
+            Route("/v1/top-ups", self.start_top_up, methods=["POST"]),
+            Route("/v1/top-ups/{payment_id}", self.show_top_up, methods=["GET"]),
+            Route("/v1/payments", self.list_payments, methods=["GET"]),
+            Route("/v1/auto-top-up", self.set_auto, methods=["PUT"]),
+        ]
+
+    async def show_offer(self, request: Request) -> Response:
+        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        account = await self.auth.account(request)
+        profile = await self.store.profile(account.id)
+        settings, currency = self.settings, profile.currency
+        return Json(
+            TopUpOffer(
+                enabled=self.cards is not None,
+                currency=currency,
+                amounts=[money(micros, currency) for micros in settings.top_up_amounts],
+                minimum=money(settings.top_up_min, currency),
+                maximum=money(settings.top_up_max, currency),
+                auto=_auto_view(profile),
+            )
+        )
+
+    async def start_top_up(self, request: Request) -> Response:
+        """Begin a payment; the person makes it on the payment service's own page."""
+        account = await self.auth.account(request)
+        cards = self._cards()
+        key = request.headers.get("idempotency-key", "")
+        if key and not _KEY.fullmatch(key):
+            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        body = await _body(request, TopUpRequest)
+        micros = _amount(body.amount, "amount")
+        with _service_errors():
+            payment, url = await cards.payments.start_checkout(
+                account.id, micros, save_card=body.save_card, key=key
+            )
+        return Json(_view(payment, url), 201)
+
+    async def show_top_up(self, request: Request) -> Response:
+        """Return a payment; one that is not settled yet is looked up at the payment service."""
+        account = await self.auth.account(request)
+        payment = await self.store.find(request.path_params["payment_id"])
+        if payment is None or payment.account_id != account.id:
+            raise RequestRefusedError("payment_not_found")
+        if self.cards is not None:
+            payment = await self.cards.payments.refresh(payment)
+        return Json(_view(payment))
+
+    async def list_payments(self, request: Request) -> Response:
+        """Return a page of the account's payments, newest first."""
+        account = await self.auth.account(request)
+        limit = _limit(request.query_params.get("limit", "50"))
+        before = request.query_params.get("before") or None
+        found = await self.store.page(account.id, limit=limit + 1, before=before)
+        following = found[limit - 1].id if len(found) > limit else None
+        return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
+
+    async def set_auto(self, request: Request) -> Response:
+        """Switch automatic top-ups on or off."""
+        account = await self.auth.account(request)
+        cards = self._cards()
+        body = await _body(request, AutoTopUpRequest)
+        profile = await cards.payments.set_auto(
+            account.id,
+            enabled=body.enabled,
+            threshold_micros=_amount(body.threshold, "threshold"),
+            amount_micros=_amount(body.amount, "amount"),
+        )
+        cards.auto.forget(account.id)
+        return Json(_auto_view(profile))
+
+    def _cards(self) -> CardPayments:
+        if self.cards is None:
+            raise RequestRefusedError("payments_off")
+        return self.cards
+
+
+@dataclass(frozen=True, slots=True)
+class StripeWebhook:
+    """Handler of what the payment service calls: signed events, old style and thin."""
+
+    secrets: tuple[str, ...]
+    settle: Callable[[str, str], Awaitable[Any]]
+    """`Payments.settle`."""
+    clock_s: Callable[[], float]
+    """Wall clock, in Unix seconds."""
+
+    def routes(self) -> list[Route]:
+        """Return the webhook's route."""
+        return [Route("/stripe/webhook", self.receive, methods=["POST"])]
+
+    async def receive(self, request: Request) -> Response:
+        """Verify an event, then find out for ourselves what it is about.
+
+        Only a success is the service's last attempt, so it is given when all is booked.
+        """
+        header = request.headers.get("stripe-signature", "")
+        if not header:
+            raise RequestRefusedError("bad_signature")
+        body = await read_body(request, WEBHOOK_BYTES_MAX)
+        if not is_signed(header, body, self.secrets, self.clock_s()):
+            raise RequestRefusedError("bad_signature")
+        about = subject(body)
+        if about is not None:
+            with _service_errors():
+                await self.settle(*about)
+        return Response(status_code=200)
+
+
+@contextmanager
+def _service_errors() -> Iterator[None]:
+    try:
+        yield
+    except PaymentError as error:
+        is_amount = error.service_code in ("amount_too_small", "amount_too_large")
+        raise RequestRefusedError(
+            "amount_out_of_range" if is_amount else "payment_unavailable"
+        ) from None
+
+
+def _view(payment: Payment, url: str = "") -> PaymentView:
+    # That a paid one was disputed in vain concerns only the operator.
+    state = PaymentState.PAID if payment.state is PaymentState.WON else payment.state
+    return PaymentView(
+        id=payment.id,
+        kind=payment.kind,
+        state=state.value,
+        amount=money(payment.micros, payment.currency),
+        refunded=money(payment.refunded_micros, payment.currency),
+        receipt_url=payment.receipt_url,
+        failure=payment.failure,
+        created_at=payment.created_at,
+        url=url,
+    )
+
+
+def _auto_view(profile: PaymentProfile) -> AutoTopUpView:
+    return AutoTopUpView(
+        enabled=profile.auto_enabled,
+        threshold=money(profile.auto_threshold_micros, profile.currency),
+        amount=money(profile.auto_amount_micros, profile.currency),
+        has_card=profile.has_card,
+        off_reason=profile.auto_off_reason,
+    )
+
+
+def _amount(text: str, field: str) -> int:
+    try:
+        micros = parse_money(text)
+    except MoneyError:
+        micros = -1
+    if micros < 0:
+        raise RequestRefusedError("bad_request", field=field)
+    return micros
+
+
+def _limit(text: str) -> int:
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= PAGE_MAX:
+        raise RequestRefusedError("bad_request", field="limit")
+    return limit
+
+
+async def _body(request: Request, kind: type[Any]) -> Any:
+    """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
+    body = await read_body(request, BODY_BYTES_MAX)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        raise RequestRefusedError("bad_request") from None

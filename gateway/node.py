@@ -1,0 +1,298 @@
+"""One gateway process, put together: started once, drained and stopped once.
+
+With `build` the composition root: nothing else picks adapters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+import sqlalchemy as sa
+from starlette.routing import BaseRoute
+
+from billing.errors import StoreUnavailableError
+from billing.partition import PARTITIONS
+from billing.stores.payments import SqlPaymentStore
+from billing.stores.positions import SqlPositions
+from billing.stores.rate_decks import SqlRateDeckStore
+from billing.stores.statement import SqlStatementStore
+from gateway import admission, build
+from gateway.carriers.markup import hangup_twiml
+from gateway.carriers.signature import TwilioSignatureVerifier
+from gateway.carriers.twilio import TwilioCarrier
+from gateway.children import Child
+from gateway.engine import outbox_alarm, reconcile, recovery, sweeper
+from gateway.engine.calls import Calls
+from gateway.engine.duty import Duty
+from gateway.engine.metering import Metering
+from gateway.engine.outbox_alarm import OutboxAlarm
+from gateway.engine.rate_book import RateBook
+from gateway.engine.reconcile import Reconciler
+from gateway.engine.recovery import Settler
+from gateway.engine.sweeper import Sweeper
+from gateway.engine.ticker import Ticker
+from gateway.http import pages
+from gateway.http.app import create_app
+from gateway.http.auth import Authenticator
+from gateway.http.calls import CallsApi
+from gateway.http.health import Health
+from gateway.http.ledger import LedgerApi
+from gateway.http.payments import CardPayments, PaymentsApi, StripeWebhook
+from gateway.http.rates import RatesApi
+from gateway.http.webhooks import TwilioWebhooks
+from gateway.notices import Notices
+from gateway.payments.reconciler import PERIOD_S
+from gateway.settings import Settings
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import MediaLimits
+from gateway.sockets.one_port import OnePortServer, create_server
+from gateway.stores.leases import RedisNodeLeases
+from gateway.stores.tokens import RedisCallTokens
+from media import tones
+
+STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
+SWEEP_PARTS = 50
+"""Sweeps in which every socket is looked at once: at one each beat, a second."""
+
+RATES_INTERVAL_S = 15.0
+"""How soon a rate deck that is activated holds on every node."""
+
+_PING_NS = 5_000_000_000
+"""A browser that is silent this long is pinged, and is gone when silent for as long again."""
+
+_GEN2_THRESHOLD = 1000
+"""Full collections are made rare: one of them is a gap in every call's audio."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _warm_up() -> None:
+    """Make the tables that are otherwise made at first use, so that no audio waits for it."""
+    tones.hold()
+    for country in ("", "US", "GB"):
+        for tone in (tones.ringback, tones.busy, tones.congestion):
+            tone(country)
+    admission.load_numbering_plans()
+
+
+class Node:
+    """A gateway process with everything that belongs to it."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self._drain_process = Child(["drain"], environ)
+        self._open = contextlib.AsyncExitStack()
+        self._notices = Notices(settings.events_url, settings.events_secret)
+        self._duties: list[Duty] = []
+        self.ticker = Ticker(time.monotonic_ns)
+        self.stores: build.Stores
+        self.calls: Calls
+        self._cards: build.CardDesk | None = None
+        self._carrier: TwilioCarrier
+        self._metering: Metering
+        self._rates: RateBook
+        self._alarm: OutboxAlarm
+        self._engine: MediaEngine
+        self._server: OnePortServer
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Open the stores, settle what an earlier run left, and listen.
+
+        When it raises, nothing stays open.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._open = stack.pop_all()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self.settings
+        fallback = build.load_deck(settings)
+        self._carrier = build.build_carrier(settings)
+        stack.push_async_callback(self._carrier.close)
+        self.stores = await build.open_stores(settings)
+        stack.push_async_callback(self.stores.close)
+        stack.push_async_callback(self._drain_process.stop)
+        decks = SqlRateDeckStore(self.stores.engine)
+        self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
+        await self._rates.load()
+        settler = self._settler()
+        await recovery.settle_own(settler, settings.node)
+        self._notices.start()
+        stack.push_async_callback(self._notices.stop)
+        self._metering = Metering(self.stores.gate, time.monotonic_ns)
+        if settings.stripe_api_key:
+            await self._take_cards(stack)
+        tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
+        verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
+        self.calls = Calls(
+            settings,
+            gate=self.stores.gate,
+            carrier=self._carrier,
+            tokens=tokens,
+            verifier=verifier,
+            metering=self._metering,
+            ticker=self.ticker,
+            notify=self._notices.notify,
+        )
+        self._engine = MediaEngine(
+            self.calls.route,
+            MediaLimits(
+                connections_max=3 * settings.calls_max + 100,
+                ping_interval_ns=_PING_NS,
+                pong_timeout_ns=_PING_NS,
+            ),
+        )
+        await self._watch(settler, stack)
+        webhooks = TwilioWebhooks(settings, self.calls, verifier, hangup_twiml())
+        routes = [*self._api_routes(tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
+        self._server = create_server(
+            create_app(routes), engine=self._engine, host=settings.host, port=settings.port
+        )
+        await self._listen()
+
+    def _settler(self) -> Settler:
+        stores, settings = self.stores, self.settings
+        return Settler(
+            gate=stores.gate,
+            records=stores.records,
+            carrier=self._carrier,
+            drain=build.build_drainer(stores).drain_once,
+            unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
+        )
+
+    async def _take_cards(self, stack: contextlib.AsyncExitStack) -> None:
+        """Open what takes payments; a change of credit reaches running calls at once."""
+        cards = build.build_card_desk(
+            self.settings,
+            self.stores,
+            notify=self._notices.notify,
+            on_credit=self._metering.hurry,
+        )
+        stack.push_async_callback(cards.service.close)
+        stack.push_async_callback(cards.auto.stop)
+        self._metering.on_balance = cards.auto.consider
+        self._duties.append(Duty("look for payments", cards.reconciler.reconcile, PERIOD_S))
+        self._cards = cards
+
+    async def _watch(self, settler: Settler, stack: contextlib.AsyncExitStack) -> None:
+        """Take this node's lease, and prepare what it does beside its calls."""
+        stores, settings = self.stores, self.settings
+        ttl_s = sweeper.lease_s(settings.prepaid_horizon_s, settings.grace_s)
+        leases = RedisNodeLeases(stores.redis, ttl_s=ttl_s)
+        await leases.renew(settings.node)
+        sweeps = Sweeper(
+            settler,
+            leases,
+            node=settings.node,
+            is_live_here=lambda call_id: self.calls.find(call_id) is not None,
+            clock_ns=time.monotonic_ns,
+        )
+        comparison = Reconciler(
+            stores.gate,
+            stores.ledger,
+            stores.records,
+            SqlPositions(stores.engine),
+            partitions=PARTITIONS,
+            drain=settler.drain,
+        )
+        self._alarm = OutboxAlarm(stores.gate, settings.outbox_alarm)
+        self._duties += [
+            Duty("lease", sweeps.renew, sweeper.INTERVAL_S),
+            Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
+            Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
+            Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
+            Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
+        ]
+        stack.push_async_callback(self._forget_lease, leases)
+
+    async def _forget_lease(self, leases: RedisNodeLeases) -> None:
+        with contextlib.suppress(StoreUnavailableError):
+            await leases.forget(self.settings.node)
+
+    def _api_routes(self, tokens: RedisCallTokens) -> list[BaseRoute]:
+        stores, settings, cards = self.stores, self.settings, self._cards
+        auth = Authenticator(stores.accounts, time.monotonic_ns)
+        calls = CallsApi(
+            settings=settings,
+            auth=auth,
+            calls=self.calls,
+            tokens=tokens,
+            gate=stores.gate,
+            ledger=stores.ledger,
+            records=stores.records,
+            deck=self._rates,
+        )
+        payments = PaymentsApi(
+            settings,
+            auth,
+            SqlPaymentStore(stores.engine),
+            None if cards is None else CardPayments(cards.payments, cards.auto),
+        )
+        routes: list[BaseRoute] = [
+            *calls.routes(),
+            *payments.routes(),
+            *RatesApi(settings=settings, auth=auth, gate=stores.gate, book=self._rates).routes(),
+            *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
+            *self._health().routes(),
+        ]
+        if cards is not None:
+            webhook = StripeWebhook(
+                settings.stripe_webhook_secrets, cards.payments.settle, time.time
+            )
+            routes += webhook.routes()
+        return routes
+
+    def _health(self) -> Health:
+        async def ask_sql() -> None:
+            async with self.stores.engine.connect() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+
+        return Health(
+            self.calls,
+            self.ticker,
+            checks={"redis": self.stores.redis.ping},
+            weaknesses={"database": ask_sql},
+            alarms={"outbox": lambda: self._alarm.is_raised},
+        )
+
+    async def _listen(self) -> None:
+        await self._server.start()
+        self.ticker.start()
+        self._sweep_sockets()
+        self._metering.start()
+        for duty in self._duties:
+            duty.start()
+        await self._drain_process.start()
+        _warm_up()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)
+
+    def _sweep_sockets(self) -> None:
+        now_ns = self.ticker.clock_ns()
+        self._engine.sweep(now_ns, SWEEP_PARTS)
+        self.ticker.at(now_ns + 1, self._sweep_sockets)
+
+    async def stop(self) -> None:
+        """Drain the calls, then close everything in the order of dependence."""
+        await self.calls.drain(self.settings.drain_timeout_s)
+        self._engine.close_all(1001, "the gateway is stopping")
+        await self._server.stop()
+        await self._metering.stop()
+        for duty in self._duties:
+            await duty.stop()
+        self.ticker.stop()
+        await self._open.aclose()

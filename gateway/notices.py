@@ -1,0 +1,110 @@
+"""Tells the operator's own program what happened: events, posted as signed JSON.
+
+Each event has an id and is posted until it is taken, in order, a few times at most; what cannot be
+delivered is logged and forgotten, because the books hold every fact anyway. Nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import structlog
+
+TIMEOUT_S: Final = 5.0
+DELAYS_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
+"""Pauses between the attempts at one event; after the last it is given up."""
+WAITING_MAX: Final = 1_000
+"""Events that wait while the receiver is away; the oldest are forgotten."""
+SIGNATURE: Final = "Caller-Signature"
+
+log = structlog.get_logger(__name__)
+
+
+def signature(secret: str, body: bytes, at: datetime) -> str:
+    """Return the header's value: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`."""
+    seconds = str(int(at.timestamp()))
+    digest = hmac.new(secret.encode(), seconds.encode() + b"." + body, hashlib.sha256)
+    return f"t={seconds},v1={digest.hexdigest()}"
+
+
+class Notices:
+    """The events of one process, on their way to one address; none without an address."""
+
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        *,
+        delays_s: tuple[float, ...] = DELAYS_S,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._url = url
+        self._secret = secret
+        self._delays_s = delays_s
+        self._clock = clock
+        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=WAITING_MAX)
+        self._news = asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to post on the running loop."""
+        if self._url:
+            self._work = asyncio.get_running_loop().create_task(self._run(), name="notices")
+
+    async def stop(self) -> None:
+        """End; what still waits is forgotten."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+
+    def notify(self, name: str, data: Mapping[str, Any]) -> None:
+        """Post an event soon."""
+        if not self._url:
+            return
+        event_id = "ev_" + secrets.token_hex(12)
+        event = {"id": event_id, "type": name, "at": self._clock().isoformat(), "data": data}
+        if len(self._waiting) == WAITING_MAX:
+            log.warning("event forgotten, too many wait", event_id=self._waiting[0][0])
+        self._waiting.append((event_id, msgspec.json.encode(event)))
+        self._news.set()
+
+    async def _run(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._waiting:
+                    await self._deliver(session, *self._waiting.popleft())
+
+    async def _deliver(self, session: aiohttp.ClientSession, event_id: str, body: bytes) -> None:
+        for delay_s in (*self._delays_s, None):
+            failure = await self._post(session, body)
+            if not failure:
+                return
+            if delay_s is None:
+                log.warning("event not delivered", event_id=event_id, failure=failure)
+                return
+            await asyncio.sleep(delay_s)
+
+    async def _post(self, session: aiohttp.ClientSession, body: bytes) -> str:
+        """Post once; return why it failed, empty when it was taken."""
+        headers = {"Content-Type": "application/json"}
+        if self._secret:
+            headers[SIGNATURE] = signature(self._secret, body, self._clock())
+        try:
+            async with session.post(
+                self._url, data=body, headers=headers, allow_redirects=False
+            ) as reply:
+                return "" if reply.status < 300 else f"status {reply.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return type(error).__name__

@@ -1,0 +1,197 @@
+"""Charges an account's saved card when its credit runs low, as the person has allowed.
+
+At most one charge per account is in flight on all nodes, and no more is charged in a day than the
+operator allows. What must be decided is `billing.payments`' word. Knows no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from billing.money import LIMIT
+from billing.payments import (
+    AutoHistory,
+    AutoLimits,
+    AutoRefusal,
+    Payment,
+    PaymentProfile,
+    PaymentState,
+    auto_amount,
+    is_final_decline,
+    to_minor,
+)
+from gateway.errors import PaymentError
+from gateway.payments.ports import Charge, Clock, Notify, PaymentService, PaymentStore
+from gateway.payments.service import Payments, new_payment_id
+
+ASK_AGAIN: Final = timedelta(seconds=15)
+"""How long what a person has set is believed, and a refusal is left to stand."""
+ACCOUNTS_MAX: Final = 10_000
+"""Accounts that are remembered; the oldest are asked about again."""
+WORK_MAX: Final = 8
+"""Accounts that are topped up at once; the others are a second later."""
+RESUME_MAX: Final = timedelta(hours=20)
+"""Until when a charge without an answer is repeated: the service knows it again for 24 hours."""
+
+_DECLINED = 402
+_NEVER = -LIMIT - 1
+
+log = structlog.get_logger(__name__)
+
+
+class AutoTopUps:
+    """The automatic top-ups of one node."""
+
+    def __init__(
+        self,
+        payments: Payments,
+        *,
+        service: PaymentService,
+        store: PaymentStore,
+        limits: AutoLimits,
+        notify: Notify,
+        clock: Clock = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = new_payment_id,
+    ) -> None:
+        self._payments = payments
+        self._service = service
+        self._store = store
+        self._limits = limits
+        self._notify = notify
+        self._clock = clock
+        self._new_id = new_id
+        self._thresholds: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
+        """Account -> until when it is so, balance below which something is to be done."""
+        self._work: set[asyncio.Task[None]] = set()
+
+    def consider(self, account_id: str, balance_micros: int) -> None:
+        """Top up in the background if that may be due; cheap enough for every second of a call."""
+        until, threshold_micros = self._thresholds.get(account_id, (None, 0))
+        is_known = until is not None and self._clock() < until
+        if (is_known and balance_micros >= threshold_micros) or len(self._work) >= WORK_MAX:
+            return
+        self._remember(account_id, _NEVER)
+        work = asyncio.get_running_loop().create_task(self._top_up(account_id, balance_micros))
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+
+    async def _top_up(self, account_id: str, balance_micros: int) -> None:
+        try:
+            await self.maybe_top_up(account_id, balance_micros)
+        except PaymentError as error:
+            log.warning("automatic top-up waits", account=account_id, code=error.service_code)
+        except Exception:
+            log.warning("automatic top-up failed", account=account_id, exc_info=True)
+
+    async def stop(self) -> None:
+        """Leave what is under way to the reconciler."""
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    async def maybe_top_up(self, account_id: str, balance_micros: int) -> Payment | AutoRefusal:
+        """Charge the saved card if the balance is below what the person has set.
+
+        Raises StoreUnavailableError, and PaymentError when it is not known whether the card was
+        charged; the reconciler then finds out. LookupError: no such account.
+        """
+        self._remember(account_id, _NEVER)
+        profile = await self._store.profile(account_id)
+        if not profile.auto_enabled:
+            return AutoRefusal.OFF
+        if balance_micros >= profile.auto_threshold_micros:
+            self._remember(account_id, profile.auto_threshold_micros)
+            return AutoRefusal.ENOUGH_CREDIT
+
+        def decide(profile: PaymentProfile, history: AutoHistory) -> int | AutoRefusal:
+            return auto_amount(profile, history, self._limits, balance_micros, self._clock())
+
+        begun = await self._store.begin_auto(account_id, self._new_id(), decide)
+        return begun if isinstance(begun, AutoRefusal) else await self.charge(begun)
+
+    def forget(self, account_id: str) -> None:
+        """Ask again at once what an account's person has set."""
+        self._thresholds.pop(account_id, None)
+
+    def _remember(self, account_id: str, threshold_micros: int) -> None:
+        self._thresholds[account_id] = (self._clock() + ASK_AGAIN, threshold_micros)
+        self._thresholds.move_to_end(account_id)
+        if len(self._thresholds) > ACCOUNTS_MAX:
+            self._thresholds.popitem(last=False)
+
+    async def charge(self, payment: Payment) -> Payment:
+        """Charge a payment's amount, or find out how that went; repeating it is harmless.
+
+        Raises as `maybe_top_up` does.
+        """
+        profile = await self._store.profile(payment.account_id)
+        is_late = self._clock() - payment.created_at > RESUME_MAX
+        if is_late or profile.customer_id is None or profile.payment_method_id is None:
+            return await self._store.record(payment.id, PaymentState.FAILED, failure="abandoned")
+        charge = Charge(
+            payment=payment,
+            minor=to_minor(payment.micros, payment.currency),
+            customer_id=profile.customer_id,
+            payment_method_id=profile.payment_method_id,
+            email=profile.email,
+        )
+        try:
+            intent = await self._service.charge(charge)
+        except PaymentError as error:
+            if error.retryable:
+                raise
+            return await self._declined(payment, error)
+        payment = await self._store.record(
+            payment.id, PaymentState.PROCESSING, payment_intent_id=intent.id
+        )
+        return await self._payments.settle_payment(payment)
+
+    async def _declined(self, payment: Payment, error: PaymentError) -> Payment:
+        account_id, code = payment.account_id, error.service_code
+        payment = await self._store.record(
+            payment.id,
+            PaymentState.FAILED,
+            payment_intent_id=error.payment_intent_id or None,
+            failure=code,
+        )
+        history = await self._store.history(account_id)
+        if error.is_missing:
+            code = "card_gone"
+            await self._store.forget_card(account_id, code)
+        elif error.status == _DECLINED and is_final_decline(code, history.failures):
+            await self._store.switch_auto_off(account_id, code)
+        else:
+            self._tell("auto_top_up.failed", payment, code)
+            return payment
+        self._tell("auto_top_up.off", payment, code, url=await self._link(payment))
+        return payment
+
+    async def _link(self, payment: Payment) -> str:
+        """Return where the person can pay the amount by hand, and save a card again."""
+        try:
+            _, url = await self._payments.start_checkout(
+                payment.account_id, payment.micros, save_card=True
+            )
+        except PaymentError:
+            return ""
+        return url
+
+    def _tell(self, event: str, payment: Payment, reason: str, **more: str) -> None:
+        self._notify(
+            event,
+            {
+                "account_id": payment.account_id,
+                "payment_id": payment.id,
+                "micros": payment.micros,
+                "currency": payment.currency,
+                "reason": reason,
+                **more,
+            },
+        )
+        log.warning(event, account=payment.account_id, payment=payment.id, reason=reason)

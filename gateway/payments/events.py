@@ -1,0 +1,79 @@
+"""Which object an event of the payment service is about; its other content is never believed.
+
+Events come in two shapes, with a snapshot of the object or "thin", with its id. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+EVENT_TYPES: Final = (
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "payment_intent.succeeded",
+    "payment_intent.processing",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
+)
+"""Events that may tell of a fact to book; Stripe lists at most twenty types at once."""
+
+CHECKOUT: Final = "checkout.session"
+INTENT: Final = "payment_intent"
+KINDS: Final = frozenset({CHECKOUT, INTENT, "charge", "refund", "dispute"})
+"""Kinds of the service's objects that lead to a payment."""
+
+_THIN_PREFIX = "v1."
+"""Before the type of a thin event about an object of the older API."""
+
+
+class _Snapshot(msgspec.Struct):
+    object: str = ""
+    id: str = ""
+
+
+class _Data(msgspec.Struct):
+    object: _Snapshot | None = None
+
+
+class _Related(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    data: _Data | None = None
+    related_object: _Related | None = None
+    """Of a thin event."""
+
+
+def subject(body: bytes) -> tuple[str, str] | None:
+    """Return the kind and the id of the object that an event is about.
+
+    None for an event that proves nothing about a payment, and for what is none.
+    """
+    try:
+        event = msgspec.json.decode(body, type=_Event)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if event.type.removeprefix(_THIN_PREFIX) not in EVENT_TYPES:
+        return None
+    kind = object_id = ""
+    if event.related_object is not None:
+        kind, object_id = event.related_object.type, event.related_object.id
+    elif event.data is not None and event.data.object is not None:
+        kind, object_id = event.data.object.object, event.data.object.id
+    return (kind, object_id) if kind in KINDS and object_id else None

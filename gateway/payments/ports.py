@@ -1,0 +1,197 @@
+"""What payments need from the world: the payment service, the books, and the running gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from billing.payments import (
+    AutoHistory,
+    AutoRefusal,
+    CheckoutPage,
+    Decide,
+    Intent,
+    Payment,
+    PaymentProfile,
+    PaymentState,
+    Refund,
+)
+
+OnCredit = Callable[[str], Awaitable[None]]
+"""Brings an account's booked credits to the spend gate and to its running calls."""
+OnFreeze = Callable[[str, bool], Awaitable[None]]
+"""Freezes an account and ends its calls at once, or lets it place calls again."""
+Notify = Callable[[str, dict[str, Any]], None]
+"""Takes the name of an event and what it says."""
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutOrder:
+    """A page on which a person shall pay."""
+
+    payment: Payment
+    minor: int
+    save_card: bool
+    customer_id: str
+    """Empty for a person whom the service does not know."""
+    email: str
+    success_url: str
+    cancel_url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A saved card to be charged while the person is away."""
+
+    payment: Payment
+    minor: int
+    customer_id: str
+    payment_method_id: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissedEvents:
+    """A page of what the service could not tell us."""
+
+    objects: Sequence[tuple[str, str]]
+    """Kind and id of what each event is about."""
+    after: str
+    """Where the next page begins; empty when this is the last."""
+
+
+class PaymentService(Protocol):
+    """The payment service. Every method is bounded in time and raises PaymentError.
+
+    What creates something carries an idempotency key made of our own ids: repeating it within a day
+    has the effect, and the answer, of the first time.
+    """
+
+    async def open_checkout(self, order: CheckoutOrder) -> CheckoutPage:
+        """Open a page to pay on."""
+
+    async def checkout(self, checkout_id: str) -> CheckoutPage:
+        """Fetch a page's state."""
+
+    async def charge(self, charge: Charge) -> Intent:
+        """Charge a saved card. A decline is a PaymentError with the intent that failed."""
+
+    async def intent(self, intent_id: str) -> Intent:
+        """Fetch a payment intent with its refunds and disputes."""
+
+    async def intent_id_of(self, kind: str, object_id: str) -> str:
+        """Return the payment intent that a `charge`, `refund` or `dispute` belongs to, or ""."""
+
+    async def refund(self, intent_id: str, minor: int, our_id: str) -> Refund:
+        """Send a part of a payment back to its card."""
+
+    async def give_evidence(
+        self, dispute_id: str, evidence: Mapping[str, str], *, submit: bool
+    ) -> None:
+        """Store evidence against a dispute, and hand it to the bank with `submit`, for good."""
+
+    async def missed_events(self, since: datetime, after: str) -> MissedEvents:
+        """Return a page of the events since then that were not delivered, newest first.
+
+        `after` is where the page before ended, empty for the first.
+        """
+
+    async def close(self) -> None:
+        """Give back connections."""
+
+
+class CreditBook(Protocol):
+    """The part of `billing.ports.LedgerStore` that payments write to."""
+
+    async def add_credit(
+        self,
+        account_id: str,
+        amount_micros: int,
+        *,
+        reference: str,
+        kind: str,
+        reason: str = "",
+        call_id: str | None = None,
+    ) -> int | None:
+        """Book a credit once per reference; return its sequence, or None for a repeat."""
+
+
+class PaymentStore(Protocol):
+    """Payments and saved cards. Every method raises StoreUnavailableError.
+
+    See `billing.stores.payments`.
+    """
+
+    async def create(
+        self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
+    ) -> Payment:
+        """Create a payment, or return the one of this id. Raises LookupError: no account."""
+
+    async def create_checkout(
+        self, payment_id: str, account_id: str, micros: int, currency: str, *, since: datetime
+    ) -> Payment:
+        """Create a checkout, or return an open one of the same amount begun since."""
+
+    async def begin_auto(
+        self, account_id: str, payment_id: str, decide: Decide
+    ) -> Payment | AutoRefusal:
+        """Create an automatic top-up if `decide` says so; at most one is ever in flight."""
+
+    async def record(
+        self,
+        payment_id: str,
+        seen: PaymentState,
+        *,
+        checkout_id: str | None = None,
+        payment_intent_id: str | None = None,
+        receipt_url: str = "",
+        failure: str = "",
+        refunded_micros: int | None = None,
+    ) -> Payment:
+        """Note what the payment service says; a late report takes nothing back."""
+
+    async def find(self, payment_id: str) -> Payment | None:
+        """Return a payment."""
+
+    async def find_by_intent(self, payment_intent_id: str) -> Payment | None:
+        """Return the payment that a payment intent belongs to."""
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None
+    ) -> Sequence[Payment]:
+        """Return an account's newest payments first, older than the payment `before`."""
+
+    async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
+        """Return payments that something is to follow, not looked at since then, oldest first."""
+
+    async def is_booked(self, reference: str) -> bool:
+        """Whether a credit of this reference is in the book."""
+
+    async def is_disputed(self, account_id: str, *, besides: str) -> bool:
+        """Whether another payment of the account is disputed or was lost."""
+
+    async def profile(self, account_id: str) -> PaymentProfile:
+        """Return an account's profile. Raises LookupError: no account."""
+
+    async def save_card(
+        self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
+    ) -> None:
+        """Remember which card may be charged without asking."""
+
+    async def forget_card(self, account_id: str, reason: str) -> None:
+        """Forget the card and its customer, and switch automatic top-ups off."""
+
+    async def set_auto(
+        self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
+    ) -> PaymentProfile:
+        """Set what the person wants."""
+
+    async def switch_auto_off(self, account_id: str, reason: str) -> None:
+        """Charge nothing of one's own accord any more."""
+
+    async def history(self, account_id: str) -> AutoHistory:
+        """Return an account's automatic top-ups of the last day."""

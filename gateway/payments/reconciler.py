@@ -1,0 +1,116 @@
+"""Looks for what no webhook told: payments that wait too long, and events that did not arrive.
+
+Runs now and then on any node, or on all: everything it does may be done twice.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from billing.errors import MoneyError
+from billing.payments import Payment, PaymentState
+from gateway.errors import PaymentError
+from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.events import KINDS
+from gateway.payments.ports import Clock, PaymentService, PaymentStore
+from gateway.payments.service import Payments
+
+QUIET: Final = timedelta(seconds=60)
+"""How long a payment is left to its webhooks."""
+PERIOD_S: Final = 60.0
+"""Between two rounds."""
+PAYMENTS_MAX: Final = 100
+"""Payments looked at in one round."""
+PAGES_MAX: Final = 5
+"""Pages of missed events read in one round; the next goes on from there."""
+LOOK_BACK: Final = timedelta(days=3)
+"""How far the first round looks: Stripe itself tries to deliver for so long."""
+OVERLAP: Final = timedelta(minutes=2)
+"""Between two rounds, for clocks that differ and events that are listed late."""
+LOST_AFTER: Final = timedelta(hours=2)
+"""A checkout that the service never named within this time leads nowhere."""
+
+log = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    """Settles what waits. One of these does one round at a time."""
+
+    def __init__(
+        self,
+        payments: Payments,
+        auto: AutoTopUps,
+        *,
+        service: PaymentService,
+        store: PaymentStore,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self._payments = payments
+        self._auto = auto
+        self._service = service
+        self._store = store
+        self._clock = clock
+        self._since = clock() - LOOK_BACK
+        self._began = self._since
+        self._after = ""
+
+    async def reconcile(self) -> int:
+        """Do one round; return how many payments were looked at.
+
+        One that the service refuses does not keep the others waiting. Raises StoreUnavailableError,
+        and PaymentError when the service is away.
+        """
+        waiting = await self._store.unsettled(self._clock() - QUIET, PAYMENTS_MAX)
+        for payment in waiting:
+            try:
+                await self._look_at(payment)
+            except (MoneyError, PaymentError) as error:
+                is_gone = isinstance(error, PaymentError) and error.is_missing
+                # To the end of the queue, so that the others have their turn.
+                state = PaymentState.EXPIRED if is_gone else payment.state
+                await self._store.record(payment.id, state)
+                _go_on(payment.id, error)
+        return len(waiting) + await self._read_missed()
+
+    async def _look_at(self, payment: Payment) -> None:
+        if payment.checkout_id or payment.payment_intent_id:
+            await self._payments.settle_payment(payment)
+        elif payment.kind == "auto":
+            await self._auto.charge(payment)
+        else:
+            is_lost = self._clock() - payment.created_at > LOST_AFTER
+            state = PaymentState.EXPIRED if is_lost else PaymentState.CREATED
+            await self._store.record(payment.id, state)
+
+    async def _read_missed(self) -> int:
+        since, began, after = self._since, self._began, self._after
+        found: dict[tuple[str, str], None] = {}
+        for _ in range(PAGES_MAX):
+            if not after:
+                began = self._clock()
+            page = await self._service.missed_events(since, after)
+            found |= dict.fromkeys(page.objects)
+            after = page.after
+            if not after:
+                since = began - OVERLAP
+                break
+        # Newest first is how they come; the oldest has waited longest.
+        for kind, object_id in reversed(found):
+            if kind in KINDS:
+                try:
+                    await self._payments.settle(kind, object_id)
+                except (MoneyError, PaymentError) as error:
+                    _go_on(object_id, error)
+        # Only now: what could not be settled is read again.
+        self._since, self._began, self._after = since, began, after
+        return len(found)
+
+
+def _go_on(name: str, error: MoneyError | PaymentError) -> None:
+    """Log what concerns one payment alone; raise what would befall the next one, too."""
+    if isinstance(error, PaymentError) and error.retryable:
+        raise error
+    log.warning("payment not reconciled", object=name, failure=error.code)

@@ -1,0 +1,437 @@
+"""Top-ups and refunds by card, and the books' one way to learn what became of them.
+
+A report of the payment service is only a hint: `settle` fetches the truth and books each fact it
+proves, once. Webhooks, the return page and the reconciler all come through here, at once and as
+often as they like. Knows no HTTP, no SQL, no vendor and no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from billing.errors import MoneyError
+from billing.payments import (
+    TAKEN_BACK,
+    UNSETTLED,
+    CheckoutPage,
+    Intent,
+    Payment,
+    PaymentFact,
+    PaymentProfile,
+    PaymentState,
+    facts_of,
+    from_minor,
+    refund_reference,
+    refunded_micros,
+    state_of,
+    to_minor,
+    undone,
+)
+from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.events import CHECKOUT, INTENT
+from gateway.payments.ports import (
+    CheckoutOrder,
+    Clock,
+    CreditBook,
+    Notify,
+    OnCredit,
+    OnFreeze,
+    PaymentService,
+    PaymentStore,
+)
+from gateway.settings import Settings
+
+DOUBLE_CLICK: Final = timedelta(seconds=30)
+"""How long the same amount asked for again is the same payment."""
+CHECKOUT_LIFE: Final = timedelta(minutes=60)
+"""How long a page may wait for its person; Stripe allows 30 minutes to 24 hours."""
+ROUNDS_MAX: Final = 3
+"""How often a payment is looked at again when somebody else books it at the same time."""
+LOOK_AGAIN: Final = timedelta(seconds=1)
+"""A page that asks over and over has its payment looked up at most so often."""
+SETTLING_MAX: Final = 8
+"""Payments that are fetched and booked at once; more wait. SQL has ten connections."""
+
+_HAS_PAGE = frozenset(
+    {
+        *(PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING),
+        *(PaymentState.FAILED, PaymentState.EXPIRED),
+    }
+)
+"""States in which the page may still say something new."""
+_REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
+
+log = structlog.get_logger(__name__)
+
+
+def new_payment_id() -> str:
+    """Return a fresh random id of a payment."""
+    return "pay_" + secrets.token_hex(12)
+
+
+class Payments:
+    """The payments of one deployment; every node has one, and they need not know one another."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        service: PaymentService,
+        store: PaymentStore,
+        ledger: CreditBook,
+        balance: Callable[[str], Awaitable[int]],
+        on_credit: OnCredit,
+        on_freeze: OnFreeze,
+        notify: Notify,
+        clock: Clock = lambda: datetime.now(UTC),
+        new_id: Callable[[], str] = new_payment_id,
+    ) -> None:
+        self._settings = settings
+        self._service = service
+        self._store = store
+        self._ledger = ledger
+        self._balance = balance
+        self._on_credit = on_credit
+        self._on_freeze = on_freeze
+        self._notify = notify
+        self._clock = clock
+        self._new_id = new_id
+        self._settling = asyncio.Semaphore(SETTLING_MAX)
+
+    # -- money in ----------------------------------------------------------------------------
+
+    async def start_checkout(
+        self, account_id: str, micros: int, *, save_card: bool = False, key: str = ""
+    ) -> tuple[Payment, str]:
+        """Return a payment and the address of the page where a person makes it.
+
+        Args:
+            account_id: Whose credit it shall be.
+            micros: How much.
+            save_card: The person allows later charges of the same card.
+            key: Idempotency key of the asker's own; without one, the same amount asked for
+                again within `DOUBLE_CLICK` is the same payment.
+
+        Raises:
+            RequestRefusedError: `amount_out_of_range`, `payment_key_reused`.
+            PaymentError: the service refused, or is away.
+            StoreUnavailableError: the book of record is away.
+            LookupError: no such account.
+
+        """
+        profile = await self._store.profile(account_id)
+        self._minor(micros, profile.currency)
+        if key:
+            digest = hashlib.sha256(f"{account_id}\0{key}".encode()).hexdigest()
+            payment = await self._create("pay_" + digest[:24], profile, micros)
+        else:
+            payment = await self._store.create_checkout(
+                self._new_id(),
+                account_id,
+                micros,
+                profile.currency,
+                since=self._clock() - DOUBLE_CLICK,
+            )
+        if payment.micros != micros:
+            raise RequestRefusedError("payment_key_reused")
+        try:
+            page = await self._open_page(payment, profile, save_card=save_card)
+        except PaymentError as error:
+            if error.service_code != "idempotency_error":
+                raise
+            if key:
+                raise RequestRefusedError("payment_key_reused") from None
+            # The same amount, but another answer to whether the card may be saved.
+            payment = await self._create(self._new_id(), profile, micros)
+            page = await self._open_page(payment, profile, save_card=save_card)
+        payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
+        return payment, page.url
+
+    async def _create(self, payment_id: str, profile: PaymentProfile, micros: int) -> Payment:
+        return await self._store.create(
+            payment_id, profile.account_id, "checkout", micros, profile.currency
+        )
+
+    def _minor(self, micros: int, currency: str) -> int:
+        """Return what the service calls an amount that may be charged."""
+        if not self._settings.top_up_min <= micros <= self._settings.top_up_max:
+            raise RequestRefusedError("amount_out_of_range", field="amount")
+        try:
+            return to_minor(micros, currency)
+        except MoneyError:
+            raise RequestRefusedError("amount_out_of_range", field="amount") from None
+
+    async def _open_page(
+        self, payment: Payment, profile: PaymentProfile, *, save_card: bool
+    ) -> CheckoutPage:
+        origin = self._settings.origin
+        order = CheckoutOrder(
+            payment=payment,
+            minor=self._minor(payment.micros, payment.currency),
+            save_card=save_card,
+            customer_id=profile.customer_id or "",
+            email=profile.email,
+            success_url=f"{origin}/?top-up={payment.id}",
+            cancel_url=f"{origin}/",
+            # From the payment's own time, so that a repeated request is the same to the letter.
+            expires_at=payment.created_at + CHECKOUT_LIFE,
+        )
+        try:
+            return await self._service.open_checkout(order)
+        except PaymentError as error:
+            if error.is_missing and profile.customer_id:
+                await self._store.forget_card(payment.account_id, "card_gone")
+            raise
+
+    async def set_auto(
+        self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
+    ) -> PaymentProfile:
+        """Switch automatic top-ups on or off.
+
+        Raises RequestRefusedError: `amount_out_of_range`, `no_saved_card`; StoreUnavailableError.
+        """
+        profile = await self._store.profile(account_id)
+        if enabled:
+            self._minor(amount_micros, profile.currency)
+            if not 0 < threshold_micros <= self._settings.top_up_max:
+                raise RequestRefusedError("amount_out_of_range", field="threshold")
+            if amount_micros > self._settings.auto_top_up_day_max:
+                raise RequestRefusedError("amount_out_of_range", field="amount")
+            if not profile.has_card:
+                raise RequestRefusedError("no_saved_card")
+        return await self._store.set_auto(
+            account_id,
+            enabled=enabled,
+            threshold_micros=threshold_micros,
+            amount_micros=amount_micros,
+        )
+
+    # -- what became of it -------------------------------------------------------------------
+
+    async def settle(self, kind: str, object_id: str) -> Payment | None:
+        """Book all that an object of the service proves; None when it is not about us.
+
+        Repeating it is harmless. Raises PaymentError, StoreUnavailableError: not known to be
+        booked, ask again.
+        """
+        async with self._settling:
+            try:
+                payment, intent_id = await self._locate(kind, object_id)
+            except PaymentError as error:
+                if error.is_missing:
+                    return None
+                raise
+            if payment is None:
+                return None
+            checkout_id = object_id if kind == CHECKOUT else ""
+            return await self._settle(payment, checkout_id, intent_id)
+
+    async def settle_payment(self, payment: Payment, intent_id: str = "") -> Payment:
+        """Fetch what became of a payment and book it. Raises as `settle` does."""
+        async with self._settling:
+            return await self._settle(payment, "", intent_id)
+
+    async def refresh(self, payment: Payment) -> Payment:
+        """Return a payment as it is now; as it is known where the service is away.
+
+        Raises StoreUnavailableError.
+        """
+        is_waiting = payment.state in UNSETTLED and payment.checkout_id
+        if not is_waiting or self._clock() - payment.updated_at < LOOK_AGAIN:
+            return payment
+        try:
+            return await self.settle_payment(payment)
+        except PaymentError as error:
+            log.warning("payment not looked up", payment=payment.id, code=error.service_code)
+            return payment
+
+    async def _locate(self, kind: str, object_id: str) -> tuple[Payment | None, str]:
+        if kind == CHECKOUT:
+            page = await self._service.checkout(object_id)
+            return await self._store.find(page.payment_id), page.intent_id
+        intent_id = object_id
+        if kind != INTENT:
+            intent_id = await self._service.intent_id_of(kind, object_id)
+        payment = await self._store.find_by_intent(intent_id)
+        if payment is None and intent_id:
+            payment = await self._adopt(await self._service.intent(intent_id))
+        return payment, intent_id
+
+    async def _adopt(self, intent: Intent) -> Payment | None:
+        """Return the payment that an intent names, made anew if it was lost though it is paid."""
+        payment = await self._store.find(intent.payment_id)
+        if payment is not None or not intent.payment_id or not intent.received_minor:
+            return payment
+        try:
+            profile = await self._store.profile(intent.account_id)
+        except LookupError:
+            log.warning("paid for an account that is not there", payment=intent.payment_id)
+            return None
+        micros = from_minor(intent.received_minor, profile.currency)
+        return await self._create(intent.payment_id, profile, micros)
+
+    async def _settle(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
+        checkout_id = payment.checkout_id or checkout_id
+        intent_id = payment.payment_intent_id or intent_id
+        for attempt in range(ROUNDS_MAX):
+            page = intent = None
+            if checkout_id and payment.state in _HAS_PAGE:
+                page = await self._service.checkout(checkout_id)
+                intent_id = intent_id or page.intent_id
+            if intent_id:
+                intent = await self._service.intent(intent_id)
+            if attempt and intent is not None:
+                await self._freeze(payment, intent)
+            if intent is None or await self._book(payment, intent):
+                break
+        return await self._store.record(
+            payment.id,
+            state_of(page, intent),
+            checkout_id=checkout_id or None,
+            payment_intent_id=intent_id or None,
+            receipt_url=intent.receipt_url if intent else "",
+            failure=intent.failure if intent else "",
+            refunded_micros=refunded_micros(intent, payment.currency) if intent else None,
+        )
+
+    async def _book(self, payment: Payment, intent: Intent) -> bool:
+        """Book what is not booked yet; False when it must be looked at again."""
+        facts = facts_of(intent, payment.currency, is_automatic=payment.kind == "auto")
+        is_steady = True
+        for fact in facts:
+            is_steady &= await self._book_fact(payment, intent, fact)
+        if facts:
+            # Also for what was booked before: whoever did may have died right after.
+            await self._on_credit(payment.account_id)
+        return is_steady
+
+    async def _book_fact(self, payment: Payment, intent: Intent, fact: PaymentFact) -> bool:
+        if await self._store.is_booked(fact.reference):
+            return True
+        # What goes with a fact is done first: once it is booked, nobody does it any more.
+        await self._prepare(payment, intent, fact)
+        sequence = await self._ledger.add_credit(
+            payment.account_id,
+            fact.micros,
+            reference=fact.reference,
+            kind=fact.kind,
+            reason=fact.reason,
+        )
+        if sequence is None:
+            # Another was faster and may have known more: a freeze of ours must not outlive his.
+            return fact.kind != "dispute"
+        self._tell(payment, fact)
+        return True
+
+    async def _prepare(self, payment: Payment, intent: Intent, fact: PaymentFact) -> None:
+        if fact.kind == "top-up" and intent.is_card_saved and intent.payment_method_id:
+            await self._store.save_card(
+                payment.account_id, intent.customer_id, intent.payment_method_id, intent.email
+            )
+        if fact.kind == "dispute":
+            await self._freeze(payment, intent)
+
+    async def _freeze(self, payment: Payment, intent: Intent) -> None:
+        """Freeze the account while any of its payments is disputed or lost."""
+        account_id = payment.account_id
+        is_frozen = state_of(None, intent) in TAKEN_BACK or await self._store.is_disputed(
+            account_id, besides=payment.id
+        )
+        await self._on_freeze(account_id, is_frozen)
+
+    def _tell(self, payment: Payment, fact: PaymentFact) -> None:
+        event = _EVENTS[fact.kind, fact.micros > 0]
+        self._notify(
+            event,
+            {
+                "account_id": payment.account_id,
+                "payment_id": payment.id,
+                "kind": payment.kind,
+                "micros": abs(fact.micros),
+                "currency": payment.currency,
+            },
+        )
+
+    # -- money back --------------------------------------------------------------------------
+
+    async def refund(self, payment_id: str, micros: int, *, reference: str) -> Payment:
+        """Send unspent credit back to the card it came from.
+
+        The credit is taken first, so that it cannot be spent meanwhile, and given back when the
+        service refuses. After a retryable PaymentError the same call finishes the refund.
+
+        Raises:
+            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for
+                a reference whose refund was refused.
+            PaymentError: the service refused, or is away.
+            StoreUnavailableError: a store is away.
+
+        """
+        payment = await self._store.find(payment_id)
+        if payment is None:
+            raise RequestRefusedError("payment_not_found")
+        intent_id = payment.payment_intent_id
+        if intent_id is None or payment.state not in _REFUNDABLE:
+            raise RequestRefusedError("refund_too_large")
+        minor = self._refund_minor(micros, payment.currency)
+        # The amount is part of the name: another amount is another refund.
+        our_id = f"{payment.id}:{minor}:{reference}"
+        booked_as = refund_reference(our_id)
+        if await self._store.is_booked(undone(booked_as)):
+            raise RequestRefusedError("payment_key_reused")
+        if not await self._store.is_booked(booked_as):
+            await self._take_back(payment, micros, booked_as)
+        elif await self._is_refunded(intent_id, our_id):
+            return await self.settle_payment(payment)
+        try:
+            await self._service.refund(intent_id, minor, our_id)
+        except PaymentError as error:
+            if not error.retryable:
+                await self._credit(payment, micros, undone(booked_as), "The refund failed.")
+            raise
+        return await self.settle_payment(payment)
+
+    async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
+        """Whether the service has made a refund; it forgets idempotency keys after a day."""
+        intent = await self._service.intent(intent_id)
+        return any(refund.our_id == our_id for refund in intent.refunds)
+
+    def _refund_minor(self, micros: int, currency: str) -> int:
+        try:
+            minor = to_minor(micros, currency)
+        except MoneyError:
+            minor = 0
+        if minor <= 0:
+            raise RequestRefusedError("amount_out_of_range", field="amount")
+        return minor
+
+    async def _take_back(self, payment: Payment, micros: int, reference: str) -> None:
+        left = payment.micros - payment.refunded_micros
+        if micros > min(left, await self._balance(payment.account_id)):
+            raise RequestRefusedError("refund_too_large")
+        await self._credit(payment, -micros, reference, "Refund to your card.")
+        if await self._balance(payment.account_id) < 0:
+            await self._credit(payment, micros, undone(reference), "The credit was spent.")
+            raise RequestRefusedError("refund_too_large")
+
+    async def _credit(self, payment: Payment, micros: int, reference: str, reason: str) -> None:
+        await self._ledger.add_credit(
+            payment.account_id, micros, reference=reference, kind="refund", reason=reason
+        )
+        await self._on_credit(payment.account_id)
+
+
+_EVENTS = {
+    ("top-up", True): "payment.received",
+    ("refund", False): "payment.refunded",
+    ("refund", True): "payment.refund_failed",
+    ("dispute", False): "payment.disputed",
+    ("dispute", True): "payment.dispute_won",
+}

@@ -1,0 +1,315 @@
+"""The payment service through Stripe's SDK; any service that speaks Stripe's API, by its origin.
+
+Turns what Stripe says into plain snapshots and its errors into PaymentError. Card details never
+come here, and what Stripe says is never logged. Knows no store and no account but their ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, cast
+
+import stripe
+import structlog
+
+from billing.payments import CheckoutPage, Dispute, Intent, Refund
+from gateway.errors import PaymentError
+from gateway.payments.events import EVENT_TYPES
+from gateway.payments.ports import Charge, CheckoutOrder, MissedEvents
+
+TIMEOUT_S: Final = 20.0
+"""Bound of one operation with all its attempts."""
+ATTEMPT_TIMEOUT_S: Final = 8.0
+RETRIES_MAX: Final = 2
+"""Safe for what creates something too: each has an idempotency key."""
+LIST_MAX: Final = 100
+"""Stripe's largest page, and more refunds or disputes than one payment ever has."""
+
+# What Stripe sends is logged by the SDK at these levels, bodies at the lower one.
+for _name in ("stripe", "httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+# It would keep an id of this machine in the home folder, and tell Stripe.
+stripe.enable_telemetry = False
+
+log = structlog.get_logger(__name__)
+
+_Reply = dict[str, Any]
+"""An object of Stripe's as plain data."""
+
+
+class StripePayments:
+    """`PaymentService` on a Stripe account; must be built inside a running event loop."""
+
+    def __init__(self, *, api_key: str, origin: str, timeout_s: float = TIMEOUT_S) -> None:
+        # Without synchronous methods, so that nothing can block the loop by mistake.
+        self._http = stripe.HTTPXClient(timeout=ATTEMPT_TIMEOUT_S, allow_sync_methods=False)
+        client = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": origin},
+            max_network_retries=RETRIES_MAX,
+            http_client=self._http,
+        )
+        self._timeout_s = timeout_s
+        # Named here so that the SDK loads them now, and not during a call.
+        self._sessions = client.v1.checkout.sessions
+        self._intents = client.v1.payment_intents
+        self._refunds = client.v1.refunds
+        self._disputes = client.v1.disputes
+        self._charges = client.v1.charges
+        self._events = client.v1.events
+        self._balance = client.v1.balance
+        _ = (stripe.checkout.Session, stripe.PaymentIntent, stripe.Refund, stripe.Dispute)
+        _ = (stripe.Charge, stripe.Event, stripe.ListObject)
+
+    async def open_checkout(self, order: CheckoutOrder) -> CheckoutPage:
+        """Open a page to pay on."""
+        params, key = _checkout_params(order), f"{order.payment.id}:checkout"
+        async with self._asking():
+            reply = await self._sessions.create_async(cast(Any, params), {"idempotency_key": key})
+            return _checkout_page(reply.to_dict())
+
+    async def checkout(self, checkout_id: str) -> CheckoutPage:
+        """Fetch a page's state."""
+        async with self._asking():
+            return _checkout_page((await self._sessions.retrieve_async(checkout_id)).to_dict())
+
+    async def charge(self, charge: Charge) -> Intent:
+        """Charge a saved card while the person is away."""
+        params, key = _charge_params(charge), f"{charge.payment.id}:intent"
+        async with self._asking():
+            reply = await self._intents.create_async(cast(Any, params), {"idempotency_key": key})
+            return _intent(reply.to_dict(), (), ())
+
+    async def intent(self, intent_id: str) -> Intent:
+        """Fetch a payment intent with its refunds and disputes."""
+        async with self._asking():
+            found = await self._intents.retrieve_async(intent_id, {"expand": ["latest_charge"]})
+            reply = found.to_dict()
+            if reply["status"] != "succeeded":
+                return _intent(reply, (), ())
+            refunds = await self._refunds.list_async(
+                {"payment_intent": intent_id, "limit": LIST_MAX}
+            )
+            disputes = await self._disputes.list_async(
+                {"payment_intent": intent_id, "limit": LIST_MAX}
+            )
+            return _intent(reply, refunds.to_dict()["data"], disputes.to_dict()["data"])
+
+    async def intent_id_of(self, kind: str, object_id: str) -> str:
+        """Return the payment intent that a `charge`, `refund` or `dispute` belongs to, or ""."""
+        fetch: Mapping[str, Callable[[str], Awaitable[stripe.StripeObject]]] = {
+            "charge": self._charges.retrieve_async,
+            "refund": self._refunds.retrieve_async,
+            "dispute": self._disputes.retrieve_async,
+        }
+        async with self._asking():
+            return _id((await fetch[kind](object_id)).to_dict().get("payment_intent"))
+
+    async def refund(self, intent_id: str, minor: int, our_id: str) -> Refund:
+        """Send a part of a payment back to its card."""
+        async with self._asking():
+            reply = await self._refunds.create_async(
+                {
+                    "payment_intent": intent_id,
+                    "amount": minor,
+                    "reason": "requested_by_customer",
+                    "metadata": {"refund": our_id},
+                },
+                {"idempotency_key": f"{our_id}:refund"},
+            )
+            return _refund(reply.to_dict())
+
+    async def give_evidence(
+        self, dispute_id: str, evidence: Mapping[str, str], *, submit: bool
+    ) -> None:
+        """Store evidence against a dispute, and hand it to the bank with `submit`, for good."""
+        params = {"evidence": dict(evidence), "submit": submit}
+        async with self._asking():
+            await self._disputes.update_async(dispute_id, cast(Any, params))
+
+    async def missed_events(self, since: datetime, after: str) -> MissedEvents:
+        """Return a page of the events since then that were not delivered, newest first."""
+        params: _Reply = {
+            "created": {"gte": int(since.timestamp())},
+            "delivery_success": False,
+            "types": list(EVENT_TYPES),
+            "limit": LIST_MAX,
+        }
+        if after:
+            params["starting_after"] = after
+        async with self._asking():
+            reply = (await self._events.list_async(cast(Any, params))).to_dict()
+            events = reply["data"]
+            objects = [event["data"]["object"] for event in events]
+            return MissedEvents(
+                objects=[(each["object"], each["id"]) for each in objects],
+                after=events[-1]["id"] if reply["has_more"] and events else "",
+            )
+
+    async def reach(self) -> bool:
+        """Whether this is the live mode, in which money moves; proves address and key."""
+        async with self._asking():
+            return bool((await self._balance.retrieve_async()).to_dict()["livemode"])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Bound one operation; every way in which it can fail becomes a PaymentError."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except stripe.StripeError as error:
+            # Without its cause: a log would show what Stripe says.
+            raise _refusal(error) from None
+        except (TimeoutError, OSError, *_NONSENSE):
+            raise PaymentError("The payment service gave no answer.", retryable=True) from None
+
+
+_NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
+"""What the SDK raises for a reply of another shape than Stripe's."""
+
+
+def _refusal(error: stripe.StripeError) -> PaymentError:
+    status = error.http_status or 0
+    code = error.code or ""
+    intent_id = ""
+    if isinstance(error, stripe.CardError):
+        body: Any = error.json_body
+        detail = body["error"] if isinstance(body, dict) else {}
+        if code != "authentication_required":
+            code = detail.get("decline_code") or code
+        intent_id = _id(detail.get("payment_intent"))
+    elif isinstance(error, stripe.IdempotencyError) and status not in _RETRYABLE:
+        code = "idempotency_error"
+    refused = PaymentError(
+        "The payment service refused the request.",
+        retryable=not 400 <= status < 500 or status in _RETRYABLE,
+        service_code=code,
+        status=status,
+        payment_intent_id=intent_id,
+    )
+    log.warning(
+        "payment service refused", status=status, code=code, request_id=error.request_id or ""
+    )
+    return refused
+
+
+_RETRYABLE = frozenset({409, 429})
+"""Another request with this key is under way; too many requests."""
+
+
+def _charge_params(charge: Charge) -> dict[str, Any]:
+    payment = charge.payment
+    params: dict[str, Any] = {
+        "amount": charge.minor,
+        "currency": payment.currency.lower(),
+        "customer": charge.customer_id,
+        "payment_method": charge.payment_method_id,
+        "confirm": True,
+        "off_session": True,
+        "description": "Automatic top-up of calling credit",
+        "metadata": {"account": payment.account_id, "payment": payment.id},
+        "expand": ["latest_charge"],
+    }
+    if charge.email:
+        params["receipt_email"] = charge.email
+    return params
+
+
+def _checkout_params(order: CheckoutOrder) -> dict[str, Any]:
+    payment = order.payment
+    ours = {"account": payment.account_id, "payment": payment.id}
+    intent: dict[str, Any] = {"metadata": ours}
+    if order.save_card:
+        intent["setup_future_usage"] = "off_session"
+    if order.email:
+        intent["receipt_email"] = order.email
+    params: dict[str, Any] = {
+        "mode": "payment",
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": payment.currency.lower(),
+                    "unit_amount": order.minor,
+                    "product_data": {"name": "Calling credit"},
+                },
+            }
+        ],
+        "client_reference_id": payment.account_id,
+        "metadata": ours,
+        "payment_intent_data": intent,
+        "success_url": order.success_url,
+        "cancel_url": order.cancel_url,
+        "expires_at": int(order.expires_at.timestamp()),
+    }
+    if order.customer_id:
+        params["customer"] = order.customer_id
+    elif order.save_card:
+        params["customer_creation"] = "always"
+    return params
+
+
+def _checkout_page(reply: _Reply) -> CheckoutPage:
+    return CheckoutPage(
+        id=reply["id"],
+        status=reply["status"] or "",
+        url=reply.get("url") or "",
+        intent_id=_id(reply.get("payment_intent")),
+        payment_id=(reply.get("metadata") or {}).get("payment", ""),
+    )
+
+
+def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
+    ours = reply.get("metadata") or {}
+    charge = reply.get("latest_charge")
+    charge = charge if isinstance(charge, dict) else {}
+    failure = reply.get("last_payment_error") or {}
+    return Intent(
+        id=reply["id"],
+        status=reply["status"],
+        received_minor=reply["amount_received"],
+        currency=reply["currency"].upper(),
+        account_id=ours.get("account", ""),
+        payment_id=ours.get("payment", ""),
+        customer_id=_id(reply.get("customer")),
+        payment_method_id=_id(reply.get("payment_method")),
+        is_card_saved=reply.get("setup_future_usage") == "off_session",
+        email=(charge.get("billing_details") or {}).get("email") or "",
+        receipt_url=charge.get("receipt_url") or "",
+        failure=failure.get("decline_code") or failure.get("code") or "",
+        refunds=[_refund(each) for each in refunds],
+        disputes=[_dispute(each) for each in disputes],
+    )
+
+
+def _refund(reply: _Reply) -> Refund:
+    return Refund(
+        id=reply["id"],
+        minor=reply["amount"],
+        status=reply.get("status") or "",
+        our_id=(reply.get("metadata") or {}).get("refund", ""),
+    )
+
+
+def _dispute(reply: _Reply) -> Dispute:
+    return Dispute(
+        id=reply["id"],
+        minor=reply["amount"],
+        currency=reply["currency"].upper(),
+        status=reply["status"],
+    )
+
+
+def _id(reference: Any) -> str:
+    """Return an id that is given alone, or inside of the whole object."""
+    if isinstance(reference, dict):
+        reference = reference.get("id")
+    return reference or ""

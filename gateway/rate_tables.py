@@ -1,0 +1,134 @@
+"""Rates as tables for a terminal: what a deck changes, what it earns, what a call costs.
+
+Knows no deck's origin and no store; only how to show what is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from billing.money import format_money
+from billing.rate_changes import (
+    MEAN_LENGTHS_S,
+    PERMILLE,
+    Change,
+    Kind,
+    Margin,
+    carrier_minutes_permille,
+)
+from billing.rate_deck import DeckEntry, RateDeck
+from billing.rating import SECONDS_MAX, Rate
+
+ROWS_MAX = 20
+"""Largest changes, and worst margins, that are listed."""
+
+_STYLES = {Kind.DEARER: "yellow", Kind.REMOVED: "red", Kind.DENIED: "red"}
+
+
+def terms(rate: Rate, currency: str) -> str:
+    """Return a rate in words: "$0.013/min 60/6 + $0.01, at least $0.05"."""
+    parts = [f"{format_money(rate.per_minute_micros, currency)}/min {rate.first_s}/{rate.next_s}"]
+    if rate.connect_fee_micros:
+        parts.append(f" + {format_money(rate.connect_fee_micros, currency)}")
+    if rate.free_s:
+        parts.append(f", {rate.free_s} s free")
+    if rate.minimum_micros:
+        parts.append(f", at least {format_money(rate.minimum_micros, currency)}")
+    if rate.cap_micros:
+        parts.append(f", at most {format_money(rate.cap_micros, currency)}")
+    return "".join(parts)
+
+
+def deck(deck: RateDeck, prefixes: Iterable[str], currency: str) -> Table:
+    """Return the rows of these prefixes."""
+    table = Table("prefix", "description", "country", "rate", show_edge=False)
+    for prefix in prefixes:
+        entry = deck.match(prefix)
+        if entry is None:
+            table.add_row(prefix, "", "", "denied")
+        else:
+            table.add_row(
+                prefix, escape(entry.description), entry.country, terms(entry.rate, currency)
+            )
+    return table
+
+
+def changes(diff: Sequence[Change], currency: str) -> Iterator[Table | str]:
+    """Yield how many prefixes change in which way, and the largest changes."""
+    counts = {kind: sum(change.kind is kind for change in diff) for kind in Kind}
+    yield ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count) or (
+        "No price changes."
+    )
+    if not diff:
+        return
+    table = Table("prefix", "description", "", "before", "after", show_edge=False)
+    for change in diff[:ROWS_MAX]:
+        entry = change.after or change.before
+        table.add_row(
+            change.prefix,
+            escape(entry.description) if entry else "",
+            f"[{_STYLES.get(change.kind, 'default')}]{change.kind.value}[/]",
+            *(terms(e.rate, currency) if e else "—" for e in (change.before, change.after)),
+        )
+    yield table
+    if len(diff) > ROWS_MAX:
+        yield f"Smaller changes, not listed: {len(diff) - ROWS_MAX}."
+
+
+def earnings(found: Sequence[Margin]) -> Iterator[Table | str]:
+    """Yield what the carrier's whole minutes cost, and which prefixes are sold below cost."""
+    yield "The carrier bills whole minutes, so that short calls cost it more than they last:"
+    table = Table("mean length", "carrier minutes / talk", show_edge=False)
+    if found:
+        table.add_column("lowest margin")
+        table.add_column("prefixes below cost")
+    for mean_s in MEAN_LENGTHS_S:
+        row = [f"{mean_s // 60} min", f"{carrier_minutes_permille(mean_s) / PERMILLE:.3f}"]
+        if found:
+            lowest = min((p for m in found if (p := m.permille(mean_s)) is not None), default=None)
+            below = sum(margin.is_loss(mean_s) for margin in found)
+            row += [_percent(lowest), f"[red]{below}[/]" if below else "none"]
+        table.add_row(*row)
+    yield table
+    if losses := losing(found):
+        yield f"[bold red]Warning:[/] prefixes sold below what they cost: {len(losses)}"
+        yield _losses(losses[:ROWS_MAX])
+
+
+def losing(found: Iterable[Margin]) -> list[Margin]:
+    """Return the margins that are losses for some mean length, the largest loss first."""
+    losses = [m for m in found if any(map(m.is_loss, MEAN_LENGTHS_S))]
+    return sorted(losses, key=lambda m: min(m.permille(s) or 0 for s in MEAN_LENGTHS_S))
+
+
+def _losses(losses: Iterable[Margin]) -> Table:
+    means = (f"{mean_s // 60} min" for mean_s in MEAN_LENGTHS_S)
+    table = Table("prefix", "description", *means, show_edge=False)
+    for margin in losses:
+        shown = (_percent(margin.permille(mean_s)) for mean_s in MEAN_LENGTHS_S)
+        table.add_row(margin.prefix, escape(margin.sold.description), *shown)
+    return table
+
+
+def _percent(permille: int | None) -> str:
+    return "—" if permille is None else f"{permille / 10:+.1f} %"
+
+
+def quote(
+    entry: DeckEntry, currency: str, minutes: Iterable[int], credit_micros: int | None
+) -> Table:
+    """Return what a call costs, and how long a credit lasts."""
+    table = Table("", "", show_header=False, show_edge=False)
+    table.add_row("prefix", f"+{entry.prefix} {escape(entry.description)}")
+    table.add_row("rate", terms(entry.rate, currency))
+    for count in minutes:
+        table.add_row(f"{count} min", format_money(entry.rate.cost(60 * count), currency))
+    if credit_micros is not None:
+        seconds = entry.rate.affordable_seconds(credit_micros)
+        words = f"{seconds // 60} min {seconds % 60} s"
+        lasts = "without end" if seconds == SECONDS_MAX else words
+        table.add_row(f"{format_money(credit_micros, currency)} lasts", lasts)
+    return table

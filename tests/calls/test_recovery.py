@@ -1,0 +1,257 @@
+"""What kills a call's node, its credit store or its books: real processes, real signals.
+
+Whatever dies, a call is charged once and for what it lasted, and ends at the carrier.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from billing.cdr import CallClosed, CallOpened
+from billing.ports import Closing, Opening
+from billing.rating import Rate
+from billing.stores.audit import audit
+from billing.stores.gate_audit import audit_gate
+from gateway.build import Stores
+from tests.calls.test_outages import live_call, locked, seconds_pass
+from tests.calls.world import Customer, World, eventually
+from tests.valkey import ValkeyServer
+
+CREDIT = 10_000_000
+SETTLE_TIMEOUT_S = 60
+"""Lease, suspicion and a sweep, with room for a busy machine."""
+
+
+@pytest.fixture
+def own_server() -> Iterator[ValkeyServer]:
+    """A store that the test may kill and empty; each write goes to the kernel at once."""
+    server = ValkeyServer("--appendfsync", "no").start()
+    yield server
+    server.close()
+
+
+@dataclass
+class Cluster:
+    """Nodes that share a credit store and a book of record."""
+
+    server: ValkeyServer
+    make: Callable[..., World]
+    url: str
+
+    async def node(self, name: str) -> World:
+        """Start one more node."""
+        world = self.make(
+            CALLER_NODE=name,
+            CALLER_REDIS_URL=self.server.url,
+            CALLER_DATABASE_URL=self.url,
+            # What our faults cost is given back; here it must be seen.
+            CALLER_REFUNDS_DAY_MAX="0",
+        )
+        await asyncio.to_thread(world.start_gateway)
+        return world
+
+
+@pytest.fixture
+def cluster(new_world: Callable[..., World], own_server: ValkeyServer, tmp_path: Path) -> Cluster:
+    return Cluster(own_server, new_world, f"sqlite:///{tmp_path / 'book.db'}")
+
+
+@contextlib.asynccontextmanager
+async def at(world: World, customer: Customer) -> AsyncIterator[Customer]:
+    """A customer of one node, at another."""
+    headers = {"authorization": f"Bearer {customer.key}"}
+    async with httpx.AsyncClient(base_url=world.base, headers=headers) as http:
+        yield replace(customer, world=world, http=http)
+
+
+async def assert_all_agree(world: World) -> None:
+    """Book, ledger and credit store agree, here and now."""
+    async with world.stores() as stores:
+        assert await audit(stores.engine) == []
+        assert await audit_gate(stores.gate, stores.engine) == []
+
+
+async def assert_over_at_carrier(world: World, record: dict) -> None:
+    async def is_over() -> bool:
+        state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
+        return state["status"] == "completed"
+
+    await eventually(is_over, 20)
+
+
+async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_another(cluster: Cluster):
+    sweeping = await cluster.node("n1")
+    killed, frozen = await cluster.node("n2"), await cluster.node("n3")
+    one, other = await sweeping.new_customer(), await sweeping.new_customer()
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        at(killed, one) as at_killed,
+        at(frozen, other) as at_frozen,
+    ):
+        lost, lost_id = await live_call(at_killed, stack)
+        _, stalled_id = await live_call(at_frozen, stack)
+        await seconds_pass(lost, 2)
+        assert killed.gateway is not None
+        assert frozen.gateway is not None
+        frozen.gateway.popen.send_signal(signal.SIGSTOP)
+        killed.gateway.popen.kill()
+        killed.gateway.popen.wait()
+        died = time.monotonic()
+        # Money may come and calls may begin meanwhile, and nothing disagrees.
+        await one_more_call(sweeping, one)
+        await assert_all_agree(sweeping)
+        records = [
+            await one.record(lost_id, SETTLE_TIMEOUT_S),
+            await other.record(stalled_id, SETTLE_TIMEOUT_S),
+        ]
+        assert time.monotonic() - died < 20 + 10 + 5 + 10
+        for record in records:
+            assert (record["cause"], record["ended_by"]) == (41, "gateway")
+            assert record["carrier_call_id"]
+            assert 1 <= record["seconds"] <= 20
+            assert record["cost"]["micros"] == 1000 * record["seconds"]
+            await assert_over_at_carrier(sweeping, record)
+        assert records[0]["seconds"] == records[0]["carrier_seconds"]
+        before = await other.balance()
+        frozen.gateway.popen.send_signal(signal.SIGCONT)
+        # The node that was only slow learns that its call is over, and charges nothing more.
+        await eventually(lambda: has_no_calls(frozen), 20)
+        assert await other.record(stalled_id) == records[1]
+        assert await other.balance() == before == CREDIT - records[1]["cost"]["micros"]
+    await assert_all_agree(sweeping)
+    await sweeping.assert_books_balance()
+    await one.http.aclose()
+    await other.http.aclose()
+
+
+async def one_more_call(world: World, customer: Customer) -> None:
+    async with world.stores() as stores:
+        await world.grant(stores, customer.account_id, 1_000_000)
+    await customer.ordinary_call()
+
+
+async def has_no_calls(world: World) -> bool:
+    async with httpx.AsyncClient() as client:
+        with contextlib.suppress(httpx.HTTPError):
+            return (await client.get(world.base + "/healthz", timeout=2)).json()["calls"] == 0
+    return False
+
+
+async def test_a_call_outlives_the_loss_of_all_credits(cluster: Cluster):
+    """The store is emptied twice: once all of the call is booked, and once nothing of it is."""
+    world = await cluster.node("n1")
+    customer = await world.new_customer()
+    async with contextlib.AsyncExitStack() as stack:
+        phone, call_id = await live_call(customer, stack)
+        await seconds_pass(phone, 1)
+        assert cluster.server.command("FLUSHALL") == b"+OK\r\n"
+        # Longer than a call may go on unpaid: horizon and grace.
+        await seconds_pass(phone, 15)
+        async with customer.call() as second:
+            await second.wait("accept")
+            assert cluster.server.command("FLUSHALL") == b"+OK\r\n"
+            await seconds_pass(second, 15)
+            await assert_all_agree(world)
+            ends = [await phone.hang_up(), await second.hang_up()]
+    records = [await customer.record(call_id), await customer.record(ends[1]["call_id"])]
+    for record, ended in zip(records, ends, strict=True):
+        assert (record["cause"], record["ended_by"]) == (16, "caller")
+        assert record["cost"] == ended["cost"]
+        assert record["seconds"] >= 15
+    total = sum(record["cost"]["micros"] for record in records)
+    assert await customer.balance() == CREDIT - total
+    await world.assert_books_balance()
+    await assert_all_agree(world)
+    await customer.http.aclose()
+
+
+async def test_a_call_outlives_a_crash_of_the_credit_store(cluster: Cluster):
+    world = await cluster.node("n1")
+    customer = await world.new_customer()
+    async with contextlib.AsyncExitStack() as stack:
+        phone, call_id = await live_call(customer, stack)
+        cluster.server.kill()
+        await seconds_pass(phone, 5)
+        reply = await customer.http.get("/readyz")
+        assert (reply.status_code, reply.json()["redis"]) == (503, "unreachable")
+        await asyncio.to_thread(cluster.server.start)
+        await seconds_pass(phone, 15)
+        ended = await phone.hang_up()
+    record = await customer.record(call_id)
+    assert (record["cause"], record["cost"]) == (16, ended["cost"])
+    assert await customer.balance() == CREDIT - record["cost"]["micros"]
+    await world.assert_books_balance()
+    await assert_all_agree(world)
+    await customer.http.aclose()
+
+
+async def test_a_full_outbox_gives_the_alarm_and_takes_no_calls_away(
+    new_world: Callable[..., World],
+):
+    world = new_world(CALLER_OUTBOX_ALARM="100")
+    await asyncio.to_thread(world.start_gateway)
+    customer = await world.new_customer()
+    async with world.stores() as stores, contextlib.AsyncExitStack() as stack:
+        phone, call_id = await live_call(customer, stack)
+        with locked(world.settings.data_dir / "caller.db"):
+            for n in range(60):
+                await short_call(stores, customer.account_id, f"short{n}")
+            await eventually(lambda: outbox_is(world, "alarm"), 30)
+            await customer_may_call(customer)
+            await seconds_pass(phone, 1)
+        await eventually(lambda: outbox_is(world, "ok"), 90)
+        ended = await phone.hang_up()
+    assert (await customer.record(call_id))["cost"] == ended["cost"]
+    assert world.gateway is not None
+    assert world.gateway.log.read_text().count("entries wait for the book of record") == 1
+    await world.assert_books_balance()
+    await assert_all_agree(world)
+    await customer.http.aclose()
+
+
+async def short_call(stores: Stores, account_id: str, call_id: str) -> None:
+    """Open and close a call at the spend gate, as a node does."""
+    rate = Rate(per_minute_micros=60_000)
+    now = datetime.now(UTC)
+    opened = CallOpened(
+        call_id=call_id,
+        account_id=account_id,
+        node="n1",
+        destination="+15005551000",
+        country="US",
+        codec="pcmu",
+        origin="",
+        currency="USD",
+        rate=rate.to_json(),
+        created_at=now,
+    )
+    closed = CallClosed(
+        ended_at=now, seconds=1, cause=16, cause_name="NORMAL_CLEARING", ended_by="caller"
+    )
+    detail = msgspec.json.encode(opened)
+    await stores.gate.open(Opening(call_id, account_id, "n1", 0, rate.cost(8), 100, detail))
+    await stores.gate.close(
+        Closing(call_id, account_id, rate.cost(1), 1, msgspec.json.encode(closed))
+    )
+
+
+async def outbox_is(world: World, state: str) -> bool:
+    async with httpx.AsyncClient() as client:
+        reply = await client.get(world.base + "/readyz", timeout=5)
+    assert reply.status_code == 200
+    return reply.json()["outbox"] == state
+
+
+async def customer_may_call(customer: Customer) -> None:
+    async with customer.call() as phone:
+        await phone.wait("accept")
+        await phone.hang_up()

@@ -1,0 +1,215 @@
+"""Saved cards are charged when credit runs low: once, as much as allowed, and no more in vain."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from billing.payments import AutoRefusal, PaymentState
+from gateway.errors import PaymentError
+from gateway.payments import auto_top_up
+from tests.gateway.payments.conftest import UNIT, until
+
+LOW = 4 * UNIT
+
+
+@pytest.fixture
+async def wished(shop):
+    """Alice has paid once, saved her card, and wishes 25 when less than 5 is left."""
+    await shop.paid(units=10, save_card=True)
+    await shop.payments.set_auto(
+        "alice", enabled=True, threshold_micros=5 * UNIT, amount_micros=25 * UNIT
+    )
+    shop.events.clear()
+    return shop
+
+
+async def card_does(shop, behaviour):
+    """Let the saved card behave so from now on."""
+    profile = await shop.store.profile("alice")
+    await shop.does("PUT", f"/payment_methods/{profile.payment_method_id}", behaviour=behaviour)
+
+
+async def test_a_low_balance_is_topped_up(wished):
+    payment = await wished.auto.maybe_top_up("alice", LOW)
+    assert (payment.kind, payment.state, payment.micros) == ("auto", PaymentState.PAID, 25 * UNIT)
+    assert await wished.balance() == 35
+    assert wished.event_names() == ["payment.received"]
+    intent = (await wished.objects("payment_intents"))[0]
+    assert intent["metadata"] == {"account": "alice", "payment": payment.id}
+    assert intent["receipt_email"] == "alice@example.com"
+    await wished.payments.settle("payment_intent", intent["id"])
+    assert await wished.balance() == 35
+
+
+async def test_who_wishes_nothing_or_has_enough_pays_nothing(wished):
+    assert await wished.auto.maybe_top_up("bob", 0) is AutoRefusal.OFF
+    assert await wished.auto.maybe_top_up("alice", 5 * UNIT) is AutoRefusal.ENOUGH_CREDIT
+    await wished.ledger.freeze("alice", True)
+    assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.FROZEN
+    assert len(await wished.objects("payment_intents")) == 1
+
+
+async def test_many_nodes_at_once_charge_once(wished):
+    outcomes = await asyncio.gather(*(wished.auto.maybe_top_up("alice", LOW) for _ in range(6)))
+    assert sum(not isinstance(each, AutoRefusal) for each in outcomes) == 1
+    assert await wished.balance() == 35
+
+
+async def test_charges_are_paced_and_capped(wished):
+    for _ in range(4):
+        assert not isinstance(await wished.auto.maybe_top_up("alice", LOW), AutoRefusal)
+        assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.PAUSED
+        wished.clock.ahead += timedelta(seconds=61)
+    assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.DAY_CAP
+    wished.clock.ahead += timedelta(hours=24)
+    assert not isinstance(await wished.auto.maybe_top_up("alice", LOW), AutoRefusal)
+    assert await wished.balance() == 10 + 5 * 25
+
+
+async def test_a_card_that_wants_its_owner_is_left_alone_and_the_owner_is_told(wished):
+    await card_does(wished, "authentication_required")
+    payment = await wished.auto.maybe_top_up("alice", LOW)
+    assert (payment.state, payment.failure) == (PaymentState.FAILED, "authentication_required")
+    profile = await wished.store.profile("alice")
+    assert (profile.auto_enabled, profile.auto_off_reason) == (False, "authentication_required")
+    ((name, event),) = wished.events
+    assert (name, event["reason"]) == ("auto_top_up.off", "authentication_required")
+    link = (await wished.objects("checkout.sessions"))[0]
+    assert (event["url"], link["amount_total"]) == (link["url"], 2_500)
+    assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.OFF
+    assert await wished.balance() == 10
+
+
+@pytest.mark.parametrize("reason", ["stolen_card", "expired_card"])
+async def test_a_dead_card_is_not_tried_again(wished, reason):
+    await card_does(wished, reason)
+    await wished.auto.maybe_top_up("alice", LOW)
+    profile = await wished.store.profile("alice")
+    assert (profile.auto_enabled, profile.auto_off_reason) == (False, reason)
+
+
+async def test_an_empty_card_is_tried_again_ever_later_and_then_no_more(wished):
+    await card_does(wished, "insufficient_funds")
+    for pause_s in (121, 241):
+        payment = await wished.auto.maybe_top_up("alice", LOW)
+        assert payment.state is PaymentState.FAILED
+        wished.clock.ahead += timedelta(seconds=pause_s - 2)
+        assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.PAUSED
+        wished.clock.ahead += timedelta(seconds=2)
+    await wished.auto.maybe_top_up("alice", LOW)
+    assert wished.event_names() == [*["auto_top_up.failed"] * 2, "auto_top_up.off"]
+    assert (await wished.store.profile("alice")).auto_off_reason == "insufficient_funds"
+
+
+async def test_a_card_that_the_service_has_lost_is_forgotten(wished):
+    await wished.store.save_card("alice", "cus_gone", "pm_gone")
+    payment = await wished.auto.maybe_top_up("alice", LOW)
+    assert payment.state is PaymentState.FAILED
+    profile = await wished.store.profile("alice")
+    assert (profile.has_card, profile.auto_off_reason) == (False, "card_gone")
+
+
+async def test_a_fault_of_ours_does_not_switch_anything_off(wished):
+    await wished.does("PUT", "/faults", requests={"status": 401, "count": 1})
+    payment = await wished.auto.maybe_top_up("alice", LOW)
+    assert payment.state is PaymentState.FAILED
+    assert (await wished.store.profile("alice")).auto_enabled
+    assert wished.event_names() == ["auto_top_up.failed"]
+
+
+@pytest.mark.parametrize("is_carried_out", [False, True])
+async def test_a_charge_without_an_answer_is_found_out_and_made_once(
+    wished, is_carried_out, monkeypatch
+):
+    monkeypatch.setattr(wished.service, "_timeout_s", 0.5)
+    fault = {"count": 1, "path": "/v1/payment_intents", "method": "POST"}
+    fault |= {"hold_s": 5} if is_carried_out else {"status": 503, "count": 9}
+    await wished.does("PUT", "/faults", requests=fault)
+    with pytest.raises(PaymentError) as unknown:
+        await wished.auto.maybe_top_up("alice", LOW)
+    assert unknown.value.retryable
+    wished.clock.ahead += timedelta(seconds=61)
+    # Nobody charges again before it is known.
+    assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.IN_FLIGHT
+    await wished.does("DELETE", "/faults")
+    monkeypatch.undo()
+    await wished.reconciler.reconcile()
+    assert await wished.balance() == 35
+    assert len(await wished.objects("charges")) == 2
+
+
+async def test_a_charge_that_is_too_old_to_be_known_again_is_given_up(wished):
+    payment = await wished.store.begin_auto("alice", "pay_old", lambda profile, history: 25 * UNIT)
+    wished.clock.ahead += timedelta(hours=21)
+    payment = await wished.auto.charge(payment)
+    assert (payment.state, payment.failure) == (PaymentState.FAILED, "abandoned")
+    assert await wished.balance() == 10
+
+
+# -- in the background ---------------------------------------------------------------------------
+
+
+async def test_a_second_of_a_call_waits_for_nothing(wished):
+    wished.auto.consider("alice", LOW)
+    wished.auto.consider("alice", LOW)
+
+    async def is_topped_up():
+        return await wished.balance() == 35
+
+    await until(is_topped_up)
+    assert len(await wished.objects("charges")) == 2
+
+
+async def test_what_was_found_is_believed_for_a_while(wished):
+    asked = []
+    profile = wished.store.profile
+
+    async def counting(account_id):
+        asked.append(account_id)
+        return await profile(account_id)
+
+    wished.store.profile = counting
+    for account_id, balance in (("alice", 6 * UNIT), ("bob", 0)):
+        for _ in range(3):
+            wished.auto.consider(account_id, balance)
+            await asyncio.gather(*wished.auto._work)
+    assert asked == ["alice", "bob"]
+    wished.clock.ahead += auto_top_up.ASK_AGAIN
+    wished.auto.consider("bob", 0)
+    wished.auto.forget("alice")
+    wished.auto.consider("alice", 6 * UNIT)
+    await asyncio.gather(*wished.auto._work)
+    assert asked == ["alice", "bob", "bob", "alice"]
+
+
+async def test_a_balance_below_what_is_set_is_not_kept_waiting(wished):
+    wished.auto.consider("alice", 6 * UNIT)
+    await asyncio.gather(*wished.auto._work)
+    wished.auto.consider("alice", LOW)
+    await asyncio.gather(*wished.auto._work)
+    assert await wished.balance() == 35
+
+
+async def test_what_is_remembered_and_under_way_is_bounded(wished, monkeypatch):
+    monkeypatch.setattr(auto_top_up, "ACCOUNTS_MAX", 3)
+    for number in range(20):
+        wished.auto.consider(f"nobody-{number}", 0)
+    assert len(wished.auto._work) == auto_top_up.WORK_MAX
+    assert len(wished.auto._thresholds) == 3
+    await asyncio.gather(*wished.auto._work)
+
+
+async def test_stopping_leaves_the_rest_to_the_reconciler(wished):
+    await wished.does("PUT", "/faults", requests={"hold_s": 30, "count": 1})
+    wished.auto.consider("alice", LOW)
+
+    async def is_begun():
+        return (await wished.store.history("alice")).is_in_flight
+
+    await until(is_begun)
+    await wished.auto.stop()
+    await wished.does("DELETE", "/faults")
+    wished.clock.ahead += timedelta(seconds=61)
+    await wished.reconciler.reconcile()
+    assert await wished.balance() == 35

@@ -1,0 +1,185 @@
+"""What Stripe's SDK says in our words, and what is never said at all."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import stripe
+from aiohttp import web
+
+from billing.payments import Payment, PaymentState
+from gateway.errors import PaymentError
+from gateway.payments import stripe_client
+from gateway.payments.ports import Charge, CheckoutOrder
+from gateway.payments.stripe_client import StripePayments
+from tests.gateway.payments.conftest import API_KEY
+
+
+def payment(payment_id="pay_1", micros=25_000_000):
+    now = datetime.now(UTC)
+    return Payment(payment_id, "alice", "auto", micros, "USD", PaymentState.CREATED, now, now)
+
+
+def charge(payment_method="pm_card_visa", customer_id="", minor=2_500):
+    return Charge(payment(), minor, customer_id, payment_method, "")
+
+
+@pytest.fixture
+async def customer(shop):
+    """A customer whom the service knows."""
+    await shop.paid(save_card=True)
+    return await shop.store.profile("alice")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        *(("authentication_required",) * 2, ("insufficient_funds",) * 2),
+        *(("expired_card",) * 2, ("processing_error",) * 2),
+    ],
+)
+async def test_a_decline_says_why_and_what_for(shop, customer, behaviour, code):
+    method = customer.payment_method_id
+    await shop.does("PUT", f"/payment_methods/{method}", behaviour=behaviour)
+    with pytest.raises(PaymentError) as declined:
+        await shop.service.charge(charge(method, customer.customer_id))
+    error = declined.value
+    assert (error.service_code, error.status, error.retryable) == (code, 402, False)
+    assert (await shop.service.intent(error.payment_intent_id)).failure == code
+
+
+async def test_a_charge_that_is_repeated_is_the_same(shop, customer):
+    order = charge(customer.payment_method_id, customer.customer_id)
+    first, second = [await shop.service.charge(order) for _ in range(2)]
+    assert first == second
+    assert (first.status, first.received_minor, first.currency) == ("succeeded", 2_500, "USD")
+    with pytest.raises(PaymentError) as refused:
+        await shop.service.charge(charge(customer.payment_method_id, customer.customer_id, 100))
+    assert (refused.value.service_code, refused.value.retryable) == ("idempotency_error", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"), [(401, False), (403, False), (404, False), (429, True), (500, True)]
+)
+async def test_what_may_work_later_is_told_from_what_will_not(shop, status, retryable):
+    await shop.does("PUT", "/faults", requests={"status": status, "count": 9})
+    with pytest.raises(PaymentError) as failed:
+        await shop.service.intent("pi_1")
+    assert (failed.value.status, failed.value.retryable) == (status, retryable)
+
+
+async def test_what_is_not_there_is_missing(shop):
+    with pytest.raises(PaymentError) as failed:
+        await shop.service.intent("pi_none")
+    assert failed.value.is_missing
+    assert not failed.value.retryable
+
+
+async def test_a_service_that_does_not_answer_is_waited_for_a_while(shop):
+    await shop.does("PUT", "/faults", requests={"hold_s": 30, "count": 9})
+    hasty = StripePayments(api_key=API_KEY, origin=shop.simulator.origin, timeout_s=0.2)
+    with pytest.raises(PaymentError) as failed:
+        await hasty.intent("pi_1")
+    await hasty.close()
+    assert failed.value.retryable
+    await shop.does("DELETE", "/faults")
+
+
+async def test_a_service_that_is_not_there_may_be_later(shop):
+    origin = shop.simulator.origin
+    await shop.simulator.stop()
+    lonely = StripePayments(api_key=API_KEY, origin=origin)
+    with pytest.raises(PaymentError) as failed:
+        await lonely.reach()
+    await lonely.close()
+    assert (failed.value.retryable, failed.value.status) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"7", b"null", b'{"id": "pi_1"}', b'{"object": "list"}']
+)
+async def test_nonsense_is_no_answer(body):
+    async def answer(request):
+        return web.Response(body=body, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    service = StripePayments(api_key=API_KEY, origin=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    try:
+        for ask in (
+            service.intent("pi_1"),
+            service.checkout("cs_1"),
+            service.refund("pi_1", 5, "a"),
+            service.missed_events(datetime.now(UTC), ""),
+            service.reach(),
+            service.charge(charge()),
+        ):
+            with pytest.raises(PaymentError) as failed:
+                await ask
+            assert failed.value.retryable
+    finally:
+        await service.close()
+        await runner.cleanup()
+
+
+async def test_the_test_mode_is_told_from_the_live_one(shop):
+    assert await shop.service.reach() is False
+
+
+async def test_events_that_were_not_delivered_come_in_pages(shop, monkeypatch):
+    monkeypatch.setattr(stripe_client, "LIST_MAX", 1)
+    page = await shop.service.missed_events(datetime.now(UTC) - timedelta(days=1), "")
+    assert (page.objects, page.after) == ([], "")
+
+
+async def test_nothing_of_what_is_said_is_logged(shop, caplog, capsys):
+    with caplog.at_level(logging.DEBUG):
+        await shop.paid(save_card=True)
+        with pytest.raises(PaymentError):
+            await shop.service.intent("pi_secret")
+    sdk = [r for r in caplog.records if r.name.split(".")[0] in ("stripe", "httpx", "httpcore")]
+    said = "".join(capsys.readouterr())
+    assert sdk == []
+    assert "resource_missing" in said
+    for secret in ("alice@example.com", "pi_secret", API_KEY, "4242", "cus_", "pm_"):
+        assert secret not in said
+
+
+async def test_a_failure_carries_nothing_of_stripes_into_a_traceback(shop):
+    with pytest.raises(PaymentError) as failed:
+        await shop.service.intent("pi_secret")
+    assert failed.value.__suppress_context__
+    assert "pi_secret" not in str(failed.value)
+
+
+async def test_the_sdk_cannot_block_and_tells_nobody_about_this_machine(shop):
+    assert stripe.enable_telemetry is False
+    with pytest.raises(RuntimeError, match="synchronous"):
+        await asyncio.to_thread(shop.service._balance.retrieve)
+
+
+async def test_the_card_is_saved_only_where_that_is_ordered(shop):
+    now = datetime.now(UTC)
+    for save_card, usage in ((False, None), (True, "off_session")):
+        order = CheckoutOrder(
+            payment=payment(f"pay_{save_card}"),
+            minor=2_500,
+            save_card=save_card,
+            customer_id="",
+            email="a@example.com",
+            success_url="https://calls.example.com/",
+            cancel_url="https://calls.example.com/",
+            expires_at=now + timedelta(hours=1),
+        )
+        page = await shop.service.open_checkout(order)
+        await shop.does("POST", f"/sessions/{page.id}/pay", method="card")
+        intent = (await shop.objects("payment_intents"))[0]
+        assert (intent["setup_future_usage"], intent["receipt_email"]) == (usage, "a@example.com")
+        found = await shop.service.intent(intent["id"])
+        assert found.is_card_saved is save_card
+        assert bool(found.customer_id) is save_card

@@ -1,0 +1,80 @@
+"""Leases on a real server: who lives, and what a server that is away means."""
+
+import asyncio
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.stores.redis_client import connect, disconnect
+from gateway.stores import leases as module
+from gateway.stores.leases import RedisNodeLeases
+from tests.valkey import own_valkey, valkey_server, valkey_url
+
+__all__ = ["own_valkey", "valkey_server", "valkey_url"]
+
+
+@pytest.fixture
+async def redis(valkey_url):
+    client = connect(valkey_url)
+    yield client
+    await disconnect(client)
+
+
+async def test_nobody_lives_at_first(redis):
+    leases = RedisNodeLeases(redis)
+    assert await leases.nodes() == {}
+    assert await leases.alive() == frozenset()
+
+
+async def test_a_lease_is_renewed_and_runs_out(redis):
+    leases = RedisNodeLeases(redis, ttl_s=20)
+    await leases.renew("n1")
+    await leases.renew("n2")
+    assert 19_000 < await redis.pttl("caller:lease:n1") <= 20_000
+    await redis.pexpire("caller:lease:n1", 1_000)
+    await leases.renew("n1")
+    assert await redis.pttl("caller:lease:n1") > 19_000
+    assert await leases.alive() == {"n1", "n2"}
+    await redis.pexpire("caller:lease:n2", 1)
+    async with asyncio.timeout(5):
+        while len(await leases.alive()) == 2:
+            await asyncio.sleep(0.001)
+    assert await leases.nodes() == {"n1": True, "n2": False}
+
+
+async def test_a_lease_is_given_back(redis):
+    leases = RedisNodeLeases(redis)
+    await leases.renew("n1")
+    for _ in range(2):
+        await leases.forget("n1")
+    assert await leases.nodes() == {}
+    assert await redis.keys("*") == []
+
+
+async def test_nodes_that_never_came_back_are_forgotten_after_a_week(redis, monkeypatch):
+    leases = RedisNodeLeases(redis)
+    now_s = [1_000_000_000]
+    monkeypatch.setattr(module.time, "time", lambda: now_s[0])
+    await leases.renew("old")
+    now_s[0] += 7 * 86_400 - 1
+    await leases.renew("new")
+    assert set(await leases.nodes()) == {"old", "new"}
+    now_s[0] += 1
+    await leases.renew("new")
+    assert set(await leases.nodes()) == {"new"}
+
+
+async def test_a_server_that_is_away_is_said_soon(own_valkey):
+    client = connect(own_valkey.url)
+    leases = RedisNodeLeases(client)
+    await leases.renew("n1")
+    own_valkey.pause()
+    for attempt in (leases.renew("n1"), leases.nodes(), leases.alive(), leases.forget("n1")):
+        async with asyncio.timeout(2):
+            with pytest.raises(StoreUnavailableError):
+                await attempt
+    own_valkey.resume()
+    own_valkey.kill()
+    with pytest.raises(StoreUnavailableError):
+        await leases.renew("n1")
+    await disconnect(client)

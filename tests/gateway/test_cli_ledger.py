@@ -1,0 +1,210 @@
+"""`caller ledger`: statements, the audit and its exit codes, filling the credit store anew."""
+
+import asyncio
+import csv
+import io
+import logging
+import sqlite3
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from billing.partition import PARTITIONS, partition_of
+from billing.stores.database import create_engine
+from billing.stores.redis_client import connect, disconnect
+from billing.stores.sql import SqlLedgerStore
+from gateway import cli_accounts, cli_ledger
+from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.stores.leases import RedisNodeLeases
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """Commands set up logging for a process; here it is put back."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:], level = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+    for name in ("alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def caller(tmp_path, valkey_url, monkeypatch):
+    """Return a way to run `caller ledger …` on stores of the test's own, on a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+
+    def run(*arguments, app=cli_ledger.app, answer=""):
+        return CliRunner().invoke(app, list(arguments), obj=given, input=answer)
+
+    run.database = tmp_path / "caller.db"
+    run.url = valkey_url
+    done = run("create", "acme", "--credit", "12.50", app=cli_accounts.app)
+    assert done.exit_code == 0, done.output
+    return run
+
+
+def on_redis(url, work):
+    """Run something on the server of the test."""
+
+    async def connected():
+        redis = connect(url)
+        try:
+            return await work(redis)
+        finally:
+            await disconnect(redis)
+
+    return asyncio.run(connected())
+
+
+def damage(caller, statement):
+    with sqlite3.connect(caller.database) as book:
+        book.execute(statement)
+    book.close()
+
+
+def test_a_statement_shows_what_moved_credit_and_what_was_left(caller):
+    caller("credit", "acme", "2", "--reference", "r[red]2", app=cli_accounts.app)
+    done = caller("show", "acme")
+    assert done.exit_code == 0, done.output
+    rows = [line.split("│") for line in done.output.splitlines() if "grant" in line]
+    assert [[cell.strip() for cell in row[3:5]] for row in rows] == [
+        *(["$2.00", "$14.50"], ["$12.50", "$12.50"]),
+    ]
+    assert caller("show", "acme", "--lines", "1").output.count("grant") == 1
+
+
+def test_a_statement_is_to_be_had_for_spreadsheets(caller):
+    caller("credit", "--reference", "r2", "--", "acme", "-0.000001", app=cli_accounts.app)
+    done = caller("show", "acme", "--csv", "--lines", "0")
+    newest, oldest = csv.DictReader(io.StringIO(done.output))
+    assert (newest["amount"], newest["balance"]) == ("-0.000001", "12.499999")
+    assert (oldest["kind"], oldest["currency"], oldest["balance"]) == ("grant", "USD", "12.500000")
+    assert oldest["reference"] == "credit:grant:acme:first"
+
+
+def test_a_long_statement_is_read_page_by_page(caller, monkeypatch):
+    for n in range(4):
+        caller("credit", "acme", "1", "--reference", f"r{n}", app=cli_accounts.app)
+    monkeypatch.setattr(cli_ledger, "PAGE_LINES_MAX", 2)
+    assert caller("show", "acme", "--lines", "0").output.count("grant") == 5
+    assert caller("show", "acme", "--lines", "3").output.count("grant") == 3
+
+
+def test_a_statement_of_nobody_is_a_sentence(caller):
+    done = caller("show", "nobody")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "There is no account of this id." in done.output
+
+
+def test_an_audit_that_finds_nothing_shows_the_totals(caller):
+    done = caller("audit")
+    assert done.exit_code == 0, done.output
+    assert "All agree." in done.output
+    (row,) = [line.split("│") for line in done.output.splitlines() if "USD" in line]
+    assert [cell.strip() for cell in row] == [
+        *("USD", "1", "$12.50", "$0.00", "$0.00", "$12.50", "$0.00"),
+    ]
+
+
+def test_a_book_that_disagrees_with_itself_and_the_gate_is_a_finding(caller):
+    damage(caller, "UPDATE accounts SET balance_micros = balance_micros - 1")
+    done = caller("audit")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "balance is not ledger less holds: acme" in done.output
+    assert "spend gate and book differ in the balance: acme" in done.output
+    assert "2 findings." in done.output
+
+
+def test_a_currency_that_is_unknown_can_be_shown(caller):
+    damage(caller, "UPDATE accounts SET currency = 'XXX'")
+    done = caller("audit")
+    assert done.exit_code == EXIT_FINDINGS
+    assert "12.500000" in done.output
+
+
+def test_a_watch_goes_on_until_interrupted(caller, monkeypatch):
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_ledger.asyncio, "sleep", pause)
+    done = caller("audit", "--watch", "5")
+    assert pauses == [5.0] * 3
+    assert done.output.count("All agree.") == 3
+    assert done.exit_code == 130
+
+
+def test_an_audit_without_its_stores_is_a_sentence(tmp_path):
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
+    done = CliRunner().invoke(cli_ledger.app, ["audit"], obj=given)
+    assert done.exit_code == EXIT_UNAVAILABLE
+    assert "Check CALLER_REDIS_URL" in done.output
+    assert "Traceback" not in done.output
+
+
+async def _damage_balances(redis):
+    """Give every account of the spend gate nothing at all."""
+    for key in await redis.keys("{cr:*}:bal"):
+        for account in await redis.hkeys(key):
+            await redis.hset(key, account, 0)
+
+
+def test_a_gate_is_filled_anew(caller):
+    on_redis(caller.url, _damage_balances)
+    assert caller("audit").exit_code == EXIT_FINDINGS
+    done = caller("rebuild", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "Filled 64 partitions" in done.output
+    assert caller("audit").exit_code == 0
+
+
+def test_one_partition_is_filled_anew(caller):
+    """And only that one."""
+    on_redis(caller.url, _damage_balances)
+    partition = partition_of("acme", PARTITIONS)
+    for one, code in (((partition + 1) % PARTITIONS, EXIT_FINDINGS), (partition, 0)):
+        done = caller("rebuild", "--partition", str(one), "--yes")
+        assert done.exit_code == 0, done.output
+        assert caller("audit").exit_code == code
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_a_gate_is_not_filled_without_a_yes(caller, answer):
+    on_redis(caller.url, _damage_balances)
+    done = caller("rebuild", answer=answer)
+    assert done.exit_code == 1
+    assert caller("audit").exit_code == EXIT_FINDINGS
+
+
+def test_a_gate_in_use_is_filled_anew_by_force_only(caller):
+    on_redis(caller.url, lambda redis: RedisNodeLeases(redis).renew("n7"))
+    done = caller("rebuild", "--yes")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "Nodes are running: n7." in done.output
+    assert caller("rebuild", "--yes", "--force").exit_code == 0
+
+
+def test_no_money_that_waits_in_the_outbox_is_lost(caller):
+    """A credit that the gate lacks arrives with the filling."""
+    engine = create_engine(f"sqlite:///{caller.database}")
+
+    async def grant():
+        await SqlLedgerStore(engine).add_credit("acme", 5, reference="late", kind="grant")
+        await engine.dispose()
+
+    asyncio.run(grant())
+    caller("rebuild", "--yes")
+    assert caller("audit").exit_code == 0

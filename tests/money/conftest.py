@@ -1,0 +1,53 @@
+"""Worlds of money on real servers and real databases, SQLite and PostgreSQL in turn."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.stores import gate_audit
+from gateway.engine import charging
+from tests.money.ledger_world import World
+from tests.postgres import database_url, engine, postgres_server, postgres_url
+from tests.valkey import own_valkey, valkey_server, valkey_url
+
+__all__ = [
+    "database_url",
+    "engine",
+    "own_valkey",
+    "postgres_server",
+    "postgres_url",
+    "valkey_server",
+    "valkey_url",
+]
+
+
+@pytest.fixture
+async def new_world(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., World]]:
+    """Make a world on the server of a URL; it is closed when the test is over."""
+    made: list[World] = []
+    # Nothing moves between two comparisons unless the test moves it.
+    monkeypatch.setattr(gate_audit, "COMPARISON_PAUSE_S", 0)
+    # The clock stands still while the gate is asked, however long a busy machine takes.
+    monkeypatch.setattr(charging, "ASK_AGAIN_S", 30)
+
+    def make(url: str, **options: Any) -> World:
+        world = World(url, engine, **options)
+        monkeypatch.setattr(charging, "asyncio", world.asyncio_in_world_time())
+        made.append(world)
+        return world
+
+    yield make
+    for world in made:
+        await world.close()
+
+
+@pytest.fixture
+async def world(new_world: Callable[..., World], valkey_url: str) -> World:
+    """One node, and `alice`, who has fifty units of credit."""
+    world = new_world(valkey_url)
+    await world.open_accounts(alice=50_000_000)
+    return world

@@ -1,0 +1,89 @@
+"""Failovers that lose acknowledged writes: the gate is repaired, every call is charged exactly."""
+
+import asyncio
+import time
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.rating import Rate
+from tests.money.ledger_world import CENT, UNIT
+from tests.money.topologies import master_and_replica, sentinels
+
+RATE = Rate(per_minute_micros=60 * CENT, connect_fee_micros=2 * CENT)
+
+
+async def test_a_replica_that_lacks_three_seconds_takes_over(new_world):
+    """Split brain: the old master goes on acknowledging, and the book is drained from it."""
+    with master_and_replica() as (master, replica):
+        world = new_world(master.url)
+        await world.open_accounts(alice=50 * UNIT)
+        calls = [await world.call(f"c{n}", rate=RATE) for n in range(5)]
+        await world.pass_seconds(10)
+        before = await world.gate.balance("alice")
+        assert await world.nodes[0].client.execute_command("WAIT", 1, 5_000) == 1
+        replica.command("REPLICAOF", "NO", "ONE")
+        await world.pass_seconds(3)
+        await world.credit("alice", 2 * UNIT, "pi:lost")
+        await world.drainer.drain_once()
+        await world.hang_up(calls[4])
+        new = await world.call("new", rate=RATE)
+        await world.drainer.drain_once()
+        await world.pass_seconds()
+        master.kill()
+        with pytest.raises(StoreUnavailableError):
+            await world.reconciler.round()
+        await world.turn_to(replica.url)
+        assert await world.gate.balance("alice") == before
+        await world.pass_seconds()
+        await world.reconciler.round()
+        assert await world.findings() == []
+        await world.pass_seconds(2)
+        await world.hang_up(*calls[:4], new)
+        spent = 4 * RATE.cost(17) + RATE.cost(13) + RATE.cost(4)
+        assert await world.gate.balance("alice") == 52 * UNIT - spent
+        await world.assert_in_order()
+
+
+async def test_sentinels_replace_a_master_that_was_killed_in_mid_call(new_world):
+    """In real time: calls live on what they have paid until there is a master again."""
+    with master_and_replica() as (master, replica), sentinels(master) as url:
+        world = new_world(url, timeout_s=1.0)
+        await world.open_accounts(alice=50 * UNIT)
+        calls = [await world.call(f"c{n}") for n in range(5)]
+        await live_for(world, lambda: world.now_ns >= 1_002 * 10**9)
+        assert await world.gate.balance("alice") < 50 * UNIT - 5 * 9 * CENT
+        master.kill()
+        killed_at = time.monotonic()
+        metering = world.nodes[0].metering
+        await live_for(world, lambda: metering.is_gate_away)
+        await live_for(world, lambda: not metering.is_gate_away)
+        assert time.monotonic() - killed_at < 14
+        assert world.live == calls
+        assert b"role:master" in replica.command("INFO", "replication")
+        # Sentinels agree on the new master one after another.
+        while not await was_answered(world.reconcile()):
+            await live_for(world, lambda now_ns=world.now_ns: world.now_ns > now_ns)
+        await live_for(world, lambda: not metering.is_gate_away)
+        assert await world.findings() == []
+        await world.hang_up(*calls)
+        await world.assert_in_order()
+
+
+async def was_answered(work):
+    try:
+        await work
+    except StoreUnavailableError:
+        return False
+    return True
+
+
+async def live_for(world, is_over):
+    """Let this world's seconds pass as fast as real ones until something has come about."""
+    began, first_ns = time.monotonic(), world.now_ns
+    while not is_over():
+        assert time.monotonic() - began < 20
+        await asyncio.sleep(0.05)
+        due_ns = first_ns + int(time.monotonic() - began) * 10**9
+        if due_ns > world.now_ns:
+            await world.leap((due_ns - world.now_ns) // 10**9)

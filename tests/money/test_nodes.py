@@ -1,0 +1,174 @@
+"""Nodes that die or come back from the dead: another settles their calls, each of them once."""
+
+import asyncio
+
+import pytest
+
+from billing.rating import Rate
+from gateway.engine.recovery import Settler
+from gateway.engine.sweeper import LEASE_S_MIN, Sweeper
+from gateway.stores.leases import RedisNodeLeases
+from gateway.twilio_status import CarrierStatus
+from tests.money.ledger_world import CENT, CENT_A_SECOND, GRACE_S, HORIZON_S, UNIT
+
+
+class Carrier:
+    """A carrier that knows how long its calls were, and ends those that it is told to."""
+
+    def __init__(self):
+        self.seconds = {}
+        self.over = set()
+        self.hung_up = []
+
+    async def fetch(self, name):
+        status = "completed" if name in self.over else "in-progress"
+        return CarrierStatus(name, status, self.seconds[name] if name in self.over else None)
+
+    async def hang_up(self, name):
+        self.hung_up.append(name)
+        self.over.add(name)
+        return await self.fetch(name)
+
+
+class Watch:
+    """The sweepers of a world's nodes."""
+
+    def __init__(self, world):
+        self.world, self.carrier = world, Carrier()
+        client = world.nodes[0].client
+        self.leases = RedisNodeLeases(client)
+        settler = Settler(
+            world.gate, world.records, self.carrier, world.drainer.drain_once, HORIZON_S + GRACE_S
+        )
+        self.sweepers = [
+            Sweeper(
+                settler,
+                self.leases,
+                node=node.name,
+                is_live_here=node.calls.__contains__,
+                clock_ns=world.clock_ns,
+            )
+            for node in world.nodes
+        ]
+
+    async def sweep(self):
+        """Let the nodes that run renew and sweep at once, until they must have missed the dead."""
+        running = [s for s, n in zip(self.sweepers, self.world.nodes, strict=True) if n.is_running]
+        for _ in range(0, 20, 5):
+            await asyncio.gather(*(sweeper.renew() for sweeper in running))
+            await asyncio.gather(*(sweeper.sweep() for sweeper in running))
+            await self.world.leap(5)
+
+    async def crash(self, node):
+        """End a node, and let its lease run out."""
+        await self.sweepers[node].renew()
+        self.world.crash(node)
+        await self.world.nodes[0].client.delete(f"caller:lease:{self.world.nodes[node].name}")
+
+
+@pytest.fixture
+async def watch(new_world, valkey_url):
+    """Three nodes that watch one another."""
+    world = new_world(valkey_url, nodes=3)
+    await world.open_accounts(alice=50 * UNIT)
+    return Watch(world)
+
+
+async def test_calls_of_a_dead_node_are_settled_once_and_a_zombie_is_refused(watch):
+    world, carrier = watch.world, watch.carrier
+    ended, lasting, nameless = [await world.call(f"c{n}", node=2) for n in range(3)]
+    other = await world.call("other", node=0)
+    for call, name, seconds in ((ended, "CA1", 22), (lasting, "CA2", 4_000)):
+        await call.charging.name_carrier_call(name)
+        carrier.seconds[name] = seconds
+    carrier.over.add("CA1")
+    await world.pass_seconds(21)
+    await watch.crash(2)
+    assert await world.findings() == []
+    await watch.sweep()
+    assert carrier.hung_up == ["CA2"]
+    # Beyond the last confirmed second a call can have used no more than horizon and grace.
+    used = {"c0": 22, "c1": 21 + HORIZON_S + GRACE_S, "c2": 21}
+    assert [call.call_id for call in await world.gate.open_calls()] == ["other"]
+    left = 50 * UNIT - (sum(used.values()) + 41 + HORIZON_S) * CENT
+    assert await world.gate.balance("alice") == left
+    assert await world.findings() == []
+
+    # It was only asleep: the process goes on where it was, and learns that its calls are over.
+    world.nodes[2].is_running = True
+    await world.pass_seconds()
+    assert [call.end.ended_by for call in (ended, lasting, nameless)] == ["gateway"] * 3
+    await world.hang_up(other)
+    await world.drainer.drain_once()
+    assert await world.gate.balance("alice") == 50 * UNIT - (sum(used.values()) + 42) * CENT
+    for call_id, seconds in used.items():
+        record = await world.records.get("alice", call_id)
+        assert (record.closed.seconds, record.cost_micros) == (seconds, seconds * CENT)
+    assert await world.findings() == []
+
+
+async def test_calls_of_an_account_that_is_spent_cost_no_more_than_there_is(watch):
+    world = watch.world
+    await world.book.add_credit("alice", -50 * UNIT + 30 * CENT, reference="re:1", kind="refund")
+    await world.reconciler.round()
+    call = await world.call("c1", node=2)
+    await call.charging.name_carrier_call("CA1")
+    watch.carrier.over.add("CA1")
+    watch.carrier.seconds["CA1"] = 35
+    await world.pass_seconds(21)
+    await watch.crash(2)
+    await watch.sweep()
+    assert await world.gate.balance("alice") == 0
+    await world.drainer.drain_once()
+    record = await world.records.get("alice", "c1")
+    assert (record.cost_micros, record.written_off_micros) == (30 * CENT, 5 * CENT)
+    assert await world.findings() == []
+
+
+async def test_a_node_cut_off_from_the_gate_has_ended_its_calls_before_they_are_settled(watch):
+    """A lease outlasts what a call may use alone, so that nobody settles a call that lives."""
+    world = watch.world
+    call = await world.call("c1", node=2)
+    await world.pass_seconds(5)
+    await world.nodes[2].turn_to("unix:///nowhere")
+    await world.pass_seconds(HORIZON_S + GRACE_S)
+    assert (call.is_live, call.seconds) == (False, 5 + HORIZON_S + GRACE_S)
+    assert call.seconds - 5 < LEASE_S_MIN
+
+
+async def test_what_the_gate_forgot_of_an_ended_call_is_settled_from_the_book(watch, valkey_server):
+    """The store lost a call's end before the book knew of it: the last booked second counts."""
+    world = watch.world
+    call = await world.call("c1")
+    await world.pass_seconds(9)
+    await world.drainer.drain_once()
+    await world.pass_seconds()
+    await world.hang_up(call)
+    valkey_server.command("FLUSHALL")
+    await world.reconciler.round()
+    await watch.sweep()
+    assert await world.gate.open_calls() == []
+    assert await world.gate.balance("alice") == 50 * UNIT - 9 * CENT
+    await world.drainer.drain_once()
+    assert await world.findings() == []
+
+
+async def test_a_new_rate_is_for_new_calls(watch):
+    """A call, and whoever settles it, keeps the rate that it was quoted."""
+    world = watch.world
+    orphan = await world.call("c1", node=2)
+    kept = await world.call("c2", node=0)
+    await world.pass_seconds(10)
+    dear = Rate(per_minute_micros=120 * CENT)
+    new = await world.call("c3", node=0, rate=dear)
+    await world.pass_seconds(10)
+    await watch.crash(2)
+    await watch.sweep()
+    await world.hang_up(kept, new)
+    assert orphan.is_live
+    assert await world.gate.balance("alice") == 50 * UNIT - (20 + 40 + 2 * 30) * CENT
+    await world.drainer.drain_once()
+    costs = [await world.records.get("alice", f"c{n}") for n in (1, 2, 3)]
+    assert [record.cost_micros for record in costs] == [20 * CENT, 40 * CENT, 60 * CENT]
+    assert [Rate.from_json(r.opened.rate) for r in costs] == [CENT_A_SECOND, CENT_A_SECOND, dear]
+    assert await world.findings() == []

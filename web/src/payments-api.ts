@@ -1,0 +1,28 @@
+/** The gateway's REST interface for payments. Apart from api.ts, for calls need none of it. */
+
+import type { Api } from './api';
+import type { AutoTopUp, Payment, PaymentRecord, StartedTopUp } from './wire';
+
+/** For what the gateway asks the payment service, to which it gives 20 s. */
+const TIMEOUT_MS = 25_000;
+
+/** Start a payment; the same key again is the same payment. `amount` as in 25.00. Throws CallFailure. */
+export function startTopUp(api: Api, amount: string, saveCard: boolean, idempotencyKey: string): Promise<StartedTopUp> {
+  const headers = { 'Idempotency-Key': idempotencyKey };
+  return api.json('v1/top-ups', { amount, save_card: saveCard }, { headers, timeoutMs: TIMEOUT_MS });
+}
+
+/** Read how a payment stands. Throws CallFailure. */
+export function topUp(api: Api, id: string): Promise<Payment> {
+  return api.json(`v1/top-ups/${encodeURIComponent(id)}`, undefined, { timeoutMs: TIMEOUT_MS });
+}
+
+/** Read the latest payments, newest first. Throws CallFailure. */
+export async function payments(api: Api, limit: number): Promise<PaymentRecord[]> {
+  return (await api.json<{ payments: PaymentRecord[] }>(`v1/payments?limit=${limit}`)).payments;
+}
+
+/** Switch top-ups without a person; amounts as in 25.00. Throws CallFailure. */
+export function setAutoTopUp(api: Api, enabled: boolean, threshold: string, amount: string): Promise<AutoTopUp> {
+  return api.json('v1/auto-top-up', { enabled, threshold, amount }, { method: 'PUT' });
+}

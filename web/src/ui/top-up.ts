@@ -1,0 +1,326 @@
+/**
+ * “Top up”, and the dialog that sends a person to the payment service's page with an amount; it sees no card. Fires
+ * `started` with a payment that goes on in another tab, because a call keeps this one.
+ */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import type { Api } from '../api';
+import { asFailure } from '../call/failure';
+import type { CallFailure } from '../call/failure';
+import { money } from '../i18n';
+import { t } from '../i18n/top-up';
+import { startTopUp } from '../payments-api';
+import type { AutoTopUp, Money, TopUpOffer } from '../wire';
+import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
+import './auto-top-up';
+import { checkboxStyle } from './checkbox';
+import { paymentAlert } from './payment-alert';
+import type { FollowedPayment } from './payment-progress';
+import { theme } from './theme';
+
+/** What makes another payment of it. */
+const THE_PAYMENT = ['opened', 'choice', 'text', 'saveCard'] as const;
+
+/** The choice of an amount that is written. */
+const OTHER = -1;
+
+export class TopUp extends LitElement {
+  static override properties = {
+    api: { attribute: false },
+    offer: { attribute: false },
+    calling: { type: Boolean },
+    opened: { state: true },
+    choice: { state: true },
+    text: { state: true },
+    saveCard: { state: true },
+    complaint: { state: true },
+    failure: { state: true },
+    sending: { state: true },
+  };
+  static override styles = [
+    theme,
+    amountFieldStyle,
+    checkboxStyle,
+    css`
+      .open {
+        border-radius: 22px;
+        color: var(--go);
+        font-weight: 600;
+      }
+      dialog {
+        width: min(100% - 24px, 440px);
+        max-height: calc(100dvh - 24px);
+        padding: 24px;
+        border: 1px solid var(--line);
+        border-radius: 24px;
+        background: var(--card);
+        color: inherit;
+        box-shadow: var(--shadow);
+        overflow-wrap: break-word;
+      }
+      dialog::backdrop {
+        background: rgb(0 0 0 / 55%);
+      }
+      form {
+        display: grid;
+        gap: 16px;
+      }
+      fieldset {
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 8px;
+        min-width: 0;
+        margin: 0;
+        padding: 0;
+        border: 0;
+      }
+      legend {
+        padding: 0 0 6px;
+        font-size: 0.875rem;
+        font-weight: 600;
+      }
+      .option {
+        position: relative;
+        display: grid;
+        place-items: center;
+        min-height: 52px;
+        padding: 4px 8px;
+        border: 1px solid var(--muted);
+        border-radius: 14px;
+        text-align: center;
+      }
+      /* The legend is the first child. */
+      .option:last-child:nth-child(even) {
+        grid-column: 1 / -1;
+      }
+      .option input {
+        position: absolute;
+        inset: 0;
+        width: 100%;
+        height: 100%;
+        margin: 0;
+        opacity: 0;
+        cursor: pointer;
+      }
+      .option:hover {
+        background: var(--soft);
+      }
+      .option:has(:checked) {
+        border-color: var(--go);
+        box-shadow: inset 0 0 0 1px var(--go);
+        background: var(--soft);
+        font-weight: 600;
+      }
+      .option:has(:focus-visible) {
+        outline: 3px solid var(--accent);
+        outline-offset: 2px;
+      }
+      .buttons {
+        display: grid;
+        gap: 8px;
+      }
+      .primary {
+        min-height: 52px;
+        border-radius: 16px;
+      }
+      @media (forced-colors: active) {
+        .option:has(:checked) {
+          border: 3px solid Highlight;
+        }
+      }
+    `,
+  ];
+
+  declare api: Api;
+  declare offer: TopUpOffer;
+  /** A call is under way, which leaving the page would end. */
+  declare calling: boolean;
+  declare opened: boolean;
+  /** Micros, or OTHER. */
+  declare choice: number;
+  declare text: string;
+  declare saveCard: boolean;
+  declare complaint: string;
+  declare failure: CallFailure | undefined;
+  declare sending: boolean;
+  #idempotencyKey = '';
+
+  constructor() {
+    super();
+    this.calling = this.opened = this.saveCard = this.sending = false;
+    this.text = this.complaint = '';
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    window.addEventListener('pageshow', this.#cameBack);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    window.removeEventListener('pageshow', this.#cameBack);
+  }
+
+  override focus(): void {
+    this.renderRoot.querySelector('button')?.focus();
+  }
+
+  /** Open the dialog with nothing chosen but the first amount. */
+  async open(): Promise<void> {
+    if (this.opened) return;
+    this.choice = this.offer.amounts[0]?.micros ?? OTHER;
+    this.text = this.complaint = '';
+    this.failure = undefined;
+    this.saveCard = this.sending = false;
+    this.opened = true;
+    await this.updateComplete;
+    this.#dialog.showModal();
+  }
+
+  protected override willUpdate(changed: PropertyValues<this>): void {
+    // Another amount is another payment; the same one tried again is the same.
+    if (THE_PAYMENT.some((name) => changed.has(name))) {
+      this.#idempotencyKey = randomKey();
+    }
+  }
+
+  protected override render(): TemplateResult {
+    return html`<button type="button" class="open" @click=${() => this.open()}>${t('topUp')}</button>
+      <dialog aria-labelledby="heading" @close=${() => (this.opened = false)}>
+        ${this.opened ? this.#content() : nothing}
+      </dialog>`;
+  }
+
+  #content(): TemplateResult {
+    return html`<form novalidate @submit=${this.#submit}>
+        <h2 id="heading">${t('heading')}</h2>
+        ${this.#amounts()} ${this.choice === OTHER ? this.#field() : nothing}
+        <label class="checkbox">
+          <input
+            type="checkbox"
+            .checked=${this.saveCard}
+            @change=${(event: Event) => (this.saveCard = (event.target as HTMLInputElement).checked)}
+          />
+          <span>${t('saveCard')}</span>
+        </label>
+        ${this.failure ? paymentAlert(this.failure) : nothing}
+        <div class="buttons">
+          <button class="primary" type="submit" ?disabled=${this.sending}>
+            ${t(this.sending ? 'opening' : 'pay')}
+          </button>
+          <button type="button" @click=${() => this.#dialog.close()}>${t('close')}</button>
+        </div>
+        <p class="small muted">${t('hosted')} ${this.calling ? t('newTab') : nothing}</p>
+      </form>
+      <caller-auto-top-up
+        .api=${this.api}
+        .offer=${this.offer}
+        @changed=${(event: CustomEvent<AutoTopUp>) => (this.offer = { ...this.offer, auto: event.detail })}
+      ></caller-auto-top-up>`;
+  }
+
+  #amounts(): TemplateResult {
+    return html`<fieldset>
+      <legend>${t('amount')}</legend>
+      ${this.offer.amounts.map((amount) => this.#option(amount.micros, money(amount)))}
+      ${this.#option(OTHER, t('other'))}
+    </fieldset>`;
+  }
+
+  #option(choice: number, words: string): TemplateResult {
+    const isChosen = this.choice === choice;
+    return html`<label class="option number">
+      <input
+        type="radio"
+        name="amount"
+        value=${choice}
+        .checked=${isChosen}
+        ?autofocus=${isChosen}
+        @change=${() => this.#choose(choice)}
+      />
+      <span>${words}</span>
+    </label>`;
+  }
+
+  #field(): TemplateResult {
+    const { minimum, maximum } = this.offer;
+    return amountField({
+      id: 'other',
+      label: t('other'),
+      text: this.text,
+      hint: t('range', { minimum: money(minimum), maximum: money(maximum) }),
+      complaint: this.complaint,
+      input: (text) => {
+        this.text = text;
+        this.complaint = '';
+      },
+    });
+  }
+
+  get #dialog(): HTMLDialogElement {
+    return this.renderRoot.querySelector('dialog') as HTMLDialogElement;
+  }
+
+  #choose(choice: number): void {
+    this.choice = choice;
+    this.complaint = '';
+  }
+
+  /** Return the amount that is chosen, or in words why there is none. */
+  #amount(): Money | string {
+    const { minimum, maximum, amounts } = this.offer;
+    const offered = amounts.find(({ micros }) => micros === this.choice);
+    return offered ?? amountWithin(this.text, minimum, maximum);
+  }
+
+  readonly #submit = (event: SubmitEvent): void => {
+    event.preventDefault();
+    if (this.sending) return;
+    const amount = this.#amount();
+    if (typeof amount === 'string') {
+      this.complaint = amount;
+      this.renderRoot.querySelector<HTMLElement>('#other')?.focus();
+      return;
+    }
+    void this.#start(amount);
+  };
+
+  async #start(amount: Money): Promise<void> {
+    const key = this.#idempotencyKey;
+    this.sending = true;
+    this.failure = undefined;
+    try {
+      const { id, url } = await startTopUp(this.api, decimal(amount), this.saveCard, key);
+      // Closed meanwhile: the person has changed their mind.
+      if (this.opened && this.#idempotencyKey === key) this.#leave({ id, url });
+    } catch (error) {
+      this.sending = false;
+      this.failure = asFailure(error);
+      await this.updateComplete;
+      this.renderRoot.querySelector<HTMLElement>('.primary')?.focus();
+    }
+  }
+
+  #leave(payment: Required<FollowedPayment>): void {
+    if (!this.calling) {
+      location.assign(payment.url);
+      return;
+    }
+    window.open(payment.url, '_blank', 'noopener');
+    this.#dialog.close();
+    this.dispatchEvent(new CustomEvent('started', { detail: payment }));
+  }
+
+  /** A page that the browser kept while the person was away goes on where they left. */
+  readonly #cameBack = ({ persisted }: PageTransitionEvent): void => {
+    if (persisted) this.sending = false;
+  };
+}
+
+/** Return a key nobody guesses; crypto.randomUUID is missing on pages without TLS. */
+function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-');
+}
+
+customElements.define('caller-top-up', TopUp);
