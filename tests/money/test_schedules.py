@@ -19,7 +19,7 @@ from tests.money.test_draining import DyingOutbox
 SECONDS = 50
 NODES = 3
 ACCOUNTS = tuple(f"a{n}" for n in range(12))
-CAPPED = {"a0": UNIT, "a1": UNIT // 2, "a2": 3 * UNIT}
+CAPPED = {"a0": UNIT // 2, "a1": UNIT // 5, "a2": UNIT}
 RATES = (
     CENT_A_SECOND,
     Rate(per_minute_micros=13_333, first_s=30, next_s=6),
@@ -106,7 +106,7 @@ class Schedule:
         account_id = self.chance.choice(ACCOUNTS)
         if self.chance.random() < 0.25:
             reference = f"pi:{next(self.numbers)}"
-            self.references.append((account_id, self.chance.randrange(1, UNIT), reference))
+            self.references.append((account_id, self.chance.randrange(1, UNIT // 2), reference))
             await self.world.credit(*self.references[-1])
         if self.references and self.chance.random() < 0.2:
             assert await self.world.credit(*self.chance.choice(self.references)) is None
@@ -137,7 +137,7 @@ async def test_a_random_schedule_is_exact(new_world, own_valkey, engine, seed):
     chance = random.Random(-seed)
     world = new_world(own_valkey.url, nodes=NODES)
     world.is_in_turn = True
-    await world.open_accounts(**{a: chance.randrange(0, 4 * UNIT) for a in ACCOUNTS})
+    await world.open_accounts(**{a: chance.randrange(0, UNIT) for a in ACCOUNTS})
     async with engine.begin() as connection:
         for account_id, micros in CAPPED.items():
             is_it = tables.accounts.c.id == account_id
