@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from billing.money import format_money
 from gateway import build
@@ -78,6 +79,65 @@ def limit_account(
         for name, micros in caps.items():
             shown = "no limit" if micros is None else format_money(micros, read.currency)
             out.print(f"{name:<7}{shown}", highlight=False)
+
+    _with_stores(context, work)
+
+
+@app.command("keys")
+def list_keys(context: typer.Context, account_id: AccountId) -> None:
+    """List an account's API keys by their ids; the keys themselves are kept nowhere."""
+
+    async def work(stores: build.Stores, read: Settings) -> None:
+        table = Table("key", "label", "made (UTC)", "most a day", "state")
+        for key in await stores.accounts.keys(account_id):
+            cap = key.day_cap_micros
+            table.add_row(
+                key.id,
+                key.label,
+                key.created_at.strftime("%Y-%m-%d %H:%M"),
+                "no limit" if cap is None else format_money(cap, read.currency),
+                "revoked" if key.revoked_at else "valid",
+            )
+        out.print(table)
+
+    _with_stores(context, work)
+
+
+@app.command("new-key")
+def make_key(
+    context: typer.Context,
+    account_id: AccountId,
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    day: Annotated[str, typer.Option(help="Most its calls may cost in one day (UTC).")] = "",
+) -> None:
+    """Make an API key and print it; it is shown only once."""
+    cap = read_amount(day) if day else None
+
+    async def work(stores: build.Stores, _read: Settings) -> None:
+        key = new_api_key()
+        key_id = await stores.accounts.add_api_key(account_id, key_hash(key), label)
+        if cap is not None:
+            await stores.accounts.set_key_cap(account_id, key_id, cap)
+        out.print(key, highlight=False)
+
+    _with_stores(context, work)
+
+
+@app.command("revoke-key")
+def revoke_key(
+    context: typer.Context,
+    account_id: AccountId,
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys` shows it.")],
+) -> None:
+    """Refuse a key from now on; the calls it has bought go on."""
+
+    async def work(stores: build.Stores, _read: Settings) -> None:
+        if key_id not in {key.id for key in await stores.accounts.keys(account_id)}:
+            fail(
+                "The account has no such key.", "`caller accounts keys` lists them.", EXIT_SETTINGS
+            )
+        await stores.accounts.revoke_api_key(account_id, key_id)
+        out.print("Revoked.")
 
     _with_stores(context, work)
 

@@ -234,6 +234,7 @@ class Node:
             ledger=stores.ledger,
             records=stores.records,
             deck=self._rates,
+            on_balance=self._metering.on_balance,
         )
         payments = PaymentsApi(
             settings,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
+from billing.rating import Rate
 from gateway.browser_media import Start
 from gateway.cause import Cause
 from gateway.engine.bridge import SECOND_NS, Bridge, Services, to_nobody
@@ -42,6 +43,9 @@ log = logging.getLogger(__name__)
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
 """62 bits: unguessable enough for a public id, short enough for the spend gate's log."""
+
+_TIME_LIMIT_MARGIN_S = 30
+"""How long after its own end a call may last at the carrier, whose time begins at its answer."""
 
 _END_TIMEOUT_S = 20.0
 """How long ended calls may take to be confirmed and settled when the node stops."""
@@ -184,7 +188,7 @@ class Calls:
             call_id=call_id,
             destination=order.destination,
             ring_timeout_s=settings.ring_timeout_s,
-            time_limit_s=settings.call_duration_max_s,
+            time_limit_s=_time_limit_s(order, settings.call_duration_max_s),
             stream_url=settings.media_origin + self._carrier_path,
             stream_status_url=f"{hooks}/stream/{quote(call_id)}",
             status_url=f"{hooks}/status/{quote(call_id)}",
@@ -261,3 +265,14 @@ class Calls:
         except TimeoutError:
             return False
         return True
+
+
+def _time_limit_s(order: CallOrder, most_s: int) -> int:
+    """Return when the carrier is to end a call that nobody else has ended.
+
+    A cap per call is never raised while the call runs, as credit may be.
+    """
+    if order.call_cap_micros is None:
+        return most_s
+    reach_s = Rate.from_json(order.rate).affordable_seconds(order.call_cap_micros, most_s)
+    return min(most_s, reach_s + _TIME_LIMIT_MARGIN_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -106,6 +107,8 @@ class CallsApi:
     ledger: LedgerStore
     records: CdrStore
     deck: RateBook
+    on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
+    """Told what an account has left when that does not cover a call."""
 
     def routes(self) -> list[Route]:
         """Return the resources' routes."""
@@ -178,6 +181,7 @@ class CallsApi:
             await bring_credits(self.gate, self.ledger, account_id)
             balance = await self.gate.balance(account_id)
         if balance < needed_micros:
+            self.on_balance(account_id, balance)
             raise RequestRefusedError("insufficient_credit")
         return balance
 

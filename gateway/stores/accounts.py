@@ -7,7 +7,7 @@ gets its credit through the book of record (`ensure_account`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -47,6 +47,17 @@ class AccountRow:
     """Name of the key the account was found by; empty when it was found otherwise."""
     key_day_cap_micros: int | None = None
     """Of the key's calls, of a UTC day."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key as its account sees it."""
+
+    id: str
+    label: str
+    created_at: datetime
+    revoked_at: datetime | None
+    day_cap_micros: int | None
 
 
 class SqlAccountStore:
@@ -140,6 +151,35 @@ class SqlAccountStore:
                 )
                 .values(revoked_at=self._clock())
             )
+
+    async def keys(self, account_id: str) -> Sequence[KeyRow]:
+        """Return an account's keys, oldest first. Raises StoreUnavailableError."""
+        keys = tables.api_keys.c
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(
+                sa.select(
+                    keys.id, keys.label, keys.created_at, keys.revoked_at, keys.day_cap_micros
+                )
+                .where(keys.account_id == account_id)
+                .order_by(keys.created_at, keys.id)
+            )
+            return [KeyRow(*row) for row in rows]
+
+    async def set_key_cap(self, account_id: str, key_id: str, day_cap_micros: int | None) -> None:
+        """Bound what the calls of a key may cost in a day; None lifts it.
+
+        Raises LookupError when the account has no such key, and StoreUnavailableError.
+        """
+        keys = tables.api_keys
+        async with writing(self._engine, self._timeout_s) as connection:
+            changed = await connection.execute(
+                sa.update(keys)
+                .where(keys.c.id == key_id, keys.c.account_id == account_id)
+                .values(day_cap_micros=day_cap_micros)
+                .returning(keys.c.id)
+            )
+            if changed.scalar() is None:
+                raise LookupError("no such key")
 
     async def set_caps(
         self, account_id: str, changes: Mapping[str, int | None]

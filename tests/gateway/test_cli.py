@@ -217,3 +217,20 @@ def test_simulated_payments_need_a_key_and_a_secret():
     done = caller("simulate-payments", STRIPE_API_KEY="sk_test_a")
     assert done.exit_code == cli.EXIT_SETTINGS
     assert "CALLER_STRIPE_WEBHOOK_SECRETS" in done.output
+
+
+def test_keys_are_made_listed_and_revoked(account):
+    first = account("create", "acme").output.strip()
+    made = account("new-key", "acme", "--label", "shop", "--day", "2.50")
+    key = made.output.strip()
+    assert key.startswith("ck_")
+    assert key != first
+    listed = account("keys", "acme").output
+    assert "first key" in listed
+    assert "shop" in listed
+    assert "$2.50" in listed
+    key_id = key_hash(key)[:16]
+    assert account("revoke-key", "acme", key_id).exit_code == 0
+    assert "revoked" in account("keys", "acme").output
+    assert account("revoke-key", "acme", "nokey").exit_code == cli.EXIT_SETTINGS
+    assert "no account" in account("new-key", "nobody").output

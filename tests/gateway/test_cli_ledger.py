@@ -125,7 +125,7 @@ def test_a_book_that_disagrees_with_itself_and_the_gate_is_a_finding(caller):
 
 
 def test_a_currency_that_is_unknown_can_be_shown(caller):
-    damage(caller, "UPDATE accounts SET currency = 'XXX'")
+    damage(caller, "UPDATE accounts SET currency = 'XBT'")
     done = caller("audit")
     assert done.exit_code == EXIT_FINDINGS
     assert "12.500000" in done.output

@@ -186,7 +186,9 @@ export class Phone extends LitElement {
     const failure = this.failure ?? this.state?.failure;
     if (failure) {
       const [what, next] = failureInWords(failure);
-      return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
+      const unpaid = this.canTopUp && failure.problem?.code === 'insufficient_credit';
+      return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>
+        ${unpaid ? topUpButton(this) : nothing}`;
     }
     return this.state ? this.#summary(this.state) : nothing;
   }
