@@ -46,6 +46,7 @@ from gateway.http.ledger import LedgerApi
 from gateway.http.payments import CardPayments, PaymentsApi, StripeWebhook
 from gateway.http.rates import RatesApi
 from gateway.http.webhooks import TwilioWebhooks
+from gateway.mail import Mails
 from gateway.notices import Notices
 from gateway.payments.reconciler import PERIOD_S
 from gateway.settings import Settings

@@ -261,6 +261,18 @@ class Settings:
         pattern=r"https?://\S+",
     )
     events_secret: str = _text("", "Secret that signs those posts (HMAC-SHA256).", secret=True)
+    smtp_url: str = _text(
+        "",
+        "Mail server for notices to account holders; user and password percent-encoded. Plain "
+        "smtp:// takes a password on this machine only. Empty: no mails.",
+        pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
+        secret=True,
+    )
+    mail_from: str = _text(
+        "",
+        "Address those mails come from.",
+        pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
+    )
     outbox_alarm: int = _number(
         100_000,
         "Entries waiting for the SQL database at which /readyz and the log give the alarm.",

@@ -128,7 +128,7 @@ async def test_calls_that_begin_with_plenty_share_what_is_left_to_the_second(new
         await world.pass_seconds()
         assert await world.lowest_balance() >= 0
     ends = [call.seconds for call in calls]
-    assert max(ends) - min(ends) <= 2
+    assert max(ends) - min(ends) <= 1
     assert await world.gate.balance("alice") < 2 * CENT
     await world.assert_in_order()
 

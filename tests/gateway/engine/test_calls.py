@@ -9,7 +9,7 @@ from gateway.call import State
 from gateway.engine import calls as calls_module
 from gateway.engine.calls import Calls
 from gateway.ports import Acceptance, HandshakeRequest
-from tests.gateway.engine.stage import ACCOUNT_SID, CREDIT, Stage, order, start_message
+from tests.gateway.engine.stage import ACCOUNT_SID, CENT, CREDIT, Stage, order, start_message
 from tests.gateway.recording import RecordingConnection
 
 BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
@@ -183,6 +183,13 @@ async def test_the_carrier_is_told_where_to_report(stage, node):
     assert placed.token.startswith(call_id + ".")
     assert len(placed.token) > len(call_id) + 30
     assert (placed.ring_timeout_s, placed.time_limit_s) == (60, 14_400)
+
+
+@pytest.mark.parametrize(("cap", "limit_s"), [(90 * CENT, 120), (10**9, 14_400)])
+async def test_a_cap_per_call_bounds_the_carrier_too(stage, node, cap, limit_s):
+    await node.starts(call_cap_micros=cap)
+    (placed,) = stage.carrier.placed
+    assert placed.time_limit_s == limit_s
 
 
 async def test_a_token_works_once(stage, node):

@@ -101,7 +101,9 @@ class Api:
             ledger=self.ledger,
             records=self.records,
             deck=RateDeck.from_csv(DECK),
+            on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
         )
+        self.short = []
         self.client = client_of(api.routes())
 
     async def ask(self, method, path, account="alice", **options):
@@ -243,8 +245,10 @@ async def test_the_socket_is_where_the_page_can_reach_it(stage, client_of, setti
 async def test_credit_must_reach_the_first_increment(api):
     api.stage.gate.fill(alice=CENT - 1)
     assert code_of(await api.token()) == (402, "insufficient_credit")
+    assert api.short == [("alice", CENT - 1)]
     api.stage.gate.fill(alice=CENT)
     assert (await api.token()).status_code == 201
+    assert len(api.short) == 1
 
 
 def cap(api, **caps):

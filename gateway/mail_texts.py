@@ -1,0 +1,170 @@
+"""What account holders are told by mail: which events are worth one, its subject and its text.
+
+Plain text without tracking, and without a phone number. Knows no address, no server and no clock.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from billing.money import format_money
+from billing.payments import PaymentProfile
+
+WIDTH: Final = 72
+"""Longest line of prose; an address of a page is never broken."""
+
+Data = Mapping[str, Any]
+"""What an event says."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailText:
+    """A mail without its envelope."""
+
+    subject: str
+    body: str
+
+
+def is_mailed(name: str, data: Data) -> bool:
+    """Whether the account holder is told of an event by mail."""
+    if name not in _NOTICES:
+        return False
+    condition, _ = _NOTICES[name]
+    return all(data.get(key) == value for key, value in condition.items())
+
+
+def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> MailText:
+    """Return the mail about an event for which `is_mailed` holds.
+
+    Args:
+        name: The event's.
+        data: What it says; amounts are micros.
+        profile: The account as it is now.
+        origin: Where the phone page is.
+
+    Raises:
+        MoneyError: an amount of a currency that cannot be shown.
+
+    """
+    _, write = _NOTICES[name]
+    subject, *paragraphs = write(data, profile, origin)
+    paragraphs.append(
+        f"You get this mail because this address was given with a payment at {origin}. It is only "
+        "used to tell you of your own payments, credit and calls."
+    )
+    return MailText(subject, "\n\n".join(_wrapped(each) for each in paragraphs) + "\n")
+
+
+def _wrapped(paragraph: str) -> str:
+    return textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+_Lines = tuple[str, ...]
+"""A subject, then paragraphs."""
+
+_DECLINES: Final = {
+    "authentication_required": "your bank asks you to confirm the payment yourself",
+    "card_gone": "the saved card is no longer there",
+    "expired_card": "the saved card has expired",
+}
+"""What a person may be told of a decline; of all others only that there was one, as Stripe asks."""
+
+
+def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    why = _DECLINES.get(data["reason"], "your bank declined it")
+    lines = (
+        "Automatic top-up is switched off",
+        f"An automatic top-up of {amount} could not be charged: {why}.",
+        "Automatic top-ups are now switched off. Calls go on until the credit is used up.",
+    )
+    again = f"switch automatic top-ups on again at {origin}"
+    if not data["url"]:
+        return (*lines, f"Please top up by hand with a card that may be saved, then {again}.")
+    return (
+        *lines,
+        f"To pay {amount} yourself and save your card anew, open this page:",
+        data["url"],
+        f"It closes after a while; you can always top up at {origin} instead.",
+        f"Once you have paid, {again}.",
+    )
+
+
+def _auto_charged(data: Data, profile: PaymentProfile, origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    outlook = f"Automatic top-ups are switched off now; you can change that at {origin}."
+    if profile.auto_enabled:
+        outlook = (
+            f"The next one, of {format_money(profile.auto_amount_micros, profile.currency)}, is "
+            "made when your credit falls below "
+            f"{format_money(profile.auto_threshold_micros, profile.currency)}. "
+            f"You can change that, or switch it off, at {origin}."
+        )
+    return (
+        f"Automatic top-up of {amount}",
+        f"Your saved card was charged {amount}, which was added to your credit.",
+        outlook,
+        f"Payment: {data['payment_id']}",
+    )
+
+
+def _disputed(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    frozen = ("Your account is frozen meanwhile: it cannot place calls.",) if profile.frozen else ()
+    return (
+        f"A payment is disputed: {amount}",
+        "A payment for your account was disputed at the card's bank. The bank has taken back "
+        f"{amount}, and your credit was reduced by as much.",
+        *frozen,
+        "If this is a mistake, ask the bank to withdraw the dispute. Once it is decided in favour "
+        "of the payment, your credit is restored.",
+        f"Payment: {data['payment_id']}",
+    )
+
+
+def _dispute_won(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    outlook = "Your account can place calls."
+    if profile.frozen:
+        outlook = "Your account is still frozen for another reason, and cannot place calls."
+    return (
+        f"A dispute was settled: {amount}",
+        "The dispute over a payment was decided in favour of the payment. "
+        f"{amount} was added to your credit again.",
+        outlook,
+        f"Payment: {data['payment_id']}",
+    )
+
+
+def _out_of_credit(_data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
+    return (
+        "Your credit is used up",
+        "A call was ended because the credit of your account was used up.",
+        f"You can top up at {origin}.",
+        "You are told of this at most once a day.",
+    )
+
+
+def _call_refunded(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], profile.currency)
+    return (
+        f"A call was refunded: {amount}",
+        f"{amount} was given back to your credit for a call that went wrong. {data['reason']}",
+        f"Call: {data['call_id']}",
+    )
+
+
+_Write = Callable[[Data, PaymentProfile, str], _Lines]
+
+_NOTICES: Final[Mapping[str, tuple[Data, _Write]]] = {
+    "auto_top_up.off": ({}, _auto_off),
+    "payment.received": ({"kind": "auto"}, _auto_charged),
+    "payment.disputed": ({}, _disputed),
+    "payment.dispute_won": ({}, _dispute_won),
+    "call.cut_off": ({"cause": "credit"}, _out_of_credit),
+    "call.refunded": ({}, _call_refunded),
+}
+"""Event -> what it must say to be mailed, and what then writes the mail."""
