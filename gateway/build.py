@@ -82,10 +82,13 @@ async def open_stores(settings: Settings) -> Stores:
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
         gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
-        drain = Drainer(gate, ledger, PARTITIONS).drain_once
+        stores = Stores(
+            redis, engine, gate, ledger, SqlCdrStore(engine), SqlAccountStore(engine), valkey
+        )
+        drain = build_drainer(stores, settings).drain_once
         await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
         stack.pop_all()
-    return Stores(redis, engine, gate, ledger, SqlCdrStore(engine), SqlAccountStore(engine), valkey)
+    return stores
 
 
 def _connect(url: str) -> Any:
@@ -134,15 +137,11 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     )
 
 
-def build_drainer(
-    stores: Stores, settings: Settings | None = None, notify: Notify = _to_nobody
-) -> Drainer:
+def build_drainer(stores: Stores, settings: Settings, notify: Notify = _to_nobody) -> Drainer:
     """Return what empties the spend gate's outbox into the book of record.
 
-    With settings it also refunds the calls that these say are refunded.
+    It also refunds the calls that the settings say are refunded.
     """
-    if settings is None:
-        return Drainer(stores.gate, stores.ledger, PARTITIONS)
     refunds = CallRefunds(
         stores.ledger,
         stores.gate,

@@ -100,7 +100,7 @@ def rebuild_gate(
         chosen = range(PARTITIONS) if partition is None else [partition]
         if not yes:
             typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
-        drain = build.build_drainer(stores).drain_once
+        drain = build.build_drainer(stores, read_settings(context)).drain_once
         await drain()
         for one in chosen:
             await withdraw(stores.redis, one)

@@ -5,6 +5,7 @@ With `build` the composition root: nothing else picks adapters.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import time
@@ -12,8 +13,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from redis.exceptions import RedisError
 from starlette.routing import BaseRoute
 
 from billing.errors import StoreUnavailableError
@@ -71,6 +74,30 @@ _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
 
 
+_MAILED_TIMEOUT_S = 1.0
+_MAILED_TTL_S = 86_400
+
+
+def open_mails(settings: Settings, stores: build.Stores) -> Mails:
+    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
+
+    async def once_a_day(name: str) -> bool:
+        try:
+            async with asyncio.timeout(_MAILED_TIMEOUT_S):
+                key = f"caller:mailed:{name}"
+                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError("what was mailed cannot be noted") from error
+
+    return Mails(
+        settings.smtp_url,
+        settings.mail_from,
+        origin=settings.origin,
+        addresses=SqlPaymentStore(stores.engine),
+        once_a_day=once_a_day,
+    )
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -92,6 +119,7 @@ class Node:
         self._drain_process = Child(["drain"], environ)
         self._open = contextlib.AsyncExitStack()
         self._notices = Notices(settings.events_url, settings.events_secret)
+        self._mails: Mails
         self._duties: list[Duty] = []
         self.ticker = Ticker(time.monotonic_ns)
         self.stores: build.Stores
@@ -133,6 +161,8 @@ class Node:
         await recovery.settle_own(settler, settings.node)
         self._notices.start()
         stack.push_async_callback(self._notices.stop)
+        self._mails = open_mails(settings, self.stores)
+        stack.push_async_callback(self._mails.stop)
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         if settings.stripe_api_key:
             await self._take_cards(stack)
@@ -146,7 +176,7 @@ class Node:
             verifier=verifier,
             metering=self._metering,
             ticker=self.ticker,
-            notify=self._notices.notify,
+            notify=self._notify,
         )
         self._engine = MediaEngine(
             self.calls.route,
@@ -164,13 +194,18 @@ class Node:
         )
         await self._listen()
 
+    def _notify(self, name: str, data: Mapping[str, Any]) -> None:
+        """Tell the operator's program and the account holder of an event."""
+        self._notices.notify(name, data)
+        self._mails.notify(name, data)
+
     def _settler(self) -> Settler:
         stores, settings = self.stores, self.settings
         return Settler(
             gate=stores.gate,
             records=stores.records,
             carrier=self._carrier,
-            drain=build.build_drainer(stores).drain_once,
+            drain=build.build_drainer(stores, settings, self._notices.notify).drain_once,
             unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
         )
 
@@ -179,7 +214,7 @@ class Node:
         cards = build.build_card_desk(
             self.settings,
             self.stores,
-            notify=self._notices.notify,
+            notify=self._notify,
             on_credit=self._metering.hurry,
         )
         stack.push_async_callback(cards.service.close)

@@ -6,6 +6,7 @@ Acts on closings as they are booked, in the drainer's process. What is refunded 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import structlog
 
 from billing.call_refunds import refund_of
+from billing.errors import StoreUnavailableError
 from billing.outbox import Ending, fold
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
 from gateway.engine.recovery import bring_credits
@@ -74,7 +76,9 @@ class CallRefunds:
             reason=refund.rule.value,
             call_id=call_id,
         )
-        await bring_credits(self._gate, self._ledger, account_id)
+        # A partition that is being filled takes no credits; it will be filled with this one.
+        with contextlib.suppress(StoreUnavailableError):
+            await bring_credits(self._gate, self._ledger, account_id)
         if sequence is not None:
             self._notify(
                 "call.refunded",

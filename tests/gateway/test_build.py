@@ -83,7 +83,7 @@ async def test_stores_open_ready_for_use(tmp_path, valkey_url):
         assert await stores.gate.is_ready(0)
         assert await stores.gate.balance("nobody") == 0
         assert await stores.accounts.account("nobody") is None
-        assert await build.build_drainer(stores).drain_once() == 0
+        assert await build.build_drainer(stores, settings).drain_once() == 0
         await stores.close()
     assert (tmp_path / "caller.db").exists()
 

@@ -14,6 +14,7 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlLedgerStore
+from billing.stores.withdrawal import withdraw
 from gateway.engine.call_refunds import CallRefunds
 from tests.billing.outbox_entries import START, opening
 from tests.postgres import database_url, engine, postgres_server, postgres_url
@@ -160,3 +161,17 @@ async def test_an_entry_stays_until_its_refund_is_booked(make_world, monkeypatch
     assert await world.refunds() == []
     await world.drainer.drain_once()
     assert len(await world.refunds()) == 1
+
+
+async def test_a_gate_that_is_being_filled_does_not_hold_up_the_book(make_world):
+    world = await make_world()
+    await world.end_call("c1")
+    partition = world.gate.partition("alice")
+    entries = await world.gate.read_outbox(partition, 10)
+    await world.gate.trim_outbox(partition, [entry.entry_id for entry in entries])
+    await withdraw(world.gate._redis, partition)
+    await world.ledger.apply_outbox(partition, entries)
+    await world.on_booked(entries)
+    assert len(await world.refunds()) == 1
+    await world.gate.rebuild(partition, await world.ledger.partition_state(partition, 4))
+    assert await world.gate.balance("alice") == CREDIT
