@@ -152,7 +152,7 @@ class CallMeter:
         self._short = granted_micros < asked_micros
         self._share_micros: int | None = None
         # With so much more the horizon is whole, wherever in its increments the call is.
-        plenty_s = CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
+        plenty_s = rate.free_s + CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
         self._plenty_micros = rate.cost(plenty_s)
         self._is_capped = False
         self._away = False

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from billing.money import format_money
 from gateway import build
@@ -40,7 +40,7 @@ def list_payments(
     """List an account's payments, newest first."""
 
     async def work(_stores: build.Stores, desk: build.CardDesk) -> None:
-        table = Table("payment", "begun (UTC)", "kind", "amount", "refunded", "state")
+        table = Table(Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state")
         for payment in await desk.store.page(account_id, limit=limit):
             table.add_row(
                 payment.id,

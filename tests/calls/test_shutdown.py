@@ -18,7 +18,9 @@ from tests.valkey import ValkeyServer
 async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
     new_world: Callable[..., World],
 ):
-    world = new_world(CALLER_DRAIN_TIMEOUT_S="3", CALLER_START_TIMEOUT_S="30")
+    world = new_world(
+        CALLER_DRAIN_TIMEOUT_S="3", CALLER_START_TIMEOUT_S="30", CALLER_REFUNDS_DAY_MAX="5"
+    )
     await asyncio.to_thread(world.start_gateway)
     customer = await world.new_customer()
     token = await customer.token()
@@ -48,6 +50,11 @@ async def test_a_stop_lets_calls_finish_and_ends_them_at_the_deadline(
         assert (record["cause"], record["cost"]) == (ended["cause"], ended["cost"])
         state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
         assert state["status"] == "completed"
+    # Who was cut off by us has it back, and reads why.
+    lines = (await customer.http.get("/v1/ledger")).json()["lines"]
+    (refund,) = [line for line in lines if line["kind"] == "call-refund"]
+    assert (refund["call_id"], refund["amount"]) == (stayed["call_id"], stayed["cost"])
+    assert "fault on our side" in refund["reason"]
     await customer.ordinary_call()
     await world.assert_books_balance()
     await customer.http.aclose()

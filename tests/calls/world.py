@@ -118,6 +118,8 @@ class World:
             "CALLER_CALLER_ID": "+15005550006",
             "CALLER_CARRIER_URL": f"http://127.0.0.1:{self.carrier_port}",
             "CALLER_LOG_FORMAT": "json",
+            # Charges stay as they were made, so that tests can tell them to the micro.
+            "CALLER_REFUNDS_DAY_MAX": "0",
             **SHORT_WAITS,
             **changes,
         }
