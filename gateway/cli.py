@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -26,7 +27,7 @@ from gateway.command import (
     run,
 )
 from gateway.demo import Demo
-from gateway.node import Node
+from gateway.node import Node, open_mails
 from gateway.notices import Notices
 from gateway.payment_simulator.service import PaymentSimulatorSettings
 from gateway.payment_simulator.service import run as run_payment_simulator
@@ -144,14 +145,20 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
         _yield_to_audio()
         stop, enough = stop_on_signal(), asyncio.Event()
         stores = await build.open_stores(read)
-        notices = Notices(read.events_url, read.events_secret)
+        notices, mails = Notices(read.events_url, read.events_secret), open_mails(read, stores)
         notices.start()
-        drainer = build.build_drainer(stores, read, notices.notify)
+
+        def notify(name: str, data: Mapping[str, Any]) -> None:
+            notices.notify(name, data)
+            mails.notify(name, data)
+
+        drainer = build.build_drainer(stores, read, notify)
         draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
         await wait(stop, is_child=child)
         enough.set()
         await draining
         await notices.stop()
+        await mails.stop()
         await stores.close()
 
     run(work())

@@ -40,7 +40,9 @@ def list_payments(
     """List an account's payments, newest first."""
 
     async def work(_stores: build.Stores, desk: build.CardDesk) -> None:
-        table = Table(Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state")
+        table = Table(
+            Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state"
+        )
         for payment in await desk.store.page(account_id, limit=limit):
             table.add_row(
                 payment.id,

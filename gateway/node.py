@@ -73,9 +73,9 @@ _PING_NS = 5_000_000_000
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
 
-
 _MAILED_TIMEOUT_S = 1.0
 _MAILED_TTL_S = 86_400
+"""How long it is remembered that a mail which may come once a day was sent."""
 
 
 def open_mails(settings: Settings, stores: build.Stores) -> Mails:
@@ -153,6 +153,8 @@ class Node:
         stack.push_async_callback(self._carrier.close)
         self.stores = await build.open_stores(settings)
         stack.push_async_callback(self.stores.close)
+        self._mails = open_mails(settings, self.stores)
+        stack.push_async_callback(self._mails.stop)
         stack.push_async_callback(self._drain_process.stop)
         decks = SqlRateDeckStore(self.stores.engine)
         self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
@@ -161,8 +163,6 @@ class Node:
         await recovery.settle_own(settler, settings.node)
         self._notices.start()
         stack.push_async_callback(self._notices.stop)
-        self._mails = open_mails(settings, self.stores)
-        stack.push_async_callback(self._mails.stop)
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         if settings.stripe_api_key:
             await self._take_cards(stack)
@@ -205,7 +205,7 @@ class Node:
             gate=stores.gate,
             records=stores.records,
             carrier=self._carrier,
-            drain=build.build_drainer(stores, settings, self._notices.notify).drain_once,
+            drain=build.build_drainer(stores, settings, self._notify).drain_once,
             unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
         )
 

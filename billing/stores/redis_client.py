@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.backoff import ConstantBackoff
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from billing.errors import StoreUnavailableError
 
 SOCKET_TIMEOUT_S = 5.0
 """A connection that has been silent for so long in mid-answer is dead."""
+
+SENTINEL_TIMEOUT_S = 0.25
+"""A silent sentinel is passed over, so that another is asked before the request is given up."""
 
 CONNECTIONS_MAX = 32
 """Connections of one process; a request beyond them waits for its turn."""
@@ -148,15 +152,37 @@ def _connect_cluster(rest: str, *, tls: bool) -> RedisCluster:
     )
 
 
+class _Sentinels(Sentinel):
+    """Sentinels that one asks at a time.
+
+    redis-py moves the one that answered to the front while others walk the list, which would lose
+    some for good.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # redis-py leaves this class untyped.
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
+        self._turn = asyncio.Lock()
+
+    async def discover_master(self, service_name: str) -> Any:
+        """Return the master's (host, port)."""
+        async with self._turn:
+            return await super().discover_master(service_name)
+
+
 def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
     netloc, _, path = rest.partition("/")
     name, _, database = path.partition("/")
     if not name or not re.fullmatch(r"[0-9]{0,4}", database):
         raise ValueError("a sentinel URL ends in the master's name and, if any, a database number")
-    # redis-py leaves this class untyped.
-    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+    sentinel: Any = _Sentinels(
         _hosts(netloc, _SENTINEL_PORT),
-        sentinel_kwargs={**_connection_options(), "ssl": tls},
+        sentinel_kwargs={
+            "socket_timeout": SENTINEL_TIMEOUT_S,
+            "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+            "retry": Retry(NoBackoff(), 0),
+            "ssl": tls,
+        },
         **_connection_options(),
         **_credentials(netloc),
     )

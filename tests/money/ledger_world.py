@@ -370,6 +370,11 @@ class World:
         """Calls that go on, in the order they began."""
         return [call for call in self.calls if call.is_live]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no work of a call waits for a store to come back."""
+        return not self._tasks
+
     # What must be true of it.
 
     async def findings(self) -> list[str]:

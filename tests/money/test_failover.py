@@ -4,11 +4,14 @@ import asyncio
 import time
 
 import pytest
+from redis.asyncio import Redis
 
 from billing.errors import StoreUnavailableError
 from billing.rating import Rate
+from billing.stores.redis import RedisSpendGate, connect, disconnect
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.topologies import master_and_replica, sentinels
+from tests.valkey import free_port
 
 RATE = Rate(per_minute_micros=60 * CENT, connect_fee_micros=2 * CENT)
 
@@ -47,7 +50,7 @@ async def test_a_replica_that_lacks_three_seconds_takes_over(new_world):
 
 async def test_sentinels_replace_a_master_that_was_killed_in_mid_call(new_world):
     """In real time: calls live on what they have paid until there is a master again."""
-    with master_and_replica() as (master, replica), sentinels(master) as url:
+    with master_and_replica() as (master, replica), sentinels(master) as (url, _):
         world = new_world(url, timeout_s=1.0)
         await world.open_accounts(alice=50 * UNIT)
         calls = [await world.call(f"c{n}") for n in range(5)]
@@ -67,6 +70,7 @@ async def test_sentinels_replace_a_master_that_was_killed_in_mid_call(new_world)
         await live_for(world, lambda: not metering.is_gate_away)
         assert await world.findings() == []
         await world.hang_up(*calls)
+        await live_for(world, lambda: world.is_settled)
         await world.assert_in_order()
 
 
@@ -87,3 +91,27 @@ async def live_for(world, is_over):
         due_ns = first_ns + int(time.monotonic() - began) * 10**9
         if due_ns > world.now_ns:
             await world.leap((due_ns - world.now_ns) // 10**9)
+
+
+async def test_no_sentinel_is_forgotten_by_those_who_ask_at_once():
+    """After a failover many connections look for the master at the same time."""
+    with master_and_replica() as (master, _), sentinels(master) as (url, _):
+        client = connect(url)
+        asked = client.connection_pool.sentinel_manager
+        # The first is gone, so that everybody goes on to the next.
+        asked.sentinels[0] = Redis(host="127.0.0.1", port=free_port(), **asked.sentinel_kwargs)
+        found = await asyncio.gather(*(asked.discover_master("main") for _ in range(16)))
+        assert set(found) == {("127.0.0.1", master.port)}
+        assert len({id(sentinel) for sentinel in asked.sentinels}) == 3
+        await disconnect(client)
+
+
+async def test_a_sentinel_that_is_silent_is_passed_over_in_time():
+    """Its host may be the one that failed, together with the master's."""
+    with master_and_replica() as (master, _), sentinels(master) as (url, servers):
+        client = connect(url)
+        gate = RedisSpendGate(client)
+        servers[0].pause()
+        assert await gate.is_ready(0) is False
+        servers[0].resume()
+        await disconnect(client)

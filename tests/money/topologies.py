@@ -38,8 +38,8 @@ def master_and_replica() -> Iterator[tuple[ValkeyServer, ValkeyServer]]:
 
 
 @contextmanager
-def sentinels(master: ValkeyServer, count: int = 3) -> Iterator[str]:
-    """Sentinels that watch a master and its replicas; yields the URL of what they watch."""
+def sentinels(master: ValkeyServer, count: int = 3) -> Iterator[tuple[str, list[ValkeyServer]]]:
+    """Sentinels that watch a master and its replicas; yields the URL of what they watch, too."""
     lines = (
         f"sentinel monitor main 127.0.0.1 {master.port} 2",
         "sentinel down-after-milliseconds main 400",
@@ -53,7 +53,7 @@ def sentinels(master: ValkeyServer, count: int = 3) -> Iterator[str]:
         for server in servers:
             until(lambda s=server: _known(s) == (b"1", b"%d" % (count - 1)))
         ports = ",".join(f"127.0.0.1:{server.port}" for server in servers)
-        yield f"redis+sentinel://{ports}/main"
+        yield f"redis+sentinel://{ports}/main", servers
     finally:
         for server in servers:
             server.close()
