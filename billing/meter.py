@@ -192,7 +192,8 @@ class CallMeter:
         """What the call would run out of at `cut_off_ns`."""
         if self._cut_off_s >= self.seconds_max:
             return self.limit
-        if self._away and not self._short:
+        ends_with_credit = self._share_micros is not None and self._cut_off_s >= self._reach_s
+        if self._away and not self._short and not ends_with_credit:
             return CutOff.GRACE
         return CutOff.CAP if self._is_capped else CutOff.CREDIT
 

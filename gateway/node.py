@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -60,6 +61,8 @@ from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
 from media import tones
 
+log = logging.getLogger(__name__)
+
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
 SWEEP_PARTS = 50
 """Sweeps in which every socket is looked at once: at one each beat, a second."""
@@ -96,6 +99,21 @@ def open_mails(settings: Settings, stores: build.Stores) -> Mails:
         addresses=SqlPaymentStore(stores.engine),
         once_a_day=once_a_day,
     )
+
+
+_STOP_S_MAX = 20.0
+"""How long one part of the node may take to stop: longer than any of its own time-outs."""
+
+
+async def _within(name: str, stop: Callable[[], Awaitable[object]]) -> None:
+    """Stop one part; one that hangs is left behind, for the others must still be stopped."""
+    task = asyncio.ensure_future(stop())
+    await asyncio.wait({task}, timeout=_STOP_S_MAX)
+    if not task.done():
+        task.cancel()
+        log.error("The %s did not stop: %s.", name, task.get_stack(limit=1))
+    elif error := task.exception():
+        log.error("The %s stopped with an error.", name, exc_info=error)
 
 
 def _utc_now() -> datetime:
@@ -150,19 +168,19 @@ class Node:
         settings = self.settings
         fallback = build.load_deck(settings)
         self._carrier = build.build_carrier(settings)
-        stack.push_async_callback(self._carrier.close)
+        stack.push_async_callback(_within, "carrier", self._carrier.close)
         self.stores = await build.open_stores(settings)
-        stack.push_async_callback(self.stores.close)
+        stack.push_async_callback(_within, "stores", self.stores.close)
         self._mails = open_mails(settings, self.stores)
-        stack.push_async_callback(self._mails.stop)
-        stack.push_async_callback(self._drain_process.stop)
+        stack.push_async_callback(_within, "mails", self._mails.stop)
+        stack.push_async_callback(_within, "drainer", self._drain_process.stop)
         decks = SqlRateDeckStore(self.stores.engine)
         self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
         await self._rates.load()
         settler = self._settler()
         await recovery.settle_own(settler, settings.node)
         self._notices.start()
-        stack.push_async_callback(self._notices.stop)
+        stack.push_async_callback(_within, "notices", self._notices.stop)
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         if settings.stripe_api_key:
             await self._take_cards(stack)
@@ -217,8 +235,8 @@ class Node:
             notify=self._notify,
             on_credit=self._metering.hurry,
         )
-        stack.push_async_callback(cards.service.close)
-        stack.push_async_callback(cards.auto.stop)
+        stack.push_async_callback(_within, "payment service", cards.service.close)
+        stack.push_async_callback(_within, "automatic top-ups", cards.auto.stop)
         self._metering.on_balance = cards.auto.consider
         self._duties.append(Duty("look for payments", cards.reconciler.reconcile, PERIOD_S))
         self._cards = cards
@@ -252,7 +270,7 @@ class Node:
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
         ]
-        stack.push_async_callback(self._forget_lease, leases)
+        stack.push_async_callback(_within, "lease", lambda: self._forget_lease(leases))
 
     async def _forget_lease(self, leases: RedisNodeLeases) -> None:
         with contextlib.suppress(StoreUnavailableError):
@@ -327,9 +345,8 @@ class Node:
         """Drain the calls, then close everything in the order of dependence."""
         await self.calls.drain(self.settings.drain_timeout_s)
         self._engine.close_all(1001, "the gateway is stopping")
-        await self._server.stop()
-        await self._metering.stop()
-        for duty in self._duties:
-            await duty.stop()
+        await _within("server", self._server.stop)
+        await _within("metering", self._metering.stop)
+        await asyncio.gather(*(duty.stop() for duty in self._duties))
         self.ticker.stop()
         await self._open.aclose()

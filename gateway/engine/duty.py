@@ -15,6 +15,9 @@ from gateway.errors import PaymentError
 
 log = logging.getLogger(__name__)
 
+CANCELLATIONS_MAX = 5
+CANCELLATION_S = 1.0
+
 
 class Duty:
     """Does its work at once and then again and again, with a pause after each time."""
@@ -31,10 +34,20 @@ class Duty:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
     async def stop(self) -> None:
-        """End, even in mid-work."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """End, even in mid-work.
+
+        A cancellation that comes just as a library gives up waiting can be lost in it; so it is
+        repeated, and a task that outlives that is left behind with a word on where it stands.
+        """
+        task = self._task
+        if task is None:
+            return
+        for _ in range(CANCELLATIONS_MAX):
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCELLATION_S)
+            if task.done():
+                return
+        log.error("The %s did not end: %s.", self._name, task.get_stack(limit=1))
 
     async def _run(self) -> None:
         while True:

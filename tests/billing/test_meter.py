@@ -214,7 +214,7 @@ def test_grace_does_not_go_beyond_the_credit_last_heard_of():
     meter = answered_meter()
     meter.share(2 * CENT)
     meter.unavailable(START + S)
-    assert meter.cut_off is CutOff.GRACE
+    assert meter.cut_off is CutOff.CREDIT
     assert meter.cut_off_ns == START + 10 * S
     meter = answered_meter()
     meter.share(100 * CENT)

@@ -51,12 +51,10 @@ async def test_two_sockets_race_for_one_token_and_one_wins(world: World, custome
     url, message = token["media_url"], {"type": "start", "version": 1, "token": token["token"]}
     async with customer.connect(url) as one, customer.connect(url) as other:
         await asyncio.gather(one.send(**message), other.send(**message))
-        done, waiting = await asyncio.wait(
-            [asyncio.ensure_future(p.wait("error")) for p in (one, other)],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        errors = {asyncio.ensure_future(p.wait("error")): p for p in (one, other)}
+        done, waiting = await asyncio.wait(errors, return_when=asyncio.FIRST_COMPLETED)
         assert [d.result()["code"] for d in done] == ["bad_token"]
-        winner = one if one.close_code is None and "ready" in one.kinds() else other
+        (winner,) = (errors[task] for task in waiting)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -55,3 +55,40 @@ async def test_a_duty_is_stopped_in_mid_work_and_before_it_began():
     await asyncio.sleep(1)
     async with asyncio.timeout(1):
         await duty.stop()
+
+
+async def test_a_cancellation_that_is_lost_in_the_work_is_repeated():
+    lost = []
+
+    async def work():
+        try:
+            await asyncio.sleep(1_000)
+        except asyncio.CancelledError:
+            lost.append(True)
+
+    duty = Duty("stubborn work", work, 10.0)
+    duty.start()
+    await asyncio.sleep(1)
+    await duty.stop()
+    assert lost == [True]
+    assert duty._task.done()
+
+
+async def test_work_that_cannot_be_ended_is_left_behind_with_a_word(caplog):
+    async def work():
+        while True:
+            try:
+                await asyncio.sleep(1_000)
+            except asyncio.CancelledError:
+                if ended:
+                    raise
+
+    ended = []
+    duty = Duty("endless work", work, 10.0)
+    duty.start()
+    await asyncio.sleep(1)
+    await duty.stop()
+    assert "endless work did not end" in caplog.text
+    ended.append(True)
+    duty._task.cancel()
+    await asyncio.gather(duty._task, return_exceptions=True)
