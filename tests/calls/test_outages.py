@@ -21,7 +21,7 @@ async def seconds_pass(phone: Phone, count: int) -> None:
     """Wait until the call has cost some more seconds."""
     costs = [e["seconds"] for e in phone.events if e["type"] == "cost"]
     due = max(costs, default=0) + count
-    await phone.wait("cost", where=lambda e: e["seconds"] >= due)
+    await phone.wait("cost", count + 20, where=lambda e: e["seconds"] >= due)
 
 
 async def live_call(customer: Customer, stack: contextlib.AsyncExitStack) -> tuple[Phone, str]:
