@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,10 +29,12 @@ from gateway.errors import SettingsError
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import Reconciler as PaymentReconciler
 from gateway.payments.service import Payments
-from gateway.payments.stripe_client import StripePayments
 from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
+
+if TYPE_CHECKING:
+    from gateway.payments.stripe_client import StripePayments
 
 
 def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
@@ -171,6 +173,8 @@ def build_card_desk(
     on_credit: Callable[[str], Awaitable[None]] | None = None,
 ) -> CardDesk:
     """Return what takes payments; `on_credit` is called after an account's credit has changed."""
+    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
     async def credit_changed(account_id: str) -> None:
         await recovery.bring_credits(stores.gate, stores.ledger, account_id)

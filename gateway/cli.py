@@ -29,10 +29,6 @@ from gateway.command import (
 from gateway.demo import Demo
 from gateway.node import Node, open_mails
 from gateway.notices import Notices
-from gateway.payment_simulator.service import PaymentSimulatorSettings
-from gateway.payment_simulator.service import run as run_payment_simulator
-from gateway.simulator.service import SimulatorSettings
-from gateway.simulator.service import run as run_simulator
 
 app = typer.Typer(
     help="A phone call behind a button on a web page: the gateway between browsers and phones.",
@@ -195,6 +191,9 @@ def simulate(  # noqa: PLR0917
 
     The account is the one of CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN.
     """
+    # Imported here, for every other process starts sooner without it.
+    from gateway.simulator import service  # noqa: PLC0415
+
     read = read_settings(context)
     if not (read.twilio_account_sid and read.twilio_auth_token):
         fail(
@@ -202,7 +201,7 @@ def simulate(  # noqa: PLR0917
             "Choose any: AC and 32 hexadecimal digits, and any secret; the gateway needs the same.",
             EXIT_SETTINGS,
         )
-    simulated = SimulatorSettings(
+    simulated = service.SimulatorSettings(
         account_sid=read.twilio_account_sid,
         auth_token=read.twilio_auth_token,
         host=host,
@@ -213,7 +212,7 @@ def simulate(  # noqa: PLR0917
 
     async def work() -> None:
         stop = stop_on_signal()
-        serving = asyncio.ensure_future(run_simulator(simulated))
+        serving = asyncio.ensure_future(service.run(simulated))
         await wait(stop, is_child=child)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
@@ -233,6 +232,8 @@ def simulate_payments(
     Its key is CALLER_STRIPE_API_KEY; it tells the gateway at CALLER_PUBLIC_ORIGIN, or at the
     gateway's own address, and signs with the first of CALLER_STRIPE_WEBHOOK_SECRETS.
     """
+    from gateway.payment_simulator import service  # noqa: PLC0415
+
     read = read_settings(context)
     if not (read.stripe_api_key and read.stripe_webhook_secrets):
         fail(
@@ -240,7 +241,7 @@ def simulate_payments(
             "Choose any: sk_test_ and some letters, and any secret; the gateway needs the same.",
             EXIT_SETTINGS,
         )
-    simulated = PaymentSimulatorSettings(
+    simulated = service.PaymentSimulatorSettings(
         api_key=read.stripe_api_key,
         webhook_secret=read.stripe_webhook_secrets[0],
         webhook_url=f"{read.origin}/stripe/webhook",
@@ -250,7 +251,7 @@ def simulate_payments(
 
     async def work() -> None:
         stop = stop_on_signal()
-        serving = asyncio.ensure_future(run_payment_simulator(simulated))
+        serving = asyncio.ensure_future(service.run(simulated))
         await wait(stop, is_child=child)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)

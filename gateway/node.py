@@ -328,13 +328,13 @@ class Node:
         self.ticker.start()
         self._sweep_sockets()
         self._metering.start()
-        for duty in self._duties:
-            duty.start()
         await self._drain_process.start()
         _warm_up()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)
+        for duty in self._duties:
+            duty.start()
 
     def _sweep_sockets(self) -> None:
         now_ns = self.ticker.clock_ns()
