@@ -102,6 +102,29 @@ def upsert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert | 
     return sqlite.insert(table)
 
 
+def newest_first(
+    table: sa.Table, account_id: str, *, limit: int, before: str | None
+) -> sa.Select[Any]:
+    """Return the query of an account's newest rows, older than its row `before`.
+
+    None where `before` is no row of this account. New rows shift no page, because a page begins
+    after a row and not after a count. The table has `id`, `account_id` and `created_at`.
+    """
+    position = sa.tuple_(table.c.created_at, table.c.id)
+    query = (
+        sa.select(table)
+        .where(table.c.account_id == account_id)
+        .order_by(table.c.created_at.desc(), table.c.id.desc())
+        .limit(max(0, limit))
+    )
+    if before is None:
+        return query
+    start = sa.select(table.c.created_at, table.c.id).where(
+        table.c.id == before, table.c.account_id == account_id
+    )
+    return query.where(position < start.scalar_subquery())
+
+
 def _normalised(url: URL) -> URL:
     """Name the asynchronous driver; accept what hosting providers write."""
     if url.drivername in ("postgres", "postgresql", "postgresql+asyncpg"):

@@ -26,7 +26,7 @@ from billing.payments import (
 )
 from billing.payments import advance as further
 from billing.stores import tables
-from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+from billing.stores.database import TIMEOUT_S, newest_first, reading, upsert, writing
 
 PAGE_ROWS_MAX = 200
 
@@ -205,18 +205,7 @@ class SqlPaymentStore:
         self, account_id: str, *, limit: int, before: str | None = None
     ) -> Sequence[Payment]:
         """Return an account's newest payments first, older than the payment `before`."""
-        position = sa.tuple_(_payments.c.created_at, _payments.c.id)
-        query = (
-            sa.select(_payments)
-            .where(_payments.c.account_id == account_id)
-            .order_by(_payments.c.created_at.desc(), _payments.c.id.desc())
-            .limit(max(0, min(limit, PAGE_ROWS_MAX)))
-        )
-        if before is not None:
-            start = sa.select(_payments.c.created_at, _payments.c.id).where(
-                _payments.c.id == before, _payments.c.account_id == account_id
-            )
-            query = query.where(position < start.scalar_subquery())
+        query = newest_first(_payments, account_id, limit=min(limit, PAGE_ROWS_MAX), before=before)
         async with reading(self._engine, self._timeout_s) as connection:
             return [_payment(row) for row in await connection.execute(query)]
 

@@ -22,7 +22,7 @@ from billing.outbox import fold
 from billing.ports import OutboxEntry, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
-from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+from billing.stores.database import TIMEOUT_S, newest_first, reading, upsert, writing
 from billing.stores.refill import read_partition
 
 PAGE_ROWS_MAX = 500
@@ -192,23 +192,12 @@ class SqlCdrStore:
     ) -> Sequence[CallRecord]:
         """Return the newest records first, older than the call `before`.
 
-        At most `PAGE_ROWS_MAX`; none when `before` is no call of this account. New calls shift
-        no page, because a page begins after a call and not after a count.
+        At most `PAGE_ROWS_MAX`; none when `before` is no call of this account.
         Raises StoreUnavailableError.
         """
-        calls = tables.calls
-        position = sa.tuple_(calls.c.created_at, calls.c.id)
-        query = (
-            sa.select(calls)
-            .where(calls.c.account_id == account_id)
-            .order_by(calls.c.created_at.desc(), calls.c.id.desc())
-            .limit(max(0, min(limit, PAGE_ROWS_MAX)))
+        query = newest_first(
+            tables.calls, account_id, limit=min(limit, PAGE_ROWS_MAX), before=before
         )
-        if before is not None:
-            start = sa.select(calls.c.created_at, calls.c.id).where(
-                calls.c.id == before, calls.c.account_id == account_id
-            )
-            query = query.where(position < start.scalar_subquery())
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(query)
             return [_record(row) for row in rows]

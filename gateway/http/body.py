@@ -1,10 +1,19 @@
-"""The body of a request, read no further than its bound. Knows no format."""
+"""What the API's requests carry: a body within its bound, and which page is asked for."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import msgspec
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
+
+JSON_BYTES_MAX = 4096
+PAGE_MAX = 200
+_LIMIT_DEFAULT = "50"
+
+_T = TypeVar("_T")
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
@@ -18,3 +27,21 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
         if len(collected) > bytes_max:
             raise RequestRefusedError("payload_too_large")
     return bytes(collected)
+
+
+async def read_json(request: Request, kind: type[_T]) -> _T:
+    """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
+    body = await read_body(request, JSON_BYTES_MAX)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, RecursionError):
+        raise RequestRefusedError("bad_request") from None
+
+
+def page_asked_for(request: Request) -> tuple[int, str | None]:
+    """Return `limit`, and what the page comes before. Raises RequestRefusedError."""
+    text = request.query_params.get("limit", _LIMIT_DEFAULT)
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= limit <= PAGE_MAX:
+        raise RequestRefusedError("bad_request", field="limit")
+    return limit, request.query_params.get("before") or None

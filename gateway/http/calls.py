@@ -27,13 +27,10 @@ from gateway.engine.recovery import bring_credits
 from gateway.engine.reports import money, quote
 from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
-from gateway.http.body import read_body
+from gateway.http.body import page_asked_for, read_json
 from gateway.http.problems import Json
 from gateway.ports import Account, CallOrder, CallTokens
 from gateway.settings import Settings
-
-BODY_BYTES_MAX = 4096
-PAGE_MAX = 200
 
 
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -125,14 +122,14 @@ class CallsApi:
     async def quote_call(self, request: Request) -> Response:
         """Say what a call would cost and how long it could last; nothing is promised."""
         account = await self.auth.account(request)
-        body = await _body(request, QuoteRequest)
+        body = await read_json(request, QuoteRequest)
         order, rate, balance = await self._order(account, body.destination)
         return Json(QuoteReply(**self._quote(order, rate, balance)))
 
     async def issue_token(self, request: Request) -> Response:
         """Quote a call and return the token that allows it, once."""
         account = await self.auth.account(request)
-        body = await _body(request, TokenRequest)
+        body = await read_json(request, TokenRequest)
         if self.calls.is_draining:
             raise RequestRefusedError("gateway_draining")
         if body.codec not in wire.FRAME_BYTES:
@@ -252,8 +249,7 @@ class CallsApi:
     async def list_calls(self, request: Request) -> Response:
         """Return a page of the account's calls, newest first."""
         account = await self.auth.account(request)
-        limit = _limit(request.query_params.get("limit", "50"))
-        before = request.query_params.get("before") or None
+        limit, before = page_asked_for(request)
         records = await self.records.page(account.id, limit=limit + 1, before=before)
         views = [self._record_view(record) for record in records[:limit]]
         if before is None:
@@ -361,19 +357,3 @@ def _ended_view(record: CallRecord) -> CallView:
     view.browser = msgspec.to_builtins(closed.browser)
     view.carrier = msgspec.to_builtins(closed.carrier)
     return view
-
-
-def _limit(text: str) -> int:
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= limit <= PAGE_MAX:
-        raise RequestRefusedError("bad_request", field="limit")
-    return limit
-
-
-async def _body(request: Request, kind: type[Any]) -> Any:
-    """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
-    body = await read_body(request, BODY_BYTES_MAX)
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError):
-        raise RequestRefusedError("bad_request") from None

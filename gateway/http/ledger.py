@@ -13,11 +13,9 @@ from starlette.routing import Route
 from billing.statement import StatementLine, StatementStore
 from gateway import browser_media as wire
 from gateway.engine.reports import money
-from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
+from gateway.http.body import page_asked_for
 from gateway.http.problems import Json
-
-PAGE_MAX = 200
 
 
 class LineView(msgspec.Struct, kw_only=True):
@@ -48,8 +46,7 @@ class LedgerApi:
     async def list_lines(self, request: Request) -> Response:
         """Return a page of the account's lines, newest first."""
         account = await self.auth.account(request)
-        limit = _limit(request.query_params.get("limit", "50"))
-        before = request.query_params.get("before") or None
+        limit, before = page_asked_for(request)
         lines = await self.statements.page(account.id, limit=limit + 1, before=before)
         following = lines[limit - 1].reference if len(lines) > limit else None
         return Json({"lines": [_view(line) for line in lines[:limit]], "next": following})
@@ -65,10 +62,3 @@ def _view(line: StatementLine) -> LineView:
         balance=money(line.balance_micros, line.currency),
         call_id=line.call_id,
     )
-
-
-def _limit(text: str) -> int:
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= limit <= PAGE_MAX:
-        raise RequestRefusedError("bad_request", field="limit")
-    return limit

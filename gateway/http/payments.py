@@ -21,7 +21,7 @@ from gateway import browser_media as wire
 from gateway.engine.reports import money
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.http.auth import Authenticator
-from gateway.http.body import read_body
+from gateway.http.body import page_asked_for, read_body, read_json
 from gateway.http.problems import Json
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.events import subject
@@ -30,9 +30,7 @@ from gateway.payments.service import Payments
 from gateway.payments.signature import is_signed
 from gateway.settings import Settings
 
-BODY_BYTES_MAX = 4096
 WEBHOOK_BYTES_MAX = 256 * 1024
-PAGE_MAX = 200
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -142,7 +140,7 @@ class PaymentsApi:
         key = request.headers.get("idempotency-key", "")
         if key and not _KEY.fullmatch(key):
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
-        body = await _body(request, TopUpRequest)
+        body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
         with _service_errors():
             payment, url = await cards.payments.start_checkout(
@@ -163,8 +161,7 @@ class PaymentsApi:
     async def list_payments(self, request: Request) -> Response:
         """Return a page of the account's payments, newest first."""
         account = await self.auth.account(request)
-        limit = _limit(request.query_params.get("limit", "50"))
-        before = request.query_params.get("before") or None
+        limit, before = page_asked_for(request)
         found = await self.store.page(account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None
         return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
@@ -173,7 +170,7 @@ class PaymentsApi:
         """Switch automatic top-ups on or off."""
         account = await self.auth.account(request)
         cards = self._cards()
-        body = await _body(request, AutoTopUpRequest)
+        body = await read_json(request, AutoTopUpRequest)
         profile = await cards.payments.set_auto(
             account.id,
             enabled=body.enabled,
@@ -266,19 +263,3 @@ def _amount(text: str, field: str) -> int:
     if micros < 0:
         raise RequestRefusedError("bad_request", field=field)
     return micros
-
-
-def _limit(text: str) -> int:
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    if not 1 <= limit <= PAGE_MAX:
-        raise RequestRefusedError("bad_request", field="limit")
-    return limit
-
-
-async def _body(request: Request, kind: type[Any]) -> Any:
-    """Return the JSON body. Raises RequestRefusedError for one that is too long or not right."""
-    body = await read_body(request, BODY_BYTES_MAX)
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError):
-        raise RequestRefusedError("bad_request") from None

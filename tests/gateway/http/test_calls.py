@@ -13,7 +13,8 @@ from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from gateway.browser_media import FRAME_BYTES
 from gateway.http.auth import Authenticator, key_hash
-from gateway.http.calls import PAGE_MAX, CallsApi
+from gateway.http.body import PAGE_MAX
+from gateway.http.calls import CallsApi
 from tests.gateway.engine.stage import CENT, CREDIT
 from tests.gateway.engine.test_calls import Node
 from tests.gateway.http.test_auth import Account, Accounts

@@ -6,7 +6,8 @@ import pytest
 
 from billing.statement import StatementLine
 from gateway.http.auth import Authenticator, key_hash
-from gateway.http.ledger import PAGE_MAX, LedgerApi
+from gateway.http.body import PAGE_MAX
+from gateway.http.ledger import LedgerApi
 from tests.gateway.http.test_auth import Account, Accounts
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)

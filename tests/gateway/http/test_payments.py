@@ -13,9 +13,8 @@ from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.http.auth import Authenticator, key_hash
+from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
 from gateway.http.payments import (
-    BODY_BYTES_MAX,
-    PAGE_MAX,
     WEBHOOK_BYTES_MAX,
     CardPayments,
     PaymentsApi,
@@ -219,7 +218,7 @@ async def test_an_idempotency_key_is_short_and_plain(api, key):
 
 
 async def test_a_body_is_bounded(api):
-    reply = await api.ask("POST", "/v1/top-ups", content=b" " * (BODY_BYTES_MAX + 1))
+    reply = await api.ask("POST", "/v1/top-ups", content=b" " * (JSON_BYTES_MAX + 1))
     assert reply.status_code == 413
 
 
