@@ -75,6 +75,41 @@ class Report(Protocol):
 class Charging:
     """The money of one call."""
 
+    # A dict of so many attributes is not shared between calls, and takes a kilobyte of each.
+    __slots__ = (
+        "_at_gate",
+        "_balance_micros",
+        "_beep",
+        "_caps",
+        "_caps_end_ns",
+        "_carrier_call_id",
+        "_closed",
+        "_cut_off",
+        "_cut_off_ns",
+        "_gate",
+        "_is_asking",
+        "_is_reopening",
+        "_limit",
+        "_metering",
+        "_notify",
+        "_opened",
+        "_order",
+        "_report",
+        "_seconds_max",
+        "_settings",
+        "_spawn",
+        "_tell",
+        "_ticker",
+        "_wall",
+        "_warnings",
+        "account_id",
+        "final",
+        "meter",
+        "ran_out_of",
+        "rate",
+        "refusal",
+    )
+
     meter: CallMeter
     """Charges the call; there is none before the first hold is placed."""
 
