@@ -15,7 +15,11 @@ EndedBy = Literal["caller", "callee", "carrier", "credit", "limit", "operator", 
 
 
 class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """What one leg carried and how much of it was speech."""
+    """What one leg carried, how much of it was speech, and how well its voice came through.
+
+    The browser leg's voice is the caller's as the phone hears it; the carrier leg's is the phone's
+    as the caller hears it. None is a figure that nobody measured.
+    """
 
     frames_in: int = 0
     frames_out: int = 0
@@ -23,6 +27,25 @@ class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Frames discarded because the peer did not read, or because they came too late to play."""
     talk_ms: int = 0
     silence_ms: int = 0
+    paths: tuple[str, ...] = ()
+    """How the browser leg's audio travelled, `webrtc` or `websocket`, in the order of first use."""
+    packets_lost: int = 0
+    loss_percent: float = 0.0
+    """Of the packets sent to us or, on the carrier leg, to the browser."""
+    jitter_ms: float | None = None
+    """Interarrival jitter (RFC 3550), the mean of the call's seconds."""
+    jitter_ms_max: float | None = None
+    rtt_ms: float | None = None
+    """Round trip between the leg's far end and us, the mean of the call's seconds."""
+    concealed_ms: int = 0
+    """Audio that was invented in place of what did not come in time."""
+    backlog_ms_max: int = 0
+    """The most audio that waited to be heard."""
+    level_dbov: int | None = None
+    """Mean power of the seconds that had sound, -127 to 0 dBov (RFC 6464)."""
+    mos: float | None = None
+    """Conversational quality, 1 to 4.5 (ITU-T G.107), the mean of the call's seconds."""
+    mos_min: float | None = None
 
 
 class CallOpened(msgspec.Struct, frozen=True, kw_only=True):

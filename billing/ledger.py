@@ -20,7 +20,8 @@ GRANTS = "grants"
 REVENUE = "revenue"
 """Price of calls carried."""
 WRITE_OFF = "write_off"
-"""Price of seconds carried that the customer's balance could not pay."""
+"""Price of seconds carried that the customer's balance could not pay; and what deleted accounts had
+left, or owed."""
 
 CREDIT_SOURCES: Mapping[str, str] = {
     "top-up": PAYMENTS,
@@ -28,11 +29,12 @@ CREDIT_SOURCES: Mapping[str, str] = {
     "dispute": PAYMENTS,
     "grant": GRANTS,
     "call-refund": REVENUE,
+    "closing": WRITE_OFF,
 }
 """Kind of a credit -> the ledger account it comes from; a negative credit goes back there.
 
 A refund returns money that was paid in; a dispute takes it away, and gives it back when it is won;
-a call refund takes back the price of a call.
+a call refund takes back the price of a call; closing brings a deleted account to nothing.
 """
 
 

@@ -12,7 +12,9 @@ seconds, and the call may last exactly that long:
 * granted short of it: the account is spent, the cut-off stands at the last paid second. Credit that
   arrives before then, from a top-up or another call's end, moves it on again;
 * no answer: the store is away. The call lives on what is paid and then on some seconds of grace,
-  but not beyond what its account had when it was last heard of.
+  but not beyond what its account had when it was last heard of;
+* nobody at home: the process stood still past all of that. The call ended at its cut-off, and no
+  credit that is there when the process goes on takes that back.
 
 A second counts when it has begun: a call ended `t` ns after answer is charged
 `cost(ceil(t / 1 s))`, never beyond its cut-off, and nothing when it was never answered.
@@ -35,6 +37,9 @@ GRACE_S = 6
 CALLS_ABREAST = 4
 """A call holds in advance at most this part of the time that is left: as many calls of one account,
 begun one after another, can then still be given the same end."""
+
+LATE_S = 1
+"""How late, beyond its grace, a call's end may be noticed: a beat, and a word from the gate."""
 
 _SECOND_NS = 1_000_000_000
 
@@ -208,6 +213,14 @@ class CallMeter:
         if self._reach_s >= self.seconds_max:
             return self.limit
         return CutOff.CAP if self._is_capped else CutOff.CREDIT
+
+    def is_overdue(self, now_ns: int) -> bool:
+        """Whether the cut-off passed so long ago that nobody can have been there to notice."""
+        due_ns = self.cut_off_ns
+        if due_ns is None or self._final is not None:
+            return False
+        late_s = LATE_S if self._away else LATE_S + self.grace_s
+        return now_ns > due_ns + late_s * _SECOND_NS
 
     def answered(self, now_ns: int) -> None:
         """Start charging; a repeat changes nothing."""

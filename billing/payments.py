@@ -284,9 +284,12 @@ class PaymentProfile:
     currency: str
     frozen: bool = False
     """The account may not place calls, so that it needs no credit."""
+    deleted: bool = False
+    """Nothing more is to be paid, and no card to be kept."""
     customer_id: str | None = None
     payment_method_id: str | None = None
     email: str = ""
+    """What the account holder has told us, else what was given with a payment."""
     auto_enabled: bool = False
     auto_threshold_micros: int = 0
     auto_amount_micros: int = 0

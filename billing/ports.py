@@ -122,6 +122,9 @@ class TickOutcome:
     """Calls among `short` that a spend cap keeps short, not the balance."""
     frozen: Collection[str] = ()
     """Accounts whose calls are to end."""
+    filling: str = ""
+    """Names the filling from the book of record that the partition lives on: a later one knows no
+    carrier's name of a live call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +196,11 @@ class SpendGate(Protocol):
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price and void the rest of its hold. Raises StoreUnavailableError."""
 
-    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> None:
-        """Remember an open call's name at the carrier, for whoever settles it if its node dies."""
+    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
+        """Remember an open call's name at the carrier, for whoever settles it if its node dies.
+
+        Returns the filling (see `TickOutcome`) that remembers it. Raises StoreUnavailableError.
+        """
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         """Bring one credit of the book of record. Raises StoreUnavailableError."""

@@ -80,7 +80,7 @@ async def open_stores(settings: Settings) -> Stores:
         redis = _connect(redis_url)
         stack.push_async_callback(disconnect, redis)
         await preflight(redis)
-        engine = _engine(settings)
+        engine = open_database(settings)
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
         gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
@@ -100,7 +100,8 @@ def _connect(url: str) -> Any:
         raise SettingsError(f"CALLER_REDIS_URL is not usable: {error}.") from None
 
 
-def _engine(settings: Settings) -> AsyncEngine:
+def open_database(settings: Settings) -> AsyncEngine:
+    """Return the database alone, its tables not looked at. Raises SettingsError."""
     try:
         engine = create_engine(database_url(settings))
     except (ValueError, sa.exc.ArgumentError):
@@ -182,8 +183,7 @@ def build_card_desk(
             await on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
-        await stores.ledger.freeze(account_id, frozen)
-        await stores.gate.freeze(account_id, frozen)
+        await stores.gate.freeze(account_id, await stores.ledger.freeze(account_id, frozen))
         if on_credit is not None:
             await on_credit(account_id)
 

@@ -208,6 +208,7 @@ def simulate(  # noqa: PLR0917
         port=port,
         ring_s=ring_s,
         cps=calls_per_second,
+        plain=not read.tls_certificate,
     )
 
     async def work() -> None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from billing.money import format_money
+from billing.stores.payments import SqlPaymentStore
 from gateway import build
-from gateway.command import EXIT_SETTINGS, fail, out, read_amount, read_settings, run
+from gateway.command import (
+    EXIT_SETTINGS,
+    EXIT_UNAVAILABLE,
+    fail,
+    out,
+    read_amount,
+    run_with,
+)
+from gateway.engine.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.engine.recovery import bring_credits
+from gateway.errors import PaymentError
 from gateway.http.auth import key_hash, new_api_key
+from gateway.mail import is_address
 from gateway.settings import Settings
 
 app = typer.Typer(help="Accounts, their keys, credit and limits.", no_args_is_help=True)
@@ -25,20 +36,45 @@ def create_account(
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Id of the account, such as acme.")],
     credit: Annotated[str, typer.Option(help="Credit to begin with, such as 10.00.")] = "0",
+    email: Annotated[str, typer.Option(help="Where its holder is told of things.")] = "",
 ) -> None:
     """Create an account and print its API key, which is shown only once."""
     micros = read_amount(credit)
+    if email:
+        _require_address(email)
 
     async def work(stores: build.Stores, read: Settings) -> None:
         if not await stores.accounts.create_account(account_id, read.currency):
             fail("An account of this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
         await stores.accounts.add_api_key(account_id, key_hash(key), "first key")
+        if email:
+            await stores.accounts.set_email(account_id, email)
         if micros:
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
         out.print(key, highlight=False)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
+
+
+@app.command("email")
+def set_address(
+    context: typer.Context,
+    account_id: AccountId,
+    address: Annotated[str, typer.Argument(help="Where its holder is told of things.")] = "",
+    none: Annotated[bool, typer.Option("--none", help="Forget the address.")] = False,
+) -> None:
+    """Set the mail address of an account's holder; it goes before one given with a payment."""
+    if none == bool(address):
+        fail("Give an address, or --none.", "One of them, not both.", EXIT_SETTINGS)
+    if address:
+        _require_address(address)
+
+    async def work(stores: build.Stores, _read: Settings) -> None:
+        await stores.accounts.set_email(account_id, address)
+        out.print("Noted." if address else "Forgotten.")
+
+    run_with(context, build.open_stores, work)
 
 
 @app.command("credit")
@@ -52,12 +88,13 @@ def credit_account(
     micros = read_amount(amount)
 
     async def work(stores: build.Stores, read: Settings) -> None:
+        await _require_account(stores, account_id)
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Granted" if is_new else "Granted before"
         out.print(f"{state}. Balance: {format_money(balance, read.currency)}", highlight=False)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("limit")
@@ -80,7 +117,7 @@ def limit_account(
             shown = "no limit" if micros is None else format_money(micros, read.currency)
             out.print(f"{name:<7}{shown}", highlight=False)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("keys")
@@ -100,7 +137,7 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
             )
         out.print(table)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("new-key")
@@ -120,7 +157,7 @@ def make_key(
             await stores.accounts.set_key_cap(account_id, key_id, cap)
         out.print(key, highlight=False)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("revoke-key")
@@ -139,7 +176,7 @@ def revoke_key(
         await stores.accounts.revoke_api_key(account_id, key_id)
         out.print("Revoked.")
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("freeze")
@@ -156,33 +193,101 @@ def unfreeze_account(context: typer.Context, account_id: AccountId) -> None:
 
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
     async def work(stores: build.Stores, _read: Settings) -> None:
-        if await stores.accounts.account(account_id) is None:
-            raise LookupError
+        await _require_account(stores, account_id)
         # The book first: the spend gate is brought in line with it when it was away.
         await stores.ledger.freeze(account_id, frozen)
         await stores.gate.freeze(account_id, frozen)
         out.print("Frozen." if frozen else "No longer frozen.")
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
-def _with_stores(
-    context: typer.Context, work: Callable[[build.Stores, Settings], Awaitable[None]]
+@app.command("delete")
+def delete_account(
+    context: typer.Context,
+    account_id: AccountId,
+    write_off: Annotated[
+        bool, typer.Option("--write-off", help="Bring what it has left, or owes, to nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Run with open stores; tell an account that is not there in words."""
-    read = read_settings(context)
+    """Delete an account: its calls end, its keys, its addresses and its saved card are forgotten.
 
-    async def with_stores() -> None:
-        stores = await build.open_stores(read)
+    Its calls, payments and ledger stay, for the books need them. A repeat finishes a deletion that
+    broke off.
+    """
+    if not yes:
+        typer.confirm(f"Delete {account_id} for good?", abort=True)
+
+    async def work(stores: build.Stores, read: Settings) -> None:
         try:
-            await work(stores, read)
-        except LookupError:
-            hint = "`caller accounts create` makes one."
-            fail("There is no account of this id.", hint, EXIT_SETTINGS)
-        finally:
-            await stores.close()
+            deletion = await _delete(stores, read, account_id, write_off=write_off)
+        except PaymentError:
+            hint = "Nobody can call; the same command finishes it."
+            fail("The payment service did not forget the card.", hint, EXIT_UNAVAILABLE)
+        _explain(deletion, read)
 
-    run(with_stores())
+    run_with(context, build.open_stores, work)
+
+
+async def _delete(
+    stores: build.Stores, read: Settings, account_id: str, *, write_off: bool
+) -> Deletion:
+    desk = build.build_card_desk(read, stores, notify=_to_nobody) if read.stripe_api_key else None
+    deletion = AccountDeletion(
+        stores.gate,
+        stores.ledger,
+        stores.accounts,
+        SqlPaymentStore(stores.engine),
+        desk.service.forget_customer if desk else None,
+    )
+    try:
+        return await deletion.delete(account_id, write_off=write_off)
+    finally:
+        if desk is not None:
+            await desk.service.close()
+
+
+def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
+
+
+def _explain(deletion: Deletion, read: Settings) -> None:
+    left = format_money(deletion.left_micros, read.currency)
+    if deletion.outcome is Outcome.HAS_CREDIT:
+        fail(
+            f"The account has {left}, holds of running calls included. Nothing was changed.",
+            "`caller payments refund` sends it back to the card; or delete it with --write-off.",
+            EXIT_SETTINGS,
+        )
+    if deletion.outcome is Outcome.CALLS_GO_ON:
+        fail(
+            "Nobody can call on it any more, but not all of its calls have ended.",
+            "The same command finishes it in a minute, when they have been settled.",
+            EXIT_UNAVAILABLE,
+        )
+    out.print("Deleted. Its call records, payments and ledger stay, for the books need them.")
+    if deletion.left_micros:
+        out.print(f"Credit came meanwhile: {left}. Refund it, or repeat this with --write-off.")
+    if deletion.customer_id:
+        out.print(
+            f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
+            highlight=False,
+        )
+
+
+def _require_address(text: str) -> None:
+    if not is_address(text):
+        fail("This is not a mail address.", "Write it as name@example.com.", EXIT_SETTINGS)
+
+
+async def _require_account(stores: build.Stores, account_id: str) -> None:
+    """Raise LookupError where there is no such account; a deleted one is told in words."""
+    account = await stores.accounts.account(account_id)
+    if account is None:
+        raise LookupError
+    if account.deleted_at is not None:
+        fail("The account was deleted.", "`caller ledger show` shows its ledger.", EXIT_SETTINGS)
 
 
 async def _grant(stores: build.Stores, account_id: str, micros: int, reference: str) -> bool:

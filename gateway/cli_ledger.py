@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -22,8 +22,9 @@ from billing.stores.gate_audit import audit_gate
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build
-from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, err, fail, out, read_settings, run
+from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, err, fail, out, run_with
 from gateway.engine.recovery import fill_gate
+from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
 app = typer.Typer(help="What accounts paid and were given, and its proof.", no_args_is_help=True)
@@ -38,17 +39,16 @@ def show_account(
 ) -> None:
     """Print an account's statement, newest line first."""
 
-    async def work(stores: build.Stores) -> None:
+    async def work(stores: build.Stores, _read: Settings) -> None:
         if await stores.accounts.account(account_id) is None:
-            hint = "`caller accounts create` makes one."
-            fail("There is no account of this id.", hint, EXIT_SETTINGS)
+            raise LookupError
         statement = await _statement(SqlStatementStore(stores.engine), account_id, lines)
         if as_csv:
             _print_csv(statement)
         else:
             out.print(_statement_table(statement))
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("audit")
@@ -63,7 +63,7 @@ def audit_ledger(
     Ends with 0 when all agree, 1 with findings, 3 when a store is away.
     """
 
-    async def work(stores: build.Stores) -> None:
+    async def work(stores: build.Stores, _read: Settings) -> None:
         findings = await _audit(stores)
         while watch:
             await asyncio.sleep(watch)
@@ -74,7 +74,7 @@ def audit_ledger(
         if findings:
             raise typer.Exit(EXIT_FINDINGS)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 @app.command("rebuild")
@@ -92,7 +92,7 @@ def rebuild_gate(
     again; calls that begin meanwhile are refused.
     """
 
-    async def work(stores: build.Stores) -> None:
+    async def work(stores: build.Stores, read: Settings) -> None:
         alive = sorted(await RedisNodeLeases(stores.redis).alive())
         if alive and not force:
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
@@ -100,14 +100,14 @@ def rebuild_gate(
         chosen = range(PARTITIONS) if partition is None else [partition]
         if not yes:
             typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
-        drain = build.build_drainer(stores, read_settings(context)).drain_once
+        drain = build.build_drainer(stores, read).drain_once
         await drain()
         for one in chosen:
             await withdraw(stores.redis, one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
         out.print(f"Filled {len(chosen)} partitions from the book of record.", highlight=False)
 
-    _with_stores(context, work)
+    run_with(context, build.open_stores, work)
 
 
 async def _audit(stores: build.Stores) -> Sequence[str]:
@@ -191,16 +191,3 @@ def _shown(micros: int, currency: str) -> str:
 
 def _units(micros: int) -> str:
     return f"{Decimal(micros).scaleb(-6):f}"
-
-
-def _with_stores(context: typer.Context, work: Callable[[build.Stores], Awaitable[None]]) -> None:
-    read = read_settings(context)
-
-    async def with_stores() -> None:
-        stores = await build.open_stores(read)
-        try:
-            await work(stores)
-        finally:
-            await stores.close()
-
-    run(with_stores())

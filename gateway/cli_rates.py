@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import phonenumbers
-import sqlalchemy as sa
 import typer
 from rich.markup import escape
 from rich.progress import Progress
@@ -24,7 +23,6 @@ from billing.errors import RateDeckError
 from billing.rate_changes import Margin, at_margin, diff, margins
 from billing.rate_deck import DESCRIPTION_CHARS_MAX, DeckEntry, RateDeck, carrier_rate
 from billing.rating import SECONDS_MAX
-from billing.stores.database import create_engine
 from billing.stores.migrations import migrate
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
 from billing.stores.sql import utc_now
@@ -258,11 +256,7 @@ async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
     """Open the database alone: rates need no credit store."""
     if not read.database_url:
         read.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        engine = create_engine(build.database_url(read))
-    except (ValueError, sa.exc.ArgumentError):
-        message = "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
-        raise SettingsError(message) from None
+    engine = build.open_database(read)
     try:
         await migrate(engine)
         yield SqlRateDeckStore(engine)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import typer
 import uvloop
@@ -46,6 +46,36 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+_Opened = TypeVar("_Opened", bound=_Closable)
+
+
+def run_with(
+    context: typer.Context,
+    open_stores: Callable[[Settings], Awaitable[_Opened]],
+    work: Callable[[_Opened, Settings], Awaitable[None]],
+) -> None:
+    """Run with open stores; tell an account that is not there in words."""
+    read = read_settings(context)
+
+    async def opened() -> None:
+        stores = await open_stores(read)
+        try:
+            await work(stores, read)
+        except LookupError as error:
+            if isinstance(error, KeyError | IndexError):
+                raise
+            hint = "`caller accounts create` makes one."
+            fail("There is no account of this id.", hint, EXIT_SETTINGS)
+        finally:
+            await stores.close()
+
+    run(opened())
 
 
 def fail(what: str, hint: str, code: int) -> NoReturn:

@@ -52,8 +52,8 @@ def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> Mail
     _, write = _NOTICES[name]
     subject, *paragraphs = write(data, profile, origin)
     paragraphs.append(
-        f"You get this mail because this address was given with a payment at {origin}. It is only "
-        "used to tell you of your own payments, credit and calls."
+        f"You get this mail because this address was given for your account at {origin}. It is "
+        "only used to tell you of your own payments, credit and calls."
     )
     return MailText(subject, "\n\n".join(_wrapped(each) for each in paragraphs) + "\n")
 

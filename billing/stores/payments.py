@@ -256,10 +256,11 @@ class SqlPaymentStore:
 
     async def save_card(
         self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
-    ) -> None:
-        """Remember which card may be charged without asking."""
+    ) -> bool:
+        """Remember which card may be charged without asking; False for a deleted account."""
         values = {"customer_id": customer_id, "payment_method_id": payment_method_id}
-        await self._set_profile(account_id, values | ({"email": email} if email else {}))
+        profile = await self._set_profile(account_id, values | ({"email": email} if email else {}))
+        return not profile.deleted
 
     async def forget_card(self, account_id: str, reason: str) -> None:
         """Forget the card and its customer, and charge nothing of one's own accord any more."""
@@ -293,6 +294,11 @@ class SqlPaymentStore:
 
     async def _set_profile(self, account_id: str, values: dict[str, Any]) -> PaymentProfile:
         async with writing(self._engine, self._timeout_s) as connection:
+            # Whoever deletes the account comes before or after: nothing he erased is kept anew.
+            await _lock_account(connection, account_id)
+            profile = await _profile(connection, account_id)
+            if profile.deleted:
+                return profile
             await connection.execute(
                 upsert(connection, _profiles)
                 .values(account_id=account_id, **values)
@@ -330,10 +336,17 @@ async def _get(connection: AsyncConnection, payment_id: str) -> Payment:
 
 async def _profile(connection: AsyncConnection, account_id: str) -> PaymentProfile:
     accounts = tables.accounts
-    columns = [column for column in _profiles.c if column.name != "account_id"]
+    columns = [column for column in _profiles.c if column.name not in ("account_id", "email")]
     rows = await connection.execute(
         sa.select(
-            accounts.c.id.label("account_id"), accounts.c.currency, accounts.c.frozen, *columns
+            accounts.c.id.label("account_id"),
+            accounts.c.currency,
+            accounts.c.frozen,
+            accounts.c.deleted_at.is_not(None).label("deleted"),
+            sa.func.coalesce(sa.func.nullif(accounts.c.email, ""), _profiles.c.email).label(
+                "email"
+            ),
+            *columns,
         )
         .select_from(accounts.outerjoin(_profiles))
         .where(accounts.c.id == account_id)

@@ -113,21 +113,6 @@ class SqlRateDeckStore:
             )
         return content
 
-    async def upcoming(self, at: datetime) -> Sequence[DeckVersion]:
-        """Return the decks that will come into force after `at`, soonest first.
-
-        At most `PAGE_ROWS_MAX`. Raises StoreUnavailableError.
-        """
-        decks = tables.rate_decks.c
-        query = (
-            _versions()
-            .where(decks.activates_at > at, decks.withdrawn_at.is_(None))
-            .order_by(decks.activates_at, decks.version)
-            .limit(PAGE_ROWS_MAX)
-        )
-        async with reading(self._engine, self._timeout_s) as connection:
-            return [DeckVersion(*row) for row in await connection.execute(query)]
-
     async def list(self, limit: int) -> Sequence[DeckVersion]:
         """Return the newest versions first, withdrawn ones too.
 

@@ -24,5 +24,5 @@ for _, row in ipairs(closed) do
 end
 for _, account in ipairs(frozen) do redis.call('SADD', FROZ, account) end
 for _, row in ipairs(spent) do spend({row[1]}, row[2], now) end
-redis.call('HSET', META, 'ready', '1')
+redis.call('HSET', META, 'ready', '1', 'filling', table.concat(redis.call('TIME'), '.'))
 return 1

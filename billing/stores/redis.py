@@ -200,10 +200,11 @@ class RedisSpendGate:
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
 
-    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> None:
+    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         """Remember an open call's name at the carrier; a call that is not open is left alone."""
         partition = self.partition(account_id)
-        await self._run(self._name, partition, call_id, account_id, carrier_call_id)
+        filling = await self._run(self._name, partition, call_id, account_id, carrier_call_id)
+        return str(filling.decode())
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         """Bring one credit. Raises MoneyError when the balance could not be kept exactly."""
@@ -383,9 +384,10 @@ class _TickReply:
         self._balances: dict[str, int] = {}
         self._burns: dict[str, int] = {}
         self._spent: dict[str, int] = {}
+        self._filling = ""
 
     def add(self, batch: _TickBatch, answer: Sequence[Any]) -> None:
-        exceptions, left, burning, counted, bounded, barred = answer
+        exceptions, left, burning, counted, bounded, barred, filling = answer
         for i in range(0, len(exceptions), 2):
             call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
             if held >= 0:
@@ -397,6 +399,7 @@ class _TickReply:
         self._spent.update(zip(batch.caps, counted, strict=True))
         self._capped.extend(batch.ticks[i].call_id for i in bounded)
         self._frozen.extend(batch.accounts[j] for j in barred)
+        self._filling = filling.decode()
 
     def outcome(self) -> TickOutcome:
         return TickOutcome(
@@ -408,6 +411,7 @@ class _TickReply:
             spent=self._spent,
             capped=self._capped,
             frozen=tuple(self._frozen),
+            filling=self._filling,
         )
 
 

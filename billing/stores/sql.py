@@ -158,16 +158,25 @@ class SqlLedgerStore:
             )
         return micros or 0
 
-    async def freeze(self, account_id: str, frozen: bool) -> None:
-        """Remember that an account is frozen, or no longer; the spend gate is told separately.
+    async def freeze(self, account_id: str, frozen: bool) -> bool:
+        """Remember that an account is frozen, or no longer; return what holds from now on.
 
-        Raises StoreUnavailableError.
+        A deleted account stays frozen. The spend gate is told separately.
+        Raises LookupError: no such account, and StoreUnavailableError.
         """
         accounts = tables.accounts
+        stays = accounts.c.deleted_at.is_not(None)
         async with writing(self._engine, self._timeout_s) as connection:
-            await connection.execute(
-                sa.update(accounts).where(accounts.c.id == account_id).values(frozen=frozen)
+            rows = await connection.execute(
+                sa.update(accounts)
+                .where(accounts.c.id == account_id)
+                .values(frozen=sa.true() if frozen else stays)
+                .returning(accounts.c.frozen)
             )
+            row = rows.one_or_none()
+        if row is None:
+            raise LookupError("no such account")
+        return bool(row.frozen)
 
 
 class SqlCdrStore:

@@ -91,6 +91,10 @@ accounts = sa.Table(
     sa.Column("call_cap_micros", sa.BigInteger),
     sa.Column("day_cap_micros", sa.BigInteger),
     sa.Column("month_cap_micros", sa.BigInteger),
+    # Where the account holder is told of things; empty where nobody has said.
+    sa.Column("email", sa.String, nullable=False, server_default=sa.text("''")),
+    # A deleted account stays frozen for good, and keeps what the books need.
+    sa.Column("deleted_at", UtcDateTime),
 )
 
 credits = sa.Table(

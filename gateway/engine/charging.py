@@ -91,6 +91,7 @@ class Charging:
         "_is_reopening",
         "_limit",
         "_metering",
+        "_named_in",
         "_notify",
         "_opened",
         "_order",
@@ -163,6 +164,8 @@ class Charging:
         self._at_gate = asyncio.Lock()
         """Held while the call is opened again or closed: what is closed must stay so."""
         self._carrier_call_id = ""
+        self._named_in: str | None = None
+        """Filling of the spend gate that knows the carrier's name of the call."""
         self._limit = CutOff.DURATION
         self._seconds_max = settings.call_duration_max_s
         if order.call_cap_micros is not None:
@@ -244,10 +247,11 @@ class Charging:
         """Let whoever settles the call if this node dies know its name at the carrier."""
         self._carrier_call_id = carrier_call_id
         try:
-            await self._gate.name_carrier_call(
+            self._named_in = await self._gate.name_carrier_call(
                 self._opened.call_id, self.account_id, carrier_call_id
             )
         except StoreUnavailableError:
+            self._named_in = None
             log.info("Call %s: its carrier call could not be noted.", self._opened.call_id)
 
     # The rounds of the meter.
@@ -287,6 +291,13 @@ class Charging:
         if balance_micros is not None:
             self._balance_micros = balance_micros
         self._arm_cut_off()
+
+    def known_in(self, filling: str) -> None:
+        """Name the carrier's call again to a gate that was filled since, or missed it."""
+        if self._carrier_call_id and filling != self._named_in:
+            # One request is enough; when it fails, the next round is the next occasion.
+            self._named_in = filling
+            self._spawn(self.name_carrier_call(self._carrier_call_id))
 
     def disowned(self) -> None:
         """Another node has settled this call."""
@@ -341,11 +352,13 @@ class Charging:
     def _cut(self) -> None:
         """The paid time is over; charge no second beyond it."""
         self._cut_off = None
-        due_ns = self.meter.cut_off_ns
-        if due_ns is None or due_ns > self._ticker.clock_ns():
+        due_ns, now_ns = self.meter.cut_off_ns, self._ticker.clock_ns()
+        if due_ns is None or due_ns > now_ns:
             self._arm_cut_off()
+        elif self.meter.is_overdue(now_ns):
+            self.overdue()
         elif self.meter.is_at_limit or self.meter.cut_off is CutOff.GRACE:
-            self._end(due_ns)
+            self._end(due_ns, self.meter.cut_off)
         else:
             self._is_asking = True
             self._spawn(self._ask_again(due_ns))
@@ -362,15 +375,22 @@ class Charging:
         if self.meter.state is MeterState.ENDED:
             return
         if self.meter.cut_off_ns == due_ns:
-            self._end(due_ns)
+            self._end(due_ns, self.meter.cut_off)
         else:
             self._arm_cut_off()
 
-    def _end(self, due_ns: int) -> None:
-        self.ran_out_of = self.meter.cut_off
-        cause, ended_by = _CUT_OFFS[self.ran_out_of]
+    def overdue(self) -> None:
+        """This process stood still past the call's end: the call ends there, whatever has come."""
+        due_ns = self.meter.cut_off_ns
+        assert due_ns is not None
+        is_ours = self.meter.remaining_s(self._ticker.clock_ns()) > 0
+        self._end(due_ns, CutOff.GRACE if is_ours else self.meter.runs_out_of)
+
+    def _end(self, due_ns: int, ran_out_of: CutOff) -> None:
+        self.ran_out_of = ran_out_of
+        cause, ended_by = _CUT_OFFS[ran_out_of]
         self._report(Ended(cause, ended_by), due_ns)
-        self._note("call.cut_off", cause=self.ran_out_of.value, seconds=self.final[0])
+        self._note("call.cut_off", cause=ran_out_of.value, seconds=self.final[0])
 
     # The caller.
 

@@ -44,6 +44,12 @@ class MeteredCall(Protocol):
     def reopen(self) -> None:
         """The spend gate has lost the call, and must be told of it again."""
 
+    def known_in(self, filling: str) -> None:
+        """The spend gate has the call, and lives on this filling from the book of record."""
+
+    def overdue(self) -> None:
+        """The call's end has passed while this process stood still: it ends as of then."""
+
 
 class Metering:
     """Charges the live calls of one node."""
@@ -136,25 +142,38 @@ class Metering:
 
     async def _round(self, partitions: Mapping[int, Mapping[str, MeteredCall]]) -> None:
         now_ns = self._clock_ns()
-        claims = {
-            partition: [call.meter.tick(now_ns, call.caps(now_ns)) for call in calls.values()]
+        claimants = {
+            partition: self._claimants(partition, calls, now_ns)
             for partition, calls in partitions.items()
+        }
+        claims = {
+            partition: [call.meter.tick(now_ns, call.caps(now_ns)) for call in calls]
+            for partition, calls in claimants.items()
         }
         outcomes = await self._gate.tick_all(claims)
         self._note_gate(away=any(isinstance(o, StoreUnavailableError) for o in outcomes.values()))
         for partition, outcome in outcomes.items():
             current = self._partitions.get(partition, {})
-            calls = partitions[partition].values()
             # A call that ended while the gate was asked is charged by its closing.
             live = [
                 (call, tick)
-                for call, tick in zip(calls, claims[partition], strict=True)
+                for call, tick in zip(claimants[partition], claims[partition], strict=True)
                 if current.get(tick.call_id) is call
             ]
             if isinstance(outcome, StoreUnavailableError):
                 self._note_silence([call for call, _ in live])
             else:
                 self._apply(live, outcome)
+
+    def _claimants(
+        self, partition: int, calls: Mapping[str, MeteredCall], now_ns: int
+    ) -> Sequence[MeteredCall]:
+        """End the calls that are overdue, and return those that go on."""
+        for call in calls.values():
+            if call.meter.is_overdue(now_ns):
+                call.overdue()
+        current = self._partitions.get(partition, {})
+        return [call for call_id, call in calls.items() if current.get(call_id) is call]
 
     def _note_silence(self, calls: Sequence[MeteredCall]) -> None:
         for call in calls:
@@ -174,6 +193,7 @@ class Metering:
                 call.reopen()
             else:
                 call.meter.granted(outcome.short.get(tick.call_id), now_ns)
+                call.known_in(outcome.filling)
                 by_account.setdefault(tick.account_id, []).append((call, tick))
         for account_id, granted in by_account.items():
             if account_id in outcome.frozen:

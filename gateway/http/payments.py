@@ -59,6 +59,8 @@ class AutoTopUpView(msgspec.Struct, kw_only=True):
     enabled: bool
     threshold: wire.Money
     amount: wire.Money
+    maximum: wire.Money
+    """Most that `amount` may be."""
     has_card: bool
     off_reason: str
 
@@ -129,7 +131,7 @@ class PaymentsApi:
                 amounts=[money(micros, currency) for micros in settings.top_up_amounts],
                 minimum=money(settings.top_up_min, currency),
                 maximum=money(settings.top_up_max, currency),
-                auto=_auto_view(profile),
+                auto=self._auto_view(profile),
             )
         )
 
@@ -178,7 +180,18 @@ class PaymentsApi:
             amount_micros=_amount(body.amount, "amount"),
         )
         cards.auto.forget(account.id)
-        return Json(_auto_view(profile))
+        return Json(self._auto_view(profile))
+
+    def _auto_view(self, profile: PaymentProfile) -> AutoTopUpView:
+        maximum = min(self.settings.top_up_max, self.settings.auto_top_up_day_max)
+        return AutoTopUpView(
+            enabled=profile.auto_enabled,
+            threshold=money(profile.auto_threshold_micros, profile.currency),
+            amount=money(profile.auto_amount_micros, profile.currency),
+            maximum=money(maximum, profile.currency),
+            has_card=profile.has_card,
+            off_reason=profile.auto_off_reason,
+        )
 
     def _cards(self) -> CardPayments:
         if self.cards is None:
@@ -242,16 +255,6 @@ def _view(payment: Payment, url: str = "") -> PaymentView:
         failure=payment.failure,
         created_at=payment.created_at,
         url=url,
-    )
-
-
-def _auto_view(profile: PaymentProfile) -> AutoTopUpView:
-    return AutoTopUpView(
-        enabled=profile.auto_enabled,
-        threshold=money(profile.auto_threshold_micros, profile.currency),
-        amount=money(profile.auto_amount_micros, profile.currency),
-        has_card=profile.has_card,
-        off_reason=profile.auto_off_reason,
     )
 
 

@@ -100,6 +100,9 @@ class PaymentService(Protocol):
         `after` is where the page before ended, empty for the first.
         """
 
+    async def forget_customer(self, customer_id: str) -> None:
+        """Delete a customer with all saved cards; one that is not there is forgotten already."""
+
     async def close(self) -> None:
         """Give back connections."""
 
@@ -179,8 +182,8 @@ class PaymentStore(Protocol):
 
     async def save_card(
         self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
-    ) -> None:
-        """Remember which card may be charged without asking."""
+    ) -> bool:
+        """Remember which card may be charged without asking; False for a deleted account."""
 
     async def forget_card(self, account_id: str, reason: str) -> None:
         """Forget the card and its customer, and switch automatic top-ups off."""

@@ -120,13 +120,16 @@ class Payments:
                 again within `DOUBLE_CLICK` is the same payment.
 
         Raises:
-            RequestRefusedError: `amount_out_of_range`, `payment_key_reused`.
+            RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
+                an account that was deleted.
             PaymentError: the service refused, or is away.
             StoreUnavailableError: the book of record is away.
             LookupError: no such account.
 
         """
         profile = await self._store.profile(account_id)
+        if profile.deleted:
+            raise RequestRefusedError("account_frozen")
         self._minor(micros, profile.currency)
         if key:
             digest = hashlib.sha256(f"{account_id}\0{key}".encode()).hexdigest()
@@ -317,6 +320,7 @@ class Payments:
             return True
         # What goes with a fact is done first: once it is booked, nobody does it any more.
         await self._prepare(payment, intent, fact)
+        profile = await self._store.profile(payment.account_id)
         sequence = await self._ledger.add_credit(
             payment.account_id,
             fact.micros,
@@ -327,14 +331,19 @@ class Payments:
         if sequence is None:
             # Another was faster and may have known more: a freeze of ours must not outlive his.
             return fact.kind != "dispute"
-        self._tell(payment, fact)
+        self._tell(_EVENTS[fact.kind, fact.micros > 0], payment, fact)
+        if profile.deleted:
+            log.warning("paid for a deleted account", payment=payment.id, fact=fact.reference)
+            self._tell("payment.account_deleted", payment, fact)
         return True
 
     async def _prepare(self, payment: Payment, intent: Intent, fact: PaymentFact) -> None:
         if fact.kind == "top-up" and intent.is_card_saved and intent.payment_method_id:
-            await self._store.save_card(
+            is_kept = await self._store.save_card(
                 payment.account_id, intent.customer_id, intent.payment_method_id, intent.email
             )
+            if not is_kept:
+                await self._service.forget_customer(intent.customer_id)
         if fact.kind == "dispute":
             await self._freeze(payment, intent)
 
@@ -346,8 +355,7 @@ class Payments:
         )
         await self._on_freeze(account_id, is_frozen)
 
-    def _tell(self, payment: Payment, fact: PaymentFact) -> None:
-        event = _EVENTS[fact.kind, fact.micros > 0]
+    def _tell(self, event: str, payment: Payment, fact: PaymentFact) -> None:
         self._notify(
             event,
             {

@@ -61,9 +61,9 @@ class StripePayments:
         self._disputes = client.v1.disputes
         self._charges = client.v1.charges
         self._events = client.v1.events
-        self._balance = client.v1.balance
+        self._customers = client.v1.customers
         _ = (stripe.checkout.Session, stripe.PaymentIntent, stripe.Refund, stripe.Dispute)
-        _ = (stripe.Charge, stripe.Event, stripe.ListObject)
+        _ = (stripe.Charge, stripe.Event, stripe.ListObject, stripe.Customer)
 
     async def open_checkout(self, order: CheckoutOrder) -> CheckoutPage:
         """Open a page to pay on."""
@@ -150,10 +150,16 @@ class StripePayments:
                 after=events[-1]["id"] if reply["has_more"] and events else "",
             )
 
-    async def reach(self) -> bool:
-        """Whether this is the live mode, in which money moves; proves address and key."""
-        async with self._asking():
-            return bool((await self._balance.retrieve_async()).to_dict()["livemode"])
+    async def forget_customer(self, customer_id: str) -> None:
+        """Delete a customer with all saved cards; one that is not there is forgotten already."""
+        try:
+            async with self._asking():
+                reply = (await self._customers.delete_async(customer_id)).to_dict()
+                if reply["deleted"] is not True:
+                    raise ValueError("not deleted")
+        except PaymentError as error:
+            if not error.is_missing:
+                raise
 
     async def close(self) -> None:
         """Close the connections."""

@@ -43,6 +43,8 @@ class AccountRow:
     """Of a UTC day."""
     month_cap_micros: int | None = None
     """Of a UTC month."""
+    deleted_at: datetime | None = None
+    """None while the account is there."""
     key_id: str = ""
     """Name of the key the account was found by; empty when it was found otherwise."""
     key_day_cap_micros: int | None = None
@@ -115,7 +117,7 @@ class SqlAccountStore:
 
         Raises:
             ValueError: not a SHA-256 in lower-case hexadecimal.
-            LookupError: no such account.
+            LookupError: no such account, or it was deleted.
             StoreUnavailableError: not known to be added; try again.
 
         """
@@ -214,6 +216,55 @@ class SqlAccountStore:
             raise LookupError("no such account")
         return dict(zip(columns, row, strict=True))
 
+    async def set_email(self, account_id: str, email: str) -> None:
+        """Note where the account holder is told of things; an empty address is none.
+
+        Raises LookupError: no such account, or it was deleted; StoreUnavailableError.
+        """
+        accounts = tables.accounts
+        async with writing(self._engine, self._timeout_s) as connection:
+            await _require_account(connection, account_id)
+            await connection.execute(
+                sa.update(accounts).where(accounts.c.id == account_id).values(email=email)
+            )
+
+    async def mark_deleted(self, account_id: str) -> None:
+        """Freeze an account for good and refuse its keys; what it consists of is still there.
+
+        Raises LookupError: no such account, and StoreUnavailableError.
+        """
+        accounts, keys = tables.accounts, tables.api_keys
+        at = self._clock()
+        async with writing(self._engine, self._timeout_s) as connection:
+            marked = await connection.execute(
+                sa.update(accounts)
+                .where(accounts.c.id == account_id)
+                .values(frozen=True, deleted_at=sa.func.coalesce(accounts.c.deleted_at, at))
+                .returning(accounts.c.id)
+            )
+            if marked.scalar() is None:
+                raise LookupError("no such account")
+            await connection.execute(
+                sa.update(keys)
+                .where(keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
+                .values(revoked_at=at)
+            )
+
+    async def erase(self, account_id: str) -> None:
+        """Forget whom an account belonged to: its addresses, its card, the labels of its keys.
+
+        Its calls, payments and ledger stay. Raises StoreUnavailableError.
+        """
+        accounts, keys, profiles = tables.accounts, tables.api_keys, tables.payment_profiles
+        async with writing(self._engine, self._timeout_s) as connection:
+            await connection.execute(
+                sa.update(accounts).where(accounts.c.id == account_id).values(email="")
+            )
+            await connection.execute(
+                sa.update(keys).where(keys.c.account_id == account_id).values(label="")
+            )
+            await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
+
     async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
         async with reading(self._engine, self._timeout_s) as connection:
             row = (await connection.execute(query)).one_or_none()
@@ -242,7 +293,9 @@ async def ensure_account(
 
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:
     accounts = tables.accounts.c
-    if await connection.scalar(sa.select(accounts.id).where(accounts.id == account_id)) is None:
+    found = sa.select(accounts.id).where(accounts.id == account_id, accounts.deleted_at.is_(None))
+    # Locked, so that whoever deletes it comes before or after.
+    if await connection.scalar(found.with_for_update()) is None:
         raise LookupError("no such account")
 
 
@@ -254,4 +307,5 @@ _ACCOUNT = sa.select(
     tables.accounts.c.call_cap_micros,
     tables.accounts.c.day_cap_micros,
     tables.accounts.c.month_cap_micros,
+    tables.accounts.c.deleted_at,
 )

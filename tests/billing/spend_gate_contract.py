@@ -70,7 +70,8 @@ class SpendGateContract:
     """The promises, on `alice` and her ten units."""
 
     async def tick(self, gate, *ticks):
-        return await gate.tick(gate.partition(ticks[0].account_id), ticks)
+        outcome = await gate.tick(gate.partition(ticks[0].account_id), ticks)
+        return replace(outcome, filling="")
 
     async def spent(self, gate):
         return dict((await gate.snapshot(gate.partition("alice"))).spent)
@@ -418,6 +419,15 @@ class SpendGateContract:
         one = {"concurrent_calls_max": 1}
         assert (await gate.open(opening("c2", **one))).result is OpenResult.TOO_MANY_CALLS
         assert (await gate.close(closing())).balance_micros == LIMIT - 1 + 5 * CENT
+
+    async def test_what_is_told_of_the_carrier_belongs_to_one_filling(self, empty_gate):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        calls = [held_call("c1", CENT, 1)]
+        await gate.rebuild(partition, PartitionState([("alice", UNIT, 1)], calls))
+        filling = await gate.name_carrier_call("c1", "alice", "CA1")
+        assert filling
+        assert await gate.name_carrier_call("stranger", "alice", "CA1") == filling
+        assert (await gate.tick(partition, [tick(2, 2)])).filling == filling
 
     async def test_a_snapshot_rebuilds_the_same_partition(self, empty_gate):
         gate, partition = empty_gate, empty_gate.partition("alice")

@@ -15,6 +15,8 @@ from billing.ledger import CREDIT_SOURCES, charge_transfers, credit_transfer
         ("grant", 5, "grants", "customer"),
         ("grant", -5, "customer", "grants"),
         ("call-refund", 5, "revenue", "customer"),
+        ("closing", -5, "customer", "write_off"),
+        ("closing", 5, "write_off", "customer"),
     ],
 )
 def test_a_credit_moves_between_its_source_and_the_customer(kind, micros, source, target):

@@ -365,3 +365,26 @@ def test_no_schedule_breaks_the_promises(rate, credit, horizon_s, grace_s, fates
     if not {"lost", "late"} & set(fates):
         assert exposed == 0
         assert seconds == 0 or micros <= credit + 2 * CENT * fates.count("top-up")
+
+
+@pytest.mark.parametrize(
+    ("late_ns", "is_overdue"), [(0, False), (7 * S, False), (7 * S + 1, True), (3_600 * S, True)]
+)
+def test_an_end_that_passed_beyond_all_grace_was_noticed_by_nobody(late_ns, is_overdue):
+    meter = answered_meter()
+    assert meter.is_overdue(START + 8 * S + late_ns) is is_overdue
+    assert meter.final(START + 8 * S + late_ns) == (8, 8 * CENT)
+    assert not meter.is_overdue(START + 8 * S + late_ns)
+
+
+def test_grace_that_was_given_is_not_given_twice():
+    meter = answered_meter()
+    meter.unavailable(START + 8 * S)
+    end_ns = START + (8 + 6) * S
+    assert meter.cut_off_ns == end_ns
+    assert not meter.is_overdue(end_ns + S)
+    assert meter.is_overdue(end_ns + S + 1)
+
+
+def test_a_call_that_was_not_answered_is_never_overdue():
+    assert not new_meter().is_overdue(START + 3_600 * S)

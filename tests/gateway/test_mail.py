@@ -111,7 +111,7 @@ def test_only_what_a_person_must_know_is_mailed(name, data, expected):
 def test_each_text_is_plain_and_says_why_it_comes(name, data):
     text = text_of(name, data, ALICE, ORIGIN)
     assert "\n" not in text.subject
-    assert f"You get this mail because this address was given with a payment at {ORIGIN}" in (
+    assert f"You get this mail because this address was given for your account at {ORIGIN}" in (
         text.body.replace("\n", " ")
     )
     if "micros" in data:

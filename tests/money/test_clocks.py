@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from billing.rating import RATE_MICROS_MAX, SECONDS_MAX, Rate
-from tests.money.ledger_world import CENT, HORIZON_S, UNIT
+from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, UNIT
 
 
 @pytest.mark.parametrize("hours", [-30, -1, 1, 30])
@@ -27,18 +27,26 @@ async def test_a_wall_clock_that_jumps_changes_no_charge(world, hours):
 
 
 async def test_a_process_that_stood_still_charges_no_second_that_was_not_granted(world):
-    """An hour passes in which nobody asks the gate; a call is charged as far as it then asks."""
+    """An hour passes in which nobody asks the gate: the call ended when its paid time did."""
     call = await world.call("c1")
     await world.pass_seconds(10)
+    said = len(world.nodes[0].gate.said)
     await world.leap(3_600)
-    assert await world.findings() == []
+    assert (call.is_live, call.seconds, call.end.ended_by) == (False, 10 + HORIZON_S, "gateway")
+    assert not any(any(claims.values()) for claims in world.nodes[0].gate.said[said:])
+    assert await world.gate.balance("alice") == 50 * UNIT - call.seconds * CENT
+    await world.assert_in_order()
+
+
+async def test_a_process_that_stood_still_within_the_grace_goes_on(world):
+    call = await world.call("c1")
+    await world.pass_seconds(10)
+    await world.leap(HORIZON_S + GRACE_S)
+    await world.pass_seconds(2)
+    assert call.is_live
     await world.hang_up(call)
-    await world.drainer.drain_once()
-    record = await world.records.get("alice", "c1")
-    # At its overdue end, then at once, then in the round of that second.
-    assert 10 < record.closed.seconds <= 10 + 3 * HORIZON_S
-    assert record.cost_micros == record.closed.seconds * CENT
-    assert await world.findings() == []
+    assert call.seconds == 10 + HORIZON_S + GRACE_S + 2
+    await world.assert_in_order()
 
 
 async def test_a_node_that_stalled_catches_up(world):

@@ -172,3 +172,26 @@ async def test_a_new_rate_is_for_new_calls(watch):
     assert [record.cost_micros for record in costs] == [20 * CENT, 40 * CENT, 60 * CENT]
     assert [Rate.from_json(r.opened.rate) for r in costs] == [CENT_A_SECOND, CENT_A_SECOND, dear]
     assert await world.findings() == []
+
+
+async def test_a_gate_filled_anew_knows_the_carriers_calls_again(watch, valkey_server):
+    """The book knows no carrier's name of a live call: its node tells it within a second."""
+    world, carrier = watch.world, watch.carrier
+    call = await world.call("c1", node=2)
+    await call.charging.name_carrier_call("CA1")
+    carrier.seconds["CA1"] = 11
+    carrier.over.add("CA1")
+    await world.pass_seconds(5)
+    await world.drainer.drain_once()
+    valkey_server.command("FLUSHALL")
+    # Between two rounds of the node, which therefore never finds the gate empty.
+    await world.reconcile()
+    assert [open_.carrier_call_id for open_ in await world.gate.open_calls()] == [""]
+    await world.pass_seconds()
+    assert [open_.carrier_call_id for open_ in await world.gate.open_calls()] == ["CA1"]
+    await watch.crash(2)
+    await watch.sweep()
+    await world.drainer.drain_once()
+    record = await world.records.get("alice", "c1")
+    assert (record.closed.seconds, record.closed.carrier_seconds) == (11, 11)
+    assert await world.findings() == []

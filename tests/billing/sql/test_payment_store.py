@@ -7,6 +7,7 @@ import pytest
 
 from billing.payments import AutoHistory, AutoRefusal, PaymentProfile, PaymentState
 from billing.stores.payments import SqlPaymentStore
+from gateway.stores.accounts import SqlAccountStore
 from tests.billing.outbox_entries import START
 
 UNIT = 1_000_000
@@ -238,3 +239,26 @@ async def test_a_charge_without_an_answer_is_in_flight_however_old(payments, clo
     await begin(payments, kind="auto")
     clock.advance(days=3)
     assert (await payments.history("alice")).is_in_flight
+
+
+async def test_an_address_of_the_account_goes_before_one_given_with_a_payment(payments, engine):
+    accounts = SqlAccountStore(engine)
+    await accounts.set_email("alice", "home@example.com")
+    assert (await payments.profile("alice")).email == "home@example.com"
+    await payments.save_card("alice", "cus_1", "pm_1", "card@example.com")
+    assert (await payments.profile("alice")).email == "home@example.com"
+    await accounts.set_email("alice", "")
+    assert (await payments.profile("alice")).email == "card@example.com"
+
+
+async def test_nothing_is_kept_anew_of_an_account_that_was_deleted(payments, engine):
+    accounts = SqlAccountStore(engine)
+    assert await payments.save_card("alice", "cus_1", "pm_1", "card@example.com")
+    await accounts.mark_deleted("alice")
+    await accounts.erase("alice")
+    assert not await payments.save_card("alice", "cus_2", "pm_2", "card@example.com")
+    await payments.set_auto("alice", enabled=True, threshold_micros=5, amount_micros=25)
+    deleted = PaymentProfile("alice", "USD", frozen=True, deleted=True)
+    assert await payments.profile("alice") == deleted
+    # What was paid all the same is still a payment.
+    assert (await begin(payments)).account_id == "alice"

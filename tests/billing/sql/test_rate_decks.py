@@ -38,8 +38,6 @@ async def test_the_deck_activated_last_is_in_force(decks):
         assert await decks.version_in_force(at) == version
         held = await decks.in_force(at)
         assert held == (version and (version, deck("132"[version - 1])))
-    assert [d.version for d in await decks.upcoming(START)] == [3, 2]
-    assert [d.version for d in await decks.upcoming(START + 2 * HOUR)] == [2]
 
 
 async def test_of_two_activated_at_once_the_later_version_holds(decks):
@@ -82,7 +80,7 @@ async def test_withdrawing_brings_back_the_one_before_for_good(decks):
     assert await decks.add(deck("2"), "file", START) == 3
     await decks.add(deck("3"), "file", START + HOUR)
     assert await decks.withdraw(4)
-    assert await decks.upcoming(START) == []
+    assert await decks.version_in_force(START + HOUR) == 3
 
 
 @pytest.mark.parametrize("content", ["", "x", HEADER, deck("-1"), deck("1") + deck("1")])
@@ -131,7 +129,6 @@ async def test_lists_are_bounded(engine, decks):
     async with engine.begin() as connection:
         await connection.execute(sa.insert(tables.rate_decks), rows)
     assert len(await decks.list(10**9)) == PAGE_ROWS_MAX
-    assert len(await decks.upcoming(START)) == PAGE_ROWS_MAX
     assert [d.version for d in await decks.list(1)] == [PAGE_ROWS_MAX + 1]
     assert await decks.list(-1) == []
 
@@ -146,7 +143,7 @@ async def test_a_database_that_is_away_is_told(tmp_path):
     engine = create_engine(f"sqlite:///{tmp_path}/nowhere/book.db")
     decks = SqlRateDeckStore(engine)
     for work in (
-        *(decks.in_force(START), decks.version_in_force(START), decks.upcoming(START)),
+        *(decks.in_force(START), decks.version_in_force(START)),
         *(decks.list(1), decks.content(1), decks.withdraw(1), decks.add(deck("1"), "", START)),
     ):
         with pytest.raises(StoreUnavailableError):

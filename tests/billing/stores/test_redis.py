@@ -206,7 +206,7 @@ async def test_calls_and_counts_leave_nothing_behind(gate, client):
         await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1, f"c{n}", caps=day)])
         await gate.close(closing(f"c{n}", final_micros=0))
     meta, *rest = [key_of(gate, name) for name in ("meta", "call", "own", "caps", "used")]
-    assert await client.hgetall(meta) == {b"ready": b"1"}
+    assert set(await client.hgetall(meta)) == {b"ready", b"filling"}
     assert await client.exists(*rest) == 0
 
 
@@ -246,7 +246,7 @@ async def test_calls_of_the_first_version_are_read_named_and_closed(gate, client
     assert (await gate.snapshot(gate.partition("alice"))).open_calls[0] == named
     for call_id in ("c1", "c2"):
         assert (await gate.close(closing(call_id))).charged_micros == 3 * CENT
-    assert await client.hgetall(meta) == {b"ready": b"1"}
+    assert set(await client.hgetall(meta)) == {b"ready", b"filling"}
 
 
 async def test_a_full_tick_of_calls_with_all_caps_fits_lua(gate):
@@ -288,3 +288,22 @@ async def test_requests_beyond_the_pool_wait_their_turn(gate):
     results = [outcome.result for outcome in outcomes]
     assert results.count(OpenResult.OPENED) == 50
     assert results.count(OpenResult.TOO_MANY_CALLS) == 150
+
+
+async def test_a_gate_that_was_filled_anew_is_told_from_the_one_before(own):
+    gate, server = own
+    await gate.open(opening())
+    before = await gate.name_carrier_call("c1", "alice", "CA1")
+    server.command("FLUSHALL")
+    await fill(gate)
+    await gate.open(opening())
+    outcome = await gate.tick(gate.partition("alice"), [tick(CENT, 1)])
+    assert outcome.filling not in {before, ""}
+
+
+async def test_a_gate_that_was_filled_by_an_older_version_names_no_filling(own):
+    gate, server = own
+    await gate.open(opening())
+    server.command("HDEL", key_of(gate, "meta"), "filling")
+    assert await gate.name_carrier_call("c1", "alice", "CA1") == ""
+    assert (await gate.tick(gate.partition("alice"), [tick(CENT, 1)])).filling == ""

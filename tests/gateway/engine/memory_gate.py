@@ -44,6 +44,7 @@ class _Partition:
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
+    filling: str = ""
 
     def note(self, kind: str, **fields: bytes) -> None:
         self.entries += 1
@@ -195,6 +196,7 @@ class MemorySpendGate:
             spent={name: part.spent.get(name, 0) for name in caps},
             capped=capped,
             frozen=tuple(account for account in accounts if account in part.frozen),
+            filling=part.filling,
         )
 
     async def close(self, closing: Closing) -> CloseOutcome:
@@ -227,13 +229,15 @@ class MemorySpendGate:
         )
         return CloseOutcome(CloseResult.CLOSED, charged, written_off, balance)
 
-    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> None:
-        def name() -> None:
-            calls = self._of(account_id).calls
+    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
+        def name() -> str:
+            part = self._of(account_id)
+            calls = part.calls
             if call_id in calls and calls[call_id].account_id == account_id:
                 calls[call_id] = replace(calls[call_id], carrier_call_id=carrier_call_id)
+            return part.filling
 
-        await self._answer(name)
+        return await self._answer(name)
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         return await self._answer(lambda: self._credit(account_id, sequence, amount_micros))
@@ -275,6 +279,7 @@ class MemorySpendGate:
         part.frozen = set(state.frozen)
         part.spent = dict(state.spent)
         part.is_ready = True
+        part.filling += "+"
         return True
 
     async def is_ready(self, partition: int) -> bool:

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from billing.payments import PaymentState
+from billing.payments import AutoRefusal, PaymentState
 from gateway.errors import PaymentError, RequestRefusedError
+from gateway.stores.accounts import SqlAccountStore
 from tests.gateway.payments.conftest import UNIT, until
 
 # -- paying --------------------------------------------------------------------------------------
@@ -445,3 +446,59 @@ async def test_a_stale_report_cannot_freeze_what_was_won_meanwhile(shop):
     shop.payments._on_freeze = slow_freeze
     await shop.payments.settle("dispute", opened["id"])
     assert (await shop.balance(), shop.frozen) == (25, {"alice": False})
+
+
+# -- accounts that were deleted ------------------------------------------------------------------
+
+
+async def deleted(shop, account_id="alice"):
+    accounts = SqlAccountStore(shop.engine)
+    await accounts.mark_deleted(account_id)
+    await accounts.erase(account_id)
+
+
+async def test_money_for_a_deleted_account_is_booked_and_reported_and_no_card_is_kept(shop):
+    payment = await shop.pays(save_card=True)
+    await deleted(shop)
+    for _ in range(2):
+        settled = await shop.payments.settle_payment(payment)
+    assert (settled.state, await shop.balance()) == (PaymentState.PAID, 25)
+    assert shop.event_names() == ["payment.received", "payment.account_deleted"]
+    assert await shop.objects("customers") == []
+    profile = await shop.store.profile("alice")
+    assert (profile.has_card, profile.email) == (False, "")
+    # It goes back as any other payment does.
+    await shop.payments.refund(payment.id, 25 * UNIT, reference="deleted")
+    assert await shop.balance() == 0
+
+
+async def test_a_card_that_cannot_be_forgotten_yet_leaves_the_payment_to_be_told_again(shop):
+    payment = await shop.pays(save_card=True)
+    await deleted(shop)
+    fault = {"status": 500, "count": 9, "path": "/v1/customers"}
+    await shop.does("PUT", "/faults", requests=fault)
+    with pytest.raises(PaymentError):
+        await shop.payments.settle_payment(payment)
+    await shop.does("DELETE", "/faults")
+    await shop.payments.settle_payment(payment)
+    assert await shop.balance() == 25
+
+
+async def test_a_deleted_account_is_not_topped_up(shop):
+    await shop.paid(save_card=True)
+    await deleted(shop)
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.payments.start_checkout("alice", 25 * UNIT)
+    assert refused.value.code == "account_frozen"
+    assert await shop.auto.maybe_top_up("alice", 0) is AutoRefusal.OFF
+
+
+async def test_a_dispute_won_thaws_no_deleted_account(shop):
+    payment = await shop.paid()
+    dispute = await shop.does("POST", "/disputes", payment_intent=payment.payment_intent_id)
+    await shop.payments.settle_payment(payment)
+    await deleted(shop)
+    await shop.does("POST", f"/disputes/{dispute['id']}", status="won")
+    await shop.payments.settle_payment(payment)
+    assert await shop.balance() == 25
+    assert (await shop.store.profile("alice")).frozen

@@ -91,7 +91,7 @@ async def test_a_service_that_is_not_there_may_be_later(shop):
     await shop.simulator.stop()
     lonely = StripePayments(api_key=API_KEY, origin=origin)
     with pytest.raises(PaymentError) as failed:
-        await lonely.reach()
+        await lonely.intent("pi_1")
     await lonely.close()
     assert (failed.value.retryable, failed.value.status) == (True, 0)
 
@@ -116,7 +116,7 @@ async def test_nonsense_is_no_answer(body):
             service.checkout("cs_1"),
             service.refund("pi_1", 5, "a"),
             service.missed_events(datetime.now(UTC), ""),
-            service.reach(),
+            service.forget_customer("cus_1"),
             service.charge(charge()),
         ):
             with pytest.raises(PaymentError) as failed:
@@ -125,10 +125,6 @@ async def test_nonsense_is_no_answer(body):
     finally:
         await service.close()
         await runner.cleanup()
-
-
-async def test_the_test_mode_is_told_from_the_live_one(shop):
-    assert await shop.service.reach() is False
 
 
 async def test_events_that_were_not_delivered_come_in_pages(shop, monkeypatch):
@@ -160,7 +156,7 @@ async def test_a_failure_carries_nothing_of_stripes_into_a_traceback(shop):
 async def test_the_sdk_cannot_block_and_tells_nobody_about_this_machine(shop):
     assert stripe.enable_telemetry is False
     with pytest.raises(RuntimeError, match="synchronous"):
-        await asyncio.to_thread(shop.service._balance.retrieve)
+        await asyncio.to_thread(shop.service._customers.retrieve, "cus_1")
 
 
 async def test_the_card_is_saved_only_where_that_is_ordered(shop):
@@ -183,3 +179,20 @@ async def test_the_card_is_saved_only_where_that_is_ordered(shop):
         found = await shop.service.intent(intent["id"])
         assert found.is_card_saved is save_card
         assert bool(found.customer_id) is save_card
+
+
+async def test_a_customer_is_forgotten_with_the_card(shop, customer):
+    for _ in range(2):
+        await shop.service.forget_customer(customer.customer_id)
+    assert await shop.objects("customers") == []
+    with pytest.raises(PaymentError) as refused:
+        await shop.service.charge(charge(customer.payment_method_id, customer.customer_id))
+    assert refused.value.is_missing
+
+
+async def test_a_customer_who_is_not_forgotten_is_said_so(shop, customer):
+    await shop.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/customers"})
+    with pytest.raises(PaymentError) as refused:
+        await shop.service.forget_customer(customer.customer_id)
+    assert refused.value.retryable
+    assert len(await shop.objects("customers")) == 1

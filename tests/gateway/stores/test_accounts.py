@@ -3,15 +3,17 @@
 import asyncio
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from billing.errors import StoreUnavailableError
+from billing.payments import PaymentProfile
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.database import create_engine
+from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
 from tests.postgres import sqlite_threads_ended
@@ -140,3 +142,43 @@ async def test_a_database_that_is_away(tmp_path):
 
 def test_the_store_reads_the_wall_clock_in_utc(engine):
     assert SqlAccountStore(engine)._clock().tzinfo is not None
+
+
+async def test_an_account_is_deleted_in_two_steps_that_may_be_repeated(accounts, engine):
+    ledger, cards = SqlLedgerStore(engine), SqlPaymentStore(engine)
+    await accounts.create_account("alice", "USD")
+    await accounts.create_account("bob", "USD")
+    await accounts.add_api_key("alice", HASH, "Alice's shop")
+    bobs = await accounts.add_api_key("bob", OTHER_HASH, "shop")
+    await accounts.set_email("alice", "alice@example.com")
+    await cards.save_card("alice", "cus_1", "pm_1", "card@example.com")
+    for later in (0, 1):
+        accounts._clock = lambda later=later: NOW + timedelta(days=later)
+        await accounts.mark_deleted("alice")
+    assert await accounts.account("alice") == replace(ALICE, frozen=True, deleted_at=NOW)
+    assert await accounts.account_by_key_hash(HASH) is None
+    assert (await cards.profile("alice")).customer_id == "cus_1"
+    for _ in range(2):
+        await accounts.erase("alice")
+    assert [(key.label, key.revoked_at) for key in await accounts.keys("alice")] == [("", NOW)]
+    assert await cards.profile("alice") == PaymentProfile("alice", "USD", True, True)
+    # Nothing brings it back.
+    assert await ledger.freeze("alice", False) is True
+    for refused in (
+        accounts.add_api_key("alice", hashlib.sha256(b"new").hexdigest(), ""),
+        accounts.set_email("alice", "alice@example.com"),
+    ):
+        with pytest.raises(LookupError):
+            await refused
+    assert not await accounts.create_account("alice", "USD")
+    assert (await accounts.account_by_key_hash(OTHER_HASH)).key_id == bobs
+
+
+async def test_what_is_not_there_is_not_changed(accounts, engine):
+    for missing in (
+        accounts.set_email("bob", "bob@example.com"),
+        accounts.mark_deleted("bob"),
+        SqlLedgerStore(engine).freeze("bob", True),
+    ):
+        with pytest.raises(LookupError):
+            await missing

@@ -1,0 +1,211 @@
+"""Accounts that are deleted, also in mid-call: calls end, nothing is lost, the books agree."""
+
+import asyncio
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.stores.payments import SqlPaymentStore
+from billing.stores.statement import SqlStatementStore
+from gateway.engine.account_deletion import AccountDeletion, Deletion, Outcome
+from gateway.errors import PaymentError
+from gateway.stores.accounts import SqlAccountStore
+from tests.money.ledger_world import CENT, HORIZON_S, UNIT
+
+DELETED = Deletion(Outcome.DELETED)
+
+
+class Office:
+    """Whoever deletes accounts of a world, and the payment service."""
+
+    def __init__(self, world):
+        self.world = world
+        self.accounts, self.cards = SqlAccountStore(world.engine), SqlPaymentStore(world.engine)
+        self.customers = {"cus_1"}
+        self.is_service_away = False
+        self.deletion = AccountDeletion(
+            world.gate,
+            world.book,
+            self.accounts,
+            self.cards,
+            self.forget_customer,
+            looks_max=200,
+            look_every_s=0.02,
+        )
+
+    async def forget_customer(self, customer_id):
+        if self.is_service_away:
+            raise PaymentError("The payment service gave no answer.", retryable=True)
+        self.customers.discard(customer_id)
+
+    async def delete(self, *, write_off=True):
+        """Delete alice's account, and let the nodes go on meanwhile."""
+        deleting = asyncio.create_task(self.deletion.delete("alice", write_off=write_off))
+        while not deleting.done():
+            await self.world.pass_seconds()
+            assert await self.world.findings() == []
+            await asyncio.sleep(0.02)
+        return await deleting
+
+
+@pytest.fixture
+async def office(world):
+    office = Office(world)
+    await office.cards.save_card("alice", "cus_1", "pm_1", "alice@example.com")
+    await office.accounts.set_email("alice", "home@example.com")
+    await office.cards.set_auto("alice", enabled=True, threshold_micros=UNIT, amount_micros=UNIT)
+    return office
+
+
+async def moved(world):
+    """Return what moved alice's credit: kind and micros, sorted."""
+    found = await SqlStatementStore(world.engine).page("alice", limit=9)
+    return sorted((line.kind, line.micros) for line in found)
+
+
+async def test_a_deletion_ends_running_calls_and_charges_them_exactly(office):
+    world = office.world
+    calls = [await world.call(f"c{n}") for n in range(2)]
+    await world.pass_seconds(10)
+    assert await world.findings() == []
+    assert await office.delete() == DELETED
+    assert [call.end.ended_by for call in calls] == ["operator"] * 2
+    assert all(10 <= call.seconds <= 12 for call in calls)
+    assert (await world.call("c3")).refusal == "account_frozen"
+    await world.drainer.drain_once()
+    spent = [call.seconds * CENT for call in calls]
+    assert await moved(world) == [
+        *sorted(("charge", -micros) for micros in spent),
+        ("closing", sum(spent) - 50 * UNIT),
+        ("grant", 50 * UNIT),
+    ]
+    assert await world.gate.balance("alice") == 0
+    await world.assert_in_order()
+    # What the books need is there.
+    for call in calls:
+        record = await world.records.get("alice", call.call_id)
+        assert record.opened.destination == "+15005551000"
+    profile = await office.cards.profile("alice")
+    assert (profile.email, profile.has_card, profile.auto_enabled) == ("", False, False)
+    assert (profile.deleted, profile.frozen, office.customers) == (True, True, set())
+
+
+async def test_credit_is_not_deleted_by_accident(office):
+    """Held or not: without a word on what becomes of it nothing is changed."""
+    world = office.world
+    call = await world.call("c1")
+    await world.pass_seconds(3)
+    left = Deletion(Outcome.HAS_CREDIT, 50 * UNIT)
+    assert await office.deletion.delete("alice", write_off=False) == left
+    await world.pass_seconds()
+    assert call.is_live
+    assert (await office.cards.profile("alice")).has_card
+    await world.hang_up(call)
+    await world.assert_in_order()
+
+
+async def test_an_account_without_credit_is_just_deleted(office):
+    await office.world.credit("alice", -50 * UNIT, "re:1", kind="refund")
+    assert await office.deletion.delete("alice", write_off=False) == DELETED
+    assert await moved(office.world) == [("grant", 50 * UNIT), ("refund", -50 * UNIT)]
+    await office.world.assert_in_order()
+
+
+async def test_a_debt_is_written_off_too(office):
+    await office.world.credit("alice", -60 * UNIT, "du:1", kind="dispute")
+    assert await office.deletion.delete("alice", write_off=True) == DELETED
+    assert ("closing", 10 * UNIT) in await moved(office.world)
+    assert await office.world.gate.balance("alice") == 0
+    await office.world.assert_in_order()
+
+
+async def test_a_repeat_changes_nothing_and_two_at_once_are_one(office):
+    world = office.world
+    once = await asyncio.gather(
+        *(office.deletion.delete("alice", write_off=True) for _ in range(4))
+    )
+    assert once == [DELETED] * 4
+    deleted_at = (await office.accounts.account("alice")).deleted_at
+    assert await office.deletion.delete("alice", write_off=False) == DELETED
+    assert (await office.accounts.account("alice")).deleted_at == deleted_at
+    assert await moved(world) == [("closing", -50 * UNIT), ("grant", 50 * UNIT)]
+    await world.assert_in_order()
+
+
+async def test_credit_that_comes_later_is_kept_and_can_be_written_off(office):
+    world = office.world
+    await office.deletion.delete("alice", write_off=True)
+    await world.credit("alice", 5 * UNIT, "pi:late")
+    assert await world.findings() == []
+    late = Deletion(Outcome.DELETED, 5 * UNIT)
+    assert await office.deletion.delete("alice", write_off=False) == late
+    assert await world.gate.balance("alice") == 5 * UNIT
+    assert await office.deletion.delete("alice", write_off=True) == DELETED
+    assert await world.gate.balance("alice") == 0
+    await world.assert_in_order()
+
+
+async def test_calls_that_do_not_end_leave_the_rest_for_a_repeat(office):
+    """Their node is dead; when a sweeper has settled them, the same command finishes it."""
+    world = office.world
+    call = await world.call("c1")
+    await world.pass_seconds(2)
+    world.crash(0)
+    gone_on = await office.delete()
+    assert gone_on == Deletion(Outcome.CALLS_GO_ON, 50 * UNIT)
+    assert (await office.cards.profile("alice")).has_card
+    world.nodes[0].is_running = True
+    await world.pass_seconds()
+    assert not call.is_live
+    assert await office.delete() == DELETED
+    assert not (await office.cards.profile("alice")).has_card
+    await world.assert_in_order()
+
+
+async def test_a_payment_service_that_is_away_leaves_the_card_for_a_repeat(office):
+    office.is_service_away = True
+    with pytest.raises(PaymentError):
+        await office.deletion.delete("alice", write_off=True)
+    assert (await office.cards.profile("alice")).customer_id == "cus_1"
+    office.is_service_away = False
+    assert await office.deletion.delete("alice", write_off=False) == DELETED
+    assert office.customers == set()
+    await office.world.assert_in_order()
+
+
+async def test_a_customer_of_a_service_that_is_not_set_up_is_named(office):
+    deletion = AccountDeletion(
+        office.world.gate, office.world.book, office.accounts, office.cards, None
+    )
+    named = Deletion(Outcome.DELETED, customer_id="cus_1")
+    assert await deletion.delete("alice", write_off=True) == named
+    assert await deletion.delete("alice", write_off=True) == DELETED
+
+
+async def test_a_deletion_outlives_the_loss_of_the_gate(office, valkey_server):
+    """Frozen in the book first: a gate that is filled anew lets nobody call."""
+    world = office.world
+    await office.deletion.delete("alice", write_off=True)
+    await world.book.freeze("alice", False)
+    valkey_server.command("FLUSHALL")
+    with pytest.raises(StoreUnavailableError):
+        await world.gate.balance("alice")
+    await world.reconcile()
+    assert (await world.call("c1")).refusal == "account_frozen"
+    await world.assert_in_order()
+
+
+async def test_nobody_is_deleted_who_is_not_there(office):
+    with pytest.raises(LookupError):
+        await office.deletion.delete("nobody", write_off=True)
+
+
+async def test_a_deletion_in_the_last_paid_seconds_takes_no_more_than_there_is(office):
+    world = office.world
+    await world.credit("alice", -50 * UNIT + 12 * CENT, "re:1", kind="refund")
+    call = await world.call("c1")
+    await world.pass_seconds(12 - HORIZON_S // 2)
+    assert await office.delete() == DELETED
+    assert 8 <= call.seconds <= 12
+    assert await world.lowest_balance() == 0
+    await world.assert_in_order()
