@@ -2,7 +2,7 @@
 # The gateway as an image: no compiler, no Node.js and no root at run time.
 #
 #   docker build -t caller .
-#   docker run --init -p 8080:8080 -v caller-data:/data --env-file caller.env caller
+#   docker run --init -p 8080:8080 -p 8080:8080/udp -v caller-data:/data --env-file caller.env caller
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -31,9 +31,9 @@ ENV PATH=/opt/caller/bin:$PATH \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 8080/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["python", "-c", \
-    "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['CALLER_PORT']}/healthz\", timeout=2)"]
+    "import os, ssl, urllib.request as u; s = 'https' if os.environ.get('CALLER_TLS_CERTIFICATE') else 'http'; u.urlopen(f\"{s}://127.0.0.1:{os.environ['CALLER_PORT']}/healthz\", timeout=2, context=ssl._create_unverified_context())"]
 ENTRYPOINT ["caller"]
 CMD ["serve"]

@@ -34,6 +34,8 @@ enum {
     OUTBOX_BYTES = 1024,
     MESSAGE_BYTES = 640, /* the longest message sent: a carrier's media message is about 390 */
     STREAM_SID_BYTES = 40,
+    MARK_BYTES = 128,
+    BYTE_NS = 125000, /* a byte of mu-law lasts 1/8000 s */
     LAST_TEXT_BYTES = 256,
     EVENTS_PER_TURN = 64,
     IDLE_MS = 1,
@@ -49,6 +51,8 @@ struct counts {
     uint64_t lost; /* skipped over by a later frame, or not arrived when the snapshot is taken */
     uint64_t duplicated, reordered;
     uint64_t corrupted; /* audio that was never sent on this call, or was changed on its way */
+    uint64_t invented;  /* the same at the carrier, where a playout model may fill a gap: what it
+                           replaced is lost; silence that gives it a lead is not counted */
     uint64_t skipped;   /* not sent: the server does not read */
     uint64_t closed;    /* legs that the server ended */
     uint64_t clears;    /* orders to the carrier to throw audio away */
@@ -78,6 +82,9 @@ struct leg {
     uint32_t expected; /* sequence number of the next frame to arrive */
     uint64_t seen;     /* bit i: frame `expected - 1 - i` has arrived */
     uint64_t added_ns;
+    uint64_t played_ns; /* when a carrier will have played all that it was sent */
+    uint64_t mark_ns;   /* when the mark that it keeps is due; none while `mark` is empty */
+    char mark[MARK_BYTES];
     char stream_sid[STREAM_SID_BYTES];
     char last_text[LAST_TEXT_BYTES];
     size_t inbox_bytes, outbox_bytes;
@@ -289,6 +296,17 @@ static size_t write_carrier_media(char *message, const struct leg *leg, const ui
     return (size_t)(head + BASE64_BYTES + tail);
 }
 
+static void echo_mark(struct generator *generator, struct leg *leg)
+{
+    char message[MESSAGE_BYTES];
+    int bytes = snprintf(message, sizeof message,
+                         "{\"event\":\"mark\",\"sequenceNumber\":\"%u\",\"streamSid\":\"%s\",%s",
+                         leg->sent + 2, leg->stream_sid, leg->mark);
+    leg->mark[0] = 0;
+    if (bytes > 0 && bytes < MESSAGE_BYTES)
+        send_message(generator, leg, TEXT, (uint8_t *)message, (size_t)bytes, 0x5a3c96a5u);
+}
+
 static void send_audio(struct generator *generator, struct leg *leg, uint64_t due_ns)
 {
     uint8_t payload[PAYLOAD_BYTES];
@@ -301,6 +319,8 @@ static void send_audio(struct generator *generator, struct leg *leg, uint64_t du
     if (leg->role == BROWSER) {
         taken = send_message(generator, leg, BINARY, payload, PAYLOAD_BYTES, mask);
     } else {
+        if (leg->mark[0] && leg->mark_ns <= now_ns)
+            echo_mark(generator, leg);
         size_t bytes = write_carrier_media(message, leg, payload, now_ns);
         taken = send_message(generator, leg, TEXT, (uint8_t *)message, bytes, mask);
     }
@@ -348,13 +368,28 @@ static void take_sequence(struct counts *counts, struct leg *leg, uint32_t seque
     counts->received++;
 }
 
+static bool is_of_another_call(const struct generator *generator, const uint8_t *payload,
+                               size_t payload_bytes)
+{
+    uint32_t call, sequence;
+    uint64_t sent_ns;
+    if (payload_bytes != PAYLOAD_BYTES)
+        return false;
+    memcpy(&call, payload, 4);
+    return call < generator->calls &&
+           is_genuine(&generator->legs[call][CARRIER], payload, &sequence, &sent_ns);
+}
+
 static void take_audio(struct generator *generator, struct leg *leg, const uint8_t *payload,
                        size_t payload_bytes)
 {
     uint32_t sequence;
     uint64_t sent_ns;
     if (payload_bytes != PAYLOAD_BYTES || !is_genuine(leg, payload, &sequence, &sent_ns)) {
-        generator->totals.counts.corrupted++;
+        if (leg->role == CARRIER && !is_of_another_call(generator, payload, payload_bytes))
+            generator->totals.counts.invented++;
+        else
+            generator->totals.counts.corrupted++;
         return;
     }
     record(&generator->totals.latency, monotonic_ns() - sent_ns);
@@ -366,20 +401,32 @@ static const char *find(const char *text, size_t text_bytes, const char *wanted)
     return memmem(text, text_bytes, wanted, strlen(wanted));
 }
 
-/* Twilio echoes a mark when the audio before it has been played: here, as soon as it arrives. */
-static void echo_mark(struct generator *generator, struct leg *leg, const char *text,
+/* The carrier plays 8 bytes a millisecond, and has all it was sent before until then. */
+static void play(struct leg *leg, size_t payload_bytes)
+{
+    uint64_t now_ns = monotonic_ns();
+    leg->played_ns = (leg->played_ns > now_ns ? leg->played_ns : now_ns) + payload_bytes * BYTE_NS;
+}
+
+/* Twilio echoes a mark when the audio before it has been played; a leg keeps one. */
+static void take_mark(struct generator *generator, struct leg *leg, const char *text,
                       size_t text_bytes)
 {
-    char message[MESSAGE_BYTES];
     const char *mark = find(text, text_bytes, "\"mark\":{");
     generator->totals.counts.marks++;
     if (!mark)
         return;
-    int bytes = snprintf(message, sizeof message,
-                         "{\"event\":\"mark\",\"sequenceNumber\":\"%u\",\"streamSid\":\"%s\",%.*s",
-                         leg->sent + 2, leg->stream_sid, (int)(text + text_bytes - mark), mark);
-    if (bytes > 0 && bytes < MESSAGE_BYTES)
-        send_message(generator, leg, TEXT, (uint8_t *)message, (size_t)bytes, 0x5a3c96a5u);
+    snprintf(leg->mark, sizeof leg->mark, "%.*s", (int)(text + text_bytes - mark), mark);
+    leg->mark_ns = leg->played_ns;
+}
+
+static bool is_silence(const char *text, size_t text_bytes)
+{
+    /* Three bytes of 0xff are four slashes; the last group may be cut. */
+    for (size_t i = 0; i + 4 < text_bytes; i++)
+        if (text[i] != '/')
+            return false;
+    return true;
 }
 
 static void take_text(struct generator *generator, struct leg *leg, const char *text,
@@ -392,6 +439,10 @@ static void take_text(struct generator *generator, struct leg *leg, const char *
         start += sizeof KEY - 1;
         size_t rest = (size_t)(text + text_bytes - start);
         const char *end = memchr(start, '"', rest);
+        if (end)
+            play(leg, (size_t)(end - start) / 4 * 3);
+        if (end && is_silence(start, (size_t)(end - start)))
+            return;
         bool intact = end && find(text, text_bytes, leg->stream_sid) &&
                       decode_base64(payload, start, (size_t)(end - start));
         take_audio(generator, leg, payload, intact ? PAYLOAD_BYTES : 0);
@@ -404,7 +455,7 @@ static void take_text(struct generator *generator, struct leg *leg, const char *
     if (leg->role == CARRIER && find(text, text_bytes, "\"event\":\"clear\""))
         generator->totals.counts.clears++;
     if (leg->role == CARRIER && find(text, text_bytes, "\"event\":\"mark\""))
-        echo_mark(generator, leg, text, text_bytes);
+        take_mark(generator, leg, text, text_bytes);
 }
 
 static void take_message(struct generator *generator, struct leg *leg, uint8_t first_byte,

@@ -45,6 +45,8 @@ class Counts:
     duplicated: int
     reordered: int
     corrupted: int
+    invented: int
+    """Pieces that the carrier was sent and no browser had spoken: a gap that was filled."""
     skipped: int
     """Not sent, because the server did not read."""
     closed: int
@@ -63,7 +65,16 @@ class Counts:
     @property
     def faults(self) -> dict[str, int]:
         """Everything that a listener could hear as a gap or as noise, with its count."""
-        names = ("lost", "duplicated", "reordered", "corrupted", "skipped", "closed", "clears")
+        names = (
+            "lost",
+            "duplicated",
+            "reordered",
+            "corrupted",
+            "invented",
+            "skipped",
+            "closed",
+            "clears",
+        )
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     @property

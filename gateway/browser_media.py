@@ -14,8 +14,8 @@ import msgspec
 from gateway.errors import PeerProtocolError
 
 VERSION = 1
-MESSAGE_BYTES_MAX = 4096
-"""Longest text message; longer ones end the leg."""
+MESSAGE_BYTES_MAX = 15_000
+"""Longest text message; longer ones end the leg. A browser's offer takes the most."""
 
 FRAME_BYTES = {"pcmu": 160, "pcm16": 640}
 """Codec -> bytes of one 20 ms frame: mu-law at 8 kHz, or 16-bit little-endian PCM at 16 kHz."""
@@ -23,6 +23,9 @@ FRAME_BYTES = {"pcmu": 160, "pcm16": 640}
 Codec = Literal["pcmu", "pcm16"]
 Digits = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[0-9*#A-D]+$")]
 Leg = Literal["browser", "carrier"]
+Path = Literal["webrtc", "websocket"]
+"""How the audio travels between browser and gateway."""
+Verdict = Literal["good", "fair", "poor", "failed"]
 ToneName = Literal["ringback", "busy", "congestion", "cut-off"]
 Lack = Literal["credit", "cap", "duration"]
 """What a call runs out of: its account's credit, a spending limit, or the longest time allowed."""
@@ -37,6 +40,49 @@ class Start(_Tagged, tag="start"):
 
     version: int
     token: Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Resume(_Tagged, tag="resume"):
+    """First message of a socket that takes a call up again, in place of `start`."""
+
+    version: int
+    call_id: Annotated[str, msgspec.Meta(max_length=32)]
+    token: Annotated[str, msgspec.Meta(max_length=256)]
+    """The `resume_token` of the last `ready`; good once."""
+
+
+class Offer(_Tagged, tag="offer"):
+    """Offer audio by WebRTC: on a new connection, or again to restart ICE on the one there is."""
+
+    id: int
+    sdp: Annotated[str, msgspec.Meta(max_length=12_000)]
+
+
+class SelectPath(_Tagged, tag="media"):
+    """Ask for the phone's voice by this path from now on; confirmed by the same message.
+
+    The caller's voice is taken from whichever path it arrives on.
+    """
+
+    path: Path
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+Millis = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
+
+
+class Report(_Tagged, tag="report"):
+    """What the browser measures of the phone's voice, once a second; counts since the start."""
+
+    packets: Count
+    """Received, 20 ms each."""
+    lost: Count = 0
+    concealed_ms: Millis = 0.0
+    jitter_ms: Millis = 0.0
+    buffer_ms: Millis = 0.0
+    """What a sample waits for its turn in the browser."""
+    rtt_ms: Millis | None = None
+    """Round trip of the audio's own path."""
 
 
 class Mute(_Tagged, tag="mute"):
@@ -67,7 +113,9 @@ class Ping(_Tagged, tag="ping"):
     id: int
 
 
-ClientMessage = Start | Mute | Hold | SendDtmf | Hangup | Ping
+ClientMessage = (
+    Start | Resume | Offer | SelectPath | Report | Mute | Hold | SendDtmf | Hangup | Ping
+)
 
 
 class Money(msgspec.Struct, frozen=True):
@@ -89,7 +137,10 @@ class RateQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(_Tagged, tag="ready"):
-    """The token was good; the call is being placed."""
+    """The token was good: the call is being placed, or is taken up again.
+
+    After `resume` the messages of what holds follow: `ringing`, `accept`, `mute`, `hold`.
+    """
 
     version: int
     call_id: str
@@ -97,6 +148,85 @@ class Ready(_Tagged, tag="ready"):
     codec: Codec
     frame_bytes: int
     rate: RateQuote
+    webrtc: bool = False
+    """Whether an `offer` is taken here."""
+    resume_token: str = ""
+    """Takes the call up again after this socket is lost; empty where that is not possible."""
+    resume_seconds: int = 0
+    """How long the phone is kept for it."""
+
+
+class CheckReady(_Tagged, tag="check-ready"):
+    """The token was good: what is spoken is heard again, for so many seconds from its first frame."""
+
+    version: int
+    seconds: int
+    webrtc: bool
+
+
+class CheckResult(_Tagged, tag="check-result"):
+    """How a call from here would sound."""
+
+    verdict: Verdict
+    path: Path
+    mos: float
+    rtt_ms: float | None
+    jitter_ms: float
+    loss_percent: float
+    level_dbov: int
+    message: str
+    action: str
+    """What to do about it; empty where nothing is wrong."""
+
+
+class Answer(_Tagged, tag="answer"):
+    """Answer to the `offer` of this id."""
+
+    id: int
+    sdp: str
+
+
+class OfferRefused(_Tagged, tag="offer-refused"):
+    """The `offer` of this id is not taken; the audio stays on the socket."""
+
+    id: int
+    code: str
+    message: str
+
+
+class PathSelected(_Tagged, tag="media"):
+    """The phone's voice comes by this path from now on."""
+
+    path: Path
+
+
+class LegSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One direction during the last seconds."""
+
+    loss_percent: float = 0.0
+    """Lost on the network, before concealment."""
+    jitter_ms: float = 0.0
+    """Interarrival jitter (RFC 3550 A.8)."""
+    concealed_percent: float = 0.0
+    backlog_ms: float = 0.0
+    """Audio waiting to be heard, beyond what the network takes."""
+    level_dbov: int = -127
+    mos: float = 4.4
+    """Listening and conversational quality, 1 to 4.5 (ITU-T G.107)."""
+
+
+class Sample(_Tagged, tag="sample"):
+    """How good the line is, once a second during a call."""
+
+    path: Path
+    rtt_ms: float | None
+    """Between browser and gateway."""
+    carrier_rtt_ms: float | None
+    """Between gateway and carrier, marks of the audio measured."""
+    browser: LegSample
+    """The caller's voice, as the phone hears it."""
+    carrier: LegSample
+    """The phone's voice, as the caller hears it."""
 
 
 class Ringing(_Tagged, tag="ringing"):
@@ -217,6 +347,12 @@ class Pong(_Tagged, tag="pong"):
 
 GatewayMessage = (
     Ready
+    | CheckReady
+    | CheckResult
+    | Answer
+    | OfferRefused
+    | PathSelected
+    | Sample
     | Ringing
     | ToneStarted
     | Accept

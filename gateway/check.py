@@ -1,8 +1,10 @@
-"""What `caller check` looks at: settings that are weak, stores and a carrier that do not answer."""
+"""What `caller check` looks at: settings and the files they name, the stores, the carrier."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -12,6 +14,10 @@ from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
+from gateway.sockets import tls
+
+CERTIFICATE_DAYS_LEFT_MIN = 14
+"""Certificates that renew themselves do so a month before their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ async def findings(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is changed."""
     return [
         *_settings(settings),
+        *_tls(settings, datetime.now(UTC)),
         await _redis(settings),
         await _database(settings),
         await _carrier(settings),
@@ -55,6 +62,25 @@ def _settings(settings: Settings) -> list[Finding]:
         else:
             found.append(Finding("rates", f"{len(deck)} prefixes are priced."))
     return found
+
+
+def _tls(settings: Settings, now: datetime) -> list[Finding]:
+    if not settings.tls_certificate:
+        return []
+    certificate = Path(settings.tls_certificate)
+    try:
+        tls.load(certificate, Path(settings.tls_key))
+        facts = tls.read_facts(certificate)
+    except GatewayError as error:
+        return [Finding("tls", str(error), is_fatal=True)]
+    if not facts.valid_from <= now < facts.valid_until:
+        text = f"CALLER_TLS_CERTIFICATE is valid from {facts.valid_from} to {facts.valid_until}."
+        return [Finding("tls", text, is_fatal=True)]
+    text = f"CALLER_TLS_CERTIFICATE is valid until {facts.valid_until}."
+    is_weak = facts.valid_until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN)
+    if not facts.covers(settings.origin):
+        text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
+    return [Finding("tls", text, is_weak=is_weak)]
 
 
 async def _redis(settings: Settings) -> Finding:

@@ -3,6 +3,7 @@
     GatewayError
     ├── SettingsError          a setting that is unknown, unreadable or out of its range
     ├── PeerProtocolError      a peer broke the protocol; ends one leg
+    ├── OfferError             a browser's WebRTC offer that cannot be taken; its audio uses the socket
     ├── CarrierError           the carrier refused or could not be reached; `retryable`
     ├── PaymentError           the payment service refused or could not be reached; `retryable`
     ├── RequestRefusedError    a request that a person can correct; becomes problem+json
@@ -38,6 +39,35 @@ class PeerProtocolError(GatewayError):
     def __init__(self, message: str, *, close_code: int = 4400) -> None:
         super().__init__(message)
         self.close_code = close_code
+
+
+class OfferError(GatewayError):
+    """A WebRTC offer that cannot be taken; `code` is a key of `OFFER_REFUSALS`."""
+
+    code = "bad_offer"
+
+    def __init__(self, code: str) -> None:
+        super().__init__(OFFER_REFUSALS[code])
+        self.code = code
+
+
+OFFER_REFUSALS: dict[str, str] = {
+    "malformed": "The offer is not SDP.",
+    "too_long": "The offer is too long.",
+    "no_audio": "The offer has no audio.",
+    "no_pcmu": "The offer has no PCMU.",
+    "no_ice": "The offer has no ICE credentials.",
+    "no_fingerprint": "The offer has no SHA-256 fingerprint.",
+    "no_rtcp_mux": "The offer does not put RTCP beside RTP.",
+    "bad_setup": "The offer does not leave the passive end of DTLS to us.",
+    "other_peer": "The offer is of another browser.",
+    "session_ended": "The WebRTC session has ended.",
+    "webrtc_off": "WebRTC is not offered here.",
+    "sessions_full": "The gateway takes no more WebRTC sessions.",
+    "pending_full": "Too many WebRTC sessions are being set up.",
+    "source_full": "Too many WebRTC sessions of yours are being set up.",
+}
+"""Why an offer is not taken, for a person."""
 
 
 class CarrierError(GatewayError):
@@ -155,6 +185,11 @@ PROBLEMS: dict[str, Problem] = {
         "Ask for a new token and connect at once.",
         retry=True,
     ),
+    "bad_resume": Problem(
+        403,
+        "This call cannot be taken up again.",
+        "Place a new call.",
+    ),
     "start_timeout": Problem(
         408,
         "No start message came in time.",
@@ -237,6 +272,9 @@ PROBLEMS: dict[str, Problem] = {
         409,
         "There is no saved card to charge.",
         "Top up once and allow the card to be saved.",
+    ),
+    "too_many_checks": Problem(
+        429, "A check of the line is running already.", "Wait until it is over.", retry=True
     ),
     "gateway_full": Problem(
         503,

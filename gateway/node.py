@@ -27,6 +27,7 @@ from billing.stores.positions import SqlPositions
 from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
 from gateway import admission, build
+from gateway.addresses import reachable_addresses
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import TwilioCarrier
@@ -40,7 +41,7 @@ from gateway.engine.rate_book import RateBook
 from gateway.engine.reconcile import Reconciler
 from gateway.engine.recovery import Settler
 from gateway.engine.sweeper import Sweeper
-from gateway.engine.ticker import Ticker
+from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.http import pages
 from gateway.http.app import create_app
 from gateway.http.auth import Authenticator
@@ -57,8 +58,11 @@ from gateway.settings import Settings
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
+from gateway.sockets.proxies import behind_proxies
+from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
+from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 
 log = logging.getLogger(__name__)
@@ -72,6 +76,9 @@ RATES_INTERVAL_S = 15.0
 
 _PING_NS = 5_000_000_000
 """A browser that is silent this long is pinged, and is gone when silent for as long again."""
+
+_WEBRTC_BEATS = 5
+"""Beats between two looks at all WebRTC sessions for what is due: a tenth of a second."""
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
@@ -148,6 +155,7 @@ class Node:
         self._rates: RateBook
         self._alarm: OutboxAlarm
         self._engine: MediaEngine
+        self._webrtc: WebRtcEndpoint | None = None
         self._server: OnePortServer
 
     @property
@@ -167,6 +175,7 @@ class Node:
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self.settings
         fallback = build.load_deck(settings)
+        tls = self._read_certificate()
         self._carrier = build.build_carrier(settings)
         stack.push_async_callback(_within, "carrier", self._carrier.close)
         self.stores = await build.open_stores(settings)
@@ -186,6 +195,8 @@ class Node:
             await self._take_cards(stack)
         tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
         verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
+        if settings.webrtc == "on":
+            self._webrtc = self._make_endpoint()
         self.calls = Calls(
             settings,
             gate=self.stores.gate,
@@ -195,9 +206,10 @@ class Node:
             metering=self._metering,
             ticker=self.ticker,
             notify=self._notify,
+            endpoint=self._webrtc,
         )
         self._engine = MediaEngine(
-            self.calls.route,
+            behind_proxies(self.calls.route, settings.trusted_proxies),
             MediaLimits(
                 connections_max=3 * settings.calls_max + 100,
                 ping_interval_ns=_PING_NS,
@@ -208,9 +220,34 @@ class Node:
         webhooks = TwilioWebhooks(settings, self.calls, verifier, hangup_twiml())
         routes = [*self._api_routes(tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
         self._server = create_server(
-            create_app(routes), engine=self._engine, host=settings.host, port=settings.port
+            create_app(routes),
+            engine=self._engine,
+            host=settings.host,
+            port=settings.port,
+            tls=tls,
+            trusted_proxies=settings.trusted_proxies,
         )
-        await self._listen()
+        await self._listen(stack)
+
+    def _make_endpoint(self) -> WebRtcEndpoint:
+        settings = self.settings
+        return WebRtcEndpoint(
+            addresses=settings.public_ips or reachable_addresses(settings.host),
+            port=settings.udp_port or settings.port,
+            host=settings.host,
+            ptime_ms=int(settings.ptime_ms),
+            limits=EndpointLimits(sessions_max=2 * settings.calls_max),
+            clock_ns=time.monotonic_ns,
+        )
+
+    def _read_certificate(self) -> ServerTls | None:
+        """Return the TLS that is set, if any. Raises SettingsError."""
+        settings = self.settings
+        if not settings.tls_certificate:
+            return None
+        tls = ServerTls(Path(settings.tls_certificate), Path(settings.tls_key))
+        self._duties.append(Duty("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S))
+        return tls
 
     def _notify(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell the operator's program and the account holder of an event."""
@@ -323,9 +360,14 @@ class Node:
             alarms={"outbox": lambda: self._alarm.is_raised},
         )
 
-    async def _listen(self) -> None:
+    async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         await self._server.start()
         self.ticker.start()
+        if self._webrtc is not None:
+            await self._webrtc.start()
+            stack.callback(self._webrtc.stop)
+            for slot in range(0, BEATS_PER_SECOND, _WEBRTC_BEATS):
+                self.ticker.add_duty(slot, self._webrtc.tick)
         self._sweep_sockets()
         self._metering.start()
         await self._drain_process.start()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from enum import Enum, auto
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -53,6 +54,70 @@ class MediaConnection(Protocol):
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake; the socket is aborted if the peer does not answer it."""
+
+
+class SessionState(Enum):
+    """How far one browser's WebRTC session has come."""
+
+    NEW = auto()
+    CHECKED = auto()
+    """A connectivity check with the right password has come."""
+    SECURING = auto()
+    """The DTLS handshake runs."""
+    CONNECTED = auto()
+    CLOSED = auto()
+    FAILED = auto()
+
+
+class AudioSession(Protocol):
+    """One browser's WebRTC session. A call plugs its callables into it and sends through it."""
+
+    on_audio: Callable[[int, int, bytes], None]
+    """Called with sequence number, RTP timestamp and payload of each packet, mu-law."""
+    on_digit: Callable[[str, int], None]
+    """Called once for each key (RFC 4733), with its duration in ms."""
+    on_state: Callable[[SessionState], None]
+    """Called when the session is connected, closed or failed."""
+
+    @property
+    def state(self) -> SessionState:
+        """How far it has come."""
+
+    @property
+    def last_in_ns(self) -> int:
+        """When the browser last sent anything genuine."""
+
+    @property
+    def quality(self) -> SessionQuality:
+        """What the network has done so far."""
+
+    def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
+        """Send one packet at once; nothing where the session is not connected."""
+
+    def close(self) -> None:
+        """Say goodbye and forget the session; repeating it is harmless."""
+
+
+class SessionQuality(NamedTuple):
+    """Counts since the start of a session, and what is measured now."""
+
+    packets: int
+    lost: int
+    jitter_ms: float
+    rtt_ms: float | None
+
+
+class AudioEndpoint(Protocol):
+    """Takes offers of WebRTC audio."""
+
+    def accept(self, offer: str, source: str, /) -> tuple[AudioSession, str]:
+        """Return a session and the answer to its offer, as SDP. Raises OfferError.
+
+        `source` is who asks; what one may ask for at a time is bounded.
+        """
+
+    def restart(self, session: AudioSession, offer: str, /) -> str:
+        """Let a session find a new way (ICE restart); return the answer. Raises OfferError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +255,8 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The key the call is bought with."""
     key_day_cap_micros: int | None = None
     """Most that the key's calls of a UTC day may cost."""
+    is_check: bool = False
+    """Not a call: the caller is to hear themselves for some seconds, free of charge."""
 
 
 class CallTokens(Protocol):

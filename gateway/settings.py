@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from billing.money import is_currency, parse_money
 from gateway.errors import SettingsError
 
 PREFIX = "CALLER_"
+_SCHEME_PORTS = {"http": 80, "https": 443}
+"""Ports that an origin leaves out (RFC 6454 section 6.1)."""
 _DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
 """Variables of the tests, which the gateway itself does not read."""
 
@@ -78,6 +81,20 @@ def _origin(value: str) -> str:
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must be an origin such as https://calls.example.com")
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("must be IP addresses, separated by commas") from None
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("must be IP addresses or networks such as 10.0.0.0/8") from None
 
 
 def _origin_knob(default: str, doc: str) -> Any:
@@ -147,7 +164,19 @@ class Settings:
     public_origin: str = _origin_knob(
         "",
         "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
-        "Default: http on the host and port above.",
+        "Default: http, with TLS https, on the host and port above.",
+    )
+    tls_certificate: str = _text(
+        "",
+        "PEM file with the certificate and its chain; the port then speaks TLS. Empty: plain, for "
+        "this machine or behind a proxy with TLS.",
+    )
+    tls_key: str = _text("", "PEM file with the certificate's private key, not encrypted.")
+    trusted_proxies: tuple[str, ...] = _names(
+        "Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto "
+        "are believed. Empty: nobody's.",
+        _network,
+        "IP addresses or networks",
     )
     allowed_origins: tuple[str, ...] = _names(
         "Further page origins, separated by commas, that may open a browser leg.",
@@ -280,8 +309,30 @@ class Settings:
         10_000_000,
         "entries",
     )
-    playout_lead_max_ms: int = _number(
-        400, "Most audio that may wait at the carrier before frames are discarded.", 60, 5000, "ms"
+    webrtc: str = _choice(
+        "on",
+        "Whether browsers may send their audio by WebRTC; the socket always works.",
+        "on",
+        "off",
+    )
+    udp_port: int = _number(
+        0, "UDP port of all WebRTC audio. 0: the same number as CALLER_PORT.", 0, 65535, ""
+    )
+    public_ips: tuple[str, ...] = _names(
+        "Addresses under which browsers reach that UDP port, IPv4 or IPv6, separated by commas. "
+        "Empty: the host listened on, or this machine's own addresses.",
+        _address,
+        "IP addresses",
+    )
+    ptime_ms: str = _choice(
+        "20",
+        "Length of a WebRTC packet in ms; 40 halves the packets and adds 20 ms of delay.",
+        *("20", "40"),
+    )
+    resume_s: int = _number(
+        15,
+        "How long the phone is kept for a caller whose socket was lost; 0: not at all.",
+        *(0, 120, "s"),
     )
     drain_timeout_s: int = _number(
         30, "How long running calls may go on after SIGTERM before they are ended.", 0, 3600, "s"
@@ -293,7 +344,9 @@ class Settings:
     def origin(self) -> str:
         """The public origin, or the one that follows from host and port."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return self.public_origin or f"http://{host}:{self.port}"
+        scheme = "https" if self.tls_certificate else "http"
+        port = "" if self.port == _SCHEME_PORTS[scheme] else f":{self.port}"
+        return self.public_origin or f"{scheme}://{host}{port}"
 
     @property
     def media_origin(self) -> str:
@@ -305,8 +358,8 @@ class Settings:
         """The origins whose pages may open a browser leg."""
         origins = {self.origin, *self.allowed_origins}
         if urlsplit(self.origin).hostname in ("127.0.0.1", "localhost"):
-            port = urlsplit(self.origin).port
-            origins |= {f"http://{name}:{port}" for name in ("127.0.0.1", "localhost")}
+            scheme, port = urlsplit(self.origin).scheme, urlsplit(self.origin).port
+            origins |= {f"{scheme}://{name}:{port}" for name in ("127.0.0.1", "localhost")}
         return frozenset(origins)
 
 
@@ -324,6 +377,8 @@ def from_mapping(environ: Mapping[str, str]) -> Settings:
             values[knob.name] = knob.metadata["parse"](environ[name].strip())
         except ValueError as error:
             raise SettingsError(f"{name} {error}.") from None
+    if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
+        raise SettingsError("CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY need each other.")
     return Settings(**values)
 
 

@@ -53,6 +53,8 @@ class MediaDetail(msgspec.Struct, frozen=True, gc=False):
 
     payload: bytes
     """mu-law 8 kHz; base64 on the wire."""
+    timestamp: str = ""
+    """Milliseconds since the start of the stream, in digits."""
 
 
 class Media(msgspec.Struct, frozen=True, gc=False, rename="camel", tag_field="event", tag="media"):

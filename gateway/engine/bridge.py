@@ -38,12 +38,14 @@ from gateway.engine import reports
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
 from gateway.engine.charging import Charging, Notify, Spawn
+from gateway.engine.media_path import MediaPath
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline, Ticker
 from gateway.errors import UnexpectedEventError
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg
-from gateway.ports import CallOrder, Carrier, DialOrder
+from gateway.ports import AudioEndpoint, CallOrder, Carrier, DialOrder
+from gateway.resume_token import resume_token
 from gateway.settings import Settings
 from gateway.twilio_status import CarrierStatus
 
@@ -52,6 +54,10 @@ log = logging.getLogger(__name__)
 SECOND_NS = 1_000_000_000
 END_TONE_NS = 2_400_000_000
 """How long the tone of a failed or cut-off call is played before the caller is told in words."""
+
+_LOST_CODES = frozenset({1001, 1006})
+"""Close codes of a browser that reloads its page or has lost its network (RFC 6455 7.4.1): it may
+come back. Any other code was meant."""
 
 _POLL_AFTER_NS = 20 * SECOND_NS
 """How long a call that is being placed may be without news before the carrier is asked."""
@@ -76,6 +82,10 @@ class Services:
     spawn: Spawn
     notify: Notify = to_nobody
     """Tells the operator's program of warnings and cut-offs."""
+    endpoint: AudioEndpoint | None = None
+    """Takes WebRTC offers; None where WebRTC is off."""
+    resume_key: bytes = b""
+    """Signs what takes a call up again."""
 
 
 class Bridge:
@@ -110,11 +120,20 @@ class Bridge:
             browser.connection,
             codec=order.codec,
             country=order.country,
-            lead_ns_max=services.settings.playout_lead_max_ms * 1_000_000,
             ticker=services.ticker,
             tell=self._tell,
             on_bad_frame=self._refuse_frame,
         )
+        self._path = MediaPath(
+            services.endpoint,
+            browser.connection,
+            self._media,
+            tell=self._tell,
+            press=self._media.press,
+        )
+        self._resumed = 0
+        self._given_up: Deadline | None = None
+        """When a caller who is away will not be waited for any longer."""
         self._charging = Charging(
             self.opened,
             order,
@@ -141,10 +160,7 @@ class Bridge:
 
     def start(self) -> None:
         """Begin the call; its browser leg is ready."""
-        if self._browser is not None:
-            self._browser.listener = self
-            self._browser.take_audio(self._media.take_frame)
-        self._tell(reports.ready(self.call_id, self.order, self._charging.rate))
+        self._listen()
         self._s.ticker.add_duty(self._slot, self._each_second)
         self._s.ticker.add_duty(self._slot + BEATS_PER_SECOND // 2, self._each_half_second)
         self.receive(Requested())
@@ -227,11 +243,78 @@ class Bridge:
                 self._tell(wire.Hold(held=self.call.state is State.ON_HOLD))
             case wire.SendDtmf(digits=digits):
                 self._media.press(digits)
+            case wire.Offer() | wire.SelectPath() | wire.Report():
+                self._path.take(message)
 
-    def browser_closed(self, _code: int) -> None:
-        """The caller is gone."""
+    def browser_closed(self, code: int) -> None:
+        """The caller's socket is gone: for good, or until another takes the call up."""
         self._browser = None
-        self.end(self._caller_cause(), "caller")
+        resume_s = self._s.settings.resume_s
+        if code in _LOST_CODES and resume_s and self.call.state in LIVE:
+            self._path.socket_lost()
+            self._watch_caller(self._clock_ns())
+            self._given_up = self._s.ticker.at(
+                self._clock_ns() + resume_s * SECOND_NS,
+                lambda: self.end(self._caller_cause(), "caller"),
+            )
+        else:
+            self.end(self._caller_cause(), "caller")
+
+    def resume(self, leg: BrowserLeg, generation: int) -> bool:
+        """Go on with this socket in place of the one before; False for a token that was used."""
+        if generation != self._resumed or self.call.state not in LIVE:
+            return False
+        self._resumed += 1
+        self._wait_no_longer()
+        before, self._browser = self._browser, leg
+        if before is not None:
+            before.listener = None
+            before.take_audio(None)
+            before.close(1000, "taken up elsewhere")
+        self._path.socket_back(leg.connection, self._clock_ns())
+        self._media.back()
+        self._listen()
+        self._tell_state()
+        return True
+
+    def _listen(self) -> None:
+        if self._browser is not None:
+            self._browser.listener = self
+            self._browser.take_audio(self._media.take_frame)
+        self._tell(
+            reports.ready(
+                self.call_id,
+                self.order,
+                self._charging.rate,
+                webrtc=self._path.can_offer,
+                resume_token=resume_token(self._s.resume_key, self.call_id, self._resumed),
+                resume_seconds=self._s.settings.resume_s,
+            )
+        )
+
+    def _tell_state(self) -> None:
+        """Tell a caller who is back what holds."""
+        if self.call.state is State.RINGING:
+            self._tell(wire.Ringing())
+        elif self.call.state in TALKING:
+            self._report_answer()
+        self._tell(wire.PathSelected(path=self._path.path))
+        if self._media.is_muted:
+            self._tell(wire.Mute(muted=True))
+        if self.call.state is State.ON_HOLD:
+            self._tell(wire.Hold(held=True))
+
+    def _wait_no_longer(self) -> None:
+        if self._given_up is not None:
+            self._given_up.cancel()
+            self._given_up = None
+
+    def _watch_caller(self, now_ns: int) -> None:
+        """Let the phone hear comfort noise while the caller can neither speak nor hear."""
+        if self._path.is_audible(now_ns):
+            self._media.back()
+        else:
+            self._media.away()
 
     def end(self, cause: Cause, ended_by: EndedBy, at_ns: int | None = None) -> None:
         """End the call for a reason; repeating it is harmless."""
@@ -276,6 +359,7 @@ class Bridge:
         self._charging.stop(self.call.ended_ns or self._clock_ns())
 
     def _report_end(self) -> None:
+        self._wait_no_longer()
         self._media.part()
         tone = reports.end_tone(self.call)
         if self._charging.refusal and self._browser is not None:
@@ -291,6 +375,7 @@ class Bridge:
             self._end_tone.cancel()
             self._end_tone = None
         self._media.stop_tone()
+        self._path.close()
         seconds, cost_micros = self._charging.final
         cost = reports.money(cost_micros, self.order.currency)
         ran_out_of = self._charging.ran_out_of
@@ -320,6 +405,11 @@ class Bridge:
         if self.call.state in TALKING:
             self._tell_volume()
             self._charging.tell_cost(now_ns)
+            self._media.watch_delay(now_ns)
+            for message in self._media.measure(now_ns, self._path.network()):
+                self._tell(message)
+            if self._browser is None:
+                self._watch_caller(now_ns)
         self._watch(now_ns)
 
     def _each_half_second(self, _now_ns: int) -> None:

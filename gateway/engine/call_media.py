@@ -1,4 +1,4 @@
-"""The sound of one call: both directions, its tones, mute and hold.
+"""The sound of one call: both directions, its tones, mute and hold, and the ways it takes.
 
 Knows neither why a call rings or ends nor what it costs; the bridge says when.
 """
@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 
 from billing.cdr import LegQuality
 from gateway import browser_media as wire
-from gateway.engine.paths import FRAME_BYTES, Convert, Downlink, TonePlayer, Uplink
+from gateway.engine.line_quality import LineQuality, Measured
+from gateway.engine.media_path import Network
+from gateway.engine.paths import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
 from gateway.engine.ticker import Ticker
 from gateway.legs.carrier import CarrierLeg
-from gateway.ports import MediaConnection
+from gateway.ports import AudioSession, MediaConnection
 from media import tones
 from media.resample import Downsampler, Upsampler
 
@@ -52,7 +54,6 @@ class CallMedia:
         *,
         codec: str,
         country: str,
-        lead_ns_max: int,
         ticker: Ticker,
         tell: Callable[[wire.GatewayMessage], None],
         on_bad_frame: Callable[[], None],
@@ -65,22 +66,26 @@ class CallMedia:
         self._beep: Beep | None = None
         self._is_muted = False
         self._is_on_hold = False
+        self._is_away = False
         self._is_over = False
+        self._quality = LineQuality()
         self._uplink = Uplink(
             clock_ns=ticker.clock_ns,
-            lead_ns_max=lead_ns_max,
             frame_bytes=wire.FRAME_BYTES[codec],
             convert=to_mulaw,
             on_talk=lambda talking: tell(wire.Talk(leg="browser", talking=talking)),
             on_bad_frame=on_bad_frame,
         )
         self._downlink = Downlink(
-            send=browser.send_audio_binary,
+            clock_ns=ticker.clock_ns,
             convert=from_mulaw,
             on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
         )
         self.take_frame = self._uplink.frame
-        """Takes the caller's frames, from the first to the last."""
+        """Takes the caller's frames from the socket, from the first to the last."""
+        self.take_packet = self._uplink.packet
+        """Takes the caller's packets from a WebRTC session."""
+        self.hear_by_socket(browser)
 
     @property
     def last_heard_ns(self) -> int | None:
@@ -99,7 +104,42 @@ class CallMedia:
         self._leg = leg
         self._uplink.join(leg.connection.send_audio_text, leg.outbound)
         leg.on_audio = self._downlink.audio
+        leg.on_mark = self._mark_returned
+        self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
         self._open()
+        self._reassure()
+
+    def hear_by_socket(self, browser: MediaConnection) -> None:
+        """Send what the caller hears as frames of this socket."""
+        self._downlink.by_socket(browser.send_audio_binary)
+
+    def hear_by_session(self, session: AudioSession) -> None:
+        """Send what the caller hears as packets of this WebRTC session."""
+        self._downlink.by_session(session.send_audio)
+
+    def away(self) -> None:
+        """The caller cannot be heard for now: the phone hears that the line is alive."""
+        if not self._is_away:
+            self._is_away = True
+            self._open()
+            self._reassure()
+
+    def _reassure(self) -> None:
+        if self._is_away and self._leg is not None and not self._is_on_hold and not self._is_over:
+            self._play(tones.comfort_noise().frame, self._uplink.play)
+
+    def back(self) -> None:
+        """The caller can be heard again."""
+        if self._is_away:
+            self._is_away = False
+            if not self._is_on_hold and self._leg is not None:
+                self.stop_tone()
+            self._open()
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether the caller's voice is kept from the phone."""
+        return self._is_muted
 
     def mute(self, muted: bool) -> None:
         """Keep the caller's voice from the phone, or let it through again."""
@@ -118,6 +158,7 @@ class CallMedia:
         self._is_on_hold = False
         self.stop_tone()
         self._open()
+        self._reassure()
 
     def press(self, digits: str) -> None:
         """Let the phone hear keys, ahead of speech."""
@@ -150,33 +191,72 @@ class CallMedia:
     def part(self) -> None:
         """End all sound between the legs for good."""
         self._is_over = True
+        self._ticker.remove_waiter(self._uplink.playout)
         self.stop_tone()
         self._end_beep()
         self._open()
 
+    def watch_delay(self, now_ns: int) -> None:
+        """Ask the carrier, once a second, how much it has yet to play."""
+        name = self._uplink.playout.mark_due(now_ns) if self._leg is not None else None
+        if name is not None and self._leg is not None and not self._is_over:
+            self._leg.connection.send_text(self._leg.outbound.mark(name))
+
+    def _mark_returned(self, name: str) -> None:
+        now_ns = self._ticker.clock_ns()
+        if self._uplink.playout.mark_returned(now_ns, name) and self._leg is not None:
+            self._leg.connection.send_text(self._leg.outbound.clear())
+            self._uplink.playout.cleared(now_ns)
+
+    def measure(self, now_ns: int, network: Network) -> list[wire.GatewayMessage]:
+        """Return how good the line is, and what is newly wrong or right with it."""
+        up, down, playout = self._uplink, self._downlink, self._uplink.playout
+        session, rtt_ns = network.session, playout.carrier_rtt_ns
+        return self._quality.each_second(
+            Measured(
+                path=network.path,
+                rtt_ms=network.rtt_ms,
+                carrier_rtt_ms=None if rtt_ns is None else rtt_ns / 1e6,
+                uplink_packets=up.frames if session is None else session.packets,
+                uplink_lost=0 if session is None else session.lost,
+                uplink_jitter_ms=up.jitter.ms if session is None else session.jitter_ms,
+                concealed_ms=playout.counters.concealed_ms,
+                delay_ms=playout.delay_ns(now_ns) / 1e6,
+                uplink_level_dbov=up.talk.level_dbov,
+                downlink_frames=down.sent,
+                downlink_jitter_ms=down.jitter.ms,
+                downlink_level_dbov=down.talk.level_dbov,
+                report=network.report,
+                is_muted=self._is_muted,
+                is_on_hold=self._is_on_hold or self._is_away,
+            )
+        )
+
     def quality(self) -> tuple[LegQuality, LegQuality]:
-        """Return what the browser leg and the carrier leg have carried."""
+        """Return what the browser leg and the carrier leg have carried, and how well."""
         up, down = self._uplink, self._downlink
+        playout = up.playout.counters
+        cut = playout.late + playout.cut_ms // FRAME_MS
         browser = LegQuality(
             frames_in=up.sent + up.dropped,
             frames_out=down.sent,
-            frames_dropped=up.dropped,
+            frames_dropped=up.dropped + cut,
             talk_ms=up.talk.talk_ms,
             silence_ms=up.talk.silence_ms,
         )
         dropped = 0 if self._leg is None else self._leg.connection.counters.audio_dropped
         carrier = LegQuality(
             frames_in=down.sent,
-            frames_out=up.sent,
+            frames_out=up.sent - cut,
             frames_dropped=dropped,
             talk_ms=down.talk.talk_ms,
             silence_ms=down.talk.silence_ms,
         )
-        return browser, carrier
+        return self._quality.legs(browser, carrier)
 
     def _open(self) -> None:
         can_talk = self._leg is not None and not self._is_on_hold and not self._is_over
-        self._uplink.is_open = can_talk and not self._is_muted
+        self._uplink.is_open = can_talk and not self._is_muted and not self._is_away
         self._downlink.is_open = can_talk and self._beep is None
 
     def _play(self, frame_at: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:

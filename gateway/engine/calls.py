@@ -16,16 +16,18 @@ from urllib.parse import quote
 from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
 from billing.rating import Rate
-from gateway.browser_media import Start
+from gateway.browser_media import Resume, Start
 from gateway.cause import Cause
 from gateway.engine.bridge import SECOND_NS, Bridge, Services, to_nobody
 from gateway.engine.charging import Notify
+from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import Ticker
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg, CarrierListener
 from gateway.ports import (
     Acceptance,
+    AudioEndpoint,
     CallOrder,
     CallTokens,
     Carrier,
@@ -35,6 +37,7 @@ from gateway.ports import (
     Refusal,
     SignatureVerifier,
 )
+from gateway.resume_token import generation_of
 from gateway.settings import Settings
 from gateway.twilio_media import Start as StreamStart
 
@@ -65,6 +68,7 @@ class Calls:
         metering: Metering,
         ticker: Ticker,
         notify: Notify = to_nobody,
+        endpoint: AudioEndpoint | None = None,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
@@ -79,8 +83,11 @@ class Calls:
             ticker=ticker,
             spawn=self._spawn,
             notify=notify,
+            endpoint=endpoint,
+            resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
+        self._checks: dict[EchoCheck, str] = {}
         self._waiting: set[BrowserLeg] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -113,7 +120,7 @@ class Calls:
         origin = request.headers.get("origin", "")
         if origin and origin not in self._settings.page_origins:
             return Refusal(403, "This page may not open a media socket here.")
-        if self.is_draining:
+        if self.is_draining and not self._calls:
             return Refusal(503, "This gateway is being restarted.", {"Retry-After": "5"})
         if len(self._waiting) >= self._settings.calls_max:
             return Refusal(503, "Too many sockets are waiting to start.", {"Retry-After": "5"})
@@ -135,9 +142,23 @@ class Calls:
         if not leg.started and not leg.is_closed:
             leg.refuse("start_timeout")
 
-    def _browser_started(self, leg: BrowserLeg, start: Start) -> None:
+    def _browser_started(self, leg: BrowserLeg, message: Start | Resume) -> None:
         self._waiting.discard(leg)
-        self._spawn(self._redeem(leg, start.token))
+        if isinstance(message, Start):
+            self._spawn(self._redeem(leg, message.token))
+        else:
+            self._resume(leg, message)
+
+    def _resume(self, leg: BrowserLeg, message: Resume) -> None:
+        key = self._services.resume_key
+        generation = generation_of(key, message.call_id, message.token)
+        bridge = None if generation is None else self._calls.get(message.call_id)
+        if bridge is None or generation is None:
+            leg.refuse("bad_resume")
+        elif bridge.order.origin and bridge.order.origin != leg.origin:
+            leg.refuse("bad_origin")
+        elif not bridge.resume(leg, generation):
+            leg.refuse("bad_resume")
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         try:
@@ -154,8 +175,24 @@ class Calls:
         refusal = self._refusal(leg, order)
         if order is None or refusal:
             leg.refuse(refusal)
+        elif order.is_check:
+            self._check(leg, order.account_id)
         else:
             self._begin(leg, order)
+
+    def _check(self, leg: BrowserLeg, account_id: str) -> None:
+        """Let a caller hear themselves; it costs nothing, so few at once."""
+        running = list(self._checks.values())
+        if running.count(account_id) >= self._settings.account_calls_max:
+            leg.refuse("too_many_checks")
+        elif len(running) >= self._settings.calls_max:
+            leg.refuse("gateway_full")
+        else:
+            check = EchoCheck(
+                leg, self._services.endpoint, self._ticker, on_end=lambda it: self._checks.pop(it)
+            )
+            self._checks[check] = account_id
+            check.start()
 
     def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
         if order is None:

@@ -6,39 +6,56 @@ frame has been written. Knows no call state and no money.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gateway.twilio_media import Outbound
+from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
+from media.quality import JitterMeter
 from media.vad import TalkDetector
 
 FRAME_NS = 20_000_000
+FRAME_MS = 20
 FRAME_BYTES = 160
 """20 ms of mu-law at 8 kHz."""
 
+SOURCE_SILENT_NS = 100_000_000
+"""How long one way of the caller's voice is silent before the other is listened to, so that no word
+is heard twice while it moves."""
+
+GAP_MS = 60
+"""Difference between the carrier's own time and the audio it has sent from which it is a gap: its
+timestamps wander by some ten milliseconds."""
+
+TIMESTAMP_DIGITS_MAX = 15
+"""Digits of a time that a float can hold; the carrier's own have ten at most."""
+
 Convert = Callable[[bytes], bytes]
+SendAudio = Callable[[bytes], None]
+SendPacket = Callable[[bytes, int | None], None]
 
 
 class Uplink:
-    """The caller's voice on its way to the phone.
+    """The caller's voice on its way to the phone, by way of the playout model.
 
     The carrier plays whatever it is sent, in order, so every frame that comes early stays as delay
-    for the rest of the call. The uplink therefore keeps count of the audio that the carrier has yet
-    to play, and discards a frame that would make it more than `lead_ns_max`.
+    for the rest of the call; `media.playout` keeps that from growing.
     """
 
     __slots__ = (
         "_clock_ns",
         "_convert",
-        "_end_ns",
         "_frame_bytes",
-        "_lead_ns_max",
+        "_is_open",
+        "_is_packets",
+        "_last_in_ns",
         "_media",
         "_on_bad_frame",
         "_on_talk",
         "_send",
-        "_tone_end_ns",
         "dropped",
-        "is_open",
+        "frames",
+        "jitter",
+        "playout",
         "sent",
         "talk",
     )
@@ -47,111 +64,196 @@ class Uplink:
         self,
         *,
         clock_ns: Callable[[], int],
-        lead_ns_max: int,
         frame_bytes: int,
         convert: Convert | None,
         on_talk: Callable[[bool], None],
         on_bad_frame: Callable[[], None],
     ) -> None:
         self._clock_ns = clock_ns
-        self._lead_ns_max = lead_ns_max
         self._frame_bytes = frame_bytes
         self._convert = convert
         self._on_talk = on_talk
         self._on_bad_frame = on_bad_frame
-        self._send: Callable[[bytes], None] = _nowhere
+        self._send: SendAudio = _nowhere
         self._media = Outbound("").media
-        self._end_ns = 0
-        """When the carrier will have played all that it was sent."""
-        self._tone_end_ns = 0
+        self._is_open = False
+        self._is_packets = False
+        self._last_in_ns = 0
+        self.playout = Playout()
         self.talk = TalkDetector()
-        self.is_open = False
-        """Closed while muted, on hold or not joined: frames are then discarded, not counted."""
+        self.jitter = JitterMeter()
+        """Of frames from the socket; packets are judged by their session."""
+        self.frames = 0
+        """Frames that came, whether or not anybody was to hear them."""
         self.sent = 0
+        """Frames that went to the phone, or were held back to go there."""
         self.dropped = 0
 
-    def join(self, send: Callable[[bytes], None], outbound: Outbound) -> None:
+    def join(self, send: SendAudio, outbound: Outbound) -> None:
         """Send to this stream from now on."""
         self._send = send
         self._media = outbound.media
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the phone hears the caller; closed while muted, on hold or not joined."""
+        return self._is_open
+
+    @is_open.setter
+    def is_open(self, is_open: bool) -> None:
+        if self._is_open and not is_open:
+            self.playout.pause()
+        self._is_open = is_open
+
     def frame(self, payload: bytes) -> None:
-        """Hand on one frame of the caller's codec."""
+        """Take one frame of the caller's codec from the socket."""
         if len(payload) != self._frame_bytes:
             self._on_bad_frame()
             return
-        if not self.is_open:
-            return
         now_ns = self._clock_ns()
-        end_ns = self._end_ns
-        if end_ns < now_ns:
-            end_ns = now_ns
-        elif end_ns - now_ns > self._lead_ns_max or now_ns < self._tone_end_ns:
+        if self._is_packets and not self._moved(now_ns, is_packets=False):
+            return
+        self._last_in_ns = now_ns
+        self.frames = frames = self.frames + 1
+        self.jitter.feed(now_ns, frames * FRAME_MS)
+        if self._is_open:
+            if self._convert is not None:
+                payload = self._convert(payload)
+            self._play(now_ns, payload, None)
+
+    def packet(self, sequence: int, _timestamp: int, payload: bytes) -> None:
+        """Take one packet of mu-law from a WebRTC session; one of another length is dropped."""
+        now_ns = self._clock_ns()
+        if not FRAME_BYTES_MIN <= len(payload) <= FRAME_BYTES_MAX:
             self.dropped += 1
             return
-        if self._convert is not None:
-            payload = self._convert(payload)
-        self._end_ns = end_ns + FRAME_NS
-        self._send(self._media(payload))
+        if not self._is_packets and not self._moved(now_ns, is_packets=True):
+            return
+        self._last_in_ns = now_ns
+        self.frames += 1
+        if self._is_open:
+            self._play(now_ns, payload, sequence)
+
+    def _moved(self, now_ns: int, *, is_packets: bool) -> bool:
+        """Whether to listen to the other way from now on."""
+        if now_ns - self._last_in_ns < SOURCE_SILENT_NS:
+            self.dropped += 1
+            return False
+        self._is_packets = is_packets
+        self.playout.restart()
+        return True
+
+    def _play(self, now_ns: int, payload: bytes, sequence: int | None) -> None:
+        self._forward(self.playout.put(now_ns, payload, sequence))
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
+            self.playout.is_talking = talking
             self._on_talk(talking)
+
+    def poll(self, now_ns: int) -> None:
+        """Conceal what has not come in time."""
+        self._forward(self.playout.poll(now_ns))
+
+    def _forward(self, audio: Iterable[bytes]) -> None:
+        for piece in audio:
+            self._send(self._media(piece))
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
-        now_ns = self._clock_ns()
-        frames = len(tone) // FRAME_BYTES
-        self._end_ns = max(self._end_ns, now_ns) + frames * FRAME_NS
-        self._tone_end_ns = self._end_ns
-        self._send(self._media(tone))
-        self.sent += frames
+        self._send(self._media(self.playout.insert(self._clock_ns(), tone)))
+        self.sent += len(tone) // FRAME_BYTES
 
 
 class Downlink:
-    """The phone's voice on its way to the caller."""
+    """The phone's voice on its way to the caller, as frames of the socket or as packets."""
 
-    __slots__ = ("_convert", "_on_talk", "_rest", "_send", "is_open", "sent", "talk")
+    __slots__ = (
+        "_clock_ns",
+        "_convert",
+        "_due_ms",
+        "_on_talk",
+        "_rest",
+        "_send",
+        "_send_packet",
+        "is_open",
+        "jitter",
+        "sent",
+        "talk",
+    )
 
     def __init__(
         self,
         *,
-        send: Callable[[bytes], None],
+        clock_ns: Callable[[], int],
         convert: Convert | None,
         on_talk: Callable[[bool], None],
     ) -> None:
-        self._send = send
+        self._clock_ns = clock_ns
+        self._send: SendAudio = _nowhere
+        self._send_packet: SendPacket | None = None
         self._convert = convert
         self._on_talk = on_talk
         self._rest = b""
+        self._due_ms = 0
         self.talk = TalkDetector()
+        self.jitter = JitterMeter()
         self.is_open = True
         self.sent = 0
 
-    def audio(self, payload: bytes) -> None:
-        """Hand on what the carrier sent: mu-law, 160 bytes as a rule, any length by contract."""
+    def by_socket(self, send: SendAudio) -> None:
+        """Send frames of the caller's codec from now on."""
+        self._send = send
+        self._send_packet = None
+
+    def by_session(self, send: SendPacket) -> None:
+        """Send packets of mu-law from now on."""
+        self._send_packet = send
+
+    def audio(self, payload: bytes, timestamp: str = "") -> None:
+        """Hand on what the carrier sent: mu-law, 160 bytes as a rule, any length by contract.
+
+        `timestamp` is the carrier's own, in milliseconds since its stream began.
+        """
+        is_timed = timestamp.isdecimal() and len(timestamp) <= TIMESTAMP_DIGITS_MAX
+        at_ms = int(timestamp) if is_timed else self._due_ms
+        self.jitter.feed(self._clock_ns(), at_ms)
         if len(payload) == FRAME_BYTES and not self._rest:
-            self.frame(payload)
+            self.frame(payload, at_ms)
             return
         audio = self._rest + payload
         whole = len(audio) - len(audio) % FRAME_BYTES
         self._rest = audio[whole:]
         for offset in range(0, whole, FRAME_BYTES):
-            self.frame(audio[offset : offset + FRAME_BYTES])
+            self.frame(audio[offset : offset + FRAME_BYTES], at_ms + offset // 8)
 
-    def frame(self, payload: bytes) -> None:
-        """Hand on one 160-byte frame."""
+    def frame(self, payload: bytes, at_ms: int) -> None:
+        """Hand on one 160-byte frame of the phone's voice."""
         if not self.is_open:
             return
-        self._send(payload if self._convert is None else self._convert(payload))
+        send_packet = self._send_packet
+        if send_packet is not None:
+            send_packet(payload, self._regular_ms(at_ms))
+        else:
+            self._send(payload if self._convert is None else self._convert(payload))
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
             self._on_talk(talking)
 
+    def _regular_ms(self, at_ms: int) -> int:
+        """Return the frame's place in an even stream; a real gap stays visible."""
+        if abs(at_ms - self._due_ms) < GAP_MS:
+            at_ms = self._due_ms
+        self._due_ms = at_ms + FRAME_MS
+        return at_ms
+
     def tone(self, frame: bytes) -> None:
         """Hand on one 160-byte frame of our own; it is not speech."""
-        self._send(frame if self._convert is None else self._convert(frame))
+        if self._send_packet is not None:
+            self._send_packet(frame, None)
+        else:
+            self._send(frame if self._convert is None else self._convert(frame))
 
 
 class TonePlayer:
@@ -159,7 +261,7 @@ class TonePlayer:
 
     __slots__ = ("_frame_at", "_index", "_send")
 
-    def __init__(self, frame_at: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
+    def __init__(self, frame_at: Callable[[int], bytes], send: SendAudio) -> None:
         self._frame_at = frame_at
         self._send = send
         self._index = 0
@@ -170,5 +272,5 @@ class TonePlayer:
         self._index += 1
 
 
-def _nowhere(message: bytes) -> None:
+def _nowhere(_audio: bytes) -> None:
     """Audio that has nowhere to go yet."""

@@ -76,7 +76,15 @@ def quote(order: CallOrder, rate: Rate) -> wire.RateQuote:
     )
 
 
-def ready(call_id: str, order: CallOrder, rate: Rate) -> wire.Ready:
+def ready(
+    call_id: str,
+    order: CallOrder,
+    rate: Rate,
+    *,
+    webrtc: bool,
+    resume_token: str,
+    resume_seconds: int,
+) -> wire.Ready:
     """Return the answer to a good token."""
     codec: wire.Codec = "pcm16" if order.codec == "pcm16" else "pcmu"
     return wire.Ready(
@@ -86,6 +94,9 @@ def ready(call_id: str, order: CallOrder, rate: Rate) -> wire.Ready:
         codec=codec,
         frame_bytes=wire.FRAME_BYTES[codec],
         rate=quote(order, rate),
+        webrtc=webrtc,
+        resume_token=resume_token if resume_seconds else "",
+        resume_seconds=resume_seconds,
     )
 
 

@@ -2,7 +2,8 @@
 
 Deadlines are absolute, so that a late beat never moves the next one. Each beat serves the tones
 that play, the deadlines that have passed and one fiftieth of the once-a-second duties, so that no
-beat is long. Knows no call and no socket.
+beat is long. Twice a beat it asks whoever waits for audio that may never come. Knows no call and
+no socket.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BEAT_NS = 20_000_000
 BEATS_PER_SECOND = 50
+POLL_NS = 10_000_000
+"""How often those that wait for audio are asked."""
 _CATCH_UP_BEATS_MAX = 10
 """Beats made up for after a stall of the loop: 200 ms of tone, then the rest is forgotten."""
 
@@ -27,6 +30,14 @@ class Player(Protocol):
 
     def play(self) -> None:
         """Send the next 20 ms."""
+
+
+class Waiter(Protocol):
+    """Something that waits for audio until a time of its own, which it may move."""
+
+    @property
+    def deadline_ns(self) -> int:
+        """When it is to be asked."""
 
 
 class Deadline:
@@ -50,16 +61,18 @@ class Ticker:
         self.lag_ns_max = 0
         """Longest that a beat has been late since it was last read."""
         self._players: set[Player] = set()
+        self._waiters: dict[Waiter, Callable[[int], None]] = {}
         self._deadlines: list[tuple[int, int, Deadline]] = []
         self._order = itertools.count()
         self._duties: list[set[Callable[[int], None]]] = [set() for _ in range(BEATS_PER_SECOND)]
         self._beat = 0
-        self._due_ns = 0
+        self._due_ns = self._poll_ns = 0
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to beat on the running loop."""
         self._due_ns = self.clock_ns() + BEAT_NS
+        self._poll_ns = self._due_ns - POLL_NS
         self._arm()
 
     def stop(self) -> None:
@@ -87,6 +100,14 @@ class Ticker:
         """End a tone; one that does not play is left alone."""
         self._players.discard(player)
 
+    def add_waiter(self, waiter: Waiter, ask: Callable[[int], None]) -> None:
+        """Call `ask(now_ns)` within 10 ms after each deadline of the waiter has passed."""
+        self._waiters[waiter] = ask
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """No longer ask; one that is unknown is left alone."""
+        self._waiters.pop(waiter, None)
+
     def add_duty(self, slot: int, duty: Callable[[int], None]) -> None:
         """Call `duty(now_ns)` once a second, at the slot-th beat of it."""
         self._duties[slot % BEATS_PER_SECOND].add(duty)
@@ -97,11 +118,19 @@ class Ticker:
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()
-        delay_s = max(0, self._due_ns - self.clock_ns()) / 1e9
+        due_ns = min(self._due_ns, self._poll_ns)
+        delay_s = max(0, due_ns - self.clock_ns()) / 1e9
         self._handle = loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         now_ns = self.clock_ns()
+        self.poll(now_ns)
+        self._poll_ns += max(1, -(-(now_ns - self._poll_ns) // POLL_NS)) * POLL_NS
+        if now_ns >= self._due_ns:
+            self._catch_up(now_ns)
+        self._arm()
+
+    def _catch_up(self, now_ns: int) -> None:
         self.lag_ns_max = max(self.lag_ns_max, now_ns - self._due_ns)
         missed = max(0, now_ns - self._due_ns) // BEAT_NS
         if missed > _CATCH_UP_BEATS_MAX:
@@ -109,7 +138,12 @@ class Ticker:
         while self._due_ns <= now_ns:
             self.beat(now_ns)
             self._due_ns += BEAT_NS
-        self._arm()
+
+    def poll(self, now_ns: int) -> None:
+        """Ask those whose deadlines have passed."""
+        for waiter, ask in tuple(self._waiters.items()):
+            if waiter.deadline_ns <= now_ns:
+                _guarded(ask, now_ns)
 
     def beat(self, now_ns: int) -> None:
         """Serve what is due at one beat."""

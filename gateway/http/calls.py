@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from billing.caps import caps_of
-from billing.cdr import CallRecord
+from billing.cdr import CallRecord, LegQuality
 from billing.ports import CdrStore, LedgerStore, SpendGate, Tick
 from billing.rating import Rate
 from gateway import browser_media as wire
@@ -68,6 +68,21 @@ class TokenReply(QuoteReply, kw_only=True):
     codec: str
 
 
+class CheckTokenReply(msgspec.Struct, kw_only=True):
+    """A one-use token for a check of the line; it costs nothing."""
+
+    token: str
+    expires_at: str
+    expires_in_seconds: int
+    media_url: str
+
+
+class CheckTokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/check-tokens`."""
+
+    origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
+
+
 class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     """One call as the API shows it. Times are RFC 3339 in UTC."""
 
@@ -88,8 +103,8 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     ended_by: str | None = None
     carrier_call_id: str | None = None
     carrier_seconds: int | None = None
-    browser: dict[str, int] | None = None
-    carrier: dict[str, int] | None = None
+    browser: LegQuality | None = None
+    carrier: LegQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,7 @@ class CallsApi:
         return [
             Route("/v1/quotes", self.quote_call, methods=["POST"]),
             Route("/v1/call-tokens", self.issue_token, methods=["POST"]),
+            Route("/v1/check-tokens", self.issue_check_token, methods=["POST"]),
             Route("/v1/calls", self.list_calls, methods=["GET"]),
             Route("/v1/calls/{call_id}", self.show_call, methods=["GET"]),
             Route("/v1/calls/{call_id}", self.end_call, methods=["DELETE"]),
@@ -138,7 +154,30 @@ class CallsApi:
         origin = self._bound_origin(request, body.origin)
         order = msgspec.structs.replace(order, codec=body.codec, origin=origin)
         token = await self.tokens.issue(order)
-        return Json(self._token_reply(order, token, self._quote(order, rate, balance)), 201)
+        quoted = self._quote(order, rate, balance)
+        return Json(TokenReply(codec=order.codec, **self._ticket(order, token), **quoted), 201)
+
+    async def issue_check_token(self, request: Request) -> Response:
+        """Return the token that allows one check of the line, which is free of charge."""
+        account = await self.auth.account(request)
+        body = await read_json(request, CheckTokenRequest)
+        if account.frozen:
+            raise RequestRefusedError("account_frozen")
+        if self.calls.is_draining:
+            raise RequestRefusedError("gateway_draining")
+        order = CallOrder(
+            account_id=account.id,
+            destination="",
+            country="",
+            codec="pcmu",
+            origin=self._bound_origin(request, body.origin),
+            currency=account.currency,
+            rate="",
+            rate_description="",
+            is_check=True,
+        )
+        token = await self.tokens.issue(order)
+        return Json(CheckTokenReply(**self._ticket(order, token)), 201)
 
     async def _order(self, account: Account, number: str) -> tuple[CallOrder, Rate, int]:
         """Return the call that an account may place, its rate and the account's balance.
@@ -226,16 +265,14 @@ class CallsApi:
             ),
         }
 
-    def _token_reply(self, order: CallOrder, token: str, quoted: dict[str, Any]) -> TokenReply:
+    def _ticket(self, order: CallOrder, token: str) -> dict[str, Any]:
         expires_at = datetime.now(UTC) + timedelta(seconds=self.tokens.ttl_s)
-        return TokenReply(
-            token=token,
-            expires_at=expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            expires_in_seconds=self.tokens.ttl_s,
-            media_url=self._media_url(order.origin),
-            codec=order.codec,
-            **quoted,
-        )
+        return {
+            "token": token,
+            "expires_at": expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "expires_in_seconds": self.tokens.ttl_s,
+            "media_url": self._media_url(order.origin),
+        }
 
     def _media_url(self, page_origin: str) -> str:
         """Return the socket's address, on the page's own origin where there is one."""
@@ -354,6 +391,5 @@ def _ended_view(record: CallRecord) -> CallView:
     view.cause_message = Cause(closed.cause).message
     view.carrier_call_id = closed.carrier_call_id or None
     view.carrier_seconds = closed.carrier_seconds
-    view.browser = msgspec.to_builtins(closed.browser)
-    view.carrier = msgspec.to_builtins(closed.carrier)
+    view.browser, view.carrier = closed.browser, closed.carrier
     return view

@@ -9,7 +9,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway import browser_media
-from gateway.browser_media import ClientMessage, Error, GatewayMessage, Hangup, Ping, Pong, Start
+from gateway.browser_media import (
+    ClientMessage,
+    Error,
+    GatewayMessage,
+    Hangup,
+    Ping,
+    Pong,
+    Resume,
+    Start,
+)
 from gateway.errors import PROBLEMS, PeerProtocolError
 from gateway.ports import MediaConnection
 
@@ -28,7 +37,7 @@ class BrowserListener(Protocol):
 
 
 class BrowserLeg:
-    """One caller's socket. It waits for `start`, then serves one call."""
+    """One caller's socket. It waits for `start` or `resume`, then serves one call."""
 
     __slots__ = (
         "_connection",
@@ -46,7 +55,7 @@ class BrowserLeg:
         connection: MediaConnection,
         *,
         origin: str,
-        on_start: Callable[[BrowserLeg, Start], None],
+        on_start: Callable[[BrowserLeg, Start | Resume], None],
         on_leave: Callable[[BrowserLeg], None] = lambda _: None,
     ) -> None:
         """Serve a socket; `on_leave` is called if it ends before it has started."""
@@ -101,7 +110,7 @@ class BrowserLeg:
     def _dispatch(self, message: ClientMessage) -> None:
         if isinstance(message, Ping):
             self.send(Pong(id=message.id))
-        elif isinstance(message, Start):
+        elif isinstance(message, Start | Resume):
             self._start(message)
         elif self.listener is not None:
             self.listener.browser_message(message)
@@ -110,7 +119,7 @@ class BrowserLeg:
         elif isinstance(message, Hangup):
             self.close(1000, "call ended")
 
-    def _start(self, message: Start) -> None:
+    def _start(self, message: Start | Resume) -> None:
         if self.started or message.version != browser_media.VERSION:
             self.refuse("bad_message")
             return

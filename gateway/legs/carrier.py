@@ -33,6 +33,7 @@ class CarrierLeg:
         "_listener",
         "_stopped",
         "on_audio",
+        "on_mark",
         "outbound",
         "stream_sid",
     )
@@ -49,7 +50,9 @@ class CarrierLeg:
         self._stopped = False
         self.stream_sid = ""
         self.outbound = Outbound("")
-        self.on_audio: Callable[[bytes], None] = _discard
+        self.on_audio: Callable[[bytes, str], None] = _discard
+        """Takes audio and the carrier's time of it."""
+        self.on_mark: Callable[[str], None] = _nobody
         connection.on_text = self._text_received
         connection.on_binary = self._binary_received
         connection.on_close = self._closed
@@ -75,7 +78,7 @@ class CarrierLeg:
         try:
             message = twilio_media.parse(payload)
             if type(message) is Media and message.stream_sid == self.stream_sid:
-                self.on_audio(message.media.payload)
+                self.on_audio(message.media.payload, message.media.timestamp)
             else:
                 self._control_received(message)
         except PeerProtocolError as error:
@@ -107,6 +110,8 @@ class CarrierLeg:
             return
         if isinstance(message, Dtmf):
             self._listener.stream_digit(message.dtmf.digit)
+        elif isinstance(message, Mark):
+            self.on_mark(message.mark.name)
         elif isinstance(message, Stop):
             self._end(properly=True)
 
@@ -124,5 +129,9 @@ class CarrierLeg:
             listener.stream_ended(properly=properly)
 
 
-def _discard(payload: bytes) -> None:
+def _discard(_payload: bytes, _timestamp: str) -> None:
     """Audio that has nowhere to go."""
+
+
+def _nobody(_name: str) -> None:
+    """Nobody waits for a mark."""

@@ -1,15 +1,18 @@
 """HTTP and media on one port: uvicorn serves the requests, the engine takes media connections over.
 
+The port speaks TLS when it is given a certificate; what follows is the same inside.
+
 Each request's first bytes decide. `GET /n/{node}/media/…` never reaches HTTP: the connection
 changes its protocol to a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
 Everything else is the application's; it has no WebSockets, so another upgrade is an ordinary
 request (RFC 9110, 7.8: a server may ignore Upgrade).
 
-Knows no route and no leg. uvicorn takes a protocol class by its `http=` option, but offers no hook
-before the parser. These parts of its `HttpToolsProtocol` are relied on, and pinned by a test:
-`data_received`, `on_message_begin`, `on_message_complete`, `_unset_keepalive_if_required`,
-`_unsupported_upgrade_warning`, `connections`, `server_state`, `transport`, `parser`, `cycle`; and
-of its `Server`: `startup`, `main_loop`, `shutdown`, `should_exit`.
+Knows no route and no leg. uvicorn offers no hook before its parser and no bound on TLS handshakes,
+so that connections are accepted here. These parts of its `HttpToolsProtocol` are relied on, and
+pinned by a test: `data_received`, `on_message_begin`, `on_message_complete`,
+`_unset_keepalive_if_required`, `_unsupported_upgrade_warning`, `connections`, `server_state`,
+`transport`, `parser`, `cycle`; and of its `Server`: `startup`, `main_loop`, `shutdown`, `servers`,
+`lifespan`, `should_exit`.
 """
 
 from __future__ import annotations
@@ -18,13 +21,15 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Generator
-from typing import Any, Final, cast
+from collections.abc import Generator, Sequence
+from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.sockets.engine import MediaEngine
+from gateway.sockets.limits import SECOND_NS
+from gateway.sockets.tls import ServerTls
 
 _PREFIX: Final = b"GET /n/"
 _MEDIA: Final = b"/media/"
@@ -34,6 +39,9 @@ _NODE_ENDS: Final = frozenset(b" ?#\r\n")
 
 _HEAD_BYTES_MAX: Final = 32 * 1024
 """Size of a request's head. Apache and nginx allow about 8 KiB a line; llhttp has no bound."""
+
+_HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
+"""RFC 6797: browsers that were here once come by TLS only, for a year from their last visit."""
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -160,7 +168,10 @@ class OnePortProtocol(HttpToolsProtocol):
             return
         # Half-closed, not closed: unread input would reset the connection, and with it the answer.
         self.transport.write(_TOO_LARGE)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:  # TLS reads on by itself until the peer has closed too
+            self.transport.close()
 
     def _give_away(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -174,9 +185,12 @@ class OnePortProtocol(HttpToolsProtocol):
 class OnePortServer(uvicorn.Server):
     """A uvicorn server that is started and stopped, instead of owning the process."""
 
-    def __init__(self, config: uvicorn.Config, engine: MediaEngine) -> None:
+    def __init__(
+        self, config: uvicorn.Config, engine: MediaEngine, tls: ServerTls | None = None
+    ) -> None:
         super().__init__(config)
         self._engine = engine
+        self._tls = tls
         self._listener: socket.socket | None = None
         self._ticking: asyncio.Task[None] | None = None
 
@@ -209,11 +223,34 @@ class OnePortServer(uvicorn.Server):
             config.load()
         self.lifespan = config.lifespan_class(config)
         try:
-            await self.startup(sockets=[self._listener])
+            await self.startup(sockets=[])
         except SystemExit:  # uvicorn's word for a failed lifespan
             self._listener.close()
             raise RuntimeError("the application refused to start") from None
+        self.servers.append(await self._accept(self._listener))
         self._ticking = asyncio.create_task(self.main_loop())
+
+    async def _accept(self, listener: socket.socket) -> asyncio.Server:
+        """Accept connections; uvicorn would leave a TLS handshake a minute."""
+        config, limits = self.config, self._engine.limits
+        new_protocol = functools.partial(
+            OnePortProtocol,
+            self._engine,
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        if self._tls is None:
+            return await loop.create_server(new_protocol, sock=listener, backlog=config.backlog)
+        return await loop.create_server(
+            new_protocol,
+            sock=listener,
+            backlog=config.backlog,
+            ssl=self._tls.context,
+            ssl_handshake_timeout=limits.handshake_timeout_ns / SECOND_NS,
+            ssl_shutdown_timeout=limits.close_timeout_ns / SECOND_NS,
+        )
 
     async def stop(self) -> None:
         """Stop listening, close what is open, and return when the application has shut down.
@@ -235,6 +272,8 @@ def create_server(
     engine: MediaEngine,
     host: str,
     port: int,
+    tls: ServerTls | None = None,
+    trusted_proxies: Sequence[str] = (),
     backlog: int = 2048,
     connections_max: int | None = None,
     keep_alive_s: int = 30,
@@ -247,29 +286,33 @@ def create_server(
         engine: Takes the media connections over; its sweep also bounds how slow a request may be.
         host: Address to bind; an IPv6 one if it has a colon.
         port: Port to bind; 0 lets the kernel choose.
+        tls: Certificate of the port; without one it speaks plain HTTP.
+        trusted_proxies: Addresses and networks whose X-Forwarded-For and -Proto hold for requests;
+            for media it is the router's matter.
         backlog: Connections the kernel keeps while they are not accepted.
         connections_max: Connections of both kinds at which HTTP requests are answered 503.
         keep_alive_s: Seconds that an idle HTTP connection is kept.
         grace_s: Seconds that `stop` waits for responses and closing handshakes.
 
     """
-    protocol = functools.partial(OnePortProtocol, engine)
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="none",
-        http=cast("type[asyncio.Protocol]", protocol),
+        http="httptools",
         ws="none",
         interface="asgi3",
         lifespan="auto",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        headers=[] if tls is None else [_HSTS],
         server_header=False,
         limit_concurrency=connections_max,
         backlog=backlog,
         timeout_keep_alive=keep_alive_s,
         timeout_graceful_shutdown=grace_s,
     )
-    return OnePortServer(config, engine)
+    return OnePortServer(config, engine, tls)

@@ -179,7 +179,11 @@ class SendSide(asyncio.Protocol):
         # No buffering by the transport: it writes at once, and pauses us as soon as the kernel
         # takes only a part. Then, and only then, frames wait here, where they can be dropped.
         # With uvloop this costs what a write(2) of our own would: 3.8 us for 164 bytes on loopback.
-        transport.set_write_buffer_limits(high=0, low=0)
+        # TLS pauses at its limit, not above it, so that 0 would pause it while it is empty. Below
+        # is a TCP transport out of reach, which takes 64 KiB before it pauses: seconds of audio;
+        # the watch on unsent bytes holds audio back long before.
+        is_tls = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=int(is_tls), low=0)
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
@@ -267,9 +271,9 @@ class SendSide(asyncio.Protocol):
         """Return SIOCOUTQ, tcp(7): bytes written and not acknowledged; 0 where it is unknown."""
         if sys.platform != "linux":
             return 0
+        connection = self._transport.get_extra_info("socket")
         try:
-            connection = self._transport.get_extra_info("socket")
             unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-        except (OSError, ValueError):  # the transport has failed, and is about to say so
+        except (AttributeError, OSError, ValueError):  # it has failed, and is about to say so
             return 0
         return int.from_bytes(unsent, sys.byteorder)

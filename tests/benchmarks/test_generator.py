@@ -77,7 +77,7 @@ class TestFaults:
 # A browser's frame is 2 + 2 + 4 bytes of header, then call, sequence, time and body.
 @pytest.mark.parametrize("byte", [8, 12, 16, 24, 100, 167])
 def test_one_flipped_bit_of_binary_audio(byte: int) -> None:
-    assert measure(uplink=flipping(3, byte)).counts.faults == {"lost": 1, "corrupted": 1}
+    assert measure(uplink=flipping(3, byte)).counts.faults == {"lost": 1, "invented": 1}
 
 
 # The payload stands some 60 bytes before the end, behind it comes the streamSid.
@@ -88,7 +88,9 @@ def test_one_flipped_bit_of_a_media_message(byte: int) -> None:
 
 def test_audio_that_nobody_sent() -> None:
     noise = inserting(2, masked(2, bytes(100)))
-    assert measure(uplink=noise).counts.faults == {"corrupted": 1}
+    assert measure(uplink=noise).counts.faults == {"invented": 1}
+    other_noise = inserting(2, bytes((0x82, 100)) + bytes(100))
+    assert measure(downlink=other_noise).counts.faults == {"corrupted": 1}
 
 
 def test_audio_of_another_call() -> None:
@@ -226,7 +228,7 @@ def test_the_library_is_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_frames_that_were_only_late_are_not_counted_below_zero() -> None:
-    earlier = Counts(10, 8, 2, *[0] * 9)
-    later = Counts(20, 20, 0, *[0] * 9)
+    earlier = Counts(10, 8, 2, *[0] * 10)
+    later = Counts(20, 20, 0, *[0] * 10)
     assert (later - earlier).lost == 0
     assert (later - earlier).received == 12

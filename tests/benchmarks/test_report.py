@@ -13,8 +13,8 @@ from benchmarks import report
 from benchmarks.bridge import Results, Sample, highest_held
 from benchmarks.generator import Counts, Measurement
 
-NO_FAULT = Counts(100, 100, *[0] * 10)
-ONE_LOST = Counts(100, 99, 1, *[0] * 9)
+NO_FAULT = Counts(100, 100, *[0] * 11)
+ONE_LOST = Counts(100, 99, 1, *[0] * 10)
 
 
 def sample(peer: str, turn: int, calls: int, cpu_ms: float, **changes: Any) -> Sample:

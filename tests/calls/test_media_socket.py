@@ -49,7 +49,7 @@ OPENINGS: list[tuple[Act, str | None, int]] = [
     (saying('{"type":"start","version":1}'), "bad_message", 4400),
     (saying('{"type":"start","version":2,"token":"x"}'), "bad_message", 4400),
     (saying(json.dumps({"type": "start", "version": 1, "token": "x" * 257})), "bad_message", 4400),
-    (saying("x" * 5000), "bad_message", 1009),
+    (saying("x" * 15_500), "bad_message", 1009),
     (saying("x" * 1_000_000), None, 1009),
     (fragments, None, 1009),
     (saying(b"\xff\xfe\xfd"), None, 1007),

@@ -21,6 +21,9 @@ END = {
     "seconds": 3,
     "cost": MONEY,
 }
+RATE = wire.RateQuote(
+    per_minute=MONEY, connect_fee=MONEY, first_increment_s=1, next_increment_s=1, description=""
+)
 SENT = [
     wire.Ready(
         version=1,
@@ -28,13 +31,40 @@ SENT = [
         destination="+15005551000",
         codec="pcmu",
         frame_bytes=160,
-        rate=wire.RateQuote(
-            per_minute=MONEY,
-            connect_fee=MONEY,
-            first_increment_s=1,
-            next_increment_s=1,
-            description="",
-        ),
+        rate=RATE,
+    ),
+    wire.Ready(
+        version=1,
+        call_id="c",
+        destination="+15005551000",
+        codec="pcm16",
+        frame_bytes=640,
+        rate=RATE,
+        webrtc=True,
+        resume_token="0.x",
+        resume_seconds=15,
+    ),
+    wire.CheckReady(version=1, seconds=5, webrtc=False),
+    wire.CheckResult(
+        verdict="failed",
+        path="websocket",
+        mos=1.0,
+        rtt_ms=None,
+        jitter_ms=0.0,
+        loss_percent=100.0,
+        level_dbov=-127,
+        message="m",
+        action="a",
+    ),
+    wire.Answer(id=1, sdp="v=0"),
+    wire.OfferRefused(id=1, code="no_audio", message="m"),
+    wire.PathSelected(path="webrtc"),
+    wire.Sample(
+        path="webrtc",
+        rtt_ms=20.5,
+        carrier_rtt_ms=None,
+        browser=wire.LegSample(),
+        carrier=wire.LegSample(loss_percent=1.5, backlog_ms=40.0, level_dbov=-30, mos=3.9),
     ),
     wire.Ringing(),
     wire.ToneStarted(name="busy"),
@@ -58,6 +88,12 @@ SENT = [
 ]
 TAKEN = [
     b'{"type":"start","version":1,"token":"ct_x"}',
+    b'{"type":"resume","version":1,"call_id":"c","token":"0.x"}',
+    b'{"type":"offer","id":1,"sdp":"v=0"}',
+    b'{"type":"media","path":"webrtc"}',
+    b'{"type":"report","packets":0}',
+    b'{"type":"report","packets":50,"lost":1,"concealed_ms":20,"jitter_ms":2.5,"buffer_ms":40,'
+    b'"rtt_ms":30.5}',
     b'{"type":"mute","muted":true}',
     b'{"type":"hold","held":true}',
     b'{"type":"dtmf","digits":"12*#AD"}',
@@ -83,6 +119,11 @@ def test_every_kind_of_message_is_sampled():
     )
 
 
+def test_every_kind_of_a_clients_message_is_sampled():
+    kinds = {json.loads(text)["type"] for text in TAKEN}
+    assert kinds == set(direction("FromClient")["$defs"]["FromClient"]["discriminator"]["mapping"])
+
+
 @pytest.mark.parametrize("text", TAKEN)
 def test_every_message_of_a_client_is_understood(text):
     jsonschema.validate(json.loads(text), direction("FromClient"))
@@ -101,6 +142,19 @@ def test_every_message_of_a_client_is_understood(text):
         b'{"type":"dtmf","digits":"' + b"1" * 33 + b'"}',
         b'{"type":"mute","muted":1}',
         b'{"type":"start","version":1}',
+        b'{"type":"resume","version":1,"token":"0.x"}',
+        b'{"type":"resume","version":1,"call_id":"c","token":"' + b"x" * 257 + b'"}',
+        b'{"type":"resume","version":1,"call_id":"' + b"c" * 33 + b'","token":"0.x"}',
+        b'{"type":"offer","id":1}',
+        b'{"type":"offer","id":1,"sdp":"' + b"x" * 12_001 + b'"}',
+        b'{"type":"media","path":"pigeon"}',
+        b'{"type":"report"}',
+        b'{"type":"report","packets":-1}',
+        b'{"type":"report","packets":1.5}',
+        b'{"type":"report","packets":1,"lost":2000000000000}',
+        b'{"type":"report","packets":1,"rtt_ms":-1}',
+        b'{"type":"report","packets":1,"jitter_ms":1e9}',
+        b'{"type":"report","packets":1,"buffer_ms":NaN}',
         b"[" * 4000,
     ],
 )
@@ -112,8 +166,15 @@ def test_nonsense_is_refused(text):
 
 def test_a_long_message_is_refused_by_its_length():
     with pytest.raises(PeerProtocolError) as caught:
-        wire.parse(b'{"type":"hangup"}' + b" " * 5000)
+        wire.parse(b'{"type":"hangup"}' + b" " * wire.MESSAGE_BYTES_MAX)
     assert caught.value.close_code == 1009
+
+
+def test_the_longest_offer_fits_a_message():
+    """Each of its line ends takes four characters in JSON."""
+    sdp = "a=candidate\r\n" * (12_000 // 13)
+    text = json.dumps({"type": "offer", "id": 1, "sdp": sdp}).encode()
+    assert wire.parse(text) == wire.Offer(id=1, sdp=sdp)
 
 
 @given(st.binary(max_size=200))

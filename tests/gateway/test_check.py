@@ -8,6 +8,7 @@ import pytest
 from gateway import check
 from gateway.check import Finding
 from gateway.settings import from_mapping
+from tests.certificates import DAY, Authority
 from tests.valkey import free_port, valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]
@@ -100,6 +101,36 @@ async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path,
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
     assert len(findings) == 6
+
+
+async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
+    environ = {"TLS_CERTIFICATE": pair.certificate, "TLS_KEY": pair.key, "PUBLIC_ORIGIN": origin}
+    return (await found(DATA_DIR=tmp_path, **environ))["tls"]
+
+
+async def test_a_certificate_is_looked_at(tmp_path):
+    authority = Authority(tmp_path)
+    sound = authority.issue(tmp_path, "sound")
+    finding = await tls_found(tmp_path, sound)
+    assert finding.text.startswith("CALLER_TLS_CERTIFICATE is valid until ")
+    assert not finding.is_weak
+    assert not finding.is_fatal
+    ending = await tls_found(tmp_path, authority.issue(tmp_path, "ending", life=13 * DAY))
+    assert ending.is_weak
+    assert not ending.is_fatal
+    stranger = await tls_found(tmp_path, sound, "https://calls.example.com")
+    assert stranger.text == "CALLER_TLS_CERTIFICATE does not name https://calls.example.com."
+    assert stranger.is_weak
+    for name, times in (
+        ("ended", {"age": 2 * DAY, "life": -DAY}),
+        ("not-begun", {"age": -DAY, "life": 2 * DAY}),
+    ):
+        finding = await tls_found(tmp_path, authority.issue(tmp_path, name, **times))
+        assert finding.is_fatal
+        assert finding.text.startswith("CALLER_TLS_CERTIFICATE is valid from ")
+    mixed = await tls_found(tmp_path, sound._replace(key=tmp_path / "ended.key"))
+    assert mixed.is_fatal
+    assert mixed.text == "CALLER_TLS_KEY does not belong to CALLER_TLS_CERTIFICATE."
 
 
 async def test_wrong_credentials_say_what_to_check():

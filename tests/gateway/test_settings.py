@@ -27,6 +27,11 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_CURRENCY", "XXX", "currency"),
         ("CALLER_PHONEBOOK", "1=a", "+number=label"),
         ("CALLER_REDIS_URL", "http://redis", "must match"),
+        ("CALLER_TRUSTED_PROXIES", "proxy.example.com", "IP addresses"),
+        ("CALLER_TRUSTED_PROXIES", "10.0.0.1/8", "networks such as"),
+        ("CALLER_TRUSTED_PROXIES", "*", "IP addresses"),
+        ("CALLER_TLS_CERTIFICATE", "a.pem", "CALLER_TLS_KEY"),
+        ("CALLER_TLS_KEY", "a.key", "CALLER_TLS_CERTIFICATE"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(name, value, named):
@@ -47,6 +52,20 @@ def test_the_origin_follows_from_host_and_port():
 
 def test_a_local_gateway_takes_pages_of_either_local_name():
     assert from_mapping({}).page_origins == {"http://127.0.0.1:8080", "http://localhost:8080"}
+
+
+def test_with_tls_the_origin_is_https():
+    tls = {"CALLER_TLS_CERTIFICATE": "a.pem", "CALLER_TLS_KEY": "a.key"}
+    own = from_mapping(tls)
+    assert own.origin == "https://127.0.0.1:8080"
+    assert own.page_origins == {"https://127.0.0.1:8080", "https://localhost:8080"}
+    public = from_mapping({**tls, "CALLER_PUBLIC_ORIGIN": "https://calls.example.com"})
+    assert public.origin == "https://calls.example.com"
+
+
+def test_proxies_are_addresses_and_networks():
+    given = from_mapping({"CALLER_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8,2001:DB8::/32"})
+    assert given.trusted_proxies == ("127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32")
 
 
 def test_secrets_are_not_shown():

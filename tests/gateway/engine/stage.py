@@ -22,7 +22,7 @@ from gateway.engine.ticker import Ticker
 from gateway.errors import CarrierError
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg
-from gateway.ports import CallOrder, DialOrder
+from gateway.ports import AudioEndpoint, CallOrder, DialOrder
 from gateway.settings import from_mapping
 from gateway.twilio_status import CarrierStatus
 from tests.gateway.engine.memory_gate import MemorySpendGate
@@ -34,6 +34,8 @@ ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 CREDIT = 10_000_000
 SPEECH_FRAME = b"\x55" * 160
 SILENT_FRAME = b"\xff" * 160
+TOLD_BY_THE_CLOCK = {"volume", "cost", "credit", "talk", "sample", "warning", "warning-cleared"}
+RESUME_KEY = bytes(range(32))
 
 SETTINGS = from_mapping(
     {
@@ -103,6 +105,8 @@ class Stage:
         self.carrier = ScriptedCarrier()
         self.ticker = Ticker(self.clock_ns)
         self.metering = Metering(self.gate, self.clock_ns)
+        self.endpoint: AudioEndpoint | None = None
+        """Takes the offers of calls that begin from now on."""
         self.released: list[Bridge] = []
         self.notices: list[tuple[str, Any]] = []
         """Events that the operator's program was told of."""
@@ -131,6 +135,8 @@ class Stage:
             ticker=self.ticker,
             spawn=self.spawn,
             notify=lambda name, data: self.notices.append((name, data)),
+            endpoint=self.endpoint,
+            resume_key=RESUME_KEY,
         )
 
     def call(self, call_id: str = "c1", *, rate: Rate | None = None, **changes: Any) -> Caller:
@@ -175,6 +181,8 @@ class Caller:
         self.stage = stage
         self.browser = RecordingConnection(stage.clock_ns)
         self.carrier = RecordingConnection(stage.clock_ns)
+        self.phone_ms = 0
+        """The carrier's time of the phone's next frame."""
         self.leg = BrowserLeg(self.browser, origin="", on_start=lambda *_: None)
         self.dial_order = dial_order(call_id, order)
         self.taken: set[str] = set()
@@ -197,6 +205,16 @@ class Caller:
     def speaks(self, count: int = 1, frame: bytes = SPEECH_FRAME) -> None:
         for _ in range(count):
             self.browser.speak(frame)
+
+    def returns(self, generation: int = 0) -> bool:
+        """Take the call up with another socket; say whether that went."""
+        connection = RecordingConnection(self.stage.clock_ns)
+        leg = BrowserLeg(connection, origin="", on_start=lambda *_: None)
+        leg.started = True
+        is_taken = self.bridge.resume(leg, generation)
+        if is_taken:
+            self.browser, self.leg = connection, leg
+        return is_taken
 
     # The carrier.
 
@@ -223,7 +241,9 @@ class Caller:
     def phone_speaks(self, count: int = 1, frame: bytes = SPEECH_FRAME) -> None:
         payload = base64.b64encode(frame).decode()
         for _ in range(count):
-            self.carrier.say({"event": "media", "streamSid": "MZ1", "media": {"payload": payload}})
+            media = {"payload": payload, "timestamp": str(self.phone_ms)}
+            self.carrier.say({"event": "media", "streamSid": "MZ1", "media": media})
+            self.phone_ms += len(frame) // 8
 
     async def answered(self) -> Caller:
         """Let the phone ring and be answered, with its stream open."""
@@ -238,7 +258,7 @@ class Caller:
     @property
     def kinds(self) -> list[str]:
         """What the caller was told, without what is told by the clock."""
-        return [k for k in self.browser.kinds if k not in ("volume", "cost", "credit", "talk")]
+        return [k for k in self.browser.kinds if k not in TOLD_BY_THE_CLOCK]
 
     @property
     def end(self) -> dict[str, Any]:

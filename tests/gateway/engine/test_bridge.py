@@ -8,12 +8,24 @@ from billing.rating import Rate
 from gateway.call import State
 from gateway.cause import Cause
 from gateway.errors import CarrierError
+from gateway.ports import SessionState
+from gateway.resume_token import generation_of
 from media import tones
-from tests.gateway.engine.stage import CENT, CREDIT, SILENT_FRAME, SPEECH_FRAME
+from media.playout import START_NS
+from tests.gateway.engine.stage import CENT, CREDIT, RESUME_KEY, SILENT_FRAME, SPEECH_FRAME
+from tests.gateway.engine.test_media_path import Endpoint
 from tests.gateway.virtual_time import virtual_loop
+
+LEAD = b"\xff" * (START_NS // 125_000)
+"""The silence that the caller's voice begins with."""
 
 RINGBACK = [tones.ringback("US").frame(n) for n in range(500)]
 NO_ANSWER = CarrierError("?", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True)
+
+
+def has_begun(heard):
+    """Whether the caller's voice was heard: a lead, then a frame that is faded in."""
+    return len(heard) == 2 and heard[0] == LEAD and heard[1][80:] == SPEECH_FRAME[80:]
 
 
 def refused(cause):
@@ -83,8 +95,10 @@ async def test_dropped_frames_are_in_the_record(stage):
     call.status("completed", seconds=1)
     await stage.until(lambda: stage.released)
     record = stage.record()
-    assert (record.browser.frames_in, record.browser.frames_dropped) == (100, 79)
-    assert (record.carrier.frames_out, record.carrier.frames_dropped) == (21, 4)
+    kept = 100 - record.browser.frames_dropped
+    assert (record.browser.frames_in, record.carrier.frames_dropped) == (100, 4)
+    assert 1 <= kept <= 12, "what a burst may leave as delay"
+    assert record.carrier.frames_out == kept
 
 
 async def test_ringing_sounds_like_ringing_until_the_answer(stage):
@@ -149,7 +163,7 @@ async def test_both_hear_each_other_only_once_the_stream_is_open(stage):
     assert call.heard_by_phone == []
     call.speaks()
     call.phone_speaks()
-    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert has_begun(call.heard_by_phone)
     assert call.browser.audio == [SPEECH_FRAME]
 
 
@@ -157,7 +171,7 @@ async def test_wide_audio_both_ways(stage):
     call = await stage.call(codec="pcm16").answered()
     call.speaks(frame=bytes(640))
     call.phone_speaks()
-    assert [len(audio) for audio in call.heard_by_phone] == [160]
+    assert [len(audio) for audio in call.heard_by_phone] == [len(LEAD), 160]
     assert [len(audio) for audio in call.browser.audio] == [640]
 
 
@@ -189,6 +203,416 @@ async def test_nothing_is_told_by_the_clock_before_the_answer(stage):
     assert call.browser.kinds == ["ready"]
 
 
+async def test_the_line_is_judged_each_second(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    for _ in range(251):
+        call.speaks()
+        call.phone_speaks()
+        await stage.run(0.02)
+    samples = call.browser.of("sample")
+    assert len(samples) == 5
+    assert {sample["path"] for sample in samples} == {"websocket"}
+    assert samples[-1]["browser"]["mos"] > 4
+    assert samples[-1]["browser"]["loss_percent"] == 0
+    assert call.browser.of("warning") == []
+
+
+async def test_what_is_wrong_with_the_line_is_told_until_it_is_right(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(4.1)
+    named = [warning["name"] for warning in call.browser.of("warning")]
+    assert named == ["no-audio-from-browser"]
+    for _ in range(110):
+        call.speaks()
+        await stage.run(0.02)
+    assert [w["name"] for w in call.browser.of("warning-cleared")] == named
+
+
+async def test_nobody_is_sampled_before_the_answer(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing")
+    await stage.run(3)
+    assert call.browser.of("sample") == []
+
+
+async def test_marks_measure_the_carrier_once_a_second(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    sent = []
+    for n in range(300):
+        call.speaks()
+        marks = [m["mark"]["name"] for m in call.carrier.messages if m["event"] == "mark"]
+        if len(marks) > len(sent):
+            sent = marks
+        if sent and not n % 50:
+            call.carrier.say({"event": "mark", "streamSid": "MZ1", "mark": {"name": sent[-1]}})
+        await stage.run(0.02)
+    assert 5 <= len(sent) <= 6
+    assert call.browser.of("sample")[-1]["carrier_rtt_ms"] is not None
+
+
+# The caller's ways.
+
+
+def connect(call):
+    """Let the caller's WebRTC connect and be chosen; return the session."""
+    call.says(type="offer", id=1, sdp="offer")
+    session = call.stage.endpoint.sessions[-1]
+    session.heard = []
+    session.send_audio = lambda payload, _timestamp_ms=None: session.heard.append(payload)
+    session.become(SessionState.CONNECTED)
+    call.says(type="media", path="webrtc")
+    return session
+
+
+async def speak(call, session, seconds, first=0):
+    """Let packets come by the session, one each 20 ms."""
+    for sequence in range(first, first + round(seconds * 50)):
+        session.last_in_ns = call.stage.clock_ns()
+        session.on_audio(sequence, 160 * sequence, SPEECH_FRAME)
+        await call.stage.run(0.02)
+
+
+async def test_without_webrtc_an_offer_is_refused_and_the_call_goes_on(stage):
+    call = await stage.call().answered()
+    assert not call.browser.of("ready")[0]["webrtc"]
+    call.says(type="offer", id=3, sdp="offer")
+    call.says(type="media", path="webrtc")
+    (refused,) = call.browser.of("offer-refused")
+    assert (refused["id"], refused["code"]) == (3, "webrtc_off")
+    assert call.browser.of("media") == [{"type": "media", "path": "websocket"}]
+    assert call.bridge.call.is_live
+
+
+async def test_audio_moves_to_webrtc_and_back(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call(media_silence_s=60).answered()
+    assert call.browser.of("ready")[0]["webrtc"]
+    session = connect(call)
+    assert call.browser.of("answer") == [{"type": "answer", "id": 1, "sdp": "answer offer"}]
+    assert call.browser.of("media") == [{"type": "media", "path": "webrtc"}]
+    call.phone_speaks()
+    await speak(call, session, 1.1)
+    assert (session.heard, call.browser.audio) == ([SPEECH_FRAME], [])
+    assert SPEECH_FRAME in call.heard_by_phone
+    assert call.browser.of("sample")[-1]["path"] == "webrtc"
+    session.become(SessionState.FAILED)
+    assert call.browser.of("media")[-1] == {"type": "media", "path": "websocket"}
+    call.phone_speaks()
+    assert call.browser.audio == [SPEECH_FRAME]
+    await stage.run(0.2)
+    call.carrier.forget()
+    call.speaks()
+    assert call.heard_by_phone
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.record().browser.paths[0] == "webrtc"
+
+
+async def test_it_rings_by_webrtc_too(stage):
+    stage.endpoint = Endpoint()
+    call = stage.call()
+    session = connect(call)
+    await stage.run(0.1)
+    call.status("ringing")
+    await stage.run(0.2)
+    assert session.heard[:10] == RINGBACK[:10]
+    assert call.browser.audio == []
+
+
+async def test_keys_of_the_session_are_pressed(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call().answered()
+    connect(call).on_digit("7", 100)
+    assert call.heard_by_phone == [tones.dtmf("7")]
+
+
+async def test_the_end_closes_the_session(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call().answered()
+    session = connect(call)
+    call.says(type="hangup")
+    assert session.closed == 1
+
+
+async def test_reports_of_the_browser_are_in_its_samples(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    for second in range(4):
+        call.says(type="report", packets=50 * second, buffer_ms=45, jitter_ms=3, rtt_ms=31)
+        await stage.run(1)
+    sample = call.browser.of("sample")[-1]
+    assert sample["rtt_ms"] == 31
+    assert (sample["carrier"]["backlog_ms"], sample["carrier"]["jitter_ms"]) == (45, 3)
+
+
+# A caller whose socket is lost.
+
+
+def noise(count):
+    return [tones.comfort_noise().frame(n) for n in range(count)]
+
+
+@pytest.mark.parametrize("code", [1001, 1006])
+async def test_a_lost_socket_leaves_the_call_standing_for_a_while(stage, code):
+    call = await stage.call(media_silence_s=60, resume_s=15).answered()
+    await stage.run(1.2)
+    call.browser.end(code)
+    await stage.run(0.401)
+    assert call.heard_by_phone == noise(20)
+    await stage.run(14.5)
+    assert call.bridge.call.state is State.ANSWERED
+    await stage.until(lambda: stage.released, 2)
+    record = stage.record()
+    assert (record.cause_name, record.ended_by) == ("NORMAL_CLEARING", "caller")
+    assert record.seconds == 17
+    assert stage.balance() == CREDIT - 17 * CENT
+    assert stage.carrier.hung_up == ["CA1"]
+
+
+@pytest.mark.parametrize("code", [1000, 1002, 1003, 1005, 1008, 1009, 1011, 4000, 4400])
+async def test_any_other_end_of_the_socket_is_meant(stage, code):
+    call = await stage.call().answered()
+    call.browser.end(code)
+    assert not call.bridge.call.is_live
+    await stage.until(lambda: stage.released)
+    assert stage.record().ended_by == "caller"
+
+
+async def test_where_nobody_is_waited_for_a_lost_socket_ends_the_call(stage):
+    call = await stage.call(resume_s=0).answered()
+    (ready,) = call.browser.of("ready")
+    assert (ready["resume_token"], ready["resume_seconds"]) == ("", 0)
+    call.browser.end(1006)
+    assert not call.bridge.call.is_live
+    await stage.until(lambda: stage.released)
+
+
+async def test_a_caller_who_is_back_goes_on(stage):
+    call = await stage.call(media_silence_s=60, resume_s=15).answered()
+    (ready,) = call.browser.of("ready")
+    assert (generation_of(RESUME_KEY, "c1", ready["resume_token"]), ready["resume_seconds"]) == (
+        0,
+        15,
+    )
+    (accept,) = call.browser.of("accept")
+    await stage.run(0.5)
+    call.browser.end(1006)
+    await stage.run(14.9)
+    assert call.returns()
+    assert call.browser.kinds == ["ready", "accept", "media"]
+    again = call.browser.messages[0]
+    assert generation_of(RESUME_KEY, "c1", again["resume_token"]) == 1
+    assert {**again, "resume_token": ""} == {**ready, "resume_token": ""}
+    assert call.browser.messages[1:] == [accept, {"type": "media", "path": "websocket"}]
+    await stage.run(0.2)
+    call.carrier.forget()
+    call.speaks()
+    call.phone_speaks()
+    assert has_begun(call.heard_by_phone)
+    assert call.browser.audio == [SPEECH_FRAME]
+    await stage.run(20)
+    assert call.bridge.call.is_live, "nobody is waited for any longer"
+    assert call.browser.of("cost")[-1]["seconds"] >= 35, "the absence is paid for"
+
+
+async def test_all_that_holds_is_told_to_a_caller_who_is_back(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    call.says(type="mute", muted=True)
+    call.says(type="hold", held=True)
+    call.browser.end(1001)
+    await stage.run(1)
+    assert call.heard_by_phone[:40] == [tones.hold().frame(n) for n in range(40)]
+    assert call.returns()
+    assert call.browser.messages[2:] == [
+        {"type": "media", "path": "websocket"},
+        {"type": "mute", "muted": True},
+        {"type": "hold", "held": True},
+    ]
+    call.says(type="hold", held=False)
+    await stage.run(0.2)
+    call.carrier.forget()
+    call.speaks()
+    assert call.heard_by_phone == []
+    call.says(type="mute", muted=False)
+    call.speaks()
+    assert has_begun(call.heard_by_phone)
+
+
+async def test_a_caller_may_leave_and_return_while_the_phone_rings(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing")
+    call.browser.end(1001)
+    await stage.run(1)
+    assert call.returns()
+    assert call.browser.kinds == ["ready", "ringing", "media"]
+    await stage.run(0.1)
+    assert call.browser.audio, "it rings on"
+    call.status("in-progress")
+    call.opens_stream()
+    call.speaks()
+    assert has_begun(call.heard_by_phone)
+
+
+async def test_a_caller_may_leave_and_return_before_the_phone_rings(stage):
+    stage.carrier.place_takes_s = 1.0
+    call = stage.call()
+    await stage.run(0.1)
+    call.browser.end(1001)
+    await stage.run(0.5)
+    assert call.returns()
+    assert call.browser.kinds == ["ready", "media"]
+    await stage.run(1)
+    call.status("ringing")
+    assert call.browser.kinds[-1] == "ringing"
+
+
+async def test_a_socket_that_is_lost_before_anything_is_placed_ends_the_call(stage):
+    call = stage.call()
+    call.browser.end(1006)
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.placed == []
+    assert stage.balance() == CREDIT
+
+
+async def test_a_phone_that_answers_while_the_caller_is_away_hears_that_the_line_is_alive(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing")
+    call.browser.end(1001)
+    await stage.run(1)
+    call.status("in-progress")
+    call.opens_stream()
+    await stage.run(0.1)
+    assert call.heard_by_phone == noise(5)
+    assert call.returns()
+    assert call.browser.kinds == ["ready", "accept", "media"]
+
+
+async def test_each_token_takes_the_call_up_once(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    for generation in range(3):
+        call.browser.end(1006)
+        await stage.run(10)
+        for wrong in {0, 1, 2, 3, 7} - {generation}:
+            assert not call.returns(wrong)
+        assert call.returns(generation)
+        assert not call.returns(generation)
+    assert call.bridge.call.is_live
+
+
+async def test_a_call_that_is_over_is_not_taken_up(stage):
+    call = await stage.call().answered()
+    call.browser.end(1006)
+    call.status("completed", seconds=1)
+    assert not call.returns()
+    await stage.until(lambda: stage.released)
+    assert not call.returns()
+
+
+async def test_a_second_socket_takes_the_call_from_the_first(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    first, leg = call.browser, call.leg
+    assert call.returns()
+    assert first.closed == (1000, "taken up elsewhere")
+    first.on_binary(SPEECH_FRAME)
+    assert leg.listener is None
+    assert call.heard_by_phone == []
+    first.end(1000)
+    call.speaks()
+    call.phone_speaks()
+    assert has_begun(call.heard_by_phone)
+    assert (first.audio, call.browser.audio) == ([], [SPEECH_FRAME])
+    await stage.run(20)
+    assert call.bridge.call.is_live
+
+
+async def test_the_phone_may_hang_up_while_the_caller_is_away(stage):
+    call = await stage.call(resume_s=15).answered()
+    call.browser.end(1006)
+    await stage.run(1.5)
+    call.status("completed", seconds=2)
+    assert call.bridge._given_up is None
+    await stage.until(lambda: stage.released)
+    assert (stage.record().ended_by, stage.record().seconds) == ("callee", 2)
+    await stage.run(20)
+    assert len(stage.released) == 1
+    assert stage.ticker._deadlines == []
+    assert stage.ticker._players == set()
+
+
+async def test_a_busy_phone_ends_the_call_at_once_while_the_caller_is_away(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.browser.end(1006)
+    call.status("busy")
+    await stage.until(lambda: stage.released)
+    assert stage.ticker._players == set()
+    assert stage.balance() == CREDIT
+
+
+async def test_a_session_that_lives_carries_the_call_without_its_socket(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call(media_silence_s=60, resume_s=15).answered()
+    session = connect(call)
+    await speak(call, session, 0.5)
+    call.browser.end(1006)
+    call.carrier.forget()
+    await speak(call, session, 2, 25)
+    call.phone_speaks()
+    assert set(call.heard_by_phone) == {SPEECH_FRAME}, "no comfort noise"
+    assert session.heard == [SPEECH_FRAME]
+    assert call.returns()
+    assert call.browser.messages[-1] == {"type": "media", "path": "webrtc"}
+    call.carrier.forget()
+    await speak(call, session, 0.5, 125)
+    assert set(call.heard_by_phone) == {SPEECH_FRAME}
+
+
+async def test_without_its_socket_a_session_is_waited_for_no_longer_than_any_caller(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call(media_silence_s=60, resume_s=5).answered()
+    session = connect(call)
+    call.browser.end(1006)
+    await speak(call, session, 5.2)
+    await stage.until(lambda: stage.released)
+    assert (stage.record().ended_by, session.closed) == ("caller", 1)
+
+
+async def test_a_session_that_dies_after_its_socket_leaves_comfort_noise(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call(media_silence_s=60).answered()
+    session = connect(call)
+    await speak(call, session, 0.5)
+    call.browser.end(1006)
+    call.carrier.forget()
+    await stage.run(2.5)
+    assert noise(1)[0] not in call.heard_by_phone
+    await stage.run(2)
+    since = call.heard_by_phone.index(noise(1)[0])
+    assert call.heard_by_phone[since : since + 25] == noise(25)
+    assert call.returns()
+    assert call.browser.messages[-1] == {"type": "media", "path": "websocket"}
+    await stage.run(0.2)
+    call.carrier.forget()
+    call.speaks()
+    assert has_begun(call.heard_by_phone)
+
+
+async def test_a_session_that_comes_back_to_life_before_its_socket_is_heard(stage):
+    stage.endpoint = Endpoint()
+    call = await stage.call(media_silence_s=60).answered()
+    session = connect(call)
+    await speak(call, session, 0.5)
+    call.browser.end(1006)
+    await stage.run(5)
+    assert noise(1)[0] in call.heard_by_phone
+    await speak(call, session, 1.5, 25)
+    call.carrier.forget()
+    await speak(call, session, 0.5, 100)
+    assert set(call.heard_by_phone) == {SPEECH_FRAME}
+
+
 # What the caller does.
 
 
@@ -200,7 +624,7 @@ async def test_mute_keeps_the_voice_from_the_phone(stage):
     assert (call.heard_by_phone, call.browser.audio) == ([], [SPEECH_FRAME])
     call.says(type="mute", muted=False)
     call.speaks()
-    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert has_begun(call.heard_by_phone)
     assert [m["muted"] for m in call.browser.of("mute")] == [True, False]
 
 
@@ -227,7 +651,7 @@ async def test_hold_parts_the_two_and_plays_the_hold_tone(stage):
     call.carrier.forget()
     call.speaks()
     call.phone_speaks()
-    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert has_begun(call.heard_by_phone)
     assert call.browser.audio == [SPEECH_FRAME]
     assert [m["held"] for m in call.browser.of("hold")] == [True, True, False]
     await stage.run(3)
@@ -268,7 +692,8 @@ async def test_keys_are_heard_ahead_of_speech(stage):
     assert call.heard_by_phone == [keys], "speech is discarded while keys are played"
     await stage.run(len(keys) / 8000)
     call.speaks()
-    assert call.heard_by_phone == [keys, SPEECH_FRAME]
+    assert call.heard_by_phone[0] == keys
+    assert has_begun(call.heard_by_phone[1:])
 
 
 async def test_keys_without_a_stream_go_nowhere(stage):
@@ -549,7 +974,7 @@ async def test_a_second_stream_is_refused_and_the_first_goes_on(stage):
     call.opens_stream()
     call.speaks()
     assert first.closed is None
-    assert call.heard_by_phone == [SPEECH_FRAME]
+    assert has_begun(call.heard_by_phone)
 
 
 async def test_a_stream_that_comes_after_the_end_is_refused(stage):

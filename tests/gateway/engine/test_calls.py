@@ -9,7 +9,9 @@ from gateway.call import State
 from gateway.engine import calls as calls_module
 from gateway.engine.calls import Calls
 from gateway.ports import Acceptance, HandshakeRequest
+from gateway.resume_token import resume_token
 from tests.gateway.engine.stage import ACCOUNT_SID, CENT, CREDIT, Stage, order, start_message
+from tests.gateway.engine.test_media_path import Endpoint
 from tests.gateway.recording import RecordingConnection
 
 BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
@@ -66,6 +68,7 @@ class Node:
             verifier=self.verifier,
             metering=stage.metering,
             ticker=stage.ticker,
+            endpoint=stage.endpoint,
         )
 
     def handshake(self, path, query="", **headers):
@@ -86,6 +89,13 @@ class Node:
             {"type": "start", "version": 1, "token": await self.tokens.issue(order(**changes))}
         )
         await self.stage.run(0.05)
+        return connection
+
+    def resumes(self, ready, origin=PAGE, **changes):
+        """Open a browser socket and take up the call that this `ready` was of."""
+        connection = self.opens(BROWSER, origin=origin)
+        message = {"type": "resume", "version": 1, "call_id": ready["call_id"]}
+        connection.say({**message, "token": ready["resume_token"], **changes})
         return connection
 
     def streams(self, token, call_sid="CA1", **changes):
@@ -264,6 +274,179 @@ async def test_a_caller_who_left_during_the_check_starts_no_call(stage, node):
     await stage.run(2)
     assert len(node.calls) == 0
     assert stage.carrier.placed == []
+
+
+# Taking a call up again.
+
+
+async def test_a_call_is_taken_up_again_by_its_token(stage, node):
+    first = await node.starts()
+    node.streams(stage.carrier.placed[0].token)
+    (ready,) = first.of("ready")
+    first.end(1006)
+    second = node.resumes(ready)
+    assert second.kinds == ["ready", "accept", "media"]
+    assert second.of("ready")[0]["call_id"] == ready["call_id"]
+    third = node.resumes(second.of("ready")[0])
+    assert second.closed == (1000, "taken up elsewhere")
+    assert third.kinds == ["ready", "accept", "media"]
+    await stage.run(1)
+    assert (len(node.calls), len(stage.carrier.placed)) == (1, 1)
+
+
+async def test_an_old_token_is_refused(stage, node):
+    first = await node.starts()
+    (ready,) = first.of("ready")
+    second = node.resumes(ready)
+    assert refusal_of(node.resumes(ready)) == ("bad_resume", 1008)
+    assert second.closed is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"token": ""},
+        {"token": "0"},
+        {"token": "0." + "A" * 43},
+        {"token": "1{token}"},
+        {"token": "{token}A"},
+        {"call_id": ""},
+        {"call_id": "nobodyscall1"},
+    ],
+)
+async def test_a_forged_token_or_another_call_is_refused(stage, node, changes):
+    first = await node.starts()
+    (ready,) = first.of("ready")
+    changes = {name: text.format(token=ready["resume_token"]) for name, text in changes.items()}
+    assert refusal_of(node.resumes(ready, **changes)) == ("bad_resume", 1008)
+    assert first.closed is None
+
+
+async def test_the_token_of_one_call_takes_up_no_other(stage, node):
+    (one,), (other,) = [(await node.starts()).of("ready") for _ in range(2)]
+    swapped = node.resumes(one, token=other["resume_token"])
+    assert refusal_of(swapped) == ("bad_resume", 1008)
+
+
+async def test_what_another_node_has_signed_is_refused(stage, node):
+    (ready,) = (await node.starts()).of("ready")
+    key = Node(stage).calls._services.resume_key
+    forged = resume_token(key, ready["call_id"], 0)
+    assert refusal_of(node.resumes(ready, token=forged)) == ("bad_resume", 1008)
+
+
+async def test_another_page_cannot_take_a_call_up(stage):
+    node = Node(stage, allowed_origins=("https://shop.example",))
+    first = await node.starts(origin=PAGE)
+    (free,) = first.of("ready")
+    assert node.resumes(free, origin="").kinds[0] == "ready", "it was bound to no page"
+    bound = node.opens(BROWSER, origin=PAGE)
+    token = await node.tokens.issue(order(origin=PAGE))
+    bound.say({"type": "start", "version": 1, "token": token})
+    await stage.run(0.05)
+    (ready,) = bound.of("ready")
+    for origin in ("https://shop.example", ""):
+        assert refusal_of(node.resumes(ready, origin=origin)) == ("bad_origin", 1008)
+    assert bound.closed is None
+    assert node.resumes(ready).kinds[0] == "ready"
+
+
+async def test_another_version_takes_no_call_up(stage, node):
+    (ready,) = (await node.starts()).of("ready")
+    assert refusal_of(node.resumes(ready, version=2)) == ("bad_message", 4400)
+    assert node.resumes(ready).kinds[0] == "ready"
+
+
+async def test_a_settled_call_is_not_taken_up(stage, node):
+    first = await node.starts()
+    (ready,) = first.of("ready")
+    first.say({"type": "hangup"})
+    assert refusal_of(node.resumes(ready)) == ("bad_resume", 1008)
+    await stage.until(lambda: not len(node.calls))
+    assert refusal_of(node.resumes(ready)) == ("bad_resume", 1008)
+
+
+async def test_a_running_call_is_taken_up_while_the_node_drains(stage, node):
+    first = await node.starts()
+    (ready,) = first.of("ready")
+    draining = asyncio.create_task(node.calls.drain(30))
+    await stage.run(0.5)
+    first.end(1006)
+    second = node.resumes(ready)
+    assert second.kinds[0] == "ready"
+    second.say({"type": "hangup"})
+    await stage.run(0.5)
+    assert draining.done()
+
+
+async def test_a_full_node_takes_its_own_calls_up(stage):
+    node = Node(stage, calls_max=1)
+    first = await node.starts()
+    first.end(1006)
+    assert node.resumes(first.of("ready")[0]).kinds[0] == "ready"
+
+
+# Checks of the line.
+
+
+async def test_a_check_is_no_call(stage):
+    stage.endpoint = Endpoint()
+    node = Node(stage)
+    caller = await node.starts(is_check=True)
+    assert caller.of("check-ready") == [
+        {"type": "check-ready", "version": 1, "seconds": 5, "webrtc": True}
+    ]
+    caller.speak(b"\x55" * 160)
+    assert caller.audio == [b"\x55" * 160]
+    assert (len(node.calls), stage.carrier.placed) == (0, [])
+    await stage.run(6)
+    assert caller.kinds[-1] == "check-result"
+    assert caller.closed == (1000, "check ended")
+    assert stage.balance() == CREDIT
+
+
+async def test_an_account_has_a_few_checks_at_once(stage):
+    node = Node(stage, account_calls_max=2)
+    running = [await node.starts(is_check=True) for _ in range(2)]
+    assert refusal_of(await node.starts(is_check=True)) == ("too_many_checks", 1008)
+    other = await node.starts(is_check=True, account_id="bob")
+    assert other.kinds == ["check-ready"]
+    assert (await node.starts()).kinds == ["ready"], "a call is no check"
+    running[0].end(1001)
+    assert (await node.starts(is_check=True)).kinds == ["check-ready"]
+
+
+async def test_ended_checks_are_forgotten(stage, node):
+    left, hung_up, refused, judged = [await node.starts(is_check=True) for _ in range(4)]
+    left.end(1006)
+    hung_up.say({"type": "hangup"})
+    hung_up.end()
+    refused.speak(b"x")
+    refused.end()
+    assert len(node.calls._checks) == 1
+    judged.speak(b"\x55" * 160)
+    await stage.run(6)
+    assert node.calls._checks == {}
+    await stage.run(20)
+    assert stage.ticker._deadlines == []
+
+
+async def test_the_checks_of_a_node_are_bounded(stage):
+    node = Node(stage, calls_max=1)
+    await node.starts(is_check=True)
+    assert refusal_of(await node.starts(is_check=True, account_id="bob")) == ("gateway_full", 1013)
+
+
+async def test_a_draining_node_begins_no_check(stage, node):
+    await node.starts()
+    late = node.opens(BROWSER)
+    draining = asyncio.create_task(node.calls.drain(30))
+    await stage.run(0.1)
+    token = await node.tokens.issue(order(is_check=True))
+    late.say({"type": "start", "version": 1, "token": token})
+    await stage.run(0.1)
+    assert refusal_of(late) == ("gateway_draining", 1012)
+    draining.cancel()
 
 
 # The carrier's streams.

@@ -1,12 +1,13 @@
 """What one call pays, with everybody else played and time virtual."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from billing.errors import MoneyError
+from billing.errors import MoneyError, StoreUnavailableError
 from billing.ports import Closing, Opening
 from billing.rating import Rate
 from media import tones
@@ -547,3 +548,61 @@ async def test_a_name_that_cannot_be_noted_costs_nothing(stage):
     stage.gate.is_away = False
     await call.answered()
     assert call.bridge.call.is_live
+
+
+# A gate that was filled anew, a process that stood still.
+
+
+def name_at_gate(stage):
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    return next(iter(part.calls.values())).carrier_call_id
+
+
+async def test_a_gate_filled_from_the_book_is_told_the_carriers_name_again(stage):
+    await stage.call(media_silence_s=60).answered()
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    assert name_at_gate(stage) == "CA1"
+    part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    await stage.run(2)
+    # It is the same filling: it must have heard.
+    assert name_at_gate(stage) == ""
+    part.filling = "another"
+    await stage.run(1.1)
+    assert name_at_gate(stage) == "CA1"
+
+
+async def test_a_name_that_could_not_be_noted_is_told_in_the_next_round(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    stage.gate.fault = StoreUnavailableError("the spend gate is away")
+    await call.bridge._charging.name_carrier_call("CA1")
+    assert name_at_gate(stage) == ""
+    await stage.run(1.1)
+    assert name_at_gate(stage) == "CA1"
+
+
+@pytest.mark.parametrize("stood_still_s", [16, 600])
+async def test_a_process_that_stood_still_past_a_calls_end_cuts_it_there(stage, stood_still_s):
+    """Nothing is claimed first, although there is credit enough."""
+    call = await stage.call(media_silence_s=3_600).answered()
+    await stage.run(2.5)
+    held = stage.gate.ticks[-1][1][0].want_micros
+    stage.gate.ticks.clear()
+    virtual_loop().now_ns += stood_still_s * SECOND_NS
+    await ended(stage, call)
+    assert stage.gate.ticks == []
+    assert (call.end["ended_by"], call.end["cut_off"]) == ("gateway", None)
+    assert call.end["seconds"] * CENT == held
+    assert stage.balance() == CREDIT - held
+
+
+async def test_a_spent_call_that_is_found_late_ended_for_want_of_credit(stage):
+    stage.gate.fill(alice=5 * CENT)
+    call = await stage.call(media_silence_s=3_600).answered()
+    await stage.run(4.5)
+    virtual_loop().now_ns += 30 * SECOND_NS
+    await stage.gate.credit("alice", 2, CREDIT)
+    await ended(stage, call)
+    assert (call.end["seconds"], call.end["cut_off"]) == (5, "credit")
+    assert stage.balance() == CREDIT

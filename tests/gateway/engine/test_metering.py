@@ -26,7 +26,8 @@ class MeteredCall:
         self.meter = CallMeter(call_id, account_id, RATE, granted, seconds_max=3600)
         self.meter.answered(virtual_loop().now_ns)
         self.charges: list[int | None] = []
-        self.disownments = self.reopenings = self.bars = 0
+        self.disownments = self.reopenings = self.bars = self.ends = 0
+        self.fillings = []
         self.spend_caps = ()
 
     def caps(self, now_ns):
@@ -34,6 +35,13 @@ class MeteredCall:
 
     def reopen(self):
         self.reopenings += 1
+
+    def known_in(self, filling):
+        self.fillings.append(filling)
+
+    def overdue(self):
+        self.ends += 1
+        self.office.metering.remove(self)
 
     def barred(self):
         self.bars += 1
@@ -68,7 +76,7 @@ class Office:
             per_minute_micros=60 * CENT,
         )
         call = MeteredCall(call_id, account_id, (await self.gate.open(opening)).granted_micros)
-        call.spend_caps = caps
+        call.spend_caps, call.office = caps, self
         self.metering.add(call)
         return call
 
@@ -373,3 +381,25 @@ async def test_stopping_waits_for_the_rounds_under_way(office):
 
 async def test_a_meter_that_was_never_started_stops():
     await Metering(MemorySpendGate(), virtual_loop().clock_ns).stop()
+
+
+async def test_an_overdue_call_is_ended_and_asks_for_nothing(office):
+    account_id = office.account(3)
+    call, other = await office.call(account_id), await office.call(account_id, "c2")
+    other.meter.granted(None, virtual_loop().now_ns)
+    other.meter._granted_micros, other.meter._cut_off_s = 60 * CENT, 60
+    await asyncio.sleep(0)
+    virtual_loop().now_ns += 20 * SECOND_NS
+    await asyncio.sleep(1)
+    assert (call.ends, call.charges) == (1, [])
+    assert {tick.call_id for _, ticks in office.gate.ticks for tick in ticks} == {"c2"}
+    assert other.ends == 0
+
+
+async def test_each_call_hears_which_filling_the_gate_lives_on(office):
+    call = await office.call(office.account(3))
+    office.gate._of(call.account_id).filling = "first"
+    await asyncio.sleep(2)
+    office.gate._of(call.account_id).filling = "second"
+    await asyncio.sleep(1)
+    assert call.fillings == ["first", "first", "second"]

@@ -114,10 +114,28 @@ def test_a_quote_names_every_part_of_the_price():
     assert (quote.first_increment_s, quote.next_increment_s) == (30, 6)
 
 
+def ready(resume_seconds=15, **changes):
+    return reports.ready(
+        "c1",
+        order(**changes),
+        Rate(per_minute_micros=0),
+        webrtc=True,
+        resume_token="0.token",
+        resume_seconds=resume_seconds,
+    )
+
+
 @pytest.mark.parametrize(("codec", "frame_bytes"), [("pcmu", 160), ("pcm16", 640)])
 def test_ready_says_the_size_of_a_frame(codec, frame_bytes):
-    ready = reports.ready("c1", order(codec=codec), Rate(per_minute_micros=0))
-    assert (ready.codec, ready.frame_bytes) == (codec, frame_bytes)
+    message = ready(codec=codec)
+    assert (message.codec, message.frame_bytes) == (codec, frame_bytes)
+
+
+def test_ready_says_how_a_call_is_taken_up_again_where_that_is_possible():
+    message = ready()
+    assert (message.webrtc, message.resume_token, message.resume_seconds) == (True, "0.token", 15)
+    message = ready(resume_seconds=0)
+    assert (message.resume_token, message.resume_seconds) == ("", 0)
 
 
 def test_dates_follow_the_monotonic_clock():

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, Ticker
+from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, POLL_NS, Ticker
 from tests.gateway.virtual_time import virtual_loop
 
 
@@ -35,7 +35,41 @@ def beats(ticker: Ticker, first: int, last: int) -> None:
         ticker.beat(beat * BEAT_NS)
 
 
+class Waiter:
+    def __init__(self, deadline_ns: int) -> None:
+        self.deadline_ns = deadline_ns
+
+
 # By hand: no clock, no loop.
+
+
+def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
+    asked = []
+    waiter = Waiter(3 * POLL_NS)
+
+    def ask(now_ns: int) -> None:
+        asked.append(now_ns)
+        waiter.deadline_ns = now_ns + 2 * POLL_NS
+
+    ticker.add_waiter(waiter, ask)
+    for poll in range(1, 7):
+        ticker.poll(poll * POLL_NS)
+    assert asked == [3 * POLL_NS, 5 * POLL_NS]
+    ticker.remove_waiter(waiter)
+    ticker.remove_waiter(waiter)
+    ticker.poll(9 * POLL_NS)
+    assert len(asked) == 2
+
+
+def test_one_that_fails_or_leaves_when_asked_disturbs_no_other(ticker, caplog):
+    asked = []
+    first, second = Waiter(0), Waiter(0)
+    ticker.add_waiter(first, lambda _: (ticker.remove_waiter(second), broken()))
+    ticker.add_waiter(second, asked.append)
+    ticker.add_waiter(Waiter(0), asked.append)
+    ticker.poll(1)
+    assert asked[-1:] == [1]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_deadline_is_met_at_the_first_beat_at_or_after_it(ticker):

@@ -368,7 +368,8 @@ async def test_a_record_is_shown_with_its_cause_in_words(api):
     assert (shown["cause"], shown["cause_name"]) == (17, "USER_BUSY")
     assert shown["cause_message"] == "The line is busy."
     assert (shown["carrier_call_id"], shown["carrier_seconds"]) == ("CA9", 7)
-    assert shown["browser"]["frames_in"] == 0
+    assert (shown["browser"]["frames_in"], shown["browser"]["paths"]) == (0, [])
+    assert (shown["carrier"]["mos"], shown["carrier"]["packets_lost"]) == (None, 0)
 
 
 async def test_a_live_call_is_not_shown_as_its_unfinished_record(api):

@@ -157,6 +157,7 @@ async def test_an_offer_names_what_can_be_paid(api):
             "enabled": False,
             "threshold": money(0),
             "amount": money(0),
+            "maximum": money(200),
             "has_card": False,
             "off_reason": "",
         },
@@ -298,6 +299,7 @@ async def test_automatic_top_ups_are_set_and_asked_for_again(api):
         "enabled": True,
         "threshold": money(5),
         "amount": money(25),
+        "maximum": money(200),
         "has_card": True,
         "off_reason": "",
     }

@@ -12,6 +12,7 @@ from gateway.legs.browser import MESSAGES_PER_S_MAX, BrowserLeg
 from tests.gateway.recording import RecordingConnection
 
 START = {"type": "start", "version": 1, "token": "ct_1"}
+RESUME = {"type": "resume", "version": 1, "call_id": "c1", "token": "0.x"}
 
 
 class Listener:
@@ -63,13 +64,25 @@ def test_the_first_message_starts(desk):
     assert leg.origin == "https://page.example"
 
 
+def test_the_first_message_may_take_a_call_up_again(desk):
+    desk.socket.say(RESUME)
+    ((leg, resume),) = desk.starts
+    assert leg is desk.leg
+    assert (resume.version, resume.call_id, resume.token) == (1, "c1", "0.x")
+    assert leg.started
+
+
 @pytest.mark.parametrize(
     "message",
     [
         {"type": "hangup"},
         {"type": "mute", "muted": True},
         {"type": "dtmf", "digits": "1"},
+        {"type": "offer", "id": 1, "sdp": "v=0"},
+        {"type": "media", "path": "webrtc"},
+        {"type": "report", "packets": 0},
         {**START, "version": 2},
+        {**RESUME, "version": 2},
     ],
 )
 def test_anything_else_first_is_refused(desk, message):
@@ -79,8 +92,9 @@ def test_anything_else_first_is_refused(desk, message):
     assert desk.socket.closed == (4400, "bad_message")
 
 
-def test_a_second_start_is_refused(desk):
-    desk.started().socket.say(START)
+@pytest.mark.parametrize("again", [START, RESUME])
+def test_a_second_start_is_refused(desk, again):
+    desk.started().socket.say(again)
     assert len(desk.starts) == 1
     assert desk.socket.closed == (4400, "bad_message")
 
@@ -92,6 +106,9 @@ def test_a_second_start_is_refused(desk):
         ({"type": "mute", "muted": True}, wire.Mute(muted=True)),
         ({"type": "hold", "held": False}, wire.Hold(held=False)),
         ({"type": "dtmf", "digits": "0*#A"}, wire.SendDtmf(digits="0*#A")),
+        ({"type": "offer", "id": 7, "sdp": "v=0"}, wire.Offer(id=7, sdp="v=0")),
+        ({"type": "media", "path": "webrtc"}, wire.SelectPath(path="webrtc")),
+        ({"type": "report", "packets": 9, "rtt_ms": 1.5}, wire.Report(packets=9, rtt_ms=1.5)),
     ],
 )
 def test_messages_reach_the_listener(desk, sent, received):
@@ -107,7 +124,13 @@ def test_a_ping_is_answered_at_any_time(desk):
 
 
 @pytest.mark.parametrize(
-    "message", [{"type": "mute", "muted": True}, {"type": "hold", "held": True}]
+    "message",
+    [
+        {"type": "mute", "muted": True},
+        {"type": "hold", "held": True},
+        {"type": "offer", "id": 1, "sdp": "v=0"},
+        {"type": "report", "packets": 0},
+    ],
 )
 def test_what_comes_between_start_and_ready_is_not_an_offence(desk, message):
     desk.socket.say(START)

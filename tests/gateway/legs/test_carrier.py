@@ -35,6 +35,10 @@ def dtmf(digit="5", sid="MZ1"):
     return {"event": "dtmf", "streamSid": sid, "dtmf": {"track": "inbound_track", "digit": digit}}
 
 
+def mark(name, sid="MZ1"):
+    return {"event": "mark", "streamSid": sid, "mark": {"name": name}}
+
+
 class Call:
     """Notes what the stream says."""
 
@@ -55,13 +59,14 @@ class Trunk:
     def __init__(self, call="a call"):
         self.socket = RecordingConnection()
         self.call = Call() if call else None
-        self.bound, self.heard = [], []
+        self.bound, self.heard, self.marks = [], [], []
         self.leg = CarrierLeg(self.socket, bind=self._bind)
 
     def _bind(self, leg, start):
         self.bound.append(start)
         if self.call is not None:
-            leg.on_audio = self.heard.append
+            leg.on_audio = lambda payload, timestamp: self.heard.append((payload, timestamp))
+            leg.on_mark = self.marks.append
         return self.call
 
     def started(self):
@@ -91,10 +96,12 @@ def test_audio_out_names_the_stream(trunk):
     assert base64.b64decode(message["media"]["payload"]) == FRAME
 
 
-def test_audio_comes_in_as_bytes(trunk):
+def test_audio_comes_in_as_bytes_with_the_carriers_time(trunk):
     trunk.started().socket.say(media())
     trunk.socket.say(media(b"x"))
-    assert trunk.heard == [FRAME, b"x"]
+    untimed = {"event": "media", "streamSid": "MZ1", "media": {"payload": ""}}
+    trunk.socket.say(untimed)
+    assert trunk.heard == [(FRAME, "5"), (b"x", "5"), (b"", "")]
 
 
 def test_keys_are_told(trunk):
@@ -102,21 +109,40 @@ def test_keys_are_told(trunk):
     assert trunk.call.digits == ["*"]
 
 
-def test_marks_and_messages_of_the_future_are_ignored(trunk):
+def test_marks_come_back_by_name(trunk):
+    trunk.started().socket.say(mark("m"))
+    assert trunk.marks == ["m"]
+    assert (trunk.call.digits, trunk.call.ends) == ([], [])
+
+
+def test_audio_and_marks_that_nobody_waits_for_are_no_fault(trunk):
+    trunk.leg._bind = lambda *_: trunk.call
+    trunk.started().socket.say(mark("m"))
+    trunk.socket.say(media())
+    assert trunk.socket.closed is None
+
+
+def test_messages_of_the_future_are_ignored(trunk):
     trunk.started()
-    trunk.socket.say({"event": "mark", "streamSid": "MZ1", "mark": {"name": "m"}})
     trunk.socket.say({"event": "sentiment", "streamSid": "MZ9"})
     assert trunk.socket.closed is None
     assert (trunk.call.digits, trunk.call.ends) == ([], [])
 
 
 @pytest.mark.parametrize(
-    "message", [media(sid="MZ2"), dtmf(sid="MZ2"), {"event": "stop", "streamSid": "MZ2"}]
+    "message",
+    [
+        media(sid="MZ2"),
+        dtmf(sid="MZ2"),
+        mark("m", sid="MZ2"),
+        {"event": "stop", "streamSid": "MZ2"},
+    ],
 )
 def test_a_message_of_another_stream_ends_the_leg(trunk, message):
     trunk.started().socket.say(message)
     assert trunk.socket.closed[0] == 1008
-    assert (trunk.heard, trunk.call.digits, trunk.call.ends) == ([], [], [])
+    assert (trunk.heard, trunk.marks) == ([], [])
+    assert (trunk.call.digits, trunk.call.ends) == ([], [])
 
 
 def test_audio_before_the_start_ends_the_leg(trunk):
@@ -187,10 +213,11 @@ def test_a_stop_is_a_proper_end_and_told_once(trunk):
     trunk.started().socket.say(STOP)
     trunk.socket.say(media())
     trunk.socket.say(dtmf())
+    trunk.socket.say(mark("m"))
     trunk.socket.say(STOP)
     trunk.socket.end(1000)
     assert trunk.call.ends == [True]
-    assert (trunk.heard, trunk.call.digits) == ([], [])
+    assert (trunk.heard, trunk.marks, trunk.call.digits) == ([], [], [])
 
 
 @pytest.mark.parametrize(("code", "properly"), [(1000, True), (1006, False), (1011, False)])

@@ -11,6 +11,8 @@ import pytest
 import uvloop
 from socket_peers import Clock, MediaServer
 
+from tests.certificates import Authority
+
 Loop = asyncio.AbstractEventLoop
 
 
@@ -19,7 +21,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], L
 
     uvicorn takes a fifth of a second to stop, so its tests are content with the first.
     """
-    if item.path.name == "test_one_port.py":
+    if item.path.name in ("test_one_port.py", "test_tls.py"):
         return {"uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
@@ -27,6 +29,11 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], L
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -116,8 +117,8 @@ class Peer:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, port: int) -> Peer:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def connect(cls, port: int, tls: ssl.SSLContext | None = None) -> Peer:
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -196,6 +197,7 @@ class MediaServer:
         limits: MediaLimits | None = None,
         router: Callable[[HandshakeRequest], Acceptance | Refusal] | None = None,
         leg: type[Leg] = Leg,
+        tls: ssl.SSLContext | None = None,
     ) -> MediaServer:
         legs: list[Leg] = []
 
@@ -209,7 +211,7 @@ class MediaServer:
         engine = MediaEngine(route, limits, clock)
         loop = asyncio.get_running_loop()
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        server = await loop.create_server(engine.protocol_factory, sock=listener)
+        server = await loop.create_server(engine.protocol_factory, sock=listener, ssl=tls)
         media_server = cls(engine, server, legs)
         return media_server
 
@@ -244,22 +246,27 @@ class MediaServer:
 class DeafPeer:
     """A client with a small receive buffer that reads only when told to."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._socket = connection
         self._held = b""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = tls and tls.wrap_bio(
+            self._incoming, self._outgoing, server_hostname="127.0.0.1"
+        )
 
     @classmethod
-    async def open(cls, port: int) -> DeafPeer:
+    async def open(cls, port: int, tls: ssl.SSLContext | None = None) -> DeafPeer:
         """Open a WebSocket; the response to the handshake is the last thing read unasked."""
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(connection, ("127.0.0.1", port))
-        await loop.sock_sendall(connection, handshake())
-        peer = cls(connection)
+        peer = cls(connection, tls)
+        await peer._shake_hands()
+        await peer._send(handshake())
         while b"\r\n\r\n" not in peer._held:
-            peer._held += await loop.sock_recv(connection, 4096)
+            peer._held += await peer._receive(4096)
         peer._held = peer._held.partition(b"\r\n\r\n")[2]
         return peer
 
@@ -268,7 +275,7 @@ class DeafPeer:
         frames: list[tuple[int, bytes]] = []
         async with asyncio.timeout(5):
             while last not in frames:
-                data = await asyncio.get_running_loop().sock_recv(self._socket, 1 << 16)
+                data = await self._receive()
                 assert data, "the stream ended"
                 self._held += data
                 self._take_frames(frames)
@@ -279,7 +286,7 @@ class DeafPeer:
         """Read frames until the stream ends."""
         frames: list[tuple[int, bytes]] = []
         async with asyncio.timeout(5):
-            while data := await asyncio.get_running_loop().sock_recv(self._socket, 1 << 16):
+            while data := await self._receive():
                 self._held += data
                 self._take_frames(frames)
         return frames
@@ -293,6 +300,39 @@ class DeafPeer:
                 return
             frames.append((self._held[0] & 15, self._held[start : start + length]))
             self._held = self._held[start + length :]
+
+    async def _shake_hands(self) -> None:
+        while self._tls is not None:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._send_outgoing()
+                await self._read_incoming()
+            else:
+                return
+
+    async def _send(self, data: bytes) -> None:
+        self._outgoing.write(data) if self._tls is None else self._tls.write(data)
+        await self._send_outgoing()
+
+    async def _receive(self, size: int = 1 << 16) -> bytes:
+        """Return some of what has come, once something has; nothing at the end."""
+        if self._tls is None:
+            return await asyncio.get_running_loop().sock_recv(self._socket, size)
+        while True:
+            try:
+                return self._tls.read(size)
+            except ssl.SSLWantReadError:
+                await self._read_incoming()
+            except ssl.SSLZeroReturnError:
+                return b""
+
+    async def _send_outgoing(self) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, self._outgoing.read())
+
+    async def _read_incoming(self) -> None:
+        data = await asyncio.get_running_loop().sock_recv(self._socket, 4096)
+        self._incoming.write(data) if data else self._incoming.write_eof()
 
     def leave(self) -> None:
         self._socket.close()

@@ -484,6 +484,12 @@ def test_uvicorn_still_has_the_parts_that_one_port_builds_on():
             "self",
             "sockets",
         ]
+    server = uvicorn.Server(config)
+    with asyncio.Runner() as runner:
+        server.lifespan = config.lifespan_class(config)
+        runner.run(server.startup(sockets=[]))
+    assert server.servers == []
+    assert server.lifespan.state == {}
     assert list(inspect.signature(uvicorn.Server.main_loop).parameters) == ["self"]
     assert issubclass(OnePortProtocol, HttpToolsProtocol)
     assert issubclass(OnePortServer, uvicorn.Server)

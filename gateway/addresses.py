@@ -1,0 +1,35 @@
+"""Under which addresses browsers may reach this machine's UDP port. Sends nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from ipaddress import ip_address
+
+_OUTSIDE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses of nobody (RFC 5737, RFC 3849), to ask the routing table about."""
+
+
+def reachable_addresses(host: str) -> tuple[str, ...]:
+    """Return the addresses of a host to listen on: itself, or those that lead outside.
+
+    Of a machine without a network its loopback address is what is left.
+    """
+    with contextlib.suppress(ValueError):
+        if not ip_address(host).is_unspecified:
+            return (host,)
+        return tuple(_outward(only_v4=host != "::")) or ("127.0.0.1",)
+    with contextlib.suppress(OSError):
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return ("127.0.0.1",)
+
+
+def _outward(*, only_v4: bool) -> list[str]:
+    addresses = []
+    for family, outside in _OUTSIDE[:1] if only_v4 else _OUTSIDE:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Connecting a datagram socket only chooses a route.
+            probe.connect((outside, 9))
+            addresses.append(str(probe.getsockname()[0]))
+    return addresses

@@ -1,0 +1,341 @@
+"""The server's side of one DTLS-SRTP handshake (RFC 5764): datagrams in, datagrams and keys out.
+
+DTLS 1.2 over OpenSSL's memory buffers. Knows no socket, no address and no clock: flights are
+repeated on the time it is given, as the very datagrams that may have been lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from OpenSSL import SSL
+from pylibsrtp import Policy
+
+from gateway.webrtc.certificate import Certificate
+
+DATAGRAM_BYTES_MAX: Final = 1200
+"""What passes every path unfragmented; the size WebRTC libraries use."""
+FIRST_REPEAT_NS: Final = 400_000_000
+"""RFC 6347, 4.2.4.1 suggests 1 s and allows less; a person waits for this handshake."""
+_ATTEMPTS_MAX: Final = 4
+"""Handshakes begun for one session. Whoever can forge an address can spoil one, not the call."""
+_DATAGRAMS_MAX: Final = 100
+"""Datagrams taken until the handshake is done. A browser needs about 5, losses included 30."""
+_DTLS_1_2: Final = 0xFEFD
+_RELEASE_BUFFERS: Final = 0x10
+"""SSL_MODE_RELEASE_BUFFERS: an idle connection keeps no record buffers."""
+_RECORD_HEADER_BYTES: Final = 13
+_RECORD_BYTES_MAX: Final = 16_384
+_ALERT: Final = 21
+_CLOSE_NOTIFY: Final = b"\x01\x00"
+_CIPHER: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256"
+"""The one that every WebRTC peer must have (RFC 8827, 6.5)."""
+_HASHES: Final = {"sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
+"""Hash functions of RFC 8122 that are still sound, by OpenSSL's names."""
+
+
+class Profile(NamedTuple):
+    """An SRTP protection profile: libsrtp's number, key and salt length in bytes."""
+
+    number: int
+    key_bytes: int
+    salt_bytes: int
+
+
+PROFILES: Final = {
+    b"SRTP_AEAD_AES_128_GCM": Profile(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 16, 12),
+    b"SRTP_AEAD_AES_256_GCM": Profile(Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 32, 12),
+    b"SRTP_AES128_CM_SHA1_80": Profile(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
+}
+"""By OpenSSL's names, the cheapest first (RFC 7714; RFC 5764, 4.1.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpKeys:
+    """Master keys with their salts, as libsrtp takes them."""
+
+    profile: int
+    client: bytes
+    server: bytes
+
+
+class DtlsState(Enum):
+    """How far a handshake has come."""
+
+    HANDSHAKING = auto()
+    CONNECTED = auto()
+    CLOSED = auto()
+    """The peer has said close_notify, or we have."""
+    FAILED = auto()
+
+
+class DtlsContext:
+    """What the handshakes of one certificate share."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+        context = SSL.Context(SSL.DTLS_SERVER_METHOD)
+        context.set_min_proto_version(_DTLS_1_2)
+        context.set_max_proto_version(_DTLS_1_2)
+        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
+        context.set_mode(_RELEASE_BUFFERS)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        # Any certificate passes here; its fingerprint decides.
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
+        context.use_certificate(certificate.x509)
+        context.use_privatekey(certificate.key)
+        context.set_cipher_list(_CIPHER)
+        context.set_tlsext_use_srtp(b":".join(PROFILES))
+        self.openssl = context
+
+
+class DtlsServer:
+    """One peer's handshake, and the close_notify after it."""
+
+    __slots__ = (
+        "_attempts",
+        "_closing",
+        "_context",
+        "_datagrams",
+        "_farewell",
+        "_fingerprints",
+        "_flight",
+        "_repeat_after_ns",
+        "_repeat_at_ns",
+        "_ssl",
+        "keys",
+        "state",
+    )
+
+    def __init__(self, context: DtlsContext, fingerprints: Iterable[tuple[str, str]]) -> None:
+        """Wait for a ClientHello.
+
+        Args:
+            context: Our certificate and what we accept.
+            fingerprints: The peer's certificate, one of them: hash name and `AA:BB:…`.
+
+        """
+        self.state = DtlsState.HANDSHAKING
+        self.keys: SrtpKeys | None = None
+        """There once the peer has proven that it holds the certificate of its fingerprint."""
+        self._context = context
+        self._fingerprints = tuple(fingerprints)
+        self._ssl: SSL.Connection | None = None
+        self._attempts = 0
+        self._datagrams = 0
+        self._flight: list[bytes] = []
+        self._repeat_after_ns = FIRST_REPEAT_NS
+        self._repeat_at_ns = 0
+        self._farewell: list[bytes] = []
+        self._closing: _ClosingKey | None = None
+
+    def receive(self, datagram: bytes, now_ns: int) -> list[bytes]:
+        """Take one datagram in and return those that answer it; never raises."""
+        if self.state is DtlsState.HANDSHAKING:
+            return self._receive_handshake(datagram, now_ns)
+        if self._closing is not None and self._closing.opens(datagram):
+            self.state = DtlsState.CLOSED
+        if self._ssl is None:
+            return []
+        try:
+            self._ssl.bio_write(datagram)
+            while True:  # until it wants more than this datagram
+                self._ssl.recv(_RECORD_BYTES_MAX)
+        except SSL.ZeroReturnError:
+            self.state = DtlsState.CLOSED
+        except SSL.Error:
+            pass
+        # The peer repeats its last flight when ours was lost, and OpenSSL then repeats ours.
+        return self._written()
+
+    def repeat(self, now_ns: int) -> list[bytes]:
+        """Return the last flight once more when it is due (RFC 6347, 4.2.4)."""
+        if self.state is not DtlsState.HANDSHAKING or not self._flight:
+            return []
+        if now_ns < self._repeat_at_ns:
+            return []
+        self._repeat_after_ns *= 2
+        self._repeat_at_ns = now_ns + self._repeat_after_ns
+        return self._flight
+
+    def settle(self) -> None:
+        """Keep no more than what the end takes: the peer has been seen to use its keys.
+
+        So it has our last flight, and nothing will have to be repeated. OpenSSL's connection, some
+        80 KiB, makes room for a close_notify written in advance and a key to know the peer's by.
+        """
+        if self.state is DtlsState.CONNECTED and self._ssl is not None:
+            self._closing = _ClosingKey(self._ssl)
+            self._farewell = self._shut_down()
+            self._forget()
+
+    def close(self) -> list[bytes]:
+        """Return the close_notify that ends the association, nothing where there is none."""
+        datagrams: list[bytes] = []
+        if self.state is DtlsState.CONNECTED:
+            datagrams = self._farewell or self._shut_down()
+        if self.state is not DtlsState.FAILED:
+            self.state = DtlsState.CLOSED
+        self._forget()
+        return datagrams
+
+    def _receive_handshake(self, datagram: bytes, now_ns: int) -> list[bytes]:
+        self._datagrams += 1
+        if self._datagrams > _DATAGRAMS_MAX:
+            return self._fail()
+        # Nothing proves who sent an alert before the keys are there (RFC 6347, 4.1.2.7).
+        if datagram[0] == _ALERT and datagram[3:5] == b"\0\0":
+            return []
+        if self._ssl is None:
+            self._ssl = SSL.Connection(self._context.openssl)
+            self._ssl.set_ciphertext_mtu(DATAGRAM_BYTES_MAX)
+            self._ssl.set_accept_state()
+            self._attempts += 1
+        try:
+            self._ssl.bio_write(datagram)
+            self._ssl.do_handshake()
+        except SSL.WantReadError:
+            pass
+        except SSL.Error:
+            if self._attempts >= _ATTEMPTS_MAX:
+                return self._fail()
+            # The alert stays unsaid: this may have been forged, and the peer is to try again.
+            self._forget()
+            return []
+        else:
+            return self._finish()
+        written = self._written()
+        if written:
+            self._flight = written
+            self._repeat_after_ns = FIRST_REPEAT_NS
+            self._repeat_at_ns = now_ns + FIRST_REPEAT_NS
+        return written
+
+    def _finish(self) -> list[bytes]:
+        assert self._ssl is not None
+        profile = PROFILES.get(self._ssl.get_selected_srtp_profile())
+        if profile is None or not self._is_expected_peer(self._ssl):
+            farewell = self._shut_down()
+            self._fail()
+            return farewell
+        self.keys = _export_keys(self._ssl, profile)
+        self.state = DtlsState.CONNECTED
+        self._flight = []
+        return self._written()
+
+    def _is_expected_peer(self, ssl: SSL.Connection) -> bool:
+        certificate = ssl.get_peer_certificate()
+        if certificate is None:
+            return False
+        matches = False
+        for name, expected in self._fingerprints:
+            if name in _HASHES:
+                actual = certificate.digest(_HASHES[name])
+                matches |= hmac.compare_digest(actual, expected.encode())
+        return matches
+
+    def _fail(self) -> list[bytes]:
+        """Give up; the peer is told whatever OpenSSL has to say, such as a fatal alert."""
+        self.state = DtlsState.FAILED
+        written = self._written()
+        self._forget()
+        return written
+
+    def _forget(self) -> None:
+        self._ssl = None
+        self._flight = []
+
+    def _shut_down(self) -> list[bytes]:
+        """Return what is still to be sent and a close_notify."""
+        assert self._ssl is not None
+        with contextlib.suppress(SSL.Error):
+            self._ssl.shutdown()
+        return self._written()
+
+    def _written(self) -> list[bytes]:
+        if self._ssl is None:
+            return []
+        try:
+            return list(split_at_records(self._ssl.bio_read(65536)))
+        except SSL.Error:
+            return []
+
+
+class _ClosingKey:
+    """Opens the peer's close_notify without OpenSSL: AES-128-GCM records (RFC 5288, 3)."""
+
+    __slots__ = ("_key", "_salt")
+
+    def __init__(self, ssl: SSL.Connection) -> None:
+        master, server, client = ssl.master_key(), ssl.server_random(), ssl.client_random()
+        assert master is not None
+        assert server is not None
+        assert client is not None
+        # RFC 5246, 6.3: the client's key, the server's, then the client's implicit nonce.
+        block = _prf(master, b"key expansion" + server + client, 36)
+        self._key = block[:16]
+        self._salt = block[32:36]
+
+    def opens(self, datagram: bytes) -> bool:
+        """Tell whether a datagram is the peer's close_notify."""
+        start = _RECORD_HEADER_BYTES
+        body_bytes = len(datagram) - start
+        if datagram[0] != _ALERT or int.from_bytes(datagram[11:start], "big") != body_bytes:
+            return False
+        # RFC 5246, 6.2.3.3: epoch and sequence number, type, version, and the size of the alert.
+        header = datagram[3:11] + datagram[:3] + len(_CLOSE_NOTIFY).to_bytes(2, "big")
+        nonce, sealed = datagram[start : start + 8], datagram[start + 8 :]
+        try:
+            alert = AESGCM(self._key).decrypt(self._salt + nonce, sealed, header)
+        except (InvalidTag, ValueError):
+            return False
+        return alert == _CLOSE_NOTIFY
+
+
+def _prf(secret: bytes, seed: bytes, size: int) -> bytes:
+    """Expand a secret as TLS 1.2 does (RFC 5246, 5)."""
+    output, link = b"", seed
+    while len(output) < size:
+        link = hmac.digest(secret, link, "sha256")
+        output += hmac.digest(secret, link + seed, "sha256")
+    return output[:size]
+
+
+def split_at_records(flight: bytes) -> Iterator[bytes]:
+    """Yield datagrams of whole DTLS records, each as full as it may be.
+
+    The memory buffer is a stream: it does not say where one datagram was to end.
+    """
+    start = end = 0
+    while end < len(flight):
+        length = int.from_bytes(flight[end + 11 : end + 13], "big")
+        record_end = end + _RECORD_HEADER_BYTES + length
+        if record_end - start > DATAGRAM_BYTES_MAX and end > start:
+            yield flight[start:end]
+            start = end
+        end = record_end
+    if flight[start:]:
+        yield flight[start:]
+
+
+def _accept_any(*_: object) -> bool:
+    return True
+
+
+def _export_keys(ssl: SSL.Connection, profile: Profile) -> SrtpKeys:
+    """Cut the keying material as RFC 5764, 4.2 lays it out: both keys, then both salts."""
+    key, salt = profile.key_bytes, profile.salt_bytes
+    material = ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+    salts = material[2 * key :]
+    return SrtpKeys(
+        profile.number,
+        client=material[:key] + salts[:salt],
+        server=material[key : 2 * key] + salts[salt:],
+    )

@@ -1,0 +1,474 @@
+"""One UDP port for the audio of all browsers of a node.
+
+A datagram finds its session by the user name fragment of its check, or by the address that such a
+check has latched (RFC 7983, 7). All else is dropped without an answer. Knows no call; owns no
+timer: whoever keeps the heartbeat calls `tick` some ten times a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+from gateway.errors import OfferError
+from gateway.ports import AudioSession, SessionState
+from gateway.webrtc.certificate import Identity
+from gateway.webrtc.dtls import DtlsContext
+from gateway.webrtc.outgoing import StreamStart
+from gateway.webrtc.sdp import Answer, Offer, parse_offer, write_answer
+from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
+from gateway.webrtc.stun import username_of
+
+log = logging.getLogger(__name__)
+
+SECOND_NS: Final = 1_000_000_000
+DATAGRAM_BYTES_MAX: Final = 1_500
+"""What libsrtp's buffers take; a browser sends 1,200."""
+BUFFER_BYTES: Final = 4 * 1024 * 1024
+"""Asked of the kernel for each direction: a quarter of a second of 1,000 calls of 50 packets a
+second, at the 1,280 bytes it counts for each. It gives what `net.core.rmem_max` allows."""
+_WAITING_BYTES_MAX: Final = 64 * 1024
+"""Beyond what the kernel takes; audio that waits longer is of no use."""
+ADDRESS_HELD_NS: Final = 6 * SECOND_NS
+"""An address whose session has been heard within this time is no other session's.
+
+Browsers check every 2.5 s, so that one lost check does not open it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLimits:
+    """What one browser, and all browsers together, may take from the process."""
+
+    sessions_max: int = 4_096
+    pending_max: int = 512
+    """Sessions not yet connected. One takes up to 100 KiB while its handshake lasts."""
+    pending_per_source_max: int = 16
+    """The same, of those that one source has asked for."""
+    connect_timeout_ns: int = 10 * SECOND_NS
+    """From the offer to the end of the handshake."""
+    consent_timeout_ns: int = 30 * SECOND_NS
+    """Without a check, once connected (RFC 7675, 5.1)."""
+
+
+@dataclass(slots=True)
+class EndpointCounters:
+    """What has happened since the endpoint was made."""
+
+    datagrams: int = 0
+    """Received, of whatever kind."""
+    unknown_source: int = 0
+    """DTLS and media from addresses that no check has latched."""
+    unknown_ufrag: int = 0
+    """STUN that is no request, or is to nobody here."""
+    bad_integrity: int = 0
+    """Requests made without our password."""
+    held_address: int = 0
+    """Checks from an address that another living session has."""
+    alien: int = 0
+    """Datagrams of no protocol we speak, or too large."""
+    unsent: int = 0
+    """Datagrams that the kernel did not take."""
+    connected: int = 0
+    closed: int = 0
+    failed: int = 0
+    handler_faults: int = 0
+    """Exceptions from a session's callables."""
+
+
+class WebRtcEndpoint:
+    """The sessions of one node, and the port they share."""
+
+    def __init__(
+        self,
+        *,
+        addresses: Sequence[str],
+        port: int = 0,
+        host: str = "",
+        ptime_ms: int = 20,
+        limits: EndpointLimits | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Make an endpoint that listens nowhere yet.
+
+        Args:
+            addresses: What browsers are told to send to, IPv4 or IPv6, the best first.
+            port: UDP port to bind; 0 lets the kernel choose.
+            host: Address to bind. If empty, of each family the one that is advertised, or all where
+                there are several or none is this machine's own, as behind a NAT.
+            ptime_ms: Length of the packets browsers are asked for.
+            limits: Bounds of number and time.
+            clock_ns: Monotonic nanoseconds.
+            wall_clock: The certificate's time.
+
+        """
+        self.limits = limits or EndpointLimits()
+        self.counters = EndpointCounters()
+        self.is_congested = False
+        """Whether the kernel takes no more; what would have to wait for it is dropped."""
+        self._addresses = tuple(addresses)
+        self._host = host
+        self._port = port
+        self._ptime_ms = ptime_ms
+        self._clock_ns = clock_ns
+        self._wall_clock = wall_clock
+        self._identity = Identity()
+        self._context: DtlsContext | None = None
+        self._timeouts = SessionTimeouts(
+            self.limits.connect_timeout_ns, self.limits.consent_timeout_ns
+        )
+        self._transports: dict[int, asyncio.DatagramTransport] = {}
+        """By the number of fields in a socket address: 2 for IPv4, 4 for IPv6."""
+        self._inodes: set[str] = set()
+        self._sessions: dict[WebRtcSession, _Entry] = {}
+        self._by_ufrag: dict[str, WebRtcSession] = {}
+        self._by_address: dict[Address, WebRtcSession] = {}
+        self._pending: dict[WebRtcSession, str] = {}
+        """Sessions not yet connected, and who has asked for each."""
+        self._pending_of: Counter[str] = Counter()
+
+    # -- the port ----------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on; the one chosen by the kernel if 0 was asked for."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port cannot be bound.
+
+        """
+        try:
+            for family, host in self._hosts():
+                await self._listen(family, host)
+        except OSError:
+            self.stop()
+            raise
+
+    async def _listen(self, family: socket.AddressFamily, host: str) -> None:
+        bound = _bind(family, host, self._port, is_fixed=bool(self._host))
+        self._port = bound.getsockname()[1]
+        self._inodes.add(str(os.fstat(bound.fileno()).st_ino))
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Port(self), sock=bound)
+        self._transports[4 if family == socket.AF_INET6 else 2] = transport
+
+    def _hosts(self) -> Iterator[tuple[socket.AddressFamily, str]]:
+        """Yield what is to be bound: the host named, or each family that is advertised."""
+        if self._host:
+            yield _family(self._host), self._host
+            return
+        for family in sorted({_family(address) for address in self._addresses}):
+            own = [address for address in self._addresses if _family(address) == family]
+            yield family, own[0] if len(own) == 1 else ""
+
+    def stop(self) -> None:
+        """Close all sessions, each with its farewell, and the port."""
+        for session in tuple(self._sessions):
+            self._guarded(session.close)
+        for transport in self._transports.values():
+            transport.close()
+        self._transports.clear()
+        self._inodes.clear()
+
+    def kernel_drops(self) -> int:
+        """Return how many datagrams the kernel has dropped because we read too slowly.
+
+        Linux tells it; elsewhere it is 0.
+        """
+        return sum(_drops(path, self._inodes) for path in ("/proc/net/udp", "/proc/net/udp6"))
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def pending(self) -> int:
+        """Sessions not yet connected."""
+        return len(self._pending)
+
+    def accept(self, offer_sdp: str, source: str = "") -> tuple[WebRtcSession, str]:
+        """Make a session for a browser's offer; return it with the answer.
+
+        Args:
+            offer_sdp: As the browser sent it.
+            source: Who asks, such as an account or an address; its pending sessions are bounded.
+
+        Raises:
+            OfferError: The offer cannot be answered.
+
+        """
+        self._check_room(source)
+        offer = parse_offer(offer_sdp)
+        context = self._current_context()
+        credentials = _make_credentials(offer)
+        session = WebRtcSession(
+            self,
+            context,
+            offer,
+            credentials=credentials,
+            start=StreamStart(
+                ssrc=secrets.randbits(32),
+                sequence=secrets.randbits(15),
+                timestamp=secrets.randbits(32),
+                cname=secrets.token_urlsafe(12),
+            ),
+            timeouts=self._timeouts,
+            now_ns=self._clock_ns(),
+        )
+        entry = _Entry(secrets.randbits(62), context.certificate.fingerprint)
+        self._sessions[session] = entry
+        self._pending[session] = source
+        self._pending_of[source] += 1
+        return session, self._answer(session, offer, entry, credentials)
+
+    def restart(self, session: AudioSession, offer_sdp: str) -> str:
+        """Answer a living session's new offer with new ICE credentials (RFC 8445, 9).
+
+        Raises:
+            OfferError: The offer cannot be answered, or not by this session: it has ended, or the
+                offer is of another browser (`session_ended`, `other_peer`).
+
+        """
+        offer = parse_offer(offer_sdp)
+        if not isinstance(session, WebRtcSession) or (entry := self._sessions.get(session)) is None:
+            raise OfferError("session_ended")
+        if set(offer.fingerprints) != set(session.offer.fingerprints):
+            raise OfferError("other_peer")
+        credentials = _make_credentials(offer)
+        session.restart(offer, credentials)
+        entry.version += 1
+        return self._answer(session, offer, entry, credentials)
+
+    def tick(self, now_ns: int) -> None:
+        """Do what has become due: repeated flights, reports, and the ends of those not heard."""
+        for session in tuple(self._sessions):
+            self._guarded(session.tick, now_ns)
+
+    def _check_room(self, source: str) -> None:
+        limits = self.limits
+        if len(self._sessions) >= limits.sessions_max:
+            raise OfferError("sessions_full")
+        if len(self._pending) >= limits.pending_max:
+            raise OfferError("pending_full")
+        if source and self._pending_of[source] >= limits.pending_per_source_max:
+            raise OfferError("source_full")
+
+    def _current_context(self) -> DtlsContext:
+        certificate = self._identity.current(self._wall_clock())
+        if self._context is None or self._context.certificate is not certificate:
+            self._context = DtlsContext(certificate)
+        return self._context
+
+    def _answer(
+        self, session: WebRtcSession, offer: Offer, entry: _Entry, credentials: Credentials
+    ) -> str:
+        self._by_ufrag[credentials.ufrag] = session
+        answer = Answer(
+            session_id=entry.session_id,
+            ufrag=credentials.ufrag,
+            password=credentials.password,
+            fingerprint=entry.fingerprint,
+            candidates=[(address, self._port) for address in self._addresses],
+            ssrc=session.ssrc,
+            cname=session.cname,
+            ptime_ms=self._ptime_ms,
+            version=entry.version,
+        )
+        return write_answer(offer, answer)
+
+    # -- what arrives ------------------------------------------------------------------------
+
+    def take(self, datagram: bytes, address: Address) -> None:
+        """Take a datagram off the port; never raises."""
+        try:
+            self.receive(datagram, address, self._clock_ns())
+        except Exception:
+            self._count_fault()
+
+    def receive(self, datagram: bytes, address: Address, now_ns: int) -> None:
+        """Give a datagram to its session, or drop it."""
+        self.counters.datagrams += 1
+        first = datagram[0] if 0 < len(datagram) <= DATAGRAM_BYTES_MAX else -1
+        if 128 <= first < 192:
+            session = self._by_address.get(address)
+            if session is None:
+                self.counters.unknown_source += 1
+            else:
+                session.receive_media(datagram, address, now_ns)
+        elif 20 <= first < 64:
+            session = self._by_address.get(address)
+            if session is None:
+                self.counters.unknown_source += 1
+            else:
+                session.receive_dtls(datagram, address, now_ns)
+        elif 0 <= first < 4:
+            self._receive_check(datagram, address, now_ns)
+        else:
+            self.counters.alien += 1
+
+    def _receive_check(self, datagram: bytes, address: Address, now_ns: int) -> None:
+        ufrag = (username_of(datagram) or "").partition(":")[0]
+        session = self._by_ufrag.get(ufrag)
+        if session is None:
+            self.counters.unknown_ufrag += 1
+            return
+        holder = self._by_address.get(address, session)
+        if holder is not session and now_ns - holder.last_in_ns < ADDRESS_HELD_NS:
+            # A browser that forges its address must not take another's audio away.
+            self.counters.held_address += 1
+        elif not session.receive_check(datagram, ufrag, address, now_ns):
+            self.counters.bad_integrity += 1
+
+    def _guarded(self, action: Callable[..., None], *arguments: object) -> None:
+        """One session's fault must not end the others."""
+        try:
+            action(*arguments)
+        except Exception:
+            self._count_fault()
+
+    def _count_fault(self) -> None:
+        self.counters.handler_faults += 1
+        log.exception("A WebRTC session's handler failed.")
+
+    # -- what a session asks of its host -----------------------------------------------------
+
+    def send(self, datagram: bytes, address: Address) -> None:
+        """Send a datagram now or never: audio that waits is of no use."""
+        transport = self._transports.get(len(address))
+        if transport is None or self.is_congested:
+            self.counters.unsent += 1
+        else:
+            transport.sendto(datagram, address)
+
+    def latch(self, session: WebRtcSession, address: Address) -> None:
+        """Give the session what comes from this address."""
+        self._by_address[address] = session
+
+    def unlatch(self, session: WebRtcSession, address: Address) -> None:
+        """No longer do so, unless the address has become another session's."""
+        if self._by_address.get(address) is session:
+            del self._by_address[address]
+
+    def retire(self, ufrag: str) -> None:
+        """Forget a fragment that a restart has replaced."""
+        self._by_ufrag.pop(ufrag, None)
+
+    def connected(self, session: WebRtcSession) -> None:
+        """Count a session as pending no longer."""
+        self.counters.connected += 1
+        self._settle(session)
+
+    def forget(self, session: WebRtcSession) -> None:
+        """Forget a session that has ended."""
+        del self._sessions[session]
+        if session.state is SessionState.FAILED:
+            self.counters.failed += 1
+        else:
+            self.counters.closed += 1
+        self._settle(session)
+        for ufrag in session.ufrags:
+            self.retire(ufrag)
+        for address in session.addresses:
+            self.unlatch(session, address)
+
+    def _settle(self, session: WebRtcSession) -> None:
+        source = self._pending.pop(session, None)
+        if source is not None:
+            self._pending_of[source] -= 1
+            if not self._pending_of[source]:
+                del self._pending_of[source]
+
+
+class _Port(asyncio.DatagramProtocol):
+    """One bound socket of an endpoint."""
+
+    def __init__(self, endpoint: WebRtcEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let next to nothing wait in the process."""
+        cast("asyncio.WriteTransport", transport).set_write_buffer_limits(high=_WAITING_BYTES_MAX)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Give a datagram to its session; no session's fault may close the port."""
+        self._endpoint.take(data, addr)
+
+    def pause_writing(self) -> None:
+        """Drop what would have to wait."""
+        self._endpoint.is_congested = True
+
+    def resume_writing(self) -> None:
+        """Send again."""
+        self._endpoint.is_congested = False
+
+    def error_received(self, exc: Exception) -> None:  # noqa: ARG002
+        """Count a datagram that the kernel refused, such as one to a network it cannot reach."""
+        self._endpoint.counters.unsent += 1
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the answers of one session have in common."""
+
+    session_id: int
+    fingerprint: str
+    version: int = 1
+
+
+def _make_credentials(offer: Offer) -> Credentials:
+    # RFC 8445, 5.3: at least 24 bits of chance in the fragment and 128 in the password.
+    return Credentials(secrets.token_hex(8), secrets.token_hex(16), offer.ufrag)
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _bind(family: socket.AddressFamily, host: str, port: int, *, is_fixed: bool) -> socket.socket:
+    """Bind the host; or else, if it is not fixed, all addresses.
+
+    From a socket of all addresses the kernel chooses where an answer comes from, and browsers drop
+    one that does not come from where they asked (RFC 8445, 7.2.5.2.1).
+    """
+    bound = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        bound.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            if is_fixed or error.errno != errno.EADDRNOTAVAIL:
+                raise
+            bound.bind(("", port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _drops(path: str, inodes: set[str]) -> int:
+    """Add the last column of the rows of our sockets (proc(5))."""
+    try:
+        rows = [row.split() for row in Path(path).read_text("ascii").splitlines()[1:]]
+    except OSError:
+        return 0
+    return sum(int(row[-1]) for row in rows if row[9] in inodes)

@@ -1,0 +1,99 @@
+"""Our RTP stream to one browser: what was spoken when, told by timestamps and markers (RFC 3550).
+
+Knows no keys, no address and no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from media import rtcp, rtp
+from media.g711 import RATE_HZ
+
+FRAME_TICKS: Final = RATE_HZ // 50
+"""20 ms: a timestamp less than this beyond the expected one is no gap."""
+JUMP_TICKS_MAX: Final = 60 * RATE_HZ
+"""A minute: a timestamp further ahead comes from a clock that has been set anew."""
+_TICKS_PER_MS: Final = RATE_HZ // 1_000
+_WORD: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """Where our stream begins; all of it random (RFC 3550, 5.1)."""
+
+    ssrc: int
+    sequence: int
+    """Below 2**15: a receiver must not take the first wrap for a reordering (RFC 3711, 3.3.1)."""
+    timestamp: int
+    cname: str
+
+
+class OutgoingStream:
+    """Packs mu-law into packets and reports on them."""
+
+    __slots__ = ("_expected", "_offset", "_sequence", "cname", "octets", "packets", "ssrc")
+
+    def __init__(self, start: StreamStart) -> None:
+        self.ssrc = start.ssrc
+        self.cname = start.cname
+        self.packets = self.octets = 0
+        self._sequence = start.sequence
+        self._expected = start.timestamp
+        """Timestamp of the next packet if it follows without a gap."""
+        self._offset: int | None = None
+        """From the carrier's ticks to ours."""
+
+    def packet(self, payload_type: int, payload: bytes, timestamp_ms: int | None) -> bytes:
+        """Return the next packet, marked where it begins the stream or ends a gap.
+
+        Args:
+            payload_type: Of PCMU.
+            payload: Mu-law bytes.
+            timestamp_ms: When its audio was taken, on a clock whose origin does not matter; None
+                where it follows what was packed before.
+
+        """
+        timestamp = self._expected
+        marker = not self.packets
+        if timestamp_ms is not None:
+            ahead = self._ticks_ahead(timestamp_ms)
+            if ahead >= FRAME_TICKS:
+                timestamp = timestamp + ahead & _WORD
+                marker = True
+        size = len(payload)
+        self._sequence = sequence = self._sequence + 1 & 0xFFFF
+        self._expected = timestamp + size & _WORD
+        self.packets += 1
+        self.octets += size
+        return rtp.pack(payload_type, marker, sequence, timestamp, self.ssrc) + payload
+
+    def report(self, block: rtcp.ReportBlock | None, now_ns: int) -> bytes:
+        """Return a compound report of the stream, and of what `block` says was received."""
+        if not self.packets:
+            return rtcp.receiver_report(self.ssrc, block, self.cname)
+        # RFC 3550, 6.4.1: NTP time may come from a clock of the system's own.
+        return rtcp.sender_report(
+            self.ssrc,
+            now_ns,
+            self._expected,
+            packets=self.packets,
+            octets=self.octets,
+            block=block,
+            cname=self.cname,
+        )
+
+    def behind_report(self, packet: bytes) -> bytes:
+        """Return a compound of an empty report, which must come first, and `packet` (6.1)."""
+        return rtcp.receiver_report(self.ssrc, None, self.cname) + packet
+
+    def _ticks_ahead(self, timestamp_ms: int) -> int:
+        """Return how far the carrier's clock is ahead of the stream, 0 where it was set back."""
+        ticks = timestamp_ms * _TICKS_PER_MS
+        if self._offset is not None:
+            ahead = ticks + self._offset - self._expected & _WORD
+            if ahead <= JUMP_TICKS_MAX:
+                return ahead
+        self._offset = self._expected - ticks
+        return 0

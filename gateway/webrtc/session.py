@@ -1,0 +1,468 @@
+"""One browser's audio over ICE-lite and DTLS-SRTP: datagrams in, datagrams out.
+
+The life of a session: a check with the right password latches the browser's address (RFC 8445), a
+DTLS handshake from there proves the certificate of its offer (RFC 8842), and its keys let audio and
+reports pass (RFC 3711). What is not proven changes nothing and is not answered.
+
+Knows no socket, no clock and no call: datagrams leave by its host, times are nanoseconds of the
+caller's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pylibsrtp import Error as SrtpError
+
+from gateway.ports import SessionQuality, SessionState
+from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
+from gateway.webrtc.outgoing import OutgoingStream, StreamStart
+from gateway.webrtc.sdp import Offer
+from gateway.webrtc.srtp import SrtpTransport
+from gateway.webrtc.stun import (
+    ROLE_CONFLICT,
+    UNKNOWN_ATTRIBUTE,
+    BindingRequest,
+    binding_error,
+    binding_success,
+    read_request,
+)
+from media import rtcp, rtp
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+"""As sockets of IPv4 and of IPv6 have it."""
+
+PAYLOAD_BYTES_MAX: Final = 960
+"""120 ms of mu-law: the longest packet a browser sends, and well within a datagram."""
+ADDRESSES_MAX: Final = 8
+"""Addresses of one browser that are latched at a time: its networks, before and after a change."""
+REPORT_INTERVAL_NS: Final = 1_000_000_000
+RTT_GUESS_NS: Final = 60_000_000
+"""Until a report has told the round trip."""
+_TICKS_PER_MS: Final = 8
+_NS_PER_MS: Final = 1_000_000
+_ENDED: Final = frozenset({SessionState.CLOSED, SessionState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Both ends' part in connectivity checks (RFC 8445, 5.3)."""
+
+    ufrag: str
+    password: str
+    remote_ufrag: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimeouts:
+    """How long a browser may take, in nanoseconds."""
+
+    connect_ns: int
+    """From the offer to the end of the handshake."""
+    consent_ns: int
+    """Without a check, once connected."""
+
+
+class Host(Protocol):
+    """Carries a session's datagrams, and finds it by address and user name fragment."""
+
+    def send(self, datagram: bytes, address: Address) -> object:
+        """Send a datagram; one that cannot be sent is lost."""
+
+    def latch(self, session: WebRtcSession, address: Address) -> None:
+        """Give the session what comes from this address."""
+
+    def unlatch(self, session: WebRtcSession, address: Address) -> None:
+        """No longer do so."""
+
+    def retire(self, ufrag: str) -> None:
+        """Forget a fragment that a restart has replaced."""
+
+    def connected(self, session: WebRtcSession) -> None:
+        """Note that a session is no longer waited for."""
+
+    def forget(self, session: WebRtcSession) -> None:
+        """Forget a session that has ended."""
+
+
+class WebRtcSession:
+    """One browser's audio, both ways."""
+
+    __slots__ = (
+        "_asking_until_ns",
+        "_checked_ns",
+        "_credentials",
+        "_dtls",
+        "_end_ns",
+        "_events",
+        "_host",
+        "_lsr",
+        "_lsr_ns",
+        "_nacks",
+        "_next_credentials",
+        "_protect",
+        "_report_ns",
+        "_send",
+        "_srtp",
+        "_stream",
+        "_timeouts",
+        "address",
+        "addresses",
+        "last_in_ns",
+        "offer",
+        "on_audio",
+        "on_digit",
+        "on_state",
+        "packets_in",
+        "path_rtt_ns",
+        "remote_report",
+        "state",
+        "statistics",
+        "wrong_source",
+    )
+
+    def __init__(
+        self,
+        host: Host,
+        context: DtlsContext,
+        offer: Offer,
+        *,
+        credentials: Credentials,
+        start: StreamStart,
+        timeouts: SessionTimeouts,
+        now_ns: int,
+    ) -> None:
+        self.on_audio: Callable[[int, int, bytes], None] = _ignore
+        """Called with sequence number, timestamp and mu-law payload, as the packet arrives."""
+        self.on_digit: Callable[[str, int], None] = _ignore
+        """Called with a digit and its duration in milliseconds when it ends (RFC 4733)."""
+        self.on_state: Callable[[SessionState], None] = _ignore
+        """Called once with CONNECTED, and once with CLOSED or FAILED."""
+        self.state = SessionState.NEW
+        self.offer = offer
+        self.address: Address | None = None
+        """Where we send to: the address nominated last, until then the first one checked."""
+        self.addresses: dict[Address, None] = {}
+        """From where DTLS and media are taken, in the order of their last check."""
+        self.last_in_ns = now_ns
+        """When the last proven datagram came: a check, audio or a report."""
+        self.statistics = rtp.ReceiveStatistics()
+        self.remote_report: rtcp.ReportBlock | None = None
+        """What the browser said last of our stream: loss and jitter."""
+        self.path_rtt_ns: int | None = None
+        """Round trip by the browser's last report."""
+        self.packets_in = 0
+        self.wrong_source = 0
+        """Datagrams from an address without a check."""
+        self._host = host
+        self._send = host.send
+        self._timeouts = timeouts
+        self._credentials = credentials
+        self._next_credentials: Credentials | None = None
+        self._dtls: DtlsServer = DtlsServer(context, offer.fingerprints)
+        self._srtp: SrtpTransport | None = None
+        self._protect: Callable[[bytes], bytes] | None = None
+        self._checked_ns = now_ns
+        self._end_ns = now_ns + timeouts.connect_ns
+        self._report_ns = 0
+        self._stream = OutgoingStream(start)
+        self._events = rtp.TelephoneEvents()
+        self._nacks = rtp.NackList() if offer.has_nack else None
+        self._asking_until_ns = 0
+        self._lsr = self._lsr_ns = 0
+
+    # -- what is known -----------------------------------------------------------------------
+
+    @property
+    def ssrc(self) -> int:
+        """The source that our stream names."""
+        return self._stream.ssrc
+
+    @property
+    def cname(self) -> str:
+        """The canonical name of our stream."""
+        return self._stream.cname
+
+    @property
+    def packets_out(self) -> int:
+        """Packets of audio sent."""
+        return self._stream.packets
+
+    @property
+    def bad_packets(self) -> int:
+        """Packets from the right address that were not proven."""
+        return 0 if self._srtp is None else self._srtp.bad_packets
+
+    @property
+    def replayed(self) -> int:
+        """Packets that had come before."""
+        return 0 if self._srtp is None else self._srtp.replayed
+
+    @property
+    def quality(self) -> SessionQuality:
+        """What the network has done to the browser's stream."""
+        rtt_ns = self.path_rtt_ns
+        return SessionQuality(
+            packets=self.statistics.received,
+            lost=self.statistics.lost,
+            jitter_ms=self.statistics.jitter / _TICKS_PER_MS,
+            rtt_ms=None if rtt_ns is None else rtt_ns / _NS_PER_MS,
+        )
+
+    # -- audio out ---------------------------------------------------------------------------
+
+    def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
+        """Send one packet of mu-law at once; nothing unless connected.
+
+        Args:
+            payload: At most PAYLOAD_BYTES_MAX; a longer one is not sent.
+            timestamp_ms: When its audio was taken, on a clock whose origin does not matter, so that
+                the browser sees gaps as gaps; None where it follows what was sent before.
+
+        """
+        protect = self._protect
+        if protect is None or len(payload) > PAYLOAD_BYTES_MAX:
+            return
+        assert self.address is not None
+        packet = self._stream.packet(self.offer.payload_type, payload, timestamp_ms)
+        try:
+            self._send(protect(packet), self.address)
+        except SrtpError:  # 2**48 packets, or no memory: the audio path must not end with it
+            self._end(SessionState.FAILED)
+
+    def close(self) -> None:
+        """Tell the browser that this is the end, and end; more than once is once."""
+        if self.state is SessionState.CONNECTED:
+            self._send_rtcp(rtcp.bye(self.ssrc))
+            self._send_all(self._dtls.close(), self.address)
+        self._end(SessionState.CLOSED)
+
+    # -- ICE ---------------------------------------------------------------------------------
+
+    @property
+    def ufrags(self) -> list[str]:
+        """The fragments that checks may name: one, or two while ICE restarts."""
+        both = (self._credentials, self._next_credentials)
+        return [credentials.ufrag for credentials in both if credentials is not None]
+
+    def restart(self, offer: Offer, credentials: Credentials) -> None:
+        """Take checks with new credentials too; the old ones end when the new are nominated.
+
+        RFC 8445, 9: the path changes, the DTLS association and the stream go on. The offer is of
+        the same browser: its fingerprints are those of the first.
+        """
+        if self._next_credentials is not None:
+            self._host.retire(self._next_credentials.ufrag)
+        self._next_credentials = credentials
+        self.offer = offer
+
+    def receive_check(self, datagram: bytes, ufrag: str, address: Address, now_ns: int) -> bool:
+        """Answer a connectivity check; return whether it was one made with our password.
+
+        Args:
+            datagram: A STUN message.
+            ufrag: Our fragment in its user name, which found this session.
+            address: Where it came from; latched if the check is right.
+            now_ns: Now.
+
+        """
+        credentials = self._credentials
+        following = self._next_credentials
+        if following is not None and ufrag == following.ufrag:
+            credentials = following
+        password = credentials.password.encode()
+        request = read_request(datagram, password)
+        if request is None or self.state in _ENDED:
+            return False
+        if (request.local_ufrag, request.remote_ufrag) != (ufrag, credentials.remote_ufrag):
+            return False
+        if not request.is_controlling:
+            # RFC 8445, 6.1.1: a lite agent is controlled; a full one that errs switches its role.
+            refusal = binding_error(request, ROLE_CONFLICT, "Role Conflict", password)
+            self._send(refusal, address)
+        elif request.unknown:
+            refusal = binding_error(request, UNKNOWN_ATTRIBUTE, "Unknown Attribute", password)
+            self._send(refusal, address)
+        else:
+            self._send(binding_success(request, (address[0], address[1]), password), address)
+            self._take_check(request, credentials, address, now_ns)
+        return True
+
+    def _take_check(
+        self, request: BindingRequest, credentials: Credentials, address: Address, now_ns: int
+    ) -> None:
+        self._checked_ns = self.last_in_ns = now_ns
+        self.addresses.pop(address, None)
+        self.addresses[address] = None
+        self._host.latch(self, address)
+        if self.address is None or request.use_candidate:
+            self.address = address
+        if request.use_candidate and credentials is self._next_credentials:
+            self._host.retire(self._credentials.ufrag)
+            self._credentials, self._next_credentials = credentials, None
+        if len(self.addresses) > ADDRESSES_MAX:
+            oldest = next(other for other in self.addresses if other != self.address)
+            del self.addresses[oldest]
+            self._host.unlatch(self, oldest)
+        if self.state is SessionState.NEW:
+            self.state = SessionState.CHECKED
+
+    # -- DTLS --------------------------------------------------------------------------------
+
+    def receive_dtls(self, datagram: bytes, address: Address, now_ns: int) -> None:
+        """Take a DTLS datagram in, and answer it."""
+        if address not in self.addresses or self.state in _ENDED:
+            self.wrong_source += 1
+            return
+        if self.state is SessionState.CHECKED:
+            self.state = SessionState.SECURING
+        self._send_all(self._dtls.receive(datagram, now_ns), address)
+        dtls_state = self._dtls.state
+        if dtls_state is DtlsState.CLOSED:
+            self._end(SessionState.CLOSED)
+        elif dtls_state is DtlsState.FAILED:
+            self._end(SessionState.FAILED)
+        elif self._dtls.keys is not None and self.state is SessionState.SECURING:
+            self._connect(self._dtls.keys, now_ns)
+
+    def _connect(self, keys: SrtpKeys, now_ns: int) -> None:
+        self._srtp = SrtpTransport(keys)
+        self._protect = self._srtp.protect
+        # The random part spreads the reports of calls that began together.
+        self._report_ns = now_ns + self.ssrc % REPORT_INTERVAL_NS
+        self.state = SessionState.CONNECTED
+        self._host.connected(self)
+        self.on_state(SessionState.CONNECTED)
+
+    # -- audio and reports in ----------------------------------------------------------------
+
+    def receive_media(self, datagram: bytes, address: Address, now_ns: int) -> None:
+        """Take an SRTP or SRTCP packet in; one that is not proven is counted, no more."""
+        if address not in self.addresses:
+            self.wrong_source += 1
+            return
+        if rtcp.is_rtcp(datagram):
+            self._receive_rtcp(datagram, now_ns)
+            return
+        srtp = self._srtp
+        plain = None if srtp is None else srtp.unprotect(datagram)
+        if plain is None:
+            return
+        packet = rtp.parse(plain)
+        if packet is None:
+            return
+        self.last_in_ns = now_ns
+        payload_type, _, sequence, timestamp, ssrc, payload = packet
+        if ssrc != self.statistics.ssrc:
+            self._begin_source(ssrc)
+        is_audio = payload_type == self.offer.payload_type
+        self.packets_in += 1
+        self.statistics.feed(sequence, timestamp if is_audio else None, now_ns)
+        if self._nacks is not None and self._nacks.received(sequence):
+            self._asking_until_ns = now_ns + rtp.NACK_AGE_NS_MAX
+        if now_ns < self._asking_until_ns:
+            self._ask_again(now_ns)
+        if is_audio:
+            if 0 < len(payload) <= PAYLOAD_BYTES_MAX:
+                self.on_audio(sequence, timestamp, payload)
+        elif payload_type == self.offer.telephone_event:
+            self._tell_digit(self._events.feed(timestamp, payload))
+
+    def _begin_source(self, ssrc: int) -> None:
+        """Hear another source from now on; the first proven packet settles DTLS too."""
+        self._dtls.settle()
+        self.statistics.reset(ssrc)
+        self._events = rtp.TelephoneEvents()
+        if self._nacks is not None:
+            self._nacks = rtp.NackList()
+
+    def _ask_again(self, now_ns: int) -> None:
+        """Ask for what is missing (RFC 4585): at once, and once a round trip."""
+        nacks, source = self._nacks, self.statistics.ssrc
+        if nacks is not None and source is not None:
+            missing = nacks.due(now_ns, self.path_rtt_ns or RTT_GUESS_NS)
+            if missing:
+                self._send_rtcp(rtcp.nack(self.ssrc, source, missing))
+
+    def _tell_digit(self, digit: tuple[str, int] | None) -> None:
+        if digit is not None:
+            self.on_digit(*digit)
+
+    def _receive_rtcp(self, datagram: bytes, now_ns: int) -> None:
+        srtp = self._srtp
+        compound = None if srtp is None else srtp.unprotect_rtcp(datagram)
+        if compound is None:
+            return
+        self.last_in_ns = now_ns
+        self._dtls.settle()
+        for event in rtcp.parse(compound):
+            if isinstance(event, rtcp.SenderReport):
+                self._lsr, self._lsr_ns = event.ntp_middle, now_ns
+            elif isinstance(event, rtcp.ReportBlock):
+                if event.ssrc == self.ssrc:
+                    self.remote_report = event
+                    self.path_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.path_rtt_ns
+            elif isinstance(event, rtcp.Bye) and event.ssrc == self.statistics.ssrc:
+                self._send_all(self._dtls.close(), self.address)
+                self._end(SessionState.CLOSED)
+                return
+
+    # -- time --------------------------------------------------------------------------------
+
+    def tick(self, now_ns: int) -> None:
+        """Do what has become due; called some ten times a second."""
+        if self.state is SessionState.CONNECTED:
+            if now_ns - self._checked_ns >= self._timeouts.consent_ns:
+                self._end(SessionState.FAILED)
+                return
+            if now_ns >= self._report_ns:
+                self._report(now_ns)
+            if now_ns < self._asking_until_ns:
+                self._ask_again(now_ns)
+            self._tell_digit(self._events.flush(now_ns))
+        elif now_ns >= self._end_ns:
+            self._end(SessionState.FAILED)
+        elif self.state is SessionState.SECURING:
+            self._send_all(self._dtls.repeat(now_ns), self.address)
+
+    def _report(self, now_ns: int) -> None:
+        """Say what we have sent and received (RFC 3550, 6.4)."""
+        self._report_ns = max(self._report_ns + REPORT_INTERVAL_NS, now_ns)
+        block = rtcp.report_block(
+            self.statistics, lsr=self._lsr, since_lsr_ns=now_ns - self._lsr_ns
+        )
+        self._protect_and_send(self._stream.report(block, now_ns))
+
+    # -- what leaves -------------------------------------------------------------------------
+
+    def _send_rtcp(self, packet: bytes) -> None:
+        """Send a packet that is no report behind an empty one (RFC 3550, 6.1)."""
+        self._protect_and_send(self._stream.behind_report(packet))
+
+    def _protect_and_send(self, compound: bytes) -> None:
+        if self._srtp is not None and self.address is not None:
+            self._send(self._srtp.protect_rtcp(compound), self.address)
+
+    def _send_all(self, datagrams: list[bytes], address: Address | None) -> None:
+        for datagram in datagrams:
+            if address is not None:
+                self._send(datagram, address)
+
+    def _end(self, state: SessionState) -> None:
+        if self.state in _ENDED:
+            return
+        self.state = state
+        self._protect = None
+        self._dtls.close()
+        self._host.forget(self)
+        self.addresses.clear()
+        on_state = self.on_state
+        # Whoever listens holds us, and we must not hold it until a full collection.
+        self.on_audio = self.on_digit = self.on_state = _ignore
+        on_state(state)
+
+
+def _ignore(*_: object) -> None:
+    """What happens is nobody's business yet, or no longer."""

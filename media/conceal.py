@@ -1,0 +1,84 @@
+"""Lost speech continued by repeating its pitch period, after ITU-T G.711 Appendix I.
+
+Works on mu-law at 8 kHz. Knows neither what was lost nor when: it is told what was heard last.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from media.g711 import MULAW_SILENCE
+from media.pitch import PITCH_MAX, ramp, to_mulaw, to_wave, trailing_pitch
+
+HISTORY_SAMPLES: Final = 390
+"""What concealment looks back on: three of the longest periods and a quarter (I.2.2)."""
+
+# I.2.5, I.2.7: one period is repeated for 10 ms, two for another 10 ms, then three; the level is
+# full for 10 ms, then falls by a fifth each 10 ms to nothing at 60 ms.
+STEP: Final = 80
+PERIODS_MAX: Final = 3
+CONCEALED_SAMPLES_MAX: Final = 480
+
+# I.2.8: speech comes back over a quarter of a period, longer by 4 ms for each 10 ms that were lost,
+# at most 10 ms.
+SEAM_MAX: Final = 80
+SEAM_PER_STEP: Final = 32
+
+_SILENCE: Final = bytes([MULAW_SILENCE])
+_TIME: Final = np.arange(CONCEALED_SAMPLES_MAX)
+_GAIN: Final = np.clip(1 - (_TIME - STEP) / (CONCEALED_SAMPLES_MAX - STEP), 0, 1)
+
+
+class Concealer:
+    """Continues one stream where it breaks off; at first with silence, as nothing was heard yet."""
+
+    __slots__ = ("_at", "_audio", "_quarter")
+
+    def __init__(self) -> None:
+        self._audio = b""
+        self._at = 0
+        self._quarter = PITCH_MAX // 4
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what is left to continue with is silence."""
+        return self._at >= len(self._audio)
+
+    def start(self, history: bytes) -> None:
+        """Continue `history` from now on; of it the last 390 samples are looked at."""
+        heard = to_wave(history[-HISTORY_SAMPLES:].rjust(HISTORY_SAMPLES, _SILENCE))
+        period = trailing_pitch(heard).lag
+        self._quarter = quarter = period // 4
+        parts = []
+        for count in range(1, PERIODS_MAX + 1):
+            span = count * period
+            periods = heard[-span:].copy()
+            # The end of what is repeated runs into its start like what came before the start did.
+            before = heard[-span - quarter : -span]
+            gain = ramp(quarter)
+            periods[-quarter:] = periods[-quarter:] * (1 - gain) + before * gain
+            first, last = (count - 1) * STEP, count * STEP
+            parts.append(periods[_TIME[first : last if count < PERIODS_MAX else None] % span])
+        self._audio = to_mulaw(np.concatenate(parts) * _GAIN)
+        self._at = 0
+
+    def finish(self) -> None:
+        """Continue with silence from now on."""
+        self._audio = b""
+        self._at = 0
+
+    def take(self, samples: int) -> bytes:
+        """Return the next so many samples of the continuation."""
+        start = self._at
+        self._at = start + samples
+        return self._audio[start : self._at].ljust(samples, _SILENCE)
+
+    def join(self, audio: bytes) -> bytes:
+        """Cross-fade from the continuation into `audio`; its length stays."""
+        seam = self._quarter + self._at // STEP * SEAM_PER_STEP
+        seam = min(len(audio), SEAM_MAX if self.is_over else seam, SEAM_MAX)
+        gain = ramp(seam)
+        continued = to_wave(self.take(seam))
+        return to_mulaw(continued + (to_wave(audio[:seam]) - continued) * gain) + audio[seam:]

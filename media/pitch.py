@@ -1,0 +1,79 @@
+"""The pitch period of speech: the lag at which a signal resembles itself most.
+
+Arithmetic on samples at 8 kHz. Knows no codec, no stream and no time.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from media.g711 import mulaw_decode, mulaw_encode
+
+# ITU-T G.711 Appendix I, I.2.3: periods from 5 to 15 ms, 200 down to 66 Hz, found by comparing the
+# last 20 ms. A higher voice is found at a multiple of its period.
+PITCH_MIN: Final = 40
+PITCH_MAX: Final = 120
+WINDOW: Final = 160
+
+OVERLAP_MIN: Final = 40
+"""Fewest samples in which a signal is compared with itself: 5 ms."""
+
+# A correlation of digital silence is 0 by 0; this much energy makes it 0, and is far below the
+# energy of a single step of mu-law.
+ENERGY_MIN: Final = 1.0
+
+Wave = NDArray[np.float64]
+
+
+class Match(NamedTuple):
+    """How a signal resembles itself."""
+
+    lag: int
+    """Best lag in samples."""
+    similarity: float
+    """Normalised correlation at that lag, -1 to 1."""
+
+
+def to_wave(mulaw: bytes) -> Wave:
+    """Return the samples of mu-law in 16-bit scale."""
+    return np.frombuffer(mulaw_decode(mulaw), "<i2").astype(np.float64)
+
+
+def to_mulaw(wave: Wave) -> bytes:
+    """Return mu-law for samples in 16-bit scale, which must not exceed it."""
+    return mulaw_encode(np.rint(wave).astype("<i2").tobytes())
+
+
+def ramp(samples: int) -> Wave:
+    """Return the gain of what comes in during a cross-fade: it rises and ends just below 1."""
+    return np.arange(samples, dtype=np.float64) / max(1, samples)
+
+
+def trailing_pitch(wave: Wave) -> Match:
+    """Return the period at the end of a signal of at least `WINDOW + PITCH_MAX` samples."""
+    target = wave[-WINDOW:]
+    past = wave[-WINDOW - PITCH_MAX : -PITCH_MIN]
+    cross = np.correlate(past, target, "valid")
+    energies = np.concatenate(([0.0], np.cumsum(past * past)))
+    energy = (energies[WINDOW:] - energies[:-WINDOW]) * float(target @ target)
+    similarity = cross / np.sqrt(energy + ENERGY_MIN)
+    best = int(similarity.argmax())
+    return Match(PITCH_MAX - best, float(similarity[best]))
+
+
+def leading_pitch(wave: Wave) -> Match | None:
+    """Return the lag at which a whole signal best overlaps itself; None where it is too short."""
+    size = len(wave)
+    lag_max = min(PITCH_MAX, size - OVERLAP_MIN)
+    if lag_max < PITCH_MIN:
+        return None
+    lags = np.arange(PITCH_MIN, lag_max + 1)
+    cross = np.correlate(wave, wave, "full")[size - 1 + lags]
+    energies = np.concatenate(([0.0], np.cumsum(wave * wave)))
+    energy = energies[size - lags] * (energies[size] - energies[lags])
+    similarity = cross / np.sqrt(energy + ENERGY_MIN)
+    best = int(similarity.argmax())
+    return Match(PITCH_MIN + best, float(similarity[best]))

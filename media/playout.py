@@ -1,0 +1,498 @@
+"""What a carrier that buffers without limit is given, and when, so that a call never lags.
+
+The carrier plays what it is sent, in order, and keeps all of it: a burst sent on as it came would
+be delay until the call ends. The model knows when the carrier will run dry. A missing frame is
+waited for exactly that long, then concealed. What comes early beyond a cap is held here, where it
+can still be shortened. How early frames come is steered, so that clocks may drift and networks
+change.
+
+Works on mu-law at 8 kHz. Knows no network, no call and no clock: time is an argument, in
+nanoseconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from media.conceal import CONCEALED_SAMPLES_MAX, HISTORY_SAMPLES, STEP, Concealer
+from media.errors import FormatError
+from media.g711 import FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ
+from media.marks import Marks
+from media.pitch import PITCH_MAX
+from media.playout_counters import PlayoutCounters
+from media.slack import MS_NS, NEVER_NS, Slack
+from media.stretch import Stretcher
+
+__all__ = ["NEVER_NS", "Playout", "PlayoutCounters"]
+
+SAMPLE_NS: Final = 1_000_000_000 // RATE_HZ
+SAMPLES_PER_MS: Final = RATE_HZ // 1_000
+FRAME_NS: Final = FRAME_SAMPLES * SAMPLE_NS
+
+FRAME_BYTES_MIN: Final = 8
+FRAME_BYTES_MAX: Final = 960
+
+CAP_NS: Final = 100 * MS_NS
+"""The carrier is given no more while it has this much."""
+HARD_NS: Final = 240 * MS_NS
+"""Delay beyond this is cut at once: with networks and phone it would pass the 400 ms that ITU-T
+G.114 allows at most."""
+START_NS: Final = 30 * MS_NS
+"""Lead a stream starts with, until its jitter is known."""
+TICK_NS: Final = 10 * MS_NS
+"""Period of `poll`, which may come so much too late."""
+SEND_NS: Final = 2 * MS_NS
+"""Time left for what was concealed to reach the carrier."""
+BACKLOG_NS_MAX: Final = 1_000 * MS_NS
+"""A carrier that has more than this to play is to be cleared."""
+
+STRETCH_NS_MAX: Final = PITCH_MAX * SAMPLE_NS
+CONCEALED_NS_MAX: Final = CONCEALED_SAMPLES_MAX * SAMPLE_NS
+SEQUENCE_MASK: Final = 0xFFFF
+JUMP_FRAMES_MAX: Final = 500
+LATE_FRAMES_MAX: Final = 100
+"""Farther ahead or behind, two packets in a row are a new sequence, one is a stray (RFC 3550 A.1
+names 3000 and 100; ten seconds are more than is ever waited for)."""
+
+_UNKNOWN: Final = -1
+_SILENCE: Final = bytes([MULAW_SILENCE])
+
+
+class Playout:
+    """One stream on its way to one carrier.
+
+    Frames are mu-law of 8 to 960 bytes, 8 for each ms, as a rule 160. What `put` and `poll` return
+    is for the carrier, at once and in order.
+
+    Raises:
+        ValueError: The tunables contradict one another.
+
+    """
+
+    __slots__ = (
+        "_arriving",
+        "_cap_ns",
+        "_concealed_frames",
+        "_concealer",
+        "_end_ns",
+        "_filled",
+        "_gap_ns",
+        "_guard_ns",
+        "_hard_ns",
+        "_held",
+        "_held_ns",
+        "_history",
+        "_is_concealing",
+        "_is_idle",
+        "_is_joining",
+        "_is_straight",
+        "_marks",
+        "_next",
+        "_resume_ns",
+        "_size",
+        "_slack",
+        "_stray_next",
+        "_stretcher",
+        "counters",
+        "deadline_ns",
+        "is_talking",
+    )
+
+    def __init__(
+        self,
+        *,
+        cap_ns: int = CAP_NS,
+        hard_ns: int = HARD_NS,
+        start_ns: int = START_NS,
+        tick_ns: int = TICK_NS,
+    ) -> None:
+        if not 0 < tick_ns < start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
+            raise ValueError("Tick, start, cap and hard limit must rise, the last two by a frame.")
+        self.counters = PlayoutCounters()
+        self.deadline_ns = NEVER_NS
+        """`poll` is due at or after this."""
+        self.is_talking = False
+        """Whether the source talks, as its owner judges."""
+        self._guard_ns = tick_ns + SEND_NS
+        self._cap_ns = cap_ns
+        self._hard_ns = hard_ns
+        self._marks = Marks()
+        self._slack = Slack(
+            guard_ns=self._guard_ns, lead_ns_min=start_ns, lead_ns_max=cap_ns - FRAME_NS
+        )
+        self._end_ns = -NEVER_NS
+        """When the carrier runs dry."""
+        self._history = deque((_SILENCE * HISTORY_SAMPLES,), maxlen=4)
+        """What the carrier was given last, in pieces of a frame or more, save the last."""
+
+        self._next = _UNKNOWN
+        """Sequence number whose turn is next; unknown until the next frame tells."""
+        self._arriving = 0
+        """The sequence number after the newest."""
+        self._stray_next = _UNKNOWN
+        self._size = FRAME_SAMPLES
+        """Bytes of the latest frame; a missing one is taken to be as long."""
+        self._held: dict[int, bytes] = {}
+        self._held_ns = 0
+
+        self._is_straight = False
+        """None of what follows applies: a frame in order passes as it is."""
+        self._is_idle = True
+        """Nothing is due: the stream has not begun, was paused, or broke off."""
+        self._is_joining = False
+        """The next frame does not follow what was played, and is cross-faded in."""
+        self._is_concealing = True
+        self._concealer = Concealer()
+        self._concealed_frames = 0
+        """Frames whose turns have passed while concealing."""
+        self._filled = 0
+        """Bytes of the next frame that have been concealed already."""
+        self._gap_ns = 0
+        """Silence before the next frame."""
+        self._resume_ns = -NEVER_NS
+        """Frames before this are cut: the carrier has more than enough to play."""
+        self._stretcher = Stretcher()
+
+    @property
+    def carrier_rtt_ns(self) -> int | None:
+        """Round trip to the carrier, by the floor of its marks; None before the first came back."""
+        return self._marks.rtt_ns
+
+    def put(self, now_ns: int, frame: bytes, sequence: int | None = None) -> Sequence[bytes]:
+        """Take a frame as it arrives; return what the carrier is to be given now.
+
+        `sequence` is that of the RTP packet; None stands for a transport that keeps order.
+
+        Raises:
+            FormatError: The frame is shorter than 8 bytes or longer than 960.
+
+        """
+        counters = self.counters
+        if sequence is None:
+            sequence = self._arriving
+        size = len(frame)
+        if (
+            self._is_straight
+            and sequence == self._next
+            and self._slack.low_ns <= self._end_ns - now_ns <= self._cap_ns
+            and now_ns < self._slack.review_ns
+            and FRAME_SAMPLES <= size <= FRAME_BYTES_MAX
+        ):
+            self._next = self._arriving = (sequence + 1) & SEQUENCE_MASK
+            self._size = size
+            self._end_ns = end_ns = self._end_ns + size * SAMPLE_NS
+            self.deadline_ns = end_ns - self._guard_ns
+            self._history.append(frame)
+            counters.frames_in += 1
+            counters.frames_out += 1
+            return (frame,)
+        if not FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX:
+            raise FormatError("A frame must have 8 to 960 bytes.")
+        counters.frames_in += 1
+        return self._put_aside(now_ns, frame, sequence)
+
+    def poll(self, now_ns: int) -> Sequence[bytes]:
+        """Do what is due: conceal what has not come, hand on what was held."""
+        if now_ns < self.deadline_ns:
+            return ()
+        return self._drain(now_ns, is_due=True)
+
+    def insert(self, now_ns: int, audio: bytes) -> bytes:
+        """Return our own audio for the carrier, which plays it ahead of speech.
+
+        Speech is cut until no more of it waits than the lead of a stream.
+        """
+        self._detach()
+        self._end_ns = max(self._end_ns, now_ns) + len(audio) * SAMPLE_NS
+        self._resume_ns = self._end_ns - self._slack.lead_ns
+        self._remember(audio[-HISTORY_SAMPLES:])
+        if not self._is_idle:
+            self._is_concealing = False
+            self.deadline_ns = self._end_ns - self._guard_ns
+        return audio
+
+    def pause(self) -> None:
+        """Expect nothing until the next frame, which starts the stream anew."""
+        self._detach()
+        self._stop()
+
+    def restart(self) -> None:
+        """Take the next frame as the first from another source of the same voice."""
+        self._detach()
+
+    def mark_due(self, now_ns: int) -> str | None:
+        """Return the name of a mark to send now, if any: at most one a second."""
+        return self._marks.due(now_ns, self._end_ns)
+
+    def mark_returned(self, now_ns: int, name: str) -> bool:
+        """Correct the model by a mark that came back; a name that is not ours says nothing.
+
+        Returns:
+            Whether the carrier has over a second to play: it is to be cleared.
+
+        """
+        surplus_ns = self._marks.returned(now_ns, name)
+        # What was inserted may be long; it is not backlog.
+        if surplus_ns + min(self.lead_ns(now_ns), self._cap_ns) > BACKLOG_NS_MAX:
+            return True
+        correction_ns = self._marks.correct(now_ns, surplus_ns)
+        self._end_ns += correction_ns
+        self._slack.shift(correction_ns)
+        if correction_ns > 0:
+            self._slack.settle(now_ns)
+            if self._end_ns - now_ns > self._hard_ns:
+                self._detach()
+                self._resume_ns = self._end_ns - self._slack.lead_ns
+        return False
+
+    def cleared(self, now_ns: int) -> None:
+        """Take note that the carrier has nothing left to play, and that its marks are void."""
+        self.counters.cleared_ms += self.lead_ns(now_ns) // MS_NS
+        self._marks.forget()
+        self._end_ns = now_ns
+        self._resume_ns = -NEVER_NS
+        self.pause()
+
+    def lead_ns(self, now_ns: int) -> int:
+        """Return what the carrier has yet to play, by the model."""
+        return max(0, self._end_ns - now_ns)
+
+    def delay_ns(self, now_ns: int) -> int:
+        """Return what is before a frame that comes now: with the carrier, and here."""
+        delay_ns = self.lead_ns(now_ns) + self._held_ns
+        if self._held:
+            span = (self._arriving - self._next) & SEQUENCE_MASK
+            delay_ns += (span - len(self._held)) * self._size * SAMPLE_NS
+        return delay_ns
+
+    # -- a frame that is not simply next ---------------------------------------------------------
+
+    def _put_aside(self, now_ns: int, frame: bytes, sequence: int) -> Sequence[bytes]:
+        if now_ns < self._resume_ns:
+            self._arriving = (sequence + 1) & SEQUENCE_MASK
+            self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
+            return ()
+        self._is_straight = False
+        ahead = 0 if self._next == _UNKNOWN else _distance(self._next, sequence)
+        behind_max = self._concealed_frames if self._is_idle else LATE_FRAMES_MAX
+        if not -behind_max <= ahead <= JUMP_FRAMES_MAX:
+            if sequence != self._stray_next:
+                self._stray_next = (sequence + 1) & SEQUENCE_MASK
+                self.counters.late += 1
+                return ()
+            self.counters.reset += 1
+            self._detach()
+        if self._next == _UNKNOWN:
+            self._begin(now_ns, sequence)
+            ahead = 0
+        elif self._is_idle:
+            self._rejoin(now_ns, sequence, ahead)
+            ahead = 0
+        turn_ns = self._end_ns + self._gap_ns + (ahead * self._size - self._filled) * SAMPLE_NS
+        self._slack.observe(now_ns, turn_ns - now_ns)
+        if ahead < 0:
+            if not self._slack.grow_ns or ahead < -self._concealed_frames:
+                self.counters.late += 1
+                return ()
+            # Lateness repeats: played after its concealment, the frame makes the lead longer.
+            self._filled -= ahead * self._size
+            self._concealed_frames = 0
+            self._next = sequence
+        elif sequence in self._held:
+            self.counters.duplicate += 1
+            return ()
+        self._size = len(frame)
+        self._held[sequence] = frame
+        self._held_ns += len(frame) * SAMPLE_NS
+        if _distance(self._arriving, sequence) >= 0:
+            self._arriving = (sequence + 1) & SEQUENCE_MASK
+        if self.delay_ns(now_ns) > self._hard_ns:
+            self._cut(now_ns)
+        return self._drain(now_ns, is_due=False)
+
+    def _begin(self, now_ns: int, sequence: int) -> None:
+        """Start with this frame: with a lead, unless another source has left some."""
+        self._next = self._arriving = sequence
+        lead_ns = self.lead_ns(now_ns)
+        if self._is_idle or not lead_ns:
+            self._gap_ns = max(0, self._slack.lead_ns - lead_ns)
+        self._end_ns = now_ns + lead_ns
+        self._is_idle = False
+        self._slack.begin(now_ns)
+
+    def _rejoin(self, now_ns: int, sequence: int, ahead: int) -> None:
+        """Go on with this frame after the stream broke off: at its turn, if that is to come."""
+        turn_ns = self._end_ns + ahead * self._size * SAMPLE_NS
+        lead_ns = self.lead_ns(now_ns)
+        self._end_ns = now_ns + lead_ns
+        start_ns = turn_ns
+        if not self._slack.is_in_time(turn_ns - now_ns, self._cap_ns):
+            start_ns = now_ns + max(lead_ns, self._slack.lead_ns)
+        self._gap_ns = start_ns - self._end_ns
+        self._slack.shift(start_ns - turn_ns)
+        self._slack.settle(now_ns)
+        self.counters.lost += max(0, ahead)
+        self._next = sequence
+        self._filled = 0
+        self._is_idle = False
+
+    def _cut(self, now_ns: int) -> None:
+        """Drop the oldest that is held until the delay is within the cap."""
+        delay_ns = self.delay_ns(now_ns)
+        while self._held and self.delay_ns(now_ns) > self._cap_ns:
+            frame = self._held.pop(self._next, None)
+            if frame is None:
+                self.counters.lost += 1
+            else:
+                self._held_ns -= len(frame) * SAMPLE_NS
+                self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
+            self._next = (self._next + 1) & SEQUENCE_MASK
+        self._filled = 0
+        self._is_joining = True
+        self._slack.shift(self.delay_ns(now_ns) - delay_ns)
+        self._slack.settle(now_ns)
+
+    def _detach(self) -> None:
+        """Forget the sequence, and what is held of it."""
+        self.counters.cut_ms += self._held_ns // MS_NS
+        self._held.clear()
+        self._held_ns = self._gap_ns = self._filled = self._concealed_frames = 0
+        self._next = _UNKNOWN
+        self._is_joining = True
+        self._is_straight = False
+
+    def _stop(self) -> None:
+        """Expect nothing; what comes then fades in from silence."""
+        self._is_idle = self._is_concealing = True
+        self._concealer.finish()
+        self.deadline_ns = NEVER_NS
+
+    # -- what the carrier is given ---------------------------------------------------------------
+
+    def _drain(self, now_ns: int, *, is_due: bool) -> list[bytes]:
+        """Give what has its turn, conceal what is missing; set the next deadline."""
+        given: list[bytes] = []
+        slack = self._slack
+        while not self._is_idle:
+            lead_ns = self._end_ns - now_ns
+            frame = self._held.get(self._next)
+            if frame is not None:
+                cap_ns = self._cap_ns - STRETCH_NS_MAX if slack.grow_ns else self._cap_ns
+                if lead_ns > cap_ns:
+                    self.deadline_ns = self._end_ns - cap_ns
+                    break
+                del self._held[self._next]
+                self._held_ns -= len(frame) * SAMPLE_NS
+                self._next = (self._next + 1) & SEQUENCE_MASK
+                self._catch_up(now_ns)
+                self._give(frame, given)
+            elif lead_ns > self._guard_ns or not (self._held or is_due):
+                self.deadline_ns = self._end_ns - self._guard_ns
+                break
+            elif lead_ns < -CONCEALED_NS_MAX or (self._is_concealing and self._concealer.is_over):
+                self._break_off()
+            else:
+                self._catch_up(now_ns)
+                given.append(self._conceal())
+        self._is_straight = not (
+            self._is_idle
+            or self._is_concealing
+            or self._is_joining
+            or self._held
+            or slack.grow_ns
+            or slack.excess_ns
+        )
+        return given
+
+    def _catch_up(self, now_ns: int) -> None:
+        """Begin anew from now if the carrier has run dry."""
+        if self._end_ns < now_ns:
+            self._end_ns = now_ns
+            self.counters.underruns += 1
+
+    def _break_off(self) -> None:
+        """Concealing on would be silence: go on with what is held, or wait for the next frame."""
+        if not self._held:
+            self.counters.underruns += 1
+            self._stop()
+            return
+        skipped = min((sequence - self._next) & SEQUENCE_MASK for sequence in self._held)
+        self.counters.lost += skipped
+        self._next = (self._next + skipped) & SEQUENCE_MASK
+        self._filled = 0
+        self._is_joining = True
+
+    def _conceal(self) -> bytes:
+        """Fill in for the next frame: whole if one after it is held, else for a step of it."""
+        if not self._is_concealing:
+            self._concealer.start(b"".join(self._history))
+            self._is_concealing = True
+        samples = max(SAMPLES_PER_MS, self._size - self._filled)
+        audio = self._concealer.take(samples if self._held else min(STEP, samples))
+        self._end_ns += len(audio) * SAMPLE_NS
+        self._remember(audio)
+        self.counters.concealed_ms += len(audio) // SAMPLES_PER_MS
+        self._filled += len(audio)
+        if self._next == _UNKNOWN:
+            self._filled = 0
+        elif self._filled >= self._size:
+            self._filled = 0
+            self._next = (self._next + 1) & SEQUENCE_MASK
+            self._concealed_frames += 1
+            self.counters.lost += 1
+        return audio
+
+    def _give(self, frame: bytes, given: list[bytes]) -> None:
+        """Give one frame, joined and corrected as need be."""
+        if self._gap_ns:
+            silence_ms = self._gap_ns // MS_NS
+            given.append(_SILENCE * (silence_ms * SAMPLES_PER_MS))
+            self._end_ns += silence_ms * MS_NS
+            self._gap_ns = 0
+        if self._filled:
+            if self._slack.grow_ns:
+                self._slack.grown(self._filled * SAMPLE_NS)
+            else:
+                frame = frame[self._filled :]
+            self._filled = 0
+        if self._is_joining or self._is_concealing:
+            if not self._is_concealing:
+                self._concealer.start(b"".join(self._history))
+            frame = self._concealer.join(frame)
+            self._is_joining = self._is_concealing = False
+            self._concealed_frames = 0
+        if self._slack.grow_ns or self._slack.excess_ns:
+            frame = self._correct(frame)
+        if frame:
+            given.append(frame)
+            self._end_ns += len(frame) * SAMPLE_NS
+            self._remember(frame)
+            self.counters.frames_out += 1
+
+    def _correct(self, frame: bytes) -> bytes:
+        """Return the frame longer, shorter, as it was, or empty, as its sound allows."""
+        stretcher, slack = self._stretcher, self._slack
+        if slack.grow_ns:
+            changed = stretcher.grow(frame, is_talking=self.is_talking)
+            slack.grown((len(changed) - len(frame)) * SAMPLE_NS)
+            self.counters.stretched_ms = stretcher.added // SAMPLES_PER_MS
+        else:
+            excess = slack.excess_ns // SAMPLE_NS
+            changed = stretcher.shrink(frame, excess, is_talking=self.is_talking)
+            slack.shrunk((len(frame) - len(changed)) * SAMPLE_NS)
+            self.counters.shortened_ms = stretcher.removed // SAMPLES_PER_MS
+            self._is_joining = not changed
+        return changed
+
+    def _remember(self, audio: bytes) -> None:
+        """Keep what was given, short pieces joined, so that the last ones are history enough."""
+        if len(self._history[-1]) < FRAME_SAMPLES:
+            audio = self._history.pop() + audio
+        self._history.append(audio)
+
+
+def _distance(start: int, end: int) -> int:
+    """Return how far `end` is after `start`, modulo 2^16; negative if it is before."""
+    return ((end - start + 0x8000) & SEQUENCE_MASK) - 0x8000

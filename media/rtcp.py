@@ -1,0 +1,301 @@
+"""RTCP: reports, farewells and requests to send again (RFC 3550 section 6, RFC 4585).
+
+Knows no socket and no keys: packets are plain RTCP. Wall-clock times are nanoseconds since 1970.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from media.rtp import ReceiveStatistics
+
+SENDER_REPORT: Final = 200
+RECEIVER_REPORT: Final = 201
+SOURCE_DESCRIPTION: Final = 202
+BYE: Final = 203
+TRANSPORT_FEEDBACK: Final = 205
+GENERIC_NACK: Final = 1
+"""Feedback message type within TRANSPORT_FEEDBACK (RFC 4585 section 6.2.1)."""
+
+_VERSION: Final = 0x80
+_VERSION_BITS: Final = 0xC0
+_PADDING: Final = 0x20
+_COUNT_BITS: Final = 0x1F
+_CNAME: Final = 1
+_HEADER: Final = struct.Struct("!BBH")
+_SENDER: Final = struct.Struct("!IQIII")
+_BLOCK: Final = struct.Struct("!IIIIII")
+_NACK_ITEM: Final = struct.Struct("!HH")
+_NTP_EPOCH_S: Final = 2_208_988_800
+"""Seconds from 1900, where NTP begins, to 1970."""
+_NS_PER_S: Final = 1_000_000_000
+_WORD: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class SenderReport:
+    """What a source says of its own stream."""
+
+    ssrc: int
+    ntp_middle: int
+    """The middle 32 bits of its NTP time: what a report block returns as `lsr`."""
+    packets: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """What a receiver says of the stream of `ssrc` (RFC 3550 section 6.4.1)."""
+
+    ssrc: int
+    fraction_lost: int
+    """Since its last report, in 256ths."""
+    lost: int
+    """In all; less than zero where packets were repeated."""
+    highest: int
+    """Highest sequence number, with its cycles in the upper 16 bits."""
+    jitter: int
+    """In timestamp ticks."""
+    lsr: int
+    """`ntp_middle` of the last sender report that it has, 0 for none."""
+    dlsr: int
+    """Time since that report, in 65536ths of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """A source leaves."""
+
+    ssrc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """A receiver asks for packets of the stream of `ssrc` again."""
+
+    ssrc: int
+    sequences: tuple[int, ...]
+
+
+RtcpEvent = SenderReport | ReportBlock | Bye | Nack
+
+
+def is_rtcp(packet: bytes) -> bool:
+    """Tell RTCP from RTP on one port by its second byte (RFC 5761 section 4)."""
+    return len(packet) >= _HEADER.size and 192 <= packet[1] <= 223
+
+
+def ntp_middle(unix_ns: int) -> int:
+    """Return the middle 32 bits of the NTP time: 65536ths of a second."""
+    return _ntp(unix_ns) >> 16 & _WORD
+
+
+def report_block(
+    statistics: ReceiveStatistics, *, lsr: int, since_lsr_ns: int
+) -> ReportBlock | None:
+    """Return what is to be reported now, and begin the next interval; None before any packet.
+
+    Args:
+        statistics: Of the source that is reported on.
+        lsr: `ntp_middle` of its last sender report, 0 if none has come.
+        since_lsr_ns: How long ago that came.
+
+    """
+    if statistics.ssrc is None or statistics.highest is None:
+        return None
+    return ReportBlock(
+        ssrc=statistics.ssrc,
+        fraction_lost=statistics.take_fraction_lost(),
+        lost=statistics.lost,
+        highest=statistics.highest & _WORD,
+        jitter=statistics.jitter,
+        lsr=lsr,
+        dlsr=min(_WORD, (since_lsr_ns << 16) // _NS_PER_S) if lsr else 0,
+    )
+
+
+def round_trip_ns(block: ReportBlock, unix_ns: int) -> int | None:
+    """Return the round trip that a block about our own stream shows; None if it answers nothing.
+
+    RFC 3550 section 6.4.1: what has passed since our report, less what the peer held it.
+    """
+    if not block.lsr:
+        return None
+    passed = ntp_middle(unix_ns) - block.lsr - block.dlsr & _WORD
+    # A peer whose clock runs a little fast may seem to answer before it was asked.
+    return 0 if passed > _WORD >> 1 else passed * _NS_PER_S >> 16
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def sender_report(
+    ssrc: int,
+    unix_ns: int,
+    rtp_timestamp: int,
+    *,
+    packets: int,
+    octets: int,
+    block: ReportBlock | None,
+    cname: str,
+) -> bytes:
+    """Return a compound of sender report and source description.
+
+    Args:
+        ssrc: Our source.
+        unix_ns: The time of the report.
+        rtp_timestamp: The same instant in the stream's own clock.
+        packets: Sent so far; wraps at 32 bits.
+        octets: Of payload sent so far; wraps at 32 bits.
+        block: What we received, if anything.
+        cname: Our canonical name; at most 255 bytes.
+
+    """
+    sender = _SENDER.pack(ssrc, _ntp(unix_ns), rtp_timestamp, packets & _WORD, octets & _WORD)
+    report = _packet(SENDER_REPORT, _count(block), sender + _packed(block))
+    return report + _description(ssrc, cname)
+
+
+def receiver_report(ssrc: int, block: ReportBlock | None, cname: str) -> bytes:
+    """Return a compound of receiver report and source description, for who has sent nothing."""
+    report = _packet(RECEIVER_REPORT, _count(block), ssrc.to_bytes(4, "big") + _packed(block))
+    return report + _description(ssrc, cname)
+
+
+def bye(ssrc: int) -> bytes:
+    """Return a farewell; it follows a report in its compound (RFC 3550 section 6.1)."""
+    return _packet(BYE, 1, ssrc.to_bytes(4, "big"))
+
+
+def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
+    """Return a generic NACK: our source asks for these packets of the media source again.
+
+    It stands alone where the peers agreed on reduced-size RTCP (RFC 5506), or else follows a report
+    in its compound.
+    """
+    items = b"".join(_NACK_ITEM.pack(*item) for item in _nack_items(sequences))
+    return _packet(TRANSPORT_FEEDBACK, GENERIC_NACK, struct.pack("!II", ssrc, media_ssrc) + items)
+
+
+def _nack_items(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield packet id and the bit mask of the sixteen that follow it, for numbers in order."""
+    first, mask = -1, 0
+    for sequence in sequences:
+        ahead = sequence - first & 0xFFFF
+        if first >= 0 and 0 < ahead <= 16:
+            mask |= 1 << ahead - 1
+            continue
+        if first >= 0:
+            yield first, mask
+        first, mask = sequence, 0
+    if first >= 0:
+        yield first, mask
+
+
+def _ntp(unix_ns: int) -> int:
+    """Return 64 bits: seconds since 1900 above, their fraction below."""
+    seconds, rest_ns = divmod(unix_ns, _NS_PER_S)
+    return (seconds + _NTP_EPOCH_S & _WORD) << 32 | (rest_ns << 32) // _NS_PER_S
+
+
+def _count(block: ReportBlock | None) -> int:
+    return 0 if block is None else 1
+
+
+def _packed(block: ReportBlock | None) -> bytes:
+    if block is None:
+        return b""
+    lost = max(-0x80_0000, min(0x7F_FFFF, block.lost)) & 0xFF_FFFF
+    losses = block.fraction_lost << 24 | lost
+    return _BLOCK.pack(
+        block.ssrc, losses, block.highest, block.jitter & _WORD, block.lsr, block.dlsr
+    )
+
+
+def _description(ssrc: int, cname: str) -> bytes:
+    """Return a source description of one chunk with one item (RFC 3550 section 6.5)."""
+    name = cname.encode()
+    item = bytes((_CNAME, len(name))) + name
+    # At least one zero ends the list of items.
+    return _packet(SOURCE_DESCRIPTION, 1, ssrc.to_bytes(4, "big") + item + bytes(4 - len(item) % 4))
+
+
+def _packet(packet_type: int, count: int, body: bytes) -> bytes:
+    return _HEADER.pack(_VERSION | count, packet_type, len(body) // 4) + body
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def parse(compound: bytes) -> list[RtcpEvent]:
+    """Return what the packets of a compound say, in order, up to the first malformed one.
+
+    Packets and items of other kinds are passed over.
+    """
+    events: list[RtcpEvent] = []
+    at = 0
+    while at + _HEADER.size <= len(compound):
+        first, packet_type, words = _HEADER.unpack_from(compound, at)
+        start = at + _HEADER.size
+        at = start + 4 * words
+        if first & _VERSION_BITS != _VERSION or at > len(compound):
+            break
+        body = compound[start:at]
+        if first & _PADDING:
+            if not body or not 0 < body[-1] <= len(body):
+                break
+            body = body[: -body[-1]]
+        found = _read(packet_type, first & _COUNT_BITS, body)
+        if found is None:
+            break
+        events += found
+    return events
+
+
+def _read(packet_type: int, count: int, body: bytes) -> list[RtcpEvent] | None:
+    """Return what one packet says, or None if it is too short for what it announces."""
+    if packet_type == SENDER_REPORT and len(body) >= _SENDER.size:
+        ssrc, ntp, _, packets, octets = _SENDER.unpack_from(body)
+        blocks = _read_blocks(count, body[_SENDER.size :])
+        report = SenderReport(ssrc, ntp >> 16 & _WORD, packets, octets)
+        return None if blocks is None else [report, *blocks]
+    if packet_type == RECEIVER_REPORT and len(body) >= 4:
+        return _read_blocks(count, body[4:])
+    if packet_type == BYE:
+        if len(body) < 4 * count:
+            return None
+        return [Bye(ssrc) for (ssrc,) in struct.iter_unpack("!I", body[: 4 * count])]
+    if packet_type == TRANSPORT_FEEDBACK and count == GENERIC_NACK:
+        return _read_nack(body)
+    return None if packet_type in {SENDER_REPORT, RECEIVER_REPORT} else []
+
+
+def _read_blocks(count: int, body: bytes) -> list[RtcpEvent] | None:
+    if len(body) < count * _BLOCK.size:
+        return None
+    return [
+        ReportBlock(ssrc, losses >> 24, _signed_24(losses), highest, jitter, lsr, dlsr)
+        for ssrc, losses, highest, jitter, lsr, dlsr in _BLOCK.iter_unpack(
+            body[: count * _BLOCK.size]
+        )
+    ]
+
+
+def _signed_24(word: int) -> int:
+    return ((word & 0xFF_FFFF) ^ 0x80_0000) - 0x80_0000
+
+
+def _read_nack(body: bytes) -> list[RtcpEvent] | None:
+    """Read RFC 4585 section 6.2.1: sender, media source, then pairs of packet id and bit mask."""
+    if len(body) < 8 or len(body) % _NACK_ITEM.size:
+        return None
+    sequences = tuple(
+        packet_id + ahead & 0xFFFF
+        for packet_id, mask in _NACK_ITEM.iter_unpack(body[8:])
+        for ahead in range(17)
+        if not ahead or mask >> ahead - 1 & 1
+    )
+    return [Nack(int.from_bytes(body[4:8], "big"), sequences)]

@@ -1,0 +1,96 @@
+"""Speech made shorter or longer unheard: by whole frames in pauses, else by pitch periods.
+
+Works on one mu-law frame at 8 kHz at a time. A period is removed or repeated by a cross-fade at the
+most similar lag, as in WSOLA, which leaves the frame's ends as they were. Knows no stream but how
+loud its pauses are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from media.g711 import FRAME_SAMPLES, SAMPLE_BYTES, audioop
+from media.pitch import PITCH_MAX, PITCH_MIN, leading_pitch, ramp, to_mulaw, to_wave
+
+SIMILARITY_MIN: Final = 0.85
+"""Speech must resemble itself so well to be changed unheard."""
+SIMILARITY_ANY: Final = -1.0
+"""The noise of a pause may be changed anywhere."""
+
+HEAD_SAMPLES: Final = 2 * PITCH_MAX
+"""Of a long frame only the first 30 ms are worked on: room for two of the longest periods."""
+
+# Root mean square in 16-bit scale: below -44 dBov a talker has paused between two words; while
+# nobody talks noise up to -35 dBov is a pause too, unless it stands out from what was before.
+QUIET_RMS: Final = 200
+PAUSE_RMS: Final = 570
+NOISE_RATIO: Final = 3
+NOISE_RISE: Final = 1.02
+NOISE_RMS_MIN: Final = 8.0
+
+
+class Stretcher:
+    """Changes frames of one stream on request."""
+
+    __slots__ = ("_noise_rms", "added", "removed")
+
+    def __init__(self) -> None:
+        self._noise_rms = float(QUIET_RMS)
+        """The quietest of late, which pauses are told by."""
+        self.added = 0
+        self.removed = 0
+        """In samples, of all frames."""
+
+    def grow(self, frame: bytes, *, is_talking: bool) -> bytes:
+        """Return the frame longer by 15 ms at most, or as it is where that would be heard."""
+        is_quiet = self._is_quiet(frame, is_talking)
+        if is_quiet and len(frame) < 2 * PITCH_MIN:
+            longer = frame * 2
+        else:
+            longer = lengthen(frame, SIMILARITY_ANY if is_quiet else SIMILARITY_MIN)
+        self.added += len(longer) - len(frame)
+        return longer
+
+    def shrink(self, frame: bytes, excess: int, *, is_talking: bool) -> bytes:
+        """Return the frame shorter, or as it is; the whole of a pause's frame goes if it may.
+
+        An excess of 20 ms of samples or less waits for a pause.
+        """
+        is_quiet = self._is_quiet(frame, is_talking)
+        shorter = frame
+        if is_quiet and excess >= len(frame):
+            shorter = b""
+        elif is_quiet or excess > FRAME_SAMPLES:
+            shorter = shorten(frame, SIMILARITY_ANY if is_quiet else SIMILARITY_MIN)
+        self.removed += len(frame) - len(shorter)
+        return shorter
+
+    def _is_quiet(self, frame: bytes, is_talking: bool) -> bool:
+        rms = float(audioop.rms(audioop.ulaw2lin(frame, SAMPLE_BYTES), SAMPLE_BYTES))
+        noise_rms = self._noise_rms
+        self._noise_rms = max(rms, NOISE_RMS_MIN) if rms < noise_rms else noise_rms * NOISE_RISE
+        return rms < NOISE_RATIO * noise_rms and rms < (QUIET_RMS if is_talking else PAUSE_RMS)
+
+
+def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
+    """Return the frame without 5 to 15 ms of it, or as it is where that would be heard."""
+    head = to_wave(frame[:HEAD_SAMPLES])
+    match = leading_pitch(head)
+    if match is None or match.similarity < similarity_min:
+        return frame
+    early, late = head[: -match.lag], head[match.lag :]
+    return to_mulaw(early + (late - early) * ramp(len(early))) + frame[HEAD_SAMPLES:]
+
+
+def lengthen(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
+    """Return the frame with 5 to 15 ms of it repeated, or as it is where that would be heard."""
+    head = to_wave(frame[:HEAD_SAMPLES])
+    match = leading_pitch(head)
+    if match is None or match.similarity < similarity_min:
+        return frame
+    lag = match.lag
+    early, late = head[:-lag], head[lag:]
+    longer = np.concatenate((head[:lag], late + (early - late) * ramp(len(early)), head[-lag:]))
+    return to_mulaw(longer) + frame[HEAD_SAMPLES:]

@@ -1,0 +1,123 @@
+"""A gateway with a certificate of its own: a whole call over https and wss, on both legs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.calls.test_whole_call import assert_heard, speech
+from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, Process, World, eventually
+from tests.certificates import Authority
+
+CARRIER = """
+import asyncio
+from gateway.simulator.service import SimulatorSettings, run
+
+asyncio.run(run(SimulatorSettings(
+    account_sid={sid!r}, auth_token={token!r}, port={port}, ring_s=0.3, cps=50.0, plain=False
+)))
+"""
+
+
+class Carrier(Process):
+    """A simulated carrier that dials its media sockets by TLS, as the real one does."""
+
+    def __init__(self, world: World) -> None:
+        self.log = world.folder / "carrier.log"
+        program = CARRIER.format(sid=ACCOUNT_SID, token=AUTH_TOKEN, port=world.carrier_port)
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-c", program], env=world.environ, stdout=output, stderr=output
+            )
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """An authority that this process and those it starts trust."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    return authority
+
+
+@pytest.fixture
+def secure_world(tmp_path: Path, authority: Authority) -> Iterator[World]:
+    """A gateway and a carrier that have nothing but TLS between them."""
+    certificate, key = authority.issue(tmp_path)
+    tls = {"CALLER_TLS_CERTIFICATE": str(certificate), "CALLER_TLS_KEY": str(key)}
+    world = World(tmp_path, **tls)
+    world.base = world.settings.origin
+    world.carrier = Carrier(world)
+    try:
+        world.carrier.wait_for(world.control + "/state")
+        world.start_gateway()
+        yield world
+    finally:
+        world.stop()
+
+
+def shown(world: World) -> str:
+    """Return the certificate that a new connection is shown."""
+    return ssl.get_server_certificate(("127.0.0.1", world.port), timeout=5)
+
+
+async def test_a_call_over_tls_is_heard_and_outlives_its_certificate(
+    secure_world: World, authority: Authority, tmp_path: Path
+):
+    world = secure_world
+    customer = await world.new_customer()
+    assert world.base.startswith("https://")
+    reply = await customer.http.get("/healthz")
+    assert reply.headers["strict-transport-security"] == "max-age=31536000"
+    first = await asyncio.to_thread(shown, world)
+    spoken = speech(75)
+    async with customer.call() as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        await phone.wait("accept")
+        mark = len(phone.frames)
+        await phone.speak(spoken)
+        authority.issue(tmp_path)
+
+        async def is_renewed() -> bool:
+            return await asyncio.to_thread(shown, world) != first
+
+        await eventually(is_renewed, 15)
+        said = len(phone.frames)
+        await phone.speak(speech(20, seed=2))
+        await phone.wait_frames(said + 10)
+        assert (await phone.hang_up())["cause"] == 16
+        assert await phone.wait_closed() == 1000
+    assert_heard(spoken[:-5], b"".join(phone.frames[mark:]))
+    record = await customer.record(call_id)
+    assert record["browser"]["frames_dropped"] == 0
+    assert record["carrier_seconds"] is not None
+    with pytest.raises(httpx.TransportError):
+        httpx.get(world.base.replace("https", "http") + "/healthz")
+    lines = [json.loads(line) for line in world.gateway.log.read_text().splitlines() if "{" in line]
+    assert [line for line in lines if line["level"] in ("error", "critical")] == []
+    assert "new TLS certificate in use" in [line["event"] for line in lines]
+    await world.assert_books_balance()
+    await customer.http.aclose()
+
+
+def test_a_gateway_does_not_start_with_files_that_do_not_fit(tmp_path: Path, authority: Authority):
+    ours, other = authority.issue(tmp_path), authority.issue(tmp_path, "other")
+    for certificate, key, named in (
+        (tmp_path / "none", ours.key, "CALLER_TLS_CERTIFICATE"),
+        (ours.certificate, other.key, "CALLER_TLS_KEY"),
+        (ours.certificate, "", "CALLER_TLS_KEY"),
+    ):
+        tls = {"CALLER_TLS_CERTIFICATE": str(certificate), "CALLER_TLS_KEY": str(key)}
+        environ = World(tmp_path).environ | tls
+        log = tmp_path / f"{named}.log"
+        gateway = Process(["serve"], environ, log)
+        assert gateway.popen.wait(60) == 2
+        assert named in log.read_text()
+    assert not (tmp_path / "data").exists(), "refused before anything is opened"

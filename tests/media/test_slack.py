@@ -1,0 +1,127 @@
+"""The slack of a stream: what is asked for, when, and by how much."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.slack import GROW_NS_MAX, Slack
+
+MS = 1_000_000
+SECOND = 1_000 * MS
+GUARD = 12 * MS
+
+
+class Stream:
+    """Frames each 20 ms whose slack is said in ms."""
+
+    def __init__(self) -> None:
+        self.slack = Slack(guard_ns=GUARD, lead_ns_min=30 * MS, lead_ns_max=80 * MS)
+        self.now = 0
+
+    def come(self, *slack_ms: float) -> Slack:
+        for ms in slack_ms:
+            self.now += 20 * MS
+            self.slack.observe(self.now, int(ms * MS))
+        return self.slack
+
+    def steady(self, seconds: float, ms: float) -> Slack:
+        return self.come(*[ms] * round(seconds * 50))
+
+
+def test_slack_within_the_band_asks_for_nothing() -> None:
+    for ms in (15, 25, 35):
+        slack = Stream().steady(60, ms) if ms < 25 else Stream().steady(0.4, ms)
+        assert (slack.grow_ns, slack.excess_ns) == (0, 0)
+
+
+def test_one_late_frame_asks_for_nothing() -> None:
+    slack = Stream().come(30, 30, -20, *[30] * 20)
+    assert slack.grow_ns == 0
+
+
+def test_frames_late_together_are_one_event() -> None:
+    assert Stream().come(30, -50, -30, -10, *[30] * 50).grow_ns == 0
+
+
+def test_lateness_that_repeats_asks_for_its_size() -> None:
+    stream = Stream()
+    slack = stream.come(30, -10, *[30] * 30, -10)
+    assert slack.grow_ns == (18 + 10) * MS
+    slack.grown(28 * MS)
+    assert slack.grow_ns == 0
+    assert stream.come(*[58] * 5, 18).grow_ns == 0
+
+
+def test_lateness_that_repeats_after_long_asks_for_nothing() -> None:
+    stream = Stream()
+    for _ in range(5):
+        assert stream.come(-10, *[30] * 130).grow_ns == 0
+
+
+def test_growth_is_bounded() -> None:
+    assert Stream().come(-500, *[30] * 10, -500).grow_ns == GROW_NS_MAX
+
+
+def test_what_a_burst_has_left_is_removed_at_once() -> None:
+    stream = Stream()
+    slack = stream.steady(0.6, 150)
+    assert slack.excess_ns == (150 - 24) * MS
+
+
+def test_a_burst_that_repeats_leaves_some() -> None:
+    stream = Stream()
+    for seconds, left_ms in ((5, 30), (12, 0)):
+        stream.steady(seconds, 20)
+        stream.slack.shift(130 * MS)
+        stream.slack.settle(stream.now)
+        assert stream.steady(0.6, 150).excess_ns == (150 - 24 - left_ms) * MS
+        stream.slack.shrunk(130 * MS)
+
+
+def test_slack_above_the_band_for_long_is_removed() -> None:
+    stream = Stream()
+    stream.steady(4, 20)
+    assert stream.steady(9, 60).excess_ns == 0
+    assert stream.steady(4, 60).excess_ns == (60 - 24) * MS
+
+
+def test_an_excess_that_no_period_fits_is_let_go() -> None:
+    stream = Stream()
+    slack = stream.steady(0.6, 44)
+    assert slack.excess_ns == 20 * MS
+    slack.shrunk(16 * MS)
+    assert slack.excess_ns == 0
+
+
+def test_lateness_ends_the_removal() -> None:
+    stream = Stream()
+    stream.steady(0.6, 60)
+    assert stream.slack.excess_ns
+    assert stream.come(0, *[60] * 10, 0).excess_ns == 0
+
+
+def test_the_lead_of_a_new_start_is_learnt_within_its_bounds() -> None:
+    stream = Stream()
+    assert stream.slack.lead_ns == 30 * MS
+    stream.steady(3, 20)
+    assert stream.slack.lead_ns == 30 * MS
+    for _ in range(40):
+        stream.come(20, *[70] * 10)
+    assert 55 * MS < stream.slack.lead_ns <= 80 * MS
+    stream.slack.begin(stream.now)
+    assert 55 * MS < stream.slack.lead_ns <= 80 * MS
+
+
+@given(st.lists(st.floats(-300, 300), min_size=1, max_size=400))
+def test_any_slack_asks_for_one_bounded_correction(slacks: list[float]) -> None:
+    stream = Stream()
+    for ms in slacks:
+        slack = stream.come(ms)
+        assert 0 <= slack.grow_ns <= GROW_NS_MAX
+        assert 0 <= slack.excess_ns <= 300 * MS
+        assert not (slack.grow_ns and slack.excess_ns)
+        if slack.grow_ns:
+            slack.grown(10 * MS)
+        elif slack.excess_ns:
+            slack.shrunk(10 * MS)

@@ -1,0 +1,92 @@
+"""Frames made shorter and longer: by how much, where, and how it sounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media.g711 import FRAME_SAMPLES, SILENCE_FRAME
+from media.stretch import SIMILARITY_ANY, Stretcher, lengthen, shorten
+from tests.media.signals import Wave, from_mulaw, goertzel, sine, to_mulaw, voice
+
+VOWEL = to_mulaw(voice(1)[4_000:4_160])
+NOISE = to_mulaw(np.random.default_rng(2).normal(0, 4_000, 160).clip(-30_000, 30_000))
+PAUSE = to_mulaw(np.random.default_rng(3).normal(0, 20, 160))
+
+
+def largest_step(wave: Wave) -> float:
+    return float(np.abs(np.diff(wave)).max())
+
+
+@pytest.mark.parametrize("hz", [80, 100, 133, 190, 310])
+@pytest.mark.parametrize("change", [shorten, lengthen])
+def test_a_tone_keeps_its_pitch_level_and_ends(change: object, hz: float) -> None:
+    wave = sine(hz, 0.02 if hz > 110 else 0.03, peak=8_000)
+    frame = to_mulaw(wave)
+    changed = change(frame)  # type: ignore[operator]
+    assert 40 <= abs(len(changed) - len(frame)) <= 120
+    heard = from_mulaw(changed)
+    assert largest_step(heard) < 1.5 * largest_step(from_mulaw(frame)) + 300
+    assert heard[0] == from_mulaw(frame)[0]
+    assert heard[-1] == pytest.approx(from_mulaw(frame)[-1], abs=300)
+    assert goertzel(heard, hz) == pytest.approx(8_000, rel=0.15)
+
+
+def test_a_vowel_is_changed_and_noise_is_not() -> None:
+    assert len(shorten(VOWEL)) < 160 < len(lengthen(VOWEL))
+    assert shorten(NOISE) is NOISE
+    assert lengthen(NOISE) is NOISE
+    assert len(shorten(NOISE, SIMILARITY_ANY)) < 160 < len(lengthen(NOISE, SIMILARITY_ANY))
+
+
+@given(st.binary(min_size=1, max_size=960))
+def test_any_frame_changes_by_a_period_or_not_at_all(frame: bytes) -> None:
+    for change, sign in ((shorten, -1), (lengthen, 1)):
+        for similarity_min in (SIMILARITY_ANY, 0.85):
+            changed = change(frame, similarity_min)
+            assert changed is frame or 40 <= sign * (len(changed) - len(frame)) <= 120
+            assert changed[240:][-400:] == frame[240:][-400:] or len(frame) <= 640
+    assert (shorten(frame, SIMILARITY_ANY) is frame) == (len(frame) < 80)
+
+
+def test_a_quiet_frame_is_dropped_if_it_is_all_excess() -> None:
+    stretcher = Stretcher()
+    assert stretcher.shrink(PAUSE, 160, is_talking=True) == b""
+    assert 40 <= len(stretcher.shrink(PAUSE, 159, is_talking=True)) <= 120
+    assert stretcher.removed >= 200
+
+
+def test_speech_waits_for_a_pause_while_the_excess_is_small() -> None:
+    stretcher = Stretcher()
+    assert stretcher.shrink(VOWEL, FRAME_SAMPLES, is_talking=True) is VOWEL
+    assert stretcher.removed == 0
+    assert len(stretcher.shrink(VOWEL, FRAME_SAMPLES + 1, is_talking=True)) < FRAME_SAMPLES
+
+
+def test_noise_never_changes_while_it_is_loud() -> None:
+    stretcher = Stretcher()
+    assert stretcher.shrink(NOISE, 10_000, is_talking=False) is NOISE
+    assert stretcher.grow(NOISE, is_talking=False) is NOISE
+    assert (stretcher.added, stretcher.removed) == (0, 0)
+
+
+def test_the_louder_noise_of_a_line_counts_as_pause_only_while_nobody_talks() -> None:
+    hum = to_mulaw(np.random.default_rng(4).normal(0, 350, 160))
+    assert Stretcher().shrink(hum, 160, is_talking=False) == b""
+    assert Stretcher().shrink(hum, 160, is_talking=True) == hum
+
+
+def test_what_stands_out_from_a_quieter_line_is_no_pause() -> None:
+    stretcher = Stretcher()
+    assert stretcher.shrink(SILENCE_FRAME, 160, is_talking=True) == b""
+    assert stretcher.shrink(to_mulaw(sine(300, 0.02, peak=120)), 160, is_talking=True) != b""
+
+
+def test_growth_counts_what_it_adds() -> None:
+    stretcher = Stretcher()
+    longer = stretcher.grow(VOWEL, is_talking=True)
+    assert stretcher.added == len(longer) - len(VOWEL) > 0
+    assert stretcher.grow(PAUSE[:40], is_talking=True) == PAUSE[:40] * 2
+    assert stretcher.grow(VOWEL[:40], is_talking=True) == VOWEL[:40]
