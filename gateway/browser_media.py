@@ -157,7 +157,7 @@ class Ready(_Tagged, tag="ready"):
 
 
 class CheckReady(_Tagged, tag="check-ready"):
-    """The token was good: what is spoken is heard again, for so many seconds from its first frame."""
+    """The token was good: what is spoken is heard again, for so many seconds from its start."""
 
     version: int
     seconds: int

@@ -3,7 +3,7 @@
     GatewayError
     ├── SettingsError          a setting that is unknown, unreadable or out of its range
     ├── PeerProtocolError      a peer broke the protocol; ends one leg
-    ├── OfferError             a browser's WebRTC offer that cannot be taken; its audio uses the socket
+    ├── OfferError             a browser's WebRTC offer that cannot be taken
     ├── CarrierError           the carrier refused or could not be reached; `retryable`
     ├── PaymentError           the payment service refused or could not be reached; `retryable`
     ├── RequestRefusedError    a request that a person can correct; becomes problem+json

@@ -3,16 +3,13 @@
 The carrier plays what it is sent, in order, and keeps all of it: a burst sent on as it came would
 be delay until the call ends. The model knows when the carrier will run dry. A missing frame is
 waited for exactly that long, then concealed. What comes early beyond a cap is held here, where it
-can still be shortened. How early frames come is steered, so that clocks may drift and networks
-change.
+can still be shortened. How early frames come is steered: clocks may drift, networks change.
 
-Works on mu-law at 8 kHz. Knows no network, no call and no clock: time is an argument, in
-nanoseconds of one monotonic clock.
+Works on mu-law at 8 kHz. Knows no network, call or clock: times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -58,6 +55,7 @@ names 3000 and 100; ten seconds are more than is ever waited for)."""
 
 _UNKNOWN: Final = -1
 _SILENCE: Final = bytes([MULAW_SILENCE])
+_SILENT_HISTORY: Final = _SILENCE * HISTORY_SAMPLES
 
 
 class Playout:
@@ -124,8 +122,8 @@ class Playout:
         )
         self._end_ns = -NEVER_NS
         """When the carrier runs dry."""
-        self._history = deque((_SILENCE * HISTORY_SAMPLES,), maxlen=4)
-        """What the carrier was given last, in pieces of a frame or more, save the last."""
+        self._history = [_SILENT_HISTORY]
+        """The last four pieces the carrier was given, a frame or more each, save the last."""
 
         self._next = _UNKNOWN
         """Sequence number whose turn is next; unknown until the next frame tells."""
@@ -184,7 +182,9 @@ class Playout:
             self._size = size
             self._end_ns = end_ns = self._end_ns + size * SAMPLE_NS
             self.deadline_ns = end_ns - self._guard_ns
-            self._history.append(frame)
+            history = self._history
+            history.append(frame)
+            del history[:-4]
             counters.frames_in += 1
             counters.frames_out += 1
             return (frame,)
@@ -488,9 +488,11 @@ class Playout:
 
     def _remember(self, audio: bytes) -> None:
         """Keep what was given, short pieces joined, so that the last ones are history enough."""
-        if len(self._history[-1]) < FRAME_SAMPLES:
-            audio = self._history.pop() + audio
-        self._history.append(audio)
+        history = self._history
+        if len(history[-1]) < FRAME_SAMPLES:
+            audio = history.pop() + audio
+        history.append(audio)
+        del history[:-4]
 
 
 def _distance(start: int, end: int) -> int:

@@ -120,6 +120,7 @@ class Bridge:
             browser.connection,
             codec=order.codec,
             country=order.country,
+            packet_ms=int(services.settings.ptime_ms),
             ticker=services.ticker,
             tell=self._tell,
             on_bad_frame=self._refuse_frame,

@@ -54,6 +54,7 @@ class CallMedia:
         *,
         codec: str,
         country: str,
+        packet_ms: int,
         ticker: Ticker,
         tell: Callable[[wire.GatewayMessage], None],
         on_bad_frame: Callable[[], None],
@@ -61,6 +62,7 @@ class CallMedia:
         to_mulaw, from_mulaw = converters(codec)
         self._ticker = ticker
         self._country = country
+        self._packet_ms = packet_ms
         self._leg: CarrierLeg | None = None
         self._player: TonePlayer | None = None
         self._beep: Beep | None = None
@@ -217,6 +219,7 @@ class CallMedia:
                 path=network.path,
                 rtt_ms=network.rtt_ms,
                 carrier_rtt_ms=None if rtt_ns is None else rtt_ns / 1e6,
+                packet_ms=FRAME_MS if session is None else self._packet_ms,
                 uplink_packets=up.frames if session is None else session.packets,
                 uplink_lost=0 if session is None else session.lost,
                 uplink_jitter_ms=up.jitter.ms if session is None else session.jitter_ms,

@@ -189,7 +189,7 @@ class Calls:
             leg.refuse("gateway_full")
         else:
             check = EchoCheck(
-                leg, self._services.endpoint, self._ticker, on_end=lambda it: self._checks.pop(it)
+                leg, self._services.endpoint, self._ticker, on_end=self._checks.pop
             )
             self._checks[check] = account_id
             check.start()

@@ -5,7 +5,6 @@ Judges what it is given once a second. Knows no clock, no socket and no leg.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import log10
@@ -322,7 +321,8 @@ class LineQuality:
         self._carrier_rtt = _Figure()
         self._paths: dict[str, None] = {}
         """Insertion order is order of first use."""
-        self._losses: deque[float] = deque(maxlen=MEAN_LOSS_SAMPLES)
+        self._losses: list[float] = []
+        """Of the last seconds, the newest last."""
         self._downlink_frames = 0
         self._level_dbov: int | None = None
         self._monitors = tuple(
@@ -418,7 +418,7 @@ class LineQuality:
     def _judged(self, measured: Measured, sample: wire.Sample, flow: _Flow) -> _Second:
         losses = [f.loss_percent for f in (flow, self._carrier_flow) if f.packets or f.lost]
         if losses:
-            self._losses.append(max(losses))
+            self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
         is_same_level = measured.uplink_level_dbov == self._level_dbov
         self._level_dbov = measured.uplink_level_dbov

@@ -24,7 +24,7 @@ from gateway.ports import (
 log = logging.getLogger(__name__)
 
 OFFERS_MAX = 60
-"""Offers taken on one socket; a browser that keeps losing its network makes one each few seconds."""
+"""Offers taken on one socket; a browser that keeps losing its network makes one at times."""
 
 ALIVE_NS = 3_000_000_000
 """Silence after which a session does not count as alive: a browser sends 50 packets a second."""

@@ -7,7 +7,6 @@ timer: whoever keeps the heartbeat calls `tick` some ten times a second.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -19,13 +18,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 from gateway.errors import OfferError
 from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.certificate import Identity
 from gateway.webrtc.dtls import DtlsContext
 from gateway.webrtc.outgoing import StreamStart
+from gateway.webrtc.port import Port
 from gateway.webrtc.sdp import Answer, Offer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from gateway.webrtc.stun import username_of
@@ -38,8 +38,6 @@ DATAGRAM_BYTES_MAX: Final = 1_500
 BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel for each direction: a quarter of a second of 1,000 calls of 50 packets a
 second, at the 1,280 bytes it counts for each. It gives what `net.core.rmem_max` allows."""
-_WAITING_BYTES_MAX: Final = 64 * 1024
-"""Beyond what the kernel takes; audio that waits longer is of no use."""
 ADDRESS_HELD_NS: Final = 6 * SECOND_NS
 """An address whose session has been heard within this time is no other session's.
 
@@ -115,8 +113,6 @@ class WebRtcEndpoint:
         """
         self.limits = limits or EndpointLimits()
         self.counters = EndpointCounters()
-        self.is_congested = False
-        """Whether the kernel takes no more; what would have to wait for it is dropped."""
         self._addresses = tuple(addresses)
         self._host = host
         self._port = port
@@ -128,7 +124,7 @@ class WebRtcEndpoint:
         self._timeouts = SessionTimeouts(
             self.limits.connect_timeout_ns, self.limits.consent_timeout_ns
         )
-        self._transports: dict[int, asyncio.DatagramTransport] = {}
+        self._ports: dict[int, Port] = {}
         """By the number of fields in a socket address: 2 for IPv4, 4 for IPv6."""
         self._inodes: set[str] = set()
         self._sessions: dict[WebRtcSession, _Entry] = {}
@@ -154,18 +150,18 @@ class WebRtcEndpoint:
         """
         try:
             for family, host in self._hosts():
-                await self._listen(family, host)
+                self._listen(family, host)
         except OSError:
             self.stop()
             raise
 
-    async def _listen(self, family: socket.AddressFamily, host: str) -> None:
+    def _listen(self, family: socket.AddressFamily, host: str) -> None:
         bound = _bind(family, host, self._port, is_fixed=bool(self._host))
         self._port = bound.getsockname()[1]
         self._inodes.add(str(os.fstat(bound.fileno()).st_ino))
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Port(self), sock=bound)
-        self._transports[4 if family == socket.AF_INET6 else 2] = transport
+        self._ports[4 if family == socket.AF_INET6 else 2] = Port(
+            bound, DATAGRAM_BYTES_MAX, self.take
+        )
 
     def _hosts(self) -> Iterator[tuple[socket.AddressFamily, str]]:
         """Yield what is to be bound: the host named, or each family that is advertised."""
@@ -180,9 +176,9 @@ class WebRtcEndpoint:
         """Close all sessions, each with its farewell, and the port."""
         for session in tuple(self._sessions):
             self._guarded(session.close)
-        for transport in self._transports.values():
-            transport.close()
-        self._transports.clear()
+        for port in self._ports.values():
+            port.close()
+        self._ports.clear()
         self._inodes.clear()
 
     def kernel_drops(self) -> int:
@@ -257,6 +253,8 @@ class WebRtcEndpoint:
 
     def tick(self, now_ns: int) -> None:
         """Do what has become due: repeated flights, reports, and the ends of those not heard."""
+        for port in self._ports.values():
+            port.judge()
         for session in tuple(self._sessions):
             self._guarded(session.tick, now_ns)
 
@@ -350,11 +348,9 @@ class WebRtcEndpoint:
 
     def send(self, datagram: bytes, address: Address) -> None:
         """Send a datagram now or never: audio that waits is of no use."""
-        transport = self._transports.get(len(address))
-        if transport is None or self.is_congested:
+        port = self._ports.get(len(address))
+        if port is None or not port.send(datagram, address):
             self.counters.unsent += 1
-        else:
-            transport.sendto(datagram, address)
 
     def latch(self, session: WebRtcSession, address: Address) -> None:
         """Give the session what comes from this address."""
@@ -393,33 +389,6 @@ class WebRtcEndpoint:
             self._pending_of[source] -= 1
             if not self._pending_of[source]:
                 del self._pending_of[source]
-
-
-class _Port(asyncio.DatagramProtocol):
-    """One bound socket of an endpoint."""
-
-    def __init__(self, endpoint: WebRtcEndpoint) -> None:
-        self._endpoint = endpoint
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let next to nothing wait in the process."""
-        cast("asyncio.WriteTransport", transport).set_write_buffer_limits(high=_WAITING_BYTES_MAX)
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Give a datagram to its session; no session's fault may close the port."""
-        self._endpoint.take(data, addr)
-
-    def pause_writing(self) -> None:
-        """Drop what would have to wait."""
-        self._endpoint.is_congested = True
-
-    def resume_writing(self) -> None:
-        """Send again."""
-        self._endpoint.is_congested = False
-
-    def error_received(self, exc: Exception) -> None:  # noqa: ARG002
-        """Count a datagram that the kernel refused, such as one to a network it cannot reach."""
-        self._endpoint.counters.unsent += 1
 
 
 @dataclass(slots=True)

@@ -137,6 +137,24 @@ async def test_a_call_moves_between_both_ways_while_it_lasts(customer: Customer)
     assert record["browser"]["paths"] == ["websocket", "webrtc"]
 
 
+async def test_a_stall_of_the_carriers_side_leaves_no_delay(customer: Customer):
+    async with customer.call(SILENT) as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        await phone.wait("accept")
+        speaking = asyncio.create_task(phone.speak(spoken(425)))
+        await asyncio.sleep(2)
+        carrier_call_id = await customer.carrier_call_id(call_id)
+        await customer.world.carrier_act(carrier_call_id, action="stall", seconds=1)
+        await asyncio.sleep(1.3)
+        at_worst = (await stream_of(customer, call_id))["backlog_ms_max"]
+        await speaking
+        stream = await stream_of(customer, call_id)
+        # What the network had kept came at once, and did not stay.
+        assert at_worst > 300
+        assert stream["backlog_ms"] < 150
+        await phone.hang_up()
+
+
 async def test_a_session_that_ends_falls_back_to_the_socket(customer: Customer):
     async with customer.call(TONE) as phone, udp_phone() as udp:
         await phone.wait("ready")

@@ -35,9 +35,18 @@ const askBrowser = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevic
 navigator.mediaDevices.getUserMedia = () => askBrowser({ audio: raw });
 """
 
-# Taps what the page plays, as the loudspeaker would get it.
+# Taps what the page plays, as the loudspeaker would get it: by Web Audio, or by WebRTC.
 _TAP = """
 window.played = 0;
+const addTransceiver = RTCPeerConnection.prototype.addTransceiver;
+RTCPeerConnection.prototype.addTransceiver = function (...kind) {
+  const transceiver = addTransceiver.apply(this, kind);
+  setInterval(() => {
+    const [source] = transceiver.receiver.getSynchronizationSources();
+    window.played = Math.max(window.played, source?.audioLevel ?? 0);
+  }, 50);
+  return transceiver;
+};
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target instanceof AudioDestinationNode) {
@@ -57,7 +66,8 @@ AudioNode.prototype.connect = function (target, ...rest) {
 @pytest.fixture(scope="module")
 def real_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("browser-world"))
-    world.start()
+    world.start_carrier(ring_s="2")
+    world.start_gateway()
     yield world
     world.stop()
 

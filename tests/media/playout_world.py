@@ -230,6 +230,8 @@ class World:
     def _pass_time(self, until: int, chance: random.Random) -> None:
         """Let the ticks and seconds before `until` happen."""
         playout = self.playout
+        if until <= self._second and until <= playout.deadline_ns and not self._echoes:
+            return
         while True:
             due = min(playout.deadline_ns, until)
             tick = max(self._now, -(-due // TICK) * TICK + self.tick_late)
@@ -267,8 +269,8 @@ class World:
 
     def delay_ms(self, start: float = 0, end: float = 1e9) -> float:
         """Return the median mouth-to-ear delay of what was said in this span of seconds."""
-        span = range(int((start + 5) * SECOND), int((end + 5) * SECOND))
-        return median(delay for sent, delay in self.delays if sent in span) / MS
+        first, last = (start + 5) * SECOND, (end + 5) * SECOND
+        return median(delay for sent, delay in self.delays if first <= sent < last) / MS
 
     @property
     def last_delay_ms(self) -> float:

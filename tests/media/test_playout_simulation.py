@@ -109,8 +109,9 @@ def test_a_call_of_four_hours_ends_with_the_delay_it_began_with(ppm: float) -> N
     """The talker's clock is off one way, the carrier's the other."""
     carrier = Carrier(ppm=-ppm, keeps_audio=False)
     world = World(jitter(2), seconds=4 * 3_600, ppm=ppm, carrier=carrier).run()
-    assert abs(world.last_delay_ms - world.delay_ms(0, 10)) <= 40
-    assert abs(world.delay_ms() - world.delay_ms(0, 10)) <= 40
+    first_ms = world.delay_ms(0, 10)
+    assert abs(world.last_delay_ms - first_ms) <= 40
+    assert abs(world.delay_ms() - first_ms) <= 40
     assert world.dry_s < 0.1
     counters = world.playout.counters
     assert counters.lost == counters.cut_ms == world.clears == 0

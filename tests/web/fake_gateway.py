@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.http import pages
+from tests.web.fake_webrtc import EchoPeer
 
 KEY = "ck_test_0123456789abcdef"
 ECHO = "+15005551000"
@@ -41,6 +42,25 @@ RATE = {
     "next_increment_s": 1,
     "description": "Simulated phone network",
 }
+
+
+VERDICT = {
+    "verdict": "good",
+    "path": "websocket",
+    "mos": 4.3,
+    "rtt_ms": 12.4,
+    "jitter_ms": 1.5,
+    "loss_percent": 0.0,
+    "level_dbov": -22,
+    "message": "Calls will sound good from here.",
+    "action": "",
+}
+
+
+def leg_sample(mos: float) -> dict[str, Any]:
+    """Return one direction of a sample of the contract."""
+    figures = {"loss_percent": 0, "jitter_ms": 1, "concealed_percent": 0, "backlog_ms": 0}
+    return {**figures, "level_dbov": -20, "mos": mos}
 
 
 def past_call(number: str, created_at: str, seconds: int, cause: int) -> dict[str, Any]:
@@ -116,6 +136,8 @@ class Line:
     frames: list[tuple[float, bytes]] = field(default_factory=list)
     """Arrival, in monotonic seconds, and bytes of each audio message."""
     close_code: int | None = None
+    peer: EchoPeer = field(default_factory=EchoPeer)
+    """The audio beside the socket; goes on when another socket takes the call up."""
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send one message to the page."""
@@ -145,6 +167,18 @@ class Line:
         )
         await self.socket.close(1000)
 
+    async def sample(self, mos: float, times: int = 1, rtt_ms: float = 34) -> None:
+        """Say how good the line is, as often as a second would."""
+        for _ in range(times):
+            await self.send(
+                "sample",
+                path="webrtc" if self.peer.selected else "websocket",
+                rtt_ms=rtt_ms,
+                carrier_rtt_ms=None,
+                browser=leg_sample(4.3),
+                carrier=leg_sample(mos),
+            )
+
     @property
     def seconds(self) -> int:
         """Seconds of audio that have come."""
@@ -167,6 +201,16 @@ class FakeGateway:
     """Status and body with which call tokens are refused."""
     answers: bool = True
     """Whether the phone is answered; else it rings."""
+    webrtc: bool = False
+    """Whether offers are taken."""
+    answers_offers: bool = True
+    """Whether an offer that is taken is answered."""
+    resume_seconds: int = 0
+    """How long a call is kept whose socket was lost; zero: not at all."""
+    keeps: bool = True
+    """Whether a call that is taken up again is still there."""
+    check_verdict: dict[str, Any] = field(default_factory=dict)
+    """What the verdict of a check says besides the usual."""
     balance: int = 5_000_000
     top_ups: TopUps = field(default_factory=TopUps)
     lines: list[Line] = field(default_factory=list)
@@ -207,6 +251,7 @@ class FakeGateway:
                 Route("/pay", self._payment_page),
                 Route("/v1/quotes", self._quote, methods=["POST"]),
                 Route("/v1/call-tokens", self._token, methods=["POST"]),
+                Route("/v1/check-tokens", self._check_token, methods=["POST"]),
                 WebSocketRoute("/n/test/media/browser", self._media),
             ]
         )
@@ -299,6 +344,11 @@ class FakeGateway:
         }
         return self._reply(request, reply, 201)
 
+    async def _check_token(self, request: Request) -> Response:
+        assert await request.json() == {}
+        media_url = "wss://gateway.example/n/test/media/browser"
+        return self._reply(request, {"token": "check_1", "media_url": media_url}, 201)
+
     def _reply(self, request: Request, body: dict[str, Any], status: int = 200) -> Response:
         if request.headers.get("authorization") != f"Bearer {KEY}":
             problem = {"status": 401, "code": "unauthorized", "title": "Wrong key.", "action": ""}
@@ -308,6 +358,12 @@ class FakeGateway:
     async def _media(self, socket: WebSocket) -> None:
         await socket.accept()
         line = Line(socket, await socket.receive_json())
+        if line.start["type"] == "resume" and not self.keeps:
+            await line.send("error", code="bad_resume", message="Gone.", action="", retry=False)
+            await socket.close(1008)
+            return
+        if line.start["type"] == "resume" and self.lines:
+            line.peer = self.line.peer
         self.lines.append(line)
         try:
             await self._place(line)
@@ -316,17 +372,24 @@ class FakeGateway:
             line.close_code = closed.code
 
     async def _place(self, line: Line) -> None:
-        destination = self.token_requests[-1]["destination"]
+        if line.start["token"] == "check_1":
+            await line.send("check-ready", version=1, seconds=1, webrtc=self.webrtc)
+            return
+        token = f"resume_{len(self.lines)}" if self.resume_seconds else ""
         await line.send(
             "ready",
             version=1,
             call_id="call_1",
-            destination=destination,
+            destination=self.token_requests[-1]["destination"],
             codec="pcmu",
             frame_bytes=160,
             rate=RATE,
+            webrtc=self.webrtc,
+            resume_token=token,
+            resume_seconds=self.resume_seconds,
         )
-        await line.send("ringing")
+        if line.start["type"] == "start":
+            await line.send("ringing")
         if self.answers:
             await self.answer(line)
 
@@ -346,7 +409,11 @@ class FakeGateway:
 
     async def _echo(self, line: Line, audio: bytes) -> None:
         line.frames.append((time.monotonic(), audio))
-        await line.socket.send_bytes(audio)
+        if not line.peer.selected:
+            await line.socket.send_bytes(audio)
+        if line.start["token"] == "check_1" and line.seconds == 1:
+            await line.send("check-result", **{**VERDICT, **self.check_verdict})
+            await line.socket.close(1000)
         if len(line.frames) % 50 == 0:
             cost = line.seconds * 13_000 // 60
             await line.send("cost", seconds=line.seconds, cost=money(cost))
@@ -360,8 +427,12 @@ class FakeGateway:
         kind = message["type"]
         if kind == "ping":
             await line.send("pong", id=message["id"])
-        elif kind in ("mute", "hold"):
+        elif kind in ("mute", "hold", "media"):
+            if kind == "media":
+                line.peer.selected = message["path"] == "webrtc"
             await line.socket.send_json(message)
+        elif kind == "offer" and self.answers_offers:
+            await line.send("answer", id=message["id"], sdp=await line.peer.answer(message["sdp"]))
         elif kind == "hangup":
             await line.end(16, "caller")
             return True
@@ -383,6 +454,8 @@ async def running(gateway: FakeGateway) -> AsyncIterator[FakeGateway]:
     try:
         yield gateway
     finally:
+        for line in gateway.lines:
+            await line.peer.close()
         server.should_exit = server.force_exit = True
         await task
 

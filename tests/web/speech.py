@@ -58,30 +58,33 @@ def decode_mulaw(codes: bytes) -> Samples:
     return np.where(bits & 0x80, -magnitude, magnitude) / 32768
 
 
+WINDOW = MICROPHONE_HZ * 2 // 5
+SEARCH = MICROPHONE_HZ * 60 // 1000
+"""Samples at 48 kHz that a window may be off the one before."""
+
+
 def likeness(heard: Samples, reference: Samples) -> float:
     """Return how much this is the looped reference: 1 for the same waveform, near 0 for another.
 
-    `heard` is at 8 kHz, the reference at 48 kHz. It is the median over quarter seconds of the best
-    normalised correlation. The windows are aligned one by one within a few milliseconds of the
-    common delay, to a sixth of an 8 kHz sample, and silent ones do not count: gain control and the
-    framing's phase must not decide.
+    `heard` is at 8 kHz, the reference at 48 kHz. It is the median over windows of 0.4 s of the best
+    normalised correlation. Each window is aligned to a sixth of an 8 kHz sample, at most 60 ms from
+    where the one before was found, and silent ones do not count: gain control, the framing's phase
+    and a playout that follows the network must not decide.
     """
     fine = _resampled(heard, heard.size * MICROPHONE_HZ // WIRE_HZ)
     clean = _resampled(_resampled(reference, reference.size // 6), reference.size)
-    window = MICROPHONE_HZ // 4
     delay = _delay(fine, clean)
     scores = []
-    for start in range(0, fine.size - window, window):
-        part = fine[start : start + window]
+    for start in range(0, fine.size - WINDOW, WINDOW):
+        part = fine[start : start + WINDOW]
         if np.sqrt(np.mean(part**2)) < 0.01:
             continue
-        around = np.roll(clean, SEARCH - (start + delay) % clean.size)[: window + 2 * SEARCH]
-        scores.append(_best_correlation(part, around))
+        around = np.roll(clean, SEARCH - (start + delay) % clean.size)[: WINDOW + 2 * SEARCH]
+        score, at = _best_correlation(part, around)
+        scores.append(score)
+        if score > 0.5:
+            delay += at - SEARCH
     return float(np.median(scores)) if scores else 0.0
-
-
-SEARCH = 120
-"""Samples at 48 kHz that a window may be off the common delay."""
 
 
 def _resampled(samples: Samples, size: int) -> Samples:
@@ -99,7 +102,13 @@ def _delay(heard: Samples, reference: Samples) -> int:
     return int(np.argmax(np.fft.irfft(spectrum, size)))
 
 
-def _best_correlation(part: Samples, around: Samples) -> float:
-    windows = np.lib.stride_tricks.sliding_window_view(around, part.size)
-    norms = np.linalg.norm(windows, axis=1) * np.linalg.norm(part) + 1e-12
-    return float(np.max(windows @ part / norms))
+def _best_correlation(part: Samples, around: Samples) -> tuple[float, int]:
+    """Return the largest normalised correlation and where in `around` it is."""
+    size = around.size + part.size
+    spectrum = np.fft.rfft(around, size) * np.conj(np.fft.rfft(part, size))
+    products = np.fft.irfft(spectrum, size)[: around.size - part.size + 1]
+    energy = np.concatenate(([0.0], np.cumsum(around**2)))
+    norms = np.sqrt(np.maximum(energy[part.size :] - energy[: -part.size], 0))
+    scores = products / (norms * np.linalg.norm(part) + 1e-12)
+    at = int(np.argmax(scores))
+    return float(scores[at]), at

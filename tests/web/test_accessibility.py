@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal
 
 import pytest
@@ -19,7 +20,7 @@ TARGET_PX = 44
 
 _SMALL_TARGETS = """(least) => {
   const controls = (root) => [...root.querySelectorAll('*')].flatMap((element) => [
-    ...(element.matches('button, input, a[href]') ? [element] : []),
+    ...(element.matches('button, input, select, a[href]') ? [element] : []),
     ...(element.shadowRoot ? controls(element.shadowRoot) : []),
   ]);
   return controls(document)
@@ -67,14 +68,25 @@ async def test_every_state_is_accessible(
     page, faults = await open_page(browser, gateway, **options)
     await expect(page.locator("caller-recent-calls li").first).to_be_visible()
     await check(page)
+    await page.get_by_role("button", name="Test my line").click()
+    await page.get_by_role("button", name="Start the test").click()
+    await expect(page.get_by_text("Speak now")).to_be_visible()
+    await check(page)
+    await expect(page.get_by_text("Calls will sound good from here.")).to_be_visible()
+    await check(page)
     await page.get_by_role("textbox").fill(ECHO)
     await page.keyboard.press("Enter")
     await page.get_by_role("button", name="Keypad").click()
     await page.get_by_role("button", name="Mute").click()
+    await gateway.line.sample(2.0)
+    await expect(page.locator("caller-in-call .bars.poor")).to_be_visible()
     await gateway.line.send("credit-warning", seconds_left=10, cause="credit")
     await expect(page.get_by_text("This call ends in 10 seconds")).to_be_visible()
     await gateway.line.send("warning", name="x", message="A warning of the gateway.")
     await expect(page.get_by_text("A warning of the gateway.")).to_be_visible()
+    await check(page)
+    await page.get_by_role("button", name="Sound", exact=True).click()
+    await expect(page.get_by_role("switch")).to_have_count(3)
     await check(page)
     await gateway.line.socket.close(1011)
     await expect(page.get_by_text("Something failed at the gateway.")).to_be_visible()
@@ -83,6 +95,27 @@ async def test_every_state_is_accessible(
     await expect(page.get_by_label("API key")).to_be_visible()
     await check(page)
     assert faults.texts == []
+    await page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_way_back_is_accessible(
+    browser: Browser, gateway: FakeGateway, scheme: Literal["light", "dark"]
+) -> None:
+    gateway.resume_seconds = 15
+    options: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "color_scheme": scheme}
+    page, _ = await open_page(browser, gateway, **options)
+    await page.get_by_role("textbox").fill(ECHO)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status").first).to_have_text("In call")
+    gateway.cut()
+    await expect(page.get_by_role("status").first).to_contain_text("Connection lost.")
+    await check(page)
+    await expect(page.get_by_role("status").first).to_have_text("In call")
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.reload()
+    await expect(page.get_by_role("button", name="Return to the call")).to_be_focused()
+    await check(page)
     await page.context.close()
 
 

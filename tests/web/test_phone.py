@@ -91,7 +91,7 @@ async def test_whole_call_by_keyboard(
     await until(lambda: line.of_type("dtmf"))
     await page.keyboard.press("Escape")
     await expect(status(page)).to_have_text("In call")
-    for _ in range(4):
+    for _ in range(5):
         await page.keyboard.press("Tab")
     await expect(button(page, "Hang up")).to_be_focused()
     await page.keyboard.press("Enter")

@@ -20,8 +20,31 @@ export interface Rate {
   description: string;
 }
 
-export type ClientMessage =
+/** How the audio travels between page and gateway. */
+export type Path = 'webrtc' | 'websocket';
+
+/** What the page measures of the phone's voice; counts since the start. */
+export interface Report {
+  /** Received, 20 ms each. */
+  packets: number;
+  lost: number;
+  concealed_ms: number;
+  jitter_ms: number;
+  /** What a sample waits for its turn in the page. */
+  buffer_ms: number;
+  /** Round trip of the audio's own path; null while it is not known. */
+  rtt_ms: number | null;
+}
+
+export type FirstMessage =
   | { type: 'start'; version: typeof WIRE_VERSION; token: string }
+  | { type: 'resume'; version: typeof WIRE_VERSION; call_id: string; token: string };
+
+export type ClientMessage =
+  | FirstMessage
+  | { type: 'offer'; id: number; sdp: string }
+  | { type: 'media'; path: Path }
+  | ({ type: 'report' } & Report)
   | { type: 'mute'; muted: boolean }
   | { type: 'hold'; held: boolean }
   | { type: 'dtmf'; digits: string }
@@ -47,8 +70,62 @@ export interface Ending {
   cut_off: Lack | null;
 }
 
+/** One direction of the call during the last seconds. */
+export interface LegSample {
+  loss_percent: number;
+  jitter_ms: number;
+  concealed_percent: number;
+  backlog_ms: number;
+  level_dbov: number;
+  /** 1 to 4.5 (ITU-T G.107). */
+  mos: number;
+}
+
+export interface Ready {
+  version: number;
+  call_id: string;
+  destination: string;
+  codec: 'pcmu' | 'pcm16';
+  frame_bytes: number;
+  rate: Rate;
+  /** Whether an offer is taken here. */
+  webrtc: boolean;
+  /** Takes the call up again after this socket is lost; empty where that is not possible. */
+  resume_token: string;
+  /** How long the phone is kept for it. */
+  resume_seconds: number;
+}
+
+export interface CheckResult {
+  verdict: 'good' | 'fair' | 'poor' | 'failed';
+  path: Path;
+  mos: number;
+  rtt_ms: number | null;
+  jitter_ms: number;
+  loss_percent: number;
+  level_dbov: number;
+  message: string;
+  /** Empty where nothing is wrong. */
+  action: string;
+}
+
+export interface Sample {
+  path: Path;
+  rtt_ms: number | null;
+  carrier_rtt_ms: number | null;
+  /** The caller's voice, as the phone hears it, and the phone's, as the caller hears it. */
+  browser: LegSample;
+  carrier: LegSample;
+}
+
 export type GatewayMessage =
-  | { type: 'ready'; version: number; call_id: string; destination: string; rate: Rate }
+  | ({ type: 'ready' } & Ready)
+  | { type: 'check-ready'; version: number; seconds: number; webrtc: boolean }
+  | ({ type: 'check-result' } & CheckResult)
+  | { type: 'answer'; id: number; sdp: string }
+  | { type: 'offer-refused'; id: number; code: string; message: string }
+  | { type: 'media'; path: Path }
+  | ({ type: 'sample' } & Sample)
   | { type: 'ringing' }
   | { type: 'tone'; name: 'ringback' | 'busy' | 'congestion' | 'cut-off' }
   | { type: 'accept'; at: string }
@@ -87,11 +164,14 @@ export interface Quote {
   affordable_seconds: number;
 }
 
-/** `POST /v1/call-tokens`. */
-export interface CallToken extends Quote {
+/** `POST /v1/check-tokens`: good for one media socket. */
+export interface MediaToken {
   token: string;
   media_url: string;
 }
+
+/** `POST /v1/call-tokens`. */
+export interface CallToken extends Quote, MediaToken {}
 
 /** `GET /v1/account`. */
 export interface Account {

@@ -45,6 +45,7 @@ class Studio:
             self.browser,
             codec=codec,
             country=country,
+            packet_ms=20,
             ticker=self.ticker,
             tell=self.told.append,
             on_bad_frame=self._bad,

@@ -38,3 +38,11 @@ test('a network that became slower for good is the new measure after some second
   feed(target, 500, 5000, 300);
   assert.ok(target.ms < 60, String(target.ms));
 });
+
+test('jitter is the mean change of delay from frame to frame', () => {
+  const target = new DelayTarget();
+  feed(target, 0, 100, 20);
+  assert.equal(Math.round(target.jitterMs), 0);
+  for (let number = 100; number < 400; number++) target.arrived(number * 0.02 + (number % 2 ? 0.03 : 0.02));
+  assert.ok(Math.abs(target.jitterMs - 10) < 0.5, String(target.jitterMs));
+});

@@ -23,6 +23,11 @@ function after(...types: GatewayMessage['type'][]): CallState {
   return types.reduce((state, type) => received(state, message(type), 1000), dialling(NUMBER));
 }
 
+function sampled(state: CallState, ...scores: number[]): CallState {
+  const sample = message('sample') as GatewayMessage & { type: 'sample' };
+  return scores.reduce((before, mos) => received(before, { ...sample, carrier: { ...sample.carrier, mos } }, 1000), state);
+}
+
 test('a call goes from connecting over ringing and live to its end', () => {
   assert.equal(after().phase, 'connecting');
   assert.equal(after('ready').phase, 'connecting');
@@ -102,10 +107,32 @@ test('the first ending stands', () => {
   assert.equal(ended(over, 9, new CallFailure('connection-lost')), over);
 });
 
-test('the line is judged by delay', () => {
-  assert.equal(lineQuality(after()), undefined);
-  const quality = (roundTripMs: number): string | undefined => lineQuality({ ...after(), roundTripMs, bufferMs: 40 });
-  assert.deepEqual([40, 300, 900].map(quality), ['good', 'fair', 'poor']);
+test('a call taken up again keeps its clock', () => {
+  const live = received(dialling(NUMBER), message('accept'), 10_000);
+  assert.equal(elapsedSeconds(received(live, message('accept'), 40_000), 50_000), 40);
+});
+
+test('a page that returns to a call learns how long it has lasted', () => {
+  const cost = message('cost') as GatewayMessage & { type: 'cost' };
+  const back = received(dialling(NUMBER), message('accept'), 1000);
+  assert.equal(elapsedSeconds(received(back, { ...cost, seconds: 75 }, 1000), 3000), 77);
+  // What is charged late does not turn the clock back.
+  assert.equal(elapsedSeconds(received(back, { ...cost, seconds: 0 }, 5000), 5000), 4);
+});
+
+test('the line is as good as its worse direction', () => {
+  assert.equal(after().quality, undefined);
+  assert.equal(after('sample').quality, 'fair');
+  assert.equal(after('sample').roundTripMs, 34.5);
+  assert.deepEqual([4.4, 4, 3.99, 3.6, 3.59, 1].map(lineQuality), ['good', 'good', 'fair', 'fair', 'poor', 'poor']);
+});
+
+test('quality changes once three samples in a row agree', () => {
+  const good = sampled(after(), 4.4);
+  assert.equal(good.quality, 'good');
+  assert.equal(sampled(good, 2, 2).quality, 'good');
+  assert.equal(sampled(good, 2, 2, 4.4, 2, 2).quality, 'good');
+  assert.equal(sampled(good, 2, 2, 2).quality, 'poor');
 });
 
 test('every close of the socket has a meaning', () => {
@@ -129,6 +156,10 @@ test('text that is no message is refused', () => {
 test('the page can say all that the protocol knows', () => {
   const said: ClientMessage[] = [
     { type: 'start', version: WIRE_VERSION, token: 'token' },
+    { type: 'resume', version: WIRE_VERSION, call_id: 'call_1', token: '1.token' },
+    { type: 'offer', id: 1, sdp: 'v=0' },
+    { type: 'media', path: 'webrtc' },
+    { type: 'report', packets: 50, lost: 1, concealed_ms: 20.5, jitter_ms: 3, buffer_ms: 40.5, rtt_ms: null },
     { type: 'mute', muted: true },
     { type: 'hold', held: true },
     { type: 'dtmf', digits: '12*#' },

@@ -3,9 +3,15 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CallFailure } from '../../../web/src/call/failure';
-import { causeInWords, clock, failureInWords, money, t, when } from '../../../web/src/i18n';
+import { addWords, causeInWords, clock, failureInWords, money, t, warningInWords, when } from '../../../web/src/i18n';
 import { de } from '../../../web/src/i18n/de';
 import { en } from '../../../web/src/i18n/en';
+import { beside } from '../../../web/src/i18n/en-beside';
+import { keyForm } from '../../../web/src/i18n/en-key-form';
+import { de as toolsDe } from '../../../web/src/i18n/tools-de';
+import { en as tools } from '../../../web/src/i18n/tools-en';
+
+addWords(beside);
 
 const usd = (micros: number): string => money({ micros, currency: 'USD', text: '' });
 
@@ -37,6 +43,15 @@ test('a failure says what happened and what to do', () => {
   assert.deepEqual(failureInWords(refused), ['Not this number.', 'Try another.']);
 });
 
+test('a warning says what is wrong and what to do', () => {
+  const [what, next] = warningInWords('high-jitter', 'The connection is uneven.');
+  assert.equal(what, 'The connection is uneven.');
+  assert.match(next, /Wi-Fi/);
+  assert.match(warningInWords('no-audio-from-browser', '')[1], /switched on/);
+  assert.match(warningInWords('no-audio-from-phone', '')[1], /heard/);
+  assert.deepEqual(warningInWords('of-another-day', 'Words.'), ['Words.', '']);
+});
+
 test('every failure has a next step in every language', () => {
   for (const table of [en, de]) {
     for (const key of Object.keys(table).filter((key) => /^(failure|problem)\.[^.]+$/.test(key))) {
@@ -47,7 +62,10 @@ test('every failure has a next step in every language', () => {
 
 test('texts of both languages take the same values', () => {
   const blanks = (text: string): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
-  for (const [key, text] of Object.entries(en)) assert.equal(blanks(de[key as keyof typeof en]), blanks(text), key);
+  for (const [key, text] of Object.entries({ ...en, ...beside, ...keyForm })) {
+    assert.equal(blanks(de[key as keyof typeof en]), blanks(text), key);
+  }
+  for (const [key, text] of Object.entries(tools)) assert.equal(blanks(toolsDe[key as keyof typeof tools]), blanks(text), key);
 });
 
 test('values go where their names stand', () => {

@@ -36,10 +36,13 @@ const WINDOW_FRAMES = 200;
 const PAUSE_S = 1;
 
 export class DelayTarget {
+  /** Interarrival jitter (RFC 3550 A.8). */
+  jitterMs = 0;
   readonly #bins = new Float64Array(BINS);
   #target = START_MS;
   #frames = 0;
   #lastAt = -Infinity;
+  #lastDelay = 0;
   #least = Infinity;
   #leastNext = Infinity;
   #windowFrames = 0;
@@ -54,6 +57,8 @@ export class DelayTarget {
     if (atSeconds - this.#lastAt > PAUSE_S) this.#restart();
     this.#lastAt = atSeconds;
     const delay = atSeconds - this.#frames++ * FRAME_S;
+    if (this.#frames > 1) this.jitterMs += (Math.abs(delay - this.#lastDelay) * 1000 - this.jitterMs) / 16;
+    this.#lastDelay = delay;
     this.#trackLeast(delay);
     this.#remember((delay - this.#least) * 1000);
     const wanted = Math.min(MAX_MS, Math.max(MIN_MS, this.#quantileMs()));

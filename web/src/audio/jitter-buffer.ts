@@ -89,6 +89,11 @@ export class JitterBuffer {
     return this.#delay.ms;
   }
 
+  /** Interarrival jitter of the frames (RFC 3550 A.8), in milliseconds. */
+  get jitterMs(): number {
+    return this.#delay.jitterMs;
+  }
+
   /** Mean milliseconds that are waiting. */
   get levelMs(): number {
     return this.#level / PER_MS;

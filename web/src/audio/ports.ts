@@ -3,7 +3,7 @@
  * worklet and worker on ports of their own, as bare ArrayBuffers, so that a busy page cannot delay them.
  */
 
-import type { ClientMessage, GatewayMessage } from '../wire';
+import type { ClientMessage, FirstMessage, GatewayMessage } from '../wire';
 import type { JitterStats } from './jitter-buffer';
 
 /** The two ends of the audio that the worker holds. */
@@ -13,9 +13,10 @@ export interface AudioPorts {
 }
 
 export type ToWorker =
-  | ({ kind: 'open'; url: string; token: string } & AudioPorts)
-  | ({ kind: 'reconnect' } & AudioPorts)
+  | { kind: 'open'; url: string; first: FirstMessage }
+  | ({ kind: 'attach' } & AudioPorts)
   | { kind: 'send'; message: ClientMessage }
+  | { kind: 'probe' }
   | { kind: 'close' };
 
 export type FromWorker =
@@ -23,7 +24,8 @@ export type FromWorker =
   | { kind: 'round-trip'; ms: number }
   | { kind: 'closed'; code: number };
 
-export type ToCapture = { port: MessagePort } | { sending: boolean };
+/** `sending`: the microphone, else silence; `framing`: frames at all, else none. */
+export type ToCapture = { port: MessagePort } | { sending: boolean; framing: boolean };
 
 /** Level of the last 100 ms; `peak` is exactly 0 only when the microphone delivers nothing. */
 export interface FromCapture {
@@ -31,11 +33,13 @@ export interface FromCapture {
   peak: number;
 }
 
-export type ToPlayback = { port: MessagePort };
+/** `playing`: what comes, else nothing. */
+export type ToPlayback = { port: MessagePort } | { playing: boolean };
 
 export interface FromPlayback {
   rms: number;
   bufferMs: number;
+  jitterMs: number;
   stats: JitterStats;
 }
 

@@ -1,10 +1,10 @@
 /**
  * Owns the media socket. Audio goes between worklet and socket through this worker alone; the page gets the
- * messages and how the socket closed. Knows no microphone and no page.
+ * messages and how the socket closed, and may open another. Knows no microphone and no page.
  */
 
-import { WIRE_VERSION, parseMessage } from '../wire';
-import type { ClientMessage } from '../wire';
+import { parseMessage } from '../wire';
+import type { ClientMessage, FirstMessage } from '../wire';
 import { FRAME_SAMPLES } from './format';
 import type { AudioPorts, FromWorker, ToWorker } from './ports';
 
@@ -13,8 +13,12 @@ const UNSENT_BYTES_MAX = 15 * FRAME_SAMPLES;
 
 const PING_MS = 2000;
 
-/** Silence of the gateway after which the connection counts as lost: five unanswered pings. */
-const SILENCE_MS_MAX = 10_000;
+/** Silence of the gateway after which the connection counts as lost: three unanswered pings. */
+const SILENCE_MS_MAX = 6500;
+
+/** How long a connection may take, and how long one in doubt has to answer. */
+const CONNECT_MS_MAX = 4000;
+const PROBE_MS = 1500;
 
 /** RFC 6455 7.4.1: the peer vanished without a close. */
 const CLOSED_ABNORMALLY = 1006;
@@ -27,31 +31,39 @@ let pingedAt = 0;
 let pingId = 0;
 let pinger = 0;
 
+/** Sockets given up for lost. One that is closed, or collected, would tell the gateway that it was meant. */
+const abandoned = new Set<WebSocket>();
+
 const post = (message: FromWorker): void => self.postMessage(message);
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
-  if (data.kind === 'open') open(data.url, data.token, data);
-  else if (data.kind === 'reconnect') connect(data);
+  if (data.kind === 'open') open(data.url, data.first);
+  else if (data.kind === 'attach') attach(data);
   else if (data.kind === 'send') send(data.message);
-  else close(1000);
+  else if (data.kind === 'probe') probe();
+  else socket?.close(1000);
 };
 
-function open(url: string, token: string, ports: AudioPorts): void {
-  connect(ports);
+function open(url: string, first: FirstMessage): void {
   const opened = new WebSocket(url);
   socket = opened;
   opened.binaryType = 'arraybuffer';
+  const impatience = self.setTimeout(() => finish(opened, CLOSED_ABNORMALLY), CONNECT_MS_MAX);
   opened.onopen = () => {
-    send({ type: 'start', version: WIRE_VERSION, token });
+    self.clearTimeout(impatience);
+    send(first);
     lastHeardAt = performance.now();
     pinger = self.setInterval(ping, PING_MS);
   };
   opened.onmessage = receive;
-  opened.onclose = (event) => finish(event.code);
+  opened.onclose = ({ code }) => {
+    self.clearTimeout(impatience);
+    finish(opened, code);
+  };
 }
 
 /** Take the worklets' ends of the audio; again when the page had to rebuild its audio context. */
-function connect(ports: AudioPorts): void {
+function attach(ports: AudioPorts): void {
   downlink = ports.downlink;
   ports.uplink.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
     if (ready && socket && socket.bufferedAmount <= UNSENT_BYTES_MAX) socket.send(data);
@@ -68,7 +80,7 @@ function receive({ data }: MessageEvent<ArrayBuffer | string>): void {
   if (message?.type === 'pong') {
     if (message.id === pingId) post({ kind: 'round-trip', ms: lastHeardAt - pingedAt });
   } else if (message) {
-    ready ||= message.type === 'ready';
+    ready ||= message.type === 'ready' || message.type === 'check-ready';
     post({ kind: 'message', message });
   }
 }
@@ -79,24 +91,37 @@ function send(message: ClientMessage): void {
 
 function ping(): void {
   const now = performance.now();
-  if (now - lastHeardAt > SILENCE_MS_MAX) {
-    // A dead network answers no close handshake either: report it now.
-    finish(CLOSED_ABNORMALLY);
+  if (socket && now - lastHeardAt > SILENCE_MS_MAX) {
+    finish(socket, CLOSED_ABNORMALLY);
     return;
   }
   pingedAt = now;
   send({ type: 'ping', id: ++pingId });
 }
 
-function close(code: number): void {
-  socket?.close(code);
+/** Find out soon whether the connection still stands. */
+function probe(): void {
+  const probed = socket;
+  const askedAt = performance.now();
+  ping();
+  self.setTimeout(() => {
+    if (probed && lastHeardAt < askedAt) finish(probed, CLOSED_ABNORMALLY);
+  }, PROBE_MS);
 }
 
-function finish(code: number): void {
-  if (!socket) return;
-  socket.onclose = socket.onmessage = null;
-  socket.close();
+function finish(finished: WebSocket, code: number): void {
+  finished.onclose = finished.onmessage = null;
+  if (finished.readyState === WebSocket.CONNECTING) finished.close();
+  else abandon(finished);
+  if (finished !== socket) return;
   socket = undefined;
+  ready = false;
   self.clearInterval(pinger);
   post({ kind: 'closed', code });
+}
+
+function abandon(lost: WebSocket): void {
+  if (lost.readyState !== WebSocket.OPEN) return;
+  abandoned.add(lost);
+  lost.onclose = () => abandoned.delete(lost);
 }

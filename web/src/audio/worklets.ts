@@ -7,6 +7,7 @@ import { captureConverter, playbackConverter } from './converters';
 import { FRAME_SAMPLES, RATE_HZ } from './format';
 import { MULAW_SILENCE, encodeMulaw } from './g711';
 import { JitterBuffer } from './jitter-buffer';
+import { limit } from './limiter';
 import { CAPTURE, PLAYBACK } from './ports';
 import type { FromCapture, FromPlayback, ToCapture, ToPlayback } from './ports';
 
@@ -23,6 +24,7 @@ class Capture extends AudioWorkletProcessor {
   #frame = new Uint8Array(FRAME_SAMPLES);
   #filled = 0;
   #sending = true;
+  #framing = true;
   #uplink: MessagePort | undefined;
   #squares = 0;
   #peak = 0;
@@ -32,7 +34,7 @@ class Capture extends AudioWorkletProcessor {
     super();
     this.port.onmessage = ({ data }: MessageEvent<ToCapture>) => {
       if ('port' in data) this.#uplink = data.port;
-      else this.#sending = data.sending;
+      else ({ sending: this.#sending, framing: this.#framing } = data);
     };
   }
 
@@ -44,11 +46,12 @@ class Capture extends AudioWorkletProcessor {
 
   #take(sample: number): void {
     this.#measure(sample);
-    this.#frame[this.#filled++] = this.#sending ? encodeMulaw(sample) : MULAW_SILENCE;
+    this.#frame[this.#filled++] = this.#sending ? encodeMulaw(limit(sample)) : MULAW_SILENCE;
     if (this.#filled < FRAME_SAMPLES) return;
+    this.#filled = 0;
+    if (!this.#framing) return;
     this.#uplink?.postMessage(this.#frame.buffer, [this.#frame.buffer]);
     this.#frame = new Uint8Array(FRAME_SAMPLES);
-    this.#filled = 0;
   }
 
   #measure(sample: number): void {
@@ -64,17 +67,20 @@ class Capture extends AudioWorkletProcessor {
 class Playback extends AudioWorkletProcessor {
   readonly #buffer = new JitterBuffer();
   readonly #converter = playbackConverter(sampleRate);
+  #playing = true;
   #squares = 0;
   #measured = 0;
 
   constructor() {
     super();
     this.port.onmessage = ({ data }: MessageEvent<ToPlayback>) => {
-      data.port.onmessage = (event: MessageEvent<ArrayBuffer>) => this.#receive(event.data);
+      if ('playing' in data) this.#playing = data.playing;
+      else data.port.onmessage = (event: MessageEvent<ArrayBuffer>) => this.#receive(event.data);
     };
   }
 
   #receive(data: ArrayBuffer): void {
+    if (!this.#playing) return;
     const frames = new Uint8Array(data);
     const now = currentFrame / sampleRate;
     for (let i = 0; i + FRAME_SAMPLES <= frames.length; i += FRAME_SAMPLES) {
@@ -86,7 +92,9 @@ class Playback extends AudioWorkletProcessor {
     const samples = output[0];
     for (let i = 0; i < samples.length; i++) {
       while (!this.#converter.ready) this.#converter.push(this.#buffer.pull());
-      const value = this.#converter.pull(this.#buffer.drift);
+      const next = this.#converter.pull(this.#buffer.drift);
+      // What still waits when the audio has moved elsewhere is not heard a second time.
+      const value = this.#playing ? next : 0;
       samples[i] = value;
       this.#squares += value * value;
     }
@@ -101,6 +109,7 @@ class Playback extends AudioWorkletProcessor {
     const report: FromPlayback = {
       rms: Math.sqrt(this.#squares / this.#measured),
       bufferMs: this.#buffer.levelMs,
+      jitterMs: this.#buffer.jitterMs,
       stats: this.#buffer.stats,
     };
     this.port.postMessage(report);

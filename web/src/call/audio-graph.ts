@@ -7,6 +7,7 @@ import { CAPTURE, PLAYBACK } from '../audio/ports';
 import type { AudioPorts, FromCapture, FromPlayback, ToCapture, ToPlayback } from '../audio/ports';
 import { within } from './deadline';
 import { CallFailure } from './failure';
+import { soundChoice } from './sound-choice';
 
 /** File name of the built worklets, put in by the build. */
 declare const AUDIO_WORKLET_FILE: string;
@@ -25,9 +26,11 @@ export interface AudioLevels {
 export class AudioGraph {
   #context: AudioContext;
   #capture: AudioWorkletNode | undefined;
+  #playback: AudioWorkletNode | undefined;
   #source: MediaStreamAudioSourceNode | undefined;
   #stream: MediaStream | undefined;
-  #sending = true;
+  #isMuted = false;
+  #isCarrying = true;
   #closed = false;
 
   /** Must run inside the click, before anything is awaited: browsers let sound start only there. */
@@ -50,7 +53,8 @@ export class AudioGraph {
     playback.port.onmessage = ({ data }: MessageEvent<FromPlayback>) => this.levels.playback(data);
     playback.connect(context.destination);
     this.#capture = capture;
-    this.setSending(this.#sending);
+    this.#playback = playback;
+    this.carry(this.#isCarrying, this.#isMuted);
     this.#connectSource();
     return { uplink: handPort(capture), downlink: handPort(playback) };
   }
@@ -61,10 +65,19 @@ export class AudioGraph {
     this.#connectSource();
   }
 
-  /** Send the microphone, or silence in its place. */
-  setSending(sending: boolean): void {
-    this.#sending = sending;
-    this.#capture?.port.postMessage({ sending } satisfies ToCapture);
+  /** Carry the audio of the call, or leave that to another path; a muted microphone is sent as silence. */
+  carry(isCarrying: boolean, isMuted: boolean): void {
+    this.#isCarrying = isCarrying;
+    this.#isMuted = isMuted;
+    this.#capture?.port.postMessage({ sending: !isMuted, framing: isCarrying } satisfies ToCapture);
+    this.#playback?.port.postMessage({ playing: isCarrying } satisfies ToPlayback);
+  }
+
+  /** Play through the chosen loudspeaker, where the browser lets a page choose. */
+  applySpeaker(): void {
+    const context: AudioContext & { setSinkId?: (id: string) => Promise<void> } = this.#context;
+    // Gone, or refused: the system's own goes on.
+    void context.setSinkId?.(soundChoice().speaker).catch(() => {});
   }
 
   /** Throw CallFailure if the browser does not let the context run. */
@@ -80,6 +93,7 @@ export class AudioGraph {
     if (this.#closed || (await this.#runs())) return undefined;
     void this.#context.close().catch(() => {});
     this.#context = newContext();
+    this.applySpeaker();
     return this.load();
   }
 

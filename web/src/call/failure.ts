@@ -17,6 +17,7 @@ export type FailureCode =
   | 'offline'
   | 'gateway-unreachable'
   | 'connection-lost'
+  | 'call-gone'
   | 'token-refused'
   | 'protocol-error'
   | 'gateway-failed'

@@ -3,7 +3,7 @@
  */
 
 import type { AudioPorts, FromWorker, ToWorker } from '../audio/ports';
-import type { ClientMessage, GatewayMessage } from '../wire';
+import type { ClientMessage, FirstMessage, GatewayMessage } from '../wire';
 
 /** File name of the built worker, put in by the build. */
 declare const SOCKET_WORKER_FILE: string;
@@ -11,7 +11,7 @@ declare const SOCKET_WORKER_FILE: string;
 export interface SocketEvents {
   message: (message: GatewayMessage) => void;
   roundTrip: (ms: number) => void;
-  /** Once: the socket's close code. */
+  /** Once for each opening: the socket's close code. */
   closed: (code: number) => void;
   crashed: () => void;
 }
@@ -24,14 +24,19 @@ export class MediaSocket {
     this.#worker.onerror = () => this.events.crashed();
   }
 
-  /** Connect and present the token; `ready` or a close follows. */
-  open(mediaUrl: string, token: string, { uplink, downlink }: AudioPorts): void {
-    this.#post({ kind: 'open', url: ownOrigin(mediaUrl), token, uplink, downlink }, [uplink, downlink]);
+  /** Connect and say this first; `ready` or a close follows. May be called again after a close. */
+  open(mediaUrl: string, first: FirstMessage): void {
+    this.#post({ kind: 'open', url: ownOrigin(mediaUrl), first });
   }
 
-  /** Move the audio to new worklets. */
-  reconnect({ uplink, downlink }: AudioPorts): void {
-    this.#post({ kind: 'reconnect', uplink, downlink }, [uplink, downlink]);
+  /** Take the audio from and to these worklets. */
+  attach({ uplink, downlink }: AudioPorts): void {
+    this.#post({ kind: 'attach', uplink, downlink }, [uplink, downlink]);
+  }
+
+  /** Find out soon whether the connection still stands. */
+  probe(): void {
+    this.#post({ kind: 'probe' });
   }
 
   send(message: ClientMessage): void {

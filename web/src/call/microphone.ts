@@ -1,26 +1,17 @@
 /**
- * The caller's microphone: opened once per call, opened again when its device goes away. Knows no call.
+ * The caller's microphone: opened once per call, opened again when its device goes away or another is
+ * chosen. Knows no call.
  */
 
 import { within } from './deadline';
 import { failureOfMicrophone } from './failure';
 import type { CallFailure } from './failure';
+import { constraints, soundChoice } from './sound-choice';
 
 /** A person has to read and answer the browser's question. */
 const PROMPT_MS = 60_000;
 
 const REOPEN_MS = 10_000;
-
-/**
- * `all` cancels the echo of everything the machine plays, where the browser can; others read any string as
- * true and cancel what they can (MDN: MediaTrackConstraints.echoCancellation).
- */
-const CONSTRAINTS = {
-  channelCount: { ideal: 1 },
-  echoCancellation: { ideal: 'all' },
-  noiseSuppression: { ideal: true },
-  autoGainControl: { ideal: true },
-} as unknown as MediaTrackConstraints;
 
 export class Microphone {
   #stream: MediaStream | undefined;
@@ -38,6 +29,11 @@ export class Microphone {
     if (!this.#closed) navigator.mediaDevices.addEventListener('devicechange', this.#check);
   }
 
+  /** Open it again, as is chosen now. Throws CallFailure; the one in use goes on then. */
+  async reopen(): Promise<void> {
+    await this.#acquire(REOPEN_MS);
+  }
+
   /** Release the device; the browser's recording sign goes out. */
   close(): void {
     this.#closed = true;
@@ -46,7 +42,7 @@ export class Microphone {
   }
 
   async #acquire(ms: number): Promise<void> {
-    const asked = navigator.mediaDevices.getUserMedia({ audio: CONSTRAINTS });
+    const asked = navigator.mediaDevices.getUserMedia({ audio: constraints(soundChoice()) });
     try {
       const stream = await within(ms, 'microphone-timeout', asked);
       if (this.#closed) release(stream);

@@ -2,7 +2,7 @@
  * What is known of the call on screen, and how each message of the gateway changes it. Pure.
  */
 
-import type { Ending, GatewayMessage, Lack, Money, Rate } from '../wire';
+import type { Ending, GatewayMessage, Lack, Money, Path, Rate, Sample } from '../wire';
 import type { CallFailure } from './failure';
 
 export type Phase = 'connecting' | 'ringing' | 'live' | 'ended';
@@ -32,8 +32,13 @@ export interface CallState {
   readonly heardDigits: string;
   /** Warnings that stand: name -> the gateway's words. */
   readonly warnings: Readonly<Record<string, string>>;
-  readonly roundTripMs?: number;
-  readonly bufferMs?: number;
+  /** The socket is lost and being taken up again. */
+  readonly away: boolean;
+  readonly path: Path;
+  readonly roundTripMs?: number | null;
+  readonly quality?: LineQuality;
+  /** Samples in a row that are unlike the quality shown. */
+  readonly unlike: number;
   readonly ending?: Ending;
   readonly failure?: CallFailure;
 }
@@ -49,6 +54,9 @@ export function dialling(destination: string): CallState {
     sentDigits: '',
     heardDigits: '',
     warnings: {},
+    away: false,
+    path: 'websocket',
+    unlike: 0,
   };
 }
 
@@ -62,7 +70,7 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
     case 'tone':
       return message.name === 'ringback' ? state : failing(state, message.name, nowMs);
     case 'accept':
-      return { ...state, phase: 'live', answeredAtMs: nowMs };
+      return { ...state, phase: 'live', answeredAtMs: state.answeredAtMs ?? nowMs };
     case 'mute':
       return { ...state, muted: message.muted };
     case 'hold':
@@ -72,13 +80,15 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
     case 'talk':
       return { ...state, talking: { ...state.talking, [message.leg]: message.talking } };
     case 'cost':
-      return { ...state, cost: message.cost };
+      return { ...state, cost: message.cost, ...clockOf(state, message.seconds, nowMs) };
     case 'credit':
       return { ...state, balance: message.balance, remainingSeconds: message.remaining_seconds };
     case 'credit-warning':
       return { ...state, endWarning: { secondsLeft: message.seconds_left, cause: message.cause } };
     case 'credit-warning-cleared':
       return { ...state, endWarning: undefined };
+    case 'sample':
+      return sampled(state, message);
     case 'warning':
       return { ...state, warnings: { ...state.warnings, [message.name]: message.message } };
     case 'warning-cleared':
@@ -115,15 +125,26 @@ export function elapsedSeconds(state: CallState, nowMs: number): number {
 
 export type LineQuality = 'good' | 'fair' | 'poor';
 
-/**
- * Return how the line will feel, from the mouth-to-ear delay of the part we see: ITU-T G.114 finds
- * 150 ms unnoticed and 400 ms the limit; the carrier's part is taken as 60 ms.
- */
-export function lineQuality(state: CallState): LineQuality | undefined {
-  if (state.roundTripMs === undefined) return undefined;
-  const delayMs = state.roundTripMs / 2 + (state.bufferMs ?? 0) + 60;
-  if (delayMs <= 200) return 'good';
-  return delayMs <= 400 ? 'fair' : 'poor';
+/** Samples that must agree before another quality is shown: one bad second is no news. */
+const AGREE = 3;
+
+/** Return what a MOS means: from 4 users are satisfied, below 3.6 many are not (ITU-T G.107 annex B). */
+export function lineQuality(mos: number): LineQuality {
+  if (mos >= 4) return 'good';
+  return mos >= 3.6 ? 'fair' : 'poor';
+}
+
+/** The worse direction is the line's quality. */
+function sampled(state: CallState, { browser, carrier, rtt_ms: roundTripMs }: Sample): CallState {
+  const quality = lineQuality(Math.min(browser.mos, carrier.mos));
+  const unlike = quality === state.quality ? 0 : state.unlike + 1;
+  const isNews = state.quality === undefined || unlike >= AGREE;
+  return { ...state, roundTripMs, ...(isNews ? { quality, unlike: 0 } : { unlike }) };
+}
+
+/** A page that returns to a call learns from the charged seconds how long it has lasted. */
+function clockOf({ answeredAtMs }: CallState, seconds: number, nowMs: number): Pick<CallState, 'answeredAtMs'> {
+  return answeredAtMs === undefined ? {} : { answeredAtMs: Math.min(answeredAtMs, nowMs - 1000 * seconds) };
 }
 
 function without(warnings: Readonly<Record<string, string>>, name: string): Record<string, string> {

@@ -1,17 +1,12 @@
-/** Every word of the page, in English. Another language is the same table (see de.ts). */
+/** The words that a call may need, in English; those of other parts come with them. Another language is one table (see de.ts). */
+
+import type { beside } from './en-beside';
+import type { keyForm } from './en-key-form';
+
 export const en = {
   title: 'Phone',
-  loading: 'Loading…',
   credit: 'Credit',
   forgetKey: 'Forget the API key',
-
-  keyTitle: 'Connect your phone',
-  keyIntro: 'This page places calls with an API key of the gateway.',
-  keyLabel: 'API key',
-  keyHelp: 'It starts with “ck_” and is printed in the terminal where the gateway was started.',
-  keySubmit: 'Open the phone',
-  keyInvalid: 'This does not look like an API key. Copy the whole text that starts with “ck_”.',
-  keyKept: 'The key stays in this tab and is forgotten when you close it.',
 
   numberLabel: 'Phone number',
   numberExample: '+1 500 555 1000',
@@ -19,7 +14,6 @@ export const en = {
   numberEmpty: 'Enter a phone number first.',
   numberBad: 'Write the number in full with its country code, such as +1 500 555 1000. Emergency numbers cannot be called from here.',
   willDial: 'Will dial {number}',
-  phonebook: 'Try a number',
   keypad: 'Keypad',
   key: 'Key {key}',
   plus: 'Plus',
@@ -41,6 +35,9 @@ export const en = {
   liveHeld: 'On hold',
   liveMuted: 'In call, muted',
   ended: 'Call ended',
+  reconnecting: 'Connection lost. Getting it back…',
+  testLine: 'Test my line',
+  sound: 'Sound',
   topUpNow: 'Top up now',
   affordable: '{price} · enough for {time}',
   'endsIn.credit': 'This call ends in {seconds} seconds, when the credit is used up.',
@@ -57,45 +54,25 @@ export const en = {
   lineFair: 'Fair',
   linePoor: 'Poor',
   lineUnknown: 'Measuring…',
-  milliseconds: '{line} · {ms} ms',
+  lineBy: '{path} · {ms}\u00a0ms',
+  lineIs: 'Line: {line}, by {path}',
   you: 'You',
   them: 'Phone',
   speaking: 'speaking',
   silent: 'quiet',
   sent: 'Sent: {digits}',
   received: 'Received: {digits}',
-  'warning.microphone-silent': 'Your microphone delivers no sound. Check that it is switched on and not muted.',
+  'warning.microphone-silent': 'Your microphone delivers no sound.',
+  'warning.network.next': 'Move closer to the Wi-Fi or use a cable; end what else uses the network.',
+  'warning.microphone.next': 'Check that it is switched on and not muted.',
+  'warning.phone.next': 'Ask whether you are heard; if nobody answers, call again.',
 
   summary: '{duration} · {cost}',
-  recent: 'Recent calls',
-  recentEmpty: 'Calls you make will appear here.',
-  recentFailed: 'The list of calls could not be loaded.',
-  tryAgain: 'Try again',
-  callAgain: 'Call {number} again',
 
   topUpReturned: 'You are back from the payment page. Go on in the tab you came from; this one can be closed.',
 
-  'cause.live': 'In progress',
   'cause.other': 'Not connected',
-  'cause.1': 'No such number',
-  'cause.16': 'Completed',
-  'cause.17': 'Busy',
-  'cause.18': 'No response',
-  'cause.19': 'No answer',
-  'cause.21': 'Declined',
-  'cause.27': 'Out of service',
-  'cause.28': 'Incomplete number',
-  'cause.34': 'Lines busy',
-  'cause.38': 'Network unreachable',
-  'cause.41': 'Failed',
-  'cause.42': 'Network overloaded',
-  'cause.52': 'Not allowed',
-  'cause.102': 'Network timeout',
   'cause.487': 'Cancelled',
-  'cause.502': 'Gateway restarted',
-  'cause.504': 'Ended by request',
-  'cause.602': 'Credit used up',
-  'cause.604': 'Sound lost',
 
   'failure.insecure-page': 'Browsers allow the microphone only on secure pages.',
   'failure.insecure-page.next': 'Open this page by https://, or on this machine by http://localhost.',
@@ -121,6 +98,8 @@ export const en = {
   'failure.gateway-unreachable.next': 'Check that it is running and your network works, then call again.',
   'failure.connection-lost': 'The connection to the gateway was lost.',
   'failure.connection-lost.next': 'Check your network, then call again. You pay only for the time used.',
+  'failure.call-gone': 'The call is over: the connection was lost for too long.',
+  'failure.call-gone.next': 'Call again. You pay only for the time used.',
   'failure.token-refused': 'The gateway did not accept this call in time.',
   'failure.token-refused.next': 'Call again.',
   'failure.protocol-error': 'The page and the gateway did not understand each other.',
@@ -135,5 +114,5 @@ export const en = {
   'problem.insufficient_credit.next': 'Top up the account, then call again.',
 } as const;
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof en | keyof typeof beside | keyof typeof keyForm;
 export type Strings = Record<Key, string> & Partial<Record<string, string>>;

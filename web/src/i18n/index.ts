@@ -14,7 +14,7 @@ const OTHERS: Record<string, () => Promise<Strings>> = {
   de: async () => (await import('./de')).de,
 };
 
-let strings: Strings = en;
+let strings: Partial<Strings> = en;
 let language = 'en';
 
 /** The reader's own variant of the language, such as en-GB, for amounts and times. */
@@ -29,9 +29,14 @@ export async function chooseLanguage(preferred: readonly string[]): Promise<void
   document.documentElement.lang = language;
 }
 
+/** Take English words that a part of the page brings along; other languages have them already. */
+export function addWords(words: Partial<Strings>): void {
+  strings = { ...words, ...strings };
+}
+
 /** Return the text, its {names} filled in. */
 export function t(key: Key, values: Record<string, string> = {}): string {
-  return strings[key].replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
+  return (strings[key] ?? key).replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
 }
 
 /** Return an amount: in minor units where it is whole, else with two digits more, as in $0.0130. */
@@ -89,4 +94,17 @@ export function failureInWords({ code, problem }: CallFailure): [string, string]
     strings[known] ?? problem?.detail ?? problem?.title ?? t(own),
     strings[`${known}.next`] ?? problem?.action ?? t(next),
   ];
+}
+
+/** What a warning's name is about; its own words, if there are any, go first. */
+const ABOUT: [RegExp, string][] = [
+  [/^(high|low)-/, 'network'],
+  [/phone$/, 'phone'],
+  [/input|browser|microphone/, 'microphone'],
+];
+
+/** Return what is wrong with the call, and what to do: the gateway's words in English, a table's in other languages. */
+export function warningInWords(name: string, message: string): [string, string] {
+  const about = ABOUT.find(([names]) => names.test(name))?.[1];
+  return [strings[`warning.${name}`] ?? message, strings[`warning.${about}.next`] ?? ''];
 }

@@ -15,8 +15,6 @@ import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
-import './phonebook';
-import './recent-calls';
 import { theme } from './theme';
 import type { TopUp } from './top-up';
 
@@ -27,15 +25,15 @@ const RECORD_MS = 1500;
 
 export class App extends LitElement {
   static override properties = {
-    api: { state: true },
-    balance: { state: true },
-    calls: { state: true },
-    callsFailed: { state: true },
-    phonebook: { state: true },
-    offer: { state: true },
-    followed: { state: true },
-    failure: { state: true },
-    busy: { state: true },
+    api: { attribute: false },
+    balance: { attribute: false },
+    calls: { attribute: false },
+    callsFailed: { attribute: false },
+    phonebook: { attribute: false },
+    offer: { attribute: false },
+    followed: { attribute: false },
+    failure: { attribute: false },
+    busy: { attribute: false },
   };
   static override styles = [
     theme,
@@ -197,6 +195,7 @@ export class App extends LitElement {
   }
 
   #page(): TemplateResult {
+    void import('./beside');
     return html`<main class="phone">
       ${this.failure ? this.#alert(this.failure) : nothing} ${this.followed && this.offer ? this.#progress() : nothing}
       <caller-phone

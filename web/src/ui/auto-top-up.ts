@@ -18,15 +18,15 @@ export class AutoTopUpForm extends LitElement {
   static override properties = {
     api: { attribute: false },
     offer: { attribute: false },
-    opened: { state: true },
-    enabled: { state: true },
-    threshold: { state: true },
-    amount: { state: true },
-    thresholdComplaint: { state: true },
-    amountComplaint: { state: true },
-    failure: { state: true },
-    sending: { state: true },
-    saved: { state: true },
+    opened: { attribute: false },
+    enabled: { attribute: false },
+    threshold: { attribute: false },
+    amount: { attribute: false },
+    thresholdComplaint: { attribute: false },
+    amountComplaint: { attribute: false },
+    failure: { attribute: false },
+    sending: { attribute: false },
+    saved: { attribute: false },
   };
   static override styles = [
     theme,
@@ -91,7 +91,7 @@ export class AutoTopUpForm extends LitElement {
     this.thresholdComplaint = this.amountComplaint = '';
   }
 
-  protected override willUpdate(changed: PropertyValues<this>): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (!changed.has('offer')) return;
     const { auto, minimum, amounts } = this.offer;
     this.enabled = auto.enabled;

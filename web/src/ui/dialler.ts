@@ -16,9 +16,9 @@ const QUOTE_MS = 400;
 export class Dialler extends LitElement {
   static override properties = {
     api: { attribute: false },
-    text: { state: true },
-    quote: { state: true },
-    complaint: { state: true },
+    text: { attribute: false },
+    quote: { attribute: false },
+    complaint: { attribute: false },
   };
   static override styles = [
     theme,
@@ -103,7 +103,7 @@ export class Dialler extends LitElement {
     if (window.matchMedia('(pointer: fine)').matches) this.#input.focus();
   }
 
-  protected override updated(changed: PropertyValues<this>): void {
+  protected override updated(changed: PropertyValues): void {
     // Typed text is the field's own; only what others set is written into it.
     if (changed.has('text') && this.#input.value !== this.text) this.#input.value = this.text;
   }

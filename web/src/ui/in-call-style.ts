@@ -115,12 +115,38 @@ export const inCallStyle = css`
   .talking .muted {
     color: var(--go);
   }
+  .bars {
+    display: inline-flex;
+    align-items: flex-end;
+    gap: 2px;
+    height: 0.75em;
+  }
+  .bars i {
+    width: 4px;
+    height: 33%;
+    border-radius: 1px;
+    background: var(--level);
+  }
+  .bars i + i {
+    height: 66%;
+  }
+  .bars i + i + i {
+    height: 100%;
+  }
+  .poor i {
+    background: var(--stop);
+  }
+  .poor i + i,
+  .fair i + i + i {
+    background: var(--soft-strong);
+  }
   .controls {
     display: grid;
-    grid-template-columns: repeat(3, 1fr);
+    grid-template-columns: repeat(4, 1fr);
     gap: 8px;
   }
   .controls button {
+    min-width: 0;
     display: grid;
     justify-items: center;
     align-content: center;
@@ -166,7 +192,8 @@ export const inCallStyle = css`
     .bar {
       border: 1px solid CanvasText;
     }
-    .bar i {
+    .bar i,
+    .bars i {
       forced-color-adjust: none;
       background: Highlight;
     }

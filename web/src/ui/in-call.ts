@@ -6,21 +6,21 @@
 import { LitElement, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Call } from '../call/call';
-import { elapsedSeconds, lineQuality } from '../call/state';
+import { elapsedSeconds } from '../call/state';
 import type { CallState, LineQuality } from '../call/state';
-import { clock, money, t } from '../i18n';
+import { clock, money, t, warningInWords } from '../i18n';
 import type { Key } from '../i18n';
 import { grouped } from '../number';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
 import { keypad, keypadStyle } from './keypad';
+import { levelShare } from './level';
 import { theme } from './theme';
 import { topUpButton } from './top-up-button';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
 
-/** Quietest level a meter shows, in dBov. */
-const FLOOR_DB = -55;
+const PATH = { webrtc: 'WebRTC', websocket: 'WebSocket' };
 
 const REDRAW_MS = 250;
 
@@ -28,9 +28,9 @@ export class InCall extends LitElement {
   static override properties = {
     call: { attribute: false },
     state: { attribute: false },
-    label: {},
-    canTopUp: { type: Boolean },
-    padOpen: { state: true },
+    label: { attribute: false },
+    canTopUp: { attribute: false },
+    opened: { attribute: false },
   };
   static override styles = [theme, keypadStyle, inCallStyle];
 
@@ -40,13 +40,13 @@ export class InCall extends LitElement {
   declare label: string;
   /** Whether credit can be bought on this page. */
   declare canTopUp: boolean;
-  declare padOpen: boolean;
+  declare opened: 'keypad' | 'sound' | undefined;
   #clock = 0;
 
   constructor() {
     super();
     this.label = '';
-    this.canTopUp = this.padOpen = false;
+    this.canTopUp = false;
   }
 
   override connectedCallback(): void {
@@ -61,9 +61,7 @@ export class InCall extends LitElement {
 
   /** Move one meter; 0 to 1, linear. Bypasses rendering: it comes twenty times a second. */
   showLevel(side: 'microphone' | 'phone', rms: number): void {
-    const db = 20 * Math.log10(Math.max(rms, 1e-6));
-    const share = Math.max(0, Math.min(1, 1 - db / FLOOR_DB));
-    this.renderRoot.querySelector<HTMLElement>(`.${side} i`)?.style.setProperty('--share', share.toFixed(2));
+    this.renderRoot.querySelector<HTMLElement>(`.${side} i`)?.style.setProperty('--share', levelShare(rms));
   }
 
   protected override render(): TemplateResult {
@@ -77,7 +75,8 @@ export class InCall extends LitElement {
       ${live ? this.#time() : this.#waiting()}
       <div role="alert">${this.#endWarning()}</div>
       ${this.#facts()} ${live ? this.#meters() : nothing}
-      ${this.#warnings()} ${live ? this.#controls() : nothing} ${live && this.padOpen ? this.#keys() : nothing}
+      <p class="hidden" role="status">${this.#spokenLine()}</p>
+      ${this.#warnings()} ${live ? this.#controls() : nothing} ${live ? this.#panel() : nothing}
       <button type="button" class="danger end" @click=${() => this.call.hangUp()}>
         ${icons.handsetDown}${t('hangUp')}
       </button>
@@ -102,14 +101,25 @@ export class InCall extends LitElement {
       ${phase === 'live' ? fact('cost', cost ? money(cost) : '—') : nothing}
       ${remainingSeconds === undefined ? nothing : fact('remaining', clock(remainingSeconds))}
       ${fact('rate', price, rate.connect_fee.micros ? t('connectFee', { price: money(rate.connect_fee) }) : '')}
-      ${phase === 'live' ? fact('line', this.#line()) : nothing}
+      ${phase === 'live' ? fact('line', this.#line(), this.#way()) : nothing}
     </dl>`;
   }
 
-  #line(): string {
-    const quality = lineQuality(this.state);
+  #line(): TemplateResult | string {
+    const { quality } = this.state;
     if (!quality) return t('lineUnknown');
-    return t('milliseconds', { line: t(QUALITY[quality]), ms: String(Math.round(this.state.roundTripMs ?? 0)) });
+    return html`<span class="bars ${quality}" aria-hidden="true"><i></i><i></i><i></i></span> ${t(QUALITY[quality])}`;
+  }
+
+  #way(): string {
+    const { path, roundTripMs } = this.state;
+    return typeof roundTripMs === 'number' ? t('lineBy', { path: PATH[path], ms: String(Math.round(roundTripMs)) }) : PATH[path];
+  }
+
+  /** Changes only with the quality or the path, so that a screen reader is silent between. */
+  #spokenLine(): string {
+    const { quality, path } = this.state;
+    return quality ? t('lineIs', { line: t(QUALITY[quality]), path: PATH[path] }) : '';
   }
 
   #meters(): TemplateResult {
@@ -129,10 +139,10 @@ export class InCall extends LitElement {
   }
 
   #warnings(): TemplateResult[] {
-    return Object.entries(this.state.warnings).map(
-      ([name, message]) =>
-        html`<p class="alert small" role="status">${name === 'microphone-silent' ? t('warning.microphone-silent') : message}</p>`,
-    );
+    return Object.entries(this.state.warnings).map(([name, message]) => {
+      const [what, next] = warningInWords(name, message);
+      return html`<p class="alert small" role="status"><strong>${what}</strong> <span>${next}</span></p>`;
+    });
   }
 
   #controls(): TemplateResult {
@@ -144,10 +154,22 @@ export class InCall extends LitElement {
       <button type="button" aria-pressed=${held} @click=${() => this.call.setHeld(!held)}>
         ${held ? icons.play : icons.pause}${t('hold')}
       </button>
-      <button type="button" aria-expanded=${this.padOpen} @click=${() => (this.padOpen = !this.padOpen)}>
-        ${icons.pad}${t('keypad')}
-      </button>
+      ${this.#opener('keypad', icons.pad)} ${this.#opener('sound', icons.sliders)}
     </div>`;
+  }
+
+  #opener(name: 'keypad' | 'sound', icon: TemplateResult): TemplateResult {
+    const isOpen = this.opened === name;
+    return html`<button type="button" aria-expanded=${isOpen} @click=${() => (this.opened = isOpen ? undefined : name)}>
+      ${icon}${t(name)}
+    </button>`;
+  }
+
+  #panel(): TemplateResult | typeof nothing {
+    if (this.opened === 'keypad') return this.#keys();
+    if (this.opened !== 'sound') return nothing;
+    void import('./sound-settings');
+    return html`<caller-sound-settings @changed=${() => this.call.applySound()}></caller-sound-settings>`;
   }
 
   #keys(): TemplateResult {
@@ -160,7 +182,7 @@ export class InCall extends LitElement {
   }
 }
 
-function fact(name: Key, value: string, note = ''): TemplateResult {
+function fact(name: Key, value: string | TemplateResult, note = ''): TemplateResult {
   return html`<div>
     <dt>${t(name)}</dt>
     <dd class="number">${value}${note ? html`<small>${note}</small>` : nothing}</dd>

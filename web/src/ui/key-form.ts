@@ -4,11 +4,12 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import type { CallFailure } from '../call/failure';
-import { failureInWords, t } from '../i18n';
+import { addWords, failureInWords, t } from '../i18n';
+import { keyForm } from '../i18n/en-key-form';
 import { theme } from './theme';
 
 export class KeyForm extends LitElement {
-  static override properties = { failure: { attribute: false }, complaint: { state: true } };
+  static override properties = { failure: { attribute: false }, complaint: { attribute: false } };
   static override styles = [
     theme,
     css`
@@ -96,4 +97,5 @@ export class KeyForm extends LitElement {
   };
 }
 
+addWords(keyForm);
 customElements.define('caller-key-form', KeyForm);

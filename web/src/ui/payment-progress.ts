@@ -38,9 +38,9 @@ export class PaymentProgress extends LitElement {
   static override properties = {
     api: { attribute: false },
     followed: { attribute: false },
-    payment: { state: true },
-    failure: { state: true },
-    asking: { state: true },
+    payment: { attribute: false },
+    failure: { attribute: false },
+    asking: { attribute: false },
   };
   static override styles = [
     theme,
@@ -90,7 +90,7 @@ export class PaymentProgress extends LitElement {
     this.asking = true;
   }
 
-  protected override willUpdate(changed: PropertyValues<this>): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('followed')) void this.#follow();
   }
 

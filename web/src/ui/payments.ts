@@ -15,7 +15,7 @@ export class Payments extends LitElement {
   static override properties = {
     api: { attribute: false },
     balance: { attribute: false },
-    payments: { state: true },
+    payments: { attribute: false },
   };
   static override styles = [
     theme,
@@ -69,7 +69,7 @@ export class Payments extends LitElement {
     this.payments = [];
   }
 
-  protected override willUpdate(changed: PropertyValues<this>): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('balance') || changed.has('api')) void this.#read();
   }
 

@@ -11,6 +11,8 @@ import { asFailure } from '../call/failure';
 import type { CallFailure } from '../call/failure';
 import { elapsedSeconds } from '../call/state';
 import type { CallState } from '../call/state';
+import { dropCall, keptCall } from '../call/tab-store';
+import type { KeptCall } from '../call/tab-store';
 import { playKey, stopKeys } from '../call/tones';
 import { clock, endingInWords, failureInWords, money, t } from '../i18n';
 import type { PhonebookEntry } from '../wire';
@@ -27,9 +29,11 @@ export class Phone extends LitElement {
   static override properties = {
     api: { attribute: false },
     phonebook: { attribute: false },
-    canTopUp: { type: Boolean },
-    state: { state: true },
-    failure: { state: true },
+    canTopUp: { attribute: false },
+    state: { attribute: false },
+    failure: { attribute: false },
+    opened: { attribute: false },
+    kept: { attribute: false },
   };
   static override styles = [
     theme,
@@ -78,6 +82,11 @@ export class Phone extends LitElement {
       .notice {
         text-align: center;
       }
+      .tools {
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 8px;
+      }
     `,
   ];
 
@@ -88,6 +97,10 @@ export class Phone extends LitElement {
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallFailure | undefined;
+  /** What stands open below the dialler. */
+  declare opened: 'testLine' | 'sound' | undefined;
+  /** A call that the page before this one left. */
+  declare kept: KeptCall | undefined;
   #call: Call | undefined;
 
   constructor() {
@@ -102,18 +115,26 @@ export class Phone extends LitElement {
     return this.state !== undefined && this.state.phase !== 'ended';
   }
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.kept = keptCall(Date.now());
+    if (this.kept) void import('./return-call');
+  }
+
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#call?.hangUp();
   }
 
-  /** Call this number. Call it inside the click or key press. */
-  dial(number: string): void {
+  /** Call this number, or go back to a call. Call it inside the click or key press. */
+  dial(to: string | KeptCall): void {
     if (this.busy) return;
-    this.failure = undefined;
+    this.failure = this.opened = undefined;
+    this.kept = undefined;
+    if (typeof to === 'string') dropCall();
     stopKeys();
     try {
-      this.#call = new Call(number, this.api, {
+      this.#call = new Call(to, this.api, {
         changed: (state) => this.#changed(state),
         level: (side, rms) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevel(side, rms),
       });
@@ -127,6 +148,11 @@ export class Phone extends LitElement {
     void this.#focusPanel();
     this.dispatchEvent(new CustomEvent('call-started'));
   }
+
+  readonly #forget = (): void => {
+    this.kept = undefined;
+    dropCall();
+  };
 
   /** Show this number, one Enter away from being called. */
   choose(number: string): void {
@@ -156,6 +182,7 @@ export class Phone extends LitElement {
 
   #status(): string {
     const { state } = this;
+    if (state?.away && this.busy) return t('reconnecting');
     if (state?.tone && this.busy) return t(state.tone);
     if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
     return state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
@@ -174,12 +201,38 @@ export class Phone extends LitElement {
 
   #idle(): TemplateResult {
     return html`${this.#outcome()}
+      ${this.kept
+        ? html`<caller-return-call
+            .call=${this.kept}
+            @return=${() => this.kept && this.dial(this.kept)}
+            @gone=${this.#forget}
+          ></caller-return-call>`
+        : nothing}
       <caller-dialler
         .api=${this.api}
         @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}
         @key=${(event: CustomEvent<string>) => playKey(event.detail)}
       ></caller-dialler>
+      <div class="tools">${this.#opener('testLine')} ${this.#opener('sound')}</div>
+      ${this.#tool()}
       <p class="notice small muted">${t('notice')}</p>`;
+  }
+
+  #opener(name: 'testLine' | 'sound'): TemplateResult {
+    const isOpen = this.opened === name;
+    return html`<button type="button" aria-expanded=${isOpen} @click=${() => (this.opened = isOpen ? undefined : name)}>
+      ${t(name)}
+    </button>`;
+  }
+
+  #tool(): TemplateResult | typeof nothing {
+    if (!this.opened) return nothing;
+    if (this.opened === 'testLine') {
+      void import('./line-check');
+      return html`<caller-line-check .api=${this.api}></caller-line-check>`;
+    }
+    void import('./sound-settings');
+    return html`<caller-sound-settings></caller-sound-settings>`;
   }
 
   #outcome(): TemplateResult | typeof nothing {

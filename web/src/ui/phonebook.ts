@@ -8,7 +8,7 @@ import type { PhonebookEntry } from '../wire';
 import { theme } from './theme';
 
 export class Phonebook extends LitElement {
-  static override properties = { entries: { attribute: false }, busy: { type: Boolean } };
+  static override properties = { entries: { attribute: false }, busy: { attribute: false } };
   static override styles = [
     theme,
     css`

@@ -12,8 +12,8 @@ export class RecentCalls extends LitElement {
   static override properties = {
     calls: { attribute: false },
     phonebook: { attribute: false },
-    failed: { type: Boolean },
-    busy: { type: Boolean },
+    failed: { attribute: false },
+    busy: { attribute: false },
   };
   static override styles = [
     theme,

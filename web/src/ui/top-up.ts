@@ -29,14 +29,14 @@ export class TopUp extends LitElement {
   static override properties = {
     api: { attribute: false },
     offer: { attribute: false },
-    calling: { type: Boolean },
-    opened: { state: true },
-    choice: { state: true },
-    text: { state: true },
-    saveCard: { state: true },
-    complaint: { state: true },
-    failure: { state: true },
-    sending: { state: true },
+    calling: { attribute: false },
+    opened: { attribute: false },
+    choice: { attribute: false },
+    text: { attribute: false },
+    saveCard: { attribute: false },
+    complaint: { attribute: false },
+    failure: { attribute: false },
+    sending: { attribute: false },
   };
   static override styles = [
     theme,
@@ -178,7 +178,7 @@ export class TopUp extends LitElement {
     this.#dialog.showModal();
   }
 
-  protected override willUpdate(changed: PropertyValues<this>): void {
+  protected override willUpdate(changed: PropertyValues): void {
     // Another amount is another payment; the same one tried again is the same.
     if (THE_PAYMENT.some((name) => changed.has(name))) {
       this.#idempotencyKey = randomKey();

@@ -1,0 +1,147 @@
+"""A port takes every datagram, one by one or in batches, and keeps none back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+import uvloop
+
+from gateway.webrtc import port as module
+from gateway.webrtc.port import BATCH_DATAGRAMS_MAX, BUSY_DATAGRAMS, Port
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+BYTES_MAX = 1_500
+
+
+class World:
+    """A port, and a socket that speaks to it."""
+
+    def __init__(self) -> None:
+        bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        bound.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        bound.bind(("127.0.0.1", 0))
+        self.taken: list[bytes] = []
+        self.port = Port(bound, BYTES_MAX, lambda datagram, _: self.taken.append(datagram))
+        self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.peer.settimeout(5)
+        self.peer.bind(("127.0.0.1", 0))
+        self.peer.connect(self.port.name)
+
+    def say(self, count: int) -> list[bytes]:
+        """Send datagrams and return them."""
+        said = [number.to_bytes(2, "big") for number in range(count)]
+        for datagram in said:
+            self.peer.send(datagram)
+        return said
+
+    async def heard(self, count: int) -> list[bytes]:
+        """Return so many datagrams once they have been taken."""
+        async with asyncio.timeout(5):
+            while len(self.taken) < count:
+                await asyncio.sleep(0)
+        taken, self.taken = self.taken, []
+        return taken
+
+    @property
+    def is_woken(self) -> bool:
+        """Whether the loop says when to read."""
+        return self.port._handle is None
+
+    def close(self) -> None:
+        self.port.close()
+        self.peer.close()
+
+
+@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Callable[[World], Awaitable[None]]], None]:
+    def run(play: Callable[[World], Awaitable[None]]) -> None:
+        async def main() -> None:
+            with closing(World()) as world:
+                await play(world)
+
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(main())
+
+    return run
+
+
+def test_both_directions(run: Any) -> None:
+    async def play(world: World) -> None:
+        assert await world.heard(world.say(3) and 3) == [b"\0\0", b"\0\1", b"\0\2"]
+        assert world.port.send(b"answer", world.peer.getsockname())
+        assert world.peer.recv(100) == b"answer"
+
+    run(play)
+
+
+def test_a_long_datagram_is_cut_so_that_it_is_seen_to_be_long(run: Any) -> None:
+    async def play(world: World) -> None:
+        world.peer.send(bytes(BYTES_MAX))
+        world.peer.send(bytes(9_000))
+        assert [len(datagram) for datagram in await world.heard(2)] == [BYTES_MAX, BYTES_MAX + 1]
+
+    run(play)
+
+
+def test_what_the_kernel_refuses_is_told(run: Any) -> None:
+    async def play(world: World) -> None:
+        assert not world.port.send(bytes(70_000), world.peer.getsockname())
+
+    run(play)
+
+
+def test_a_busy_port_is_read_in_batches_until_it_is_quiet(run: Any) -> None:
+    async def play(world: World) -> None:
+        said = world.say(BUSY_DATAGRAMS)
+        assert await world.heard(BUSY_DATAGRAMS) == said
+        world.port.judge()
+        assert world.is_woken
+        for _ in range(3):
+            said = world.say(BUSY_DATAGRAMS)
+            assert await world.heard(BUSY_DATAGRAMS) == said
+            assert not world.is_woken
+            world.port.judge()
+        world.port.judge()
+        assert await world.heard(len(world.say(2))) == [b"\0\0", b"\0\1"]
+        async with asyncio.timeout(5):
+            while not world.is_woken:
+                await asyncio.sleep(0)
+        assert await world.heard(len(world.say(2))) == [b"\0\0", b"\0\1"]
+
+    run(play)
+
+
+def test_a_flood_leaves_the_loop_to_others(run: Any) -> None:
+    async def play(world: World) -> None:
+        world.say(3 * BATCH_DATAGRAMS_MAX)
+        assert not world.port._read()
+        assert len(world.taken) == BATCH_DATAGRAMS_MAX
+
+    run(play)
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_port_closed_by_whoever_takes(
+    run: Any, monkeypatch: pytest.MonkeyPatch, is_busy: bool
+) -> None:
+    monkeypatch.setattr(module, "BUSY_DATAGRAMS", 1)
+
+    async def play(world: World) -> None:
+        if is_busy:
+            await world.heard(len(world.say(1)))
+            world.port.judge()
+            await world.heard(len(world.say(1)))
+        world.port._take = lambda datagram, _: (world.taken.append(datagram), world.port.close())
+        world.say(3)
+        assert await world.heard(1) == [b"\0\0"]
+        await asyncio.sleep(0.005)
+        assert world.taken == []
+        assert not world.port.send(b"late", world.peer.getsockname())
+
+    run(play)

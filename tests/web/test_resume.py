@@ -1,0 +1,177 @@
+"""A call whose socket is lost, or whose page is loaded again, goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.web.conftest import async_fixture, open_page
+from tests.web.fake_gateway import FakeGateway, Line, until
+from tests.web.test_phone import SILENCE, alert, button, dial, heard, status
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+RESUME = {"type": "resume", "version": 1, "call_id": "call_1"}
+
+
+@async_fixture
+async def page(browser: Browser, gateway: FakeGateway) -> AsyncIterator[Page]:
+    """The phone, at a gateway that keeps lost calls; a cut connection is a fault of no page."""
+    gateway.resume_seconds = 15
+    phone, _ = await open_page(browser, gateway)
+    yield phone
+    await phone.context.close()
+
+
+async def taken_up(gateway: FakeGateway, times: int = 1) -> Line:
+    """Wait for the socket after so many losses."""
+    await until(lambda: len(gateway.lines) == times + 1)
+    return gateway.line
+
+
+async def test_lost_socket_is_taken_up_and_the_call_goes_on(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    gateway.cut()
+    await expect(status(page)).to_contain_text("Connection lost.")
+    assert await status(page).get_attribute("role") == "status"
+    line = await taken_up(gateway)
+    assert line.start == {**RESUME, "token": "resume_1"}
+    await expect(status(page)).to_have_text("In call")
+    assert len(set(await heard(line, 50))) > 1
+    gateway.cut()
+    line = await taken_up(gateway, 2)
+    assert line.start == {**RESUME, "token": "resume_2"}
+
+
+async def test_closed_by_a_proxy_is_lost_as_well(page: Page, gateway: FakeGateway) -> None:
+    line = await dial(page, gateway)
+    await line.socket.close(1001)
+    await taken_up(gateway)
+    await expect(status(page)).to_have_text("In call")
+
+
+async def test_microphone_muted_meanwhile_stays_muted(page: Page, gateway: FakeGateway) -> None:
+    line = await dial(page, gateway)
+    gateway.cut()
+    await expect(status(page)).to_contain_text("Connection lost.")
+    await button(page, "Mute").click()
+    line = await taken_up(gateway)
+    await line.send("mute", muted=False)
+    await until(lambda: {"type": "mute", "muted": True} in line.messages)
+    await expect(status(page)).to_have_text("In call, muted")
+    assert set(await heard(line, 30)) == {SILENCE}
+
+
+async def test_hold_pressed_meanwhile_is_said_again(page: Page, gateway: FakeGateway) -> None:
+    await dial(page, gateway)
+    gateway.cut()
+    await expect(status(page)).to_contain_text("Connection lost.")
+    await button(page, "Hold").click()
+    line = await taken_up(gateway)
+    await until(lambda: {"type": "hold", "held": True} in line.messages)
+    await expect(status(page)).to_have_text("On hold")
+
+
+async def test_hanging_up_meanwhile_ends_the_call_when_the_gateway_is_back(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    gateway.cut()
+    await expect(status(page)).to_contain_text("Connection lost.")
+    await button(page, "Hang up").click()
+    line = await taken_up(gateway)
+    await until(lambda: line.of_type("hangup"))
+    await expect(status(page)).to_have_text("Call ended")
+    await expect(alert(page)).to_have_count(0)
+
+
+async def test_call_the_gateway_no_longer_has_is_explained(
+    page: Page, gateway: FakeGateway
+) -> None:
+    await dial(page, gateway)
+    gateway.keeps = False
+    gateway.cut()
+    await expect(alert(page)).to_contain_text("The call is over")
+    await expect(alert(page)).to_contain_text("You pay only for the time used.")
+
+
+async def test_gateway_that_stays_away_is_explained(page: Page, gateway: FakeGateway) -> None:
+    gateway.resume_seconds = 3
+    await dial(page, gateway)
+    await page.context.set_offline(True)
+    await page.evaluate("() => window.dispatchEvent(new Event('online'))")
+    gateway.cut()
+    outcome = page.locator("caller-phone").get_by_role("alert")
+    await expect(outcome).to_contain_text("The connection to the gateway was lost.")
+    await expect(status(page)).to_have_text("Call ended")
+
+
+async def test_webrtc_carries_the_call_while_the_socket_is_away(
+    page: Page, gateway: FakeGateway
+) -> None:
+    gateway.webrtc = True
+    line = await dial(page, gateway)
+    await until(lambda: line.peer.selected)
+    gateway.cut()
+    start = line.peer.frames
+    await until(lambda: line.peer.frames > start + 20)
+    again = await taken_up(gateway)
+    await until(lambda: {"type": "media", "path": "webrtc"} in again.messages)
+    await expect(status(page)).to_have_text("In call")
+    assert again.peer.offers == line.peer.offers
+    assert len(again.peer.offers) == 1
+
+
+async def reload(page: Page) -> None:
+    """Load the page again and say yes to leaving."""
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.reload()
+
+
+async def test_reloaded_page_offers_the_way_back(page: Page, gateway: FakeGateway) -> None:
+    await dial(page, gateway)
+    await reload(page)
+    back = button(page, "Return to the call")
+    await expect(back).to_be_focused()
+    await expect(page.get_by_role("alert")).to_contain_text("+1 500 555 1000")
+    await expect(page.locator("caller-return-call")).to_contain_text("s left")
+    assert len(gateway.lines) == 1
+    await page.keyboard.press("Enter")
+    line = await taken_up(gateway)
+    assert line.start == {**RESUME, "token": "resume_1"}
+    await expect(status(page)).to_have_text("In call")
+    assert len(set(await heard(line, 50))) > 1
+    assert len(gateway.token_requests) == 1
+    await line.send("cost", seconds=75, cost={"micros": 1, "currency": "USD", "text": ""})
+    await expect(page.get_by_role("timer")).to_have_text("1:15")
+
+
+async def test_way_back_closes_in_time(page: Page, gateway: FakeGateway) -> None:
+    gateway.resume_seconds = 3
+    await dial(page, gateway)
+    await reload(page)
+    await expect(button(page, "Return to the call")).to_be_visible()
+    await expect(button(page, "Return to the call")).to_have_count(0)
+    assert await stored(page) is None
+
+
+async def stored(page: Page) -> Any:
+    """What the tab keeps of a call."""
+    return await page.evaluate("() => sessionStorage.getItem('caller-call')")
+
+
+async def test_nothing_of_an_ended_call_is_kept(page: Page, gateway: FakeGateway) -> None:
+    await dial(page, gateway)
+    assert await stored(page) is not None
+    await button(page, "Hang up").click()
+    await expect(status(page)).to_have_text("Call ended")
+    assert await stored(page) is None
+    await reload(page)
+    await expect(page.get_by_role("textbox")).to_be_visible()
+    await expect(button(page, "Return to the call")).to_have_count(0)

@@ -1,0 +1,286 @@
+/**
+ * The line to the gateway: the socket that is always there, WebRTC beside it, which of them carries the audio, and
+ * getting back what was lost. Knows neither why there is a line nor who shows it.
+ */
+
+import type { ClientMessage, FirstMessage, GatewayMessage, MediaToken, Path, Ready } from '../wire';
+import { WIRE_VERSION } from '../wire';
+import { CallFailure, asFailure, failureOfClose } from './failure';
+import { MediaSocket } from './media-socket';
+import { PathChoice } from './path-choice';
+import type { PathAction } from './path-choice';
+import { ReportSum } from './report';
+import { Absence, isKept } from './resumption';
+import { Sound } from './sound';
+import type { Side } from './sound';
+import { dropCall, isBlocked, keepCall, setBlocked } from './tab-store';
+import type { KeptCall } from './tab-store';
+import { WebRtc } from './webrtc';
+
+const TICK_MS = 500;
+
+export interface LineEvents {
+  message: (message: GatewayMessage) => void;
+  /** The audio takes this path now. */
+  path: (path: Path) => void;
+  /** The socket is lost and being taken up again, or back. */
+  away: (isAway: boolean) => void;
+  /** Over, without a message that says so; no failure where that is as it should be. */
+  ended: (failure?: CallFailure) => void;
+  level: (side: Side, rms: number) => void;
+  dead: (isDead: boolean) => void;
+}
+
+/** Where the browser has it (W3C Network Information API); it also tells of each change of speed. */
+interface NetworkInformation extends EventTarget {
+  type?: string;
+}
+
+export class Line {
+  /** Whether the phone's voice has to come: see PathChoice. */
+  isDue = false;
+  readonly #sound: Sound;
+  readonly #choice = new PathChoice();
+  readonly #report = new ReportSum();
+  readonly #network = (navigator as Navigator & { connection?: NetworkInformation }).connection;
+  #networkType = this.#network?.type;
+  #socket: MediaSocket | undefined;
+  #mediaUrl = '';
+  #kept: KeptCall | undefined;
+  #absence: Absence | undefined;
+  #problem: { code: string; detail: string; action: string } | undefined;
+  #isReady = false;
+  #isClosed = false;
+  #offerId = 0;
+  #isOffering = false;
+  #roundTripMs: number | null = null;
+  #ticks = 0;
+  #ticker = 0;
+  #retry = 0;
+
+  /** Must run inside the click: browsers let sound start only there. */
+  constructor(private readonly events: LineEvents) {
+    this.#sound = new Sound({
+      level: events.level,
+      dead: events.dead,
+      lost: events.ended,
+      changed: () => void this.#decide(),
+    });
+    document.addEventListener('visibilitychange', this.#revive);
+    window.addEventListener('online', this.#networkChanged);
+    this.#network?.addEventListener('change', this.#networkMayHaveChanged);
+  }
+
+  /** Open microphone and sound. Throws CallFailure. */
+  async open(): Promise<void> {
+    const ports = await this.#sound.open();
+    if (this.#isClosed) return;
+    this.#socket = new MediaSocket({
+      message: (message) => this.#receive(message),
+      roundTrip: (ms) => (this.#roundTripMs = ms),
+      closed: (code) => this.#lost(code),
+      crashed: () => this.events.ended(new CallFailure('page-crashed')),
+    });
+    this.#socket.attach(ports);
+    this.#ticker = window.setInterval(() => void this.#tick(), TICK_MS);
+  }
+
+  /** Connect to the gateway with a token of its own. */
+  start({ media_url: mediaUrl, token }: MediaToken): void {
+    this.#mediaUrl = mediaUrl;
+    this.#connect({ type: 'start', version: WIRE_VERSION, token });
+  }
+
+  /** Take up a call that the page before this one left. */
+  resume(call: KeptCall): void {
+    this.#mediaUrl = call.mediaUrl;
+    this.#kept = call;
+    const seenAgoMs = Date.now() - call.seenAt;
+    this.#absence = new Absence(performance.now() - seenAgoMs, call.seconds * 1000);
+    this.#takeUp();
+  }
+
+  send(message: ClientMessage): void {
+    if (this.#isReady) this.#socket?.send(message);
+  }
+
+  setMuted(isMuted: boolean): void {
+    this.#sound.setMuted(isMuted);
+  }
+
+  /** Change to the devices and the processing that are chosen now. Throws CallFailure; the sound goes on then. */
+  applyChoice(): Promise<void> {
+    return this.#sound.applyChoice();
+  }
+
+  /** Give everything back. */
+  close(): void {
+    this.#isClosed = true;
+    document.removeEventListener('visibilitychange', this.#revive);
+    window.removeEventListener('online', this.#networkChanged);
+    this.#network?.removeEventListener('change', this.#networkMayHaveChanged);
+    window.clearInterval(this.#ticker);
+    window.clearTimeout(this.#retry);
+    this.#socket?.close();
+    this.#sound.close();
+    if (this.#kept) dropCall();
+  }
+
+  #connect(first: FirstMessage): void {
+    this.#socket?.open(this.#mediaUrl, first);
+  }
+
+  #receive(message: GatewayMessage): void {
+    switch (message.type) {
+      case 'ready':
+        this.#isReady = true;
+        this.#keep(message);
+        if (this.#absence) this.#isBack();
+        this.#begin(message.webrtc);
+        break;
+      case 'check-ready':
+        this.#isReady = true;
+        this.#begin(message.webrtc);
+        break;
+      case 'answer':
+        if (message.id === this.#offerId) void this.#sound.answer(message.sdp).catch(() => this.#choice.refused());
+        break;
+      case 'offer-refused':
+        if (message.id === this.#offerId) this.#choice.refused();
+        break;
+      case 'media':
+        this.#choice.selected(message.path, performance.now());
+        this.#follow();
+        break;
+      case 'error':
+        this.#problem = { code: message.code, detail: message.message, action: message.action };
+        break;
+    }
+    this.events.message(message);
+  }
+
+  #keep({ call_id: callId, destination, resume_token: token, resume_seconds: seconds }: Ready): void {
+    this.#kept = token
+      ? { callId, destination, token, seconds, mediaUrl: this.#mediaUrl, seenAt: Date.now() }
+      : undefined;
+    if (this.#kept) keepCall(this.#kept);
+  }
+
+  #isBack(): void {
+    this.#absence = undefined;
+    this.#problem = undefined;
+    this.send({ type: 'media', path: this.#choice.path });
+    this.events.away(false);
+  }
+
+  #begin(takesOffers: boolean): void {
+    if (this.#offerId === 0 && takesOffers && WebRtc.isPossible && !isBlocked()) void this.#offer();
+  }
+
+  async #offer(): Promise<void> {
+    if (this.#isOffering) return;
+    this.#isOffering = true;
+    try {
+      const sdp = await this.#sound.offer();
+      this.send({ type: 'offer', id: ++this.#offerId, sdp });
+      this.#choice.offered(performance.now());
+    } catch {
+      // A browser, or an extension of it, that lets no connection be made: the socket carries the call.
+      this.#choice.refused();
+    }
+    this.#isOffering = false;
+  }
+
+  #lost(code: number): void {
+    this.#isReady = false;
+    const isRefused = this.#absence !== undefined && code === 1008;
+    if (!this.#kept || isRefused || !isKept(code)) {
+      const isMeant = code === 1000 && !this.#problem;
+      const failure = isRefused ? new CallFailure('call-gone') : failureOfClose(code, this.#problem);
+      this.events.ended(isMeant ? undefined : failure);
+      return;
+    }
+    if (!this.#absence) {
+      this.#absence = new Absence(performance.now(), this.#kept.seconds * 1000);
+      this.events.away(true);
+    }
+    const pauseMs = this.#absence.next(performance.now());
+    if (pauseMs === undefined) this.events.ended(new CallFailure('connection-lost'));
+    else this.#retry = window.setTimeout(() => this.#takeUp(), pauseMs);
+  }
+
+  #takeUp(): void {
+    this.#retry = 0;
+    const { callId, token } = this.#kept as KeptCall;
+    this.#connect({ type: 'resume', version: WIRE_VERSION, call_id: callId, token });
+  }
+
+  async #tick(): Promise<void> {
+    await this.#decide();
+    if (++this.#ticks % 2 || !this.#isReady || this.#isClosed) return;
+    if (this.#kept) keepCall({ ...this.#kept, seenAt: Date.now() });
+    const { path } = this.#choice;
+    const heard =
+      path === 'webrtc' ? await this.#sound.heardByWebRtc() : this.#sound.heardBySocket(this.#roundTripMs);
+    if (heard) this.send({ type: 'report', ...this.#report.add(path, heard) });
+  }
+
+  async #decide(): Promise<void> {
+    if (this.#offerId === 0 || this.#isClosed) return;
+    const heard = await this.#sound.heardByWebRtc();
+    const action = this.#choice.poll(performance.now(), {
+      up: this.#sound.isUp,
+      reachable: this.#isReady,
+      due: this.isDue,
+      received: heard?.packets ?? 0,
+      lost: heard?.lost ?? 0,
+    });
+    if (action) this.#act(action);
+  }
+
+  #act(action: PathAction): void {
+    if (action === 'offer') {
+      void this.#offer();
+    } else if (action === 'give-up') {
+      setBlocked(true);
+      this.#sound.closeWebRtc();
+    } else {
+      this.send({ type: 'media', path: action });
+      this.#follow();
+    }
+  }
+
+  /** Let the audio take the chosen path. */
+  #follow(): void {
+    this.#sound.setPath(this.#choice.path);
+    this.events.path(this.#choice.path);
+  }
+
+  readonly #networkMayHaveChanged = (): void => {
+    if (this.#network?.type === this.#networkType) return;
+    this.#networkType = this.#network?.type;
+    this.#networkChanged();
+  };
+
+  readonly #networkChanged = (): void => {
+    setBlocked(false);
+    this.#choice.networkChanged(performance.now());
+    this.#absence?.restart();
+    if (this.#retry) {
+      window.clearTimeout(this.#retry);
+      this.#takeUp();
+    } else {
+      this.#socket?.probe();
+    }
+  };
+
+  readonly #revive = async (): Promise<void> => {
+    if (document.visibilityState !== 'visible') return;
+    try {
+      const ports = await this.#sound.revive();
+      if (ports) this.#socket?.attach(ports);
+    } catch (error) {
+      this.events.ended(asFailure(error));
+    }
+  };
+}

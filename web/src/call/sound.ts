@@ -1,0 +1,152 @@
+/**
+ * All sound of a call on this page: the microphone, and both ways its audio can take. Exactly one of them carries it;
+ * the other is silent in both directions. Knows no socket and no call.
+ */
+
+import type { AudioPorts, FromPlayback } from '../audio/ports';
+import type { Path } from '../wire';
+import { AudioGraph } from './audio-graph';
+import type { CallFailure } from './failure';
+import { Microphone } from './microphone';
+import type { Heard } from './report';
+import { soundChoice } from './sound-choice';
+import { WebRtc } from './webrtc';
+
+/** A microphone that delivers exact zeros for so many 100 ms reports is dead, not quiet. */
+const DEAD_REPORTS = 25;
+
+export type Side = 'microphone' | 'phone';
+
+export interface SoundEvents {
+  /** Linear level, 0 to 1, ten times a second. */
+  level: (side: Side, rms: number) => void;
+  /** The microphone delivers nothing, or something again. */
+  dead: (isDead: boolean) => void;
+  /** No microphone is left. */
+  lost: (failure: CallFailure) => void;
+  /** WebRTC came up or went down. */
+  changed: () => void;
+}
+
+export class Sound {
+  readonly #audio = new Audio();
+  readonly #graph: AudioGraph;
+  readonly #webrtc: WebRtc;
+  readonly #microphone: Microphone;
+  #path: Path = 'websocket';
+  #isMuted = false;
+  #isDead = false;
+  #zeroReports = 0;
+  #played: FromPlayback | undefined;
+
+  /** Must run inside the click: browsers let sound start only there. */
+  constructor(private readonly events: SoundEvents) {
+    this.#graph = new AudioGraph({
+      capture: ({ rms, peak }) => this.#measured(rms, peak),
+      playback: (report) => (this.#played = report),
+    });
+    this.#audio.autoplay = true;
+    void this.#audio.play().catch(() => {});
+    this.#webrtc = new WebRtc(this.#audio, events.changed);
+    this.#microphone = new Microphone((stream) => this.#speakFrom(stream), events.lost);
+  }
+
+  /** Open the microphone and build the audio graph; return the ports the socket needs. Throws CallFailure. */
+  async open(): Promise<AudioPorts> {
+    // Any of the two failing ends the call; closing closes whatever the other still opens.
+    const [ports] = await Promise.all([this.#graph.load(), this.#microphone.open()]);
+    await this.#graph.start();
+    this.#apply();
+    this.#applySpeaker();
+    return ports;
+  }
+
+  get isUp(): boolean {
+    return this.#webrtc.isUp;
+  }
+
+  /** Return an offer of WebRTC. */
+  offer(): Promise<string> {
+    return this.#webrtc.offer();
+  }
+
+  /** Take the answer to the last offer. */
+  answer(sdp: string): Promise<void> {
+    return this.#webrtc.answer(sdp);
+  }
+
+  /** Give WebRTC up for this call. */
+  closeWebRtc(): void {
+    this.#webrtc.close();
+  }
+
+  /** Let this path carry the audio. */
+  setPath(path: Path): void {
+    this.#path = path;
+    this.#apply();
+  }
+
+  /** Send silence in place of the microphone. */
+  setMuted(isMuted: boolean): void {
+    if (isMuted === this.#isMuted) return;
+    this.#isMuted = isMuted;
+    this.#apply();
+  }
+
+  /** Return what WebRTC has brought; undefined while there is none. */
+  heardByWebRtc(): Promise<Heard | undefined> {
+    return this.#webrtc.heard();
+  }
+
+  /** Return what the socket has brought, given its round trip. */
+  heardBySocket(roundTripMs: number | null): Heard | undefined {
+    if (!this.#played) return undefined;
+    const { bufferMs, jitterMs, stats } = this.#played;
+    return { packets: stats.frames, lost: 0, concealedMs: stats.concealed / 8, jitterMs, bufferMs, roundTripMs };
+  }
+
+  /** Change to the devices and the processing that are chosen now. Throws CallFailure; the sound goes on then. */
+  async applyChoice(): Promise<void> {
+    this.#applySpeaker();
+    await this.#microphone.reopen();
+  }
+
+  /** Get the sound going after the page was hidden; return new ports if the graph had to be rebuilt. */
+  revive(): Promise<AudioPorts | undefined> {
+    return this.#graph.revive();
+  }
+
+  close(): void {
+    this.#webrtc.close();
+    this.#microphone.close();
+    this.#graph.close();
+    this.#audio.srcObject = null;
+  }
+
+  #speakFrom(stream: MediaStream): void {
+    this.#graph.attach(stream);
+    this.#webrtc.setTrack(stream.getAudioTracks()[0]);
+  }
+
+  #apply(): void {
+    const byWebRtc = this.#path === 'webrtc';
+    this.#graph.carry(!byWebRtc, this.#isMuted);
+    this.#webrtc.setSending(byWebRtc, this.#isMuted);
+    this.#audio.muted = !byWebRtc;
+  }
+
+  #applySpeaker(): void {
+    this.#graph.applySpeaker();
+    const audio: HTMLAudioElement & { setSinkId?: (id: string) => Promise<void> } = this.#audio;
+    void audio.setSinkId?.(soundChoice().speaker).catch(() => {});
+  }
+
+  #measured(rms: number, peak: number): void {
+    this.#zeroReports = peak === 0 ? this.#zeroReports + 1 : 0;
+    const isDead = this.#zeroReports >= DEAD_REPORTS;
+    if (isDead !== this.#isDead) this.events.dead(isDead);
+    this.#isDead = isDead;
+    this.events.level('microphone', this.#isMuted ? 0 : rms);
+    this.events.level('phone', this.#path === 'webrtc' ? this.#webrtc.level : (this.#played?.rms ?? 0));
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What this tab remembers for a while: a call that a reloaded page can return to, and that WebRTC does not get through.
+ * It goes with the tab; where storage is blocked, nothing is remembered.
+ */
+
+/** A call as it can be taken up again. */
+export interface KeptCall {
+  callId: string;
+  /** Good once; each `ready` brings the next. */
+  token: string;
+  mediaUrl: string;
+  destination: string;
+  /** How long the gateway keeps the phone, and when its page was last seen (ms of the wall clock). */
+  seconds: number;
+  seenAt: number;
+}
+
+const CALL = 'caller-call';
+const BLOCKED = 'caller-webrtc-blocked';
+
+/** A laptop moves to another network within minutes, without the browser's saying so. */
+const BLOCKED_MS = 600_000;
+
+/** Keep the call for a page that is loaded again. */
+export function keepCall(call: KeptCall): void {
+  write(CALL, JSON.stringify(call));
+}
+
+/** Forget the call. */
+export function dropCall(): void {
+  write(CALL, null);
+}
+
+/** Return the call that the page before this one left, if the gateway still keeps it. */
+export function keptCall(nowMs: number): KeptCall | undefined {
+  try {
+    const call = JSON.parse(read(CALL) ?? 'null') as KeptCall | null;
+    return call && secondsLeft(call, nowMs) > 0 ? call : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Return how long the gateway still keeps the call, in whole seconds. */
+export function secondsLeft({ seconds, seenAt }: KeptCall, nowMs: number): number {
+  return Math.max(0, Math.ceil(seconds - (nowMs - seenAt) / 1000));
+}
+
+/** Note whether WebRTC fails on this network. */
+export function setBlocked(isBlocked: boolean): void {
+  write(BLOCKED, isBlocked ? String(Date.now()) : null);
+}
+
+/** Return whether WebRTC failed here a short time ago. */
+export function isBlocked(): boolean {
+  return Date.now() - Number(read(BLOCKED) ?? -Infinity) < BLOCKED_MS;
+}
+
+function read(name: string): string | null {
+  try {
+    return sessionStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+function write(name: string, value: string | null): void {
+  try {
+    if (value === null) sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, value);
+  } catch {
+    // Storage is blocked.
+  }
+}
