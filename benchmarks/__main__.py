@@ -1,6 +1,6 @@
 """`python -m benchmarks`: the gateway beside HAProxy, Starlette and ws, under the same load.
 
-Then what metering costs, beside one script per call.
+Then what metering costs, beside one script per call; and WebRTC, beside aiortc.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import metering, report
+from benchmarks import metering, report, webrtc, webrtc_report
 from benchmarks.bridge import Plan, Results, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-ladder", action="store_true", help="do not seek the highest load")
     parser.add_argument("--no-metering", action="store_true", help="do not measure the metering")
+    parser.add_argument("--no-webrtc", action="store_true", help="do not measure WebRTC")
     parser.add_argument("--history", type=Path, default=HISTORY, help="file to append the run to")
     return parser
 
@@ -69,7 +70,7 @@ def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
         seconds=options.seconds or (2.0 if quick else 3.0),
         ladder_step=0 if quick or options.no_ladder else 50,
         ladder_seconds=1.5,
-        seconds_max=40 if quick else 200,
+        seconds_max=25 if quick else 160,
         calls_max=800 if quick else 2_000,
         server_core=cores[0],
         generator_core=cores[1],
@@ -162,6 +163,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.no_metering:
         counts, rounds = ([1_000], 4) if options.quick else ([100, 1_000, 10_000], 6)
         record["metering"] = metering.report(*uvloop.run(metering.measure_all(counts, rounds)))
+    if not options.no_webrtc:
+        print(flush=True)
+        webrtc_plan = webrtc.plan_of(cores, quick=options.quick)
+        webrtc_results = webrtc.run(webrtc_plan, webrtc.print_progress)
+        record["webrtc"] = webrtc.report(webrtc_results)
+        if webrtc_report.broken(webrtc_results):
+            code = FAULTS_EXIT
     report.append_history(options.history, record)
     return code
 

@@ -41,9 +41,10 @@ window.played = 0;
 const addTransceiver = RTCPeerConnection.prototype.addTransceiver;
 RTCPeerConnection.prototype.addTransceiver = function (...kind) {
   const transceiver = addTransceiver.apply(this, kind);
-  setInterval(() => {
-    const [source] = transceiver.receiver.getSynchronizationSources();
-    window.played = Math.max(window.played, source?.audioLevel ?? 0);
+  setInterval(async () => {
+    for (const { audioLevel } of (await transceiver.receiver.getStats()).values()) {
+      window.played = Math.max(window.played, audioLevel ?? 0);
+    }
   }, 50);
   return transceiver;
 };

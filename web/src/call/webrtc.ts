@@ -15,6 +15,8 @@ export class WebRtc {
   #isSending = false;
   #isMuted = false;
   #heard: Heard | undefined;
+  #level = 0;
+  #isMeasuring = false;
   /** Sums that the mean time in the jitter buffer is the difference of. */
   #delayS = 0;
   #emitted = 0;
@@ -34,9 +36,10 @@ export class WebRtc {
     return this.#peer?.connectionState === 'connected' && this.#peer.signalingState === 'stable';
   }
 
-  /** Level of the phone's voice, 0 to 1, linear. */
+  /** Level of the phone's voice when it was last asked for, 0 to 1, linear. */
   get level(): number {
-    return this.#transceiver?.receiver.getSynchronizationSources()[0]?.audioLevel ?? 0;
+    if (!this.#isMeasuring) void this.#measure();
+    return this.#level;
   }
 
   /** Return an offer: of a new connection, or one that restarts ICE on what is there. */
@@ -98,6 +101,15 @@ export class WebRtc {
     this.setTrack(undefined);
   }
 
+  /** Sources tell no level of their own: the gateway sends none along (RFC 6464), for the packets are the carrier's. */
+  async #measure(): Promise<void> {
+    this.#isMeasuring = true;
+    const stats = await this.#transceiver?.receiver.getStats().catch(() => undefined);
+    const rows: Row[] = stats ? [...stats.values()] : [];
+    this.#level = rows.find(({ type }) => type === 'inbound-rtp')?.audioLevel ?? 0;
+    this.#isMeasuring = false;
+  }
+
   #connect(): RTCPeerConnection {
     this.#disconnect();
     const peer = new RTCPeerConnection();
@@ -132,6 +144,7 @@ export class WebRtc {
 interface Row {
   type: string;
   kind?: string;
+  audioLevel?: number;
   nominated?: boolean;
   state?: string;
   packetsReceived?: number;

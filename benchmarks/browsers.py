@@ -1,0 +1,477 @@
+"""The load generator of WebRTC: simulated browsers, paced and checked packet by packet.
+
+Runs in the process that calls it, on the core that process is pinned to: one loop that spins while
+a window lasts, so that a latency is the server's. Knows legs, not servers: whoever makes a leg has
+brought it up. What is spoken tells its call, its place and its time, so that what is heard proves
+itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import select
+import socket
+import struct
+import time
+from binascii import hexlify, unhexlify
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+from pylibsrtp import Policy, Session
+
+from benchmarks import loopback
+from benchmarks.dial import DialError
+from gateway.webrtc.stun import BINDING_REQUEST, binding_success, read_request
+from media import rtcp
+from tests.gateway.webrtc.peer import Peer
+
+PERIOD_NS = 20_000_000
+SENDS_PER_TURN = 16
+"""A late loop still reads between two bursts."""
+DRAIN_NS = 250_000_000
+"""How long packets may still arrive after the last was sent; later ones are lost to a listener."""
+CHECK_NS = 2_500_000_000
+"""Browsers check the consent of their peer so often, and report on their stream."""
+CONNECT_S_MAX = 5.0
+FRAME_BYTES = 160
+DATAGRAM_BYTES_MAX = 2048
+_GOLDEN = 0.618_033_988_75
+"""Steps of this share of a period spread any number of legs evenly."""
+_HEAD = struct.Struct("!IIQ")
+_HEAD_BYTES = 2 * _HEAD.size
+_DIGITS = b"0123456789abcdef"
+_FAINT = bytes(range(0xF0, 0x100))
+"""Mu-law bytes of next to no amplitude, one for each hexadecimal digit."""
+_TO_NOISE, _FROM_NOISE = bytes.maketrans(_DIGITS, _FAINT), bytes.maketrans(_FAINT, _DIGITS)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Packets of one window, all legs and both directions together."""
+
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    altered: int = 0
+    """Pieces that nobody had spoken, silence apart: a gap that was filled, or damage."""
+    closed: int = 0
+    """Legs that the server ended."""
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """Everything that a listener could hear as a gap or as noise, with its count."""
+        names = (f.name for f in fields(self) if f.name not in ("sent", "received"))
+        return {name: count for name in names if (count := getattr(self, name))}
+
+
+@dataclass(slots=True)
+class Voice:
+    """One direction of one call: what is spoken on one leg, and what of it is heard on another.
+
+    It is the noise of a quiet room: a playout model can take a little away when the call begins, as
+    in a pause of speech, and then lets it pass. Loud noise it would try to shorten for ever.
+    """
+
+    call: int
+    body: bytes
+    said: int = 0
+    """Sequence number of the next packet."""
+    expected: int = 0
+    first: int = 0
+    """Where the window began; what was said before does not count."""
+    is_over: bool = False
+    """Nothing more is said: a playout model fills what it takes for a gap."""
+    missing: set[int] = field(default_factory=set)
+    tally: Tally = field(default_factory=Tally)
+    latencies_ns: list[int] = field(default_factory=list)
+
+    def speak(self, now_ns: int) -> bytes:
+        """Return the next 20 ms."""
+        head = hexlify(_HEAD.pack(self.call, self.said, now_ns)).translate(_TO_NOISE)
+        self.said += 1
+        self.tally.sent += 1
+        return head + self.body
+
+    def hear(self, payload: bytes, now_ns: int) -> None:
+        """Take what arrived at the other end."""
+        if len(payload) != FRAME_BYTES or payload[_HEAD_BYTES:] != self.body:
+            self.tally.altered += not self.is_over and not _is_silence(payload)
+            return
+        try:
+            head = unhexlify(payload[:_HEAD_BYTES].translate(_FROM_NOISE))
+        except ValueError:
+            self.tally.altered += 1
+            return
+        call, sequence, said_ns = _HEAD.unpack(head)
+        if call != self.call or sequence >= self.said:
+            self.tally.altered += 1
+        elif sequence >= self.first:
+            self._count(sequence)
+            self.latencies_ns.append(now_ns - said_ns)
+
+    def begin_window(self) -> None:
+        """Count from here on."""
+        self.is_over = False
+        self.first = self.expected = self.said
+        self.missing.clear()
+        self.latencies_ns.clear()
+        self.tally = Tally()
+
+    def end_window(self) -> None:
+        """Count what has not come by now as lost."""
+        self.tally.lost = len(self.missing) + self.said - self.expected
+
+    def _count(self, sequence: int) -> None:
+        tally = self.tally
+        if sequence >= self.expected:
+            if sequence > self.expected:
+                self.missing.update(range(self.expected, sequence))
+            self.expected = sequence + 1
+        elif sequence in self.missing:
+            self.missing.remove(sequence)
+            tally.reordered += 1
+        else:
+            tally.duplicated += 1
+            return
+        tally.received += 1
+
+
+class Uncounted(Voice):
+    """A voice of a server that codes it anew: packets can be counted, not recognized."""
+
+    __slots__ = ("coded",)
+
+    def __init__(self, call: int, coded: Sequence[bytes]) -> None:
+        super().__init__(call, b"")
+        self.coded = coded
+
+    def speak(self, _now_ns: int) -> bytes:
+        """Return the next 20 ms, of a recording that begins again at its end."""
+        self.said += 1
+        self.tally.sent += 1
+        return self.coded[self.said % len(self.coded)]
+
+    def hear(self, _payload: bytes, _now_ns: int) -> None:
+        """Count a packet."""
+        self.tally.received += 1
+
+    def end_window(self) -> None:
+        """Nothing is known to be lost."""
+
+
+def new_voice(call: int) -> Voice:
+    """Return a voice unlike every other."""
+    body = bytes(random.Random(call).choices(_FAINT, k=FRAME_BYTES - _HEAD_BYTES))
+    return Voice(call, body)
+
+
+def _is_silence(payload: bytes) -> bool:
+    return not payload.strip(b"\xff")
+
+
+class Leg(Protocol):
+    """One end of a call that sends every 20 ms and hears."""
+
+    voice: Voice
+    """What it speaks."""
+    heard: Voice
+    """What it listens to."""
+
+    def fileno(self) -> int:
+        """Return what to wait on."""
+
+    def send(self, now_ns: int) -> None:
+        """Send the next 20 ms."""
+
+    def receive(self, now_ns: int) -> None:
+        """Take in what has arrived."""
+
+    def close(self) -> None:
+        """Release the socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of some voices during one window."""
+
+    tally: Tally
+    p50_us: float
+    p99_us: float
+    max_us: float
+    """From the write on one leg to the read on another; infinite where nothing was recognized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How well the generator kept its own schedule during one window."""
+
+    late_p99_us: float
+    """Behind the schedule when a packet was sent."""
+    busy_share: float
+    """Of the time, spent on packets; the rest was waiting for them."""
+
+
+class Crowd:
+    """All legs of one server, and the loop that moves them."""
+
+    def __init__(self) -> None:
+        self.legs: list[Leg] = []
+        self._listeners: dict[int, Callable[[int], None]] = {}
+        self._poll = select.epoll()
+
+    def add(self, leg: Leg) -> None:
+        """Send and receive on this leg from the next run on."""
+        self.legs.append(leg)
+        self.listen(leg.fileno(), leg.receive)
+
+    def listen(self, fd: int, receive: Callable[[int], None]) -> None:
+        """Call `receive(now_ns)` whenever something can be read."""
+        self._listeners[fd] = receive
+        self._poll.register(fd, select.EPOLLIN)
+
+    def close(self) -> None:
+        """Release all sockets."""
+        for leg in self.legs:
+            leg.close()
+        self._poll.close()
+
+    def greet(self) -> None:
+        """Speak once on each leg: calls that wait for the others to come up must not seem dead."""
+        for leg in self.legs:
+            leg.send(time.monotonic_ns())
+        self._listen_for(0)
+
+    def measure(
+        self,
+        settle_s: float,
+        seconds: float,
+        *,
+        at_start: Callable[[], object] = lambda: None,
+        at_end: Callable[[], object] = lambda: None,
+    ) -> Pace:
+        """Speak for both times together; count the second of them, and call at its edges."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            self._run(settle_s)
+            for leg in self.legs:
+                leg.voice.begin_window()
+            at_start()
+            late_ns, busy_ns, elapsed_ns = self._run(seconds)
+            at_end()
+            for leg in self.legs:
+                leg.voice.is_over = True
+            self._listen_for(DRAIN_NS)
+        finally:
+            gc.enable()
+            gc.unfreeze()
+        for leg in self.legs:
+            leg.voice.end_window()
+        late_ns.sort()
+        return Pace(_percentile_us(late_ns, 0.99), busy_ns / max(1, elapsed_ns))
+
+    def _run(self, seconds: float) -> tuple[list[int], int, int]:
+        """Pace all legs; return how late each packet was, the busy and the whole time."""
+        clock = time.monotonic_ns
+        listeners, poll = self._listeners, self._poll.poll
+        order = sorted((int(n * _GOLDEN % 1 * PERIOD_NS), n) for n in range(len(self.legs)))
+        schedule = [(phase_ns, self.legs[n].send) for phase_ns, n in order]
+        late_ns: list[int] = []
+        turn, idle_ns = 0, 0
+        begun_ns = period_ns = last_ns = clock()
+        due_ns = period_ns + schedule[0][0]
+        end_ns = begun_ns + int(seconds * 1e9)
+        while (now_ns := clock()) < end_ns:
+            sends = 0
+            while due_ns <= now_ns and sends < SENDS_PER_TURN:
+                schedule[turn][1](now_ns)
+                late_ns.append(now_ns - due_ns)
+                sends += 1
+                turn += 1
+                if turn == len(schedule):
+                    turn = 0
+                    period_ns += PERIOD_NS
+                due_ns = period_ns + schedule[turn][0]
+                now_ns = clock()
+            ready = poll(0, 64)
+            for fd, _ in ready:
+                listeners[fd](clock())
+            if not sends and not ready:
+                idle_ns += now_ns - last_ns
+            last_ns = now_ns
+        elapsed_ns = clock() - begun_ns
+        return late_ns, elapsed_ns - idle_ns, elapsed_ns
+
+    def _listen_for(self, duration_ns: int) -> None:
+        end_ns = time.monotonic_ns() + duration_ns
+        while True:
+            left_ns = max(0, end_ns - time.monotonic_ns())
+            ready = self._poll.poll(left_ns / 1e9, 64)
+            for fd, _ in ready:
+                self._listeners[fd](time.monotonic_ns())
+            if not left_ns and not ready:
+                return
+
+
+def sum_up(voices: Iterable[Voice]) -> Heard:
+    """Return what became of these voices in the last window."""
+    tally, latencies_ns = Tally(), list[int]()
+    for voice in voices:
+        latencies_ns += voice.latencies_ns
+        for part in fields(Tally):
+            total = getattr(tally, part.name) + getattr(voice.tally, part.name)
+            setattr(tally, part.name, total)
+    latencies_ns.sort()
+    return Heard(tally, *(_percentile_us(latencies_ns, share) for share in (0.5, 0.99, 1.0)))
+
+
+def _percentile_us(ascending_ns: Sequence[int], share: float) -> float:
+    if not ascending_ns:
+        return float("inf")
+    return ascending_ns[min(len(ascending_ns) - 1, int(share * len(ascending_ns)))] / 1000
+
+
+class Browser:
+    """One browser on a UDP socket of its own: a full ICE agent, controlling, and DTLS client."""
+
+    def __init__(self, voice: Voice, *, payload_type: int = 0, ticks: int = 160) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((loopback.HOST, 0))
+        self.peer = Peer(self._send_datagram)
+        self.peer.on_audio = self._hear
+        self.voice = self.heard = voice
+        self._payload_type, self._ticks = payload_type, ticks
+        self._packets = 0
+        self._check_ns = 0
+        self._now_ns = 0
+
+    def fileno(self) -> int:
+        """Return the UDP socket's descriptor."""
+        return self._socket.fileno()
+
+    @property
+    def server_port(self) -> int:
+        """The UDP port that answers us."""
+        return self.peer.candidates[0][1]
+
+    def offer(self) -> str:
+        """Return an offer that names our socket."""
+        host, port = self._socket.getsockname()
+        return (
+            f"{self.peer.offer()}a=candidate:1 1 udp 2130706431 {host} {port} typ host\r\n"
+            "a=end-of-candidates\r\n"
+        )
+
+    def connect(self, answer: str) -> None:
+        """Bring the session up, blocking.
+
+        Raises:
+            DialError: it did not come up in time.
+        """
+        self.peer.accept(answer)
+        self._socket.connect((loopback.HOST, self.peer.candidates[0][1]))
+        self._socket.settimeout(CONNECT_S_MAX / 10)
+        deadline = time.monotonic() + CONNECT_S_MAX
+        self.peer.connect()
+        while not self.peer.connected:
+            if time.monotonic() > deadline or self.peer.closed_by_server:
+                raise DialError("the WebRTC session did not come up")
+            with suppress(TimeoutError, ConnectionRefusedError):
+                self._take(self._socket.recv(DATAGRAM_BYTES_MAX))
+        self._socket.setblocking(False)
+
+    def send(self, now_ns: int) -> None:
+        """Speak the next 20 ms; check and report when that is due."""
+        if now_ns >= self._check_ns:
+            self._check_and_report(now_ns)
+        self._packets += 1
+        payload = self.voice.speak(now_ns)
+        self._send_datagram(self.peer.packet(payload, self._payload_type, self._ticks))
+
+    def receive(self, now_ns: int) -> None:
+        """Take one datagram in; the loop calls again while there are more."""
+        self._now_ns = now_ns
+        with suppress(BlockingIOError, ConnectionRefusedError):
+            self._take(self._socket.recv(DATAGRAM_BYTES_MAX))
+
+    def hang_up(self) -> None:
+        """Say that the stream and the association end."""
+        self.peer.say_bye()
+        self.peer.close()
+
+    def close(self) -> None:
+        """Release the socket without a word."""
+        self._socket.close()
+
+    def _take(self, datagram: bytes) -> None:
+        peer = self.peer
+        if datagram[:2] == BINDING_REQUEST:
+            self._answer_check(datagram)
+            return
+        was_closed = peer.closed_by_server
+        peer.receive(datagram)
+        if peer.closed_by_server and not was_closed:
+            self.voice.tally.closed += 1
+
+    def _send_datagram(self, datagram: bytes) -> None:
+        with suppress(ConnectionRefusedError):
+            self._socket.send(datagram)
+
+    def _hear(self, _sequence: int, _timestamp: int, _marker: bool, payload: bytes) -> None:
+        self.heard.hear(payload, self._now_ns)
+
+    def _check_and_report(self, now_ns: int) -> None:
+        peer = self.peer
+        if self._check_ns:
+            self._send_datagram(peer.check())
+            report = rtcp.sender_report(
+                peer.ssrc,
+                now_ns,
+                peer.timestamp,
+                packets=self._packets,
+                octets=self._packets * FRAME_BYTES,
+                block=None,
+                cname="browser",
+            )
+            peer.send_rtcp(report)
+        # Not all at the same time, though they begin together.
+        self._check_ns = now_ns + CHECK_NS - (0 if self._check_ns else peer.ssrc % CHECK_NS)
+
+    def _answer_check(self, datagram: bytes) -> None:
+        key = self.peer.password.encode()
+        request = read_request(datagram, key)
+        if request is not None:
+            host, port = self._socket.getpeername()
+            self._send_datagram(binding_success(request, (host, port), key))
+
+
+class _Mirrored(Browser):
+    """One of two browsers that speak to each other with no server between them."""
+
+    def join(self, other: _Mirrored, key: bytes) -> None:
+        """Speak to another browser, with a key that it shares."""
+        self._socket.connect(other._socket.getsockname())
+        self._socket.setblocking(False)
+        profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+        outgoing = Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
+        incoming = Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile)
+        self.peer.protect = Session(outgoing).protect
+        other.peer._in = Session(incoming)
+        other.heard = self.voice
+
+    def _check_and_report(self, now_ns: int) -> None:
+        """Nobody would answer."""
+
+
+def mirrored_pair(call: int) -> tuple[Browser, Browser]:
+    """Return two browsers joined to each other: what is left is the generator's own work."""
+    one, other = _Mirrored(new_voice(call)), _Mirrored(new_voice(call + 1))
+    one.join(other, random.Random(call).randbytes(28))
+    other.join(one, random.Random(call + 1).randbytes(28))
+    return one, other

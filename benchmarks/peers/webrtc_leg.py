@@ -1,0 +1,67 @@
+"""The gateway's WebRTC leg alone, run as a process by the benchmark.
+
+What a browser says goes into a playout, as in a call, and comes back to it: 50 packets a second
+each way, without a carrier.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import uvloop
+
+from benchmarks import loopback
+from benchmarks.peers.offers import serve_offers
+from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
+from gateway.ports import SessionState
+from gateway.webrtc.endpoint import WebRtcEndpoint
+from gateway.webrtc.session import WebRtcSession
+from media.playout import Playout
+
+SWEEP_BEATS = 5
+"""Between two looks at all sessions, as the node has it."""
+
+
+def _echo(session: WebRtcSession, ticker: Ticker) -> None:
+    """Send a browser what it says."""
+    playout = Playout()
+    clock, put, send = ticker.clock_ns, playout.put, session.send_audio
+
+    def hear(sequence: int, _timestamp: int, payload: bytes) -> None:
+        put(clock(), payload, sequence)
+        send(payload)
+
+    def conceal(now_ns: int) -> None:
+        playout.poll(now_ns)
+
+    def change(state: SessionState) -> None:
+        if state is not SessionState.CONNECTED:
+            ticker.remove_waiter(playout)
+
+    session.on_audio = hear
+    session.on_state = change
+    ticker.add_waiter(playout, conceal)
+
+
+async def serve() -> None:
+    """Answer offers until the process is ended."""
+    ticker = Ticker(time.monotonic_ns)
+    endpoint = WebRtcEndpoint(addresses=[loopback.HOST], host=loopback.HOST)
+    await endpoint.start()
+    for slot in range(0, BEATS_PER_SECOND, SWEEP_BEATS):
+        ticker.add_duty(slot, endpoint.tick)
+    ticker.start()
+    gc.collect()
+    gc.freeze()
+
+    async def answer(offer: str) -> str:
+        session, text = endpoint.accept(offer)
+        _echo(session, ticker)
+        return text
+
+    await serve_offers(answer)
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())

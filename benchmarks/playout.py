@@ -1,0 +1,114 @@
+"""`python -m benchmarks.playout`: what the playout model costs, frame by frame.
+
+Each figure is the best of several rounds, in microseconds and as a multiple of decoding one frame
+of mu-law. Multiples compare between machines, microseconds do not.
+"""
+
+from __future__ import annotations
+
+import timeit
+from collections.abc import Callable, Iterator
+from itertools import count, cycle
+from typing import Final
+
+import numpy as np
+
+from media.conceal import Concealer
+from media.g711 import FRAME_MS, FRAME_SAMPLES, mulaw_decode, mulaw_encode
+from media.playout import Playout
+from media.stretch import lengthen, shorten
+
+ROUNDS: Final = 7
+FRAME_NS: Final = FRAME_MS * 1_000_000
+TICK_NS: Final = 10_000_000
+VOICE_SECONDS: Final = 2
+
+Operation = Callable[[], object]
+
+
+def _voice() -> list[bytes]:
+    """Return frames of a steady vowel: pulses at 125 Hz through one resonance."""
+    pulses = np.zeros(VOICE_SECONDS * 8_000)
+    pulses[::64] = 20_000
+    time = np.arange(200) / 8_000
+    mouth = np.exp(-time * 300) * np.sin(2 * np.pi * 700 * time)
+    wave = np.convolve(pulses, mouth)[: len(pulses)]
+    audio = mulaw_encode(np.rint(wave).astype("<i2").tobytes())
+    return [audio[at : at + FRAME_SAMPLES] for at in range(0, len(audio), FRAME_SAMPLES)]
+
+
+def _in_order(frames: Iterator[bytes]) -> Operation:
+    put, times = Playout().put, count(0, FRAME_NS)
+    return lambda: put(next(times), next(frames), None)
+
+
+def _nothing_due(frames: Iterator[bytes]) -> Operation:
+    playout = Playout()
+    playout.put(0, next(frames), None)
+    return lambda: playout.poll(0)
+
+
+def _overtaken(frames: Iterator[bytes]) -> Operation:
+    """Two frames that come in each other's place."""
+    put, times, numbers = Playout().put, count(0, 2 * FRAME_NS), count(0, 2)
+
+    def work() -> None:
+        now_ns, number = next(times), next(numbers)
+        put(now_ns, next(frames), (number + 1) & 0xFFFF)
+        put(now_ns, next(frames), number & 0xFFFF)
+
+    return work
+
+
+def _one_lost(frames: Iterator[bytes]) -> Operation:
+    """A frame, and one that is lost and concealed."""
+    playout, times, numbers = Playout(), count(0, 2 * FRAME_NS), count(0, 2)
+
+    def work() -> None:
+        now_ns = next(times)
+        playout.put(now_ns, next(frames), next(numbers) & 0xFFFF)
+        for tick in range(4):
+            playout.poll(now_ns + tick * TICK_NS)
+
+    return work
+
+
+def _concealment(frame: bytes) -> Operation:
+    concealer = Concealer()
+
+    def work() -> None:
+        concealer.start(frame * 3)
+        concealer.join(concealer.take(FRAME_SAMPLES))
+
+    return work
+
+
+def _cost_us(operation: Operation, number: int) -> float:
+    return min(timeit.repeat(operation, number=number, repeat=ROUNDS)) / number * 1e6
+
+
+def main() -> None:
+    """Measure everything and print one line for each operation."""
+    voice = _voice()
+    frames = cycle(voice)
+    frame = voice[10]
+    operations: dict[str, tuple[Operation, int]] = {
+        "mu-law to PCM (the measure)": (lambda: mulaw_decode(frame), 100_000),
+        "time and frame, no model": (lambda: (next(frames), None), 100_000),
+        "put, in order": (_in_order(frames), 100_000),
+        "poll, nothing due": (_nothing_due(frames), 100_000),
+        "two puts, the second overtaken": (_overtaken(frames), 20_000),
+        "put, and one lost and concealed": (_one_lost(frames), 2_000),
+        "conceal a frame and join": (_concealment(frame), 2_000),
+        "shorten a frame": (lambda: shorten(frame), 2_000),
+        "lengthen a frame": (lambda: lengthen(frame), 2_000),
+    }
+    costs = {name: _cost_us(*operation) for name, operation in operations.items()}
+    measure_us = next(iter(costs.values()))
+    print(f"{'per operation':<36} {'µs':>7} {'ratio':>7}")
+    for name, cost_us in costs.items():
+        print(f"{name:<36} {cost_us:>7.2f} {cost_us / measure_us:>7.1f}")
+
+
+if __name__ == "__main__":
+    main()
