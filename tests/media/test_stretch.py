@@ -90,3 +90,18 @@ def test_growth_counts_what_it_adds() -> None:
     assert stretcher.added == len(longer) - len(VOWEL) > 0
     assert stretcher.grow(PAUSE[:40], is_talking=True) == PAUSE[:40] * 2
     assert stretcher.grow(VOWEL[:40], is_talking=True) == VOWEL[:40]
+
+
+def test_after_much_noise_only_each_eighth_frame_is_looked_at():
+    noise = np.random.default_rng(1).integers(0, 256, 160, np.uint8).tobytes()
+    hum = to_mulaw(sine(200, 0.02))
+
+    def changes_hum_after(failures: int) -> bool:
+        stretcher = Stretcher()
+        for _ in range(failures):
+            assert stretcher.shrink(noise, 400, is_talking=True) == noise
+        return stretcher.shrink(hum, 400, is_talking=True) != hum
+
+    assert [changes_hum_after(failures) for failures in (0, 9, 10, 15, 16, 17, 24)] == [
+        *(True, True, False, False, True, False, True)
+    ]
