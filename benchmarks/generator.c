@@ -25,7 +25,9 @@
 enum {
     PAYLOAD_BYTES = 160,
     BASE64_BYTES = 216, /* what 160 bytes become */
-    BODY_WORDS = 18,    /* the payload behind its 16-byte head, in 64-bit words */
+    HEAD_BYTES = 32,    /* of the payload: half a byte of the frame's head in each */
+    BODY_WORDS = 16,    /* the payload behind its head, in 64-bit words */
+    SPELL_FRAMES = 60,  /* a talker talks for three such spells, and is silent for two */
     PERIOD_NS = 20000000,
     SLOT_NS = 10000, /* phases are spread over the period in steps of 10 us */
     SLOTS = PERIOD_NS / SLOT_NS,
@@ -85,6 +87,7 @@ struct leg {
     uint64_t played_ns; /* when a carrier will have played all that it was sent */
     uint64_t mark_ns;   /* when the mark that it keeps is due; none while `mark` is empty */
     char mark[MARK_BYTES];
+    bool settling; /* until a frame arrives as it was sent: the first after a silence fades in */
     char stream_sid[STREAM_SID_BYTES];
     char last_text[LAST_TEXT_BYTES];
     size_t inbox_bytes, outbox_bytes;
@@ -148,18 +151,42 @@ static void record(struct histogram *histogram, uint64_t value_ns)
         histogram->max_ns = value_ns;
 }
 
-/* ---- payloads: call index, sequence, time of sending, and a body that depends on all three ---- */
+/* ---- payloads: call index, sequence, time of sending, and a body that depends on all three ----
+
+   Loud noise while the call's browser or phone talks, faint noise while it is silent, as speech has
+   its pauses: a playout model takes away in them what the network has piled up. */
+
+static void write_head(uint8_t *payload, uint32_t call, uint32_t sequence, uint64_t sent_ns)
+{
+    uint8_t head[HEAD_BYTES / 2];
+    memcpy(head, &call, 4);
+    memcpy(head + 4, &sequence, 4);
+    memcpy(head + 8, &sent_ns, 8);
+    for (int i = 0; i < HEAD_BYTES; i++)
+        payload[i] = 0xf0 | (head[i / 2] >> 4 * (i % 2) & 15);
+}
+
+static void read_head(const uint8_t *payload, uint32_t *call, uint32_t *sequence, uint64_t *sent_ns)
+{
+    uint8_t head[HEAD_BYTES / 2];
+    for (int i = 0; i < HEAD_BYTES / 2; i++)
+        head[i] = (uint8_t)((payload[2 * i] & 15) | payload[2 * i + 1] << 4);
+    memcpy(call, head, 4);
+    memcpy(sequence, head + 4, 4);
+    memcpy(sent_ns, head + 8, 8);
+}
 
 static void write_payload(uint8_t *payload, uint64_t seed, uint32_t call, uint32_t sequence,
                           uint64_t sent_ns)
 {
     uint64_t state = seed ^ ((uint64_t)sequence << 32) ^ (sent_ns * 0xd6e8feb86659fd93u) ^ call;
-    memcpy(payload, &call, 4);
-    memcpy(payload + 4, &sequence, 4);
-    memcpy(payload + 8, &sent_ns, 8);
+    bool is_talking = (sequence / SPELL_FRAMES + call) % 5 < 3;
+    write_head(payload, call, sequence, sent_ns);
     for (int i = 0; i < BODY_WORDS; i++) {
         uint64_t word = next_random(&state);
-        memcpy(payload + 16 + 8 * i, &word, 8);
+        if (!is_talking) /* mu-law of at most 120, some -49 dB below the loudest */
+            word = (word & 0x8f8f8f8f8f8f8f8fu) | 0x7070707070707070u;
+        memcpy(payload + HEAD_BYTES + 8 * i, &word, 8);
     }
 }
 
@@ -168,8 +195,8 @@ static bool is_genuine(const struct leg *leg, const uint8_t *payload, uint32_t *
                        uint64_t *sent_ns)
 {
     uint8_t wanted[PAYLOAD_BYTES];
-    memcpy(sequence, payload + 4, 4);
-    memcpy(sent_ns, payload + 8, 8);
+    uint32_t call;
+    read_head(payload, &call, sequence, sent_ns);
     if (*sequence >= leg->peer->sent)
         return false;
     write_payload(wanted, leg->peer->seed, leg->call_index, *sequence, *sent_ns);
@@ -336,7 +363,8 @@ static void send_audio(struct generator *generator, struct leg *leg, uint64_t du
 static void send_due(struct generator *generator)
 {
     uint64_t now_ns = monotonic_ns();
-    for (int turn = 0; turn < SLOTS_PER_TURN && generator->slot_due_ns <= now_ns; turn++) {
+    int turns = generator->spinning ? SLOTS_PER_TURN : SLOTS;
+    for (int turn = 0; turn < turns && generator->slot_due_ns <= now_ns; turn++) {
         for (struct leg *leg = generator->slots[generator->slot]; leg; leg = leg->next_in_slot)
             if (leg->fd >= 0)
                 send_audio(generator, leg, generator->slot_due_ns);
@@ -375,7 +403,7 @@ static bool is_of_another_call(const struct generator *generator, const uint8_t 
     uint64_t sent_ns;
     if (payload_bytes != PAYLOAD_BYTES)
         return false;
-    memcpy(&call, payload, 4);
+    read_head(payload, &call, &sequence, &sent_ns);
     return call < generator->calls &&
            is_genuine(&generator->legs[call][CARRIER], payload, &sequence, &sent_ns);
 }
@@ -386,13 +414,18 @@ static void take_audio(struct generator *generator, struct leg *leg, const uint8
     uint32_t sequence;
     uint64_t sent_ns;
     if (payload_bytes != PAYLOAD_BYTES || !is_genuine(leg, payload, &sequence, &sent_ns)) {
-        if (leg->role == CARRIER && !is_of_another_call(generator, payload, payload_bytes))
-            generator->totals.counts.invented++;
-        else
+        if (leg->role == BROWSER || is_of_another_call(generator, payload, payload_bytes))
             generator->totals.counts.corrupted++;
+        else if (generator->pacing && !leg->settling)
+            generator->totals.counts.invented++;
         return;
     }
     record(&generator->totals.latency, monotonic_ns() - sent_ns);
+    if (leg->settling) {
+        leg->settling = false;
+        if (sequence == leg->expected + 1)
+            leg->expected = sequence;
+    }
     take_sequence(&generator->totals.counts, leg, sequence);
 }
 
@@ -440,7 +473,7 @@ static void take_text(struct generator *generator, struct leg *leg, const char *
         size_t rest = (size_t)(text + text_bytes - start);
         const char *end = memchr(start, '"', rest);
         if (end)
-            play(leg, (size_t)(end - start) / 4 * 3);
+            play(leg, (size_t)(end - start) / 4 * 3 - (end[-1] == '=') - (end[-2] == '='));
         if (end && is_silence(start, (size_t)(end - start)))
             return;
         bool intact = end && find(text, text_bytes, leg->stream_sid) &&
@@ -576,6 +609,7 @@ static int add_call(struct generator *generator, const struct new_call *call)
         return -ENOMEM;
     int failed = open_leg(generator, &legs[0], &legs[1], call->browser_fd, BROWSER, call);
     failed |= open_leg(generator, &legs[1], &legs[0], call->carrier_fd, CARRIER, call);
+    legs[CARRIER].settling = true;
     generator->legs[generator->calls++] = legs;
     return failed;
 }
@@ -602,6 +636,8 @@ static int perform(struct generator *generator, enum command command, void *argu
         generator->pacing = false;
         break;
     case RESUME:
+        for (uint32_t i = 0; i < generator->calls; i++)
+            generator->legs[i][CARRIER].settling = true;
         generator->pacing = true;
         generator->slot_due_ns = monotonic_ns();
         break;

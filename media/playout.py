@@ -340,7 +340,6 @@ class Playout:
 
     def _cut(self, now_ns: int) -> None:
         """Drop the oldest that is held until the delay is within the cap."""
-        delay_ns = self.delay_ns(now_ns)
         while self._held and self.delay_ns(now_ns) > self._cap_ns:
             frame = self._held.pop(self._next, None)
             if frame is None:
@@ -351,8 +350,8 @@ class Playout:
             self._next = (self._next + 1) & SEQUENCE_MASK
         self._filled = 0
         self._is_joining = True
-        self._slack.shift(self.delay_ns(now_ns) - delay_ns)
-        self._slack.settle(now_ns)
+        # How late what was cut came says nothing of what follows.
+        self._slack.begin(now_ns)
 
     def _detach(self) -> None:
         """Forget the sequence, and what is held of it."""
