@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -162,8 +162,8 @@ class Bridge:
     def start(self) -> None:
         """Begin the call; its browser leg is ready."""
         self._listen()
-        self._s.ticker.add_duty(self._slot, self._each_second)
-        self._s.ticker.add_duty(self._slot + BEATS_PER_SECOND // 2, self._each_half_second)
+        for beat, duty in self._duties():
+            self._s.ticker.add_duty(self._slot + beat, duty)
         self.receive(Requested())
 
     def receive(self, event: Event, at_ns: int | None = None) -> None:
@@ -396,29 +396,38 @@ class Bridge:
         return reports.closed(self.call, self._wall, seconds, *self._media.quality())
 
     def _release(self) -> None:
-        self._s.ticker.remove_duty(self._slot, self._each_second)
-        self._s.ticker.remove_duty(self._slot + BEATS_PER_SECOND // 2, self._each_half_second)
+        for beat, duty in self._duties():
+            self._s.ticker.remove_duty(self._slot + beat, duty)
         self._on_release(self)
 
     # What the heartbeat brings.
 
-    def _each_second(self, now_ns: int) -> None:
+    def _duties(self) -> Iterable[tuple[int, Callable[[int], None]]]:
+        """What each second brings, apart from one another, so that no beat is long."""
+        quarter = BEATS_PER_SECOND // 4
+        return (
+            (0, self._tell_volume),
+            (quarter, self._tell_cost),
+            (2 * quarter, self._tell_volume),
+            (3 * quarter, self._tell_quality),
+        )
+
+    def _tell_volume(self, _now_ns: int) -> None:
         if self.call.state in TALKING:
-            self._tell_volume()
+            self._tell(self._media.volume)
+
+    def _tell_cost(self, now_ns: int) -> None:
+        if self.call.state in TALKING:
             self._charging.tell_cost(now_ns)
+        self._watch(now_ns)
+
+    def _tell_quality(self, now_ns: int) -> None:
+        if self.call.state in TALKING:
             self._media.watch_delay(now_ns)
             for message in self._media.measure(now_ns, self._path.network()):
                 self._tell(message)
             if self._browser is None:
                 self._watch_caller(now_ns)
-        self._watch(now_ns)
-
-    def _each_half_second(self, _now_ns: int) -> None:
-        if self.call.state in TALKING:
-            self._tell_volume()
-
-    def _tell_volume(self) -> None:
-        self._tell(self._media.volume)
 
     def _watch(self, now_ns: int) -> None:
         """End what has been silent for too long; ask the carrier where callbacks are overdue."""

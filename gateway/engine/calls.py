@@ -188,9 +188,7 @@ class Calls:
         elif len(running) >= self._settings.calls_max:
             leg.refuse("gateway_full")
         else:
-            check = EchoCheck(
-                leg, self._services.endpoint, self._ticker, on_end=self._checks.pop
-            )
+            check = EchoCheck(leg, self._services.endpoint, self._ticker, on_end=self._checks.pop)
             self._checks[check] = account_id
             check.start()
 

@@ -22,6 +22,9 @@ SOURCE_SILENT_NS = 100_000_000
 """How long one way of the caller's voice is silent before the other is listened to, so that no word
 is heard twice while it moves."""
 
+JITTER_STRIDE = 5
+"""Jitter is taken of each fifth frame: it moves slowly, and looking costs what a frame does."""
+
 GAP_MS = 60
 """Difference between the carrier's own time and the audio it has sent from which it is a gap: its
 timestamps wander by some ten milliseconds."""
@@ -115,7 +118,8 @@ class Uplink:
             return
         self._last_in_ns = now_ns
         self.frames = frames = self.frames + 1
-        self.jitter.feed(now_ns, frames * FRAME_MS)
+        if not frames % JITTER_STRIDE:
+            self.jitter.feed(now_ns, frames * FRAME_MS)
         if self._is_open:
             if self._convert is not None:
                 payload = self._convert(payload)
@@ -217,7 +221,8 @@ class Downlink:
         """
         is_timed = timestamp.isdecimal() and len(timestamp) <= TIMESTAMP_DIGITS_MAX
         at_ms = int(timestamp) if is_timed else self._due_ms
-        self.jitter.feed(self._clock_ns(), at_ms)
+        if not self.sent % JITTER_STRIDE:
+            self.jitter.feed(self._clock_ns(), at_ms)
         if len(payload) == FRAME_BYTES and not self._rest:
             self.frame(payload, at_ms)
             return
