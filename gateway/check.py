@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from billing.errors import BillingError
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build
+from gateway.addresses import reachable_addresses
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
@@ -40,6 +42,7 @@ async def findings(settings: Settings) -> list[Finding]:
     return [
         *_settings(settings),
         *_tls(settings, datetime.now(UTC)),
+        _webrtc(settings),
         await _redis(settings),
         await _database(settings),
         await _carrier(settings),
@@ -81,6 +84,19 @@ def _tls(settings: Settings, now: datetime) -> list[Finding]:
     if not facts.covers(settings.origin):
         text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
     return [Finding("tls", text, is_weak=is_weak)]
+
+
+def _webrtc(settings: Settings) -> Finding:
+    if settings.webrtc == "off":
+        return Finding("webrtc", "Off: browsers send their audio on the socket.")
+    addresses = settings.public_ips or reachable_addresses(settings.host)
+    told = (
+        f"Browsers are told {', '.join(addresses)}, UDP port {settings.udp_port or settings.port}"
+    )
+    if settings.public_ips or any(ip_address(address).is_global for address in addresses):
+        return Finding("webrtc", f"{told}.")
+    text = f"{told}, which the internet cannot reach; set CALLER_PUBLIC_IPS."
+    return Finding("webrtc", text, is_weak=True)
 
 
 async def _redis(settings: Settings) -> Finding:

@@ -53,7 +53,9 @@ def test_a_mark_reads_without_colour():
 
 async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
-    assert set(findings) == {"settings", "origin", "rates", "redis", "database", "carrier"}
+    assert set(findings) == {
+        *("settings", "origin", "rates", "webrtc", "redis", "database", "carrier")
+    }
 
 
 async def test_defaults_are_weak_but_not_fatal(tmp_path):
@@ -100,7 +102,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 6
+    assert len(findings) == 7
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -139,3 +141,17 @@ async def test_wrong_credentials_say_what_to_check():
     assert finding.is_fatal
     assert "Twilio's credentials (HTTP 401)" in finding.text
     assert "secret" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "is_weak"),
+    [
+        ({"WEBRTC": "off"}, "Off", False),
+        ({}, "127.0.0.1, UDP port 8080", True),
+        ({"PUBLIC_IPS": "203.0.113.7,2001:db8::7", "UDP_PORT": "9000"}, "UDP port 9000", False),
+    ],
+)
+async def test_it_says_where_browsers_send_their_packets(tmp_path, environ, text, is_weak):
+    finding = (await found(DATA_DIR=tmp_path, **environ))["webrtc"]
+    assert text in finding.text
+    assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
