@@ -42,7 +42,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
         fail(str(error), hint, EXIT_UNAVAILABLE)
     except OSError as error:
-        hint = "Check CALLER_HOST and CALLER_PORT; another process may use the port."
+        hint = "Check CALLER_HOST, CALLER_PORT and CALLER_UDP_PORT; another process may use it."
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)

@@ -155,13 +155,14 @@ class Demo:
 
 
 def _free_port(host: str, wanted: int) -> int:
-    """Return the wanted port if it is free, else one that is."""
+    """Return the wanted port if it is free for TCP and UDP, else one that is."""
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, port))
+                tcp.bind((host, port))
+                udp.bind((host, tcp.getsockname()[1]))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            return int(tcp.getsockname()[1])
     raise OSError("no free port")

@@ -123,6 +123,14 @@ async def _within(name: str, stop: Callable[[], Awaitable[object]]) -> None:
         log.error("The %s stopped with an error.", name, exc_info=error)
 
 
+async def _bind_udp(endpoint: WebRtcEndpoint) -> None:
+    try:
+        await endpoint.start()
+    except OSError as error:
+        text = f"UDP port {endpoint.port}: {error.strerror}"
+        raise OSError(error.errno, text) from None
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -361,11 +369,12 @@ class Node:
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
+        if self._webrtc is not None:
+            await _bind_udp(self._webrtc)
+            stack.callback(self._webrtc.stop)
         await self._server.start()
         self.ticker.start()
         if self._webrtc is not None:
-            await self._webrtc.start()
-            stack.callback(self._webrtc.stop)
             for slot in range(0, BEATS_PER_SECOND, _WEBRTC_BEATS):
                 self.ticker.add_duty(slot, self._webrtc.tick)
         self._sweep_sockets()

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.calls.udp_phone import udp_phone
-from tests.calls.world import SILENT_FRAME, Customer, World, eventually
+from tests.calls.world import SILENT_FRAME, Customer, Process, World, eventually
 from tests.gateway.webrtc.peer import EVENT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -337,3 +339,16 @@ async def test_noise_on_the_udp_port_is_not_answered_and_disturbs_nobody(custome
         assert intact(frames[15:45], b"".join(udp.heard)) > WHOLE
         assert answers == []
         await phone.hang_up()
+
+
+async def test_a_udp_port_that_is_taken_is_named(world: World, tmp_path: Path):
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        other = World(tmp_path, carrier_port=world.carrier_port, CALLER_UDP_PORT=str(port))
+        gateway = Process(["serve"], other.environ, tmp_path / "gateway.log")
+        assert gateway.popen.wait(30) == 3
+    told = gateway.log.read_text()
+    assert f"UDP port {port}" in told
+    assert "CALLER_UDP_PORT" in told
+    assert "Traceback" not in told

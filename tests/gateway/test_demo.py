@@ -106,7 +106,8 @@ async def test_a_port_in_use_is_avoided_and_that_is_said(environ):
     assert "Port 8080 is in use" in explained(show)
 
 
-def test_a_free_port_is_the_wanted_one_where_that_is_free():
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_free_port_is_the_wanted_one_where_that_is_free(kind):
     wanted = free_port()
     assert demo._free_port("127.0.0.1", wanted) == wanted
     with socket.create_server(("127.0.0.1", wanted)):
