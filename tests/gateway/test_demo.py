@@ -110,7 +110,10 @@ async def test_a_port_in_use_is_avoided_and_that_is_said(environ):
 def test_a_free_port_is_the_wanted_one_where_that_is_free(kind):
     wanted = free_port()
     assert demo._free_port("127.0.0.1", wanted) == wanted
-    with socket.create_server(("127.0.0.1", wanted)):
+    with socket.socket(type=kind) as taken:
+        taken.bind(("127.0.0.1", wanted))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
         assert demo._free_port("127.0.0.1", wanted) != wanted
 
 
