@@ -133,7 +133,7 @@ async def test_a_call_moves_between_both_ways_while_it_lasts(customer: Customer)
         assert intact(back[15:40], b"".join(phone.frames)) > WHOLE
         stream = await stream_of(customer, ready["call_id"])
         assert stream["clears"] == 0
-        assert stream["backlog_ms"] < 150
+        assert stream["backlog_ms"] < 200
         await phone.hang_up()
     record = await customer.record(ready["call_id"])
     assert record["browser"]["paths"] == ["websocket", "webrtc"]
@@ -153,7 +153,7 @@ async def test_a_stall_of_the_carriers_side_leaves_no_delay(customer: Customer):
         stream = await stream_of(customer, call_id)
         # What the network had kept came at once, and did not stay.
         assert at_worst > 300
-        assert stream["backlog_ms"] < 150
+        assert stream["backlog_ms"] < 200
         await phone.hang_up()
 
 

@@ -72,7 +72,7 @@ async def test_reports_come_each_second_and_count_on(page: Page, gateway: FakeGa
     *_, before, last = line.of_type("report")
     assert last["packets"] - before["packets"] == pytest.approx(50, abs=15)
     assert last["rtt_ms"] is not None
-    assert 0 <= last["buffer_ms"] < 500
+    assert 0 <= last["buffer_ms"] < 2000
 
 
 async def test_muting_leaves_the_stream_of_silence(page: Page, gateway: FakeGateway) -> None:

@@ -78,7 +78,7 @@ async def test_whole_call_by_keyboard(
     frames = line.frames[start:]
     assert {len(audio) for _, audio in frames} == {160}
     rate = (len(frames) - 1) / (frames[-1][0] - frames[0][0])
-    assert rate == pytest.approx(50, rel=0.02)
+    assert rate == pytest.approx(50, rel=0.05)
     sent = decode_mulaw(b"".join(audio for _, audio in frames))
     assert likeness(sent, speech) > 0.99
 
