@@ -310,7 +310,7 @@ def plan_of(cores: Sequence[int], *, quick: bool) -> Plan:
         rounds=1 if quick else 2,
         seconds=1.0 if quick else 2.0,
         ladder_max=0 if quick else 800,
-        seconds_max=10 if quick else 60,
+        seconds_max=10 if quick else 75,
         server_core=cores[0],
         generator_core=cores[1],
         peers=(LEG, AIORTC_PCMU) if quick else PEERS,
