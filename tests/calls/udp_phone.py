@@ -75,3 +75,5 @@ async def udp_phone() -> AsyncIterator[UdpPhone]:
         yield phone
     finally:
         transport.close()
+        # It closes its socket in the loop's next pass.
+        await asyncio.sleep(0)

@@ -46,6 +46,7 @@ class UdpRelay:
         self._held: list[Callable[[], None]] = []
         self._front: Any = None
         self._backs: dict[Address, asyncio.DatagramTransport] = {}
+        self._opening: set[asyncio.Task[None]] = set()
 
     def let_go(self) -> None:
         """Deliver what was held back, all at once."""
@@ -62,15 +63,21 @@ class UdpRelay:
         )
         self.port = self._front.get_extra_info("sockname")[1]
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Close every socket."""
-        for transport in (self._front, *self._backs.values()):
+        self._front.close()
+        await asyncio.gather(*self._opening)
+        for transport in self._backs.values():
             transport.close()
+        # Transports close their sockets in the loop's next pass.
+        await asyncio.sleep(0)
 
     def _from_browser(self, data: bytes, source: Address) -> None:
         back = self._backs.get(source)
         if back is None:
-            asyncio.get_running_loop().create_task(self._open(data, source))
+            task = asyncio.get_running_loop().create_task(self._open(data, source))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
         else:
             self._carry(lambda: back.sendto(data, self._target))
 
@@ -82,7 +89,10 @@ class UdpRelay:
             ),
             local_addr=("127.0.0.1", 0),
         )
-        self._backs[source] = back
+        self._backs.setdefault(source, back)
+        if self._backs[source] is not back:
+            back.close()
+            return
         self._carry(lambda: back.sendto(data, self._target))
 
     def _carry(self, deliver: Callable[[], None]) -> None:
@@ -114,4 +124,4 @@ async def udp_relay(port: int) -> AsyncIterator[UdpRelay]:
     try:
         yield relay
     finally:
-        relay.stop()
+        await relay.stop()
