@@ -6,7 +6,7 @@ frame has been written. Knows no call state and no money.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from gateway.twilio_media import Outbound
 from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
@@ -148,7 +148,8 @@ class Uplink:
         return True
 
     def _play(self, now_ns: int, payload: bytes, sequence: int | None) -> None:
-        self._forward(self.playout.put(now_ns, payload, sequence))
+        for piece in self.playout.put(now_ns, payload, sequence):
+            self._send(self._media(piece))
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
@@ -157,10 +158,7 @@ class Uplink:
 
     def poll(self, now_ns: int) -> None:
         """Conceal what has not come in time."""
-        self._forward(self.playout.poll(now_ns))
-
-    def _forward(self, audio: Iterable[bytes]) -> None:
-        for piece in audio:
+        for piece in self.playout.poll(now_ns):
             self._send(self._media(piece))
 
     def play(self, tone: bytes) -> None:
@@ -219,10 +217,13 @@ class Downlink:
 
         `timestamp` is the carrier's own, in milliseconds since its stream began.
         """
-        is_timed = timestamp.isdecimal() and len(timestamp) <= TIMESTAMP_DIGITS_MAX
-        at_ms = int(timestamp) if is_timed else self._due_ms
-        if not self.sent % JITTER_STRIDE:
-            self.jitter.feed(self._clock_ns(), at_ms)
+        is_judged = not self.sent % JITTER_STRIDE
+        at_ms = self._due_ms
+        if is_judged or self._send_packet is not None:
+            if timestamp.isdecimal() and len(timestamp) <= TIMESTAMP_DIGITS_MAX:
+                at_ms = int(timestamp)
+            if is_judged:
+                self.jitter.feed(self._clock_ns(), at_ms)
         if len(payload) == FRAME_BYTES and not self._rest:
             self.frame(payload, at_ms)
             return
