@@ -26,7 +26,7 @@ LATE_P99_US_MAX = 1_000
 FOREIGN_SHARE_MAX = 0.1
 """More than this of the server's core used by others, and its latency is not its own. Idle services
 and the coarseness of the kernel's clock ticks come to a few percent on a quiet machine."""
-SETTLE_S = 2.0
+SETTLE_S = 3.0
 """Between the last call that comes up and the window."""
 FIRST_CALLS = 10
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""

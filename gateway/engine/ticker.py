@@ -124,11 +124,17 @@ class Ticker:
 
     def _wake(self) -> None:
         now_ns = self.clock_ns()
-        self.poll(now_ns)
+        loop = asyncio.get_running_loop()
+        # Twice round the loop: what has arrived meanwhile is then read, and need not be made up for.
+        loop.call_soon(loop.call_soon, self._poll_after_reading)
         self._poll_ns += max(1, -(-(now_ns - self._poll_ns) // POLL_NS)) * POLL_NS
         if now_ns >= self._due_ns:
             self._catch_up(now_ns)
         self._arm()
+
+    def _poll_after_reading(self) -> None:
+        if self._handle is not None:
+            self.poll(self.clock_ns())
 
     def _catch_up(self, now_ns: int) -> None:
         self.lag_ns_max = max(self.lag_ns_max, now_ns - self._due_ns)

@@ -189,6 +189,21 @@ async def test_beats_come_every_20_ms_whatever_they_take():
     assert max(late) < 1_000_000, "a beat's own time moves the next one"
 
 
+async def test_what_has_arrived_is_taken_before_anybody_is_asked():
+    """After a stall of the loop frames wait in its sockets: they are not late."""
+    loop = virtual_loop()
+    ticker, order = Ticker(loop.clock_ns), []
+    ticker.add_waiter(Waiter(0), lambda _: order.append("asked"))
+    ticker.start()
+    loop.call_later(POLL_NS / 1e9, lambda: loop.call_soon(order.append, "arrived"))
+    await asyncio.sleep(POLL_NS / 1e9 + 0.001)
+    assert order[:2] == ["arrived", "asked"]
+    ticker.stop()
+    asked = len(order)
+    await asyncio.sleep(0.1)
+    assert len(order) == asked
+
+
 async def test_a_short_stall_is_made_up_for_and_a_long_one_forgotten():
     loop = virtual_loop()
     ticker, player = Ticker(loop.clock_ns), Player()
