@@ -125,7 +125,7 @@ class Ticker:
     def _wake(self) -> None:
         now_ns = self.clock_ns()
         loop = asyncio.get_running_loop()
-        # Twice round the loop: what has arrived meanwhile is then read, and need not be made up for.
+        # Twice round the loop: what has arrived is then read, and need not be made up for.
         loop.call_soon(loop.call_soon, self._poll_after_reading)
         self._poll_ns += max(1, -(-(now_ns - self._poll_ns) // POLL_NS)) * POLL_NS
         if now_ns >= self._due_ns:
