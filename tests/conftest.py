@@ -26,8 +26,9 @@ if not IS_CI:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the pages, whose files are long: at the end everybody would wait for one."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/web/"))
+    """Begin with what needs a quiet machine, then the pages: everybody would wait for them last."""
+    first = ("tests/benchmarks/", "tests/calls/", "tests/web/")
+    items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,9 @@ emptied). Tests that kill or stop a server make one of their own: `ValkeyServer`
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -108,10 +110,20 @@ class ValkeyServer:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody uses, for TCP and UDP, below those that outgoing sockets are given.
+
+    Any of those might be taken again before a server gets there.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with (
+            contextlib.suppress(OSError),
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 def find_binary() -> str:

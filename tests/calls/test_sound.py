@@ -153,7 +153,7 @@ async def test_a_stall_of_the_carriers_side_leaves_no_delay(customer: Customer):
         stream = await stream_of(customer, call_id)
         # What the network had kept came at once, and did not stay.
         assert at_worst > 300
-        assert stream["backlog_ms"] < 200
+        assert stream["backlog_ms"] < 300
         await phone.hang_up()
 
 
