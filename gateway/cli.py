@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping
@@ -248,6 +249,8 @@ def simulate_payments(
         webhook_url=f"{read.origin}/stripe/webhook",
         host=host,
         port=port,
+        # The books outlive the service: what it names now must not have been named before.
+        seed=secrets.randbits(62),
     )
 
     async def work() -> None:
