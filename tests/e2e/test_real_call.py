@@ -10,16 +10,14 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.calls.world import Customer, World, eventually
-from tests.e2e import browser as browsers
-from tests.web.speech import MICROPHONE_HZ, Samples, decode_mulaw, likeness, speech_like, write_wav
+from tests.e2e.phone_page import RAW, dial, live_call, phone_page, status
+from tests.web.speech import Samples, decode_mulaw, likeness
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,13 +25,6 @@ LIKENESS_MIN = 0.85
 """Least likeness of microphone and ear. mu-law alone leaves 0.99, a quiet machine 0.98; the rest is
 for frames that come late when browser, gateway and carrier share a busy core. Other speech, or
 none, is near 0."""
-
-# The microphone as it is: the browser's own echo, noise and level control are no matter of ours.
-_RAW = """
-const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
-const askBrowser = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-navigator.mediaDevices.getUserMedia = () => askBrowser({ audio: raw });
-"""
 
 # Taps what the page plays, as the loudspeaker would get it: by Web Audio, or by WebRTC.
 _TAP = """
@@ -65,7 +56,7 @@ AudioNode.prototype.connect = function (target, ...rest) {
 
 
 @pytest.fixture(scope="module")
-def real_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("browser-world"))
     world.start_carrier(ring_s="2")
     world.start_gateway()
@@ -73,60 +64,10 @@ def real_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.stop()
 
 
-@pytest.fixture(scope="module")
-def speech() -> Samples:
-    return speech_like(6, MICROPHONE_HZ)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium(
-    tmp_path_factory: pytest.TempPathFactory, speech: Samples
-) -> AsyncIterator[Browser]:
-    microphone: Path = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    write_wav(microphone, speech, MICROPHONE_HZ)
-    async with async_playwright() as driver:
-        browser = await browsers.launch(driver, microphone=microphone)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def caller(real_world: World) -> AsyncIterator[Customer]:
-    customer = await real_world.new_customer()
-    yield customer
-    await customer.http.aclose()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser, caller: Customer) -> AsyncIterator[Page]:
-    context = await chromium.new_context(locale="en-US")
-    await context.add_init_script(_RAW + _TAP)
-    page = await context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    await page.goto(f"{caller.world.base}/#key={caller.key}")
-    yield page
-    await context.close()
-    assert faults == []
-
-
-async def dial(page: Page, number: str) -> None:
-    await page.get_by_role("textbox", name="Phone number").fill(number)
-    await page.keyboard.press("Enter")
-
-
-def status(page: Page) -> Any:
-    return page.locator("caller-phone .status")
-
-
-async def live_call(caller: Customer) -> dict[str, Any]:
-    """Return the call that the page has placed, once the carrier has named it."""
-
-    async def find() -> dict[str, Any] | None:
-        calls = (await caller.http.get("/v1/calls")).json()["calls"]
-        return calls[0] if calls and calls[0]["carrier_call_id"] else None
-
-    return await eventually(find)
+    async with phone_page(chromium, caller, RAW + _TAP) as page:
+        yield page
 
 
 async def test_what_is_said_is_heard_at_the_phone(page: Page, caller: Customer, speech: Samples):
@@ -188,10 +129,10 @@ async def test_a_call_that_cannot_be_says_why(page: Page, number: str, words: st
     )
 
 
-async def test_the_end_of_credit_is_told(chromium: Browser, real_world: World):
-    poor = await real_world.new_customer(credit_micros=3_000)
+async def test_the_end_of_credit_is_told(chromium: Browser, world: World):
+    poor = await world.new_customer(credit_micros=3_000)
     page = await (await chromium.new_context(locale="en-US")).new_page()
-    await page.goto(f"{real_world.base}/#key={poor.key}")
+    await page.goto(f"{world.base}/#key={poor.key}")
     await dial(page, "+15005551001")
     began = time.monotonic()
     await expect(page.get_by_text(re.compile("credit", re.IGNORECASE)).last).to_be_visible()

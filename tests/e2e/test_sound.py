@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.calls.world import Customer, World, eventually
-from tests.e2e import browser as browsers
-from tests.e2e.test_real_call import _RAW, dial, live_call, status
+from tests.e2e.phone_page import RAW, dial, live_call, phone_page, status
 from tests.e2e.udp_relay import REDIRECT, UdpRelay, udp_relay
-from tests.web.speech import MICROPHONE_HZ, Samples, decode_mulaw, likeness, speech_like, write_wav
+from tests.web.speech import Samples, decode_mulaw, likeness
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,53 +30,23 @@ SPELLS = 4
 
 
 @pytest.fixture(scope="module")
-def sound_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("sound-world"), CALLER_RESUME_S="10").start()
     yield world
     world.stop()
 
 
-@pytest.fixture(scope="module")
-def speech() -> Samples:
-    return speech_like(6, MICROPHONE_HZ)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium(
-    tmp_path_factory: pytest.TempPathFactory, speech: Samples
-) -> AsyncIterator[Browser]:
-    microphone: Path = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    write_wav(microphone, speech, MICROPHONE_HZ)
-    async with async_playwright() as driver:
-        browser = await browsers.launch(driver, microphone=microphone)
-        yield browser
-        await browser.close()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def caller(sound_world: World) -> AsyncIterator[Customer]:
-    customer = await sound_world.new_customer()
-    yield customer
-    await customer.http.aclose()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def relay(sound_world: World) -> AsyncIterator[UdpRelay]:
-    async with udp_relay(sound_world.port) as relay:
+async def relay(world: World) -> AsyncIterator[UdpRelay]:
+    async with udp_relay(world.port) as relay:
         yield relay
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(chromium: Browser, caller: Customer, relay: UdpRelay) -> AsyncIterator[Page]:
-    context = await chromium.new_context(locale="en-US")
-    await context.add_init_script(_RAW + REDIRECT.replace("RELAY_PORT", str(relay.port)))
-    page = await context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    await page.goto(f"{caller.world.base}/#key={caller.key}")
-    yield page
-    await context.close()
-    assert faults == []
+    script = RAW + REDIRECT.replace("RELAY_PORT", str(relay.port))
+    async with phone_page(chromium, caller, script) as page:
+        yield page
 
 
 async def in_call(page: Page, caller: Customer, path: str) -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""The phone page of a real gateway in a real browser, and what tests do with it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from playwright.async_api import Browser, Page
+
+from tests.calls.world import Customer, eventually
+
+# The microphone as it is: the browser's own echo, noise and level control are no matter of ours.
+RAW = """
+const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+const askBrowser = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = () => askBrowser({ audio: raw });
+"""
+
+
+@contextlib.asynccontextmanager
+async def phone_page(chromium: Browser, caller: Customer, script: str) -> AsyncIterator[Page]:
+    """Open the page with this script before its own; at the end nothing may have failed in it."""
+    context = await chromium.new_context(locale="en-US")
+    await context.add_init_script(script)
+    page = await context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    await page.goto(f"{caller.world.base}/#key={caller.key}")
+    yield page
+    await context.close()
+    assert faults == []
+
+
+async def dial(page: Page, number: str) -> None:
+    await page.get_by_role("textbox", name="Phone number").fill(number)
+    await page.keyboard.press("Enter")
+
+
+def status(page: Page) -> Any:
+    return page.locator("caller-phone .status")
+
+
+async def live_call(caller: Customer) -> dict[str, Any]:
+    """Return the call that the page has placed, once the carrier has named it."""
+
+    async def find() -> dict[str, Any] | None:
+        calls = (await caller.http.get("/v1/calls")).json()["calls"]
+        return calls[0] if calls and calls[0]["carrier_call_id"] else None
+
+    return await eventually(find)
