@@ -16,22 +16,20 @@ from dataclasses import dataclass, field
 from benchmarks import loopback
 from benchmarks.dial import DialError
 from benchmarks.generator import Generator, Measurement
+from benchmarks.limits import (
+    CEILING_SECONDS,
+    CEILING_STEP,
+    FOREIGN_SHARE_MAX,
+    LATE_P99_US_MAX,
+    P99_US_MAX,
+)
 from benchmarks.peers.peer import Peer, RunningPeer
 from benchmarks.process_cost import core_busy_ns, on_cores, total_cpu_ns, total_resident_bytes
 
-P99_US_MAX = 20_000
-"""A load is held when frames come before the next one is due: 20 ms."""
-LATE_P99_US_MAX = 1_000
-"""A generator later than this does not offer the load it claims."""
-FOREIGN_SHARE_MAX = 0.1
-"""More than this of the server's core used by others, and its latency is not its own. Idle services
-and the coarseness of the kernel's clock ticks come to a few percent on a quiet machine."""
 SETTLE_S = 3.0
 """Between the last call that comes up and the window."""
 FIRST_CALLS = 10
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
-CEILING_STEP = 200
-CEILING_SECONDS = 0.7
 
 
 @dataclass(frozen=True, slots=True)

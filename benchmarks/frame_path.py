@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.micro import print_costs
 from media import tones
 from media.g711 import FRAME_SAMPLES, SILENCE_FRAME, audioop, mulaw_decode, mulaw_encode
 from media.resample import WIDE_FRAME_SAMPLES, Downsampler, Upsampler
@@ -71,10 +72,7 @@ def _cost_us(operation: Operation, frames: list[bytes]) -> float:
 def main() -> None:
     """Measure everything and print one line for each operation."""
     costs = {name: _cost_us(*operation) for name, operation in _operations().items()}
-    measure_us = next(iter(costs.values()))
-    print(f"{'per call':<36} {'µs':>7} {'ratio':>7}")
-    for name, cost_us in costs.items():
-        print(f"{name:<36} {cost_us:>7.2f} {cost_us / measure_us:>7.1f}")
+    print_costs("per call", costs)
 
 
 if __name__ == "__main__":

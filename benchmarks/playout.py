@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.micro import print_costs
 from media.conceal import Concealer
 from media.g711 import FRAME_MS, FRAME_SAMPLES, mulaw_decode, mulaw_encode
 from media.playout import Playout
@@ -104,10 +105,7 @@ def main() -> None:
         "lengthen a frame": (lambda: lengthen(frame), 2_000),
     }
     costs = {name: _cost_us(*operation) for name, operation in operations.items()}
-    measure_us = next(iter(costs.values()))
-    print(f"{'per operation':<36} {'µs':>7} {'ratio':>7}")
-    for name, cost_us in costs.items():
-        print(f"{name:<36} {cost_us:>7.2f} {cost_us / measure_us:>7.1f}")
+    print_costs("per operation", costs)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from benchmarks import loopback
 from benchmarks import webrtc_report as found
 from benchmarks.browsers import Browser, Crowd, mirrored_pair, new_voice, sum_up
 from benchmarks.dial import DialError, send_json, wait_for
+from benchmarks.limits import CEILING_SECONDS, CEILING_STEP, LATE_P99_US_MAX
 from benchmarks.peers.gateway import RunningGateway, start_gateway
 from benchmarks.peers.offers import Offers
 from benchmarks.peers.peer import server_process
@@ -36,7 +37,7 @@ from benchmarks.process_cost import (
     total_resident_bytes,
 )
 from benchmarks.report import limit_line
-from benchmarks.webrtc_report import GATEWAY, LATE_P99_US_MAX, RATIO_LOAD, Results, Sample
+from benchmarks.webrtc_report import GATEWAY, RATIO_LOAD, Results, Sample
 
 FAULTS_EXIT, UNABLE_EXIT = 1, 2
 
@@ -48,8 +49,6 @@ GATEWAY_SETTLE_S = 2.5
 """Its playout model looks back over two seconds of a network."""
 GREETING_NS = 1_000_000_000
 LADDER_FROM, LADDER_STEP = 400, 100
-CEILING_STEP = 200
-CEILING_SECONDS = 0.7
 
 
 @dataclass(frozen=True, slots=True)

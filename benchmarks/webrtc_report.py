@@ -12,15 +12,10 @@ from dataclasses import asdict, dataclass, field
 from rich.table import Table
 
 from benchmarks.browsers import Heard, Pace
+from benchmarks.limits import FOREIGN_SHARE_MAX, LATE_P99_US_MAX, P99_US_MAX
 from benchmarks.report import Limit
 
 LEG, AIORTC_PCMU, AIORTC_OPUS, GATEWAY = "leg", "aiortc PCMU", "aiortc Opus", "gateway"
-
-P99_US_MAX = 20_000
-"""A load is held when packets come before the next one is due."""
-LATE_P99_US_MAX = 1_000
-FOREIGN_SHARE_MAX = 0.1
-"""As in `benchmarks.bridge`: beyond these a window says more of the machine than of the server."""
 
 AIORTC_RATIO_MAX = 1 / 15
 CALLS_HELD_MIN = 500

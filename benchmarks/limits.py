@@ -1,0 +1,13 @@
+"""What a window of measurement must be, and how the generators' own ceiling is sought."""
+
+from __future__ import annotations
+
+P99_US_MAX = 20_000
+"""A load is held when frames or packets come before the next one is due: 20 ms."""
+LATE_P99_US_MAX = 1_000
+"""A generator later than this does not offer the load it claims."""
+FOREIGN_SHARE_MAX = 0.1
+"""More than this of the server's core used by others, and its latency is not its own. Idle services
+and the coarseness of the kernel's clock ticks come to a few percent on a quiet machine."""
+CEILING_STEP = 200
+CEILING_SECONDS = 0.7
