@@ -6,8 +6,16 @@ import contextlib
 import socket
 from ipaddress import ip_address
 
+from gateway.settings import Settings
+
 _OUTSIDE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 """Addresses of nobody (RFC 5737, RFC 3849), to ask the routing table about."""
+
+
+def webrtc_addresses(settings: Settings) -> tuple[tuple[str, ...], int]:
+    """Return the addresses and the UDP port that browsers are told."""
+    addresses = settings.public_ips or reachable_addresses(settings.host)
+    return addresses, settings.udp_port or settings.port
 
 
 def reachable_addresses(host: str) -> tuple[str, ...]:

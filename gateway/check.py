@@ -13,7 +13,7 @@ from billing.errors import BillingError
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build
-from gateway.addresses import reachable_addresses
+from gateway.addresses import webrtc_addresses
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
@@ -89,10 +89,8 @@ def _tls(settings: Settings, now: datetime) -> list[Finding]:
 def _webrtc(settings: Settings) -> Finding:
     if settings.webrtc == "off":
         return Finding("webrtc", "Off: browsers send their audio on the socket.")
-    addresses = settings.public_ips or reachable_addresses(settings.host)
-    told = (
-        f"Browsers are told {', '.join(addresses)}, UDP port {settings.udp_port or settings.port}"
-    )
+    addresses, port = webrtc_addresses(settings)
+    told = f"Browsers are told {', '.join(addresses)}, UDP port {port}"
     if settings.public_ips or any(ip_address(address).is_global for address in addresses):
         return Finding("webrtc", f"{told}.")
     text = f"{told}, which the internet cannot reach; set CALLER_PUBLIC_IPS."

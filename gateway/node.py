@@ -27,7 +27,7 @@ from billing.stores.positions import SqlPositions
 from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
 from gateway import admission, build
-from gateway.addresses import reachable_addresses
+from gateway.addresses import webrtc_addresses
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import TwilioCarrier
@@ -239,9 +239,10 @@ class Node:
 
     def _make_endpoint(self) -> WebRtcEndpoint:
         settings = self.settings
+        addresses, port = webrtc_addresses(settings)
         return WebRtcEndpoint(
-            addresses=settings.public_ips or reachable_addresses(settings.host),
-            port=settings.udp_port or settings.port,
+            addresses=addresses,
+            port=port,
             host=settings.host,
             ptime_ms=int(settings.ptime_ms),
             limits=EndpointLimits(sessions_max=2 * settings.calls_max),

@@ -80,7 +80,6 @@ class MediaPath:
         """A session that is to replace the one in use once it is connected."""
         self._offers = 0
         self._report: wire.Report | None = None
-        self._reported = False
         self.path: wire.Path = "websocket"
 
     @property
@@ -91,7 +90,7 @@ class MediaPath:
     def take(self, message: Message) -> None:
         """Do what the browser says about its audio."""
         if isinstance(message, wire.Report):
-            self._report, self._reported = message, True
+            self._report = message
         elif isinstance(message, wire.SelectPath):
             self._select(message.path)
             self._tell(wire.PathSelected(path=self.path))
@@ -175,8 +174,7 @@ class MediaPath:
 
     def network(self) -> Network:
         """Return what is known now; to be asked once a second."""
-        report = self._report if self._reported else None
-        self._reported = False
+        report, self._report = self._report, None
         session = self._session if self.path == "webrtc" else None
         quality = None if session is None else session.quality
         rtt_ms = None if quality is None else quality.rtt_ms

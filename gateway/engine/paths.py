@@ -13,7 +13,6 @@ from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
 
-FRAME_NS = 20_000_000
 FRAME_MS = 20
 FRAME_BYTES = 160
 """20 ms of mu-law at 8 kHz."""

@@ -17,7 +17,6 @@ from typing import Final
 COOKIE: Final = b"\x21\x12\xa4\x42"
 """The magic cookie, bytes 4 to 7 of every message (RFC 8489 section 5)."""
 HEADER_BYTES: Final = 20
-TRANSACTION_ID_BYTES: Final = 12
 MESSAGE_BYTES_MAX: Final = 1280
 """RFC 8489 section 6.1 keeps messages under the path MTU; this is the least one of IPv6."""
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gateway.engine.paths import (
     FRAME_MS,
-    FRAME_NS,
     GAP_MS,
     SOURCE_SILENT_NS,
     Downlink,
@@ -22,6 +21,8 @@ from media import tones
 from media.playout import CAP_NS, HARD_NS, NEVER_NS, START_NS
 from media.resample import Downsampler, Upsampler
 from tests.media.signals import to_mulaw, voice
+
+FRAME_NS = FRAME_MS * 1_000_000
 
 MS_NS = 1_000_000
 POLL_NS = 10 * MS_NS
