@@ -15,16 +15,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.calls.world import Customer, World, eventually
-from tests.e2e.phone_page import RAW, dial, live_call, phone_page, status
-from tests.web.speech import Samples, decode_mulaw, likeness
+from tests.calls.world import Customer, World
+from tests.e2e.phone_page import RAW, assert_heard, dial, live_call, phone_page, status
+from tests.web.speech import Samples
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LIKENESS_MIN = 0.85
-"""Least likeness of microphone and ear. mu-law alone leaves 0.99, a quiet machine 0.98; the rest is
-for frames that come late when browser, gateway and carrier share a busy core. Other speech, or
-none, is near 0."""
 
 # Taps what the page plays, as the loudspeaker would get it: by Web Audio, or by WebRTC.
 _TAP = """
@@ -74,15 +69,7 @@ async def test_what_is_said_is_heard_at_the_phone(page: Page, caller: Customer, 
     await dial(page, "+15005551009")
     await expect(status(page)).to_have_text("In call", timeout=15_000)
     call = await live_call(caller)
-    path = f"/calls/{call['carrier_call_id']}/heard"
-    start = len(await caller.world.carrier_get(path))
-
-    async def four_seconds() -> bytes | None:
-        heard = (await caller.world.carrier_get(path))[start:]
-        return heard if len(heard) >= 4 * 8000 else None
-
-    heard = await eventually(four_seconds, 20)
-    assert likeness(decode_mulaw(heard[4000:]), speech) > LIKENESS_MIN
+    await assert_heard(caller, call, speech)
     await page.get_by_role("button", name="Hang up").click()
     await expect(status(page)).to_have_text(re.compile("ended|over", re.IGNORECASE))
 

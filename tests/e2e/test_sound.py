@@ -15,18 +15,22 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.calls.world import Customer, World, eventually
-from tests.e2e.phone_page import RAW, dial, live_call, phone_page, status
+from tests.calls.world import Customer, World
+from tests.e2e.phone_page import (
+    RAW,
+    assert_heard,
+    dial,
+    heard_for,
+    live_call,
+    phone_page,
+    status,
+)
 from tests.e2e.udp_relay import REDIRECT, UdpRelay, udp_relay
-from tests.web.speech import Samples, decode_mulaw, likeness
+from tests.web.speech import Samples
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SILENT = "+15005551009"
-LIKENESS_MIN = 0.9
-"""Least likeness to the microphone in the best of some spells: a quiet machine has 0.99 in each. On
-one whose browser, gateway, carrier and test share two busy cores much comes late."""
-SPELLS = 4
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +63,6 @@ async def in_call(page: Page, caller: Customer, path: str) -> dict[str, Any]:
 async def expect_path(page: Page, path: str) -> None:
     shown = page.get_by_text(re.compile(rf"^{path}\b"))
     await expect(shown.first).to_be_visible(timeout=20_000)
-
-
-async def heard_for(caller: Customer, call: dict[str, Any], seconds: float) -> Samples:
-    """Return what the phone hears from now on."""
-    path = f"/calls/{call['carrier_call_id']}/heard"
-    start = len(await caller.world.carrier_get(path))
-
-    async def enough() -> bytes | None:
-        heard = (await caller.world.carrier_get(path))[start:]
-        return heard if len(heard) >= seconds * 8000 else None
-
-    return decode_mulaw(await eventually(enough, 20 + seconds))
-
-
-async def assert_heard(caller: Customer, call: dict[str, Any], speech: Samples) -> None:
-    """The phone hears from now on what is said."""
-    scores: list[float] = []
-    while not scores or (max(scores) <= LIKENESS_MIN and len(scores) < SPELLS):
-        scores.append(likeness(await heard_for(caller, call, 4), speech))
-    assert max(scores) > LIKENESS_MIN, scores
 
 
 async def stream(caller: Customer, call: dict[str, Any]) -> dict[str, Any]:
