@@ -12,22 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from gateway.connection_counters import ConnectionCounters
 from gateway.twilio_status import CarrierStatus
-
-
-@dataclass(slots=True)
-class ConnectionCounters:
-    """What one media connection has carried so far; read by statistics, watchdogs and tests."""
-
-    messages_in: int = 0
-    messages_out: int = 0
-    bytes_in: int = 0
-    """Payload bytes received, frame headers not counted."""
-    bytes_out: int = 0
-    audio_dropped: int = 0
-    """Audio messages discarded because the peer did not read."""
-    last_in_ns: int = 0
-    """Monotonic time of the last message from the peer."""
 
 
 class MediaConnection(Protocol):

@@ -1,14 +1,12 @@
-"""Twilio Media Streams messages to events and back, sans-I/O.
+"""Twilio Media Streams messages to events, sans-I/O.
 
 Source: Twilio, "Media Streams - WebSocket Messages". Every field that Twilio sends is a string but
-`sampleRate` and `channels`; new fields may appear and are ignored. What we send is exact: a missing
-or an extra field is a protocol violation there (warning 31951).
+`sampleRate` and `channels`; new fields may appear and are ignored.
 Knows no socket, no call and no clock.
 """
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from collections.abc import Callable
 
 import msgspec
@@ -125,27 +123,3 @@ def _parse_unknown(text: bytes) -> Unknown:
     if unknown is None or unknown.event in _KNOWN:
         raise PeerProtocolError("A Media Streams message could not be read.", close_code=1008)
     return unknown
-
-
-class Outbound:
-    """Writes the messages of one stream; its constant parts are encoded once."""
-
-    __slots__ = ("_media_prefix", "_stream")
-
-    def __init__(self, stream_sid: str) -> None:
-        sid = msgspec.json.encode(stream_sid)
-        self._stream = b'"streamSid":' + sid
-        self._media_prefix = b'{"event":"media",' + self._stream + b',"media":{"payload":"'
-
-    def media(self, payload: bytes) -> bytes:
-        """Return a media message with mu-law audio of any length."""
-        return self._media_prefix + b2a_base64(payload, newline=False) + b'"}}'
-
-    def mark(self, name: str) -> bytes:
-        """Return a mark; it comes back once all audio before it has been played or cleared."""
-        encoded = msgspec.json.encode(name)
-        return b'{"event":"mark",' + self._stream + b',"mark":{"name":' + encoded + b"}}"
-
-    def clear(self) -> bytes:
-        """Return the order to discard all audio not yet played; pending marks come back."""
-        return b'{"event":"clear",' + self._stream + b"}"

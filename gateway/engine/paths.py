@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.twilio_media import Outbound
+from gateway.twilio_outbound import Outbound
 from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector

@@ -11,7 +11,8 @@ from typing import Protocol
 from gateway import twilio_media
 from gateway.errors import PeerProtocolError
 from gateway.ports import MediaConnection
-from gateway.twilio_media import Dtmf, Mark, Media, Outbound, Start, Stop
+from gateway.twilio_media import Dtmf, Mark, Media, Start, Stop
+from gateway.twilio_outbound import Outbound
 
 
 class CarrierListener(Protocol):

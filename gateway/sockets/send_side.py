@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.ports import ConnectionCounters
+from gateway.connection_counters import ConnectionCounters
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.frame_header import (
     BINARY_FIN,
@@ -159,9 +159,11 @@ class SendSide(asyncio.Protocol):
 
     def check_congestion(self) -> None:
         """Hold audio back while the kernel has too much that the peer has not acknowledged."""
-        if self._phase is not Phase.OPEN:
-            return
-        unsent_bytes = self._unsent_bytes()
+        if self._phase is Phase.OPEN:
+            self.judge_unsent(self._unsent_bytes())
+
+    def judge_unsent(self, unsent_bytes: int) -> None:
+        """Hold audio back beyond the limit, until half of that is left of what is unsent."""
         bytes_max = self._limits.unsent_bytes_max
         if self._congested:
             if unsent_bytes < bytes_max // 2:

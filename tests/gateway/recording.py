@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from gateway.ports import ConnectionCounters
+from gateway.connection_counters import ConnectionCounters
 
 
 def _unplugged(_: Any) -> None:

@@ -1,10 +1,8 @@
-"""Media Streams messages: what Twilio sends is understood, what we send is exact."""
+"""Media Streams messages: what Twilio sends is understood."""
 
 import base64
 import json
-from pathlib import Path
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +11,6 @@ from gateway import twilio_media as tm
 from gateway.errors import PeerProtocolError
 
 SID = "MZ" + "0" * 32
-SCHEMA = json.loads((Path(__file__).parent / "data/twilio_outbound_frames.schema.json").read_text())
 
 
 def start(**changes) -> bytes:
@@ -98,12 +95,3 @@ def test_no_truncation_raises_anything_else(cut):
         tm.parse(start()[:cut])
     except PeerProtocolError:
         pass
-
-
-@given(st.binary(min_size=1, max_size=4000), st.text(min_size=1, max_size=50))
-def test_what_we_send_is_exact(audio, name):
-    outbound = tm.Outbound(SID)
-    for message in (outbound.media(audio), outbound.mark(name), outbound.clear()):
-        jsonschema.validate(json.loads(message), SCHEMA)
-    assert base64.b64decode(json.loads(outbound.media(audio))["media"]["payload"]) == audio
-    assert json.loads(outbound.mark(name))["mark"]["name"] == name

@@ -16,7 +16,7 @@ from gateway.engine.paths import (
     TonePlayer,
     Uplink,
 )
-from gateway.twilio_media import Outbound
+from gateway.twilio_outbound import Outbound
 from media import tones
 from media.playout import CAP_NS, HARD_NS, NEVER_NS, START_NS
 from media.resample import Downsampler, Upsampler

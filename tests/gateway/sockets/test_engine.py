@@ -10,7 +10,6 @@ from socket_peers import CLOSE, Clock, EchoLeg, close_frame
 from gateway.ports import Refusal
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.engine import MediaEngine
-from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 
 
@@ -44,20 +43,6 @@ def test_what_has_left_is_not_looked_at():
     engine.watched.difference_update(left)
     engine.sweep(2, 2)
     assert [watched.checked_ns for watched in left] == [[], []]
-
-
-async def test_congestion_is_checked_at_every_sweep(serve, clock, monkeypatch):
-    server = await serve()
-    _, leg = await server.open()
-    checks = []
-
-    def check(media: MediaSocket) -> None:
-        checks.append(media)
-
-    monkeypatch.setattr(MediaSocket, "check_congestion", check)
-    for _ in range(4):
-        server.engine.sweep(clock.advance(0.1))
-    assert checks == [leg.connection] * 4
 
 
 async def test_connections_are_those_alive(serve):
