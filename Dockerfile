@@ -5,14 +5,17 @@
 #   docker run --init -p 8080:8080 -p 8080:8080/udp -v caller-data:/data --env-file caller.env caller
 
 FROM python:3.13-slim AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /src
 RUN python -m venv /opt/caller
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/cache/pip NPM_CONFIG_CACHE=/cache/npm
 COPY requirements/run.txt requirements/run.txt
 RUN --mount=type=cache,target=/cache \
     /opt/caller/bin/pip install --require-hashes -r requirements/run.txt
-# The build hook fetches Node.js from PyPI into its own passing environment, and builds the pages.
+# The build hook fetches Node.js and mypyc from PyPI into its own passing environment, builds the
+# pages and compiles the frame path.
 COPY . .
+ENV CALLER_COMPILE=1
 RUN --mount=type=cache,target=/cache \
     /opt/caller/bin/pip install --no-deps .
 

@@ -34,6 +34,7 @@ check: ## Check format, style, types and imports
 	@test ! -f web/package.json || $(DEV) npm --prefix web run --silent check
 
 bench: ## Measure the gateway beside its peers (ARGS=--quick: under a minute)
+	@$(RUN) true
 	@$(DEV) python -m benchmarks $(ARGS)
 
 docs: ## Write the documents that follow from the code

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import metering, report, webrtc, webrtc_report
+from benchmarks import installed, metering, report, webrtc, webrtc_report
 from benchmarks.bridge import Plan, Results, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
@@ -100,6 +100,7 @@ def _context(options: argparse.Namespace, plan: Plan, rounds: int) -> dict[str, 
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
         "python": platform.python_version(),
+        "build": installed.kind(),
         "machine": _processor(),
         "quick": options.quick,
         "rounds": rounds,
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = plan_of(options, cores)
     peers = _able_peers(options.peers)
-    print(flush=True)
+    print(f"\nThe gateway's frame path is {installed.kind()}.\n", flush=True)
     try:
         results = run(peers, plan, _print_progress)
     except DialError as error:

@@ -20,7 +20,7 @@ from typing import Self
 
 from rich.console import Console
 
-from benchmarks import loopback
+from benchmarks import installed, loopback
 from benchmarks import webrtc_report as found
 from benchmarks.browsers import Browser, Crowd, mirrored_pair, new_voice, sum_up
 from benchmarks.dial import DialError, send_json, wait_for
@@ -179,10 +179,9 @@ def stage_of(peer: WebRtcPeer, turn: int, plan: Plan) -> Iterator[Callable[[int]
     with loopback.listen() as listener:
         fd = listener.fileno()
         command = [sys.executable, "-m", peer.module, str(fd)]
-        root = str(Path(__file__).parents[1])
         with (
             on_cores({plan.server_core}),
-            server_process(command, pass_fds=[fd], cwd=root) as process,
+            server_process(command, pass_fds=[fd], environment=installed.environment()) as process,
             on_cores({plan.generator_core}),
             closing(Offers(loopback.connect(loopback.port_of(listener)))) as offers,
             Stage(peer.name, turn, plan, [process.pid]) as stage,

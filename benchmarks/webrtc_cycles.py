@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from benchmarks import loopback
+from benchmarks import installed, loopback
 from benchmarks.browsers import Browser, new_voice
 from benchmarks.dial import DialError
 from benchmarks.peers.offers import Offers
@@ -59,7 +59,11 @@ def measure(cycles: int, report_every: int) -> list[tuple[int, int]]:
     with loopback.listen() as listener:
         fd = listener.fileno()
         with (
-            server_process([sys.executable, "-m", LEG.module, str(fd)], pass_fds=[fd]) as process,
+            server_process(
+                [sys.executable, "-m", LEG.module, str(fd)],
+                pass_fds=[fd],
+                environment=installed.environment(),
+            ) as process,
             closing(Offers(loopback.connect(loopback.port_of(listener)))) as offers,
         ):
             for index in range(1, cycles + 1):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +21,17 @@ _RESTART_DELAY_S = 1.0
 _STOP_TIMEOUT_S = 15.0
 
 
+_HOME = str(Path(__file__).parents[1])
+"""Where this gateway was imported from: a child must be the same one."""
+
+
 class Child:
     """One `python -m gateway …` process, kept alive."""
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self._arguments = arguments
-        self._environ = dict(environ)
+        search = os.pathsep.join(filter(None, (_HOME, environ.get("PYTHONPATH"))))
+        self._environ = {**environ, "PYTHONPATH": search}
         self._process: Process | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -52,7 +59,7 @@ class Child:
     async def _spawn(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "gateway", *self._arguments, "--child"),
+            *("-P", "-m", "gateway", *self._arguments, "--child"),
             stdin=PIPE,
             env=self._environ,
         )

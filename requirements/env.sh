@@ -3,9 +3,11 @@
 #
 #   requirements/env.sh run|dev|test COMMAND [ARGUMENT...]
 #
-#   run   the gateway and its built pages
-#   dev   the same, with the tools of requirements/dev.txt and web/
+#   run   the gateway as it is installed: its pages built, its frame path compiled
+#   dev   the same packages and pages, with the tools of requirements/dev.txt and web/
 #   test  the same, with the browser, the servers and the compiler that tests use
+#
+# What is installed is what the tree held at the last `run`; `dev` and `test` use the tree itself.
 #
 # VENV    where the environment lies (default .venv)
 # PYTHON  the interpreter to make it from (default: the first one on PATH that is new enough)
@@ -31,8 +33,9 @@ is_apt_root() { [ "$(id -u)" -eq 0 ] && have apt-get; }
 # -- stamps ------------------------------------------------------------------------------------
 
 checksum() { cksum "$@" | cksum; }
-web_checksum() {
-    find web -name node_modules -prune -o -type f -exec cksum {} + | LC_ALL=C sort | cksum
+tree_checksum() { # tree_checksum FOLDER...
+    find "$@" \( -name node_modules -o -name __pycache__ -o -name static \) -prune \
+        -o -type f -exec cksum {} + | LC_ALL=C sort | cksum
     cksum <pyproject.toml
 }
 is_stamped() { [ -f "$VENV/stamps/$1" ] && [ "$(cat "$VENV/stamps/$1")" = "$2" ]; }
@@ -119,13 +122,13 @@ ensure_locked() { # ensure_locked NAME WHAT
     stamp "$1" "$sum"
 }
 
-has_pages() { [ -d gateway/http/static ] || ! grep -q hatch_build pyproject.toml; }
-
-ensure_gateway() { # the build hook in pyproject.toml builds the pages
-    sum=$(web_checksum)
-    is_stamped gateway "$sum" && has_pages && return
-    say "Building the gateway and its pages…"
-    install --no-deps --editable .
+ensure_gateway() { # the build hook in pyproject.toml builds the pages and compiles the frame path
+    sum=$(tree_checksum gateway media billing web deploy)
+    is_stamped gateway "$sum" && return
+    say "Building the gateway, its pages and its frame path…"
+    install --no-deps .
+    "$VENV/bin/python" -P -c 'import media.playout; exit(".so" not in media.playout.__file__)' ||
+        say "There is no C compiler: the frame path is interpreted, and takes a quarter more CPU."
     stamp gateway "$sum"
 }
 
@@ -145,6 +148,11 @@ ensure_npm() { # ensure_npm FOLDER PROOF: a file that is there when development 
     say "Setting up npm packages of $1 (once)…"
     npm --prefix "$1" ci --ignore-scripts --no-fund --no-audit --loglevel=error >/dev/null
     stamp "$name" "$sum"
+}
+
+ensure_pages() { # in the tree, where tests and tools look
+    ensure_npm web .bin/tsc
+    "$VENV/bin/python" web/build_pages.py
 }
 
 install_packages() { # a server that apt starts must not inherit the lock
@@ -187,16 +195,19 @@ ensure_servers() { # what cannot be had is left to the tests: they skip, and und
 
 ensure() {
     case $1 in
-    run)
+    packages)
         ensure_venv
         enter_venv
         ensure_locked run "Python packages"
+        ;;
+    run)
+        ensure packages
         ensure_gateway
         ;;
     dev)
-        ensure run
+        ensure packages
         ensure_locked dev "development tools"
-        ensure_npm web .bin/tsc
+        ensure_pages
         ensure_npm benchmarks/peers ws/package.json
         ;;
     test)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,17 +15,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from benchmarks import loopback
+from benchmarks import installed, loopback
 from benchmarks.carrier import ACCOUNT_SID, AUTH_TOKEN, PlayedCarrier
 from benchmarks.dial import Call, DialError, open_websocket, send_json, wait_for
 from benchmarks.peers.peer import server_process
 from benchmarks.process_cost import command_line, descendants
 
-_ROOT = Path(__file__).parents[2]
 _GATEWAY = (sys.executable, "-m", "gateway")
 DESTINATION = "+15005551000"
 CREDIT = "100000"
@@ -84,7 +81,7 @@ class RunningGateway:
 
 
 def _environment(port: int, carrier: PlayedCarrier, directory: str) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("CALLER_")}
+    inherited = {k: v for k, v in installed.environment().items() if k[:7] != "CALLER_"}
     return inherited | {
         "CALLER_PORT": str(port),
         "CALLER_PUBLIC_ORIGIN": f"http://{loopback.HOST}:{port}",
@@ -118,9 +115,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
 def _create_account(environment: Mapping[str, str]) -> str:
     """Create an account with credit; return its API key."""
     command = [*_GATEWAY, "accounts", "create", "benchmark", "--credit", CREDIT]
-    made = subprocess.run(
-        command, env=environment, cwd=_ROOT, capture_output=True, text=True, check=False
-    )
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise DialError(f"no account: {made.stderr}")
     return made.stdout.strip()
@@ -137,7 +132,7 @@ def start_gateway() -> Iterator[RunningGateway]:
         environment = _environment(port, carrier, directory)
         api_key = _create_account(environment)
         command = [*_GATEWAY, "serve"]
-        with server_process(command, environment=environment, cwd=str(_ROOT)) as process:
+        with server_process(command, environment=environment) as process:
             _wait_until_ready(process, port)
             with closing(_connect(port)) as api:
                 yield RunningGateway(port, process.pid, api_key, carrier, api)

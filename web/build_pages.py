@@ -1,4 +1,4 @@
-"""Builds the phone page into the package whenever a wheel, an editable install or an sdist is made.
+"""Builds the phone page into the package. Run as a program, it builds it into its own source tree.
 
 Node comes from PATH where it is new enough, else from PyPI, as a requirement of this build only.
 An sdist carries the built pages with a stamp of their sources: installing from it needs no Node.
@@ -13,9 +13,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODE_MIN = (20, 19)
 """Oldest Node the build runs on, as package.json says."""
@@ -38,15 +35,19 @@ It needs three packages from the npm registry. If that cannot be reached from he
 """
 
 
-class PagesBuildHook(BuildHookInterface[Any]):
-    """Runs npm and esbuild before the files of the package are collected."""
+class Pages:
+    """The built pages of one source tree."""
+
+    def __init__(self, root: Path) -> None:
+        self._web = root / "web"
+        self._stamp = root / OUTPUT / STAMP
 
     def dependencies(self) -> list[str]:
         """Return what this build needs besides hatchling: Node, where it is missing."""
         return [] if self._is_fresh() or _node_of_system() else [NODE_WHEEL]
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Build the pages, unless what is there came from these very sources."""
+    def build(self) -> None:
+        """Run npm and esbuild, unless what is there came from these very sources."""
         if self._is_fresh():
             return
         node = _node_of_system() or _node_of_wheel()
@@ -57,14 +58,6 @@ class PagesBuildHook(BuildHookInterface[Any]):
         except (OSError, subprocess.CalledProcessError) as error:
             raise SystemExit(UNREACHABLE.format(error=error)) from None
         self._stamp.write_text(self._digest(), encoding="ascii")
-
-    @property
-    def _web(self) -> Path:
-        return Path(self.root, "web")
-
-    @property
-    def _stamp(self) -> Path:
-        return Path(self.root, OUTPUT, STAMP)
 
     def _is_fresh(self) -> bool:
         try:
@@ -130,3 +123,7 @@ def _run(npm: list[str], web: Path, *arguments: str) -> None:
     subprocess.run(  # noqa: S603
         [*npm, *arguments], cwd=web, env=environment, stdout=sys.stderr, check=True
     )
+
+
+if __name__ == "__main__":
+    Pages(Path(__file__).parents[1]).build()

@@ -1,0 +1,28 @@
+"""Which gateway is measured: the installed one, its frame path compiled, before the source tree's.
+
+`make bench` installs what the tree holds. Knows no server.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_INSTALLED = Path(sysconfig.get_path("purelib"))
+
+
+def environment() -> dict[str, str]:
+    """Return this process's, in which Python takes the gateway from where it is installed.
+
+    The benchmark's own modules, and a gateway that is nowhere installed, come from the tree.
+    """
+    search = os.pathsep.join((str(_INSTALLED), str(ROOT)))
+    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": search}
+
+
+def kind() -> str:
+    """Say how the gateway's frame path runs: `compiled` or `interpreted`."""
+    is_compiled = any(_INSTALLED.glob("media/playout.*.so"))
+    return "compiled" if is_compiled else "interpreted"
