@@ -97,14 +97,22 @@ class Process:
 class World:
     """One gateway, one carrier."""
 
-    def __init__(self, folder: Path, *, carrier_port: int | None = None, **changes: str) -> None:
-        """Make a world; with a port, its carrier is another world's."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        carrier_port: int | None = None,
+        **changes: str,
+    ) -> None:
+        """Make a world whose gateway listens here; with a port, its carrier is another world's."""
         self.folder = folder
         self.port, self.carrier_port = free_port(), carrier_port or free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.base = f"http://{host}:{self.port}"
         self.control = f"http://127.0.0.1:{self.carrier_port}/simulator/v1"
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith("CALLER_")},
+            "CALLER_HOST": host,
             "CALLER_PORT": str(self.port),
             "CALLER_DATA_DIR": str(folder / "data"),
             "CALLER_TWILIO_ACCOUNT_SID": ACCOUNT_SID,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from playwright.async_api import Browser, Page
@@ -71,7 +71,16 @@ async def heard_for(caller: Customer, call: dict[str, Any], seconds: float) -> S
 
 async def assert_heard(caller: Customer, call: dict[str, Any], speech: Samples) -> None:
     """The phone hears from now on what is said."""
+    await assert_like(speech, lambda: heard_for(caller, call, 4))
+
+
+async def assert_like(
+    speech: Samples,
+    listen: Callable[[], Awaitable[Samples]],
+    judge: Callable[[Samples, Samples], float] = likeness,
+) -> None:
+    """What is listened to from now on, spell by spell, is what is said."""
     scores: list[float] = []
     while not scores or (max(scores) <= LIKENESS_MIN and len(scores) < SPELLS):
-        scores.append(likeness(await heard_for(caller, call, 4), speech))
+        scores.append(judge(await listen(), speech))
     assert max(scores) > LIKENESS_MIN, scores

@@ -61,25 +61,28 @@ def decode_mulaw(codes: bytes) -> Samples:
 WINDOW = MICROPHONE_HZ * 2 // 5
 SEARCH = MICROPHONE_HZ * 60 // 1000
 """Samples at 48 kHz that a window may be off the one before."""
+SHORT_WINDOW = WINDOW // 2
+SPEEDS = [1 + permille / 1000 for permille in range(-4, 5)]
+"""So close that half a step does not blur a short window."""
 
 
-def likeness(heard: Samples, reference: Samples) -> float:
+def likeness(heard: Samples, reference: Samples, window: int = WINDOW) -> float:
     """Return how much this is the looped reference: 1 for the same waveform, near 0 for another.
 
-    `heard` is at 8 kHz, the reference at 48 kHz. It is the median over windows of 0.4 s of the best
+    `heard` is at 8 kHz, the reference at 48 kHz. It is the median over windows of the best
     normalised correlation. Each window is aligned to a sixth of an 8 kHz sample, at most 60 ms from
     where the one before was found, and silent ones do not count: gain control, the framing's phase
     and a playout that follows the network must not decide.
     """
-    fine = _resampled(heard, heard.size * MICROPHONE_HZ // WIRE_HZ)
-    clean = _resampled(_resampled(reference, reference.size // 6), reference.size)
+    fine = resampled(heard, heard.size * MICROPHONE_HZ // WIRE_HZ)
+    clean = resampled(resampled(reference, reference.size // 6), reference.size)
     delay = _delay(fine, clean)
     scores = []
-    for start in range(0, fine.size - WINDOW, WINDOW):
-        part = fine[start : start + WINDOW]
+    for start in range(0, fine.size - window, window):
+        part = fine[start : start + window]
         if np.sqrt(np.mean(part**2)) < 0.01:
             continue
-        around = np.roll(clean, SEARCH - (start + delay) % clean.size)[: WINDOW + 2 * SEARCH]
+        around = np.roll(clean, SEARCH - (start + delay) % clean.size)[: window + 2 * SEARCH]
         score, at = _best_correlation(part, around)
         scores.append(score)
         if score > 0.5:
@@ -87,7 +90,13 @@ def likeness(heard: Samples, reference: Samples) -> float:
     return float(np.median(scores)) if scores else 0.0
 
 
-def _resampled(samples: Samples, size: int) -> Samples:
+def likeness_at_any_speed(heard: Samples, reference: Samples) -> float:
+    """As `likeness`, but of a player that follows its sender's clock by up to 0.4 %."""
+    sizes = [round(heard.size * speed) for speed in SPEEDS]
+    return max(likeness(resampled(heard, size), reference, SHORT_WINDOW) for size in sizes)
+
+
+def resampled(samples: Samples, size: int) -> Samples:
     """Return the same signal in another number of samples, ideally band-limited."""
     spectrum = np.fft.rfft(samples)[: size // 2 + 1]
     return np.asarray(np.fft.irfft(spectrum, size)) * size / samples.size
