@@ -1,0 +1,159 @@
+"""The phone page in a stock Firefox, by WebRTC and by the socket, through the simulated carrier.
+
+Browser and gateway are two machines: Firefox takes no loopback address for WebRTC. Microphone and
+loudspeaker are a sound server's: without any, Firefox starts no sound at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from tests.calls.world import ECHO, Customer, World, eventually
+from tests.e2e.firefox import ENTER, Firefox, Page, firefox
+from tests.e2e.network import Wire, wire
+from tests.e2e.phone_page import RAW, assert_like, heard_for, live_call
+from tests.e2e.sound_server import SoundServer, sound_server
+from tests.web.speech import WIRE_HZ, Samples, likeness_at_any_speed
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GATEWAY, BROWSER = "10.77.0.1", "10.77.0.2"
+
+# The gateway's address stands for a page with TLS. Tabs begin with one that has no microphone.
+SECURE = {"dom.securecontext.allowlist": GATEWAY}
+SCRIPT = f"if (isSecureContext) {{ {RAW} }}"
+
+SPELL_S = 2
+
+KEY_5_HZ = (770, 1336)
+"""ITU-T Q.23."""
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Wire]:
+    """A wire from the gateway, on whose machine the tests are too, to the browser."""
+    with wire(GATEWAY, BROWSER) as made, made.near.entered():
+        yield made
+
+
+@pytest.fixture(scope="module")
+def world(network: Wire, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("firefox-world"), host=GATEWAY).start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture(scope="module")
+def sound(speech: Samples, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundServer]:
+    with sound_server(tmp_path_factory.mktemp("sound"), speech) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(
+    network: Wire, sound: SoundServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Firefox]:
+    profile = tmp_path_factory.mktemp("firefox")
+    async with firefox(network.far, profile, sound.environ, SCRIPT, **SECURE) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Firefox, caller: Customer) -> AsyncIterator[Page]:
+    async with browser.page() as page:
+        await page.goto(f"{caller.world.base}/#key={caller.key}")
+        yield page
+
+
+async def in_call(page: Page, caller: Customer, path: str) -> dict[str, Any]:
+    await page.click("input#number")
+    await page.type(ECHO + ENTER)
+    await page.find(".status", "^In call$")
+    await expect_path(page, path)
+    return await live_call(caller)
+
+
+async def expect_path(page: Page, path: str) -> None:
+    await page.find("small", rf"^{path}\b")
+
+
+async def assert_heard(caller: Customer, call: dict[str, Any], speech: Samples) -> None:
+    """The phone hears from now on what is said."""
+    await assert_like(speech, lambda: heard_for(caller, call, SPELL_S))
+
+
+async def assert_conversation(
+    caller: Customer, call: dict[str, Any], sound: SoundServer, speech: Samples
+) -> None:
+    """The phone hears what is said, and its echo comes out of the loudspeaker."""
+    await asyncio.gather(
+        assert_heard(caller, call, speech),
+        assert_like(speech, lambda: sound.played(SPELL_S), likeness_at_any_speed),
+    )
+
+
+async def hang_up(page: Page, caller: Customer, call: dict[str, Any]) -> list[str]:
+    """End the call; return each path that its audio has taken."""
+    await page.click("button", "^Hang up$")
+    await page.find(".status", "^Call ended$")
+    record = await caller.record(call["id"])
+    assert record["ended_by"] == "caller"
+    paths: list[str] = record["browser"]["paths"]
+    return paths
+
+
+def has_key_5(heard: Samples) -> bool:
+    """Whether at some time nothing but the two tones of this key was heard."""
+    window = WIRE_HZ // 20
+    parts = heard[: heard.size // window * window].reshape(-1, window) * np.hanning(window)
+    power = np.abs(np.fft.rfft(parts)) ** 2
+    hz = np.fft.rfftfreq(window, 1 / WIRE_HZ)
+    low, high = (power[:, np.abs(hz - tone) < 50].sum(axis=1) for tone in KEY_5_HZ)
+    whole = power.sum(axis=1) + 1e-3
+    return bool(np.any((low + high > 0.9 * whole) & (low > 0.2 * whole) & (high > 0.2 * whole)))
+
+
+async def test_a_call_by_webrtc(page: Page, caller: Customer, sound: SoundServer, speech: Samples):
+    call = await in_call(page, caller, "WebRTC")
+    await assert_conversation(caller, call, sound, speech)
+
+    await page.click("button", "^Mute$")
+    await page.find("button[aria-pressed=true]", "^Mute$")
+
+    async def is_silent() -> bool:
+        return float(np.abs(await heard_for(caller, call, 0.5)).max()) < 0.001
+
+    await eventually(is_silent)
+    await page.click("button", "^Keypad$")
+    hearing = asyncio.create_task(heard_for(caller, call, 2))
+    await page.click("button", "^Key 5$")
+    await page.find("span", "^Sent: 5$")
+    assert has_key_5(await hearing)
+    assert await hang_up(page, caller, call) == ["webrtc"]
+
+
+async def test_without_udp_the_socket_carries_the_call(
+    page: Page, caller: Customer, sound: SoundServer, speech: Samples, network: Wire
+):
+    with network.without_udp():
+        call = await in_call(page, caller, "WebSocket")
+        await assert_conversation(caller, call, sound, speech)
+        assert await hang_up(page, caller, call) == ["websocket"]
+
+
+async def test_a_call_goes_on_when_udp_dies_and_when_it_lives_again(
+    page: Page, caller: Customer, speech: Samples, network: Wire
+):
+    call = await in_call(page, caller, "WebRTC")
+    with network.without_udp():
+        await expect_path(page, "WebSocket")
+        await assert_heard(caller, call, speech)
+    await expect_path(page, "WebRTC")
+    await assert_heard(caller, call, speech)
+    assert await hang_up(page, caller, call) == ["webrtc", "websocket"]
