@@ -17,6 +17,7 @@
 # user's own pip and npm are set to look; nothing here names an index.
 set -eu
 
+FIREFOX_PACKAGES="firefox-esr pulseaudio pulseaudio-utils iproute2"
 PYTHON_NAMES="python3 python3.14 python3.13 python3.12 python3.11"
 # 20.19 is the oldest Node.js that loads ES modules by require
 NODE_CHECK='const [a, b] = process.versions.node.split(".").map(Number);
@@ -166,6 +167,10 @@ has_browser() {
     [ -n "${CALLER_CHROMIUM:-}" ] || have chromium || have google-chrome ||
         is_stamped browser playwright
 }
+has_firefox() { # its microphone is PulseAudio's, its network one that ip makes
+    { have firefox-esr || have firefox; } && have pulseaudio && have parec &&
+        { have ip || [ -x /usr/sbin/ip ]; }
+}
 has_postgres() {
     have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
 }
@@ -189,6 +194,8 @@ ensure_servers() { # what cannot be had is left to the tests: they skip, and und
         say "A C compiler is missing: tests of the load generator will not run."
     has_browser || install_browser ||
         say "Chromium is missing: its tests will not run (Debian: apt install chromium)."
+    has_firefox || { is_apt_root && install_packages $FIREFOX_PACKAGES; } ||
+        say "Firefox is missing: its tests will not run (Debian: apt install $FIREFOX_PACKAGES)."
 }
 
 # ----------------------------------------------------------------------------------------------
