@@ -84,10 +84,11 @@ def main(folder: str, modules: Sequence[str]) -> None:
     from mypyc.build import mypycify  # noqa: PLC0415 - only where compiling is tried
     from setuptools import Distribution  # noqa: PLC0415
 
-    # The types of other packages need not be there: what is not known is called as Python does.
-    checks = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+    # What is made is the same wherever it is made: the types of other packages are never known, and
+    # their objects are used as Python uses them.
+    checks = ["--config-file=", "--no-site-packages", "--ignore-missing-imports"]
     extensions = mypycify(
-        [*checks, "--cache-dir", f"{folder}/types", *modules],
+        [*checks, "--follow-imports=silent", "--cache-dir", f"{folder}/types", *modules],
         opt_level="2",
         debug_level="0",
         multi_file=True,

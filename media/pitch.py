@@ -5,7 +5,7 @@ Arithmetic on samples at 8 kHz. Knows no codec, no stream and no time.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ OVERLAP_MIN: Final = 40
 # energy of a single step of mu-law.
 ENERGY_MIN: Final = 1.0
 
-Wave = NDArray[np.float64]
+Wave: TypeAlias = NDArray[np.float64]
 
 
 class Match(NamedTuple):

@@ -27,7 +27,7 @@ if not IS_CI:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what needs a quiet machine, then the pages: everybody would wait for them last."""
-    first = ("tests/benchmarks/", "tests/calls/", "tests/web/")
+    first = ("tests/test_compiled", "tests/benchmarks/", "tests/calls/", "tests/web/")
     items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
 
 
