@@ -17,11 +17,11 @@ from benchmarks.micro import print_costs
 from media.conceal import Concealer
 from media.g711 import FRAME_MS, FRAME_SAMPLES, mulaw_decode, mulaw_encode
 from media.playout import Playout
+from media.source import PACKETS
 from media.stretch import lengthen, shorten
 
 ROUNDS: Final = 7
 FRAME_NS: Final = FRAME_MS * 1_000_000
-TICK_NS: Final = 10_000_000
 VOICE_SECONDS: Final = 2
 
 Operation = Callable[[], object]
@@ -68,8 +68,8 @@ def _one_lost(frames: Iterator[bytes]) -> Operation:
     def work() -> None:
         now_ns = next(times)
         playout.put(now_ns, next(frames), next(numbers) & 0xFFFF)
-        for tick in range(4):
-            playout.poll(now_ns + tick * TICK_NS)
+        for late_ns in range(0, 2 * FRAME_NS, PACKETS.tick_ns):
+            playout.poll(now_ns + late_ns)
 
     return work
 

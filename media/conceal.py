@@ -16,10 +16,13 @@ HISTORY_SAMPLES: Final = 390
 """What concealment looks back on: three of the longest periods and a quarter (I.2.2)."""
 
 # I.2.5, I.2.7: one period is repeated for 10 ms, two for another 10 ms, then three; the level is
-# full for 10 ms, then falls by a fifth each 10 ms to nothing at 60 ms.
+# full for 10 ms, then falls by a fifth each 10 ms. I.2.7 ends at 60 ms; here the last fifth takes
+# 30 ms instead of 10, for what follows is a hole.
 STEP: Final = 80
 PERIODS_MAX: Final = 3
-CONCEALED_SAMPLES_MAX: Final = 480
+FADE_END: Final = 400
+FADED: Final = 0.2
+CONCEALED_SAMPLES_MAX: Final = 640
 
 # I.2.8: speech comes back over a quarter of a period, longer by 4 ms for each 10 ms that were lost,
 # at most 10 ms.
@@ -28,7 +31,7 @@ SEAM_PER_STEP: Final = 32
 
 _SILENCE: Final = bytes([MULAW_SILENCE])
 _TIME: Final = np.arange(CONCEALED_SAMPLES_MAX)
-_GAIN: Final = np.clip(1 - (_TIME - STEP) / (CONCEALED_SAMPLES_MAX - STEP), 0, 1)
+_GAIN: Final = np.interp(_TIME, (STEP, FADE_END, CONCEALED_SAMPLES_MAX), (1, FADED, 0))
 
 
 class Concealer:

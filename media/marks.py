@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from media.slack import MS_NS, NEVER_NS
+from media.slack import NEVER_NS
+from media.source import MS_NS
 
 SECOND_NS: Final = 1_000 * MS_NS
 

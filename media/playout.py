@@ -19,7 +19,8 @@ from media.g711 import FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ
 from media.marks import Marks
 from media.pitch import PITCH_MAX
 from media.playout_counters import PlayoutCounters
-from media.slack import MS_NS, NEVER_NS, Slack
+from media.slack import NEVER_NS, Slack
+from media.source import MS_NS, PACKETS, STREAM, Source
 from media.stretch import Stretcher
 
 __all__ = ["NEVER_NS", "Playout", "PlayoutCounters"]
@@ -36,12 +37,6 @@ CAP_NS: Final = 100 * MS_NS
 HARD_NS: Final = 240 * MS_NS
 """Delay beyond this is cut at once: with networks and phone it would pass the 400 ms that ITU-T
 G.114 allows at most."""
-START_NS: Final = 30 * MS_NS
-"""Lead a stream starts with, until its jitter is known."""
-TICK_NS: Final = 10 * MS_NS
-"""Period of `poll`, which may come so much too late."""
-SEND_NS: Final = 2 * MS_NS
-"""Time left for what was concealed to reach the carrier."""
 BACKLOG_NS_MAX: Final = 1_000 * MS_NS
 """A carrier that has more than this to play is to be cleared."""
 
@@ -88,14 +83,18 @@ class Playout:
         "_is_straight",
         "_marks",
         "_next",
+        "_packets",
         "_resume_ns",
         "_size",
         "_slack",
+        "_source",
         "_stray_next",
+        "_stream",
         "_stretcher",
         "counters",
         "deadline_ns",
         "is_talking",
+        "tick_ns",
     )
 
     def __init__(
@@ -103,23 +102,24 @@ class Playout:
         *,
         cap_ns: int = CAP_NS,
         hard_ns: int = HARD_NS,
-        start_ns: int = START_NS,
-        tick_ns: int = TICK_NS,
+        packets: Source = PACKETS,
+        stream: Source = STREAM,
     ) -> None:
-        if not 0 < tick_ns < start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
-            raise ValueError("Tick, start, cap and hard limit must rise, the last two by a frame.")
+        start_ns = max(packets.start_ns, stream.start_ns)
+        if not start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
+            raise ValueError("Starts, cap and hard limit must rise, the last two by a frame.")
         self.counters = PlayoutCounters()
         self.deadline_ns = NEVER_NS
         """`poll` is due at or after this."""
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
-        self._guard_ns = tick_ns + SEND_NS
+        self._packets = packets
+        self._stream = stream
         self._cap_ns = cap_ns
         self._hard_ns = hard_ns
         self._marks = Marks()
-        self._slack = Slack(
-            guard_ns=self._guard_ns, lead_ns_min=start_ns, lead_ns_max=cap_ns - FRAME_NS
-        )
+        self._slack = Slack(stream, cap_ns - FRAME_NS)
+        self._follow(stream)
         self._end_ns = -NEVER_NS
         """When the carrier runs dry."""
         self._history = [_SILENT_HISTORY]
@@ -161,24 +161,24 @@ class Playout:
     def put(self, now_ns: int, frame: bytes, sequence: int | None = None) -> Sequence[bytes]:
         """Take a frame as it arrives; return what the carrier is to be given now.
 
-        `sequence` is that of the RTP packet; None stands for a transport that keeps order.
+        `sequence` is that of the RTP packet; None stands for a transport that keeps order. The
+        first frame of a source tells which it is.
 
         Raises:
             FormatError: The frame is shorter than 8 bytes or longer than 960.
 
         """
         counters = self.counters
-        if sequence is None:
-            sequence = self._arriving
+        number = self._arriving if sequence is None else sequence
         size = len(frame)
         if (
             self._is_straight
-            and sequence == self._next
+            and number == self._next
             and self._slack.low_ns <= self._end_ns - now_ns <= self._cap_ns
             and now_ns < self._slack.review_ns
             and FRAME_SAMPLES <= size <= FRAME_BYTES_MAX
         ):
-            self._next = self._arriving = (sequence + 1) & SEQUENCE_MASK
+            self._next = self._arriving = (number + 1) & SEQUENCE_MASK
             self._size = size
             self._end_ns = end_ns = self._end_ns + size * SAMPLE_NS
             self.deadline_ns = end_ns - self._guard_ns
@@ -191,7 +191,8 @@ class Playout:
         if not FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX:
             raise FormatError("A frame must have 8 to 960 bytes.")
         counters.frames_in += 1
-        return self._put_aside(now_ns, frame, sequence)
+        source = self._stream if sequence is None else self._packets
+        return self._put_aside(now_ns, frame, number, source)
 
     def poll(self, now_ns: int) -> Sequence[bytes]:
         """Do what is due: conceal what has not come, hand on what was held."""
@@ -269,7 +270,9 @@ class Playout:
 
     # -- a frame that is not simply next ---------------------------------------------------------
 
-    def _put_aside(self, now_ns: int, frame: bytes, sequence: int) -> Sequence[bytes]:
+    def _put_aside(
+        self, now_ns: int, frame: bytes, sequence: int, source: Source
+    ) -> Sequence[bytes]:
         if now_ns < self._resume_ns:
             self._arriving = (sequence + 1) & SEQUENCE_MASK
             self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
@@ -285,7 +288,7 @@ class Playout:
             self.counters.reset += 1
             self._detach()
         if self._next == _UNKNOWN:
-            self._begin(now_ns, sequence)
+            self._begin(now_ns, sequence, source)
             ahead = 0
         elif self._is_idle:
             self._rejoin(now_ns, sequence, ahead)
@@ -312,8 +315,22 @@ class Playout:
             self._cut(now_ns)
         return self._drain(now_ns, is_due=False)
 
-    def _begin(self, now_ns: int, sequence: int) -> None:
-        """Start with this frame: with a lead, unless another source has left some."""
+    def _follow(self, source: Source) -> None:
+        """Expect what comes from now on of this kind of source."""
+        self._source = source
+        self._guard_ns = source.guard_ns
+        self.tick_ns = source.tick_ns
+        """How late `poll` may be."""
+        self._slack.follow(source)
+
+    def _begin(self, now_ns: int, sequence: int, source: Source) -> None:
+        """Start with this frame: with a lead, unless another source has left some.
+
+        What that is short of the lead of another kind is grown, what is too much is removed.
+        """
+        is_another_kind = source is not self._source
+        if is_another_kind:
+            self._follow(source)
         self._next = self._arriving = sequence
         lead_ns = self.lead_ns(now_ns)
         if self._is_idle or not lead_ns:
@@ -321,10 +338,12 @@ class Playout:
         self._end_ns = now_ns + lead_ns
         self._is_idle = False
         self._slack.begin(now_ns)
+        if is_another_kind and not self._gap_ns:
+            self._slack.grow_ns = max(0, self._slack.lead_ns - lead_ns)
 
     def _rejoin(self, now_ns: int, sequence: int, ahead: int) -> None:
         """Go on with this frame after the stream broke off: at its turn, if that is to come."""
-        turn_ns = self._end_ns + ahead * self._size * SAMPLE_NS
+        turn_ns = self._end_ns + (ahead * self._size - self._filled) * SAMPLE_NS
         lead_ns = self.lead_ns(now_ns)
         self._end_ns = now_ns + lead_ns
         start_ns = turn_ns

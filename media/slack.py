@@ -9,15 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-MS_NS: Final = 1_000_000
+from media.source import MS_NS, Source
+
 NEVER_NS: Final = 1 << 62
 
-# The band, above the time at which concealment starts. A correction ends well inside of it, so
-# that one does not call for the next.
-FLOOR_NS: Final = 2 * MS_NS
-GROWN_NS: Final = 6 * MS_NS
-AIM_NS: Final = 12 * MS_NS
-CEIL_NS: Final = 24 * MS_NS
 GROW_NS_MAX: Final = 60 * MS_NS
 EXCESS_NS_MIN: Final = 5 * MS_NS
 """Less cannot be removed from speech: a pitch period is longer."""
@@ -43,6 +38,7 @@ class Slack:
         "_aim_ns",
         "_ceil_ns",
         "_floor_ns",
+        "_grown_ns",
         "_is_settling",
         "_kept_ns",
         "_least_at_ns",
@@ -60,14 +56,9 @@ class Slack:
         "review_ns",
     )
 
-    def __init__(self, *, guard_ns: int, lead_ns_min: int, lead_ns_max: int) -> None:
-        self._floor_ns = guard_ns + FLOOR_NS
-        self._aim_ns = guard_ns + AIM_NS
-        self._ceil_ns = guard_ns + CEIL_NS
-        self.lead_ns_min = lead_ns_min
+    def __init__(self, source: Source, lead_ns_max: int) -> None:
         self.lead_ns_max = lead_ns_max
-        self.lead_ns = lead_ns_min
-        """The lead that the steered slack has amounted to; a stream that begins takes it up."""
+        self.follow(source)
         self.grow_ns = 0
         """Audio to add."""
         self.excess_ns = 0
@@ -75,11 +66,20 @@ class Slack:
         self.low_ns = NEVER_NS
         """A slack that is neither below this nor negative needs no `observe`."""
         self._is_settling = False
-        self._settled_ns = -NEVER_NS
         self._kept_ns = 0
         self.review_ns = 0
         """`observe` is due for the first frame at or after this, whatever its slack."""
         self.begin(0)
+
+    def follow(self, source: Source) -> None:
+        """Steer the slack of this kind of source from now on, as if nothing was learnt of it."""
+        self._floor_ns = source.floor_ns
+        self._grown_ns = source.grown_ns
+        self._aim_ns = source.aim_ns
+        self._ceil_ns = source.ceil_ns
+        self._settled_ns = -NEVER_NS
+        self.lead_ns = self.lead_ns_min = source.start_ns
+        """The lead that the steered slack has amounted to; a stream that begins takes it up."""
 
     def begin(self, now_ns: int) -> None:
         """Forget all slack: what comes now has nothing to do with it."""
@@ -122,8 +122,7 @@ class Slack:
         self.low_ns = max(0, self._second_ns)
         if self._second_ns < self._floor_ns:
             self.excess_ns = 0
-            wanted_ns = self._floor_ns - FLOOR_NS + GROWN_NS - self._second_ns
-            self.grow_ns = min(wanted_ns, GROW_NS_MAX)
+            self.grow_ns = min(self._grown_ns - self._second_ns, GROW_NS_MAX)
 
     def grown(self, by_ns: int) -> None:
         """Take note that audio was added: all that follows has its turn later."""

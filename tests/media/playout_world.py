@@ -23,7 +23,6 @@ from tests.media.signals import Wave, from_mulaw, to_mulaw, voice
 MS = 1_000_000
 SECOND = 1_000 * MS
 FRAME = 20 * MS
-TICK = 10 * MS
 NETWORK = 20 * MS
 """Least delay of the network between talker and gateway."""
 SAMPLE = 125_000
@@ -166,6 +165,8 @@ class World:
     """Spans of seconds in which the talker sends nothing, and the owner pauses the model."""
     restarts: tuple[float, ...] = ()
     """Seconds at which the talker goes on by another source."""
+    moves: tuple[float, ...] = ()
+    """Seconds at which that source is of the other kind."""
     naive: bool = False
     """Whether frames are sent on as they come, with no model at all."""
     tick_late: int = 0
@@ -184,9 +185,6 @@ class World:
         for now, index, sent in self._arrivals(chance):
             frame = frames[index % len(frames)]
             self._sent[id(frame)] = sent
-            sequence = None if self.reliable else (self.first + index) & 0xFFFF
-            if self.sequence_of is not None:
-                sequence = self.sequence_of(index) & 0xFFFF
             if self.naive:
                 self._send(now, [frame])
                 continue
@@ -194,6 +192,13 @@ class World:
             if self.restarts and sent >= self.restarts[0] * SECOND:
                 self.restarts = self.restarts[1:]
                 self.playout.restart()
+            if self.moves and sent >= self.moves[0] * SECOND:
+                self.moves = self.moves[1:]
+                self.reliable = not self.reliable
+                self.playout.restart()
+            sequence = None if self.reliable else (self.first + index) & 0xFFFF
+            if self.sequence_of is not None:
+                sequence = self.sequence_of(index) & 0xFFFF
             self._send(now, self.playout.put(now, frame, sequence))
             self.lead_max = max(self.lead_max, self.playout.lead_ns(now))
         return self
@@ -234,7 +239,8 @@ class World:
             return
         while True:
             due = min(playout.deadline_ns, until)
-            tick = max(self._now, -(-due // TICK) * TICK + self.tick_late)
+            period = playout.tick_ns
+            tick = max(self._now, -(-due // period) * period + self.tick_late)
             second = self._second
             echo = self._echoes[0][0] if self._echoes else until
             now = min(tick, second, echo)

@@ -40,14 +40,15 @@ def test_speech_is_continued_much_better_than_by_silence() -> None:
     assert np.median(found) > 0.8
 
 
-def test_the_level_is_full_for_10_ms_and_gone_at_60() -> None:
+def test_the_level_is_full_for_10_ms_low_at_60_and_gone_at_80() -> None:
     concealer = started(to_mulaw(sine(200, 0.1, peak=10_000)))
-    peaks = [np.abs(from_mulaw(concealer.take(80))).max() for _ in range(7)]
+    peaks = [np.abs(from_mulaw(concealer.take(80))).max() for _ in range(9)]
     assert peaks[0] > 9_500
     assert peaks == sorted(peaks, reverse=True)
     assert 5_000 < peaks[2] < 9_500
     assert peaks[5] < 2_500
-    assert peaks[6] == 0
+    assert peaks[6] < 1_500
+    assert peaks[8] == 0
 
 
 def test_it_is_over_when_nothing_but_silence_is_left() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,12 +13,14 @@ from hypothesis import strategies as st
 from media.errors import FormatError
 from media.playout import NEVER_NS, Playout
 from media.playout_counters import PlayoutCounters
+from media.source import PACKETS, STREAM, Source
 from tests.media.playout_world import SPEECH
 from tests.media.signals import sine, to_mulaw
 
 MS = 1_000_000
 SECOND = 1_000 * MS
-CAP, HARD, START, GUARD = 100 * MS, 240 * MS, 30 * MS, 12 * MS
+CAP, HARD, START, GUARD = 100 * MS, 240 * MS, 12 * MS, 4_500_000
+"""The last two of packets."""
 PAUSE = to_mulaw(sine(300, 0.02, peak=20))
 FRAMES = [SPEECH[at : at + 160] for at in range(160, 160_000, 160)]
 T0 = 7 * SECOND
@@ -35,19 +39,22 @@ def begun(frames: int = 10, first: int = 0) -> tuple[Playout, int]:
     return playout, now
 
 
-def test_a_stream_starts_with_a_lead_of_silence() -> None:
+@pytest.mark.parametrize(("sequence", "lead_ms", "guard_ns"), [(9, 12, GUARD), (None, 30, 12 * MS)])
+def test_a_stream_starts_with_a_lead_of_silence(
+    sequence: int | None, lead_ms: int, guard_ns: int
+) -> None:
     playout = Playout()
     assert playout.deadline_ns == NEVER_NS
     assert playout.lead_ns(T0) == playout.delay_ns(T0) == 0
-    silence, frame = playout.put(T0, FRAMES[0], 9)
-    assert silence == b"\xff" * 240
+    silence, frame = playout.put(T0, FRAMES[0], sequence)
+    assert silence == b"\xff" * 8 * lead_ms
     assert frame[80:] == FRAMES[0][80:]
-    assert playout.lead_ns(T0) == START + 20 * MS
-    assert playout.deadline_ns == T0 + 50 * MS - GUARD
+    assert playout.lead_ns(T0) == (lead_ms + 20) * MS
+    assert playout.deadline_ns == T0 + (lead_ms + 20) * MS - guard_ns
 
 
-@pytest.mark.parametrize("sequence", [0, 65_530, None])
-def test_a_frame_in_order_passes_as_it_is(sequence: int | None) -> None:
+@pytest.mark.parametrize(("sequence", "lead_ms"), [(0, 32), (65_530, 32), (None, 50)])
+def test_a_frame_in_order_passes_as_it_is(sequence: int | None, lead_ms: int) -> None:
     playout, now = Playout(), T0
     for index in range(100):
         number = None if sequence is None else (sequence + index) & 0xFFFF
@@ -56,7 +63,7 @@ def test_a_frame_in_order_passes_as_it_is(sequence: int | None) -> None:
             assert len(given) == 1
             assert given[0] is FRAMES[index]
         assert playout.poll(now + 10 * MS) == ()
-        assert playout.lead_ns(now) == 50 * MS
+        assert playout.lead_ns(now) == lead_ms * MS
         now += 20 * MS
     assert playout.counters == PlayoutCounters(frames_in=100, frames_out=100)
 
@@ -64,7 +71,7 @@ def test_a_frame_in_order_passes_as_it_is(sequence: int | None) -> None:
 def test_frames_that_overtook_one_another_are_put_in_order() -> None:
     playout, now = begun(first=65_534 - 10)
     assert playout.put(now, FRAMES[11], 65_535) == []
-    assert playout.delay_ns(now) == 30 * MS + 40 * MS
+    assert playout.delay_ns(now) == START + 40 * MS
     assert playout.put(now + MS, FRAMES[12], 0) == []
     assert playout.put(now + 2 * MS, FRAMES[12], 0) == ()
     assert playout.put(now + 3 * MS, FRAMES[10], 65_534) == FRAMES[10:13]
@@ -75,7 +82,7 @@ def test_frames_that_overtook_one_another_are_put_in_order() -> None:
 def test_a_missing_frame_is_waited_for_until_the_carrier_runs_dry() -> None:
     playout, now = begun()
     assert playout.put(now + 5 * MS, FRAMES[11], 11) == []
-    assert playout.deadline_ns == now + 30 * MS - GUARD
+    assert playout.deadline_ns == now + START - GUARD
     assert playout.poll(playout.deadline_ns - 1) == ()
     concealed, joined = playout.poll(playout.deadline_ns)
     assert len(concealed) == len(joined) == 160
@@ -87,38 +94,38 @@ def test_a_missing_frame_is_waited_for_until_the_carrier_runs_dry() -> None:
 
 def test_what_is_concealed_is_not_played_again_when_it_comes() -> None:
     playout, now = begun()
-    first, second = playout.poll(now + 20 * MS), playout.poll(now + 30 * MS)
+    first, second = playout.poll(now + 10 * MS), playout.poll(now + 20 * MS)
     assert (ms_of(first), ms_of(second)) == (10, 10)
-    lead = playout.lead_ns(now + 31 * MS)
-    assert playout.put(now + 31 * MS, FRAMES[10], 10) == ()
-    assert playout.lead_ns(now + 31 * MS) == lead
-    (given,) = playout.put(now + 32 * MS, FRAMES[11], 11)
+    lead = playout.lead_ns(now + 21 * MS)
+    assert playout.put(now + 21 * MS, FRAMES[10], 10) == ()
+    assert playout.lead_ns(now + 21 * MS) == lead
+    (given,) = playout.put(now + 22 * MS, FRAMES[11], 11)
     assert len(given) == 160
     assert (playout.counters.lost, playout.counters.late) == (1, 1)
 
 
 def test_of_a_frame_that_was_half_concealed_the_other_half_is_played() -> None:
     playout, now = begun()
-    assert ms_of(playout.poll(now + 20 * MS)) == 10
-    (rest,) = playout.put(now + 21 * MS, FRAMES[10], 10)
+    assert ms_of(playout.poll(now + 10 * MS)) == 10
+    (rest,) = playout.put(now + 11 * MS, FRAMES[10], 10)
     assert len(rest) == 80
     assert playout.counters.lost == playout.counters.late == 0
-    assert list(playout.put(now + 22 * MS, FRAMES[11], 11)) == [FRAMES[11]]
+    assert list(playout.put(now + 12 * MS, FRAMES[11], 11)) == [FRAMES[11]]
 
 
 def test_when_lateness_repeats_the_late_frame_is_played_and_lengthens_the_lead() -> None:
     playout, now = begun()
     number, leads = 10, []
     for _ in range(2):
-        assert ms_of(playout.poll(now + 20 * MS)) == ms_of(playout.poll(now + 30 * MS)) == 10
-        given = playout.put(now + 31 * MS, FRAMES[number], number)
-        leads.append(playout.lead_ns(now + 31 * MS))
+        assert ms_of(playout.poll(now + 10 * MS)) == ms_of(playout.poll(now + 20 * MS)) == 10
+        given = playout.put(now + 21 * MS, FRAMES[number], number)
+        leads.append(playout.lead_ns(now + 21 * MS))
         for ahead in range(1, 20):
-            playout.put(now + 20 * ahead * MS + 15 * MS, FRAMES[number + ahead], number + ahead)
+            playout.put(now + 20 * ahead * MS + 3 * MS, FRAMES[number + ahead], number + ahead)
         number, now = number + 20, now + 400 * MS
     assert ms_of(given) == 20
     assert playout.counters.late == 1
-    assert playout.lead_ns(now) >= 45 * MS
+    assert playout.lead_ns(now) >= 27 * MS
 
 
 def test_growth_keeps_to_the_cap() -> None:
@@ -163,18 +170,18 @@ def test_the_frame_after_a_dropped_one_is_cross_faded() -> None:
     assert playout.counters.shortened_ms == 20
 
 
-def test_concealment_ends_after_60_ms_and_then_nothing_is_sent() -> None:
+def test_concealment_ends_after_80_ms_and_then_nothing_is_sent() -> None:
     playout, now = begun()
     total = 0.0
     for tick in range(100):
         total += ms_of(playout.poll(now + tick * 10 * MS))
-    assert total == 60
+    assert total == 80
     assert playout.deadline_ns == NEVER_NS
-    assert (playout.counters.concealed_ms, playout.counters.underruns) == (60, 1)
+    assert (playout.counters.concealed_ms, playout.counters.underruns) == (80, 1)
     silence, frame = playout.put(now + 2 * SECOND, FRAMES[10], 10)
-    assert silence == b"\xff" * 240
+    assert silence == b"\xff" * 96
     assert frame[80:] == FRAMES[10][80:]
-    assert playout.lead_ns(now + 2 * SECOND) == 50 * MS
+    assert playout.lead_ns(now + 2 * SECOND) == 32 * MS
 
 
 def test_a_frame_after_a_long_loss_is_played_at_its_turn() -> None:
@@ -183,21 +190,21 @@ def test_a_frame_after_a_long_loss_is_played_at_its_turn() -> None:
         playout.poll(now + tick * 10 * MS)
     late = now + 6 * 20 * MS
     silence, frame = playout.put(late, FRAMES[16], 16)
-    assert (len(silence), len(frame)) == (240, 160)
-    assert playout.lead_ns(late) == 50 * MS, "as if nothing had been lost"
+    assert (len(silence), len(frame)) == (96, 160)
+    assert playout.lead_ns(late) == 32 * MS, "as if nothing had been lost"
     assert playout.counters.lost == 6
 
 
 def test_surplus_is_held_here_and_handed_on_when_the_carrier_needs_it() -> None:
     playout, now = begun()
-    given = [audio for index in range(10, 16) for audio in playout.put(now, FRAMES[index], index)]
-    assert given == FRAMES[10:14]
-    assert playout.lead_ns(now) == 110 * MS
-    assert playout.delay_ns(now) == 150 * MS
-    assert playout.deadline_ns == now + 10 * MS
-    assert playout.poll(now + 9 * MS) == ()
-    assert playout.poll(now + 10 * MS) == FRAMES[14:15]
-    assert playout.poll(now + 30 * MS) == FRAMES[15:16]
+    given = [audio for index in range(10, 17) for audio in playout.put(now, FRAMES[index], index)]
+    assert given == FRAMES[10:15]
+    assert playout.lead_ns(now) == 112 * MS
+    assert playout.delay_ns(now) == 152 * MS
+    assert playout.deadline_ns == now + 12 * MS
+    assert playout.poll(now + 11 * MS) == ()
+    assert playout.poll(now + 12 * MS) == FRAMES[15:16]
+    assert playout.poll(now + 32 * MS) == FRAMES[16:17]
 
 
 def test_a_burst_beyond_bearing_is_cut_to_its_newest() -> None:
@@ -235,14 +242,14 @@ def test_a_sequence_that_begins_anew_a_little_behind_is_taken_after_a_silence() 
 
 def test_a_pause_drops_what_is_held_and_conceals_nothing() -> None:
     playout, now = begun()
-    for index in range(10, 17):
+    for index in range(10, 18):
         playout.put(now, FRAMES[index], index)
     playout.pause()
     assert playout.deadline_ns == NEVER_NS
     assert playout.poll(now + SECOND) == ()
     assert playout.counters.cut_ms == 60
     silence, frame = playout.put(now + SECOND, FRAMES[0], 60_000)
-    assert len(silence) == 240
+    assert len(silence) == 96
     assert playout.counters.concealed_ms == playout.counters.underruns == 0
     assert frame[0] in (0xFF, 0x7F), "it fades in"
 
@@ -257,19 +264,42 @@ def test_after_a_short_pause_the_lead_is_only_topped_up() -> None:
 def test_another_source_joins_without_a_gap_or_more_lead() -> None:
     playout, now = begun()
     playout.restart()
-    (joined,) = playout.put(now, FRAMES[10], None)
+    (joined,) = playout.put(now, FRAMES[10], 40_000)
     assert joined != FRAMES[10]
     assert joined[80:] == FRAMES[10][80:]
-    assert playout.lead_ns(now) == 50 * MS
-    assert list(playout.put(now + 20 * MS, FRAMES[11], None)) == [FRAMES[11]]
+    assert playout.lead_ns(now) == 32 * MS
+    assert list(playout.put(now + 20 * MS, FRAMES[11], 40_001)) == [FRAMES[11]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(PACKETS, STREAM), (STREAM, PACKETS)], ids=["to stream", "to packets"]
+)
+def test_another_kind_of_source_brings_its_lead_unheard(first: Source, second: Source) -> None:
+    playout, now = Playout(), T0
+    for index in range(300):
+        if index == 50:
+            assert playout.tick_ns == first.tick_ns
+            assert playout.lead_ns(now) == first.start_ns
+            playout.restart()
+        number = index if (first if index < 50 else second) is PACKETS else None
+        given = playout.put(now, FRAMES[index], number)
+        assert index == 0 or b"\xff" * 9 not in b"".join(given), "no gap"
+        assert playout.poll(now + 9 * MS) == ()
+        now += 20 * MS
+    assert playout.tick_ns == second.tick_ns
+    lead = playout.lead_ns(now)
+    assert min(second.start_ns, second.aim_ns) - 6 * MS <= lead <= second.ceil_ns
+    assert playout.deadline_ns == now + lead - second.guard_ns
+    counters = playout.counters
+    assert counters.concealed_ms == counters.cut_ms == counters.lost == 0
 
 
 def test_between_two_sources_the_first_is_concealed() -> None:
     playout, now = begun()
     playout.restart()
+    assert ms_of(playout.poll(now + 10 * MS)) == 10
     assert ms_of(playout.poll(now + 20 * MS)) == 10
-    assert ms_of(playout.poll(now + 30 * MS)) == 10
-    (joined,) = playout.put(now + 35 * MS, FRAMES[12], 777)
+    (joined,) = playout.put(now + 25 * MS, FRAMES[12], 777)
     assert len(joined) == 160
     assert playout.counters.lost == 0
 
@@ -278,11 +308,11 @@ def test_our_own_audio_goes_first_and_delays_no_speech() -> None:
     playout, now = begun()
     digits = b"\x10" * 8 * 320
     assert playout.insert(now, digits) is digits
-    assert playout.lead_ns(now) == 350 * MS
+    assert playout.lead_ns(now) == 332 * MS
     for index in range(10, 60):
         playout.put(now, FRAMES[index], index)
         now += 20 * MS
-    assert playout.delay_ns(now) == 30 * MS
+    assert playout.delay_ns(now) == START
     assert playout.counters.cut_ms == 320
     assert playout.counters.frames_out == 60 - 16
 
@@ -295,7 +325,7 @@ def test_a_tone_while_paused_leaves_nothing_due() -> None:
         assert playout.deadline_ns == NEVER_NS
         now += 20 * MS
     playout.put(now, FRAMES[0], 5)
-    assert playout.lead_ns(now) == 50 * MS
+    assert playout.lead_ns(now) == 32 * MS
 
 
 def test_marks_detect_a_backlog_and_a_clear_ends_it() -> None:
@@ -336,7 +366,7 @@ def test_speech_is_cut_while_the_carrier_has_a_lesser_backlog() -> None:
     assert lead > HARD
     assert playout.put(now, FRAMES[0], 10) == ()
     assert playout.put(now + lead - START, FRAMES[1], 11) != ()
-    assert playout.delay_ns(now + lead - START) == 50 * MS
+    assert playout.delay_ns(now + lead - START) == 32 * MS
 
 
 def test_what_was_inserted_is_no_backlog() -> None:
@@ -366,9 +396,14 @@ def test_frames_of_no_use_are_refused(size: int) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"tick_ns": 0}, {"start_ns": 5 * MS}, {"cap_ns": 40 * MS}, {"hard_ns": 110 * MS}],
+    [
+        {"packets": replace(PACKETS, start_ns=81 * MS)},
+        {"stream": replace(STREAM, start_ns=81 * MS)},
+        {"cap_ns": 40 * MS},
+        {"hard_ns": 110 * MS},
+    ],
 )
-def test_tunables_that_contradict_one_another_are_refused(wrong: dict[str, int]) -> None:
+def test_tunables_that_contradict_one_another_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must rise"):
         Playout(**wrong)
 

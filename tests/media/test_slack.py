@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.slack import GROW_NS_MAX, Slack
+from media.source import PACKETS, STREAM, Source
 
 MS = 1_000_000
 SECOND = 1_000 * MS
-GUARD = 12 * MS
 
 
 class Stream:
     """Frames each 20 ms whose slack is said in ms."""
 
-    def __init__(self) -> None:
-        self.slack = Slack(guard_ns=GUARD, lead_ns_min=30 * MS, lead_ns_max=80 * MS)
+    def __init__(self, source: Source = STREAM) -> None:
+        self.slack = Slack(source, 80 * MS)
         self.now = 0
 
     def come(self, *slack_ms: float) -> Slack:
@@ -111,6 +111,27 @@ def test_the_lead_of_a_new_start_is_learnt_within_its_bounds() -> None:
     assert 55 * MS < stream.slack.lead_ns <= 80 * MS
     stream.slack.begin(stream.now)
     assert 55 * MS < stream.slack.lead_ns <= 80 * MS
+
+
+def test_packets_are_steered_around_a_smaller_lead() -> None:
+    assert Stream(PACKETS).steady(0.6, 20).excess_ns == 0
+    assert Stream(PACKETS).steady(0.6, 21).excess_ns == (21 - 10) * MS
+    assert Stream(PACKETS).come(30, 6.5, *[30] * 10, 6.5).grow_ns == 0
+    assert Stream(PACKETS).come(30, 6, *[30] * 10, 6).grow_ns == (10 - 6) * MS
+
+
+def test_another_kind_of_source_brings_its_own_lead_and_band() -> None:
+    stream = Stream()
+    for _ in range(40):
+        stream.come(20, *[70] * 10)
+    stream.slack.follow(PACKETS)
+    assert stream.slack.lead_ns == PACKETS.start_ns
+    stream.slack.begin(stream.now)
+    assert stream.steady(0.6, 30).excess_ns == (30 - 10) * MS
+    stream.slack.follow(STREAM)
+    assert stream.slack.lead_ns == STREAM.start_ns
+    stream.slack.begin(stream.now)
+    assert stream.steady(0.6, 30).excess_ns == 0
 
 
 @given(st.lists(st.floats(-300, 300), min_size=1, max_size=400))

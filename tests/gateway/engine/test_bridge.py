@@ -11,12 +11,12 @@ from gateway.errors import CarrierError
 from gateway.ports import SessionState
 from gateway.resume_token import generation_of
 from media import tones
-from media.playout import START_NS
+from media.source import STREAM
 from tests.gateway.engine.stage import CENT, CREDIT, RESUME_KEY, SILENT_FRAME, SPEECH_FRAME
 from tests.gateway.engine.test_media_path import Endpoint
 from tests.gateway.virtual_time import virtual_loop
 
-LEAD = b"\xff" * (START_NS // 125_000)
+LEAD = b"\xff" * (STREAM.start_ns // 125_000)
 """The silence that the caller's voice begins with."""
 
 RINGBACK = [tones.ringback("US").frame(n) for n in range(500)]

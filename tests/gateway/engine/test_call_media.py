@@ -13,7 +13,8 @@ from gateway.engine.ticker import BEAT_NS, POLL_NS, Ticker
 from gateway.legs.carrier import CarrierLeg
 from gateway.ports import SessionQuality
 from media import tones
-from media.playout import BACKLOG_NS_MAX, CAP_NS, NEVER_NS, START_NS
+from media.playout import BACKLOG_NS_MAX, CAP_NS, NEVER_NS
+from media.source import PACKETS, STREAM
 from tests.gateway.engine.stage import SPEECH_FRAME
 from tests.gateway.recording import RecordingConnection
 
@@ -230,7 +231,7 @@ def test_quality_counts_each_leg_from_its_own_side(studio):
     browser, carrier = studio.media.quality()
     kept = 30 - browser.frames_dropped
     assert (browser.frames_in, browser.frames_out) == (30, 4)
-    assert START_NS // BEAT_NS <= kept <= 12, "what a burst may leave as delay"
+    assert STREAM.start_ns // BEAT_NS <= kept <= 12, "what a burst may leave as delay"
     assert (carrier.frames_in, carrier.frames_out, carrier.frames_dropped) == (4, kept, 3)
     assert browser.talk_ms + browser.silence_ms == 30 * 20
     assert carrier.talk_ms + carrier.silence_ms == 4 * 20
@@ -512,7 +513,11 @@ def test_wide_frames_and_packets_reach_the_same_phone():
     studio.media.take_frame(bytes(640))
     studio.now_ns += SOURCE_SILENT_NS
     studio.media.take_packet(1, 160, SPEECH_FRAME)
-    assert {len(audio) for audio in studio.to_phone} <= {160, START_NS // 125_000}
+    assert {len(audio) for audio in studio.to_phone} <= {
+        160,
+        STREAM.start_ns // 125_000,
+        PACKETS.start_ns // 125_000,
+    }
     assert studio.to_phone[-1][80:] == SPEECH_FRAME[80:]
     session = Session()
     studio.media.hear_by_session(session)

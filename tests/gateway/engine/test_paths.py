@@ -18,18 +18,19 @@ from gateway.engine.paths import (
 )
 from gateway.twilio_outbound import Outbound
 from media import tones
-from media.playout import CAP_NS, HARD_NS, NEVER_NS, START_NS
+from media.playout import CAP_NS, HARD_NS, NEVER_NS
 from media.resample import Downsampler, Upsampler
+from media.source import PACKETS, STREAM
 from tests.media.signals import to_mulaw, voice
 
 FRAME_NS = FRAME_MS * 1_000_000
 
 MS_NS = 1_000_000
-POLL_NS = 10 * MS_NS
 FRAME = b"\x55" * 160
 SILENCE = b"\xff" * 160
-LEAD = b"\xff" * (START_NS // MS_NS * 8)
-"""The silence that a stream begins with."""
+LEAD = b"\xff" * (STREAM.start_ns // MS_NS * 8)
+PACKETS_LEAD = b"\xff" * (PACKETS.start_ns // MS_NS * 8)
+"""The silence that the voice begins with."""
 VOICE = to_mulaw(voice(1))
 VOICE_FRAMES = [VOICE[at : at + 160] for at in range(0, len(VOICE), 160)]
 
@@ -59,7 +60,7 @@ class Line:
         """Let time pass; who waits for audio is asked as the heartbeat asks."""
         until_ns = self.now_ns + duration_ns
         while self.now_ns < until_ns:
-            self.now_ns += POLL_NS
+            self.now_ns += self.uplink.playout.tick_ns
             self.uplink.poll(self.now_ns)
 
     def speak(self, frames) -> None:
@@ -151,7 +152,7 @@ def test_a_packet_of_another_size_is_dropped(size, is_open):
 def test_packets_need_not_last_20_ms(size):
     line = Line()
     line.packets([FRAME[:1] * size])
-    assert line.payloads[0] == LEAD
+    assert line.payloads[0] == PACKETS_LEAD
     assert len(line.payloads[1]) == size
 
 
@@ -181,7 +182,7 @@ def test_a_missing_frame_is_concealed_when_the_carrier_would_run_dry():
     line = Line()
     line.speak(VOICE_FRAMES[10:20])
     before = len(line.heard)
-    line.wait(START_NS - POLL_NS)
+    line.wait(STREAM.start_ns - STREAM.tick_ns)
     concealed = line.heard[before:]
     assert line.uplink.playout.counters.concealed_ms * 8 == len(concealed) > 0
     assert set(concealed) != set(SILENCE)
@@ -352,6 +353,17 @@ def test_another_way_starts_a_sequence_of_its_own():
     counters = line.uplink.playout.counters
     assert (counters.late, counters.reset) == (0, 0)
     assert line.heard.endswith(VOICE_FRAMES[-1])
+
+
+def test_each_way_is_steered_to_a_lead_of_its_own():
+    line = Line()
+    playout = line.uplink.playout
+    for speak, source in ((line.speak, STREAM), (line.packets, PACKETS), (line.speak, STREAM)):
+        line.now_ns += SOURCE_SILENT_NS
+        speak(VOICE_FRAMES)
+        assert playout.tick_ns == source.tick_ns
+        assert playout.lead_ns(line.now_ns) == source.start_ns
+    assert playout.counters.concealed_ms == 0
 
 
 def test_a_bad_frame_does_not_keep_the_other_way_waiting():

@@ -1,0 +1,47 @@
+"""The kinds of sources: when they are late, and which tunables can be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from media.source import PACKETS, STREAM, Source
+
+MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("source", "guard_ns", "floor_ns"),
+    [(PACKETS, 4_500_000, 6_500_000), (STREAM, 12 * MS, 14 * MS)],
+    ids=["packets", "stream"],
+)
+def test_concealment_starts_a_tick_before_it_would_be_too_late(
+    source: Source, guard_ns: int, floor_ns: int
+) -> None:
+    assert (source.guard_ns, source.floor_ns) == (guard_ns, floor_ns)
+
+
+def test_packets_are_waited_for_for_less_long() -> None:
+    assert PACKETS.start_ns < STREAM.start_ns
+    assert PACKETS.ceil_ns < STREAM.start_ns
+
+
+@pytest.mark.parametrize("source", [PACKETS, STREAM], ids=["packets", "stream"])
+def test_a_stream_starts_within_its_band(source: Source) -> None:
+    assert source.floor_ns < source.start_ns <= source.ceil_ns
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tick_ns": 0},
+        {"start_ns": 13 * MS},
+        {"grown_ns": 13 * MS},
+        {"aim_ns": 17 * MS},
+        {"ceil_ns": 23 * MS},
+    ],
+)
+def test_tunables_that_contradict_one_another_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must rise"):
+        replace(STREAM, **wrong)
