@@ -2,8 +2,8 @@
 
 Deadlines are absolute, so that a late beat never moves the next one. Each beat serves the tones
 that play, the deadlines that have passed and one fiftieth of the once-a-second duties, so that no
-beat is long. Twice a beat it asks whoever waits for audio that may never come. Knows no call and
-no socket.
+beat is long. Twice a beat it asks whoever waits for audio that may never come, and in between those
+who cannot wait so long. Knows no call and no socket.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 BEAT_NS = 20_000_000
 BEATS_PER_SECOND = 50
 POLL_NS = 10_000_000
-"""How often those that wait for audio are asked."""
+"""How often all that wait for audio are asked."""
+URGENT_NS = 2_500_000
+"""How often the urgent ones of them are asked, while there are any."""
 _CATCH_UP_BEATS_MAX = 10
 """Beats made up for after a stall of the loop: 200 ms of tone, then the rest is forgotten."""
 
@@ -38,6 +40,10 @@ class Waiter(Protocol):
     @property
     def deadline_ns(self) -> int:
         """When it is to be asked."""
+
+    @property
+    def tick_ns(self) -> int:
+        """How much later it may be asked: POLL_NS, or less if it is urgent."""
 
 
 class Deadline:
@@ -62,17 +68,19 @@ class Ticker:
         """Longest that a beat has been late since it was last read."""
         self._players: set[Player] = set()
         self._waiters: dict[Waiter, Callable[[int], None]] = {}
+        self._urgent: dict[Waiter, Callable[[int], None]] = {}
+        """Those of the waiters that said so when all were asked."""
         self._deadlines: list[tuple[int, int, Deadline]] = []
         self._order = itertools.count()
         self._duties: list[set[Callable[[int], None]]] = [set() for _ in range(BEATS_PER_SECOND)]
         self._beat = 0
-        self._due_ns = self._poll_ns = 0
+        self._due_ns = self._poll_ns = self._urgent_ns = self._armed_ns = 0
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to beat on the running loop."""
         self._due_ns = self.clock_ns() + BEAT_NS
-        self._poll_ns = self._due_ns - POLL_NS
+        self._poll_ns = self._urgent_ns = self._due_ns - POLL_NS
         self._arm()
 
     def stop(self) -> None:
@@ -101,12 +109,16 @@ class Ticker:
         self._players.discard(player)
 
     def add_waiter(self, waiter: Waiter, ask: Callable[[int], None]) -> None:
-        """Call `ask(now_ns)` within 10 ms after each deadline of the waiter has passed."""
+        """Call `ask(now_ns)` within a tick of the waiter after each of its deadlines has passed.
+
+        One that becomes urgent is taken for it the next time all are asked.
+        """
         self._waiters[waiter] = ask
 
     def remove_waiter(self, waiter: Waiter) -> None:
         """No longer ask; one that is unknown is left alone."""
         self._waiters.pop(waiter, None)
+        self._urgent.pop(waiter, None)
 
     def add_duty(self, slot: int, duty: Callable[[int], None]) -> None:
         """Call `duty(now_ns)` once a second, at the slot-th beat of it."""
@@ -118,23 +130,32 @@ class Ticker:
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()
-        due_ns = min(self._due_ns, self._poll_ns)
-        delay_s = max(0, due_ns - self.clock_ns()) / 1e9
+        self._armed_ns = min(self._due_ns, self._poll_ns, self._urgent_ns)
+        delay_s = max(0, self._armed_ns - self.clock_ns()) / 1e9
         self._handle = loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
-        now_ns = self.clock_ns()
+        # The timers of a loop may be coarse, and a little early.
+        now_ns = max(self.clock_ns(), self._armed_ns)
         loop = asyncio.get_running_loop()
         # Twice round the loop: what has arrived is then read, and need not be made up for.
-        loop.call_soon(loop.call_soon, self._poll_after_reading)
-        self._poll_ns += max(1, -(-(now_ns - self._poll_ns) // POLL_NS)) * POLL_NS
+        is_for_all = now_ns >= self._poll_ns
+        loop.call_soon(loop.call_soon, self._poll_after_reading, is_for_all)
+        self._poll_ns = _next_ns(self._poll_ns, POLL_NS, now_ns)
+        self._urgent_ns = self._poll_ns
+        if self._urgent:
+            self._urgent_ns = _next_ns(self._urgent_ns - POLL_NS, URGENT_NS, now_ns)
         if now_ns >= self._due_ns:
             self._catch_up(now_ns)
         self._arm()
 
-    def _poll_after_reading(self) -> None:
-        if self._handle is not None:
+    def _poll_after_reading(self, is_for_all: bool) -> None:
+        if self._handle is None:
+            return
+        if is_for_all:
             self.poll(self.clock_ns())
+        else:
+            _ask(self._urgent, self.clock_ns())
 
     def _catch_up(self, now_ns: int) -> None:
         self.lag_ns_max = max(self.lag_ns_max, now_ns - self._due_ns)
@@ -146,10 +167,11 @@ class Ticker:
             self._due_ns += BEAT_NS
 
     def poll(self, now_ns: int) -> None:
-        """Ask those whose deadlines have passed."""
-        for waiter, ask in tuple(self._waiters.items()):
-            if waiter.deadline_ns <= now_ns:
-                _guarded(ask, now_ns)
+        """Ask those whose deadlines have passed, and note who is urgent."""
+        _ask(self._waiters, now_ns)
+        self._urgent = {
+            waiter: ask for waiter, ask in self._waiters.items() if waiter.tick_ns < POLL_NS
+        }
 
     def beat(self, now_ns: int) -> None:
         """Serve what is due at one beat."""
@@ -162,6 +184,17 @@ class Ticker:
         self._beat += 1
         for duty in tuple(self._duties[self._beat % BEATS_PER_SECOND]):
             _guarded(duty, now_ns)
+
+
+def _ask(waiters: dict[Waiter, Callable[[int], None]], now_ns: int) -> None:
+    for waiter, ask in tuple(waiters.items()):
+        if waiter.deadline_ns <= now_ns:
+            _guarded(ask, now_ns)
+
+
+def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
+    """Return the first time after now in the series that `due_ns` belongs to."""
+    return due_ns + max(0, (now_ns - due_ns) // period_ns + 1) * period_ns
 
 
 def _guarded(action: Callable[..., None], *arguments: int) -> None:

@@ -1,10 +1,13 @@
 """The heartbeat: what is due is done, once, in order, and no fault or stall stops it."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, POLL_NS, Ticker
+from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, POLL_NS, URGENT_NS, Ticker
+from media.playout import NEVER_NS
+from media.source import PACKETS, STREAM
 from tests.gateway.virtual_time import virtual_loop
 
 
@@ -36,8 +39,9 @@ def beats(ticker: Ticker, first: int, last: int) -> None:
 
 
 class Waiter:
-    def __init__(self, deadline_ns: int) -> None:
+    def __init__(self, deadline_ns: int, tick_ns: int = POLL_NS) -> None:
         self.deadline_ns = deadline_ns
+        self.tick_ns = tick_ns
 
 
 # By hand: no clock, no loop.
@@ -187,6 +191,56 @@ async def test_beats_come_every_20_ms_whatever_they_take():
     assert len(at) == 50
     late = [ns - started_ns - n * BEAT_NS for n, ns in enumerate(at, start=1)]
     assert max(late) < 1_000_000, "a beat's own time moves the next one"
+
+
+async def test_the_urgent_are_asked_each_2_5_ms_and_all_others_each_10():
+    loop = virtual_loop()
+    ticker = Ticker(loop.clock_ns)
+    patient, changeable = Waiter(0, STREAM.tick_ns), Waiter(0, STREAM.tick_ns)
+    asked: list[list[int]] = [[], []]
+    ticker.add_waiter(patient, asked[0].append)
+    ticker.add_waiter(changeable, asked[1].append)
+    ticker.start()
+
+    async def gaps() -> tuple[set[int], set[int]]:
+        await asyncio.sleep(0.02)
+        for times in asked:
+            times.clear()
+        await asyncio.sleep(0.2)
+        return tuple({round((b - a) / 5e5) for a, b in pairwise(times)} for times in asked)
+
+    polls, urgent = POLL_NS // 500_000, URGENT_NS // 500_000
+    assert await gaps() == ({polls}, {polls})
+    changeable.tick_ns = PACKETS.tick_ns
+    assert await gaps() == ({polls}, {urgent})
+    changeable.tick_ns = STREAM.tick_ns
+    assert await gaps() == ({polls}, {polls})
+    changeable.tick_ns = PACKETS.tick_ns
+    await gaps()
+    ticker.remove_waiter(changeable)
+    asked[1].clear()
+    assert await gaps() == ({polls}, set())
+    ticker.stop()
+
+
+@pytest.mark.parametrize(("tick_ns", "wakes"), [(STREAM.tick_ns, 20), (PACKETS.tick_ns, 80)])
+async def test_the_loop_is_woken_no_more_often_than_somebody_asks_for(monkeypatch, tick_ns, wakes):
+    loop = virtual_loop()
+    ticker, timers = Ticker(loop.clock_ns), []
+    call_later = loop.call_later
+
+    def counted(*timer, **more):
+        timers.append(timer)
+        return call_later(*timer, **more)
+
+    ticker.add_waiter(Waiter(NEVER_NS, tick_ns), broken)
+    ticker.start()
+    await asyncio.sleep(0.0201)
+    monkeypatch.setattr(loop, "call_later", counted)
+    await asyncio.sleep(0.2)
+    monkeypatch.undo()
+    ticker.stop()
+    assert len(timers) - 1 == wakes, "one is the test's own"
 
 
 async def test_what_has_arrived_is_taken_before_anybody_is_asked():
