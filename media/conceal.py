@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from media.g711 import MULAW_SILENCE
+from media.g711 import MULAW_SILENCE, SAMPLE_NS
 from media.pitch import PITCH_MAX, ramp, to_mulaw, to_wave, trailing_pitch
 
 HISTORY_SAMPLES: Final = 390
@@ -23,6 +23,7 @@ PERIODS_MAX: Final = 3
 FADE_END: Final = 400
 FADED: Final = 0.2
 CONCEALED_SAMPLES_MAX: Final = 640
+CONCEALED_NS_MAX: Final = CONCEALED_SAMPLES_MAX * SAMPLE_NS
 
 # I.2.8: speech comes back over a quarter of a period, longer by 4 ms for each 10 ms that were lost,
 # at most 10 ms.

@@ -20,11 +20,14 @@ with warnings.catch_warnings():
 __all__ = [
     "ALAW_SILENCE",
     "FRAME_MS",
+    "FRAME_NS",
     "FRAME_SAMPLES",
     "MULAW_PEAK",
     "MULAW_SILENCE",
     "RATE_HZ",
+    "SAMPLES_PER_MS",
     "SAMPLE_BYTES",
+    "SAMPLE_NS",
     "SILENCE_FRAME",
     "alaw_decode",
     "alaw_encode",
@@ -37,6 +40,9 @@ RATE_HZ: Final = 8_000
 FRAME_MS: Final = 20
 FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1_000
 """Samples of a 20 ms frame; in mu-law and A-law also its bytes."""
+SAMPLES_PER_MS: Final = RATE_HZ // 1_000
+SAMPLE_NS: Final = 1_000_000_000 // RATE_HZ
+FRAME_NS: Final = FRAME_SAMPLES * SAMPLE_NS
 SAMPLE_BYTES: Final = 2
 """Size of one PCM sample."""
 

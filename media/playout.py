@@ -13,21 +13,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from media.conceal import CONCEALED_SAMPLES_MAX, HISTORY_SAMPLES, STEP, Concealer
+from media.conceal import CONCEALED_NS_MAX, HISTORY_SAMPLES, STEP, Concealer
 from media.errors import FormatError
-from media.g711 import FRAME_SAMPLES, MULAW_SILENCE, RATE_HZ
+from media.g711 import FRAME_NS, FRAME_SAMPLES, MULAW_SILENCE, SAMPLE_NS, SAMPLES_PER_MS
 from media.marks import Marks
 from media.pitch import PITCH_MAX
 from media.playout_counters import PlayoutCounters
+from media.rtp import sequence_delta
 from media.slack import NEVER_NS, Slack
 from media.source import MS_NS, PACKETS, STREAM, Source
 from media.stretch import Stretcher
 
 __all__ = ["NEVER_NS", "Playout", "PlayoutCounters"]
-
-SAMPLE_NS: Final = 1_000_000_000 // RATE_HZ
-SAMPLES_PER_MS: Final = RATE_HZ // 1_000
-FRAME_NS: Final = FRAME_SAMPLES * SAMPLE_NS
 
 FRAME_BYTES_MIN: Final = 8
 FRAME_BYTES_MAX: Final = 960
@@ -40,8 +37,6 @@ G.114 allows at most."""
 BACKLOG_NS_MAX: Final = 1_000 * MS_NS
 """A carrier that has more than this to play is to be cleared."""
 
-STRETCH_NS_MAX: Final = PITCH_MAX * SAMPLE_NS
-CONCEALED_NS_MAX: Final = CONCEALED_SAMPLES_MAX * SAMPLE_NS
 SEQUENCE_MASK: Final = 0xFFFF
 JUMP_FRAMES_MAX: Final = 500
 LATE_FRAMES_MAX: Final = 100
@@ -87,7 +82,6 @@ class Playout:
         "_resume_ns",
         "_size",
         "_slack",
-        "_source",
         "_stray_next",
         "_stream",
         "_stretcher",
@@ -113,10 +107,8 @@ class Playout:
         """`poll` is due at or after this."""
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
-        self._packets = packets
-        self._stream = stream
-        self._cap_ns = cap_ns
-        self._hard_ns = hard_ns
+        self._packets, self._stream = packets, stream
+        self._cap_ns, self._hard_ns = cap_ns, hard_ns
         self._marks = Marks()
         self._slack = Slack(stream, cap_ns - FRAME_NS)
         self._follow(stream)
@@ -270,28 +262,26 @@ class Playout:
 
     # -- a frame that is not simply next ---------------------------------------------------------
 
-    def _put_aside(
-        self, now_ns: int, frame: bytes, sequence: int, source: Source
-    ) -> Sequence[bytes]:
+    def _put_aside(self, now_ns: int, frame: bytes, number: int, source: Source) -> Sequence[bytes]:
         if now_ns < self._resume_ns:
-            self._arriving = (sequence + 1) & SEQUENCE_MASK
+            self._arriving = (number + 1) & SEQUENCE_MASK
             self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
             return ()
         self._is_straight = False
-        ahead = 0 if self._next == _UNKNOWN else _distance(self._next, sequence)
+        ahead = 0 if self._next == _UNKNOWN else sequence_delta(number, self._next)
         behind_max = self._concealed_frames if self._is_idle else LATE_FRAMES_MAX
         if not -behind_max <= ahead <= JUMP_FRAMES_MAX:
-            if sequence != self._stray_next:
-                self._stray_next = (sequence + 1) & SEQUENCE_MASK
+            if number != self._stray_next:
+                self._stray_next = (number + 1) & SEQUENCE_MASK
                 self.counters.late += 1
                 return ()
             self.counters.reset += 1
             self._detach()
         if self._next == _UNKNOWN:
-            self._begin(now_ns, sequence, source)
+            self._begin(now_ns, number, source)
             ahead = 0
         elif self._is_idle:
-            self._rejoin(now_ns, sequence, ahead)
+            self._rejoin(now_ns, number, ahead)
             ahead = 0
         turn_ns = self._end_ns + self._gap_ns + (ahead * self._size - self._filled) * SAMPLE_NS
         self._slack.observe(now_ns, turn_ns - now_ns)
@@ -302,33 +292,29 @@ class Playout:
             # Lateness repeats: played after its concealment, the frame makes the lead longer.
             self._filled -= ahead * self._size
             self._concealed_frames = 0
-            self._next = sequence
-        elif sequence in self._held:
+            self._next = number
+        elif number in self._held:
             self.counters.duplicate += 1
             return ()
         self._size = len(frame)
-        self._held[sequence] = frame
+        self._held[number] = frame
         self._held_ns += len(frame) * SAMPLE_NS
-        if _distance(self._arriving, sequence) >= 0:
-            self._arriving = (sequence + 1) & SEQUENCE_MASK
+        if sequence_delta(number, self._arriving) >= 0:
+            self._arriving = (number + 1) & SEQUENCE_MASK
         if self.delay_ns(now_ns) > self._hard_ns:
             self._cut(now_ns)
         return self._drain(now_ns, is_due=False)
 
     def _follow(self, source: Source) -> None:
         """Expect what comes from now on of this kind of source."""
-        self._source = source
         self._guard_ns = source.guard_ns
         self.tick_ns = source.tick_ns
         """How late `poll` may be."""
         self._slack.follow(source)
 
     def _begin(self, now_ns: int, sequence: int, source: Source) -> None:
-        """Start with this frame: with a lead, unless another source has left some.
-
-        What that is short of the lead of another kind is grown, what is too much is removed.
-        """
-        is_another_kind = source is not self._source
+        """Start with this frame: with a lead, unless another source has left some."""
+        is_another_kind = source is not self._slack.source
         if is_another_kind:
             self._follow(source)
         self._next = self._arriving = sequence
@@ -397,7 +383,7 @@ class Playout:
             lead_ns = self._end_ns - now_ns
             frame = self._held.get(self._next)
             if frame is not None:
-                cap_ns = self._cap_ns - STRETCH_NS_MAX if slack.grow_ns else self._cap_ns
+                cap_ns = self._cap_ns - (PITCH_MAX * SAMPLE_NS if slack.grow_ns else 0)
                 if lead_ns > cap_ns:
                     self.deadline_ns = self._end_ns - cap_ns
                     break
@@ -511,8 +497,3 @@ class Playout:
             audio = history.pop() + audio
         history.append(audio)
         del history[:-4]
-
-
-def _distance(start: int, end: int) -> int:
-    """Return how far `end` is after `start`, modulo 2^16; negative if it is before."""
-    return ((end - start + 0x8000) & SEQUENCE_MASK) - 0x8000

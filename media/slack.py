@@ -54,6 +54,7 @@ class Slack:
         "lead_ns_min",
         "low_ns",
         "review_ns",
+        "source",
     )
 
     def __init__(self, source: Source, lead_ns_max: int) -> None:
@@ -73,6 +74,7 @@ class Slack:
 
     def follow(self, source: Source) -> None:
         """Steer the slack of this kind of source from now on, as if nothing was learnt of it."""
+        self.source = source
         self._floor_ns = source.floor_ns
         self._grown_ns = source.grown_ns
         self._aim_ns = source.aim_ns
