@@ -33,20 +33,20 @@ class EndWarnings:
     __slots__ = ("_armed", "_standing_s")
 
     def __init__(self) -> None:
-        self._armed: set[int] = set()
+        self._armed: tuple[int, ...] = ()
         self._standing_s: int | None = None
         """Threshold of the warning that was given last and holds."""
 
     def note(self, left_s: int) -> Change | None:
         """Take how many whole seconds are left; return what to tell, if anything."""
-        passed = {threshold_s for threshold_s in self._armed if left_s <= threshold_s}
+        passed = [threshold_s for threshold_s in self._armed if left_s <= threshold_s]
         if passed:
-            self._armed -= passed
+            self._armed = tuple(t for t in self._armed if t not in passed)
             self._standing_s = min(passed)
             return Change.GIVEN
         is_over = self._standing_s is not None and left_s >= self._standing_s + RISE_S
         margin_s = RISE_S if self._standing_s is not None else 1
-        self._armed |= {t for t in THRESHOLDS_S if left_s >= t + margin_s}
+        self._armed = tuple(t for t in THRESHOLDS_S if t in self._armed or left_s >= t + margin_s)
         if is_over:
             self._standing_s = None
             return Change.TAKEN_BACK

@@ -26,6 +26,16 @@ _CONFIRM_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 class CarrierLine:
     """One call's dealings with the carrier; reports what it learns as events of the call."""
 
+    __slots__ = (
+        "_carrier",
+        "_is_ending",
+        "_is_taken",
+        "_order",
+        "_report",
+        "carrier_call_id",
+        "is_over",
+    )
+
     def __init__(
         self,
         carrier: Carrier,

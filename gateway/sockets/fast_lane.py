@@ -99,8 +99,13 @@ class MediaSocket(SendSide):
         self._router = router
         self._rosters = rosters
         self._message_bytes_max = limits.message_bytes_max
-        self._protocol = ServerProtocol(max_size=limits.message_bytes_max, logger=_library_log)
-        self._opening = OpeningHandshake(self._protocol, limits.head_bytes_max)
+        # The library's core is there for the opening handshake, and again once there is something
+        # for it to judge, which few connections ever have: with what it remembers of the handshake
+        # it takes 4 KB.
+        self._protocol: ServerProtocol | None = None
+        self._opening: OpeningHandshake | None = OpeningHandshake(
+            self._library(State.CONNECTING), limits.head_bytes_max
+        )
         self._assembly = MessageAssembly()
         self._direct = False  # open, and no fragmented message in progress
         self._held = b""  # the beginning of an incomplete frame
@@ -170,8 +175,7 @@ class MediaSocket(SendSide):
         self._held = b""
         for roster in self._rosters:
             roster.discard(self)
-        # Its frame holds the library's object, which would live until a full collection.
-        self._protocol.parser.close()
+        self._let_go_of_library()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
 
     # Closing.
@@ -185,7 +189,7 @@ class MediaSocket(SendSide):
         if self._phase is not Phase.OPEN:
             return
         fitting = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
-        self._protocol.send_close(code, fitting)
+        self._library().send_close(code, fitting)
         self._leave_open(Phase.CLOSING)
         self._flush()
 
@@ -194,6 +198,20 @@ class MediaSocket(SendSide):
         if self._phase is Phase.OPENING:
             self.abort()
         self.close(CloseCode.GOING_AWAY)
+
+    def _library(self, state: State = State.OPEN) -> ServerProtocol:
+        """Return the library's core, made in this state if there is none."""
+        if self._protocol is None:
+            self._protocol = ServerProtocol(
+                state=state, max_size=self._message_bytes_max, logger=_library_log
+            )
+        return self._protocol
+
+    def _let_go_of_library(self) -> None:
+        if self._protocol is not None:
+            # Its parser's frame holds it, and it would live until a full collection.
+            self._protocol.parser.close()
+            self._protocol = None
 
     # The slow way in.
 
@@ -209,7 +227,7 @@ class MediaSocket(SendSide):
         if phase > Phase.CLOSING:
             return len(data)
         # The library counts the fragments it has seen of a message against the limit.
-        payload_bytes_max = self._message_bytes_max - (self._protocol.current_size or 0)
+        payload_bytes_max = self._message_bytes_max - (self._library().current_size or 0)
         extent = frame_extent(data, at, payload_bytes_max)
         end = len(data) if extent is MALFORMED else at + extent
         if extent is NEEDS_MORE or end > len(data):
@@ -219,11 +237,12 @@ class MediaSocket(SendSide):
         return end
 
     def _take_opening(self, data: bytes, at: int) -> int:
+        assert self._opening is not None
         taken, request = self._opening.receive(data[at:])
         if request is not None:
             self._answer(request)
             return at + taken
-        protocol = self._protocol
+        protocol = self._library()
         if isinstance(protocol.handshake_exc, InvalidMessage):
             # The library ends the connection without a word on what is no HTTP request.
             bad_request = protocol.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
@@ -233,7 +252,7 @@ class MediaSocket(SendSide):
 
     def _answer(self, request: Request) -> None:
         """Answer a complete opening handshake, and let the router's choice attach itself."""
-        protocol = self._protocol
+        protocol = self._library()
         acceptance = None
         if len(self._rosters[0]) > self._limits.connections_max:
             response = refuse(protocol, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later."))
@@ -253,13 +272,15 @@ class MediaSocket(SendSide):
         self._engine_counters.opened += 1
         self.counters.last_in_ns = self._clock_ns()
         self._flush()
+        self._let_go_of_library()
+        self._opening = None
         self._update_clearance()
         acceptance.attach(self)
 
     def _hand_over(self, frame: bytes) -> None:
         """Let the library judge one frame, then perform what it asks for."""
         self._arrived_ns = self._clock_ns()
-        protocol = self._protocol
+        protocol = self._library()
         protocol.receive_data(frame)
         for event in protocol.events_received():
             if isinstance(event, Frame) and event.opcode is not Opcode.CLOSE:
@@ -307,7 +328,7 @@ class MediaSocket(SendSide):
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         """Fail the connection (RFC 6455, 7.1.7) for what the library does not see."""
-        self._protocol.fail(code, reason)
+        self._library().fail(code, reason)
         self._flush()
 
     def _fail_for_handler(self) -> None:
@@ -319,7 +340,7 @@ class MediaSocket(SendSide):
 
     def _flush(self) -> None:
         """Send what the library has ready; an empty item means the end of what we send."""
-        for data in self._protocol.data_to_send():
+        for data in self._library().data_to_send():
             if data:
                 self._send_control(data)
             elif self._phase < Phase.DRAINING:
@@ -327,7 +348,7 @@ class MediaSocket(SendSide):
 
     def _finish(self) -> None:
         """Half-close after everything waiting is sent, and report the end."""
-        protocol = self._protocol
+        protocol = self._library()
         self._leave_open(Phase.DRAINING)
         self._end_sending()
         if protocol.state is State.CONNECTING:
@@ -377,5 +398,5 @@ class MediaSocket(SendSide):
                 self.abort()
         elif now_ns - arrived_ns >= self._limits.ping_interval_ns:
             self._pinged_ns = now_ns
-            self._protocol.send_ping(b"")
+            self._library().send_ping(b"")
             self._flush()

@@ -409,9 +409,16 @@ async def test_no_payload_reaches_a_log_at_any_level(serve, caplog):
     assert "Sec-WebSocket" not in caplog.text
 
 
+async def test_the_library_is_let_go_once_the_handshake_is_done(serve):
+    server = await serve()
+    _, leg = await server.open(frame(TEXT, b"a"))
+    await leg.wait(1)
+    assert leg.connection._protocol is None
+
+
 async def test_a_lost_connection_is_freed_without_the_collector(serve):
     server = await serve()
-    peer, leg = await server.open(frame(TEXT, b"a"))
+    peer, leg = await server.open(frame(TEXT, b"a", fin=False) + frame(CONT, b"b"))
     await leg.wait(1)
     library = weakref.ref(leg.connection._protocol)
     gc.collect()
