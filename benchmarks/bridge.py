@@ -26,8 +26,7 @@ from benchmarks.limits import (
 from benchmarks.peers.peer import Peer, RunningPeer
 from benchmarks.process_cost import core_busy_ns, on_cores, total_cpu_ns, total_resident_bytes
 
-SETTLE_S = 3.0
-"""Between the last call that comes up and the window."""
+WARM_UP_S = 2.0
 FIRST_CALLS = 10
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
 
@@ -116,9 +115,10 @@ class _Stage:
     """One server that is up, and the calls on it."""
 
     def __init__(
-        self, name: str, turn: int, core: int, running: RunningPeer, generator: Generator
+        self, peer: Peer, turn: int, core: int, running: RunningPeer, generator: Generator
     ) -> None:
-        self._name = name
+        self._name = peer.name
+        self._settle_s = peer.settle_s
         self._turn = turn
         self._core = core
         self._running = running
@@ -133,7 +133,7 @@ class _Stage:
     def warm_up(self) -> None:
         """Bring the first calls up, then read how much memory the server starts from."""
         self._raise_to(FIRST_CALLS)
-        time.sleep(SETTLE_S)
+        time.sleep(WARM_UP_S)
         own = self._running.processes()[self._name]
         self._resident_bytes_first = total_resident_bytes(own)
 
@@ -145,7 +145,7 @@ class _Stage:
             lost = self._generator.measure(0).last_text
             trouble = f"call {self._generator.calls} did not come up: {error} {lost}".strip()
             return Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble)
-        time.sleep(SETTLE_S)
+        time.sleep(self._settle_s)
         processes = self._running.processes()
         self._generator.start_window()
         busy_first, cpu_first = core_busy_ns(self._core), _cpu_by_part(processes)
@@ -236,7 +236,7 @@ def _stage(peer: Peer, turn: int, plan: Plan) -> Iterator[_Stage]:
             running = stack.enter_context(peer.running())
         calls_max = max(plan.calls_max, *plan.loads)
         generator = stack.enter_context(Generator(calls_max, core=plan.generator_core, seed=turn))
-        stage = _Stage(peer.name, turn, plan.server_core, running, generator)
+        stage = _Stage(peer, turn, plan.server_core, running, generator)
         stage.warm_up()
         yield stage
 

@@ -50,6 +50,7 @@ class HaproxyPeer:
 
     name: ClassVar[str] = "haproxy"
     what: ClassVar[str] = "HAProxy, TCP mode: a byte relay"
+    settle_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Say how to get HAProxy."""

@@ -33,6 +33,8 @@ class Peer(Protocol):
     name: ClassVar[str]
     what: ClassVar[str]
     """One line for the reader of the table."""
+    settle_s: ClassVar[float]
+    """Between the last call that comes up and the window."""
 
     def missing(self) -> str | None:
         """Say what it lacks to run here and how to get it; None when it can run."""

@@ -73,6 +73,7 @@ class StarlettePeer:
 
     name: ClassVar[str] = "starlette"
     what: ClassVar[str] = "Starlette on uvicorn, as one writes it"
+    settle_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Nothing: all of it is among the gateway's own requirements."""
@@ -91,6 +92,7 @@ class NodePeer:
 
     name: ClassVar[str] = "ws"
     what: ClassVar[str] = "Node with ws and bufferutil"
+    settle_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Install ws on first use; say what is needed where that cannot be."""
