@@ -46,9 +46,10 @@ def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert seen[0].cpu_ms[name] > 0
 
 
-def test_the_ladder_ends_at_the_generators_own_ceiling() -> None:
+def test_the_ladder_ends_at_the_generators_own_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = PEERS["starlette"]()
-    results = run([peer], replace(plan(11, ladder_step=5), calls_max=200), lambda sample: None)
+    monkeypatch.setattr(type(peer), "settle_s", 0.2)
+    results = run([peer], replace(plan(11, ladder_step=60), calls_max=200), lambda sample: None)
     assert results.ceiling_calls in (0, 200)
     assert all(sample.calls <= results.ceiling_calls for sample in results.ladder)
 
