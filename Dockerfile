@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/cache \
 # The build hook fetches Node.js and mypyc from PyPI into its own passing environment, builds the
 # pages and compiles the frame path.
 COPY . .
-ENV CALLER_COMPILE=1
+ENV COMPILE_CALLER=1
 RUN --mount=type=cache,target=/cache \
     /opt/caller/bin/pip install --no-deps .
 

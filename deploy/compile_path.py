@@ -1,7 +1,7 @@
 """Compiles the modules on the frame path with mypyc, where there is a C compiler.
 
 The modules are ordinary Python and run as they are without it; compiled, a call takes about a fifth
-less CPU. CALLER_COMPILE=1 makes a build fail where it cannot compile, CALLER_COMPILE=0 forbids it.
+less CPU. COMPILE_CALLER=1 makes a build fail where it cannot compile, COMPILE_CALLER=0 forbids it.
 
 As a program it compiles what it is told: `compile_path.py FOLDER MODULE...`, from the root of the
 source tree, and prints the files it made.
@@ -39,7 +39,7 @@ class CompiledPath:
         self._root = root
         self._modules = modules
         self._folder = root / "build" / f"compiled-{sys.implementation.cache_tag}"
-        self._choice = os.environ.get("CALLER_COMPILE", "")
+        self._choice = os.environ.get("COMPILE_CALLER", "")
 
     def dependencies(self) -> list[str]:
         """Return what compiling needs: nothing where it will not be tried."""

@@ -17,6 +17,7 @@ from gateway.addresses import webrtc_addresses
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
+from media import playout
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
 """Certificates that renew themselves do so a month before their end."""
@@ -40,6 +41,7 @@ class Finding:
 async def findings(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is changed."""
     return [
+        build_finding(playout.__file__),
         *_settings(settings),
         *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
@@ -47,6 +49,16 @@ async def findings(settings: Settings) -> list[Finding]:
         await _database(settings),
         await _carrier(settings),
     ]
+
+
+def build_finding(module_file: str) -> Finding:
+    """Judge where a module of the frame path was loaded from; see docs/design/0005-compiled.md."""
+    if not module_file.endswith(".py"):
+        return Finding("build", "The frame path is compiled.")
+    text = (
+        "The frame path is interpreted: calls take a quarter more CPU. Install with a C compiler."
+    )
+    return Finding("build", text, is_weak=True)
 
 
 def _settings(settings: Settings) -> list[Finding]:

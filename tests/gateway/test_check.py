@@ -54,8 +54,13 @@ def test_a_mark_reads_without_colour():
 async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
-        *("settings", "origin", "rates", "webrtc", "redis", "database", "carrier")
+        *("build", "settings", "origin", "rates", "webrtc", "redis", "database", "carrier")
     }
+
+
+def test_a_frame_path_that_is_interpreted_is_weak():
+    assert check.build_finding("/site-packages/media/playout.py").is_weak
+    assert not check.build_finding("/site-packages/media/playout.cpython-311.so").is_weak
 
 
 async def test_defaults_are_weak_but_not_fatal(tmp_path):
@@ -102,7 +107,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 7
+    assert len(findings) == 8
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
