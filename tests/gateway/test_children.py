@@ -37,10 +37,10 @@ print("gone")
 def yard(tmp_path, monkeypatch):
     """A folder whose `python -m gateway` is the stand-in."""
     (tmp_path / "gateway").mkdir()
-    # A whole package, or one that is installed would come before it.
     (tmp_path / "gateway" / "__init__.py").touch()
     (tmp_path / "gateway" / "__main__.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(children, "_HOME", str(tmp_path))
     monkeypatch.setattr(children, "_RESTART_DELAY_S", 0.05)
     return tmp_path
 
