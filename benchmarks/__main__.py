@@ -1,6 +1,6 @@
 """`python -m benchmarks`: the gateway beside HAProxy, Starlette and ws, under the same load.
 
-Then what metering costs, beside one script per call; and WebRTC, beside aiortc.
+Then what metering costs, beside one script per call; WebRTC, beside aiortc; and how speech sounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import installed, metering, report, webrtc, webrtc_report
+from benchmarks import installed, metering, report, speech, webrtc, webrtc_report
 from benchmarks.bridge import Plan, Results, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-ladder", action="store_true", help="do not seek the highest load")
     parser.add_argument("--no-metering", action="store_true", help="do not measure the metering")
     parser.add_argument("--no-webrtc", action="store_true", help="do not measure WebRTC")
+    parser.add_argument("--no-speech", action="store_true", help="make no calls by a real browser")
     parser.add_argument("--history", type=Path, default=HISTORY, help="file to append the run to")
     return parser
 
@@ -171,6 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record["webrtc"] = webrtc.report(webrtc_results)
         if webrtc_report.broken(webrtc_results):
             code = FAULTS_EXIT
+    if not (options.no_speech or options.quick):
+        print(flush=True)
+        record["speech"] = speech.run()
     report.append_history(options.history, record)
     return code
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _HEAD_BYTES_MAX = 8192
-_TEXT, _CLOSE = 1, 8
+TEXT, CLOSE = 1, 8
 
 
 class DialError(Exception):
@@ -93,7 +93,8 @@ def send_json(connection: socket.socket, message: Mapping[str, object]) -> None:
     connection.sendall(b"\x81" + length + mask + masked)
 
 
-def _receive_message(connection: socket.socket) -> tuple[int, bytes]:
+def receive_message(connection: socket.socket) -> tuple[int, bytes]:
+    """Return the next message of a server, whole and unmasked: its opcode and payload."""
     first, length = receive_exactly(connection, 2)
     if length >= 126:
         length = int.from_bytes(receive_exactly(connection, 2 if length == 126 else 8), "big")
@@ -107,11 +108,11 @@ def wait_for(connection: socket.socket, wanted: str) -> dict[str, object]:
         DialError: the server closed, or said `error`, `cancel` or `disconnect` instead.
     """
     while True:
-        opcode, payload = _receive_message(connection)
-        if opcode == _CLOSE:
+        opcode, payload = receive_message(connection)
+        if opcode == CLOSE:
             code = int.from_bytes(payload[:2], "big")
             raise DialError(f"closed with {code} before `{wanted}`: {payload[2:].decode()}")
-        if opcode != _TEXT:
+        if opcode != TEXT:
             continue
         message: dict[str, object] = json.loads(payload)
         if message.get("type") == wanted:

@@ -25,9 +25,11 @@ SPELLS = 8
 
 
 @contextlib.asynccontextmanager
-async def phone_page(chromium: Browser, caller: Customer, script: str) -> AsyncIterator[Page]:
+async def phone_page(
+    chromium: Browser, caller: Customer, script: str, *, bypass_csp: bool = False
+) -> AsyncIterator[Page]:
     """Open the page with this script before its own; at the end nothing may have failed in it."""
-    context = await chromium.new_context(locale="en-US")
+    context = await chromium.new_context(locale="en-US", bypass_csp=bypass_csp)
     await context.add_init_script(script)
     page = await context.new_page()
     faults: list[str] = []

@@ -76,14 +76,14 @@ def likeness(heard: Samples, reference: Samples, window: int = WINDOW) -> float:
     """
     fine = resampled(heard, heard.size * MICROPHONE_HZ // WIRE_HZ)
     clean = resampled(resampled(reference, reference.size // 6), reference.size)
-    delay = _delay(fine, clean)
+    delay = looped_delay(fine, clean)
     scores = []
     for start in range(0, fine.size - window, window):
         part = fine[start : start + window]
         if np.sqrt(np.mean(part**2)) < 0.01:
             continue
         around = np.roll(clean, SEARCH - (start + delay) % clean.size)[: window + 2 * SEARCH]
-        score, at = _best_correlation(part, around)
+        score, at = best_correlation(part, around)
         scores.append(score)
         if score > 0.5:
             delay += at - SEARCH
@@ -102,7 +102,7 @@ def resampled(samples: Samples, size: int) -> Samples:
     return np.asarray(np.fft.irfft(spectrum, size)) * size / samples.size
 
 
-def _delay(heard: Samples, reference: Samples) -> int:
+def looped_delay(heard: Samples, reference: Samples) -> int:
     """Return where in the looped reference the signal starts, by circular correlation."""
     size = reference.size
     padded = np.zeros(size)
@@ -111,7 +111,7 @@ def _delay(heard: Samples, reference: Samples) -> int:
     return int(np.argmax(np.fft.irfft(spectrum, size)))
 
 
-def _best_correlation(part: Samples, around: Samples) -> tuple[float, int]:
+def best_correlation(part: Samples, around: Samples) -> tuple[float, int]:
     """Return the largest normalised correlation and where in `around` it is."""
     size = around.size + part.size
     spectrum = np.fft.rfft(around, size) * np.conj(np.fft.rfft(part, size))
