@@ -174,9 +174,11 @@ class Downlink:
         "_convert",
         "_due_ms",
         "_on_talk",
+        "_origin_ms",
         "_rest",
         "_send",
         "_send_packet",
+        "_tone_ns",
         "is_open",
         "jitter",
         "sent",
@@ -197,6 +199,10 @@ class Downlink:
         self._on_talk = on_talk
         self._rest = b""
         self._due_ms = 0
+        self._origin_ms = 0
+        """From the carrier's time to ours, which goes on from tones to speech."""
+        self._tone_ns = 0
+        """When the last packet was sent, if it was a tone's; else 0."""
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
         self.is_open = True
@@ -217,7 +223,7 @@ class Downlink:
         `timestamp` is the carrier's own, in milliseconds since its stream began.
         """
         is_judged = not self.sent % JITTER_STRIDE
-        at_ms = self._due_ms
+        at_ms = self._due_ms - self._origin_ms
         if is_judged or self._send_packet is not None:
             if timestamp.isdecimal() and len(timestamp) <= TIMESTAMP_DIGITS_MAX:
                 at_ms = int(timestamp)
@@ -248,15 +254,30 @@ class Downlink:
 
     def _regular_ms(self, at_ms: int) -> int:
         """Return the frame's place in an even stream; a real gap stays visible."""
+        if self._tone_ns:
+            self._begin_speech(at_ms)
+        at_ms += self._origin_ms
         if abs(at_ms - self._due_ms) < GAP_MS:
             at_ms = self._due_ms
         self._due_ms = at_ms + FRAME_MS
         return at_ms
 
+    def _begin_speech(self, at_ms: int) -> None:
+        """Follow a tone: what lies between is a gap, or the browser would take speech for late.
+
+        A browser keeps a buffer for whatever was late for more than a minute.
+        """
+        waited_ms = (self._clock_ns() - self._tone_ns) // 1_000_000
+        self._due_ms += max(0, waited_ms - FRAME_MS)
+        self._origin_ms = self._due_ms - at_ms
+        self._tone_ns = 0
+
     def tone(self, frame: bytes) -> None:
         """Hand on one 160-byte frame of our own; it is not speech."""
         if self._send_packet is not None:
-            self._send_packet(frame, None)
+            self._send_packet(frame, self._due_ms)
+            self._due_ms += FRAME_MS
+            self._tone_ns = self._clock_ns()
         else:
             self._send(frame if self._convert is None else self._convert(frame))
 

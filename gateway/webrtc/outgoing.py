@@ -12,7 +12,7 @@ from media import rtcp, rtp
 from media.g711 import RATE_HZ
 
 FRAME_TICKS: Final = RATE_HZ // 50
-"""20 ms: a timestamp less than this beyond the expected one is no gap."""
+"""20 ms: a gap of less than this is kept, but begins no spurt."""
 JUMP_TICKS_MAX: Final = 60 * RATE_HZ
 """A minute: a timestamp further ahead comes from a clock that has been set anew."""
 _TICKS_PER_MS: Final = RATE_HZ // 1_000
@@ -59,9 +59,8 @@ class OutgoingStream:
         marker = not self.packets
         if timestamp_ms is not None:
             ahead = self._ticks_ahead(timestamp_ms)
-            if ahead >= FRAME_TICKS:
-                timestamp = timestamp + ahead & _WORD
-                marker = True
+            timestamp = timestamp + ahead & _WORD
+            marker = marker or ahead >= FRAME_TICKS
         size = len(payload)
         self._sequence = sequence = self._sequence + 1 & 0xFFFF
         self._expected = timestamp + size & _WORD

@@ -498,7 +498,7 @@ def test_by_session_all_is_sent_as_packets_of_mu_law():
     ear = Ear(convert=lambda _: pytest.fail("packets are mu-law")).by_session()
     ear.downlink.audio(FRAME, "400")
     ear.downlink.tone(VOICE_FRAMES[0])
-    assert ear.packets == [(FRAME, 400), (VOICE_FRAMES[0], None)]
+    assert ear.packets == [(FRAME, 400), (VOICE_FRAMES[0], 420)]
     assert (ear.heard, ear.downlink.sent) == ([], 1)
 
 
@@ -540,6 +540,27 @@ def test_hold_is_a_gap_too():
     assert ear.stream(range(40, 5040, 20)) == []
     ear.downlink.is_open = True
     assert ear.stream([5040, 5060]) == [5040, 5060]
+
+
+@pytest.mark.parametrize(("waited_ms", "gap_ms"), [(3, 0), (20, 0), (27, 7), (163, 143)], ids=str)
+def test_speech_follows_a_tone_when_it_comes_and_not_before(waited_ms, gap_ms):
+    ear = Ear().by_session()
+    for _ in range(3):
+        ear.now_ns += FRAME_NS
+        ear.downlink.tone(FRAME)
+    ear.now_ns += waited_ms * MS_NS
+    assert ear.stream([7000, 7020, 7240]) == [60 + gap_ms, 80 + gap_ms, 300 + gap_ms]
+
+
+def test_a_beep_takes_the_place_of_speech():
+    ear = Ear().by_session()
+    ear.stream([1000, 1020])
+    for _ in range(2):
+        ear.now_ns += FRAME_NS
+        ear.downlink.tone(FRAME)
+    ear.now_ns += FRAME_NS
+    assert ear.stream([1080, 1100]) == [1080, 1100]
+    assert [at_ms for _, at_ms in ear.packets] == [1000, 1020, 1040, 1060, 1080, 1100]
 
 
 @pytest.mark.parametrize("timestamp", ["", "x", "-5", "1.5", "9" * 400, "9" * 5000])

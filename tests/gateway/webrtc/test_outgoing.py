@@ -59,10 +59,10 @@ def test_a_gap_of_the_carriers_clock_is_a_gap_and_marked() -> None:
     assert packed(ours, 5_560) == (14, False, 1_160 + 8 * 540)
 
 
-def test_a_step_of_less_than_a_frame_is_no_gap_until_it_adds_up_to_one() -> None:
+def test_a_gap_of_less_than_a_frame_is_kept_and_not_marked() -> None:
     ours = stream()
-    steps = [packed(ours, at)[2] for at in (0, 25, 50, 75, 100, 125)]
-    assert steps == [1_000, 1_160, 1_320, 1_480, 1_800, 1_960]
+    packets = [packed(ours, at)[1:] for at in (0, 27, 47)]
+    assert packets == [(True, 1_000), (False, 1_216), (False, 1_376)]
 
 
 @pytest.mark.parametrize("restarted", [0, 4_000, 10**9, -5])
