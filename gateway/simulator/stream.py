@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from gateway.simulator.beats import FRAME_NS, Beats
 from gateway.simulator.callee import Callee, Impairment
 from gateway.simulator.clock import Clock
 from gateway.simulator.errors import FrameError, StreamError
@@ -29,9 +30,8 @@ CONGESTION_BYTES: Final = 64 * 1024
 HISTORY_S_MAX: Final = 600
 """Backlog samples kept, one a second."""
 MARKS_KEPT: Final = 1000
-_FRAME_NS: Final = FRAME_MS * 1_000_000
 _FRAMES_PER_S: Final = 1000 // FRAME_MS
-_LATE_NS: Final = 2 * _FRAME_NS
+_LATE_NS: Final = 2 * FRAME_NS
 
 
 class StreamState(StrEnum):
@@ -108,6 +108,7 @@ class MediaLeg:
         self._first_timestamp_ms = first_timestamp_ms
         self._socket: MediaSocket | None = None
         self._started_ns = 0
+        self._beats = Beats()
         self._frames = 0
         self._last_media_ns = 0
         self._mark_times: dict[str, int] = {}
@@ -211,7 +212,7 @@ class MediaLeg:
         """Play and send every frame that is due."""
         if self.state is not StreamState.STREAMING:
             return
-        due = (now_ns - self._started_ns) // _FRAME_NS
+        due = self._beats.due(self._started_ns, now_ns)
         self._frames = max(self._frames, due - CATCH_UP_FRAMES_MAX)
         while self._frames < due:
             self._frames += 1
