@@ -175,6 +175,7 @@ class Session:
             script = REDIRECT.replace("RELAY_PORT", str(relay.port))
             async with self._call(customer, SILENT, found.WEBRTC, script):
                 relay.weather.loss, relay.weather.jitter_s = LOSS, JITTER_S
+                await asyncio.sleep(SETTLE_S)
                 await self._heard(customer, found.LOSSY)
                 relay.weather.loss = relay.weather.jitter_s = 0
 
