@@ -265,7 +265,7 @@ class Downlink:
     def _begin_speech(self, at_ms: int) -> None:
         """Follow a tone: what lies between is a gap, or the browser would take speech for late.
 
-        A browser keeps a buffer for whatever was late for more than a minute.
+        A browser's jitter buffer stays larger long after one packet was late.
         """
         waited_ms = (self._clock_ns() - self._tone_ns) // 1_000_000
         self._due_ms += max(0, waited_ms - FRAME_MS)
