@@ -108,7 +108,8 @@ async def test_gateway_that_stays_away_is_explained(page: Page, gateway: FakeGat
     await page.evaluate("() => window.dispatchEvent(new Event('online'))")
     gateway.cut()
     outcome = page.locator("caller-phone").get_by_role("alert")
-    await expect(outcome).to_contain_text("The connection to the gateway was lost.")
+    lost = "The connection to the gateway was lost."
+    await expect(outcome).to_contain_text(lost, timeout=20_000)
     await expect(status(page)).to_have_text("Call ended")
 
 
