@@ -72,7 +72,7 @@ def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
         ladder_step=0 if quick or options.no_ladder else 100,
         ladder_seconds=1.5,
         seconds_max=25 if quick else 160,
-        calls_max=800 if quick else 2_000,
+        calls_max=800,
         server_core=cores[0],
         generator_core=cores[1],
     )

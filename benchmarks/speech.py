@@ -46,8 +46,9 @@ SPEECH_S = 6.0
 """Length of what the microphone plays over and over."""
 SPELL_S = 6.0
 """How long each call is listened to."""
-ECHO_CALLS = 2
-"""Of each phone: a browser's buffer stays for a whole call what its beginning made it."""
+MIRROR_CALLS = 3
+"""Of the phone that is judged: a browser's buffer stays for a whole call what its beginning made
+it."""
 SETTLE_S = 2.5
 """The playout model looks back over two seconds of a network, and so does the browser's buffer."""
 LOSS, JITTER_S = 0.05, 0.005
@@ -251,12 +252,11 @@ async def measure(progress: Progress, seconds: float = SPELL_S) -> Results:
         async with running() as world:
             async with new_customer(world) as customer:
                 await session.likeness(customer)
-            for _ in range(ECHO_CALLS):
-                async with new_customer(world) as customer:
-                    await session.echo_in_real_time(customer)
+            async with new_customer(world) as customer:
+                await session.echo_in_real_time(customer)
         with PlayedCarrier() as carrier:
             async with running(carrier) as world:
-                for _ in range(ECHO_CALLS):
+                for _ in range(MIRROR_CALLS):
                     async with new_customer(world) as customer:
                         await session.echo_at_once(customer, carrier)
     return session.results

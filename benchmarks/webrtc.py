@@ -305,7 +305,7 @@ def plan_of(cores: Sequence[int], *, quick: bool) -> Plan:
     """Return what a part of `make bench` does."""
     return Plan(
         loads=(RATIO_LOAD,) if quick else (100, RATIO_LOAD),
-        rounds=1 if quick else 2,
+        rounds=1,
         seconds=1.0 if quick else 2.0,
         ladder_max=0 if quick else 800,
         seconds_max=10 if quick else 75,
