@@ -69,7 +69,7 @@ def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
         loads=tuple(sorted(options.calls or ((200,) if quick else (200, 400)))),
         rounds=options.rounds or (1 if quick else 3),
         seconds=options.seconds or (2.0 if quick else 3.0),
-        ladder_step=0 if quick or options.no_ladder else 100,
+        ladder_step=0 if quick or options.no_ladder else 150,
         ladder_seconds=1.5,
         seconds_max=25 if quick else 160,
         calls_max=800,

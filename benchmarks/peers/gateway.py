@@ -143,7 +143,7 @@ class GatewayPeer:
 
     name: ClassVar[str] = "gateway"
     what: ClassVar[str] = "Caller, everything on"
-    settle_s: ClassVar[float] = 11.0
+    settle_s: ClassVar[float] = 14.0
     """What a call that began while others came up has too much of lead is taken away by then."""
 
     def missing(self) -> str | None:
