@@ -4,7 +4,7 @@ The modules are ordinary Python and run as they are without it; compiled, a call
 less CPU. COMPILE_CALLER=1 makes a build fail where it cannot compile, COMPILE_CALLER=0 forbids it.
 
 As a program it compiles what it is told: `compile_path.py FOLDER MODULE...`, from the root of the
-source tree, and prints the files it made.
+source tree. What it made is in FOLDER/lib.
 """
 
 from __future__ import annotations

@@ -227,7 +227,9 @@ class MediaSocket(SendSide):
         if phase > Phase.CLOSING:
             return len(data)
         # The library counts the fragments it has seen of a message against the limit.
-        payload_bytes_max = self._message_bytes_max - (self._library().current_size or 0)
+        # Without the library there are none: a frame that comes in pieces does not call for it.
+        seen_bytes = None if self._protocol is None else self._protocol.current_size
+        payload_bytes_max = self._message_bytes_max - (seen_bytes or 0)
         extent = frame_extent(data, at, payload_bytes_max)
         end = len(data) if extent is MALFORMED else at + extent
         if extent is NEEDS_MORE or end > len(data):
