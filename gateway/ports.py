@@ -29,8 +29,8 @@ class MediaConnection(Protocol):
     peer: str
     """Remote address as `host:port`, for logs."""
 
-    def send_text(self, payload: bytes) -> None:
-        """Send control text: kept in order, never dropped; a peer that never reads is aborted."""
+    def send_text(self, *payloads: bytes) -> None:
+        """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
 
     def send_audio_text(self, payload: bytes) -> None:
         """Send audio in a text message; dropped, oldest first, when the peer does not read."""

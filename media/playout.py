@@ -23,6 +23,7 @@ from media.rtp import sequence_delta
 from media.slack import NEVER_NS, Slack
 from media.source import MS_NS, PACKETS, STREAM, Source
 from media.stretch import Stretcher
+from media.waiter import Waiter
 
 __all__ = ["NEVER_NS", "Playout", "PlayoutCounters"]
 
@@ -48,7 +49,7 @@ _SILENCE: Final = bytes([MULAW_SILENCE])
 _SILENT_HISTORY: Final = _SILENCE * HISTORY_SAMPLES
 
 
-class Playout:
+class Playout(Waiter):
     """One stream on its way to one carrier.
 
     Frames are mu-law of 8 to 960 bytes, 8 for each ms, as a rule 160. What `put` and `poll` return
@@ -86,9 +87,7 @@ class Playout:
         "_stream",
         "_stretcher",
         "counters",
-        "deadline_ns",
         "is_talking",
-        "tick_ns",
     )
 
     def __init__(
@@ -102,9 +101,8 @@ class Playout:
         start_ns = max(packets.start_ns, stream.start_ns)
         if not start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
             raise ValueError("Starts, cap and hard limit must rise, the last two by a frame.")
+        super().__init__(NEVER_NS, stream.tick_ns)  # which `poll` is due by
         self.counters = PlayoutCounters()
-        self.deadline_ns = NEVER_NS
-        """`poll` is due at or after this."""
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
         self._packets, self._stream = packets, stream
@@ -309,7 +307,6 @@ class Playout:
         """Expect what comes from now on of this kind of source."""
         self._guard_ns = source.guard_ns
         self.tick_ns = source.tick_ns
-        """How late `poll` may be."""
         self._slack.follow(source)
 
     def _begin(self, now_ns: int, sequence: int, source: Source) -> None:

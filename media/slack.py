@@ -45,6 +45,7 @@ class Slack:
         "_least_ns",
         "_past_ns",
         "_second_ns",
+        "_settled_at_ns",
         "_settled_ns",
         "_window_end_ns",
         "excess_ns",
@@ -78,8 +79,9 @@ class Slack:
         self._floor_ns = source.floor_ns
         self._grown_ns = source.grown_ns
         self._aim_ns = source.aim_ns
+        self._settled_ns = source.settled_ns
         self._ceil_ns = source.ceil_ns
-        self._settled_ns = -NEVER_NS
+        self._settled_at_ns = -NEVER_NS
         self.lead_ns = self.lead_ns_min = source.start_ns
         """The lead that the steered slack has amounted to; a stream that begins takes it up."""
 
@@ -94,9 +96,9 @@ class Slack:
 
     def settle(self, now_ns: int) -> None:
         """Judge soon what a join or a cut has left."""
-        since_ns = now_ns - self._settled_ns
+        since_ns = now_ns - self._settled_at_ns
         if since_ns >= SETTLE_NS:
-            self._settled_ns = now_ns
+            self._settled_at_ns = now_ns
             self._kept_ns = KEPT_NS if since_ns < REPEAT_NS else 0
         self._is_settling = True
         self._past_ns = ()
@@ -152,7 +154,7 @@ class Slack:
         if self._is_settling:
             self._is_settling = False
             self.review_ns = max(self._window_end_ns, now_ns)
-            if is_known and second_ns > self._ceil_ns + self._kept_ns:
+            if is_known and second_ns > self._settled_ns + self._kept_ns:
                 self._ask(second_ns - self._aim_ns - self._kept_ns)
             return
         if is_known:

@@ -33,14 +33,17 @@ class Source:
     """Slack that is aimed at from below the band."""
     aim_ns: int
     """Slack that is aimed at from above it."""
+    settled_ns: int
+    """Slack above which a join or a cut has left delay to take away."""
     ceil_ns: int
-    """Slack above which there is delay to take away."""
+    """Slack above which, where it lasts, there is delay to take away. A talker hears a correction
+    sooner than a few milliseconds: what lies between the two stays."""
 
     def __post_init__(self) -> None:
         lowest_ns = min(self.start_ns, self.grown_ns)
-        is_band = self.floor_ns <= lowest_ns and self.grown_ns <= self.aim_ns <= self.ceil_ns
-        if self.tick_ns <= 0 or not is_band:
-            raise ValueError("Tick, floor, start and what is aimed at, and ceiling must rise.")
+        is_floor = self.tick_ns > 0 and self.floor_ns <= lowest_ns
+        if not is_floor or not self.grown_ns <= self.aim_ns <= self.settled_ns <= self.ceil_ns:
+            raise ValueError("Tick, floor, start and what is aimed at, and ceilings must rise.")
 
     @property
     def guard_ns(self) -> int:
@@ -58,6 +61,7 @@ PACKETS: Final = Source(
     tick_ns=2_500_000,
     grown_ns=10 * MS_NS,
     aim_ns=10 * MS_NS,
+    settled_ns=20 * MS_NS,
     ceil_ns=20 * MS_NS,
 )
 """Datagrams: one that is late keeps no other. They come as evenly as they are sent, and where they
@@ -67,6 +71,7 @@ STREAM: Final = Source(
     tick_ns=10 * MS_NS,
     grown_ns=18 * MS_NS,
     aim_ns=24 * MS_NS,
-    ceil_ns=36 * MS_NS,
+    settled_ns=36 * MS_NS,
+    ceil_ns=50 * MS_NS,
 )
 """Frames on a transport that keeps order: one that is late keeps all behind it."""

@@ -28,6 +28,12 @@ pause that counts lasts 300 ms, so none is missed; its end is told 60 ms late at
 SPEECH_PEAK_MIN: Final = 200
 """Frames that stay below this sample value (-44 dBov) are silence without asking the detector,
 which takes the first noise of a line for speech, and costs ten times as much as looking."""
+_QUIET_CODES: Final = bytes(
+    code
+    for code in range(256)
+    if audioop.max(audioop.ulaw2lin(bytes([code]), SAMPLE_BYTES), SAMPLE_BYTES) < SPEECH_PEAK_MIN
+)
+"""The mu-law codes of such sample values."""
 
 LEVEL_STRIDE: Final = 5
 """The level is taken of each fifth frame: a volume meter cannot show more, and it costs a tenth
@@ -106,10 +112,13 @@ class TalkDetector:
         if self.talking and not self._quiet_frames and frames % TALK_STRIDE and not is_level_due:
             self._talk_frames += 1
             return None
-        pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
-        if is_level_due:
-            self._rms[frames // LEVEL_STRIDE % LEVEL_SAMPLES] = audioop.rms(pcm, SAMPLE_BYTES)
-        speech = audioop.max(pcm, SAMPLE_BYTES) >= SPEECH_PEAK_MIN and self._is_speech(pcm, RATE_HZ)
+        is_loud = len(frame.translate(None, _QUIET_CODES)) > 0
+        speech = False
+        if is_loud or is_level_due:
+            pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
+            if is_level_due:
+                self._rms[frames // LEVEL_STRIDE % LEVEL_SAMPLES] = audioop.rms(pcm, SAMPLE_BYTES)
+            speech = is_loud and self._is_speech(pcm, RATE_HZ)
         if self.talking:
             return self._keep_talking(speech)
         self._recent = recent = (self._recent << 1 | speech) & self._window_mask

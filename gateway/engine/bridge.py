@@ -403,29 +403,20 @@ class Bridge:
     # What the heartbeat brings.
 
     def _duties(self) -> Iterable[tuple[int, Callable[[int], None]]]:
-        """What each second brings, apart from one another, so that no beat is long."""
-        quarter = BEATS_PER_SECOND // 4
-        return (
-            (0, self._tell_volume),
-            (quarter, self._tell_cost),
-            (2 * quarter, self._tell_volume),
-            (3 * quarter, self._tell_quality),
-        )
-
-    def _tell_volume(self, _now_ns: int) -> None:
-        if self.call.state in TALKING:
-            self._tell(self._media.volume)
+        """What each second brings, in two halves, so that no beat is long."""
+        return (0, self._tell_cost), (BEATS_PER_SECOND // 2, self._tell_quality)
 
     def _tell_cost(self, now_ns: int) -> None:
         if self.call.state in TALKING:
-            self._charging.tell_cost(now_ns)
+            self._tell(self._media.volume, *self._charging.bill(now_ns))
+            self._charging.warn(now_ns)
         self._watch(now_ns)
 
     def _tell_quality(self, now_ns: int) -> None:
         if self.call.state in TALKING:
             self._media.watch_delay(now_ns)
-            for message in self._media.measure(now_ns, self._path.network()):
-                self._tell(message)
+            quality = self._media.measure(now_ns, self._path.network())
+            self._tell(self._media.volume, *quality)
             if self._browser is None:
                 self._watch_caller(now_ns)
 
@@ -447,9 +438,9 @@ class Bridge:
 
     # Messages to the caller.
 
-    def _tell(self, message: wire.GatewayMessage) -> None:
+    def _tell(self, *messages: wire.GatewayMessage) -> None:
         if self._browser is not None:
-            self._browser.send(message)
+            self._browser.send(*messages)
 
     def _refuse_frame(self) -> None:
         """A frame of the wrong size: the caller's program does not speak the codec it asked for."""

@@ -399,20 +399,23 @@ class Charging:
         now_ns = self._ticker.clock_ns()
         return self.meter.elapsed_s(now_ns), self.meter.cost_micros(now_ns)
 
-    def tell_cost(self, now_ns: int) -> None:
-        """Tell the caller what has been used and what is left; warn of the end."""
+    def bill(self, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
+        """Return what has been used and what is left."""
         currency = self._order.currency
-        seconds, cost_micros = self.meter.elapsed_s(now_ns), self.meter.cost_micros(now_ns)
-        left_s = self.meter.remaining_s(now_ns)
-        self._tell(wire.Cost(seconds=seconds, cost=reports.money(cost_micros, currency)))
-        self._tell(
+        return (
+            wire.Cost(
+                seconds=self.meter.elapsed_s(now_ns),
+                cost=reports.money(self.meter.cost_micros(now_ns), currency),
+            ),
             wire.Credit(
-                balance=reports.money(self._balance_micros, currency), remaining_seconds=left_s
-            )
+                balance=reports.money(self._balance_micros, currency),
+                remaining_seconds=self.meter.remaining_s(now_ns),
+            ),
         )
-        self._warn(left_s)
 
-    def _warn(self, left_s: int) -> None:
+    def warn(self, now_ns: int) -> None:
+        """Warn the caller of the end, or take it back."""
+        left_s = self.meter.remaining_s(now_ns)
         change = self._warnings.note(left_s)
         if change is Change.GIVEN:
             cause = reports.LACKS[self.meter.runs_out_of]

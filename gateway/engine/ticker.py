@@ -1,8 +1,9 @@
 """One heartbeat of 20 ms for everything that is due; frames themselves move on arrival.
 
 Deadlines are absolute, so that a late beat never moves the next one. Each beat serves the tones
-that play, the deadlines that have passed and one fiftieth of the once-a-second duties, so that no
-beat is long. Twice a beat it asks whoever waits for audio that may never come, and in between those
+that play, the deadlines that have passed and one fiftieth of the once-a-second duties. Those are
+taken a few at a time, between which the loop reads what has arrived: no frame waits for all of
+them. Twice a beat it asks whoever waits for audio that may never come, and in between those
 who cannot wait so long. Knows no call and no socket.
 """
 
@@ -15,6 +16,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from media.waiter import Waiter
+
 log = logging.getLogger(__name__)
 
 BEAT_NS = 20_000_000
@@ -23,6 +26,8 @@ POLL_NS = 10_000_000
 """How often all that wait for audio are asked."""
 URGENT_NS = 2_500_000
 """How often the urgent ones of them are asked, while there are any."""
+DUTY_PARTS = 8
+"""Passes of the loop that the duties of a beat are spread over."""
 _CATCH_UP_BEATS_MAX = 10
 """Beats made up for after a stall of the loop: 200 ms of tone, then the rest is forgotten."""
 
@@ -32,18 +37,6 @@ class Player(Protocol):
 
     def play(self) -> None:
         """Send the next 20 ms."""
-
-
-class Waiter(Protocol):
-    """Something that waits for audio until a time of its own, which it may move."""
-
-    @property
-    def deadline_ns(self) -> int:
-        """When it is to be asked."""
-
-    @property
-    def tick_ns(self) -> int:
-        """How much later it may be asked: POLL_NS, or less if it is urgent."""
 
 
 class Deadline:
@@ -73,6 +66,10 @@ class Ticker:
         self._deadlines: list[tuple[int, int, Deadline]] = []
         self._order = itertools.count()
         self._duties: list[set[Callable[[int], None]]] = [set() for _ in range(BEATS_PER_SECOND)]
+        self._owed: list[tuple[set[Callable[[int], None]], Callable[[int], None]]] = []
+        """Duties of this beat that are yet to be called, the next one last, with their slot's."""
+        self._part = 0
+        """How many of them are called at a time."""
         self._beat = 0
         self._due_ns = self._poll_ns = self._urgent_ns = self._armed_ns = 0
         self._handle: asyncio.TimerHandle | None = None
@@ -88,6 +85,7 @@ class Ticker:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._owed.clear()
 
     def take_lag_ns(self) -> int:
         """Return the longest lateness since the last call of this function."""
@@ -111,7 +109,8 @@ class Ticker:
     def add_waiter(self, waiter: Waiter, ask: Callable[[int], None]) -> None:
         """Call `ask(now_ns)` within a tick of the waiter after each of its deadlines has passed.
 
-        One that becomes urgent is taken for it the next time all are asked.
+        A tick of less than POLL_NS makes it urgent. One that becomes urgent is taken for it the
+        next time all are asked.
         """
         self._waiters[waiter] = ask
 
@@ -162,19 +161,33 @@ class Ticker:
         missed = max(0, now_ns - self._due_ns) // BEAT_NS
         if missed > _CATCH_UP_BEATS_MAX:
             self._due_ns += (missed - _CATCH_UP_BEATS_MAX) * BEAT_NS
+        is_under_way = bool(self._owed)
         while self._due_ns <= now_ns:
-            self.beat(now_ns)
+            self._serve(now_ns, len(self._owed))
+            self._begin_beat(now_ns)
             self._due_ns += BEAT_NS
+        self._part = -(-len(self._owed) // DUTY_PARTS)
+        if not is_under_way:
+            self._serve_part()
+
+    def _serve_part(self) -> None:
+        self._serve(self.clock_ns(), self._part)
+        if self._owed:
+            asyncio.get_running_loop().call_soon(self._serve_part)
 
     def poll(self, now_ns: int) -> None:
         """Ask those whose deadlines have passed, and note who is urgent."""
         _ask(self._waiters, now_ns)
-        self._urgent = {
-            waiter: ask for waiter, ask in self._waiters.items() if waiter.tick_ns < POLL_NS
-        }
+        waiters = self._waiters
+        self._urgent = {w: waiters[w] for w in waiters if w.tick_ns < POLL_NS}
 
     def beat(self, now_ns: int) -> None:
         """Serve what is due at one beat."""
+        self._begin_beat(now_ns)
+        self._serve(now_ns, len(self._owed))
+
+    def _begin_beat(self, now_ns: int) -> None:
+        """Serve what cannot wait; its duties are owed from now on."""
         for player in tuple(self._players):
             _guarded(player.play)
         while self._deadlines and self._deadlines[0][0] <= now_ns:
@@ -182,14 +195,21 @@ class Ticker:
             if action is not None:
                 _guarded(action)
         self._beat += 1
-        for duty in tuple(self._duties[self._beat % BEATS_PER_SECOND]):
-            _guarded(duty, now_ns)
+        duties = self._duties[self._beat % BEATS_PER_SECOND]
+        self._owed = [(duties, duty) for duty in duties]
+
+    def _serve(self, now_ns: int, count: int) -> None:
+        """Call so many of the duties that are owed, but for those removed meanwhile."""
+        for _ in range(min(count, len(self._owed))):
+            duties, duty = self._owed.pop()
+            if duty in duties:
+                _guarded(duty, now_ns)
 
 
 def _ask(waiters: dict[Waiter, Callable[[int], None]], now_ns: int) -> None:
-    for waiter, ask in tuple(waiters.items()):
-        if waiter.deadline_ns <= now_ns:
-            _guarded(ask, now_ns)
+    for waiter in tuple(waiters):
+        if waiter.deadline_ns <= now_ns and waiter in waiters:
+            _guarded(waiters[waiter], now_ns)
 
 
 def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:

@@ -81,9 +81,9 @@ class BrowserLeg:
         """Send the caller's audio to this function from now on; None discards it."""
         self._connection.on_binary = on_binary or self._ignore_audio
 
-    def send(self, message: GatewayMessage) -> None:
-        """Send one control message."""
-        self._connection.send_text(browser_media.encode(message))
+    def send(self, *messages: GatewayMessage) -> None:
+        """Send control messages."""
+        self._connection.send_text(*[browser_media.encode(message) for message in messages])
 
     def refuse(self, code: str) -> None:
         """Tell what was wrong and close."""

@@ -62,6 +62,7 @@ class SendSide(asyncio.Protocol):
         "_congested",
         "_control_clear",
         "_deadline_ns",
+        "_descriptor",
         "_end_after_queue",
         "_engine_counters",
         "_limits",
@@ -93,6 +94,7 @@ class SendSide(asyncio.Protocol):
         self._control_clear = True  # a control frame may be written now
         self._audio_clear = False  # an audio frame may be written now
         self._end_after_queue = False
+        self._descriptor = -1  # of the connection while it is known
         self.counters = ConnectionCounters()
         self.peer = ""
 
@@ -129,10 +131,17 @@ class SendSide(asyncio.Protocol):
         else:
             self._keep_audio(header + payload)
 
-    def send_text(self, payload: bytes) -> None:
-        """Send control text: kept in order, never dropped; a peer that never reads is aborted."""
+    def send_text(self, *payloads: bytes) -> None:
+        """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
         if self._phase is Phase.OPEN:
-            self._send_control(data_header(TEXT_FIN, len(payload)) + payload)
+            frames = [data_header(TEXT_FIN, len(payload)) + payload for payload in payloads]
+            if self._control_clear:
+                self._write(b"".join(frames))
+                for frame in frames:
+                    self._count_out(frame)
+            else:
+                for frame in frames:
+                    self._send_control(frame)
 
     def abort(self) -> None:
         """Drop the connection at once, with all that waits."""
@@ -196,6 +205,7 @@ class SendSide(asyncio.Protocol):
                 socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes
             )
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._descriptor = connection.fileno()
 
     def _send_control(self, frame: bytes) -> None:
         """Write a frame that may not be dropped, or keep it behind what waits."""
@@ -233,6 +243,7 @@ class SendSide(asyncio.Protocol):
 
     def _forget_transport(self) -> None:
         self._phase = Phase.LOST
+        self._descriptor = -1
         self._control_clear = self._audio_clear = False
         self._queue.clear()
 
@@ -273,9 +284,8 @@ class SendSide(asyncio.Protocol):
         """Return SIOCOUTQ, tcp(7): bytes written and not acknowledged; 0 where it is unknown."""
         if sys.platform != "linux":
             return 0
-        connection = self._transport.get_extra_info("socket")
         try:
-            unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-        except (AttributeError, OSError, ValueError):  # it has failed, and is about to say so
+            unsent = fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # it has failed, and is about to say so
             return 0
         return int.from_bytes(unsent, sys.byteorder)

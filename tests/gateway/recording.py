@@ -34,8 +34,9 @@ class RecordingConnection:
 
     # What a leg may do.
 
-    def send_text(self, payload: bytes) -> None:
-        self._send("text", payload)
+    def send_text(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            self._send("text", payload)
 
     def send_audio_text(self, payload: bytes) -> None:
         self._send("audio-text", payload)

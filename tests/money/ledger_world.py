@@ -101,7 +101,7 @@ class PhoneCall:
             spawn=world.spawn,
             notify=lambda _name, _data: None,
             report=self._report,
-            tell=lambda _message: None,
+            tell=lambda *_messages: None,
             beep=lambda: None,
             closed=self._closed,
         )

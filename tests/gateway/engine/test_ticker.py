@@ -8,6 +8,7 @@ import pytest
 from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, POLL_NS, URGENT_NS, Ticker
 from media.playout import NEVER_NS
 from media.source import PACKETS, STREAM
+from media.waiter import Waiter
 from tests.gateway.virtual_time import virtual_loop
 
 
@@ -38,18 +39,12 @@ def beats(ticker: Ticker, first: int, last: int) -> None:
         ticker.beat(beat * BEAT_NS)
 
 
-class Waiter:
-    def __init__(self, deadline_ns: int, tick_ns: int = POLL_NS) -> None:
-        self.deadline_ns = deadline_ns
-        self.tick_ns = tick_ns
-
-
 # By hand: no clock, no loop.
 
 
 def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
     asked = []
-    waiter = Waiter(3 * POLL_NS)
+    waiter = Waiter(3 * POLL_NS, POLL_NS)
 
     def ask(now_ns: int) -> None:
         asked.append(now_ns)
@@ -67,10 +62,10 @@ def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
 
 def test_one_that_fails_or_leaves_when_asked_disturbs_no_other(ticker, caplog):
     asked = []
-    first, second = Waiter(0), Waiter(0)
+    first, second = Waiter(0, POLL_NS), Waiter(0, POLL_NS)
     ticker.add_waiter(first, lambda _: (ticker.remove_waiter(second), broken()))
     ticker.add_waiter(second, asked.append)
-    ticker.add_waiter(Waiter(0), asked.append)
+    ticker.add_waiter(Waiter(0, POLL_NS), asked.append)
     ticker.poll(1)
     assert asked[-1:] == [1]
     assert "ZeroDivisionError" in caplog.text
@@ -247,7 +242,7 @@ async def test_what_has_arrived_is_taken_before_anybody_is_asked():
     """After a stall of the loop frames wait in its sockets: they are not late."""
     loop = virtual_loop()
     ticker, order = Ticker(loop.clock_ns), []
-    ticker.add_waiter(Waiter(0), lambda _: order.append("asked"))
+    ticker.add_waiter(Waiter(0, POLL_NS), lambda _: order.append("asked"))
     ticker.start()
     loop.call_later(POLL_NS / 1e9, lambda: loop.call_soon(order.append, "arrived"))
     await asyncio.sleep(POLL_NS / 1e9 + 0.001)
