@@ -31,8 +31,11 @@ SEAM_MAX: Final = 80
 SEAM_PER_STEP: Final = 32
 
 _SILENCE: Final = bytes([MULAW_SILENCE])
+_ALL_CODES: Final = bytes(range(256))
 _TIME: Final = np.arange(CONCEALED_SAMPLES_MAX)
 _GAIN: Final = np.interp(_TIME, (STEP, FADE_END, CONCEALED_SAMPLES_MAX), (1, FADED, 0))
+_FADES: Final = tuple(to_mulaw(to_wave(_ALL_CODES) * gain) for gain in _GAIN[STEP // 2 :: STEP])
+"""For each step what the mu-law codes become in its midst."""
 
 
 class Concealer:
@@ -66,6 +69,12 @@ class Concealer:
             first, last = (count - 1) * STEP, count * STEP
             parts.append(periods[_TIME[first : last if count < PERIODS_MAX else None] % span])
         self._audio = to_mulaw(np.concatenate(parts) * _GAIN)
+        self._at = 0
+
+    def start_roughly(self, history: bytes) -> None:
+        """Continue `history` by repeating its last 10 ms: a fortieth of the work of `start`."""
+        last = history[-STEP:].rjust(STEP, _SILENCE)
+        self._audio = b"".join([last.translate(fade) for fade in _FADES])
         self._at = 0
 
     def finish(self) -> None:

@@ -23,12 +23,12 @@ GIVEN_UP_NS: Final = 10 * SECOND_NS
 WAITING_MAX: Final = 4
 """Marks remembered: the newest and given up ones, which may yet come back."""
 
-SURPLUS_NS_MIN: Final = 20 * MS_NS
-"""A carrier that plays 20 ms at a time returns marks up to 20 ms late."""
+SURPLUS_NS_MIN: Final = 30 * MS_NS
+"""A carrier that plays 20 ms at a time returns marks up to 20 ms late; the rest is the way's."""
 LEARN_MARKS: Final = 8
 """A faster round trip of the first marks lowers the floor. One of a later mark lowers the model: a
 carrier whose clock is fast has less to play than was believed, and would run dry."""
-SHARED_NS_MIN: Final = 2 * SURPLUS_NS_MIN
+SHARED_NS_MIN: Final = 40 * MS_NS
 AT_ONCE_NS: Final = 3 * SECOND_NS
 REPEAT_NS: Final = 30 * SECOND_NS
 """A surplus that is back within half a minute, or is still there when it was halved so often that a

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from media.allowance import Allowance
 from media.conceal import CONCEALED_NS_MAX, HISTORY_SAMPLES, STEP, Concealer
 from media.errors import FormatError
 from media.g711 import FRAME_NS, FRAME_SAMPLES, MULAW_SILENCE, SAMPLE_NS, SAMPLES_PER_MS
@@ -80,6 +81,7 @@ class Playout(Waiter):
         "_marks",
         "_next",
         "_packets",
+        "_repairs",
         "_resume_ns",
         "_size",
         "_slack",
@@ -97,7 +99,9 @@ class Playout(Waiter):
         hard_ns: int = HARD_NS,
         packets: Source = PACKETS,
         stream: Source = STREAM,
+        repairs: Allowance | None = None,
     ) -> None:
+        """Make a stream; `repairs` are those of all streams of the process, None for its own."""
         start_ns = max(packets.start_ns, stream.start_ns)
         if not start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
             raise ValueError("Starts, cap and hard limit must rise, the last two by a frame.")
@@ -106,6 +110,7 @@ class Playout(Waiter):
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
         self._packets, self._stream = packets, stream
+        self._repairs = Allowance() if repairs is None else repairs
         self._cap_ns, self._hard_ns = cap_ns, hard_ns
         self._marks = Marks()
         self._slack = Slack(stream, cap_ns - FRAME_NS)
@@ -388,7 +393,7 @@ class Playout(Waiter):
                 self._held_ns -= len(frame) * SAMPLE_NS
                 self._next = (self._next + 1) & SEQUENCE_MASK
                 self._catch_up(now_ns)
-                self._give(frame, given)
+                self._give(now_ns, frame, given)
             elif lead_ns > self._guard_ns or not (self._held or is_due):
                 self.deadline_ns = self._end_ns - self._guard_ns
                 break
@@ -396,7 +401,7 @@ class Playout(Waiter):
                 self._break_off()
             else:
                 self._catch_up(now_ns)
-                given.append(self._conceal())
+                given.append(self._conceal(now_ns))
         self._is_straight = not (
             self._is_idle
             or self._is_concealing
@@ -425,10 +430,14 @@ class Playout(Waiter):
         self._filled = 0
         self._is_joining = True
 
-    def _conceal(self) -> bytes:
+    def _conceal(self, now_ns: int) -> bytes:
         """Fill in for the next frame: whole if one after it is held, else for a step of it."""
         if not self._is_concealing:
-            self._concealer.start(b"".join(self._history))
+            history = b"".join(self._history)
+            if self._repairs.take(now_ns):
+                self._concealer.start(history)
+            else:
+                self._concealer.start_roughly(history)
             self._is_concealing = True
         samples = max(SAMPLES_PER_MS, self._size - self._filled)
         audio = self._concealer.take(samples if self._held else min(STEP, samples))
@@ -445,8 +454,8 @@ class Playout(Waiter):
             self.counters.lost += 1
         return audio
 
-    def _give(self, frame: bytes, given: list[bytes]) -> None:
-        """Give one frame, joined and corrected as need be."""
+    def _give(self, now_ns: int, frame: bytes, given: list[bytes]) -> None:
+        """Give one frame, joined and corrected as need be and may be."""
         if self._gap_ns:
             silence_ms = self._gap_ns // MS_NS
             given.append(_SILENCE * (silence_ms * SAMPLES_PER_MS))
@@ -459,12 +468,13 @@ class Playout(Waiter):
                 frame = frame[self._filled :]
             self._filled = 0
         if self._is_joining or self._is_concealing:
-            if not self._is_concealing:
-                self._concealer.start(b"".join(self._history))
-            frame = self._concealer.join(frame)
+            if self._repairs.take(now_ns):
+                if not self._is_concealing:
+                    self._concealer.start(b"".join(self._history))
+                frame = self._concealer.join(frame)
             self._is_joining = self._is_concealing = False
             self._concealed_frames = 0
-        if self._slack.grow_ns or self._slack.excess_ns:
+        if (self._slack.grow_ns or self._slack.excess_ns) and self._repairs.take(now_ns):
             frame = self._correct(frame)
         if frame:
             given.append(frame)

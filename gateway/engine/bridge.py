@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ from gateway.ports import AudioEndpoint, CallOrder, Carrier, DialOrder
 from gateway.resume_token import resume_token
 from gateway.settings import Settings
 from gateway.twilio_status import CarrierStatus
+from media.allowance import Allowance
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ class Services:
     """Takes WebRTC offers; None where WebRTC is off."""
     resume_key: bytes = b""
     """Signs what takes a call up again."""
+    repairs: Allowance = field(default_factory=Allowance)
+    """What the playout of all calls may spend on repairs."""
 
 
 class Bridge:
@@ -124,6 +127,7 @@ class Bridge:
             ticker=services.ticker,
             tell=self._tell,
             on_bad_frame=self._refuse_frame,
+            repairs=services.repairs,
         )
         self._path = MediaPath(
             services.endpoint,

@@ -16,6 +16,7 @@ from gateway.engine.ticker import Ticker
 from gateway.legs.carrier import CarrierLeg
 from gateway.ports import AudioSession, MediaConnection
 from media import tones
+from media.allowance import Allowance
 from media.resample import Downsampler, Upsampler
 
 
@@ -58,6 +59,7 @@ class CallMedia:
         ticker: Ticker,
         tell: Callable[[wire.GatewayMessage], None],
         on_bad_frame: Callable[[], None],
+        repairs: Allowance | None = None,
     ) -> None:
         to_mulaw, from_mulaw = converters(codec)
         self._ticker = ticker
@@ -77,6 +79,7 @@ class CallMedia:
             convert=to_mulaw,
             on_talk=lambda talking: tell(wire.Talk(leg="browser", talking=talking)),
             on_bad_frame=on_bad_frame,
+            repairs=repairs,
         )
         self._downlink = Downlink(
             clock_ns=ticker.clock_ns,

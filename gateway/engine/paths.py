@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.twilio_outbound import Outbound
+from media.allowance import Allowance
 from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
@@ -70,6 +71,7 @@ class Uplink:
         convert: Convert | None,
         on_talk: Callable[[bool], None],
         on_bad_frame: Callable[[], None],
+        repairs: Allowance | None = None,
     ) -> None:
         self._clock_ns = clock_ns
         self._frame_bytes = frame_bytes
@@ -81,7 +83,7 @@ class Uplink:
         self._is_open = False
         self._is_packets = False
         self._last_in_ns = 0
-        self.playout = Playout()
+        self.playout = Playout(repairs=repairs)
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
         """Of frames from the socket; packets are judged by their session."""
