@@ -20,6 +20,7 @@ from benchmarks.limits import (
     CEILING_SECONDS,
     CEILING_STEP,
     FOREIGN_SHARE_MAX,
+    LATE_MAX_US_MAX,
     LATE_P99_US_MAX,
     P99_US_MAX,
 )
@@ -75,13 +76,13 @@ class Sample:
     @property
     def intact(self) -> bool:
         """Whether every frame arrived, unchanged, once and in order."""
-        return self.seen is not None and not self.seen.counts.faults
+        return self.seen is not None and not self.seen.faults
 
     @property
     def broken(self) -> bool:
         """Whether the server is at fault: a machine too busy may lose time, but changes nothing."""
         return not self.intact and (
-            self.seen is None or self.seen.counts.damaged or not self.disturbed
+            self.seen is None or bool(self.seen.counts.damage) or not self.disturbed
         )
 
     @property
@@ -92,7 +93,9 @@ class Sample:
     @property
     def disturbed(self) -> bool:
         """Whether other work on this machine delayed the generator or the server."""
-        late = self.seen is not None and self.seen.late_p99_us > LATE_P99_US_MAX
+        late = self.seen is not None and (
+            self.seen.late_p99_us > LATE_P99_US_MAX or self.seen.late_max_us > LATE_MAX_US_MAX
+        )
         return late or self.foreign_share > FOREIGN_SHARE_MAX
 
 
@@ -192,7 +195,10 @@ def _cpu_by_part(processes: Mapping[str, Sequence[int]]) -> dict[str, int]:
 
 
 def _describe(seen: Measurement) -> str:
-    words = [f"{count} {name}" for name, count in seen.counts.faults.items()]
+    words = [f"{count} {name}" for name, count in seen.faults.items()]
+    if seen.before.faults:
+        earlier = ", ".join(f"{count} {name}" for name, count in seen.before.faults.items())
+        words.append(f"({earlier} while calls came up)")
     if seen.counts.closed and seen.last_text:
         words.append(f"last told: {seen.last_text}")
     if seen.p99_us > P99_US_MAX:

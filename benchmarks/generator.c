@@ -629,6 +629,7 @@ static int perform(struct generator *generator, enum command command, void *argu
     case ADD_CALL:
         return add_call(generator, argument);
     case START_WINDOW:
+        *(struct counts *)argument = generator->totals.counts;
         memset(&generator->totals.latency, 0, sizeof generator->totals.latency);
         memset(&generator->totals.lateness, 0, sizeof generator->totals.lateness);
         break;

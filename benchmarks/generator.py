@@ -78,9 +78,10 @@ class Counts:
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     @property
-    def damaged(self) -> bool:
-        """Whether audio was not only missing but wrong, or a call was ended."""
-        return bool(self.duplicated or self.reordered or self.corrupted or self.closed)
+    def damage(self) -> dict[str, int]:
+        """The faults by which audio was not only missing but wrong, or a call was ended."""
+        names = ("duplicated", "reordered", "corrupted", "closed")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,22 @@ class Measurement:
 
     counts: Counts
     """Since the previous measurement: also what happened while calls were coming up."""
+    before: Counts
+    """Of that what happened before the window began."""
     p50_us: float
     p99_us: float
     max_us: float
     """Latency of frames that arrived in the window, from write to read."""
     late_p99_us: float
     """How far behind its own schedule the generator was."""
+    late_max_us: float
     last_text: str
     """The last control message on the leg that was closed first, if one was."""
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """What a listener could hear within the window, and what had been damaged before."""
+        return (self.counts - self.before).faults | self.before.damage
 
 
 class _Counts(ctypes.Structure):
@@ -123,6 +132,10 @@ class _NewCall(ctypes.Structure):
         ("stream_sid", ctypes.c_char_p),
         ("seed", ctypes.c_uint64),
     ]
+
+
+def _counts_of(counts: _Counts) -> Counts:
+    return Counts(*(getattr(counts, field.name) for field in fields(Counts)))
 
 
 def _cache_directory() -> Path:
@@ -185,7 +198,7 @@ class Generator:
             target=self._library.generator_run, args=(self._handle, core), name="generator"
         )
         self._seed = seed
-        self._earlier = Counts(*(0 for _ in fields(Counts)))
+        self._earlier = self._at_start = Counts(*(0 for _ in fields(Counts)))
         self.calls = 0
 
     def __enter__(self) -> Self:
@@ -217,8 +230,10 @@ class Generator:
 
     def start_window(self) -> None:
         """Begin to measure: from here on the loop spins, and latencies count."""
+        counts = _Counts()
         self._submit(_SPIN)
-        self._submit(_START_WINDOW)
+        self._submit(_START_WINDOW, counts)
+        self._at_start = _counts_of(counts)
 
     def finish_window(self) -> Measurement:
         """Stop sending, wait for what is under way, and return the window; then send again."""
@@ -228,15 +243,17 @@ class Generator:
         self._submit(_TAKE_SNAPSHOT, snapshot)
         self._submit(_IDLE)
         self._submit(_RESUME)
-        counts = Counts(*(getattr(snapshot.counts, field.name) for field in fields(Counts)))
+        counts = _counts_of(snapshot.counts)
         earlier, self._earlier = self._earlier, counts
         latency = list(snapshot.latency.buckets)
         return Measurement(
             counts=counts - earlier,
+            before=self._at_start - earlier,
             p50_us=percentile_us(latency, 0.5),
             p99_us=percentile_us(latency, 0.99),
             max_us=snapshot.latency.max_ns / 1000,
             late_p99_us=percentile_us(list(snapshot.lateness.buckets), 0.99),
+            late_max_us=snapshot.lateness.max_ns / 1000,
             last_text=snapshot.last_text.decode(errors="replace"),
         )
 

@@ -6,6 +6,9 @@ P99_US_MAX = 20_000
 """A load is held when frames or packets come before the next one is due: 20 ms."""
 LATE_P99_US_MAX = 1_000
 """A generator later than this does not offer the load it claims."""
+LATE_MAX_US_MAX = 8_000
+"""A generator that spins on its own core is held up for so long by nobody but the machine, and then
+so is the server."""
 FOREIGN_SHARE_MAX = 0.1
 """More than this of the server's core used by others, and its latency is not its own. Idle services
 and the coarseness of the kernel's clock ticks come to a few percent on a quiet machine."""

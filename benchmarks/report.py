@@ -118,6 +118,7 @@ def sample_line(sample: Sample) -> str:
     if sample.disturbed:
         line += (
             f"  (disturbed: generator late by p99 {sample.seen.late_p99_us / 1000:.1f} ms, "
+            f"at most {sample.seen.late_max_us / 1000:.1f} ms, "
             f"others on the core {sample.foreign_share:.0%})"
         )
     return line if sample.held else f"{line}  NOT HELD: {sample.trouble}"

@@ -133,15 +133,15 @@ class SendSide(asyncio.Protocol):
 
     def send_text(self, *payloads: bytes) -> None:
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
-        if self._phase is Phase.OPEN:
-            frames = [data_header(TEXT_FIN, len(payload)) + payload for payload in payloads]
-            if self._control_clear:
-                self._write(b"".join(frames))
-                for frame in frames:
-                    self._count_out(frame)
-            else:
-                for frame in frames:
-                    self._send_control(frame)
+        frames = [data_header(TEXT_FIN, len(payload)) + payload for payload in payloads]
+        if self._phase is Phase.OPEN and self._control_clear:
+            self._write(b"".join(frames))
+            for frame in frames:
+                self._count_out(frame)
+            return
+        for frame in frames:
+            if self._phase is Phase.OPEN:
+                self._send_control(frame)
 
     def abort(self) -> None:
         """Drop the connection at once, with all that waits."""

@@ -195,6 +195,19 @@ def test_a_window_counts_what_happened_since_the_one_before() -> None:
         assert generator.measure(WINDOW_S).counts.faults == {}
 
 
+def test_what_happened_before_a_window_is_told_apart() -> None:
+    with relay(uplink=losing(3)) as ends, Generator(1) as generator:
+        generator.add_call(*ends, STREAM_SID)
+        time.sleep(WINDOW_S)
+        seen = generator.measure(WINDOW_S)
+    assert seen.before.faults == seen.counts.faults == {"lost": 1}
+    assert seen.faults == {}
+    with relay(uplink=doubling(3)) as ends, Generator(1) as generator:
+        generator.add_call(*ends, STREAM_SID)
+        time.sleep(WINDOW_S)
+        assert generator.measure(WINDOW_S).faults == {"duplicated": 1}
+
+
 def test_many_calls_without_a_server() -> None:
     with Generator(50) as generator:
         for index in range(50):

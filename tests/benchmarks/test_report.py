@@ -13,17 +13,21 @@ from benchmarks import report
 from benchmarks.bridge import Results, Sample, highest_held
 from benchmarks.generator import Counts, Measurement
 
+NO_COUNT = Counts(*[0] * 13)
 NO_FAULT = Counts(100, 100, *[0] * 11)
 ONE_LOST = Counts(100, 99, 1, *[0] * 10)
+TWICE = Counts(100, 100, 0, 1, *[0] * 9)
 
 
 def sample(peer: str, turn: int, calls: int, cpu_ms: float, **changes: Any) -> Sample:
     seen = Measurement(
         counts=changes.pop("counts", NO_FAULT),
+        before=changes.pop("before", NO_COUNT),
         p50_us=50,
         p99_us=changes.pop("p99_us", 200),
         max_us=900,
         late_p99_us=changes.pop("late_p99_us", 20),
+        late_max_us=changes.pop("late_max_us", 300),
         last_text="",
     )
     parts = {peer: cpu_ms, **changes.pop("beside", {})}
@@ -72,7 +76,10 @@ def test_parts_beside_the_server_are_told_apart() -> None:
         ({}, True, True, False),
         ({"counts": ONE_LOST}, False, False, False),
         ({"p99_us": 20_001}, True, False, False),
+        ({"counts": ONE_LOST, "before": ONE_LOST}, True, True, False),
+        ({"counts": TWICE, "before": TWICE}, False, False, False),
         ({"late_p99_us": 1_001}, True, True, True),
+        ({"late_max_us": 8_001}, True, True, True),
         ({"foreign": 0.11}, True, True, True),
         ({"seen": None}, False, False, False),
     ],

@@ -51,6 +51,21 @@ def test_the_level_is_full_for_10_ms_low_at_60_and_gone_at_80() -> None:
     assert peaks[8] == 0
 
 
+def test_a_rough_continuation_repeats_10_ms_and_fades_as_long() -> None:
+    history = to_mulaw(sine(200, 0.1, peak=10_000))
+    concealer = Concealer()
+    concealer.start_roughly(history)
+    steps = [from_mulaw(concealer.take(80)) for _ in range(8)]
+    assert concealer.is_over
+    assert all(correlation(step, from_mulaw(history[-80:])) > 0.97 for step in steps)
+    peaks = [np.abs(step).max() for step in steps]
+    assert 9_000 < peaks[0] < 10_200
+    assert peaks == sorted(peaks, reverse=True)
+    assert peaks[7] < 1_000
+    concealer.start_roughly(b"")
+    assert concealer.take(640) == SILENCE * 640
+
+
 def test_it_is_over_when_nothing_but_silence_is_left() -> None:
     concealer = started(to_mulaw(sine(200, 0.1)))
     assert not concealer.is_over

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media.allowance import REPAIRS_MAX, Allowance
+from media.conceal import Concealer
 from media.errors import FormatError
 from media.playout import NEVER_NS, Playout
 from media.playout_counters import PlayoutCounters
@@ -28,6 +30,14 @@ T0 = 7 * SECOND
 
 def ms_of(given: Iterable[bytes]) -> float:
     return len(b"".join(given)) / 8
+
+
+def spent() -> Allowance:
+    """Repairs of which none is left."""
+    allowance = Allowance()
+    while allowance.take(1 << 62):
+        pass
+    return allowance
 
 
 def begun(frames: int = 10, first: int = 0) -> tuple[Playout, int]:
@@ -408,6 +418,55 @@ def test_tunables_that_contradict_one_another_are_refused(wrong: dict[str, Any])
         Playout(**wrong)
 
 
+def test_without_repairs_a_gap_is_filled_roughly_and_speech_goes_on_as_it_is() -> None:
+    playout, now = Playout(repairs=spent()), T0
+    for index in range(10):
+        playout.put(now, FRAMES[index], index)
+        now += 20 * MS
+    assert playout.put(now, FRAMES[10], 11) == []
+    filled, after = playout.poll(now + 8 * MS)
+    assert len(filled) == 160
+    assert set(filled) != {0xFF}
+    assert after == FRAMES[10]
+    assert playout.counters.concealed_ms == 20
+    now += 20 * MS
+    assert playout.put(now, FRAMES[12], 12) == (FRAMES[12],)
+
+
+def test_without_repairs_nothing_is_stretched_and_what_was_asked_for_stays_asked() -> None:
+    playout, now = Playout(repairs=spent()), T0
+    for index in range(100):
+        late_ns = 12 * MS * (index % 8 == 7)
+        given = playout.put(now + late_ns, PAUSE, index)
+        now += 20 * MS
+        assert index == 0 or set(map(len, given)) <= {80, 160}
+    assert playout._slack.grow_ns > 0
+    assert playout.counters.stretched_ms == 0
+    playout._repairs = Allowance()
+    for index in range(100, 110):
+        playout.put(now, PAUSE, index)
+        now += 20 * MS
+    assert playout.counters.stretched_ms > 0
+    assert playout._slack.grow_ns == 0
+
+
+def test_all_streams_together_spend_no_more_than_is_allowed() -> None:
+    repairs = Allowance()
+    streams = [Playout(repairs=repairs) for _ in range(200)]
+    now = T0
+    for index in range(10):
+        for stream in streams:
+            stream.put(now, FRAMES[index], index)
+        now += 20 * MS
+    given = [b"".join(stream.poll(now + 8 * MS)) for stream in streams]
+    rough = b"".join(streams[-1]._history)[:-80]
+    concealer = Concealer()
+    concealer.start_roughly(rough)
+    assert given[-1] == concealer.take(len(given[-1])) != given[0]
+    assert given.count(given[0]) == REPAIRS_MAX
+    assert len(set(map(len, given))) == 1
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
@@ -421,11 +480,13 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.booleans())
+@given(STEPS, st.booleans(), st.sampled_from([Allowance, spent]))
 def test_whatever_happens_time_and_space_are_bounded(
-    steps: list[tuple[str, int | None, int, int]], is_talking: bool
+    steps: list[tuple[str, int | None, int, int]],
+    is_talking: bool,
+    repairs: Callable[[], Allowance],
 ) -> None:
-    playout, now, name, newest = Playout(), T0, "", 0
+    playout, now, name, newest = Playout(repairs=repairs()), T0, "", 0
     playout.is_talking = is_talking
     taken = given = inserted = 0
     longest, pace, elapsed = 160, 0, 0

@@ -1,11 +1,18 @@
 """The heartbeat: what is due is done, once, in order, and no fault or stall stops it."""
 
 import asyncio
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 
-from gateway.engine.ticker import BEAT_NS, BEATS_PER_SECOND, POLL_NS, URGENT_NS, Ticker
+from gateway.engine.ticker import (
+    BEAT_NS,
+    BEATS_PER_SECOND,
+    DUTY_PARTS,
+    POLL_NS,
+    URGENT_NS,
+    Ticker,
+)
 from media.playout import NEVER_NS
 from media.source import PACKETS, STREAM
 from media.waiter import Waiter
@@ -251,6 +258,45 @@ async def test_what_has_arrived_is_taken_before_anybody_is_asked():
     asked = len(order)
     await asyncio.sleep(0.1)
     assert len(order) == asked
+
+
+async def test_between_duties_of_one_beat_the_loop_reads_what_has_arrived():
+    loop = virtual_loop()
+    ticker, order = Ticker(loop.clock_ns), []
+    duties = [lambda _, name=name: order.append(name) for name in range(3 * DUTY_PARTS)]
+    for duty in duties:
+        ticker.add_duty(1, duty)
+
+    def read() -> None:
+        order.append("read")
+        if len(order) < 100:
+            loop.call_soon(read)
+
+    ticker.add_duty(1, lambda _: ticker.remove_duty(1, duties[0]))
+    ticker.start()
+    loop.call_later(BEAT_NS / 1e9, read)
+    await asyncio.sleep(BEAT_NS / 1e9 + 0.001)
+    ticker.stop()
+    served = [name for name in order if name != "read"]
+    assert sorted(served) in (list(range(3 * DUTY_PARTS)), list(range(1, 3 * DUTY_PARTS)))
+    kinds = ["read" if name == "read" else "duty" for name in order]
+    runs = [len(list(run)) for kind, run in groupby(kinds) if kind == "duty"]
+    assert max(runs) <= 4
+    assert len(runs) <= DUTY_PARTS
+
+
+async def test_duties_that_a_stall_has_left_are_made_up_for_before_the_next():
+    loop = virtual_loop()
+    ticker, told = Ticker(loop.clock_ns), []
+    for slot in (1, 2, 3):
+        for part in range(2 * DUTY_PARTS):
+            ticker.add_duty(slot, lambda _, slot=slot, part=part: told.append((slot, part)))
+    ticker.start()
+    loop.now_ns += 3 * BEAT_NS
+    await asyncio.sleep(0.001)
+    ticker.stop()
+    assert [slot for slot, _ in told] == [slot for slot in (1, 2, 3) for _ in range(16)]
+    assert len(set(told)) == 48
 
 
 async def test_a_short_stall_is_made_up_for_and_a_long_one_forgotten():

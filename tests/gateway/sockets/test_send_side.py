@@ -89,6 +89,27 @@ async def test_control_is_kept_in_order_with_the_audio_around_it(deaf):
     ]
 
 
+async def test_texts_that_are_sent_together_arrive_one_by_one(deaf):
+    _, peer, leg = await deaf()
+    leg.connection.send_text(b"one", b"two")
+    assert leg.connection.counters.messages_out == 2
+    assert leg.connection.counters.bytes_out == 6
+    send_until_dropped(leg, 1)
+    leg.connection.send_text(b"three", b"four")
+    frames = await peer.frames_until((TEXT, b"four"))
+    texts = [payload for opcode, payload in frames if opcode == TEXT]
+    assert texts == [b"one", b"two", b"three", b"four"]
+
+
+async def test_of_texts_that_are_too_much_together_none_waits_for_a_dead_peer(deaf):
+    server, _, leg = await deaf(control_bytes_waiting_max=2_500)
+    send_until_dropped(leg, 1)
+    leg.connection.send_text(*[bytes(1000)] * 5)
+    assert leg.connection.phase is Phase.DRAINING
+    assert not leg.connection._queue
+    assert server.engine.counters.stalled == 1
+
+
 async def test_too_much_control_waiting_aborts(deaf):
     server, _, leg = await deaf(control_bytes_waiting_max=20_000)
     send_until_dropped(leg, 1)
