@@ -1,10 +1,10 @@
-"""Compiles the modules on the frame path with mypyc, where there is a C compiler.
+"""Compiles the frame path where there is a C compiler: its modules with mypyc, and one in C.
 
-The modules are ordinary Python and run as they are without it; compiled, a call takes about a fifth
-less CPU. COMPILE_CALLER=1 makes a build fail where it cannot compile, COMPILE_CALLER=0 forbids it.
+The modules are ordinary Python, and run as they are without it. COMPILE_CALLER=1 makes a build fail
+where it cannot compile, COMPILE_CALLER=0 forbids it.
 
-As a program it compiles what it is told: `compile_path.py FOLDER MODULE...`, from the root of the
-source tree. What it made is in FOLDER/lib.
+As a program it compiles what it is told, and what is written in C: `compile_path.py FOLDER
+MODULE...`, from the root of the source tree. What it made is in FOLDER/lib.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from pathlib import Path
 REQUIREMENTS = ["mypy>=2,<3", "setuptools>=77"]
 LIBRARY = "caller"
 """Names the library that holds the code of all modules, so that they call one another directly."""
+NATIVE = "gateway.sockets._native"
+"""Written in C; for Linux only."""
 LIB = "lib"
 
 NO_COMPILER = """
@@ -82,7 +84,7 @@ def can_compile() -> bool:
 def main(folder: str, modules: Sequence[str]) -> None:
     """Compile the modules into a folder, on every core."""
     from mypyc.build import mypycify  # noqa: PLC0415 - only where compiling is tried
-    from setuptools import Distribution  # noqa: PLC0415
+    from setuptools import Distribution, Extension  # noqa: PLC0415
 
     # What is made is the same wherever it is made: the types of other packages are never known, and
     # their objects are used as Python uses them.
@@ -95,6 +97,8 @@ def main(folder: str, modules: Sequence[str]) -> None:
         target_dir=f"{folder}/c",
         group_name=LIBRARY,
     )
+    if sys.platform == "linux":
+        extensions.append(Extension(NATIVE, [f"{NATIVE.replace('.', '/')}.c"]))
     build = Distribution({"name": LIBRARY, "ext_modules": extensions}).get_command_obj("build_ext")
     build.build_lib, build.build_temp = f"{folder}/{LIB}", f"{folder}/objects"
     build.parallel = os.cpu_count()

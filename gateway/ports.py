@@ -25,9 +25,12 @@ class MediaConnection(Protocol):
     """Called with each complete binary message."""
     on_close: Callable[[int], None]
     """Called once with the close code; 1006 when the peer vanished without one."""
-    counters: ConnectionCounters
     peer: str
     """Remote address as `host:port`, for logs."""
+
+    @property
+    def counters(self) -> ConnectionCounters:
+        """What it has carried so far; to be asked anew each time."""
 
     def send_text(self, *payloads: bytes) -> None:
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
+from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
 
@@ -43,6 +44,7 @@ class MediaEngine:
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = router
+        self._reader = DirectReader(clock_ns)
         self._turn: list[Watched] = []
         """What this turn of the sweep has yet to look at."""
         self._turn_size = 0
@@ -93,5 +95,11 @@ class MediaEngine:
 
     def _make_socket(self, *rosters: set[Any]) -> MediaSocket:
         return MediaSocket(
-            self._router, self.limits, self.clock_ns, self.counters, self.connections, *rosters
+            self._router,
+            self.limits,
+            self.clock_ns,
+            self.counters,
+            self._reader,
+            self.connections,
+            *rosters,
         )

@@ -5,6 +5,9 @@ here. Everything else (opening handshake, control frames, fragments, faults) goe
 to the sans-I/O core of `websockets`, so conformance to RFC 6455 is the library's, and the library
 always stands at a frame boundary.
 
+The very same is done by `_native`, where it is, for a socket that is open and speaks no TLS; what
+it does not take arrives here as if the transport had read it.
+
 Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive and congestion
 are checked when the engine's sweep says so.
 """
@@ -24,9 +27,11 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from gateway.connection_counters import ConnectionCounters
 from gateway.ports import Refusal, Router
 from gateway.sockets.assembly import MessageAssembly, is_utf8
 from gateway.sockets.counters import EngineCounters
+from gateway.sockets.direct import DirectReader
 from gateway.sockets.frame_header import (
     BINARY_FIN,
     MALFORMED,
@@ -70,6 +75,8 @@ class MediaSocket(SendSide):
         "_opening",
         "_pinged_ns",
         "_protocol",
+        "_reader",
+        "_reads_directly",
         "_rosters",
         "_router",
         "_window_count",
@@ -89,6 +96,7 @@ class MediaSocket(SendSide):
         limits: MediaLimits,
         clock_ns: Callable[[], int],
         engine_counters: EngineCounters,
+        reader: DirectReader,
         *rosters: set[Any],
     ) -> None:
         """Make a socket that enters itself into each of `rosters` while its connection lasts.
@@ -96,6 +104,8 @@ class MediaSocket(SendSide):
         The first roster is the one that `limits.connections_max` bounds.
         """
         super().__init__(limits, clock_ns, engine_counters)
+        self._reader = reader
+        self._reads_directly = False
         self._router = router
         self._rosters = rosters
         self._message_bytes_max = limits.message_bytes_max
@@ -114,6 +124,13 @@ class MediaSocket(SendSide):
         self._window_ns = self._window_count = 0
         self.on_text = self.on_binary = self.on_close = _ignore
 
+    @property
+    def counters(self) -> ConnectionCounters:
+        """What the connection has carried so far."""
+        if self._reads_directly:
+            self._update_counters()
+        return self._counters
+
     # The transport's calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,7 +147,7 @@ class MediaSocket(SendSide):
             self._held = b""
         size = len(data)
         at = 0
-        counters = self.counters
+        counters = self._counters
         try:
             while at < size:
                 if self._direct and size - at > 6:
@@ -161,8 +178,8 @@ class MediaSocket(SendSide):
                             self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
                         continue
                 at = self._take_other(data, at)
-        except Exception:  # a leg's fault ends its own connection, not the process
-            self._fail_for_handler()
+        except Exception as error:  # a leg's fault ends its own connection, not the process
+            self._fail_for_handler(error)
 
     def eof_received(self) -> bool:
         """Let the transport close: the peer will send nothing more."""
@@ -170,6 +187,7 @@ class MediaSocket(SendSide):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the transport and report the end, if it has not been reported."""
+        self._read_by_transport()
         self._forget_transport()
         self._direct = False
         self._held = b""
@@ -177,6 +195,41 @@ class MediaSocket(SendSide):
             roster.discard(self)
         self._let_go_of_library()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
+
+    # The direct reader's calls.
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether the next byte begins a frame that may be delivered as it is."""
+        return self._direct and not self._held
+
+    def peer_ended(self) -> None:
+        """Let the transport find the end of the stream."""
+        self._read_by_transport()
+
+    def handler_failed(self, error: Exception) -> None:
+        """End the connection whose leg failed."""
+        self._fail_for_handler(error)
+
+    def _read_past_transport(self) -> None:
+        self._transport.pause_reading()
+        self._reader.add(self._descriptor, self, self._message_bytes_max)
+        self._reads_directly = True
+
+    def _read_by_transport(self) -> None:
+        if self._reads_directly:
+            self._update_counters()
+            self._reads_directly = False
+            self._reader.remove(self._descriptor)
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def _update_counters(self) -> None:
+        messages, size, last_in_ns = self._reader.take_counts(self._descriptor)
+        counters = self._counters
+        counters.messages_in += messages
+        counters.bytes_in += size
+        counters.last_in_ns = max(counters.last_in_ns, last_in_ns)
 
     # Closing.
 
@@ -272,11 +325,13 @@ class MediaSocket(SendSide):
         self._phase = Phase.OPEN
         self._direct = True
         self._engine_counters.opened += 1
-        self.counters.last_in_ns = self._clock_ns()
+        self._counters.last_in_ns = self._clock_ns()
         self._flush()
         self._let_go_of_library()
         self._opening = None
         self._update_clearance()
+        if self._is_direct:
+            self._read_past_transport()
         acceptance.attach(self)
 
     def _hand_over(self, frame: bytes) -> None:
@@ -308,7 +363,7 @@ class MediaSocket(SendSide):
         if message is None:
             return
         is_text, payload = message
-        counters = self.counters
+        counters = self._counters
         counters.messages_in += 1
         counters.bytes_in += len(payload)
         counters.last_in_ns = self._arrived_ns
@@ -333,8 +388,8 @@ class MediaSocket(SendSide):
         self._library().fail(code, reason)
         self._flush()
 
-    def _fail_for_handler(self) -> None:
-        log.exception("media handler failed", peer=self.peer)
+    def _fail_for_handler(self, error: Exception) -> None:
+        log.error("media handler failed", peer=self.peer, exc_info=error)
         self._engine_counters.handler_faults += 1
         self._held = b""
         if self._phase < Phase.DRAINING:
@@ -363,6 +418,7 @@ class MediaSocket(SendSide):
 
     def _leave_open(self, phase: Phase) -> None:
         self._direct = False
+        self._read_by_transport()
         super()._leave_open(phase)
 
     def _report_close(self, code: int) -> None:

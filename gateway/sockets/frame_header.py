@@ -22,9 +22,6 @@ MALFORMED: Final = -1
 _OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _MASK_BYTES: Final = 4
 
-# Longer than any audio message: 160 samples of base64 in a carrier's JSON, or 640 bytes of PCM.
-CACHED_LENGTHS: Final = 1024
-
 
 def data_header(first: int, length: int) -> bytes:
     """Return the header of an unmasked server frame in the shortest form, as 5.2 demands."""
@@ -33,12 +30,6 @@ def data_header(first: int, length: int) -> bytes:
     if length < 1 << 16:
         return struct.pack("!BBH", first, 126, length)
     return struct.pack("!BBQ", first, 127, length)
-
-
-TEXT_HEADERS: Final = tuple(data_header(TEXT_FIN, length) for length in range(CACHED_LENGTHS))
-"""Header of a text frame, by payload length."""
-BINARY_HEADERS: Final = tuple(data_header(BINARY_FIN, length) for length in range(CACHED_LENGTHS))
-"""Header of a binary frame, by payload length."""
 
 
 def message_bytes(frame: bytes) -> int | None:

@@ -15,13 +15,11 @@ from collections.abc import Callable
 import structlog
 
 from gateway.connection_counters import ConnectionCounters
+from gateway.sockets import direct
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.frame_header import (
     BINARY_FIN,
-    BINARY_HEADERS,
-    CACHED_LENGTHS,
     TEXT_FIN,
-    TEXT_HEADERS,
     data_header,
     message_bytes,
 )
@@ -61,23 +59,24 @@ class SendSide(asyncio.Protocol):
         "_clock_ns",
         "_congested",
         "_control_clear",
+        "_counters",
         "_deadline_ns",
         "_descriptor",
         "_end_after_queue",
         "_engine_counters",
+        "_is_direct",
         "_limits",
         "_paused",
         "_phase",
         "_queue",
         "_transport",
         "_write",
-        "counters",
         "peer",
     )
 
     _transport: asyncio.Transport
     _write: Callable[[bytes], None]
-    counters: ConnectionCounters
+    _counters: ConnectionCounters
     peer: str
 
     def __init__(
@@ -95,7 +94,8 @@ class SendSide(asyncio.Protocol):
         self._audio_clear = False  # an audio frame may be written now
         self._end_after_queue = False
         self._descriptor = -1  # of the connection while it is known
-        self.counters = ConnectionCounters()
+        self._is_direct = False  # frames may be written past the transport
+        self._counters = ConnectionCounters()
         self.peer = ""
 
     @property
@@ -107,29 +107,11 @@ class SendSide(asyncio.Protocol):
 
     def send_audio_binary(self, payload: bytes) -> None:
         """Send audio in a binary message; dropped, oldest first, when the peer does not read."""
-        length = len(payload)
-        header = (
-            BINARY_HEADERS[length] if length < CACHED_LENGTHS else data_header(BINARY_FIN, length)
-        )
-        if self._audio_clear:
-            self._write(header + payload)
-            counters = self.counters
-            counters.messages_out += 1
-            counters.bytes_out += length
-        else:
-            self._keep_audio(header + payload)
+        self._send_audio(BINARY_FIN, payload)
 
     def send_audio_text(self, payload: bytes) -> None:
         """Send audio in a text message; dropped, oldest first, when the peer does not read."""
-        length = len(payload)
-        header = TEXT_HEADERS[length] if length < CACHED_LENGTHS else data_header(TEXT_FIN, length)
-        if self._audio_clear:
-            self._write(header + payload)
-            counters = self.counters
-            counters.messages_out += 1
-            counters.bytes_out += length
-        else:
-            self._keep_audio(header + payload)
+        self._send_audio(TEXT_FIN, payload)
 
     def send_text(self, *payloads: bytes) -> None:
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
@@ -206,6 +188,7 @@ class SendSide(asyncio.Protocol):
             )
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._descriptor = connection.fileno()
+            self._is_direct = direct.IS_AVAILABLE and not is_tls
 
     def _send_control(self, frame: bytes) -> None:
         """Write a frame that may not be dropped, or keep it behind what waits."""
@@ -244,15 +227,29 @@ class SendSide(asyncio.Protocol):
     def _forget_transport(self) -> None:
         self._phase = Phase.LOST
         self._descriptor = -1
+        self._is_direct = False
         self._control_clear = self._audio_clear = False
         self._queue.clear()
 
     # Our own.
 
-    def _keep_audio(self, frame: bytes) -> None:
-        if self._phase is Phase.OPEN:
-            self.counters.audio_dropped += self._queue.add_audio(frame)
-            self._update_clearance()
+    def _send_audio(self, first: int, payload: bytes) -> None:
+        length = len(payload)
+        if not self._audio_clear:
+            if self._phase is Phase.OPEN:
+                frame = data_header(first, length) + payload
+                self._counters.audio_dropped += self._queue.add_audio(frame)
+                self._update_clearance()
+            return
+        if self._is_direct:
+            rest = direct.send_frame(self._descriptor, first, payload)
+            if rest is not None:
+                self._write(rest)
+        else:
+            self._write(data_header(first, length) + payload)
+        counters = self._counters
+        counters.messages_out += 1
+        counters.bytes_out += length
 
     def _send_waiting(self) -> None:
         """Write what waits, in order, until the transport pauses us or audio must wait on."""
@@ -271,8 +268,8 @@ class SendSide(asyncio.Protocol):
     def _count_out(self, frame: bytes) -> None:
         payload_bytes = message_bytes(frame)
         if payload_bytes is not None:
-            self.counters.messages_out += 1
-            self.counters.bytes_out += payload_bytes
+            self._counters.messages_out += 1
+            self._counters.bytes_out += payload_bytes
 
     def _update_clearance(self) -> None:
         self._control_clear = not self._paused and not self._queue

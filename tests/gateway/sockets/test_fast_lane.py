@@ -42,14 +42,13 @@ async def test_it_is_the_connection_that_legs_expect(serve):
 async def test_counters_count_messages_and_payload_bytes(serve, clock):
     server = await serve(leg=EchoLeg)
     peer, leg = await server.open()
-    counters = leg.connection.counters
-    opened_ns = counters.last_in_ns
-    assert opened_ns == clock.now_ns
+    assert leg.connection.counters.last_in_ns == clock.now_ns
     clock.advance(1)
     peer.send(frame(BINARY, bytes(160)) + frame(TEXT, b"x" * 300) + frame(PING))
     peer.send(frame(TEXT, b"frag", fin=False) + frame(CONT, b"ment"))
     for _ in range(4):
         await peer.frame()
+    counters = leg.connection.counters
     assert (counters.messages_in, counters.bytes_in) == (3, 468)
     assert (counters.messages_out, counters.bytes_out) == (3, 468)
     assert counters.last_in_ns == clock.now_ns

@@ -10,11 +10,9 @@ from websockets.frames import Frame, Opcode
 
 from gateway.sockets.frame_header import (
     BINARY_FIN,
-    BINARY_HEADERS,
     MALFORMED,
     NEEDS_MORE,
     TEXT_FIN,
-    TEXT_HEADERS,
     data_header,
     frame_extent,
     message_bytes,
@@ -28,12 +26,6 @@ def test_headers_are_those_of_the_library(length):
     payload = bytes(length)
     for first, opcode in ((TEXT_FIN, Opcode.TEXT), (BINARY_FIN, Opcode.BINARY)):
         assert data_header(first, length) + payload == Frame(opcode, payload).serialize(mask=False)
-
-
-def test_cached_headers_are_indexed_by_length():
-    for length in (0, 125, 126, 1023):
-        assert TEXT_HEADERS[length] == data_header(TEXT_FIN, length)
-        assert BINARY_HEADERS[length] == data_header(BINARY_FIN, length)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -6,10 +6,13 @@ check written again in the plainest way.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import struct
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from socket_peers import BINARY, CLOSE, CONT, PING, PONG, TEXT, Clock, Leg, frame, handshake
@@ -18,7 +21,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.ports import Acceptance
-from gateway.sockets import MediaEngine, MediaLimits
+from gateway.sockets import MediaEngine, MediaLimits, direct
 
 MESSAGE_BYTES_MAX = 300
 LIMITS = MediaLimits(message_bytes_max=MESSAGE_BYTES_MAX, control_frames_max_per_s=10_000)
@@ -60,6 +63,47 @@ def outcome_of_ours(pieces: list[bytes]) -> tuple[list[tuple[str, Any]], bytes, 
     for piece in pieces:
         media.data_received(piece)
     return leg.events, transport.sent.partition(b"\r\n\r\n")[2], transport.ended
+
+
+class SocketTransport(MemoryTransport):
+    """Has a socket, which it reads unless another does."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        self.connection = connection
+        self.is_reading = True
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.connection if name == "socket" else None
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def outcome_past_the_transport(
+    listener: socket.socket, pieces: list[bytes]
+) -> tuple[list[tuple[str, Any]], bytes, bool]:
+    """Return the same of a socket that is read directly while it is open."""
+    leg = Leg()
+    media = MediaEngine(lambda _: Acceptance(leg.attach), LIMITS, Clock()).protocol_factory()
+    with socket.create_connection(listener.getsockname()) as far, listener.accept()[0] as near:
+        transport = SocketTransport(near)
+        media.connection_made(transport)  # type: ignore[arg-type]
+        for piece in pieces:
+            far.sendall(piece)
+            if transport.is_reading:
+                media.data_received(near.recv(1 << 16))
+            for _ in range(2):  # the loop looks, then calls
+                await asyncio.sleep(0)
+        outcome = [*leg.events], transport.sent.partition(b"\r\n\r\n")[2], transport.ended
+        media.connection_lost(None)
+    return outcome
 
 
 class Oracle:
@@ -156,6 +200,20 @@ def test_any_split_equals_the_library_alone(stream, cuts):
     assert outcome_of_ours([data]) == expected
     assert outcome_of_ours(cut(data, cuts)) == expected
     assert outcome_of_ours([bytes((value,)) for value in data]) == expected
+
+
+@pytest.mark.skipif(not direct.IS_AVAILABLE, reason="The sources read by their transport.")
+def test_any_split_equals_the_library_alone_past_the_transport():
+    with asyncio.Runner() as runner, socket.create_server(("127.0.0.1", 0)) as listener:
+
+        @settings(max_examples=1500, deadline=None)
+        @given(stream=streams, cuts=st.lists(st.integers(0), max_size=8))
+        def check(stream, cuts):
+            pieces = cut(handshake() + stream, cuts)
+            outcome = runner.run(outcome_past_the_transport(listener, pieces))
+            assert outcome == Oracle().outcome(stream)
+
+        check()
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,0 +1,494 @@
+/* Reads and writes open media sockets past their transports, where Linux's epoll(7) is.
+ *
+ * Knows one shape only: a complete, unfragmented, masked data frame of RFC 6455 within the size
+ * limit. It is unmasked and delivered right here. Whatever else a socket brings goes to its owner's
+ * `data_received`, untouched and in order, and so does all that follows until the owner, who is
+ * asked each time, takes frames again. gateway/sockets/fast_lane.py does the same without it.
+ *
+ * An owner has: on_binary(bytes), on_text(bytes), data_received(bytes), takes_frames,
+ * peer_ended() for the end of the stream or its failure, handler_failed(exception).
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    TEXT_FIN = 0x81,
+    BINARY_FIN = 0x82,
+    MASKED = 0x80,
+    MASK_BYTES = 4,
+    HEADER_BYTES_MAX = 10,
+    EVENTS_MAX = 256,
+    RECEIVE_BYTES = 65536,
+    SEND_BYTES_MAX = 2048, /* 20 ms of audio take 640 at most */
+};
+
+static PyObject *on_binary, *on_text, *data_received, *takes_frames, *peer_ended, *handler_failed;
+
+typedef struct {
+    PyObject *owner; /* NULL: not read here */
+    Py_ssize_t bytes_max;
+    int takes_frames; /* said so when it was last asked, and was given nothing else since */
+    unsigned long long messages, bytes;
+    long long last_in_ns;
+} Slot;
+
+typedef struct {
+    PyObject_HEAD
+    int epoll; /* -1 once closed */
+    int is_polling;
+    int size;
+    Slot *slots; /* by descriptor */
+    uint8_t *buffer;
+} Poller;
+
+/* Reading. */
+
+static Slot *slot_of(Poller *self, int descriptor)
+{
+    if (descriptor < 0 || descriptor >= self->size || self->slots[descriptor].owner == NULL)
+        return NULL;
+    return &self->slots[descriptor];
+}
+
+/* Calls what an owner has by this name, with one argument or none. Its fault is for the owner to
+ * end its connection with, and for nobody else; only what ends the process is raised (-1). */
+static int call(PyObject *owner, PyObject *name, PyObject *argument)
+{
+    PyObject *done = argument == NULL ? PyObject_CallMethodNoArgs(owner, name)
+                                      : PyObject_CallMethodOneArg(owner, name, argument);
+    if (done != NULL) {
+        Py_DECREF(done);
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    if (name == handler_failed) {
+        PyErr_WriteUnraisable(owner);
+        return 0;
+    }
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(error, traceback);
+    int told = call(owner, handler_failed, error);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return told;
+}
+
+static int is_ascii(const uint8_t *text, Py_ssize_t size)
+{
+    uint64_t word;
+    for (; size >= (Py_ssize_t)sizeof word; text += sizeof word, size -= sizeof word) {
+        memcpy(&word, text, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            return 0;
+    }
+    for (; size > 0; text++, size--)
+        if (*text & 0x80)
+            return 0;
+    return 1;
+}
+
+static int is_utf8(PyObject *payload)
+{
+    const uint8_t *text = (const uint8_t *)PyBytes_AS_STRING(payload);
+    if (is_ascii(text, PyBytes_GET_SIZE(payload)))
+        return 1;
+    PyObject *decoded = PyUnicode_DecodeUTF8((const char *)text, PyBytes_GET_SIZE(payload), NULL);
+    if (decoded == NULL)
+        PyErr_Clear();
+    Py_XDECREF(decoded);
+    return decoded != NULL;
+}
+
+static void unmask(uint8_t *to, const uint8_t *from, Py_ssize_t size, const uint8_t *mask)
+{
+    uint64_t wide, word;
+    memcpy(&wide, mask, MASK_BYTES);
+    memcpy((uint8_t *)&wide + MASK_BYTES, mask, MASK_BYTES);
+    Py_ssize_t at = 0;
+    for (; at + (Py_ssize_t)sizeof word <= size; at += sizeof word) {
+        memcpy(&word, from + at, sizeof word);
+        word ^= wide;
+        memcpy(to + at, &word, sizeof word);
+    }
+    for (; at < size; at++)
+        to[at] = from[at] ^ mask[at % MASK_BYTES];
+}
+
+/* Returns the payload of the frame that starts the data and its extent; NULL, without an error,
+ * where it is none of ours. */
+static PyObject *plain_frame(const uint8_t *data, Py_ssize_t size, Py_ssize_t bytes_max,
+                             Py_ssize_t *extent)
+{
+    if (size <= 2 + MASK_BYTES || (data[0] != TEXT_FIN && data[0] != BINARY_FIN))
+        return NULL;
+    Py_ssize_t length = data[1] - MASKED, header = 2; /* negative when it is not masked */
+    if (length > 125) {
+        /* A 64-bit length is over the limit, or padded. */
+        length = length == 126 ? data[2] << 8 | data[3] : 0;
+        header = 4;
+    }
+    *extent = header + MASK_BYTES + length;
+    if (length <= 0 || length > bytes_max || *extent > size)
+        return NULL;
+    PyObject *payload = PyBytes_FromStringAndSize(NULL, length);
+    if (payload == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    unmask((uint8_t *)PyBytes_AS_STRING(payload), data + header + MASK_BYTES, length,
+           data + header);
+    if (data[0] == TEXT_FIN && !is_utf8(payload))
+        Py_CLEAR(payload);
+    return payload;
+}
+
+static int hand_over(Poller *self, int descriptor, PyObject *owner, const uint8_t *data,
+                     Py_ssize_t size)
+{
+    PyObject *rest = PyBytes_FromStringAndSize((const char *)data, size);
+    if (rest == NULL) { /* out of memory: the stream has lost a part, so it ends */
+        PyErr_Clear();
+        return call(owner, peer_ended, NULL);
+    }
+    Slot *slot = slot_of(self, descriptor);
+    if (slot != NULL && slot->owner == owner)
+        slot->takes_frames = 0;
+    int told = call(owner, data_received, rest);
+    Py_DECREF(rest);
+    return told;
+}
+
+/* Tells whether what comes next from this socket may be a frame to deliver. Its handlers may have
+ * removed it, or have others added, which moves all slots. */
+static int is_for_us(Slot *slot, PyObject *owner)
+{
+    if (slot == NULL || slot->owner != owner)
+        return 0;
+    if (!slot->takes_frames) {
+        PyObject *takes = PyObject_GetAttr(owner, takes_frames);
+        if (takes == NULL)
+            PyErr_WriteUnraisable(owner);
+        slot->takes_frames = takes == Py_True;
+        Py_XDECREF(takes);
+    }
+    return slot->takes_frames;
+}
+
+static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, long long now_ns)
+{
+    const uint8_t *data = self->buffer;
+    int told = 0;
+    while (size > 0 && told == 0) {
+        Slot *slot = slot_of(self, descriptor);
+        Py_ssize_t extent = 0;
+        PyObject *payload =
+            is_for_us(slot, owner) ? plain_frame(data, size, slot->bytes_max, &extent) : NULL;
+        if (payload == NULL)
+            return hand_over(self, descriptor, owner, data, size);
+        slot->messages++;
+        slot->bytes += PyBytes_GET_SIZE(payload);
+        slot->last_in_ns = now_ns;
+        told = call(owner, data[0] == BINARY_FIN ? on_binary : on_text, payload);
+        Py_DECREF(payload);
+        data += extent;
+        size -= extent;
+    }
+    return told;
+}
+
+static int receive(Poller *self, int descriptor, long long now_ns)
+{
+    Slot *slot = slot_of(self, descriptor);
+    if (slot == NULL) /* removed by another's handler in this very turn */
+        return 0;
+    ssize_t size = recv(descriptor, self->buffer, RECEIVE_BYTES, MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    PyObject *owner = Py_NewRef(slot->owner);
+    int told = size > 0 ? take(self, descriptor, owner, size, now_ns)
+                        : call(owner, peer_ended, NULL);
+    Py_DECREF(owner);
+    return told;
+}
+
+static PyObject *Poller_poll(Poller *self, PyObject *now)
+{
+    long long now_ns = PyLong_AsLongLong(now);
+    if (now_ns == -1 && PyErr_Occurred())
+        return NULL;
+    if (self->is_polling) { /* there is one buffer */
+        PyErr_SetString(PyExc_RuntimeError, "poll() was called from one of its own handlers");
+        return NULL;
+    }
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(self->epoll, events, EVENTS_MAX, 0), told = 0;
+    if (count < 0 && errno != EINTR)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    self->is_polling = 1;
+    for (int index = 0; index < count && told == 0; index++)
+        told = receive(self, events[index].data.fd, now_ns);
+    self->is_polling = 0;
+    if (told < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Membership. */
+
+static int make_room(Poller *self, int descriptor)
+{
+    if (descriptor < self->size)
+        return 0;
+    int size = (descriptor + 1 + 255) / 256 * 256;
+    Slot *slots = PyMem_Realloc(self->slots, size * sizeof *slots);
+    if (slots == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memset(slots + self->size, 0, (size - self->size) * sizeof *slots);
+    self->slots = slots;
+    self->size = size;
+    return 0;
+}
+
+static PyObject *Poller_add(Poller *self, PyObject *arguments)
+{
+    int descriptor;
+    PyObject *owner;
+    Py_ssize_t bytes_max;
+    if (!PyArg_ParseTuple(arguments, "iOn", &descriptor, &owner, &bytes_max))
+        return NULL;
+    if (descriptor < 0 || slot_of(self, descriptor) != NULL) {
+        PyErr_Format(PyExc_ValueError, "descriptor %d cannot be added", descriptor);
+        return NULL;
+    }
+    if (make_room(self, descriptor) < 0)
+        return NULL;
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
+    if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, descriptor, &event) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    self->slots[descriptor] = (Slot){.owner = Py_NewRef(owner), .bytes_max = bytes_max};
+    Py_RETURN_NONE;
+}
+
+static PyObject *Poller_remove(Poller *self, PyObject *number)
+{
+    int descriptor = (int)PyLong_AsLong(number);
+    if (descriptor == -1 && PyErr_Occurred())
+        return NULL;
+    Slot *slot = slot_of(self, descriptor);
+    if (slot != NULL) {
+        epoll_ctl(self->epoll, EPOLL_CTL_DEL, descriptor, NULL);
+        Py_CLEAR(slot->owner);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Poller_take_counts(Poller *self, PyObject *number)
+{
+    int descriptor = (int)PyLong_AsLong(number);
+    if (descriptor == -1 && PyErr_Occurred())
+        return NULL;
+    Slot *slot = slot_of(self, descriptor);
+    if (slot == NULL)
+        return Py_BuildValue("KKL", 0ULL, 0ULL, 0LL);
+    PyObject *counts = Py_BuildValue("KKL", slot->messages, slot->bytes, slot->last_in_ns);
+    if (counts != NULL)
+        slot->messages = slot->bytes = 0;
+    return counts;
+}
+
+static PyObject *Poller_fileno(Poller *self, PyObject *Py_UNUSED(none))
+{
+    return PyLong_FromLong(self->epoll);
+}
+
+static PyObject *Poller_close(Poller *self, PyObject *Py_UNUSED(none))
+{
+    if (self->epoll >= 0)
+        close(self->epoll);
+    self->epoll = -1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *Poller_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
+{
+    static char *none[] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "", none))
+        return NULL;
+    Poller *self = (Poller *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->epoll = -1;
+    self->buffer = PyMem_Malloc(RECEIVE_BYTES);
+    if (self->buffer == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll < 0) {
+        Py_DECREF(self);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return (PyObject *)self;
+}
+
+static int Poller_traverse(Poller *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    for (int descriptor = 0; descriptor < self->size; descriptor++)
+        Py_VISIT(self->slots[descriptor].owner);
+    return 0;
+}
+
+static int Poller_clear(Poller *self)
+{
+    for (int descriptor = 0; descriptor < self->size; descriptor++)
+        Py_CLEAR(self->slots[descriptor].owner);
+    return 0;
+}
+
+static void Poller_dealloc(Poller *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Poller_clear(self);
+    if (self->epoll >= 0)
+        close(self->epoll);
+    PyMem_Free(self->slots);
+    PyMem_Free(self->buffer);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* Writing. */
+
+static Py_ssize_t write_header(uint8_t *header, uint8_t first, uint64_t length)
+{
+    int length_bytes = length < 126 ? 0 : length < 65536 ? 2 : 8;
+    header[0] = first;
+    header[1] = length_bytes == 0 ? (uint8_t)length : length_bytes == 2 ? 126 : 127;
+    for (int index = 0; index < length_bytes; index++)
+        header[2 + index] = (uint8_t)(length >> 8 * (length_bytes - 1 - index));
+    return 2 + length_bytes;
+}
+
+PyDoc_STRVAR(send_frame_doc,
+"send_frame(descriptor, first, payload, /)\n--\n\n"
+"Write an unmasked frame with this first byte; return what the kernel did not take of it.");
+
+static PyObject *send_frame(PyObject *Py_UNUSED(module), PyObject *const *arguments,
+                            Py_ssize_t count)
+{
+    if (count != 3 || !PyBytes_Check(arguments[2])) {
+        PyErr_SetString(PyExc_TypeError, "send_frame() takes descriptor, first byte and payload");
+        return NULL;
+    }
+    int descriptor = (int)PyLong_AsLong(arguments[0]);
+    uint8_t first = (uint8_t)PyLong_AsLong(arguments[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_ssize_t length = PyBytes_GET_SIZE(arguments[2]);
+    uint8_t frame[HEADER_BYTES_MAX + SEND_BYTES_MAX];
+    Py_ssize_t header = write_header(frame, first, length);
+    if (length > SEND_BYTES_MAX) {
+        PyObject *whole = PyBytes_FromStringAndSize((const char *)frame, header);
+        PyBytes_Concat(&whole, arguments[2]);
+        return whole;
+    }
+    memcpy(frame + header, PyBytes_AS_STRING(arguments[2]), length);
+    ssize_t sent = send(descriptor, frame, header + length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == header + length)
+        Py_RETURN_NONE;
+    if (sent < 0) /* full, or failed: the transport finds out which */
+        sent = 0;
+    return PyBytes_FromStringAndSize((const char *)frame + sent, header + length - sent);
+}
+
+/* The module. */
+
+static PyMethodDef poller_methods[] = {
+    {"add", (PyCFunction)Poller_add, METH_VARARGS,
+     "add($self, descriptor, owner, message_bytes_max, /)\n--\n\n"
+     "Read this socket from now on. Raises OSError where the kernel will not watch it."},
+    {"remove", (PyCFunction)Poller_remove, METH_O,
+     "remove($self, descriptor, /)\n--\n\nNo longer read it; repeating it is harmless."},
+    {"take_counts", (PyCFunction)Poller_take_counts, METH_O,
+     "take_counts($self, descriptor, /)\n--\n\n"
+     "Return messages and payload bytes delivered since the last time, and when the last came."},
+    {"poll", (PyCFunction)Poller_poll, METH_O,
+     "poll($self, now_ns, /)\n--\n\nRead every socket that has something, once."},
+    {"fileno", (PyCFunction)Poller_fileno, METH_NOARGS,
+     "fileno($self, /)\n--\n\nReturn what is readable while one of the sockets is."},
+    {"close", (PyCFunction)Poller_close, METH_NOARGS,
+     "close($self, /)\n--\n\nGive the descriptor back; repeating it is harmless."},
+    {NULL},
+};
+
+static PyType_Slot poller_slots[] = {
+    {Py_tp_doc, "Poller()\n--\n\nReads the open media sockets of one loop."},
+    {Py_tp_new, Poller_new},
+    {Py_tp_dealloc, Poller_dealloc},
+    {Py_tp_traverse, Poller_traverse},
+    {Py_tp_clear, Poller_clear},
+    {Py_tp_methods, poller_methods},
+    {0, NULL},
+};
+
+static PyType_Spec poller_spec = {
+    .name = "gateway.sockets._native.Poller",
+    .basicsize = sizeof(Poller),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = poller_slots,
+};
+
+static PyMethodDef functions[] = {
+    {"send_frame", (PyCFunction)(void (*)(void))send_frame, METH_FASTCALL, send_frame_doc},
+    {NULL},
+};
+
+static int execute(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &poller_spec, NULL);
+    if (type == NULL)
+        return -1;
+    int added = PyModule_AddObjectRef(module, "Poller", type);
+    Py_DECREF(type);
+    if (added < 0)
+        return -1;
+    return (on_binary = PyUnicode_InternFromString("on_binary")) == NULL
+                   || (on_text = PyUnicode_InternFromString("on_text")) == NULL
+                   || (data_received = PyUnicode_InternFromString("data_received")) == NULL
+                   || (takes_frames = PyUnicode_InternFromString("takes_frames")) == NULL
+                   || (peer_ended = PyUnicode_InternFromString("peer_ended")) == NULL
+                   || (handler_failed = PyUnicode_InternFromString("handler_failed")) == NULL
+               ? -1
+               : 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+
+static PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "gateway.sockets._native",
+    .m_doc = "Reads and writes open media sockets past their transports.",
+    .m_methods = functions,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    return PyModuleDef_Init(&definition);
+}

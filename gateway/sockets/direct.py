@@ -1,0 +1,67 @@
+"""Media sockets that are read and written past their transports.
+
+A transport costs a frame about as much as everything that is done with it. Where `_native` is (it
+is compiled with the frame path, and asks for Linux), an open socket without TLS is read and written
+by it; the transport opens and closes the connection, and keeps what the kernel does not take.
+
+Knows neither handshake nor frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.sockets._native import Owner, Poller
+
+try:
+    from gateway.sockets import _native
+except ImportError:  # interpreted, or not Linux
+    IS_AVAILABLE = False
+else:
+    IS_AVAILABLE = True
+
+
+def send_frame(descriptor: int, first: int, payload: bytes) -> bytes | None:
+    """Write an unmasked frame with this first byte; return what the kernel did not take of it."""
+    return _native.send_frame(descriptor, first, payload)
+
+
+class DirectReader:
+    """Reads sockets of the running loop; holds a descriptor of its own only while there are any."""
+
+    def __init__(self, clock_ns: Callable[[], int]) -> None:
+        self._clock_ns = clock_ns
+        self._poller: Poller | None = None
+        self._loop: Any = None  # uvloop's returns other things than it promises
+        self._count = 0
+
+    def add(self, descriptor: int, owner: Owner, message_bytes_max: int) -> None:
+        """Read this socket from now on; its transport must have paused reading."""
+        if self._poller is None:
+            self._poller = _native.Poller()
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._poller.fileno(), self._read)
+        self._poller.add(descriptor, owner, message_bytes_max)
+        self._count += 1
+
+    def remove(self, descriptor: int) -> None:
+        """No longer read this socket, which was added."""
+        assert self._poller is not None
+        self._poller.remove(descriptor)
+        self._count -= 1
+        if not self._count:
+            self._loop.remove_reader(self._poller.fileno())
+            self._poller.close()
+            self._poller = self._loop = None
+
+    def take_counts(self, descriptor: int) -> tuple[int, int, int]:
+        """Return messages and payload bytes read since the last time, and when the last came."""
+        assert self._poller is not None
+        return self._poller.take_counts(descriptor)
+
+    def _read(self) -> None:
+        if self._poller is not None:
+            self._poller.poll(self._clock_ns())
