@@ -190,10 +190,12 @@ class Ticker:
         """Serve what cannot wait; its duties are owed from now on."""
         for player in tuple(self._players):
             _guarded(player.play)
+        due: list[Deadline] = []
         while self._deadlines and self._deadlines[0][0] <= now_ns:
-            action = heapq.heappop(self._deadlines)[2].action
-            if action is not None:
-                _guarded(action)
+            due.append(heapq.heappop(self._deadlines)[2])
+        for deadline in due:  # what they add waits for another beat, however early this one is
+            if deadline.action is not None:
+                _guarded(deadline.action)
         self._beat += 1
         duties = self._duties[self._beat % BEATS_PER_SECOND]
         self._owed = [(duties, duty) for duty in duties]
