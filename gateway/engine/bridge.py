@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.ports import SpendGate
@@ -159,7 +160,7 @@ class Bridge:
         self._is_receiving = False
         self._end_tone: Deadline | None = None
         self._dialled_ns = self._news_ns = self._clock_ns()
-        self._slot = hash(call_id) % BEATS_PER_SECOND
+        self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
 

@@ -2,7 +2,7 @@
 
 To be woken for each frame costs the kernel and the loop about as much as the frame itself. With
 many sockets the next frame is due within microseconds anyhow, so the loop waits for some to come,
-as network cards moderate their interrupts: a quarter of a millisecond, where a frame lasts twenty.
+as network cards moderate their interrupts: a third of a millisecond, where a frame lasts twenty.
 Knows neither frames nor whom the sockets belong to.
 """
 
@@ -15,9 +15,9 @@ from typing import Final
 
 BUSY_SOCKETS: Final = 300
 """150 calls, 15,000 frames a second. With fewer the core has the time to be woken for each."""
-REST_S: Final = 0.0002
-"""The kernel makes it a quarter of a millisecond. At 200 calls it saves a fifth of the CPU; a rest
-half as long saves nothing, one half as long again hardly more (`make bench`)."""
+REST_S: Final = 0.0003
+"""The kernel makes it a good third of a millisecond. At 200 calls it saves a fifth of the CPU; a
+shorter one saves less, and a longer one little more (`make bench`)."""
 
 
 class Moderation:
