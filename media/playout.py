@@ -225,9 +225,7 @@ class Playout(Waiter):
     def mark_returned(self, now_ns: int, name: str) -> bool:
         """Correct the model by a mark that came back; a name that is not ours says nothing.
 
-        Returns:
-            Whether the carrier has over a second to play: it is to be cleared.
-
+        Returns whether the carrier has over a second to play: it is to be cleared.
         """
         surplus_ns = self._marks.returned(now_ns, name)
         # What was inserted may be long; it is not backlog.
@@ -402,14 +400,8 @@ class Playout(Waiter):
             else:
                 self._catch_up(now_ns)
                 given.append(self._conceal(now_ns))
-        self._is_straight = not (
-            self._is_idle
-            or self._is_concealing
-            or self._is_joining
-            or self._held
-            or slack.grow_ns
-            or slack.excess_ns
-        )
+        is_odd = self._is_idle or self._is_concealing or self._is_joining or bool(self._held)
+        self._is_straight = not (is_odd or slack.grow_ns or slack.excess_ns)
         return given
 
     def _catch_up(self, now_ns: int) -> None:
@@ -433,11 +425,10 @@ class Playout(Waiter):
     def _conceal(self, now_ns: int) -> bytes:
         """Fill in for the next frame: whole if one after it is held, else for a step of it."""
         if not self._is_concealing:
-            history = b"".join(self._history)
-            if self._repairs.take(now_ns):
-                self._concealer.start(history)
-            else:
-                self._concealer.start_roughly(history)
+            start = self._concealer.start
+            if not self._repairs.take(now_ns):
+                start = self._concealer.start_roughly
+            start(b"".join(self._history))
             self._is_concealing = True
         samples = max(SAMPLES_PER_MS, self._size - self._filled)
         audio = self._concealer.take(samples if self._held else min(STEP, samples))

@@ -116,9 +116,12 @@ def test_what_sets_itself_again_is_met_once_a_beat(ticker):
 
 def test_a_deadline_may_cancel_another_of_the_same_beat(ticker):
     met = []
-    others = []
-    ticker.at(BEAT_NS, lambda: others[0].cancel())
-    others.append(ticker.at(BEAT_NS, lambda: met.append("second")))
+
+    def first() -> None:
+        second.cancel()
+
+    ticker.at(BEAT_NS, first)
+    second = ticker.at(BEAT_NS, lambda: met.append("second"))
     ticker.at(BEAT_NS, lambda: met.append("third"))
     ticker.beat(BEAT_NS)
     assert met == ["third"]
