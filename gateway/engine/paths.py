@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from gateway.twilio_outbound import Outbound
 from media.allowance import Allowance
+from media.g711 import SAMPLES_PER_MS
 from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
@@ -17,6 +18,9 @@ from media.vad import TalkDetector
 FRAME_MS = 20
 FRAME_BYTES = 160
 """20 ms of mu-law at 8 kHz."""
+
+PACKET_MS_MIN = 10
+"""What is less waits for the message that follows: a packet's headers weigh as much."""
 
 SOURCE_SILENT_NS = 100_000_000
 """How long one way of the caller's voice is silent before the other is listened to, so that no word
@@ -234,19 +238,23 @@ class Downlink:
         if len(payload) == FRAME_BYTES and not self._rest:
             self.frame(payload, at_ms)
             return
+        # A browser's socket takes whole frames only; packets go as they come, in whole ms.
+        least_ms = FRAME_MS if self._send_packet is None else PACKET_MS_MIN
         audio = self._rest + payload
-        whole = len(audio) - len(audio) % FRAME_BYTES
-        self._rest = audio[whole:]
-        for offset in range(0, whole, FRAME_BYTES):
-            self.frame(audio[offset : offset + FRAME_BYTES], at_ms + offset // 8)
+        start = 0
+        while (length_ms := min(FRAME_MS, (len(audio) - start) // SAMPLES_PER_MS)) >= least_ms:
+            end = start + length_ms * SAMPLES_PER_MS
+            self.frame(audio[start:end], at_ms + start // SAMPLES_PER_MS)
+            start = end
+        self._rest = audio[start:]
 
     def frame(self, payload: bytes, at_ms: int) -> None:
-        """Hand on one 160-byte frame of the phone's voice."""
+        """Hand on a frame of the phone's voice; packets may have less than its 160 bytes."""
         if not self.is_open:
             return
         send_packet = self._send_packet
         if send_packet is not None:
-            send_packet(payload, self._regular_ms(at_ms))
+            send_packet(payload, self._regular_ms(at_ms, len(payload) // SAMPLES_PER_MS))
         else:
             self._send(payload if self._convert is None else self._convert(payload))
         self.sent += 1
@@ -254,14 +262,14 @@ class Downlink:
         if talking is not None:
             self._on_talk(talking)
 
-    def _regular_ms(self, at_ms: int) -> int:
+    def _regular_ms(self, at_ms: int, length_ms: int) -> int:
         """Return the frame's place in an even stream; a real gap stays visible."""
         if self._tone_ns:
             self._begin_speech(at_ms)
         at_ms += self._origin_ms
         if abs(at_ms - self._due_ms) < GAP_MS:
             at_ms = self._due_ms
-        self._due_ms = at_ms + FRAME_MS
+        self._due_ms = at_ms + length_ms
         return at_ms
 
     def _begin_speech(self, at_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -462,21 +462,43 @@ def test_a_call_that_nobody_hears_yet_is_no_fault():
     assert downlink.sent == 1
 
 
-@given(st.lists(st.integers(0, 500), max_size=40), st.booleans())
-def test_audio_in_any_sizes_comes_out_in_frames_and_in_order(sizes, is_session):
-    ear, audio = Ear(), bytes(range(256)) * 80
-    if is_session:
-        ear.by_session()
-    at = 0
+PIECES = st.lists(st.integers(0, 500), max_size=40)
+SOUND = bytes(range(256)) * 80
+
+
+@given(PIECES)
+def test_audio_in_any_sizes_comes_out_in_frames_and_in_order(sizes):
+    ear, at = Ear(), 0
     for size in sizes:
-        ear.downlink.audio(audio[at : at + size], str(at // 8))
+        ear.downlink.audio(SOUND[at : at + size], str(at // 8))
         at += size
-    heard = [frame for frame, _ in ear.packets] if is_session else ear.heard
-    joined = b"".join(heard)
-    assert all(len(frame) == 160 for frame in heard)
-    assert joined == audio[: len(joined)]
-    assert at - len(joined) < 160 or at > len(audio)
-    assert [at_ms for _, at_ms in ear.packets] == [20 * n for n in range(len(ear.packets))]
+    assert all(len(frame) == 160 for frame in ear.heard)
+    joined = b"".join(ear.heard)
+    assert joined == SOUND[: len(joined)]
+    assert at - len(joined) < 160
+
+
+@given(PIECES)
+def test_packets_go_as_they_come_unless_they_are_very_short(sizes):
+    ear, at = Ear().by_session(), 0
+    for size in sizes:
+        ear.downlink.audio(SOUND[at : at + size], str(at // 8))
+        at += size
+        gone = b"".join(frame for frame, _ in ear.packets)
+        assert gone == SOUND[: len(gone)]
+        assert at - len(gone) < 80
+    lengths = [len(frame) for frame, _ in ear.packets]
+    assert all(80 <= length <= 160 and length % 8 == 0 for length in lengths)
+    starts = accumulate(lengths, initial=0)
+    assert [at_ms for _, at_ms in ear.packets] == [start // 8 for start in starts][:-1]
+
+
+def test_what_was_kept_for_the_socket_goes_with_the_first_packet():
+    ear = Ear()
+    ear.downlink.audio(SOUND[:250])
+    ear.by_session().downlink.audio(SOUND[250:410])
+    assert b"".join(ear.heard) == SOUND[:160]
+    assert [frame for frame, _ in ear.packets] == [SOUND[160:320], SOUND[320:408]]
 
 
 def test_a_closed_downlink_is_silent_but_for_our_own_tones():
