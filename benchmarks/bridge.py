@@ -23,6 +23,7 @@ from benchmarks.limits import (
     LATE_MAX_US_MAX,
     LATE_P99_US_MAX,
     P99_US_MAX,
+    SHARE_MAX,
 )
 from benchmarks.peers.peer import Peer, RunningPeer
 from benchmarks.process_cost import core_busy_ns, on_cores, total_cpu_ns, total_resident_bytes
@@ -256,12 +257,18 @@ def _compare(peer: Peer, turn: int, plan: Plan, results: Results, progress: Prog
     if not loads:
         return
     with _stage(peer, turn, plan) as stage:
+        sample: Sample | None = None
         for load in loads:
+            if sample is not None and (not sample.held or is_hopeless(sample, load)):
+                return
             sample = stage.best_sample(load, plan.seconds)
             results.samples.append(sample)
             progress(sample)
-            if not sample.held:
-                return
+
+
+def is_hopeless(sample: Sample, load: int) -> bool:
+    """Tell whether a load is beyond a server, by what it took for a lower one."""
+    return sample.core_share * load / sample.calls > SHARE_MAX
 
 
 def _climb(peer: Peer, plan: Plan, results: Results, progress: Progress, deadline: float) -> None:

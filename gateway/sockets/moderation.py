@@ -2,7 +2,7 @@
 
 To be woken for each frame costs the kernel and the loop about as much as the frame itself. With
 many sockets the next frame is due within microseconds anyhow, so the loop waits for some to come,
-as network cards moderate their interrupts: half a millisecond, where a frame lasts twenty.
+as network cards moderate their interrupts: six tenths of a millisecond, where a frame lasts twenty.
 Knows neither frames nor whom the sockets belong to.
 """
 
@@ -15,9 +15,9 @@ from typing import Final
 
 BUSY_SOCKETS: Final = 300
 """150 calls, 15,000 frames a second. With fewer the core has the time to be woken for each."""
-PERIOD_S: Final = 0.0005
+PERIOD_S: Final = 0.0006
 """From one look at the sockets to the next; the kernel makes it some 80 us longer. At 200 calls it
-saves a fifth of the CPU; a shorter one saves less, and a longer one little more (`make bench`)."""
+saves a quarter of the CPU; a tenth longer saves a hundredth more, and every frame waits for it."""
 REST_S_MIN: Final = 0.00005
 """The kernel's own slack: less is not worth a sleep."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report
-from benchmarks.bridge import Results, Sample, highest_held
+from benchmarks.bridge import Results, Sample, highest_held, is_hopeless
 from benchmarks.generator import Counts, Measurement
 
 NO_COUNT = Counts(*[0] * 13)
@@ -114,6 +114,12 @@ def test_no_disturbance_excuses_wrong_audio(fault: str) -> None:
     wrong = replace(NO_FAULT, **{fault: 1})
     starved = sample("gateway", 1, 400, 2.0, counts=wrong, foreign=0.5)
     assert report.broken(results(starved)) == [starved]
+
+
+@pytest.mark.parametrize(("load", "hopeless"), [(300, False), (600, False), (601, True)])
+def test_a_load_far_beyond_a_core_is_not_tried(load: int, hopeless: bool) -> None:
+    half_a_core = sample("starlette", 1, 200, 2.5)
+    assert is_hopeless(half_a_core, load) is hopeless
 
 
 def test_a_fault_beyond_the_loads_compared_ends_the_ladder_only() -> None:
