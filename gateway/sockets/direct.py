@@ -39,7 +39,12 @@ class DirectReader:
         self._count = 0
 
     def add(self, descriptor: int, owner: Owner, message_bytes_max: int) -> None:
-        """Read this socket from now on; its transport must have paused reading."""
+        """Read this socket from now on; its transport is to pause reading.
+
+        Raises:
+            OSError: the kernel has no descriptor, or no watch, left for it.
+
+        """
         if self._poller is None:
             self._poller = _native.Poller()
             self._loop = asyncio.get_running_loop()

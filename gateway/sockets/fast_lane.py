@@ -212,8 +212,11 @@ class MediaSocket(SendSide):
         self._fail_for_handler(error)
 
     def _read_past_transport(self) -> None:
+        try:
+            self._reader.add(self._descriptor, self, self._message_bytes_max)
+        except OSError:  # no descriptor or watch is left: the transport reads on
+            return
         self._transport.pause_reading()
-        self._reader.add(self._descriptor, self, self._message_bytes_max)
         self._reads_directly = True
 
     def _read_by_transport(self) -> None:

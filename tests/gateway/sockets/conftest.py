@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import subprocess
+import sysconfig
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +19,7 @@ from socket_peers import Clock, MediaServer
 from tests.certificates import Authority
 
 Loop = asyncio.AbstractEventLoop
+SOURCE = Path(__file__).parents[3] / "gateway/sockets/_native.c"
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], Loop]]:
@@ -47,3 +53,35 @@ async def serve(clock: Clock) -> AsyncIterator[Callable[..., Any]]:
             return server
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """What is written in C; compiled for these tests where it is not installed with the sources."""
+    try:
+        from gateway.sockets import _native
+    except ImportError:
+        return compiled(tmp_path_factory.mktemp("native") / "_native.so")
+    return _native
+
+
+def compiled(path: Path) -> ModuleType:
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    include = sysconfig.get_path("include")
+    strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
+    command = [compiler, "-shared", "-fPIC", "-O1", *strict, f"-I{include}", str(SOURCE)]
+    try:
+        made = subprocess.run(
+            [*command, "-o", str(path)], check=False, capture_output=True, text=True
+        )
+    except OSError:
+        pytest.skip("No C compiler: install gcc and python3-dev.")
+    if "Python.h" in made.stderr:
+        pytest.skip("No Python headers: install python3-dev.")
+    assert made.returncode == 0, made.stderr
+    spec = importlib.util.spec_from_file_location("gateway.sockets._native", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

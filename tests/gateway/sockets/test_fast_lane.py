@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import socket
 import weakref
 
@@ -53,6 +54,23 @@ async def test_counters_count_messages_and_payload_bytes(serve, clock):
     assert (counters.messages_out, counters.bytes_out) == (3, 468)
     assert counters.last_in_ns == clock.now_ns
     assert counters.audio_dropped == 0
+
+
+async def test_a_process_without_descriptors_left_serves_those_it_has(serve):
+    server = await serve(leg=EchoLeg)
+    peer = await server.connect()
+    while not server.engine.connections:
+        await asyncio.sleep(0.002)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        peer.send(handshake() + frame(TEXT, b"a"))
+        assert (await peer.head())[0] == 101
+        assert await peer.frame() == (TEXT, b"a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    peer.send(frame(TEXT, b"b"))
+    assert await peer.frame() == (TEXT, b"b")
 
 
 async def test_an_unplugged_connection_ignores_messages(serve):

@@ -1,20 +1,16 @@
 """What is written in C: reading and writing sockets past their transports.
 
-Where it is not installed beside the sources it is compiled for these tests. That it says the same
-as the sources is for the oracle, and for every other test of this folder, once it is compiled.
+That it says the same as the sources is for the oracle, and for every other test of this folder once
+it is compiled.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib.util
 import socket
-import subprocess
 import sys
-import sysconfig
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,41 +19,9 @@ from socket_peers import BINARY, MASK, PING, TEXT, frame
 
 from gateway.sockets.frame_header import BINARY_FIN, TEXT_FIN, data_header
 
-SOURCE = Path(__file__).parents[3] / "gateway/sockets/_native.c"
 BYTES_MAX = 1000
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="It stands on Linux's epoll.")
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    try:
-        from gateway.sockets import _native
-    except ImportError:
-        return compiled(tmp_path_factory.mktemp("native") / "_native.so")
-    return _native
-
-
-def compiled(path: Path) -> ModuleType:
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    include = sysconfig.get_path("include")
-    strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
-    command = [compiler, "-shared", "-fPIC", "-O1", *strict, f"-I{include}", str(SOURCE)]
-    try:
-        made = subprocess.run(
-            [*command, "-o", str(path)], check=False, capture_output=True, text=True
-        )
-    except OSError:
-        pytest.skip("No C compiler: install gcc and python3-dev.")
-    if "Python.h" in made.stderr:
-        pytest.skip("No Python headers: install python3-dev.")
-    assert made.returncode == 0, made.stderr
-    spec = importlib.util.spec_from_file_location("gateway.sockets._native", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Owner:
