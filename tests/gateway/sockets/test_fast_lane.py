@@ -14,6 +14,7 @@ from socket_peers import (
     BINARY,
     CLOSE,
     CONT,
+    MASK,
     PING,
     PONG,
     TEXT,
@@ -24,6 +25,7 @@ from socket_peers import (
     handshake,
 )
 from structlog.testing import capture_logs
+from websockets.utils import apply_mask
 
 from gateway.ports import Acceptance, MediaConnection
 from gateway.sockets.fast_lane import MediaSocket
@@ -54,6 +56,25 @@ async def test_counters_count_messages_and_payload_bytes(serve, clock):
     assert (counters.messages_out, counters.bytes_out) == (3, 468)
     assert counters.last_in_ns == clock.now_ns
     assert counters.audio_dropped == 0
+
+
+@pytest.mark.parametrize("before", [b"", frame(TEXT, b"before")])
+async def test_a_frame_that_comes_in_pieces_is_not_taken_for_what_it_carries(serve, before):
+    server = await serve()
+    inner = frame(TEXT, b"inner")
+    outer = frame(BINARY, apply_mask(inner, MASK))
+    assert outer.endswith(inner)
+    peer, leg = await server.open(before + outer[: -len(inner)])
+    expected = [("text", b"before")] if before else []
+    assert await leg.wait(len(expected)) == expected
+    peer.send(inner)
+    expected.append(("binary", apply_mask(inner, MASK)))
+    assert await leg.wait(len(expected)) == expected
+    peer.send(outer[: -len(inner)])
+    await asyncio.sleep(0.05)
+    peer.send(inner + frame(TEXT, b"behind"))
+    expected += [("binary", apply_mask(inner, MASK)), ("text", b"behind")]
+    assert await leg.wait(len(expected)) == expected
 
 
 async def test_a_process_without_descriptors_left_serves_those_it_has(serve):
