@@ -21,7 +21,7 @@ navigator.mediaDevices.getUserMedia = () => askBrowser({ audio: raw });
 LIKENESS_MIN = 0.9
 """Least likeness to the microphone in the best of some spells: a quiet machine has 0.99 in each. On
 one whose browser, gateway, carrier and test share two busy cores much comes late."""
-SPELLS = 8
+SPELLS = 16
 
 
 @contextlib.asynccontextmanager
