@@ -76,9 +76,14 @@ class CompiledPath:
 
 def can_compile() -> bool:
     """Tell whether there are a C compiler and Python's headers."""
-    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
     header = Path(sysconfig.get_path("include"), "Python.h")
-    return shutil.which(compiler.split()[0]) is not None and header.exists()
+    return shutil.which(compiler()) is not None and header.exists()
+
+
+def compiler() -> str:
+    """Return the C compiler's command, without its options."""
+    command: str = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    return command.split(maxsplit=1)[0]
 
 
 def main(folder: str, modules: Sequence[str]) -> None:

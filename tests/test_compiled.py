@@ -5,18 +5,17 @@ They run in a copy of the tree that has the compiled modules beside their source
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.compiling import ROOT, compile_path
+
 COPIED = ("gateway", "media", "billing", "tests", "docs", "deploy", "pyproject.toml")
 LEFT_OUT = shutil.ignore_patterns("node_modules", "__pycache__")
 
@@ -31,16 +30,6 @@ TESTS = (
 )
 COMPILE_S = 240
 TESTS_S = 420
-
-
-def compile_path() -> ModuleType:
-    path = ROOT / "deploy/compile_path.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def compiled_modules() -> list[str]:

@@ -50,7 +50,7 @@ typedef struct {
 
 /* Reading. */
 
-static Slot *slot_of(Poller *self, int descriptor)
+static Slot *slot_of(Poller *self, long descriptor)
 {
     if (descriptor < 0 || descriptor >= self->size || self->slots[descriptor].owner == NULL)
         return NULL;
@@ -285,12 +285,11 @@ static PyObject *Poller_add(Poller *self, PyObject *arguments)
 
 static PyObject *Poller_remove(Poller *self, PyObject *number)
 {
-    int descriptor = (int)PyLong_AsLong(number);
-    if (descriptor == -1 && PyErr_Occurred())
+    Slot *slot = slot_of(self, PyLong_AsLong(number));
+    if (PyErr_Occurred())
         return NULL;
-    Slot *slot = slot_of(self, descriptor);
     if (slot != NULL) {
-        epoll_ctl(self->epoll, EPOLL_CTL_DEL, descriptor, NULL);
+        epoll_ctl(self->epoll, EPOLL_CTL_DEL, (int)(slot - self->slots), NULL);
         Py_CLEAR(slot->owner);
     }
     Py_RETURN_NONE;
@@ -298,10 +297,9 @@ static PyObject *Poller_remove(Poller *self, PyObject *number)
 
 static PyObject *Poller_take_counts(Poller *self, PyObject *number)
 {
-    int descriptor = (int)PyLong_AsLong(number);
-    if (descriptor == -1 && PyErr_Occurred())
+    Slot *slot = slot_of(self, PyLong_AsLong(number));
+    if (PyErr_Occurred())
         return NULL;
-    Slot *slot = slot_of(self, descriptor);
     if (slot == NULL)
         return Py_BuildValue("KKL", 0ULL, 0ULL, 0LL);
     PyObject *counts = Py_BuildValue("KKL", slot->messages, slot->bytes, slot->last_in_ns);

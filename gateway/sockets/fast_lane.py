@@ -69,8 +69,8 @@ class MediaSocket(SendSide):
     __slots__ = (
         "_arrived_ns",
         "_assembly",
-        "_direct",
         "_held",
+        "_is_between_messages",
         "_message_bytes_max",
         "_opening",
         "_pinged_ns",
@@ -117,7 +117,7 @@ class MediaSocket(SendSide):
             self._library(State.CONNECTING), limits.head_bytes_max
         )
         self._assembly = MessageAssembly()
-        self._direct = False  # open, and no fragmented message in progress
+        self._is_between_messages = False  # open, and no fragmented message in progress
         self._held = b""  # the beginning of an incomplete frame
         self._arrived_ns = 0  # of the last frame that went to the library
         self._pinged_ns = 0
@@ -150,7 +150,7 @@ class MediaSocket(SendSide):
         counters = self._counters
         try:
             while at < size:
-                if self._direct and size - at > 6:
+                if self._is_between_messages and size - at > 6:
                     first = data[at]
                     length = data[at + 1] - 0x80  # negative when the frame is not masked
                     mask_at = at + 2
@@ -179,7 +179,7 @@ class MediaSocket(SendSide):
                         continue
                 at = self._take_other(data, at)
         except Exception as error:  # a leg's fault ends its own connection, not the process
-            self._fail_for_handler(error)
+            self.handler_failed(error)
 
     def eof_received(self) -> bool:
         """Let the transport close: the peer will send nothing more."""
@@ -189,7 +189,7 @@ class MediaSocket(SendSide):
         """Forget the transport and report the end, if it has not been reported."""
         self._read_by_transport()
         self._forget_transport()
-        self._direct = False
+        self._is_between_messages = False
         self._held = b""
         for roster in self._rosters:
             roster.discard(self)
@@ -201,7 +201,7 @@ class MediaSocket(SendSide):
     @property
     def takes_frames(self) -> bool:
         """Whether the next byte begins a frame that may be delivered as it is."""
-        return self._direct and not self._held
+        return self._is_between_messages and not self._held
 
     def peer_ended(self) -> None:
         """Let the transport find the end of the stream."""
@@ -209,7 +209,11 @@ class MediaSocket(SendSide):
 
     def handler_failed(self, error: Exception) -> None:
         """End the connection whose leg failed."""
-        self._fail_for_handler(error)
+        log.error("media handler failed", peer=self.peer, exc_info=error)
+        self._engine_counters.handler_faults += 1
+        self._held = b""
+        if self._phase < Phase.DRAINING:
+            self._fail(CloseCode.INTERNAL_ERROR, "")
 
     def _read_past_transport(self) -> None:
         try:
@@ -326,14 +330,14 @@ class MediaSocket(SendSide):
             self._flush()
             return
         self._phase = Phase.OPEN
-        self._direct = True
+        self._is_between_messages = True
         self._engine_counters.opened += 1
         self._counters.last_in_ns = self._clock_ns()
         self._flush()
         self._let_go_of_library()
         self._opening = None
         self._update_clearance()
-        if self._is_direct:
+        if self._writes_directly:
             self._read_past_transport()
         acceptance.attach(self)
 
@@ -362,7 +366,7 @@ class MediaSocket(SendSide):
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
             return
-        self._direct = not self._assembly.in_progress
+        self._is_between_messages = not self._assembly.in_progress
         if message is None:
             return
         is_text, payload = message
@@ -391,13 +395,6 @@ class MediaSocket(SendSide):
         self._library().fail(code, reason)
         self._flush()
 
-    def _fail_for_handler(self, error: Exception) -> None:
-        log.error("media handler failed", peer=self.peer, exc_info=error)
-        self._engine_counters.handler_faults += 1
-        self._held = b""
-        if self._phase < Phase.DRAINING:
-            self._fail(CloseCode.INTERNAL_ERROR, "")
-
     def _flush(self) -> None:
         """Send what the library has ready; an empty item means the end of what we send."""
         for data in self._library().data_to_send():
@@ -420,7 +417,7 @@ class MediaSocket(SendSide):
         self._report_close(close.code if close else CloseCode.ABNORMAL_CLOSURE)
 
     def _leave_open(self, phase: Phase) -> None:
-        self._direct = False
+        self._is_between_messages = False
         self._read_by_transport()
         super()._leave_open(phase)
 

@@ -64,13 +64,13 @@ class SendSide(asyncio.Protocol):
         "_descriptor",
         "_end_after_queue",
         "_engine_counters",
-        "_is_direct",
         "_limits",
         "_paused",
         "_phase",
         "_queue",
         "_transport",
         "_write",
+        "_writes_directly",
         "peer",
     )
 
@@ -94,7 +94,7 @@ class SendSide(asyncio.Protocol):
         self._audio_clear = False  # an audio frame may be written now
         self._end_after_queue = False
         self._descriptor = -1  # of the connection while it is known
-        self._is_direct = False  # frames may be written past the transport
+        self._writes_directly = False  # frames may be written past the transport
         self._counters = ConnectionCounters()
         self.peer = ""
 
@@ -188,7 +188,7 @@ class SendSide(asyncio.Protocol):
             )
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._descriptor = connection.fileno()
-            self._is_direct = direct.IS_AVAILABLE and not is_tls
+            self._writes_directly = direct.IS_AVAILABLE and not is_tls
 
     def _send_control(self, frame: bytes) -> None:
         """Write a frame that may not be dropped, or keep it behind what waits."""
@@ -227,7 +227,7 @@ class SendSide(asyncio.Protocol):
     def _forget_transport(self) -> None:
         self._phase = Phase.LOST
         self._descriptor = -1
-        self._is_direct = False
+        self._writes_directly = False
         self._control_clear = self._audio_clear = False
         self._queue.clear()
 
@@ -241,7 +241,7 @@ class SendSide(asyncio.Protocol):
                 self._counters.audio_dropped += self._queue.add_audio(frame)
                 self._update_clearance()
             return
-        if self._is_direct:
+        if self._writes_directly:
             rest = direct.send_frame(self._descriptor, first, payload)
             if rest is not None:
                 self._write(rest)

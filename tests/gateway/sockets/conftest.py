@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import subprocess
 import sysconfig
 from collections.abc import AsyncIterator, Callable
@@ -17,9 +16,9 @@ import uvloop
 from socket_peers import Clock, MediaServer
 
 from tests.certificates import Authority
+from tests.compiling import ROOT, compile_path, module_of
 
 Loop = asyncio.AbstractEventLoop
-SOURCE = Path(__file__).parents[3] / "gateway/sockets/_native.c"
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], Loop]]:
@@ -66,22 +65,13 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 def compiled(path: Path) -> ModuleType:
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    include = sysconfig.get_path("include")
+    build = compile_path()
+    if not build.can_compile():
+        pytest.skip("No C compiler, or no Python headers: install gcc and python3-dev.")
+    source = ROOT / f"{build.NATIVE.replace('.', '/')}.c"
     strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
-    command = [compiler, "-shared", "-fPIC", "-O1", *strict, f"-I{include}", str(SOURCE)]
-    try:
-        made = subprocess.run(
-            [*command, "-o", str(path)], check=False, capture_output=True, text=True
-        )
-    except OSError:
-        pytest.skip("No C compiler: install gcc and python3-dev.")
-    if "Python.h" in made.stderr:
-        pytest.skip("No Python headers: install python3-dev.")
+    include = f"-I{sysconfig.get_path('include')}"
+    command = [build.compiler(), "-shared", "-fPIC", "-O1", *strict, include, str(source)]
+    made = subprocess.run([*command, "-o", str(path)], check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
-    spec = importlib.util.spec_from_file_location("gateway.sockets._native", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(build.NATIVE, path)
