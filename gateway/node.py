@@ -57,7 +57,6 @@ from gateway.payments.reconciler import PERIOD_S
 from gateway.settings import Settings
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.moderation import Moderation
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.proxies import behind_proxies
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
@@ -164,7 +163,6 @@ class Node:
         self._rates: RateBook
         self._alarm: OutboxAlarm
         self._engine: MediaEngine
-        self._moderation: Moderation
         self._webrtc: WebRtcEndpoint | None = None
         self._server: OnePortServer
 
@@ -226,7 +224,6 @@ class Node:
                 pong_timeout_ns=_PING_NS,
             ),
         )
-        self._moderation = Moderation(self._engine.connections)
         await self._watch(settler, stack)
         webhooks = TwilioWebhooks(settings, self.calls, verifier, hangup_twiml())
         routes = [*self._api_routes(tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
@@ -394,7 +391,6 @@ class Node:
     def _sweep_sockets(self) -> None:
         now_ns = self.ticker.clock_ns()
         self._engine.sweep(now_ns, SWEEP_PARTS)
-        self._moderation.judge()
         self.ticker.at(now_ns + 1, self._sweep_sockets)
 
     async def stop(self) -> None:

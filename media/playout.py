@@ -45,6 +45,9 @@ LATE_FRAMES_MAX: Final = 100
 """Farther ahead or behind, two packets in a row are a new sequence, one is a stray (RFC 3550 A.1
 names 3000 and 100; ten seconds are more than is ever waited for)."""
 
+HISTORY_PIECES: Final = 4
+"""Pieces remembered of what the carrier was given; most are a frame long."""
+
 _UNKNOWN: Final = -1
 _SILENCE: Final = bytes([MULAW_SILENCE])
 _SILENT_HISTORY: Final = _SILENCE * HISTORY_SAMPLES
@@ -118,7 +121,7 @@ class Playout(Waiter):
         self._end_ns = -NEVER_NS
         """When the carrier runs dry."""
         self._history = [_SILENT_HISTORY]
-        """The last four pieces the carrier was given, a frame or more each, save the last."""
+        """The last pieces the carrier was given, a frame or more each, save the last."""
 
         self._next = _UNKNOWN
         """Sequence number whose turn is next; unknown until the next frame tells."""
@@ -179,7 +182,8 @@ class Playout(Waiter):
             self.deadline_ns = end_ns - self._guard_ns
             history = self._history
             history.append(frame)
-            del history[:-4]
+            if len(history) > HISTORY_PIECES:
+                history.pop(0)
             counters.frames_in += 1
             counters.frames_out += 1
             return (frame,)
@@ -494,4 +498,4 @@ class Playout(Waiter):
         if len(history[-1]) < FRAME_SAMPLES:
             audio = history.pop() + audio
         history.append(audio)
-        del history[:-4]
+        del history[:-HISTORY_PIECES]

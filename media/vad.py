@@ -21,9 +21,12 @@ ATTACK_WINDOW_FRAMES: Final = 5
 HANGOVER_MS: Final = 300
 """Silence that ends talk; shorter ones lie between words."""
 
-TALK_STRIDE: Final = 4
-"""While talk goes on, each fourth frame is asked about, and every one once a pause has begun: a
-pause that counts lasts 300 ms, so none is missed; its end is told 60 ms late at most."""
+STRIDE: Final = 4
+"""While talk goes on, each fourth frame is asked about, and every one once a pause has begun: the
+end of talk is told 60 ms late at most. The level is taken of each fourth frame, whoever talks: a
+volume meter cannot show more."""
+LEVEL_SAMPLES: Final = 6
+"""Levels remembered, so that one reading covers half a second."""
 
 SPEECH_PEAK_MIN: Final = 200
 """Frames that stay below this sample value (-44 dBov) are silence without asking the detector,
@@ -34,12 +37,6 @@ _QUIET_CODES: Final = bytes(
     if audioop.max(audioop.ulaw2lin(bytes([code]), SAMPLE_BYTES), SAMPLE_BYTES) < SPEECH_PEAK_MIN
 )
 """The mu-law codes of such sample values."""
-
-LEVEL_STRIDE: Final = 5
-"""The level is taken of each fifth frame: a volume meter cannot show more, and it costs a tenth
-of the detector."""
-LEVEL_SAMPLES: Final = 5
-"""Levels remembered, so that one reading covers half a second."""
 
 
 class TalkDetector:
@@ -108,8 +105,8 @@ class TalkDetector:
         if len(frame) != FRAME_SAMPLES or self._rest:
             return self._feed_uneven(frame)
         self._frames = frames = self._frames + 1
-        is_level_due = not frames % LEVEL_STRIDE
-        if self.talking and not self._quiet_frames and frames % TALK_STRIDE and not is_level_due:
+        is_level_due = not frames % STRIDE
+        if self.talking and not self._quiet_frames and not is_level_due:
             self._talk_frames += 1
             return None
         is_loud = len(frame.translate(None, _QUIET_CODES)) > 0
@@ -117,7 +114,7 @@ class TalkDetector:
         if is_loud or is_level_due:
             pcm = audioop.ulaw2lin(frame, SAMPLE_BYTES)
             if is_level_due:
-                self._rms[frames // LEVEL_STRIDE % LEVEL_SAMPLES] = audioop.rms(pcm, SAMPLE_BYTES)
+                self._rms[frames // STRIDE % LEVEL_SAMPLES] = audioop.rms(pcm, SAMPLE_BYTES)
             speech = is_loud and self._is_speech(pcm, RATE_HZ)
         if self.talking:
             return self._keep_talking(speech)

@@ -6,7 +6,6 @@ Judges what it is given once a second. Knows no clock, no socket and no leg.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import log10
 from typing import Final, NamedTuple
 
@@ -40,8 +39,7 @@ REPORT_S: Final = 3
 PHONE_SILENT_S: Final = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(NamedTuple):
     """What one second brings. Counts run on; the uplink is the caller's voice."""
 
     path: wire.Path
@@ -51,7 +49,7 @@ class Measured:
     uplink_packets: int
     uplink_lost: int
     uplink_jitter_ms: float
-    packet_ms: int = FRAME_MS
+    packet_ms: int
     """Length of the uplink's packets."""
     concealed_ms: float
     """Invented by the playout so far."""
@@ -68,13 +66,22 @@ class Measured:
     is_on_hold: bool
 
 
-class _Flow(NamedTuple):
-    """What one direction carried within a second."""
+class _Flow:
+    """What one direction carried within a second, or over the call."""
 
-    packets: int = 0
-    lost: int = 0
-    concealed_ms: float = 0.0
-    packet_ms: int = FRAME_MS
+    __slots__ = ("concealed_ms", "lost", "packet_ms", "packets")
+
+    def __init__(
+        self,
+        packets: int = 0,
+        lost: int = 0,
+        concealed_ms: float = 0.0,
+        packet_ms: int = FRAME_MS,
+    ) -> None:
+        self.packets = packets
+        self.lost = lost
+        self.concealed_ms = concealed_ms
+        self.packet_ms = packet_ms
 
     @property
     def loss_percent(self) -> float:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway import browser_media as wire
 from gateway.errors import OfferError
@@ -46,8 +45,7 @@ class Sound(Protocol):
         """Send what the caller hears as packets of this session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(NamedTuple):
     """What is known of the way between browser and gateway."""
 
     path: wire.Path

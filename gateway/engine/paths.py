@@ -55,9 +55,9 @@ class Uplink:
         "_is_open",
         "_is_packets",
         "_last_in_ns",
-        "_media",
         "_on_bad_frame",
         "_on_talk",
+        "_outbound",
         "_send",
         "dropped",
         "frames",
@@ -83,7 +83,7 @@ class Uplink:
         self._on_talk = on_talk
         self._on_bad_frame = on_bad_frame
         self._send: SendAudio = _nowhere
-        self._media = Outbound("").media
+        self._outbound = Outbound("")
         self._is_open = False
         self._is_packets = False
         self._last_in_ns = 0
@@ -100,7 +100,7 @@ class Uplink:
     def join(self, send: SendAudio, outbound: Outbound) -> None:
         """Send to this stream from now on."""
         self._send = send
-        self._media = outbound.media
+        self._outbound = outbound
 
     @property
     def is_open(self) -> bool:
@@ -154,7 +154,7 @@ class Uplink:
 
     def _play(self, now_ns: int, payload: bytes, sequence: int | None) -> None:
         for piece in self.playout.put(now_ns, payload, sequence):
-            self._send(self._media(piece))
+            self._send(self._outbound.media(piece))
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
@@ -164,11 +164,11 @@ class Uplink:
     def poll(self, now_ns: int) -> None:
         """Conceal what has not come in time."""
         for piece in self.playout.poll(now_ns):
-            self._send(self._media(piece))
+            self._send(self._outbound.media(piece))
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
-        self._send(self._media(self.playout.insert(self._clock_ns(), tone)))
+        self._send(self._outbound.media(self.playout.insert(self._clock_ns(), tone)))
         self.sent += len(tone) // FRAME_BYTES
 
 

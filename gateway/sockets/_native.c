@@ -33,6 +33,7 @@ static PyObject *on_binary, *on_text, *data_received, *takes_frames, *peer_ended
 
 typedef struct {
     PyObject *owner; /* NULL: not read here */
+    PyObject *on_binary, *on_text; /* the owner's, while it takes frames */
     Py_ssize_t bytes_max;
     int takes_frames; /* said so when it was last asked, and was given nothing else since */
     unsigned long long messages, bytes;
@@ -57,22 +58,18 @@ static Slot *slot_of(Poller *self, long descriptor)
     return &self->slots[descriptor];
 }
 
-/* Calls what an owner has by this name, with one argument or none. Its fault is for the owner to
- * end its connection with, and for nobody else; only what ends the process is raised (-1). */
-static int call(PyObject *owner, PyObject *name, PyObject *argument)
+static int call(PyObject *owner, PyObject *name, PyObject *argument);
+
+/* Takes note of what an owner's call came to. Its fault is for the owner to end its connection
+ * with, and for nobody else; only what ends the process is raised (-1). */
+static int done(PyObject *owner, PyObject *outcome)
 {
-    PyObject *done = argument == NULL ? PyObject_CallMethodNoArgs(owner, name)
-                                      : PyObject_CallMethodOneArg(owner, name, argument);
-    if (done != NULL) {
-        Py_DECREF(done);
+    if (outcome != NULL) {
+        Py_DECREF(outcome);
         return 0;
     }
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return -1;
-    if (name == handler_failed) {
-        PyErr_WriteUnraisable(owner);
-        return 0;
-    }
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     PyErr_NormalizeException(&type, &error, &traceback);
@@ -83,6 +80,18 @@ static int call(PyObject *owner, PyObject *name, PyObject *argument)
     Py_XDECREF(error);
     Py_XDECREF(traceback);
     return told;
+}
+
+/* Calls what an owner has by this name, with one argument or none. */
+static int call(PyObject *owner, PyObject *name, PyObject *argument)
+{
+    PyObject *outcome = argument == NULL ? PyObject_CallMethodNoArgs(owner, name)
+                                         : PyObject_CallMethodOneArg(owner, name, argument);
+    if (outcome == NULL && name == handler_failed && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_WriteUnraisable(owner);
+        return 0;
+    }
+    return done(owner, outcome);
 }
 
 static int is_ascii(const uint8_t *text, Py_ssize_t size)
@@ -170,20 +179,42 @@ static int hand_over(Poller *self, int descriptor, PyObject *owner, const uint8_
     return told;
 }
 
-/* Tells whether what comes next from this socket may be a frame to deliver. Its handlers may have
- * removed it, or have others added, which moves all slots. */
-static int is_for_us(Slot *slot, PyObject *owner)
+static void swap(PyObject **one, PyObject **other)
 {
-    if (slot == NULL || slot->owner != owner)
-        return 0;
-    if (!slot->takes_frames) {
-        PyObject *takes = PyObject_GetAttr(owner, takes_frames);
-        if (takes == NULL)
-            PyErr_WriteUnraisable(owner);
-        slot->takes_frames = takes == Py_True;
-        Py_XDECREF(takes);
+    PyObject *was = *one;
+    *one = *other;
+    *other = was;
+}
+
+/* Asks the owner whether the next byte begins a frame to deliver, and to whom. */
+static void ask(Poller *self, int descriptor, PyObject *owner)
+{
+    PyObject *takes = PyObject_GetAttr(owner, takes_frames);
+    PyObject *binary = takes == Py_True ? PyObject_GetAttr(owner, on_binary) : NULL;
+    PyObject *text = binary != NULL ? PyObject_GetAttr(owner, on_text) : NULL;
+    Slot *slot = slot_of(self, descriptor); /* its own code has run */
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(owner);
+    else if (text != NULL && slot != NULL && slot->owner == owner) {
+        slot->takes_frames = 1;
+        swap(&slot->on_binary, &binary);
+        swap(&slot->on_text, &text);
     }
-    return slot->takes_frames;
+    Py_XDECREF(takes);
+    Py_XDECREF(binary);
+    Py_XDECREF(text);
+}
+
+/* Returns the slot if what comes next from this socket may be a frame to deliver. Its handlers may
+ * have removed it, or have others added, which moves all slots. */
+static Slot *ours(Poller *self, int descriptor, PyObject *owner)
+{
+    Slot *slot = slot_of(self, descriptor);
+    if (slot != NULL && slot->owner == owner && !slot->takes_frames) {
+        ask(self, descriptor, owner);
+        slot = slot_of(self, descriptor);
+    }
+    return slot != NULL && slot->owner == owner && slot->takes_frames ? slot : NULL;
 }
 
 static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, long long now_ns)
@@ -191,16 +222,17 @@ static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, 
     const uint8_t *data = self->buffer;
     int told = 0;
     while (size > 0 && told == 0) {
-        Slot *slot = slot_of(self, descriptor);
+        Slot *slot = ours(self, descriptor, owner);
         Py_ssize_t extent = 0;
-        PyObject *payload =
-            is_for_us(slot, owner) ? plain_frame(data, size, slot->bytes_max, &extent) : NULL;
+        PyObject *payload = slot ? plain_frame(data, size, slot->bytes_max, &extent) : NULL;
         if (payload == NULL)
             return hand_over(self, descriptor, owner, data, size);
         slot->messages++;
         slot->bytes += PyBytes_GET_SIZE(payload);
         slot->last_in_ns = now_ns;
-        told = call(owner, data[0] == BINARY_FIN ? on_binary : on_text, payload);
+        PyObject *handler = Py_NewRef(data[0] == BINARY_FIN ? slot->on_binary : slot->on_text);
+        told = done(owner, PyObject_CallOneArg(handler, payload));
+        Py_DECREF(handler);
         Py_DECREF(payload);
         data += extent;
         size -= extent;
@@ -263,6 +295,15 @@ static int make_room(Poller *self, int descriptor)
     return 0;
 }
 
+static void forget(Slot *slot)
+{
+    Slot was = *slot; /* what is let go of may run code that moves all slots */
+    memset(slot, 0, sizeof *slot);
+    Py_XDECREF(was.owner);
+    Py_XDECREF(was.on_binary);
+    Py_XDECREF(was.on_text);
+}
+
 static PyObject *Poller_add(Poller *self, PyObject *arguments)
 {
     int descriptor;
@@ -290,8 +331,18 @@ static PyObject *Poller_remove(Poller *self, PyObject *number)
         return NULL;
     if (slot != NULL) {
         epoll_ctl(self->epoll, EPOLL_CTL_DEL, (int)(slot - self->slots), NULL);
-        Py_CLEAR(slot->owner);
+        forget(slot);
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Poller_ask_again(Poller *self, PyObject *number)
+{
+    Slot *slot = slot_of(self, PyLong_AsLong(number));
+    if (PyErr_Occurred())
+        return NULL;
+    if (slot != NULL)
+        slot->takes_frames = 0;
     Py_RETURN_NONE;
 }
 
@@ -346,15 +397,18 @@ static PyObject *Poller_new(PyTypeObject *type, PyObject *arguments, PyObject *n
 static int Poller_traverse(Poller *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    for (int descriptor = 0; descriptor < self->size; descriptor++)
+    for (int descriptor = 0; descriptor < self->size; descriptor++) {
         Py_VISIT(self->slots[descriptor].owner);
+        Py_VISIT(self->slots[descriptor].on_binary);
+        Py_VISIT(self->slots[descriptor].on_text);
+    }
     return 0;
 }
 
 static int Poller_clear(Poller *self)
 {
     for (int descriptor = 0; descriptor < self->size; descriptor++)
-        Py_CLEAR(self->slots[descriptor].owner);
+        forget(&self->slots[descriptor]);
     return 0;
 }
 
@@ -383,6 +437,34 @@ static Py_ssize_t write_header(uint8_t *header, uint8_t first, uint64_t length)
     return 2 + length_bytes;
 }
 
+/* Returns None, or what the kernel did not take. */
+static PyObject *send_bytes(int descriptor, const char *data, Py_ssize_t size)
+{
+    ssize_t sent = send(descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == size)
+        Py_RETURN_NONE;
+    if (sent < 0) /* full, or failed: the transport finds out which */
+        sent = 0;
+    return PyBytes_FromStringAndSize(data + sent, size - sent);
+}
+
+PyDoc_STRVAR(send_data_doc,
+"send_data(descriptor, data, /)\n--\n\n"
+"Write this; return what the kernel did not take of it.");
+
+static PyObject *send_data(PyObject *Py_UNUSED(module), PyObject *const *arguments,
+                           Py_ssize_t count)
+{
+    if (count != 2 || !PyBytes_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "send_data() takes descriptor and data");
+        return NULL;
+    }
+    int descriptor = (int)PyLong_AsLong(arguments[0]);
+    if (PyErr_Occurred())
+        return NULL;
+    return send_bytes(descriptor, PyBytes_AS_STRING(arguments[1]), PyBytes_GET_SIZE(arguments[1]));
+}
+
 PyDoc_STRVAR(send_frame_doc,
 "send_frame(descriptor, first, payload, /)\n--\n\n"
 "Write an unmasked frame with this first byte; return what the kernel did not take of it.");
@@ -407,12 +489,7 @@ static PyObject *send_frame(PyObject *Py_UNUSED(module), PyObject *const *argume
         return whole;
     }
     memcpy(frame + header, PyBytes_AS_STRING(arguments[2]), length);
-    ssize_t sent = send(descriptor, frame, header + length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent == header + length)
-        Py_RETURN_NONE;
-    if (sent < 0) /* full, or failed: the transport finds out which */
-        sent = 0;
-    return PyBytes_FromStringAndSize((const char *)frame + sent, header + length - sent);
+    return send_bytes(descriptor, (const char *)frame, header + length);
 }
 
 /* The module. */
@@ -423,6 +500,8 @@ static PyMethodDef poller_methods[] = {
      "Read this socket from now on. Raises OSError where the kernel will not watch it."},
     {"remove", (PyCFunction)Poller_remove, METH_O,
      "remove($self, descriptor, /)\n--\n\nNo longer read it; repeating it is harmless."},
+    {"ask_again", (PyCFunction)Poller_ask_again, METH_O,
+     "ask_again($self, descriptor, /)\n--\n\nWhat the owner is, or has, has changed."},
     {"take_counts", (PyCFunction)Poller_take_counts, METH_O,
      "take_counts($self, descriptor, /)\n--\n\n"
      "Return messages and payload bytes delivered since the last time, and when the last came."},
@@ -453,6 +532,7 @@ static PyType_Spec poller_spec = {
 };
 
 static PyMethodDef functions[] = {
+    {"send_data", (PyCFunction)(void (*)(void))send_data, METH_FASTCALL, send_data_doc},
     {"send_frame", (PyCFunction)(void (*)(void))send_frame, METH_FASTCALL, send_frame_doc},
     {NULL},
 };

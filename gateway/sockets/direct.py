@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from gateway.sockets._native import Owner, Poller
@@ -22,11 +22,19 @@ except ImportError:  # interpreted, or not Linux
     IS_AVAILABLE = False
 else:
     IS_AVAILABLE = True
+    # A name of the module's own is found at once where this is compiled.
+    _send_data: Final = _native.send_data
+    _send_frame: Final = _native.send_frame
+
+
+def send_data(descriptor: int, data: bytes) -> bytes | None:
+    """Write this; return what the kernel did not take of it."""
+    return _send_data(descriptor, data)
 
 
 def send_frame(descriptor: int, first: int, payload: bytes) -> bytes | None:
     """Write an unmasked frame with this first byte; return what the kernel did not take of it."""
-    return _native.send_frame(descriptor, first, payload)
+    return _send_frame(descriptor, first, payload)
 
 
 class DirectReader:
@@ -37,6 +45,18 @@ class DirectReader:
         self._poller: Poller | None = None
         self._loop: Any = None  # uvloop's returns other things than it promises
         self._count = 0
+        self._is_paced = False
+
+    def pace(self, paced: bool) -> None:
+        """Read when told to from now on, or when the loop finds something."""
+        self._is_paced = paced
+        if self._poller is not None:
+            self._watch(not paced)
+
+    def read(self) -> None:
+        """Read every socket that has something, once."""
+        if self._poller is not None:
+            self._poller.poll(self._clock_ns())
 
     def add(self, descriptor: int, owner: Owner, message_bytes_max: int) -> None:
         """Read this socket from now on; its transport is to pause reading.
@@ -48,7 +68,7 @@ class DirectReader:
         if self._poller is None:
             self._poller = _native.Poller()
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._poller.fileno(), self._read)
+            self._watch(not self._is_paced)
         self._poller.add(descriptor, owner, message_bytes_max)
         self._count += 1
 
@@ -58,15 +78,23 @@ class DirectReader:
         self._poller.remove(descriptor)
         self._count -= 1
         if not self._count:
-            self._loop.remove_reader(self._poller.fileno())
+            self._watch(False)
             self._poller.close()
             self._poller = self._loop = None
+
+    def ask_again(self, descriptor: int) -> None:
+        """The owner of this socket, which was added, has other handlers from now on."""
+        assert self._poller is not None
+        self._poller.ask_again(descriptor)
 
     def take_counts(self, descriptor: int) -> tuple[int, int, int]:
         """Return messages and payload bytes read since the last time, and when the last came."""
         assert self._poller is not None
         return self._poller.take_counts(descriptor)
 
-    def _read(self) -> None:
-        if self._poller is not None:
-            self._poller.poll(self._clock_ns())
+    def _watch(self, watched: bool) -> None:
+        assert self._poller is not None
+        if watched:
+            self._loop.add_reader(self._poller.fileno(), self.read)
+        else:
+            self._loop.remove_reader(self._poller.fileno())

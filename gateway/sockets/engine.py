@@ -16,6 +16,7 @@ from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
+from gateway.sockets.moderation import Moderation
 
 _GOING_AWAY: Final = 1001
 
@@ -45,6 +46,7 @@ class MediaEngine:
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = router
         self._reader = DirectReader(clock_ns)
+        self._moderation = Moderation(self.connections, self._reader)
         self._turn: list[Watched] = []
         """What this turn of the sweep has yet to look at."""
         self._turn_size = 0
@@ -72,7 +74,8 @@ class MediaEngine:
         """Check sockets for congestion, deadlines and silence: all, or the next of `parts` parts.
 
         Every socket should have its turn about once a second; in parts, no sweep is long. Asking
-        the kernel costs more than anything else that is done for a socket but its frames.
+        the kernel costs more than anything else that is done for a socket but its frames. Where
+        there are many, the loop begins to rest between two looks.
         """
         if not self._turn:
             self._turn = [*self.connections, *self.watched]
@@ -82,6 +85,7 @@ class MediaEngine:
         for watched in now:
             if watched in self.connections or watched in self.watched:
                 watched.check(now_ns)
+        self._moderation.judge()
 
     def close_all(self, code: int = _GOING_AWAY, reason: str = "") -> None:
         """Start the closing handshake on every open socket."""

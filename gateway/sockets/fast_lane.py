@@ -72,6 +72,8 @@ class MediaSocket(SendSide):
         "_held",
         "_is_between_messages",
         "_message_bytes_max",
+        "_on_binary",
+        "_on_text",
         "_opening",
         "_pinged_ns",
         "_protocol",
@@ -81,13 +83,11 @@ class MediaSocket(SendSide):
         "_router",
         "_window_count",
         "_window_ns",
-        "on_binary",
         "on_close",
-        "on_text",
     )
 
-    on_text: Callable[[bytes], None]
-    on_binary: Callable[[bytes], None]
+    _on_text: Callable[[bytes], None]
+    _on_binary: Callable[[bytes], None]
     on_close: Callable[[int], None]
 
     def __init__(
@@ -122,7 +122,31 @@ class MediaSocket(SendSide):
         self._arrived_ns = 0  # of the last frame that went to the library
         self._pinged_ns = 0
         self._window_ns = self._window_count = 0
-        self.on_text = self.on_binary = self.on_close = _ignore
+        self._on_text = self._on_binary = self.on_close = _ignore
+
+    # The leg's callables, which the direct reader holds too.
+
+    @property
+    def on_text(self) -> Callable[[bytes], None]:
+        """Called with each complete text message."""
+        return self._on_text
+
+    @on_text.setter
+    def on_text(self, on_text: Callable[[bytes], None]) -> None:
+        self._on_text = on_text
+        if self._reads_directly:
+            self._reader.ask_again(self._descriptor)
+
+    @property
+    def on_binary(self) -> Callable[[bytes], None]:
+        """Called with each complete binary message."""
+        return self._on_binary
+
+    @on_binary.setter
+    def on_binary(self, on_binary: Callable[[bytes], None]) -> None:
+        self._on_binary = on_binary
+        if self._reads_directly:
+            self._reader.ask_again(self._descriptor)
 
     @property
     def counters(self) -> ConnectionCounters:
@@ -171,9 +195,9 @@ class MediaSocket(SendSide):
                         counters.bytes_in += length
                         counters.last_in_ns = self._clock_ns()
                         if first == BINARY_FIN:
-                            self.on_binary(payload)
+                            self._on_binary(payload)
                         elif payload.isascii() or is_utf8(payload):
-                            self.on_text(payload)
+                            self._on_text(payload)
                         else:
                             self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
                         continue
@@ -375,9 +399,9 @@ class MediaSocket(SendSide):
         counters.bytes_in += len(payload)
         counters.last_in_ns = self._arrived_ns
         if is_text:
-            self.on_text(payload)
+            self._on_text(payload)
         else:
-            self.on_binary(payload)
+            self._on_binary(payload)
 
     def _is_flooded(self) -> bool:
         """Count one idle frame; tell whether this second has had too many."""

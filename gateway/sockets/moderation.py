@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sized
-from typing import Final
+from typing import Final, Protocol
 
 BUSY_SOCKETS: Final = 300
 """150 calls, 15,000 frames a second. With fewer the core has the time to be woken for each."""
@@ -22,19 +22,32 @@ REST_S_MIN: Final = 0.00005
 """The kernel's own slack: less is not worth a sleep."""
 
 
+class PacedReader(Protocol):
+    """Reads sockets when the loop finds something to read, or when it is told to."""
+
+    def pace(self, paced: bool) -> None:
+        """Read when told to from now on, or when the loop finds something."""
+
+    def read(self) -> None:
+        """Read what has come."""
+
+
 class Moderation:
     """Rests between two passes of the running loop while there are many sockets.
 
-    A pass that took long is followed by a shorter rest, or by none: what has waited is due.
+    A pass that took long is followed by a shorter rest, or by none: what has waited is due. After
+    each rest the reader reads; what it does not read, the loop does.
     """
 
     def __init__(
         self,
         sockets: Sized,
+        reader: PacedReader,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sockets = sockets
+        self._reader = reader
         self._sleep = sleep
         self._clock = clock
         self._is_resting = False
@@ -42,20 +55,23 @@ class Moderation:
 
     def judge(self) -> None:
         """Begin to rest if there are enough sockets by now; to be called now and then."""
-        if not self._is_resting:
+        if not self._is_resting and len(self._sockets) >= BUSY_SOCKETS:
             self._is_resting = True
             self._looked_s = self._clock()
-            self._rest()
+            self._reader.pace(True)
+            asyncio.get_running_loop().call_soon(self._rest)
 
     def _rest(self) -> None:
         """Rest once and again after the next pass; cease when there are too few sockets."""
         if len(self._sockets) < BUSY_SOCKETS:
             self._is_resting = False
+            self._reader.pace(False)
             return
+        asyncio.get_running_loop().call_soon(self._rest)
         now_s = self._clock()
         left_s = self._looked_s + PERIOD_S - now_s
         if left_s >= REST_S_MIN:
             self._sleep(left_s)
             now_s = self._clock()
         self._looked_s = now_s
-        asyncio.get_running_loop().call_soon(self._rest)
+        self._reader.read()

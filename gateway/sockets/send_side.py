@@ -117,7 +117,10 @@ class SendSide(asyncio.Protocol):
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
         frames = [data_header(TEXT_FIN, len(payload)) + payload for payload in payloads]
         if self._phase is Phase.OPEN and self._control_clear:
-            self._write(b"".join(frames))
+            data = b"".join(frames)
+            rest = direct.send_data(self._descriptor, data) if self._writes_directly else data
+            if rest is not None:
+                self._write(rest)
             for frame in frames:
                 self._count_out(frame)
             return

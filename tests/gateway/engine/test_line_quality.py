@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -24,6 +22,7 @@ FIRST = Measured(
     uplink_packets=500,
     uplink_lost=3,
     uplink_jitter_ms=4.0,
+    packet_ms=20,
     concealed_ms=60.0,
     delay_ms=35.0,
     uplink_level_dbov=-30,
@@ -41,7 +40,7 @@ class Line:
 
     def __init__(self, **changes):
         self.quality = LineQuality()
-        self.last = replace(FIRST, **changes)
+        self.last = FIRST._replace(**changes)
         self.sample: wire.Sample
         self.standing: set[str] = set()
         self.messages = self._take(self.last)
@@ -58,7 +57,7 @@ class Line:
         changes.setdefault("uplink_packets", last.uplink_packets + packets)
         changes.setdefault("uplink_lost", last.uplink_lost + lost)
         changes.setdefault("downlink_frames", last.downlink_frames + frames)
-        self.last = replace(last, **changes)
+        self.last = last._replace(**changes)
         return self._take(self.last)
 
     def seconds(self, count, **changes):
@@ -350,6 +349,7 @@ measurements = st.builds(
     uplink_packets=counts,
     uplink_lost=st.integers(-(1 << 24), 1 << 40),
     uplink_jitter_ms=millis,
+    packet_ms=st.integers(10, 60),
     concealed_ms=millis,
     delay_ms=millis,
     uplink_level_dbov=dbov,

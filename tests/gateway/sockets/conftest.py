@@ -15,6 +15,7 @@ import pytest
 import uvloop
 from socket_peers import Clock, MediaServer
 
+from gateway.sockets import direct
 from tests.certificates import Authority
 from tests.compiling import ROOT, compile_path, module_of
 
@@ -62,6 +63,16 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     except ImportError:
         return compiled(tmp_path_factory.mktemp("native") / "_native.so")
     return _native
+
+
+@pytest.fixture
+def past_the_transport(native: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the sources, too, read and write open sockets past their transports."""
+    if not direct.IS_AVAILABLE:
+        monkeypatch.setattr(direct, "IS_AVAILABLE", True)
+        monkeypatch.setattr(direct, "_native", native, raising=False)
+        monkeypatch.setattr(direct, "_send_data", native.send_data, raising=False)
+        monkeypatch.setattr(direct, "_send_frame", native.send_frame, raising=False)
 
 
 def compiled(path: Path) -> ModuleType:

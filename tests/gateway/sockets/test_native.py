@@ -147,6 +147,68 @@ def test_frames_are_the_owners_until_it_takes_them_again(reader):
     assert owner.events == [("text", b"b")]
 
 
+def test_handlers_are_those_of_the_time_when_they_were_asked_for(reader):
+    owner, heard = Owner(), []
+    descriptor, far = reader.open(owner)
+    far.sendall(frame(TEXT, b"a"))
+    reader.read()
+    owner.on_text = lambda payload: heard.append(("text", payload))
+    owner.on_binary = lambda payload: heard.append(("binary", payload))
+    far.sendall(frame(TEXT, b"b"))
+    reader.read()
+    assert (owner.events, heard) == ([("text", b"a"), ("text", b"b")], [])
+    reader.poller.ask_again(descriptor)
+    far.sendall(frame(TEXT, b"c") + frame(BINARY, b"d"))
+    reader.read()
+    assert heard == [("text", b"c"), ("binary", b"d")]
+    reader.poller.ask_again(100_000)
+
+
+def test_a_handler_may_be_exchanged_by_itself(reader):
+    owner, heard = Owner(), []
+    descriptor, far = reader.open(owner)
+
+    def exchange(_: Any) -> None:
+        owner.on_text = heard.append
+        reader.poller.ask_again(descriptor)
+
+    owner.act = exchange
+    far.sendall(frame(TEXT, b"a") + frame(TEXT, b"b"))
+    reader.read()
+    assert (owner.events, heard) == ([("text", b"a")], [b"b"])
+
+
+@pytest.mark.parametrize("name", ["takes_frames", "on_binary", "on_text"])
+def test_an_owner_that_cannot_be_asked_gets_everything_as_it_came(reader, monkeypatch, name):
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: unraisable.append(event.exc_value))
+
+    def refuse(_: Any) -> None:
+        raise LookupError
+
+    owner = type("Refusing", (Owner,), {name: property(refuse, lambda *_: None)})()
+    _, far = reader.open(owner)
+    far.sendall(frame(TEXT, b"a"))
+    reader.read()
+    assert owner.events == [("data", frame(TEXT, b"a"))]
+    assert [type(error) for error in unraisable] == [LookupError]
+
+
+def test_a_socket_that_is_removed_while_it_is_asked_is_not_read(reader):
+    class Leaving(Owner):
+        @property
+        def on_text(self) -> Callable[[bytes], None]:
+            reader.poller.remove(descriptor)
+            return self.unwanted.append
+
+    owner = Leaving()
+    owner.unwanted = []
+    descriptor, far = reader.open(owner)
+    far.sendall(frame(TEXT, b"a"))
+    reader.read()
+    assert (owner.events, owner.unwanted) == ([("data", frame(TEXT, b"a"))], [])
+
+
 def test_more_than_one_read_takes_is_read_in_turns(reader):
     owner = Owner()
     _, far = reader.open(owner)
@@ -314,6 +376,21 @@ def test_owners_are_let_go(native):
     del owners, reader
     gc.collect()
     assert [reference() for reference in alive] == [None, None]
+
+
+@pytest.mark.parametrize("length", [0, 1, 4096, 65536])
+def test_data_is_written_or_its_rest_returned(native, length):
+    near, far = socket.socketpair()
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+    with near, far:
+        data = bytes(index % 251 for index in range(length))
+        rest = native.send_data(near.fileno(), data)
+        assert (rest is None) == (length < 65536)
+        assert native.send_data(near.fileno(), data) == (None if length < 65536 else data)
+        near.close()
+        got = b"".join(iter(lambda: far.recv(1 << 17), b""))
+        assert got == (data * 2 if rest is None else data[: -len(rest)])
+        assert native.send_data(far.fileno(), b"gone") == b"gone"
 
 
 @pytest.mark.parametrize("first", [TEXT_FIN, BINARY_FIN])

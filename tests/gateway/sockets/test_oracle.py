@@ -22,7 +22,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.ports import Acceptance
-from gateway.sockets import MediaEngine, MediaLimits, direct
+from gateway.sockets import MediaEngine, MediaLimits
 
 MESSAGE_BYTES_MAX = 300
 LIMITS = MediaLimits(message_bytes_max=MESSAGE_BYTES_MAX, control_frames_max_per_s=10_000)
@@ -201,14 +201,6 @@ def test_any_split_equals_the_library_alone(stream, cuts):
     assert outcome_of_ours([data]) == expected
     assert outcome_of_ours(cut(data, cuts)) == expected
     assert outcome_of_ours([bytes((value,)) for value in data]) == expected
-
-
-@pytest.fixture
-def past_the_transport(native, monkeypatch):
-    """Let the sources, too, read open sockets directly."""
-    if not direct.IS_AVAILABLE:
-        monkeypatch.setattr(direct, "_native", native, raising=False)
-        monkeypatch.setattr(direct, "IS_AVAILABLE", True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="It stands on Linux's epoll.")
