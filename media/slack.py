@@ -58,6 +58,9 @@ class Slack:
         "source",
     )
 
+    low_ns: int
+    review_ns: int
+
     def __init__(self, source: Source, lead_ns_max: int) -> None:
         self.lead_ns_max = lead_ns_max
         self.follow(source)

@@ -56,6 +56,13 @@ class TalkDetector:
         "talking",
     )
 
+    # What each frame touches.
+    _frames: int
+    talking: bool
+    _quiet_frames: int
+    _talk_frames: int
+    _rest: bytes
+
     def __init__(
         self,
         *,

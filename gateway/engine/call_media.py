@@ -107,7 +107,7 @@ class CallMedia:
     def join(self, leg: CarrierLeg) -> None:
         """Connect both legs: from now on the caller and the phone hear each other."""
         self._leg = leg
-        self._uplink.join(leg.connection.send_audio_text, leg.outbound)
+        self._uplink.join(leg.connection, leg.outbound)
         leg.on_audio = self._downlink.audio
         leg.on_mark = self._mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
@@ -116,7 +116,7 @@ class CallMedia:
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Send what the caller hears as frames of this socket."""
-        self._downlink.by_socket(browser.send_audio_binary)
+        self._downlink.by_socket(browser)
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Send what the caller hears as packets of this WebRTC session."""

@@ -7,6 +7,7 @@ frame has been written. Knows no call state and no money.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from gateway.twilio_outbound import Outbound
 from media.allowance import Allowance
@@ -38,6 +39,21 @@ TIMESTAMP_DIGITS_MAX = 15
 
 Convert = Callable[[bytes], bytes]
 SendAudio = Callable[[bytes], None]
+
+
+class AudioConnection(Protocol):
+    """What audio is sent through; `gateway.ports.MediaConnection` is one.
+
+    It is held whole: a bound method of its own would be one more object to fetch for each frame.
+    """
+
+    def send_audio_text(self, payload: bytes) -> None:
+        """Send audio in a text message."""
+
+    def send_audio_binary(self, payload: bytes) -> None:
+        """Send audio in a binary message."""
+
+
 SendPacket = Callable[[bytes, int | None], None]
 
 
@@ -50,6 +66,7 @@ class Uplink:
 
     __slots__ = (
         "_clock_ns",
+        "_connection",
         "_convert",
         "_frame_bytes",
         "_is_open",
@@ -58,7 +75,6 @@ class Uplink:
         "_on_bad_frame",
         "_on_talk",
         "_outbound",
-        "_send",
         "dropped",
         "frames",
         "jitter",
@@ -66,6 +82,20 @@ class Uplink:
         "sent",
         "talk",
     )
+
+    # What each frame touches.
+    _is_open: bool
+    _is_packets: bool
+    _frame_bytes: int
+    _clock_ns: Callable[[], int]
+    _last_in_ns: int
+    _convert: Convert | None
+    _connection: AudioConnection
+    _outbound: Outbound
+    playout: Playout
+    talk: TalkDetector
+    frames: int
+    sent: int
 
     def __init__(
         self,
@@ -82,7 +112,7 @@ class Uplink:
         self._convert = convert
         self._on_talk = on_talk
         self._on_bad_frame = on_bad_frame
-        self._send: SendAudio = _nowhere
+        self._connection = _NOWHERE
         self._outbound = Outbound("")
         self._is_open = False
         self._is_packets = False
@@ -97,9 +127,9 @@ class Uplink:
         """Frames that went to the phone, or were held back to go there."""
         self.dropped = 0
 
-    def join(self, send: SendAudio, outbound: Outbound) -> None:
+    def join(self, connection: AudioConnection, outbound: Outbound) -> None:
         """Send to this stream from now on."""
-        self._send = send
+        self._connection = connection
         self._outbound = outbound
 
     @property
@@ -154,7 +184,7 @@ class Uplink:
 
     def _play(self, now_ns: int, payload: bytes, sequence: int | None) -> None:
         for piece in self.playout.put(now_ns, payload, sequence):
-            self._send(self._outbound.media(piece))
+            self._connection.send_audio_text(self._outbound.media(piece))
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
@@ -164,11 +194,12 @@ class Uplink:
     def poll(self, now_ns: int) -> None:
         """Conceal what has not come in time."""
         for piece in self.playout.poll(now_ns):
-            self._send(self._outbound.media(piece))
+            self._connection.send_audio_text(self._outbound.media(piece))
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
-        self._send(self._outbound.media(self.playout.insert(self._clock_ns(), tone)))
+        audio = self.playout.insert(self._clock_ns(), tone)
+        self._connection.send_audio_text(self._outbound.media(audio))
         self.sent += len(tone) // FRAME_BYTES
 
 
@@ -177,12 +208,12 @@ class Downlink:
 
     __slots__ = (
         "_clock_ns",
+        "_connection",
         "_convert",
         "_due_ms",
         "_on_talk",
         "_origin_ms",
         "_rest",
-        "_send",
         "_send_packet",
         "_tone_ns",
         "is_open",
@@ -190,6 +221,17 @@ class Downlink:
         "sent",
         "talk",
     )
+
+    # What each frame touches.
+    sent: int
+    _rest: bytes
+    _send_packet: SendPacket | None
+    _convert: Convert | None
+    _connection: AudioConnection
+    talk: TalkDetector
+    is_open: bool
+    _due_ms: int
+    _origin_ms: int
 
     def __init__(
         self,
@@ -199,8 +241,8 @@ class Downlink:
         on_talk: Callable[[bool], None],
     ) -> None:
         self._clock_ns = clock_ns
-        self._send: SendAudio = _nowhere
-        self._send_packet: SendPacket | None = None
+        self._connection = _NOWHERE
+        self._send_packet = None
         self._convert = convert
         self._on_talk = on_talk
         self._rest = b""
@@ -214,9 +256,9 @@ class Downlink:
         self.is_open = True
         self.sent = 0
 
-    def by_socket(self, send: SendAudio) -> None:
+    def by_socket(self, connection: AudioConnection) -> None:
         """Send frames of the caller's codec from now on."""
-        self._send = send
+        self._connection = connection
         self._send_packet = None
 
     def by_session(self, send: SendPacket) -> None:
@@ -256,7 +298,8 @@ class Downlink:
         if send_packet is not None:
             send_packet(payload, self._regular_ms(at_ms, len(payload) // SAMPLES_PER_MS))
         else:
-            self._send(payload if self._convert is None else self._convert(payload))
+            audio = payload if self._convert is None else self._convert(payload)
+            self._connection.send_audio_binary(audio)
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
@@ -289,7 +332,8 @@ class Downlink:
             self._due_ms += FRAME_MS
             self._tone_ns = self._clock_ns()
         else:
-            self._send(frame if self._convert is None else self._convert(frame))
+            audio = frame if self._convert is None else self._convert(frame)
+            self._connection.send_audio_binary(audio)
 
 
 class TonePlayer:
@@ -308,5 +352,14 @@ class TonePlayer:
         self._index += 1
 
 
-def _nowhere(_audio: bytes) -> None:
-    """Audio that has nowhere to go yet."""
+class _Nowhere:
+    """Stands in for a connection that is not there yet."""
+
+    def send_audio_text(self, _payload: bytes) -> None:
+        pass
+
+    def send_audio_binary(self, _payload: bytes) -> None:
+        pass
+
+
+_NOWHERE: Final = _Nowhere()

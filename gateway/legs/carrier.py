@@ -39,6 +39,10 @@ class CarrierLeg:
         "stream_sid",
     )
 
+    # What each message touches.
+    stream_sid: str
+    on_audio: Callable[[bytes, str], None]
+
     def __init__(
         self,
         connection: MediaConnection,
@@ -51,7 +55,7 @@ class CarrierLeg:
         self._stopped = False
         self.stream_sid = ""
         self.outbound = Outbound("")
-        self.on_audio: Callable[[bytes, str], None] = _discard
+        self.on_audio = _discard
         """Takes audio and the carrier's time of it."""
         self.on_mark: Callable[[str], None] = _nobody
         connection.on_text = self._text_received
@@ -79,7 +83,8 @@ class CarrierLeg:
         try:
             message = twilio_media.parse(payload)
             if type(message) is Media and message.stream_sid == self.stream_sid:
-                self.on_audio(message.media.payload, message.media.timestamp)
+                detail = message.media
+                self.on_audio(detail.payload, detail.timestamp)
             else:
                 self._control_received(message)
         except PeerProtocolError as error:

@@ -151,9 +151,12 @@ class MediaSocket(SendSide):
     @property
     def counters(self) -> ConnectionCounters:
         """What the connection has carried so far."""
+        counters = self._counters
+        counters.messages_out = self._messages_out
+        counters.bytes_out = self._bytes_out
         if self._reads_directly:
-            self._update_counters()
-        return self._counters
+            self._take_counts()
+        return counters
 
     # The transport's calls.
 
@@ -249,13 +252,13 @@ class MediaSocket(SendSide):
 
     def _read_by_transport(self) -> None:
         if self._reads_directly:
-            self._update_counters()
+            self._take_counts()
             self._reads_directly = False
             self._reader.remove(self._descriptor)
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    def _update_counters(self) -> None:
+    def _take_counts(self) -> None:
         messages, size, last_in_ns = self._reader.take_counts(self._descriptor)
         counters = self._counters
         counters.messages_in += messages

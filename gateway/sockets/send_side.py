@@ -56,6 +56,7 @@ class SendSide(asyncio.Protocol):
 
     __slots__ = (
         "_audio_clear",
+        "_bytes_out",
         "_clock_ns",
         "_congested",
         "_control_clear",
@@ -65,6 +66,7 @@ class SendSide(asyncio.Protocol):
         "_end_after_queue",
         "_engine_counters",
         "_limits",
+        "_messages_out",
         "_paused",
         "_phase",
         "_queue",
@@ -73,6 +75,14 @@ class SendSide(asyncio.Protocol):
         "_writes_directly",
         "peer",
     )
+
+    # What a frame out touches comes first, and so lies side by side where this is compiled: with
+    # hundreds of sockets, each line of memory is fetched anew for each frame.
+    _audio_clear: bool
+    _writes_directly: bool
+    _descriptor: int
+    _messages_out: int
+    _bytes_out: int
 
     _transport: asyncio.Transport
     _write: Callable[[bytes], None]
@@ -95,6 +105,8 @@ class SendSide(asyncio.Protocol):
         self._end_after_queue = False
         self._descriptor = -1  # of the connection while it is known
         self._writes_directly = False  # frames may be written past the transport
+        self._messages_out = 0
+        self._bytes_out = 0
         self._counters = ConnectionCounters()
         self.peer = ""
 
@@ -250,9 +262,8 @@ class SendSide(asyncio.Protocol):
                 self._write(rest)
         else:
             self._write(data_header(first, length) + payload)
-        counters = self._counters
-        counters.messages_out += 1
-        counters.bytes_out += length
+        self._messages_out += 1
+        self._bytes_out += length
 
     def _send_waiting(self) -> None:
         """Write what waits, in order, until the transport pauses us or audio must wait on."""
@@ -271,8 +282,8 @@ class SendSide(asyncio.Protocol):
     def _count_out(self, frame: bytes) -> None:
         payload_bytes = message_bytes(frame)
         if payload_bytes is not None:
-            self._counters.messages_out += 1
-            self._counters.bytes_out += payload_bytes
+            self._messages_out += 1
+            self._bytes_out += payload_bytes
 
     def _update_clearance(self) -> None:
         self._control_clear = not self._paused and not self._queue

@@ -35,12 +35,22 @@ VOICE = to_mulaw(voice(1))
 VOICE_FRAMES = [VOICE[at : at + 160] for at in range(0, len(VOICE), 160)]
 
 
+class Sent(list[bytes]):
+    """A connection that keeps what is sent."""
+
+    def send_audio_text(self, payload: bytes) -> None:
+        self.append(payload)
+
+    def send_audio_binary(self, payload: bytes) -> None:
+        self.append(payload)
+
+
 class Line:
     """An uplink into a carrier that plays what it is given, in order and without haste."""
 
     def __init__(self, **changes):
         self.now_ns = 5_000_000_000
-        self.sent: list[bytes] = []
+        self.sent = Sent()
         self.talk: list[bool] = []
         self.bad_frames = 0
         options = {"frame_bytes": 160, "convert": None}
@@ -50,7 +60,7 @@ class Line:
             on_bad_frame=self._bad,
             **{**options, **changes},
         )
-        self.uplink.join(self.sent.append, Outbound("MZ1"))
+        self.uplink.join(self.sent, Outbound("MZ1"))
         self.uplink.is_open = True
 
     def _bad(self) -> None:
@@ -273,11 +283,11 @@ def test_talk_is_told_and_the_playout_knows():
 
 def test_wide_audio_is_brought_to_the_phone_and_back():
     line = Line(frame_bytes=640, convert=Downsampler().convert)
-    heard: list[bytes] = []
+    heard = Sent()
     downlink = Downlink(
         clock_ns=lambda: line.now_ns, convert=Upsampler().convert, on_talk=lambda _: None
     )
-    downlink.by_socket(heard.append)
+    downlink.by_socket(heard)
     line.speak([bytes(640)] * 10)
     lead, *payloads = line.payloads
     for payload in payloads:
@@ -426,13 +436,13 @@ class Ear:
 
     def __init__(self, convert=None):
         self.now_ns = 5_000_000_000
-        self.heard: list[bytes] = []
+        self.heard = Sent()
         self.packets: list[tuple[bytes, int | None]] = []
         self.talk: list[bool] = []
         self.downlink = Downlink(
             clock_ns=lambda: self.now_ns, convert=convert, on_talk=self.talk.append
         )
-        self.downlink.by_socket(self.heard.append)
+        self.downlink.by_socket(self.heard)
 
     def by_session(self) -> "Ear":
         self.downlink.by_session(lambda *packet: self.packets.append(packet))
@@ -527,7 +537,7 @@ def test_by_session_all_is_sent_as_packets_of_mu_law():
 def test_the_way_back_to_the_socket_is_open_at_any_time():
     ear = Ear().by_session()
     ear.downlink.audio(FRAME, "0")
-    ear.downlink.by_socket(ear.heard.append)
+    ear.downlink.by_socket(ear.heard)
     ear.downlink.audio(VOICE_FRAMES[1], "20")
     ear.downlink.tone(VOICE_FRAMES[2])
     assert (len(ear.packets), ear.heard) == (1, VOICE_FRAMES[1:3])
@@ -606,7 +616,7 @@ def test_the_jitter_of_the_phones_voice_is_by_the_carriers_time():
 
 
 def test_a_tone_player_sends_the_frames_in_order():
-    heard: list[bytes] = []
+    heard = Sent()
     player = TonePlayer(lambda index: bytes([index]) * 160, heard.append)
     for _ in range(3):
         player.play()
