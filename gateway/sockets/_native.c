@@ -41,10 +41,8 @@ typedef struct {
     int takes_frames; /* said so when it was last asked, and was given nothing else since */
     unsigned long long messages, bytes;
     long long last_in_ns;
-    int is_text, unused; /* what came last: the next is most likely of its kind */
-} Slot;
-
-_Static_assert(sizeof(Slot) == LINE_BYTES, "a slot is a line");
+    int is_text; /* what came last was: the next is most likely of its kind */
+} __attribute__((aligned(LINE_BYTES))) Slot;
 
 typedef struct {
     PyObject_HEAD
@@ -250,12 +248,27 @@ static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, 
     return told;
 }
 
-static int receive(Poller *self, int descriptor, long long now_ns)
+/* A socket is reported when something comes, not while there is something (EPOLLET): to find it
+ * empty afterwards would cost a second look. Where more than one read is to be had, it is asked
+ * about anew. */
+enum { WATCHED = EPOLLIN | EPOLLRDHUP | EPOLLET };
+
+static void report_again(Poller *self, int descriptor)
 {
+    struct epoll_event event = {.events = WATCHED, .data.fd = descriptor};
+    epoll_ctl(self->epoll, EPOLL_CTL_MOD, descriptor, &event);
+}
+
+static int receive(Poller *self, const struct epoll_event *event, long long now_ns)
+{
+    int descriptor = event->data.fd;
     Slot *slot = slot_of(self, descriptor);
     if (slot == NULL) /* removed by another's handler in this very turn */
         return 0;
     ssize_t size = recv(descriptor, self->buffer, RECEIVE_BYTES, MSG_DONTWAIT);
+    if (size == RECEIVE_BYTES || (size > 0 && event->events & ~EPOLLIN)
+        || (size < 0 && errno == EINTR))
+        report_again(self, descriptor);
     if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     PyObject *owner = slot->owner;
@@ -308,10 +321,13 @@ static PyObject *Poller_poll(Poller *self, PyObject *now)
         return PyErr_SetFromErrno(PyExc_OSError);
     self->is_polling = 1;
     Py_INCREF(self); /* the last socket to leave takes the reader's with it */
-    for (int index = 0; index < count && told == 0; index++) {
+    int index = 0;
+    for (; index < count && told == 0; index++) {
         fetch(self, events + index, count - index);
-        told = receive(self, events[index].data.fd, now_ns);
+        told = receive(self, &events[index], now_ns);
     }
+    for (; index < count; index++)
+        report_again(self, events[index].data.fd);
     self->is_polling = 0;
     Py_DECREF(self);
     if (told < 0)
@@ -365,7 +381,7 @@ static PyObject *Poller_add(Poller *self, PyObject *arguments)
     }
     if (make_room(self, descriptor) < 0)
         return NULL;
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = descriptor};
+    struct epoll_event event = {.events = WATCHED, .data.fd = descriptor};
     if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, descriptor, &event) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     self->slots[descriptor] = (Slot){.owner = Py_NewRef(owner), .bytes_max = bytes_max};

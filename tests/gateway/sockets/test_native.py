@@ -241,6 +241,33 @@ def test_the_end_of_the_stream_is_told(reader, how):
     assert owner.events == [("ended", None)]
 
 
+@pytest.mark.parametrize("is_read_between", [False, True])
+def test_what_came_before_the_end_is_delivered_before_it(reader, is_read_between):
+    owner = Owner()
+    _, far = reader.open(owner)
+    far.sendall(frame(TEXT, b"last"))
+    if is_read_between:
+        reader.read()
+    far.close()
+    reader.read()
+    reader.read()
+    reader.read()
+    assert owner.events == [("text", b"last"), ("ended", None)]
+
+
+def test_what_comes_before_a_socket_is_added_is_read(reader):
+    owner = Owner()
+    near, far = socket.socketpair()
+    reader.sockets += [near, far]
+    far.sendall(frame(TEXT, b"early"))
+    for turn in range(2):
+        reader.poller.add(near.fileno(), owner, BYTES_MAX)
+        reader.read()
+        reader.poller.remove(near.fileno())
+        far.sendall(frame(TEXT, b"%d" % turn))
+    assert owner.events == [("text", b"early"), ("text", b"0")]
+
+
 def test_many_are_read_and_none_twice(reader):
     owners = [Owner() for _ in range(300)]
     for number, owner in enumerate(owners):
@@ -329,6 +356,21 @@ def test_what_ends_the_process_is_raised(reader):
     far.sendall(frame(TEXT, b"z"))
     reader.read()
     assert owner.events[1:] == [("text", b"z")]
+
+
+def test_what_ends_the_process_leaves_the_others_unread_but_not_forgotten(reader):
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    owners = [Owner(interrupt) for _ in range(5)]
+    for owner in owners:
+        reader.open(owner)[1].sendall(frame(TEXT, b"x"))
+    for count in range(1, 6):
+        with pytest.raises(KeyboardInterrupt):
+            reader.read()
+        assert sum(len(owner.events) for owner in owners) == count
+    reader.read()
+    assert [owner.events for owner in owners] == [[("text", b"x")]] * 5
 
 
 def test_reading_within_reading_is_refused(reader):
