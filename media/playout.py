@@ -46,8 +46,6 @@ LATE_FRAMES_MAX: Final = 100
 names 3000 and 100; ten seconds are more than is ever waited for)."""
 
 HISTORY_PIECES: Final = 4
-"""Pieces remembered of what the carrier was given; most are a frame long."""
-
 _UNKNOWN: Final = -1
 _SILENCE: Final = bytes([MULAW_SILENCE])
 _SILENT_HISTORY: Final = _SILENCE * HISTORY_SAMPLES
@@ -69,7 +67,6 @@ class Playout(Waiter):
         "_cap_ns",
         "_concealed_frames",
         "_concealer",
-        "_counters",
         "_end_ns",
         "_filled",
         "_gap_ns",
@@ -85,7 +82,6 @@ class Playout(Waiter):
         "_marks",
         "_next",
         "_packets",
-        "_passed",
         "_repairs",
         "_resume_ns",
         "_size",
@@ -93,21 +89,9 @@ class Playout(Waiter):
         "_stray_next",
         "_stream",
         "_stretcher",
+        "counters",
         "is_talking",
     )
-
-    # What a frame touches that is simply next comes first, and so lies side by side where this is
-    # compiled: with hundreds of streams, each line of memory is fetched anew for each frame.
-    _is_straight: bool
-    _next: int
-    _arriving: int
-    _end_ns: int
-    _slack: Slack
-    _cap_ns: int
-    _size: int
-    _guard_ns: int
-    _history: list[bytes]
-    _passed: int
 
     def __init__(
         self,
@@ -123,34 +107,33 @@ class Playout(Waiter):
         if not start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
             raise ValueError("Starts, cap and hard limit must rise, the last two by a frame.")
         super().__init__(NEVER_NS, stream.tick_ns)  # which `poll` is due by
-        self._counters = PlayoutCounters()
-        self._passed = 0
-        """Frames that passed as they were since the counters were last asked for."""
-        self.is_talking = False
-        """Whether the source talks, as its owner judges."""
-        self._packets, self._stream = packets, stream
-        self._repairs = Allowance() if repairs is None else repairs
-        self._cap_ns, self._hard_ns = cap_ns, hard_ns
-        self._marks = Marks()
-        self._slack = Slack(stream, cap_ns - FRAME_NS)
-        self._follow(stream)
-        self._end_ns = -NEVER_NS
-        """When the carrier runs dry."""
-        self._history = [_SILENT_HISTORY]
-        """The last pieces the carrier was given, a frame or more each, save the last."""
-
+        # What a frame touches that is simply next comes first, and so lies side by side where this
+        # is compiled: with hundreds of streams, memory is fetched anew for each frame.
+        self._is_straight = False
+        """None of what follows applies: a frame in order passes as it is."""
         self._next = _UNKNOWN
         """Sequence number whose turn is next; unknown until the next frame tells."""
         self._arriving = 0
         """The sequence number after the newest."""
-        self._stray_next = _UNKNOWN
+        self._end_ns = -NEVER_NS
+        """When the carrier runs dry."""
+        self._cap_ns, self._hard_ns = cap_ns, hard_ns
+        self._slack = Slack(stream, cap_ns - FRAME_NS)
+        self._follow(stream)
         self._size = FRAME_SAMPLES
         """Bytes of the latest frame; a missing one is taken to be as long."""
+        self._history = [_SILENT_HISTORY]
+        """The last pieces the carrier was given, a frame or more each, save the last."""
+        self.counters = PlayoutCounters()
+
+        self.is_talking = False
+        """Whether the source talks, as its owner judges."""
+        self._packets, self._stream = packets, stream
+        self._repairs = Allowance() if repairs is None else repairs
+        self._marks = Marks()
+        self._stray_next = _UNKNOWN
         self._held: dict[int, bytes] = {}
         self._held_ns = 0
-
-        self._is_straight = False
-        """None of what follows applies: a frame in order passes as it is."""
         self._is_idle = True
         """Nothing is due: the stream has not begun, was paused, or broke off."""
         self._is_joining = False
@@ -172,15 +155,6 @@ class Playout(Waiter):
         """Round trip to the carrier, by the floor of its marks; None before the first came back."""
         return self._marks.rtt_ns
 
-    @property
-    def counters(self) -> PlayoutCounters:
-        """What has been done so far; to be asked for anew each time."""
-        counters = self._counters
-        counters.frames_in += self._passed
-        counters.frames_out += self._passed
-        self._passed = 0
-        return counters
-
     def put(self, now_ns: int, frame: bytes, sequence: int | None = None) -> Sequence[bytes]:
         """Take a frame as it arrives; return what the carrier is to be given now.
 
@@ -191,6 +165,7 @@ class Playout(Waiter):
             FormatError: The frame is shorter than 8 bytes or longer than 960.
 
         """
+        counters = self.counters
         number = self._arriving if sequence is None else sequence
         size = len(frame)
         if (
@@ -208,11 +183,12 @@ class Playout(Waiter):
             history.append(frame)
             if len(history) > HISTORY_PIECES:
                 history.pop(0)
-            self._passed += 1
+            counters.frames_in += 1
+            counters.frames_out += 1
             return (frame,)
         if not FRAME_BYTES_MIN <= size <= FRAME_BYTES_MAX:
             raise FormatError("A frame must have 8 to 960 bytes.")
-        self._counters.frames_in += 1
+        counters.frames_in += 1
         source = self._stream if sequence is None else self._packets
         return self._put_aside(now_ns, frame, number, source)
 
@@ -270,7 +246,7 @@ class Playout(Waiter):
 
     def cleared(self, now_ns: int) -> None:
         """Take note that the carrier has nothing left to play, and that its marks are void."""
-        self._counters.cleared_ms += self.lead_ns(now_ns) // MS_NS
+        self.counters.cleared_ms += self.lead_ns(now_ns) // MS_NS
         self._marks.forget()
         self._end_ns = now_ns
         self._resume_ns = -NEVER_NS
@@ -293,7 +269,7 @@ class Playout(Waiter):
     def _put_aside(self, now_ns: int, frame: bytes, number: int, source: Source) -> Sequence[bytes]:
         if now_ns < self._resume_ns:
             self._arriving = (number + 1) & SEQUENCE_MASK
-            self._counters.cut_ms += len(frame) // SAMPLES_PER_MS
+            self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
             return ()
         self._is_straight = False
         ahead = 0 if self._next == _UNKNOWN else sequence_delta(number, self._next)
@@ -301,9 +277,9 @@ class Playout(Waiter):
         if not -behind_max <= ahead <= JUMP_FRAMES_MAX:
             if number != self._stray_next:
                 self._stray_next = (number + 1) & SEQUENCE_MASK
-                self._counters.late += 1
+                self.counters.late += 1
                 return ()
-            self._counters.reset += 1
+            self.counters.reset += 1
             self._detach()
         if self._next == _UNKNOWN:
             self._begin(now_ns, number, source)
@@ -315,14 +291,14 @@ class Playout(Waiter):
         self._slack.observe(now_ns, turn_ns - now_ns)
         if ahead < 0:
             if not self._slack.grow_ns or ahead < -self._concealed_frames:
-                self._counters.late += 1
+                self.counters.late += 1
                 return ()
             # Lateness repeats: played after its concealment, the frame makes the lead longer.
             self._filled -= ahead * self._size
             self._concealed_frames = 0
             self._next = number
         elif number in self._held:
-            self._counters.duplicate += 1
+            self.counters.duplicate += 1
             return ()
         self._size = len(frame)
         self._held[number] = frame
@@ -365,7 +341,7 @@ class Playout(Waiter):
         self._gap_ns = start_ns - self._end_ns
         self._slack.shift(start_ns - turn_ns)
         self._slack.settle(now_ns)
-        self._counters.lost += max(0, ahead)
+        self.counters.lost += max(0, ahead)
         self._next = sequence
         self._filled = 0
         self._is_idle = False
@@ -375,10 +351,10 @@ class Playout(Waiter):
         while self._held and self.delay_ns(now_ns) > self._cap_ns:
             frame = self._held.pop(self._next, None)
             if frame is None:
-                self._counters.lost += 1
+                self.counters.lost += 1
             else:
                 self._held_ns -= len(frame) * SAMPLE_NS
-                self._counters.cut_ms += len(frame) // SAMPLES_PER_MS
+                self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
             self._next = (self._next + 1) & SEQUENCE_MASK
         self._filled = 0
         self._is_joining = True
@@ -387,7 +363,7 @@ class Playout(Waiter):
 
     def _detach(self) -> None:
         """Forget the sequence, and what is held of it."""
-        self._counters.cut_ms += self._held_ns // MS_NS
+        self.counters.cut_ms += self._held_ns // MS_NS
         self._held.clear()
         self._held_ns = self._gap_ns = self._filled = self._concealed_frames = 0
         self._next = _UNKNOWN
@@ -435,16 +411,16 @@ class Playout(Waiter):
         """Begin anew from now if the carrier has run dry."""
         if self._end_ns < now_ns:
             self._end_ns = now_ns
-            self._counters.underruns += 1
+            self.counters.underruns += 1
 
     def _break_off(self) -> None:
         """Concealing on would be silence: go on with what is held, or wait for the next frame."""
         if not self._held:
-            self._counters.underruns += 1
+            self.counters.underruns += 1
             self._stop()
             return
         skipped = min((sequence - self._next) & SEQUENCE_MASK for sequence in self._held)
-        self._counters.lost += skipped
+        self.counters.lost += skipped
         self._next = (self._next + skipped) & SEQUENCE_MASK
         self._filled = 0
         self._is_joining = True
@@ -461,7 +437,7 @@ class Playout(Waiter):
         audio = self._concealer.take(samples if self._held else min(STEP, samples))
         self._end_ns += len(audio) * SAMPLE_NS
         self._remember(audio)
-        self._counters.concealed_ms += len(audio) // SAMPLES_PER_MS
+        self.counters.concealed_ms += len(audio) // SAMPLES_PER_MS
         self._filled += len(audio)
         if self._next == _UNKNOWN:
             self._filled = 0
@@ -469,7 +445,7 @@ class Playout(Waiter):
             self._filled = 0
             self._next = (self._next + 1) & SEQUENCE_MASK
             self._concealed_frames += 1
-            self._counters.lost += 1
+            self.counters.lost += 1
         return audio
 
     def _give(self, now_ns: int, frame: bytes, given: list[bytes]) -> None:
@@ -498,7 +474,7 @@ class Playout(Waiter):
             given.append(frame)
             self._end_ns += len(frame) * SAMPLE_NS
             self._remember(frame)
-            self._counters.frames_out += 1
+            self.counters.frames_out += 1
 
     def _correct(self, frame: bytes) -> bytes:
         """Return the frame longer, shorter, as it was, or empty, as its sound allows."""
@@ -506,12 +482,12 @@ class Playout(Waiter):
         if slack.grow_ns:
             changed = stretcher.grow(frame, is_talking=self.is_talking)
             slack.grown((len(changed) - len(frame)) * SAMPLE_NS)
-            self._counters.stretched_ms = stretcher.added // SAMPLES_PER_MS
+            self.counters.stretched_ms = stretcher.added // SAMPLES_PER_MS
         else:
             excess = slack.excess_ns // SAMPLE_NS
             changed = stretcher.shrink(frame, excess, is_talking=self.is_talking)
             slack.shrunk((len(frame) - len(changed)) * SAMPLE_NS)
-            self._counters.shortened_ms = stretcher.removed // SAMPLES_PER_MS
+            self.counters.shortened_ms = stretcher.removed // SAMPLES_PER_MS
             self._is_joining = not changed
         return changed
 

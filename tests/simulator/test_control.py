@@ -15,6 +15,7 @@ from gateway.simulator.playout import SILENCE
 from gateway.simulator.scripts import SCRIPTS
 from gateway.simulator.service import SimulatorService, run
 from gateway.simulator.ticker import Ticker
+from tests.valkey import free_port
 
 from .conftest import FAST, Carrier, Start
 from .peer import until
@@ -172,9 +173,7 @@ async def test_a_taken_port_is_an_error() -> None:
 
 
 async def test_run_serves_until_cancelled() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serving = asyncio.create_task(run(replace(FAST, port=port)))
     await asyncio.sleep(0)
 
