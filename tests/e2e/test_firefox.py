@@ -45,7 +45,9 @@ def network() -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def world(network: Wire, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(tmp_path_factory.mktemp("firefox-world"), host=GATEWAY).start()
+    # A browser that has to wait for its turn on a busy machine is silent for seconds.
+    patience = {"CALLER_MEDIA_SILENCE_S": "20", "CALLER_RESUME_S": "10"}
+    world = World(tmp_path_factory.mktemp("firefox-world"), host=GATEWAY, **patience).start()
     for process in filter(None, (world.gateway, world.carrier)):
         hurry(process.popen.pid)
     yield world

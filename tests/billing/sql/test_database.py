@@ -181,13 +181,23 @@ async def book(postgres_url):
     await engine.dispose()
 
 
+async def drained(drainer: Drainer) -> int:
+    """Drain as the drainer does: it comes back until the book answers, as on a busy machine."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await drainer.drain_once()
+            except StoreUnavailableError:
+                await asyncio.sleep(0.1)
+
+
 async def test_postgres_that_stands_still(book, postgres_server):
     ledger = SqlLedgerStore(book, timeout_s=TIMEOUT_S)
     records = SqlCdrStore(book, timeout_s=TIMEOUT_S)
     outbox = MemoryOutbox(1)
     outbox.streams[0] = [opened("c1", 100)]
     drainer = Drainer(outbox, ledger, 1)
-    assert await drainer.drain_once() == 1
+    assert await drained(drainer) == 1
     outbox.streams[0] = [closed("c1", 90)]
     postgres_server.pause()
     try:
@@ -198,7 +208,7 @@ async def test_postgres_that_stands_still(book, postgres_server):
     finally:
         postgres_server.resume()
     assert len(outbox.streams[0]) == 1
-    assert await drainer.drain_once() == 1
+    assert await drained(drainer) == 1
     assert await audit(book) == []
 
 
@@ -207,7 +217,7 @@ async def test_postgres_that_was_killed_and_comes_back(book, postgres_server):
     outbox = MemoryOutbox(1)
     outbox.streams[0] = [opened("c1", 100)]
     drainer = Drainer(outbox, ledger, 1)
-    assert await drainer.drain_once() == 1
+    assert await drained(drainer) == 1
     outbox.streams[0] = [closed("c1", 90)]
     postgres_server.kill()
     try:
@@ -216,8 +226,8 @@ async def test_postgres_that_was_killed_and_comes_back(book, postgres_server):
         await assert_unavailable(drainer.drain_once)
     finally:
         postgres_server.start()
-    assert await drainer.drain_once() == 1
-    assert await ledger.balance("alice") == -90
+    assert await drained(drainer) == 1
+    assert await SqlLedgerStore(book).balance("alice") == -90
     assert await audit(book) == []
 
 
