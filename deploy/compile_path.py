@@ -1,4 +1,4 @@
-"""Compiles the frame path where there is a C compiler: its modules with mypyc, and one in C.
+"""Compiles the frame path where there is a C compiler: its modules with mypyc, and two in C.
 
 The modules are ordinary Python, and run as they are without it. COMPILE_CALLER=1 makes a build fail
 where it cannot compile, COMPILE_CALLER=0 forbids it.
@@ -20,8 +20,9 @@ from pathlib import Path
 REQUIREMENTS = ["mypy>=2,<3", "setuptools>=77"]
 LIBRARY = "caller"
 """Names the library that holds the code of all modules, so that they call one another directly."""
-NATIVE = "gateway.sockets._native"
-"""Written in C; for Linux only."""
+NATIVE = ("gateway._twilio", "gateway.sockets._native")
+"""Written in C."""
+LINUX_ONLY = "gateway.sockets._native"
 LIB = "lib"
 
 NO_COMPILER = """
@@ -86,6 +87,11 @@ def compiler() -> str:
     return command.split(maxsplit=1)[0]
 
 
+def source_of(name: str) -> str:
+    """Return the C source of a module, from the root of the tree."""
+    return f"{name.replace('.', '/')}.c"
+
+
 def main(folder: str, modules: Sequence[str]) -> None:
     """Compile the modules into a folder, on every core."""
     from mypyc.build import mypycify  # noqa: PLC0415 - only where compiling is tried
@@ -102,8 +108,9 @@ def main(folder: str, modules: Sequence[str]) -> None:
         target_dir=f"{folder}/c",
         group_name=LIBRARY,
     )
-    if sys.platform == "linux":
-        extensions.append(Extension(NATIVE, [f"{NATIVE.replace('.', '/')}.c"]))
+    for name in NATIVE:
+        if name != LINUX_ONLY or sys.platform == "linux":
+            extensions.append(Extension(name, [source_of(name)]))
     build = Distribution({"name": LIBRARY, "ext_modules": extensions}).get_command_obj("build_ext")
     build.build_lib, build.build_temp = f"{folder}/{LIB}", f"{folder}/objects"
     build.parallel = os.cpu_count()

@@ -26,7 +26,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.positions import SqlPositions
 from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
-from gateway import admission, build
+from gateway import admission, build, huge_pages
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
@@ -142,6 +142,10 @@ def _warm_up() -> None:
         for tone in (tones.ringback, tones.busy, tones.congestion):
             tone(country)
     admission.load_numbering_plans()
+
+
+async def _gather_heap() -> None:
+    await asyncio.to_thread(huge_pages.gather)
 
 
 class Node:
@@ -315,6 +319,7 @@ class Node:
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
+            Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
         stack.push_async_callback(_within, "lease", lambda: self._forget_lease(leases))
 

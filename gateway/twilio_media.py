@@ -15,6 +15,8 @@ from gateway.errors import PeerProtocolError
 
 FRAME_MS = 20
 """Twilio sends 160 bytes of mu-law, 20 ms, in each media message."""
+TIMESTAMP_DIGITS_MAX = 15
+"""A float can hold so many; the carrier's own have ten at most."""
 
 
 class Connected(msgspec.Struct, frozen=True, tag_field="event", tag="connected"):
@@ -53,6 +55,13 @@ class MediaDetail(msgspec.Struct, frozen=True, gc=False):
     """mu-law 8 kHz; base64 on the wire."""
     timestamp: str = ""
     """Milliseconds since the start of the stream, in digits."""
+
+    @property
+    def at_ms(self) -> int | None:
+        """The timestamp as a number; None where it is none that can be."""
+        digits = self.timestamp
+        is_time = digits.isdecimal() and len(digits) <= TIMESTAMP_DIGITS_MAX
+        return int(digits) if is_time else None
 
 
 class Media(msgspec.Struct, frozen=True, gc=False, rename="camel", tag_field="event", tag="media"):
@@ -104,6 +113,7 @@ Message = Connected | Start | Media | Dtmf | Mark | Stop
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _decode_unknown: Callable[[bytes], Unknown] = msgspec.json.Decoder(Unknown).decode
+_NONSENSE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _KNOWN = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
 
 
@@ -111,14 +121,14 @@ def parse(text: bytes) -> Message | Unknown:
     """Return the message. Raises PeerProtocolError for what is not one."""
     try:
         return _decode_message(text)
-    except msgspec.MsgspecError:
+    except _NONSENSE:
         return _parse_unknown(text)
 
 
 def _parse_unknown(text: bytes) -> Unknown:
     try:
         unknown = _decode_unknown(text)
-    except msgspec.MsgspecError:
+    except _NONSENSE:
         unknown = None
     if unknown is None or unknown.event in _KNOWN:
         raise PeerProtocolError("A Media Streams message could not be read.", close_code=1008)

@@ -34,9 +34,6 @@ GAP_MS = 60
 """Difference between the carrier's own time and the audio it has sent from which it is a gap: its
 timestamps wander by some ten milliseconds."""
 
-TIMESTAMP_DIGITS_MAX = 15
-"""Digits of a time that a float can hold; the carrier's own have ten at most."""
-
 Convert = Callable[[bytes], bytes]
 SendAudio = Callable[[bytes], None]
 
@@ -265,18 +262,15 @@ class Downlink:
         """Send packets of mu-law from now on."""
         self._send_packet = send
 
-    def audio(self, payload: bytes, timestamp: str = "") -> None:
+    def audio(self, payload: bytes, at_ms: int | None = None) -> None:
         """Hand on what the carrier sent: mu-law, 160 bytes as a rule, any length by contract.
 
-        `timestamp` is the carrier's own, in milliseconds since its stream began.
+        `at_ms` is its own time, since its stream began; None where it is not known.
         """
-        is_judged = not self.sent % JITTER_STRIDE
-        at_ms = self._due_ms - self._origin_ms
-        if is_judged or self._send_packet is not None:
-            if timestamp.isdecimal() and len(timestamp) <= TIMESTAMP_DIGITS_MAX:
-                at_ms = int(timestamp)
-            if is_judged:
-                self.jitter.feed(self._clock_ns(), at_ms)
+        if at_ms is None:
+            at_ms = self._due_ms - self._origin_ms
+        if not self.sent % JITTER_STRIDE:
+            self.jitter.feed(self._clock_ns(), at_ms)
         if len(payload) == FRAME_BYTES and not self._rest:
             self.frame(payload, at_ms)
             return

@@ -6,13 +6,25 @@ Turns messages into calls on its listener and audio into messages. Knows no brow
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway import twilio_media
 from gateway.errors import PeerProtocolError
 from gateway.ports import MediaConnection
 from gateway.twilio_media import Dtmf, Mark, Media, Start, Stop
 from gateway.twilio_outbound import Outbound
+
+try:
+    from gateway._twilio import audio_of
+except ImportError:  # not compiled
+
+    def audio_of(_text: bytes, _stream_sid: bytes, /) -> tuple[bytes, int] | None:
+        """Return audio and time of a media message of this stream; None leaves it to the parser."""
+        return None
+
+
+# A name of the module's own is found at once where this is compiled.
+_audio_of: Final = audio_of
 
 
 class CarrierListener(Protocol):
@@ -32,6 +44,7 @@ class CarrierLeg:
         "_bind",
         "_connection",
         "_listener",
+        "_sid",
         "_stopped",
         "on_audio",
         "on_mark",
@@ -40,8 +53,8 @@ class CarrierLeg:
     )
 
     # What each message touches.
-    stream_sid: str
-    on_audio: Callable[[bytes, str], None]
+    _sid: bytes
+    on_audio: Callable[[bytes, int | None], None]
 
     def __init__(
         self,
@@ -54,9 +67,10 @@ class CarrierLeg:
         self._listener: CarrierListener | None = None
         self._stopped = False
         self.stream_sid = ""
+        self._sid = b""
         self.outbound = Outbound("")
         self.on_audio = _discard
-        """Takes audio and the carrier's time of it."""
+        """Takes audio and the carrier's time of it, in milliseconds since its stream began."""
         self.on_mark: Callable[[str], None] = _nobody
         connection.on_text = self._text_received
         connection.on_binary = self._binary_received
@@ -80,11 +94,14 @@ class CarrierLeg:
         self._connection.close(code, reason)
 
     def _text_received(self, payload: bytes) -> None:
+        audio = _audio_of(payload, self._sid)
+        if audio is not None:
+            self.on_audio(*audio)
+            return
         try:
             message = twilio_media.parse(payload)
-            if type(message) is Media and message.stream_sid == self.stream_sid:
-                detail = message.media
-                self.on_audio(detail.payload, detail.timestamp)
+            if isinstance(message, Media) and message.stream_sid == self.stream_sid:
+                self.on_audio(message.media.payload, message.media.at_ms)
             else:
                 self._control_received(message)
         except PeerProtocolError as error:
@@ -104,6 +121,7 @@ class CarrierLeg:
         if self._stopped or not is_ours or not message.stream_sid:
             raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
         self.stream_sid = message.stream_sid
+        self._sid = message.stream_sid.encode()
         self.outbound = Outbound(message.stream_sid)
         listener = self._bind(self, message)
         if listener is None:
@@ -135,7 +153,7 @@ class CarrierLeg:
             listener.stream_ended(properly=properly)
 
 
-def _discard(_payload: bytes, _timestamp: str) -> None:
+def _discard(_payload: bytes, _at_ms: int | None) -> None:
     """Audio that has nowhere to go."""
 
 

@@ -57,6 +57,15 @@ def test_every_message_of_a_real_call_is_understood():
     assert stop == tm.Stop(stream_sid="MZ")
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "at_ms"),
+    [("155", 155), ("9" * 15, 10**15 - 1)]
+    + [(none, None) for none in ("", "x", "-5", "1.5", "9" * 16, "9" * 5000)],
+)
+def test_a_time_is_digits_that_a_float_can_hold(timestamp, at_ms):
+    assert tm.MediaDetail(b"", timestamp).at_ms == at_ms
+
+
 def test_an_event_of_a_later_version_is_no_error():
     assert tm.parse(b'{"event":"weather","streamSid":"MZ"}') == tm.Unknown(event="weather")
 
@@ -74,6 +83,8 @@ def test_an_event_of_a_later_version_is_no_error():
         b'{"event":7}',
         b"{" * 10_000,
         b"\xff\xfe",
+        b'{"x":' + b"[" * 10_000,
+        b'{"event":"media","streamSid":"\xff","media":{"payload":""}}',
     ],
 )
 def test_nonsense_is_refused(text):

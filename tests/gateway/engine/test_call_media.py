@@ -82,7 +82,7 @@ class Studio:
         self.now_ns += 10_000_000_000
         before = (len(self.phone.audio), len(self.browser.audio))
         self.media.take_frame(SPEECH_FRAME)
-        self.leg.on_audio(SPEECH_FRAME, "")
+        self.leg.on_audio(SPEECH_FRAME, None)
         after = (len(self.phone.audio), len(self.browser.audio))
         return after[0] > before[0], after[1] > before[1]
 
@@ -203,7 +203,7 @@ def test_levels_are_of_both_directions(studio):
     for _ in range(25):
         studio.now_ns += BEAT_NS
         studio.media.take_frame(b"\x00" * 160)
-        studio.leg.on_audio(b"\xff" * 160, "")
+        studio.leg.on_audio(b"\xff" * 160, None)
     volume = studio.media.volume
     assert volume.input_dbov > -3
     assert volume.output_dbov == -127
@@ -226,7 +226,7 @@ def test_quality_counts_each_leg_from_its_own_side(studio):
     for _ in range(30):
         studio.media.take_frame(SPEECH_FRAME)
     for _ in range(4):
-        studio.leg.on_audio(SPEECH_FRAME, "")
+        studio.leg.on_audio(SPEECH_FRAME, None)
     studio.phone.counters.audio_dropped = 3
     browser, carrier = studio.media.quality()
     kept = 30 - browser.frames_dropped
@@ -269,7 +269,7 @@ def test_a_beep_is_heard_by_the_caller_alone_in_place_of_the_phone(studio):
     studio.joined().media.beep()
     studio.media.beep()
     for _ in range(10):
-        studio.leg.on_audio(SPEECH_FRAME, "")
+        studio.leg.on_audio(SPEECH_FRAME, None)
         studio.beat()
     frames = beep_frames()
     assert studio.browser.audio == frames + [SPEECH_FRAME] * (10 - len(frames) - 1)
@@ -521,7 +521,7 @@ def test_wide_frames_and_packets_reach_the_same_phone():
     assert studio.to_phone[-1][80:] == SPEECH_FRAME[80:]
     session = Session()
     studio.media.hear_by_session(session)
-    studio.leg.on_audio(SPEECH_FRAME, "")
+    studio.leg.on_audio(SPEECH_FRAME, None)
     assert session.heard == [SPEECH_FRAME]
 
 
@@ -533,7 +533,7 @@ def test_a_sample_tells_of_both_directions(studio):
     studio.media.measure(studio.now_ns, BY_SOCKET)
     for n in range(50):
         studio.media.take_frame(b"\x00" * 160)
-        studio.leg.on_audio(b"\xff" * 160, str(20 * n))
+        studio.leg.on_audio(b"\xff" * 160, 20 * n)
         studio.beat()
     report = wire.Report(packets=50, jitter_ms=3.0, buffer_ms=45.0, rtt_ms=33.0)
     network = Network(path="websocket", rtt_ms=33.0, report=report, session=None)

@@ -65,7 +65,7 @@ class Trunk:
     def _bind(self, leg, start):
         self.bound.append(start)
         if self.call is not None:
-            leg.on_audio = lambda payload, timestamp: self.heard.append((payload, timestamp))
+            leg.on_audio = lambda payload, at_ms: self.heard.append((payload, at_ms))
             leg.on_mark = self.marks.append
         return self.call
 
@@ -101,7 +101,7 @@ def test_audio_comes_in_as_bytes_with_the_carriers_time(trunk):
     trunk.socket.say(media(b"x"))
     untimed = {"event": "media", "streamSid": "MZ1", "media": {"payload": ""}}
     trunk.socket.say(untimed)
-    assert trunk.heard == [(FRAME, "5"), (b"x", "5"), (b"", "")]
+    assert trunk.heard == [(FRAME, 5), (b"x", 5), (b"", None)]
 
 
 def test_keys_are_told(trunk):

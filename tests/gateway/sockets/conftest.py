@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sysconfig
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +14,7 @@ from socket_peers import Clock, MediaServer
 
 from gateway.sockets import direct
 from tests.certificates import Authority
-from tests.compiling import ROOT, compile_path, module_of
+from tests.compiling import native_module
 
 Loop = asyncio.AbstractEventLoop
 
@@ -58,11 +55,7 @@ async def serve(clock: Clock) -> AsyncIterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """What is written in C; compiled for these tests where it is not installed with the sources."""
-    try:
-        from gateway.sockets import _native
-    except ImportError:
-        return compiled(tmp_path_factory.mktemp("native") / "_native.so")
-    return _native
+    return native_module("gateway.sockets._native", tmp_path_factory.mktemp("native"))
 
 
 @pytest.fixture
@@ -73,16 +66,3 @@ def past_the_transport(native: ModuleType, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(direct, "_native", native, raising=False)
         monkeypatch.setattr(direct, "_send_data", native.send_data, raising=False)
         monkeypatch.setattr(direct, "_send_frame", native.send_frame, raising=False)
-
-
-def compiled(path: Path) -> ModuleType:
-    build = compile_path()
-    if not build.can_compile():
-        pytest.skip("No C compiler, or no Python headers: install gcc and python3-dev.")
-    source = ROOT / f"{build.NATIVE.replace('.', '/')}.c"
-    strict = ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
-    include = f"-I{sysconfig.get_path('include')}"
-    command = [build.compiler(), "-shared", "-fPIC", "-O1", *strict, include, str(source)]
-    made = subprocess.run([*command, "-o", str(path)], check=False, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return module_of(build.NATIVE, path)
