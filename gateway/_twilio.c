@@ -16,6 +16,8 @@ enum {
 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char before_sid[] = "\"},\"streamSid\":\"", after_sid[] = "\"}";
+enum { AROUND_SID = sizeof before_sid + sizeof after_sid - 2 };
 static uint8_t sextets[256]; /* by character: its six bits (RFC 4648, 4), or INVALID */
 
 typedef struct {
@@ -96,7 +98,6 @@ PyDoc_STRVAR(audio_of_doc, "audio_of(text, stream_sid, /)\n--\n\n"
 
 static PyObject *audio_of(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 {
-    static const char before_sid[] = "\"},\"streamSid\":\"", after_sid[] = "\"}";
     (void)module;
     if (!are_bytes(arguments, count))
         return NULL;
@@ -110,8 +111,7 @@ static PyObject *audio_of(PyObject *module, PyObject *const *arguments, Py_ssize
         || !TAKE(&text, "\",\"timestamp\":\"") || (at_ms = number(&text)) < 0
         || !TAKE(&text, "\",\"payload\":\""))
         Py_RETURN_NONE;
-    Py_ssize_t size = text.end - text.at - (sizeof before_sid - 1) - sid_size
-                      - (sizeof after_sid - 1);
+    Py_ssize_t size = text.end - text.at - AROUND_SID - sid_size;
     if (size < 4)
         Py_RETURN_NONE;
     Text tail = {text.at + size, text.end};
