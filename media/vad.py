@@ -28,14 +28,15 @@ volume meter cannot show more."""
 LEVEL_SAMPLES: Final = 5
 """Levels remembered, so that one reading covers half a second."""
 
-# Names of the module's own are found at once where this is compiled.
-_peak: Final = audioop.max
-_rms: Final = audioop.rms
-_ulaw2lin: Final = audioop.ulaw2lin
 
 SPEECH_PEAK_MIN: Final = 200
 """Frames that stay below this sample value (-44 dBov) are silence without asking the detector,
 which takes the first noise of a line for speech, and costs ten times as much as looking."""
+
+# Names of the module's own are found at once where this is compiled.
+_peak: Final = audioop.max
+_rms: Final = audioop.rms
+_ulaw2lin: Final = audioop.ulaw2lin
 
 
 class TalkDetector:

@@ -205,13 +205,13 @@ class Ticker:
         for _ in range(min(count, len(self._owed))):
             duties, duty = self._owed.pop()
             if duty in duties:
-                _tell(duty, now_ns)
+                _guarded(duty, now_ns)
 
 
 def _ask(waiters: dict[Waiter, Callable[[int], None]], now_ns: int) -> None:
     for waiter in tuple(waiters):
         if waiter.deadline_ns <= now_ns and waiter in waiters:
-            _tell(waiters[waiter], now_ns)
+            _guarded(waiters[waiter], now_ns)
 
 
 def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
@@ -219,17 +219,9 @@ def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
     return due_ns + max(0, (now_ns - due_ns) // period_ns + 1) * period_ns
 
 
-def _guarded(action: Callable[[], None]) -> None:
+def _guarded(action: Callable[..., None], *arguments: int) -> None:
     """One call's fault must not stop the heart of all others."""
     try:
-        action()
-    except Exception:
-        log.exception("A duty of the heartbeat failed.")
-
-
-def _tell(action: Callable[[int], None], now_ns: int) -> None:
-    """Do the same for one that is told the time."""
-    try:
-        action(now_ns)
+        action(*arguments)
     except Exception:
         log.exception("A duty of the heartbeat failed.")

@@ -40,11 +40,6 @@ async def assert_charged(customer: Customer, call_id: str, *, before: int) -> di
     return record
 
 
-async def is_over(world: World, sid: str) -> bool:
-    """Whether the carrier's leg has ended; the caller may be told before it has."""
-    return bool((await world.carrier_get(f"/calls/{sid}"))["status"] == "completed")
-
-
 async def test_a_credit_store_and_then_a_gateway_are_killed_in_mid_call(
     new_world: Callable[..., World],
 ):
@@ -75,7 +70,7 @@ async def test_a_credit_store_and_then_a_gateway_are_killed_in_mid_call(
     assert (record["cause"], record["ended_by"]) == (41, "gateway")
     assert 1 <= record["seconds"] <= 12
 
-    await eventually(lambda: is_over(world, sid))
+    await eventually(lambda: world.is_over(sid))
     await customer.ordinary_call()
     await world.assert_books_balance()
     await customer.http.aclose()
@@ -176,7 +171,7 @@ async def test_a_credit_store_that_stalls(outer: tuple[World, Wire, ValkeyServer
         ended = await phone.wait("disconnect")
         assert time.monotonic() - paused < 2 + 1 + 3
         assert (ended["cause"], ended["ended_by"]) == (41, "gateway")
-        await eventually(lambda: is_over(world, sid))
+        await eventually(lambda: world.is_over(sid))
         assert (await customer.http.get("/healthz")).status_code == 200
         ready = await customer.http.get("/readyz")
         assert (ready.status_code, ready.json()["redis"]) == (503, "unreachable")

@@ -81,11 +81,7 @@ async def assert_all_agree(world: World) -> None:
 
 
 async def assert_over_at_carrier(world: World, record: dict) -> None:
-    async def is_over() -> bool:
-        state = await world.carrier_get(f"/calls/{record['carrier_call_id']}")
-        return state["status"] == "completed"
-
-    await eventually(is_over, 20)
+    await eventually(lambda: world.is_over(record["carrier_call_id"]), 20)
 
 
 async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_another(cluster: Cluster):

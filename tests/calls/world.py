@@ -216,6 +216,11 @@ class World:
             is_json = reply.headers["content-type"].startswith("application/json")
             return reply.json() if is_json else reply.content
 
+    async def is_over(self, carrier_call_id: str) -> bool:
+        """Whether the carrier's leg has ended; the caller may be told before it has."""
+        state = await self.carrier_get(f"/calls/{carrier_call_id}")
+        return bool(state["status"] == "completed")
+
     async def carrier_act(self, carrier_call_id: str, **action: Any) -> None:
         """Let the phone of a live call do something."""
         async with httpx.AsyncClient() as client:
