@@ -66,15 +66,18 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / 'caller.db'}"
 
 
-async def open_stores(settings: Settings) -> Stores:
-    """Open Redis and SQL, and make them ready. Raises StoreUnavailableError, SettingsError."""
+async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
+    """Open Redis and SQL, and make them ready; a child leaves the bundled Valkey to its parent.
+
+    Raises StoreUnavailableError, SettingsError.
+    """
     async with contextlib.AsyncExitStack() as stack:
         valkey = None
         redis_url = settings.redis_url
         if not redis_url or not settings.database_url:
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not redis_url:
-            valkey = EmbeddedValkey(settings.data_dir / "valkey")
+            valkey = EmbeddedValkey(settings.data_dir / "valkey", may_own=not is_child)
             redis_url = await valkey.start()
             stack.push_async_callback(valkey.stop)
         redis = _connect(redis_url)

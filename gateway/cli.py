@@ -141,7 +141,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
     async def work() -> None:
         _yield_to_audio()
         stop, enough = stop_on_signal(), asyncio.Event()
-        stores = await build.open_stores(read)
+        stores = await build.open_stores(read, is_child=child)
         notices, mails = Notices(read.events_url, read.events_secret), open_mails(read, stores)
         notices.start()
 

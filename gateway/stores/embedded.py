@@ -67,8 +67,15 @@ class EmbeddedValkey:
     On Linux the server ends with the thread that started it: start it from the main thread.
     """
 
-    def __init__(self, data_dir: Path, fsync: Fsync = "everysec") -> None:
-        """Keep the data in `data_dir`, written through as `fsync` (appendfsync) says."""
+    def __init__(
+        self, data_dir: Path, fsync: Fsync = "everysec", *, may_own: bool = True
+    ) -> None:
+        """Keep the data in `data_dir`, written through as `fsync` (appendfsync) says.
+
+        Without `may_own` it only attaches: a process that is about to end must not take the server
+        over from one that has just been killed, and then away from its successor.
+        """
+        self._may_own = may_own
         self._dir = Path(data_dir).absolute()
         self._fsync = fsync
         self._socket = _socket_path(self._dir)
@@ -179,8 +186,8 @@ class EmbeddedValkey:
         return StoreUnavailableError(f"The bundled Valkey {what}; see {self._log_path}.")
 
     def _take_ownership(self) -> bool:
-        """Become the owner if nobody is; say whether we are."""
-        if self._lock is None:
+        """Become the owner if nobody is and we may; say whether we are."""
+        if self._lock is None and self._may_own:
             self._lock = _try_lock(self._dir / "owner.lock")
         return self._lock is not None
 

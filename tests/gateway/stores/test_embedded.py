@@ -119,6 +119,21 @@ async def test_others_attach_and_one_takes_over(valkey, folder):
             await other.stop()
 
 
+async def test_who_may_not_own_attaches_and_leaves_a_lost_server_to_others(valkey, folder):
+    child = EmbeddedValkey(folder, may_own=False)
+    try:
+        url = await valkey.start()
+        assert await child.start() == url
+        await valkey.stop()
+        await asyncio.sleep(3 * embedded.WATCH_INTERVAL_S)
+        assert child.server_pid is None
+        assert await valkey.start() == url
+        assert valkey.is_owner
+        assert not child.is_owner
+    finally:
+        await child.stop()
+
+
 async def test_racing_starters_start_one_server(folder):
     starters = [EmbeddedValkey(folder) for _ in range(6)]
     try:
