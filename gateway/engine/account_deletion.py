@@ -125,12 +125,14 @@ class AccountDeletion:
 
     async def _write_off(self, account_id: str) -> None:
         for _ in range(WRITE_OFFS_MAX):
-            balance_micros = await self.gate.balance(account_id)
-            if not balance_micros:
-                return
             # The number of the last credit is part of the name: what comes later is another one,
             # and two who delete at once book it once.
             sequence = await self.gate.credit_sequence(account_id)
+            balance_micros = await self.gate.balance(account_id)
+            if not balance_micros:
+                return
+            if await self.gate.credit_sequence(account_id) != sequence:
+                continue
             await self.ledger.add_credit(
                 account_id,
                 -balance_micros,

@@ -1,6 +1,7 @@
 """Accounts that are deleted, also in mid-call: calls end, nothing is lost, the books agree."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -130,6 +131,31 @@ async def test_a_repeat_changes_nothing_and_two_at_once_are_one(office):
     assert (await office.accounts.account("alice")).deleted_at == deleted_at
     assert await moved(world) == [("closing", -50 * UNIT), ("grant", 50 * UNIT)]
     await world.assert_in_order()
+
+
+class Overtaken:
+    """A gate whose reader is overtaken by another deletion once it has read a balance."""
+
+    def __init__(self, office, *, at):
+        self._office, self._left = office, at
+
+    def __getattr__(self, name):
+        return getattr(self._office.world.gate, name)
+
+    async def balance(self, account_id):
+        micros = await self._office.world.gate.balance(account_id)
+        self._left -= 1
+        if self._left == 0:
+            await self._office.deletion.delete(account_id, write_off=True)
+        return micros
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_whoever_was_overtaken_books_nothing(office, at):
+    late = dataclasses.replace(office.deletion, gate=Overtaken(office, at=at))
+    assert await late.delete("alice", write_off=True) == DELETED
+    assert await moved(office.world) == [("closing", -50 * UNIT), ("grant", 50 * UNIT)]
+    await office.world.assert_in_order()
 
 
 async def test_credit_that_comes_later_is_kept_and_can_be_written_off(office):
