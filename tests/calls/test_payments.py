@@ -48,6 +48,7 @@ async def shop(new_world):
     )
     arguments = ["simulate-payments", "--port", str(port)]
     service = Process(arguments, world.environ, world.folder / "payments.log")
+    service.wait_for(f"http://127.0.0.1:{port}/simulator/v1/state", KEY)
     world.start_gateway()
     world.till = Till(f"http://127.0.0.1:{port}")
     yield world

@@ -71,13 +71,14 @@ class Process:
                 stderr=output,
             )
 
-    def wait_for(self, url: str) -> None:
-        """Return when the URL answers with success."""
+    def wait_for(self, url: str, key: str = "") -> None:
+        """Return when the URL answers with success, to whoever has the key if there is one."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             assert self.popen.poll() is None, self.log.read_text()
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(url, timeout=1).is_success:
+                if httpx.get(url, headers=headers, timeout=1).is_success:
                     return
             time.sleep(0.05)
         raise AssertionError(self.log.read_text())

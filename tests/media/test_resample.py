@@ -18,6 +18,10 @@ SETTLED = 1_600
 """Samples after which a filter has forgotten that its input began."""
 
 
+ROUNDING = np.ceil(resample.HEADROOM)
+"""What one step of the quieter signal inside is outside."""
+
+
 def down(wave: Wave) -> bytes:
     """Convert a wide-band wave frame by frame."""
     pcm, convert = to_pcm(wave), Downsampler().convert
@@ -102,7 +106,9 @@ def test_upsampler_takes_any_cut_of_its_input(sizes: list[int], seed: int) -> No
         pieces.append(convert(mulaw[at : at + size]))
         assert len(pieces[-1]) == 4 * size
         at += size
-    assert b"".join(pieces) == up(mulaw)
+    # In another row of a matrix a product may be added up in another order, and a half go down.
+    difference = from_pcm(b"".join(pieces)) - from_pcm(up(mulaw))
+    assert np.abs(difference).max(initial=0) <= ROUNDING
 
 
 def test_both_together_delay_by_less_than_4_ms() -> None:
