@@ -35,6 +35,8 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "starlette": StarlettePeer,
     "ws": NodePeer,
 }
+LADDER = (300, 400, 550, 700)
+"""Loads at which the highest one held is sought."""
 FAULTS_EXIT, UNABLE_EXIT = 1, 2
 
 
@@ -49,8 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calls", type=int, nargs="+", metavar="N", help="loads to compare at (200 400)"
     )
-    parser.add_argument("--seconds", type=float, help="length of each window (3)")
-    parser.add_argument("--rounds", type=int, help="times that every server is measured (3)")
+    parser.add_argument("--seconds", type=float, help="length of each window (1)")
+    parser.add_argument("--rounds", type=int, help="times that every server is started (2)")
     parser.add_argument(
         "--peers", nargs="+", choices=PEERS, default=list(PEERS), help="servers to compare (all)"
     )
@@ -65,13 +67,14 @@ def _parser() -> argparse.ArgumentParser:
 def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
     """Return what the options ask for; `--quick` changes the defaults only."""
     quick = options.quick
+    loads = tuple(sorted(options.calls or ((200,) if quick else (200, 400))))
     return Plan(
-        loads=tuple(sorted(options.calls or ((200,) if quick else (200, 400)))),
-        rounds=options.rounds or (1 if quick else 3),
-        seconds=options.seconds or (2.0 if quick else 3.0),
-        ladder_step=0 if quick or options.no_ladder else 150,
-        ladder_seconds=1.5,
-        seconds_max=25 if quick else 160,
+        loads=loads,
+        ladder=() if quick or options.no_ladder else tuple(n for n in LADDER if n > loads[0]),
+        rounds=options.rounds or (1 if quick else 2),
+        windows=2 if quick else 3,
+        seconds=options.seconds or 1.0,
+        seconds_max=25 if quick else 150,
         calls_max=800,
         server_core=cores[0],
         generator_core=cores[1],

@@ -1,8 +1,8 @@
 """The comparison itself: all servers carry the same calls, in turns, and so meet the same noise.
 
-A round starts each server anew on a core of its own, brings calls up to every load and measures a
-window at each. After the rounds each is started once more, and calls are added until frames are
-lost or late: the highest load held.
+A round starts each server anew on a core of its own, brings calls up to the lowest load and
+measures some windows there: another second, another noise. In the last round each server goes on to
+the other loads, and then calls are added until frames are lost or late: the highest load held.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from benchmarks import loopback
 from benchmarks.dial import DialError
@@ -28,7 +29,9 @@ from benchmarks.limits import (
 from benchmarks.peers.peer import Peer, RunningPeer
 from benchmarks.process_cost import core_busy_ns, on_cores, total_cpu_ns, total_resident_bytes
 
-WARM_UP_S = 2.0
+WARM_UP_S = 1.0
+LAST_ROUND_SHARE = 3
+"""How much longer the last round takes than those before it, about."""
 FIRST_CALLS = 10
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
 
@@ -39,14 +42,15 @@ class Plan:
 
     loads: tuple[int, ...]
     """Numbers of calls, ascending, at which all servers are compared."""
+    ladder: tuple[int, ...]
+    """Others, ascending, at which the highest load held is sought."""
     rounds: int
-    """At most; as many as the time allows, but one."""
+    windows: int
+    """At each load that is compared, in each round."""
     seconds: float
-    ladder_step: int
-    """Calls added at a time in search of the highest load; 0 for no search."""
-    ladder_seconds: float
+    """Length of a window."""
     seconds_max: float
-    """After which no further round or step is begun."""
+    """After which no further round or step of the ladder is begun."""
     calls_max: int
     """How far the generator's own ceiling is sought."""
     server_core: int
@@ -59,7 +63,7 @@ class Sample:
 
     peer: str
     round: int
-    """Counted from 1; 0 on the ladder."""
+    """Counted from 1."""
     calls: int
     cpu_ms: Mapping[str, float]
     """CPU milliseconds per call and second, by part; the server's own part bears its name."""
@@ -141,15 +145,31 @@ class _Stage:
         own = self._running.processes()[self._name]
         self._resident_bytes_first = total_resident_bytes(own)
 
-    def sample(self, calls: int, seconds: float) -> Sample:
-        """Bring calls up to a load and measure one window there."""
+    def samples(self, calls: int, windows: int, seconds: float) -> Iterator[Sample]:
+        """Bring calls up to a load and measure there.
+
+        One window more when all were late or disturbed; none after a fault of the server's.
+        """
         try:
             self._raise_to(calls)
         except (DialError, OSError) as error:
             lost = self._generator.measure(0).last_text
             trouble = f"call {self._generator.calls} did not come up: {error} {lost}".strip()
-            return Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble)
+            yield Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble)
+            return
         time.sleep(self._settle_s)
+        was_good = False
+        for window in range(windows + 1):
+            if window == windows and was_good:
+                return
+            sample = self._measure(calls, seconds)
+            yield sample
+            if sample.broken:
+                return
+            was_good = was_good or (sample.held and not sample.disturbed)
+
+    def _measure(self, calls: int, seconds: float) -> Sample:
+        """Measure one window of the calls that are up."""
         processes = self._running.processes()
         self._generator.start_window()
         busy_first, cpu_first = core_busy_ns(self._core), _cpu_by_part(processes)
@@ -172,23 +192,6 @@ class _Stage:
             seen=seen,
             trouble=_describe(seen),
         )
-
-    def best_sample(self, calls: int, seconds: float) -> Sample:
-        """Measure a load; once more when the first window was late or disturbed."""
-        first = self.sample(calls, seconds)
-        if first.broken or (first.held and not first.disturbed):
-            return first
-        second = self.sample(calls, seconds)
-        return first if first.held and second.disturbed and not second.broken else second
-
-    def climb(self, calls: int, plan: Plan, calls_max: int, deadline: float) -> Iterator[Sample]:
-        """Add calls until a load is not held or time is up; yield each step."""
-        while calls + plan.ladder_step <= calls_max and time.monotonic() < deadline:
-            calls += plan.ladder_step
-            sample = self.best_sample(calls, plan.ladder_seconds)
-            yield sample
-            if not sample.held:
-                return
 
 
 def _cpu_by_part(processes: Mapping[str, Sequence[int]]) -> dict[str, int]:
@@ -248,40 +251,30 @@ def _stage(peer: Peer, turn: int, plan: Plan) -> Iterator[_Stage]:
         yield stage
 
 
-def _compare(peer: Peer, turn: int, plan: Plan, results: Results, progress: Progress) -> None:
-    """Measure one server at every load that it may still hold."""
-    failed = [
-        s.calls for s in results.samples if s.peer == peer.name and not s.held and not s.disturbed
-    ]
-    loads = [load for load in plan.loads if not failed or load < min(failed)]
-    if not loads:
-        return
+def _compare(
+    peer: Peer, turn: int, plan: Plan, loads: Sequence[int], deadline: float, keep: Progress
+) -> None:
+    """Measure one server at these loads, ascending, until it does not hold one."""
     with _stage(peer, turn, plan) as stage:
-        sample: Sample | None = None
-        for load in loads:
-            if sample is not None and (not sample.held or is_hopeless(sample, load)):
+        for load, higher in zip_longest(loads, loads[1:]):
+            windows = plan.windows if load in plan.loads else 1
+            found = []
+            for sample in stage.samples(load, windows, plan.seconds):
+                keep(sample)
+                found.append(sample)
+            is_spent = higher not in plan.loads and time.monotonic() > deadline
+            if (
+                higher is None
+                or is_spent
+                or not any(sample.held for sample in found)
+                or is_hopeless(found[-1], higher)
+            ):
                 return
-            sample = stage.best_sample(load, plan.seconds)
-            results.samples.append(sample)
-            progress(sample)
 
 
 def is_hopeless(sample: Sample, load: int) -> bool:
     """Tell whether a load is beyond a server, by what it took for a lower one."""
     return sample.core_share * load / sample.calls > SHARE_MAX
-
-
-def _climb(peer: Peer, plan: Plan, results: Results, progress: Progress, deadline: float) -> None:
-    """Seek the highest load that one server holds, from the highest known on."""
-    held = results.calls_held[peer.name]
-    if not held or time.monotonic() > deadline:
-        return
-    with _stage(peer, 0, plan) as stage:
-        for sample in stage.climb(held, plan, results.ceiling_calls, deadline):
-            results.ladder.append(sample)
-            progress(sample)
-            if sample.held:
-                results.calls_held[peer.name] = sample.calls
 
 
 def run(peers: Sequence[Peer], plan: Plan, progress: Progress) -> Results:
@@ -290,18 +283,24 @@ def run(peers: Sequence[Peer], plan: Plan, progress: Progress) -> Results:
     others = os.sched_getaffinity(0) - {plan.server_core}
     with on_cores(others):
         results = Results(ceiling_calls=generator_ceiling(plan))
-        for turn in range(1, plan.rounds + 1):
+        ladder = [load for load in plan.ladder if load <= results.ceiling_calls]
+
+        def keep(sample: Sample) -> None:
+            (results.samples if sample.calls in plan.loads else results.ladder).append(sample)
+            progress(sample)
+
+        round_s = 0.0
+        is_last = False
+        while not is_last:
             started = time.monotonic()
+            results.rounds += 1
+            left_s = deadline - started
+            is_last = results.rounds == plan.rounds or (1 + LAST_ROUND_SHARE) * round_s > left_s
+            loads = sorted({*plan.loads, *ladder}) if is_last else plan.loads[:1]
             for peer in peers:
-                _compare(peer, turn, plan, results, progress)
-            results.rounds = turn
-            # The ladder takes about as long as a round, so time for both must be left.
-            share = 2 if plan.ladder_step else 1
-            if time.monotonic() + share * (time.monotonic() - started) > deadline:
-                break
+                _compare(peer, results.rounds, plan, loads, deadline, keep)
+            round_s = time.monotonic() - started
         for peer in peers:
-            results.calls_held[peer.name] = highest_held(results.samples, peer.name)
-        if plan.ladder_step:
-            for peer in peers:
-                _climb(peer, plan, results, progress, deadline)
+            found = results.samples + results.ladder
+            results.calls_held[peer.name] = highest_held(found, peer.name)
     return results

@@ -14,6 +14,6 @@ FOREIGN_SHARE_MAX = 0.1
 and the coarseness of the kernel's clock ticks come to a few percent on a quiet machine."""
 CEILING_STEP = 200
 CEILING_SECONDS = 0.7
-SHARE_MAX = 1.5
+SHARE_MAX = 1.1
 """Of a core: a load that would take more, by what the last one took, is not tried. It would take a
 minute to bring up, and be late."""

@@ -107,8 +107,7 @@ def _row(every: Sequence[Sample], results: Results) -> Row:
 
 def sample_line(sample: Sample) -> str:
     """Return one sample as a line of progress."""
-    stage = f"round {sample.round}" if sample.round else "ladder "
-    head = f"{stage}  {sample.peer:<10}{sample.calls:>6} calls"
+    head = f"round {sample.round}  {sample.peer:<10}{sample.calls:>6} calls"
     if sample.seen is None:
         return f"{head}  {sample.trouble}"
     line = (

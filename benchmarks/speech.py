@@ -44,7 +44,7 @@ UNABLE_EXIT = 2
 SILENT = "+15005551009"
 SPEECH_S = 6.0
 """Length of what the microphone plays over and over."""
-SPELL_S = 6.0
+SPELL_S = 4.0
 """How long each call is listened to."""
 MIRROR_CALLS = 3
 """Of the phone that is judged: a browser's buffer stays for a whole call what its beginning made

@@ -48,7 +48,7 @@ SETTLE_S = 0.7
 GATEWAY_SETTLE_S = 2.5
 """Its playout model looks back over two seconds of a network."""
 GREETING_NS = 1_000_000_000
-LADDER_FROM, LADDER_STEP = 400, 100
+LADDER_FROM, LADDER_STEP = 500, 150
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,7 @@ class EmbeddedValkey:
     On Linux the server ends with the thread that started it: start it from the main thread.
     """
 
-    def __init__(
-        self, data_dir: Path, fsync: Fsync = "everysec", *, may_own: bool = True
-    ) -> None:
+    def __init__(self, data_dir: Path, fsync: Fsync = "everysec", *, may_own: bool = True) -> None:
         """Keep the data in `data_dir`, written through as `fsync` (appendfsync) says.
 
         Without `may_own` it only attaches: a process that is about to end must not take the server

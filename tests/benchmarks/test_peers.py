@@ -18,14 +18,14 @@ from benchmarks.peers.peer import server_process
 SERVERS = ["gateway", "haproxy", "starlette", "ws"]
 
 
-def plan(*loads: int, ladder_step: int = 0) -> Plan:
+def plan(*loads: int, ladder: tuple[int, ...] = ()) -> Plan:
     cores: Sequence[int] = sorted(os.sched_getaffinity(0))
     return Plan(
         loads=loads,
+        ladder=ladder,
         rounds=1,
+        windows=1,
         seconds=0.2,
-        ladder_step=ladder_step,
-        ladder_seconds=0.2,
         seconds_max=60,
         calls_max=40,
         server_core=cores[0],
@@ -49,18 +49,31 @@ def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_ladder_ends_at_the_generators_own_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = PEERS["starlette"]()
     monkeypatch.setattr(type(peer), "settle_s", 0.2)
-    results = run([peer], replace(plan(11, ladder_step=60), calls_max=200), lambda sample: None)
+    results = run([peer], replace(plan(11, ladder=(20, 201)), calls_max=200), lambda sample: None)
     assert results.ceiling_calls in (0, 200)
     assert all(sample.calls <= results.ceiling_calls for sample in results.ladder)
+
+
+def test_the_last_round_goes_on_to_the_other_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = PEERS["starlette"]()
+    monkeypatch.setattr(type(peer), "settle_s", 0.2)
+    whole = replace(plan(11, 15, ladder=(13,)), calls_max=200, rounds=2)
+    results = run([peer], whole, lambda sample: None)
+    assert results.rounds == 2
+    measured = {(sample.round, sample.calls) for sample in results.samples}
+    assert {(1, 11), (2, 11)} <= measured <= {(1, 11), (2, 11), (2, 15)}
+    assert {(sample.round, sample.calls) for sample in results.ladder} <= {(2, 13)}
 
 
 def test_options_become_a_plan() -> None:
     options = argparse.Namespace(quick=True, calls=None, seconds=None, rounds=None, no_ladder=False)
     quick = plan_of(options, [3, 5])
-    assert (quick.rounds, quick.ladder_step) == (1, 0)
+    assert (quick.rounds, quick.ladder) == (1, ())
     assert (quick.server_core, quick.generator_core) == (3, 5)
     options.quick, options.calls = False, [300, 100]
-    assert plan_of(options, [0, 1]).loads == (100, 300)
+    whole = plan_of(options, [0, 1])
+    assert whole.loads == (100, 300)
+    assert all(load > 100 for load in whole.ladder)
 
 
 def test_one_core_is_not_enough(

@@ -116,7 +116,7 @@ def test_no_disturbance_excuses_wrong_audio(fault: str) -> None:
     assert report.broken(results(starved)) == [starved]
 
 
-@pytest.mark.parametrize(("load", "hopeless"), [(300, False), (600, False), (601, True)])
+@pytest.mark.parametrize(("load", "hopeless"), [(300, False), (440, False), (441, True)])
 def test_a_load_far_beyond_a_core_is_not_tried(load: int, hopeless: bool) -> None:
     half_a_core = sample("starlette", 1, 200, 2.5)
     assert is_hopeless(half_a_core, load) is hopeless
@@ -169,11 +169,6 @@ def test_a_busy_machine_is_no_proof_of_a_missed_limit() -> None:
     latency, memory = report.limits(results(slow))
     assert report.limit_line(latency).startswith("unsure")
     assert report.limit_line(memory).startswith("kept")
-
-
-def test_steps_of_the_ladder_are_told_from_rounds() -> None:
-    assert report.sample_line(sample("ws", 0, 450, 2.0)).startswith("ladder ")
-    assert report.sample_line(sample("ws", 2, 450, 2.0)).startswith("round 2")
 
 
 def test_limits_without_a_measurement_are_not_judged() -> None:
