@@ -35,7 +35,7 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "starlette": StarlettePeer,
     "ws": NodePeer,
 }
-LADDER = (300, 400, 550, 700)
+LADDER = (400, 550, 700)
 """Loads at which the highest one held is sought."""
 FAULTS_EXIT, UNABLE_EXIT = 1, 2
 

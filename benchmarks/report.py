@@ -176,10 +176,6 @@ def limits(results: Results) -> list[Limit]:
         text = f"calls held on one core, short of {CALLS_HELD_MIN}"
         short = CALLS_HELD_MIN - results.calls_held[OURS]
         found.append(Limit(text, max(0, short), 0, steps[-1].disturbed))
-        if plain_held := results.calls_held.get(PLAIN, 0):
-            text = "share of a full core per call, in the Starlette relay's"
-            share = plain_held / max(1, results.calls_held[OURS])
-            found.append(Limit(text, share, STARLETTE_RATIO_MAX, steps[-1].disturbed))
     return found
 
 

@@ -159,7 +159,6 @@ def test_limits_are_judged_where_they_were_measured() -> None:
         (1_200, False),
         (8, True),
         (50, False),
-        (0.5, False),
     ]
     assert report.limit_line(found[2]).startswith("MISSED")
 
