@@ -222,6 +222,8 @@ ensure() {
         # Twilio's OpenAPI documents: data, of which nothing is run
         ensure_npm tests/contract @twilio/cli-core/src/services/twilio-api
         ensure_servers
+        # Tests start a hundred processes, each a fifth faster for it, also where PYTHONDONTWRITEBYTECODE is set
+        "$VENV/bin/python" -m compileall -q gateway media billing
         ;;
     *) die "usage: requirements/env.sh run|dev|test COMMAND [ARGUMENT...]" ;;
     esac
