@@ -15,7 +15,9 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 REQUIREMENTS = ["mypy>=2,<3", "setuptools>=77"]
 LIBRARY = "caller"
@@ -96,6 +98,21 @@ def main(folder: str, modules: Sequence[str]) -> None:
     """Compile the modules into a folder, on every core."""
     from mypyc.build import mypycify  # noqa: PLC0415 - only where compiling is tried
     from setuptools import Distribution, Extension  # noqa: PLC0415
+    from setuptools.command.build_ext import build_ext  # noqa: PLC0415
+
+    class OnEveryCore(build_ext):
+        """Compiles the sources of an extension side by side, not one after the other."""
+
+        def build_extensions(self) -> None:
+            compile_all = self.compiler.compile
+
+            def compile_each(sources: list[str], **how: Any) -> list[str]:
+                with ThreadPoolExecutor(os.cpu_count()) as pool:
+                    made = pool.map(lambda source: compile_all([source], **how), sources)
+                    return [name for names in made for name in names]
+
+            self.compiler.compile = compile_each
+            super().build_extensions()
 
     # What is made is the same wherever it is made: the types of other packages are never known, and
     # their objects are used as Python uses them.
@@ -111,9 +128,9 @@ def main(folder: str, modules: Sequence[str]) -> None:
     for name in NATIVE:
         if name != LINUX_ONLY or sys.platform == "linux":
             extensions.append(Extension(name, [source_of(name)]))
-    build = Distribution({"name": LIBRARY, "ext_modules": extensions}).get_command_obj("build_ext")
+    what = {"name": LIBRARY, "ext_modules": extensions, "cmdclass": {"build_ext": OnEveryCore}}
+    build = Distribution(what).get_command_obj("build_ext")
     build.build_lib, build.build_temp = f"{folder}/{LIB}", f"{folder}/objects"
-    build.parallel = os.cpu_count()
     build.ensure_finalized()
     build.run()
 
