@@ -11,7 +11,6 @@ import sys
 gc.disable()
 from gateway.cli import app  # noqa: E402
 
-gc.freeze()
 gc.enable()
 
 
