@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calls", type=int, nargs="+", metavar="N", help="loads to compare at (200 400)"
     )
-    parser.add_argument("--seconds", type=float, help="length of each window (1)")
+    parser.add_argument("--seconds", type=float, help="length of each window (1.5)")
     parser.add_argument("--rounds", type=int, help="times that every server is started (2)")
     parser.add_argument(
         "--peers", nargs="+", choices=PEERS, default=list(PEERS), help="servers to compare (all)"
@@ -72,8 +72,8 @@ def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
         loads=loads,
         ladder=() if quick or options.no_ladder else tuple(n for n in LADDER if n > loads[0]),
         rounds=options.rounds or (1 if quick else 2),
-        windows=2 if quick else 3,
-        seconds=options.seconds or 1.0,
+        windows=1 if quick else 2,
+        seconds=options.seconds or 1.5,
         seconds_max=25 if quick else 150,
         calls_max=800,
         server_core=cores[0],
