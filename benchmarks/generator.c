@@ -81,6 +81,7 @@ struct leg {
     uint64_t seed; /* of the bodies that this leg sends */
     uint32_t call_index;
     uint32_t sent;     /* sequence number of the next frame to send */
+    uint32_t end;      /* of the first one that is not of the window, once that has ended */
     uint32_t expected; /* sequence number of the next frame to arrive */
     uint64_t seen;     /* bit i: frame `expected - 1 - i` has arrived */
     uint64_t added_ns;
@@ -100,7 +101,7 @@ struct new_call {
     uint64_t seed;
 };
 
-enum command { ADD_CALL, START_WINDOW, PAUSE, RESUME, TAKE_SNAPSHOT, SPIN, IDLE, STOP };
+enum command { ADD_CALL, START_WINDOW, END_WINDOW, TAKE_SNAPSHOT, SPIN, IDLE, STOP };
 
 struct mailbox {
     pthread_mutex_t mutex;
@@ -118,7 +119,9 @@ struct generator {
     struct leg *slots[SLOTS];
     uint32_t slot;
     uint64_t slot_due_ns;
-    bool pacing, spinning, running, finished;
+    bool spinning, running, finished;
+    bool ended;                      /* the window: what is still under way is waited for */
+    uint64_t sent_later, taken_later; /* since then */
     struct snapshot totals;
     struct mailbox mailbox;
 };
@@ -351,13 +354,15 @@ static void send_audio(struct generator *generator, struct leg *leg, uint64_t du
         size_t bytes = write_carrier_media(message, leg, payload, now_ns);
         taken = send_message(generator, leg, TEXT, (uint8_t *)message, bytes, mask);
     }
-    record(&generator->totals.lateness, now_ns - due_ns);
+    if (!generator->ended)
+        record(&generator->totals.lateness, now_ns - due_ns);
     if (!taken) {
         generator->totals.counts.skipped++;
         return;
     }
     leg->sent++;
     generator->totals.counts.sent++;
+    generator->sent_later += generator->ended;
 }
 
 static void send_due(struct generator *generator)
@@ -375,7 +380,8 @@ static void send_due(struct generator *generator)
 
 /* ---- receiving ---- */
 
-static void take_sequence(struct counts *counts, struct leg *leg, uint32_t sequence)
+/* Whether it is one that had not come yet. */
+static bool take_sequence(struct counts *counts, struct leg *leg, uint32_t sequence)
 {
     if (sequence >= leg->expected) {
         uint32_t step = sequence - leg->expected + 1;
@@ -383,17 +389,18 @@ static void take_sequence(struct counts *counts, struct leg *leg, uint32_t seque
         leg->seen = step < 64 ? leg->seen << step | 1u : 1u;
         leg->expected = sequence + 1;
         counts->received++;
-        return;
+        return true;
     }
     uint32_t age = leg->expected - 1 - sequence;
     if (age >= 64 || leg->seen >> age & 1u) {
         counts->duplicated++;
-        return;
+        return false;
     }
     leg->seen |= (uint64_t)1 << age;
     counts->lost--;
     counts->reordered++;
     counts->received++;
+    return true;
 }
 
 static bool is_of_another_call(const struct generator *generator, const uint8_t *payload,
@@ -416,17 +423,19 @@ static void take_audio(struct generator *generator, struct leg *leg, const uint8
     if (payload_bytes != PAYLOAD_BYTES || !is_genuine(leg, payload, &sequence, &sent_ns)) {
         if (leg->role == BROWSER || is_of_another_call(generator, payload, payload_bytes))
             generator->totals.counts.corrupted++;
-        else if (generator->pacing && !leg->settling)
+        else if (!leg->settling)
             generator->totals.counts.invented++;
         return;
     }
-    record(&generator->totals.latency, monotonic_ns() - sent_ns);
+    bool is_later = generator->ended && sequence >= leg->peer->end;
+    if (!is_later)
+        record(&generator->totals.latency, monotonic_ns() - sent_ns);
     if (leg->settling) {
         leg->settling = false;
         if (sequence == leg->expected + 1)
             leg->expected = sequence;
     }
-    take_sequence(&generator->totals.counts, leg, sequence);
+    generator->taken_later += take_sequence(&generator->totals.counts, leg, sequence) && is_later;
 }
 
 static const char *find(const char *text, size_t text_bytes, const char *wanted)
@@ -614,12 +623,26 @@ static int add_call(struct generator *generator, const struct new_call *call)
     return failed;
 }
 
+/* Frames go on, as calls do not stop for anybody; those from here on are not of the window. */
+static void end_window(struct generator *generator)
+{
+    for (uint32_t i = 0; i < 2 * generator->calls; i++) {
+        struct leg *leg = &generator->legs[i / 2][i % 2];
+        leg->end = leg->sent;
+    }
+    generator->ended = true;
+    generator->sent_later = generator->taken_later = 0;
+}
+
 static void take_snapshot(struct generator *generator, struct snapshot *snapshot)
 {
     *snapshot = generator->totals;
+    snapshot->counts.sent -= generator->sent_later;
+    snapshot->counts.received -= generator->taken_later;
     for (uint32_t i = 0; i < 2 * generator->calls; i++) {
         const struct leg *leg = &generator->legs[i / 2][i % 2];
-        snapshot->counts.lost += leg->peer->sent - leg->expected;
+        if (leg->peer->end > leg->expected)
+            snapshot->counts.lost += leg->peer->end - leg->expected;
     }
 }
 
@@ -632,15 +655,10 @@ static int perform(struct generator *generator, enum command command, void *argu
         *(struct counts *)argument = generator->totals.counts;
         memset(&generator->totals.latency, 0, sizeof generator->totals.latency);
         memset(&generator->totals.lateness, 0, sizeof generator->totals.lateness);
+        generator->ended = false;
         break;
-    case PAUSE:
-        generator->pacing = false;
-        break;
-    case RESUME:
-        for (uint32_t i = 0; i < generator->calls; i++)
-            generator->legs[i][CARRIER].settling = true;
-        generator->pacing = true;
-        generator->slot_due_ns = monotonic_ns();
+    case END_WINDOW:
+        end_window(generator);
         break;
     case TAKE_SNAPSHOT:
         take_snapshot(generator, argument);
@@ -683,7 +701,7 @@ struct generator *generator_create(uint32_t calls_max)
         return NULL;
     }
     generator->calls_max = calls_max;
-    generator->pacing = generator->running = true;
+    generator->running = true;
     pthread_mutex_init(&generator->mailbox.mutex, NULL);
     pthread_cond_init(&generator->mailbox.done, NULL);
     return generator;
@@ -718,8 +736,7 @@ void generator_run(struct generator *generator, int core)
     while (generator->running) {
         if (atomic_load_explicit(&generator->mailbox.full, memory_order_acquire))
             empty_mailbox(generator);
-        if (generator->pacing)
-            send_due(generator);
+        send_due(generator);
         receive_ready(generator);
     }
     pthread_mutex_lock(&generator->mailbox.mutex);

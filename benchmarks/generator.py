@@ -26,9 +26,9 @@ from benchmarks.histogram import BUCKETS, percentile_us
 SOURCE = Path(__file__).with_name("generator.c")
 COMPILER_FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared", "-pthread")
 DRAIN_S = 0.25
-"""How long frames may still arrive after the last was sent; later ones are lost to a listener."""
+"""How long a window's frames may still arrive when it is over; later ones are lost to a listener."""
 
-_ADD_CALL, _START_WINDOW, _PAUSE, _RESUME, _TAKE_SNAPSHOT, _SPIN, _IDLE, _STOP = range(8)
+_ADD_CALL, _START_WINDOW, _END_WINDOW, _TAKE_SNAPSHOT, _SPIN, _IDLE, _STOP = range(7)
 
 
 class CompilerMissingError(Exception):
@@ -236,13 +236,12 @@ class Generator:
         self._at_start = _counts_of(counts)
 
     def finish_window(self) -> Measurement:
-        """Stop sending, wait for what is under way, and return the window; then send again."""
+        """End the window, wait for what of it is under way, and return it; the calls go on."""
         snapshot = _Snapshot()
-        self._submit(_PAUSE)
+        self._submit(_END_WINDOW)
         time.sleep(DRAIN_S)
         self._submit(_TAKE_SNAPSHOT, snapshot)
         self._submit(_IDLE)
-        self._submit(_RESUME)
         counts = _counts_of(snapshot.counts)
         earlier, self._earlier = self._earlier, counts
         latency = list(snapshot.latency.buckets)

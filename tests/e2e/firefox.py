@@ -21,7 +21,7 @@ import pytest
 import websockets
 
 from tests.e2e.network import Machine
-from tests.e2e.priority import at_once
+from tests.priority import at_once
 
 START_S = 60.0
 COMMAND_S = 30.0

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from tests.e2e.priority import at_once
+from tests.priority import at_once
 from tests.web.speech import MICROPHONE_HZ, WIRE_HZ, Samples, resampled
 
 PROGRAMS = ("pulseaudio", "pacat", "parec")
