@@ -167,6 +167,9 @@ has_browser() {
     [ -n "${CALLER_CHROMIUM:-}" ] || have chromium || have google-chrome ||
         is_stamped browser playwright
 }
+has_headless() { # what is beside a browser of the distribution, whose pages it shows with less work
+    ! have chromium || have chromium-headless-shell || [ -n "${CALLER_CHROMIUM:-}" ]
+}
 has_firefox() { # its microphone is PulseAudio's, its network one that ip makes
     { have firefox-esr || have firefox; } && have pulseaudio && have parec &&
         { have ip || [ -x /usr/sbin/ip ]; }
@@ -194,6 +197,8 @@ ensure_servers() { # what cannot be had is left to the tests: they skip, and und
         say "A C compiler is missing: tests of the load generator will not run."
     has_browser || install_browser ||
         say "Chromium is missing: its tests will not run (Debian: apt install chromium)."
+    has_headless || { is_apt_root && install_packages chromium-headless-shell; } ||
+        say "The tests of pages are slower without chromium-headless-shell."
     has_firefox || { is_apt_root && install_packages $FIREFOX_PACKAGES; } ||
         say "Firefox is missing: its tests will not run (Debian: apt install $FIREFOX_PACKAGES)."
 }

@@ -26,9 +26,17 @@ INSTALL_S = 300
 
 def find_chromium() -> str | None:
     """Return the browser to use, or None to let Playwright take its own."""
+    return _first("chromium", "google-chrome")
+
+
+def find_headless() -> str | None:
+    """Return the browser without windows, or the whole one where there is none."""
+    return _first("chromium-headless-shell", "chromium", "google-chrome")
+
+
+def _first(*names: str) -> str | None:
     named = os.environ.get("CALLER_CHROMIUM")
-    candidates = [named] if named else ["chromium", "google-chrome"]
-    return next(filter(None, map(shutil.which, candidates)), None)
+    return next(filter(None, map(shutil.which, [named] if named else names)), None)
 
 
 def install_chromium() -> str | None:
@@ -51,11 +59,13 @@ async def launch(
     *,
     microphone: Path | None,
     grants: bool = True,
+    is_whole: bool = True,
     flags: tuple[str, ...] = (),
 ) -> Browser:
     """Start a browser whose microphone plays this WAV file over and over, or that has none.
 
-    With `grants`, every page may use it; else each is asked about as a person's browser would.
+    With `grants`, every page may use it; else each is asked about as a person's browser would. Only
+    a whole browser asks; one without windows shows the same pages with half the work.
     Skips the test where there is no browser; tests/conftest.py turns that into a failure under CI.
     """
     arguments = [*FLAGS, *flags]
@@ -66,7 +76,7 @@ async def launch(
         ]
     if grants:
         arguments.append("--use-fake-ui-for-media-stream")
-    executable = find_chromium()
+    executable = find_chromium() if is_whole else find_headless()
     if executable is None and not Path(playwright.chromium.executable_path).exists():
         executable = install_chromium()
     try:

@@ -78,6 +78,7 @@ async def browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Bro
     chromium = await browsers.launch(
         playwright,
         microphone=microphone,
+        is_whole=False,
         flags=(f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",),
     )
     yield chromium
@@ -87,7 +88,7 @@ async def browser(playwright: Playwright, microphone: Path) -> AsyncIterator[Bro
 @session_async
 async def deaf_browser(playwright: Playwright) -> AsyncIterator[Browser]:
     """A browser without a microphone, on a machine without one."""
-    chromium = await browsers.launch(playwright, microphone=None)
+    chromium = await browsers.launch(playwright, microphone=None, is_whole=False)
     yield chromium
     await chromium.close()
 
