@@ -18,8 +18,8 @@ from tests.calls.world import ECHO, Customer, World, eventually
 from tests.e2e.firefox import ENTER, Firefox, Page, firefox
 from tests.e2e.network import Wire, wire
 from tests.e2e.phone_page import RAW, assert_like, heard_for, live_call
-from tests.priority import hurry
 from tests.e2e.sound_server import SoundServer, sound_server
+from tests.priority import hurry
 from tests.web.speech import WIRE_HZ, Samples, likeness_at_any_speed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
