@@ -26,8 +26,9 @@ if not IS_CI:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what needs a quiet machine, then the pages: everybody would wait for them last."""
-    first = ("tests/test_compiled", "tests/benchmarks/", "tests/calls/", "tests/web/")
+    """Begin with the files that take long, lest everybody waits for one of them in the end."""
+    folders = ("benchmarks", "calls", "e2e", "web", "money")
+    first = ("tests/test_compiled", *(f"tests/{folder}/" for folder in folders))
     items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
 
 
