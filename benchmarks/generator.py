@@ -26,7 +26,7 @@ from benchmarks.histogram import BUCKETS, percentile_us
 SOURCE = Path(__file__).with_name("generator.c")
 COMPILER_FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared", "-pthread")
 DRAIN_S = 0.25
-"""How long a window's frames may still arrive when it is over; later ones are lost to a listener."""
+"""How long a window's frames may come when it is over; later ones are lost to a listener."""
 
 _ADD_CALL, _START_WINDOW, _END_WINDOW, _TAKE_SNAPSHOT, _SPIN, _IDLE, _STOP = range(7)
 
