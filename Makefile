@@ -24,7 +24,7 @@ run: ## Start everything and open a phone in the browser
 	@$(RUN) caller demo $(ARGS)
 
 test: ## Pass the tests
-	@$(TEST) python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@$(TEST) python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: ## Check format, style, types and imports
 	@$(DEV) ruff format --check .

@@ -69,8 +69,11 @@ async def test_offer_holds_the_phone_networks_codec_alone(page: Page, gateway: F
 async def test_reports_come_each_second_and_count_on(page: Page, gateway: FakeGateway) -> None:
     line = await on_webrtc(page, gateway)
     await until(lambda: len(line.of_type("report")) >= 4)
-    *_, before, last = line.of_type("report")
-    assert last["packets"] - before["packets"] == pytest.approx(50, abs=15)
+    *_, last = reports = line.of_type("report")
+    counts = [report["packets"] for report in reports]
+    assert counts == sorted(set(counts))
+    # Fifty a second are sent, fewer on a busy machine; none is counted that was not.
+    assert counts[0] + 50 < counts[-1] <= line.peer.frames
     assert last["rtt_ms"] is not None
     assert 0 <= last["buffer_ms"] < 2000
 
