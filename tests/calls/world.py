@@ -39,6 +39,8 @@ from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 from tests.valkey import free_port
 
+PATIENCE_S = 10.0
+"""How long a test waits for the stores it looks into; a busy machine keeps them waiting."""
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
 AUTH_TOKEN = "0f" * 16
 ECHO = "+15005551000"
@@ -163,9 +165,9 @@ class World:
         stores = build.Stores(
             redis=redis,
             engine=engine,
-            gate=RedisSpendGate(redis),
-            ledger=SqlLedgerStore(engine),
-            records=SqlCdrStore(engine),
+            gate=RedisSpendGate(redis, timeout_s=PATIENCE_S),
+            ledger=SqlLedgerStore(engine, timeout_s=PATIENCE_S),
+            records=SqlCdrStore(engine, timeout_s=PATIENCE_S),
             accounts=SqlAccountStore(engine),
             valkey=valkey,
         )

@@ -157,6 +157,7 @@ async def test_sqlite_that_answers_too_late(tmp_path):
     await assert_unavailable(lambda: ledger.apply_outbox(0, [opened("c1", 100)]))
     other.execute("ROLLBACK")
     other.close()
+    ledger = SqlLedgerStore(engine)
     await ledger.apply_outbox(0, [opened("c1", 100)])
     assert await ledger.balance("alice") == -100
     await engine.dispose()
