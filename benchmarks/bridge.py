@@ -46,8 +46,7 @@ class Plan:
     """Others, ascending, at which the highest load held is sought."""
     rounds: int
     windows: int
-    """At each load that is compared, in each round. Sending pauses after each, and a playout that
-    sees several pauses within a few seconds changes its lead: so let them be few and long."""
+    """At each load that is compared, in each round."""
     seconds: float
     """Length of a window."""
     seconds_max: float

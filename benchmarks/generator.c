@@ -120,8 +120,8 @@ struct generator {
     uint32_t slot;
     uint64_t slot_due_ns;
     bool spinning, running, finished;
-    bool ended;                      /* the window: what is still under way is waited for */
-    uint64_t sent_later, taken_later; /* since then */
+    bool ended;           /* the window: what is still under way is waited for */
+    uint64_t taken_later; /* frames that were sent after its end */
     struct snapshot totals;
     struct mailbox mailbox;
 };
@@ -362,7 +362,6 @@ static void send_audio(struct generator *generator, struct leg *leg, uint64_t du
     }
     leg->sent++;
     generator->totals.counts.sent++;
-    generator->sent_later += generator->ended;
 }
 
 static void send_due(struct generator *generator)
@@ -631,16 +630,16 @@ static void end_window(struct generator *generator)
         leg->end = leg->sent;
     }
     generator->ended = true;
-    generator->sent_later = generator->taken_later = 0;
+    generator->taken_later = 0;
 }
 
 static void take_snapshot(struct generator *generator, struct snapshot *snapshot)
 {
     *snapshot = generator->totals;
-    snapshot->counts.sent -= generator->sent_later;
     snapshot->counts.received -= generator->taken_later;
     for (uint32_t i = 0; i < 2 * generator->calls; i++) {
         const struct leg *leg = &generator->legs[i / 2][i % 2];
+        snapshot->counts.sent -= leg->sent - leg->end;
         if (leg->peer->end > leg->expected)
             snapshot->counts.lost += leg->peer->end - leg->expected;
     }

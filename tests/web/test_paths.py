@@ -68,12 +68,13 @@ async def test_offer_holds_the_phone_networks_codec_alone(page: Page, gateway: F
 
 async def test_reports_come_each_second_and_count_on(page: Page, gateway: FakeGateway) -> None:
     line = await on_webrtc(page, gateway)
+    await until(lambda: len(line.of_type("report")) >= 3)
+    before, sent_before = line.of_type("report")[-1], line.peer.frames
     await until(lambda: len(line.of_type("report")) >= 4)
-    *_, last = reports = line.of_type("report")
-    counts = [report["packets"] for report in reports]
-    assert counts == sorted(set(counts))
-    # Fifty a second are sent, fewer on a busy machine; none is counted that was not.
-    assert counts[0] + 50 < counts[-1] <= line.peer.frames
+    last, sent = line.of_type("report")[-1], line.peer.frames
+    # Fifty a second, and fewer only where the phone, which shares a busy machine, sent fewer.
+    assert sent - sent_before > 0
+    assert last["packets"] - before["packets"] == pytest.approx(sent - sent_before, abs=15)
     assert last["rtt_ms"] is not None
     assert 0 <= last["buffer_ms"] < 2000
 
