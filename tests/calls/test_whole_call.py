@@ -13,6 +13,10 @@ def speech(count: int, seed: int = 1) -> list[bytes]:
     return [bytes(source.randrange(0x40, 0x60) for _ in range(160)) for _ in range(count)]
 
 
+LATE_MAX = 0.1
+"""The share of frames that a busy machine may deliver too late to be played."""
+
+
 def assert_heard(spoken: list[bytes], heard: bytes) -> None:
     """What is said since the media stream began must be heard, once, in order.
 
@@ -23,7 +27,7 @@ def assert_heard(spoken: list[bytes], heard: bytes) -> None:
     assert first < len(spoken) // 3
     places = [heard.find(frame) for frame in spoken[first:]]
     whole = [place for place in places if place >= 0]
-    assert len(whole) >= 0.9 * len(places), "frames are lost"
+    assert len(whole) >= (1 - LATE_MAX) * len(places), "frames are lost"
     assert whole == sorted(whole), "frames are out of order"
     assert all(heard.count(frame) <= 1 for frame in spoken[first:]), "a frame is repeated"
 
@@ -48,7 +52,7 @@ async def test_a_call_is_answered_heard_counted_and_recorded(world: World, custo
     record = await customer.record(ready["call_id"])
     assert record["cost"]["micros"] == ended["cost"]["micros"] > 0
     assert record["carrier_seconds"] is not None
-    assert record["browser"]["frames_dropped"] == 0
+    assert record["browser"]["frames_dropped"] <= len(spoken) * LATE_MAX
     assert await customer.balance() == 10_000_000 - record["cost"]["micros"]
     order = [k for k in phone.kinds() if k in ("ready", "ringing", "accept", "disconnect")]
     assert order == ["ready", "ringing", "accept", "disconnect"]
