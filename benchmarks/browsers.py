@@ -31,13 +31,15 @@ from tests.gateway.webrtc.peer import Peer
 PERIOD_NS = 20_000_000
 SENDS_PER_TURN = 16
 """A late loop still reads between two bursts."""
-DRAIN_NS = 250_000_000
-"""How long packets may still arrive after the last was sent; later ones are lost to a listener."""
+DRAIN_S = 0.24
+"""How long the packets of a window may still arrive after its end; later ones are lost to a
+listener. Others follow meanwhile: a server that hears nothing begins anew when it hears again."""
 CHECK_NS = 2_500_000_000
 """Browsers check the consent of their peer so often, and report on their stream."""
 CONNECT_S_MAX = 5.0
 FRAME_BYTES = 160
 DATAGRAM_BYTES_MAX = 2048
+_OPEN = 1 << 62
 _GOLDEN = 0.618_033_988_75
 """Steps of this share of a period spread any number of legs evenly."""
 _HEAD = struct.Struct("!IIQ")
@@ -84,8 +86,8 @@ class Voice:
     expected: int = 0
     first: int = 0
     """Where the window began; what was said before does not count."""
-    is_over: bool = False
-    """Nothing more is said: a playout model fills what it takes for a gap."""
+    end: int = _OPEN
+    """Where the window ended; what is said after it does not count."""
     missing: set[int] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
     latencies_ns: list[int] = field(default_factory=list)
@@ -94,13 +96,12 @@ class Voice:
         """Return the next 20 ms."""
         head = hexlify(_HEAD.pack(self.call, self.said, now_ns)).translate(_TO_NOISE)
         self.said += 1
-        self.tally.sent += 1
         return head + self.body
 
     def hear(self, payload: bytes, now_ns: int) -> None:
         """Take what arrived at the other end."""
         if len(payload) != FRAME_BYTES or payload[_HEAD_BYTES:] != self.body:
-            self.tally.altered += not self.is_over and not _is_silence(payload)
+            self.tally.altered += self.end == _OPEN and not _is_silence(payload)
             return
         try:
             head = unhexlify(payload[:_HEAD_BYTES].translate(_FROM_NOISE))
@@ -110,21 +111,26 @@ class Voice:
         call, sequence, said_ns = _HEAD.unpack(head)
         if call != self.call or sequence >= self.said:
             self.tally.altered += 1
-        elif sequence >= self.first:
+        elif self.first <= sequence < self.end:
             self._count(sequence)
             self.latencies_ns.append(now_ns - said_ns)
 
     def begin_window(self) -> None:
         """Count from here on."""
-        self.is_over = False
         self.first = self.expected = self.said
+        self.end = _OPEN
         self.missing.clear()
         self.latencies_ns.clear()
         self.tally = Tally()
 
     def end_window(self) -> None:
+        """Count up to here."""
+        self.end = self.said
+        self.tally.sent = self.end - self.first
+
+    def give_up(self) -> None:
         """Count what has not come by now as lost."""
-        self.tally.lost = len(self.missing) + self.said - self.expected
+        self.tally.lost = len(self.missing) + self.end - self.expected
 
     def _count(self, sequence: int) -> None:
         tally = self.tally
@@ -153,14 +159,13 @@ class Uncounted(Voice):
     def speak(self, _now_ns: int) -> bytes:
         """Return the next 20 ms, of a recording that begins again at its end."""
         self.said += 1
-        self.tally.sent += 1
         return self.coded[self.said % len(self.coded)]
 
     def hear(self, _payload: bytes, _now_ns: int) -> None:
         """Count a packet."""
-        self.tally.received += 1
+        self.tally.received += self.end == _OPEN
 
-    def end_window(self) -> None:
+    def give_up(self) -> None:
         """Nothing is known to be lost."""
 
 
@@ -244,7 +249,7 @@ class Crowd:
         """Speak once on each leg: calls that wait for the others to come up must not seem dead."""
         for leg in self.legs:
             leg.send(time.monotonic_ns())
-        self._listen_for(0)
+        self._listen()
 
     def measure(
         self,
@@ -254,7 +259,10 @@ class Crowd:
         at_start: Callable[[], object] = lambda: None,
         at_end: Callable[[], object] = lambda: None,
     ) -> Pace:
-        """Speak for both times together; count the second of them, and call at its edges."""
+        """Speak for both times together and a little longer.
+
+        The second of them counts, and is called at its edges.
+        """
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -266,13 +274,13 @@ class Crowd:
             late_ns, busy_ns, elapsed_ns = self._run(seconds)
             at_end()
             for leg in self.legs:
-                leg.voice.is_over = True
-            self._listen_for(DRAIN_NS)
+                leg.voice.end_window()
+            self._run(DRAIN_S)
         finally:
             gc.enable()
             gc.unfreeze()
         for leg in self.legs:
-            leg.voice.end_window()
+            leg.voice.give_up()
         late_ns.sort()
         return Pace(_percentile_us(late_ns, 0.99), busy_ns / max(1, elapsed_ns))
 
@@ -308,15 +316,11 @@ class Crowd:
         elapsed_ns = clock() - begun_ns
         return late_ns, elapsed_ns - idle_ns, elapsed_ns
 
-    def _listen_for(self, duration_ns: int) -> None:
-        end_ns = time.monotonic_ns() + duration_ns
-        while True:
-            left_ns = max(0, end_ns - time.monotonic_ns())
-            ready = self._poll.poll(left_ns / 1e9, 64)
+    def _listen(self) -> None:
+        """Take in all that has arrived."""
+        while ready := self._poll.poll(0, 64):
             for fd, _ in ready:
                 self._listeners[fd](time.monotonic_ns())
-            if not left_ns and not ready:
-                return
 
 
 def sum_up(voices: Iterable[Voice]) -> Heard:

@@ -116,14 +116,18 @@ class Phone(ControlSocket):
     def send(self, now_ns: int) -> None:
         """Speak the next 20 ms, in Twilio's key order."""
         self._begun_ns = self._begun_ns or now_ns
-        while self._marks and self._marks[0][0] <= now_ns:
-            self.send_message(_TEXT, self._marks.popleft()[1])
+        self.return_marks(now_ns)
         head = (
             b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d",'
             b'"timestamp":"%d","payload":"'
         ) % (self._sent + 2, self._sent + 1, (now_ns - self._begun_ns) // 1_000_000)
         self._sent += 1
         self.send_message(_TEXT, head + b64encode(self.voice.speak(now_ns)) + self._tail)
+
+    def return_marks(self, now_ns: int) -> None:
+        """Return the marks before which all has been played."""
+        while self._marks and self._marks[0][0] <= now_ns:
+            self.send_message(_TEXT, self._marks.popleft()[1])
 
     def take_text(self, text: bytes, now_ns: int) -> None:
         """Hear a media message; return a mark once what came before it has been played."""

@@ -129,6 +129,8 @@ class Stage:
 
     def greet_now_and_then(self) -> None:
         """Let the calls that are up say a word, once a second; none has been quiet for longer."""
+        for phone in self._phones:
+            phone.return_marks(time.monotonic_ns())
         if time.monotonic_ns() - self._greeted_ns > GREETING_NS:
             self._crowd.greet()
             self._greeted_ns = time.monotonic_ns()

@@ -26,8 +26,9 @@ WAITING_MAX: Final = 4
 SURPLUS_NS_MIN: Final = 30 * MS_NS
 """A carrier that plays 20 ms at a time returns marks up to 20 ms late; the rest is the way's."""
 LEARN_MARKS: Final = 8
-"""A faster round trip of the first marks lowers the floor. One of a later mark lowers the model: a
-carrier whose clock is fast has less to play than was believed, and would run dry."""
+"""A faster round trip of the first marks after the carrier was dry lowers the floor. One of a later
+mark lowers the model: a carrier whose clock is fast has less to play than was believed, and would
+run dry."""
 SHARED_NS_MIN: Final = 40 * MS_NS
 AT_ONCE_NS: Final = 3 * SECOND_NS
 REPEAT_NS: Final = 30 * SECOND_NS
@@ -119,6 +120,14 @@ class Marks:
         if self._previous_ns is not None:
             self._previous_ns -= correction_ns
         return correction_ns
+
+    def relearn(self) -> None:
+        """Take note that the model begins anew with a carrier that was dry.
+
+        It is right then, or low: the carrier begins to play what it is given on its own beat. What
+        comes back faster than before lowers the floor, which had a later beginning in it.
+        """
+        self._learnt = 0
 
     def forget(self) -> None:
         """Void all marks under way: a cleared carrier returns them at once."""

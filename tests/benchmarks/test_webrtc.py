@@ -53,6 +53,7 @@ def hear(voice: Voice, order: list[int], count: int = 4) -> dict[str, int]:
     for number in order:
         voice.hear(said[number], number * MS + MS)
     voice.end_window()
+    voice.give_up()
     return voice.tally.faults
 
 
@@ -78,6 +79,7 @@ def test_one_changed_byte_is_no_packet_of_ours(voice: Voice, at: int, bits: int)
     said[at] ^= bits
     voice.hear(bytes(said), MS)
     voice.end_window()
+    voice.give_up()
     assert voice.tally.faults == {"lost": 1, "altered": 1}
 
 
@@ -86,7 +88,7 @@ def test_silence_is_no_fault_and_other_pieces_are(voice: Voice) -> None:
     assert not voice.tally.faults
     voice.hear(b"\x55" * 80, 0)
     assert voice.tally.faults == {"altered": 1}
-    voice.is_over = True
+    voice.end_window()
     voice.hear(b"\x55" * 80, 0)
     assert voice.tally.faults == {"altered": 1}
 
@@ -99,6 +101,18 @@ def test_what_was_said_before_the_window_does_not_count(voice: Voice) -> None:
     assert (voice.tally.sent, voice.tally.received) == (4, 4)
     heard = sum_up([voice])
     assert (heard.p50_us, heard.p99_us, heard.max_us) == (1_000, 1_000, 1_000)
+
+
+def test_what_is_said_after_the_window_does_not_count(voice: Voice) -> None:
+    said = [voice.speak(number * MS) for number in range(3)]
+    voice.hear(said[0], 5 * MS)
+    voice.end_window()
+    said.append(voice.speak(20 * MS))
+    for number in (3, 1):  # the second of the window comes late, the third never
+        voice.hear(said[number], 25 * MS)
+    voice.give_up()
+    assert (voice.tally.sent, voice.tally.received) == (3, 2)
+    assert voice.tally.faults == {"lost": 1}
 
 
 def test_browsers_joined_to_each_other_lose_nothing() -> None:

@@ -128,6 +128,15 @@ def test_a_carrier_that_plays_faster_lowers_the_model_and_not_the_floor() -> Non
     assert error < MS
 
 
+def test_a_carrier_that_was_dry_may_begin_sooner_than_before() -> None:
+    marks = learnt()
+    marks.relearn()
+    assert trip(marks, 20 * SECOND, lead=30 * MS, rtt=25 * MS) == 0
+    assert marks.rtt_ns == 25 * MS
+    assert trip(marks, 22 * SECOND, lead=30 * MS, rtt=45 * MS) == 0
+    assert marks.rtt_ns == 25 * MS, "one that begins later says nothing"
+
+
 def test_a_name_that_is_not_ours_says_nothing() -> None:
     marks = learnt()
     name = marks.due(20 * SECOND, 20 * SECOND)

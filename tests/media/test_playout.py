@@ -390,6 +390,29 @@ def test_what_was_inserted_is_no_backlog() -> None:
         playout.insert(now, b"\x10" * 8 * 3_000)
 
 
+@pytest.mark.parametrize("is_packet", [True, False])
+def test_a_voice_that_comes_back_may_begin_sooner_on_the_carriers_beat(is_packet: bool) -> None:
+    playout, now = Playout(), T0
+    index = 0
+    for late_ms in (15, 2):  # the carrier begins to play so much after it could
+        for _ in range(10):
+            for frame in range(60):
+                playout.put(now, FRAMES[index % 900], index if is_packet else None)
+                if frame == 0:
+                    name = playout.mark_due(now)
+                    assert name is not None
+                    back = now + playout.lead_ns(now) + (40 + late_ms) * MS
+                index, now = index + 1, now + 20 * MS
+                if now - 20 * MS < back <= now:
+                    playout.mark_returned(back, name)
+        assert playout.lead_ns(now - 20 * MS) == (32 if is_packet else 50) * MS
+        for _ in range(30):
+            now += 10 * MS
+            playout.poll(now)
+        index += 15  # the packets of the pause are lost, not held back
+    assert playout.carrier_rtt_ns == 42 * MS
+
+
 def test_a_mark_of_somebody_else_says_nothing() -> None:
     playout, now = begun()
     assert not playout.mark_returned(now + 9 * SECOND, "greeting")
