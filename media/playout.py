@@ -204,7 +204,7 @@ class Playout(Waiter):
         Speech is cut until no more of it waits than the lead of a stream.
         """
         self._detach()
-        self._begin_if_dry(now_ns)
+        self._catch_up(now_ns)
         self._end_ns += len(audio) * SAMPLE_NS
         self._resume_ns = self._end_ns - self._slack.lead_ns
         self._remember(audio[-HISTORY_SAMPLES:])
@@ -325,7 +325,7 @@ class Playout(Waiter):
         lead_ns = self.lead_ns(now_ns)
         if self._is_idle or not lead_ns:
             self._gap_ns = max(0, self._slack.lead_ns - lead_ns)
-        self._begin_if_dry(now_ns)
+        self._catch_up(now_ns)
         self._is_idle = False
         self._slack.begin(now_ns)
         if is_another_kind and not self._gap_ns:
@@ -334,11 +334,10 @@ class Playout(Waiter):
     def _rejoin(self, now_ns: int, sequence: int, ahead: int) -> None:
         """Go on with this frame after the stream broke off: at its turn, if that is to come."""
         turn_ns = self._end_ns + (ahead * self._size - self._filled) * SAMPLE_NS
-        lead_ns = self.lead_ns(now_ns)
-        self._begin_if_dry(now_ns)
+        self._catch_up(now_ns)
         start_ns = turn_ns
         if not self._slack.is_in_time(turn_ns - now_ns, self._cap_ns):
-            start_ns = now_ns + max(lead_ns, self._slack.lead_ns)
+            start_ns = max(self._end_ns, now_ns + self._slack.lead_ns)
         self._gap_ns = start_ns - self._end_ns
         self._slack.shift(start_ns - turn_ns)
         self._slack.settle(now_ns)
@@ -409,17 +408,11 @@ class Playout(Waiter):
         return given
 
     def _catch_up(self, now_ns: int) -> None:
-        """Go on from now if the carrier has run dry in the midst of the stream."""
-        if self._begin_if_dry(now_ns):
-            self.counters.underruns += 1
-
-    def _begin_if_dry(self, now_ns: int) -> bool:
-        """Let the model begin anew if the carrier has nothing to play; return whether it did."""
-        if self._end_ns >= now_ns:
-            return False
-        self._end_ns = now_ns
-        self._marks.relearn()
-        return True
+        """Let the model begin anew from now if the carrier has run dry."""
+        if self._end_ns < now_ns:
+            self._end_ns = now_ns
+            self._marks.relearn()
+            self.counters.underruns += not self._is_idle
 
     def _break_off(self) -> None:
         """Concealing on would be silence: go on with what is held, or wait for the next frame."""
@@ -436,9 +429,8 @@ class Playout(Waiter):
     def _conceal(self, now_ns: int) -> bytes:
         """Fill in for the next frame: whole if one after it is held, else for a step of it."""
         if not self._is_concealing:
-            start = self._concealer.start
-            if not self._repairs.take(now_ns):
-                start = self._concealer.start_roughly
+            concealer = self._concealer
+            start = concealer.start if self._repairs.take(now_ns) else concealer.start_roughly
             start(b"".join(self._history))
             self._is_concealing = True
         samples = max(SAMPLES_PER_MS, self._size - self._filled)
