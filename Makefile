@@ -38,7 +38,7 @@ bench: ## Measure the gateway beside its peers (ARGS=--quick: under a minute)
 	@$(DEV) python -m benchmarks $(ARGS)
 
 docs: ## Write the documents that follow from the code
-	@$(DEV) python docs/generate.py
+	@$(DEV) python -m docs.generate
 
 lock: ## Refresh the locked packages (ARGS=--upgrade: to their newest releases)
 	@$(RUN) requirements/lock.sh $(ARGS)

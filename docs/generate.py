@@ -1,4 +1,4 @@
-"""Writes the parts of the documentation that follow from the code: `python docs/generate.py`."""
+"""Writes the parts of the documentation that follow from the code: `python -m docs.generate`."""
 
 from __future__ import annotations
 

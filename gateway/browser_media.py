@@ -7,6 +7,7 @@ token names. `schema()` is the contract that `docs/wire/` publishes. Knows no so
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import cleandoc
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -397,6 +398,9 @@ def schema() -> dict[str, Any]:
     (client, gateway), components = msgspec.json.schema_components(
         (ClientMessage, GatewayMessage), ref_template="#/$defs/{name}"
     )
+    for component in components.values():
+        # Python keeps the indentation of a docstring up to 3.12.
+        component["description"] = cleandoc(component["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Caller browser media socket, text messages, version {VERSION}",

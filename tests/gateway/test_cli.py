@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from contextlib import closing
 
 import pytest
 import structlog
@@ -139,7 +140,7 @@ def test_an_account_is_created_with_a_key_and_credit(account):
     done = account("create", "acme", "--credit", "12.50")
     key = done.output.strip()
     assert done.exit_code == 0, done.output
-    with sqlite3.connect(account.database) as book:
+    with closing(sqlite3.connect(account.database)) as book, book:
         kept = book.execute("SELECT account_id, key_hash FROM api_keys").fetchall()
     book.close()
     assert kept == [("acme", key_hash(key))]
@@ -206,7 +207,7 @@ def test_limits_are_set_shown_and_lifted(account):
 
 def test_an_account_is_frozen_in_the_book_and_thawed(account):
     account("create", "acme")
-    with sqlite3.connect(account.database) as book:
+    with closing(sqlite3.connect(account.database)) as book, book:
         for command, frozen in (("freeze", 1), ("freeze", 1), ("unfreeze", 0)):
             assert account(command, "acme").exit_code == 0
             assert book.execute("SELECT frozen FROM accounts").fetchall() == [(frozen,)]

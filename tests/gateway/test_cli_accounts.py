@@ -1,6 +1,7 @@
 """`caller accounts`: holders' addresses and deletion; the rest is in `test_cli`."""
 
 import sqlite3
+from contextlib import closing
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ def asked(desk, *arguments, **changes):
 
 
 def kept(desk, query):
-    with sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db") as book:
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book, book:
         rows = book.execute(query).fetchall()
     book.close()
     return rows
@@ -34,7 +35,7 @@ def save_card(desk: Desk) -> None:
         desk.environ["CALLER_STRIPE_URL"] + "/v1/customers",
         headers={"authorization": f"Bearer {desk.environ['CALLER_STRIPE_API_KEY']}"},
     ).json()
-    with sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db") as book:
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book, book:
         book.execute(
             "INSERT INTO payment_profiles (account_id, customer_id, payment_method_id, email)"
             " VALUES ('acme', ?, 'pm_1', 'card@example.com')",

@@ -5,6 +5,7 @@ import csv
 import io
 import logging
 import sqlite3
+from contextlib import closing
 
 import pytest
 import structlog
@@ -66,7 +67,7 @@ def on_redis(url, work):
 
 
 def damage(caller, statement):
-    with sqlite3.connect(caller.database) as book:
+    with closing(sqlite3.connect(caller.database)) as book, book:
         book.execute(statement)
     book.close()
 

@@ -186,7 +186,7 @@ def test_rolling_back_shows_what_comes_back_and_asks(terminal):
 
 def test_a_deck_that_cannot_be_read_any_more_can_be_replaced_and_withdrawn(terminal):
     terminal.imports("0.02")
-    with sqlite3.connect(terminal.folder / "caller.db") as book:
+    with contextlib.closing(sqlite3.connect(terminal.folder / "caller.db")) as book, book:
         book.execute("UPDATE rate_decks SET content = 'no deck'")
     book.close()
     code, said = terminal.imports("0.03")

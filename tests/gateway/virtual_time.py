@@ -47,6 +47,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def clock_ns(self) -> int:
         return self.now_ns
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads, whose time is not the loop's: its limit would be over at once."""
+        await super().shutdown_default_executor()
+
 
 def virtual_loop() -> VirtualTimeLoop:
     """Return the running loop, which must be one of these."""
