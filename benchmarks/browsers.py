@@ -261,7 +261,7 @@ class Crowd:
     ) -> Pace:
         """Speak for both times together and a little longer.
 
-        The second of them counts, and is called at its edges.
+        Count the second of them, and call at its edges.
         """
         gc.collect()
         gc.freeze()

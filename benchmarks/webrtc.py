@@ -128,7 +128,10 @@ class Stage:
         self._crowd.listen(control.fileno(), control.receive)
 
     def greet_now_and_then(self) -> None:
-        """Let the calls that are up say a word, once a second; none has been quiet for longer."""
+        """Let the calls that are up say a word, once a second, and return marks when they are due.
+
+        None has been quiet for longer.
+        """
         for phone in self._phones:
             phone.return_marks(time.monotonic_ns())
         if time.monotonic_ns() - self._greeted_ns > GREETING_NS:

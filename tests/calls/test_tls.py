@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.calls.test_whole_call import assert_heard, speech
+from tests.calls.test_whole_call import assert_heard, count_unheard, speech
 from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, Process, World, eventually
 from tests.certificates import Authority
 
@@ -77,7 +77,7 @@ async def test_a_call_over_tls_is_heard_and_outlives_its_certificate(
     reply = await customer.http.get("/healthz")
     assert reply.headers["strict-transport-security"] == "max-age=31536000"
     first = await asyncio.to_thread(shown, world)
-    spoken = speech(75)
+    spoken, more = speech(75), speech(20, seed=2)
     async with customer.call() as phone:
         call_id = (await phone.wait("ready"))["call_id"]
         await phone.wait("accept")
@@ -90,12 +90,14 @@ async def test_a_call_over_tls_is_heard_and_outlives_its_certificate(
 
         await eventually(is_renewed, 15)
         said = len(phone.frames)
-        await phone.speak(speech(20, seed=2))
+        await phone.speak(more)
         await phone.wait_frames(said + 10)
         assert (await phone.hang_up())["cause"] == 16
         assert await phone.wait_closed() == 1000
-    assert_heard(spoken[:-5], b"".join(phone.frames[mark:]))
+    heard = b"".join(phone.frames[mark:])
+    assert_heard(spoken[:-5], heard)
     record = await customer.record(call_id)
+    assert record["browser"]["frames_dropped"] <= count_unheard(spoken + more, heard)
     assert record["carrier_seconds"] is not None
     with pytest.raises(httpx.TransportError):
         httpx.get(world.base.replace("https", "http") + "/healthz")

@@ -140,9 +140,8 @@ def test_an_account_is_created_with_a_key_and_credit(account):
     done = account("create", "acme", "--credit", "12.50")
     key = done.output.strip()
     assert done.exit_code == 0, done.output
-    with closing(sqlite3.connect(account.database)) as book, book:
+    with closing(sqlite3.connect(account.database)) as book:
         kept = book.execute("SELECT account_id, key_hash FROM api_keys").fetchall()
-    book.close()
     assert kept == [("acme", key_hash(key))]
     assert "Balance: $13.50" in account("credit", "acme", "1", "--reference", "r1").output
 
@@ -207,7 +206,7 @@ def test_limits_are_set_shown_and_lifted(account):
 
 def test_an_account_is_frozen_in_the_book_and_thawed(account):
     account("create", "acme")
-    with closing(sqlite3.connect(account.database)) as book, book:
+    with closing(sqlite3.connect(account.database)) as book:
         for command, frozen in (("freeze", 1), ("freeze", 1), ("unfreeze", 0)):
             assert account(command, "acme").exit_code == 0
             assert book.execute("SELECT frozen FROM accounts").fetchall() == [(frozen,)]

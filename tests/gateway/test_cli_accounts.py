@@ -22,10 +22,8 @@ def asked(desk, *arguments, **changes):
 
 
 def kept(desk, query):
-    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book, book:
-        rows = book.execute(query).fetchall()
-    book.close()
-    return rows
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book:
+        return book.execute(query).fetchall()
 
 
 def save_card(desk: Desk) -> None:
@@ -41,7 +39,6 @@ def save_card(desk: Desk) -> None:
             " VALUES ('acme', ?, 'pm_1', 'card@example.com')",
             (customer["id"],),
         )
-    book.close()
 
 
 def test_an_address_is_noted_at_creation_changed_and_forgotten(desk):

@@ -69,7 +69,6 @@ def on_redis(url, work):
 def damage(caller, statement):
     with closing(sqlite3.connect(caller.database)) as book, book:
         book.execute(statement)
-    book.close()
 
 
 def test_a_statement_shows_what_moved_credit_and_what_was_left(caller):

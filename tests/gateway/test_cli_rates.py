@@ -188,7 +188,6 @@ def test_a_deck_that_cannot_be_read_any_more_can_be_replaced_and_withdrawn(termi
     terminal.imports("0.02")
     with contextlib.closing(sqlite3.connect(terminal.folder / "caller.db")) as book, book:
         book.execute("UPDATE rate_decks SET content = 'no deck'")
-    book.close()
     code, said = terminal.imports("0.03")
     assert code == 0
     assert "cannot be read any more" in said
