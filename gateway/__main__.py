@@ -9,14 +9,21 @@ import sys
 # What is imported lives as long as the process: to look for garbage among it again and again, as it
 # grows, is an eighth of the time until the first command runs.
 gc.disable()
+from gateway import logs  # noqa: E402
 from gateway.cli import app  # noqa: E402
 
 gc.enable()
 
 
 def main() -> None:
-    """Run the command line with this process's environment."""
-    app(obj=dict(os.environ), prog_name="caller", args=sys.argv[1:])
+    """Run the command line with this process's environment; log what no command expected."""
+    logs.configure("info", "text")
+    logs.take_hooks()
+    try:
+        app(obj=dict(os.environ), prog_name="caller", args=sys.argv[1:])
+    except Exception as error:
+        logs.tell_uncaught(error, "The command failed.")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

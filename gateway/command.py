@@ -31,6 +31,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(logs.on_loop_error)
             runner.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

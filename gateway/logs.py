@@ -1,11 +1,37 @@
-"""Log lines for people or for machines; never a number, a token or a name in them."""
+"""Log lines for people or for machines, ours and the libraries'.
+
+No line holds the value of a variable, a number, a token or a name, at whatever level; and a fault
+that repeats itself neither fills the disk nor holds up the loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import sys
+import threading
+import time
+from typing import Any, Final
 
 import structlog
+
+from gateway import faults
+
+OURS: Final = ("gateway", "billing", "media")
+"""Packages whose lines are written at the level that is set. All others only warn: what a library
+says below that are its parameters (aiosqlite's are numbers, httpx's are addresses)."""
+
+QUIETER: Final = {
+    # What it warns of is what a client sent, and anyone can send that.
+    "uvicorn": logging.ERROR,
+    # Each start would tell how it reads its own configuration.
+    "alembic": logging.WARNING,
+}
+
+EVENT_CHARACTERS_MAX: Final = 2_000
+
+_log = structlog.get_logger(__name__)
 
 
 def configure(level: str, form: str) -> None:
@@ -14,27 +40,115 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
     ]
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if form == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        shared.pop()
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # Its default shows the variables of each frame.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
+    handler.addFilter(_Repeats())
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Formatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                _tell_fault,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for name in ("alembic", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    severity = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(severity, logging.WARNING))
+    for name in OURS:
+        logging.getLogger(name).setLevel(severity)
+    for name, least in QUIETER.items():
+        logging.getLogger(name).setLevel(max(severity, least))
+
+
+def take_hooks() -> None:
+    """Log what nobody caught, in threads and destructors too, as any other fault is logged."""
+    threading.excepthook = lambda args: tell_uncaught(args.exc_value, "A thread failed.")
+    sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "A destructor failed.")
+
+
+def tell_uncaught(error: BaseException | None, what: str) -> None:
+    """Log an exception that has ended something."""
+    if error is not None and not isinstance(error, SystemExit):
+        _log.error(what, exc_info=error)
+
+
+def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what an event loop reports; its own handler prints callbacks with their arguments."""
+    message = str(context.get("message", "")).partition("(")[0].partition("<")[0].strip()
+    what = context.get("task") or context.get("future")
+    name = what.get_name() if isinstance(what, asyncio.Task) else ""
+    _log.error("event loop", report=message, task=name, exc_info=context.get("exception"))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Writes lines; of one that cannot be written only that is said, not what it holds."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"A log line of {record.name} could not be written.\n")
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders lines, and blots out what must be in none of them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return faults.blot(super().format(record))
+
+
+class _Repeats(logging.Filter):
+    """Bounds how often a fault, or a library, says the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._budget = faults.RepeatBudget()
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_ours = record.name.partition(".")[0] in OURS
+        if not is_ours and record.levelno < logging.WARNING:
+            return False
+        structured = record.msg if isinstance(record.msg, dict) else {}
+        error = _error_of(structured.get("exc_info") or record.exc_info)
+        if is_ours and error is None:
+            return True
+        place = (record.pathname, record.lineno) if error is None else faults.origin(error)
+        with self._lock:
+            left_out = self._budget.admit((record.name, place), time.monotonic_ns())
+        record.left_out = left_out
+        return left_out is not None
+
+
+def _tell_fault(_logger: object, _name: str, event: Any) -> Any:
+    """Put the traceback of a line, and how often it was left out, into its fields."""
+    error = _error_of(event.pop("exc_info", None))
+    if error is not None:
+        event["exception"] = faults.describe(error)
+    if left_out := getattr(event["_record"], "left_out", 0):
+        event["left_out"] = left_out
+    text = str(event["event"])
+    if len(text) > EVENT_CHARACTERS_MAX:
+        event["event"] = text[:EVENT_CHARACTERS_MAX] + "…"
+    return event
+
+
+def _error_of(exc_info: Any) -> BaseException | None:
+    """Return the exception of a line, in each of the ways that a logger can be given it."""
+    found = sys.exc_info() if exc_info is True else exc_info
+    error = found[1] if isinstance(found, tuple) else found
+    return error if isinstance(error, BaseException) else None

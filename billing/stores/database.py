@@ -43,6 +43,7 @@ def create_engine(url: str | URL, *, lock_wait_ms: int = LOCK_WAIT_MS) -> AsyncE
         return _create_sqlite_engine(parsed, lock_wait_ms)
     return create_async_engine(
         parsed,
+        hide_parameters=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=CONNECT_TIMEOUT_S,
@@ -142,6 +143,8 @@ def _normalised(url: URL) -> URL:
 def _create_sqlite_engine(url: URL, lock_wait_ms: int) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        # An error's text would quote them, and with them numbers and addresses.
+        hide_parameters=True,
         pool_size=POOL_SIZE,
         pool_timeout=CONNECT_TIMEOUT_S,
         # The driver must not begin transactions of its own accord; `_begin_sqlite` does.

@@ -6,7 +6,6 @@ Also any service that speaks that API: only the base URL differs. Knows no call 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,8 +20,6 @@ from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
 from gateway.twilio_status import TERMINAL, CarrierStatus, from_reply
-
-logging.getLogger("twilio").setLevel(logging.WARNING)
 
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
 TOO_MANY_REQUESTS = 429

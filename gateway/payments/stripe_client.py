@@ -7,7 +7,6 @@ come here, and what Stripe says is never logged. Knows no store and no account b
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -29,9 +28,6 @@ RETRIES_MAX: Final = 2
 LIST_MAX: Final = 100
 """Stripe's largest page, and more refunds or disputes than one payment ever has."""
 
-# What Stripe sends is logged by the SDK at these levels, bodies at the lower one.
-for _name in ("stripe", "httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 # It would keep an id of this machine in the home folder, and tell Stripe.
 stripe.enable_telemetry = False
 

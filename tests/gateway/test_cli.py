@@ -1,11 +1,9 @@
 """The command line: what it does, and how it says what went wrong."""
 
-import logging
 import sqlite3
 from contextlib import closing
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from billing.errors import RateDeckError, StoreUnavailableError
@@ -17,19 +15,6 @@ from gateway.http.auth import key_hash
 from tests.valkey import free_port, valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]
-
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Commands set up logging for a process; here it is put back."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-    for name in ("alembic", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def caller(*arguments, **environ):
@@ -47,6 +32,22 @@ def account(tmp_path, valkey_url):
 
     run.database = tmp_path / "caller.db"
     return run
+
+
+def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch, capsys):
+    def fails(obj, **_):
+        secret = obj["CALLER_TWILIO_AUTH_TOKEN"]
+        raise ZeroDivisionError(len(secret))
+
+    monkeypatch.setenv("CALLER_TWILIO_AUTH_TOKEN", "hunter2-hunter2")
+    monkeypatch.setattr("gateway.__main__.app", fails)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    written = capsys.readouterr().err
+    assert "The command failed." in written
+    assert "ZeroDivisionError: 15" in written
+    assert "hunter2" not in written
 
 
 def test_help_names_every_command():

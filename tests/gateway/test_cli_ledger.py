@@ -3,12 +3,10 @@
 import asyncio
 import csv
 import io
-import logging
 import sqlite3
 from contextlib import closing
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from billing.partition import PARTITIONS, partition_of
@@ -21,19 +19,6 @@ from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import free_port, valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]
-
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Commands set up logging for a process; here it is put back."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-    for name in ("alembic", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """`caller payments`: lists, refunds, reconciling and evidence, and what is said when it fails."""
 
 import asyncio
-import logging
 import re
 import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from gateway import build, cli_accounts, cli_payments, settings
@@ -20,19 +18,6 @@ __all__ = ["valkey_server", "valkey_url"]
 
 API_KEY = "sk_test_desk"
 UNIT = 1_000_000
-
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Commands set up logging for a process; here it is put back."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-    for name in ("alembic", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import re
 import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import structlog
 from aiohttp import web
 from typer.testing import CliRunner
 
@@ -23,19 +21,6 @@ from gateway.errors import RequestRefusedError
 HEADER = ",".join(COLUMNS) + "\n"
 UK = "44,United Kingdom,GB,{},0,{},{}\n"
 SID = "AC" + "0" * 32
-
-
-@pytest.fixture(autouse=True)
-def own_logging():
-    """Commands set up logging for a process; here it is put back."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-    for name in ("alembic", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 class Terminal:

@@ -1,0 +1,26 @@
+"""What holds for every test of the gateway: logging and hooks are as before when it is over."""
+
+import logging
+import sys
+import threading
+
+import pytest
+import structlog
+
+from gateway import logs
+
+LOGGERS = ("", *logs.OURS, *logs.QUIETER)
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """Put back what commands set up for a process."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {n: logging.getLogger(n).level for n in LOGGERS}
+    hooks = threading.excepthook, sys.unraisablehook
+    yield
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    threading.excepthook, sys.unraisablehook = hooks
+    structlog.reset_defaults()
