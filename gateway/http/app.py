@@ -2,25 +2,73 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.errors import BillingError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
 
+log = logging.getLogger(__name__)
+
+HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Of every answer that has none of its own: balances and tokens stay in no cache (RFC 9111,
+5.2.2.5), and no browser takes an answer for a page."""
+
 
 def create_app(routes: Iterable[BaseRoute]) -> Starlette:
     """Return the application that serves these routes."""
-    return Starlette(
+    app = Starlette(
         routes=list(routes),
+        middleware=[Middleware(Outermost)],
         exception_handlers={
             RequestRefusedError: problems.on_refusal,
             BillingError: problems.on_billing_error,
             HTTPException: problems.on_http_error,
-            Exception: problems.on_fault,
         },
     )
+    # Its redirects go to wherever the request's Host says.
+    app.router.redirect_slashes = False
+    return app
+
+
+class Outermost:
+    """What holds for every request: headers of its answer, and how it ends when it fails."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                given = {name.lower() for name, _ in message["headers"]}
+                added = [header for header in HEADERS if header[0] not in given]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            log.debug("A client broke its request off.")
+        except Exception:
+            if has_started:
+                # The server logs it, and closes the connection: half an answer is none.
+                raise
+            log.exception("A request failed.")
+            await problems.problem("internal_error")(scope, receive, send_with_headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -12,8 +11,6 @@ from starlette.responses import Response
 
 from billing.errors import BillingError
 from gateway.errors import PROBLEMS, RequestRefusedError
-
-log = logging.getLogger(__name__)
 
 _CODE_OF_STATUS = {
     404: "not_found",
@@ -73,9 +70,3 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     return problem(_CODE_OF_STATUS.get(status, "bad_request"), headers=headers)
-
-
-async def on_fault(_request: Request, error: Exception) -> Response:
-    """Reply to a fault of ours; the log has the details."""
-    log.error("A request failed.", exc_info=error)
-    return problem("internal_error")

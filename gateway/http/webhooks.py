@@ -72,9 +72,9 @@ class TwilioWebhooks:
         return Response(self.reattach_reply, media_type="text/xml")
 
     async def _verified(self, request: Request) -> Mapping[str, str]:
-        url = self.settings.origin + request.url.path
-        if request.url.query:
-            url += "?" + request.url.query
+        url = self.settings.origin + request.scope["path"]
+        if query := request.scope["query_string"]:
+            url += "?" + query.decode("latin-1")
         signature = request.headers.get("x-twilio-signature")
         if not signature:
             raise RequestRefusedError("bad_signature")

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -286,5 +286,14 @@ async def not_found(request: Request, exc: Exception) -> Response:  # noqa: ARG0
     return Response(encode(ApiError(message).envelope()), 404, media_type="application/json")
 
 
+async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - handler shape
+    """Make the answer to a client that has gone: nobody reads it."""
+    return Response(status_code=400)
+
+
 Answer = Callable[[Request, Exception], Awaitable[Response]]
-EXCEPTION_HANDLERS: Final[dict[int, Answer]] = {404: not_found, 405: not_found}
+EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Answer]] = {
+    404: not_found,
+    405: not_found,
+    ClientDisconnect: broken_off,
+}

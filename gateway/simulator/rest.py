@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -327,5 +327,14 @@ async def method_not_allowed(request: Request, exc: Exception) -> Response:  # n
     return JSONResponse(resources.error(RestError(errors.METHOD_NOT_ALLOWED)), 405)
 
 
+async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - handler shape
+    """Make the answer to a client that has gone: nobody reads it."""
+    return Response(status_code=400)
+
+
 Answer = Callable[[Request, Exception], Awaitable[Response]]
-EXCEPTION_HANDLERS: Final[dict[int, Answer]] = {404: not_found, 405: method_not_allowed}
+EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Answer]] = {
+    404: not_found,
+    405: method_not_allowed,
+    ClientDisconnect: broken_off,
+}

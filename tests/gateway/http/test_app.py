@@ -1,13 +1,18 @@
 """The application applies the table of problems to whatever its routes raise."""
 
+import json
+import logging
+
 import httpx
+import pytest
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from billing.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.app import create_app
+from gateway.http.body import read_body
 
 RAISED = {
     "/refused": RequestRefusedError("call_not_found"),
@@ -24,13 +29,43 @@ async def endpoint(request):
     return PlainTextResponse("served")
 
 
-async def test_every_kind_of_failure_has_its_handler():
-    app = create_app(Route(path, endpoint) for path in [*RAISED, "/served"])
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+async def keeps(_request):
+    return PlainTextResponse("kept", headers={"Cache-Control": "public, max-age=60"})
+
+
+async def reads(request):
+    return PlainTextResponse(await read_body(request, 10))
+
+
+async def breaks_down(_request):
+    async def parts():
+        yield b"half"
+        raise RuntimeError("ours")
+
+    return StreamingResponse(parts())
+
+
+APP = create_app(
+    [
+        *(Route(path, endpoint) for path in [*RAISED, "/served", "/folder/"]),
+        Route("/kept", keeps),
+        Route("/read", reads, methods=["POST"]),
+        Route("/half", breaks_down),
+    ]
+)
+
+
+@pytest.fixture
+async def client():
+    transport = httpx.ASGITransport(APP, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        codes = {path: (await client.get(path)).json()["code"] for path in RAISED}
-        assert (await client.get("/served")).text == "served"
-        assert (await client.get("/elsewhere")).json()["code"] == "not_found"
+        yield client
+
+
+async def test_every_kind_of_failure_has_its_handler(client):
+    codes = {path: (await client.get(path)).json()["code"] for path in RAISED}
+    assert (await client.get("/served")).text == "served"
+    assert (await client.get("/elsewhere")).json()["code"] == "not_found"
     assert codes == {
         "/refused": "call_not_found",
         "/store": "store_unavailable",
@@ -38,3 +73,61 @@ async def test_every_kind_of_failure_has_its_handler():
         "/odd": "bad_request",
         "/fault": "internal_error",
     }
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+@pytest.mark.parametrize("path", [*RAISED, "/served", "/elsewhere", "/folder", "/served/"])
+async def test_no_answer_is_kept_or_taken_for_a_page(client, method, path):
+    reply = await client.request(method, path)
+    assert reply.headers.get_list("cache-control") == ["no-store"]
+    assert reply.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+async def test_an_answer_that_may_be_kept_says_so_itself(client):
+    reply = await client.get("/kept")
+    assert reply.headers.get_list("cache-control") == ["public, max-age=60"]
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/served/", "/folder"])
+async def test_nobody_is_sent_to_another_host(client, path):
+    reply = await client.get(path, headers={"Host": "evil.example"})
+    assert reply.status_code == 404
+    assert "evil" not in str(reply.headers) + reply.text
+
+
+async def served(path, *parts, method="POST"):
+    """Answer a request whose body arrives in these parts, and is then broken off."""
+    left, sent = list(parts), []
+
+    async def receive():
+        if left:
+            return {"type": "http.request", "body": left.pop(0), "more_body": True}
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
+    await APP(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("parts", [[], [b""], [b"{", b"a"]])
+async def test_a_request_that_is_broken_off_is_a_line_for_who_looks_for_it(caplog, parts):
+    caplog.set_level(logging.DEBUG)
+    assert await served("/read", *parts) == []
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.DEBUG, None)
+
+
+async def test_a_fault_is_logged_once_and_answered(caplog):
+    sent = await served("/fault", method="GET")
+    assert json.loads(sent[-1]["body"])["code"] == "internal_error"
+    assert [record.message for record in caplog.records] == ["A request failed."]
+
+
+async def test_half_an_answer_is_left_to_the_server_to_break_off(caplog):
+    with pytest.raises(RuntimeError):
+        await served("/half", method="GET")
+    assert caplog.records == []

@@ -1,0 +1,140 @@
+"""What a gateway and its helpers write while they work: nothing of whom was called, and by what key.
+
+The processes run at their most talkative, and the whole of what they wrote is looked through.
+"""
+
+import contextlib
+import json
+import socket
+import struct
+import urllib.parse
+
+import pytest
+from twilio.request_validator import RequestValidator
+
+from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, ECHO, eventually
+
+STRIPE_KEY = "sk_test_" + "cd" * 16
+WEBHOOK_SECRET = "whsec_" + "ef" * 16
+PAYING = {
+    "CALLER_STRIPE_API_KEY": STRIPE_KEY,
+    "CALLER_STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
+    # Nobody is there: no request of these tests comes so far.
+    "CALLER_STRIPE_URL": "http://127.0.0.1:9",
+}
+BROKEN_OFF = "A client broke its request off."
+
+ROUTES = [
+    ("POST", "/v1/quotes"),
+    ("POST", "/v1/call-tokens"),
+    ("POST", "/v1/check-tokens"),
+    ("POST", "/v1/top-ups"),
+    ("PUT", "/v1/auto-top-up"),
+    ("POST", "/stripe/webhook"),
+    ("POST", "/n/n1/twilio/status/c1"),
+    ("POST", "/n/n1/twilio/stream/c1"),
+    ("POST", "/n/n1/twilio/reattach/c1"),
+]
+"""Every route that reads a body."""
+
+ANNOUNCED = b"Content-Length: 100\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+ENDINGS = [
+    ("in the head", b"", b"", False),
+    ("after the head", ANNOUNCED, b"\r\n", True),
+    ("in an announced body", ANNOUNCED, b"\r\n" + b'{"destination"', True),
+    ("before the first chunk", CHUNKED, b"\r\n", True),
+    ("in a chunk", CHUNKED, b"\r\n" + b"ff\r\n{", True),
+    ("between two chunks", CHUNKED, b"\r\n" + b"1\r\n{\r\n", True),
+    ("before the last chunk's end", CHUNKED, b"\r\n" + b"1\r\n{\r\n0\r\n", True),
+    ("while it may go on", b"Expect: 100-continue\r\n" + ANNOUNCED, b"\r\n", True),
+    ("during the answer", b"Content-Length: 2\r\n", b"\r\n{}", False),
+]
+"""Where a request is broken off: its further head, what is sent after it, and whether that leaves
+somebody waiting for the rest."""
+
+
+def lines(log):
+    """Return the log's lines as objects; what a process prints for people is none."""
+    written = log.read_text().splitlines()
+    return [json.loads(line) for line in written if line.startswith("{")]
+
+
+def break_off(world, method, path, key, head, rest):
+    """Send the beginning of a request, wait a little for an answer, and reset the connection."""
+    start = (
+        f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        "Stripe-Signature: t=1,v1=a\r\nX-Twilio-Signature: a\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", world.port), timeout=0.05) as connection:
+        connection.sendall(start.encode() + head + rest)
+        with contextlib.suppress(TimeoutError):
+            connection.recv(1)
+        # RST in place of FIN, as from a proxy that gives up.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_requests_that_are_broken_off_cost_a_line_each(new_world, form):
+    world = new_world(CALLER_LOG_FORMAT=form, CALLER_LOG_LEVEL="debug", **PAYING)
+    world.start_gateway()
+    customer = await world.new_customer()
+    before = len(world.gateway.log.read_bytes())
+    waiting = 0
+    for method, path in ROUTES:
+        for _, head, rest, leaves_waiting in ENDINGS:
+            break_off(world, method, path, customer.key, head, rest)
+            waiting += leaves_waiting
+
+    async def all_told():
+        return world.gateway.log.read_text().count(BROKEN_OFF) >= waiting
+
+    await eventually(all_told)
+    assert (await customer.http.get("/v1/account")).is_success
+    text = world.gateway.log.read_bytes()[before:].decode()
+    told = [line for line in text.splitlines() if BROKEN_OFF in line]
+    assert len(told) == waiting
+    assert max(map(len, told)) < 200
+    for word in ("Traceback", "error", customer.key, WEBHOOK_SECRET, ACCOUNT_SID):
+        assert word not in text
+    await customer.http.aclose()
+
+
+async def test_a_call_at_the_most_talkative_level_names_nobody(new_world, tmp_path):
+    world = new_world(CALLER_LOG_LEVEL="debug", **PAYING)
+    world.start_gateway()
+    customer = await world.new_customer()
+    token = await customer.token()
+    async with customer.connect(token["media_url"]) as phone:
+        await phone.send(type="start", version=1, token=token["token"])
+        ready = await phone.wait("ready")
+        await phone.wait("accept")
+        await phone.wait_frames(5)
+        await phone.send(type="dtmf", digits="8675309")
+        await phone.hang_up()
+    await customer.record(ready["call_id"])
+    # Refusals, a fault of the payment service, and callbacks that are signed, and are not.
+    await customer.http.post("/v1/top-ups", json={"amount": "25"})
+    await customer.http.post("/v1/call-tokens", json={"destination": "+19005551234"})
+    await customer.http.get("/v1/rates", params={"number": ECHO})
+    await customer.http.get("/v1/account", headers={"authorization": "Bearer ck_" + "no" * 12})
+    url = f"{world.base}/n/n1/twilio/status/{ready['call_id']}"
+    form = {"CallSid": "CA" + "1" * 32, "CallStatus": "completed", "To": ECHO}
+    for key in (AUTH_TOKEN, "another"):
+        signature = RequestValidator(key).compute_signature(url, form)
+        await customer.http.post(url, data=form, headers={"X-Twilio-Signature": signature})
+    await customer.http.aclose()
+    world.stop()
+    text = world.gateway.log.read_text()
+    assert any(line["level"] != "debug" for line in lines(world.gateway.log))
+    secrets = [
+        *(ECHO, "+19005551234", "8675309", world.settings.caller_id),
+        *(customer.key, token["token"], "no" * 12, ready["resume_token"]),
+        *(AUTH_TOKEN, STRIPE_KEY, WEBHOOK_SECRET, ACCOUNT_SID),
+    ]
+    for secret in secrets:
+        for written in (secret.removeprefix("+"), urllib.parse.quote(secret, safe="")):
+            assert written not in text
+    # Nothing had to be blotted out either.
+    assert "…" not in text
