@@ -63,7 +63,9 @@ class Stores:
 
 def database_url(settings: Settings) -> str:
     """Return the database that the settings mean."""
-    return settings.database_url or f"sqlite:///{settings.data_dir.absolute() / 'caller.db'}"
+    return (
+        settings.database_url.reveal() or f"sqlite:///{settings.data_dir.absolute() / 'caller.db'}"
+    )
 
 
 async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
@@ -73,7 +75,7 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
     """
     async with contextlib.AsyncExitStack() as stack:
         valkey = None
-        redis_url = settings.redis_url
+        redis_url = settings.redis_url.reveal()
         if not redis_url or not settings.database_url:
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not redis_url:
@@ -137,7 +139,7 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
         base_url=settings.carrier_url,
         account_sid=settings.twilio_account_sid,
         username=settings.twilio_api_key_sid or settings.twilio_account_sid,
-        password=settings.twilio_api_key_secret or settings.twilio_auth_token,
+        password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         caller_id=settings.caller_id,
         timeout_s=settings.carrier_timeout_ms / 1000,
     )
@@ -190,7 +192,7 @@ def build_card_desk(
         if on_credit is not None:
             await on_credit(account_id)
 
-    service = StripePayments(api_key=settings.stripe_api_key, origin=settings.stripe_url)
+    service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
     store = SqlPaymentStore(stores.engine)
     payments = Payments(
         settings,

@@ -114,7 +114,7 @@ async def _redis(settings: Settings) -> Finding:
         text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
         return Finding("redis", text, is_weak=True)
     try:
-        redis = connect(settings.redis_url)
+        redis = connect(settings.redis_url.reveal())
     except ValueError as error:
         return Finding("redis", f"CALLER_REDIS_URL is not usable: {error}.", is_fatal=True)
     try:

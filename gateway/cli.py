@@ -204,7 +204,7 @@ def simulate(  # noqa: PLR0917
         )
     simulated = service.SimulatorSettings(
         account_sid=read.twilio_account_sid,
-        auth_token=read.twilio_auth_token,
+        auth_token=read.twilio_auth_token.reveal(),
         host=host,
         port=port,
         ring_s=ring_s,
@@ -244,8 +244,8 @@ def simulate_payments(
             EXIT_SETTINGS,
         )
     simulated = service.PaymentSimulatorSettings(
-        api_key=read.stripe_api_key,
-        webhook_secret=read.stripe_webhook_secrets[0],
+        api_key=read.stripe_api_key.reveal(),
+        webhook_secret=read.stripe_webhook_secrets[0].reveal(),
         webhook_url=f"{read.origin}/stripe/webhook",
         host=host,
         port=port,

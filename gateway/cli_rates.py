@@ -363,7 +363,7 @@ async def _twilio_costs(read: Settings, chosen: frozenset[str]) -> RateDeck:
     pricing = TwilioPricing(
         base_url=pricing_origin(read.carrier_url),
         username=read.twilio_api_key_sid or read.twilio_account_sid,
-        password=read.twilio_api_key_secret or read.twilio_auth_token,
+        password=(read.twilio_api_key_secret or read.twilio_auth_token).reveal(),
         timeout_s=read.carrier_timeout_ms / 1000,
     )
     async with pricing:

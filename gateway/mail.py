@@ -13,7 +13,7 @@ import secrets
 import smtplib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -27,6 +27,7 @@ from billing.errors import StoreUnavailableError
 from billing.payments import PaymentProfile
 from gateway.errors import SettingsError
 from gateway.mail_texts import MailText, is_mailed, text_of
+from gateway.secret import Secret
 
 TIMEOUT_S: Final = 10.0
 """Of each step of the conversation with the mail server."""
@@ -88,7 +89,7 @@ class _Server:
     host: str
     port: int
     user: str
-    password: str = field(repr=False)
+    password: Secret
     tls: ssl.SSLContext
     sender: str
     timeout_s: float
@@ -99,7 +100,7 @@ class _Server:
             if self.scheme == "smtp+starttls":
                 smtp.starttls(context=self.tls)
             if self.user:
-                smtp.login(self.user, self.password)
+                smtp.login(self.user, self.password.reveal())
             smtp.send_message(message, self.sender, [recipient])
             # The mail is taken: whatever fails from here on must not have it sent again.
             with contextlib.suppress(OSError):
@@ -115,10 +116,10 @@ class _Server:
         return smtplib.SMTP(self.host, self.port, name, timeout=self.timeout_s)
 
 
-def _read_server(url: str, sender: str, tls: ssl.SSLContext | None, timeout_s: float) -> _Server:
+def _read_server(url: Secret, sender: str, tls: ssl.SSLContext | None, timeout_s: float) -> _Server:
     if not is_address(sender):
         raise SettingsError("CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it.")
-    parts = urlsplit(url)
+    parts = urlsplit(url.reveal())
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
@@ -132,7 +133,7 @@ def _read_server(url: str, sender: str, tls: ssl.SSLContext | None, timeout_s: f
         host=host,
         port=port,
         user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
+        password=Secret(unquote(parts.password or "")),
         tls=tls or ssl.create_default_context(),
         sender=sender,
         timeout_s=timeout_s,
@@ -158,7 +159,7 @@ class Mails:
 
     def __init__(
         self,
-        url: str,
+        url: Secret,
         sender: str,
         *,
         origin: str,

@@ -19,6 +19,8 @@ import aiohttp
 import msgspec
 import structlog
 
+from gateway.secret import Secret
+
 TIMEOUT_S: Final = 5.0
 DELAYS_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Pauses between the attempts at one event; after the last it is given up."""
@@ -29,10 +31,10 @@ SIGNATURE: Final = "Caller-Signature"
 log = structlog.get_logger(__name__)
 
 
-def signature(secret: str, body: bytes, at: datetime) -> str:
+def signature(secret: Secret, body: bytes, at: datetime) -> str:
     """Return the header's value: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`."""
     seconds = str(int(at.timestamp()))
-    digest = hmac.new(secret.encode(), seconds.encode() + b"." + body, hashlib.sha256)
+    digest = hmac.new(secret.reveal().encode(), seconds.encode() + b"." + body, hashlib.sha256)
     return f"t={seconds},v1={digest.hexdigest()}"
 
 
@@ -41,8 +43,8 @@ class Notices:
 
     def __init__(
         self,
-        url: str,
-        secret: str,
+        url: Secret,
+        secret: Secret,
         *,
         delays_s: tuple[float, ...] = DELAYS_S,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -103,7 +105,7 @@ class Notices:
             headers[SIGNATURE] = signature(self._secret, body, self._clock())
         try:
             async with session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
+                self._url.reveal(), data=body, headers=headers, allow_redirects=False
             ) as reply:
                 return "" if reply.status < 300 else f"status {reply.status}"
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from billing.errors import MoneyError
 from billing.money import is_currency, parse_money
 from gateway.errors import SettingsError
+from gateway.secret import Secret
 
 PREFIX = "CALLER_"
 _SCHEME_PORTS = {"http": 80, "https": 443}
@@ -26,13 +27,29 @@ _DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
 """Variables of the tests, which the gateway itself does not read."""
 
 
-def _text(default: str, doc: str, *, pattern: str = "", secret: bool = False) -> Any:
+def _text(default: str, doc: str, *, pattern: str = "") -> Any:
+    return _knob(default, doc, _matching(pattern), pattern or "text")
+
+
+def _secret(doc: str, *, pattern: str = "") -> Any:
+    parse = _matching(pattern)
+    return _knob(Secret(), doc, lambda value: Secret(parse(value)), pattern or "text", show="")
+
+
+def _secrets(doc: str) -> Any:
+    def parse(value: str) -> tuple[Secret, ...]:
+        return tuple(Secret(part.strip()) for part in value.split(",") if part.strip())
+
+    return _knob((), doc, parse, "text, separated by commas")
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if pattern and value and not re.fullmatch(pattern, value):
             raise ValueError(f"must match {pattern}")
         return value
 
-    return _knob(default, doc, parse, pattern or "text", secret=secret)
+    return parse
 
 
 def _number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
@@ -67,11 +84,10 @@ def _knob(
     parse: Callable[[str], Any],
     rule: str,
     *,
-    secret: bool = False,
     show: str | None = None,
 ) -> Any:
-    metadata = {"doc": doc, "parse": parse, "rule": rule, "secret": secret, "show": show}
-    return field(default=default, metadata=metadata, repr=not secret)
+    metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show}
+    return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
 
 
 def _origin(value: str) -> str:
@@ -127,13 +143,6 @@ def _money(default: str, doc: str) -> Any:
     return _knob(parse(default), doc, parse, "an amount, such as 10 or 2.50", show=default)
 
 
-def _secret_names(doc: str) -> Any:
-    def parse(value: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-    return _knob((), doc, parse, "text, separated by commas", secret=True)
-
-
 def _amount(value: str) -> int:
     try:
         micros = parse_money(value)
@@ -183,19 +192,15 @@ class Settings:
         _origin,
         "http(s) origins",
     )
-    data_dir: Path = _folder(".caller", "Folder of the embedded stores.")  # noqa: RUF009
-    redis_url: str = _text(
-        "",
+    data_dir: Path = _folder(".caller", "Folder of the embedded stores.")
+    redis_url: Secret = _secret(
         "Redis or Valkey >= 7.0 that holds the credits; noeviction required. "
         "Empty: an embedded Valkey in the data folder.",
         pattern=r"(rediss?|unix|rediss?\+sentinel|rediss?\+cluster)://\S+",
-        secret=True,
     )
-    database_url: str = _text(
-        "",
+    database_url: Secret = _secret(
         "SQL book of record: postgresql://… or sqlite:///file. Empty: SQLite in the data folder.",
         pattern=r"(postgresql|postgresql\+asyncpg|sqlite|sqlite\+aiosqlite)://\S+",
-        secret=True,
     )
     carrier_url: str = _origin_knob(
         "https://api.twilio.com", "Base of the carrier's REST API; speaks Twilio's."
@@ -203,13 +208,11 @@ class Settings:
     twilio_account_sid: str = _text(
         "", "Twilio account that pays for the phone legs.", pattern=r"AC[0-9a-fA-F]{32}"
     )
-    twilio_auth_token: str = _text(
-        "", "Its auth token; also signs webhooks and media handshakes.", secret=True
-    )
+    twilio_auth_token: Secret = _secret("Its auth token; also signs webhooks and media handshakes.")
     twilio_api_key_sid: str = _text(
         "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
     )
-    twilio_api_key_secret: str = _text("", "Secret of that API key.", secret=True)
+    twilio_api_key_secret: Secret = _secret("Secret of that API key.")
     caller_id: str = _text(
         "", "Number shown to the phone: yours at Twilio, or verified there.", pattern=r"\+\d{7,15}"
     )
@@ -251,13 +254,11 @@ class Settings:
     grace_s: int = _number(
         6, "Unpaid seconds a call may go on while the credit store is away.", 0, 30, "s"
     )
-    stripe_api_key: str = _text(
-        "",
+    stripe_api_key: Secret = _secret(
         "Stripe's secret or restricted key; empty: nobody can top up by card.",
         pattern=r"(sk|rk)_(test|live)_\w+",
-        secret=True,
     )
-    stripe_webhook_secrets: tuple[str, ...] = _secret_names(
+    stripe_webhook_secrets: tuple[Secret, ...] = _secrets(
         "Signing secrets of the webhook endpoint /stripe/webhook; during a rotation the new and "
         "the old one."
     )
@@ -284,18 +285,15 @@ class Settings:
     refunds_day_max: int = _number(
         5, "Automatic refunds of calls per account within 24 hours; 0: none at all.", 0, 100, ""
     )
-    events_url: str = _text(
-        "",
+    events_url: Secret = _secret(
         "Where events (low credit, cut-off, top-up, refund) are posted, signed; empty: nowhere.",
         pattern=r"https?://\S+",
     )
-    events_secret: str = _text("", "Secret that signs those posts (HMAC-SHA256).", secret=True)
-    smtp_url: str = _text(
-        "",
+    events_secret: Secret = _secret("Secret that signs those posts (HMAC-SHA256).")
+    smtp_url: Secret = _secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
         "smtp:// takes a password on this machine only. Empty: no mails.",
         pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
-        secret=True,
     )
     mail_from: str = _text(
         "",

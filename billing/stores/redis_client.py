@@ -37,6 +37,10 @@ _SENTINEL_PORT = 26379
 _SCHEMES = "redis, rediss, unix, redis+cluster, rediss+cluster, redis+sentinel, rediss+sentinel"
 
 
+class UrlError(ValueError):
+    """A URL that cannot be used; says why, without the URL."""
+
+
 class UnfitStoreError(StoreUnavailableError):
     """A server on which credits cannot be kept; says what to set. Retrying does not help."""
 
@@ -62,12 +66,22 @@ def connect(url: str) -> Redis | RedisCluster:
     `redis+sentinel://[user:password@]host[:port][,...]/master name[/database]`.
     Raises ValueError, without the URL, on any other.
     """
+    try:
+        return _connect(url)
+    except UrlError:
+        raise
+    except ValueError:
+        # What urlsplit says quotes the URL, and a password with a "#" in it.
+        raise UrlError("the URL's host or port is wrong") from None
+
+
+def _connect(url: str) -> Redis | RedisCluster:
     scheme, _, topology = url.partition("://")[0].partition("+")
     if scheme in {"redis", "rediss"} and topology in {"cluster", "sentinel"}:
         connector = _connect_cluster if topology == "cluster" else _connect_sentinel
         return connector(url.partition("://")[2], tls=scheme == "rediss")
     if topology or scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError(f"the URL's scheme must be one of {_SCHEMES}")
+        raise UrlError(f"the URL's scheme must be one of {_SCHEMES}")
     pool = BlockingConnectionPool.from_url(
         url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **_connection_options()
     )
@@ -174,7 +188,7 @@ def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
     netloc, _, path = rest.partition("/")
     name, _, database = path.partition("/")
     if not name or not re.fullmatch(r"[0-9]{0,4}", database):
-        raise ValueError("a sentinel URL ends in the master's name and, if any, a database number")
+        raise UrlError("a sentinel URL ends in the master's name and, if any, a database number")
     sentinel: Any = _Sentinels(
         _hosts(netloc, _SENTINEL_PORT),
         sentinel_kwargs={
@@ -199,7 +213,7 @@ def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
     """
     hosts = [urlsplit(f"//{part}") for part in netloc.rpartition("@")[2].split(",")]
     if not all(host.hostname for host in hosts):
-        raise ValueError("the URL names no host")
+        raise UrlError("the URL names no host")
     return [(host.hostname or "", host.port or default_port) for host in hosts]
 
 

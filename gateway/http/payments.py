@@ -28,6 +28,7 @@ from gateway.payments.events import subject
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import Payments
 from gateway.payments.signature import is_signed
+from gateway.secret import Secret
 from gateway.settings import Settings
 
 WEBHOOK_BYTES_MAX = 256 * 1024
@@ -203,7 +204,7 @@ class PaymentsApi:
 class StripeWebhook:
     """Handler of what the payment service calls: signed events, old style and thin."""
 
-    secrets: tuple[str, ...]
+    secrets: tuple[Secret, ...]
     settle: Callable[[str, str], Awaitable[Any]]
     """`Payments.settle`."""
     clock_s: Callable[[], float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.payment_simulator.errors import PaymentSimulatorSettingsError
 
@@ -21,9 +21,9 @@ RETRIES_MAX = 20
 class PaymentSimulatorSettings:
     """What one simulated Stripe account is and how fast its world turns."""
 
-    api_key: str
+    api_key: str = field(repr=False)
     """Secret key of the API and of the control API."""
-    webhook_secret: str = ""
+    webhook_secret: str = field(default="", repr=False)
     """Signs every webhook; needed when there is a `webhook_url`."""
     webhook_url: str = ""
     """Where events are sent; empty: nowhere, they are only kept."""

@@ -10,6 +10,8 @@ import hmac
 import re
 from collections.abc import Sequence
 
+from gateway.secret import Secret
+
 TOLERANCE_S = 300
 """Most that the signer's clock and ours may differ, either way: a signature of tomorrow is as
 worthless as one of yesterday."""
@@ -17,7 +19,7 @@ _HEADER_CHARACTERS_MAX = 2048
 _TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
-def is_signed(header: str, body: bytes, secrets: Sequence[str], now_s: float) -> bool:
+def is_signed(header: str, body: bytes, secrets: Sequence[Secret], now_s: float) -> bool:
     """Whether the header's value signs the body with one of the secrets. In constant time.
 
     The header is `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`, with more than one `v1` while
@@ -31,6 +33,8 @@ def is_signed(header: str, body: bytes, secrets: Sequence[str], now_s: float) ->
     if len(times) != 1 or not _TIME.fullmatch(times[0]) or abs(now_s - int(times[0])) > TOLERANCE_S:
         return False
     signed = times[0].encode() + b"." + body
-    expected = [hmac.new(s.encode(), signed, hashlib.sha256).hexdigest() for s in secrets if s]
+    expected = [
+        hmac.new(s.reveal().encode(), signed, hashlib.sha256).hexdigest() for s in secrets if s
+    ]
     matches = [hmac.compare_digest(e.encode(), g) for e in expected for g in given]
     return any(matches)

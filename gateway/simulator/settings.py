@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.simulator.errors import SimulatorSettingsError
 
@@ -36,14 +36,14 @@ class SimulatorSettings:
     """What one simulated carrier account is and how fast its world turns."""
 
     account_sid: str
-    auth_token: str
+    auth_token: str = field(repr=False)
     """Basic password of the REST API and key of every signature."""
     host: str = "127.0.0.1"
     """Bound address; the control API has no password, so keep it a loopback one."""
     port: int = 0
     """0 lets the system choose; read `SimulatorService.port`."""
     api_key_sid: str = ""
-    api_key_secret: str = ""
+    api_key_secret: str = field(default="", repr=False)
     """A second pair of REST credentials (`SK…`); unused when empty."""
     caller_ids: tuple[str, ...] = ("+15005550006",)
     """Numbers accepted as `From`; the default is Twilio's valid test number."""

@@ -160,7 +160,7 @@ class World:
         """Open the stores of the running gateway beside it; it has made them ready."""
         settings = self.settings
         valkey = None if settings.redis_url else EmbeddedValkey(settings.data_dir / "valkey")
-        redis = connect(await valkey.start() if valkey else settings.redis_url)
+        redis = connect(await valkey.start() if valkey else settings.redis_url.reveal())
         engine = create_engine(build.database_url(settings))
         stores = build.Stores(
             redis=redis,

@@ -26,6 +26,7 @@ from gateway.errors import SettingsError
 from gateway.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address
 from gateway.mail_texts import WIDTH, MailText, is_mailed, text_of
 from gateway.node import Node, open_mails
+from gateway.secret import Secret
 from gateway.settings import from_mapping
 from tests.gateway.payments.conftest import UNIT, shop
 from tests.valkey import own_valkey, valkey_server, valkey_url
@@ -359,7 +360,7 @@ async def always(_name):
 async def opened(mailbox, addresses=None, scheme="smtp", **options):
     options = {"delays_s": (0.01, 0.01, 0.01), "once_a_day": always, **options}
     mails = Mails(
-        f"{scheme}://{options.pop('user', '')}127.0.0.1:{mailbox.port}",
+        Secret(f"{scheme}://{options.pop('user', '')}127.0.0.1:{mailbox.port}"),
         SENDER,
         origin=ORIGIN,
         addresses=addresses or Addresses(ALICE),
@@ -403,7 +404,7 @@ async def test_other_events_cost_nothing(mailbox):
     async with opened(mailbox) as mails:
         mails.notify("call.credit_warning", CUT_OFF)
         assert not mails._work
-    unset = Mails("", "", origin=ORIGIN, addresses=Addresses(), once_a_day=always)
+    unset = Mails(Secret(), "", origin=ORIGIN, addresses=Addresses(), once_a_day=always)
     unset.notify(*EVENTS[0])
     assert not unset._work
 
@@ -602,7 +603,7 @@ async def test_the_address_is_looked_up_when_the_mail_is_sent(mailbox):
 def test_servers_that_can_be_set(url):
     settings = from_mapping({"CALLER_SMTP_URL": url, "CALLER_MAIL_FROM": SENDER})
     assert "smtp" not in repr(settings)
-    Mails(url, SENDER, origin=ORIGIN, addresses=Addresses(), once_a_day=always)
+    Mails(Secret(url), SENDER, origin=ORIGIN, addresses=Addresses(), once_a_day=always)
 
 
 @pytest.mark.parametrize(
@@ -635,7 +636,7 @@ def test_a_wrong_setting_is_refused_by_name_and_not_quoted(name, value):
 )
 def test_settings_that_do_not_go_together_are_refused(url, sender, named):
     with pytest.raises(SettingsError, match=named) as caught:
-        Mails(url, sender, origin=ORIGIN, addresses=Addresses(), once_a_day=always)
+        Mails(Secret(url), sender, origin=ORIGIN, addresses=Addresses(), once_a_day=always)
     assert "hush" not in str(caught.value)
 
 

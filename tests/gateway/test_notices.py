@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from gateway.notices import WAITING_MAX, Notices, signature
+from gateway.secret import Secret
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -57,7 +58,7 @@ async def receiver():
 
 @contextlib.asynccontextmanager
 async def started(url, secret="", **options):
-    notices = Notices(url, secret, clock=lambda: AT, **options)
+    notices = Notices(Secret(url), Secret(secret), clock=lambda: AT, **options)
     notices.start()
     try:
         yield notices
@@ -76,7 +77,7 @@ async def test_an_event_is_posted_and_signed(receiver):
     assert event["id"].startswith("ev_")
     stamp = str(int(AT.timestamp()))
     expected = hmac.new(b"s3cret", stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-    assert header == f"t={stamp},v1={expected}" == signature("s3cret", body, AT)
+    assert header == f"t={stamp},v1={expected}" == signature(Secret("s3cret"), body, AT)
 
 
 async def test_order_is_kept_over_failures(receiver):
@@ -100,7 +101,7 @@ async def test_what_is_never_taken_is_given_up_and_the_next_has_its_turn(receive
 
 
 async def test_a_receiver_that_is_away_costs_bounded_memory():
-    notices = Notices("http://127.0.0.1:9/events", "")
+    notices = Notices(Secret("http://127.0.0.1:9/events"), Secret())
     for _ in range(WAITING_MAX + 10):
         notices.notify("credit.low", {})
     assert len(notices._waiting) == WAITING_MAX

@@ -1,8 +1,12 @@
 """Settings: read once, bounded, documented."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
 from gateway.errors import SettingsError
+from gateway.secret import Secret
 from gateway.settings import Settings, from_mapping
 
 
@@ -73,3 +77,40 @@ def test_secrets_are_not_shown():
         from_mapping({"CALLER_TWILIO_AUTH_TOKEN": "hush", "CALLER_REDIS_URL": "redis://u:hush@h"})
     )
     assert "hush" not in shown
+
+
+NOT_SECRET = {
+    *("twilio_api_key_sid", "token_ttl_s", "tls_key"),
+    *("carrier_url", "stripe_url"),
+}
+"""Named like a secret: an id, a time, the name of a file, and origins that hold no password."""
+
+
+def test_every_knob_that_is_a_secret_is_of_the_type_that_hides_it():
+    annotations = {knob.name: knob.type for knob in fields(Settings)}
+    hidden = {name for name, kind in annotations.items() if "Secret" in kind}
+    for name in annotations.keys() - NOT_SECRET:
+        if re.search(r"secret|token|password|_key|_url$", name):
+            assert name in hidden, name
+    texts = {
+        **dict.fromkeys(hidden, "hush"),
+        "redis_url": "redis://u:hush@h",
+        "database_url": "postgresql://u:hush@h/d",
+        "smtp_url": "smtps://u:hush@h:1",
+        "events_url": "https://h/hush",
+        "stripe_api_key": "sk_test_hush",
+        "stripe_webhook_secrets": "hush,hush2",
+    }
+    read = from_mapping({f"CALLER_{name.upper()}": texts[name] for name in hidden})
+    for name in hidden:
+        value = getattr(read, name)
+        each = value if isinstance(value, tuple) else (value,)
+        assert all(isinstance(secret, Secret) for secret in each), name
+        assert ",".join(secret.reveal() for secret in each) == texts[name]
+        for shown in (repr(value), f"{value}", f"{value!s:>30}", str(vars_of(read)[name])):
+            assert "hush" not in shown, name
+    assert "hush" not in repr(read)
+
+
+def vars_of(settings):
+    return {knob.name: getattr(settings, knob.name) for knob in fields(settings)}

@@ -20,6 +20,7 @@ from gateway.http.payments import (
     PaymentsApi,
     StripeWebhook,
 )
+from gateway.secret import Secret
 from tests.gateway.http.test_auth import Account, Accounts
 
 UNIT = 1_000_000
@@ -112,7 +113,9 @@ class Api:
             store=self.store,
             cards=CardPayments(self.till, self.auto) if is_on else None,
         )
-        webhook = StripeWebhook((SECRET, "whsec_old"), self.till.settle, lambda: NOW_S)
+        webhook = StripeWebhook(
+            (Secret(SECRET), Secret("whsec_old")), self.till.settle, lambda: NOW_S
+        )
         self.client = client_of([*api.routes(), *webhook.routes()])
 
     async def ask(self, method, path, account="alice", **options):

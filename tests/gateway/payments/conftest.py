@@ -28,6 +28,7 @@ from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import Reconciler
 from gateway.payments.service import Payments
 from gateway.payments.stripe_client import StripePayments
+from gateway.secret import Secret
 from tests.valkey import free_port
 
 UNIT = 1_000_000
@@ -167,7 +168,7 @@ async def shop(tmp_path):
 @contextlib.asynccontextmanager
 async def listening(shop, port):
     """Take the webhooks that the payment service sends to this port."""
-    webhook = StripeWebhook((SECRET,), shop.payments.settle, time.time)
+    webhook = StripeWebhook((Secret(SECRET),), shop.payments.settle, time.time)
     config = uvicorn.Config(
         create_app(webhook.routes()), lifespan="off", log_config=None, access_log=False
     )

@@ -3,7 +3,9 @@
 import pytest
 import stripe
 
-from gateway.payments.signature import TOLERANCE_S, is_signed
+from gateway.payments import signature
+from gateway.payments.signature import TOLERANCE_S
+from gateway.secret import Secret
 
 BODY = b'{"id": "evt_1", "amount": "\xe2\x82\xac"}'
 NOW = 1_900_000_000
@@ -11,6 +13,10 @@ NOW = 1_900_000_000
 
 def signed(body=BODY, secret="whsec_new", at=NOW):
     return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+
+
+def is_signed(header, body, secrets, now_s):
+    return signature.is_signed(header, body, [Secret(text) for text in secrets], now_s)
 
 
 def test_what_the_sdk_signs_is_believed():
