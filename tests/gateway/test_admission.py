@@ -1,10 +1,15 @@
 """Which numbers may be dialled at all."""
 
+import itertools
+
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from phonenumbers import shortnumberinfo
 
-from gateway.admission import Destination, destination
+from gateway import admission
+from gateway.admission import TEXT_CHARACTERS_MAX, Destination, destination
 from gateway.errors import RequestRefusedError
 
 
@@ -60,3 +65,52 @@ def test_no_text_raises_anything_else(text):
         assert destination(text).number.startswith("+")
     except RequestRefusedError:
         pass
+
+
+def test_a_text_that_is_longer_than_any_number_is_looked_at_no_further():
+    assert destination(" " * (TEXT_CHARACTERS_MAX - 12) + "+14155552671").country == "US"
+    with pytest.raises(RequestRefusedError) as caught:
+        destination("-" * TEXT_CHARACTERS_MAX + "+")
+    assert caught.value.code == "number_invalid"
+
+
+def is_emergency_to_the_library(digits):
+    """Ask the library about each region, as it is meant to be asked."""
+    regions = phonenumbers.SUPPORTED_SHORT_REGIONS
+    if any(shortnumberinfo.is_emergency_number(digits, region) for region in regions):
+        return True
+    return any(
+        shortnumberinfo.is_emergency_number(digits[length:], region)
+        for length in (1, 2, 3)
+        if digits[:length]
+        for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits[:length]), ())
+    )
+
+
+def test_emergency_codes_are_those_of_the_library():
+    """All of up to three digits, and of four to six those that are codes behind a country code."""
+    short = ("".join(d) for n in (1, 2, 3) for d in itertools.product("0123456789", repeat=n))
+    behind = ("+1911", "+49110", "+44999", "+44112", "+86110", "+7112", "+420112", "+99911")
+    longer = (text[1:] for text in behind)
+    for digits in itertools.chain(short, longer):
+        assert admission._is_emergency(digits) == is_emergency_to_the_library(digits), digits
+
+
+@given(st.text("0123456789", max_size=7))
+def test_no_digits_are_judged_otherwise_than_by_the_library(digits):
+    expected = len(digits) <= 6 and is_emergency_to_the_library(digits)
+    assert admission._is_emergency(digits) == expected
+
+
+def test_no_number_costs_more_work_than_one_that_is_dialled(monkeypatch):
+    """Counted in questions to the library, which are what takes time."""
+    admission.load_numbering_plans()
+    asked = []
+    for name in ("is_emergency_number", "is_valid_short_number", "connects_to_emergency_number"):
+        monkeypatch.setattr(shortnumberinfo, name, lambda *_, name=name: asked.append(name))
+    loaded = admission._emergency_codes.cache_info().misses
+    for text in ("12345", "+123456", "911", "000000", "", "+9"):
+        with pytest.raises(RequestRefusedError):
+            destination(text)
+    assert asked == []
+    assert admission._emergency_codes.cache_info().misses == loaded
