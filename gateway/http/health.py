@@ -15,9 +15,41 @@ from gateway.engine.ticker import Ticker
 from gateway.http.problems import Json
 
 _CHECK_TIMEOUT_S = 2.0
+_FRESH_NS = 1_000_000_000
+"""Age up to which what was found is told again: anyone may ask, as often as they like."""
 
 Check = Callable[[], Awaitable[object]]
 """Returns when a store answers; raises when it does not."""
+
+
+class _Latest:
+    """What the checks found last, shared by all who ask; there is one look at a time."""
+
+    def __init__(self) -> None:
+        self._found: Mapping[str, str] = {}
+        self._found_ns: int | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    async def states(
+        self, checks: Mapping[str, Check], clock_ns: Callable[[], int]
+    ) -> Mapping[str, str]:
+        """Return the state of each check, at most a second old."""
+        if self._looking is None and not self._is_fresh(clock_ns()):
+            self._looking = asyncio.create_task(self._look(checks, clock_ns))
+        if self._looking is not None:
+            # Whoever asked first may go; the others still wait for the answer.
+            await asyncio.shield(self._looking)
+        return self._found
+
+    def _is_fresh(self, now_ns: int) -> bool:
+        return self._found_ns is not None and now_ns - self._found_ns < _FRESH_NS
+
+    async def _look(self, checks: Mapping[str, Check], clock_ns: Callable[[], int]) -> None:
+        try:
+            found = await asyncio.gather(*map(_state, checks.values()))
+            self._found, self._found_ns = dict(zip(checks, found, strict=True)), clock_ns()
+        finally:
+            self._looking = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +64,7 @@ class Health:
     """What calls go on without for a while."""
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
+    _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
 
     def routes(self) -> list[Route]:
         """Return the probes' routes."""
@@ -56,8 +89,10 @@ class Health:
         A degraded node takes calls: sending them all elsewhere would help nobody when what is
         missing is missing everywhere.
         """
-        needed = {name: await _state(check) for name, check in self.checks.items()}
-        weak = {name: await _state(check) for name, check in self.weaknesses.items()}
+        checks = {**self.checks, **self.weaknesses}
+        states = await self._latest.states(checks, self.ticker.clock_ns)
+        needed = {name: states[name] for name in self.checks}
+        weak = {name: states[name] for name in self.weaknesses}
         weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
         needed["calls"] = "draining" if self.calls.is_draining else "ok"
         is_ready = all(state == "ok" for state in needed.values())

@@ -107,3 +107,56 @@ async def test_a_node_without_credits_is_unready_whatever_else_is_wrong(probe):
         "/readyz", redis=fails, weaknesses={"database": fails}, alarms={"outbox": lambda: True}
     )
     assert (reply.status_code, reply.json()["status"]) == (503, "unready")
+
+
+class Store:
+    """A store that answers when it is let, and counts how often it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+
+    async def check(self):
+        self.asked += 1
+        await self.may_answer.wait()
+
+
+@pytest.fixture
+async def watched(client_of):
+    """Return a store, its probe's client, and a clock that the test sets."""
+    store, now_ns = Store(), [0]
+    health = Health(Calls(), Ticker(lambda: now_ns[0]), {"redis": store.check})
+    async with client_of(health.routes()) as client:
+        yield store, client, now_ns
+
+
+async def test_many_who_ask_at_once_cost_one_look(watched):
+    store, client, _ = watched
+    asking = [asyncio.ensure_future(client.get("/readyz")) for _ in range(500)]
+    await asyncio.sleep(1)
+    assert store.asked == 1
+    store.may_answer.set()
+    assert {reply.status_code for reply in await asyncio.gather(*asking)} == {200}
+    assert store.asked == 1
+
+
+async def test_what_was_found_is_told_for_a_second(watched):
+    store, client, now_ns = watched
+    store.may_answer.set()
+    for at_ns, looks in [(0, 1), (999_999_999, 1), (10**9, 2), (10**9, 2), (10**12, 3)]:
+        now_ns[0] = at_ns
+        assert (await client.get("/readyz")).json()["redis"] == "ok"
+        assert store.asked == looks
+
+
+async def test_one_who_asks_and_goes_takes_nobody_elses_answer_away(watched):
+    store, client, _ = watched
+    first = asyncio.ensure_future(client.get("/readyz"))
+    await asyncio.sleep(0.1)
+    second = asyncio.ensure_future(client.get("/readyz"))
+    await asyncio.sleep(0.1)
+    first.cancel()
+    await asyncio.wait([first])
+    store.may_answer.set()
+    assert (await second).status_code == 200
+    assert store.asked == 1
