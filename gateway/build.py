@@ -30,6 +30,7 @@ from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import Reconciler as PaymentReconciler
 from gateway.payments.service import Payments
 from gateway.settings import Settings
+from gateway.stores import private_files
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
 
@@ -63,9 +64,8 @@ class Stores:
 
 def database_url(settings: Settings) -> str:
     """Return the database that the settings mean."""
-    return (
-        settings.database_url.reveal() or f"sqlite:///{settings.data_dir.absolute() / 'caller.db'}"
-    )
+    own = settings.data_dir.absolute() / private_files.DATABASE
+    return settings.database_url.reveal() or f"sqlite:///{own}"
 
 
 async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
@@ -77,9 +77,9 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
         valkey = None
         redis_url = settings.redis_url.reveal()
         if not redis_url or not settings.database_url:
-            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_files.close_folder(settings.data_dir)
         if not redis_url:
-            valkey = EmbeddedValkey(settings.data_dir / "valkey", may_own=not is_child)
+            valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
             redis_url = await valkey.start()
             stack.push_async_callback(valkey.stop)
         redis = _connect(redis_url)
@@ -116,6 +116,8 @@ def open_database(settings: Settings) -> AsyncEngine:
     file = engine.url.database or ""
     if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
         raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
+    if engine.dialect.name == "sqlite":
+        private_files.close_database(Path(file))
     return engine
 
 

@@ -17,6 +17,7 @@ from gateway.addresses import webrtc_addresses
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
+from gateway.stores import private_files
 from media import playout
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
@@ -43,6 +44,7 @@ async def findings(settings: Settings) -> list[Finding]:
     return [
         build_finding(playout.__file__),
         *_settings(settings),
+        *_files(settings),
         *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
         await _redis(settings),
@@ -77,6 +79,18 @@ def _settings(settings: Settings) -> list[Finding]:
         else:
             found.append(Finding("rates", f"{len(deck)} prefixes are priced."))
     return found
+
+
+def _files(settings: Settings) -> list[Finding]:
+    if settings.redis_url and settings.database_url:
+        return []
+    folder = settings.data_dir
+    if problem := private_files.refusal(folder):
+        return [Finding("files", problem, is_fatal=True)]
+    if private_files.is_open(folder):
+        text = f"Everyone on this machine may look into {folder}; the next start closes it."
+        return [Finding("files", text, is_weak=True)]
+    return []
 
 
 def _tls(settings: Settings, now: datetime) -> list[Finding]:
@@ -136,6 +150,10 @@ async def _database(settings: Settings) -> Finding:
     except (ValueError, sa.exc.ArgumentError):
         text = "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
         return Finding("database", text, is_fatal=True)
+    file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+    if file is not None and not file.exists():
+        # SQLite would make it, for everyone to read.
+        private_files.close_database(file)
     try:
         async with engine.connect() as connection:
             await connection.execute(sa.text("SELECT 1"))
@@ -143,6 +161,9 @@ async def _database(settings: Settings) -> Finding:
         return Finding("database", "Does not answer; check CALLER_DATABASE_URL.", is_fatal=True)
     finally:
         await engine.dispose()
+    if file is not None and private_files.is_open(file):
+        text = "Answers, but everyone on this machine may read its file; the next start closes it."
+        return Finding("database", text, is_weak=True)
     return Finding("database", "Answers.")
 
 

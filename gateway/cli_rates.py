@@ -41,6 +41,7 @@ from gateway.command import (
 )
 from gateway.errors import PROBLEMS, RequestRefusedError, SettingsError
 from gateway.settings import Settings
+from gateway.stores import private_files
 
 rates = typer.Typer(
     help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
@@ -255,7 +256,7 @@ def sync_twilio(  # noqa: PLR0917
 async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
     """Open the database alone: rates need no credit store."""
     if not read.database_url:
-        read.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_files.close_folder(read.data_dir)
     engine = build.open_database(read)
     try:
         await migrate(engine)

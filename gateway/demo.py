@@ -22,6 +22,7 @@ from gateway.engine.recovery import bring_credits
 from gateway.http.auth import key_hash, new_api_key
 from gateway.node import Node
 from gateway.settings import Settings
+from gateway.stores import private_files
 from gateway.stores.accounts import ensure_account
 
 ACCOUNT_ID = "demo"
@@ -61,8 +62,9 @@ class Demo:
 
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
         """Return the demo's own credentials, made once and kept for its owner only."""
-        path = data_dir / "demo.json"
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = data_dir / private_files.DEMO
+        private_files.close_folder(data_dir)
+        private_files.close(path)
         made = {
             "account_sid": "AC" + secrets.token_hex(16),
             "auth_token": secrets.token_hex(16),

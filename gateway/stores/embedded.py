@@ -25,6 +25,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from billing.errors import StoreUnavailableError
+from gateway.stores import private_files
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ RESTART_DELAY_S_MAX = 5.0
 PING_TIMEOUT_S = 0.5
 PING_INTERVAL_S = 0.005
 
+MEMORY_BYTES_MAX = 1024 * 1024 * 1024
+"""An outbox that nobody drains is refused further entries here, before the kernel ends a process
+of its own choice for want of memory."""
+
 LOG_BYTES_MAX = 4 * 1024 * 1024
 """A larger log is put aside when the server starts, in place of the one before."""
 
@@ -53,6 +58,7 @@ SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
 # The parent may have died before it was set.
 _LAUNCHER = """
 import ctypes, os, signal, sys
+os.umask(0o077)
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     if os.getppid() != int(sys.argv[1]):
@@ -67,8 +73,17 @@ class EmbeddedValkey:
     On Linux the server ends with the thread that started it: start it from the main thread.
     """
 
-    def __init__(self, data_dir: Path, fsync: Fsync = "everysec", *, may_own: bool = True) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        fsync: Fsync = "everysec",
+        *,
+        may_own: bool = True,
+        memory_bytes_max: int = MEMORY_BYTES_MAX,
+    ) -> None:
         """Keep the data in `data_dir`, written through as `fsync` (appendfsync) says.
+
+        Beyond `memory_bytes_max` what would take more memory is refused, and nothing is evicted.
 
         Without `may_own` it only attaches: a process that is about to end must not take the server
         over from one that has just been killed, and then away from its successor.
@@ -76,6 +91,7 @@ class EmbeddedValkey:
         self._may_own = may_own
         self._dir = Path(data_dir).absolute()
         self._fsync = fsync
+        self._memory_bytes_max = memory_bytes_max
         self._socket = _socket_path(self._dir)
         self._lock: int | None = None
         self._server: asyncio.subprocess.Process | None = None
@@ -149,6 +165,7 @@ class EmbeddedValkey:
         try:
             binary = await find_server()
             self._put_log_aside()
+            private_files.close_tree(self._dir)
             self._server = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
                 *(binary, *self._arguments()),
@@ -168,7 +185,8 @@ class EmbeddedValkey:
             *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
             *("--dir", str(self._dir), "--logfile", str(self._log_path)),
             *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
-            *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
+            *("--maxmemory-policy", "noeviction", "--maxmemory", str(self._memory_bytes_max)),
+            *("--daemonize", "no"),
         )
 
     @property

@@ -1,5 +1,6 @@
 """The composition root: what it refuses to build, and that it leaves nothing open then."""
 
+import os
 import time
 
 import pytest
@@ -115,3 +116,27 @@ async def test_a_redis_that_is_not_there_is_told_soon(tmp_path):
     with pytest.raises(StoreUnavailableError):
         await build.open_stores(from_mapping(environ))
     assert time.monotonic() - before < 15
+
+
+async def test_files_of_the_stores_are_for_their_owner_only(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        stores = await build.open_stores(from_mapping({"CALLER_DATA_DIR": str(folder)}))
+        await stores.accounts.create_account("acme", "USD")
+        paths = [folder, *folder.rglob("*")]
+        await stores.close()
+    finally:
+        os.umask(before)
+    names = {path.name for path in paths}
+    assert {"caller.db", "caller.db-wal", "caller.db-shm", "valkey.sock", "owner.lock"} <= names
+    assert [path for path in paths if path.exists() and path.stat().st_mode & 0o077] == []
+
+
+async def test_a_folder_that_is_not_closed_says_what_to_do(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "other").write_text("")
+    with pytest.raises(SettingsError, match="mode to 700"):
+        await build.open_stores(from_mapping({"CALLER_DATA_DIR": str(tmp_path)}))

@@ -160,3 +160,24 @@ async def test_it_says_where_browsers_send_their_packets(tmp_path, environ, text
     finding = (await found(DATA_DIR=tmp_path, **environ))["webrtc"]
     assert text in finding.text
     assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+
+
+async def test_a_data_folder_that_everyone_may_open_is_told(tmp_path):
+    folder = tmp_path / "data"
+    assert "files" not in await found(DATA_DIR=folder)
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    finding = (await found(DATA_DIR=folder))["files"]
+    assert (finding.is_weak, finding.is_fatal) == (True, False)
+    assert "next start closes it" in finding.text
+    (folder / "other").write_text("")
+    assert (await found(DATA_DIR=folder))["files"].is_fatal
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+async def test_a_database_file_that_everyone_may_read_is_told(tmp_path):
+    file = tmp_path / "book.db"
+    file.write_bytes(b"")
+    for mode, is_weak in ((0o644, True), (0o600, False)):
+        file.chmod(mode)
+        assert (await found(DATABASE_URL=f"sqlite:///{file}"))["database"].is_weak is is_weak

@@ -1,15 +1,18 @@
 """The bundled Valkey: started, watched, shared and ended, whatever dies first."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from billing.errors import StoreUnavailableError
 from billing.stores.redis import connect, disconnect, preflight
@@ -52,6 +55,47 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except OSError:
         return False
+
+
+async def test_memory_is_bounded_and_nothing_is_evicted_for_it(folder):
+    valkey = EmbeddedValkey(folder, memory_bytes_max=4 * 1024 * 1024)
+    client = connect(await valkey.start())
+    try:
+        taken = 0
+        with contextlib.suppress(OutOfMemoryError):
+            while await client.set(f"key{taken}", b"x" * 100_000):
+                taken += 1
+        assert 5 < taken < 50
+        for kept in range(taken):
+            assert await client.strlen(f"key{kept}") == 100_000
+        # What makes room is done still.
+        await client.delete("key0")
+    finally:
+        await disconnect(client)
+        await valkey.stop()
+
+
+async def test_the_bound_of_memory_is_set_by_default(valkey):
+    client = connect(await valkey.start())
+    try:
+        answer = await client.config_get("maxmemory")
+    finally:
+        await disconnect(client)
+    assert int(answer["maxmemory"]) == embedded.MEMORY_BYTES_MAX
+
+
+async def test_what_it_keeps_is_for_its_owner_only(folder):
+    """Also what a server of another umask has left behind."""
+    for _ in range(2):
+        valkey = EmbeddedValkey(folder)
+        await call(await valkey.start(), "SET", "a", "b")
+        await valkey.stop()
+        paths = [folder, *folder.rglob("*")]
+        assert {"valkey.log", "owner.lock", "server.lock"} <= {path.name for path in paths}
+        assert any(path.suffix == ".aof" for path in paths)
+        for path in paths:
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+            path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 async def test_starts_a_server_fit_for_credits(valkey):

@@ -1,0 +1,79 @@
+"""Files that only the user of this process may read: call records, credits, keys.
+
+What is open to everyone is closed where that can harm nobody else; where it can, a sentence says
+what to do. A group that was let in on purpose stays. Knows which files are Caller's, not what is
+in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import SettingsError
+
+DATABASE: Final = "caller.db"
+VALKEY: Final = "valkey"
+DEMO: Final = "demo.json"
+
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database, and gives the database's mode when it makes it."""
+_OURS: Final = frozenset({DATABASE, VALKEY, DEMO, *(DATABASE + end for end in _COMPANIONS)})
+
+
+def close_folder(folder: Path) -> None:
+    """Make a folder that only this user may open, or close one that is there.
+
+    Raises SettingsError for one that must not be closed, or cannot be.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if problem := refusal(folder):
+        raise SettingsError(problem)
+    close(folder)
+
+
+def close_database(path: Path) -> None:
+    """Close SQLite's database and what it keeps beside it; make one that is not there yet."""
+    # Where no file can be made, SQLite says so.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    for end in ("", *_COMPANIONS):
+        close(Path(f"{path}{end}"))
+
+
+def close_tree(folder: Path) -> None:
+    """Close a folder of ours and all that is in it."""
+    for path in (folder, *folder.rglob("*")):
+        close(path)
+
+
+def close(path: Path) -> None:
+    """Let nobody but this user at a file or folder of ours; one that is not there is closed."""
+    with contextlib.suppress(FileNotFoundError):
+        if is_open(path) and not path.is_symlink() and path.stat().st_uid == os.getuid():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
+
+
+def is_open(path: Path) -> bool:
+    """Whether everyone may do something with a file or folder that is there."""
+    return path.exists() and bool(path.stat().st_mode & stat.S_IRWXO)
+
+
+def refusal(folder: Path) -> str:
+    """Return why a folder cannot hold the data, and what to do; empty when it can."""
+    if not is_open(folder):
+        return ""
+    status, told = folder.stat(), f"CALLER_DATA_DIR: {folder.absolute()}"
+    if status.st_mode & stat.S_IWOTH:
+        return f"{told} can be written by everyone. Choose a folder of Caller's own."
+    if status.st_uid != os.getuid():
+        return f"{told} is open to everyone and not ours to close. Set its mode to 770, or own it."
+    if any(entry.name not in _OURS for entry in folder.iterdir()):
+        return (
+            f"{told} is open to everyone and holds more than Caller's files. "
+            "Choose a folder of its own, or set its mode to 700."
+        )
+    return ""
