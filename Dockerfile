@@ -1,10 +1,12 @@
-# syntax=docker/dockerfile:1
 # The gateway as an image: no compiler, no Node.js and no root at run time.
 #
 #   docker build -t caller .
 #   docker run --init -p 8080:8080 -p 8080:8080/udp -v caller-data:/data --env-file caller.env caller
 
-FROM python:3.13-slim AS build
+# A version; a digest, which no registry can fill otherwise, is given as a build argument.
+ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /src
 RUN python -m venv /opt/caller
@@ -19,7 +21,7 @@ ENV COMPILE_CALLER=1
 RUN --mount=type=cache,target=/cache \
     /opt/caller/bin/pip install --no-deps .
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 RUN groupadd --system --gid 10001 caller \
     && useradd --system --uid 10001 --gid caller --home-dir /data --no-create-home caller \
     && install --directory --owner=caller --group=caller --mode=0700 /data

@@ -1,0 +1,220 @@
+"""The stores as `deploy/` sets them up: their users can do what the gateway does, and no more."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from billing.stores.redis_client import connect, disconnect, preflight
+from tests.postgres import PostgresServer, postgres_server
+from tests.valkey import find_binary, free_port
+
+__all__ = ["postgres_server"]
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PASSWORD = "0f" * 24
+START_TIMEOUT_S = 20
+
+
+class Valkey:
+    """A server that `valkey.sh` has started."""
+
+    def __init__(self, folder):
+        (folder / "bin").mkdir()
+        (folder / "bin" / "valkey-server").symlink_to(find_binary())
+        self.folder, self.port = folder, free_port()
+        self.environ = {
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "TMPDIR": str(folder),
+            "VALKEY_DATA": str(folder),
+            "VALKEY_PASSWORD": PASSWORD,
+        }
+
+    def url(self, user="caller", password=PASSWORD):
+        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["sh", DEPLOY / "valkey.sh", "--port", str(self.port), "--bind", "127.0.0.1"],
+            env=self.environ,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+            except OSError:
+                assert self.process.poll() is None
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError("the server does not listen")
+
+
+@pytest.fixture
+def valkey(tmp_path):
+    folder = tmp_path / "valkey"
+    folder.mkdir()
+    valkey = Valkey(folder)
+    valkey.start()
+    yield valkey
+    valkey.process.kill()
+    valkey.process.wait()
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """Return a server on which `postgres.sh` has run, and which nobody else uses."""
+    server = PostgresServer(postgres_server._binaries)
+    try:
+        server.initialise()
+        server.start()
+        # Its first superuser is named as the script names the gateway's role.
+        server._execute("postgres", "CREATE ROLE operator SUPERUSER LOGIN")
+        as_operator = f"postgresql://operator@/postgres?host={server.directory}"
+        asyncio.run(_execute(as_operator, "ALTER ROLE caller RENAME TO first"))
+        subprocess.run(
+            ["sh", DEPLOY / "postgres.sh"],
+            env={
+                **os.environ,
+                "PGHOST": str(server.directory),
+                "POSTGRES_USER": "operator",
+                "DATABASE_PASSWORD": PASSWORD,
+            },
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        yield server
+    finally:
+        server.close()
+
+
+async def _execute(url, statement):
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(statement)
+    finally:
+        await connection.close()
+
+
+async def asked(url, *words):
+    client = Redis.from_url(url)
+    try:
+        return await client.execute_command(*words)
+    finally:
+        await client.aclose()
+
+
+async def test_the_gateways_user_of_valkey_may_use_it_but_not_administer_it(valkey):
+    client = connect(valkey.url())
+    try:
+        report = await preflight(client)
+    finally:
+        await disconnect(client)
+    assert (report.persistence, report.warnings) == ("everysec", ())
+    assert int((await asked(valkey.url(), "INFO", "memory"))["maxmemory"]) == 1024**3
+    for words in [
+        ("FLUSHALL",),
+        ("KEYS", "*"),
+        ("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"),
+        ("ACL", "SETUSER", "caller", "+@all"),
+        ("SHUTDOWN",),
+    ]:
+        with pytest.raises(NoPermissionError):
+            await asked(valkey.url(), *words)
+
+
+async def test_without_the_password_valkey_only_says_that_it_lives(valkey):
+    nobody = f"redis://127.0.0.1:{valkey.port}/0"
+    assert await asked(nobody, "PING")
+    for words in (("GET", "a"), ("SET", "a", "b"), ("INFO",), ("ACL", "WHOAMI"), ("SCAN", "0")):
+        with pytest.raises(NoPermissionError):
+            await asked(nobody, *words)
+    with pytest.raises((AuthenticationError, RedisError)):
+        await asked(valkey.url(password="another"), "PING")
+
+
+@pytest.mark.parametrize("password", ["", "with space", "a@b", "line\nuser eve on nopass ~* +@all"])
+def test_a_password_that_could_be_read_as_something_else_is_refused(tmp_path, password):
+    done = subprocess.run(
+        ["sh", DEPLOY / "valkey.sh"],
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path), "VALKEY_PASSWORD": password},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"openssl rand" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_valkey_is_told_its_password_by_is_for_its_owner_only(valkey):
+    (config,) = (p for p in valkey.folder.iterdir() if p.is_file() and p.name.startswith("tmp."))
+    assert PASSWORD in config.read_text()
+    assert config.stat().st_mode & 0o077 == 0
+    command = Path(f"/proc/{valkey.process.pid}/cmdline")
+    assert not command.exists() or PASSWORD not in command.read_text()
+
+
+def test_the_gateways_role_in_postgres_owns_its_database_and_nothing_else(postgres):
+    as_operator = f"postgresql://operator@/postgres?host={postgres.directory}"
+    (role,) = asyncio.run(_execute(as_operator, "SELECT * FROM pg_authid WHERE rolname = 'caller'"))
+    assert role["rolcanlogin"]
+    assert role["rolpassword"].startswith("SCRAM-SHA-256$")
+    rights = ("rolsuper", "rolcreatedb", "rolcreaterole", "rolreplication", "rolbypassrls")
+    assert not any(role[name] for name in rights)
+    (owned,) = asyncio.run(
+        _execute(as_operator, "SELECT datname FROM pg_database WHERE datdba = 'caller'::regrole")
+    )
+    assert owned["datname"] == "caller"
+
+
+async def test_a_call_is_made_and_booked_with_these_rights(new_world, valkey, postgres):
+    world = new_world(CALLER_REDIS_URL=valkey.url(), CALLER_DATABASE_URL=postgres.url("caller"))
+    world.start_gateway()
+    customer = await world.new_customer()
+    await customer.ordinary_call()
+    await customer.http.aclose()
+    await world.assert_books_balance()
+
+
+VERSION = r"\d+\.\d+(\.\d+)?(-[a-z]+)*"
+
+
+def test_images_are_named_by_version_and_can_be_named_by_digest():
+    composed = [*DEPLOY.glob("compose*.yaml")]
+    named = {
+        line.partition("image:")[2].strip()
+        for path in composed
+        for line in path.read_text().splitlines()
+        if line.strip().startswith("image:")
+    }
+    assert len(named) == 4
+    variables = set()
+    for image in named - {"caller"}:
+        found = re.fullmatch(rf"\$\{{([A-Z]+_IMAGE):-[a-z/]+:{VERSION}\}}", image)
+        assert found, image
+        variables.add(found[1])
+        assert f"#{found[1]}={image.partition(':-')[2].rstrip('}')}@sha256:" in ENVIRONMENT
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    assert re.search(rf"^ARG PYTHON_IMAGE=python:{VERSION}$", dockerfile, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+
+
+ENVIRONMENT = (DEPLOY / "env.example").read_text()
+
+
+def test_every_password_is_asked_for_and_none_has_a_default():
+    text = "".join(path.read_text() for path in DEPLOY.glob("compose*.yaml"))
+    asked_for = set(re.findall(r"\$\{(\w+PASSWORD)", text))
+    assert asked_for == set(re.findall(r"^(\w+PASSWORD)=$", ENVIRONMENT, re.MULTILINE))
+    assert len(re.findall(r"\$\{\w+PASSWORD", text)) == len(
+        re.findall(r"\$\{\w+PASSWORD:\?set it in \.env\}", text)
+    )
