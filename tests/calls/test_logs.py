@@ -1,4 +1,4 @@
-"""What a gateway and its helpers write while they work: nothing of whom was called, and by what key.
+"""What a gateway writes while it works: nothing of whom was called, and by what key.
 
 The processes run at their most talkative, and the whole of what they wrote is looked through.
 """

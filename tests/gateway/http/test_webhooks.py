@@ -67,6 +67,29 @@ async def test_nothing_forged_is_believed(hooks, kind):
     assert hooks.node.bridge.call.state is State.DIALLING
 
 
+@pytest.mark.parametrize("query", [b"\xff", b"a=%ff&b=\xe2", b"#", b"?"])
+@pytest.mark.parametrize("host", [b"[", b"evil.example/n/n1", b""])
+async def test_bytes_that_are_no_text_are_forged_too(hooks, caplog, query, host):
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [
+        (b"host", host),
+        (b"content-type", FORM_TYPE.encode()),
+        (b"x-twilio-signature", b"a"),
+    ]
+    path = f"/n/n1/twilio/status/{hooks.call_id}"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": query}
+    await hooks.client._transport.app({**scope, "headers": headers}, receive, send)
+    assert sent[0]["status"] == 403
+    assert caplog.records == []
+
+
 async def test_a_changed_field_is_forged(hooks):
     path = f"/n/n1/twilio/status/{hooks.call_id}"
     signature = RequestValidator("secret").compute_signature(SETTINGS.origin + path, dict(STATUS))
