@@ -39,6 +39,9 @@ _SENSITIVE: Final = re.compile(
     re.VERBOSE,
 )
 
+_DIGITS: Final = re.compile(r"\d{7,}")
+"""In the message of an exception also a number without its plus sign, as a vendor may quote it."""
+
 
 def blot(line: str) -> str:
     """Return a line without the credentials and phone numbers that are known by their form."""
@@ -64,6 +67,7 @@ def origin(error: BaseException) -> tuple[str, str, int]:
 def _describe_one(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__, limit=-FRAMES_MAX)
     message = "".join(traceback.format_exception_only(type(error), error)).rstrip()
+    message = _DIGITS.sub("…", message)
     if len(message) > MESSAGE_CHARACTERS_MAX:
         message = message[:MESSAGE_CHARACTERS_MAX] + "…"
     head = "Traceback (most recent call last):\n" if frames else ""
@@ -73,7 +77,9 @@ def _describe_one(error: BaseException) -> str:
 def _related(error: BaseException) -> Iterator[BaseException]:
     """Walk from an exception to its causes and members, each once, a few in all."""
     waiting, seen = [error], {id(error)}
-    while waiting and len(seen) <= ERRORS_MAX:
+    for _ in range(ERRORS_MAX):
+        if not waiting:
+            return
         each = waiting.pop(0)
         yield each
         cause = each.__cause__ or (None if each.__suppress_context__ else each.__context__)

@@ -76,6 +76,20 @@ def test_a_fault_is_told_with_what_led_to_it():
     assert "in fails\n" in text
 
 
+def test_a_number_that_a_message_quotes_is_blotted_out():
+    def raising():
+        raise ValueError("The 'To' number 14155552671 is not valid (error 21211).")
+
+    assert "number … is not valid (error 21211)" in faults.describe(caught(raising))
+
+
+def test_a_group_is_told_with_the_first_of_its_members():
+    text = faults.describe(caught(fails_in_a_group))
+    for part in ("several (21 sub-exceptions)", "it failed", "KeyError: 0", "KeyError: 1"):
+        assert part in text
+    assert "KeyError: 2" not in text
+
+
 def test_a_cause_that_is_suppressed_stays_so():
     def raising():
         with contextlib.suppress(KeyError):

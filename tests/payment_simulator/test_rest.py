@@ -9,9 +9,14 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.payment_simulator.access import BODY_BYTES_MAX
 from gateway.payment_simulator.resources import API_VERSION
+from gateway.payment_simulator.rest import EXCEPTION_HANDLERS
 
 from .conftest import KEY, Payments
 from .receiver import Receiver
@@ -195,3 +200,23 @@ async def test_stopping_lets_held_replies_go(payments: Payments) -> None:
             pass
         await payments.service.stop()
         assert (await held).status_code == 200
+
+
+async def test_a_request_that_is_broken_off_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def reads(request: Request) -> Response:
+        return Response(await request.body())
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: object) -> None:
+        """Nobody reads it."""
+
+    app = Starlette(
+        routes=[Route("/", reads, methods=["POST"])], exception_handlers=dict(EXCEPTION_HANDLERS)
+    )
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    assert caplog.records == []

@@ -10,10 +10,15 @@ from pathlib import Path
 import httpx
 import pytest
 from openapi_core.exceptions import OpenAPIError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
+from gateway.simulator.rest import EXCEPTION_HANDLERS
 from tests.contract.document import Asked, Document
 from tests.contract.graded import Form, Graded
 
@@ -323,3 +328,23 @@ def test_fixture_files_are_json() -> None:
         "twilio_calls_subset.json",
         "twilio_outbound_frames.schema.json",
     }
+
+
+async def test_a_request_that_is_broken_off_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def reads(request: Request) -> Response:
+        return Response(await request.body())
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: object) -> None:
+        """Nobody reads it."""
+
+    app = Starlette(
+        routes=[Route("/", reads, methods=["POST"])], exception_handlers=dict(EXCEPTION_HANDLERS)
+    )
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    assert caplog.records == []
