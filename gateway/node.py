@@ -206,7 +206,9 @@ class Node:
         if settings.stripe_api_key:
             await self._take_cards(stack)
         tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
-        verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
+        verifier = TwilioSignatureVerifier(
+            settings.twilio_auth_token, settings.twilio_webhook_keys
+        )
         if settings.webrtc == "on":
             self._webrtc = self._make_endpoint()
         self.calls = Calls(

@@ -206,6 +206,10 @@ class Settings:
     twilio_auth_token: str = _text(
         "", "Its auth token; also signs webhooks and media handshakes.", secret=True
     )
+    twilio_webhook_keys: tuple[str, ...] = _secret_names(
+        "Secrets of the SharedKeys that sign webhooks where Twilio has a webhook rule for this "
+        "origin; during a rotation the new and the old one."
+    )
     twilio_api_key_sid: str = _text(
         "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
     )
