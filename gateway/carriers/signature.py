@@ -47,7 +47,7 @@ class TwilioSignatureVerifier:
             ]
         except ValueError:
             return False
-        return any([hmac.compare_digest(given, each) for each in expected])
+        return any(hmac.compare_digest(given, each) for each in expected)
 
 
 def _names_a_key(settings: str) -> bool:
