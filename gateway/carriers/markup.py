@@ -9,7 +9,7 @@ from gateway.ports import DialOrder
 WEBHOOK_OVERRIDES = "#rc=3&rp=all&ct=2000&rt=4000"
 """How Twilio is to deliver a callback: three more attempts, whatever failed (it would make one
 more, and only where it could not connect), each given up soon enough to leave time for the next
-within its 15 s for all. A fragment is neither sent nor signed.
+within its 15 s for all. A fragment is not sent.
 Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides"."""
 
 

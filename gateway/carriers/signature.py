@@ -7,11 +7,13 @@ HTTP.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from twilio.request_validator import RequestValidator, get_signature_algorithm
+
+from gateway.carriers.markup import WEBHOOK_OVERRIDES
 
 
 class TwilioSignatureVerifier:
@@ -30,8 +32,9 @@ class TwilioSignatureVerifier:
     ) -> bool:
         """Whether `signature` signs the URL, as we wrote it, and all of the form's fields.
 
-        Twilio signs with or without the port; both are accepted, as its own validator does.
-        `settings` is the header by which Twilio says that a SharedKey signed, and by which
+        Twilio signs with or without the port; both are accepted, as its own validator does. Whether
+        the fragment by which we override its connection settings is signed, it does not say; both
+        are accepted. `settings` is the header by which Twilio says that a SharedKey signed, and by which
         algorithm. Compared in constant time.
         """
         if not signature:
@@ -40,14 +43,15 @@ class TwilioSignatureVerifier:
         validators = self._by_shared_key if _names_a_key(settings) else self._by_token
         try:
             given = signature.encode()
-            expected = [
-                validator.compute_signature(candidate, form, algorithm).encode()
+            return any(
+                hmac.compare_digest(
+                    given, validator.compute_signature(candidate, form, algorithm).encode()
+                )
                 for validator in validators
-                for candidate in _with_and_without_port(url)
-            ]
+                for candidate in _as_signed(url)
+            )
         except ValueError:
             return False
-        return any(hmac.compare_digest(given, each) for each in expected)
 
 
 def _names_a_key(settings: str) -> bool:
@@ -59,8 +63,11 @@ def _names_a_key(settings: str) -> bool:
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
-def _with_and_without_port(url: str) -> list[str]:
+def _as_signed(url: str) -> Iterator[str]:
+    """Yield the URL in every form that Twilio may have signed, the likeliest first."""
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     host = parts.netloc.removesuffix(f":{port}")
-    return [urlunsplit(parts._replace(netloc=n)) for n in (host, f"{host}:{port}")]
+    for fragment in ("", WEBHOOK_OVERRIDES):
+        for netloc in (host, f"{host}:{port}"):
+            yield urlunsplit(parts._replace(netloc=netloc)) + fragment

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import FormData
 from twilio.request_validator import RequestValidator
 
+from gateway.carriers.markup import WEBHOOK_OVERRIDES
 from gateway.carriers.signature import TwilioSignatureVerifier
 
 TOKEN = "12345"
@@ -79,6 +80,12 @@ def test_what_twilio_signs_is_genuine(url):
 def test_the_port_may_be_signed_or_not(ours, signed):
     """Twilio drops it from https callbacks, also one that is not the default."""
     assert verifier.verify(ours, FORM, sign(signed, FORM))
+
+
+def test_our_fragment_may_be_signed_or_not():
+    """Twilio does not say whether connection overrides are part of what it signs."""
+    assert verifier.verify(WEBHOOK, FORM, sign(WEBHOOK + WEBHOOK_OVERRIDES, FORM))
+    assert not verifier.verify(WEBHOOK, FORM, sign(WEBHOOK + "#rc=5", FORM))
 
 
 @pytest.mark.parametrize(
