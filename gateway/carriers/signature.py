@@ -34,8 +34,8 @@ class TwilioSignatureVerifier:
 
         Twilio signs with or without the port; both are accepted, as its own validator does. Whether
         the fragment by which we override its connection settings is signed, it does not say; both
-        are accepted. `settings` is the header by which Twilio says that a SharedKey signed, and by which
-        algorithm. Compared in constant time.
+        are accepted. `settings` is the header by which Twilio says that a SharedKey signed, and by
+        which algorithm. Compared in constant time.
         """
         if not signature:
             return False
