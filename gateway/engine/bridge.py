@@ -238,6 +238,7 @@ class Bridge:
         if not self.owns(carrier_call_id):
             return False
         self._carrier_leg = leg
+        self._s.polling.remove(self)
         self.receive(StreamStarted())
         return True
 
@@ -456,9 +457,8 @@ class Bridge:
 
     @property
     def wants_news(self) -> bool:
-        """Whether only the carrier can say how it stands with the call: no stream proves it yet."""
-        is_unheard = self.call.state in LIVE and self._carrier_leg is None
-        return is_unheard and bool(self._line.carrier_call_id)
+        """Whether the carrier can say how it stands with a call that no stream proves yet."""
+        return self.call.state in LIVE and bool(self._line.carrier_call_id)
 
     async def poll(self) -> None:
         """Ask the carrier how it stands."""

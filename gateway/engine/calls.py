@@ -49,6 +49,9 @@ _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
 """62 bits: unguessable enough for a public id, short enough for the spend gate's log."""
 
+OVER_MAX = 1_000
+"""Calls of the carrier that are remembered to be over, so that they are not ended once more."""
+
 _TIME_LIMIT_MARGIN_S = 30
 """How long after its own end a call may last at the carrier, whose time begins at its answer."""
 
@@ -97,6 +100,8 @@ class Calls:
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
+        self._over: dict[str, None] = {}
+        """The carrier's calls of which it has said that they are over, oldest first."""
         self._checks: dict[EchoCheck, str] = {}
         self._waiting: set[BrowserLeg] = set()
         self._idle = asyncio.Event()
@@ -113,9 +118,12 @@ class Calls:
         return self._calls.get(call_id)
 
     def owns(self, call_id: str, carrier_call_id: str) -> bool:
-        """Whether a call of the carrier, made for `call_id`, is one that a call here lives on."""
+        """Whether a call of the carrier, made for `call_id`, is one that a call here lives on.
+
+        Also one that a call lived on until the carrier ended it: late callbacks are ordinary.
+        """
         call = self._calls.get(call_id)
-        if call is not None and call.owns(carrier_call_id):
+        if carrier_call_id in self._over or (call is not None and call.owns(carrier_call_id)):
             return True
         return any(
             other.call.carrier_call_id == carrier_call_id and other.call.is_live
@@ -252,6 +260,11 @@ class Calls:
 
     def _released(self, bridge: Bridge) -> None:
         self._calls.pop(bridge.call_id, None)
+        carrier_call_id = bridge.call.carrier_call_id
+        if carrier_call_id and bridge.owns(carrier_call_id):
+            self._over[carrier_call_id] = None
+            if len(self._over) > OVER_MAX:
+                del self._over[next(iter(self._over))]
         if not self._calls:
             self._idle.set()
 
