@@ -23,7 +23,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urldefrag, urlencode, urlsplit
 from xml.etree import ElementTree
 
 from benchmarks import loopback
@@ -208,7 +208,7 @@ class PlayedCarrier:
 
     def _report(self, call: _PlacedCall) -> None:
         """Send a status callback, on one connection that is kept."""
-        url = call.form["StatusCallback"]
+        url = urldefrag(call.form["StatusCallback"]).url
         form = {
             "CallSid": call.sid,
             "AccountSid": ACCOUNT_SID,

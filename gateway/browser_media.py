@@ -27,7 +27,7 @@ Leg = Literal["browser", "carrier"]
 Path = Literal["webrtc", "websocket"]
 """How the audio travels between browser and gateway."""
 Verdict = Literal["good", "fair", "poor", "failed"]
-ToneName = Literal["ringback", "busy", "congestion", "cut-off"]
+ToneName = Literal["connecting", "ringback", "busy", "congestion", "cut-off"]
 Lack = Literal["credit", "cap", "duration"]
 """What a call runs out of: its account's credit, a spending limit, or the longest time allowed."""
 

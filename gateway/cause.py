@@ -24,6 +24,7 @@ class Cause(IntEnum):
     NETWORK_OUT_OF_ORDER = 38
     NORMAL_TEMPORARY_FAILURE = 41
     SWITCH_CONGESTION = 42
+    FACILITY_NOT_SUBSCRIBED = 50
     OUTGOING_CALL_BARRED = 52
     RECOVERY_ON_TIMER_EXPIRE = 102
     ORIGINATOR_CANCEL = 487
@@ -51,6 +52,9 @@ _MESSAGES = {
     Cause.NETWORK_OUT_OF_ORDER: "The phone network cannot be reached. Try again in a moment.",
     Cause.NORMAL_TEMPORARY_FAILURE: "The call failed on our side. Try again.",
     Cause.SWITCH_CONGESTION: "The phone network is overloaded. Try again in a moment.",
+    Cause.FACILITY_NOT_SUBSCRIBED: (
+        "The phone network does not accept this gateway's own number. Tell the operator."
+    ),
     Cause.OUTGOING_CALL_BARRED: "Calls to this number are not allowed.",
     Cause.RECOVERY_ON_TIMER_EXPIRE: "The phone network did not answer in time.",
     Cause.ORIGINATOR_CANCEL: "You hung up before the call was answered.",

@@ -179,4 +179,6 @@ async def _carrier(settings: Settings) -> Finding:
         return Finding("carrier", text, is_fatal=True)
     finally:
         await carrier.close()
+    if not status:
+        return Finding("carrier", "Answers; the API key may place calls, not read the account.")
     return Finding("carrier", f"Answers; the account is {status}.")

@@ -30,11 +30,12 @@ from gateway import admission, build, huge_pages
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
-from gateway.carriers.twilio import TwilioCarrier
+from gateway.carriers.twilio import QUEUE_S_MAX, TwilioCarrier
 from gateway.children import Child
-from gateway.engine import outbox_alarm, reconcile, recovery, sweeper
+from gateway.engine import ghosts, outbox_alarm, reconcile, recovery, sweeper
 from gateway.engine.calls import Calls
 from gateway.engine.duty import Duty
+from gateway.engine.ghosts import Ghosts
 from gateway.engine.metering import Metering
 from gateway.engine.outbox_alarm import OutboxAlarm
 from gateway.engine.rate_book import RateBook
@@ -60,6 +61,7 @@ from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.proxies import behind_proxies
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
+from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
@@ -138,6 +140,7 @@ def _utc_now() -> datetime:
 def _warm_up() -> None:
     """Make the tables that are otherwise made at first use, so that no audio waits for it."""
     tones.hold()
+    tones.connecting()
     for country in ("", "US", "GB"):
         for tone in (tones.ringback, tones.busy, tones.congestion):
             tone(country)
@@ -163,6 +166,8 @@ class Node:
         self.calls: Calls
         self._cards: build.CardDesk | None = None
         self._carrier: TwilioCarrier
+        self._ghosts: Ghosts
+        self._leases: RedisNodeLeases
         self._metering: Metering
         self._rates: RateBook
         self._alarm: OutboxAlarm
@@ -198,6 +203,8 @@ class Node:
         decks = SqlRateDeckStore(self.stores.engine)
         self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
         await self._rates.load()
+        self._make_ghosts()
+        stack.push_async_callback(_within, "ending of lost carrier calls", self._ghosts.stop)
         settler = self._settler()
         await recovery.settle_own(settler, settings.node)
         self._notices.start()
@@ -206,7 +213,10 @@ class Node:
         if settings.stripe_api_key:
             await self._take_cards(stack)
         tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
-        verifier = TwilioSignatureVerifier(settings.twilio_auth_token.reveal())
+        verifier = TwilioSignatureVerifier(
+            settings.twilio_auth_token.reveal(),
+            [key.reveal() for key in settings.twilio_webhook_keys],
+        )
         if settings.webrtc == "on":
             self._webrtc = self._make_endpoint()
         self.calls = Calls(
@@ -217,6 +227,7 @@ class Node:
             verifier=verifier,
             metering=self._metering,
             ticker=self.ticker,
+            stray=self._ghosts.found,
             notify=self._notify,
             endpoint=self._webrtc,
         )
@@ -229,7 +240,9 @@ class Node:
             ),
         )
         await self._watch(settler, stack)
-        webhooks = TwilioWebhooks(settings, self.calls, verifier, hangup_twiml())
+        webhooks = TwilioWebhooks(
+            settings, self.calls, verifier, hangup_twiml(), self._ghosts.found
+        )
         routes = [*self._api_routes(tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
         self._server = create_server(
             create_app(routes),
@@ -240,6 +253,23 @@ class Node:
             trusted_proxies=settings.trusted_proxies,
         )
         await self._listen(stack)
+
+    def _make_ghosts(self) -> None:
+        settings, redis = self.settings, self.stores.redis
+        ttl_s = sweeper.lease_s(settings.prepaid_horizon_s, settings.grace_s)
+        self._leases = RedisNodeLeases(redis, ttl_s=ttl_s)
+        self._ghosts = Ghosts(
+            RedisGhostStore(redis),
+            self._leases,
+            self._carrier,
+            node=settings.node,
+            owns=self._owns,
+            lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
+            wall_clock_s=time.time,
+        )
+
+    def _owns(self, call_id: str, carrier_call_id: str) -> bool:
+        return self.calls.owns(call_id, carrier_call_id)
 
     def _make_endpoint(self) -> WebRtcEndpoint:
         settings = self.settings
@@ -275,6 +305,7 @@ class Node:
             carrier=self._carrier,
             drain=build.build_drainer(stores, settings, self._notify).drain_once,
             unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
+            stray=self._ghosts.found,
         )
 
     async def _take_cards(self, stack: contextlib.AsyncExitStack) -> None:
@@ -294,12 +325,10 @@ class Node:
     async def _watch(self, settler: Settler, stack: contextlib.AsyncExitStack) -> None:
         """Take this node's lease, and prepare what it does beside its calls."""
         stores, settings = self.stores, self.settings
-        ttl_s = sweeper.lease_s(settings.prepaid_horizon_s, settings.grace_s)
-        leases = RedisNodeLeases(stores.redis, ttl_s=ttl_s)
-        await leases.renew(settings.node)
+        await self._leases.renew(settings.node)
         sweeps = Sweeper(
             settler,
-            leases,
+            self._leases,
             node=settings.node,
             is_live_here=lambda call_id: self.calls.find(call_id) is not None,
             clock_ns=time.monotonic_ns,
@@ -316,16 +345,17 @@ class Node:
         self._duties += [
             Duty("lease", sweeps.renew, sweeper.INTERVAL_S),
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
+            Duty("ending of lost carrier calls", self._ghosts.round, ghosts.INTERVAL_S),
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
             Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
-        stack.push_async_callback(_within, "lease", lambda: self._forget_lease(leases))
+        stack.push_async_callback(_within, "lease", self._forget_lease)
 
-    async def _forget_lease(self, leases: RedisNodeLeases) -> None:
+    async def _forget_lease(self) -> None:
         with contextlib.suppress(StoreUnavailableError):
-            await leases.forget(self.settings.node)
+            await self._leases.forget(self.settings.node)
 
     def _api_routes(self, tokens: RedisCallTokens) -> list[BaseRoute]:
         stores, settings, cards = self.stores, self.settings, self._cards

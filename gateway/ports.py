@@ -5,7 +5,7 @@ Knows no socket, no vendor and no store; only shapes that both sides agree on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
@@ -156,26 +156,59 @@ class DialOrder:
     status_url: str
     reattach_url: str
     token: str
-    """One-use secret that the carrier's media socket must bring back."""
+    """Secret of this call that the carrier's media socket must bring back; good once."""
 
 
 class Carrier(Protocol):
     """Reaches phones. Every method is bounded in time and raises CarrierError."""
 
     async def place(self, order: DialOrder) -> str:
-        """Place a call once; return the carrier's id for it."""
+        """Place a call once; return the carrier's id for it.
+
+        Where no answer came, the call may have been placed: only what the carrier sends to the
+        order's own addresses, or brings the order's token, proves it.
+        """
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
         """End a call in whatever state it is; repeating it is harmless."""
 
     async def fetch(self, carrier_call_id: str) -> CarrierStatus:
-        """Ask for a call's state."""
-
-    async def find(self, order: DialOrder) -> Sequence[str]:
-        """Look for a call whose placing got no answer; return candidates, newest first."""
+        """Ask for a call's state; unknown, and not ended, where the carrier does not show it."""
 
     async def close(self) -> None:
         """Give back connections."""
+
+
+GHOSTS_MAX = 1_000
+"""Most calls of the carrier that wait to be ended; beyond it none is added."""
+
+
+class Ghost(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of the carrier that was made for us, and rings or talks for nobody."""
+
+    call_id: str
+    """Our call that it was made for."""
+    node: str
+    """The node that this call belongs to."""
+    noted_s: float
+    due_s: float
+    """When to try next to end it; seconds of the wall clock, as above."""
+
+
+class GhostStore(Protocol):
+    """The list of ghosts that all nodes share. Raises StoreUnavailableError."""
+
+    async def note(self, carrier_call_id: str, ghost: Ghost) -> Ghost | None:
+        """Add a ghost and return it, or what is known of it already; None: the list is full."""
+
+    async def all(self) -> Mapping[str, Ghost]:
+        """Return the carrier's id of each -> the ghost."""
+
+    async def claim(self, carrier_call_id: str, seen: Ghost, claimed: Ghost) -> bool:
+        """Put `claimed` in place of what was seen; False where another node was faster."""
+
+    async def forget(self, carrier_call_id: str) -> None:
+        """Take a ghost from the list."""
 
 
 class Account(Protocol):

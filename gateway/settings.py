@@ -209,6 +209,10 @@ class Settings:
         "", "Twilio account that pays for the phone legs.", pattern=r"AC[0-9a-fA-F]{32}"
     )
     twilio_auth_token: Secret = _secret("Its auth token; also signs webhooks and media handshakes.")
+    twilio_webhook_keys: tuple[Secret, ...] = _secrets(
+        "Secrets of the SharedKeys that sign webhooks where Twilio has a webhook rule for this "
+        "origin; during a rotation the new and the old one."
+    )
     twilio_api_key_sid: str = _text(
         "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
     )

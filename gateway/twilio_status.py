@@ -15,6 +15,8 @@ from gateway.call import Answered, CarrierEnded, Event, Ringing
 from gateway.cause import Cause, from_sip
 
 TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
+UNKNOWN = "unknown"
+"""Our word for a call that the carrier does not show; it may show it a moment later."""
 _UNANSWERED: dict[str, tuple[Cause, EndedBy]] = {
     "busy": (Cause.USER_BUSY, "callee"),
     "no-answer": (Cause.NO_ANSWER, "callee"),

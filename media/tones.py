@@ -50,6 +50,11 @@ HOLD_CADENCE: Final = (Burst((425,), 150, 150), Burst((425,), 150, 4_550))
 """Two soft beeps every five seconds, like the holding tones of E.180 Supplement 2."""
 HOLD_DBM0: Final = -27.0
 
+CONNECTING_CADENCE: Final = (Burst((440,), 60, 140), Burst((440,), 60, 1_240))
+"""Two short beeps every one and a half seconds. E.180 Supplement 2 lists a tone for a call that is
+being placed in few countries, in short bursts of 440 Hz; no ringback is as short."""
+CONNECTING_DBM0: Final = -24.0
+
 WARNING_HZ: Final = 880
 WARNING_MS: Final = 120
 WARNING_DBM0: Final = -18.0
@@ -99,6 +104,12 @@ def busy(country: str = "") -> Tone:
 def congestion(country: str = "") -> Tone:
     """Return what a caller hears when the network of this country has no way to the phone."""
     return _progress(plan_of(country).congestion)
+
+
+@lru_cache(maxsize=1)
+def connecting() -> Tone:
+    """Return what a caller hears while a call is being placed and no phone rings yet."""
+    return Tone(_encode(_loop(CONNECTING_CADENCE, CONNECTING_DBM0, EDGE_MS)))
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,12 @@ from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
 from gateway.ports import DialOrder
 
+WEBHOOK_OVERRIDES = "#rc=3&rp=all&ct=2000&rt=4000"
+"""How Twilio is to deliver a callback: three more attempts, whatever failed (it would make one
+more, and only where it could not connect), each given up soon enough to leave time for the next
+within its 15 s for all. A fragment is not sent.
+Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides"."""
+
 
 def connect_twiml(order: DialOrder) -> str:
     """Return what the carrier does with the answered call.
@@ -13,13 +19,15 @@ def connect_twiml(order: DialOrder) -> str:
     Nothing may follow `</Connect>` but the redirect to our re-attach endpoint: whatever follows
     runs when the media socket closes, on a line that is paid for.
     """
-    stream = Stream(url=order.stream_url, status_callback=order.stream_status_url)
+    stream = Stream(
+        url=order.stream_url, status_callback=order.stream_status_url + WEBHOOK_OVERRIDES
+    )
     stream.parameter(name="token", value=order.token)
     connect = Connect()
     connect.append(stream)
     response = VoiceResponse()
     response.append(connect)
-    response.redirect(order.reattach_url, method="POST")
+    response.redirect(order.reattach_url + WEBHOOK_OVERRIDES, method="POST")
     return str(response)
 
 

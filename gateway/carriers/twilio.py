@@ -6,8 +6,8 @@ Also any service that speaks that API: only the base URL differs. Knows no call 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -15,33 +15,47 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
-from gateway.carriers.markup import connect_twiml
+from gateway.carriers.markup import WEBHOOK_OVERRIDES, connect_twiml
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
-from gateway.twilio_status import TERMINAL, CarrierStatus, from_reply
+from gateway.twilio_status import UNKNOWN, CarrierStatus, from_reply
 
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
 TOO_MANY_REQUESTS = 429
 """Never processed and always safe to repeat (Twilio error 20429)."""
+QUEUE_S_MAX = 86_400
+"""How long Twilio may queue a call before it dials it, or cancels it."""
 _PLACE_ATTEMPTS = 4
 _END_ATTEMPTS = 5
 _BACKOFF_S = 0.25
-_FIND_WINDOW = timedelta(seconds=30)
 
-# A call that has ended cannot be ended again: Twilio says so with one of these.
-_ALREADY_ENDED = frozenset({20404, 21220})
+_NOT_TO_BE_ENDED = frozenset({20404, 21220})
+"""Refusals to end a call that may have ended already: it is then asked for."""
+_PERMISSION_DENIED = 20003
 
-_CAUSE_OF_CODE = {
-    13224: Cause.UNALLOCATED_NUMBER,
-    21211: Cause.INVALID_NUMBER_FORMAT,
-    21214: Cause.UNALLOCATED_NUMBER,
-    21215: Cause.OUTGOING_CALL_BARRED,
-    21216: Cause.OUTGOING_CALL_BARRED,
-    21217: Cause.INVALID_NUMBER_FORMAT,
-    21219: Cause.OUTGOING_CALL_BARRED,
-    20429: Cause.SWITCH_CONGESTION,
+_CALLER_ID = "CALLER_CALLER_ID must be a number of this Twilio account, or verified there"
+_REFUSALS: dict[int, tuple[Cause, str]] = {
+    13224: (Cause.UNALLOCATED_NUMBER, ""),
+    20429: (Cause.SWITCH_CONGESTION, ""),
+    21210: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is neither."),
+    21211: (Cause.INVALID_NUMBER_FORMAT, ""),
+    21212: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is not a valid number."),
+    21213: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is missing."),
+    21214: (Cause.UNALLOCATED_NUMBER, ""),
+    21215: (
+        Cause.OUTGOING_CALL_BARRED,
+        "Calls to this country are not enabled in Twilio's geographic permissions.",
+    ),
+    21216: (Cause.OUTGOING_CALL_BARRED, "Twilio blocks this number."),
+    21217: (Cause.INVALID_NUMBER_FORMAT, ""),
+    21219: (
+        Cause.OUTGOING_CALL_BARRED,
+        "A trial account calls verified numbers only; verify the number at Twilio, or upgrade.",
+    ),
+    21606: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}, and able to place calls."),
 }
+"""Twilio's error code -> the cause, and what the operator should know beside it."""
 
 
 class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
@@ -68,17 +82,28 @@ class TwilioCarrier:
         self._http = _HttpClient(timeout=timeout_s)
         self._client = Client(username, password, account_sid, http_client=self._http)
         self._client.api.base_url = base_url
+        self._account_sid = account_sid
+        self._username = username
         self._caller_id = caller_id
+        self._timeout_s = timeout_s
 
     async def place(self, order: DialOrder) -> str:
-        """Place the call. Repeated only where Twilio has certainly not carried it out."""
+        """Place the call. Repeated only where Twilio has certainly not carried it out.
+
+        No attempt begins after the time-out of one request, so that the caller gets a definite
+        answer within two of them.
+        """
+        clock = asyncio.get_running_loop().time
+        last_s = clock() + self._timeout_s
         for attempt in range(_PLACE_ATTEMPTS):
             try:
                 return str(await self._create(order))
             except CarrierError as error:
-                if not error.retryable or attempt == _PLACE_ATTEMPTS - 1:
+                pause_s = _BACKOFF_S * 2**attempt
+                is_last = attempt == _PLACE_ATTEMPTS - 1 or clock() + pause_s > last_s
+                if not error.retryable or is_last:
                     raise
-                await asyncio.sleep(_BACKOFF_S * 2**attempt)
+                await asyncio.sleep(pause_s)
         raise AssertionError
 
     async def _create(self, order: DialOrder) -> str:
@@ -87,7 +112,7 @@ class TwilioCarrier:
                 to=order.destination,
                 from_=self._caller_id,
                 twiml=connect_twiml(order),
-                status_callback=order.status_url,
+                status_callback=order.status_url + WEBHOOK_OVERRIDES,
                 status_callback_event=STATUS_EVENTS,
                 status_callback_method="POST",
                 timeout=order.ring_timeout_s,
@@ -106,7 +131,7 @@ class TwilioCarrier:
             try:
                 call = await _translated(context.update_async(status="completed"))
             except CarrierError as error:
-                if error.carrier_code in _ALREADY_ENDED:
+                if error.carrier_code in _NOT_TO_BE_ENDED:
                     return await self.fetch(carrier_call_id)
                 raise
             return from_reply(carrier_call_id, call.status, call.duration)
@@ -114,39 +139,34 @@ class TwilioCarrier:
         return await _persistently(end)
 
     async def fetch(self, carrier_call_id: str) -> CarrierStatus:
-        """Ask for the call's state; a call that Twilio has forgotten has ended."""
+        """Ask for the call's state; unknown for a call that Twilio does not show.
+
+        Reads are eventually consistent: a call that was just placed may be answered by 404.
+        """
         try:
             call = await _translated(self._client.calls(carrier_call_id).fetch_async())
         except CarrierError as error:
             if error.status == 404:
-                return CarrierStatus(carrier_call_id, "completed")
+                return CarrierStatus(carrier_call_id, UNKNOWN)
             raise
         return from_reply(carrier_call_id, call.status, call.duration)
 
-    async def find(self, order: DialOrder) -> list[str]:
-        """Return the calls to the same number that began while we were asking, newest first.
-
-        One that is over is another's: it may have ended just before.
-        """
-        calls = await _translated(
-            self._client.calls.list_async(
-                to=order.destination,
-                from_=self._caller_id,
-                start_time_after=datetime.now(UTC) - timedelta(days=1),
-                limit=20,
-            )
-        )
-        since = datetime.now(UTC) - _FIND_WINDOW
-        return [
-            str(call.sid)
-            for call in calls
-            if (call.date_created is None or call.date_created >= since)
-            and call.status not in TERMINAL
-        ]
-
     async def reach(self) -> str:
-        """Return the account's status; proves address and credentials."""
-        account = await _translated(self._client.api.v2010.account.fetch_async())
+        """Prove address and credentials; return the account's status, empty where it is not shown.
+
+        A Standard API key may place calls but not read the account (Twilio error 20003); its calls
+        it may read.
+        """
+        try:
+            account = await _translated(self._client.api.v2010.account.fetch_async())
+        except CarrierError as error:
+            has_key = self._username != self._account_sid
+            if not (has_key and error.carrier_code == _PERMISSION_DENIED):
+                raise
+            with contextlib.suppress(CarrierError):
+                await _translated(self._client.calls.list_async(limit=1, page_size=1))
+                return ""
+            raise
         return str(account.status)
 
     async def close(self) -> None:
@@ -193,14 +213,13 @@ def _no_answer() -> CarrierError:
 
 def _refusal(error: TwilioRestException) -> CarrierError:
     code = error.code if isinstance(error.code, int) else 0
+    cause, words = _REFUSALS.get(code, (Cause.CALL_REJECTED, ""))
     if error.status >= 500:
         cause = Cause.NETWORK_OUT_OF_ORDER
-    else:
-        cause = _CAUSE_OF_CODE.get(code, Cause.CALL_REJECTED)
-    if error.status in (401, 403) and code not in _CAUSE_OF_CODE:
-        cause = Cause.NETWORK_OUT_OF_ORDER
+    elif error.status in (401, 403) and code not in _REFUSALS:
+        cause, words = Cause.NETWORK_OUT_OF_ORDER, "It does not accept the Twilio credentials."
     return CarrierError(
-        "The carrier refused the request.",
+        f"The carrier refused the request. {words}".rstrip(),
         cause=cause,
         retryable=error.status == TOO_MANY_REQUESTS,
         ambiguous=error.status >= 500,

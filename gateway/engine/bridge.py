@@ -41,6 +41,7 @@ from gateway.engine.carrier_line import CarrierLine
 from gateway.engine.charging import Charging, Notify, Spawn
 from gateway.engine.media_path import MediaPath
 from gateway.engine.metering import Metering
+from gateway.engine.polling import Polling
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline, Ticker
 from gateway.errors import UnexpectedEventError
 from gateway.legs.browser import BrowserLeg
@@ -61,8 +62,8 @@ _LOST_CODES = frozenset({1001, 1006})
 """Close codes of a browser that reloads its page or has lost its network (RFC 6455 7.4.1): it may
 come back. Any other code was meant."""
 
-_POLL_AFTER_NS = 20 * SECOND_NS
-"""How long a call that is being placed may be without news before the carrier is asked."""
+CONNECTING_NS = 1_500_000_000
+"""How long a caller may hear nothing: then a tone says that the call is being placed."""
 
 _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
@@ -70,6 +71,10 @@ _DIAL_MARGIN_NS = 30 * SECOND_NS
 
 def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
     """Nobody is told of events."""
+
+
+def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
+    """Nobody ends the carrier's calls that no call lives on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,10 @@ class Services:
     metering: Metering
     ticker: Ticker
     spawn: Spawn
+    polling: Polling
+    stray: Callable[[str, str], None] = _left_alone
+    """Ends a call of the carrier, by its id there, that was made for a call, by its id here, and
+    that this call does not live on."""
     notify: Notify = to_nobody
     """Tells the operator's program of warnings and cut-offs."""
     endpoint: AudioEndpoint | None = None
@@ -103,7 +112,6 @@ class Bridge:
         browser: BrowserLeg,
         services: Services,
         *,
-        is_taken: Callable[[str], bool],
         on_release: Callable[[Bridge], None],
     ) -> None:
         self.call_id = call_id
@@ -117,7 +125,12 @@ class Bridge:
             call_id, order, services.settings.node, self._wall.date(self._clock_ns())
         )
         self._token = dial_order.token
-        self._line = CarrierLine(services.carrier, dial_order, self.receive, is_taken)
+        self._line = CarrierLine(
+            services.carrier,
+            dial_order,
+            self.receive,
+            lambda carrier_call_id: services.stray(carrier_call_id, call_id),
+        )
         self._browser: BrowserLeg | None = browser
         self._carrier_leg: CarrierLeg | None = None
         self._media = CallMedia(
@@ -159,7 +172,7 @@ class Bridge:
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
         self._end_tone: Deadline | None = None
-        self._dialled_ns = self._news_ns = self._clock_ns()
+        self._dialled_ns = self.news_ns = self._clock_ns()
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -168,6 +181,8 @@ class Bridge:
         """Begin the call; its browser leg is ready."""
         self._listen()
         self._s.ticker.add_duty(self._slot, self._each_second)
+        self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._tell_connecting)
+        self._s.polling.add(self)
         self.receive(Requested())
 
     def receive(self, event: Event, at_ns: int | None = None) -> None:
@@ -183,7 +198,7 @@ class Bridge:
             self._is_receiving = False
 
     def _advance(self, event: Event, at_ns: int) -> None:
-        self._news_ns = at_ns
+        self.news_ns = at_ns
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
@@ -196,11 +211,18 @@ class Bridge:
         for command in commands:
             _PERFORM[command](self)
 
+    def owns(self, carrier_call_id: str) -> bool:
+        """Whether this call lives on a call of the carrier that has proved to be made for it.
+
+        The first that proves it is taken.
+        """
+        if self.call.state in LIVE or self.call.state is State.ENDING:
+            return bool(carrier_call_id) and self._line.named(carrier_call_id)
+        return self._line.is_over and carrier_call_id == self._line.carrier_call_id
+
     def carrier_status(self, status: CarrierStatus) -> None:
         """Take a status callback; one of another carrier call is none of ours."""
-        if status.carrier_call_id:
-            self._line.named(status.carrier_call_id)
-        if status.carrier_call_id != self._line.carrier_call_id:
+        if not self.owns(status.carrier_call_id):
             log.warning("Call %s: a callback of another carrier call.", self.call_id)
             return
         event = status.event()
@@ -209,16 +231,14 @@ class Bridge:
 
     def stream_started(self, leg: CarrierLeg, carrier_call_id: str, token: str) -> bool:
         """Take the carrier's media stream; False for one that is not this call's, or is late."""
-        known = self._line.carrier_call_id
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             return False
         if self._carrier_leg is not None or self.call.state not in LIVE:
             return False
-        if known and known != carrier_call_id:
+        if not self.owns(carrier_call_id):
             return False
         self._carrier_leg = leg
-        if not known:
-            self._line.named(carrier_call_id)
+        self._s.polling.remove(self)
         self.receive(StreamStarted())
         return True
 
@@ -343,6 +363,11 @@ class Bridge:
 
     # Commands.
 
+    def _tell_connecting(self) -> None:
+        """Let a caller who has heard nothing yet hear that the call is being placed."""
+        if self.call.state in (State.FUNDING, State.DIALLING):
+            self._play_tone("connecting")
+
     def _play_tone(self, name: wire.ToneName) -> None:
         self._tell(wire.ToneStarted(name=name))
         self._media.play_to_caller(name)
@@ -401,6 +426,7 @@ class Bridge:
 
     def _release(self) -> None:
         self._s.ticker.remove_duty(self._slot, self._each_second)
+        self._s.polling.remove(self)
         self._on_release(self)
 
     # What the heartbeat brings.
@@ -417,20 +443,26 @@ class Bridge:
         self._watch(now_ns)
 
     def _watch(self, now_ns: int) -> None:
-        """End what has been silent for too long; ask the carrier where callbacks are overdue."""
+        """End what has been silent for too long."""
         settings, call = self._s.settings, self.call
         if call.state in (State.DIALLING, State.RINGING):
             if now_ns > self._dialled_ns + settings.ring_timeout_s * SECOND_NS + _DIAL_MARGIN_NS:
                 self.end(Cause.NO_ANSWER, "limit")
-            elif now_ns > self._news_ns + _POLL_AFTER_NS:
-                self._news_ns = now_ns
-                self._s.spawn(self._line.poll())
         elif call.state in TALKING:
             heard_ns = self._media.last_heard_ns
             allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
             since_ns = call.answered_ns if heard_ns is None else heard_ns
             if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
                 self.end(Cause.MEDIA_TIMEOUT, "carrier")
+
+    @property
+    def wants_news(self) -> bool:
+        """Whether the carrier can say how it stands with a call that no stream proves yet."""
+        return self.call.state in LIVE and bool(self._line.carrier_call_id)
+
+    async def poll(self) -> None:
+        """Ask the carrier how it stands."""
+        await self._line.poll()
 
     # Messages to the caller.
 

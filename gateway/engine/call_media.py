@@ -272,6 +272,7 @@ class CallMedia:
 
 
 _PROGRESS: dict[wire.ToneName, Callable[[str], tones.Tone]] = {
+    "connecting": lambda _country: tones.connecting(),
     "ringback": tones.ringback,
     "busy": tones.busy,
     "congestion": tones.congestion,

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 import string
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,8 @@ from gateway.engine.bridge import SECOND_NS, Bridge, Services, to_nobody
 from gateway.engine.charging import Notify
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
-from gateway.engine.ticker import Ticker
+from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg, CarrierListener
 from gateway.ports import (
@@ -39,6 +40,7 @@ from gateway.ports import (
 )
 from gateway.resume_token import generation_of
 from gateway.settings import Settings
+from gateway.stream_token import call_of, stream_token
 from gateway.twilio_media import Start as StreamStart
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,9 @@ log = logging.getLogger(__name__)
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
 """62 bits: unguessable enough for a public id, short enough for the spend gate's log."""
+
+OVER_MAX = 1_000
+"""Calls of the carrier that are remembered to be over, so that they are not ended once more."""
 
 _TIME_LIMIT_MARGIN_S = 30
 """How long after its own end a call may last at the carrier, whose time begins at its answer."""
@@ -67,14 +72,20 @@ class Calls:
         verifier: SignatureVerifier,
         metering: Metering,
         ticker: Ticker,
+        stray: Callable[[str, str], None],
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
     ) -> None:
+        """Serve calls; `stray` ends a call of the carrier that was made for one of them."""
         self._settings = settings
         self._tokens = tokens
         self._verifier = verifier
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stray = stray
+        polling = Polling(self._spawn)
+        for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
+            ticker.add_duty(slot, polling.look)
         self._services = Services(
             settings=settings,
             gate=gate,
@@ -82,11 +93,15 @@ class Calls:
             metering=metering,
             ticker=ticker,
             spawn=self._spawn,
+            polling=polling,
+            stray=stray,
             notify=notify,
             endpoint=endpoint,
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
+        self._over: dict[str, None] = {}
+        """The carrier's calls of which it has said that they are over, oldest first."""
         self._checks: dict[EchoCheck, str] = {}
         self._waiting: set[BrowserLeg] = set()
         self._idle = asyncio.Event()
@@ -101,6 +116,19 @@ class Calls:
     def find(self, call_id: str) -> Bridge | None:
         """Return a live call."""
         return self._calls.get(call_id)
+
+    def owns(self, call_id: str, carrier_call_id: str) -> bool:
+        """Whether a call of the carrier, made for `call_id`, is one that a call here lives on.
+
+        Also one that a call lived on until the carrier ended it: late callbacks are ordinary.
+        """
+        call = self._calls.get(call_id)
+        if carrier_call_id in self._over or (call is not None and call.owns(carrier_call_id)):
+            return True
+        return any(
+            other.call.carrier_call_id == carrier_call_id and other.call.is_live
+            for other in self._calls.values()
+        )
 
     def of_account(self, account_id: str) -> Sequence[Bridge]:
         """Return an account's live calls on this node."""
@@ -209,7 +237,6 @@ class Calls:
             self._dial_order(call_id, order),
             leg,
             self._services,
-            is_taken=self._is_taken,
             on_release=self._released,
         )
         self._calls[call_id] = bridge
@@ -228,14 +255,16 @@ class Calls:
             stream_status_url=f"{hooks}/stream/{quote(call_id)}",
             status_url=f"{hooks}/status/{quote(call_id)}",
             reattach_url=f"{hooks}/reattach/{quote(call_id)}",
-            token=f"{call_id}.{secrets.token_urlsafe(24)}",
+            token=stream_token(settings.twilio_auth_token.reveal(), call_id),
         )
-
-    def _is_taken(self, carrier_call_id: str) -> bool:
-        return any(call.call.carrier_call_id == carrier_call_id for call in self._calls.values())
 
     def _released(self, bridge: Bridge) -> None:
         self._calls.pop(bridge.call_id, None)
+        carrier_call_id = bridge.call.carrier_call_id
+        if carrier_call_id and bridge.owns(carrier_call_id):
+            self._over[carrier_call_id] = None
+            if len(self._over) > OVER_MAX:
+                del self._over[next(iter(self._over))]
         if not self._calls:
             self._idle.set()
 
@@ -259,11 +288,17 @@ class Calls:
     def _bind(self, leg: CarrierLeg, start: StreamStart) -> CarrierListener | None:
         """Find the call that a stream belongs to, by the secret that only its order held."""
         detail = start.start
-        token = detail.custom_parameters.get("token", "")
-        bridge = self._calls.get(token.partition(".")[0])
-        if bridge is None or detail.account_sid != self._settings.twilio_account_sid:
+        if detail.account_sid != self._settings.twilio_account_sid:
             return None
-        return bridge if bridge.stream_started(leg, detail.call_sid, token) else None
+        token = detail.custom_parameters.get("token", "")
+        call_id = call_of(self._settings.twilio_auth_token.reveal(), token)
+        if not call_id:
+            return None
+        bridge = self._calls.get(call_id)
+        if bridge is not None and bridge.stream_started(leg, detail.call_sid, token):
+            return bridge
+        self._stray(detail.call_sid, call_id)
+        return None
 
     # The node.
 

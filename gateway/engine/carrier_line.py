@@ -1,7 +1,8 @@
 """What one call asks of its carrier, and how long it keeps asking.
 
-Placing is never repeated blindly: where no answer came, the call is looked for. Ending is repeated
-until the carrier confirms it. Knows no media and no money.
+Placing is never repeated, and a call is never looked for: where no answer came, only a message of
+the carrier to the call's own addresses proves that it was placed. Ending is repeated until the
+carrier confirms it. Knows no media and no money.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from gateway.ports import Carrier, DialOrder
 
 log = logging.getLogger(__name__)
 
-_FIND_DELAYS_S = (1.0, 2.0, 3.0)
-"""When to look for a call whose placing got no answer. Its status callback is usually faster."""
+PROOF_WAIT_S = 4.0
+"""How long a call whose placing got no answer may wait for the carrier's first message: longer
+than a callback takes, short enough for a caller who hears that the call is being placed."""
 
-_CONFIRM_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""When to ask again whether an ended call is over; the status callback is usually faster."""
+_CONFIRM_DELAYS_S = (0.5, 1.0, 2.0, *(4.0,) * 14)
+"""When to ask again whether an ended call is over: no longer apart than the end of a call may go
+unnoticed, for a minute in all. The status callback is usually faster."""
 
 
 class CarrierLine:
@@ -29,9 +32,10 @@ class CarrierLine:
     __slots__ = (
         "_carrier",
         "_is_ending",
-        "_is_taken",
+        "_named",
         "_order",
         "_report",
+        "_stray",
         "carrier_call_id",
         "is_over",
     )
@@ -41,49 +45,49 @@ class CarrierLine:
         carrier: Carrier,
         order: DialOrder,
         report: Callable[[Event], None],
-        is_taken: Callable[[str], bool],
+        stray: Callable[[str], None],
     ) -> None:
+        """`stray` is told of the carrier's calls that were made for this one and must be ended."""
         self._carrier = carrier
         self._order = order
         self._report = report
-        self._is_taken = is_taken
+        self._stray = stray
+        self._named = asyncio.Event()
         self.carrier_call_id = ""
         self.is_over = False
         self._is_ending = False
 
-    def named(self, carrier_call_id: str) -> None:
-        """Learn the carrier's id of the call, whoever tells it first."""
+    def named(self, carrier_call_id: str) -> bool:
+        """Learn the carrier's id of the call, whoever tells it first; say whether it is this."""
         if not self.carrier_call_id:
             self.carrier_call_id = carrier_call_id
+            self._named.set()
             self._report(DialAccepted(carrier_call_id))
+        return carrier_call_id == self.carrier_call_id
 
     async def dial(self) -> None:
         """Place the call once."""
         try:
-            self.named(await self._carrier.place(self._order))
+            carrier_call_id = await self._carrier.place(self._order)
         except CarrierError as error:
-            if self.carrier_call_id or (error.ambiguous and await self._find()):
+            if self.carrier_call_id or (error.ambiguous and await self._is_proven()):
                 return
             log.warning(
-                "The carrier did not take call %s: error %d, HTTP %d.",
-                *(self._order.call_id, error.carrier_code, error.status),
+                "The carrier did not take call %s: error %d, HTTP %d. %s",
+                *(self._order.call_id, error.carrier_code, error.status, error),
             )
             self._report(DialFailed(error.cause))
+        else:
+            if not self.named(carrier_call_id):
+                self._stray(carrier_call_id)
 
-    async def _find(self) -> bool:
-        for delay_s in _FIND_DELAYS_S:
-            await asyncio.sleep(delay_s)
-            if self.carrier_call_id:
-                return True
-            try:
-                found = await self._carrier.find(self._order)
-            except CarrierError:
-                continue
-            for carrier_call_id in found:
-                if not self._is_taken(carrier_call_id):
-                    self.named(carrier_call_id)
-                    return True
-        return bool(self.carrier_call_id)
+    async def _is_proven(self) -> bool:
+        try:
+            async with asyncio.timeout(PROOF_WAIT_S):
+                await self._named.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def poll(self) -> None:
         """Ask for the call's state once, for when callbacks are lost."""
@@ -106,8 +110,9 @@ class CarrierLine:
             await asyncio.sleep(delay_s)
             if self.is_over or await self._ask_to_end():
                 return
-        log.error("The carrier never confirmed the end of call %s.", self._order.call_id)
+        log.error("The carrier has not confirmed the end of call %s yet.", self._order.call_id)
         self._report(ConfirmationAbandoned())
+        self._stray(self.carrier_call_id)
 
     async def _ask_to_end(self) -> bool:
         try:

@@ -35,6 +35,11 @@ START_TIMEOUT_S = 10.0
 
 log = logging.getLogger(__name__)
 
+
+def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
+    """Nobody goes on ending the carrier's calls."""
+
+
 Drain = Callable[[], Awaitable[int]]
 """Books what waits in the outbox; the book of record must be up to date before it is read."""
 
@@ -68,6 +73,9 @@ class Settler:
     drain: Drain
     unconfirmed_s_max: int
     """How long a call may have gone on beyond its last confirmed second: horizon and grace."""
+    stray: Callable[[str, str], None] = _left_alone
+    """Goes on ending a call of the carrier, by its id there, whose call, by its id here, is settled
+    although the carrier has not confirmed its end."""
 
     async def settle(
         self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
@@ -118,6 +126,8 @@ class Settler:
         )
         if outcome.result is CloseResult.CLOSED:
             log.warning("Settled call %s of node %s: %d s.", orphan.call_id, orphan.node, seconds)
+        if orphan.carrier_call_id and not is_over:
+            self.stray(orphan.carrier_call_id, orphan.call_id)
         return True
 
     async def _end_at_carrier(self, carrier_call_id: str) -> CarrierStatus | None:

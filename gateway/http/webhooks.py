@@ -1,13 +1,14 @@
 """The carrier's callbacks: verified first, then handed to the call they are about.
 
-A callback about a call that this node no longer holds is answered with success, so that the carrier
-does not repeat it.
+A callback that shows a call of the carrier to be running proves that it was made for the call in
+its address. Where that call does not live on it, the carrier's call is ended; whichever node gets
+the callback sees to that. Such a callback is answered with success, so that it is not repeated.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
 from gateway.errors import RequestRefusedError
 from gateway.http.body import read_body
@@ -38,10 +40,13 @@ class TwilioWebhooks:
     verifier: SignatureVerifier
     reattach_reply: str
     """What the carrier is to do when a media socket has closed."""
+    stray: Callable[[str, str, str], None]
+    """Ends a call of the carrier unless a call lives on it: its id there, the id here of the call
+    that it was made for, and the node of that one."""
 
     def routes(self) -> list[Route]:
-        """Return the callbacks' routes."""
-        base = f"/n/{self.settings.node}/twilio"
+        """Return the callbacks' routes, those of other nodes as well, which may be gone."""
+        base = "/n/{node}/twilio"
         return [
             Route(base + "/status/{call_id}", self.status, methods=["POST"]),
             Route(base + "/stream/{call_id}", self.stream, methods=["POST"]),
@@ -50,26 +55,40 @@ class TwilioWebhooks:
 
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
-        form = await self._verified(request)
-        call = self.calls.find(request.path_params["call_id"])
+        status = from_callback(await self._verified(request))
+        call = self._call(request)
         if call is not None:
-            call.carrier_status(from_callback(form))
+            call.carrier_status(status)
+        if not status.is_terminal:
+            self._is_running(request, status.carrier_call_id)
         return Response(status_code=204)
 
     async def stream(self, request: Request) -> Response:
         """Take a stream's status: the only place where a failed media handshake shows."""
         form = await self._verified(request)
-        if form.get("StreamEvent") == "stream-error":
+        event = form.get("StreamEvent")
+        if event == "stream-error":
             log.warning(
                 "The carrier's media stream of call %s failed: %.200s",
                 *(request.path_params["call_id"], form.get("StreamError", "")),
             )
+        if event in ("stream-started", "stream-error"):
+            self._is_running(request, form.get("CallSid", ""))
         return Response(status_code=204)
 
     async def reattach(self, request: Request) -> Response:
         """Say what follows when a media socket has closed: nothing, the call is over."""
-        await self._verified(request)
+        form = await self._verified(request)
+        self._is_running(request, form.get("CallSid", ""))
         return Response(self.reattach_reply, media_type="text/xml")
+
+    def _call(self, request: Request) -> Bridge | None:
+        is_ours = request.path_params["node"] == self.settings.node
+        return self.calls.find(request.path_params["call_id"]) if is_ours else None
+
+    def _is_running(self, request: Request, carrier_call_id: str) -> None:
+        place = request.path_params
+        self.stray(carrier_call_id, place["call_id"], place["node"])
 
     async def _verified(self, request: Request) -> Mapping[str, str]:
         url = self.settings.origin + request.scope["path"]

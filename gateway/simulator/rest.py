@@ -251,13 +251,14 @@ class RestApi:
         """Refuse a request, or return the fault that disturbs it later."""
         if self._active > self._settings.create_concurrency_max:
             raise RestError(errors.TOO_MANY_REQUESTS)
-        self._authenticate(request)
+        self._authenticate(request, operation)
         injected = self._faults.rest(operation)
         if injected is not None and injected.status:
             raise RestError(_fault_refusal(injected.status), request.url.path)
         return injected
 
-    def _authenticate(self, request: Request) -> None:
+    def _authenticate(self, request: Request, operation: str) -> None:
+        """Know the account's token, and its API key: a Standard one, which reads no account."""
         username, password = _basic(request.headers.get("Authorization", ""))
         settings = self._settings
         pairs = [(settings.account_sid, settings.auth_token)]
@@ -269,7 +270,8 @@ class RestApi:
             for sid, secret in pairs
         )
         own = request.path_params.get("account", settings.account_sid) == settings.account_sid
-        if not (known and own):
+        is_key = username != settings.account_sid
+        if not (known and own) or (is_key and operation == "account"):
             raise RestError(errors.AUTHENTICATE)
 
     async def _hold(self, fault: RestFault | None) -> None:

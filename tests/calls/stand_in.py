@@ -113,11 +113,16 @@ class PlacedCall:
         twiml = ElementTree.fromstring(self.form["Twiml"])
         return str(twiml.find("Connect/Stream/Parameter").attrib["value"])
 
+    @property
+    def status_url(self) -> str:
+        """Where its status callbacks go, without the fragment, which is never sent."""
+        return self.form["StatusCallback"].partition("#")[0]
+
     async def report(self, status: str, **fields: str) -> httpx.Response:
         """Post a signed status callback."""
         self.status = status
         form = {"CallSid": self.sid, "CallStatus": status, **fields}
-        return await post_signed(self.form["StatusCallback"], form)
+        return await post_signed(self.status_url, form)
 
 
 @dataclass
@@ -128,6 +133,10 @@ class StandIn:
     calls: list[PlacedCall] = field(default_factory=list)
     reply_status: int = 201
     """What placing a call is answered with; 0 for no answer at all."""
+    unseen: int = 0
+    """How many more requests about a call, as soon as it is placed, are answered by 404."""
+    ended: list[str] = field(default_factory=list)
+    """Calls that were to be ended, as often as that was asked."""
     placed: asyncio.Event = field(default_factory=asyncio.Event)
     silenced: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -168,21 +177,40 @@ class StandIn:
             return web.json_response({"code": 20000, "message": "no"}, status=self.reply_status)
         return web.json_response(self._resource(call), status=201)
 
-    async def _list(self, _request: web.Request) -> web.Response:
-        return web.json_response({"calls": [], "page": 0, "page_size": 50, "next_page_uri": None})
+    def others_call(self, to: str, from_: str) -> PlacedCall:
+        """Let there be a call that another program has placed from this account."""
+        call = PlacedCall("CA" + secrets.token_hex(16), {"To": to, "From": from_}, "in-progress")
+        self.calls.append(call)
+        return call
+
+    async def _list(self, request: web.Request) -> web.Response:
+        calls = [
+            self._resource(call)
+            for call in reversed(self.calls)
+            if all(call.form[name] == request.query.get(name) for name in ("To", "From"))
+        ]
+        page = {"calls": calls, "page": 0, "page_size": 50, "next_page_uri": None}
+        return web.json_response(page)
 
     async def _end(self, request: web.Request) -> web.Response:
-        call = self._find(request)
-        call.status = "completed"
-        return web.json_response(self._resource(call))
+        self.ended.append(request.match_info["sid"])
+        return self._answer(request, ends=True)
 
     async def _show(self, request: web.Request) -> web.Response:
-        return web.json_response(self._resource(self._find(request)))
+        return self._answer(request, ends=False)
 
-    def _find(self, request: web.Request) -> PlacedCall:
-        return next(c for c in self.calls if c.sid == request.match_info["sid"])
+    def _answer(self, request: web.Request, *, ends: bool) -> web.Response:
+        sid = request.match_info["sid"]
+        call = next((call for call in self.calls if call.sid == sid), None)
+        if call is None or self.unseen:
+            self.unseen = max(0, self.unseen - 1)
+            return web.json_response({"code": 20404, "message": "no", "status": 404}, status=404)
+        if ends:
+            call.status = "completed"
+        return web.json_response(self._resource(call))
 
     @staticmethod
     def _resource(call: PlacedCall) -> dict[str, Any]:
         duration = "1" if call.status == "completed" else None
-        return {"sid": call.sid, "status": call.status, "duration": duration}
+        numbers = {"to": call.form["To"], "from": call.form["From"]}
+        return {"sid": call.sid, "status": call.status, "duration": duration, **numbers}

@@ -47,15 +47,19 @@ class Cluster:
     make: Callable[..., World]
     url: str
 
-    async def node(self, name: str) -> World:
-        """Start one more node."""
-        world = self.make(
+    def make_named(self, name: str) -> World:
+        """Return one more node, which has not been started."""
+        return self.make(
             CALLER_NODE=name,
             CALLER_REDIS_URL=self.server.url,
             CALLER_DATABASE_URL=self.url,
             # What our faults cost is given back; here it must be seen.
             CALLER_REFUNDS_DAY_MAX="0",
         )
+
+    async def node(self, name: str) -> World:
+        """Start one more node."""
+        world = self.make_named(name)
         await asyncio.to_thread(world.start_gateway)
         return world
 

@@ -8,6 +8,8 @@ import pytest
 from gateway import check
 from gateway.check import Finding
 from gateway.settings import from_mapping
+from gateway.simulator.service import SimulatorService
+from gateway.simulator.settings import SimulatorSettings
 from tests.certificates import DAY, Authority
 from tests.valkey import free_port, valkey_server, valkey_url
 
@@ -146,6 +148,28 @@ async def test_wrong_credentials_say_what_to_check():
     assert finding.is_fatal
     assert "Twilio's credentials (HTTP 401)" in finding.text
     assert "secret" not in finding.text
+
+
+async def test_a_standard_key_is_enough(tmp_path):
+    """It may place calls, and may not read the account (Twilio error 20003)."""
+    key = {"TWILIO_API_KEY_SID": "SK" + "0" * 32, "TWILIO_API_KEY_SECRET": "s"}
+    settings = SimulatorSettings(
+        account_sid=ACCOUNT_SID,
+        auth_token="secret",
+        api_key_sid=key["TWILIO_API_KEY_SID"],
+        api_key_secret="s",
+    )
+    carrier = SimulatorService(settings)
+    await carrier.start()
+    try:
+        environ = {"DATA_DIR": tmp_path, "CARRIER_URL": carrier.url, **key}
+        finding = (await found(**environ))["carrier"]
+        wrong = (await found(**environ | {"TWILIO_API_KEY_SECRET": "wrong"}))["carrier"]
+    finally:
+        await carrier.stop()
+    assert (finding.is_fatal, finding.is_weak) == (False, False)
+    assert "may place calls, not read the account" in finding.text
+    assert wrong.is_fatal
 
 
 @pytest.mark.parametrize(

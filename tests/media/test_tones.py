@@ -144,8 +144,14 @@ def test_countries_with_the_same_tone_share_it(name: str) -> None:
 
 @pytest.mark.parametrize(
     "tone",
-    [tones.ringback("US"), tones.busy("FR"), tones.congestion("BE"), tones.hold()],
-    ids=["ringback", "busy", "congestion", "hold"],
+    [
+        tones.ringback("US"),
+        tones.busy("FR"),
+        tones.congestion("BE"),
+        tones.hold(),
+        tones.connecting(),
+    ],
+    ids=["ringback", "busy", "congestion", "hold", "connecting"],
 )
 def test_tones_begin_and_end_without_a_click(tone: Tone) -> None:
     """A click is a sudden jump: no sample departs from the line through the two before it."""
@@ -171,6 +177,16 @@ def test_hold_beeps_twice_over_noise_every_five_seconds() -> None:
     assert set(range(1, 7)) | set(range(16, 22)) <= set(beeps) <= set(range(8)) | set(range(15, 23))
     assert level_dbm0(wave[240:960]) == pytest.approx(-27, abs=1)
     assert level_dbm0(wave[8_000:]) == pytest.approx(-55, abs=1.5)
+
+
+def test_two_short_beeps_say_that_a_call_is_being_placed() -> None:
+    """Within a quarter of a second, and never for as long as a phone is heard ringing."""
+    tone = tones.connecting()
+    assert tone.loop_frames == 75
+    wave = from_mulaw(loop(tone))
+    sounding = np.flatnonzero(np.abs(wave).reshape(-1, FRAME_SAMPLES).max(axis=1) > 100)
+    assert sounding.tolist() == [0, 1, 2, 10, 11, 12]
+    assert level_dbm0(wave[80:400]) == pytest.approx(-24, abs=1)
 
 
 def test_comfort_noise_is_faint_without_pitch_or_pause() -> None:

@@ -127,7 +127,7 @@ export type GatewayMessage =
   | { type: 'media'; path: Path }
   | ({ type: 'sample' } & Sample)
   | { type: 'ringing' }
-  | { type: 'tone'; name: 'ringback' | 'busy' | 'congestion' | 'cut-off' }
+  | { type: 'tone'; name: 'connecting' | 'ringback' | 'busy' | 'congestion' | 'cut-off' }
   | { type: 'accept'; at: string }
   | { type: 'mute'; muted: boolean }
   | { type: 'hold'; held: boolean }

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gateway.carriers.markup import connect_twiml, hangup_twiml
+from gateway.carriers.markup import WEBHOOK_OVERRIDES, connect_twiml, hangup_twiml
 from tests.gateway.engine.stage import dial_order, order
 
 ORDER = dial_order("c1", order())
@@ -18,7 +18,8 @@ def response():
 def test_the_call_is_connected_to_its_stream(response):
     assert response.tag == "Response"
     (stream,) = response.findall("./Connect/Stream")
-    assert stream.attrib == {"url": ORDER.stream_url, "statusCallback": ORDER.stream_status_url}
+    status_url = ORDER.stream_status_url + WEBHOOK_OVERRIDES
+    assert stream.attrib == {"url": ORDER.stream_url, "statusCallback": status_url}
 
 
 def test_the_secret_travels_as_a_parameter(response):
@@ -31,7 +32,8 @@ def test_the_secret_travels_as_a_parameter(response):
 def test_nothing_but_the_redirect_follows(response):
     assert [child.tag for child in response] == ["Connect", "Redirect"]
     redirect = response[1]
-    assert (redirect.text, redirect.attrib) == (ORDER.reattach_url, {"method": "POST"})
+    url = ORDER.reattach_url + WEBHOOK_OVERRIDES
+    assert (redirect.text, redirect.attrib) == (url, {"method": "POST"})
 
 
 def test_it_fits_into_a_request():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import FormData
 from twilio.request_validator import RequestValidator
 
+from gateway.carriers.markup import WEBHOOK_OVERRIDES
 from gateway.carriers.signature import TwilioSignatureVerifier
 
 TOKEN = "12345"
@@ -70,10 +71,21 @@ def test_what_twilio_signs_is_genuine(url):
         ("wss://calls.example.com:443/a", "wss://calls.example.com/a"),
         ("http://calls.example.com/a", "http://calls.example.com:80/a"),
         ("https://[2001:db8::1]/a", "https://[2001:db8::1]:443/a"),
+        ("https://calls.example.com:8443/a", "https://calls.example.com/a"),
+        ("wss://calls.example.com:8443/a", "wss://calls.example.com/a"),
+        ("http://127.0.0.1:8080/a", "http://127.0.0.1/a"),
+        ("https://[2001:db8::1]:8443/a", "https://[2001:db8::1]/a"),
     ],
 )
-def test_the_default_port_may_be_signed_or_not(ours, signed):
+def test_the_port_may_be_signed_or_not(ours, signed):
+    """Twilio drops it from https callbacks, also one that is not the default."""
     assert verifier.verify(ours, FORM, sign(signed, FORM))
+
+
+def test_our_fragment_may_be_signed_or_not():
+    """Twilio does not say whether connection overrides are part of what it signs."""
+    assert verifier.verify(WEBHOOK, FORM, sign(WEBHOOK + WEBHOOK_OVERRIDES, FORM))
+    assert not verifier.verify(WEBHOOK, FORM, sign(WEBHOOK + "#rc=5", FORM))
 
 
 @pytest.mark.parametrize(
@@ -83,8 +95,8 @@ def test_the_default_port_may_be_signed_or_not(ours, signed):
         (WEBHOOK, WEBHOOK + "?a=1"),
         (WEBHOOK, WEBHOOK.replace("https", "http")),
         (MEDIA, MEDIA.replace("wss", "https")),
-        ("https://calls.example.com:8443/a", "https://calls.example.com/a"),
         ("https://calls.example.com:8443/a", "https://calls.example.com:443/a"),
+        ("https://calls.example.com:8443/a", "https://calls.example.com:8444/a"),
         ("https://calls.example.com/a", "https://calls.example.com:8443/a"),
         ("http://calls.example.com/a", "http://calls.example.com:443/a"),
     ],
@@ -116,11 +128,29 @@ def test_repeated_fields_count_once_each_value_and_in_any_order():
     assert not verifier.verify(WEBHOOK, form, sign(WEBHOOK + "a2b3"))
 
 
-def test_a_shared_key_signs_with_sha_256():
-    signature = sign(WEBHOOK, FORM, sha256)
-    assert verifier.verify(WEBHOOK, FORM, signature, SHARED_KEY)
-    assert not verifier.verify(WEBHOOK, FORM, signature)
-    assert not verifier.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM), SHARED_KEY)
+@pytest.mark.parametrize("secret", ["new", "old"])
+def test_a_shared_key_signs_with_its_own_secret(secret):
+    rotating = TwilioSignatureVerifier(TOKEN, ["new", "old"])
+    signature = sign(WEBHOOK, FORM, sha256, secret)
+    assert RequestValidator(secret).validate(WEBHOOK, FORM, signature, "HMAC_SHA256")
+    assert rotating.verify(WEBHOOK, FORM, signature, SHARED_KEY)
+    assert not rotating.verify(WEBHOOK, FORM, signature), "without the header the token signs"
+    assert not rotating.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM, sha1, secret), SHARED_KEY)
+    assert not verifier.verify(WEBHOOK, FORM, signature, SHARED_KEY), "no such key is set here"
+
+
+@pytest.mark.parametrize("hash_function", [sha1, sha256])
+def test_the_token_does_not_stand_in_for_a_shared_key(hash_function):
+    rotating = TwilioSignatureVerifier(TOKEN, ["new"])
+    signature = sign(WEBHOOK, FORM, hash_function)
+    for each in (verifier, rotating):
+        assert not each.verify(WEBHOOK, FORM, signature, SHARED_KEY)
+
+
+def test_the_token_signs_as_before_beside_shared_keys():
+    rotating = TwilioSignatureVerifier(TOKEN, ["new"])
+    assert rotating.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM))
+    assert not rotating.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM, token="new"))
 
 
 @pytest.mark.parametrize("settings", ["algorithm=HMAC_MD5", "algorithm=none", "algorithm=\udcff"])
@@ -128,7 +158,7 @@ def test_an_algorithm_that_is_none_is_forged(settings):
     assert not verifier.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM), settings)
 
 
-@pytest.mark.parametrize("settings", ["", "key=k", "algorithm=", ",,=,", "algorithm"])
+@pytest.mark.parametrize("settings", ["", "key=", "algorithm=", ",,=,", "algorithm"])
 def test_settings_without_an_algorithm_mean_the_first_one(settings):
     assert verifier.verify(WEBHOOK, FORM, sign(WEBHOOK, FORM), settings)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from billing.cdr import CallClosed
 from billing.rating import Rate
 from gateway.engine.bridge import Bridge, Services
 from gateway.engine.metering import Metering
-from gateway.engine.ticker import Ticker
+from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.errors import CarrierError
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg
@@ -54,14 +55,11 @@ class ScriptedCarrier:
         self.placed: list[DialOrder] = []
         self.hung_up: list[str] = []
         self.fetched: list[str] = []
-        self.searched = 0
         self.on_place: str | CarrierError = "CA1"
         self.place_takes_s = 0.0
         self.on_hang_up: list[str | CarrierError] = []
         """Statuses of the next replies; `completed` when there are no more."""
         self.on_fetch: str | CarrierError = "in-progress"
-        self.on_find: list[list[str] | CarrierError] = []
-        self.find_takes_s = 0.0
 
     async def place(self, order: DialOrder) -> str:
         self.placed.append(order)
@@ -78,12 +76,6 @@ class ScriptedCarrier:
         self.fetched.append(carrier_call_id)
         await asyncio.sleep(0)
         return CarrierStatus(carrier_call_id, _outcome(self.on_fetch))
-
-    async def find(self, order: DialOrder) -> Sequence[str]:
-        assert order in self.placed
-        self.searched += 1
-        await asyncio.sleep(self.find_takes_s)
-        return _outcome(self.on_find.pop(0)) if self.on_find else []
 
     async def close(self) -> None:
         pass
@@ -105,6 +97,11 @@ class Stage:
         self.carrier = ScriptedCarrier()
         self.ticker = Ticker(self.clock_ns)
         self.metering = Metering(self.gate, self.clock_ns)
+        self.polling = Polling(self.spawn)
+        for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
+            self.ticker.add_duty(slot, self.polling.look)
+        self.strays: list[tuple[str, str]] = []
+        """The carrier's calls that are to be ended, and the calls they were made for."""
         self.endpoint: AudioEndpoint | None = None
         """Takes the offers of calls that begin from now on."""
         self.released: list[Bridge] = []
@@ -134,6 +131,8 @@ class Stage:
             metering=self.metering,
             ticker=self.ticker,
             spawn=self.spawn,
+            polling=self.polling,
+            stray=lambda carrier_call_id, call_id: self.strays.append((carrier_call_id, call_id)),
             notify=lambda name, data: self.notices.append((name, data)),
             endpoint=self.endpoint,
             resume_key=RESUME_KEY,
@@ -185,14 +184,12 @@ class Caller:
         """The carrier's time of the phone's next frame."""
         self.leg = BrowserLeg(self.browser, origin="", on_start=lambda *_: None)
         self.dial_order = dial_order(call_id, order)
-        self.taken: set[str] = set()
         self.bridge = Bridge(
             call_id,
             order,
             self.dial_order,
             self.leg,
             services,
-            is_taken=self.taken.__contains__,
             on_release=stage.released.append,
         )
         self.bridge.start()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from billing.rating import Rate
-from gateway.call import State
+from gateway.call import Ringing, State
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import SessionState
@@ -198,9 +198,10 @@ async def test_costs_and_levels_are_told_each_second(stage):
 
 
 async def test_nothing_is_told_by_the_clock_before_the_answer(stage):
+    stage.carrier.on_fetch = "queued"
     call = stage.call()
     await stage.run(5)
-    assert call.browser.kinds == ["ready"]
+    assert call.browser.kinds == ["ready", "tone"]
 
 
 async def test_the_line_is_judged_each_second(stage):
@@ -716,6 +717,7 @@ async def test_the_phones_keys_are_told(stage):
 
 @pytest.mark.parametrize("way", ["hangup", "close"])
 async def test_the_caller_gives_up_before_the_answer(stage, way):
+    stage.carrier.on_fetch = "ringing"
     call = stage.call()
     await stage.run(0.1)
     call.status("ringing")
@@ -908,7 +910,7 @@ async def test_a_lost_completed_is_asked_for(stage):
 
 
 async def test_a_carrier_that_never_confirms_is_given_up(stage):
-    stage.carrier.on_hang_up = [NO_ANSWER] * 20
+    stage.carrier.on_hang_up = [NO_ANSWER] * 99
     call = await stage.call().answered()
     await stage.run(0.5)
     call.says(type="hangup")
@@ -992,9 +994,9 @@ async def test_a_stream_that_comes_after_the_end_is_refused(stage):
 
 async def test_a_call_without_news_is_asked_for(stage):
     call = stage.call()
-    await stage.run(19)
+    await stage.run(2.9)
     assert stage.carrier.fetched == []
-    await stage.run(3)
+    await stage.run(0.3)
     assert stage.carrier.fetched == ["CA1"]
     assert call.bridge.call.state is State.ANSWERED, "the poll found the answer"
 
@@ -1002,19 +1004,229 @@ async def test_a_call_without_news_is_asked_for(stage):
 async def test_a_call_is_asked_for_no_more_often_than_needed(stage):
     stage.carrier.on_fetch = "queued"
     stage.call()
-    await stage.run(62)
-    assert len(stage.carrier.fetched) == 2
+    await stage.run(31)
+    assert 9 <= len(stage.carrier.fetched) <= 10
 
 
 async def test_news_puts_off_the_asking(stage):
     stage.carrier.on_fetch = "ringing"
     call = stage.call()
-    await stage.run(15)
+    await stage.run(2)
     call.status("ringing")
-    await stage.run(19)
+    await stage.run(2.9)
     assert stage.carrier.fetched == []
-    await stage.run(3)
+    await stage.run(0.3)
     assert stage.carrier.fetched == ["CA1"]
+
+
+async def test_a_call_whose_stream_proves_it_is_not_asked_for(stage):
+    call = await stage.call().answered()
+    for _ in range(100):
+        call.phone_speaks()
+        await stage.run(0.1)
+    assert call.bridge.call.state is State.ANSWERED
+    assert stage.carrier.fetched == []
+
+
+# Callbacks lost, all of them: the end is known within eight seconds of the carrier's.
+
+
+KNOWN_WITHIN_S = 8.0
+
+
+async def until_ended(stage, call, begun_ns):
+    await stage.until(lambda: not call.bridge.call.is_live)
+    assert (call.bridge.call.ended_ns - begun_ns) / 1e9 <= KNOWN_WITHIN_S
+    await stage.until(lambda: stage.released)
+    assert (stage.clock_ns() - begun_ns) / 1e9 <= KNOWN_WITHIN_S
+    return stage.record()
+
+
+@pytest.mark.parametrize("rings", [False, True])
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [
+        ("busy", "USER_BUSY"),
+        ("no-answer", "NO_ANSWER"),
+        ("failed", "NORMAL_TEMPORARY_FAILURE"),
+        ("canceled", "ORIGINATOR_CANCEL"),
+    ],
+)
+async def test_a_call_that_is_not_answered_without_any_callback(stage, status, cause, rings):
+    stage.carrier.on_fetch = "ringing" if rings else "queued"
+    call = stage.call()
+    await stage.run(20.5)
+    assert ("ringing" in call.kinds) == rings
+    begun_ns = stage.clock_ns()
+    stage.carrier.on_fetch = status
+    record = await until_ended(stage, call, begun_ns)
+    assert (record.cause_name, record.seconds) == (cause, 0)
+
+
+async def test_a_cancelled_call_without_any_callback(stage):
+    """The carrier's reply still shows it ringing, and so do the next ones."""
+    stage.carrier.on_fetch = "ringing"
+    stage.carrier.on_hang_up = ["ringing", NO_ANSWER, "unknown", "canceled"]
+    call = stage.call()
+    await stage.run(10)
+    begun_ns = stage.clock_ns()
+    call.says(type="hangup")
+    record = await until_ended(stage, call, begun_ns)
+    assert (record.cause_name, record.ended_by) == ("ORIGINATOR_CANCEL", "caller")
+
+
+async def test_an_end_that_shows_late_is_recorded_soon_after_it_shows(stage):
+    stage.carrier.on_fetch = "ringing"
+    stage.carrier.on_hang_up = ["in-progress"] * 99
+    call = await stage.call().answered()
+    call.says(type="hangup")
+    await stage.run(20)
+    begun_ns = stage.clock_ns()
+    stage.carrier.on_hang_up.clear()
+    await stage.until(lambda: stage.released)
+    assert (stage.clock_ns() - begun_ns) / 1e9 <= KNOWN_WITHIN_S
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_the_callee_hangs_up_without_any_callback(stage, stops):
+    call = stage.call(media_silence_s=3)
+    await stage.run(0.5)
+    call.opens_stream()
+    for _ in range(50):
+        call.phone_speaks()
+        await stage.run(0.02)
+    begun_ns = stage.clock_ns()
+    if stops:
+        call.carrier.say({"event": "stop", "streamSid": "MZ1"})
+    record = await until_ended(stage, call, begun_ns)
+    assert record.cause_name == "NORMAL_CLEARING" if stops else "MEDIA_TIMEOUT"
+
+
+async def test_the_callee_hangs_up_before_the_stream_without_any_callback(stage):
+    call = stage.call()
+    await stage.run(4)
+    assert call.bridge.call.state is State.ANSWERED
+    begun_ns = stage.clock_ns()
+    stage.carrier.on_fetch = "completed"
+    record = await until_ended(stage, call, begun_ns)
+    assert record.cause_name == "NORMAL_CLEARING"
+
+
+# A carrier that hangs: the caller hears something, and in the end an answer.
+
+
+@pytest.mark.parametrize("hangs", ["the carrier", "the credit store"])
+async def test_the_caller_hears_something_within_two_seconds(stage, monkeypatch, hangs):
+    if hangs == "the carrier":
+        stage.carrier.place_takes_s = 1_000
+    else:
+        monkeypatch.setattr(stage.gate, "open", lambda _: asyncio.sleep(1_000))
+    call = stage.call()
+    await stage.run(1.4)
+    assert call.browser.audio == []
+    await stage.run(0.6)
+    assert call.browser.of("tone") == [{"type": "tone", "name": "connecting"}]
+    heard = call.browser.audio
+    assert heard[:3] == [tones.connecting().frame(n) for n in range(3)]
+    await stage.run(10)
+    assert len(call.browser.audio) == pytest.approx(50 * 10.5, abs=2), "and goes on hearing it"
+
+
+async def test_a_phone_that_rings_soon_is_heard_ringing_and_nothing_else(stage):
+    call = stage.call()
+    await stage.run(1)
+    call.status("ringing")
+    await stage.run(2)
+    assert [tone["name"] for tone in call.browser.of("tone")] == ["ringback"]
+
+
+async def test_ringback_takes_the_place_of_the_tone_before_it(stage):
+    stage.carrier.on_fetch = "queued"
+    call = stage.call()
+    await stage.run(2)
+    call.status("ringing")
+    frames = len(call.browser.audio)
+    await stage.run(0.2)
+    assert [tone["name"] for tone in call.browser.of("tone")] == ["connecting", "ringback"]
+    ringback = tones.ringback("US")
+    assert call.browser.audio[frames:][:5] == [ringback.frame(n) for n in range(5)]
+
+
+async def test_a_call_that_ends_meanwhile_plays_no_such_tone(stage):
+    stage.carrier.place_takes_s = 1_000
+    call = stage.call()
+    await stage.run(1)
+    call.says(type="hangup")
+    await stage.run(2)
+    assert call.browser.of("tone") == []
+    assert call.browser.audio == []
+
+
+async def test_a_carrier_that_gives_no_answer_gets_the_caller_one(stage):
+    """Five seconds of the request and four for a proof that the call was placed."""
+    stage.carrier.place_takes_s, stage.carrier.on_place = 5.0, NO_ANSWER
+    call = stage.call()
+    await stage.run(8.9)
+    assert call.bridge.call.is_live
+    await stage.run(0.3)
+    assert call.bridge.call.cause is Cause.RECOVERY_ON_TIMER_EXPIRE
+    assert stage.balance() == CREDIT
+
+
+# Which of the carrier's calls a call lives on.
+
+
+async def test_a_call_lives_on_the_first_that_proves_it(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.bridge.owns("CA1")
+    assert not call.bridge.owns("CA2")
+    assert not call.bridge.owns("")
+
+
+async def test_before_it_is_dialled_a_call_lives_on_none(stage):
+    call = stage.call()
+    assert call.bridge.call.state is State.FUNDING
+    assert not call.bridge.owns("CA1")
+
+
+async def test_a_call_that_was_given_up_lives_on_none(stage):
+    stage.carrier.on_place = NO_ANSWER
+    call = stage.call()
+    await stage.run(0.1)
+    stage.gate.is_away = True
+    await stage.until(lambda: call.bridge.call.state is State.SETTLING)
+    assert not call.bridge.owns("CA9"), "a callback that comes now is of a phone ringing for nobody"
+
+
+async def test_a_reply_of_another_carrier_call_than_the_callback_is_a_stray(stage):
+    stage.carrier.place_takes_s = 0.5
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("ringing", sid="CA5")
+    await stage.run(1)
+    assert stage.strays == [("CA1", "c1")]
+    assert call.bridge.call.carrier_call_id == "CA5"
+    assert call.bridge.call.state is State.RINGING
+
+
+async def test_late_callbacks_of_a_call_that_is_over_are_its_own(stage):
+    call = await stage.call().answered()
+    await stage.run(0.5)
+    stage.gate.is_away = True
+    call.status("completed", seconds=1)
+    assert call.bridge.call.state is State.SETTLING
+    assert call.bridge.owns("CA1"), "nothing is left to be ended"
+    assert not call.bridge.owns("CA2")
+
+
+async def test_a_carrier_that_never_confirms_is_asked_by_others_from_then_on(stage):
+    stage.carrier.on_hang_up = [NO_ANSWER] * 99
+    call = await stage.call().answered()
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released, 90)
+    assert stage.strays == [("CA1", "c1")]
+    assert not call.bridge.owns("CA1")
 
 
 async def test_a_phone_that_rings_for_ever_is_given_up(stage):
@@ -1063,8 +1275,8 @@ async def test_a_call_on_hold_is_watched_too(stage):
 
 async def test_an_event_out_of_place_is_logged_and_the_call_lives(stage, caplog):
     call = stage.call()
-    call.status("ringing")
-    assert "Ringing in FUNDING" in caplog.text or "DialAccepted in FUNDING" in caplog.text
+    call.bridge.receive(Ringing())
+    assert "Ringing in FUNDING" in caplog.text
     await stage.run(0.1)
     assert call.bridge.call.state is State.DIALLING
 
@@ -1076,7 +1288,9 @@ async def test_a_released_call_leaves_nothing_behind(stage):
         call.says(type="hangup")
         await stage.until(lambda n=n: len(stage.released) == n + 1)
     await stage.run(20)
-    assert [duties for duties in stage.ticker._duties if duties] == []
+    left = {duty for duties in stage.ticker._duties for duty in duties}
+    assert left == {stage.polling.look}, "which is the node's"
+    assert stage.polling._calls == {}
     assert stage.ticker._players == set()
     assert stage.metering._partitions == {}
     assert stage.ticker._deadlines == []

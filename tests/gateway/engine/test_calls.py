@@ -68,6 +68,7 @@ class Node:
             verifier=self.verifier,
             metering=stage.metering,
             ticker=stage.ticker,
+            stray=lambda *stray: stage.strays.append(stray),
             endpoint=stage.endpoint,
         )
 
@@ -498,10 +499,64 @@ async def test_a_started_stream_is_not_closed_for_that(stage, node):
     assert stream.closed is None
 
 
-async def test_a_search_does_not_take_another_calls_name(stage, node):
-    await node.starts()
-    assert node.calls._is_taken("CA1")
-    assert not node.calls._is_taken("CA2")
+async def test_a_stream_of_a_call_that_is_over_shows_a_phone_that_talks_to_nobody(stage, node):
+    caller = await node.starts()
+    call_id = caller.messages[0]["call_id"]
+    token = stage.carrier.placed[0].token
+    caller.say({"type": "hangup"})
+    await stage.until(lambda: not len(node.calls))
+    assert node.streams(token, "CA7").closed[0] == 1008
+    assert stage.strays == [("CA7", call_id)]
+
+
+async def test_a_stream_of_another_carrier_call_is_one_too_many(stage, node):
+    caller = await node.starts()
+    call_id = caller.messages[0]["call_id"]
+    token = stage.carrier.placed[0].token
+    first = node.streams(token)
+    assert node.streams(token, "CA2").closed[0] == 1008
+    assert first.closed is None
+    assert stage.strays == [("CA2", call_id)]
+
+
+@pytest.mark.parametrize("token", ["", ".", "x.y", "{id}.x"])
+async def test_what_is_not_proven_ours_is_left_alone(stage, node, token):
+    caller = await node.starts()
+    node.streams(token.replace("{id}", caller.messages[0]["call_id"]), "CA7")
+    node.streams(stage.carrier.placed[0].token, "CA7", accountSid="AC" + "f" * 32)
+    assert stage.strays == []
+
+
+async def test_a_node_knows_the_carrier_calls_that_its_calls_live_on(stage, node):
+    caller = await node.starts()
+    call_id = caller.messages[0]["call_id"]
+    assert node.calls.owns(call_id, "CA1")
+    assert not node.calls.owns(call_id, "CA2")
+    assert node.calls.owns("gone", "CA1"), "whatever was said of it, a call lives on it"
+    assert not node.calls.owns("gone", "CA2")
+    caller.say({"type": "hangup"})
+    await stage.until(lambda: not len(node.calls))
+    assert node.calls.owns(call_id, "CA1"), "the carrier has ended it: late callbacks are ordinary"
+    assert not node.calls.owns(call_id, "CA2")
+
+
+async def test_what_the_carrier_has_not_ended_is_not_remembered_as_over(stage, node):
+    caller = await node.starts()
+    stage.carrier.on_hang_up = ["in-progress"] * 99
+    caller.say({"type": "hangup"})
+    await stage.until(lambda: not len(node.calls), 90)
+    ((carrier_call_id, call_id),) = stage.strays
+    assert not node.calls.owns(call_id, carrier_call_id)
+
+
+async def test_few_are_remembered_as_over(stage, node, monkeypatch):
+    monkeypatch.setattr(calls_module, "OVER_MAX", 2)
+    for n in range(3):
+        stage.carrier.on_place = f"CA{n}"
+        caller = await node.starts()
+        caller.say({"type": "hangup"})
+        await stage.until(lambda: not len(node.calls))
+    assert [node.calls.owns("gone", f"CA{n}") for n in range(3)] == [False, True, True]
 
 
 # The end of calls, and of the node.

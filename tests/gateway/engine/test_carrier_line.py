@@ -1,4 +1,4 @@
-"""What one call asks of its carrier: placed once, looked for, ended until that is confirmed."""
+"""What one call asks of its carrier: placed once, proven, ended until that is confirmed."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from gateway.call import (
     Ringing,
 )
 from gateway.cause import Cause
-from gateway.engine.carrier_line import CarrierLine
+from gateway.engine.carrier_line import PROOF_WAIT_S, CarrierLine
 from gateway.errors import CarrierError
 from tests.gateway.engine.stage import ScriptedCarrier, dial_order, order
 from tests.gateway.virtual_time import virtual_loop
@@ -28,9 +28,9 @@ class Ends:
     def __init__(self):
         self.carrier = ScriptedCarrier()
         self.events = []
-        self.taken: set[str] = set()
+        self.strays = []
         self.line = CarrierLine(
-            self.carrier, dial_order("c1", order()), self._report, self.taken.__contains__
+            self.carrier, dial_order("c1", order()), self._report, self.strays.append
         )
 
     def _report(self, event):
@@ -68,42 +68,35 @@ async def test_the_name_is_told_once_whoever_tells_it_first(ends):
 
 async def test_a_refused_call_has_certainly_failed(ends):
     ends.carrier.on_place = REFUSED
+    started_ns = virtual_loop().now_ns
     await ends.line.dial()
     assert ends.events == [DialFailed(Cause.UNALLOCATED_NUMBER)]
-    assert ends.carrier.searched == 0
+    assert virtual_loop().now_ns == started_ns
 
 
-async def test_a_call_placed_without_an_answer_is_found(ends):
-    ends.carrier.on_place = NO_ANSWER
-    ends.carrier.on_find = [[], CarrierError("?", cause=Cause.NETWORK_OUT_OF_ORDER), ["CA7"]]
+async def test_why_a_call_was_refused_is_told_to_the_operator(ends, caplog):
+    ends.carrier.on_place = CarrierError("It is neither.", cause=Cause.FACILITY_NOT_SUBSCRIBED)
     await ends.line.dial()
-    assert ends.events == [DialAccepted("CA7")]
-    assert (len(ends.carrier.placed), ends.carrier.searched) == (1, 3)
+    assert "The carrier did not take call c1" in caplog.text
+    assert "It is neither." in caplog.text
 
 
-async def test_a_call_of_somebody_else_is_not_taken_for_ours(ends):
-    ends.taken.add("CA8")
-    ends.carrier.on_place = NO_ANSWER
-    ends.carrier.on_find = [["CA8"], ["CA8", "CA9"]]
-    await ends.line.dial()
-    assert ends.events == [DialAccepted("CA9")]
-
-
-async def test_a_call_that_is_never_found_has_failed_within_seconds(ends):
+async def test_a_call_that_is_never_proven_has_failed_within_seconds(ends):
     ends.carrier.on_place = NO_ANSWER
     started_ns = virtual_loop().now_ns
     await ends.line.dial()
     assert ends.events == [DialFailed(Cause.RECOVERY_ON_TIMER_EXPIRE)]
-    assert virtual_loop().now_ns - started_ns < 10e9
+    assert virtual_loop().now_ns - started_ns == PROOF_WAIT_S * 1e9
+    assert len(ends.carrier.placed) == 1
 
 
-async def test_the_callback_ends_the_search(ends):
+async def test_the_callback_proves_a_call_that_was_placed_without_an_answer(ends):
     ends.carrier.on_place = NO_ANSWER
     naming = asyncio.create_task(after(0.5, ends.line.named, "CA3"))
     await ends.line.dial()
     await naming
     assert ends.events == [DialAccepted("CA3")]
-    assert ends.carrier.searched == 0
+    assert ends.strays == []
 
 
 async def test_a_callback_before_the_failure_proves_the_call(ends):
@@ -113,14 +106,11 @@ async def test_a_callback_before_the_failure_proves_the_call(ends):
     assert ends.events == [DialAccepted("CA3")]
 
 
-async def test_a_callback_during_the_last_search_counts(ends):
-    ends.carrier.on_place = NO_ANSWER
-    ends.carrier.find_takes_s = 0.1
-    naming = asyncio.create_task(after(6.25, ends.line.named, "CA3"))
+async def test_a_reply_that_names_another_call_than_the_callback_is_a_stray(ends):
+    ends.line.named("CA3")
     await ends.line.dial()
-    assert ends.carrier.searched == 3
-    await naming
     assert ends.events == [DialAccepted("CA3")]
+    assert ends.strays == ["CA1"]
 
 
 # Polling.
@@ -133,6 +123,7 @@ async def test_a_callback_during_the_last_search_counts(ends):
         ("in-progress", Answered()),
         ("busy", CarrierEnded(Cause.USER_BUSY, "callee", 0)),
         ("queued", None),
+        ("unknown", None),
     ],
 )
 async def test_a_poll_reports_what_the_carrier_says(ends, status, event):
@@ -193,9 +184,10 @@ async def test_a_call_without_a_name_is_ended_once_it_has_one(ends):
 
 async def test_ending_is_repeated_until_it_is_confirmed(ends):
     ends.line.named("CA1")
-    ends.carrier.on_hang_up = [NO_ANSWER, "in-progress", REFUSED, "completed"]
+    ends.carrier.on_hang_up = [NO_ANSWER, "in-progress", REFUSED, "unknown", "completed"]
     await ends.line.end()
-    assert len(ends.carrier.hung_up) == 4
+    assert len(ends.carrier.hung_up) == 5
+    assert ends.strays == []
     assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", None)]
 
 
@@ -207,7 +199,7 @@ async def test_the_callback_ends_the_asking(ends):
     )
     await ends.line.end()
     await over
-    assert len(ends.carrier.hung_up) == 2
+    assert len(ends.carrier.hung_up) == 3
     assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5)]
 
 
@@ -221,11 +213,13 @@ async def test_the_end_is_told_once_when_callback_and_reply_meet(ends):
     assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5)]
 
 
-async def test_asking_in_vain_is_given_up_after_a_minute(ends, caplog):
+async def test_after_a_minute_of_asking_in_vain_others_go_on(ends, caplog):
     ends.line.named("CA1")
-    ends.carrier.on_hang_up = [NO_ANSWER] * 9
+    ends.carrier.on_hang_up = [NO_ANSWER] * 99
     started_ns = virtual_loop().now_ns
     await ends.line.end()
     assert ends.events[1:] == [ConfirmationAbandoned()]
-    assert 30e9 < virtual_loop().now_ns - started_ns < 90e9
-    assert "never confirmed" in caplog.text
+    assert ends.strays == ["CA1"]
+    assert 55e9 < virtual_loop().now_ns - started_ns < 65e9
+    assert len(ends.carrier.hung_up) < 20
+    assert "has not confirmed the end of call c1" in caplog.text

@@ -197,6 +197,7 @@ async def test_a_free_call_leaves_no_trail_of_timers(stage):
 
 
 async def test_an_unanswered_call_is_never_charged(stage):
+    stage.carrier.on_fetch = "ringing"
     call = stage.call(rate=Rate(per_minute_micros=60 * CENT, connect_fee_micros=CENT))
     await stage.run(5)
     assert call.bridge.used() == (0, 0)

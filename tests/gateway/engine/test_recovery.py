@@ -73,7 +73,11 @@ class Books:
         self.ledger = SqlLedgerStore(engine)
         self.records = SqlCdrStore(engine)
         self.accounts = SqlAccountStore(engine)
-        self.settler = Settler(self.gate, self.records, self.carrier, self.drain, 14)
+        self.strays = []
+        self.settler = Settler(
+            *(self.gate, self.records, self.carrier, self.drain, 14),
+            stray=lambda *stray: self.strays.append(stray),
+        )
         self.reconciler = Reconciler(
             self.gate,
             self.ledger,
@@ -276,8 +280,29 @@ async def test_a_call_waits_while_its_carrier_does_not_say_it_ended(books, monke
     assert await books.settle() == 2
     (waiting,) = await books.gate.open_calls("n1")
     assert waiting.call_id == "named"
+    assert books.strays == []
     assert await books.settler.settle([waiting], without_carrier=True) == []
     assert (await books.ended("named")).closed.seconds == 5
+    assert books.strays == [("CA1", "named")], "it may ring on, and is ended all the same"
+
+
+async def test_a_call_that_the_carrier_does_not_show_is_ended_and_waits(books, monkeypatch):
+    """Twilio answers 404 for a call that was just placed."""
+
+    async def ended_unseen(carrier_call_id):
+        books.carrier.asked["ended"] += 1
+        return CarrierStatus(carrier_call_id, "unknown")
+
+    monkeypatch.setattr(recovery, "_DURATION_DELAYS_S", (0.0, 0.01))
+    monkeypatch.setattr(books.carrier, "hang_up", ended_unseen)
+    await books.open()
+    await books.use(5)
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
+    books.carrier.known["CA1"] = CarrierStatus("CA1", "unknown")
+    assert await books.settle() == 1
+    (waiting,) = await books.gate.open_calls("n1")
+    assert waiting.call_id == "c1"
+    assert books.carrier.asked["ended"] == 1
 
 
 async def test_the_start_of_a_node_waits_for_the_carrier_only_so_long(books, monkeypatch, caplog):

@@ -23,16 +23,20 @@ STATUS = [
 class Hooks:
     """The webhooks of a node with one call, and the carrier's own way of calling them."""
 
-    def __init__(self, node, client):
+    def __init__(self, node, client, running):
         self.node = node
         self.client = client
+        self.running = running
+        """What the callbacks have shown to be running: carrier call, call, node."""
 
     @property
     def call_id(self):
         return self.node.bridge.call_id
 
-    async def post(self, kind, fields=(), *, call_id=None, query="", token="secret", **headers):
-        path = f"/n/n1/twilio/{kind}/{call_id or self.call_id}{query}"
+    async def post(
+        self, kind, fields=(), *, call_id=None, node="n1", query="", token="secret", **headers
+    ):
+        path = f"/n/{node}/twilio/{kind}/{call_id or self.call_id}{query}"
         form = {}
         for name, value in fields:
             form.setdefault(name, []).append(value)
@@ -48,9 +52,12 @@ async def hooks(stage, client_of):
     node = Node(stage)
     await node.starts()
     verifier = TwilioSignatureVerifier("secret")
-    webhooks = TwilioWebhooks(SETTINGS, node.calls, verifier, hangup_twiml())
+    running = []
+    webhooks = TwilioWebhooks(
+        SETTINGS, node.calls, verifier, hangup_twiml(), lambda *call: running.append(call)
+    )
     async with client_of(webhooks.routes()) as client:
-        yield Hooks(node, client)
+        yield Hooks(node, client, running)
 
 
 async def test_a_status_reaches_its_call(hooks):
@@ -173,3 +180,50 @@ async def test_fields_beyond_reason_are_refused(hooks):
 
 async def test_only_posts_are_taken(hooks):
     assert (await hooks.client.get(f"/n/n1/twilio/status/{hooks.call_id}")).status_code == 405
+
+
+# What shows that a call of the carrier is running.
+
+
+async def test_a_callback_shows_a_running_call_wherever_it_comes(hooks):
+    """Whose it is, and whether it lives, others judge."""
+    for node in ("n1", "n2"):
+        assert (await hooks.post("status", STATUS, call_id="gone", node=node)).status_code == 204
+    assert hooks.running == [("CA1", "gone", "n1"), ("CA1", "gone", "n2")]
+    assert hooks.node.bridge.call.state is State.DIALLING
+
+
+async def test_a_callback_of_another_nodes_call_is_not_taken_for_ours(hooks):
+    await hooks.post("status", STATUS, node="n2")
+    assert hooks.node.bridge.call.state is State.DIALLING
+
+
+@pytest.mark.parametrize("status", ["completed", "busy", "no-answer", "failed", "canceled"])
+async def test_a_call_that_has_ended_need_not_be_ended(hooks, status):
+    await hooks.post("status", [("CallSid", "CA7"), ("CallStatus", status)], call_id="gone")
+    assert hooks.running == []
+
+
+@pytest.mark.parametrize(
+    ("event", "shows"),
+    [("stream-started", True), ("stream-error", True), ("stream-stopped", False)],
+)
+async def test_a_stream_shows_a_running_call(hooks, event, shows):
+    fields = [("CallSid", "CA7"), ("StreamEvent", event)]
+    assert (await hooks.post("stream", fields, call_id="gone")).status_code == 204
+    assert hooks.running == [("CA7", "gone", "n1")] * shows
+
+
+async def test_a_question_what_follows_shows_a_running_call(hooks):
+    reply = await hooks.post("reattach", [("CallSid", "CA7")], call_id="gone")
+    assert reply.text == hangup_twiml()
+    assert hooks.running == [("CA7", "gone", "n1")]
+
+
+@pytest.mark.parametrize("kind", ["status", "stream", "reattach"])
+async def test_what_is_forged_shows_nothing(hooks, kind):
+    fields = [*STATUS, ("StreamEvent", "stream-started")]
+    for node in ("n1", "n2"):
+        forged = await hooks.post(kind, fields, call_id="gone", node=node, token="other")
+        assert forged.status_code == 403
+    assert hooks.running == []

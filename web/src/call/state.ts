@@ -68,7 +68,7 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
     case 'tone':
-      return message.name === 'ringback' ? state : failing(state, message.name, nowMs);
+      return message.name === 'connecting' || message.name === 'ringback' ? state : failing(state, message.name, nowMs);
     case 'accept':
       return { ...state, phase: 'live', answeredAtMs: state.answeredAtMs ?? nowMs };
     case 'mute':
