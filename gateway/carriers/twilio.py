@@ -25,6 +25,8 @@ from gateway.twilio_status import TERMINAL, CarrierStatus, from_reply
 logging.getLogger("twilio").setLevel(logging.WARNING)
 
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
+TRIAL = ", on trial"
+"""What is said of an account that nobody pays for (the `type` of Twilio's Account resource)."""
 TOO_MANY_REQUESTS = 429
 """Never processed and always safe to repeat (Twilio error 20429)."""
 _PLACE_ATTEMPTS = 4
@@ -148,9 +150,9 @@ class TwilioCarrier:
         ]
 
     async def reach(self) -> str:
-        """Return the account's status; proves address and credentials."""
+        """Return the account's status, and TRIAL with it; proves address and credentials."""
         account = await _translated(self._client.api.v2010.account.fetch_async())
-        return str(account.status)
+        return f"{account.status}{TRIAL}" if account.type == "Trial" else str(account.status)
 
     async def close(self) -> None:
         """Close the HTTP session."""
