@@ -18,6 +18,10 @@ seconds, and the call may last exactly that long:
 
 A second counts when it has begun: a call ended `t` ns after answer is charged
 `cost(ceil(t / 1 s))`, never beyond its cut-off, and nothing when it was never answered.
+
+Nothing heard is nothing charged: seconds are held for from the answer on, but owed only once sound
+has come from the phone, then all of them since the answer. The spend gate is told owed seconds, so
+that whoever settles the call of a dead node knows as well.
 """
 
 from __future__ import annotations
@@ -112,6 +116,7 @@ class CallMeter:
         "_final",
         "_granted_micros",
         "_is_capped",
+        "_is_heard",
         "_plenty_micros",
         "_share_micros",
         "_short",
@@ -160,6 +165,7 @@ class CallMeter:
         plenty_s = rate.free_s + CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
         self._plenty_micros = rate.cost(plenty_s)
         self._is_capped = False
+        self._is_heard = False
         self._away = False
         self._final: tuple[int, int] | None = None
         self._cut_off_s = self.paid_seconds
@@ -227,19 +233,27 @@ class CallMeter:
         if self._answered_ns is None and self._final is None:
             self._answered_ns = now_ns
 
+    def heard(self) -> None:
+        """Note that sound has come from the phone: the seconds since the answer are owed."""
+        self._is_heard = True
+
     def elapsed_s(self, now_ns: int) -> int:
-        """Return the seconds begun since answer and not beyond the cut-off: those owed by now."""
+        """Return the seconds begun since answer and not beyond the cut-off."""
         if self._answered_ns is None:
             return 0
         begun = -((self._answered_ns - now_ns) // _SECOND_NS)
         return min(max(begun, 0), self._cut_off_s)
 
+    def owed_s(self, now_ns: int) -> int:
+        """Return the seconds to be charged if the call ends now: none before sound has come."""
+        return self.elapsed_s(now_ns) if self._is_heard else 0
+
     def cost_micros(self, now_ns: int) -> int:
         """Return what the call costs if it ends now."""
-        return self.rate.cost(self.elapsed_s(now_ns))
+        return self.rate.cost(self.owed_s(now_ns))
 
     def want_micros(self, now_ns: int) -> int:
-        """Return the price of the seconds owed and the horizon beyond them."""
+        """Return the price of the seconds begun and the horizon beyond them."""
         seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
         if self._share_micros is not None and self._share_micros < self._plenty_micros:
             horizon_s = horizon_within(self._reach_s - seconds, horizon_s)
@@ -251,7 +265,7 @@ class CallMeter:
         Send every claim, and report its fate before the next: `granted` or `unavailable`.
         """
         assert self._final is None, "an ended call asks for nothing"
-        seconds = self.elapsed_s(now_ns)
+        seconds = self.owed_s(now_ns)
         want_micros = self.want_micros(now_ns)
         if self._asked_micros is None:
             # Of claims still under way the oldest counts: its answer comes first, and asks least.
@@ -290,7 +304,7 @@ class CallMeter:
     def final(self, now_ns: int) -> tuple[int, int]:
         """End the call; return its seconds and price in micros. A repeat returns the same."""
         if self._final is None:
-            seconds = self.elapsed_s(now_ns)
+            seconds = self.owed_s(now_ns)
             self._final = (seconds, self.rate.cost(seconds))
         return self._final
 

@@ -98,7 +98,7 @@ class Tick:
     want_micros: int
     """Price of the elapsed seconds and the prepaid horizon together."""
     seconds: int
-    """Whole seconds used and therefore owed."""
+    """Whole seconds owed; none before sound has come from the phone."""
     caps: Sequence[SpendCap] = ()
 
 
@@ -159,7 +159,7 @@ class OpenCall:
     node: str
     held_micros: int
     seconds: int
-    """Confirmed by ticks."""
+    """Owed, as confirmed by ticks; 0 while nothing is known to have been heard."""
     carrier_call_id: str = ""
     """Empty until the carrier has named it."""
     per_minute_micros: int = 0

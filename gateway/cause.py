@@ -25,6 +25,7 @@ class Cause(IntEnum):
     NORMAL_TEMPORARY_FAILURE = 41
     SWITCH_CONGESTION = 42
     OUTGOING_CALL_BARRED = 52
+    BEARERCAPABILITY_NOTAVAIL = 58
     RECOVERY_ON_TIMER_EXPIRE = 102
     ORIGINATOR_CANCEL = 487
     SYSTEM_SHUTDOWN = 502
@@ -52,6 +53,7 @@ _MESSAGES = {
     Cause.NORMAL_TEMPORARY_FAILURE: "The call failed on our side. Try again.",
     Cause.SWITCH_CONGESTION: "The phone network is overloaded. Try again in a moment.",
     Cause.OUTGOING_CALL_BARRED: "Calls to this number are not allowed.",
+    Cause.BEARERCAPABILITY_NOTAVAIL: "The sound connection to the phone could not be set up.",
     Cause.RECOVERY_ON_TIMER_EXPIRE: "The phone network did not answer in time.",
     Cause.ORIGINATOR_CANCEL: "You hung up before the call was answered.",
     Cause.SYSTEM_SHUTDOWN: "The gateway is being restarted. Call again in a moment.",

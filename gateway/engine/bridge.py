@@ -21,6 +21,7 @@ from gateway import browser_media as wire
 from gateway.call import (
     LIVE,
     TALKING,
+    Answered,
     Call,
     CarrierEnded,
     Command,
@@ -63,6 +64,12 @@ come back. Any other code was meant."""
 
 _POLL_AFTER_NS = 20 * SECOND_NS
 """How long a call that is being placed may be without news before the carrier is asked."""
+
+_STREAM_POLL_NS = 5 * SECOND_NS
+"""How often the carrier is asked whether an answered call goes on whose stream has not begun."""
+
+_STREAM_UNSAID_NS = 10 * SECOND_NS
+"""How long such a call may go on without the carrier saying so: time for two questions."""
 
 _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
@@ -128,6 +135,7 @@ class Bridge:
             ticker=services.ticker,
             tell=self._tell,
             on_bad_frame=self._refuse_frame,
+            on_sound=self._phone_heard,
             repairs=services.repairs,
         )
         self._path = MediaPath(
@@ -159,7 +167,7 @@ class Bridge:
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
         self._end_tone: Deadline | None = None
-        self._dialled_ns = self._news_ns = self._clock_ns()
+        self._dialled_ns = self._news_ns = self._in_progress_ns = self._clock_ns()
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -186,6 +194,8 @@ class Bridge:
         self._news_ns = at_ns
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
+        elif isinstance(event, Answered):
+            self._in_progress_ns = at_ns
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
         try:
@@ -198,14 +208,26 @@ class Bridge:
 
     def carrier_status(self, status: CarrierStatus) -> None:
         """Take a status callback; one of another carrier call is none of ours."""
-        if status.carrier_call_id:
-            self._line.named(status.carrier_call_id)
-        if status.carrier_call_id != self._line.carrier_call_id:
-            log.warning("Call %s: a callback of another carrier call.", self.call_id)
-            return
         event = status.event()
-        if event is not None:
+        if self._is_ours(status.carrier_call_id) and event is not None:
             self.receive(event)
+
+    def stream_failed(self, carrier_call_id: str) -> None:
+        """The carrier could not open the media stream: nobody will be heard.
+
+        Of a stream that has begun its socket tells more.
+        """
+        if self._carrier_leg is None and self._is_ours(carrier_call_id):
+            self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier"))
+
+    def _is_ours(self, carrier_call_id: str) -> bool:
+        """Whether a callback is about this call's leg; the first one may name it."""
+        if carrier_call_id:
+            self._line.named(carrier_call_id)
+        if carrier_call_id != self._line.carrier_call_id:
+            log.warning("Call %s: a callback of another carrier call.", self.call_id)
+            return False
+        return True
 
     def stream_started(self, leg: CarrierLeg, carrier_call_id: str, token: str) -> bool:
         """Take the carrier's media stream; False for one that is not this call's, or is late."""
@@ -351,6 +373,9 @@ class Bridge:
         self._media.stop_tone()
         self._charging.start(self.call.answered_ns or self._clock_ns())
 
+    def _phone_heard(self) -> None:
+        self._charging.heard()
+
     def _report_answer(self) -> None:
         at = self._wall.date(self.call.answered_ns or 0)
         self._tell(wire.Accept(at=at.isoformat().replace("+00:00", "Z")))
@@ -427,10 +452,20 @@ class Bridge:
                 self._s.spawn(self._line.poll())
         elif call.state in TALKING:
             heard_ns = self._media.last_heard_ns
-            allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
-            since_ns = call.answered_ns if heard_ns is None else heard_ns
-            if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
+            if heard_ns is None:
+                self._wait_for_stream(now_ns)
+            elif now_ns > heard_ns + settings.media_silence_s * SECOND_NS:
                 self.end(Cause.MEDIA_TIMEOUT, "carrier")
+
+    def _wait_for_stream(self, now_ns: int) -> None:
+        """Wait for the carrier's stream for as long as the carrier says that the call goes on."""
+        allowed_ns = self._s.settings.stream_timeout_s * SECOND_NS
+        is_over = now_ns > (self.call.answered_ns or now_ns) + allowed_ns
+        if is_over or now_ns > self._in_progress_ns + _STREAM_UNSAID_NS:
+            self.end(Cause.MEDIA_TIMEOUT, "carrier")
+        elif now_ns > self._news_ns + _STREAM_POLL_NS:
+            self._news_ns = now_ns
+            self._s.spawn(self._line.poll())
 
     # Messages to the caller.
 

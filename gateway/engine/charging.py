@@ -262,6 +262,10 @@ class Charging:
         self._metering.add(self)
         self._arm_cut_off()
 
+    def heard(self) -> None:
+        """Charge for the call, from its answer on: sound has come from the phone."""
+        self.meter.heard()
+
     def stop(self, ended_ns: int) -> None:
         """Cease to charge; the call has ended."""
         self._metering.remove(self)
@@ -397,14 +401,14 @@ class Charging:
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros."""
         now_ns = self._ticker.clock_ns()
-        return self.meter.elapsed_s(now_ns), self.meter.cost_micros(now_ns)
+        return self.meter.owed_s(now_ns), self.meter.cost_micros(now_ns)
 
     def bill(self, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
         """Return what has been used and what is left."""
         currency = self._order.currency
         return (
             wire.Cost(
-                seconds=self.meter.elapsed_s(now_ns),
+                seconds=self.meter.owed_s(now_ns),
                 cost=reports.money(self.meter.cost_micros(now_ns), currency),
             ),
             wire.Credit(

@@ -1,7 +1,8 @@
 """Fills a spend gate that lost its data, and settles calls whose node is gone.
 
 Such a call is ended at the carrier and charged for what the carrier says it carried; where the
-carrier has nothing to say, for the seconds that the spend gate had confirmed. The gate's tombstone
+carrier has nothing to say, for the seconds that the spend gate had confirmed. Where it had
+confirmed none, nobody is known to have heard anything, and nothing is charged. The gate's tombstone
 lets only the first settlement count, whoever comes. Knows no socket and no live call.
 """
 
@@ -141,8 +142,11 @@ class Settler:
 
 
 def _used_s(orphan: OpenCall, status: CarrierStatus | None, unconfirmed_s_max: int) -> int:
-    """Return the seconds to charge: the carrier's word within what is possible, else ours."""
-    if status is None or not status.is_terminal:
+    """Return the seconds to charge: the carrier's word within what is possible, else ours.
+
+    None without a confirmed second: a phone answered while its node was dead heard nobody.
+    """
+    if status is None or not status.is_terminal or not orphan.seconds:
         return orphan.seconds
     if status.status != "completed":
         return 0
@@ -157,6 +161,8 @@ def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
     Confirmed seconds cost no more than was held for them: an increment that was rounded up must
     not take what nobody granted.
     """
+    if not seconds:
+        return 0
     if record is None:
         return orphan.held_micros
     try:

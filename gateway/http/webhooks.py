@@ -64,6 +64,9 @@ class TwilioWebhooks:
                 "The carrier's media stream of call %s failed: %.200s",
                 *(request.path_params["call_id"], form.get("StreamError", "")),
             )
+            call = self.calls.find(request.path_params["call_id"])
+            if call is not None:
+                call.stream_failed(form.get("CallSid", ""))
         return Response(status_code=204)
 
     async def reattach(self, request: Request) -> Response:

@@ -713,6 +713,7 @@ async def open_meters(gate, count, account_id):
                 )
             )
             meters[-1].answered(0)
+            meters[-1].heard()
     return meters
 
 

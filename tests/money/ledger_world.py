@@ -67,7 +67,7 @@ class RepeatingGate(RedisSpendGate):
 
 
 class PhoneCall:
-    """A call that is answered as soon as it is paid for, and in which nobody talks."""
+    """A call that is answered and heard as soon as it is paid for."""
 
     def __init__(self, node: Node, call_id: str, account_id: str, order: CallOrder) -> None:
         world = node.world
@@ -126,6 +126,7 @@ class PhoneCall:
             self.is_live, self.answered_ns = True, now_ns
             self.node.calls[self.call_id] = self
             self.charging.start(now_ns)
+            self.charging.heard()
         elif isinstance(event, Ended):
             self._over(event, now_ns if at_ns is None else at_ns)
         else:

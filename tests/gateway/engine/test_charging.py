@@ -219,7 +219,7 @@ async def test_a_cut_off_is_heard_and_then_told_in_words(stage):
     assert call.carrier.closed, "the phone is let go at once"
     assert call.browser.of("tone")[-1] == {"type": "tone", "name": "cut-off"}
     await stage.run(1)
-    assert call.browser.audio[:50] == [tones.congestion("US").frame(n) for n in range(50)]
+    assert call.browser.audio[1:51] == [tones.congestion("US").frame(n) for n in range(50)]
     await ended(stage, call)
     assert call.end["message"] == "The call was cut off because the credit is used up."
     assert call.end["action"] == "Top up the account, then call again."
