@@ -42,15 +42,22 @@ CALLS_ABREAST = 4
 """A call holds in advance at most this part of the time that is left: as many calls of one account,
 begun one after another, can then still be given the same end."""
 
+SHARERS_PER_CALL = 2
+"""A first hold is at most its part of what there is if the account had so many times the calls it
+may have: the call claims once more before it learns how many there are."""
+
 LATE_S = 1
 """How late, beyond its grace, a call's end may be noticed: a beat, and a word from the gate."""
 
 _SECOND_NS = 1_000_000_000
 
 
-def horizon_within(left_s: int, horizon_s: int) -> int:
-    """Return how many seconds to hold in advance where the credit lasts for `left_s` more."""
-    return min(horizon_s, max(1, left_s // CALLS_ABREAST))
+def horizon_within(left_s: int, horizon_s: int, abreast: int = CALLS_ABREAST) -> int:
+    """Return how many seconds to hold in advance where the credit lasts for `left_s` more.
+
+    `abreast` is how many calls may come to need that credit for each that does now.
+    """
+    return min(horizon_s, max(1, left_s // abreast))
 
 
 def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int]:
@@ -109,6 +116,7 @@ class CallMeter:
     """The charging of one call, from its first hold to its final price."""
 
     __slots__ = (
+        "_abreast",
         "_answered_ns",
         "_asked_micros",
         "_away",
@@ -117,6 +125,7 @@ class CallMeter:
         "_granted_micros",
         "_is_capped",
         "_is_heard",
+        "_is_part_known",
         "_plenty_micros",
         "_share_micros",
         "_short",
@@ -145,7 +154,8 @@ class CallMeter:
         """Take over a call whose first hold is `granted_micros`; it may last `seconds_max`.
 
         `limit` says what `seconds_max` follows from. `asked_micros` is what the hold was to be;
-        None for the whole horizon.
+        None for the whole horizon. Where it is less, the call asks for no more than it needs until
+        the gate has said what there is and who shares it.
         """
         self.call_id = call_id
         self.account_id = account_id
@@ -157,10 +167,13 @@ class CallMeter:
         self._granted_micros = granted_micros
         self._asked_micros: int | None = None
         self._answered_ns: int | None = None
+        whole_micros = rate.cost(min(horizon_s, seconds_max))
         if asked_micros is None:
-            asked_micros = rate.cost(min(horizon_s, seconds_max))
+            asked_micros = whole_micros
         self._short = granted_micros < asked_micros
+        self._is_part_known = asked_micros >= whole_micros
         self._share_micros: int | None = None
+        self._abreast = CALLS_ABREAST
         # With so much more the horizon is whole, wherever in its increments the call is.
         plenty_s = rate.free_s + CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
         self._plenty_micros = rate.cost(plenty_s)
@@ -255,8 +268,12 @@ class CallMeter:
     def want_micros(self, now_ns: int) -> int:
         """Return the price of the seconds begun and the horizon beyond them."""
         seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
-        if self._share_micros is not None and self._share_micros < self._plenty_micros:
-            horizon_s = horizon_within(self._reach_s - seconds, horizon_s)
+        if not self._is_part_known:
+            horizon_s = min(horizon_s, max(1, self.paid_seconds - seconds))
+        elif self._share_micros is not None and (
+            self._abreast > CALLS_ABREAST or self._share_micros < self._plenty_micros
+        ):
+            horizon_s = horizon_within(self._reach_s - seconds, horizon_s, self._abreast)
         return self.rate.cost(min(seconds + horizon_s, self.seconds_max))
 
     def tick(self, now_ns: int, caps: Sequence[SpendCap] = ()) -> Tick:
@@ -277,6 +294,7 @@ class CallMeter:
         if self._final is not None:
             return
         asked_micros, self._asked_micros = self._asked_micros, None
+        self._is_part_known = True
         self._away = False
         self._short = outcome_micros is not None
         if outcome_micros is not None:
@@ -293,9 +311,14 @@ class CallMeter:
         self._away = True
         self._move_cut_off(now_ns)
 
-    def share(self, share_micros: int, *, is_capped: bool = False) -> None:
-        """Learn what the call may count on beyond what it holds, and whether a cap bounds that."""
-        self._share_micros, self._is_capped = share_micros, is_capped
+    def share(
+        self, share_micros: int, *, is_capped: bool = False, abreast: int = CALLS_ABREAST
+    ) -> None:
+        """Learn what the call may count on beyond what it holds, and whether a cap bounds that.
+
+        `abreast` is how many calls may come to share it; see `horizon_within`.
+        """
+        self._share_micros, self._is_capped, self._abreast = share_micros, is_capped, abreast
 
     def remaining_s(self, now_ns: int) -> int:
         """Return how many seconds are left to begin, on what is held and on the call's share."""

@@ -73,6 +73,9 @@ class Opening:
     caps: Sequence[SpendCap] = ()
     per_minute_micros: int = 0
     """What the call will burn once it is answered."""
+    sharers: int = 0
+    """Calls that may come to share what there is: the hold takes at most its part, or the first
+    increment where that is more. 0 for as much as is wanted."""
     is_running: bool = False
     """The call has begun, and the gate has lost it: it is opened whatever it can hold, so that its
     end is charged as far as the balance reaches."""
@@ -87,6 +90,8 @@ class OpenOutcome:
     """Held for the call so far, cumulative."""
     balance_micros: int = 0
     """What the account has left after it."""
+    wanted_micros: int = 0
+    """What the hold was to be: less than asked for where little is to be shared by many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ class TickOutcome:
     filling: str = ""
     """Names the filling from the book of record that the partition lives on: a later one knows no
     carrier's name of a live call."""
+    open_calls: Mapping[str, int] = field(default_factory=dict)
+    """Account -> how many calls it has, answered or not, on whatever node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class RedisSpendGate:
         assert len(opening.caps) <= CAPS_PER_CALL_MAX
         names = [cap.name for cap in opening.caps]
         owner = (opening.account_id, opening.node, "", opening.per_minute_micros, names)
-        result, held, balance = await self._run(
+        result, held, balance, wanted = await self._run(
             self._open,
             self.partition(opening.account_id),
             opening.call_id,
@@ -151,8 +151,9 @@ class RedisSpendGate:
             CAP_UNUSED_S,
             CAPS_TRIMMED_MAX,
             int(opening.is_running),
+            opening.sharers,
         )
-        return OpenOutcome(OpenResult(result.decode()), held, balance)
+        return OpenOutcome(OpenResult(result.decode()), held, balance, wanted)
 
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         """Raise the holds of one partition's live calls."""
@@ -383,11 +384,12 @@ class _TickReply:
         self._frozen: list[str] = []
         self._balances: dict[str, int] = {}
         self._burns: dict[str, int] = {}
+        self._open_calls: dict[str, int] = {}
         self._spent: dict[str, int] = {}
         self._filling = ""
 
     def add(self, batch: _TickBatch, answer: Sequence[Any]) -> None:
-        exceptions, left, burning, counted, bounded, barred, filling = answer
+        exceptions, left, burning, counted, bounded, barred, filling, open_calls = answer
         for i in range(0, len(exceptions), 2):
             call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
             if held >= 0:
@@ -396,6 +398,7 @@ class _TickReply:
                 (self._lost if held == _LOST else self._closed).append(call_id)
         self._balances.update(zip(batch.accounts, left, strict=True))
         self._burns.update(zip(batch.accounts, burning, strict=True))
+        self._open_calls.update(zip(batch.accounts, open_calls, strict=True))
         self._spent.update(zip(batch.caps, counted, strict=True))
         self._capped.extend(batch.ticks[i].call_id for i in bounded)
         self._frozen.extend(batch.accounts[j] for j in barred)
@@ -407,6 +410,7 @@ class _TickReply:
             lost=self._lost,
             closed=self._closed,
             balances=self._balances,
+            open_calls=self._open_calls,
             burns=self._burns,
             spent=self._spent,
             capped=self._capped,

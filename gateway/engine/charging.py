@@ -18,7 +18,7 @@ import msgspec
 from billing.caps import caps_of
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.errors import StoreUnavailableError
-from billing.meter import CallMeter, CutOff, MeterState, horizon_within
+from billing.meter import SHARERS_PER_CALL, CallMeter, CutOff, MeterState
 from billing.ports import (
     CloseResult,
     Closing,
@@ -180,22 +180,17 @@ class Charging:
         if self._seconds_max == 0:
             self._refuse(reports.REFUSALS[OpenResult.CAP_REACHED], Cause.OUTGOING_CALL_BARRED)
             return
-        want_micros = self.rate.cost(min(self._first_horizon_s(), self._seconds_max))
+        want_micros = self.rate.cost(min(self._settings.prepaid_horizon_s, self._seconds_max))
+        sharers = SHARERS_PER_CALL * self._settings.account_calls_max
         try:
-            outcome = await self._gate.open(self._opening(want_micros))
+            outcome = await self._gate.open(replace(self._opening(want_micros), sharers=sharers))
         except StoreUnavailableError:
             self._hold_unanswered("store_unavailable")
         except Exception:
             log.exception("Call %s: its hold could not be placed.", self._opened.call_id)
             self._hold_unanswered("internal_error")
         else:
-            self._hold_answered(outcome, want_micros)
-
-    def _first_horizon_s(self) -> int:
-        horizon_s = self._settings.prepaid_horizon_s
-        if self._order.balance_micros is None:
-            return horizon_s
-        return horizon_within(self.rate.affordable_seconds(self._order.balance_micros), horizon_s)
+            self._hold_answered(outcome)
 
     def _opening(self, want_micros: int) -> Opening:
         return Opening(
@@ -210,7 +205,7 @@ class Charging:
             per_minute_micros=self.rate.per_minute_micros,
         )
 
-    def _hold_answered(self, outcome: OpenOutcome, asked_micros: int) -> None:
+    def _hold_answered(self, outcome: OpenOutcome) -> None:
         if outcome.result is not OpenResult.OPENED:
             self._refuse(reports.REFUSALS[outcome.result], Cause.OUTGOING_CALL_BARRED)
             return
@@ -221,7 +216,7 @@ class Charging:
             outcome.granted_micros,
             seconds_max=self._seconds_max,
             limit=self._limit,
-            asked_micros=asked_micros,
+            asked_micros=outcome.wanted_micros,
             horizon_s=self._settings.prepaid_horizon_s,
             grace_s=self._settings.grace_s,
         )

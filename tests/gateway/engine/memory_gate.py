@@ -63,6 +63,10 @@ class _Partition:
         rooms = [cap.limit_micros - self.spent.get(cap.name, 0) for cap in caps]
         return min([self.balances.get(account_id, 0), *rooms])
 
+    def count(self, account_id: str) -> int:
+        """Return how many calls of an account are open."""
+        return sum(call.account_id == account_id for call in self.calls.values())
+
     def burn(self, account_id: str) -> int:
         """Return what an account's answered calls cost a minute."""
         calls = [call for call in self.calls.values() if call.account_id == account_id]
@@ -106,11 +110,14 @@ class MemorySpendGate:
         balance = part.balances.get(account_id, 0)
         known = part.calls.get(opening.call_id)
         if known is not None:
-            return OpenOutcome(OpenResult.OPENED, known.held_micros, balance)
+            return OpenOutcome(OpenResult.OPENED, known.held_micros, balance, known.held_micros)
         refusal = self._refusal(part, opening, balance)
         if refusal is not None:
             return OpenOutcome(refusal, 0, balance)
-        held = max(0, min(opening.want_micros, part.reach(account_id, opening.caps)))
+        want, reach = opening.want_micros, part.reach(account_id, opening.caps)
+        if opening.sharers and not opening.is_running:
+            want = min(want, max(opening.first_micros, reach // opening.sharers))
+        held = max(0, min(want, reach))
         part.balances[account_id] = balance - held
         names = tuple(cap.name for cap in opening.caps)
         part.spend(names, held)
@@ -130,7 +137,7 @@ class MemorySpendGate:
             s=b"%d" % held,
             m=opening.detail,
         )
-        return OpenOutcome(OpenResult.OPENED, held, balance - held)
+        return OpenOutcome(OpenResult.OPENED, held, balance - held, want)
 
     @staticmethod
     def _refusal(part: _Partition, opening: Opening, balance: int) -> OpenResult | None:
@@ -140,8 +147,7 @@ class MemorySpendGate:
             return None
         if opening.account_id in part.frozen:
             return OpenResult.FROZEN
-        count = sum(call.account_id == opening.account_id for call in part.calls.values())
-        if count >= opening.concurrent_calls_max:
+        if part.count(opening.account_id) >= opening.concurrent_calls_max:
             return OpenResult.TOO_MANY_CALLS
         if opening.first_micros > balance:
             return OpenResult.INSUFFICIENT_CREDIT
@@ -192,6 +198,7 @@ class MemorySpendGate:
             lost,
             closed,
             balances={account: part.balances.get(account, 0) for account in accounts},
+            open_calls={account: part.count(account) for account in accounts},
             burns={account: part.burn(account) for account in accounts},
             spent={name: part.spent.get(name, 0) for name in caps},
             capped=capped,
