@@ -203,6 +203,13 @@ class SpendGate(Protocol):
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price and void the rest of its hold. Raises StoreUnavailableError."""
 
+    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+        """Put a closed call's end into the outbox again, for a book that lacks it.
+
+        Not while it waits there; `opened`, a `CallOpened` as JSON, is told with it. Returns whether
+        it was put. Raises StoreUnavailableError.
+        """
+
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         """Remember an open call's name at the carrier, for whoever settles it if its node dies.
 
@@ -299,6 +306,9 @@ class CdrStore(Protocol):
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
         """Return one record of this account."""
+
+    async def booked(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of these calls whose beginning and end are booked."""
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None

@@ -32,8 +32,9 @@ from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import TwilioCarrier
 from gateway.children import Child
-from gateway.engine import outbox_alarm, reconcile, recovery, sweeper
+from gateway.engine import closings, outbox_alarm, reconcile, recovery, sweeper
 from gateway.engine.calls import Calls
+from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.metering import Metering
 from gateway.engine.outbox_alarm import OutboxAlarm
@@ -164,6 +165,7 @@ class Node:
         self._cards: build.CardDesk | None = None
         self._carrier: TwilioCarrier
         self._metering: Metering
+        self._closings: Closings
         self._rates: RateBook
         self._alarm: OutboxAlarm
         self._engine: MediaEngine
@@ -198,6 +200,7 @@ class Node:
         decks = SqlRateDeckStore(self.stores.engine)
         self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
         await self._rates.load()
+        self._closings = Closings(self.stores.gate, self.stores.records)
         settler = self._settler()
         await recovery.settle_own(settler, settings.node)
         self._notices.start()
@@ -217,6 +220,7 @@ class Node:
             verifier=verifier,
             metering=self._metering,
             ticker=self.ticker,
+            keep=self._closings.keep,
             notify=self._notify,
             endpoint=self._webrtc,
         )
@@ -275,6 +279,7 @@ class Node:
             carrier=self._carrier,
             drain=build.build_drainer(stores, settings, self._notify).drain_once,
             unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
+            kept=self._closings.find,
         )
 
     async def _take_cards(self, stack: contextlib.AsyncExitStack) -> None:
@@ -317,6 +322,7 @@ class Node:
             Duty("lease", sweeps.renew, sweeper.INTERVAL_S),
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
+            Duty("check that ended calls are booked", self._closings.round, closings.INTERVAL_S),
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
             Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),

@@ -18,6 +18,7 @@ import msgspec
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from billing.cdr import in_brief
 from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
@@ -69,7 +70,7 @@ CAPS_TRIMMED_MAX = 64
 
 _KEY_NAMES = (
     *("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age"),
-    *("caps", "used"),
+    *("caps", "used", "ends"),
 )
 
 # Ticks join calls by ':' and ' ' in the outbox.
@@ -123,6 +124,7 @@ class RedisSpendGate:
         self._freeze = _Script("freeze")
         self._read = _Script("read")
         self._name = _Script("name")
+        self._tell_again = _Script("tell_again")
         self._open_calls = _Script("open_calls")
         self._snapshot = _Script("snapshot")
         self._rebuild = _Script("rebuild")
@@ -197,9 +199,15 @@ class RedisSpendGate:
             closing.detail,
             TOMBSTONE_S,
             TOMBSTONES_TRIMMED_MAX,
+            in_brief(closing.detail),
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
+
+    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+        """Put a call's end into the outbox again, unless it waits there; say whether it was put."""
+        partition = self.partition(account_id)
+        return bool(await self._run(self._tell_again, partition, call_id, account_id, opened))
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         """Remember an open call's name at the carrier; a call that is not open is left alone."""

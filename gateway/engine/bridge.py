@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from zlib import crc32
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
@@ -39,7 +38,8 @@ from gateway.cause import Cause
 from gateway.engine import reports
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
-from gateway.engine.charging import Charging, Notify, Spawn
+from gateway.engine.charging import Charging, Keep, Notify, Spawn, to_nobody
+from gateway.engine.closings import keep_nothing
 from gateway.engine.media_path import MediaPath
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline, Ticker
@@ -75,10 +75,6 @@ _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
 
 
-def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
-    """Nobody is told of events."""
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
     """What every call of a node needs."""
@@ -89,6 +85,8 @@ class Services:
     metering: Metering
     ticker: Ticker
     spawn: Spawn
+    keep: Keep = keep_nothing
+    """Remembers ended calls until they are booked."""
     notify: Notify = to_nobody
     """Tells the operator's program of warnings and cut-offs."""
     endpoint: AudioEndpoint | None = None
@@ -162,6 +160,7 @@ class Bridge:
             tell=self._tell,
             beep=self._media.beep,
             closed=self._closed,
+            keep=services.keep,
         )
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []

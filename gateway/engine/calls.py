@@ -18,8 +18,9 @@ from billing.ports import SpendGate
 from billing.rating import Rate
 from gateway.browser_media import Resume, Start
 from gateway.cause import Cause
-from gateway.engine.bridge import SECOND_NS, Bridge, Services, to_nobody
-from gateway.engine.charging import Notify
+from gateway.engine.bridge import SECOND_NS, Bridge, Services
+from gateway.engine.charging import Keep, Notify, to_nobody
+from gateway.engine.closings import keep_nothing
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import Ticker
@@ -67,6 +68,7 @@ class Calls:
         verifier: SignatureVerifier,
         metering: Metering,
         ticker: Ticker,
+        keep: Keep = keep_nothing,
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
     ) -> None:
@@ -82,6 +84,7 @@ class Calls:
             metering=metering,
             ticker=ticker,
             spawn=self._spawn,
+            keep=keep,
             notify=notify,
             endpoint=endpoint,
             resume_key=secrets.token_bytes(32),

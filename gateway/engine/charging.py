@@ -34,6 +34,7 @@ from gateway import browser_media as wire
 from gateway.call import Ended, Event, HoldPlaced, HoldRefused
 from gateway.cause import Cause
 from gateway.engine import reports
+from gateway.engine.closings import reopening
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import Deadline, Ticker
 from gateway.ports import CallOrder
@@ -59,8 +60,16 @@ _CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
 Notify = Callable[[str, Mapping[str, Any]], None]
 """Takes the name of an event and what it says."""
 
+
+def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
+
+
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a coroutine of a call in the background; the node waits for it when it stops."""
+
+Keep = Callable[[Opening, Closing], None]
+"""Remembers the end of a call until it is booked."""
 
 _T = TypeVar("_T")
 
@@ -89,6 +98,7 @@ class Charging:
         "_gate",
         "_is_asking",
         "_is_reopening",
+        "_keep",
         "_limit",
         "_metering",
         "_named_in",
@@ -130,8 +140,12 @@ class Charging:
         tell: Callable[[wire.GatewayMessage], None],
         beep: Callable[[], None],
         closed: Callable[[int], CallClosed],
+        keep: Keep,
     ) -> None:
-        """`closed` returns what is kept of the ended call, by the seconds it is charged for."""
+        """`closed` returns what is kept of the ended call, by the seconds it is charged for.
+
+        `keep` is given its closing, and how it would be opened again.
+        """
         self.account_id = order.account_id
         self.rate = Rate.from_json(order.rate)
         self.refusal = ""
@@ -153,6 +167,7 @@ class Charging:
         self._tell = tell
         self._beep = beep
         self._closed = closed
+        self._keep = keep
         self._warnings = EndWarnings()
         self._balance_micros = 0
         self._caps: Sequence[SpendCap] = ()
@@ -230,9 +245,10 @@ class Charging:
         self._spawn(self._void_hold())
 
     async def _void_hold(self) -> None:
-        if await self._close() is CloseResult.UNKNOWN:
+        closing = self._closing()
+        if await self._close(closing) is CloseResult.UNKNOWN:
             await asyncio.sleep(_LATE_HOLD_S)
-            await self._close()
+            await self._close(closing)
 
     def _refuse(self, code: str, cause: Cause) -> None:
         self.refusal = code
@@ -323,8 +339,7 @@ class Charging:
             self._is_reopening = False
 
     async def _open_again(self, want_micros: int) -> None:
-        opening = replace(self._opening(want_micros), first_micros=0, is_running=True)
-        outcome = await self._gate.open(opening)
+        outcome = await self._gate.open(reopening(self._opening(0), want_micros))
         if outcome.result is OpenResult.ALREADY_CLOSED:
             self.disowned()
             return
@@ -433,21 +448,25 @@ class Charging:
     async def settle(self) -> None:
         """Post the final price; other calls of the account get what was held too much."""
         async with self._at_gate:
-            if await self._close() is CloseResult.UNKNOWN:
+            closing = self._closing()
+            self._keep(reopening(self._opening(0), self.final[1]), closing)
+            if await self._close(closing) is CloseResult.UNKNOWN:
                 await self._persist(lambda: self._open_again(self.final[1]))
-                if await self._close() is CloseResult.UNKNOWN:
+                if await self._close(closing) is CloseResult.UNKNOWN:
                     log.error("Call %s could not be settled.", self._opened.call_id)
         await self._metering.hurry(self.account_id)
 
-    async def _close(self) -> CloseResult:
+    def _closing(self) -> Closing:
         seconds, micros = self.final
-        closing = Closing(
+        return Closing(
             call_id=self._opened.call_id,
             account_id=self.account_id,
             final_micros=micros,
             seconds=seconds,
             detail=msgspec.json.encode(self._closed(seconds)),
         )
+
+    async def _close(self, closing: Closing) -> CloseResult:
         return (await self._persist(lambda: self._gate.close(closing))).result
 
     async def _persist(self, ask: Callable[[], Awaitable[_T]]) -> _T:

@@ -69,6 +69,8 @@ class Settler:
     drain: Drain
     unconfirmed_s_max: int
     """How long a call may have gone on beyond its last confirmed second: horizon and grace."""
+    kept: Callable[[str], Closing | None] = lambda _: None
+    """Returns how a call ended that this node has closed, and the gate has lost."""
 
     async def settle(
         self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
@@ -98,6 +100,10 @@ class Settler:
         record = await self.records.get(orphan.account_id, orphan.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self.gate, record)
+            return True
+        kept = self.kept(orphan.call_id)
+        if kept is not None:
+            await self.gate.close(kept)
             return True
         status = await self._end_at_carrier(orphan.carrier_call_id)
         is_over = status is not None and status.is_terminal

@@ -80,6 +80,11 @@ class SpendGateContract:
         entries = await gate.read_outbox(gate.partition(account_id), 1_000)
         return [(entry.kind, dict(entry.fields)) for entry in entries]
 
+    async def lose_outbox(self, gate):
+        partition = gate.partition("alice")
+        entries = await gate.read_outbox(partition, 1_000)
+        await gate.trim_outbox(partition, [entry.entry_id for entry in entries])
+
     # Opening.
 
     async def test_open_holds_the_horizon_once(self, gate):
@@ -304,6 +309,34 @@ class SpendGateContract:
         await gate.open(opening(want_micros=10 * UNIT - 2 * CENT))
         outcome = await gate.close(closing(final_micros=10 * UNIT + 3 * CENT))
         assert outcome == CloseOutcome(CloseResult.CLOSED, 10 * UNIT, 3 * CENT, 0)
+
+    async def test_an_end_is_told_again_only_where_the_outbox_has_lost_it(self, gate):
+        assert not await gate.tell_again("c1", "alice")
+        await gate.open(opening())
+        assert not await gate.tell_again("c1", "alice"), "it has not ended"
+        detail = b'{"seconds":3,"browser":{"talk_ms":9},"carrier":{},"carrier_seconds":null}'
+        await gate.close(replace(closing(), detail=detail))
+        told = await self.outbox(gate)
+        assert not await gate.tell_again("c1", "alice", b'{"opened":true}')
+        assert await self.outbox(gate) == told
+        await self.lose_outbox(gate)
+        assert await gate.tell_again("c1", "alice")
+        assert not await gate.tell_again("c1", "alice"), "it waits there again"
+        ((kind, end),) = await self.outbox(gate)
+        assert (kind, end) == ("C", told[-1][1] | {"m": b'{"seconds":3}'})
+        await self.lose_outbox(gate)
+        assert await gate.tell_again("c1", "alice", b'{"opened":true}')
+        assert [kind for kind, _ in await self.outbox(gate)] == ["O", "C"]
+        assert (await self.outbox(gate))[0][1]["m"] == b'{"opened":true}'
+        assert await gate.balance("alice") == 10 * UNIT - 3 * CENT
+
+    async def test_what_was_written_off_is_told_again_too(self, gate):
+        await gate.open(opening(want_micros=10 * UNIT))
+        await gate.close(closing(final_micros=12 * UNIT, seconds=12))
+        await self.lose_outbox(gate)
+        assert await gate.tell_again("c1", "alice")
+        ((_, end),) = await self.outbox(gate)
+        assert (end["s"], end["w"], end["d"]) == (b"%d" % (10 * UNIT), b"%d" % (2 * UNIT), b"12")
 
     async def test_an_unanswered_call_costs_nothing(self, gate):
         await gate.open(opening())

@@ -31,6 +31,7 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.call import Ended, Event, HoldPlaced, HoldRefused
 from gateway.cause import Cause
 from gateway.engine.charging import Charging
+from gateway.engine.closings import Closings
 from gateway.engine.metering import GROUPS, Metering
 from gateway.engine.reconcile import Reconciler
 from gateway.engine.recovery import bring_credits, fill_gate
@@ -104,6 +105,7 @@ class PhoneCall:
             tell=lambda *_messages: None,
             beep=lambda: None,
             closed=self._closed,
+            keep=node.closings.keep,
         )
 
     @property
@@ -167,6 +169,7 @@ class Node:
         self.gate = RepeatingGate(self.client, world.partitions, timeout_s=world.timeout_s)
         self.ticker = Ticker(world.clock_ns)
         self.metering = Metering(self.gate, world.clock_ns)
+        self.closings = Closings(self.gate, SqlCdrStore(world.engine))
         self.calls: dict[str, PhoneCall] = {}
         self.is_running = True
 

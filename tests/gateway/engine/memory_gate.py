@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from billing.cdr import in_brief
 from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
@@ -40,16 +41,19 @@ class _Partition:
     sequences: dict[str, int] = field(default_factory=dict)
     calls: dict[str, OpenCall] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, tuple[str, dict[str, bytes]]] = field(default_factory=dict)
+    """Closed call -> its entry in the outbox, and what that says in brief."""
     frozen: set[str] = field(default_factory=set)
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
     filling: str = ""
 
-    def note(self, kind: str, **fields: bytes) -> None:
+    def note(self, kind: str, **fields: bytes) -> str:
         self.entries += 1
         entry_id = f"{self.entries}-0"
         self.outbox[entry_id] = OutboxEntry(entry_id, kind, fields)
+        return entry_id
 
     def spend(self, names: Sequence[str], micros: int) -> None:
         """Add to what has been spent of each cap; a counter of nothing is not kept."""
@@ -225,16 +229,29 @@ class MemorySpendGate:
         part.balances[account_id] = balance = balance + call.held_micros - charged
         part.spend(call.cap_names, charged - call.held_micros)
         part.closed[closing.call_id] = charged
-        part.note(
-            "C",
-            c=closing.call_id.encode(),
-            a=account_id.encode(),
-            s=b"%d" % charged,
-            d=b"%d" % closing.seconds,
-            w=b"%d" % written_off,
-            m=closing.detail,
-        )
+        end = {
+            "c": closing.call_id.encode(),
+            "a": account_id.encode(),
+            "s": b"%d" % charged,
+            "d": b"%d" % closing.seconds,
+            "w": b"%d" % written_off,
+        }
+        entry_id = part.note("C", **end, m=closing.detail)
+        part.ends[closing.call_id] = entry_id, {**end, "m": in_brief(closing.detail)}
         return CloseOutcome(CloseResult.CLOSED, charged, written_off, balance)
+
+    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+        def tell() -> bool:
+            part = self._of(account_id)
+            entry_id, end = part.ends.get(call_id, ("", {}))
+            if not end or entry_id in part.outbox:
+                return False
+            if opened:
+                part.note("O", c=call_id.encode(), a=account_id.encode(), s=b"0", m=opened)
+            part.ends[call_id] = part.note("C", **end), end
+            return True
+
+        return await self._answer(tell)
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         def name() -> str:
@@ -282,7 +299,7 @@ class MemorySpendGate:
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
         part.calls = {call.call_id: call for call in state.open_calls}
-        part.closed = dict(state.closed_calls)
+        part.closed, part.ends = dict(state.closed_calls), {}
         part.frozen = set(state.frozen)
         part.spent = dict(state.spent)
         part.is_ready = True
