@@ -166,7 +166,7 @@ class Bridge:
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
         self._end_tone: Deadline | None = None
-        self._dialled_ns = self._news_ns = self._in_progress_ns = self._clock_ns()
+        self._dialled_ns = self._news_ns = self._in_progress_ns = self._asked_ns = self._clock_ns()
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -462,8 +462,8 @@ class Bridge:
         is_over = now_ns > (self.call.answered_ns or now_ns) + allowed_ns
         if is_over or now_ns > self._in_progress_ns + _STREAM_UNSAID_NS:
             self.end(Cause.MEDIA_TIMEOUT, "carrier")
-        elif now_ns > self._news_ns + _STREAM_POLL_NS:
-            self._news_ns = now_ns
+        elif now_ns > max(self._in_progress_ns, self._asked_ns) + _STREAM_POLL_NS:
+            self._asked_ns = now_ns
             self._s.spawn(self._line.poll())
 
     # Messages to the caller.

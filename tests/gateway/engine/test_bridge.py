@@ -1086,6 +1086,16 @@ async def test_a_stream_is_not_waited_for_when_the_carrier_does_not_say_that_the
     assert stage.balance() == CREDIT
 
 
+async def test_a_caller_who_toys_with_hold_does_not_shorten_the_wait(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("in-progress")
+    for n in range(14):
+        call.says(type="hold", held=bool(n % 2))
+        await stage.run(2)
+    assert call.bridge.call.is_live
+
+
 async def test_a_call_that_ends_while_its_stream_is_waited_for_costs_nothing(stage):
     stage.carrier.on_fetch = "completed"
     call = stage.call()
