@@ -70,11 +70,14 @@ class RepeatingGate(RedisSpendGate):
 class PhoneCall:
     """A call that is answered and heard as soon as it is paid for."""
 
-    def __init__(self, node: Node, call_id: str, account_id: str, order: CallOrder) -> None:
+    def __init__(
+        self, node: Node, call_id: str, account_id: str, order: CallOrder, *, is_heard: bool
+    ) -> None:
         world = node.world
         self.call_id, self.account_id, self.rate = call_id, account_id, Rate.from_json(order.rate)
         self.node = node
         self.is_live = False
+        self.is_heard = is_heard
         self.end: Ended | None = None
         self.answered_ns = self.ended_ns = 0
         self.opened = CallOpened(
@@ -128,7 +131,8 @@ class PhoneCall:
             self.is_live, self.answered_ns = True, now_ns
             self.node.calls[self.call_id] = self
             self.charging.start(now_ns)
-            self.charging.heard()
+            if self.is_heard:
+                self.charging.heard()
         elif isinstance(event, Ended):
             self._over(event, now_ns if at_ns is None else at_ns)
         else:
@@ -330,7 +334,8 @@ class World:
     async def call(
         self, call_id: str, account_id: str = "alice", *, node: int = 0, **terms: Any
     ) -> PhoneCall:
-        """Place a call; it is answered at once, or refused."""
+        """Place a call; it is answered at once, or refused, and heard unless the test says not."""
+        is_heard = terms.pop("is_heard", True)
         rate = terms.pop("rate", CENT_A_SECOND)
         order = CallOrder(
             account_id=account_id,
@@ -343,7 +348,7 @@ class World:
             rate_description="",
             **terms,
         )
-        call = PhoneCall(self.nodes[node], call_id, account_id, order)
+        call = PhoneCall(self.nodes[node], call_id, account_id, order, is_heard=is_heard)
         self.calls.append(call)
         await call.charging.place_hold()
         return call
