@@ -332,7 +332,9 @@ class Charging:
         try:
             async with self._at_gate:
                 if self.meter.state is not MeterState.ENDED:
-                    await self._open_again(self.meter.want_micros(self._ticker.clock_ns()))
+                    want_micros = self.meter.want_micros(self._ticker.clock_ns())
+                    # What the book may know it to hold, it must hold again.
+                    await self._open_again(max(want_micros, self.meter.granted_micros))
         except StoreUnavailableError:
             log.info("Call %s cannot be opened again yet.", self._opened.call_id)
         finally:

@@ -220,7 +220,7 @@ class World:
         self._sleepers: dict[asyncio.Task[Any], tuple[int, asyncio.Future[None]]] = {}
         self._moved = asyncio.Event()
         self._faults: list[BaseException] = []
-        knobs = {"account_calls_max": 1_000} | settings
+        knobs = {"account_calls_max": 100} | settings
         self.nodes = [Node(self, f"n{i}", url, Settings(**knobs)) for i in range(nodes)]
         self.book = SqlLedgerStore(engine, clock=self.date)
         self.records = SqlCdrStore(engine)
