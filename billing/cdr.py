@@ -88,6 +88,13 @@ class CallClosed(msgspec.Struct, frozen=True, kw_only=True):
     carrier: LegQuality = LegQuality()
 
 
+def in_brief(closed: bytes) -> bytes:
+    """Return a `CallClosed` in JSON without what is measured of the legs: a fifth of its length."""
+    fields = msgspec.json.decode(closed)
+    legs = ("browser", "carrier")
+    return msgspec.json.encode({k: v for k, v in fields.items() if k not in legs and v is not None})
+
+
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One call as its account holder reads it."""
 

@@ -18,6 +18,10 @@ seconds, and the call may last exactly that long:
 
 A second counts when it has begun: a call ended `t` ns after answer is charged
 `cost(ceil(t / 1 s))`, never beyond its cut-off, and nothing when it was never answered.
+
+Nothing heard is nothing charged: seconds are held for from the answer on, but owed only once sound
+has come from the phone, then all of them since the answer. The spend gate is told owed seconds, so
+that whoever settles the call of a dead node knows as well.
 """
 
 from __future__ import annotations
@@ -38,15 +42,22 @@ CALLS_ABREAST = 4
 """A call holds in advance at most this part of the time that is left: as many calls of one account,
 begun one after another, can then still be given the same end."""
 
+SHARERS_PER_CALL = 2
+"""A first hold is at most its part of what there is if the account had so many times the calls it
+may have: the call claims once more before it learns how many there are."""
+
 LATE_S = 1
 """How late, beyond its grace, a call's end may be noticed: a beat, and a word from the gate."""
 
 _SECOND_NS = 1_000_000_000
 
 
-def horizon_within(left_s: int, horizon_s: int) -> int:
-    """Return how many seconds to hold in advance where the credit lasts for `left_s` more."""
-    return min(horizon_s, max(1, left_s // CALLS_ABREAST))
+def horizon_within(left_s: int, horizon_s: int, abreast: int = CALLS_ABREAST) -> int:
+    """Return how many seconds to hold in advance where the credit lasts for `left_s` more.
+
+    `abreast` is how many calls may come to need that credit for each that does now.
+    """
+    return min(horizon_s, max(1, left_s // abreast))
 
 
 def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int]:
@@ -105,6 +116,7 @@ class CallMeter:
     """The charging of one call, from its first hold to its final price."""
 
     __slots__ = (
+        "_abreast",
         "_answered_ns",
         "_asked_micros",
         "_away",
@@ -112,6 +124,8 @@ class CallMeter:
         "_final",
         "_granted_micros",
         "_is_capped",
+        "_is_heard",
+        "_is_part_known",
         "_plenty_micros",
         "_share_micros",
         "_short",
@@ -140,7 +154,8 @@ class CallMeter:
         """Take over a call whose first hold is `granted_micros`; it may last `seconds_max`.
 
         `limit` says what `seconds_max` follows from. `asked_micros` is what the hold was to be;
-        None for the whole horizon.
+        None for the whole horizon. Where it is less, the call asks for no more than it needs until
+        the gate has said what there is and who shares it.
         """
         self.call_id = call_id
         self.account_id = account_id
@@ -152,14 +167,18 @@ class CallMeter:
         self._granted_micros = granted_micros
         self._asked_micros: int | None = None
         self._answered_ns: int | None = None
+        whole_micros = rate.cost(min(horizon_s, seconds_max))
         if asked_micros is None:
-            asked_micros = rate.cost(min(horizon_s, seconds_max))
+            asked_micros = whole_micros
         self._short = granted_micros < asked_micros
+        self._is_part_known = asked_micros >= whole_micros
         self._share_micros: int | None = None
+        self._abreast = CALLS_ABREAST
         # With so much more the horizon is whole, wherever in its increments the call is.
         plenty_s = rate.free_s + CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
         self._plenty_micros = rate.cost(plenty_s)
         self._is_capped = False
+        self._is_heard = False
         self._away = False
         self._final: tuple[int, int] | None = None
         self._cut_off_s = self.paid_seconds
@@ -227,22 +246,34 @@ class CallMeter:
         if self._answered_ns is None and self._final is None:
             self._answered_ns = now_ns
 
+    def heard(self) -> None:
+        """Note that sound has come from the phone: the seconds since the answer are owed."""
+        self._is_heard = True
+
     def elapsed_s(self, now_ns: int) -> int:
-        """Return the seconds begun since answer and not beyond the cut-off: those owed by now."""
+        """Return the seconds begun since answer and not beyond the cut-off."""
         if self._answered_ns is None:
             return 0
         begun = -((self._answered_ns - now_ns) // _SECOND_NS)
         return min(max(begun, 0), self._cut_off_s)
 
+    def owed_s(self, now_ns: int) -> int:
+        """Return the seconds to be charged if the call ends now: none before sound has come."""
+        return self.elapsed_s(now_ns) if self._is_heard else 0
+
     def cost_micros(self, now_ns: int) -> int:
         """Return what the call costs if it ends now."""
-        return self.rate.cost(self.elapsed_s(now_ns))
+        return self.rate.cost(self.owed_s(now_ns))
 
     def want_micros(self, now_ns: int) -> int:
-        """Return the price of the seconds owed and the horizon beyond them."""
+        """Return the price of the seconds begun and the horizon beyond them."""
         seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
-        if self._share_micros is not None and self._share_micros < self._plenty_micros:
-            horizon_s = horizon_within(self._reach_s - seconds, horizon_s)
+        if not self._is_part_known:
+            horizon_s = min(horizon_s, max(1, self.paid_seconds - seconds))
+        elif self._share_micros is not None and (
+            self._abreast > CALLS_ABREAST or self._share_micros < self._plenty_micros
+        ):
+            horizon_s = horizon_within(self._reach_s - seconds, horizon_s, self._abreast)
         return self.rate.cost(min(seconds + horizon_s, self.seconds_max))
 
     def tick(self, now_ns: int, caps: Sequence[SpendCap] = ()) -> Tick:
@@ -251,7 +282,7 @@ class CallMeter:
         Send every claim, and report its fate before the next: `granted` or `unavailable`.
         """
         assert self._final is None, "an ended call asks for nothing"
-        seconds = self.elapsed_s(now_ns)
+        seconds = self.owed_s(now_ns)
         want_micros = self.want_micros(now_ns)
         if self._asked_micros is None:
             # Of claims still under way the oldest counts: its answer comes first, and asks least.
@@ -263,6 +294,7 @@ class CallMeter:
         if self._final is not None:
             return
         asked_micros, self._asked_micros = self._asked_micros, None
+        self._is_part_known = True
         self._away = False
         self._short = outcome_micros is not None
         if outcome_micros is not None:
@@ -279,9 +311,14 @@ class CallMeter:
         self._away = True
         self._move_cut_off(now_ns)
 
-    def share(self, share_micros: int, *, is_capped: bool = False) -> None:
-        """Learn what the call may count on beyond what it holds, and whether a cap bounds that."""
-        self._share_micros, self._is_capped = share_micros, is_capped
+    def share(
+        self, share_micros: int, *, is_capped: bool = False, abreast: int = CALLS_ABREAST
+    ) -> None:
+        """Learn what the call may count on beyond what it holds, and whether a cap bounds that.
+
+        `abreast` is how many calls may come to share it; see `horizon_within`.
+        """
+        self._share_micros, self._is_capped, self._abreast = share_micros, is_capped, abreast
 
     def remaining_s(self, now_ns: int) -> int:
         """Return how many seconds are left to begin, on what is held and on the call's share."""
@@ -290,7 +327,7 @@ class CallMeter:
     def final(self, now_ns: int) -> tuple[int, int]:
         """End the call; return its seconds and price in micros. A repeat returns the same."""
         if self._final is None:
-            seconds = self.elapsed_s(now_ns)
+            seconds = self.owed_s(now_ns)
             self._final = (seconds, self.rate.cost(seconds))
         return self._final
 

@@ -178,6 +178,7 @@ class CheckoutPage:
     url: str = ""
     intent_id: str = ""
     payment_id: str = ""
+    saves_card: bool = False
 
 
 @dataclass(frozen=True, slots=True)

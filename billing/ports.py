@@ -73,6 +73,9 @@ class Opening:
     caps: Sequence[SpendCap] = ()
     per_minute_micros: int = 0
     """What the call will burn once it is answered."""
+    sharers: int = 0
+    """Calls that may come to share what there is: the hold takes at most its part, or the first
+    increment where that is more. 0 for as much as is wanted."""
     is_running: bool = False
     """The call has begun, and the gate has lost it: it is opened whatever it can hold, so that its
     end is charged as far as the balance reaches."""
@@ -87,6 +90,8 @@ class OpenOutcome:
     """Held for the call so far, cumulative."""
     balance_micros: int = 0
     """What the account has left after it."""
+    wanted_micros: int = 0
+    """What the hold was to be: less than asked for where little is to be shared by many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Tick:
     want_micros: int
     """Price of the elapsed seconds and the prepaid horizon together."""
     seconds: int
-    """Whole seconds used and therefore owed."""
+    """Whole seconds owed; none before sound has come from the phone."""
     caps: Sequence[SpendCap] = ()
 
 
@@ -125,6 +130,8 @@ class TickOutcome:
     filling: str = ""
     """Names the filling from the book of record that the partition lives on: a later one knows no
     carrier's name of a live call."""
+    open_calls: Mapping[str, int] = field(default_factory=dict)
+    """Account -> how many calls it has, answered or not, on whatever node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +166,7 @@ class OpenCall:
     node: str
     held_micros: int
     seconds: int
-    """Confirmed by ticks."""
+    """Owed, as confirmed by ticks; 0 while nothing is known to have been heard."""
     carrier_call_id: str = ""
     """Empty until the carrier has named it."""
     per_minute_micros: int = 0
@@ -195,6 +202,13 @@ class SpendGate(Protocol):
 
     async def close(self, closing: Closing) -> CloseOutcome:
         """Post a call's final price and void the rest of its hold. Raises StoreUnavailableError."""
+
+    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+        """Put a closed call's end into the outbox again, for a book that lacks it.
+
+        Not while it waits there; `opened`, a `CallOpened` as JSON, is told with it. Returns whether
+        it was put. Raises StoreUnavailableError.
+        """
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         """Remember an open call's name at the carrier, for whoever settles it if its node dies.
@@ -292,6 +306,9 @@ class CdrStore(Protocol):
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
         """Return one record of this account."""
+
+    async def booked(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of these calls whose beginning and end are booked."""
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None

@@ -26,6 +26,7 @@ class Cause(IntEnum):
     SWITCH_CONGESTION = 42
     FACILITY_NOT_SUBSCRIBED = 50
     OUTGOING_CALL_BARRED = 52
+    BEARERCAPABILITY_NOTAVAIL = 58
     RECOVERY_ON_TIMER_EXPIRE = 102
     ORIGINATOR_CANCEL = 487
     SYSTEM_SHUTDOWN = 502
@@ -56,6 +57,7 @@ _MESSAGES = {
         "The phone network does not accept this gateway's own number. Tell the operator."
     ),
     Cause.OUTGOING_CALL_BARRED: "Calls to this number are not allowed.",
+    Cause.BEARERCAPABILITY_NOTAVAIL: "The sound connection to the phone could not be set up.",
     Cause.RECOVERY_ON_TIMER_EXPIRE: "The phone network did not answer in time.",
     Cause.ORIGINATOR_CANCEL: "You hung up before the call was answered.",
     Cause.SYSTEM_SHUTDOWN: "The gateway is being restarted. Call again in a moment.",

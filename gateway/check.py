@@ -14,6 +14,7 @@ from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build
 from gateway.addresses import webrtc_addresses
+from gateway.carriers.twilio import TRIAL
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
@@ -181,4 +182,7 @@ async def _carrier(settings: Settings) -> Finding:
         await carrier.close()
     if not status:
         return Finding("carrier", "Answers; the API key may place calls, not read the account.")
-    return Finding("carrier", f"Answers; the account is {status}.")
+    text = f"Answers; the account is {status}."
+    if is_trial := status.endswith(TRIAL):
+        text += " It reaches verified numbers only, and announces itself before each call."
+    return Finding("carrier", text, is_weak=is_trial)

@@ -77,7 +77,8 @@ def set_address(
     run_with(context, build.open_stores, work)
 
 
-@app.command("credit")
+# A negative amount begins like an option.
+@app.command("credit", context_settings={"ignore_unknown_options": True})
 def credit_account(
     context: typer.Context,
     account_id: AccountId,

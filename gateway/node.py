@@ -32,8 +32,9 @@ from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import QUEUE_S_MAX, TwilioCarrier
 from gateway.children import Child
-from gateway.engine import ghosts, outbox_alarm, reconcile, recovery, sweeper
+from gateway.engine import closings, ghosts, outbox_alarm, reconcile, recovery, sweeper
 from gateway.engine.calls import Calls
+from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
 from gateway.engine.metering import Metering
@@ -169,6 +170,7 @@ class Node:
         self._ghosts: Ghosts
         self._leases: RedisNodeLeases
         self._metering: Metering
+        self._closings: Closings
         self._rates: RateBook
         self._alarm: OutboxAlarm
         self._engine: MediaEngine
@@ -205,6 +207,7 @@ class Node:
         await self._rates.load()
         self._make_ghosts()
         stack.push_async_callback(_within, "ending of lost carrier calls", self._ghosts.stop)
+        self._closings = Closings(self.stores.gate, self.stores.records)
         settler = self._settler()
         await recovery.settle_own(settler, settings.node)
         self._notices.start()
@@ -228,6 +231,7 @@ class Node:
             metering=self._metering,
             ticker=self.ticker,
             stray=self._ghosts.found,
+            keep=self._closings.keep,
             notify=self._notify,
             endpoint=self._webrtc,
         )
@@ -306,6 +310,7 @@ class Node:
             drain=build.build_drainer(stores, settings, self._notify).drain_once,
             unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
             stray=self._ghosts.found,
+            kept=self._closings.find,
         )
 
     async def _take_cards(self, stack: contextlib.AsyncExitStack) -> None:
@@ -347,6 +352,7 @@ class Node:
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
             Duty("ending of lost carrier calls", self._ghosts.round, ghosts.INTERVAL_S),
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
+            Duty("check that ended calls are booked", self._closings.round, closings.INTERVAL_S),
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
             Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),

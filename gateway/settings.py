@@ -243,7 +243,12 @@ class Settings:
     )
     ring_timeout_s: int = _number(60, "How long a phone may ring.", 5, 600, "s")
     stream_timeout_s: int = _number(
-        10, "How long an answered call may wait for the carrier's media stream.", 1, 60, "s"
+        30,
+        "How long an answered call may wait for the carrier's media stream, while the carrier says "
+        "that it goes on. A trial account's announcement takes half of it and wants a key pressed.",
+        1,
+        60,
+        "s",
     )
     media_silence_s: int = _number(
         3, "Silence of the carrier's socket after which the call counts as lost.", 1, 60, "s"

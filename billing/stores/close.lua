@@ -1,6 +1,7 @@
 -- Post a call's final price: void the rest of its hold, or take what grace left unpaid as far as
 -- the balance reaches and write off the rest. The tombstone makes it happen once.
--- ARGV: call, account, final, seconds, record, tombstone seconds, tombstones to trim at most
+-- ARGV: call, account, final, seconds, record, tombstone seconds, tombstones to trim at most,
+--   the record in brief
 -- Returns {result, charged, written off, balance}.
 if not is_ready() then return not_ready() end
 local call, account, final = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -31,12 +32,15 @@ local now = clock()
 spend(owner.caps, charged - held, now)
 redis.call('HSET', DONE, call, whole(charged))
 redis.call('ZADD', AGE, now, call)
+local written_off = whole(final - charged)
+local entry = tell_end(call, account, whole(charged), ARGV[4], written_off, ARGV[5])
+remember_end(call, entry, whole(charged), written_off, ARGV[4], ARGV[8])
+
 local expired = redis.call(
   'ZRANGEBYSCORE', AGE, '-inf', now - tonumber(ARGV[6]), 'LIMIT', 0, tonumber(ARGV[7]))
 if #expired > 0 then
   redis.call('HDEL', DONE, unpack(expired))
+  redis.call('HDEL', ENDS, unpack(expired))
   redis.call('ZREM', AGE, unpack(expired))
 end
-redis.call('XADD', LED, '*', 'k', 'C', 'c', call, 'a', account, 's', whole(charged),
-  'd', ARGV[4], 'w', whole(final - charged), 'm', ARGV[5])
 return {'closed', charged, final - charged, balance}

@@ -11,6 +11,7 @@ local META = KEYS[8]  -- hash: 'ready', 'filling'; of each account 'n:' its open
 local AGE = KEYS[9]   -- sorted set: closed call -> when, in seconds; trims the tombstones
 local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
 local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
+local ENDS = KEYS[12] -- hash: closed call -> 'its outbox entry, final, written off, seconds, record'
 
 -- tostring() writes 14 digits; balances have 16.
 local function whole(number)
@@ -53,6 +54,16 @@ local function spend(caps, micros, now)
       redis.call('ZREM', USED, name)
     end
   end
+end
+
+local function tell_end(call, account, charged, seconds, written_off, record)
+  return redis.call('XADD', LED, '*', 'k', 'C', 'c', call, 'a', account, 's', charged,
+    'd', seconds, 'w', written_off, 'm', record)
+end
+
+-- Keep what the book would need if the entry that tells it were lost.
+local function remember_end(call, entry, charged, written_off, seconds, record)
+  redis.call('HSET', ENDS, call, table.concat({entry, charged, written_off, seconds, record}, ' '))
 end
 
 local function clock()

@@ -3,7 +3,7 @@
 -- Returns 1, 0 when the partition was ready already, -1 when its outbox must be drained first.
 if is_ready() then return 0 end
 if redis.call('XLEN', LED) > 0 then return -1 end
-redis.call('DEL', BAL, CALL, OWN, DONE, CSEQ, FROZ, META, AGE, CAPS, USED)
+redis.call('DEL', BAL, CALL, OWN, DONE, CSEQ, FROZ, META, AGE, CAPS, USED, ENDS)
 local accounts, open, closed, frozen, spent = unpack(cjson.decode(ARGV[1]))
 for _, row in ipairs(accounts) do
   redis.call('HSET', BAL, row[1], whole(row[2]))

@@ -18,6 +18,7 @@ import msgspec
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
+from billing.cdr import in_brief
 from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
@@ -69,7 +70,7 @@ CAPS_TRIMMED_MAX = 64
 
 _KEY_NAMES = (
     *("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age"),
-    *("caps", "used"),
+    *("caps", "used", "ends"),
 )
 
 # Ticks join calls by ':' and ' ' in the outbox.
@@ -123,6 +124,7 @@ class RedisSpendGate:
         self._freeze = _Script("freeze")
         self._read = _Script("read")
         self._name = _Script("name")
+        self._tell_again = _Script("tell_again")
         self._open_calls = _Script("open_calls")
         self._snapshot = _Script("snapshot")
         self._rebuild = _Script("rebuild")
@@ -137,7 +139,7 @@ class RedisSpendGate:
         assert len(opening.caps) <= CAPS_PER_CALL_MAX
         names = [cap.name for cap in opening.caps]
         owner = (opening.account_id, opening.node, "", opening.per_minute_micros, names)
-        result, held, balance = await self._run(
+        result, held, balance, wanted = await self._run(
             self._open,
             self.partition(opening.account_id),
             opening.call_id,
@@ -151,8 +153,9 @@ class RedisSpendGate:
             CAP_UNUSED_S,
             CAPS_TRIMMED_MAX,
             int(opening.is_running),
+            opening.sharers,
         )
-        return OpenOutcome(OpenResult(result.decode()), held, balance)
+        return OpenOutcome(OpenResult(result.decode()), held, balance, wanted)
 
     async def tick(self, partition: int, ticks: Sequence[Tick]) -> TickOutcome:
         """Raise the holds of one partition's live calls."""
@@ -196,9 +199,15 @@ class RedisSpendGate:
             closing.detail,
             TOMBSTONE_S,
             TOMBSTONES_TRIMMED_MAX,
+            in_brief(closing.detail),
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
+
+    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+        """Put a call's end into the outbox again, unless it waits there; say whether it was put."""
+        partition = self.partition(account_id)
+        return bool(await self._run(self._tell_again, partition, call_id, account_id, opened))
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         """Remember an open call's name at the carrier; a call that is not open is left alone."""
@@ -383,11 +392,12 @@ class _TickReply:
         self._frozen: list[str] = []
         self._balances: dict[str, int] = {}
         self._burns: dict[str, int] = {}
+        self._open_calls: dict[str, int] = {}
         self._spent: dict[str, int] = {}
         self._filling = ""
 
     def add(self, batch: _TickBatch, answer: Sequence[Any]) -> None:
-        exceptions, left, burning, counted, bounded, barred, filling = answer
+        exceptions, left, burning, counted, bounded, barred, filling, open_calls = answer
         for i in range(0, len(exceptions), 2):
             call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
             if held >= 0:
@@ -396,6 +406,7 @@ class _TickReply:
                 (self._lost if held == _LOST else self._closed).append(call_id)
         self._balances.update(zip(batch.accounts, left, strict=True))
         self._burns.update(zip(batch.accounts, burning, strict=True))
+        self._open_calls.update(zip(batch.accounts, open_calls, strict=True))
         self._spent.update(zip(batch.caps, counted, strict=True))
         self._capped.extend(batch.ticks[i].call_id for i in bounded)
         self._frozen.extend(batch.accounts[j] for j in barred)
@@ -407,6 +418,7 @@ class _TickReply:
             lost=self._lost,
             closed=self._closed,
             balances=self._balances,
+            open_calls=self._open_calls,
             burns=self._burns,
             spent=self._spent,
             capped=self._capped,

@@ -6,7 +6,7 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -195,6 +195,17 @@ class SqlCdrStore:
             )
             row = rows.one_or_none()
         return None if row is None else _record(row)
+
+    async def booked(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of at most `PAGE_ROWS_MAX` calls whose beginning and end are booked.
+
+        Raises StoreUnavailableError.
+        """
+        assert len(call_ids) <= PAGE_ROWS_MAX
+        calls = tables.calls.c
+        query = sa.select(calls.id).where(calls.id.in_(call_ids), calls.opened, calls.closed)
+        async with reading(self._engine, self._timeout_s) as connection:
+            return frozenset(await connection.scalars(query))
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None

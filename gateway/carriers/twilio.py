@@ -22,6 +22,8 @@ from gateway.ports import DialOrder
 from gateway.twilio_status import UNKNOWN, CarrierStatus, from_reply
 
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
+TRIAL = ", on trial"
+"""What is said of an account that nobody pays for (the `type` of Twilio's Account resource)."""
 TOO_MANY_REQUESTS = 429
 """Never processed and always safe to repeat (Twilio error 20429)."""
 QUEUE_S_MAX = 86_400
@@ -152,7 +154,9 @@ class TwilioCarrier:
         return from_reply(carrier_call_id, call.status, call.duration)
 
     async def reach(self) -> str:
-        """Prove address and credentials; return the account's status, empty where it is not shown.
+        """Prove address and credentials; return the account's status.
+
+        Empty where it is not shown, and with TRIAL where nobody pays for the account.
 
         A Standard API key may place calls but not read the account (Twilio error 20003); its calls
         it may read.
@@ -167,7 +171,7 @@ class TwilioCarrier:
                 await _translated(self._client.calls.list_async(limit=1, page_size=1))
                 return ""
             raise
-        return str(account.status)
+        return f"{account.status}{TRIAL}" if account.type == "Trial" else str(account.status)
 
     async def close(self) -> None:
         """Close the HTTP session."""

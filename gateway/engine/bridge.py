@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from zlib import crc32
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
@@ -21,6 +20,7 @@ from gateway import browser_media as wire
 from gateway.call import (
     LIVE,
     TALKING,
+    Answered,
     Call,
     CarrierEnded,
     Command,
@@ -38,7 +38,8 @@ from gateway.cause import Cause
 from gateway.engine import reports
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
-from gateway.engine.charging import Charging, Notify, Spawn
+from gateway.engine.charging import Charging, Keep, Notify, Spawn, to_nobody
+from gateway.engine.closings import keep_nothing
 from gateway.engine.media_path import MediaPath
 from gateway.engine.metering import Metering
 from gateway.engine.polling import Polling
@@ -65,12 +66,12 @@ come back. Any other code was meant."""
 CONNECTING_NS = 1_500_000_000
 """How long a caller may hear nothing: then a tone says that the call is being placed."""
 
+_STREAM_UNSAID_NS = 10 * SECOND_NS
+"""How long an answered call whose stream has not begun may go on without the carrier saying so:
+time for two questions."""
+
 _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
-
-
-def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
-    """Nobody is told of events."""
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
@@ -91,6 +92,8 @@ class Services:
     stray: Callable[[str, str], None] = _left_alone
     """Ends a call of the carrier, by its id there, that was made for a call, by its id here, and
     that this call does not live on."""
+    keep: Keep = keep_nothing
+    """Remembers ended calls until they are booked."""
     notify: Notify = to_nobody
     """Tells the operator's program of warnings and cut-offs."""
     endpoint: AudioEndpoint | None = None
@@ -141,6 +144,7 @@ class Bridge:
             ticker=services.ticker,
             tell=self._tell,
             on_bad_frame=self._refuse_frame,
+            on_sound=self._phone_heard,
             repairs=services.repairs,
         )
         self._path = MediaPath(
@@ -167,12 +171,13 @@ class Bridge:
             tell=self._tell,
             beep=self._media.beep,
             closed=self._closed,
+            keep=services.keep,
         )
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
         self._end_tone: Deadline | None = None
-        self._dialled_ns = self.news_ns = self._clock_ns()
+        self._dialled_ns = self._in_progress_ns = self.news_ns = self._clock_ns()
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -201,6 +206,8 @@ class Bridge:
         self.news_ns = at_ns
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
+        elif isinstance(event, Answered):
+            self._in_progress_ns = at_ns
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
         try:
@@ -222,12 +229,23 @@ class Bridge:
 
     def carrier_status(self, status: CarrierStatus) -> None:
         """Take a status callback; one of another carrier call is none of ours."""
-        if not self.owns(status.carrier_call_id):
-            log.warning("Call %s: a callback of another carrier call.", self.call_id)
-            return
         event = status.event()
-        if event is not None:
+        if self._is_ours(status.carrier_call_id) and event is not None:
             self.receive(event)
+
+    def stream_failed(self, carrier_call_id: str) -> None:
+        """The carrier could not open the media stream: nobody will be heard.
+
+        Of a stream that has begun its socket tells more.
+        """
+        if self._carrier_leg is None and self._is_ours(carrier_call_id):
+            self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier"))
+
+    def _is_ours(self, carrier_call_id: str) -> bool:
+        if not self.owns(carrier_call_id):
+            log.warning("Call %s: a callback of another carrier call.", self.call_id)
+            return False
+        return True
 
     def stream_started(self, leg: CarrierLeg, carrier_call_id: str, token: str) -> bool:
         """Take the carrier's media stream; False for one that is not this call's, or is late."""
@@ -376,6 +394,9 @@ class Bridge:
         self._media.stop_tone()
         self._charging.start(self.call.answered_ns or self._clock_ns())
 
+    def _phone_heard(self) -> None:
+        self._charging.heard()
+
     def _report_answer(self) -> None:
         at = self._wall.date(self.call.answered_ns or 0)
         self._tell(wire.Accept(at=at.isoformat().replace("+00:00", "Z")))
@@ -450,9 +471,9 @@ class Bridge:
                 self.end(Cause.NO_ANSWER, "limit")
         elif call.state in TALKING:
             heard_ns = self._media.last_heard_ns
-            allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
-            since_ns = call.answered_ns if heard_ns is None else heard_ns
-            if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
+            if heard_ns is None:
+                self._wait_for_stream(now_ns)
+            elif now_ns > heard_ns + settings.media_silence_s * SECOND_NS:
                 self.end(Cause.MEDIA_TIMEOUT, "carrier")
 
     @property
@@ -463,6 +484,13 @@ class Bridge:
     async def poll(self) -> None:
         """Ask the carrier how it stands."""
         await self._line.poll()
+
+    def _wait_for_stream(self, now_ns: int) -> None:
+        """Wait for the carrier's stream for as long as the carrier says that the call goes on."""
+        allowed_ns = self._s.settings.stream_timeout_s * SECOND_NS
+        is_over = now_ns > (self.call.answered_ns or now_ns) + allowed_ns
+        if is_over or now_ns > self._in_progress_ns + _STREAM_UNSAID_NS:
+            self.end(Cause.MEDIA_TIMEOUT, "carrier")
 
     # Messages to the caller.
 

@@ -59,8 +59,10 @@ class CallMedia:
         ticker: Ticker,
         tell: Callable[[wire.GatewayMessage], None],
         on_bad_frame: Callable[[], None],
+        on_sound: Callable[[], None] = lambda: None,
         repairs: Allowance | None = None,
     ) -> None:
+        """`on_sound` is called once, with the first audio that comes from the phone."""
         to_mulaw, from_mulaw = converters(codec)
         self._ticker = ticker
         self._country = country
@@ -72,6 +74,7 @@ class CallMedia:
         self._is_on_hold = False
         self._is_away = False
         self._is_over = False
+        self._on_sound = on_sound
         self._quality = LineQuality()
         self._uplink = Uplink(
             clock_ns=ticker.clock_ns,
@@ -108,11 +111,18 @@ class CallMedia:
         """Connect both legs: from now on the caller and the phone hear each other."""
         self._leg = leg
         self._uplink.join(leg.connection, leg.outbound)
-        leg.on_audio = self._downlink.audio
+        leg.on_audio = self._first_audio
         leg.on_mark = self._mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
         self._open()
         self._reassure()
+
+    def _first_audio(self, payload: bytes, at_ms: int | None) -> None:
+        """Take the phone's audio until there is some; no later frame comes through here."""
+        if payload and self._leg is not None:
+            self._leg.on_audio = self._downlink.audio
+            self._on_sound()
+            self._downlink.audio(payload, at_ms)
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Send what the caller hears as frames of this socket."""
@@ -214,7 +224,12 @@ class CallMedia:
             self._uplink.playout.cleared(now_ns)
 
     def measure(self, now_ns: int, network: Network) -> list[wire.GatewayMessage]:
-        """Return how good the line is, and what is newly wrong or right with it."""
+        """Return how good the line is, and what is newly wrong or right with it.
+
+        There is none to be judged before both legs are joined.
+        """
+        if self._leg is None:
+            return []
         up, down, playout = self._uplink, self._downlink, self._uplink.playout
         session, rtt_ns = network.session, playout.carrier_rtt_ns
         return self._quality.each_second(

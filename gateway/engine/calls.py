@@ -18,8 +18,9 @@ from billing.ports import SpendGate
 from billing.rating import Rate
 from gateway.browser_media import Resume, Start
 from gateway.cause import Cause
-from gateway.engine.bridge import SECOND_NS, Bridge, Services, to_nobody
-from gateway.engine.charging import Notify
+from gateway.engine.bridge import SECOND_NS, Bridge, Services
+from gateway.engine.charging import Keep, Notify, to_nobody
+from gateway.engine.closings import keep_nothing
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
@@ -73,6 +74,7 @@ class Calls:
         metering: Metering,
         ticker: Ticker,
         stray: Callable[[str, str], None],
+        keep: Keep = keep_nothing,
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
     ) -> None:
@@ -95,6 +97,7 @@ class Calls:
             spawn=self._spawn,
             polling=polling,
             stray=stray,
+            keep=keep,
             notify=notify,
             endpoint=endpoint,
             resume_key=secrets.token_bytes(32),

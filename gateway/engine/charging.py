@@ -18,7 +18,7 @@ import msgspec
 from billing.caps import caps_of
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.errors import StoreUnavailableError
-from billing.meter import CallMeter, CutOff, MeterState, horizon_within
+from billing.meter import SHARERS_PER_CALL, CallMeter, CutOff, MeterState
 from billing.ports import (
     CloseResult,
     Closing,
@@ -34,6 +34,7 @@ from gateway import browser_media as wire
 from gateway.call import Ended, Event, HoldPlaced, HoldRefused
 from gateway.cause import Cause
 from gateway.engine import reports
+from gateway.engine.closings import reopening
 from gateway.engine.metering import Metering
 from gateway.engine.ticker import Deadline, Ticker
 from gateway.ports import CallOrder
@@ -59,8 +60,16 @@ _CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
 Notify = Callable[[str, Mapping[str, Any]], None]
 """Takes the name of an event and what it says."""
 
+
+def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
+
+
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a coroutine of a call in the background; the node waits for it when it stops."""
+
+Keep = Callable[[Opening, Closing], None]
+"""Remembers the end of a call until it is booked."""
 
 _T = TypeVar("_T")
 
@@ -89,6 +98,7 @@ class Charging:
         "_gate",
         "_is_asking",
         "_is_reopening",
+        "_keep",
         "_limit",
         "_metering",
         "_named_in",
@@ -130,8 +140,12 @@ class Charging:
         tell: Callable[[wire.GatewayMessage], None],
         beep: Callable[[], None],
         closed: Callable[[int], CallClosed],
+        keep: Keep,
     ) -> None:
-        """`closed` returns what is kept of the ended call, by the seconds it is charged for."""
+        """`closed` returns what is kept of the ended call, by the seconds it is charged for.
+
+        `keep` is given its closing, and how it would be opened again.
+        """
         self.account_id = order.account_id
         self.rate = Rate.from_json(order.rate)
         self.refusal = ""
@@ -153,6 +167,7 @@ class Charging:
         self._tell = tell
         self._beep = beep
         self._closed = closed
+        self._keep = keep
         self._warnings = EndWarnings()
         self._balance_micros = 0
         self._caps: Sequence[SpendCap] = ()
@@ -180,22 +195,17 @@ class Charging:
         if self._seconds_max == 0:
             self._refuse(reports.REFUSALS[OpenResult.CAP_REACHED], Cause.OUTGOING_CALL_BARRED)
             return
-        want_micros = self.rate.cost(min(self._first_horizon_s(), self._seconds_max))
+        want_micros = self.rate.cost(min(self._settings.prepaid_horizon_s, self._seconds_max))
+        sharers = SHARERS_PER_CALL * self._settings.account_calls_max
         try:
-            outcome = await self._gate.open(self._opening(want_micros))
+            outcome = await self._gate.open(replace(self._opening(want_micros), sharers=sharers))
         except StoreUnavailableError:
             self._hold_unanswered("store_unavailable")
         except Exception:
             log.exception("Call %s: its hold could not be placed.", self._opened.call_id)
             self._hold_unanswered("internal_error")
         else:
-            self._hold_answered(outcome, want_micros)
-
-    def _first_horizon_s(self) -> int:
-        horizon_s = self._settings.prepaid_horizon_s
-        if self._order.balance_micros is None:
-            return horizon_s
-        return horizon_within(self.rate.affordable_seconds(self._order.balance_micros), horizon_s)
+            self._hold_answered(outcome)
 
     def _opening(self, want_micros: int) -> Opening:
         return Opening(
@@ -210,7 +220,7 @@ class Charging:
             per_minute_micros=self.rate.per_minute_micros,
         )
 
-    def _hold_answered(self, outcome: OpenOutcome, asked_micros: int) -> None:
+    def _hold_answered(self, outcome: OpenOutcome) -> None:
         if outcome.result is not OpenResult.OPENED:
             self._refuse(reports.REFUSALS[outcome.result], Cause.OUTGOING_CALL_BARRED)
             return
@@ -221,7 +231,7 @@ class Charging:
             outcome.granted_micros,
             seconds_max=self._seconds_max,
             limit=self._limit,
-            asked_micros=asked_micros,
+            asked_micros=outcome.wanted_micros,
             horizon_s=self._settings.prepaid_horizon_s,
             grace_s=self._settings.grace_s,
         )
@@ -235,9 +245,10 @@ class Charging:
         self._spawn(self._void_hold())
 
     async def _void_hold(self) -> None:
-        if await self._close() is CloseResult.UNKNOWN:
+        closing = self._closing()
+        if await self._close(closing) is CloseResult.UNKNOWN:
             await asyncio.sleep(_LATE_HOLD_S)
-            await self._close()
+            await self._close(closing)
 
     def _refuse(self, code: str, cause: Cause) -> None:
         self.refusal = code
@@ -261,6 +272,10 @@ class Charging:
         self.meter.answered(answered_ns)
         self._metering.add(self)
         self._arm_cut_off()
+
+    def heard(self) -> None:
+        """Charge for the call, from its answer on: sound has come from the phone."""
+        self.meter.heard()
 
     def stop(self, ended_ns: int) -> None:
         """Cease to charge; the call has ended."""
@@ -317,15 +332,16 @@ class Charging:
         try:
             async with self._at_gate:
                 if self.meter.state is not MeterState.ENDED:
-                    await self._open_again(self.meter.want_micros(self._ticker.clock_ns()))
+                    want_micros = self.meter.want_micros(self._ticker.clock_ns())
+                    # What the book may know it to hold, it must hold again.
+                    await self._open_again(max(want_micros, self.meter.granted_micros))
         except StoreUnavailableError:
             log.info("Call %s cannot be opened again yet.", self._opened.call_id)
         finally:
             self._is_reopening = False
 
     async def _open_again(self, want_micros: int) -> None:
-        opening = replace(self._opening(want_micros), first_micros=0, is_running=True)
-        outcome = await self._gate.open(opening)
+        outcome = await self._gate.open(reopening(self._opening(0), want_micros))
         if outcome.result is OpenResult.ALREADY_CLOSED:
             self.disowned()
             return
@@ -397,14 +413,14 @@ class Charging:
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros."""
         now_ns = self._ticker.clock_ns()
-        return self.meter.elapsed_s(now_ns), self.meter.cost_micros(now_ns)
+        return self.meter.owed_s(now_ns), self.meter.cost_micros(now_ns)
 
     def bill(self, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
         """Return what has been used and what is left."""
         currency = self._order.currency
         return (
             wire.Cost(
-                seconds=self.meter.elapsed_s(now_ns),
+                seconds=self.meter.owed_s(now_ns),
                 cost=reports.money(self.meter.cost_micros(now_ns), currency),
             ),
             wire.Credit(
@@ -434,21 +450,25 @@ class Charging:
     async def settle(self) -> None:
         """Post the final price; other calls of the account get what was held too much."""
         async with self._at_gate:
-            if await self._close() is CloseResult.UNKNOWN:
+            closing = self._closing()
+            self._keep(reopening(self._opening(0), self.final[1]), closing)
+            if await self._close(closing) is CloseResult.UNKNOWN:
                 await self._persist(lambda: self._open_again(self.final[1]))
-                if await self._close() is CloseResult.UNKNOWN:
+                if await self._close(closing) is CloseResult.UNKNOWN:
                     log.error("Call %s could not be settled.", self._opened.call_id)
         await self._metering.hurry(self.account_id)
 
-    async def _close(self) -> CloseResult:
+    def _closing(self) -> Closing:
         seconds, micros = self.final
-        closing = Closing(
+        return Closing(
             call_id=self._opened.call_id,
             account_id=self.account_id,
             final_micros=micros,
             seconds=seconds,
             detail=msgspec.json.encode(self._closed(seconds)),
         )
+
+    async def _close(self, closing: Closing) -> CloseResult:
         return (await self._persist(lambda: self._gate.close(closing))).result
 
     async def _persist(self, ask: Callable[[], Awaitable[_T]]) -> _T:

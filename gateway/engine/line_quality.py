@@ -415,7 +415,8 @@ class LineQuality:
         if measured.is_on_hold:
             return
         self._carrier.heard(sample.carrier)
-        if is_reported and self._carrier_flow.packets:
+        # What a browser reports of tones says nothing of a phone that has not been heard.
+        if is_reported and self._carrier_flow.packets and measured.downlink_frames:
             self._carrier.carried(self._carrier_flow, sample.carrier)
         if not measured.is_muted:
             self._browser.heard(sample.browser)

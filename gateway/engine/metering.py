@@ -14,7 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from billing.errors import StoreUnavailableError
-from billing.meter import CallMeter, share_out
+from billing.meter import CALLS_ABREAST, CallMeter, share_out
 from billing.ports import SpendCap, SpendGate, Tick, TickOutcome
 
 log = logging.getLogger(__name__)
@@ -226,7 +226,8 @@ def _share_out(
     if len(granted) == 1 and not outcome.short and not granted[0][1].caps:
         meter = granted[0][0].meter
         burn, own = outcome.burns.get(account_id, 0), meter.rate.per_minute_micros
-        meter.share(balance if burn <= own else balance * own // burn)
+        abreast = _abreast(own, max(burn, own), outcome.open_calls.get(account_id, 0))
+        meter.share(balance if burn <= own else balance * own // burn, abreast=abreast)
         return
     ahead = [
         (call.meter.rate.per_minute_micros, call.meter.paid_seconds - call.meter.elapsed_s(now_ns))
@@ -244,8 +245,18 @@ def _share_out(
             # It holds all that it can have.
             call.meter.share(0, is_capped=tick.call_id in outcome.capped)
         else:
-            room = rooms[place]
-            call.meter.share(shares[room][place], is_capped=room < balance)
+            room, own = rooms[place], ahead[place][0]
+            abreast = _abreast(own, burn, outcome.open_calls.get(account_id, 0))
+            call.meter.share(shares[room][place], is_capped=room < balance, abreast=abreast)
+
+
+def _abreast(own: int, burn: int, open_calls: int) -> int:
+    """Return how many calls may come to share what one call counts on.
+
+    `burn` is that of the account's calls that are charged; what the others will burn when they are
+    answered is taken to be what this one does.
+    """
+    return max(CALLS_ABREAST, -(-open_calls * own // burn) if burn else 0)
 
 
 def _room(tick: Tick, balance_micros: int, outcome: TickOutcome) -> int:

@@ -1,7 +1,8 @@
 """Keeps the spend gate in line with the book of record while calls go on.
 
 Fills partitions that lost their data, brings credits that did not arrive, ends at the gate what has
-ended in the book, opens again what the gate forgot, and sets frozen flags. What differs is
+ended in the book, opens again what the gate forgot, has it tell again what has ended there and the
+book was never told, and sets frozen flags. What differs is
 `billing.reconcile`'s word; every repair is harmless where it was not needed, so that all nodes may
 do this at once. Knows no live call.
 """
@@ -107,7 +108,7 @@ class Reconciler:
             log.warning("Call %s had ended in the book only.", call.call_id)
 
     async def _reopen(self, partition: int, call: OpenCall) -> None:
-        """Open a call that the gate forgot; one that has ended there is refused."""
+        """Open a call that the gate forgot; one that has ended there is told to the book again."""
         record = await self._records.get(call.account_id, call.call_id)
         if record is None or record.closed is not None:
             return
@@ -122,7 +123,11 @@ class Reconciler:
             per_minute_micros=_per_minute_micros(record.opened.rate),
             is_running=True,
         )
-        if (await self._gate.open(opening)).result is OpenResult.OPENED:
+        result = (await self._gate.open(opening)).result
+        if result is OpenResult.ALREADY_CLOSED:
+            if await self._gate.tell_again(call.call_id, call.account_id):
+                log.warning("Call %s had ended in the spend gate only.", call.call_id)
+        elif result is OpenResult.OPENED:
             tick = Tick(call.call_id, call.account_id, call.held_micros, call.seconds)
             await self._gate.tick(partition, [tick])
             log.warning("Call %s was live in the book only.", call.call_id)

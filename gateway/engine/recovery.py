@@ -1,7 +1,8 @@
 """Fills a spend gate that lost its data, and settles calls whose node is gone.
 
 Such a call is ended at the carrier and charged for what the carrier says it carried; where the
-carrier has nothing to say, for the seconds that the spend gate had confirmed. The gate's tombstone
+carrier has nothing to say, for the seconds that the spend gate had confirmed. Where it had
+confirmed none, nobody is known to have heard anything, and nothing is charged. The gate's tombstone
 lets only the first settlement count, whoever comes. Knows no socket and no live call.
 """
 
@@ -76,6 +77,8 @@ class Settler:
     stray: Callable[[str, str], None] = _left_alone
     """Goes on ending a call of the carrier, by its id there, whose call, by its id here, is settled
     although the carrier has not confirmed its end."""
+    kept: Callable[[str], Closing | None] = lambda _: None
+    """Returns how a call ended that this node has closed, and the gate has lost."""
 
     async def settle(
         self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
@@ -105,6 +108,10 @@ class Settler:
         record = await self.records.get(orphan.account_id, orphan.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self.gate, record)
+            return True
+        kept = self.kept(orphan.call_id)
+        if kept is not None:
+            await self.gate.close(kept)
             return True
         status = await self._end_at_carrier(orphan.carrier_call_id)
         is_over = status is not None and status.is_terminal
@@ -151,8 +158,11 @@ class Settler:
 
 
 def _used_s(orphan: OpenCall, status: CarrierStatus | None, unconfirmed_s_max: int) -> int:
-    """Return the seconds to charge: the carrier's word within what is possible, else ours."""
-    if status is None or not status.is_terminal:
+    """Return the seconds to charge: the carrier's word within what is possible, else ours.
+
+    None without a confirmed second: a phone answered while its node was dead heard nobody.
+    """
+    if status is None or not status.is_terminal or not orphan.seconds:
         return orphan.seconds
     if status.status != "completed":
         return 0
@@ -167,6 +177,8 @@ def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
     Confirmed seconds cost no more than was held for them: an increment that was rounded up must
     not take what nobody granted.
     """
+    if not seconds:
+        return 0
     if record is None:
         return orphan.held_micros
     try:

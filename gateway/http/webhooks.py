@@ -72,6 +72,9 @@ class TwilioWebhooks:
                 "The carrier's media stream of call %s failed: %.200s",
                 *(request.path_params["call_id"], form.get("StreamError", "")),
             )
+            call = self._call(request)
+            if call is not None:
+                call.stream_failed(form.get("CallSid", ""))
         if event in ("stream-started", "stream-error"):
             self._is_running(request, form.get("CallSid", ""))
         return Response(status_code=204)

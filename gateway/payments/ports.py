@@ -77,6 +77,9 @@ class PaymentService(Protocol):
     async def checkout(self, checkout_id: str) -> CheckoutPage:
         """Fetch a page's state."""
 
+    async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
+        """Look for a page that was opened for a payment and not noted; None where there is none."""
+
     async def charge(self, charge: Charge) -> Intent:
         """Charge a saved card. A decline is a PaymentError with the intent that failed."""
 

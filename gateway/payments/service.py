@@ -144,18 +144,14 @@ class Payments:
             )
         if payment.micros != micros:
             raise RequestRefusedError("payment_key_reused")
-        try:
-            page = await self._open_page(payment, profile, save_card=save_card)
-        except PaymentError as error:
-            if error.service_code != "idempotency_error":
-                raise
+        page = await self._page_of(payment, profile, save_card=save_card)
+        if page.saves_card != save_card:
             if key:
-                raise RequestRefusedError("payment_key_reused") from None
-            # The same amount, but another answer to whether the card may be saved.
+                raise RequestRefusedError("payment_key_reused")
             payment = await self._create(self._new_id(), profile, micros)
-            page = await self._open_page(payment, profile, save_card=save_card)
+            page = await self._page_of(payment, profile, save_card=save_card)
         payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
-        return payment, page.url
+        return payment, page.url or self._return_url(payment)
 
     async def _create(self, payment_id: str, profile: PaymentProfile, micros: int) -> Payment:
         return await self._store.create(
@@ -171,18 +167,40 @@ class Payments:
         except MoneyError:
             raise RequestRefusedError("amount_out_of_range", field="amount") from None
 
+    async def _page_of(
+        self, payment: Payment, profile: PaymentProfile, *, save_card: bool
+    ) -> CheckoutPage:
+        """Return the one page of a payment, as whoever asked first had it opened.
+
+        Another node may have asked, of another origin or before the person's address was known: the
+        service takes that for another request under the same key.
+        """
+        if payment.checkout_id:
+            return await self._service.checkout(payment.checkout_id)
+        try:
+            return await self._open_page(payment, profile, save_card=save_card)
+        except PaymentError as error:
+            if error.service_code != "idempotency_error":
+                raise
+            page = await self._service.find_checkout(payment)
+            if page is None:
+                raise
+            return page
+
+    def _return_url(self, payment: Payment) -> str:
+        return f"{self._settings.origin}/?top-up={payment.id}"
+
     async def _open_page(
         self, payment: Payment, profile: PaymentProfile, *, save_card: bool
     ) -> CheckoutPage:
-        origin = self._settings.origin
         order = CheckoutOrder(
             payment=payment,
             minor=self._minor(payment.micros, payment.currency),
             save_card=save_card,
             customer_id=profile.customer_id or "",
             email=profile.email,
-            success_url=f"{origin}/?top-up={payment.id}",
-            cancel_url=f"{origin}/",
+            success_url=self._return_url(payment),
+            cancel_url=f"{self._settings.origin}/",
             # From the payment's own time, so that a repeated request is the same to the letter.
             expires_at=payment.created_at + CHECKOUT_LIFE,
         )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import stripe
 import structlog
 
-from billing.payments import CheckoutPage, Dispute, Intent, Refund
+from billing.payments import CheckoutPage, Dispute, Intent, Payment, Refund
 from gateway.errors import PaymentError
 from gateway.payments.events import EVENT_TYPES
 from gateway.payments.ports import Charge, CheckoutOrder, MissedEvents
@@ -27,6 +27,11 @@ RETRIES_MAX: Final = 2
 """Safe for what creates something too: each has an idempotency key."""
 LIST_MAX: Final = 100
 """Stripe's largest page, and more refunds or disputes than one payment ever has."""
+
+FIND_PAGES_MAX: Final = 5
+"""Pages of a list that are looked through for one object."""
+CLOCKS_DIFFER_MAX: Final = timedelta(minutes=1)
+"""How far Stripe's clock may be behind ours."""
 
 # It would keep an id of this machine in the home folder, and tell Stripe.
 stripe.enable_telemetry = False
@@ -72,6 +77,21 @@ class StripePayments:
         """Fetch a page's state."""
         async with self._asking():
             return _checkout_page((await self._sessions.retrieve_async(checkout_id)).to_dict())
+
+    async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
+        """Look for a page that was opened for a payment and not noted; None where there is none."""
+        since = int((payment.created_at - CLOCKS_DIFFER_MAX).timestamp())
+        params: _Reply = {"created": {"gte": since}, "limit": LIST_MAX}
+        async with self._asking():
+            for _ in range(FIND_PAGES_MAX):
+                found = (await self._sessions.list_async(cast(Any, params))).to_dict()
+                for page in map(_checkout_page, found["data"]):
+                    if page.payment_id == payment.id:
+                        return page
+                if not found["has_more"] or not found["data"]:
+                    break
+                params["starting_after"] = found["data"][-1]["id"]
+        return None
 
     async def charge(self, charge: Charge) -> Intent:
         """Charge a saved card while the person is away."""
@@ -203,6 +223,8 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
     return refused
 
 
+_SAVES_CARD = "save_card"
+
 _RETRYABLE = frozenset({409, 429})
 """Another request with this key is under way; too many requests."""
 
@@ -246,7 +268,8 @@ def _checkout_params(order: CheckoutOrder) -> dict[str, Any]:
             }
         ],
         "client_reference_id": payment.account_id,
-        "metadata": ours,
+        # A page says nothing else of whether it saves the card.
+        "metadata": ours | ({_SAVES_CARD: "yes"} if order.save_card else {}),
         "payment_intent_data": intent,
         "success_url": order.success_url,
         "cancel_url": order.cancel_url,
@@ -266,6 +289,7 @@ def _checkout_page(reply: _Reply) -> CheckoutPage:
         url=reply.get("url") or "",
         intent_id=_id(reply.get("payment_intent")),
         payment_id=(reply.get("metadata") or {}).get("payment", ""),
+        saves_card=_SAVES_CARD in (reply.get("metadata") or {}),
     )
 
 

@@ -71,7 +71,7 @@ class SpendGateContract:
 
     async def tick(self, gate, *ticks):
         outcome = await gate.tick(gate.partition(ticks[0].account_id), ticks)
-        return replace(outcome, filling="")
+        return replace(outcome, filling="", open_calls={})
 
     async def spent(self, gate):
         return dict((await gate.snapshot(gate.partition("alice"))).spent)
@@ -80,17 +80,56 @@ class SpendGateContract:
         entries = await gate.read_outbox(gate.partition(account_id), 1_000)
         return [(entry.kind, dict(entry.fields)) for entry in entries]
 
+    async def lose_outbox(self, gate):
+        partition = gate.partition("alice")
+        entries = await gate.read_outbox(partition, 1_000)
+        await gate.trim_outbox(partition, [entry.entry_id for entry in entries])
+
     # Opening.
 
     async def test_open_holds_the_horizon_once(self, gate):
         for _ in range(3):
             outcome = await gate.open(opening())
-            assert outcome == OpenOutcome(OpenResult.OPENED, 8 * CENT, 10 * UNIT - 8 * CENT)
+            assert outcome == OpenOutcome(
+                OpenResult.OPENED, 8 * CENT, 10 * UNIT - 8 * CENT, 8 * CENT
+            )
         assert await gate.balance("alice") == 10 * UNIT - 8 * CENT
 
     async def test_open_holds_what_the_balance_reaches(self, gate):
         outcome = await gate.open(opening(want_micros=20 * UNIT))
-        assert outcome == OpenOutcome(OpenResult.OPENED, 10 * UNIT, 0)
+        assert outcome == OpenOutcome(OpenResult.OPENED, 10 * UNIT, 0, 20 * UNIT)
+
+    async def test_a_first_hold_is_no_more_than_its_part(self, gate):
+        """Whoever comes first holds no more than whoever comes last."""
+        held = [await gate.open(opening(f"c{n}", want_micros=UNIT, sharers=20)) for n in range(3)]
+        parts = [UNIT // 2, (10 * UNIT - UNIT // 2) // 20, (9_500_000 - 475_000) // 20]
+        assert [outcome.granted_micros for outcome in held] == parts
+        assert [outcome.wanted_micros for outcome in held] == parts
+        # What is plenty is held whole, and the first increment whatever its part.
+        whole = await gate.open(opening("w", want_micros=8 * CENT, sharers=20))
+        assert (whole.granted_micros, whole.wanted_micros) == (8 * CENT, 8 * CENT)
+        dear = {"first_micros": 3 * UNIT, "want_micros": 4 * UNIT, "sharers": 20}
+        first = await gate.open(opening("d", **dear))
+        assert (first.granted_micros, first.wanted_micros) == (3 * UNIT, 3 * UNIT)
+
+    async def test_a_part_is_that_of_a_cap_where_one_leaves_less(self, gate):
+        outcome = await gate.open(opening(want_micros=UNIT, caps=[DAY], sharers=20))
+        assert (outcome.granted_micros, outcome.wanted_micros) == (UNIT // 20, UNIT // 20)
+
+    async def test_a_call_that_runs_holds_more_than_its_part(self, gate):
+        running = {"is_running": True, "concurrent_calls_max": 0, "sharers": 20}
+        outcome = await gate.open(opening(want_micros=9 * UNIT, **running))
+        assert outcome.granted_micros == 9 * UNIT
+
+    async def test_a_tick_says_how_many_calls_share(self, gate):
+        for n in range(3):
+            await gate.open(opening(f"c{n}"))
+        outcome = await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1)])
+        assert outcome.open_calls == {"alice": 3}
+        await gate.close(closing("c2"))
+        outcome = await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1)])
+        assert outcome.open_calls == {"alice": 2}
+        assert outcome.burns == {"alice": 0}
 
     async def test_open_needs_the_first_increment(self, gate):
         refused = OpenOutcome(OpenResult.INSUFFICIENT_CREDIT, 0, 10 * UNIT)
@@ -126,11 +165,11 @@ class SpendGateContract:
         running = {"is_running": True, "concurrent_calls_max": 0}
         cap = SpendCap("account:alice:day:2026-11-24", CENT)
         outcome = await gate.open(opening("r1", caps=[cap], **running))
-        assert outcome == OpenOutcome(OpenResult.OPENED, CENT, 10 * UNIT - CENT)
+        assert outcome == OpenOutcome(OpenResult.OPENED, CENT, 10 * UNIT - CENT, 8 * CENT)
         await gate.credit("alice", 2, -11 * UNIT)
         await gate.freeze("alice", True)
         outcome = await gate.open(opening("r2", **running))
-        assert outcome == OpenOutcome(OpenResult.OPENED, 0, -UNIT - CENT)
+        assert outcome == OpenOutcome(OpenResult.OPENED, 0, -UNIT - CENT, 8 * CENT)
         await gate.close(closing("r2"))
         assert (await gate.open(opening("r2", **running))).result is OpenResult.ALREADY_CLOSED
 
@@ -270,6 +309,34 @@ class SpendGateContract:
         await gate.open(opening(want_micros=10 * UNIT - 2 * CENT))
         outcome = await gate.close(closing(final_micros=10 * UNIT + 3 * CENT))
         assert outcome == CloseOutcome(CloseResult.CLOSED, 10 * UNIT, 3 * CENT, 0)
+
+    async def test_an_end_is_told_again_only_where_the_outbox_has_lost_it(self, gate):
+        assert not await gate.tell_again("c1", "alice")
+        await gate.open(opening())
+        assert not await gate.tell_again("c1", "alice"), "it has not ended"
+        detail = b'{"seconds":3,"browser":{"talk_ms":9},"carrier":{},"carrier_seconds":null}'
+        await gate.close(replace(closing(), detail=detail))
+        told = await self.outbox(gate)
+        assert not await gate.tell_again("c1", "alice", b'{"opened":true}')
+        assert await self.outbox(gate) == told
+        await self.lose_outbox(gate)
+        assert await gate.tell_again("c1", "alice")
+        assert not await gate.tell_again("c1", "alice"), "it waits there again"
+        ((kind, end),) = await self.outbox(gate)
+        assert (kind, end) == ("C", told[-1][1] | {"m": b'{"seconds":3}'})
+        await self.lose_outbox(gate)
+        assert await gate.tell_again("c1", "alice", b'{"opened":true}')
+        assert [kind for kind, _ in await self.outbox(gate)] == ["O", "C"]
+        assert (await self.outbox(gate))[0][1]["m"] == b'{"opened":true}'
+        assert await gate.balance("alice") == 10 * UNIT - 3 * CENT
+
+    async def test_what_was_written_off_is_told_again_too(self, gate):
+        await gate.open(opening(want_micros=10 * UNIT))
+        await gate.close(closing(final_micros=12 * UNIT, seconds=12))
+        await self.lose_outbox(gate)
+        assert await gate.tell_again("c1", "alice")
+        ((_, end),) = await self.outbox(gate)
+        assert (end["s"], end["w"], end["d"]) == (b"%d" % (10 * UNIT), b"%d" % (2 * UNIT), b"12")
 
     async def test_an_unanswered_call_costs_nothing(self, gate):
         await gate.open(opening())
@@ -477,7 +544,7 @@ class SpendGateContract:
     async def test_a_cap_bounds_the_first_hold(self, gate):
         narrow = SpendCap("narrow", 5 * CENT)
         outcome = await gate.open(opening(caps=[DAY, narrow]))
-        assert outcome == OpenOutcome(OpenResult.OPENED, 5 * CENT, 10 * UNIT - 5 * CENT)
+        assert outcome == OpenOutcome(OpenResult.OPENED, 5 * CENT, 10 * UNIT - 5 * CENT, 8 * CENT)
         assert await self.spent(gate) == {DAY.name: 5 * CENT, "narrow": 5 * CENT}
         await gate.open(opening(caps=[DAY, narrow]))
         assert await self.spent(gate) == {DAY.name: 5 * CENT, "narrow": 5 * CENT}
@@ -713,6 +780,7 @@ async def open_meters(gate, count, account_id):
                 )
             )
             meters[-1].answered(0)
+            meters[-1].heard()
     return meters
 
 

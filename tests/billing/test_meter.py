@@ -24,6 +24,7 @@ def new_meter(granted=8 * CENT, rate=CENT_A_SECOND, *, seconds_max=3_600, **knob
 def answered_meter(granted=8 * CENT, **knobs):
     meter = new_meter(granted, **knobs)
     meter.answered(START)
+    meter.heard()
     return meter
 
 
@@ -46,6 +47,26 @@ def test_a_second_counts_when_it_has_begun(after_ns, seconds):
     meter = answered_meter()
     assert meter.elapsed_s(START + after_ns) == seconds
     assert meter.final(START + after_ns) == (seconds, seconds * CENT)
+
+
+def test_nothing_is_owed_before_sound_has_come_but_credit_is_held_for_it():
+    meter = new_meter()
+    meter.answered(START)
+    now_ns = START + 5 * S
+    assert (meter.elapsed_s(now_ns), meter.owed_s(now_ns), meter.cost_micros(now_ns)) == (5, 0, 0)
+    assert meter.tick(now_ns) == Tick("c1", "alice", 13 * CENT, 0)
+    meter.granted(None, now_ns)
+    meter.heard()
+    assert (meter.owed_s(now_ns), meter.cost_micros(now_ns)) == (5, 5 * CENT)
+    assert meter.tick(now_ns) == Tick("c1", "alice", 13 * CENT, 5)
+
+
+def test_sound_after_the_end_changes_nothing():
+    meter = new_meter(rate=Rate(per_minute_micros=600_000, connect_fee_micros=CENT))
+    meter.answered(START)
+    assert meter.final(START + 5 * S) == (0, 0)
+    meter.heard()
+    assert meter.final(START + 5 * S) == (0, 0)
 
 
 def test_answer_counts_once():
@@ -299,6 +320,7 @@ class Gate:
 def run(meter, gate, fates):
     """Tick each half second; end at the cut-off, as the engine's timer would, or after `fates`."""
     meter.answered(START)
+    meter.heard()
     now_ns = START
     for fate in fates:
         now_ns += S // 2

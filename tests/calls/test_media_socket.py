@@ -90,7 +90,8 @@ async def disturb(world: World, customer: Customer, act: Act, code: int) -> None
     async with customer.call() as phone:
         call_id = (await phone.wait("ready"))["call_id"]
         await phone.wait("accept")
-        await phone.wait_frames(5)
+        # Those of the phone, after those of the ringing tone.
+        await phone.wait_frames(len(phone.frames) + 5)
         with contextlib.suppress(websockets.ConnectionClosed):
             await act(phone)
         assert await phone.wait_closed() == code

@@ -172,6 +172,15 @@ async def test_a_standard_key_is_enough(tmp_path):
     assert wrong.is_fatal
 
 
+@pytest.mark.parametrize(("kind", "is_weak"), [("Full", False), ("Trial", True)])
+async def test_a_trial_account_is_named(kind, is_weak):
+    body = b'{"sid":"AC1","status":"active","type":"%s"}' % kind.encode()
+    async with twilio(200, body) as url:
+        finding = (await found(CARRIER_URL=url))["carrier"]
+    assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+    assert ("on trial" in finding.text) == is_weak
+
+
 @pytest.mark.parametrize(
     ("environ", "text", "is_weak"),
     [

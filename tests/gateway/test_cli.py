@@ -160,6 +160,10 @@ def test_a_credit_is_booked_once_per_reference_and_can_be_taken_back(account):
         assert state in account("credit", "acme", "5", "--reference", "r1").output
     done = account("credit", "--reference", "r2", "--", "acme", "-2")
     assert "Balance: $3.00" in done.output
+    # As the help says, without a mark before it.
+    done = account("credit", "acme", "-1.25", "--reference", "r3")
+    assert "Granted. Balance: $1.75" in done.output
+    assert account("credit", "acme", "1", "--referense", "r4").exit_code == cli.EXIT_SETTINGS
 
 
 @pytest.mark.parametrize("amount", ["ten", "1,50", "", "1e3", "9" * 30])

@@ -31,6 +31,7 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.call import Ended, Event, HoldPlaced, HoldRefused
 from gateway.cause import Cause
 from gateway.engine.charging import Charging
+from gateway.engine.closings import Closings
 from gateway.engine.metering import GROUPS, Metering
 from gateway.engine.reconcile import Reconciler
 from gateway.engine.recovery import bring_credits, fill_gate
@@ -67,13 +68,16 @@ class RepeatingGate(RedisSpendGate):
 
 
 class PhoneCall:
-    """A call that is answered as soon as it is paid for, and in which nobody talks."""
+    """A call that is answered and heard as soon as it is paid for."""
 
-    def __init__(self, node: Node, call_id: str, account_id: str, order: CallOrder) -> None:
+    def __init__(
+        self, node: Node, call_id: str, account_id: str, order: CallOrder, *, is_heard: bool
+    ) -> None:
         world = node.world
         self.call_id, self.account_id, self.rate = call_id, account_id, Rate.from_json(order.rate)
         self.node = node
         self.is_live = False
+        self.is_heard = is_heard
         self.end: Ended | None = None
         self.answered_ns = self.ended_ns = 0
         self.opened = CallOpened(
@@ -104,6 +108,7 @@ class PhoneCall:
             tell=lambda *_messages: None,
             beep=lambda: None,
             closed=self._closed,
+            keep=node.closings.keep,
         )
 
     @property
@@ -126,6 +131,8 @@ class PhoneCall:
             self.is_live, self.answered_ns = True, now_ns
             self.node.calls[self.call_id] = self
             self.charging.start(now_ns)
+            if self.is_heard:
+                self.charging.heard()
         elif isinstance(event, Ended):
             self._over(event, now_ns if at_ns is None else at_ns)
         else:
@@ -166,6 +173,7 @@ class Node:
         self.gate = RepeatingGate(self.client, world.partitions, timeout_s=world.timeout_s)
         self.ticker = Ticker(world.clock_ns)
         self.metering = Metering(self.gate, world.clock_ns)
+        self.closings = Closings(self.gate, SqlCdrStore(world.engine))
         self.calls: dict[str, PhoneCall] = {}
         self.is_running = True
 
@@ -212,7 +220,7 @@ class World:
         self._sleepers: dict[asyncio.Task[Any], tuple[int, asyncio.Future[None]]] = {}
         self._moved = asyncio.Event()
         self._faults: list[BaseException] = []
-        knobs = {"account_calls_max": 1_000} | settings
+        knobs = {"account_calls_max": 100} | settings
         self.nodes = [Node(self, f"n{i}", url, Settings(**knobs)) for i in range(nodes)]
         self.book = SqlLedgerStore(engine, clock=self.date)
         self.records = SqlCdrStore(engine)
@@ -326,7 +334,8 @@ class World:
     async def call(
         self, call_id: str, account_id: str = "alice", *, node: int = 0, **terms: Any
     ) -> PhoneCall:
-        """Place a call; it is answered at once, or refused."""
+        """Place a call; it is answered at once, or refused, and heard unless the test says not."""
+        is_heard = terms.pop("is_heard", True)
         rate = terms.pop("rate", CENT_A_SECOND)
         order = CallOrder(
             account_id=account_id,
@@ -339,7 +348,7 @@ class World:
             rate_description="",
             **terms,
         )
-        call = PhoneCall(self.nodes[node], call_id, account_id, order)
+        call = PhoneCall(self.nodes[node], call_id, account_id, order, is_heard=is_heard)
         self.calls.append(call)
         await call.charging.place_hold()
         return call

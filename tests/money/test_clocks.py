@@ -71,7 +71,8 @@ async def test_the_longest_call_is_cut_for_its_length(new_world, valkey_url):
 
 async def test_a_day_at_the_highest_rate_is_exact(new_world, valkey_url):
     """No number on the way is rounded to what a float can say."""
-    world = new_world(valkey_url, call_duration_max_s=SECONDS_MAX, prepaid_horizon_s=3_600)
+    knobs = {"prepaid_horizon_s": 3_600, "account_calls_max": 1}
+    world = new_world(valkey_url, call_duration_max_s=SECONDS_MAX, **knobs)
     rate = Rate(per_minute_micros=RATE_MICROS_MAX, connect_fee_micros=RATE_MICROS_MAX - 1)
     credit = rate.cost(SECONDS_MAX) + 1
     await world.open_accounts(alice=credit)

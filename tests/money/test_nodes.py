@@ -195,3 +195,54 @@ async def test_a_gate_filled_anew_knows_the_carriers_calls_again(watch, valkey_s
     record = await world.records.get("alice", "c1")
     assert (record.closed.seconds, record.closed.carrier_seconds) == (11, 11)
     assert await world.findings() == []
+
+
+DEAR = Rate(per_minute_micros=60 * CENT, first_s=60, next_s=60, connect_fee_micros=25 * CENT)
+
+
+async def test_a_call_of_a_dead_node_that_nobody_heard_costs_nothing(watch, valkey_server):
+    """Whatever the carrier carried, and whether or not the gate has lost the call meanwhile."""
+    world, carrier = watch.world, watch.carrier
+    unheard = [await world.call(f"c{n}", node=2, rate=DEAR, is_heard=False) for n in range(3)]
+    heard = await world.call("heard", node=2, rate=DEAR)
+    for n, call in enumerate((*unheard, heard)):
+        await call.charging.name_carrier_call(f"CA{n}")
+        carrier.seconds[f"CA{n}"] = 70
+    carrier.over |= {"CA0", "CA3"}
+    await world.pass_seconds(5)
+    assert [call.seconds for call in await world.gate.open_calls()].count(0) == 3
+    await world.drainer.drain_once()
+    valkey_server.command("FLUSHALL")
+    await world.reconcile()
+    await world.pass_seconds()
+    assert await world.findings() == []
+    await watch.crash(2)
+    await watch.sweep()
+    await world.drainer.drain_once()
+    for call in unheard:
+        record = await world.records.get("alice", call.call_id)
+        assert (record.closed.seconds, record.cost_micros) == (0, 0)
+    record = await world.records.get("alice", "heard")
+    assert record.cost_micros == DEAR.cost(record.closed.seconds) == DEAR.cost(20)
+    assert await world.gate.balance("alice") == 50 * UNIT - record.cost_micros
+    assert await world.findings() == []
+
+
+async def test_a_call_that_nobody_heard_gives_all_it_held_back(watch, valkey_server):
+    world = watch.world
+    calls = [await world.call(f"c{n}", node=n, rate=DEAR, is_heard=False) for n in range(2)]
+    await world.pass_seconds(6)
+    assert await world.gate.balance("alice") == 50 * UNIT - 2 * DEAR.cost(14)
+    assert await world.findings() == []
+    calls[0].charging.heard()
+    await world.pass_seconds()
+    valkey_server.command("FLUSHALL")
+    await world.reconcile()
+    await world.pass_seconds()
+    await world.hang_up(*calls)
+    await world.drainer.drain_once()
+    records = [await world.records.get("alice", call.call_id) for call in calls]
+    assert [record.closed.seconds for record in records] == [8, 0]
+    assert [record.cost_micros for record in records] == [DEAR.cost(8), 0]
+    assert await world.gate.balance("alice") == 50 * UNIT - DEAR.cost(8)
+    assert await world.findings() == []

@@ -95,17 +95,15 @@ async def test_twenty_calls_on_four_nodes_use_up_one_account_to_the_second(new_w
     world = new_world(valkey_url, nodes=4)
     await world.open_accounts(alice=100 * CENT)
     calls = [await world.call(f"c{n}", node=n % 4) for n in range(20)]
-    refused = [call for call in calls if call.refusal]
-    assert len(refused) == 7
-    assert {call.refusal for call in refused} == {"insufficient_credit"}
+    assert {call.refusal for call in calls} == {""}
     for second in range(15):
         await world.pass_seconds()
         assert await world.lowest_balance() >= 0
-        if second == 4:
+        if second == 3:
             assert await world.findings() == []
     assert world.live == []
     assert {call.end.ended_by for call in calls if call.end} == {"credit"}
-    assert sum(call.seconds for call in calls) == 100
+    assert {call.seconds for call in calls} == {5}
     assert await world.gate.balance("alice") == 0
     await world.assert_in_order()
 

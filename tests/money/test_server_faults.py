@@ -124,14 +124,14 @@ async def test_a_minute_without_a_server_costs_at_most_the_grace(new_world, own_
 async def test_the_grace_that_others_made_unpayable_is_written_off(new_world, own_valkey):
     """Two nodes are cut off from a gate on which a third spends the account's last cents."""
     world = new_world(own_valkey.url, nodes=3)
-    await world.open_accounts(alice=60 * CENT)
+    await world.open_accounts(alice=80 * CENT)
     calls = [await world.call(f"c{n}", node=n) for n in range(2)]
     await world.pass_seconds(2)
     own_valkey.kill()
     await world.pass_seconds(20)
     assert max(call.seconds for call in calls) == 2 + HORIZON_S + GRACE_S
     own_valkey.start()
-    dear = Rate(per_minute_micros=60 * 5 * CENT)
+    dear = Rate(per_minute_micros=60 * 5 * CENT, first_s=12)
     greedy = await world.call("greedy", node=2, rate=dear)
     assert await world.findings() == []
     while greedy.is_live:

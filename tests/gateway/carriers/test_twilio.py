@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 
 import pytest
@@ -320,10 +321,13 @@ async def test_the_state_and_duration_of_a_call(desk):
     assert status.seconds in (1, 2)
 
 
-async def test_the_account_can_be_reached(start):
-    body = b'{"sid":"%s","status":"active"}' % ACCOUNT.encode()
+@pytest.mark.parametrize(
+    ("kind", "said"), [("Full", "active"), ("Trial", "active, on trial"), (None, "active")]
+)
+async def test_the_account_can_be_reached(start, kind, said):
+    body = json.dumps({"sid": ACCOUNT, "status": "active", "type": kind}).encode()
     async with server_that(answering(200, body)) as url, carrier_on(url) as carrier:
-        assert await carrier.reach() == "active"
+        assert await carrier.reach() == said
 
 
 async def test_a_standard_key_reaches_the_account_without_reading_it(start):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from billing.cdr import in_brief
 from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
@@ -40,16 +41,19 @@ class _Partition:
     sequences: dict[str, int] = field(default_factory=dict)
     calls: dict[str, OpenCall] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, tuple[str, dict[str, bytes]]] = field(default_factory=dict)
+    """Closed call -> its entry in the outbox, and what that says in brief."""
     frozen: set[str] = field(default_factory=set)
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
     filling: str = ""
 
-    def note(self, kind: str, **fields: bytes) -> None:
+    def note(self, kind: str, **fields: bytes) -> str:
         self.entries += 1
         entry_id = f"{self.entries}-0"
         self.outbox[entry_id] = OutboxEntry(entry_id, kind, fields)
+        return entry_id
 
     def spend(self, names: Sequence[str], micros: int) -> None:
         """Add to what has been spent of each cap; a counter of nothing is not kept."""
@@ -62,6 +66,10 @@ class _Partition:
         """Return what a call may take: the balance, or what a cap leaves of it."""
         rooms = [cap.limit_micros - self.spent.get(cap.name, 0) for cap in caps]
         return min([self.balances.get(account_id, 0), *rooms])
+
+    def count(self, account_id: str) -> int:
+        """Return how many calls of an account are open."""
+        return sum(call.account_id == account_id for call in self.calls.values())
 
     def burn(self, account_id: str) -> int:
         """Return what an account's answered calls cost a minute."""
@@ -106,11 +114,14 @@ class MemorySpendGate:
         balance = part.balances.get(account_id, 0)
         known = part.calls.get(opening.call_id)
         if known is not None:
-            return OpenOutcome(OpenResult.OPENED, known.held_micros, balance)
+            return OpenOutcome(OpenResult.OPENED, known.held_micros, balance, known.held_micros)
         refusal = self._refusal(part, opening, balance)
         if refusal is not None:
             return OpenOutcome(refusal, 0, balance)
-        held = max(0, min(opening.want_micros, part.reach(account_id, opening.caps)))
+        want, reach = opening.want_micros, part.reach(account_id, opening.caps)
+        if opening.sharers and not opening.is_running:
+            want = min(want, max(opening.first_micros, reach // opening.sharers))
+        held = max(0, min(want, reach))
         part.balances[account_id] = balance - held
         names = tuple(cap.name for cap in opening.caps)
         part.spend(names, held)
@@ -130,7 +141,7 @@ class MemorySpendGate:
             s=b"%d" % held,
             m=opening.detail,
         )
-        return OpenOutcome(OpenResult.OPENED, held, balance - held)
+        return OpenOutcome(OpenResult.OPENED, held, balance - held, want)
 
     @staticmethod
     def _refusal(part: _Partition, opening: Opening, balance: int) -> OpenResult | None:
@@ -140,8 +151,7 @@ class MemorySpendGate:
             return None
         if opening.account_id in part.frozen:
             return OpenResult.FROZEN
-        count = sum(call.account_id == opening.account_id for call in part.calls.values())
-        if count >= opening.concurrent_calls_max:
+        if part.count(opening.account_id) >= opening.concurrent_calls_max:
             return OpenResult.TOO_MANY_CALLS
         if opening.first_micros > balance:
             return OpenResult.INSUFFICIENT_CREDIT
@@ -192,6 +202,7 @@ class MemorySpendGate:
             lost,
             closed,
             balances={account: part.balances.get(account, 0) for account in accounts},
+            open_calls={account: part.count(account) for account in accounts},
             burns={account: part.burn(account) for account in accounts},
             spent={name: part.spent.get(name, 0) for name in caps},
             capped=capped,
@@ -218,16 +229,29 @@ class MemorySpendGate:
         part.balances[account_id] = balance = balance + call.held_micros - charged
         part.spend(call.cap_names, charged - call.held_micros)
         part.closed[closing.call_id] = charged
-        part.note(
-            "C",
-            c=closing.call_id.encode(),
-            a=account_id.encode(),
-            s=b"%d" % charged,
-            d=b"%d" % closing.seconds,
-            w=b"%d" % written_off,
-            m=closing.detail,
-        )
+        end = {
+            "c": closing.call_id.encode(),
+            "a": account_id.encode(),
+            "s": b"%d" % charged,
+            "d": b"%d" % closing.seconds,
+            "w": b"%d" % written_off,
+        }
+        entry_id = part.note("C", **end, m=closing.detail)
+        part.ends[closing.call_id] = entry_id, {**end, "m": in_brief(closing.detail)}
         return CloseOutcome(CloseResult.CLOSED, charged, written_off, balance)
+
+    async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
+        def tell() -> bool:
+            part = self._of(account_id)
+            entry_id, end = part.ends.get(call_id, ("", {}))
+            if not end or entry_id in part.outbox:
+                return False
+            if opened:
+                part.note("O", c=call_id.encode(), a=account_id.encode(), s=b"0", m=opened)
+            part.ends[call_id] = part.note("C", **end), end
+            return True
+
+        return await self._answer(tell)
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         def name() -> str:
@@ -275,7 +299,7 @@ class MemorySpendGate:
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
         part.calls = {call.call_id: call for call in state.open_calls}
-        part.closed = dict(state.closed_calls)
+        part.closed, part.ends = dict(state.closed_calls), {}
         part.frozen = set(state.frozen)
         part.spent = dict(state.spent)
         part.is_ready = True

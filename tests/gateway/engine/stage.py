@@ -242,12 +242,14 @@ class Caller:
             self.carrier.say({"event": "media", "streamSid": "MZ1", "media": media})
             self.phone_ms += len(frame) // 8
 
-    async def answered(self) -> Caller:
-        """Let the phone ring and be answered, with its stream open."""
+    async def answered(self, *, speaks: bool = True) -> Caller:
+        """Let the phone ring and be answered, and say something unless the test lets it speak."""
         await self.stage.run(0.02)
         self.status("ringing")
         self.status("in-progress")
         self.opens_stream()
+        if speaks:
+            self.phone_speaks(frame=SILENT_FRAME)
         return self
 
     # What tests ask.

@@ -44,6 +44,7 @@ async def test_a_call_tells_its_story_in_order(stage):
     call.status("ringing")
     call.status("in-progress")
     call.opens_stream()
+    call.phone_speaks()
     await stage.run(2.5)
     call.says(type="hangup")
     await stage.until(lambda: stage.released)
@@ -67,7 +68,7 @@ async def test_ready_says_what_the_call_costs_and_how_it_sounds(stage):
 
 
 async def test_the_record_tells_the_whole_call(stage):
-    call = await stage.call(media_silence_s=60).answered()
+    call = await stage.call(media_silence_s=60).answered(speaks=False)
     call.speaks(5)
     call.phone_speaks(7)
     await stage.run(4.2)
@@ -122,9 +123,11 @@ async def test_the_callback_may_prove_the_answer(stage):
     answered_ns = virtual_loop().now_ns
     assert call.bridge.call.answered_ns == answered_ns
     await stage.run(1.5)
-    assert call.bridge.used() == (2, 2 * CENT)
+    assert call.bridge.used() == (0, 0)
     call.opens_stream()
+    call.phone_speaks()
     assert call.bridge.call.answered_ns == answered_ns
+    assert call.bridge.used() == (2, 2 * CENT)
     assert call.kinds.count("accept") == 1
 
 
@@ -134,6 +137,7 @@ async def test_the_stream_may_prove_the_answer(stage):
     await stage.run(0.1)
     call.opens_stream()
     assert call.bridge.call.state is State.ANSWERED
+    call.phone_speaks()
     await stage.run(1.5)
     for late in ("initiated", "ringing", "in-progress"):
         call.status(late)
@@ -168,7 +172,7 @@ async def test_both_hear_each_other_only_once_the_stream_is_open(stage):
 
 
 async def test_wide_audio_both_ways(stage):
-    call = await stage.call(codec="pcm16").answered()
+    call = await stage.call(codec="pcm16").answered(speaks=False)
     call.speaks(frame=bytes(640))
     call.phone_speaks()
     assert [len(audio) for audio in call.heard_by_phone] == [len(LEAD), 160]
@@ -287,7 +291,7 @@ async def test_without_webrtc_an_offer_is_refused_and_the_call_goes_on(stage):
 
 async def test_audio_moves_to_webrtc_and_back(stage):
     stage.endpoint = Endpoint()
-    call = await stage.call(media_silence_s=60).answered()
+    call = await stage.call(media_silence_s=60).answered(speaks=False)
     assert call.browser.of("ready")[0]["webrtc"]
     session = connect(call)
     assert call.browser.of("answer") == [{"type": "answer", "id": 1, "sdp": "answer offer"}]
@@ -512,7 +516,7 @@ async def test_a_call_that_is_over_is_not_taken_up(stage):
 
 
 async def test_a_second_socket_takes_the_call_from_the_first(stage):
-    call = await stage.call(media_silence_s=60).answered()
+    call = await stage.call(media_silence_s=60).answered(speaks=False)
     first, leg = call.browser, call.leg
     assert call.returns()
     assert first.closed == (1000, "taken up elsewhere")
@@ -618,7 +622,7 @@ async def test_a_session_that_comes_back_to_life_before_its_socket_is_heard(stag
 
 
 async def test_mute_keeps_the_voice_from_the_phone(stage):
-    call = await stage.call().answered()
+    call = await stage.call().answered(speaks=False)
     call.says(type="mute", muted=True)
     call.speaks(3)
     call.phone_speaks()
@@ -639,7 +643,7 @@ async def test_mute_before_the_answer_holds_after_it(stage):
 
 
 async def test_hold_parts_the_two_and_plays_the_hold_tone(stage):
-    call = await stage.call().answered()
+    call = await stage.call().answered(speaks=False)
     call.says(type="hold", held=True)
     call.says(type="hold", held=True)
     await stage.run(0.401)
@@ -944,6 +948,7 @@ async def test_callbacks_out_of_order_lose_nothing(stage):
     call = stage.call()
     await stage.run(0.1)
     call.opens_stream()
+    call.phone_speaks()
     await stage.run(1.5)
     call.status("completed", seconds=2)
     for late in ("in-progress", "ringing", "initiated"):
@@ -1241,6 +1246,113 @@ async def test_a_phone_that_rings_for_ever_is_given_up(stage):
 
 
 async def test_an_answered_call_without_a_stream_is_given_up(stage):
+    """Nobody was heard, so nothing is charged, connect fee and first minute included."""
+    fee = Rate(per_minute_micros=60 * CENT, first_s=60, next_s=60, connect_fee_micros=25 * CENT)
+    call = stage.call(rate=fee)
+    await stage.run(0.1)
+    call.status("in-progress")
+    await stage.run(30)
+    assert call.bridge.call.is_live
+    assert set(stage.carrier.fetched) == {"CA1"}
+    assert 3 <= len(stage.carrier.fetched) <= 6
+    assert call.browser.of("cost")[-1]["cost"]["micros"] == 0
+    await stage.run(1.1)
+    assert (call.end["name"], call.end["ended_by"]) == ("MEDIA_TIMEOUT", "carrier")
+    await stage.until(lambda: stage.released)
+    record = stage.record()
+    assert (record.seconds, record.answered_at is not None) == (0, True)
+    assert (record.browser.mos, record.carrier.mos) == (None, None)
+    assert stage.balance() == CREDIT
+
+
+@pytest.mark.parametrize("stream_after_s", [8, 12, 25])
+async def test_a_late_stream_is_waited_for_and_charged_from_the_answer(stage, stream_after_s):
+    """As with a trial account, whose announcement comes first and wants a key pressed."""
+    call = stage.call(media_silence_s=60)
+    await stage.run(0.1)
+    call.status("in-progress")
+    await stage.run(stream_after_s)
+    assert stage.balance() < CREDIT, "credit is held for what may still be owed"
+    call.opens_stream()
+    call.phone_speaks()
+    await stage.run(0.5)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.record().seconds == stream_after_s + 1
+    assert stage.balance() == CREDIT - (stream_after_s + 1) * CENT
+
+
+@pytest.mark.parametrize("told", ["queued", NO_ANSWER])
+async def test_a_stream_is_not_waited_for_when_the_carrier_does_not_say_that_the_call_goes_on(
+    stage, told
+):
+    stage.carrier.on_fetch = told
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("in-progress")
+    await stage.run(10)
+    assert call.bridge.call.is_live
+    await stage.run(1.1)
+    assert call.end["name"] == "MEDIA_TIMEOUT"
+    await stage.until(lambda: stage.released)
+    assert stage.balance() == CREDIT
+
+
+async def test_a_caller_who_toys_with_hold_does_not_shorten_the_wait(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("in-progress")
+    for n in range(14):
+        call.says(type="hold", held=bool(n % 2))
+        await stage.run(2)
+    assert call.bridge.call.is_live
+
+
+async def test_a_call_that_ends_while_its_stream_is_waited_for_costs_nothing(stage):
+    stage.carrier.on_fetch = "completed"
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("in-progress")
+    await stage.until(lambda: stage.released, 8)
+    assert call.end["name"] == "NORMAL_CLEARING"
+    assert stage.balance() == CREDIT
+
+
+async def test_a_stream_that_carries_no_sound_costs_nothing(stage):
+    call = await stage.call(media_silence_s=5).answered(speaks=False)
+    call.speaks(3)
+    await stage.run(3)
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert (stage.record().seconds, stage.balance()) == (0, CREDIT)
+    assert stage.record().carrier.mos is None
+
+
+@pytest.mark.parametrize("state", ["dialled", "ringing", "in-progress"])
+async def test_a_stream_that_cannot_be_opened_ends_the_call_at_once(stage, state):
+    call = stage.call()
+    await stage.run(0.1)
+    if state != "dialled":
+        call.status(state)
+    call.bridge.stream_failed("CA9")
+    assert call.bridge.call.is_live, "of another carrier call"
+    await stage.run(0.5)
+    call.bridge.stream_failed("CA1")
+    assert (call.end["name"], call.end["ended_by"]) == ("BEARERCAPABILITY_NOTAVAIL", "carrier")
+    call.bridge.stream_failed("CA1")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.hung_up == ["CA1"]
+    assert (stage.record().seconds, stage.balance()) == (0, CREDIT)
+
+
+async def test_an_error_of_a_stream_that_has_begun_is_its_sockets_affair(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    call.bridge.stream_failed("CA1")
+    await stage.run(1)
+    assert call.bridge.call.is_live
+
+
+async def test_the_wait_for_a_stream_can_be_shortened(stage):
     call = stage.call(stream_timeout_s=10)
     await stage.run(0.1)
     call.status("in-progress")

@@ -41,7 +41,7 @@ class Studio:
         self.browser = RecordingConnection()
         self.phone = RecordingConnection(lambda: self.now_ns)
         self.told = []
-        self.bad_frames = 0
+        self.bad_frames = self.sounds = 0
         self.media = CallMedia(
             self.browser,
             codec=codec,
@@ -50,11 +50,15 @@ class Studio:
             ticker=self.ticker,
             tell=self.told.append,
             on_bad_frame=self._bad,
+            on_sound=self._sound,
         )
         self.leg = CarrierLeg(self.phone, bind=lambda *_: None)
 
     def _bad(self):
         self.bad_frames += 1
+
+    def _sound(self):
+        self.sounds += 1
 
     def joined(self):
         self.media.join(self.leg)
@@ -582,3 +586,28 @@ def test_only_wide_audio_is_converted():
     assert converters("pcmu") == (None, None)
     to_mulaw, from_mulaw = converters("pcm16")
     assert (len(to_mulaw(bytes(640))), len(from_mulaw(b"\xff" * 160))) == (160, 640)
+
+
+# What is said of the line.
+
+
+def test_the_first_sound_of_the_phone_is_told_once(studio):
+    studio.joined()
+    studio.leg.on_audio(b"", 0)
+    assert studio.sounds == 0, "an empty message is no sound"
+    for n in range(3):
+        studio.leg.on_audio(SPEECH_FRAME, 20 * n)
+    assert studio.sounds == 1
+    assert studio.browser.audio == [SPEECH_FRAME] * 3
+
+
+def test_the_first_sound_counts_on_hold_as_well(studio):
+    studio.joined().media.hold()
+    studio.leg.on_audio(SPEECH_FRAME, 0)
+    assert (studio.sounds, studio.browser.audio) == (1, [])
+
+
+def test_a_line_without_a_phone_is_not_judged(studio):
+    studio.talk(50)
+    assert studio.media.measure(studio.now_ns, BY_SOCKET) == []
+    assert [leg.mos for leg in studio.media.quality()] == [None, None]

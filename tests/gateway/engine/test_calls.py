@@ -1,6 +1,7 @@
 """The live calls of a node: who may open a media socket, whose call it is, and the drain."""
 
 import asyncio
+import base64
 
 import pytest
 
@@ -10,7 +11,15 @@ from gateway.engine import calls as calls_module
 from gateway.engine.calls import Calls
 from gateway.ports import Acceptance, HandshakeRequest
 from gateway.resume_token import resume_token
-from tests.gateway.engine.stage import ACCOUNT_SID, CENT, CREDIT, Stage, order, start_message
+from tests.gateway.engine.stage import (
+    ACCOUNT_SID,
+    CENT,
+    CREDIT,
+    SILENT_FRAME,
+    Stage,
+    order,
+    start_message,
+)
 from tests.gateway.engine.test_media_path import Endpoint
 from tests.gateway.recording import RecordingConnection
 
@@ -624,7 +633,10 @@ async def test_a_drain_that_cannot_settle_ends_all_the_same(stage, node, caplog)
     assert node.calls._tasks == set()
 
 
+SILENCE = base64.b64encode(SILENT_FRAME).decode()
+
+
 async def keep_talking(stream):
     while stream.closed is None:
-        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": ""}})
+        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": SILENCE}})
         await asyncio.sleep(0.1)

@@ -1,6 +1,7 @@
 """What one call pays, with everybody else played and time virtual."""
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -220,7 +221,7 @@ async def test_a_cut_off_is_heard_and_then_told_in_words(stage):
     assert call.carrier.closed, "the phone is let go at once"
     assert call.browser.of("tone")[-1] == {"type": "tone", "name": "cut-off"}
     await stage.run(1)
-    assert call.browser.audio[:50] == [tones.congestion("US").frame(n) for n in range(50)]
+    assert call.browser.audio[1:51] == [tones.congestion("US").frame(n) for n in range(50)]
     await ended(stage, call)
     assert call.end["message"] == "The call was cut off because the credit is used up."
     assert call.end["action"] == "Top up the account, then call again."
@@ -307,6 +308,29 @@ async def test_calls_of_one_account_end_together(stage, credit):
     assert stage.balance() == 0
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("credit", [100, 250, 400])
+async def test_calls_that_are_answered_first_leave_their_part_to_those_that_ring(
+    stage, seed, credit
+):
+    """Their seconds begin at other moments, and one more or less is whose turn it was."""
+    chance = random.Random(seed)
+    stage.gate.fill(alice=credit * CENT)
+    settings = {"account_calls_max": 20, "media_silence_s": 600}
+    calls = [stage.call(f"c{n}", **settings) for n in range(20)]
+
+    async def answer(call):
+        await stage.run(chance.random() * 3)
+        await call.answered()
+
+    await asyncio.gather(*map(answer, calls))
+    await ended(stage, *calls)
+    ends_ns = [call.bridge.call.ended_ns for call in calls]
+    assert max(ends_ns) - min(ends_ns) <= 2 * SECOND_NS
+    assert sum(call.end["seconds"] for call in calls) == credit
+    assert stage.balance() == 0
+
+
 async def test_calls_of_different_price_end_together(stage):
     stage.gate.fill(alice=60 * CENT)
     cheap = await stage.call("c1", balance_micros=60 * CENT, media_silence_s=60).answered()
@@ -343,9 +367,10 @@ async def test_the_end_of_one_call_prolongs_the_other_at_once(stage):
 
 async def test_a_call_that_rings_holds_a_part_of_what_little_there_is(stage):
     stage.gate.fill(alice=20 * CENT)
+    """However many calls come after it: no more than the first increment of so little."""
     stage.call(balance_micros=20 * CENT)
     await stage.run(0.1)
-    assert stage.balance() == 15 * CENT
+    assert stage.balance() == 19 * CENT
 
 
 # Warnings.

@@ -261,6 +261,17 @@ def test_an_unknown_round_trip_neither_warns_nor_clears():
 # The call record.
 
 
+def test_a_phone_that_was_never_heard_has_no_quality():
+    """The browser still reports what it was sent, such as the ringing tone."""
+    line = Line(downlink_frames=0)
+    line.seconds(3, frames=0)
+    browser, carrier = line.legs
+    assert (carrier.mos, carrier.mos_min, carrier.jitter_ms) == (None, None, None)
+    assert browser.mos is not None
+    line.second()
+    assert line.legs[1].mos is not None
+
+
 def test_the_record_has_means_and_extremes():
     line = Line()
     line.second(uplink_jitter_ms=2.0, delay_ms=30.0, concealed_ms=60.0)

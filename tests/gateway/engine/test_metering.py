@@ -25,6 +25,7 @@ class MeteredCall:
         self.account_id = account_id
         self.meter = CallMeter(call_id, account_id, RATE, granted, seconds_max=3600)
         self.meter.answered(virtual_loop().now_ns)
+        self.meter.heard()
         self.charges: list[int | None] = []
         self.disownments = self.reopenings = self.bars = self.ends = 0
         self.fillings = []

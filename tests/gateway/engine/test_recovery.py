@@ -368,6 +368,26 @@ async def test_a_call_that_the_book_does_not_know_yet_is_charged_like_any_other(
     assert await books.gate.balance("alice") == CREDIT - 2 * CENT
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(("status", "seconds"), [("completed", 1), ("completed", 70), ("busy", 0)])
+async def test_a_phone_answered_while_its_node_was_dead_costs_nothing(
+    books, status, seconds, is_known
+):
+    """Nobody is known to have been heard: no connect fee and no first minute either."""
+    await books.open()
+    await books.use(0)
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
+    books.carrier.known["CA1"] = CarrierStatus("CA1", status, seconds)
+    if not is_known:
+        await books.gate._redis.delete(books.gate._outbox(books.gate.partition("alice")))
+    assert await books.settle() == 1
+    assert await books.gate.balance("alice") == CREDIT
+    record = await books.ended()
+    assert (record.closed.seconds, record.cost_micros) == (0, 0)
+    assert record.closed.carrier_seconds == seconds
+    await books.assert_agreed()
+
+
 async def test_a_call_without_a_record_costs_what_was_held(books):
     await books.open()
     await books.use(2)

@@ -16,7 +16,7 @@ from gateway.http.auth import Authenticator, key_hash
 from gateway.http.body import PAGE_MAX
 from gateway.http.calls import CallsApi
 from tests.gateway.engine.stage import CENT, CREDIT
-from tests.gateway.engine.test_calls import Node
+from tests.gateway.engine.test_calls import Node, keep_talking
 from tests.gateway.http.test_auth import Account, Accounts
 
 ECHO = "+15005551000"
@@ -352,7 +352,8 @@ def test_every_codec_can_be_asked_for():
 
 async def test_a_live_call_is_shown_as_it_stands(api):
     _, call_id = await api.live_call()
-    api.node.streams(api.stage.carrier.placed[0].token)
+    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    api.stage.spawn(keep_talking(stream))
     await api.stage.run(1.5)
     shown = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
     assert (shown["id"], shown["state"], shown["seconds"]) == (call_id, "live", 2)

@@ -8,6 +8,7 @@ from twilio.request_validator import RequestValidator
 from gateway.call import State
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
+from gateway.cause import Cause
 from gateway.http.webhooks import TwilioWebhooks
 from tests.gateway.engine.stage import SETTINGS
 from tests.gateway.engine.test_calls import Node
@@ -136,9 +137,18 @@ async def test_a_failed_stream_is_logged(hooks, caplog):
     fields = [("StreamEvent", "stream-error"), ("StreamError", "31920 handshake"), ("CallSid", "1")]
     assert (await hooks.post("stream", fields)).status_code == 204
     assert "31920 handshake" in caplog.text
+    assert hooks.node.bridge.call.is_live, "of another carrier call"
     caplog.clear()
     assert (await hooks.post("stream", [("StreamEvent", "stream-started")])).status_code == 204
     assert caplog.records == []
+
+
+async def test_a_failed_stream_ends_its_call(hooks):
+    fields = [("StreamEvent", "stream-error"), ("StreamError", "31902"), ("CallSid", "CA1")]
+    assert (await hooks.post("stream", fields, call_id="gone")).status_code == 204
+    assert hooks.node.bridge.call.is_live
+    assert (await hooks.post("stream", fields)).status_code == 204
+    assert hooks.node.bridge.call.cause is Cause.BEARERCAPABILITY_NOTAVAIL
 
 
 async def test_a_closed_media_socket_is_followed_by_a_hang_up(hooks):

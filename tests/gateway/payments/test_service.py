@@ -1,9 +1,13 @@
 """Payments, refunds and disputes: what is booked, once, whatever is told and how often."""
 
 import asyncio
+import copy
+from dataclasses import replace
 
+import httpx
 import pytest
 
+from billing.errors import StoreUnavailableError
 from billing.payments import AutoRefusal, PaymentState
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.stores.accounts import SqlAccountStore
@@ -73,6 +77,72 @@ async def test_the_askers_own_key_makes_one_payment_for_good(shop):
         with pytest.raises(RequestRefusedError) as refused:
             await ask(**{"account_id": "alice", "micros": 25 * UNIT, "key": "form-1"} | changes)
         assert refused.value.code == "payment_key_reused"
+
+
+def node_of(shop, origin):
+    """Payments of another node, which is reached under another address."""
+    node = copy.copy(shop.payments)
+    node._settings = replace(shop.settings, public_origin=origin)
+    return node
+
+
+@pytest.mark.parametrize("key", ["form-1", ""])
+async def test_nodes_of_different_origins_open_one_page_for_one_wish(shop, key):
+    """What the payer asked for counts, not where they are sent back to."""
+    nodes = [shop.payments, *(node_of(shop, f"https://n{n}.example.com") for n in range(2))]
+    at_once = [node.start_checkout("alice", 25 * UNIT, key=key) for node in nodes]
+    later = [await node.start_checkout("alice", 25 * UNIT, key=key) for node in nodes[1:]]
+    answers = await asyncio.gather(*at_once) + later
+    assert len({payment.id for payment, _ in answers}) == 1
+    assert len({url for _, url in answers}) == 1
+    assert len(await shop.objects("checkout.sessions")) == 1
+    if key:
+        for changes in ({"micros": 10 * UNIT}, {"save_card": True}):
+            with pytest.raises(RequestRefusedError) as refused:
+                await nodes[1].start_checkout(
+                    **{"account_id": "alice", "micros": 25 * UNIT, "key": key} | changes
+                )
+            assert refused.value.code == "payment_key_reused"
+
+
+async def test_a_page_whose_opening_was_not_noted_is_found_by_another_node(shop, monkeypatch):
+    """The node that opened it died before it could write its id down."""
+
+    async def dies(*_arguments, **_options):
+        raise StoreUnavailableError("dead")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.store, "record", dies)
+        with pytest.raises(StoreUnavailableError):
+            await shop.payments.start_checkout("alice", 25 * UNIT, key="form-1")
+    other = node_of(shop, "https://n1.example.com")
+    payment, url = await other.start_checkout("alice", 25 * UNIT, key="form-1")
+    (session,) = await shop.objects("checkout.sessions")
+    assert (payment.checkout_id, url) == (session["id"], session["url"])
+
+
+async def test_a_key_whose_page_is_gone_is_no_wish_for_another_payment(shop, monkeypatch):
+    """The service kept the key and shows no page: not known, and nothing is made up for it."""
+
+    async def none(_payment):
+        return None
+
+    async def refused(_order):
+        raise PaymentError("?", service_code="idempotency_error")
+
+    monkeypatch.setattr(shop.service, "find_checkout", none)
+    monkeypatch.setattr(shop.service, "open_checkout", refused)
+    with pytest.raises(PaymentError):
+        await shop.payments.start_checkout("alice", 25 * UNIT, key="form-1")
+    assert await shop.objects("checkout.sessions") == []
+
+
+async def test_a_key_asked_again_after_the_payment_leads_to_its_result(shop):
+    payment, url = await shop.payments.start_checkout("alice", 25 * UNIT, key="form-1")
+    async with httpx.AsyncClient() as browser:
+        await browser.post(url, data={"method": "card", "email": "alice@example.com"})
+    again, url = await shop.payments.start_checkout("alice", 25 * UNIT, key="form-1")
+    assert (again.id, url) == (payment.id, f"https://calls.example.com/?top-up={payment.id}")
 
 
 async def test_to_save_the_card_after_all_is_another_payment(shop):

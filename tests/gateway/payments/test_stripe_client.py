@@ -13,7 +13,7 @@ from gateway.errors import PaymentError
 from gateway.payments import stripe_client
 from gateway.payments.ports import Charge, CheckoutOrder
 from gateway.payments.stripe_client import StripePayments
-from tests.gateway.payments.conftest import API_KEY
+from tests.gateway.payments.conftest import API_KEY, UNIT
 
 
 def payment(payment_id="pay_1", micros=25_000_000):
@@ -179,6 +179,19 @@ async def test_the_card_is_saved_only_where_that_is_ordered(shop):
         found = await shop.service.intent(intent["id"])
         assert found.is_card_saved is save_card
         assert bool(found.customer_id) is save_card
+
+
+async def test_a_page_is_found_by_its_payment_in_a_bounded_number_of_pages(shop, monkeypatch):
+    monkeypatch.setattr(stripe_client, "LIST_MAX", 1)
+    opened = [await shop.payments.start_checkout("alice", n * UNIT) for n in range(5, 12)]
+    newest, oldest = opened[-1][0], opened[0][0]
+    found = await shop.service.find_checkout(newest)
+    assert (found.payment_id, found.url) == (newest.id, opened[-1][1])
+    third = await shop.service.find_checkout(opened[-3][0])
+    assert third.payment_id == opened[-3][0].id
+    assert await shop.service.find_checkout(oldest) is None, "seven pages back"
+    monkeypatch.undo()
+    assert await shop.service.find_checkout(payment("pay_unknown")) is None
 
 
 async def test_a_customer_is_forgotten_with_the_card(shop, customer):

@@ -1,0 +1,15 @@
+-- Put a call's end into the outbox once more, for a book that lacks it; not while it waits there.
+-- ARGV: call, account, record of its opening, to be told as well, or ''
+-- Returns 1, or 0 where nothing had to be told or nothing is known.
+if not is_ready() then return not_ready() end
+local call, account = ARGV[1], ARGV[2]
+local row = redis.call('HGET', ENDS, call)
+if not row then return 0 end
+local entry, charged, written_off, seconds, record = row:match('^(%S+) (%d+) (%d+) (%d+) (.*)$')
+if #redis.call('XRANGE', LED, entry, entry) > 0 then return 0 end
+if ARGV[3] ~= '' then
+  redis.call('XADD', LED, '*', 'k', 'O', 'c', call, 'a', account, 's', '0', 'm', ARGV[3])
+end
+entry = tell_end(call, account, charged, seconds, written_off, record)
+remember_end(call, entry, charged, written_off, seconds, record)
+return 1
