@@ -26,7 +26,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.positions import SqlPositions
 from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
-from gateway import admission, build, huge_pages
+from gateway import admission, build, descriptors, huge_pages
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
@@ -60,7 +60,6 @@ from gateway.settings import Settings
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
-from gateway.sockets.proxies import behind_proxies
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
@@ -82,6 +81,9 @@ _PING_NS = 5_000_000_000
 
 _WEBRTC_BEATS = 5
 """Beats between two looks at all WebRTC sessions for what is due: a tenth of a second."""
+
+_DESCRIPTORS_RESERVED = 300
+"""Descriptors for everything but the port's connections: stores, carrier, files, children."""
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
@@ -132,6 +134,25 @@ async def _bind_udp(endpoint: WebRtcEndpoint) -> None:
     except OSError as error:
         text = f"UDP port {endpoint.port}: {error.strerror}"
         raise OSError(error.errno, text) from None
+
+
+def _media_limits(calls_max: int) -> MediaLimits:
+    """Return the limits of the sockets, as far as the system gives the process descriptors."""
+    connections_max = 3 * calls_max + 100
+    reserved = connections_max + _DESCRIPTORS_RESERVED
+    wished = MediaLimits().strangers_max
+    given = descriptors.raise_limit(reserved + wished)
+    strangers_max = min(wished, max(given - reserved, given // 4))
+    if strangers_max < wished:
+        log.warning("%d descriptors leave %d for new connections.", given, strangers_max)
+    return MediaLimits(
+        connections_max=connections_max,
+        strangers_max=strangers_max,
+        strangers_per_network_max=strangers_max // 2,
+        strangers_per_address_max=strangers_max // 4,
+        ping_interval_ns=_PING_NS,
+        pong_timeout_ns=_PING_NS,
+    )
 
 
 def _utc_now() -> datetime:
@@ -236,12 +257,9 @@ class Node:
             endpoint=self._webrtc,
         )
         self._engine = MediaEngine(
-            behind_proxies(self.calls.route, settings.trusted_proxies),
-            MediaLimits(
-                connections_max=3 * settings.calls_max + 100,
-                ping_interval_ns=_PING_NS,
-                pong_timeout_ns=_PING_NS,
-            ),
+            self.calls.route,
+            _media_limits(settings.calls_max),
+            trusted_proxies=settings.trusted_proxies,
         )
         await self._watch(settler, stack)
         webhooks = TwilioWebhooks(
@@ -254,7 +272,6 @@ class Node:
             host=settings.host,
             port=settings.port,
             tls=tls,
-            trusted_proxies=settings.trusted_proxies,
         )
         await self._listen(stack)
 

@@ -44,6 +44,9 @@ class MediaConnection(Protocol):
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake; the socket is aborted if the peer does not answer it."""
 
+    def vouch(self) -> None:
+        """Say that the peer has proven whose it is: from now on no newcomer takes its place."""
+
 
 class SessionState(Enum):
     """How far one browser's WebRTC session has come."""
@@ -135,6 +138,10 @@ class Acceptance:
     """An opening handshake to complete; `attach` is called with the open connection."""
 
     attach: Callable[[MediaConnection], None]
+    is_proven: bool = False
+    """Whether the handshake itself has proven whose the peer is, as if it was vouched for."""
+    peer: str = ""
+    """The connection's remote address as `host:port`, if it is another one than it seems."""
 
 
 Router = Callable[[HandshakeRequest], Acceptance | Refusal]

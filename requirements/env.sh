@@ -193,6 +193,10 @@ ensure_servers() { # what cannot be had is left to the tests: they skip, and und
         say "PostgreSQL is missing: its tests will not run (Debian: apt install postgresql)."
     have haproxy || [ -x /usr/sbin/haproxy ] || { is_apt_root && install_packages haproxy; } ||
         say "HAProxy is missing: its tests will not run (Debian: apt install haproxy)."
+    for server in nginx caddy; do
+        have $server || [ -x /usr/sbin/$server ] || { is_apt_root && install_packages $server; } ||
+            say "$server is missing: its tests will not run (Debian: apt install $server)."
+    done
     have cc || { is_apt_root && install_packages gcc libc6-dev; } ||
         say "A C compiler is missing: tests of the load generator will not run."
     has_browser || install_browser ||

@@ -106,7 +106,6 @@ class Calls:
         self._over: dict[str, None] = {}
         """The carrier's calls of which it has said that they are over, oldest first."""
         self._checks: dict[EchoCheck, str] = {}
-        self._waiting: set[BrowserLeg] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
@@ -153,28 +152,18 @@ class Calls:
             return Refusal(403, "This page may not open a media socket here.")
         if self.is_draining and not self._calls:
             return Refusal(503, "This gateway is being restarted.", {"Retry-After": "5"})
-        if len(self._waiting) >= self._settings.calls_max:
-            return Refusal(503, "Too many sockets are waiting to start.", {"Retry-After": "5"})
         return Acceptance(lambda connection: self._attach_browser(connection, origin))
 
     def _attach_browser(self, connection: MediaConnection, origin: str) -> None:
-        leg = BrowserLeg(
-            connection,
-            origin=origin,
-            on_start=self._browser_started,
-            on_leave=self._waiting.discard,
-        )
-        self._waiting.add(leg)
+        leg = BrowserLeg(connection, origin=origin, on_start=self._browser_started)
         due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
         self._ticker.at(due_ns, lambda: self._start_overdue(leg))
 
     def _start_overdue(self, leg: BrowserLeg) -> None:
-        self._waiting.discard(leg)
         if not leg.started and not leg.is_closed:
             leg.refuse("start_timeout")
 
     def _browser_started(self, leg: BrowserLeg, message: Start | Resume) -> None:
-        self._waiting.discard(leg)
         if isinstance(message, Start):
             self._spawn(self._redeem(leg, message.token))
         else:
@@ -190,6 +179,8 @@ class Calls:
             leg.refuse("bad_origin")
         elif not bridge.resume(leg, generation):
             leg.refuse("bad_resume")
+        else:
+            leg.vouch()
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         try:
@@ -206,7 +197,9 @@ class Calls:
         refusal = self._refusal(leg, order)
         if order is None or refusal:
             leg.refuse(refusal)
-        elif order.is_check:
+            return
+        leg.vouch()
+        if order.is_check:
             self._check(leg, order.account_id)
         else:
             self._begin(leg, order)
@@ -281,7 +274,7 @@ class Calls:
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
         if not self._verifier.verify(url, {}, signature, settings):
             return Refusal(403, "The signature of the handshake is missing or wrong.")
-        return Acceptance(self._attach_carrier)
+        return Acceptance(self._attach_carrier, is_proven=True)
 
     def _attach_carrier(self, connection: MediaConnection) -> None:
         leg = CarrierLeg(connection, bind=self._bind)

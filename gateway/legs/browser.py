@@ -42,7 +42,6 @@ class BrowserLeg:
     __slots__ = (
         "_connection",
         "_flood",
-        "_on_leave",
         "_on_start",
         "is_closed",
         "listener",
@@ -56,12 +55,9 @@ class BrowserLeg:
         *,
         origin: str,
         on_start: Callable[[BrowserLeg, Start | Resume], None],
-        on_leave: Callable[[BrowserLeg], None] = lambda _: None,
     ) -> None:
-        """Serve a socket; `on_leave` is called if it ends before it has started."""
         self._connection = connection
         self._on_start = on_start
-        self._on_leave = on_leave
         self._flood = _FloodGuard(MESSAGES_PER_S_MAX)
         self.origin = origin
         """The page's origin, empty for programs."""
@@ -90,6 +86,10 @@ class BrowserLeg:
         problem = PROBLEMS[code]
         self._send_error(code)
         self.close(problem.close_code, code)
+
+    def vouch(self) -> None:
+        """Say that the caller has shown a token that is good."""
+        self._connection.vouch()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake."""
@@ -140,8 +140,6 @@ class BrowserLeg:
         listener, self.listener = self.listener, None
         if listener is not None:
             listener.browser_closed(code)
-        elif not self.started:
-            self._on_leave(self)
 
 
 class _FloodGuard:

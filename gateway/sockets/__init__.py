@@ -8,7 +8,6 @@ from gateway.sockets.engine import MediaEngine
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
-from gateway.sockets.proxies import behind_proxies
 from gateway.sockets.send_side import Phase
 from gateway.sockets.tls import ServerTls
 
@@ -20,6 +19,5 @@ __all__ = [
     "OnePortServer",
     "Phase",
     "ServerTls",
-    "behind_proxies",
     "create_server",
 ]

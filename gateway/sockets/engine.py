@@ -1,4 +1,4 @@
-"""All media sockets of a node: makes them, sweeps them, closes them.
+"""All media sockets of a node: makes them, sweeps them, closes them, and counts strangers.
 
 Knows no HTTP server and owns no timer: whoever keeps the heartbeat calls `sweep` a few times a
 second.
@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
+
+import structlog
 
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
-from gateway.sockets.limits import MediaLimits
+from gateway.sockets.limits import SECOND_NS, MediaLimits
 from gateway.sockets.moderation import Moderation
+from gateway.sockets.proxies import Proxies
+from gateway.sockets.standing import Standing
+from gateway.sockets.strangers import Stranger, Strangers, source_of
+
+log = structlog.get_logger(__name__)
 
 _GOING_AWAY: Final = 1001
+_LOG_INTERVAL_NS: Final = 60 * SECOND_NS
 
 
 class Watched(Protocol):
@@ -36,35 +44,64 @@ class MediaEngine:
         router: Router,
         limits: MediaLimits | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
+        """Make an engine without sockets.
+
+        Args:
+            router: Decides opening handshakes.
+            limits: What peers may take.
+            clock_ns: Monotonic.
+            trusted_proxies: Addresses and networks whose word on who the client is counts.
+
+        """
         self.limits = limits or MediaLimits()
         self.clock_ns = clock_ns
         self.counters = EngineCounters()
         self.connections: set[MediaSocket] = set()
         """Every socket from its first byte to its last, in whatever phase."""
+        self.proven: set[MediaSocket] = set()
+        """The sockets that somebody has vouched for."""
+        self.proxies = Proxies(trusted_proxies)
+        self.strangers = Strangers(self.limits)
+        """Every other connection of the process, of whatever protocol."""
+        self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
+        self._logged_count = 0
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
-        self._router = router
+        self._router = self.proxies.tell(router)
         self._reader = DirectReader(clock_ns)
-        self._moderation = Moderation(self.connections, self._reader)
+        self._moderation = Moderation(self.proven, self._reader)
         self._turn: list[Watched] = []
         """What this turn of the sweep has yet to look at."""
         self._turn_size = 0
 
     def protocol_factory(self) -> MediaSocket:
         """Make the protocol of a connection that carries media only."""
-        return self._make_socket()
+        return self._make_socket(None)
 
-    def take_over(self, transport: asyncio.Transport, data: bytes, roster: set[Any]) -> MediaSocket:
+    def admit(self, host: str, drop: Callable[[], object]) -> Stranger:
+        """Count a new connection from this address; it may be dropped at once, or later."""
+        source = None if host in self.proxies else source_of(host)
+        return self.strangers.enter(source, drop, self.clock_ns())
+
+    def take_over(
+        self,
+        transport: asyncio.Transport,
+        data: bytes,
+        stranger: Stranger,
+        roster: set[Any],
+    ) -> MediaSocket:
         """Make a media socket out of a connection whose first bytes have been read.
 
         Args:
             transport: The connection, owned by another protocol so far.
             data: Everything received on it that nobody has acted on.
+            stranger: Its place in the accounting, with the deadline of its handshake.
             roster: Connections of the server that accepted it; the socket is in it while it lives.
 
         """
-        media = self._make_socket(roster)
+        media = self._make_socket(stranger, roster)
         transport.set_protocol(media)
         media.connection_made(transport)
         media.data_received(data)
@@ -73,10 +110,13 @@ class MediaEngine:
     def sweep(self, now_ns: int, parts: int = 1) -> None:
         """Check sockets for congestion, deadlines and silence: all, or the next of `parts` parts.
 
-        Every socket should have its turn about once a second; in parts, no sweep is long. Asking
-        the kernel costs more than anything else that is done for a socket but its frames. Where
-        there are many, the loop begins to rest between two looks.
+        Handshakes that are late are dropped at each sweep. Every socket should have its turn about
+        once a second; in parts, no sweep is long. Asking the kernel costs more than anything else
+        that is done for a socket but its frames. Where there are many, the loop begins to rest
+        between two looks.
         """
+        self.counters.late += self.strangers.drop_late(now_ns)
+        self._report_crowd(now_ns)
         if not self._turn:
             self._turn = [*self.connections, *self.watched]
             self._turn_size = len(self._turn)
@@ -97,7 +137,9 @@ class MediaEngine:
         for media in tuple(self.connections):
             media.abort()
 
-    def _make_socket(self, *rosters: set[Any]) -> MediaSocket:
+    def _make_socket(self, stranger: Stranger | None, *rosters: set[Any]) -> MediaSocket:
+        places = self.limits.connections_max
+        standing = Standing(self.admit, self.strangers, self.proven, places, stranger)
         return MediaSocket(
             self._router,
             self.limits,
@@ -106,4 +148,13 @@ class MediaEngine:
             self._reader,
             self.connections,
             *rosters,
+            standing=standing,
         )
+
+    def _report_crowd(self, now_ns: int) -> None:
+        """Log that strangers are being dropped, once a minute whatever they do."""
+        dropped = self.strangers.dropped - self._logged_count
+        if dropped and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
+            self._logged_ns = now_ns
+            self._logged_count += dropped
+            log.warning("too many connections, silent ones dropped", dropped=dropped)

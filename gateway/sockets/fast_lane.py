@@ -21,7 +21,6 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import structlog
-from websockets.exceptions import InvalidMessage
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -42,6 +41,7 @@ from gateway.sockets.frame_header import (
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 from gateway.sockets.opening import OpeningHandshake, answer, refuse
 from gateway.sockets.send_side import Phase, SendSide
+from gateway.sockets.standing import Standing
 
 try:
     from websockets.speedups import apply_mask
@@ -55,6 +55,7 @@ log = structlog.get_logger(__name__)
 _library_log = logging.getLogger("gateway.sockets.websockets")
 _library_log.setLevel(logging.WARNING)
 
+_FULL: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later.", {"Retry-After": "5"})
 _REASON_BYTES_MAX: Final = 123
 """RFC 6455, 5.5: a control frame carries 125 bytes, two of them the close code."""
 
@@ -81,6 +82,7 @@ class MediaSocket(SendSide):
         "_reads_directly",
         "_rosters",
         "_router",
+        "_standing",
         "_window_count",
         "_window_ns",
         "on_close",
@@ -98,15 +100,14 @@ class MediaSocket(SendSide):
         engine_counters: EngineCounters,
         reader: DirectReader,
         *rosters: set[Any],
+        standing: Standing,
     ) -> None:
-        """Make a socket that enters itself into each of `rosters` while its connection lasts.
-
-        The first roster is the one that `limits.connections_max` bounds.
-        """
+        """Make a socket that enters itself into each of `rosters` while its connection lasts."""
         super().__init__(limits, clock_ns, engine_counters)
         self._reader = reader
         self._reads_directly = False
         self._router = router
+        self._standing = standing
         self._rosters = rosters
         self._message_bytes_max = limits.message_bytes_max
         # The library's core is there for the opening handshake, and again once there is something
@@ -161,11 +162,11 @@ class MediaSocket(SendSide):
     # The transport's calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; its opening handshake must be complete within the limit."""
+        """Take the transport; from now on the engine bounds how long the handshake may take."""
         self._take_transport(cast("asyncio.Transport", transport))  # uvloop's is one by shape only
-        self._deadline_ns = self._clock_ns() + self._limits.handshake_timeout_ns
         for roster in self._rosters:
             roster.add(self)
+        self._standing.arrive(self.peer, self.abort)
 
     def data_received(self, data: bytes) -> None:
         """Deliver the data frames in `data`; hand everything else to the library."""
@@ -220,6 +221,7 @@ class MediaSocket(SendSide):
         self._held = b""
         for roster in self._rosters:
             roster.discard(self)
+        self._standing.leave(self)
         self._let_go_of_library()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
 
@@ -280,6 +282,10 @@ class MediaSocket(SendSide):
         self._leave_open(Phase.CLOSING)
         self._flush()
 
+    def vouch(self) -> None:
+        """Stay whatever strangers come: the peer has proven whose it is."""
+        self._standing.vouch(self)
+
     def shutdown(self) -> None:
         """Close because the server goes away; an HTTP server calls this on its connections."""
         if self._phase is Phase.OPENING:
@@ -331,27 +337,27 @@ class MediaSocket(SendSide):
         if request is not None:
             self._answer(request)
             return at + taken
-        protocol = self._library()
-        if isinstance(protocol.handshake_exc, InvalidMessage):
-            # The library ends the connection without a word on what is no HTTP request.
-            bad_request = protocol.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
-            self._send_control(bad_request.serialize())
+        if self._opening.last_words:
+            self._send_control(self._opening.last_words)
         self._flush()
         return at + taken
 
     def _answer(self, request: Request) -> None:
         """Answer a complete opening handshake, and let the router's choice attach itself."""
+        self._standing.answer()
         protocol = self._library()
         acceptance = None
-        if len(self._rosters[0]) > self._limits.connections_max:
-            response = refuse(protocol, Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later."))
-        else:
-            try:
-                response, acceptance = answer(protocol, request, self._router, self.peer)
-            except Exception:  # the router's fault refuses one handshake
-                log.exception("media router failed", peer=self.peer)
-                self._engine_counters.handler_faults += 1
-                response = protocol.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.\n")
+        try:
+            response, acceptance = answer(protocol, request, self._router, self.peer)
+        except Exception:  # the router's fault refuses one handshake
+            log.exception("media router failed", peer=self.peer)
+            self._engine_counters.handler_faults += 1
+            response = protocol.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.\n")
+        if acceptance is not None:
+            if not self._standing.open(self, acceptance.peer, acceptance.is_proven):
+                acceptance, response = None, refuse(protocol, _FULL)
+            elif acceptance.peer:
+                self.peer = acceptance.peer
         protocol.send_response(response)
         if acceptance is None:
             self._flush()
@@ -461,13 +467,11 @@ class MediaSocket(SendSide):
     # What the sweep calls.
 
     def check(self, now_ns: int) -> None:
-        """Watch a peer that does not read; ping a silent one; abort one that is gone or late."""
+        """Watch a peer that does not read; ping a silent one; abort one that is gone."""
         if self._phase is Phase.OPEN:
             self.check_congestion()
             self.keepalive(now_ns)
-        elif now_ns >= self._deadline_ns:
-            if self._phase is Phase.OPENING:
-                self._engine_counters.late += 1
+        elif self._phase is not Phase.OPENING and now_ns >= self._deadline_ns:
             self.abort()
 
     def keepalive(self, now_ns: int) -> None:

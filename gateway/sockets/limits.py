@@ -15,7 +15,20 @@ class MediaLimits:
     """What one peer, and all peers together, may take from the process."""
 
     connections_max: int = 4096
-    """Media sockets at once, unopened ones included; the next is answered 503."""
+    """Media sockets at once that have proven whose they are; the next signed one is answered 503.
+
+    Strangers never take one of these places, so that carrier and resumes find theirs free.
+    """
+    strangers_max: int = 4096
+    """Connections at once, of whatever protocol, that have not proven anything."""
+    strangers_per_network_max: int = 2048
+    """The same of one /24 or IPv6 /48: half, so that no neighbourhood fills the house."""
+    strangers_per_address_max: int = 1024
+    """The same of one address or IPv6 /64.
+
+    An office or a mobile carrier hides hundreds of callers behind one address, each with a few idle
+    HTTP connections; a call's own socket is a stranger for milliseconds.
+    """
     head_bytes_max: int = 16 * 1024
     """Size of an opening handshake; a larger one is answered 431."""
     message_bytes_max: int = 16 * 1024
@@ -37,9 +50,13 @@ class MediaLimits:
     A quarter of a second of the widest audio (640-byte messages), plus a long round trip of the
     narrowest (160 bytes).
     """
-    handshake_timeout_ns: int = 10 * SECOND_NS
-    """From the start of a connection to its complete opening handshake; on a port shared with HTTP
-    also from the first byte of a request to its last."""
+    handshake_timeout_ns: int = 5 * SECOND_NS
+    """From accepting a connection to its complete first head, be it a request or an opening
+    handshake, the TLS handshake included; and from the first byte of a later head to its last."""
+    request_timeout_ns: int = 10 * SECOND_NS
+    """From the first byte of a request to the last byte of its body."""
+    unread_timeout_ns: int = 30 * SECOND_NS
+    """How long an HTTP response may wait for the peer to read any of it."""
     close_timeout_ns: int = 5 * SECOND_NS
     """From our close frame, or the end of what we send, to the end of the connection."""
     ping_interval_ns: int = 20 * SECOND_NS

@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 
+from websockets.exceptions import InvalidHeader, InvalidMessage
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal, Router
 
 _HEAD_END = b"\r\n\r\n"
+_VERSION_HEADER = "Sec-WebSocket-Version"
+_WRONG_VERSION = Refusal(
+    HTTPStatus.UPGRADE_REQUIRED,
+    "This version of WebSocket is not spoken here.",
+    # RFC 6455, 4.4: the versions that are; RFC 9110, 15.5.22: a 426 names the protocol.
+    {_VERSION_HEADER: "13", "Upgrade": "websocket"},
+)
 
 
 class HeaderMap(Mapping[str, str]):
@@ -46,18 +54,20 @@ class OpeningHandshake:
     blank line leaves it at a frame boundary, with pipelined frames still in our hands.
     """
 
-    __slots__ = ("_head_bytes", "_head_bytes_max", "_protocol", "_tail")
+    __slots__ = ("_head_bytes", "_head_bytes_max", "_protocol", "_tail", "last_words")
 
     def __init__(self, protocol: ServerProtocol, head_bytes_max: int) -> None:
         self._protocol = protocol
         self._head_bytes = 0
         self._head_bytes_max = head_bytes_max
         self._tail = b""
+        self.last_words = b""
 
     def receive(self, data: bytes) -> tuple[int, Request | None]:
         """Feed `data`; return how many bytes were taken, and the request once it is complete.
 
-        A refusal by the library or for size is left in the protocol's outgoing data.
+        A refusal by the library or for size is left in the protocol's outgoing data, but for what
+        is no HTTP: the library ends that without a word, and `last_words` holds some.
         """
         tail = self._tail
         end = (tail + data).find(_HEAD_END)
@@ -72,6 +82,9 @@ class OpeningHandshake:
         protocol.receive_data(data[:taken])
         events = protocol.events_received()
         request = events[0] if events else None
+        if isinstance(protocol.handshake_exc, InvalidMessage):
+            bad_request = protocol.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
+            self.last_words = bad_request.serialize()
         return taken, request if isinstance(request, Request) else None
 
 
@@ -84,6 +97,9 @@ def answer(
     """
     response = protocol.accept(request)
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        fault = protocol.handshake_exc
+        if isinstance(fault, InvalidHeader) and fault.name == _VERSION_HEADER and fault.value:
+            response = refuse(protocol, _WRONG_VERSION)
         return response, None
     path, _, query = request.path.partition("?")
     verdict = router(HandshakeRequest(path, query, HeaderMap(request.headers.raw_items()), peer))

@@ -1,4 +1,4 @@
-"""Who is at the other end of a media connection when a proxy stands between.
+"""Who is at the other end of a connection when a proxy stands between.
 
 Knows no connection. The rule is uvicorn's, so that media and requests name the same client: of the
 addresses in X-Forwarded-For the last one that is not a trusted proxy's.
@@ -8,48 +8,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any, cast
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from gateway.ports import Acceptance, HandshakeRequest, MediaConnection, Refusal, Router
+from gateway.ports import Acceptance, HandshakeRequest, Refusal, Router
 
 
-def behind_proxies(router: Router, trusted: Sequence[str]) -> Router:
-    """Return a router that is told the client of a trusted proxy instead of the proxy.
+class Proxies:
+    """The proxies whose word counts; with none of them, nothing is believed."""
 
-    Args:
-        router: Decides; what it accepts carries the client's address too.
-        trusted: Addresses and networks of the proxies; with none of them, nothing is believed.
+    def __init__(self, trusted: Sequence[str]) -> None:
+        """Trust these addresses and networks."""
+        self.trusted = tuple(trusted)
+        self._hosts = (
+            ProxyHeadersMiddleware(cast("Any", None), list(trusted)).trusted_hosts
+            if trusted
+            else None
+        )
 
-    """
-    if not trusted:
-        return router
-    proxies = ProxyHeadersMiddleware(cast("Any", None), list(trusted)).trusted_hosts
+    def __contains__(self, host: str) -> bool:
+        return self._hosts is not None and host in self._hosts
 
-    def client_of(request: HandshakeRequest) -> str:
-        forwarded_for = request.headers.get("x-forwarded-for", "")
-        if not forwarded_for or request.peer.rpartition(":")[0].strip("[]") not in proxies:
-            return request.peer
-        host, port = proxies.get_trusted_client_address(forwarded_for)
+    def client_of(self, forwarded_for: str) -> tuple[str, int] | None:
+        """Return the address and port that a trusted proxy names; the port is 0 if it names none.
+
+        None where it is not an address that the proxy has seen, and so nothing to count or log.
+        """
+        if self._hosts is None or not forwarded_for:
+            return None
+        host, port = self._hosts.get_trusted_client_address(forwarded_for)
         try:
-            address = ip_address(host)
-        except ValueError:  # not an address that the proxy has seen, so not for logs
-            return request.peer
-        return f"[{address}]:{port}" if isinstance(address, IPv6Address) else f"{address}:{port}"
+            return str(ip_address(host)), port
+        except ValueError:
+            return None
 
-    def route(request: HandshakeRequest) -> Acceptance | Refusal:
-        peer = client_of(request)
-        verdict = router(replace(request, peer=peer))
-        if isinstance(verdict, Refusal):
-            return verdict
-        attach = verdict.attach
+    def tell(self, router: Router) -> Router:
+        """Return a router that is told the client of a trusted proxy instead of the proxy.
 
-        def attach_named(connection: MediaConnection) -> None:
-            connection.peer = peer
-            attach(connection)
+        What it accepts carries the client's address too.
+        """
+        if self._hosts is None:
+            return router
 
-        return Acceptance(attach_named)
+        def route(request: HandshakeRequest) -> Acceptance | Refusal:
+            client = None
+            if request.peer.rpartition(":")[0].strip("[]") in self:
+                client = self.client_of(request.headers.get("x-forwarded-for", ""))
+            if client is None:
+                return router(request)
+            host, port = client
+            peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            verdict = router(replace(request, peer=peer))
+            return verdict if isinstance(verdict, Refusal) else replace(verdict, peer=peer)
 
-    return route
+        return route

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import json
+import resource
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 import websockets
@@ -114,6 +117,37 @@ async def vanish(customer: Customer) -> None:
         assert record["ended_by"] == "caller"
         assert record["seconds"] <= 15
         phone.ws.transport.abort()
+
+
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_sockets_that_say_nothing_keep_neither_caller_nor_carrier_out(
+    world: World, customer: Customer, descriptors: None
+):
+    """More than there may be calls, and more than one address may hold."""
+    token = await customer.token()
+    parts = urlsplit(token["media_url"])
+    path = parts.path.encode()
+    opening = (
+        b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % path
+    )
+    said = [opening, opening, opening[:40], opening.replace(b"/browser", b"/carrier")[:-2]]
+    with contextlib.ExitStack() as silent:
+        for n in range(1500):
+            connection = socket.create_connection(
+                ("127.0.0.1", parts.port or 80), timeout=20, source_address=("127.0.0.2", 0)
+            )
+            silent.enter_context(connection)
+            with contextlib.suppress(OSError):
+                connection.sendall(said[n % len(said)])
+        await customer.ordinary_call()
 
 
 async def test_a_caller_who_breaks_the_protocol_or_vanishes_loses_only_the_call(

@@ -32,7 +32,13 @@ class RecordingConnection:
         self._clock_ns = clock_ns
         self._has_ended = False
 
+        self.is_proven = False
+        """Whether the leg has vouched for the peer."""
+
     # What a leg may do.
+
+    def vouch(self) -> None:
+        self.is_proven = True
 
     def send_text(self, *payloads: bytes) -> None:
         for payload in payloads:

@@ -168,14 +168,40 @@ async def test_the_carriers_handshake_must_be_signed(stage, node):
     assert node.verifier.asked[-1] == (url + "?a=1", {}, "algorithm=HMAC_SHA256")
 
 
-async def test_sockets_that_wait_to_start_are_bounded(stage):
-    node = Node(stage, calls_max=2)
-    first = node.opens(BROWSER)
-    node.opens(BROWSER)
-    refusal = node.handshake(BROWSER)
-    assert (refusal.status, refusal.headers) == (503, {"Retry-After": "5"})
-    first.end()
-    assert isinstance(node.handshake(BROWSER), Acceptance), "a closed socket waits for nothing"
+async def test_sockets_that_wait_to_start_keep_nobody_out(stage):
+    node = Node(stage, calls_max=1)
+    waiting = [node.opens(BROWSER) for _ in range(10)]
+    caller = await node.starts()
+    assert caller.kinds == ["ready"]
+    assert not any(connection.is_proven for connection in waiting)
+
+
+async def test_a_socket_is_a_strangers_until_its_token_is_good(stage, node):
+    caller = node.opens(BROWSER)
+    caller.say({"type": "ping", "id": 1})
+    assert not caller.is_proven
+    caller.say({"type": "start", "version": 1, "token": await node.tokens.issue(order())})
+    assert not caller.is_proven, "the token has not been looked up"
+    await stage.run(0.05)
+    assert caller.is_proven
+    for token in ("ct_wrong", ""):
+        stranger = node.opens(BROWSER)
+        stranger.say({"type": "start", "version": 1, "token": token})
+        await stage.run(0.05)
+        assert not stranger.is_proven
+
+
+async def test_only_a_good_resume_is_vouched_for(stage, node):
+    caller = await node.starts()
+    ready = caller.messages[0]
+    assert not node.resumes(ready, token="wrong").is_proven
+    assert not node.resumes(ready, call_id="other").is_proven
+    assert node.resumes(ready).is_proven
+
+
+async def test_the_carriers_signature_is_proof(stage, node):
+    assert node.handshake(CARRIER, x_twilio_signature="signed").is_proven
+    assert not node.handshake(BROWSER).is_proven
 
 
 # Starting.

@@ -35,12 +35,11 @@ class Desk:
     def __init__(self):
         self.now_ns = 7_000_000_000
         self.socket = RecordingConnection(lambda: self.now_ns)
-        self.starts, self.leavers = [], []
+        self.starts = []
         self.leg = BrowserLeg(
             self.socket,
             origin="https://page.example",
             on_start=lambda leg, start: self.starts.append((leg, start)),
-            on_leave=self.leavers.append,
         )
         self.listener = Listener()
 
@@ -238,12 +237,10 @@ def test_the_end_of_the_socket_is_told_once(desk):
     assert desk.listener.closes == [1006]
     assert desk.leg.is_closed
     assert desk.leg.listener is None
-    assert desk.leavers == []
 
 
-def test_a_socket_that_ends_before_it_started_has_left(desk):
+def test_a_socket_that_ends_before_it_started_is_known_to_be_closed(desk):
     desk.socket.end(1001)
-    assert desk.leavers == [desk.leg]
     assert desk.leg.is_closed
 
 
@@ -251,4 +248,10 @@ def test_a_socket_that_ends_while_its_token_is_checked_is_known_to_be_closed(des
     desk.socket.say(START)
     desk.socket.end(1001)
     assert desk.leg.is_closed
-    assert desk.leavers == []
+
+
+def test_a_leg_vouches_for_its_connection_only_when_told_to(desk):
+    desk.started()
+    assert not desk.socket.is_proven
+    desk.leg.vouch()
+    assert desk.socket.is_proven

@@ -17,6 +17,10 @@ from tests.certificates import Authority
 from tests.compiling import native_module
 
 Loop = asyncio.AbstractEventLoop
+_ON_UVLOOP = (
+    *("test_one_port.py", "test_tls.py", "test_framings.py", "test_http_protocol.py"),
+    *("test_relays.py", "test_acceptor.py"),
+)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], Loop]]:
@@ -24,7 +28,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], L
 
     uvicorn takes a fifth of a second to stop, so its tests are content with the first.
     """
-    if item.path.name in ("test_one_port.py", "test_tls.py"):
+    if item.path.name in _ON_UVLOOP:
         return {"uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 

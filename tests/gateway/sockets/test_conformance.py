@@ -21,7 +21,7 @@ from socket_peers import (
 )
 from websockets.asyncio.client import connect
 
-from gateway.ports import Refusal
+from gateway.ports import Acceptance, Refusal
 from gateway.sockets import MediaLimits
 
 EURO = "€".encode()
@@ -249,7 +249,7 @@ REFUSED = {
     "a short key": (handshake(Sec_WebSocket_Key="YQ=="), 400),
     "a key that is no base64": (handshake(Sec_WebSocket_Key="?" * 24), 400),
     "no version": (handshake(Sec_WebSocket_Version=None), 400),
-    "version 8": (handshake(Sec_WebSocket_Version="8"), 400),
+    "version 8": (handshake(Sec_WebSocket_Version="8"), 426),
     "POST": (handshake(method="POST"), 405),
     "a body": (handshake(Content_Length="5"), 400),
     "chunks": (handshake(Transfer_Encoding="chunked"), 400),
@@ -308,10 +308,14 @@ async def test_a_failing_router_is_our_fault(serve):
 
 
 async def test_the_socket_too_many_is_refused(serve):
-    server = await serve(limits=MediaLimits(connections_max=1))
-    await server.open()
+    """Of those that prove themselves; others are strangers, of whom the newest stays."""
+    acceptance = Acceptance(lambda _: None, is_proven=True)
+    server = await serve(limits=MediaLimits(connections_max=1), router=lambda _: acceptance)
+    first = await server.connect(handshake())
+    assert (await first.head())[0] == 101
     peer = await server.connect(handshake())
     assert (await peer.response())[0] == 503
+    assert len(server.engine.proven) == 1
 
 
 # Another implementation.

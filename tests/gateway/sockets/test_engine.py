@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+from typing import Any
 
 import pytest
-from socket_peers import CLOSE, Clock, EchoLeg, close_frame
+from socket_peers import CLOSE, Clock, EchoLeg, Leg, close_frame, handshake
+from structlog.testing import capture_logs
 
-from gateway.ports import Refusal
+from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.engine import MediaEngine
+from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 
 
@@ -88,6 +92,141 @@ async def test_counters_tell_open_from_refused(serve):
 def test_limits_are_positive_and_frozen():
     limits = MediaLimits()
     assert all(value > 0 for value in dataclasses.asdict(limits).values())
-    assert limits.handshake_timeout_ns == 10 * SECOND_NS
+    assert limits.handshake_timeout_ns == 5 * SECOND_NS
     with pytest.raises(dataclasses.FrozenInstanceError):
         limits.message_bytes_max = 1
+
+
+# Strangers.
+
+
+class Far:
+    """A peer at this address, as a transport in memory."""
+
+    def __init__(self, engine: MediaEngine, host: str, said: bytes = b"") -> None:
+        self.host = host
+        self.sent = b""
+        self.is_dropped = False
+        self.socket: MediaSocket = engine.protocol_factory()
+        self.socket.connection_made(self)  # type: ignore[arg-type]
+        if said and not self.is_dropped:
+            self.socket.data_received(said)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[9:12])
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def write_eof(self) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        pass
+
+    def get_extra_info(self, name: str) -> Any:
+        if name == "socket":
+            raise OSError
+        return (self.host, 5000) if name == "peername" else None
+
+    def abort(self) -> None:
+        if not self.is_dropped:
+            self.is_dropped = True
+            self.socket.connection_lost(None)
+
+
+class Flooded:
+    """An engine, and the legs of those who were let in."""
+
+    def __init__(self, limits: MediaLimits | None = None, *trusted: str) -> None:
+        self.clock = Clock()
+        self.legs: list[Leg] = []
+        self.engine = MediaEngine(self._route, limits, self.clock, trusted)
+
+    def _route(self, request: HandshakeRequest) -> Acceptance:
+        self.legs.append(Leg())
+        return Acceptance(self.legs[-1].attach, is_proven="x-signed" in request.headers)
+
+    def flood(self, *hosts: str, count: int = 5000) -> list[Far]:
+        """Begin and open sockets of all kinds, and never prove anything."""
+        seeded = random.Random(count)
+        kinds = [b"", b"GET /n", handshake()[:50], handshake()]
+        return [Far(self.engine, hosts[n % len(hosts)], seeded.choice(kinds)) for n in range(count)]
+
+    def far(self, host: str, said: bytes, vouched: bool = False) -> Far:
+        far = Far(self.engine, host, said)
+        if vouched:
+            self.legs[-1].connection.vouch()
+        return far
+
+
+HOSTILE = [
+    ("203.0.113.7",),
+    tuple(f"203.0.113.{n}" for n in range(256)),
+    tuple(f"203.0.{n}.{m}" for n in range(40) for m in range(30)),
+    tuple(f"2001:db8:0:{n:x}::{n:x}" for n in range(300)),
+]
+
+
+@pytest.mark.parametrize("hosts", HOSTILE, ids=["address", "network", "networks", "IPv6"])
+def test_5000_hostile_sockets_keep_neither_caller_nor_carrier_nor_resume_out(hosts):
+    house = Flooded(MediaLimits(connections_max=8))
+    signed = handshake(X_Signed="yes")
+    early = [
+        house.far("198.51.100.1", handshake(), vouched=True),
+        house.far("192.0.2.60", signed),
+    ]
+    hostile = house.flood(*hosts)
+    late = [
+        house.far("198.51.100.2", handshake(), vouched=True),
+        house.far("198.51.100.1", handshake(), vouched=True),
+        house.far("192.0.2.61", signed),
+    ]
+    waiting = house.far("198.51.100.3", handshake())
+    house.flood(*hosts, count=700)
+    assert [far.status for far in (*early, *late, waiting)] == [101] * 6
+    assert not any(far.is_dropped for far in (*early, *late, waiting))
+    assert len(house.engine.proven) == 5
+    limits = house.engine.limits
+    assert len(house.engine.strangers) <= limits.strangers_max
+    for host in hosts:
+        fate = [far.is_dropped for far in hostile if far.host == host]
+        assert fate == sorted(fate, reverse=True), "the oldest go first"
+    house.engine.sweep(house.clock.advance(5))
+    opening = [far for far in hostile if not far.is_dropped and not far.sent]
+    assert opening == []
+    house.engine.abort_all()
+
+
+def test_a_flood_is_logged_once_a_minute():
+    house = Flooded(MediaLimits(strangers_per_address_max=2))
+    with capture_logs() as logs:
+        for _ in range(3):
+            house.flood("203.0.113.7", count=10)
+            house.engine.sweep(house.clock.advance(1))
+        assert [entry["dropped"] for entry in logs] == [8]
+        house.engine.sweep(house.clock.advance(60))
+    assert [entry["dropped"] for entry in logs] == [8, 20]
+
+
+def test_a_client_behind_a_proxy_is_the_one_that_the_proxy_names():
+    house = Flooded(MediaLimits(strangers_per_address_max=3), "10.0.0.0/8")
+    silent = [house.far("10.0.0.1", b"") for _ in range(10)]
+    named = handshake(X_Forwarded_For="203.0.113.9")
+    greedy = [house.far("10.0.0.1", named) for _ in range(5)]
+    other = house.far("10.0.0.1", handshake(X_Forwarded_For="198.51.100.1"))
+    assert not any(far.is_dropped for far in silent)
+    assert [far.is_dropped for far in greedy] == [True, True, False, False, False]
+    assert other.socket.peer == "198.51.100.1:0"
+    assert not other.is_dropped
+
+
+def test_strangers_do_not_make_the_loop_rest():
+    house = Flooded()
+    for _ in range(1000):
+        house.far("203.0.113.7", handshake())
+    house.engine.sweep(house.clock.advance(1))  # outside of a loop it could not begin to

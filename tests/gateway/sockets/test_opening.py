@@ -66,9 +66,18 @@ def read(head: bytes) -> tuple[ServerProtocol, Request]:
 
 
 def test_an_invalid_handshake_does_not_reach_the_router():
-    protocol, request = read(handshake(Sec_WebSocket_Version="7"))
+    protocol, request = read(handshake(Sec_WebSocket_Key="short"))
     response, acceptance = answer(protocol, request, pytest.fail, "peer")
     assert (response.status_code, acceptance) == (400, None)
+
+
+@pytest.mark.parametrize("version", ["7", "12", "14", "13, 13", "x"])
+def test_another_version_is_told_the_one_that_is_spoken(version):
+    protocol, request = read(handshake(Sec_WebSocket_Version=version))
+    response, acceptance = answer(protocol, request, pytest.fail, "peer")
+    assert (response.status_code, acceptance) == (426, None)
+    assert response.headers["Sec-WebSocket-Version"] == "13"
+    assert response.headers["Upgrade"] == "websocket"
 
 
 def test_the_router_decides():

@@ -6,31 +6,25 @@ import pytest
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets.opening import HeaderMap
-from gateway.sockets.proxies import behind_proxies
+from gateway.sockets.proxies import Proxies
 
 TRUSTED = ("10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32")
 
 
-class Connection:
-    peer = "as the socket says"
-
-
 def route(peer: str, forwarded: str | None, trusted: tuple[str, ...] = TRUSTED) -> tuple[str, str]:
-    """Return the peer that the router is told of, and the one that the connection has."""
+    """Return the peer that the router is told of, and the one that its acceptance names."""
     seen: list[str] = []
 
     def router(request: HandshakeRequest) -> Acceptance:
         seen.append(request.peer)
-        return Acceptance(lambda connection: seen.append(connection.peer))
+        return Acceptance(lambda _: None, is_proven=True)
 
     headers = HeaderMap([] if forwarded is None else [("X-Forwarded-For", forwarded)])
     request = HandshakeRequest("/", "", headers, peer)
-    verdict = behind_proxies(router, trusted)(request)
+    verdict = Proxies(trusted).tell(router)(request)
     assert isinstance(verdict, Acceptance)
-    connection = Connection()
-    connection.peer = peer
-    verdict.attach(connection)  # type: ignore[arg-type]
-    return seen[0], seen[1]
+    assert verdict.is_proven
+    return seen[0], verdict.peer or peer
 
 
 @pytest.mark.parametrize(
@@ -62,5 +56,5 @@ def test_without_trusted_proxies_nobody_is_believed():
 
 def test_a_refusal_passes():
     refusal = Refusal(404, "No.")
-    router = behind_proxies(lambda _: refusal, TRUSTED)
+    router = Proxies(TRUSTED).tell(lambda _: refusal)
     assert router(HandshakeRequest("/", "", HeaderMap([]), "10.0.0.1:1")) is refusal

@@ -24,7 +24,6 @@ from websockets.asyncio.client import connect
 from gateway.errors import SettingsError
 from gateway.ports import Acceptance, HandshakeRequest
 from gateway.sockets import MediaEngine, MediaLimits, create_server
-from gateway.sockets.proxies import behind_proxies
 from gateway.sockets.tls import CertificateFacts, ServerTls, load, read_facts
 from tests.certificates import DAY, Authority, Pair
 
@@ -39,9 +38,9 @@ class Site:
         self.client = None if pair is None else authority.client()
         self.peers: list[str] = []
         self.legs: list[EchoLeg] = []
-        trusted = options.get("trusted_proxies", ())
-        router = behind_proxies(self._route, trusted)
-        self.engine = MediaEngine(router, options.pop("limits", None), clock_ns=clock)
+        self.engine = MediaEngine(
+            self._route, options.pop("limits", None), clock, options.pop("trusted_proxies", ())
+        )
         app = Starlette(routes=[Route("/hello", self._hello)])
         options = {"host": "127.0.0.1", "port": 0, "grace_s": 3, **options}
         self.server = create_server(app, engine=self.engine, tls=self.tls, **options)

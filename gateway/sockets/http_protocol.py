@@ -1,0 +1,343 @@
+"""One connection of the one port: HTTP by uvicorn, until it is given to the engine as media.
+
+Each request's first bytes decide. `GET /n/{node}/media/…` never reaches HTTP: the connection
+changes its protocol to a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
+Everything else is the application's, which has no WebSockets.
+
+Knows no route and no leg. uvicorn offers no hook before its parser, and waits for ever for what a
+peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
+test: `on_message_begin`, `on_headers_complete`, `on_body`, `on_message_complete`,
+`on_response_complete`, `timeout_keep_alive_handler`, `_unset_keepalive_if_required`, `connections`,
+`server_state`, `transport`, `parser`, `app`, `headers`, `scope`, `flow`, `pipeline`, and `cycle`
+with its `keep_alive`, `disconnected`, `message_event`, `response_started`, `response_complete`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httptools
+from starlette.responses import PlainTextResponse
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.sockets.engine import MediaEngine
+from gateway.sockets.half_closing import HalfClosing
+from gateway.sockets.strangers import Stranger, source_of
+
+_PREFIX: Final = b"GET /n/"
+_MEDIA: Final = b"/media/"
+_HEAD_END: Final = b"\r\n\r\n"
+_NODE_BYTES_MAX: Final = 64
+_NODE_ENDS: Final = frozenset(b" ?#\r\n")
+
+_HEAD_BYTES_MAX: Final = 32 * 1024
+"""Size of a request's head. Apache and nginx allow about 8 KiB a line; llhttp has no bound."""
+
+_PIPELINED_MAX: Final = 128
+"""Requests that wait for the answer to another one; with one more, the connection ends in turn."""
+
+_FRAMING_BYTES_MAX: Final = 16
+"""Bytes of chunk headers and trailers for each byte of a body; 32 KiB are free."""
+
+
+def _plain_answer(status: HTTPStatus, text: str) -> bytes:
+    """Write a response that ends its connection."""
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(text)}\r\n"
+        "Connection: close\r\n"
+        "\r\n"
+        f"{text}"
+    ).encode()
+
+
+_TOO_LARGE: Final = _plain_answer(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
+)
+_BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is no proper HTTP request.\n")
+
+_FAULTY_BODY: Final = PlainTextResponse("The body of the request is at fault.\n", 400)
+_UPGRADE_WITH_BODY: Final = PlainTextResponse(
+    "Only HTTP/1.1 is spoken here: a request with a body must not ask for an upgrade.\n", 400
+)
+
+
+def is_media_request(head: bytes) -> bool | None:
+    """Tell whether a request that begins with `head` asks for media; None when more is needed."""
+    if len(head) <= len(_PREFIX):
+        return None if _PREFIX.startswith(head) else False
+    if not head.startswith(_PREFIX):
+        return False
+    node_end = head.find(b"/", len(_PREFIX))
+    node = head[len(_PREFIX) : node_end if node_end >= 0 else None]
+    if len(node) > _NODE_BYTES_MAX or not _NODE_ENDS.isdisjoint(node):
+        return False
+    if node_end < 0:
+        return None
+    rest = head[node_end : node_end + len(_MEDIA)]
+    if rest == _MEDIA:
+        return bool(node)
+    return None if _MEDIA.startswith(rest) else False
+
+
+class OnePortProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, which gives media connections away and bounds what a peer may do.
+
+    It is strict about where a request ends. llhttp takes what follows the head of a request with
+    Upgrade, or of a CONNECT, for another protocol, and httptools goes on to parse it as HTTP all
+    the same. So such a request is the last one of its connection, and so is one that is at fault.
+    """
+
+    def __init__(self, engine: MediaEngine, stranger: Stranger, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._engine = engine
+        self._stranger = stranger
+        self._is_relayed = stranger.source is None
+        self._raw: asyncio.Transport = None  # type: ignore[assignment]
+        self._is_deaf = False  # whatever still comes is dropped
+        self._undecided = b""
+        self._between_requests = True
+        self._is_expecting = True  # a head, which the engine has set a deadline
+        self._in_body = False
+        self._head_bytes = 0  # of the request being received; -1 from its body on
+        self._head_tail = b""
+        self._framing_bytes = 0  # beyond what the body of the request may need
+        self._deadline_ns: int | None = None  # of a body, and of the peer's end
+        self._unread_deadline_ns: int | None = None
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take over from whoever accepted the connection, and set its first head a deadline."""
+        self._raw = transport
+        self._stranger.drop = transport.abort
+        super().connection_made(HalfClosing(transport, self._half_closed))  # type: ignore[arg-type]
+        self._engine.watched.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the engine's watch."""
+        self._engine.watched.discard(self)
+        self._engine.strangers.leave(self._stranger)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Give a media connection to the engine, anything else to uvicorn."""
+        if self._is_deaf:
+            return
+        if self._between_requests:
+            self._expect_head()
+            if not self._is_responding():
+                data = self._undecided + data
+                self._undecided = b""
+                media = is_media_request(data)
+                if media:
+                    self._give_away(data)
+                    return
+                if media is None:
+                    self._unset_keepalive_if_required()
+                    self._undecided = data
+                    return
+        if self._is_head_within_bounds(data):
+            self._parse(data)
+
+    def pause_writing(self) -> None:
+        """Wait for the peer to read; not for ever."""
+        super().pause_writing()
+        self._engine.strangers.wait_for_peer(self._stranger)
+        self._unread_deadline_ns = self._engine.clock_ns() + self._engine.limits.unread_timeout_ns
+
+    def resume_writing(self) -> None:
+        """Go on with the response."""
+        super().resume_writing()
+        self._unread_deadline_ns = None
+        if self._is_responding():
+            self._engine.strangers.wait_for_us(self._stranger)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun."""
+        self._between_requests = False
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Let the application begin; a request that ends the connection says so in its answer."""
+        if len(self.pipeline) >= _PIPELINED_MAX:
+            raise OverflowError
+        is_upgrade = self.parser.should_upgrade()
+        app = self.app
+        if is_upgrade and self._announces_body():  # which the parser does not give
+            self.app = _UPGRADE_WITH_BODY
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app = app
+        if is_upgrade:
+            self.cycle.keep_alive = False
+        self._head_complete()
+        # Fields of a trailer must not be taken for the head's (RFC 9110, 6.5.1).
+        self.headers = deque(maxlen=0)  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        """Let a body pay for the chunks that it comes in."""
+        self._framing_bytes -= _FRAMING_BYTES_MAX * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Note that the request, body included, has been received."""
+        super().on_message_complete()
+        self._between_requests = True
+        self._in_body = False
+        self._deadline_ns = None
+        self._head_bytes = self._framing_bytes = 0
+        self._head_tail = b""
+        if self._is_responding():
+            self._engine.strangers.wait_for_us(self._stranger)
+
+    # What the answer calls.
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, if it is not there yet."""
+        super().on_response_complete()
+        if not self._is_responding():
+            self._engine.strangers.wait_for_peer(self._stranger)
+            self._set_head_deadline()
+            if self._is_relayed:
+                self._engine.strangers.rename(self._stranger, None)
+
+    # What the server and its timers call; no input is on its way then that could reset the end.
+
+    def shutdown(self) -> None:
+        """Close when nothing is due."""
+        if self._is_responding():
+            super().shutdown()
+        else:
+            self._raw.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        self._raw.close()
+
+    def check(self, now_ns: int) -> None:
+        """Drop a connection whose peer does not do its part; uvicorn would wait for ever."""
+        due_ns, unread_due_ns = self._deadline_ns, self._unread_deadline_ns
+        if due_ns is not None and self.transport.is_closing() and self._raw.get_write_buffer_size():
+            due_ns += self._engine.limits.unread_timeout_ns
+        if (due_ns is not None and now_ns >= due_ns) or (
+            unread_due_ns is not None and now_ns >= unread_due_ns
+        ):
+            self._engine.counters.late += 1
+            self._raw.abort()
+
+    # Our own.
+
+    def _is_responding(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect_head(self) -> None:
+        if not self._is_expecting:
+            self._is_expecting = True
+            self._set_head_deadline()
+
+    def _set_head_deadline(self) -> None:
+        """Let a head that has begun be complete in time, from when nothing else is to be done."""
+        if self._is_expecting and not self._is_responding():
+            self._engine.strangers.expect(self._stranger, self._engine.clock_ns())
+
+    def _head_complete(self) -> None:
+        engine, stranger = self._engine, self._stranger
+        self._is_expecting = False
+        self._in_body = True
+        self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
+        engine.strangers.arrived(stranger)
+        if self._is_relayed:
+            forwarded_for = b", ".join(
+                value for name, value in self.scope["headers"] if name == b"x-forwarded-for"
+            )
+            client = engine.proxies.client_of(forwarded_for.decode("latin-1"))
+            if client is not None:
+                engine.strangers.rename(stranger, source_of(client[0]))
+        if stranger.is_silent:
+            engine.strangers.wait_for_peer(stranger)
+
+    def _announces_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 "))
+            for name, value in self.headers
+        )
+
+    def _is_head_within_bounds(self, data: bytes) -> bool:
+        """Count the bytes of a head that is still open; answer 431 when it grows too large."""
+        if self._head_bytes < 0:  # the body has begun
+            return True
+        seen = self._head_tail + data
+        end = seen.find(_HEAD_END)
+        taken = len(seen) if end < 0 else end + len(_HEAD_END)
+        self._head_bytes += taken - len(self._head_tail)
+        self._head_tail = seen[1 - len(_HEAD_END) :]
+        if self._head_bytes > _HEAD_BYTES_MAX:
+            if self._is_responding():
+                self._raw.abort()
+            else:
+                self._refuse(_TOO_LARGE)
+            return False
+        if end >= 0:
+            self._head_bytes = -1
+        return True
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._in_body:
+            self._framing_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_deaf = True  # its answer closes the connection
+        except httptools.HttpParserError:
+            self._refuse(_BAD_REQUEST)
+        else:
+            if self._framing_bytes > _HEAD_BYTES_MAX:
+                self._refuse(_BAD_REQUEST)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Take nothing more; give this answer, if the request at fault has none and it is its turn.
+
+        An answer in front of one that is due would be taken for that one.
+        """
+        self._is_deaf = True
+        self._unset_keepalive_if_required()
+        cycle = self.cycle
+        if self._is_responding() and not self._in_body:  # an earlier request is: it comes first
+            cycle.keep_alive = False
+        elif self.pipeline:  # the request at fault waits for its turn
+            self.pipeline[0] = (cycle, cast("Any", _FAULTY_BODY))
+            cycle.keep_alive = False
+        elif self._in_body and (cycle.response_started or cycle.response_complete):
+            self._raw.abort()
+        else:
+            self.transport.write(answer)
+            self.transport.close()
+            if self._in_body:  # the application waits for the rest of it
+                cycle.disconnected = True
+                cycle.message_event.set()
+
+    def _half_closed(self) -> None:
+        """Wait for the end of the peer, who may still be sending."""
+        self._is_deaf = True
+        self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
+        self._engine.strangers.arrived(self._stranger)
+        self._engine.strangers.wait_for_peer(self._stranger)
+        self.flow.resume_reading()
+
+    def _give_away(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self._engine.watched.discard(self)
+        # It holds our methods, and would keep us alive until a full collection.
+        self.parser = None  # type: ignore[assignment]
+        self._engine.take_over(self._raw, data, self._stranger, self.server_state.connections)

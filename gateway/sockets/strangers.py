@@ -1,0 +1,274 @@
+"""Connections that have not yet proven anything: how many may stay, and which one goes first.
+
+A connection is a stranger from the moment it is accepted until its leg vouches for it (a signed
+handshake, a redeemed token, a good resume), or for as long as it is HTTP. Strangers are counted by
+source and in all. Where one bound is reached, the newcomer stays and the one that has been silent
+longest goes: of the address or network that is over its bound, else of the greediest of all.
+
+Pure: time and addresses are arguments; what drops a connection is a callable of its owner.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from gateway.sockets.limits import MediaLimits
+
+_V4_IN_V6: Final = bytes(10) + b"\xff\xff"
+"""RFC 4291, 2.5.5.2: an IPv4 address as an IPv6 socket shows it."""
+
+_K = TypeVar("_K")
+
+
+class Source(NamedTuple):
+    """Where a connection comes from, at two widths; both are prefixes of its packed address.
+
+    IPv4: the address, and its /24, which is the longest prefix that is routed on its own. IPv6: the
+    /64, in which one host chooses any address (RFC 4291, 2.5.4), and the /48, the most that an end
+    site is given (RFC 6177).
+    """
+
+    network: bytes
+    address: bytes
+
+
+_UNKNOWN: Final = Source(b"", b"\0")
+
+
+def source_of(host: str) -> Source:
+    """Return the source of an IP address; whatever is none comes from one source."""
+    try:
+        if ":" not in host:
+            packed = socket.inet_pton(socket.AF_INET, host)
+            return Source(packed[:3], packed)
+        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except (OSError, ValueError):
+        return _UNKNOWN
+    if packed.startswith(_V4_IN_V6):
+        return Source(packed[12:15], packed[12:])
+    return Source(packed[:6], packed[:8])
+
+
+class Stranger:
+    """One connection in the accounting. Its owner may change `drop` as the connection goes on."""
+
+    __slots__ = ("drop", "is_in", "is_silent", "source")
+
+    def __init__(self, source: Source | None, drop: Callable[[], object]) -> None:
+        self.source = source
+        """None for a trusted proxy that has not named a client."""
+        self.drop = drop
+        self.is_in = True
+        self.is_silent = False
+
+
+class _Ranking(Generic[_K]):
+    """Counts by key, with a key of the largest count at hand. Every operation takes O(1)."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[_K] = Counter()
+        self._ranks: list[dict[_K, None]] = []  # of index n: the keys that count n + 1
+
+    def __bool__(self) -> bool:
+        return bool(self._ranks)
+
+    def add(self, key: _K) -> None:
+        count = self._counts[key]
+        if count:
+            del self._ranks[count - 1][key]
+        if count == len(self._ranks):
+            self._ranks.append({})
+        self._ranks[count][key] = None
+        self._counts[key] = count + 1
+
+    def subtract(self, key: _K) -> None:
+        count = self._counts[key]
+        del self._ranks[count - 1][key]
+        if count == 1:
+            del self._counts[key]
+        else:
+            self._ranks[count - 2][key] = None
+            self._counts[key] = count - 1
+        if not self._ranks[-1]:
+            self._ranks.pop()
+
+    def first(self) -> _K:
+        """Return the key that counts most; of several the one that has done so longest."""
+        return next(iter(self._ranks[-1]))
+
+
+class Strangers:
+    """The strangers of one process.
+
+    A stranger is silent while the peer has to act: to complete a handshake or a request, to read
+    what it asked for, or to ask for something. Only silent ones are dropped to make room. Those
+    that wait for us are counted with the rest.
+    """
+
+    def __init__(self, limits: MediaLimits) -> None:
+        self._limits = limits
+        self._count = 0
+        self._held: Counter[bytes] = Counter()
+        """Strangers by address and by network, silent or not."""
+        self._silent: dict[bytes, dict[Stranger, None]] = {}
+        """By address, the one that has been silent longest first."""
+        self._addresses: dict[bytes, _Ranking[bytes]] = {}
+        """By network, the addresses by how many silent strangers they have."""
+        self._networks: _Ranking[bytes] = _Ranking()
+        self._relayed: dict[Stranger, None] = {}
+        """Silent connections of trusted proxies, in order."""
+        self._due_ns: dict[Stranger, int] = {}
+        """When a handshake or a request's head must be complete; the earliest first."""
+        self.dropped = 0
+        """How many have been dropped to make room."""
+
+    def __len__(self) -> int:
+        return self._count
+
+    def enter(self, source: Source | None, drop: Callable[[], object], now_ns: int) -> Stranger:
+        """Count a new connection, silent and with a deadline; drop one where there are too many.
+
+        It may be the new one itself that is dropped, if all others wait for us.
+
+        Args:
+            source: None for a trusted proxy, which is bounded only together with everyone.
+            drop: Ends the connection at once.
+            now_ns: Never less than before.
+
+        """
+        stranger = Stranger(source, drop)
+        self._count += 1
+        self._hold(stranger)
+        self._insert(stranger)
+        self.expect(stranger, now_ns)
+        self._make_room(source)
+        return stranger
+
+    def leave(self, stranger: Stranger) -> None:
+        """Forget a connection that has ended, or has proven whose it is."""
+        if stranger.is_in:
+            self._remove(stranger)
+            self._release(stranger)
+            self._due_ns.pop(stranger, None)
+            self._count -= 1
+            stranger.is_in = False
+
+    def rename(self, stranger: Stranger, source: Source | None) -> None:
+        """Count a connection under another source from now on; drop one where it has too many."""
+        if stranger.is_in and stranger.source != source:
+            was_silent = stranger.is_silent
+            self._remove(stranger)
+            self._release(stranger)
+            stranger.source = source
+            self._hold(stranger)
+            if was_silent:
+                self._insert(stranger)
+            self._make_room(source)
+
+    def wait_for_us(self, stranger: Stranger) -> None:
+        """The peer has done its part, and what it may send by now has no deadline."""
+        self._remove(stranger)
+        self._due_ns.pop(stranger, None)
+
+    def wait_for_peer(self, stranger: Stranger) -> None:
+        """The peer is to act; it has been silent for no time yet."""
+        if stranger.is_in:
+            self._remove(stranger)
+            self._insert(stranger)
+
+    def expect(self, stranger: Stranger, now_ns: int) -> None:
+        """A handshake or a request's head must be complete within the limit from now on."""
+        if stranger.is_in:
+            self._due_ns.pop(stranger, None)
+            self._due_ns[stranger] = now_ns + self._limits.handshake_timeout_ns
+
+    def arrived(self, stranger: Stranger) -> None:
+        """What was expected is complete."""
+        self._due_ns.pop(stranger, None)
+
+    def drop_late(self, now_ns: int) -> int:
+        """Drop every connection whose deadline has come; return how many."""
+        late = 0
+        while self._due_ns:
+            stranger, due_ns = next(iter(self._due_ns.items()))
+            if now_ns < due_ns:
+                break
+            self._drop(stranger)
+            late += 1
+        return late
+
+    def drop_one(self) -> bool:
+        """Drop the one silent longest of the greediest source, or of the proxies; tell if any."""
+        if self._networks:
+            self._drop_of_network(self._networks.first())
+        elif self._relayed:
+            self._drop(next(iter(self._relayed)))
+        else:
+            return False
+        self.dropped += 1
+        return True
+
+    def _make_room(self, source: Source | None) -> None:
+        limits, held = self._limits, self._held
+        if source is not None and held[source.address] > limits.strangers_per_address_max:
+            if self._silent.get(source.address):
+                self.dropped += 1
+                self._drop_of_address(source.address)
+        elif source is not None and held[source.network] > limits.strangers_per_network_max:
+            if source.network in self._addresses:
+                self.dropped += 1
+                self._drop_of_network(source.network)
+        elif self._count > limits.strangers_max:
+            self.drop_one()
+
+    def _drop_of_network(self, network: bytes) -> None:
+        self._drop_of_address(self._addresses[network].first())
+
+    def _drop_of_address(self, address: bytes) -> None:
+        self._drop(next(iter(self._silent[address])))
+
+    def _drop(self, stranger: Stranger) -> None:
+        self.leave(stranger)
+        stranger.drop()
+
+    def _hold(self, stranger: Stranger) -> None:
+        if stranger.source is not None:
+            self._held.update(stranger.source)
+
+    def _release(self, stranger: Stranger) -> None:
+        for key in stranger.source or ():
+            if self._held[key] == 1:
+                del self._held[key]
+            else:
+                self._held[key] -= 1
+
+    def _insert(self, stranger: Stranger) -> None:
+        """Put a stranger behind the silent ones of its source."""
+        stranger.is_silent = True
+        if stranger.source is None:
+            self._relayed[stranger] = None
+            return
+        network, address = stranger.source
+        self._silent.setdefault(address, {})[stranger] = None
+        self._addresses.setdefault(network, _Ranking()).add(address)
+        self._networks.add(network)
+
+    def _remove(self, stranger: Stranger) -> None:
+        """Take a stranger out of the silent ones."""
+        if not stranger.is_silent:
+            return
+        stranger.is_silent = False
+        if stranger.source is None:
+            del self._relayed[stranger]
+            return
+        network, address = stranger.source
+        del self._silent[address][stranger]
+        if not self._silent[address]:
+            del self._silent[address]
+        self._addresses[network].subtract(address)
+        if not self._addresses[network]:
+            del self._addresses[network]
+        self._networks.subtract(network)

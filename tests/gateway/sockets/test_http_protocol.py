@@ -1,0 +1,187 @@
+"""What one HTTP connection may take: time, and a place among the strangers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from framings import HELLO
+from memory_port import PASSES, House, Transport, statuses
+
+from gateway.sockets import MediaLimits
+from gateway.sockets.http_protocol import OnePortProtocol
+
+SLOW = HELLO.replace(b"/hello", b"/slow")
+HEAD = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+FEW = MediaLimits(strangers_max=8, strangers_per_network_max=6, strangers_per_address_max=2)
+
+
+class Client:
+    """One connection of a client to the port."""
+
+    def __init__(self, house: House, host: str = "203.0.113.7") -> None:
+        loop = asyncio.get_running_loop()
+        self.protocol: OnePortProtocol = house.port(host)
+        self.transport = Transport()
+        self.transport.on_closed = lambda: loop.call_soon(self.protocol.connection_lost, None)
+        self.protocol.connection_made(self.transport)
+
+    async def says(self, data: bytes) -> list[int]:
+        """Send this; return the statuses of all answers so far."""
+        self.protocol.data_received(data)
+        await passes()
+        return statuses(bytes(self.transport.sent))
+
+    @property
+    def is_dropped(self) -> bool:
+        return self.transport.is_closed
+
+
+async def passes() -> None:
+    for _ in range(PASSES):
+        await asyncio.sleep(0)
+
+
+def forwarded(host: str, head: bytes = HELLO) -> bytes:
+    return head.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: " + host.encode() + b"\r\n\r\n")
+
+
+async def test_a_body_has_more_time_than_a_head_but_not_for_ever() -> None:
+    house = House()
+    client = Client(house)
+    await client.says(HEAD + b"12")
+    house.engine.sweep(house.clock.advance(9.9))
+    assert not client.is_dropped
+    house.engine.sweep(house.clock.advance(0.1))
+    assert client.is_dropped
+    assert house.engine.counters.late == 1
+
+
+async def test_a_head_behind_a_slow_answer_is_expected_from_the_answer_on() -> None:
+    house = House()
+    client = Client(house)
+    await client.says(SLOW + HELLO[:9])
+    house.engine.sweep(house.clock.advance(60))
+    assert not client.is_dropped
+    house.release.set()
+    await passes()
+    house.engine.sweep(house.clock.advance(4.9))
+    assert not client.is_dropped
+    house.engine.sweep(house.clock.advance(0.1))
+    assert client.is_dropped
+
+
+async def test_empty_lines_between_requests_are_no_head() -> None:
+    house = House()
+    client = Client(house)
+    assert await client.says(HELLO) == [200]
+    for _ in range(10):
+        await client.says(b"\r\n")
+        house.engine.sweep(house.clock.advance(0.5))
+    assert client.is_dropped
+
+
+async def test_an_answer_that_is_not_read_is_given_up() -> None:
+    house = House()
+    client = Client(house)
+    await client.says(SLOW)
+    for _ in range(3):  # it reads, if slowly
+        client.protocol.pause_writing()
+        house.engine.sweep(house.clock.advance(29))
+        client.protocol.resume_writing()
+    house.engine.sweep(house.clock.advance(29))
+    assert not client.is_dropped
+    client.protocol.pause_writing()
+    house.engine.sweep(house.clock.advance(30))
+    assert client.is_dropped
+    house.release.set()
+    await passes()
+
+
+async def test_the_peers_end_is_awaited_for_a_while_and_longer_while_it_reads() -> None:
+    house = House()
+    client, slow = Client(house), Client(house)
+    for one in (client, slow):
+        assert await one.says(HELLO.replace(b"Host", b"Connection: close\r\nHost")) == [200]
+        assert one.transport.has_ended
+    slow.transport.unsent_bytes = 1
+    house.engine.sweep(house.clock.advance(4.9))
+    assert not client.is_dropped
+    house.engine.sweep(house.clock.advance(0.1))
+    assert client.is_dropped
+    assert not slow.is_dropped
+    house.engine.sweep(house.clock.advance(30))
+    assert slow.is_dropped
+
+
+async def test_idle_connections_go_before_those_that_wait_for_an_answer() -> None:
+    house = House(limits=FEW)
+    waiting, idle = Client(house), Client(house)
+    await waiting.says(SLOW)
+    assert await idle.says(HELLO) == [200]
+    newest = Client(house)
+    assert idle.is_dropped
+    assert not waiting.is_dropped
+    assert await newest.says(HELLO) == [200]
+    house.release.set()
+    await passes()
+    assert statuses(bytes(waiting.transport.sent)) == [200]
+
+
+async def test_an_answer_that_is_not_read_makes_its_connection_a_silent_one() -> None:
+    house = House(limits=FEW)
+    unread, other = Client(house), Client(house)
+    for client in (unread, other):
+        await client.says(SLOW)
+    unread.protocol.pause_writing()
+    Client(house)
+    assert unread.is_dropped
+    assert not other.is_dropped
+    house.release.set()
+    await passes()
+
+
+async def test_a_proxys_connections_are_not_counted_as_one_clients() -> None:
+    house = House("192.0.2.0/24", limits=FEW)
+    pool = [Client(house, "192.0.2.1") for _ in range(6)]
+    for n, client in enumerate(pool):
+        assert await client.says(forwarded(f"198.51.{n}.7")) == [200]
+    assert not any(client.is_dropped for client in pool)
+
+
+async def test_one_client_behind_a_proxy_is_bounded_by_its_own_address() -> None:
+    house = House("192.0.2.0/24", limits=FEW)
+    body = forwarded("198.51.100.7", HEAD) + b"12"
+    greedy = [Client(house, "192.0.2.1") for _ in range(4)]
+    for client in greedy:
+        await client.says(body)
+    assert [client.is_dropped for client in greedy] == [True, True, False, False]
+    other = Client(house, "192.0.2.1")
+    assert await other.says(forwarded("198.51.100.8")) == [200]
+    assert await greedy[3].says(b"345") == [200]
+    for _ in range(2):  # the connection is the proxy's again, and may carry anyone
+        assert (await greedy[3].says(forwarded("198.51.100.8")))[-1] == 200
+    assert not greedy[2].is_dropped
+
+
+@pytest.mark.parametrize("trusted", [(), ("192.0.2.0/24",)])
+async def test_nobody_else_names_a_client(trusted: tuple[str, ...]) -> None:
+    house = House(*trusted, limits=FEW)
+    clients = [Client(house) for _ in range(3)]
+    for n, client in enumerate(clients[1:]):
+        await client.says(forwarded(f"198.51.100.{n}"))
+    assert [client.is_dropped for client in clients] == [True, False, False]
+
+
+async def test_a_kept_connection_ends_at_once_with_the_server() -> None:
+    house = House()
+    idle, waiting = Client(house), Client(house)
+    await idle.says(HELLO)
+    await waiting.says(SLOW)
+    for client in (idle, waiting):
+        client.protocol.shutdown()
+    assert idle.is_dropped
+    assert not waiting.is_dropped
+    house.release.set()
+    await passes()
+    assert waiting.transport.has_ended
