@@ -6,11 +6,13 @@ Knows no account, no price and no store. Whether a destination is priced is the 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import phonenumbers
 from phonenumbers import PhoneNumberType, shortnumberinfo
 
+from gateway import high_risk
 from gateway.errors import RequestRefusedError
 
 WORLD = "001"
@@ -52,8 +54,11 @@ def load_numbering_plans() -> None:
     _is_emergency("00000")
 
 
-def destination(text: str) -> Destination:
-    """Return what the text dials. Raises RequestRefusedError with the reason."""
+def destination(text: str, opened: Iterable[str] = ()) -> Destination:
+    """Return what the text dials. Raises RequestRefusedError with the reason.
+
+    `opened` are the prefixes of high-risk destinations that may be called all the same.
+    """
     number = _SEPARATORS.sub("", text.strip().removeprefix("tel:"))
     digits = number.removeprefix("+")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 15:
@@ -64,7 +69,10 @@ def destination(text: str) -> Destination:
         raise RequestRefusedError("number_invalid", field="destination")
     if len(digits) < DIGITS_MIN:
         raise RequestRefusedError("number_too_short", field="destination")
-    return _classified(number)
+    dialled = _classified(number)
+    if high_risk.closed(digits, frozenset(opened)):
+        raise RequestRefusedError("number_high_risk", field="destination")
+    return dialled
 
 
 def _classified(number: str) -> Destination:

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from billing.errors import BillingError
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
-from gateway import build
+from gateway import build, high_risk
 from gateway.addresses import webrtc_addresses
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
+from gateway.velocity import LIMITS
 from media import playout
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
@@ -43,6 +44,8 @@ async def findings(settings: Settings) -> list[Finding]:
     return [
         build_finding(playout.__file__),
         *_settings(settings),
+        _high_risk(settings),
+        _velocity(settings),
         *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
         await _redis(settings),
@@ -77,6 +80,24 @@ def _settings(settings: Settings) -> list[Finding]:
         else:
             found.append(Finding("rates", f"{len(deck)} prefixes are priced."))
     return found
+
+
+def _high_risk(settings: Settings) -> Finding:
+    opened = settings.open_high_risk
+    if not opened:
+        text = f"Closed; {len(high_risk.HIGH_RISK)} prefixes are listed."
+        return Finding("high risk", text)
+    named = (f"+{prefix} ({high_risk.opens(prefix) or 'was not closed'})" for prefix in opened)
+    text = f"CALLER_OPEN_HIGH_RISK opens {', '.join(named)}: watch what is called there."
+    return Finding("high risk", text, is_weak=True)
+
+
+def _velocity(settings: Settings) -> Finding:
+    off = [name for name, amount in settings.velocity_limits if amount is None]
+    if not off:
+        return Finding("velocity", f"{len(LIMITS)} limits hold.")
+    text = f"CALLER_VELOCITY_LIMITS switches off {', '.join(off)}: a leaked key calls without end."
+    return Finding("velocity", text, is_weak=True)
 
 
 def _tls(settings: Settings, now: datetime) -> list[Finding]:

@@ -190,7 +190,7 @@ def quote(
 
     async def work() -> None:
         name, content = await _find(read, None)
-        dialled = _dialled(number)
+        dialled = _dialled(number, read)
         entry = RateDeck.from_csv(content).lookup(dialled)
         if entry is None:
             message = PROBLEMS["destination_not_priced"].message
@@ -456,9 +456,9 @@ def _increment(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _dialled(number: str) -> str:
+def _dialled(number: str, read: Settings) -> str:
     try:
-        return destination(number).number
+        return destination(number, read.open_high_risk).number
     except RequestRefusedError as error:
         fail(str(error), PROBLEMS[error.code].action, EXIT_SETTINGS)
 

@@ -139,10 +139,12 @@ class UnexpectedEventError(GatewayError):
 class RequestRefusedError(GatewayError):
     """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""
 
-    def __init__(self, code: str, *, field: str = "") -> None:
+    def __init__(self, code: str, *, field: str = "", retry_after_s: int = 0) -> None:
         super().__init__(PROBLEMS[code].message)
         self.code = code
         self.field = field
+        self.retry_after_s = retry_after_s
+        """When the same request may succeed; 0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,11 @@ PROBLEMS: dict[str, Problem] = {
     "number_premium": Problem(
         422, "Premium-rate and special-cost numbers cannot be called.", "Call an ordinary number."
     ),
+    "number_high_risk": Problem(
+        422,
+        "Calls to this destination are closed, for it is often used for fraud.",
+        "Call another number, or ask the operator to open this destination.",
+    ),
     "destination_not_priced": Problem(
         422,
         "Calls to this destination are not offered.",
@@ -242,6 +249,34 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "too_many_calls": Problem(
         429, "Too many calls at once on this account.", "End another call first.", retry=True
+    ),
+    "rate_limited": Problem(
+        429,
+        "Too many requests in a short time.",
+        "Wait a little and try again.",
+        retry=True,
+        close_code=1013,
+    ),
+    "calls_limited": Problem(
+        429,
+        "Too many calls were started in a short time.",
+        "Wait a little and call again, or ask the operator to raise the limit.",
+        retry=True,
+        close_code=1013,
+    ),
+    "number_limited": Problem(
+        429,
+        "This number was called too often in a short time.",
+        "Wait a little and call again, or ask the operator to raise the limit.",
+        retry=True,
+        close_code=1013,
+    ),
+    "short_calls_limited": Problem(
+        429,
+        "Too many calls of this account ended right after the answer.",
+        "Wait and call again later, or ask the operator to look at these calls.",
+        retry=True,
+        close_code=1013,
     ),
     "payments_off": Problem(
         501, "Top-ups by card are not set up here.", "Ask the operator for credit."

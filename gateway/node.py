@@ -62,6 +62,8 @@ from gateway.sockets.proxies import behind_proxies
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
+from gateway.stores.velocity import RedisVelocity
+from gateway.velocity import effective
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 
@@ -165,6 +167,7 @@ class Node:
         self._carrier: TwilioCarrier
         self._metering: Metering
         self._rates: RateBook
+        self._velocity: RedisVelocity
         self._alarm: OutboxAlarm
         self._engine: MediaEngine
         self._webrtc: WebRtcEndpoint | None = None
@@ -206,6 +209,12 @@ class Node:
         if settings.stripe_api_key:
             await self._take_cards(stack)
         tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
+        self._velocity = RedisVelocity(
+            self.stores.redis,
+            effective(settings.velocity_limits),
+            secret=settings.twilio_auth_token,
+            clock_ns=time.monotonic_ns,
+        )
         verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
         if settings.webrtc == "on":
             self._webrtc = self._make_endpoint()
@@ -214,6 +223,7 @@ class Node:
             gate=self.stores.gate,
             carrier=self._carrier,
             tokens=tokens,
+            velocity=self._velocity,
             verifier=verifier,
             metering=self._metering,
             ticker=self.ticker,
@@ -335,6 +345,7 @@ class Node:
             auth=auth,
             calls=self.calls,
             tokens=tokens,
+            velocity=self._velocity,
             gate=stores.gate,
             ledger=stores.ledger,
             records=stores.records,
@@ -344,13 +355,14 @@ class Node:
         payments = PaymentsApi(
             settings,
             auth,
+            self._velocity,
             SqlPaymentStore(stores.engine),
             None if cards is None else CardPayments(cards.payments, cards.auto),
         )
         routes: list[BaseRoute] = [
             *calls.routes(),
             *payments.routes(),
-            *RatesApi(settings=settings, auth=auth, gate=stores.gate, book=self._rates).routes(),
+            *RatesApi(settings, auth, self._velocity, stores.gate, self._rates).routes(),
             *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
             *self._health().routes(),
         ]
@@ -372,6 +384,7 @@ class Node:
             checks={"redis": self.stores.redis.ping},
             weaknesses={"database": ask_sql},
             alarms={"outbox": lambda: self._alarm.is_raised},
+            refusals=self._velocity.refusals,
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:

@@ -14,6 +14,8 @@ import msgspec
 
 from gateway.connection_counters import ConnectionCounters
 from gateway.twilio_status import CarrierStatus
+from gateway.velocity import Refusal as VelocityRefusal
+from gateway.velocity import Use
 
 
 class MediaConnection(Protocol):
@@ -259,6 +261,23 @@ class CallTokens(Protocol):
 
     async def redeem(self, token: str) -> CallOrder | None:
         """Return the token's order and burn it; None for a wrong, used or expired one."""
+
+
+class Velocity(Protocol):
+    """Velocity limits of all nodes together. Bounded in time, and never raises."""
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """Refused uses since the start, by the name of the limit."""
+
+    async def hit(self, uses: Sequence[Use]) -> VelocityRefusal | None:
+        """Count a use; return why it is refused."""
+
+    async def look(self, uses: Sequence[Use]) -> VelocityRefusal | None:
+        """Return why a use would be refused now; nothing is counted."""
+
+    async def count(self, outcome: Use) -> None:
+        """Count how something that was allowed turned out."""
 
 
 class SignatureVerifier(Protocol):

@@ -36,10 +36,12 @@ from gateway.ports import (
     MediaConnection,
     Refusal,
     SignatureVerifier,
+    Velocity,
 )
 from gateway.resume_token import generation_of
 from gateway.settings import Settings
 from gateway.twilio_media import Start as StreamStart
+from gateway.velocity import call_uses, outcome
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class Calls:
         gate: SpendGate,
         carrier: Carrier,
         tokens: CallTokens,
+        velocity: Velocity,
         verifier: SignatureVerifier,
         metering: Metering,
         ticker: Ticker,
@@ -72,6 +75,7 @@ class Calls:
     ) -> None:
         self._settings = settings
         self._tokens = tokens
+        self._velocity = velocity
         self._verifier = verifier
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,6 +182,20 @@ class Calls:
         elif order.is_check:
             self._check(leg, order.account_id)
         else:
+            await self._admit(leg, order)
+
+    async def _admit(self, leg: BrowserLeg, order: CallOrder) -> None:
+        """Begin a call if that is not too fast: tokens may have been saved up."""
+        too_fast = await self._velocity.hit(
+            call_uses(order.account_id, order.key_id, leg.connection.peer, order.destination)
+        )
+        if leg.is_closed:
+            return
+        if too_fast is not None:
+            leg.refuse(too_fast.limit.code, too_fast.wait_s)
+        elif refusal := self._refusal(leg, order):
+            leg.refuse(refusal)
+        else:
             self._begin(leg, order)
 
     def _check(self, leg: BrowserLeg, account_id: str) -> None:
@@ -236,6 +254,10 @@ class Calls:
 
     def _released(self, bridge: Bridge) -> None:
         self._calls.pop(bridge.call_id, None)
+        call = bridge.call
+        if call.answered_ns is not None and call.ended_ns is not None:
+            seconds = (call.ended_ns - call.answered_ns) // SECOND_NS
+            self._spawn(self._velocity.count(outcome(bridge.account_id, seconds)))
         if not self._calls:
             self._idle.set()
 

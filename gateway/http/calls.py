@@ -29,8 +29,10 @@ from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
 from gateway.http.body import page_asked_for, read_json
 from gateway.http.problems import Json
-from gateway.ports import Account, CallOrder, CallTokens
+from gateway.http.velocity import address_of, refuse
+from gateway.ports import Account, CallOrder, CallTokens, Velocity
 from gateway.settings import Settings
+from gateway.velocity import call_uses, quote_uses, token_uses
 
 
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +117,7 @@ class CallsApi:
     auth: Authenticator
     calls: Calls
     tokens: CallTokens
+    velocity: Velocity
     gate: SpendGate
     ledger: LedgerStore
     records: CdrStore
@@ -138,6 +141,8 @@ class CallsApi:
     async def quote_call(self, request: Request) -> Response:
         """Say what a call would cost and how long it could last; nothing is promised."""
         account = await self.auth.account(request)
+        uses = quote_uses(account.id, account.key_id, address_of(request))
+        refuse(await self.velocity.hit(uses))
         body = await read_json(request, QuoteRequest)
         order, rate, balance = await self._order(account, body.destination)
         return Json(QuoteReply(**self._quote(order, rate, balance)))
@@ -145,12 +150,16 @@ class CallsApi:
     async def issue_token(self, request: Request) -> Response:
         """Quote a call and return the token that allows it, once."""
         account = await self.auth.account(request)
+        address = address_of(request)
+        refuse(await self.velocity.hit(token_uses(account.id, account.key_id, address)))
         body = await read_json(request, TokenRequest)
         if self.calls.is_draining:
             raise RequestRefusedError("gateway_draining")
         if body.codec not in wire.FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
         order, rate, balance = await self._order(account, body.destination)
+        uses = call_uses(account.id, account.key_id, address, order.destination)
+        refuse(await self.velocity.look(uses))
         origin = self._bound_origin(request, body.origin)
         order = msgspec.structs.replace(order, codec=body.codec, origin=origin)
         token = await self.tokens.issue(order)
@@ -160,6 +169,8 @@ class CallsApi:
     async def issue_check_token(self, request: Request) -> Response:
         """Return the token that allows one check of the line, which is free of charge."""
         account = await self.auth.account(request)
+        uses = token_uses(account.id, account.key_id, address_of(request))
+        refuse(await self.velocity.hit(uses))
         body = await read_json(request, CheckTokenRequest)
         if account.frozen:
             raise RequestRefusedError("account_frozen")
@@ -186,7 +197,7 @@ class CallsApi:
         """
         if account.frozen:
             raise RequestRefusedError("account_frozen")
-        dialled = destination(number)
+        dialled = destination(number, self.settings.open_high_risk)
         entry = self.deck.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")

@@ -32,6 +32,8 @@ class Health:
     """What calls go on without for a while."""
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """Velocity limit -> uses refused since the start."""
 
     def routes(self) -> list[Route]:
         """Return the probes' routes."""
@@ -47,6 +49,7 @@ class Health:
                 "status": "ok",
                 "calls": len(self.calls),
                 "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
+                "velocity_refusals": dict(self.refusals),
             }
         )
 

@@ -23,12 +23,15 @@ from gateway.errors import PaymentError, RequestRefusedError
 from gateway.http.auth import Authenticator
 from gateway.http.body import page_asked_for, read_body, read_json
 from gateway.http.problems import Json
+from gateway.http.velocity import address_of, refuse
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.events import subject
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import Payments
 from gateway.payments.signature import is_signed
+from gateway.ports import Velocity
 from gateway.settings import Settings
+from gateway.velocity import checkout_uses
 
 WEBHOOK_BYTES_MAX = 256 * 1024
 
@@ -105,6 +108,7 @@ class PaymentsApi:
 
     settings: Settings
     auth: Authenticator
+    velocity: Velocity
     store: PaymentStore
     cards: CardPayments | None
     """None where no payment service is set up: then nothing can be paid, but all be read."""
@@ -144,6 +148,7 @@ class PaymentsApi:
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
+        refuse(await self.velocity.hit(checkout_uses(account.id, address_of(request))))
         with _service_errors():
             payment, url = await cards.payments.start_checkout(
                 account.id, micros, save_card=body.save_card, key=key

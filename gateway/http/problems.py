@@ -59,7 +59,8 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
     """Reply to a request refused for a reason its sender can act on."""
     if not isinstance(error, RequestRefusedError):
         raise error
-    return problem(error.code, field=error.field)
+    wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    return problem(error.code, field=error.field, headers=wait)
 
 
 async def on_billing_error(_request: Request, error: Exception) -> Response:

@@ -17,7 +17,10 @@ from gateway.engine.reports import money
 from gateway.errors import RequestRefusedError
 from gateway.http.auth import Authenticator
 from gateway.http.problems import Json
+from gateway.http.velocity import address_of, refuse
+from gateway.ports import Velocity
 from gateway.settings import Settings
+from gateway.velocity import quote_uses
 
 SHOWN_S = (60, 180, 600)
 """Calls whose prices are shown."""
@@ -56,6 +59,7 @@ class RatesApi:
 
     settings: Settings
     auth: Authenticator
+    velocity: Velocity
     gate: SpendGate
     book: RateBook
 
@@ -66,11 +70,14 @@ class RatesApi:
     async def show_rate(self, request: Request) -> Response:
         """Return the rate of the number in `number`."""
         account = await self.auth.account(request)
+        uses = quote_uses(account.id, account.key_id, address_of(request))
+        refuse(await self.velocity.hit(uses))
         number = request.query_params.get("number", "")
         if not 0 < len(number) <= 64:
             raise RequestRefusedError("bad_request", field="number")
         # An unescaped plus sign of a query is a blank.
-        dialled = destination("+" + number.strip() if number.startswith(" ") else number)
+        written = "+" + number.strip() if number.startswith(" ") else number
+        dialled = destination(written, self.settings.open_high_risk)
         entry = self.book.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="number")

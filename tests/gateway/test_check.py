@@ -54,7 +54,8 @@ def test_a_mark_reads_without_colour():
 async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
-        *("build", "settings", "origin", "rates", "webrtc", "redis", "database", "carrier")
+        *("build", "settings", "origin", "rates", "webrtc", "redis", "database", "carrier"),
+        *("high risk", "velocity"),
     }
 
 
@@ -107,7 +108,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 8
+    assert len(findings) == 10
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -160,3 +161,18 @@ async def test_it_says_where_browsers_send_their_packets(tmp_path, environ, text
     finding = (await found(DATA_DIR=tmp_path, **environ))["webrtc"]
     assert text in finding.text
     assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+
+
+async def test_what_is_opened_to_fraud_is_named(tmp_path):
+    closed = await found(DATA_DIR=tmp_path)
+    assert not closed["high risk"].is_weak
+    assert not closed["velocity"].is_weak
+    opened = await found(
+        DATA_DIR=tmp_path,
+        OPEN_HIGH_RISK="53,49",
+        VELOCITY_LIMITS="key_calls_hour=off,key_calls_minute=500",
+    )
+    assert "+53 (Cuba), +49 (was not closed)" in opened["high risk"].text
+    assert "off key_calls_hour:" in opened["velocity"].text
+    assert opened["high risk"].is_weak
+    assert opened["velocity"].is_weak

@@ -9,6 +9,7 @@ from gateway.engine.rate_book import RateBook
 from gateway.http.auth import Authenticator, key_hash
 from gateway.http.rates import RatesApi
 from tests.gateway.engine.stage import CREDIT
+from tests.gateway.engine.test_calls import Velocity
 from tests.gateway.http.test_auth import Account, Accounts
 
 DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next,minimum,cap,free
@@ -22,10 +23,11 @@ DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next,mini
 def ask(stage, client_of):
     accounts = Accounts()
     accounts.by_hash[key_hash("ck_alice")] = Account("alice")
-    deck = RateDeck.from_csv(DECK)
+    deck, velocity = RateDeck.from_csv(DECK), Velocity()
     api = RatesApi(
         settings=stage.services().settings,
         auth=Authenticator(accounts, stage.clock_ns),
+        velocity=velocity,
         gate=stage.gate,
         book=RateBook(None, fallback=deck, clock=lambda: datetime.now(UTC)),
     )
@@ -35,7 +37,7 @@ def ask(stage, client_of):
         headers = {"authorization": f"Bearer {key}"}
         return await client.get("/v1/rates", params={"number": number}, headers=headers)
 
-    ask.client = client
+    ask.client, ask.velocity = client, velocity
     return ask
 
 
@@ -86,3 +88,14 @@ async def test_what_cannot_be_called_has_no_rate(ask, number, status, code):
 
 async def test_only_accounts_are_told(ask):
     assert (await ask("+14155552671", key="ck_nobody")).status_code == 401
+
+
+async def test_a_rate_that_is_asked_too_often_is_refused_for_a_while(ask):
+    ask.velocity.refuses["address_quotes_minute"] = 3
+    reply = await ask("+442079460018")
+    assert (reply.status_code, reply.json()["code"]) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "3"
+
+
+async def test_a_high_risk_destination_has_no_rate(ask):
+    assert (await ask("+2693212345")).json()["code"] == "number_high_risk"

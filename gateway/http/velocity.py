@@ -1,0 +1,19 @@
+"""Whom a request counts for in the velocity limits, and how one that is too fast is answered."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from gateway.errors import RequestRefusedError
+from gateway.velocity import Refusal
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address: of a trusted proxy's client, for the server looked at that."""
+    return request.client.host if request.client is not None else ""
+
+
+def refuse(refusal: Refusal | None) -> None:
+    """Raise RequestRefusedError where a limit is reached; it says when to try again."""
+    if refusal is not None:
+        raise RequestRefusedError(refusal.limit.code, retry_after_s=refusal.wait_s)
