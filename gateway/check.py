@@ -78,7 +78,10 @@ def _settings(settings: Settings) -> list[Finding]:
             text = "The bundled deck holds EXAMPLE prices; set CALLER_RATE_DECK to your own."
             found.append(Finding("rates", text, is_weak=True))
         else:
-            found.append(Finding("rates", f"{len(deck)} prefixes are priced."))
+            text = f"{len(deck)} prefixes are priced."
+            if costs := deck.costs():
+                text += f" {len(costs)} of them cover the carrier's minute, which the deck names."
+            found.append(Finding("rates", text))
     return found
 
 

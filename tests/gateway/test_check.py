@@ -176,3 +176,15 @@ async def test_what_is_opened_to_fraud_is_named(tmp_path):
     assert "off key_calls_hour:" in opened["velocity"].text
     assert opened["high risk"].is_weak
     assert opened["velocity"].is_weak
+
+
+async def test_a_deck_below_the_carriers_minute_is_fatal(tmp_path):
+    deck = tmp_path / "deck.csv"
+    header = "prefix,description,country,rate_per_minute,connect_fee,first,next,carrier_per_minute"
+    deck.write_text(f"{header}\n44,UK,GB,0.01,0,60,60,0.01\n")
+    covered = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
+    assert covered.text.endswith("1 of them cover the carrier's minute, which the deck names.")
+    deck.write_text(f"{header}\n44,UK,GB,0.01,0,1,1,0.01\n")
+    refused = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
+    assert refused.is_fatal
+    assert "set a minimum" in refused.text
