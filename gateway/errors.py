@@ -139,10 +139,12 @@ class UnexpectedEventError(GatewayError):
 class RequestRefusedError(GatewayError):
     """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""
 
-    def __init__(self, code: str, *, field: str = "") -> None:
+    def __init__(self, code: str, *, field: str = "", scope: str = "") -> None:
         super().__init__(PROBLEMS[code].message)
         self.code = code
         self.field = field
+        self.scope = scope
+        """What the key would have to be allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,14 @@ PROBLEMS: dict[str, Problem] = {
         429, "Too many messages in a second.", "Send fewer control messages.", close_code=4429
     ),
     "unauthorized": Problem(
-        401, "The API key is missing or wrong.", "Send a valid key as a bearer token."
+        401,
+        "The API key is missing, wrong, expired or revoked.",
+        "Send a valid key as a bearer token.",
+    ),
+    "scope_missing": Problem(
+        403,
+        "This API key is not allowed to do that.",
+        "Use a key that has the scope named here, or ask the operator for one.",
     ),
     "bad_signature": Problem(
         403,
@@ -220,6 +229,11 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "number_premium": Problem(
         422, "Premium-rate and special-cost numbers cannot be called.", "Call an ordinary number."
+    ),
+    "number_in_address": Problem(
+        400,
+        "A phone number does not belong in an address, for addresses are logged on the way.",
+        "Send it as `destination` in the body of POST /v1/rates, or ask for a `prefix`.",
     ),
     "destination_not_priced": Problem(
         422,
