@@ -32,6 +32,7 @@ from gateway.payments.service import Payments
 from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
+from gateway.stores.key_epochs import RedisKeyEpochs
 
 if TYPE_CHECKING:
     from gateway.payments.stripe_client import StripePayments
@@ -51,7 +52,17 @@ class Stores:
     ledger: SqlLedgerStore
     records: SqlCdrStore
     accounts: SqlAccountStore
+    key_epochs: RedisKeyEpochs
     valkey: EmbeddedValkey | None
+
+    async def freeze(self, account_id: str, frozen: bool) -> None:
+        """Let an account place calls, or none, on every node at once; a deleted one stays frozen.
+
+        The book first: the spend gate is brought in line with it when it was away. Raises
+        LookupError: no such account; StoreUnavailableError: a repeat finishes it.
+        """
+        await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
+        await self.key_epochs.end()
 
     async def close(self) -> None:
         """Give everything back; the embedded Valkey last."""
@@ -87,9 +98,9 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
         gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
-        stores = Stores(
-            redis, engine, gate, ledger, SqlCdrStore(engine), SqlAccountStore(engine), valkey
-        )
+        epochs = RedisKeyEpochs(redis)
+        accounts = SqlAccountStore(engine, on_change=epochs.end)
+        stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
         drain = build_drainer(stores, settings).drain_once
         await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
         stack.pop_all()
@@ -186,7 +197,7 @@ def build_card_desk(
             await on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
-        await stores.gate.freeze(account_id, await stores.ledger.freeze(account_id, frozen))
+        await stores.freeze(account_id, frozen)
         if on_credit is not None:
             await on_credit(account_id)
 

@@ -139,10 +139,14 @@ class UnexpectedEventError(GatewayError):
 class RequestRefusedError(GatewayError):
     """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""
 
-    def __init__(self, code: str, *, field: str = "", retry_after_s: int = 0) -> None:
+    def __init__(
+        self, code: str, *, field: str = "", scope: str = "", retry_after_s: int = 0
+    ) -> None:
         super().__init__(PROBLEMS[code].message)
         self.code = code
         self.field = field
+        self.scope = scope
+        """What the key would have to be allowed."""
         self.retry_after_s = retry_after_s
         """When the same request may succeed; 0 where that is not known."""
 
@@ -169,7 +173,14 @@ PROBLEMS: dict[str, Problem] = {
         429, "Too many messages in a second.", "Send fewer control messages.", close_code=4429
     ),
     "unauthorized": Problem(
-        401, "The API key is missing or wrong.", "Send a valid key as a bearer token."
+        401,
+        "The API key is missing, wrong, expired or revoked.",
+        "Send a valid key as a bearer token.",
+    ),
+    "scope_missing": Problem(
+        403,
+        "This API key is not allowed to do that.",
+        "Use a key that has the scope named here, or ask the operator for one.",
     ),
     "bad_signature": Problem(
         403,
@@ -227,6 +238,11 @@ PROBLEMS: dict[str, Problem] = {
         422,
         "Calls to this destination are closed, for it is often used for fraud.",
         "Call another number, or ask the operator to open this destination.",
+    ),
+    "number_in_address": Problem(
+        400,
+        "A phone number does not belong in an address, for addresses are logged on the way.",
+        "Send it as `destination` in the body of POST /v1/rates, or ask for a `prefix`.",
     ),
     "destination_not_priced": Problem(
         422,

@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from redis.exceptions import RedisError
-from starlette.routing import BaseRoute
+from starlette.applications import Starlette
 
 from billing.errors import StoreUnavailableError
 from billing.partition import PARTITIONS
@@ -43,10 +43,12 @@ from gateway.engine.recovery import Settler
 from gateway.engine.sweeper import Sweeper
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.http import pages
+from gateway.http.access import DeclaredRoute
 from gateway.http.app import create_app
 from gateway.http.auth import Authenticator
 from gateway.http.calls import CallsApi
 from gateway.http.health import Health
+from gateway.http.keys import KeysApi
 from gateway.http.ledger import LedgerApi
 from gateway.http.payments import CardPayments, PaymentsApi, StripeWebhook
 from gateway.http.rates import RatesApi
@@ -172,6 +174,8 @@ class Node:
         self._engine: MediaEngine
         self._webrtc: WebRtcEndpoint | None = None
         self._server: OnePortServer
+        self.app: Starlette
+        """What answers HTTP requests."""
 
     @property
     def port(self) -> int:
@@ -208,12 +212,21 @@ class Node:
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         if settings.stripe_api_key:
             await self._take_cards(stack)
-        tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
         self._velocity = RedisVelocity(
             self.stores.redis,
             effective(settings.velocity_limits),
             secret=settings.twilio_auth_token,
             clock_ns=time.monotonic_ns,
+        )
+        auth = Authenticator(
+            self.stores.accounts,
+            self.stores.key_epochs,
+            self._velocity,
+            time.monotonic_ns,
+            _utc_now,
+        )
+        tokens = RedisCallTokens(
+            self.stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
         )
         verifier = TwilioSignatureVerifier(settings.twilio_auth_token)
         if settings.webrtc == "on":
@@ -240,9 +253,10 @@ class Node:
         )
         await self._watch(settler, stack)
         webhooks = TwilioWebhooks(settings, self.calls, verifier, hangup_twiml())
-        routes = [*self._api_routes(tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
+        routes = [*self._api_routes(auth, tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
+        self.app = create_app(routes)
         self._server = create_server(
-            create_app(routes),
+            self.app,
             engine=self._engine,
             host=settings.host,
             port=settings.port,
@@ -337,9 +351,8 @@ class Node:
         with contextlib.suppress(StoreUnavailableError):
             await leases.forget(self.settings.node)
 
-    def _api_routes(self, tokens: RedisCallTokens) -> list[BaseRoute]:
+    def _api_routes(self, auth: Authenticator, tokens: RedisCallTokens) -> list[DeclaredRoute]:
         stores, settings, cards = self.stores, self.settings, self._cards
-        auth = Authenticator(stores.accounts, time.monotonic_ns)
         calls = CallsApi(
             settings=settings,
             auth=auth,
@@ -359,10 +372,11 @@ class Node:
             SqlPaymentStore(stores.engine),
             None if cards is None else CardPayments(cards.payments, cards.auto),
         )
-        routes: list[BaseRoute] = [
+        routes: list[DeclaredRoute] = [
             *calls.routes(),
             *payments.routes(),
             *RatesApi(settings, auth, self._velocity, stores.gate, self._rates).routes(),
+            *KeysApi(auth).routes(),
             *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
             *self._health().routes(),
         ]

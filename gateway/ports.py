@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from gateway.connection_counters import ConnectionCounters
+from gateway.scopes import Scope
 from gateway.twilio_status import CarrierStatus
 from gateway.velocity import Refusal as VelocityRefusal
 from gateway.velocity import Use
@@ -215,12 +217,33 @@ class Account(Protocol):
     def key_day_cap_micros(self) -> int | None:
         """Most that the key's calls of a UTC day may cost."""
 
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """What the key may do."""
+
+    @property
+    def key_expires_at(self) -> datetime | None:
+        """When the key ceases to be good; None for never."""
+
 
 class AccountStore(Protocol):
-    """Accounts and their API keys."""
+    """Accounts and their API keys, expired ones too. Raises StoreUnavailableError."""
 
     async def account_by_key_hash(self, key_hash: str) -> Account | None:
-        """Return the account of a key that has not been revoked. Raises StoreUnavailableError."""
+        """Return the account of a key that has not been revoked."""
+
+    async def account_by_key_id(self, key_id: str) -> Account | None:
+        """Return the same by the key's name."""
+
+
+class KeyEpochs(Protocol):
+    """Tells how long what is known of keys holds: until the epoch is another."""
+
+    async def current(self) -> str:
+        """Return the epoch, never empty; another one after each change of a key or an account.
+
+        Raises StoreUnavailableError.
+        """
 
 
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +267,9 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Most that the call, and the account's calls of a UTC day and month, may cost."""
     key_id: str = ""
     """The key the call is bought with."""
+    key_epoch: str = ""
+    """Epoch of keys in which it was found good."""
+    key_expires_at: datetime | None = None
     key_day_cap_micros: int | None = None
     """Most that the key's calls of a UTC day may cost."""
     is_check: bool = False
@@ -260,7 +286,10 @@ class CallTokens(Protocol):
         """Return a fresh token for this order."""
 
     async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and burn it; None for a wrong, used or expired one."""
+        """Return the token's order and burn it.
+
+        None for a wrong, used or expired one, and where its key may place no calls any more.
+        """
 
 
 class Velocity(Protocol):

@@ -6,17 +6,24 @@ from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
 
 from billing.errors import BillingError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
+from gateway.http.access import DeclaredRoute
 
 
-def create_app(routes: Iterable[BaseRoute]) -> Starlette:
-    """Return the application that serves these routes."""
+def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
+    """Return the application that serves these routes.
+
+    Raises TypeError for one that does not say who may use it.
+    """
+    served = list(routes)
+    for route in served:
+        if not isinstance(route, DeclaredRoute):
+            raise TypeError(f"{route} does not say who may use it")
     return Starlette(
-        routes=list(routes),
+        routes=served,
         exception_handlers={
             RequestRefusedError: problems.on_refusal,
             BillingError: problems.on_billing_error,

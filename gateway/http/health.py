@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.engine.calls import Calls
 from gateway.engine.ticker import Ticker
+from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
 
 _CHECK_TIMEOUT_S = 2.0
@@ -35,11 +35,11 @@ class Health:
     refusals: Mapping[str, int] = field(default_factory=dict)
     """Velocity limit -> uses refused since the start."""
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the probes' routes."""
         return [
-            Route("/healthz", self.live, methods=["GET"]),
-            Route("/readyz", self.ready, methods=["GET"]),
+            public("/healthz", self.live),
+            public("/readyz", self.ready),
         ]
 
     async def live(self, _request: Request) -> Response:

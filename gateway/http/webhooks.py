@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.engine.calls import Calls
 from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute, signed
 from gateway.http.body import read_body
 from gateway.ports import SignatureVerifier
 from gateway.settings import Settings
@@ -39,13 +39,13 @@ class TwilioWebhooks:
     reattach_reply: str
     """What the carrier is to do when a media socket has closed."""
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the callbacks' routes."""
         base = f"/n/{self.settings.node}/twilio"
         return [
-            Route(base + "/status/{call_id}", self.status, methods=["POST"]),
-            Route(base + "/stream/{call_id}", self.stream, methods=["POST"]),
-            Route(base + "/reattach/{call_id}", self.reattach, methods=["POST"]),
+            signed(base + "/status/{call_id}", self.status),
+            signed(base + "/stream/{call_id}", self.stream),
+            signed(base + "/reattach/{call_id}", self.reattach),
         ]
 
     async def status(self, request: Request) -> Response:

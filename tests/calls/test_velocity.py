@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from gateway.velocity import LIMITS
@@ -111,3 +112,20 @@ async def test_thirty_checkouts_are_bounded(new_world):
     assert all(3500 < int(reply.headers["retry-after"]) <= 3601 for reply in replies[most:])
     await customer.http.aclose()
     service.terminate()
+
+
+async def test_wrong_keys_are_bounded_and_known_ones_work_on(new_world):
+    world = new_world(CALLER_VELOCITY_LIMITS="")
+    world.start_gateway()
+    customer = await world.new_customer()
+    await customer.token()
+    async with httpx.AsyncClient(base_url=world.base) as stranger:
+        replies = [
+            await stranger.get("/v1/account", headers={"authorization": f"Bearer ck_{n:024}"})
+            for n in range(50)
+        ]
+    most = LIMITS["address_wrong_keys_minute"].amount
+    assert [reply.status_code for reply in replies] == [401] * most + [429] * (50 - most)
+    assert all(0 < int(reply.headers["retry-after"]) <= 61 for reply in replies[most:])
+    await customer.token()
+    await customer.http.aclose()

@@ -1,12 +1,14 @@
 """The application applies the table of problems to whatever its routes raise."""
 
 import httpx
+import pytest
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from billing.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
+from gateway.http.access import public
 from gateway.http.app import create_app
 
 RAISED = {
@@ -25,7 +27,7 @@ async def endpoint(request):
 
 
 async def test_every_kind_of_failure_has_its_handler():
-    app = create_app(Route(path, endpoint) for path in [*RAISED, "/served"])
+    app = create_app(public(path, endpoint) for path in [*RAISED, "/served"])
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         codes = {path: (await client.get(path)).json()["code"] for path in RAISED}
@@ -38,3 +40,8 @@ async def test_every_kind_of_failure_has_its_handler():
         "/odd": "bad_request",
         "/fault": "internal_error",
     }
+
+
+async def test_a_route_that_does_not_say_who_may_use_it_is_not_served():
+    with pytest.raises(TypeError, match="/open"):
+        create_app([public("/", endpoint), Route("/open", endpoint)])

@@ -12,13 +12,13 @@ from billing.ports import OpenCall, Opening
 from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from gateway.browser_media import FRAME_BYTES
-from gateway.http.auth import Authenticator, key_hash
+from gateway.http.auth import key_hash
 from gateway.http.body import PAGE_MAX
 from gateway.http.calls import CallsApi
 from gateway.velocity import Use
 from tests.gateway.engine.stage import CENT, CREDIT
 from tests.gateway.engine.test_calls import Node
-from tests.gateway.http.test_auth import Account, Accounts
+from tests.gateway.http.test_auth import Account, Accounts, authenticator
 
 ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
@@ -96,7 +96,7 @@ class Api:
             self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         api = CallsApi(
             settings=stage.services(**changes).settings,
-            auth=Authenticator(self.accounts, stage.clock_ns),
+            auth=authenticator(self.accounts, stage.clock_ns),
             calls=self.node.calls,
             tokens=self.node.tokens,
             velocity=self.node.velocity,

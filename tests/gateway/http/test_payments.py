@@ -12,7 +12,7 @@ from billing.errors import MoneyError, StoreUnavailableError
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.auth import Authenticator, key_hash
+from gateway.http.auth import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
 from gateway.http.payments import (
     WEBHOOK_BYTES_MAX,
@@ -21,7 +21,7 @@ from gateway.http.payments import (
     StripeWebhook,
 )
 from tests.gateway.engine.test_calls import Velocity
-from tests.gateway.http.test_auth import Account, Accounts
+from tests.gateway.http.test_auth import Account, Accounts, authenticator
 
 UNIT = 1_000_000
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -110,7 +110,7 @@ class Api:
             accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         api = PaymentsApi(
             settings=settings.Settings(),
-            auth=Authenticator(accounts, lambda: 0),
+            auth=authenticator(accounts),
             velocity=self.velocity,
             store=self.store,
             cards=CardPayments(self.till, self.auto) if is_on else None,
