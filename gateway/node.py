@@ -65,7 +65,6 @@ from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
-from gateway.velocity import effective
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 
@@ -212,18 +211,10 @@ class Node:
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         if settings.stripe_api_key:
             await self._take_cards(stack)
-        self._velocity = RedisVelocity(
-            self.stores.redis,
-            effective(settings.velocity_limits),
-            secret=settings.twilio_auth_token,
-            clock_ns=time.monotonic_ns,
-        )
+        self._velocity = build.build_velocity(settings, self.stores, time.monotonic_ns)
+        stores = self.stores
         auth = Authenticator(
-            self.stores.accounts,
-            self.stores.key_epochs,
-            self._velocity,
-            time.monotonic_ns,
-            _utc_now,
+            stores.accounts, stores.key_epochs, self._velocity, time.monotonic_ns, _utc_now
         )
         tokens = RedisCallTokens(
             self.stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
