@@ -58,7 +58,7 @@ class Stores:
     valkey: EmbeddedValkey | None
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
-        """Let an account place calls, or none, on every node at once; a deleted one stays frozen.
+        """Freeze or thaw an account on every node at once; a deleted one stays frozen.
 
         The book first: the spend gate is brought in line with it when it was away. Raises
         LookupError: no such account; StoreUnavailableError: a repeat finishes it.

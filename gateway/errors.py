@@ -241,8 +241,8 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "number_in_address": Problem(
         400,
-        "A phone number does not belong in an address, for addresses are logged on the way.",
-        "Send it as `destination` in the body of POST /v1/rates, or ask for a `prefix`.",
+        "A phone number does not belong in an address, because proxies log addresses.",
+        "Send it as `destination` in the body of POST /v1/rates; a `prefix` has at most 7 digits.",
     ),
     "destination_not_priced": Problem(
         422,

@@ -223,7 +223,7 @@ class Account(Protocol):
 
     @property
     def key_expires_at(self) -> datetime | None:
-        """When the key ceases to be good; None for never."""
+        """When the key expires; None for never."""
 
 
 class AccountStore(Protocol):
@@ -237,10 +237,10 @@ class AccountStore(Protocol):
 
 
 class KeyEpochs(Protocol):
-    """Tells how long what is known of keys holds: until the epoch is another."""
+    """The key epoch: cached look-ups of keys are valid only in the epoch they were made in."""
 
     async def current(self) -> str:
-        """Return the epoch, never empty; another one after each change of a key or an account.
+        """Return the epoch, never empty; it differs after each change of a key or an account.
 
         Raises StoreUnavailableError.
         """
@@ -268,8 +268,9 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str = ""
     """The key the call is bought with."""
     key_epoch: str = ""
-    """Epoch of keys in which it was found good."""
+    """Key epoch in which the key was valid."""
     key_expires_at: datetime | None = None
+    """When the key expires; None for never."""
     key_day_cap_micros: int | None = None
     """Most that the key's calls of a UTC day may cost."""
     is_check: bool = False
@@ -288,7 +289,7 @@ class CallTokens(Protocol):
     async def redeem(self, token: str) -> CallOrder | None:
         """Return the token's order and burn it.
 
-        None for a wrong, used or expired one, and where its key may place no calls any more.
+        None for a wrong, used or expired one, and when its key may no longer place calls.
         """
 
 

@@ -1,6 +1,6 @@
-"""What API keys may do: each key holds some scopes, and each route of the API needs one.
+"""The scopes of API keys: each key holds some, and each route of the API needs one.
 
-A scope holds no other, so that a key can be read like a list.
+No scope includes another.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """One thing that a key may be allowed."""
+    """A permission of an API key."""
 
     CALLS = "calls"
-    """Ask for prices, place calls, see and end those that are live."""
+    """Ask for prices, place calls, list and end live calls."""
     RECORDS = "records"
-    """Read the calls there have been, and the ledger."""
+    """Read call records and the ledger."""
     PAYMENTS = "payments"
-    """Top up, switch automatic top-ups, read the payments."""
+    """Top up, switch automatic top-ups on and off, read payments."""
     ACCOUNT = "account"
-    """Read the account itself."""
+    """Read the account."""
     ADMIN = "admin"
-    """Whatever reaches beyond one account; no route does."""
+    """Reach beyond one account; no route needs it."""
 
 
 LEAST = frozenset({Scope.CALLS})
-"""What a key gets where nothing else is said: enough to dial."""
+"""The default: enough to place calls."""
 
 PAGE = frozenset(Scope) - {Scope.ADMIN}
 """What the phone page uses."""
@@ -34,10 +34,10 @@ _BY_NAME = {scope.value: scope for scope in Scope}
 
 
 def to_text(scopes: Collection[Scope]) -> str:
-    """Return scopes as they are stored: their names in a fixed order, with blanks between."""
+    """Return scopes as they are stored: their names in a fixed order, separated by spaces."""
     return " ".join(scope for scope in Scope if scope in scopes)
 
 
 def from_text(text: str) -> frozenset[Scope]:
-    """Return stored scopes; a name that is not known allows nothing."""
+    """Return stored scopes; unknown names allow nothing."""
     return frozenset(_BY_NAME[name] for name in text.split() if name in _BY_NAME)

@@ -50,7 +50,7 @@ class RateBook:
         return self.deck.lookup(number)
 
     def match(self, digits: str) -> DeckEntry | None:
-        """Return the entry of all numbers that begin with `digits` and that no longer one takes.
+        """Return the entry of numbers that begin with `digits` and match no longer prefix.
 
         None denies them.
         """

@@ -1,4 +1,4 @@
-"""Who may use a route: each says so where it is made, and the application takes no other."""
+"""Declares who may use each route; the application refuses routes without a declaration."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Access(StrEnum):
     PUBLIC = "public"
     """Anybody."""
     SIGNED = "signed"
-    """Whoever signs the request; its handler verifies that before all else."""
+    """A service that signs its requests; the handler verifies the signature first."""
     KEY = "key"
     """Holders of any valid API key."""
 
 
 class DeclaredRoute(Route):
-    """A route that says who may use it.
+    """A route with a declaration of who may use it.
 
-    `public` and `signed` make those without a key, `Authenticator.route` those with one.
+    Made by `public` and `signed`, or by `Authenticator.route`, which also checks the API key.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class DeclaredRoute(Route):
 
 
 def public(path: str, endpoint: Endpoint) -> DeclaredRoute:
-    """Return a route that anybody may read."""
+    """Return a GET route for anybody."""
     return DeclaredRoute(path, endpoint, Access.PUBLIC, method="GET")
 
 
 def signed(path: str, endpoint: Endpoint) -> DeclaredRoute:
-    """Return a route for those who post signed requests."""
+    """Return a POST route for signed requests."""
     return DeclaredRoute(path, endpoint, Access.SIGNED, method="POST")

@@ -16,12 +16,12 @@ from gateway.http.access import DeclaredRoute
 def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
     """Return the application that serves these routes.
 
-    Raises TypeError for one that does not say who may use it.
+    Raises TypeError for a route that does not declare who may use it.
     """
     served = list(routes)
     for route in served:
         if not isinstance(route, DeclaredRoute):
-            raise TypeError(f"{route} does not say who may use it")
+            raise TypeError(f"{route} does not declare who may use it")
     return Starlette(
         routes=served,
         exception_handlers={

@@ -1,10 +1,10 @@
-"""Who sends a request, and whether they may: API keys, checked against their hashes.
+"""Authenticates requests by API key, and checks the key's scope and expiry.
 
 An API key is a bearer token. Only its SHA-256 is stored, which is enough for a random key of 144
 bits; looking it up by hash leaks nothing of it through time.
 
-What is found of a key is believed only in the epoch of keys in which it was looked up: whoever
-changes a key or an account ends the epoch, for every process.
+Accounts of keys are cached. A cached account is valid only in the key epoch in which it was looked
+up; every change of a key or an account ends the epoch for all processes.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from gateway.velocity import Use, wrong_key_uses
 KEY_PREFIX = "ck_"
 KEY_CHARS_MAX = 128
 _CACHE_NS = 10_000_000_000
-"""How long a key's account is believed without asking, within one epoch: covers what ends no epoch,
-such as a change made by hand, or an end of epoch that a failover of Redis lost."""
+"""How long a cached account is used within one epoch. Bounds the delay of changes that end no
+epoch: a row edited by hand, or an end of epoch that was lost in a failover of Redis."""
 _CACHE_STALE_NS = 600_000_000_000
-"""How long it is believed while the store is away, within one epoch."""
+"""How long it is used while the store is away, within one epoch."""
 _CACHE_KEYS_MAX = 10_000
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -52,14 +52,14 @@ def key_hash(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends a request, and the epoch of keys in which that was so; empty for unknown."""
+    """The account that sends a request, and the key epoch of its look-up; empty if unknown."""
 
     account: Account
     epoch: str
 
 
 Handler = Callable[[Request, Sender], Awaitable[Response]]
-"""Answers a request whose sender may send it."""
+"""Answers an authorized request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Known:
 
 
 class Authenticator:
-    """Finds the account of a request's API key, and lets no other request through."""
+    """Finds the account of a request's API key, and makes the routes that need one."""
 
     def __init__(
         self,
@@ -89,21 +89,24 @@ class Authenticator:
     def route(
         self, path: str, handler: Handler, needs: Scope | Access, *, method: str = "GET"
     ) -> DeclaredRoute:
-        """Return a route for holders of a key that has the scope, or of any key (`Access.KEY`)."""
+        """Return a route that calls the handler only for keys with the scope that it needs.
+
+        `Access.KEY` admits every valid key.
+        """
 
         async def endpoint(request: Request) -> Response:
             sender = await self.sender(request, needs)
             if method in _WITH_BODY:
                 body = await read_body(request, JSON_BYTES_MAX)
                 request = Request(request.scope, _replay(body))
-                # A body may take its time, and the key be revoked meanwhile.
+                # Checked again: the key may have been revoked while the body arrived.
                 sender = await self.sender(request, needs)
             return await handler(request, sender)
 
         return DeclaredRoute(path, endpoint, needs, method=method)
 
     async def sender(self, request: Request, needs: Scope | Access) -> Sender:
-        """Return who sends a request. Raises RequestRefusedError, StoreUnavailableError."""
+        """Return the sender of a request. Raises RequestRefusedError, StoreUnavailableError."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise RequestRefusedError("unauthorized")
@@ -118,7 +121,7 @@ class Authenticator:
         return sender
 
     async def still_allows(self, order: CallOrder) -> bool:
-        """Whether the key that an order was given to may still place it.
+        """Return whether the key that a call token was issued to may still place the call.
 
         Raises StoreUnavailableError.
         """
@@ -129,14 +132,14 @@ class Authenticator:
         account = await self._accounts.account_by_key_id(order.key_id)
         if account is None or self._is_past(account.key_expires_at):
             return False
-        # The spend gate refuses the calls of a frozen account; a check of the line asks it nothing.
+        # The spend gate refuses calls of frozen accounts, but is not asked for line checks.
         return Scope.CALLS in account.scopes and not (order.is_check and account.frozen)
 
     def _is_past(self, at: datetime | None) -> bool:
         return at is not None and at <= self._utc_now()
 
     async def _epoch(self) -> str:
-        """Return the epoch of keys; empty while nobody can say: then nothing is believed."""
+        """Return the key epoch; empty while Redis is away, which no cached account matches."""
         try:
             return await self._epochs.current()
         except StoreUnavailableError:
@@ -149,7 +152,7 @@ class Authenticator:
         known works on beside somebody at its address who tries others.
         """
         now_ns = self._clock_ns()
-        # Before the account, so that a change in between makes what is found of no later use.
+        # Read before the account: a change in between makes the cached account invalid.
         epoch = await self._epoch()
         known = self._known.get(digest)
         age_ns = _CACHE_STALE_NS

@@ -33,7 +33,7 @@ from gateway.velocity import quote_uses
 SHOWN_S = (60, 180, 600)
 """Calls whose prices are shown."""
 
-# Fewer digits than anything that can be dialled.
+# Shorter than any number that can be dialled.
 _PREFIX = re.compile(rf"[1-9][0-9]{{0,{DIGITS_MIN - 2}}}", re.ASCII)
 
 
@@ -96,11 +96,13 @@ class RatesApi:
         return await self._priced(sender.account, self.book.lookup(dialled.number), dialled.number)
 
     async def show_rate(self, request: Request, sender: Sender) -> Response:
-        """Return the rate of all numbers that begin with `prefix` and that no longer one takes."""
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         if "number" in request.query_params:
             raise RequestRefusedError("number_in_address", field="number")
         prefix = request.query_params.get("prefix", "")
+        if len(prefix) >= DIGITS_MIN:
+            raise RequestRefusedError("number_in_address", field="prefix")
         if not _PREFIX.fullmatch(prefix):
             raise RequestRefusedError("bad_request", field="prefix")
         return await self._priced(sender.account, self.book.match(prefix), None)

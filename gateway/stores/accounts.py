@@ -71,15 +71,15 @@ class KeyRow:
     """None for never."""
 
 
-async def _nobody_to_tell() -> None:
-    """Believes nothing: there is no other process."""
+async def _ignore_change() -> None:
+    """Do nothing: no process caches keys."""
 
 
 class SqlAccountStore:
     """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent.
 
-    `on_change` is awaited after each change of what a key may do, and may raise
-    StoreUnavailableError: then the change is made, and a repeat tells of it.
+    `on_change` is awaited after each committed change of what a key may do. When it raises
+    StoreUnavailableError the change is kept, and a repeat of the operation calls it again.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class SqlAccountStore:
         *,
         timeout_s: float = TIMEOUT_S,
         clock: Clock = lambda: datetime.now(UTC),
-        on_change: Callable[[], Awaitable[None]] = _nobody_to_tell,
+        on_change: Callable[[], Awaitable[None]] = _ignore_change,
     ) -> None:
         self._engine = engine
         self._on_change = on_change

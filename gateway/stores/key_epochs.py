@@ -1,8 +1,7 @@
-"""The epoch of keys in Redis: another value after every change of any key or account.
+"""Stores the key epoch in Redis: a random value that every change of a key or an account deletes.
 
-What was learnt of a key in one epoch is believed in no other. So whoever changes a key only has to
-end the epoch, and no process can miss it: each asks which one it is, for every request. Knows no
-key.
+Cached look-ups of keys are valid only in the epoch in which they were made. Each process reads the
+epoch for every request, so that none can miss a change. Knows no keys.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _TIMEOUT_S = 1.0
 
 
 class RedisKeyEpochs:
-    """Reads the epoch, and ends it."""
+    """Reads and ends the key epoch."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -28,7 +27,7 @@ class RedisKeyEpochs:
     async def current(self) -> str:
         """Return the epoch. Raises StoreUnavailableError.
 
-        Random, not counted: after a loss of Redis' data no earlier epoch comes back.
+        Random, not counted: when Redis loses its data, no earlier epoch comes back.
         """
         try:
             async with asyncio.timeout(_TIMEOUT_S):
@@ -44,10 +43,10 @@ class RedisKeyEpochs:
         return stored
 
     async def end(self) -> None:
-        """Let nothing be believed that any process has learnt so far.
+        """Make all look-ups of keys so far invalid, in every process.
 
-        Deletes, for that works in a server without memory too. Raises StoreUnavailableError:
-        not known to have happened; try again.
+        Deletes instead of setting, because a server that is out of memory still deletes. Raises
+        StoreUnavailableError: not known to have happened; try again.
         """
         try:
             async with asyncio.timeout(_TIMEOUT_S):

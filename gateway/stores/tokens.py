@@ -29,7 +29,7 @@ class RedisCallTokens:
     def __init__(
         self, redis: Any, *, ttl_s: int, still_allows: Callable[[CallOrder], Awaitable[bool]]
     ) -> None:
-        """Take the time that tokens live, and who knows whether an order's key is still good."""
+        """Take the lifetime of tokens, and a check whether an order's key may still place calls."""
         self._redis = redis
         self._still_allows = still_allows
         self.ttl_s = ttl_s
@@ -43,7 +43,7 @@ class RedisCallTokens:
     async def redeem(self, token: str) -> CallOrder | None:
         """Return the token's order and burn it.
 
-        None for a wrong, used or expired one, and where its key may place no calls any more. Raises
+        None for a wrong, used or expired one, and when its key may no longer place calls. Raises
         StoreUnavailableError.
         """
         stored = await _bounded(self._redis.getdel(_key(token)))

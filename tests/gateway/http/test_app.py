@@ -42,6 +42,6 @@ async def test_every_kind_of_failure_has_its_handler():
     }
 
 
-async def test_a_route_that_does_not_say_who_may_use_it_is_not_served():
+async def test_a_route_that_does_not_declare_who_may_use_it_is_refused():
     with pytest.raises(TypeError, match="/open"):
         create_app([public("/", endpoint), Route("/open", endpoint)])
