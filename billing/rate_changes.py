@@ -15,7 +15,7 @@ from math import ceil, exp, expm1
 
 import msgspec
 
-from billing.rate_deck import DeckEntry, RateDeck, carrier_rate
+from billing.rate_deck import DeckEntry, RateDeck, carrier_rate, covers_carrier_minute
 from billing.rating import Rate
 
 REFERENCE_S = (60, 180, 600)
@@ -119,6 +119,10 @@ class Margin:
         cost = round(mean_price_micros(self.carrier, mean_s))
         return (price - cost) * PERMILLE // cost if cost else None
 
+    def is_short_loss(self) -> bool:
+        """Whether the shortest calls are sold below the minute that the carrier bills."""
+        return not covers_carrier_minute(self.sold.rate, self.carrier.per_minute_micros)
+
     def is_loss(self, mean_s: int) -> bool:
         """Whether calls of this mean length are sold below what they cost."""
         permille = self.permille(mean_s)
@@ -144,22 +148,26 @@ def with_margin(cost_micros: int, margin_permille: int) -> int:
 def at_margin(costs: RateDeck, margin_permille: int, first_s: int, next_s: int) -> RateDeck:
     """Return a deck that sells what the carrier charges with a margin, in these increments.
 
+    Where the first increment does not cover the carrier's minute, a minimum charge does.
     Raises RateDeckError where a price or an increment is out of its bounds.
     """
     entries: dict[str, DeckEntry | None] = {}
     for prefix in costs.prefixes:
         cost = costs.match(prefix)
-        entries[prefix] = cost and DeckEntry(
-            prefix,
-            cost.description,
-            cost.country,
-            Rate(
-                per_minute_micros=with_margin(cost.rate.per_minute_micros, margin_permille),
-                first_s=first_s,
-                next_s=next_s,
-            ),
-        )
+        entries[prefix] = cost and _with_margin(cost, margin_permille, first_s, next_s)
     return RateDeck(entries)
+
+
+def _with_margin(cost: DeckEntry, margin_permille: int, first_s: int, next_s: int) -> DeckEntry:
+    carrier_micros = cost.rate.per_minute_micros
+    rate = Rate(
+        per_minute_micros=with_margin(carrier_micros, margin_permille),
+        first_s=first_s,
+        next_s=next_s,
+    )
+    if not covers_carrier_minute(rate, carrier_micros):
+        rate = msgspec.structs.replace(rate, minimum_micros=carrier_micros)
+    return msgspec.structs.replace(cost, rate=rate, carrier_micros=carrier_micros)
 
 
 def carrier_minutes_permille(mean_s: int) -> int:

@@ -28,8 +28,9 @@ COLUMNS = (
     "first",
     "next",
 )
-OPTIONAL_COLUMNS = ("minimum", "cap", "free")
-"""May be left out, or left empty for none: least and highest price of a call, free seconds."""
+OPTIONAL_COLUMNS = ("minimum", "cap", "free", "carrier_per_minute")
+"""May be left out, or left empty for none: least and highest price of a call, free seconds, and
+what the carrier charges for a minute, which every call must then cover."""
 COST_COLUMNS = ("prefix", "price_per_minute")
 """Of a file with the carrier's prices."""
 
@@ -63,6 +64,8 @@ class DeckEntry(msgspec.Struct, frozen=True, gc=False):
     country: str
     """ISO 3166 alpha-2, empty where the numbers belong to no country."""
     rate: Rate
+    carrier_micros: int = 0
+    """What the carrier charges for each minute begun; 0 where the deck does not say."""
 
 
 class RateDeck:
@@ -128,6 +131,15 @@ class RateDeck:
         """
         return cls(_read(text, COST_COLUMNS, (), _read_cost))
 
+    def costs(self) -> RateDeck | None:
+        """Return what the carrier charges, as far as the deck says; None where it says nothing."""
+        costs = {
+            entry.prefix: DeckEntry(entry.prefix, "", "", carrier_rate(entry.carrier_micros))
+            for entry in self
+            if entry.carrier_micros
+        }
+        return RateDeck(costs) if costs else None
+
     def to_csv(self) -> str:
         """Return the deck as `from_csv` reads it; denied prefixes are bare."""
         text = io.StringIO()
@@ -148,13 +160,14 @@ class RateDeck:
 
 def _cells(prefix: str, entry: DeckEntry | None) -> tuple[str | int, ...]:
     if entry is None:
-        return prefix, "", "", DENY, "", "", "", "", "", ""
+        return prefix, "", "", DENY, "", "", "", "", "", "", ""
     rate = entry.rate
     return (
         *(prefix, entry.description, entry.country),
         *(_decimal(rate.per_minute_micros), _decimal(rate.connect_fee_micros)),
         *(rate.first_s, rate.next_s),
         *(_decimal(rate.minimum_micros), _decimal(rate.cap_micros), rate.free_s),
+        _decimal(entry.carrier_micros),
     )
 
 
@@ -264,7 +277,15 @@ def _read_entry(row: _Row, prefix: str) -> DeckEntry | None:
     country = row.matching("country", _COUNTRY, "not an ISO 3166 alpha-2 code")
     if row.cells["rate_per_minute"] == DENY:
         return None
-    return DeckEntry(prefix, description, country, _read_rate(row))
+    rate, carrier_micros = _read_rate(row), row.money("carrier_per_minute")
+    try:
+        is_covered = covers_carrier_minute(rate, carrier_micros)
+    except RateDeckError as error:
+        raise row.error("carrier_per_minute", "value out of bounds") from error
+    if not is_covered:
+        message = "the shortest call is sold below it; bill 60 seconds first, or set a minimum"
+        raise row.error("carrier_per_minute", message)
+    return DeckEntry(prefix, description, country, rate, carrier_micros)
 
 
 def _read_cost(row: _Row, prefix: str) -> DeckEntry:
@@ -283,6 +304,14 @@ def carrier_rate(per_minute_micros: int) -> Rate:
         first_s=CARRIER_INCREMENT_S,
         next_s=CARRIER_INCREMENT_S,
     )
+
+
+def covers_carrier_minute(rate: Rate, per_minute_micros: int) -> bool:
+    """Whether the shortest call, however priced, pays for the minute that the carrier bills.
+
+    Raises RateDeckError for a carrier's price out of its bounds.
+    """
+    return rate.cost(1) >= carrier_rate(per_minute_micros).cost(1)
 
 
 # Where a bound of Rate is a column of the deck.

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
+from gateway import high_risk
 from gateway.errors import RequestRefusedError
 
 WORLD = "001"
@@ -60,8 +62,11 @@ def load_numbering_plans() -> None:
         _emergency_codes(country_code)
 
 
-def destination(text: str) -> Destination:
-    """Return what the text dials. Raises RequestRefusedError with the reason."""
+def destination(text: str, opened: Iterable[str] = ()) -> Destination:
+    """Return what the text dials. Raises RequestRefusedError with the reason.
+
+    `opened` are the prefixes of high-risk destinations that may be called all the same.
+    """
     if len(text) > TEXT_CHARACTERS_MAX:
         raise RequestRefusedError("number_invalid", field="destination")
     number = _SEPARATORS.sub("", text.strip().removeprefix("tel:"))
@@ -74,7 +79,10 @@ def destination(text: str) -> Destination:
         raise RequestRefusedError("number_invalid", field="destination")
     if len(digits) < DIGITS_MIN:
         raise RequestRefusedError("number_too_short", field="destination")
-    return _classified(number)
+    dialled = _classified(number)
+    if high_risk.closed(digits, frozenset(opened)):
+        raise RequestRefusedError("number_high_risk", field="destination")
+    return dialled
 
 
 def _classified(number: str) -> Destination:

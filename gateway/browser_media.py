@@ -331,13 +331,15 @@ class Disconnect(_End, tag="disconnect"):
     """The call is over."""
 
 
-class Error(_Tagged, tag="error"):
+class Error(_Tagged, tag="error", omit_defaults=True):
     """A message was refused, or the leg is about to be closed."""
 
     code: str
     message: str
     action: str
     retry: bool
+    retry_after_s: int = 0
+    """When the same request may succeed, in seconds; left out where that is not known."""
 
 
 class Pong(_Tagged, tag="pong"):

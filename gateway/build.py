@@ -33,6 +33,9 @@ from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
+from gateway.stores.key_epochs import RedisKeyEpochs
+from gateway.stores.velocity import RedisVelocity
+from gateway.velocity import effective
 
 if TYPE_CHECKING:
     from gateway.payments.stripe_client import StripePayments
@@ -52,7 +55,17 @@ class Stores:
     ledger: SqlLedgerStore
     records: SqlCdrStore
     accounts: SqlAccountStore
+    key_epochs: RedisKeyEpochs
     valkey: EmbeddedValkey | None
+
+    async def freeze(self, account_id: str, frozen: bool) -> None:
+        """Freeze or thaw an account on every node at once; a deleted one stays frozen.
+
+        The book first: the spend gate is brought in line with it when it was away. Raises
+        LookupError: no such account; StoreUnavailableError: a repeat finishes it.
+        """
+        await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
+        await self.key_epochs.end()
 
     async def close(self) -> None:
         """Give everything back; the embedded Valkey last."""
@@ -89,9 +102,9 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
         gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
-        stores = Stores(
-            redis, engine, gate, ledger, SqlCdrStore(engine), SqlAccountStore(engine), valkey
-        )
+        epochs = RedisKeyEpochs(redis)
+        accounts = SqlAccountStore(engine, on_change=epochs.end)
+        stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
         drain = build_drainer(stores, settings).drain_once
         await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
         stack.pop_all()
@@ -162,6 +175,18 @@ def build_drainer(stores: Stores, settings: Settings, notify: Notify = _to_nobod
     return Drainer(stores.gate, stores.ledger, PARTITIONS, refunds.on_booked)
 
 
+def build_velocity(
+    settings: Settings, stores: Stores, clock_ns: Callable[[], int]
+) -> RedisVelocity:
+    """Return the velocity limits that the settings ask for.
+
+    The carrier's token hides whom they count, for all nodes have it and nobody else does.
+    """
+    limits = effective(settings.velocity_limits)
+    secret = settings.twilio_auth_token.reveal()
+    return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)
+
+
 @dataclass(frozen=True, slots=True)
 class CardDesk:
     """Everything that takes payments by card."""
@@ -190,7 +215,7 @@ def build_card_desk(
             await on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
-        await stores.gate.freeze(account_id, await stores.ledger.freeze(account_id, frozen))
+        await stores.freeze(account_id, frozen)
         if on_credit is not None:
             await on_credit(account_id)
 

@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from billing.errors import BillingError
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
-from gateway import build
+from gateway import build, high_risk
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.twilio import TRIAL
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import private_files
+from gateway.velocity import LIMITS
 from media import playout
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
@@ -46,6 +47,8 @@ async def findings(settings: Settings) -> list[Finding]:
         build_finding(playout.__file__),
         *_settings(settings),
         *_files(settings),
+        _high_risk(settings),
+        _velocity(settings),
         *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
         await _redis(settings),
@@ -78,7 +81,10 @@ def _settings(settings: Settings) -> list[Finding]:
             text = "The bundled deck holds EXAMPLE prices; set CALLER_RATE_DECK to your own."
             found.append(Finding("rates", text, is_weak=True))
         else:
-            found.append(Finding("rates", f"{len(deck)} prefixes are priced."))
+            text = f"{len(deck)} prefixes are priced."
+            if costs := deck.costs():
+                text += f" {len(costs)} of them cover the carrier's minute, which the deck names."
+            found.append(Finding("rates", text))
     return found
 
 
@@ -92,6 +98,24 @@ def _files(settings: Settings) -> list[Finding]:
         text = f"Everyone on this machine may look into {folder}; the next start closes it."
         return [Finding("files", text, is_weak=True)]
     return []
+
+
+def _high_risk(settings: Settings) -> Finding:
+    opened = settings.open_high_risk
+    if not opened:
+        text = f"Closed; {len(high_risk.HIGH_RISK)} prefixes are listed."
+        return Finding("high risk", text)
+    named = (f"+{prefix} ({high_risk.opens(prefix) or 'was not closed'})" for prefix in opened)
+    text = f"CALLER_OPEN_HIGH_RISK opens {', '.join(named)}: watch what is called there."
+    return Finding("high risk", text, is_weak=True)
+
+
+def _velocity(settings: Settings) -> Finding:
+    off = [name for name, amount in settings.velocity_limits if amount is None]
+    if not off:
+        return Finding("velocity", f"{len(LIMITS)} limits hold.")
+    text = f"CALLER_VELOCITY_LIMITS switches off {', '.join(off)}: a leaked key calls without end."
+    return Finding("velocity", text, is_weak=True)
 
 
 def _tls(settings: Settings, now: datetime) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -24,22 +25,37 @@ from gateway.engine.recovery import bring_credits
 from gateway.errors import PaymentError
 from gateway.http.auth import key_hash, new_api_key
 from gateway.mail import is_address
+from gateway.scopes import LEAST, Scope
 from gateway.settings import Settings
+from gateway.stores.accounts import KeyRow
 
 app = typer.Typer(help="Accounts, their keys, credit and limits.", no_args_is_help=True)
 
 AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
+KeyId = Annotated[str, typer.Argument(help="Id of the key, as `keys` shows it.")]
+Scopes = Annotated[
+    list[Scope] | None, typer.Option("--scope", help="What it may do; give it once for each.")
+]
+Expiry = Annotated[
+    str,
+    typer.Option("--expires", help="When it ends, such as 2030-01-31 or 2030-01-31T12:00 (UTC)."),
+]
 
 
 @app.command("create")
-def create_account(
+def create_account(  # noqa: PLR0917
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Id of the account, such as acme.")],
     credit: Annotated[str, typer.Option(help="Credit to begin with, such as 10.00.")] = "0",
     email: Annotated[str, typer.Option(help="Where its holder is told of things.")] = "",
+    scope: Scopes = None,
+    expires: Expiry = "",
 ) -> None:
-    """Create an account and print its API key, which is shown only once."""
-    micros = read_amount(credit)
+    """Create an account and print its API key, which is shown only once.
+
+    Without --scope the key may place calls and nothing else.
+    """
+    micros, expires_at = read_amount(credit), _read_instant(expires)
     if email:
         _require_address(email)
 
@@ -47,7 +63,9 @@ def create_account(
         if not await stores.accounts.create_account(account_id, read.currency):
             fail("An account of this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
-        await stores.accounts.add_api_key(account_id, key_hash(key), "first key")
+        await stores.accounts.add_api_key(
+            account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
+        )
         if email:
             await stores.accounts.set_email(account_id, email)
         if micros:
@@ -126,15 +144,17 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
     """List an account's API keys by their ids; the keys themselves are kept nowhere."""
 
     async def work(stores: build.Stores, read: Settings) -> None:
-        table = Table("key", "label", "made (UTC)", "most a day", "state")
+        table = Table("key", "label", "may do", "made (UTC)", "ends (UTC)", "most a day", "state")
         for key in await stores.accounts.keys(account_id):
             cap = key.day_cap_micros
             table.add_row(
                 key.id,
                 key.label,
-                key.created_at.strftime("%Y-%m-%d %H:%M"),
+                " ".join(scope for scope in Scope if scope in key.scopes),
+                f"{key.created_at:%Y-%m-%d %H:%M}",
+                f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",
                 "no limit" if cap is None else format_money(cap, read.currency),
-                "revoked" if key.revoked_at else "valid",
+                _state(key),
             )
         out.print(table)
 
@@ -142,18 +162,25 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
 
 
 @app.command("new-key")
-def make_key(
+def make_key(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
     day: Annotated[str, typer.Option(help="Most its calls may cost in one day (UTC).")] = "",
+    scope: Scopes = None,
+    expires: Expiry = "",
 ) -> None:
-    """Make an API key and print it; it is shown only once."""
-    cap = read_amount(day) if day else None
+    """Make an API key and print it; it is shown only once.
+
+    Without --scope it may place calls and nothing else.
+    """
+    cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
 
     async def work(stores: build.Stores, _read: Settings) -> None:
         key = new_api_key()
-        key_id = await stores.accounts.add_api_key(account_id, key_hash(key), label)
+        key_id = await stores.accounts.add_api_key(
+            account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
+        )
         if cap is not None:
             await stores.accounts.set_key_cap(account_id, key_id, cap)
         out.print(key, highlight=False)
@@ -161,19 +188,36 @@ def make_key(
     run_with(context, build.open_stores, work)
 
 
-@app.command("revoke-key")
-def revoke_key(
+@app.command("change-key")
+def change_key(
     context: typer.Context,
     account_id: AccountId,
-    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys` shows it.")],
+    key_id: KeyId,
+    scope: Scopes = None,
+    expires: Annotated[str, typer.Option(help="When it ends (UTC); never lifts it.")] = "",
 ) -> None:
-    """Refuse a key from now on; the calls it has bought go on."""
+    """Say what a key may do, instead of what it could, and when it ends; on every node at once."""
+    if not scope and not expires:
+        fail("Nothing is to be changed.", "Give --scope, --expires or both.", EXIT_SETTINGS)
+    expires_at = None if expires == "never" else _read_instant(expires)
 
     async def work(stores: build.Stores, _read: Settings) -> None:
-        if key_id not in {key.id for key in await stores.accounts.keys(account_id)}:
-            fail(
-                "The account has no such key.", "`caller accounts keys` lists them.", EXIT_SETTINGS
-            )
+        await _require_key(stores, account_id, key_id)
+        if scope:
+            await stores.accounts.set_key_scopes(account_id, key_id, scope)
+        if expires:
+            await stores.accounts.set_key_expiry(account_id, key_id, expires_at)
+        out.print("Changed.")
+
+    run_with(context, build.open_stores, work)
+
+
+@app.command("revoke-key")
+def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
+    """Refuse a key from now on, on every node at once; calls that are placed go on."""
+
+    async def work(stores: build.Stores, _read: Settings) -> None:
+        await _require_key(stores, account_id, key_id)
         await stores.accounts.revoke_api_key(account_id, key_id)
         out.print("Revoked.")
 
@@ -195,9 +239,7 @@ def unfreeze_account(context: typer.Context, account_id: AccountId) -> None:
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
     async def work(stores: build.Stores, _read: Settings) -> None:
         await _require_account(stores, account_id)
-        # The book first: the spend gate is brought in line with it when it was away.
-        await stores.ledger.freeze(account_id, frozen)
-        await stores.gate.freeze(account_id, frozen)
+        await stores.freeze(account_id, frozen)
         out.print("Frozen." if frozen else "No longer frozen.")
 
     run_with(context, build.open_stores, work)
@@ -289,6 +331,31 @@ async def _require_account(stores: build.Stores, account_id: str) -> None:
         raise LookupError
     if account.deleted_at is not None:
         fail("The account was deleted.", "`caller ledger show` shows its ledger.", EXIT_SETTINGS)
+
+
+async def _require_key(stores: build.Stores, account_id: str, key_id: str) -> None:
+    if key_id not in {key.id for key in await stores.accounts.keys(account_id)}:
+        fail("The account has no such key.", "`caller accounts keys` lists them.", EXIT_SETTINGS)
+
+
+def _state(key: KeyRow) -> str:
+    if key.revoked_at:
+        return "revoked"
+    return "expired" if key.expires_at and key.expires_at <= datetime.now(UTC) else "valid"
+
+
+def _read_instant(text: str) -> datetime | None:
+    """Return a time to come, in UTC where no zone is given; None for an empty text."""
+    if not text:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        fail("This is not a time.", "Write it as 2030-01-31T12:00Z.", EXIT_SETTINGS)
+    at = read if read.tzinfo else read.replace(tzinfo=UTC)
+    if at <= datetime.now(UTC):
+        fail("This time has passed.", "Give one that is to come.", EXIT_SETTINGS)
+    return at
 
 
 async def _grant(stores: build.Stores, account_id: str, micros: int, reference: str) -> bool:

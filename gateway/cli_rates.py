@@ -70,8 +70,9 @@ def import_deck(  # noqa: PLR0917
 ) -> None:
     """Import a deck: show what it changes and earns, ask, and activate it now or later.
 
-    Any fault in the file, named by line and column, imports nothing. With --dry-run the exit code
-    is 1 when a prefix is sold below cost.
+    Any fault in the file, named by line and column, imports nothing; so does a price that does not
+    cover the carrier's minute which the deck names. With --dry-run the exit code is 1 when a prefix
+    is sold below cost.
     """
     read = read_settings(context)
     content = _read_text(file)
@@ -191,7 +192,7 @@ def quote(
 
     async def work() -> None:
         name, content = await _find(read, None)
-        dialled = _dialled(number)
+        dialled = _dialled(number, read)
         entry = RateDeck.from_csv(content).lookup(dialled)
         if entry is None:
             message = PROBLEMS["destination_not_priced"].message
@@ -215,6 +216,9 @@ def sync_twilio(  # noqa: PLR0917
     countries: Annotated[
         str, typer.Option(help="ISO codes, separated by commas. Default: all.")
     ] = "",
+    stream_price: Annotated[
+        str, typer.Option(help="What Twilio charges for a minute of media stream, on top.")
+    ] = "0",
     file: Annotated[
         Path | None, typer.Option("--out", help="Write the deck there; import nothing.")
     ] = None,
@@ -231,11 +235,12 @@ def sync_twilio(  # noqa: PLR0917
     """
     read = read_settings(context)
     permille, (first_s, next_s) = _margin(margin), _increment(increment)
+    stream_micros = read_amount(stream_price)
     at = _activation(activate)
     chosen = frozenset(filter(None, (name.strip().upper() for name in countries.split(","))))
 
     async def work() -> None:
-        costs = await _twilio_costs(read, chosen)
+        costs = await _twilio_costs(read, chosen, stream_micros)
         content = at_margin(costs, permille, first_s, next_s).to_csv()
         if costs_file is not None:
             costs_file.write_text(costs.to_costs_csv(), encoding="utf-8")
@@ -280,12 +285,14 @@ async def _import(
             deck = RateDeck.from_csv(content)
             name, before = await _in_force(read, decks, at or utc_now())
             changes = diff(_read_kept(before), deck)
-            earned = [] if costs is None else list(margins(deck, costs))
+            known = costs or deck.costs()
+            earned = [] if known is None else list(margins(deck, known))
         out.print(f"{len(deck)} prefixes, compared with {name}:", highlight=False)
         _print(rate_tables.changes(changes, read.currency))
         _print(rate_tables.earnings(earned))
         if dry_run:
-            raise typer.Exit(EXIT_FINDINGS if rate_tables.losing(earned) else 0)
+            is_loss = rate_tables.losing(earned) or any(m.is_short_loss() for m in earned)
+            raise typer.Exit(EXIT_FINDINGS if is_loss else 0)
         _confirm("Import this deck?", yes=yes)
         activates_at = at or utc_now()
         version = await decks.add(content, source, activates_at)
@@ -354,8 +361,10 @@ def _print(parts: Iterable[Table | str]) -> None:
 # -- Twilio --------------------------------------------------------------------------------------
 
 
-async def _twilio_costs(read: Settings, chosen: frozenset[str]) -> RateDeck:
+async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: int) -> RateDeck:
     """Return Twilio's prices for the chosen countries, and denials of their neighbours.
+
+    The price of a minute of media stream is added to each.
 
     A neighbour shares the country code: +1 alone is two dozen countries.
     """
@@ -383,7 +392,7 @@ async def _twilio_costs(read: Settings, chosen: frozenset[str]) -> RateDeck:
     if any(price.currency != read.currency for price in prices):
         hint = f"No exchange rates are known here: CALLER_CURRENCY is {read.currency}."
         fail("Twilio's prices are in another currency.", hint, EXIT_SETTINGS)
-    return _costs(prices, wanted)
+    return _costs(prices, wanted, stream_micros)
 
 
 def _neighbours(countries: Iterable[str]) -> frozenset[str]:
@@ -396,21 +405,21 @@ def _neighbours(countries: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str]) -> RateDeck:
+def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros: int) -> RateDeck:
     """Return the prices by prefix, the dearest where countries share one; None denies."""
     entries: dict[str, DeckEntry | None] = {}
     for price in prices:
         if price.country not in wanted:
             entries.setdefault(price.prefix, None)
             continue
-        held = entries.get(price.prefix)
-        if held is None or held.rate.per_minute_micros < price.per_minute_micros:
+        held, micros = entries.get(price.prefix), price.per_minute_micros + stream_micros
+        if held is None or held.rate.per_minute_micros < micros:
             shown = "".join(filter(str.isprintable, price.description))
             entries[price.prefix] = DeckEntry(
                 price.prefix,
                 shown[:DESCRIPTION_CHARS_MAX].strip(),
                 price.country,
-                carrier_rate(price.per_minute_micros),
+                carrier_rate(micros),
             )
     if not entries:
         raise RateDeckError("Twilio has no prices for these countries")
@@ -457,9 +466,9 @@ def _increment(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _dialled(number: str) -> str:
+def _dialled(number: str, read: Settings) -> str:
     try:
-        return destination(number).number
+        return destination(number, read.open_high_risk).number
     except RequestRefusedError as error:
         fail(str(error), PROBLEMS[error.code].action, EXIT_SETTINGS)
 

@@ -21,6 +21,7 @@ from gateway.children import Child
 from gateway.engine.recovery import bring_credits
 from gateway.http.auth import key_hash, new_api_key
 from gateway.node import Node
+from gateway.scopes import PAGE
 from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import ensure_account
@@ -122,6 +123,7 @@ class Demo:
             currency=self._settings.currency,
             key_hash=key_hash(self._secrets["api_key"]),
             key_label="demo",
+            key_scopes=PAGE,
             credit_micros=CREDIT_MICROS,
             credit_reference="grant:demo:first",
         )

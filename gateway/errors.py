@@ -139,10 +139,16 @@ class UnexpectedEventError(GatewayError):
 class RequestRefusedError(GatewayError):
     """A request refused for a reason its sender can act on; `code` is a key of `PROBLEMS`."""
 
-    def __init__(self, code: str, *, field: str = "") -> None:
+    def __init__(
+        self, code: str, *, field: str = "", scope: str = "", retry_after_s: int = 0
+    ) -> None:
         super().__init__(PROBLEMS[code].message)
         self.code = code
         self.field = field
+        self.scope = scope
+        """What the key would have to be allowed."""
+        self.retry_after_s = retry_after_s
+        """When the same request may succeed; 0 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,14 @@ PROBLEMS: dict[str, Problem] = {
         429, "Too many messages in a second.", "Send fewer control messages.", close_code=4429
     ),
     "unauthorized": Problem(
-        401, "The API key is missing or wrong.", "Send a valid key as a bearer token."
+        401,
+        "The API key is missing, wrong, expired or revoked.",
+        "Send a valid key as a bearer token.",
+    ),
+    "scope_missing": Problem(
+        403,
+        "This API key is not allowed to do that.",
+        "Use a key that has the scope named here, or ask the operator for one.",
     ),
     "bad_signature": Problem(
         403,
@@ -221,6 +234,16 @@ PROBLEMS: dict[str, Problem] = {
     "number_premium": Problem(
         422, "Premium-rate and special-cost numbers cannot be called.", "Call an ordinary number."
     ),
+    "number_high_risk": Problem(
+        422,
+        "Calls to this destination are closed, for it is often used for fraud.",
+        "Call another number, or ask the operator to open this destination.",
+    ),
+    "number_in_address": Problem(
+        400,
+        "A phone number does not belong in an address, because proxies log addresses.",
+        "Send it as `destination` in the body of POST /v1/rates; a `prefix` has at most 7 digits.",
+    ),
     "destination_not_priced": Problem(
         422,
         "Calls to this destination are not offered.",
@@ -242,6 +265,34 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "too_many_calls": Problem(
         429, "Too many calls at once on this account.", "End another call first.", retry=True
+    ),
+    "rate_limited": Problem(
+        429,
+        "Too many requests in a short time.",
+        "Wait a little and try again.",
+        retry=True,
+        close_code=1013,
+    ),
+    "calls_limited": Problem(
+        429,
+        "Too many calls were started in a short time.",
+        "Wait a little and call again, or ask the operator to raise the limit.",
+        retry=True,
+        close_code=1013,
+    ),
+    "number_limited": Problem(
+        429,
+        "This number was called too often in a short time.",
+        "Wait a little and call again, or ask the operator to raise the limit.",
+        retry=True,
+        close_code=1013,
+    ),
+    "short_calls_limited": Problem(
+        429,
+        "Too many calls of this account ended right after the answer.",
+        "Wait and call again later, or ask the operator to look at these calls.",
+        retry=True,
+        close_code=1013,
     ),
     "payments_off": Problem(
         501, "Top-ups by card are not set up here.", "Ask the operator for credit."

@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from redis.exceptions import RedisError
-from starlette.routing import BaseRoute
+from starlette.applications import Starlette
 
 from billing.errors import StoreUnavailableError
 from billing.partition import PARTITIONS
@@ -45,10 +45,12 @@ from gateway.engine.recovery import Settler
 from gateway.engine.sweeper import Sweeper
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.http import pages
+from gateway.http.access import DeclaredRoute
 from gateway.http.app import create_app
 from gateway.http.auth import Authenticator
 from gateway.http.calls import CallsApi
 from gateway.http.health import Health
+from gateway.http.keys import KeysApi
 from gateway.http.ledger import LedgerApi
 from gateway.http.payments import CardPayments, PaymentsApi, StripeWebhook
 from gateway.http.rates import RatesApi
@@ -64,6 +66,7 @@ from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
+from gateway.stores.velocity import RedisVelocity
 from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 
@@ -193,10 +196,13 @@ class Node:
         self._metering: Metering
         self._closings: Closings
         self._rates: RateBook
+        self._velocity: RedisVelocity
         self._alarm: OutboxAlarm
         self._engine: MediaEngine
         self._webrtc: WebRtcEndpoint | None = None
         self._server: OnePortServer
+        self.app: Starlette
+        """What answers HTTP requests."""
 
     @property
     def port(self) -> int:
@@ -236,26 +242,19 @@ class Node:
         self._metering = Metering(self.stores.gate, time.monotonic_ns)
         if settings.stripe_api_key:
             await self._take_cards(stack)
-        tokens = RedisCallTokens(self.stores.redis, ttl_s=settings.token_ttl_s)
+        self._velocity = build.build_velocity(settings, self.stores, time.monotonic_ns)
+        stores = self.stores
+        auth = Authenticator(
+            stores.accounts, stores.key_epochs, self._velocity, time.monotonic_ns, _utc_now
+        )
+        tokens = RedisCallTokens(
+            self.stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
+        )
         verifier = TwilioSignatureVerifier(
             settings.twilio_auth_token.reveal(),
             [key.reveal() for key in settings.twilio_webhook_keys],
         )
-        if settings.webrtc == "on":
-            self._webrtc = self._make_endpoint()
-        self.calls = Calls(
-            settings,
-            gate=self.stores.gate,
-            carrier=self._carrier,
-            tokens=tokens,
-            verifier=verifier,
-            metering=self._metering,
-            ticker=self.ticker,
-            stray=self._ghosts.found,
-            keep=self._closings.keep,
-            notify=self._notify,
-            endpoint=self._webrtc,
-        )
+        self._make_calls(tokens, verifier)
         self._engine = MediaEngine(
             self.calls.route,
             _media_limits(settings.calls_max),
@@ -265,15 +264,35 @@ class Node:
         webhooks = TwilioWebhooks(
             settings, self.calls, verifier, hangup_twiml(), self._ghosts.found
         )
-        routes = [*self._api_routes(tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
+        routes = [*self._api_routes(auth, tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
+        self.app = create_app(routes)
         self._server = create_server(
-            create_app(routes),
+            self.app,
             engine=self._engine,
             host=settings.host,
             port=settings.port,
             tls=tls,
         )
         await self._listen(stack)
+
+    def _make_calls(self, tokens: RedisCallTokens, verifier: TwilioSignatureVerifier) -> None:
+        settings = self.settings
+        if settings.webrtc == "on":
+            self._webrtc = self._make_endpoint()
+        self.calls = Calls(
+            settings,
+            gate=self.stores.gate,
+            carrier=self._carrier,
+            tokens=tokens,
+            velocity=self._velocity,
+            verifier=verifier,
+            metering=self._metering,
+            ticker=self.ticker,
+            stray=self._ghosts.found,
+            keep=self._closings.keep,
+            notify=self._notify,
+            endpoint=self._webrtc,
+        )
 
     def _make_ghosts(self) -> None:
         settings, redis = self.settings, self.stores.redis
@@ -380,14 +399,14 @@ class Node:
         with contextlib.suppress(StoreUnavailableError):
             await self._leases.forget(self.settings.node)
 
-    def _api_routes(self, tokens: RedisCallTokens) -> list[BaseRoute]:
+    def _api_routes(self, auth: Authenticator, tokens: RedisCallTokens) -> list[DeclaredRoute]:
         stores, settings, cards = self.stores, self.settings, self._cards
-        auth = Authenticator(stores.accounts, time.monotonic_ns)
         calls = CallsApi(
             settings=settings,
             auth=auth,
             calls=self.calls,
             tokens=tokens,
+            velocity=self._velocity,
             gate=stores.gate,
             ledger=stores.ledger,
             records=stores.records,
@@ -397,13 +416,15 @@ class Node:
         payments = PaymentsApi(
             settings,
             auth,
+            self._velocity,
             SqlPaymentStore(stores.engine),
             None if cards is None else CardPayments(cards.payments, cards.auto),
         )
-        routes: list[BaseRoute] = [
+        routes: list[DeclaredRoute] = [
             *calls.routes(),
             *payments.routes(),
-            *RatesApi(settings=settings, auth=auth, gate=stores.gate, book=self._rates).routes(),
+            *RatesApi(settings, auth, self._velocity, stores.gate, self._rates).routes(),
+            *KeysApi(auth).routes(),
             *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
             *self._health().routes(),
         ]
@@ -425,6 +446,7 @@ class Node:
             checks={"redis": self.stores.redis.ping},
             weaknesses={"database": ask_sql},
             alarms={"outbox": lambda: self._alarm.is_raised},
+            refusals=self._velocity.refusals,
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:

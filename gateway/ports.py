@@ -5,15 +5,19 @@ Knows no socket, no vendor and no store; only shapes that both sides agree on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from gateway.connection_counters import ConnectionCounters
+from gateway.scopes import Scope
 from gateway.twilio_status import CarrierStatus
+from gateway.velocity import Refusal as VelocityRefusal
+from gateway.velocity import Use
 
 
 class MediaConnection(Protocol):
@@ -253,12 +257,33 @@ class Account(Protocol):
     def key_day_cap_micros(self) -> int | None:
         """Most that the key's calls of a UTC day may cost."""
 
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """What the key may do."""
+
+    @property
+    def key_expires_at(self) -> datetime | None:
+        """When the key expires; None for never."""
+
 
 class AccountStore(Protocol):
-    """Accounts and their API keys."""
+    """Accounts and their API keys, expired ones too. Raises StoreUnavailableError."""
 
     async def account_by_key_hash(self, key_hash: str) -> Account | None:
-        """Return the account of a key that has not been revoked. Raises StoreUnavailableError."""
+        """Return the account of a key that has not been revoked."""
+
+    async def account_by_key_id(self, key_id: str) -> Account | None:
+        """Return the same by the key's name."""
+
+
+class KeyEpochs(Protocol):
+    """The key epoch: cached look-ups of keys are valid only in the epoch they were made in."""
+
+    async def current(self) -> str:
+        """Return the epoch, never empty; it differs after each change of a key or an account.
+
+        Raises StoreUnavailableError.
+        """
 
 
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,6 +307,10 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Most that the call, and the account's calls of a UTC day and month, may cost."""
     key_id: str = ""
     """The key the call is bought with."""
+    key_epoch: str = ""
+    """Key epoch in which the key was valid."""
+    key_expires_at: datetime | None = None
+    """When the key expires; None for never."""
     key_day_cap_micros: int | None = None
     """Most that the key's calls of a UTC day may cost."""
     is_check: bool = False
@@ -298,7 +327,27 @@ class CallTokens(Protocol):
         """Return a fresh token for this order."""
 
     async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and burn it; None for a wrong, used or expired one."""
+        """Return the token's order and burn it.
+
+        None for a wrong, used or expired one, and when its key may no longer place calls.
+        """
+
+
+class Velocity(Protocol):
+    """Velocity limits of all nodes together. Bounded in time, and never raises."""
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """Refused uses since the start, by the name of the limit."""
+
+    async def hit(self, uses: Sequence[Use]) -> VelocityRefusal | None:
+        """Count a use; return why it is refused."""
+
+    async def look(self, uses: Sequence[Use]) -> VelocityRefusal | None:
+        """Return why a use would be refused now; nothing is counted."""
+
+    async def count(self, outcome: Use) -> None:
+        """Count how something that was allowed turned out."""
 
 
 class SignatureVerifier(Protocol):

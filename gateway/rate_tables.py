@@ -96,6 +96,12 @@ def earnings(found: Sequence[Margin]) -> Iterator[Table | str]:
     if losses := losing(found):
         yield f"[bold red]Warning:[/] prefixes sold below what they cost: {len(losses)}"
         yield _losses(losses[:ROWS_MAX])
+    if uncovered := [m.prefix for m in found if m.is_short_loss()]:
+        named = ", ".join(uncovered[:ROWS_MAX]) + (", …" if len(uncovered) > ROWS_MAX else "")
+        yield (
+            "[bold red]Warning:[/] prefixes whose shortest calls are sold below the minute that the"
+            f" carrier bills: {len(uncovered)} ({named}). Bill 60 seconds first, or set a minimum."
+        )
 
 
 def losing(found: Iterable[Margin]) -> list[Margin]:

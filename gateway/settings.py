@@ -19,6 +19,7 @@ from billing.errors import MoneyError
 from billing.money import is_currency, parse_money
 from gateway.errors import SettingsError
 from gateway.secret import Secret
+from gateway.velocity import Override, parse_override
 
 PREFIX = "CALLER_"
 _SCHEME_PORTS = {"http": 80, "https": 443}
@@ -153,6 +154,13 @@ def _amount(value: str) -> int:
     return micros
 
 
+def _prefix(value: str) -> str:
+    digits = value.removeprefix("+")
+    if not re.fullmatch(r"[1-9]\d{0,14}", digits, re.ASCII):
+        raise ValueError("must be leading digits of numbers, such as 53, separated by commas")
+    return digits
+
+
 def _phonebook_entry(value: str) -> str:
     if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):
         raise ValueError("must be +number=label pairs, separated by commas")
@@ -238,6 +246,16 @@ class Settings:
         500, "Most calls of this node at once; more are refused.", 1, 10_000, "calls"
     )
     account_calls_max: int = _number(10, "Most calls of one account at once.", 1, 10_000, "calls")
+    velocity_limits: tuple[Override, ...] = _names(
+        "Changes of the velocity limits, separated by commas; names and defaults are below.",
+        parse_override,
+        "name=amount or name=off",
+    )
+    open_high_risk: tuple[str, ...] = _names(
+        "Prefixes of high-risk destinations that may be called all the same, separated by commas.",
+        _prefix,
+        "leading digits such as 53",
+    )
     call_duration_max_s: int = _number(
         14_400, "Longest call; also the carrier's own time limit.", 10, 86_400, "s"
     )

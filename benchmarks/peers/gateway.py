@@ -92,6 +92,7 @@ def _environment(port: int, carrier: PlayedCarrier, directory: str) -> dict[str,
         "CALLER_DATA_DIR": directory,
         "CALLER_CALLS_MAX": str(CALLS_MAX),
         "CALLER_ACCOUNT_CALLS_MAX": str(CALLS_MAX),
+        "CALLER_VELOCITY_LIMITS": "all=off",
         "CALLER_DRAIN_TIMEOUT_S": "0",
         "CALLER_LOG_LEVEL": "warning",
     }

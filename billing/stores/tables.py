@@ -219,6 +219,10 @@ api_keys = sa.Table(
     sa.Column("revoked_at", UtcDateTime),
     # Most that the calls of this key may cost in one UTC day; NULL for no cap.
     sa.Column("day_cap_micros", sa.BigInteger),
+    # Names of what it may do, with blanks between.
+    sa.Column("scopes", sa.String, nullable=False, server_default=sa.text("'calls'")),
+    # NULL for never.
+    sa.Column("expires_at", UtcDateTime),
 )
 
 rate_decks = sa.Table(

@@ -10,12 +10,10 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zlib import crc32
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
-from billing.ports import SpendGate
 from gateway import browser_media as wire
 from gateway.call import (
     LIVE,
@@ -30,6 +28,7 @@ from gateway.call import (
     HeldByCaller,
     Requested,
     ResumedByCaller,
+    Ringing,
     Settled,
     State,
     StreamStarted,
@@ -38,20 +37,16 @@ from gateway.cause import Cause
 from gateway.engine import reports
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
-from gateway.engine.charging import Charging, Keep, Notify, Spawn, to_nobody
-from gateway.engine.closings import keep_nothing
+from gateway.engine.charging import Charging
 from gateway.engine.media_path import MediaPath
-from gateway.engine.metering import Metering
-from gateway.engine.polling import Polling
-from gateway.engine.ticker import BEATS_PER_SECOND, Deadline, Ticker
+from gateway.engine.services import Services
+from gateway.engine.ticker import BEATS_PER_SECOND, Deadline
 from gateway.errors import UnexpectedEventError
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg
-from gateway.ports import AudioEndpoint, CallOrder, Carrier, DialOrder
+from gateway.ports import CallOrder, DialOrder
 from gateway.resume_token import resume_token
-from gateway.settings import Settings
 from gateway.twilio_status import CarrierStatus
-from media.allowance import Allowance
 
 log = logging.getLogger(__name__)
 
@@ -70,38 +65,11 @@ _STREAM_UNSAID_NS = 10 * SECOND_NS
 """How long an answered call whose stream has not begun may go on without the carrier saying so:
 time for two questions."""
 
+_NEWS = (DialAccepted, Ringing, Answered, StreamStarted, CarrierEnded)
+"""What only the carrier can say of a call."""
+
 _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
-
-
-def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
-    """Nobody ends the carrier's calls that no call lives on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every call of a node needs."""
-
-    settings: Settings
-    gate: SpendGate
-    carrier: Carrier
-    metering: Metering
-    ticker: Ticker
-    spawn: Spawn
-    polling: Polling
-    stray: Callable[[str, str], None] = _left_alone
-    """Ends a call of the carrier, by its id there, that was made for a call, by its id here, and
-    that this call does not live on."""
-    keep: Keep = keep_nothing
-    """Remembers ended calls until they are booked."""
-    notify: Notify = to_nobody
-    """Tells the operator's program of warnings and cut-offs."""
-    endpoint: AudioEndpoint | None = None
-    """Takes WebRTC offers; None where WebRTC is off."""
-    resume_key: bytes = b""
-    """Signs what takes a call up again."""
-    repairs: Allowance = field(default_factory=Allowance)
-    """What the playout of all calls may spend on repairs."""
 
 
 class Bridge:
@@ -129,9 +97,7 @@ class Bridge:
         )
         self._token = dial_order.token
         self._line = CarrierLine(
-            services.carrier,
-            dial_order,
-            self.receive,
+            *(services.carrier, dial_order, self.receive),
             lambda carrier_call_id: services.stray(carrier_call_id, call_id),
         )
         self._browser: BrowserLeg | None = browser
@@ -148,9 +114,7 @@ class Bridge:
             repairs=services.repairs,
         )
         self._path = MediaPath(
-            services.endpoint,
-            browser.connection,
-            self._media,
+            *(services.endpoint, browser.connection, self._media),
             tell=self._tell,
             press=self._media.press,
         )
@@ -203,7 +167,8 @@ class Bridge:
             self._is_receiving = False
 
     def _advance(self, event: Event, at_ns: int) -> None:
-        self.news_ns = at_ns
+        if isinstance(event, _NEWS):
+            self.news_ns = at_ns
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
         elif isinstance(event, Answered):

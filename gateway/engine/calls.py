@@ -18,12 +18,13 @@ from billing.ports import SpendGate
 from billing.rating import Rate
 from gateway.browser_media import Resume, Start
 from gateway.cause import Cause
-from gateway.engine.bridge import SECOND_NS, Bridge, Services
+from gateway.engine.bridge import SECOND_NS, Bridge
 from gateway.engine.charging import Keep, Notify, to_nobody
 from gateway.engine.closings import keep_nothing
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.legs.browser import BrowserLeg
 from gateway.legs.carrier import CarrierLeg, CarrierListener
@@ -38,11 +39,13 @@ from gateway.ports import (
     MediaConnection,
     Refusal,
     SignatureVerifier,
+    Velocity,
 )
 from gateway.resume_token import generation_of
 from gateway.settings import Settings
 from gateway.stream_token import call_of, stream_token
 from gateway.twilio_media import Start as StreamStart
+from gateway.velocity import call_uses, outcome
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Calls:
         gate: SpendGate,
         carrier: Carrier,
         tokens: CallTokens,
+        velocity: Velocity,
         verifier: SignatureVerifier,
         metering: Metering,
         ticker: Ticker,
@@ -81,6 +85,7 @@ class Calls:
         """Serve calls; `stray` ends a call of the carrier that was made for one of them."""
         self._settings = settings
         self._tokens = tokens
+        self._velocity = velocity
         self._verifier = verifier
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,6 +207,20 @@ class Calls:
         if order.is_check:
             self._check(leg, order.account_id)
         else:
+            await self._admit(leg, order)
+
+    async def _admit(self, leg: BrowserLeg, order: CallOrder) -> None:
+        """Begin a call if that is not too fast: tokens may have been saved up."""
+        too_fast = await self._velocity.hit(
+            call_uses(order.account_id, order.key_id, leg.connection.peer, order.destination)
+        )
+        if leg.is_closed:
+            return
+        if too_fast is not None:
+            leg.refuse(too_fast.limit.code, too_fast.wait_s)
+        elif refusal := self._refusal(leg, order):
+            leg.refuse(refusal)
+        else:
             self._begin(leg, order)
 
     def _check(self, leg: BrowserLeg, account_id: str) -> None:
@@ -261,6 +280,10 @@ class Calls:
             self._over[carrier_call_id] = None
             if len(self._over) > OVER_MAX:
                 del self._over[next(iter(self._over))]
+        call = bridge.call
+        if call.answered_ns is not None and call.ended_ns is not None:
+            seconds = (call.ended_ns - call.answered_ns) // SECOND_NS
+            self._spawn(self._velocity.count(outcome(bridge.account_id, seconds)))
         if not self._calls:
             self._idle.set()
 

@@ -49,6 +49,13 @@ class RateBook:
         """Return the entry of an E.164 number with its plus sign; None denies it."""
         return self.deck.lookup(number)
 
+    def match(self, digits: str) -> DeckEntry | None:
+        """Return the entry of numbers that begin with `digits` and match no longer prefix.
+
+        None denies them.
+        """
+        return self.deck.match(digits)
+
     async def load(self) -> None:
         """Take the deck in force into use, at a node's start.
 

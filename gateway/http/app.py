@@ -10,12 +10,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.errors import BillingError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
+from gateway.http.access import DeclaredRoute
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,17 @@ HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b
 5.2.2.5), and no browser takes an answer for a page."""
 
 
-def create_app(routes: Iterable[BaseRoute]) -> Starlette:
-    """Return the application that serves these routes."""
+def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
+    """Return the application that serves these routes.
+
+    Raises TypeError for a route that does not declare who may use it.
+    """
+    served = list(routes)
+    for route in served:
+        if not isinstance(route, DeclaredRoute):
+            raise TypeError(f"{route} does not declare who may use it")
     app = Starlette(
-        routes=list(routes),
+        routes=served,
         middleware=[Middleware(Outermost)],
         exception_handlers={
             RequestRefusedError: problems.on_refusal,

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from billing.caps import caps_of
 from billing.cdr import CallRecord, LegQuality
@@ -26,11 +25,15 @@ from gateway.engine.rate_book import RateBook
 from gateway.engine.recovery import bring_credits
 from gateway.engine.reports import money, quote
 from gateway.errors import RequestRefusedError
-from gateway.http.auth import Authenticator
+from gateway.http.access import DeclaredRoute
+from gateway.http.auth import Authenticator, Sender
 from gateway.http.body import page_asked_for, read_json
 from gateway.http.problems import Json
-from gateway.ports import Account, CallOrder, CallTokens
+from gateway.http.velocity import refuse, who
+from gateway.ports import Account, CallOrder, CallTokens, Velocity
+from gateway.scopes import Scope
 from gateway.settings import Settings
+from gateway.velocity import call_uses, quote_uses, token_uses
 
 
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +118,7 @@ class CallsApi:
     auth: Authenticator
     calls: Calls
     tokens: CallTokens
+    velocity: Velocity
     gate: SpendGate
     ledger: LedgerStore
     records: CdrStore
@@ -122,44 +126,49 @@ class CallsApi:
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
     """Told what an account has left when that does not cover a call."""
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
+        route = self.auth.route
         return [
-            Route("/v1/quotes", self.quote_call, methods=["POST"]),
-            Route("/v1/call-tokens", self.issue_token, methods=["POST"]),
-            Route("/v1/check-tokens", self.issue_check_token, methods=["POST"]),
-            Route("/v1/calls", self.list_calls, methods=["GET"]),
-            Route("/v1/calls/{call_id}", self.show_call, methods=["GET"]),
-            Route("/v1/calls/{call_id}", self.end_call, methods=["DELETE"]),
-            Route("/v1/account", self.show_account, methods=["GET"]),
-            Route("/v1/phonebook", self.show_phonebook, methods=["GET"]),
+            route("/v1/quotes", self.quote_call, Scope.CALLS, method="POST"),
+            route("/v1/call-tokens", self.issue_token, Scope.CALLS, method="POST"),
+            route("/v1/check-tokens", self.issue_check_token, Scope.CALLS, method="POST"),
+            route("/v1/live-calls", self.list_live_calls, Scope.CALLS),
+            route("/v1/calls", self.list_calls, Scope.RECORDS),
+            route("/v1/calls/{call_id}", self.show_call, Scope.RECORDS),
+            route("/v1/calls/{call_id}", self.end_call, Scope.CALLS, method="DELETE"),
+            route("/v1/account", self.show_account, Scope.ACCOUNT),
+            route("/v1/phonebook", self.show_phonebook, Scope.CALLS),
         ]
 
-    async def quote_call(self, request: Request) -> Response:
+    async def quote_call(self, request: Request, sender: Sender) -> Response:
         """Say what a call would cost and how long it could last; nothing is promised."""
-        account = await self.auth.account(request)
+        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, QuoteRequest)
-        order, rate, balance = await self._order(account, body.destination)
+        order, rate, balance = await self._order(sender, body.destination)
         return Json(QuoteReply(**self._quote(order, rate, balance)))
 
-    async def issue_token(self, request: Request) -> Response:
+    async def issue_token(self, request: Request, sender: Sender) -> Response:
         """Quote a call and return the token that allows it, once."""
-        account = await self.auth.account(request)
+        refuse(await self.velocity.hit(token_uses(*who(request, sender.account))))
         body = await read_json(request, TokenRequest)
         if self.calls.is_draining:
             raise RequestRefusedError("gateway_draining")
         if body.codec not in wire.FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
-        order, rate, balance = await self._order(account, body.destination)
+        order, rate, balance = await self._order(sender, body.destination)
+        uses = call_uses(*who(request, sender.account), order.destination)
+        refuse(await self.velocity.look(uses))
         origin = self._bound_origin(request, body.origin)
         order = msgspec.structs.replace(order, codec=body.codec, origin=origin)
         token = await self.tokens.issue(order)
         quoted = self._quote(order, rate, balance)
         return Json(TokenReply(codec=order.codec, **self._ticket(order, token), **quoted), 201)
 
-    async def issue_check_token(self, request: Request) -> Response:
+    async def issue_check_token(self, request: Request, sender: Sender) -> Response:
         """Return the token that allows one check of the line, which is free of charge."""
-        account = await self.auth.account(request)
+        account = sender.account
+        refuse(await self.velocity.hit(token_uses(*who(request, account))))
         body = await read_json(request, CheckTokenRequest)
         if account.frozen:
             raise RequestRefusedError("account_frozen")
@@ -174,19 +183,23 @@ class CallsApi:
             currency=account.currency,
             rate="",
             rate_description="",
+            key_id=account.key_id,
+            key_epoch=sender.epoch,
+            key_expires_at=account.key_expires_at,
             is_check=True,
         )
         token = await self.tokens.issue(order)
         return Json(CheckTokenReply(**self._ticket(order, token)), 201)
 
-    async def _order(self, account: Account, number: str) -> tuple[CallOrder, Rate, int]:
-        """Return the call that an account may place, its rate and the account's balance.
+    async def _order(self, sender: Sender, number: str) -> tuple[CallOrder, Rate, int]:
+        """Return the call that a sender may place, its rate and the account's balance.
 
-        Raises RequestRefusedError where it may not place it.
+        Raises RequestRefusedError where they may not place it.
         """
+        account = sender.account
         if account.frozen:
             raise RequestRefusedError("account_frozen")
-        dialled = destination(number)
+        dialled = destination(number, self.settings.open_high_risk)
         entry = self.deck.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")
@@ -205,6 +218,8 @@ class CallsApi:
             day_cap_micros=account.day_cap_micros,
             month_cap_micros=account.month_cap_micros,
             key_id=account.key_id,
+            key_epoch=sender.epoch,
+            key_expires_at=account.key_expires_at,
             key_day_cap_micros=account.key_day_cap_micros,
         )
         return order, entry.rate, balance
@@ -283,23 +298,26 @@ class CallsApi:
         scheme = "wss" if own.scheme == "https" else "ws"
         return f"{scheme}://{netloc}/n/{self.settings.node}/media/browser"
 
-    async def list_calls(self, request: Request) -> Response:
+    async def list_live_calls(self, _request: Request, sender: Sender) -> Response:
+        """Return the account's live calls on this node, newest first."""
+        return Json({"calls": self._live_views(sender.account.id)})
+
+    async def list_calls(self, request: Request, sender: Sender) -> Response:
         """Return a page of the account's calls, newest first."""
-        account = await self.auth.account(request)
+        account = sender.account
         limit, before = page_asked_for(request)
         records = await self.records.page(account.id, limit=limit + 1, before=before)
         views = [self._record_view(record) for record in records[:limit]]
         if before is None:
             recorded = {view.id for view in views}
-            live = self.calls.of_account(account.id)
-            fresh = [_live_view(call) for call in live if call.call_id not in recorded]
-            views = sorted(fresh, key=lambda v: v.created_at, reverse=True) + views
+            live = self._live_views(account.id)
+            views = [view for view in live if view.id not in recorded] + views
         following = views[-1].id if len(records) > limit else None
         return Json({"calls": views, "next": following})
 
-    async def show_call(self, request: Request) -> Response:
+    async def show_call(self, request: Request, sender: Sender) -> Response:
         """Return one call, live or ended."""
-        account = await self.auth.account(request)
+        account = sender.account
         call_id = request.path_params["call_id"]
         live = self._live(account.id, call_id)
         if live is not None:
@@ -309,9 +327,9 @@ class CallsApi:
             raise RequestRefusedError("call_not_found")
         return Json(self._record_view(record))
 
-    async def end_call(self, request: Request) -> Response:
+    async def end_call(self, request: Request, sender: Sender) -> Response:
         """End a live call; 202 because the carrier has yet to confirm it."""
-        account = await self.auth.account(request)
+        account = sender.account
         call_id = request.path_params["call_id"]
         live = self._live(account.id, call_id)
         if live is not None:
@@ -321,9 +339,9 @@ class CallsApi:
             raise RequestRefusedError("call_not_found")
         raise RequestRefusedError("call_ended")
 
-    async def show_account(self, request: Request) -> Response:
+    async def show_account(self, _request: Request, sender: Sender) -> Response:
         """Return the account's balance."""
-        account = await self.auth.account(request)
+        account = sender.account
         balance = await self.gate.balance(account.id)
         return Json(
             {
@@ -334,11 +352,14 @@ class CallsApi:
             }
         )
 
-    async def show_phonebook(self, request: Request) -> Response:
+    async def show_phonebook(self, _request: Request, _sender: Sender) -> Response:
         """Return the operator's suggestions for the dial field."""
-        await self.auth.account(request)
         pairs = (entry.partition("=") for entry in self.settings.phonebook)
         return Json({"entries": [{"number": n, "label": label} for n, _, label in pairs]})
+
+    def _live_views(self, account_id: str) -> list[CallView]:
+        views = [_live_view(call) for call in self.calls.of_account(account_id)]
+        return sorted(views, key=lambda view: view.created_at, reverse=True)
 
     def _live(self, account_id: str, call_id: str) -> Bridge | None:
         call = self.calls.find(call_id)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.engine.calls import Calls
 from gateway.engine.ticker import Ticker
+from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
 
 _CHECK_TIMEOUT_S = 2.0
@@ -64,13 +64,15 @@ class Health:
     """What calls go on without for a while."""
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """Velocity limit -> uses refused since the start."""
     _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the probes' routes."""
         return [
-            Route("/healthz", self.live, methods=["GET"]),
-            Route("/readyz", self.ready, methods=["GET"]),
+            public("/healthz", self.live),
+            public("/readyz", self.ready),
         ]
 
     async def live(self, _request: Request) -> Response:
@@ -80,6 +82,7 @@ class Health:
                 "status": "ok",
                 "calls": len(self.calls),
                 "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
+                "velocity_refusals": dict(self.refusals),
             }
         )
 

@@ -8,14 +8,15 @@ from datetime import datetime
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from billing.statement import StatementLine, StatementStore
 from gateway import browser_media as wire
 from gateway.engine.reports import money
-from gateway.http.auth import Authenticator
+from gateway.http.access import DeclaredRoute
+from gateway.http.auth import Authenticator, Sender
 from gateway.http.body import page_asked_for
 from gateway.http.problems import Json
+from gateway.scopes import Scope
 
 
 class LineView(msgspec.Struct, kw_only=True):
@@ -39,15 +40,14 @@ class LedgerApi:
     auth: Authenticator
     statements: StatementStore
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
-        return [Route("/v1/ledger", self.list_lines, methods=["GET"])]
+        return [self.auth.route("/v1/ledger", self.list_lines, Scope.RECORDS)]
 
-    async def list_lines(self, request: Request) -> Response:
+    async def list_lines(self, request: Request, sender: Sender) -> Response:
         """Return a page of the account's lines, newest first."""
-        account = await self.auth.account(request)
         limit, before = page_asked_for(request)
-        lines = await self.statements.page(account.id, limit=limit + 1, before=before)
+        lines = await self.statements.page(sender.account.id, limit=limit + 1, before=before)
         following = lines[limit - 1].reference if len(lines) > limit else None
         return Json({"lines": [_view(line) for line in lines[:limit]], "next": following})
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+
+from gateway.http.access import DeclaredRoute, public
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -78,7 +79,7 @@ class _Asset:
         return Response(self.bodies[coding], headers=headers)
 
 
-def routes(static_dir: Path) -> list[Route]:
+def routes(static_dir: Path) -> list[DeclaredRoute]:
     """Return the routes of the page as built into `static_dir`.
 
     Where nothing has been built, `/` answers 503 and says what to do: the API works without pages.
@@ -97,7 +98,7 @@ def routes(static_dir: Path) -> list[Route]:
             raise HTTPException(404)
         return found.respond(request)
 
-    return [Route("/", page, name="phone"), Route("/static/{name}", asset, name="static")]
+    return [public("/", page), public("/static/{name}", asset)]
 
 
 def _load(static_dir: Path) -> dict[str, _Asset]:

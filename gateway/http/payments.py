@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from billing.errors import MoneyError
 from billing.money import parse_money
@@ -20,16 +19,21 @@ from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import browser_media as wire
 from gateway.engine.reports import money
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.auth import Authenticator
+from gateway.http.access import DeclaredRoute, signed
+from gateway.http.auth import Authenticator, Sender
 from gateway.http.body import page_asked_for, read_body, read_json
 from gateway.http.problems import Json
+from gateway.http.velocity import address_of, refuse
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.events import subject
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import Payments
 from gateway.payments.signature import is_signed
+from gateway.ports import Velocity
+from gateway.scopes import Scope
 from gateway.secret import Secret
 from gateway.settings import Settings
+from gateway.velocity import checkout_uses
 
 WEBHOOK_BYTES_MAX = 256 * 1024
 
@@ -106,24 +110,25 @@ class PaymentsApi:
 
     settings: Settings
     auth: Authenticator
+    velocity: Velocity
     store: PaymentStore
     cards: CardPayments | None
     """None where no payment service is set up: then nothing can be paid, but all be read."""
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the resources' routes."""
+        route, scope = self.auth.route, Scope.PAYMENTS
         return [
-            Route("/v1/top-ups", self.show_offer, methods=["GET"]),
-            Route("/v1/top-ups", self.start_top_up, methods=["POST"]),
-            Route("/v1/top-ups/{payment_id}", self.show_top_up, methods=["GET"]),
-            Route("/v1/payments", self.list_payments, methods=["GET"]),
-            Route("/v1/auto-top-up", self.set_auto, methods=["PUT"]),
+            route("/v1/top-ups", self.show_offer, scope),
+            route("/v1/top-ups", self.start_top_up, scope, method="POST"),
+            route("/v1/top-ups/{payment_id}", self.show_top_up, scope),
+            route("/v1/payments", self.list_payments, scope),
+            route("/v1/auto-top-up", self.set_auto, scope, method="PUT"),
         ]
 
-    async def show_offer(self, request: Request) -> Response:
+    async def show_offer(self, _request: Request, sender: Sender) -> Response:
         """Return the amounts that are offered, and what is set for automatic top-ups."""
-        account = await self.auth.account(request)
-        profile = await self.store.profile(account.id)
+        profile = await self.store.profile(sender.account.id)
         settings, currency = self.settings, profile.currency
         return Json(
             TopUpOffer(
@@ -136,51 +141,48 @@ class PaymentsApi:
             )
         )
 
-    async def start_top_up(self, request: Request) -> Response:
+    async def start_top_up(self, request: Request, sender: Sender) -> Response:
         """Begin a payment; the person makes it on the payment service's own page."""
-        account = await self.auth.account(request)
         cards = self._cards()
         key = request.headers.get("idempotency-key", "")
         if key and not _KEY.fullmatch(key):
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
+        refuse(await self.velocity.hit(checkout_uses(sender.account.id, address_of(request))))
         with _service_errors():
             payment, url = await cards.payments.start_checkout(
-                account.id, micros, save_card=body.save_card, key=key
+                sender.account.id, micros, save_card=body.save_card, key=key
             )
         return Json(_view(payment, url), 201)
 
-    async def show_top_up(self, request: Request) -> Response:
+    async def show_top_up(self, request: Request, sender: Sender) -> Response:
         """Return a payment; one that is not settled yet is looked up at the payment service."""
-        account = await self.auth.account(request)
         payment = await self.store.find(request.path_params["payment_id"])
-        if payment is None or payment.account_id != account.id:
+        if payment is None or payment.account_id != sender.account.id:
             raise RequestRefusedError("payment_not_found")
         if self.cards is not None:
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
 
-    async def list_payments(self, request: Request) -> Response:
+    async def list_payments(self, request: Request, sender: Sender) -> Response:
         """Return a page of the account's payments, newest first."""
-        account = await self.auth.account(request)
         limit, before = page_asked_for(request)
-        found = await self.store.page(account.id, limit=limit + 1, before=before)
+        found = await self.store.page(sender.account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None
         return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
 
-    async def set_auto(self, request: Request) -> Response:
+    async def set_auto(self, request: Request, sender: Sender) -> Response:
         """Switch automatic top-ups on or off."""
-        account = await self.auth.account(request)
         cards = self._cards()
         body = await read_json(request, AutoTopUpRequest)
         profile = await cards.payments.set_auto(
-            account.id,
+            sender.account.id,
             enabled=body.enabled,
             threshold_micros=_amount(body.threshold, "threshold"),
             amount_micros=_amount(body.amount, "amount"),
         )
-        cards.auto.forget(account.id)
+        cards.auto.forget(sender.account.id)
         return Json(self._auto_view(profile))
 
     def _auto_view(self, profile: PaymentProfile) -> AutoTopUpView:
@@ -210,9 +212,9 @@ class StripeWebhook:
     clock_s: Callable[[], float]
     """Wall clock, in Unix seconds."""
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the webhook's route."""
-        return [Route("/stripe/webhook", self.receive, methods=["POST"])]
+        return [signed("/stripe/webhook", self.receive)]
 
     async def receive(self, request: Request) -> Response:
         """Verify an event, then find out for ourselves what it is about.

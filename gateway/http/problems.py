@@ -29,7 +29,9 @@ class Json(Response):
         return msgspec.json.encode(content)
 
 
-def problem(code: str, *, field: str = "", headers: Mapping[str, str] | None = None) -> Response:
+def problem(
+    code: str, *, field: str = "", scope: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
     """Return the reply for a code of the table."""
     entry = PROBLEMS[code]
     body = {
@@ -43,6 +45,10 @@ def problem(code: str, *, field: str = "", headers: Mapping[str, str] | None = N
     if field:
         body["field"] = field
     extra = dict(headers or {})
+    if scope:
+        body["scope"] = scope
+        # RFC 6750, 3.1.
+        extra["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
     if entry.status == 503:
         extra.setdefault("Retry-After", "5")
     if entry.status == 401:
@@ -56,7 +62,8 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
     """Reply to a request refused for a reason its sender can act on."""
     if not isinstance(error, RequestRefusedError):
         raise error
-    return problem(error.code, field=error.field)
+    wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    return problem(error.code, field=error.field, scope=error.scope, headers=wait)
 
 
 async def on_billing_error(_request: Request, error: Exception) -> Response:

@@ -1,26 +1,46 @@
-"""`GET /v1/rates`: what a call to a number costs, for the account that asks. Issues no token."""
+"""`/v1/rates`: what calls cost, for the account that asks. Issues no token.
+
+A number comes in a body, for addresses are logged on the way; an address may hold a prefix.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from billing.ports import SpendGate
+from billing.rate_deck import DeckEntry
 from gateway import browser_media as wire
-from gateway.admission import destination
+from gateway.admission import DIGITS_MIN, destination
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reports import money
 from gateway.errors import RequestRefusedError
-from gateway.http.auth import Authenticator
+from gateway.http.access import DeclaredRoute
+from gateway.http.auth import Authenticator, Sender
+from gateway.http.body import read_json
 from gateway.http.problems import Json
+from gateway.http.velocity import refuse, who
+from gateway.ports import Account, Velocity
+from gateway.scopes import Scope
 from gateway.settings import Settings
+from gateway.velocity import quote_uses
 
 SHOWN_S = (60, 180, 600)
 """Calls whose prices are shown."""
+
+# Shorter than any number that can be dialled.
+_PREFIX = re.compile(rf"[1-9][0-9]{{0,{DIGITS_MIN - 2}}}", re.ASCII)
+
+
+class RateRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/rates`."""
+
+    destination: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class PriceView(msgspec.Struct, kw_only=True):
@@ -31,9 +51,10 @@ class PriceView(msgspec.Struct, kw_only=True):
 
 
 class RateView(msgspec.Struct, kw_only=True):
-    """The rate of a number, and how long the account's balance lasts on it."""
+    """A rate, and how long the account's balance lasts on it."""
 
-    destination: str
+    destination: str | None
+    """Null where a prefix was asked for."""
     country: str
     prefix: str
     description: str
@@ -52,34 +73,52 @@ class RateView(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RatesApi:
-    """Handler of the rates."""
+    """Handlers of the rates."""
 
     settings: Settings
     auth: Authenticator
+    velocity: Velocity
     gate: SpendGate
     book: RateBook
 
-    def routes(self) -> list[Route]:
-        """Return the resource's route."""
-        return [Route("/v1/rates", self.show_rate, methods=["GET"])]
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's routes."""
+        return [
+            self.auth.route("/v1/rates", self.find_rate, Scope.CALLS, method="POST"),
+            self.auth.route("/v1/rates", self.show_rate, Scope.CALLS),
+        ]
 
-    async def show_rate(self, request: Request) -> Response:
-        """Return the rate of the number in `number`."""
-        account = await self.auth.account(request)
-        number = request.query_params.get("number", "")
-        if not 0 < len(number) <= 64:
-            raise RequestRefusedError("bad_request", field="number")
-        # An unescaped plus sign of a query is a blank.
-        dialled = destination("+" + number.strip() if number.startswith(" ") else number)
-        entry = self.book.lookup(dialled.number)
+    async def find_rate(self, request: Request, sender: Sender) -> Response:
+        """Return the rate of the number in the body."""
+        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
+        body = await read_json(request, RateRequest)
+        dialled = destination(body.destination, self.settings.open_high_risk)
+        return await self._priced(sender.account, self.book.lookup(dialled.number), dialled.number)
+
+    async def show_rate(self, request: Request, sender: Sender) -> Response:
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
+        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
+        if "number" in request.query_params:
+            raise RequestRefusedError("number_in_address", field="number")
+        prefix = request.query_params.get("prefix", "")
+        if len(prefix) >= DIGITS_MIN:
+            raise RequestRefusedError("number_in_address", field="prefix")
+        if not _PREFIX.fullmatch(prefix):
+            raise RequestRefusedError("bad_request", field="prefix")
+        return await self._priced(sender.account, self.book.match(prefix), None)
+
+    async def _priced(
+        self, account: Account, entry: DeckEntry | None, number: str | None
+    ) -> Response:
         if entry is None:
-            raise RequestRefusedError("destination_not_priced", field="number")
+            field = "prefix" if number is None else "destination"
+            raise RequestRefusedError("destination_not_priced", field=field)
         rate, currency = entry.rate, account.currency
         balance = await self.gate.balance(account.id)
         return Json(
             RateView(
-                destination=dialled.number,
-                country=dialled.country,
+                destination=number,
+                country=entry.country,
                 prefix=entry.prefix,
                 description=entry.description,
                 per_minute=money(rate.per_minute_micros, currency),

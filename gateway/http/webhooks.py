@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
 from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute, signed
 from gateway.http.body import read_body
 from gateway.ports import SignatureVerifier
 from gateway.settings import Settings
@@ -44,13 +44,13 @@ class TwilioWebhooks:
     """Ends a call of the carrier unless a call lives on it: its id there, the id here of the call
     that it was made for, and the node of that one."""
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DeclaredRoute]:
         """Return the callbacks' routes, those of other nodes as well, which may be gone."""
         base = "/n/{node}/twilio"
         return [
-            Route(base + "/status/{call_id}", self.status, methods=["POST"]),
-            Route(base + "/stream/{call_id}", self.stream, methods=["POST"]),
-            Route(base + "/reattach/{call_id}", self.reattach, methods=["POST"]),
+            signed(base + "/status/{call_id}", self.status),
+            signed(base + "/stream/{call_id}", self.stream),
+            signed(base + "/reattach/{call_id}", self.reattach),
         ]
 
     async def status(self, request: Request) -> Response:

@@ -81,10 +81,10 @@ class BrowserLeg:
         """Send control messages."""
         self._connection.send_text(*[browser_media.encode(message) for message in messages])
 
-    def refuse(self, code: str) -> None:
-        """Tell what was wrong and close."""
+    def refuse(self, code: str, retry_after_s: int = 0) -> None:
+        """Tell what was wrong, and when to try again where that is known; close."""
         problem = PROBLEMS[code]
-        self._send_error(code)
+        self._send_error(code, retry_after_s)
         self.close(problem.close_code, code)
 
     def vouch(self) -> None:
@@ -126,10 +126,16 @@ class BrowserLeg:
         self.started = True
         self._on_start(self, message)
 
-    def _send_error(self, code: str) -> None:
+    def _send_error(self, code: str, retry_after_s: int = 0) -> None:
         problem = PROBLEMS[code]
         self.send(
-            Error(code=code, message=problem.message, action=problem.action, retry=problem.retry)
+            Error(
+                code=code,
+                message=problem.message,
+                action=problem.action,
+                retry=problem.retry,
+                retry_after_s=retry_after_s,
+            )
         )
 
     def _ignore_audio(self, payload: bytes) -> None:

@@ -7,7 +7,7 @@ gets its credit through the book of record (`ensure_account`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.ports import LedgerStore
 from billing.stores import tables
 from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+from gateway import scopes as scope_names
+from gateway.scopes import LEAST, Scope
 
 KEY_ID_CHARACTERS = 16
 """Head of the hash that names a key: 64 bits, enough to tell keys apart."""
@@ -49,6 +51,10 @@ class AccountRow:
     """Name of the key the account was found by; empty when it was found otherwise."""
     key_day_cap_micros: int | None = None
     """Of the key's calls, of a UTC day."""
+    scopes: frozenset[Scope] = frozenset()
+    """What the key may do."""
+    key_expires_at: datetime | None = None
+    """None for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,21 @@ class KeyRow:
     created_at: datetime
     revoked_at: datetime | None
     day_cap_micros: int | None
+    scopes: frozenset[Scope]
+    expires_at: datetime | None
+    """None for never."""
+
+
+async def _ignore_change() -> None:
+    """Do nothing: no process caches keys."""
 
 
 class SqlAccountStore:
-    """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent."""
+    """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent.
+
+    `on_change` is awaited after each committed change of what a key may do. When it raises
+    StoreUnavailableError the change is kept, and a repeat of the operation calls it again.
+    """
 
     def __init__(
         self,
@@ -71,8 +88,10 @@ class SqlAccountStore:
         *,
         timeout_s: float = TIMEOUT_S,
         clock: Clock = lambda: datetime.now(UTC),
+        on_change: Callable[[], Awaitable[None]] = _ignore_change,
     ) -> None:
         self._engine = engine
+        self._on_change = on_change
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -102,18 +121,25 @@ class SqlAccountStore:
 
         Raises StoreUnavailableError.
         """
-        keys = tables.api_keys
-        return await self._find(
-            _ACCOUNT.add_columns(keys.c.id, keys.c.day_cap_micros)
-            .join(keys, keys.c.account_id == tables.accounts.c.id)
-            .where(keys.c.key_hash == key_hash, keys.c.revoked_at.is_(None))
-        )
+        return await self._find(_KEYED.where(tables.api_keys.c.key_hash == key_hash))
 
-    async def add_api_key(self, account_id: str, key_hash: str, label: str) -> str:
+    async def account_by_key_id(self, key_id: str) -> AccountRow | None:
+        """Return the same by the key's id. Raises StoreUnavailableError."""
+        return await self._find(_KEYED.where(tables.api_keys.c.id == key_id))
+
+    async def add_api_key(
+        self,
+        account_id: str,
+        key_hash: str,
+        label: str,
+        *,
+        scopes: Collection[Scope] = LEAST,
+        expires_at: datetime | None = None,
+    ) -> str:
         """Let a key, by its SHA-256 in hexadecimal, act for an account; return the key's id.
 
-        A key that is known stays what it is: it changes neither its account nor its label, and
-        a revoked one stays revoked.
+        A key that is known stays what it is: neither its account nor its label nor its scopes
+        change, and a revoked one stays revoked.
 
         Raises:
             ValueError: not a SHA-256 in lower-case hexadecimal.
@@ -134,6 +160,8 @@ class SqlAccountStore:
                     account_id=account_id,
                     label=label,
                     created_at=self._clock(),
+                    scopes=scope_names.to_text(scopes),
+                    expires_at=expires_at,
                 )
                 # Not by column: of two that come at once, the id may be found taken first.
                 .on_conflict_do_nothing()
@@ -153,6 +181,7 @@ class SqlAccountStore:
                 )
                 .values(revoked_at=self._clock())
             )
+        await self._on_change()
 
     async def keys(self, account_id: str) -> Sequence[KeyRow]:
         """Return an account's keys, oldest first. Raises StoreUnavailableError."""
@@ -160,28 +189,56 @@ class SqlAccountStore:
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(
                 sa.select(
-                    keys.id, keys.label, keys.created_at, keys.revoked_at, keys.day_cap_micros
+                    keys.id,
+                    keys.label,
+                    keys.created_at,
+                    keys.revoked_at,
+                    keys.day_cap_micros,
+                    keys.scopes,
+                    keys.expires_at,
                 )
                 .where(keys.account_id == account_id)
                 .order_by(keys.created_at, keys.id)
             )
-            return [KeyRow(*row) for row in rows]
+            return [
+                KeyRow(*row[:5], scope_names.from_text(row.scopes), row.expires_at) for row in rows
+            ]
 
     async def set_key_cap(self, account_id: str, key_id: str, day_cap_micros: int | None) -> None:
         """Bound what the calls of a key may cost in a day; None lifts it.
 
         Raises LookupError when the account has no such key, and StoreUnavailableError.
         """
+        await self._change_key(account_id, key_id, day_cap_micros=day_cap_micros)
+
+    async def set_key_scopes(self, account_id: str, key_id: str, scopes: Collection[Scope]) -> None:
+        """Say what a key may do, from now on.
+
+        Raises LookupError when the account has no such key, and StoreUnavailableError.
+        """
+        await self._change_key(account_id, key_id, scopes=scope_names.to_text(scopes))
+
+    async def set_key_expiry(
+        self, account_id: str, key_id: str, expires_at: datetime | None
+    ) -> None:
+        """Say when a key ceases to be good; None for never.
+
+        Raises LookupError when the account has no such key, and StoreUnavailableError.
+        """
+        await self._change_key(account_id, key_id, expires_at=expires_at)
+
+    async def _change_key(self, account_id: str, key_id: str, **values: Any) -> None:
         keys = tables.api_keys
         async with writing(self._engine, self._timeout_s) as connection:
             changed = await connection.execute(
                 sa.update(keys)
                 .where(keys.c.id == key_id, keys.c.account_id == account_id)
-                .values(day_cap_micros=day_cap_micros)
+                .values(values)
                 .returning(keys.c.id)
             )
             if changed.scalar() is None:
                 raise LookupError("no such key")
+        await self._on_change()
 
     async def set_caps(
         self, account_id: str, changes: Mapping[str, int | None]
@@ -214,6 +271,8 @@ class SqlAccountStore:
             row = rows.one_or_none()
         if row is None:
             raise LookupError("no such account")
+        if changes:
+            await self._on_change()
         return dict(zip(columns, row, strict=True))
 
     async def set_email(self, account_id: str, email: str) -> None:
@@ -249,6 +308,7 @@ class SqlAccountStore:
                 .where(keys.c.account_id == account_id, keys.c.revoked_at.is_(None))
                 .values(revoked_at=at)
             )
+        await self._on_change()
 
     async def erase(self, account_id: str) -> None:
         """Forget whom an account belonged to: its addresses, its card, the labels of its keys.
@@ -267,8 +327,10 @@ class SqlAccountStore:
 
     async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
         async with reading(self._engine, self._timeout_s) as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else AccountRow(*row)
+            found = (await connection.execute(query)).mappings().one_or_none()
+        if found is None:
+            return None
+        return AccountRow(**{**found, "scopes": scope_names.from_text(found.get("scopes", ""))})
 
 
 async def ensure_account(
@@ -279,6 +341,7 @@ async def ensure_account(
     currency: str,
     key_hash: str,
     key_label: str,
+    key_scopes: Collection[Scope],
     credit_micros: int,
     credit_reference: str,
 ) -> None:
@@ -287,7 +350,7 @@ async def ensure_account(
     Raises what `add_api_key` and `add_credit` raise.
     """
     await accounts.create_account(account_id, currency)
-    await accounts.add_api_key(account_id, key_hash, key_label)
+    await accounts.add_api_key(account_id, key_hash, key_label, scopes=key_scopes)
     await ledger.add_credit(account_id, credit_micros, reference=credit_reference, kind="grant")
 
 
@@ -308,4 +371,14 @@ _ACCOUNT = sa.select(
     tables.accounts.c.day_cap_micros,
     tables.accounts.c.month_cap_micros,
     tables.accounts.c.deleted_at,
+)
+_KEYED = (
+    _ACCOUNT.add_columns(
+        tables.api_keys.c.id.label("key_id"),
+        tables.api_keys.c.day_cap_micros.label("key_day_cap_micros"),
+        tables.api_keys.c.scopes,
+        tables.api_keys.c.expires_at.label("key_expires_at"),
+    )
+    .join(tables.api_keys, tables.api_keys.c.account_id == tables.accounts.c.id)
+    .where(tables.api_keys.c.revoked_at.is_(None))
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,8 +26,12 @@ _T = TypeVar("_T")
 class RedisCallTokens:
     """Issues and redeems call tokens."""
 
-    def __init__(self, redis: Any, *, ttl_s: int) -> None:
+    def __init__(
+        self, redis: Any, *, ttl_s: int, still_allows: Callable[[CallOrder], Awaitable[bool]]
+    ) -> None:
+        """Take the lifetime of tokens, and a check whether an order's key may still place calls."""
         self._redis = redis
+        self._still_allows = still_allows
         self.ttl_s = ttl_s
 
     async def issue(self, order: CallOrder) -> str:
@@ -37,9 +41,16 @@ class RedisCallTokens:
         return token
 
     async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and burn it; None for a wrong, used or expired one."""
+        """Return the token's order and burn it.
+
+        None for a wrong, used or expired one, and when its key may no longer place calls. Raises
+        StoreUnavailableError.
+        """
         stored = await _bounded(self._redis.getdel(_key(token)))
-        return None if stored is None else msgspec.json.decode(stored, type=CallOrder)
+        if stored is None:
+            return None
+        order = msgspec.json.decode(stored, type=CallOrder)
+        return order if await self._still_allows(order) else None
 
 
 def _key(token: str) -> str:

@@ -18,7 +18,7 @@ from billing.rate_changes import (
     mean_price_micros,
     with_margin,
 )
-from billing.rate_deck import COLUMNS, RateDeck, carrier_rate
+from billing.rate_deck import COLUMNS, DeckEntry, RateDeck, carrier_rate
 from billing.rating import Rate
 from tests.strategies import rates
 
@@ -172,7 +172,8 @@ def test_a_price_earns_its_margin_to_the_micro(cost, permille):
 def test_a_deck_is_made_of_the_carriers_prices():
     costs = deck("44,UK,GB,0.0101,0,60,60", "447,,,deny,,,")
     made = at_margin(costs, 300, 60, 6)
-    assert list(made) == list(deck("44,UK,GB,0.01313,0,60,6"))
+    header = HEADER.strip() + ",carrier_per_minute\n"
+    assert list(made) == list(RateDeck.from_csv(header + "44,UK,GB,0.01313,0,60,6,0.0101"))
     assert (list(made.prefixes), made.match("447")) == (["44", "447"], None)
     with pytest.raises(RateDeckError):
         at_margin(costs, 300, 0, 6)
@@ -180,3 +181,14 @@ def test_a_deck_is_made_of_the_carriers_prices():
 
 def test_carriers_bill_whole_minutes():
     assert [carrier_rate(10_000).cost(s) for s in (1, 60, 61)] == [10_000, 10_000, 20_000]
+
+
+@given(st.integers(0, 10**9), st.integers(0, 3_000), st.integers(1, 120), st.integers(1, 120))
+def test_a_deck_of_the_carriers_prices_covers_its_minute(cost, permille, first_s, next_s):
+    costs = RateDeck({"44": DeckEntry("44", "UK", "GB", carrier_rate(cost))})
+    made = at_margin(costs, permille, first_s, next_s)
+    (margin,) = margins(made, costs)
+    assert not margin.is_short_loss()
+    assert list(RateDeck.from_csv(made.to_csv())) == list(made)
+    needs_minimum = -(-made.match("44").rate.per_minute_micros * first_s // 60) < cost
+    assert made.match("44").rate.minimum_micros == (cost if needs_minimum else 0)

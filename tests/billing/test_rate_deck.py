@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from billing.errors import RateDeckError
-from billing.rate_deck import COLUMNS, COST_COLUMNS, OPTIONAL_COLUMNS, DeckEntry, RateDeck
+from billing.rate_deck import (
+    COLUMNS,
+    COST_COLUMNS,
+    OPTIONAL_COLUMNS,
+    DeckEntry,
+    RateDeck,
+    carrier_rate,
+)
 from billing.rating import Rate
 from tests.strategies import rates
 
@@ -322,3 +329,49 @@ class TestExampleDeck:
         entry = self.deck.lookup("+15005551000")
         assert entry.description == "Simulated phone network"
         assert entry.rate.cost(60) == 60_000
+
+
+WITH_CARRIER = f"{HEADER.strip()},minimum,cap,carrier_per_minute\n"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "44,,GB,0.01,0,60,60,,,0.01",
+        "44,,GB,0.01,0,60,1,,,0.01",
+        "44,,GB,0.02,0,30,1,,,0.01",
+        "44,,GB,0.01,0,1,1,0.01,,0.01",
+        "44,,GB,0.01,0.01,1,1,,,0.01",
+        "44,,GB,0.01,0,1,1,,,",
+        "44,,GB,0.01,0,1,1,,,0",
+    ],
+)
+def test_a_price_that_covers_the_carriers_minute_is_taken(row):
+    deck = RateDeck.from_csv(WITH_CARRIER + row)
+    carrier = row.rpartition(",")[2]
+    assert deck.match("44").carrier_micros == (10_000 if carrier == "0.01" else 0)
+    costs = deck.costs()
+    if carrier == "0.01":
+        assert costs.match("44").rate == carrier_rate(10_000)
+    else:
+        assert costs is None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "44,,GB,0.01,0,1,1,,,0.01",
+        "44,,GB,0.0199,0,30,1,,,0.01",
+        "44,,GB,0.01,0,60,60,,,0.010001",
+        "44,,GB,0.01,0,1,1,0.009999,,0.01",
+        # A cap below it takes away what the price would earn.
+        "44,,GB,0.02,0,60,60,,0.005,0.01",
+        "44,,GB,0.01,0,60,60,,,-1",
+        "44,,GB,0.01,0,60,60,,,x",
+        "44,,GB,0.01,0,60,60,,,1000001",
+    ],
+)
+def test_a_price_below_the_carriers_minute_is_refused_with_its_place(row):
+    with pytest.raises(RateDeckError) as caught:
+        RateDeck.from_csv(WITH_CARRIER + row)
+    assert (caught.value.line, caught.value.column) == (2, "carrier_per_minute")

@@ -34,9 +34,11 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway import build
 from gateway.engine.recovery import bring_credits
 from gateway.http.auth import key_hash, new_api_key
+from gateway.scopes import PAGE
 from gateway.settings import from_mapping
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.embedded import EmbeddedValkey
+from gateway.stores.key_epochs import RedisKeyEpochs
 from tests.valkey import free_port
 
 PATIENCE_S = 10.0
@@ -125,6 +127,8 @@ class World:
             "CALLER_LOG_FORMAT": "json",
             # Charges stay as they were made, so that tests can tell them to the micro.
             "CALLER_REFUNDS_DAY_MAX": "0",
+            # All tests call from one address, and some place hundreds of calls.
+            "CALLER_VELOCITY_LIMITS": "all=off",
             **SHORT_WAITS,
             **changes,
         }
@@ -162,13 +166,15 @@ class World:
         valkey = None if settings.redis_url else EmbeddedValkey(settings.data_dir / "valkey")
         redis = connect(await valkey.start() if valkey else settings.redis_url.reveal())
         engine = create_engine(build.database_url(settings))
+        epochs = RedisKeyEpochs(redis)
         stores = build.Stores(
             redis=redis,
             engine=engine,
             gate=RedisSpendGate(redis, timeout_s=PATIENCE_S),
             ledger=SqlLedgerStore(engine, timeout_s=PATIENCE_S),
             records=SqlCdrStore(engine, timeout_s=PATIENCE_S),
-            accounts=SqlAccountStore(engine),
+            accounts=SqlAccountStore(engine, on_change=epochs.end),
+            key_epochs=epochs,
             valkey=valkey,
         )
         try:
@@ -182,7 +188,7 @@ class World:
         key = new_api_key()
         async with self.stores() as stores:
             await stores.accounts.create_account(account_id, "USD")
-            await stores.accounts.add_api_key(account_id, key_hash(key), "test")
+            await stores.accounts.add_api_key(account_id, key_hash(key), "test", scopes=PAGE)
             await self.grant(stores, account_id, credit_micros)
         self.account_ids.append(account_id)
         headers = {"authorization": f"Bearer {key}"}

@@ -51,12 +51,31 @@ def test_a_number_is_read_as_people_write_it(text, expected):
         ("+33 8 99 12 34 56", "number_premium"),
         ("+881 6 123 45678", "number_premium"),
         ("+8823456789012", "number_premium"),
+        # Ranges that Twilio lists as special services of high risk.
+        ("+371 81 123 456", "number_premium"),
+        ("+371 90 001 234", "number_premium"),
+        ("+7 840 123 45 67", "number_high_risk"),
+        ("+7 940 123 45 67", "number_high_risk"),
+        ("+269 321 23 45", "number_high_risk"),
+        ("+53 7 123 4567", "number_high_risk"),
+        ("+252 61 234 5678", "number_high_risk"),
     ],
 )
 def test_a_number_is_refused_with_its_reason(text, code):
     with pytest.raises(RequestRefusedError) as caught:
         destination(text)
     assert (caught.value.code, caught.value.field) == (code, "destination")
+
+
+@pytest.mark.parametrize("opened", ["53", "537"])
+def test_the_operator_opens_high_risk_destinations(opened):
+    assert destination("+53 7 123 4567", [opened]) == Destination("+5371234567", "CU")
+
+
+def test_opening_a_destination_opens_no_premium_number():
+    with pytest.raises(RequestRefusedError) as caught:
+        destination("+19005551234", ["1900"])
+    assert caught.value.code == "number_premium"
 
 
 @given(st.text(max_size=40))

@@ -56,7 +56,8 @@ def test_a_mark_reads_without_colour():
 async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
-        *("build", "settings", "origin", "rates", "webrtc", "redis", "database", "carrier")
+        *("build", "settings", "origin", "rates", "webrtc", "redis", "database", "carrier"),
+        *("high risk", "velocity"),
     }
 
 
@@ -109,7 +110,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 8
+    assert len(findings) == 10
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -214,3 +215,30 @@ async def test_a_database_file_that_everyone_may_read_is_told(tmp_path):
     for mode, is_weak in ((0o644, True), (0o600, False)):
         file.chmod(mode)
         assert (await found(DATABASE_URL=f"sqlite:///{file}"))["database"].is_weak is is_weak
+
+
+async def test_what_is_opened_to_fraud_is_named(tmp_path):
+    closed = await found(DATA_DIR=tmp_path)
+    assert not closed["high risk"].is_weak
+    assert not closed["velocity"].is_weak
+    opened = await found(
+        DATA_DIR=tmp_path,
+        OPEN_HIGH_RISK="53,49",
+        VELOCITY_LIMITS="key_calls_hour=off,key_calls_minute=500",
+    )
+    assert "+53 (Cuba), +49 (was not closed)" in opened["high risk"].text
+    assert "off key_calls_hour:" in opened["velocity"].text
+    assert opened["high risk"].is_weak
+    assert opened["velocity"].is_weak
+
+
+async def test_a_deck_below_the_carriers_minute_is_fatal(tmp_path):
+    deck = tmp_path / "deck.csv"
+    header = "prefix,description,country,rate_per_minute,connect_fee,first,next,carrier_per_minute"
+    deck.write_text(f"{header}\n44,UK,GB,0.01,0,60,60,0.01\n")
+    covered = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
+    assert covered.text.endswith("1 of them cover the carrier's minute, which the deck names.")
+    deck.write_text(f"{header}\n44,UK,GB,0.01,0,1,1,0.01\n")
+    refused = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
+    assert refused.is_fatal
+    assert "set a minimum" in refused.text

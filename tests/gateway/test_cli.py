@@ -235,6 +235,7 @@ def test_keys_are_made_listed_and_revoked(account):
     assert "shop" in listed
     assert "$2.50" in listed
     key_id = key_hash(key)[:16]
+    assert "never" in listed
     assert account("revoke-key", "acme", key_id).exit_code == 0
     assert "revoked" in account("keys", "acme").output
     assert account("revoke-key", "acme", "nokey").exit_code == cli.EXIT_SETTINGS

@@ -8,6 +8,7 @@ import pytest
 
 from gateway import cli_accounts, cli_ledger
 from gateway.command import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.http.auth import key_hash
 from tests.gateway.test_cli_payments import Desk, desk, own_logging, simulator
 from tests.valkey import valkey_server, valkey_url
 
@@ -141,3 +142,53 @@ def test_a_deleted_account_stays_deleted(desk, arguments):
 
 def test_nobody_is_deleted_who_is_not_there(desk):
     assert "no account" in asked(desk, "delete", "nobody", "--yes")[1]
+
+
+def scopes_and_end(desk, key):
+    query = "SELECT scopes, expires_at FROM api_keys WHERE key_hash = '{}'"
+    return kept(desk, query.format(key_hash(key)))[0]
+
+
+def test_a_key_may_dial_where_nothing_else_is_said(desk):
+    for arguments in (("create", "shop"), ("new-key", "acme")):
+        code, key = asked(desk, *arguments)
+        assert (code, scopes_and_end(desk, key)) == (0, ("calls", None))
+
+
+def test_a_key_may_do_what_is_named_until_it_is_changed(desk):
+    wanted = ("--scope", "records", "--scope", "calls", "--expires", "2090-01-31")
+    for arguments in (("create", "shop"), ("new-key", "shop")):
+        code, key = asked(desk, *arguments, *wanted)
+        assert code == 0
+        assert scopes_and_end(desk, key) == ("calls records", "2090-01-31 00:00:00.000000")
+    key_id = key_hash(key)[:16]
+    change = ("change-key", "shop", key_id)
+    assert asked(desk, *change, "--scope", "payments") == (0, "Changed.")
+    assert scopes_and_end(desk, key) == ("payments", "2090-01-31 00:00:00.000000")
+    assert asked(desk, *change, "--expires", "2080-01-01T12:00+02:00") == (0, "Changed.")
+    assert scopes_and_end(desk, key) == ("payments", "2080-01-01 10:00:00.000000")
+    assert asked(desk, *change, "--expires", "never") == (0, "Changed.")
+    assert scopes_and_end(desk, key) == ("payments", None)
+    listed = asked(desk, "keys", "shop", COLUMNS="200")[1]
+    assert "payments" in listed
+    assert "2090-01-31 00:00" in listed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("new-key", "acme", "--scope", "everything"),
+        ("new-key", "acme", "--scope", ""),
+        ("new-key", "acme", "--expires", "2020-01-01"),
+        ("new-key", "acme", "--expires", "soon"),
+        ("create", "shop", "--expires", "2020-01-01"),
+        ("change-key", "acme", "nokey", "--scope", "calls"),
+        ("change-key", "acme", "nokey"),
+    ],
+)
+def test_what_is_no_scope_and_no_time_to_come_makes_no_key(desk, arguments):
+    before = kept(desk, "SELECT * FROM api_keys")
+    code, said = asked(desk, *arguments)
+    assert code == EXIT_SETTINGS
+    assert said
+    assert kept(desk, "SELECT * FROM api_keys") == before

@@ -133,6 +133,24 @@ def test_a_prefix_sold_below_cost_is_warned_of(terminal):
     assert "1 min │ 1.582 │ +20.0 % │ none" in said
 
 
+def test_a_prefix_whose_shortest_calls_lose_is_warned_of(terminal):
+    costs = terminal.file("prefix,price_per_minute\n44,0.01\n", "costs.csv")
+    code, said = terminal.imports("0.03", "--costs", costs, "--dry-run", first=1, following=1)
+    assert (code, "sold below the minute that the carrier bills: 1 (44)." in said) == (1, True)
+
+
+def test_a_deck_that_names_the_carriers_price_must_cover_its_minute(terminal):
+    header = HEADER.strip() + ",carrier_per_minute\n"
+    deck = terminal.file(header + "44,UK,GB,0.012,0,1,1,0.01\n")
+    code, said = terminal.run("import", deck, "--yes")
+    assert code == 2
+    assert "line 2, column carrier_per_minute: the shortest call is sold below it" in said
+    assert terminal.run("list")[1].endswith("EXAMPLE prices.")
+    deck = terminal.file(header + "44,UK,GB,0.012,0,60,60,0.01\n")
+    code, said = terminal.run("import", deck, "--yes")
+    assert (code, "1 min │ 1.582 │ +20.0 % │ none" in said) == (0, True)
+
+
 def test_a_deck_can_wait_for_its_time_and_be_withdrawn(terminal):
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     assert terminal.imports("0.02")[0] == 0
@@ -345,6 +363,19 @@ def test_by_the_second_without_margin_is_warned_of(terminal, price_list):
     )
     assert (code, "Warning: prefixes sold below what they cost: 1" in said) == (1, True)
     assert terminal.versions() == []
+
+
+def test_twilios_prices_by_the_second_have_a_minimum_that_covers_its_minute(terminal, price_list):
+    deck = terminal.folder / "made.csv"
+    code, said = terminal.run(
+        *("sync-twilio", "--margin", "30%", "--increment", "1/1", "--countries", "DE"),
+        *("--stream-price", "0.004", "--out", str(deck)),
+    )
+    assert code == 0, said
+    (entry,) = RateDeck.from_csv(deck.read_text())
+    assert (entry.prefix, entry.carrier_micros) == ("49", 14_000)
+    assert entry.rate.cost(1) == 14_000
+    assert entry.rate.per_minute_micros == 18_200
 
 
 @pytest.mark.parametrize(

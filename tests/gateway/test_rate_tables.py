@@ -12,7 +12,7 @@ HEADER = ",".join((*COLUMNS, *OPTIONAL_COLUMNS)) + "\n"
 
 
 def deck(*rows):
-    return RateDeck.from_csv(HEADER + "\n".join(row + ",,," for row in rows))
+    return RateDeck.from_csv(HEADER + "\n".join(row + "," * len(OPTIONAL_COLUMNS) for row in rows))
 
 
 def shown(*parts):
@@ -93,3 +93,11 @@ def test_a_quote_says_prices_and_how_long_a_credit_lasts():
         assert words in said
     (free,) = deck("44,UK,GB,0,0,1,1")
     assert "$1.00 lasts │ without end" in shown(rate_tables.quote(free, "USD", [], 1_000_000))
+
+
+def test_prefixes_whose_shortest_calls_lose_are_told():
+    found = [margin("0.02", 10_000), margin("0.02", 0)]
+    assert rate_tables.losing(found) == []
+    said = shown(*rate_tables.earnings(found))
+    assert "sold below the minute that the carrier bills: 1 (44)." in said
+    assert "Warning" not in shown(*rate_tables.earnings(found[1:]))

@@ -34,6 +34,9 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_TRUSTED_PROXIES", "proxy.example.com", "IP addresses"),
         ("CALLER_TRUSTED_PROXIES", "10.0.0.1/8", "networks such as"),
         ("CALLER_TRUSTED_PROXIES", "*", "IP addresses"),
+        ("CALLER_VELOCITY_LIMITS", "calls=3", "velocity limit"),
+        ("CALLER_VELOCITY_LIMITS", "key_calls_hour=0", "name=off"),
+        ("CALLER_OPEN_HIGH_RISK", "Cuba", "leading digits"),
         ("CALLER_TLS_CERTIFICATE", "a.pem", "CALLER_TLS_KEY"),
         ("CALLER_TLS_KEY", "a.key", "CALLER_TLS_CERTIFICATE"),
     ],
@@ -114,3 +117,14 @@ def test_every_knob_that_is_a_secret_is_of_the_type_that_hides_it():
 
 def vars_of(settings):
     return {knob.name: getattr(settings, knob.name) for knob in fields(settings)}
+
+
+def test_fraud_settings_are_lists():
+    read = from_mapping(
+        {
+            "CALLER_VELOCITY_LIMITS": "key_calls_hour=9, number_calls_hour=off",
+            "CALLER_OPEN_HIGH_RISK": "+53, 7840",
+        }
+    )
+    assert read.velocity_limits == (("key_calls_hour", 9), ("number_calls_hour", None))
+    assert read.open_high_risk == ("53", "7840")

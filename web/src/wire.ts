@@ -142,7 +142,7 @@ export type GatewayMessage =
   | { type: 'warning-cleared'; name: string }
   | ({ type: 'cancel' } & Ending)
   | ({ type: 'disconnect' } & Ending)
-  | { type: 'error'; code: string; message: string; action: string; retry: boolean }
+  | { type: 'error'; code: string; message: string; action: string; retry: boolean; retry_after_s?: number }
   | { type: 'pong'; id: number };
 
 /** Return the message, or undefined for text that is not one; unknown types pass, for a newer gateway. */

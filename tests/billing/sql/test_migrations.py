@@ -19,7 +19,7 @@ from alembic.migration import MigrationContext
 from billing.stores import migrations
 from billing.stores.database import create_engine
 from billing.stores.migrations import migrate
-from billing.stores.tables import metadata
+from billing.stores.tables import UtcDateTime, metadata
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
@@ -134,12 +134,50 @@ async def test_a_fresh_sqlite_file_is_ready_in_a_blink(tmp_path):
     assert min(durations_s) < 0.3
 
 
+def go_back(connection, revision):
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    command.downgrade(config, revision)
+
+
+async def test_keys_of_before_scopes_may_do_what_they_could_and_new_ones_may_dial(engine):
+    async with engine.begin() as connection:
+        await connection.run_sync(go_back, "0003")
+        account = {"id": "alice", "slot": 1, "currency": "USD", "frozen": False, "created_at": NOW}
+        await connection.execute(
+            sa.insert(metadata.tables["accounts"]).values(account | {"email": ""})
+        )
+        await connection.execute(_key("old"))
+    await migrate(engine)
+    keys = metadata.tables["api_keys"].c
+    async with engine.begin() as connection:
+        # As a process of the version before still writes them.
+        await connection.execute(_key("new"))
+        rows = await connection.execute(
+            sa.select(keys.id, keys.scopes, keys.expires_at).order_by(keys.id.desc())
+        )
+        assert [tuple(row) for row in rows] == [
+            ("old", "calls records payments account", None),
+            ("new", "calls", None),
+        ]
+
+
+def _key(name):
+    columns = ("id", "key_hash", "account_id", "label", "created_at")
+    keys = sa.table("api_keys", *map(sa.column, columns))
+    return sa.insert(keys).values(
+        id=name,
+        key_hash=name,
+        account_id="alice",
+        label="",
+        created_at=sa.literal(NOW, UtcDateTime()),
+    )
+
+
 async def test_the_way_back_leaves_nothing(engine):
     def downgrade(connection):
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        config.set_main_option("path_separator", "os")
-        command.downgrade(config, "base")
+        go_back(connection, "base")
         inspector = sa.inspect(connection)
         return inspector.get_table_names(), inspector.get_view_names()
 

@@ -16,9 +16,10 @@ import msgspec
 
 from billing.cdr import CallClosed
 from billing.rating import Rate
-from gateway.engine.bridge import Bridge, Services
+from gateway.engine.bridge import Bridge
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.errors import CarrierError
 from gateway.legs.browser import BrowserLeg

@@ -7,6 +7,7 @@ import pytest
 from billing.rating import Rate
 from gateway.call import Ringing, State
 from gateway.cause import Cause
+from gateway.engine.polling import QUIET_NS
 from gateway.errors import CarrierError
 from gateway.ports import SessionState
 from gateway.resume_token import generation_of
@@ -1254,7 +1255,7 @@ async def test_an_answered_call_without_a_stream_is_given_up(stage):
     await stage.run(30)
     assert call.bridge.call.is_live
     assert set(stage.carrier.fetched) == {"CA1"}
-    assert 3 <= len(stage.carrier.fetched) <= 6
+    assert 3 <= len(stage.carrier.fetched) <= 30_000_000_000 // QUIET_NS
     assert call.browser.of("cost")[-1]["cost"]["micros"] == 0
     await stage.run(1.1)
     assert (call.end["name"], call.end["ended_by"]) == ("MEDIA_TIMEOUT", "carrier")

@@ -11,6 +11,7 @@ from gateway.engine import calls as calls_module
 from gateway.engine.calls import Calls
 from gateway.ports import Acceptance, HandshakeRequest
 from gateway.resume_token import resume_token
+from gateway.velocity import LIMITS, LONG_CALLS, SHORT_CALLS, Refusal, Use, call_uses
 from tests.gateway.engine.stage import (
     ACCOUNT_SID,
     CENT,
@@ -52,6 +53,32 @@ class Tokens:
         return self.orders.pop(token, None)
 
 
+class Velocity:
+    """`gateway.ports.Velocity` that refuses what the test says."""
+
+    def __init__(self):
+        self.refuses = {}
+        self.used, self.looked, self.outcomes = [], [], []
+        self.delay_s = 0.0
+        self.refusals = {}
+
+    async def hit(self, uses):
+        await asyncio.sleep(self.delay_s)
+        self.used += uses
+        return self._refusal(uses)
+
+    async def look(self, uses):
+        self.looked += uses
+        return self._refusal(uses)
+
+    async def count(self, outcome):
+        self.outcomes.append(outcome)
+
+    def _refusal(self, uses):
+        refused = [u.limit for u in uses if u.limit in self.refuses]
+        return Refusal(LIMITS[refused[0]], self.refuses[refused[0]]) if refused else None
+
+
 class Verifier:
     """`gateway.ports.SignatureVerifier` that takes one word for a signature of anything."""
 
@@ -68,12 +95,13 @@ class Node:
 
     def __init__(self, stage: Stage, **changes):
         self.stage = stage
-        self.tokens, self.verifier = Tokens(), Verifier()
+        self.tokens, self.velocity, self.verifier = Tokens(), Velocity(), Verifier()
         self.calls = Calls(
             stage.services(**changes).settings,
             gate=stage.gate,
             carrier=stage.carrier,
             tokens=self.tokens,
+            velocity=self.velocity,
             verifier=self.verifier,
             metering=stage.metering,
             ticker=stage.ticker,
@@ -666,3 +694,66 @@ async def keep_talking(stream):
     while stream.closed is None:
         stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": SILENCE}})
         await asyncio.sleep(0.1)
+
+
+# Velocity.
+
+
+async def test_a_call_is_counted_where_it_starts(stage, node):
+    await node.starts(key_id="k1")
+    number = order().destination
+    assert node.velocity.used == [*call_uses("alice", "k1", RecordingConnection().peer, number)]
+
+
+async def test_a_saved_up_token_does_not_pass_a_limit(stage, node):
+    node.velocity.refuses["number_calls_hour"] = 1800
+    caller = await node.starts()
+    assert refusal_of(caller) == ("number_limited", 1013)
+    assert caller.of("error")[0]["retry_after_s"] == 1800
+    assert stage.carrier.placed == []
+    assert len(node.calls) == 0
+
+
+@pytest.mark.parametrize("change", ["leaves", "drains", "fills"])
+async def test_what_changes_while_a_call_is_counted_holds(stage, change):
+    node = Node(stage, calls_max=1)
+    node.velocity.delay_s = 1.0
+    caller = await node.starts()
+    if change == "leaves":
+        caller.end(1000)
+    elif change == "drains":
+        node.calls.is_draining = True
+    else:
+        node.velocity.delay_s = 0.0
+        await node.starts()
+    await stage.run(2)
+    assert len(stage.carrier.placed) == (1 if change == "fills" else 0)
+    if change != "leaves":
+        codes = {"drains": "gateway_draining", "fills": "gateway_full"}
+        assert caller.of("error")[0]["code"] == codes[change]
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(5, SHORT_CALLS), (40, LONG_CALLS)])
+async def test_how_a_call_turned_out_is_counted_once_it_is_settled(stage, seconds, counted):
+    node = Node(stage, media_silence_s=60)
+    caller = await node.starts()
+    node.streams(node.bridge._token)
+    await stage.run(seconds)
+    assert node.velocity.outcomes == []
+    caller.say({"type": "hangup"})
+    await stage.until(lambda: len(node.calls) == 0)
+    await stage.run(0.1)
+    assert node.velocity.outcomes == [Use(counted, "alice")]
+
+
+async def test_a_call_that_nobody_answered_counts_as_neither(stage, node):
+    caller = await node.starts()
+    caller.say({"type": "hangup"})
+    await stage.until(lambda: len(node.calls) == 0)
+    await stage.run(0.1)
+    assert node.velocity.outcomes == []
+
+
+async def test_a_check_of_the_line_is_no_call(stage, node):
+    await node.starts(is_check=True)
+    assert node.velocity.used == []

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from billing.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
+from gateway.http.access import Access, DeclaredRoute, public
 from gateway.http.app import create_app
 from gateway.http.body import read_body
 
@@ -47,10 +48,10 @@ async def breaks_down(_request):
 
 APP = create_app(
     [
-        *(Route(path, endpoint) for path in [*RAISED, "/served", "/folder/"]),
-        Route("/kept", keeps),
-        Route("/read", reads, methods=["POST"]),
-        Route("/half", breaks_down),
+        *(public(path, endpoint) for path in [*RAISED, "/served", "/folder/"]),
+        public("/kept", keeps),
+        DeclaredRoute("/read", reads, Access.PUBLIC, method="POST"),
+        public("/half", breaks_down),
     ]
 )
 
@@ -131,3 +132,8 @@ async def test_half_an_answer_is_left_to_the_server_to_break_off(caplog):
     with pytest.raises(RuntimeError):
         await served("/half", method="GET")
     assert caplog.records == []
+
+
+async def test_a_route_that_does_not_declare_who_may_use_it_is_refused():
+    with pytest.raises(TypeError, match="/open"):
+        create_app([public("/", endpoint), Route("/open", endpoint)])

@@ -12,12 +12,13 @@ from billing.ports import OpenCall, Opening
 from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from gateway.browser_media import FRAME_BYTES
-from gateway.http.auth import Authenticator, key_hash
+from gateway.http.auth import key_hash
 from gateway.http.body import PAGE_MAX
 from gateway.http.calls import CallsApi
+from gateway.velocity import Use
 from tests.gateway.engine.stage import CENT, CREDIT
 from tests.gateway.engine.test_calls import Node, keep_talking
-from tests.gateway.http.test_auth import Account, Accounts
+from tests.gateway.http.test_auth import Account, Accounts, authenticator
 
 ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
@@ -95,9 +96,10 @@ class Api:
             self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         api = CallsApi(
             settings=stage.services(**changes).settings,
-            auth=Authenticator(self.accounts, stage.clock_ns),
+            auth=authenticator(self.accounts, stage.clock_ns),
             calls=self.node.calls,
             tokens=self.node.tokens,
+            velocity=self.node.velocity,
             gate=stage.gate,
             ledger=self.ledger,
             records=self.records,
@@ -465,3 +467,41 @@ async def test_the_phonebook_is_the_operators(stage, client_of):
     shown = (await api.ask("GET", "/v1/phonebook")).json()
     assert shown == {"entries": [{"number": ECHO, "label": "Echo: hear yourself"}]}
     assert msgspec.json.encode(shown)
+
+
+# Velocity.
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/v1/call-tokens", "account_tokens_minute"),
+        ("/v1/check-tokens", "address_tokens_minute"),
+        ("/v1/quotes", "account_quotes_minute"),
+    ],
+)
+async def test_what_is_asked_too_often_is_refused_for_a_while(api, path, limit):
+    api.node.velocity.refuses[limit] = 17
+    body = {} if "check" in path else {"destination": ECHO}
+    reply = await api.ask("POST", path, json=body)
+    assert code_of(reply) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "17"
+    assert api.node.tokens.orders == {}
+
+
+async def test_no_token_is_given_for_a_call_that_may_not_start(api):
+    api.node.velocity.refuses["number_calls_minute"] = 9
+    reply = await api.token()
+    assert code_of(reply) == (429, "number_limited")
+    assert reply.headers["retry-after"] == "9"
+    assert api.node.tokens.orders == {}
+    counted = {use.limit for use in api.node.velocity.used}
+    assert counted == {f"{of}_tokens_minute" for of in ("account", "key", "address")}
+    assert Use("number_calls_minute", f"alice {ECHO}") in api.node.velocity.looked
+
+
+async def test_a_high_risk_destination_is_open_only_to_whom_the_operator_opens_it(stage, client_of):
+    cuba = "+5371234567"
+    assert code_of(await Api(stage, client_of).token(cuba)) == (422, "number_high_risk")
+    api = Api(stage, client_of, open_high_risk=("53",))
+    assert code_of(await api.token(cuba)) == (422, "destination_not_priced")

@@ -36,7 +36,10 @@ def probe(client_of):
     async def ask(path, calls=None, weaknesses=(), alarms=(), **checks):
         ticker = Ticker(lambda: 0)
         ticker.lag_ns_max = 12_345_678
-        health = Health(calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms))
+        refused = {"key_calls_minute": 2}
+        health = Health(
+            calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms), refusals=refused
+        )
         async with client_of(health.routes()) as client:
             first = await client.get(path)
             ask.again = await client.get(path)
@@ -48,7 +51,12 @@ def probe(client_of):
 async def test_a_process_lives_whatever_its_stores_do(probe):
     reply = await probe("/healthz", redis=fails, database=hangs)
     assert reply.status_code == 200
-    assert reply.json() == {"status": "ok", "calls": 3, "loop_lag_ms_max": 12.346}
+    assert reply.json() == {
+        "status": "ok",
+        "calls": 3,
+        "loop_lag_ms_max": 12.346,
+        "velocity_refusals": {"key_calls_minute": 2},
+    }
     assert probe.again.json()["loop_lag_ms_max"] == 0.0
 
 

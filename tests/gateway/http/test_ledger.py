@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.statement import StatementLine
-from gateway.http.auth import Authenticator, key_hash
+from gateway.http.auth import key_hash
 from gateway.http.body import PAGE_MAX
 from gateway.http.ledger import LedgerApi
-from tests.gateway.http.test_auth import Account, Accounts
+from tests.gateway.http.test_auth import Account, Accounts, authenticator
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KEY = "ck_alice"
@@ -51,7 +51,7 @@ def statements():
 def client(client_of, statements):
     accounts = Accounts()
     accounts.by_hash[key_hash(KEY)] = Account("alice")
-    auth = Authenticator(accounts, lambda: 0)
+    auth = authenticator(accounts)
     return client_of(LedgerApi(auth, statements).routes(), authorization=f"Bearer {KEY}")
 
 

@@ -12,7 +12,7 @@ from billing.errors import MoneyError, StoreUnavailableError
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.auth import Authenticator, key_hash
+from gateway.http.auth import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
 from gateway.http.payments import (
     WEBHOOK_BYTES_MAX,
@@ -21,7 +21,8 @@ from gateway.http.payments import (
     StripeWebhook,
 )
 from gateway.secret import Secret
-from tests.gateway.http.test_auth import Account, Accounts
+from tests.gateway.engine.test_calls import Velocity
+from tests.gateway.http.test_auth import Account, Accounts, authenticator
 
 UNIT = 1_000_000
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -105,11 +106,13 @@ class Api:
 
     def __init__(self, client_of, *, is_on=True):
         self.store, self.till, self.auto, accounts = Store(), Till(), Auto(), Accounts()
+        self.velocity = Velocity()
         for account_id in ("alice", "bob"):
             accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         api = PaymentsApi(
             settings=settings.Settings(),
-            auth=Authenticator(accounts, lambda: 0),
+            auth=authenticator(accounts),
+            velocity=self.velocity,
             store=self.store,
             cards=CardPayments(self.till, self.auto) if is_on else None,
         )
@@ -371,3 +374,12 @@ async def test_an_event_is_bounded(api):
 async def test_what_is_not_booked_is_to_be_sent_again(api, failure, status):
     api.till.failure = failure
     assert (await api.deliver(PAID)).status_code == status
+
+
+async def test_payments_that_are_begun_too_often_reach_no_payment_service(api):
+    api.velocity.refuses["account_checkouts_hour"] = 1200
+    reply = await api.pay()
+    assert (reply.status_code, reply.json()["code"]) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "1200"
+    assert api.till.asked == []
+    assert [use.subject for use in api.velocity.used] == ["alice", "127.0.0.1"]

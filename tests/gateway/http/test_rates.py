@@ -1,4 +1,4 @@
-"""`GET /v1/rates`: rate, prices and affordable time of a number."""
+"""`/v1/rates`: rate, prices and affordable time of a number or a prefix."""
 
 from datetime import UTC, datetime
 
@@ -6,10 +6,11 @@ import pytest
 
 from billing.rate_deck import RateDeck
 from gateway.engine.rate_book import RateBook
-from gateway.http.auth import Authenticator, key_hash
+from gateway.http.auth import key_hash
 from gateway.http.rates import RatesApi
 from tests.gateway.engine.stage import CREDIT
-from tests.gateway.http.test_auth import Account, Accounts
+from tests.gateway.engine.test_calls import Velocity
+from tests.gateway.http.test_auth import Account, Accounts, authenticator
 
 DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next,minimum,cap,free
 44,United Kingdom,GB,1.20,0.05,60,6,0.10,3,5
@@ -22,10 +23,11 @@ DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next,mini
 def ask(stage, client_of):
     accounts = Accounts()
     accounts.by_hash[key_hash("ck_alice")] = Account("alice")
-    deck = RateDeck.from_csv(DECK)
+    deck, velocity = RateDeck.from_csv(DECK), Velocity()
     api = RatesApi(
         settings=stage.services().settings,
-        auth=Authenticator(accounts, stage.clock_ns),
+        auth=authenticator(accounts),
+        velocity=velocity,
         gate=stage.gate,
         book=RateBook(None, fallback=deck, clock=lambda: datetime.now(UTC)),
     )
@@ -33,9 +35,13 @@ def ask(stage, client_of):
 
     async def ask(number, key="ck_alice"):
         headers = {"authorization": f"Bearer {key}"}
-        return await client.get("/v1/rates", params={"number": number}, headers=headers)
+        return await client.post("/v1/rates", json={"destination": number}, headers=headers)
 
-    ask.client = client
+    async def look(**query):
+        headers = {"authorization": "Bearer ck_alice"}
+        return await client.get("/v1/rates", params=query, headers=headers)
+
+    ask.look, ask.velocity = look, velocity
     return ask
 
 
@@ -62,10 +68,30 @@ async def test_affordable_time_is_what_the_balance_pays(ask):
     assert (body["cap"], body["affordable_seconds"]) == (None, CREDIT // 10_000)
 
 
-async def test_a_plus_sign_may_be_left_unescaped(ask):
-    headers = {"authorization": "Bearer ck_alice"}
-    reply = await ask.client.get("/v1/rates?number=+14155552671", headers=headers)
-    assert reply.json()["destination"] == "+14155552671"
+async def test_a_prefix_has_the_rate_of_what_no_longer_one_takes(ask):
+    for prefix, found in (("44", "44"), ("4420794", "44"), ("190", "1"), ("1900", "1900")):
+        body = (await ask.look(prefix=prefix)).json()
+        assert (body["prefix"], body["destination"]) == (found, None)
+    assert body["per_minute"]["micros"] == 9_000_000
+    assert (await ask.look(prefix="49")).json()["code"] == "destination_not_priced"
+
+
+@pytest.mark.parametrize("prefix", ["", "+44", " 44", "044", "٤٤", "4 4", "44\n"])
+async def test_what_is_no_prefix_is_refused(ask, prefix):
+    reply = await ask.look(prefix=prefix)
+    assert (reply.status_code, reply.json()["field"]) == (400, "prefix")
+
+
+async def test_a_number_in_the_address_is_refused_with_what_to_use(ask):
+    for query in (
+        {"number": "+14155552671"},
+        {"number": "", "prefix": "44"},
+        {"prefix": "44207946"},
+        {"prefix": "+442079460018"},
+    ):
+        reply = await ask.look(**query)
+        assert (reply.status_code, reply.json()["code"]) == (400, "number_in_address")
+        assert "body of POST /v1/rates" in reply.json()["action"]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +112,20 @@ async def test_what_cannot_be_called_has_no_rate(ask, number, status, code):
 
 async def test_only_accounts_are_told(ask):
     assert (await ask("+14155552671", key="ck_nobody")).status_code == 401
+
+
+async def test_a_rate_that_is_asked_too_often_is_refused_for_a_while(ask):
+    ask.velocity.refuses["address_quotes_minute"] = 3
+    reply = await ask("+442079460018")
+    assert (reply.status_code, reply.json()["code"]) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "3"
+
+
+async def test_a_high_risk_destination_has_no_rate(ask):
+    assert (await ask("+2693212345")).json()["code"] == "number_high_risk"
+
+
+async def test_a_prefix_that_is_asked_too_often_is_refused_for_a_while(ask):
+    ask.velocity.refuses["key_quotes_minute"] = 3
+    reply = await ask.look(prefix="44")
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "3")

@@ -15,6 +15,7 @@ from billing.stores.audit import audit
 from billing.stores.database import create_engine
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
+from gateway.scopes import LEAST, PAGE, Scope
 from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
 from tests.postgres import sqlite_threads_ended
 
@@ -22,7 +23,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HASH = hashlib.sha256(b"key one").hexdigest()
 OTHER_HASH = hashlib.sha256(b"key two").hexdigest()
 ALICE = AccountRow("alice", "USD", False, NOW)
-BY_KEY = replace(ALICE, key_id=HASH[:16])
+BY_KEY = replace(ALICE, key_id=HASH[:16], scopes=LEAST)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def test_a_key_leads_to_its_account_until_it_is_revoked(accounts):
     assert await accounts.account_by_key_hash(HASH) == BY_KEY
     await accounts.revoke_api_key("alice", key_id)
     assert await accounts.account_by_key_hash(HASH) is None
-    assert await accounts.account_by_key_hash(OTHER_HASH) == replace(ALICE, key_id=other_id)
+    assert await accounts.account_by_key_hash(OTHER_HASH) == replace(BY_KEY, key_id=other_id)
     assert other_id != key_id
 
 
@@ -92,8 +93,61 @@ async def test_the_caps_of_an_account_and_of_its_key_are_read(accounts, engine):
     alice = replace(ALICE, call_cap_micros=1, day_cap_micros=2, month_cap_micros=3)
     assert await accounts.account("alice") == alice
     assert await accounts.account_by_key_hash(HASH) == replace(
-        alice, key_id=key_id, key_day_cap_micros=4
+        alice, key_id=key_id, key_day_cap_micros=4, scopes=LEAST
     )
+
+
+async def test_a_key_may_do_what_was_said_and_until_then(accounts):
+    await accounts.create_account("alice", "USD")
+    end = NOW + timedelta(days=1)
+    key_id = await accounts.add_api_key("alice", HASH, "", scopes=PAGE, expires_at=end)
+    found = replace(BY_KEY, scopes=PAGE, key_expires_at=end)
+    assert await accounts.account_by_key_hash(HASH) == found
+    await accounts.set_key_scopes("alice", key_id, {Scope.RECORDS, Scope.CALLS})
+    await accounts.set_key_expiry("alice", key_id, None)
+    found = replace(BY_KEY, scopes=frozenset({Scope.CALLS, Scope.RECORDS}))
+    assert await accounts.account_by_key_hash(HASH) == found
+    assert await accounts.account_by_key_id(key_id) == found
+    (row,) = await accounts.keys("alice")
+    assert (row.scopes, row.expires_at) == (found.scopes, None)
+    await accounts.revoke_api_key("alice", key_id)
+    assert await accounts.account_by_key_id(key_id) is None
+    assert await accounts.account_by_key_id("") is None
+
+
+async def test_every_change_of_what_a_key_may_do_is_told_after_it_is_made(engine):
+    seen = []
+
+    async def on_change():
+        seen.append(await accounts.account_by_key_hash(HASH))
+
+    accounts = SqlAccountStore(engine, clock=lambda: NOW, on_change=on_change)
+    await accounts.create_account("alice", "USD")
+    key_id = await accounts.add_api_key("alice", HASH, "")
+    await accounts.set_key_cap("alice", key_id, 4)
+    await accounts.set_caps("alice", {"day": 2})
+    await accounts.set_key_scopes("alice", key_id, {Scope.RECORDS})
+    await accounts.set_key_expiry("alice", key_id, NOW)
+    await accounts.revoke_api_key("alice", key_id)
+    await accounts.revoke_api_key("alice", key_id)
+    await accounts.mark_deleted("alice")
+    changed = replace(BY_KEY, key_day_cap_micros=4)
+    capped = replace(changed, day_cap_micros=2)
+    scoped = replace(capped, scopes=frozenset({Scope.RECORDS}))
+    expired = replace(scoped, key_expires_at=NOW)
+    assert seen == [changed, capped, scoped, expired, None, None, None]
+
+
+@pytest.mark.parametrize("change", ["set_key_cap", "set_key_scopes", "set_key_expiry"])
+async def test_only_an_accounts_own_key_is_changed(accounts, change):
+    await accounts.create_account("alice", "USD")
+    await accounts.create_account("bob", "USD")
+    key_id = await accounts.add_api_key("alice", HASH, "")
+    value = (Scope.ADMIN,) if change == "set_key_scopes" else None
+    for account_id, name in (("bob", key_id), ("alice", "nokey")):
+        with pytest.raises(LookupError):
+            await getattr(accounts, change)(account_id, name, value)
+    assert await accounts.account_by_key_hash(HASH) == BY_KEY
 
 
 async def test_a_frozen_account_reads_as_frozen(accounts, engine):
@@ -113,6 +167,7 @@ async def test_seeding_is_idempotent_even_at_once(accounts, engine):
             currency="USD",
             key_hash=HASH,
             key_label="demo",
+            key_scopes=LEAST,
             credit_micros=5_000_000,
             credit_reference="demo-credit",
         )
@@ -131,6 +186,7 @@ async def test_a_database_that_is_away(tmp_path):
         accounts.create_account("alice", "USD"),
         accounts.account("alice"),
         accounts.account_by_key_hash(HASH),
+        accounts.account_by_key_id(HASH[:16]),
         accounts.add_api_key("alice", HASH, ""),
         accounts.revoke_api_key("alice", HASH[:16]),
     ):

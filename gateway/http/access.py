@@ -1,0 +1,48 @@
+"""Declares who may use each route; the application refuses routes without a declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.scopes import Scope
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Access(StrEnum):
+    """Who may use a route that asks for no scope."""
+
+    PUBLIC = "public"
+    """Anybody."""
+    SIGNED = "signed"
+    """A service that signs its requests; the handler verifies the signature first."""
+    KEY = "key"
+    """Holders of any valid API key."""
+
+
+class DeclaredRoute(Route):
+    """A route with a declaration of who may use it.
+
+    Made by `public` and `signed`, or by `Authenticator.route`, which also checks the API key.
+    """
+
+    def __init__(
+        self, path: str, endpoint: Endpoint, needs: Scope | Access, *, method: str
+    ) -> None:
+        super().__init__(path, endpoint, methods=[method])
+        self.needs = needs
+
+
+def public(path: str, endpoint: Endpoint) -> DeclaredRoute:
+    """Return a GET route for anybody."""
+    return DeclaredRoute(path, endpoint, Access.PUBLIC, method="GET")
+
+
+def signed(path: str, endpoint: Endpoint) -> DeclaredRoute:
+    """Return a POST route for signed requests."""
+    return DeclaredRoute(path, endpoint, Access.SIGNED, method="POST")

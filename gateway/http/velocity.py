@@ -1,0 +1,25 @@
+"""Whom a request counts for in the velocity limits, and how one that is too fast is answered."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from gateway.errors import RequestRefusedError
+from gateway.ports import Account
+from gateway.velocity import Refusal
+
+
+def address_of(request: Request) -> str:
+    """Return the client's address: of a trusted proxy's client, for the server looked at that."""
+    return request.client.host if request.client is not None else ""
+
+
+def who(request: Request, account: Account) -> tuple[str, str, str]:
+    """Return account, key and address that a request counts for."""
+    return account.id, account.key_id, address_of(request)
+
+
+def refuse(refusal: Refusal | None) -> None:
+    """Raise RequestRefusedError where a limit is reached; it says when to try again."""
+    if refusal is not None:
+        raise RequestRefusedError(refusal.limit.code, retry_after_s=refusal.wait_s)

@@ -1,0 +1,43 @@
+"""The scopes of API keys: each key holds some, and each route of the API needs one.
+
+No scope includes another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A permission of an API key."""
+
+    CALLS = "calls"
+    """Ask for prices, place calls, list and end live calls."""
+    RECORDS = "records"
+    """Read call records and the ledger."""
+    PAYMENTS = "payments"
+    """Top up, switch automatic top-ups on and off, read payments."""
+    ACCOUNT = "account"
+    """Read the account."""
+    ADMIN = "admin"
+    """Reach beyond one account; no route needs it."""
+
+
+LEAST = frozenset({Scope.CALLS})
+"""The default: enough to place calls."""
+
+PAGE = frozenset(Scope) - {Scope.ADMIN}
+"""What the phone page uses."""
+
+_BY_NAME = {scope.value: scope for scope in Scope}
+
+
+def to_text(scopes: Collection[Scope]) -> str:
+    """Return scopes as they are stored: their names in a fixed order, separated by spaces."""
+    return " ".join(scope for scope in Scope if scope in scopes)
+
+
+def from_text(text: str) -> frozenset[Scope]:
+    """Return stored scopes; unknown names allow nothing."""
+    return frozenset(_BY_NAME[name] for name in text.split() if name in _BY_NAME)

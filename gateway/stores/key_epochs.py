@@ -1,0 +1,57 @@
+"""Stores the key epoch in Redis: a random value that every change of a key or an account deletes.
+
+Cached look-ups of keys are valid only in the epoch in which they were made. Each process reads the
+epoch for every request, so that none can miss a change. Knows no keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from billing.errors import StoreUnavailableError
+
+_NAME = "caller:key-epoch"
+_TIMEOUT_S = 1.0
+
+
+class RedisKeyEpochs:
+    """Reads and ends the key epoch."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def current(self) -> str:
+        """Return the epoch. Raises StoreUnavailableError.
+
+        Random, not counted: when Redis loses its data, no earlier epoch comes back.
+        """
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                return str(await self._current(), "ascii")
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError("It is not known which keys have changed.") from error
+
+    async def _current(self) -> bytes:
+        stored: bytes | None = await self._redis.get(_NAME)
+        while stored is None:
+            await self._redis.set(_NAME, secrets.token_urlsafe(16), nx=True)
+            stored = await self._redis.get(_NAME)
+        return stored
+
+    async def end(self) -> None:
+        """Make all look-ups of keys so far invalid, in every process.
+
+        Deletes instead of setting, because a server that is out of memory still deletes. Raises
+        StoreUnavailableError: not known to have happened; try again.
+        """
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                await self._redis.delete(_NAME)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError(
+                "The change is kept, but nodes may not know of it for ten seconds; repeat it."
+            ) from error

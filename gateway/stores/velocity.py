@@ -1,0 +1,195 @@
+"""Velocity limits over Valkey: what all nodes have seen of an account, key, address and number.
+
+The counting is the `limits` library's, one script for each limit, over the client that the
+gateway has. While Valkey is away each node counts for itself: what a call costs cannot be held
+then either, but keys can be tried and payments begun. Knows no request and no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import RedisClusterException, RedisError
+
+from gateway.velocity import (
+    AMOUNT_MAX,
+    Limit,
+    Refusal,
+    Use,
+    Window,
+    longest,
+    outcome_wait_s,
+    wait_s,
+)
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S = 0.5
+"""How long Valkey may take to count before the node counts for itself."""
+AWAY_NS = 1_000_000_000
+"""How long a Valkey that was away is not asked, so that nobody waits for it in turn."""
+LOCAL_KEYS_MAX = 1_000
+"""Counters a node keeps while Valkey is away; beyond them it begins at nothing. The library looks
+at all of them at each use."""
+REFUSED_USES_MAX = 10_000
+"""Refused subjects that are remembered; asking again costs no request until their time is up."""
+_AWAY = (
+    *(RedisError, RedisClusterException, OSError, TimeoutError),
+    # What redis-py's cluster client makes of a connection that another task has just closed, while
+    # it learns the slots anew.
+    AttributeError,
+)
+_SECOND_NS = 1_000_000_000
+_PREFIX = "caller:velocity"
+
+_T = TypeVar("_T")
+_Storage = RedisStorage | MemoryStorage
+_Counter = tuple[RateLimitItemPerSecond, str]
+"""The library's limit, and its subject."""
+_Ask = Callable[[_Storage, Limit, Use], Awaitable[int]]
+"""Returns after how many seconds a use may be made; 0 for now."""
+
+
+class _SharedStorage(RedisStorage):
+    """The library's storage over a client that exists: of one server, of a Sentinel's or Cluster.
+
+    Its own clients know fewer kinds of URL.
+    """
+
+    STORAGE_SCHEME = None  # type: ignore[assignment]
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        super().__init__("redis://", implementation="redispy", key_prefix=_PREFIX)
+
+    def configure_bridge(self) -> None:
+        bridge: Any = self.bridge
+        bridge.storage, bridge.connection_getter = self._client, lambda _readonly: self._client
+
+
+class RedisVelocity:
+    """Counts uses against the limits, and refuses those beyond them. Never raises."""
+
+    def __init__(
+        self,
+        redis: Any,
+        limits: Mapping[str, Limit],
+        *,
+        secret: str,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        """Take the limits that hold, and a secret of all nodes that hides whom is counted."""
+        self._limits = limits
+        self._secret = secret.encode()
+        self._clock_ns = clock_ns
+        self._shared = _SharedStorage(redis)
+        self._local = MemoryStorage()
+        self._away_until_ns = 0
+        self._refused: OrderedDict[Use, int] = OrderedDict()
+        self.refusals: Counter[str] = Counter()
+        """Refused uses since the start, by the name of the limit."""
+
+    async def hit(self, uses: Sequence[Use]) -> Refusal | None:
+        """Count a use; return why it is refused. All its limits are asked at once."""
+        return await self._ask(uses, self._hit)
+
+    async def look(self, uses: Sequence[Use]) -> Refusal | None:
+        """Return why a use would be refused now; nothing is counted."""
+        return await self._ask(uses, self._look)
+
+    async def count(self, outcome: Use) -> None:
+        """Count an outcome, good or bad."""
+        for limit in self._limits.values():
+            if outcome.limit in {limit.name, limit.outweighed_by}:
+                counter = self._counter(limit, outcome)
+                await self._either(partial(_acquire, counter))
+
+    async def _ask(self, uses: Sequence[Use], ask: _Ask) -> Refusal | None:
+        asked = [(self._limits[use.limit], use) for use in uses if use.limit in self._limits]
+        refusal = longest([r for limit, use in asked if (r := self._remembered(limit, use))])
+        if refusal is None:
+            refusal = await self._either(lambda storage: self._judge(storage, asked, ask))
+        if refusal is not None:
+            self.refusals[refusal.limit.name] += 1
+        return refusal
+
+    async def _judge(
+        self, storage: _Storage, asked: Sequence[tuple[Limit, Use]], ask: _Ask
+    ) -> Refusal | None:
+        waits = await asyncio.gather(*(ask(storage, limit, use) for limit, use in asked))
+        refusals = []
+        for (limit, use), wait in zip(asked, waits, strict=True):
+            if wait:
+                self._remember(limit, use, wait)
+                refusals.append(Refusal(limit, wait))
+        return longest(refusals)
+
+    async def _hit(self, storage: _Storage, limit: Limit, use: Use) -> int:
+        if limit.outweighed_by:
+            return await self._look(storage, limit, use)
+        if await _acquire(self._counter(limit, use), storage):
+            return 0
+        return max(1, await self._look(storage, limit, use))
+
+    async def _look(self, storage: _Storage, limit: Limit, use: Use) -> int:
+        if not limit.outweighed_by:
+            return wait_s(limit, await _window(self._counter(limit, use), storage))
+        good = Use(limit.outweighed_by, use.subject)
+        windows = (_window(self._counter(limit, each), storage) for each in (use, good))
+        return outcome_wait_s(limit, *await asyncio.gather(*windows))
+
+    async def _either(self, work: Callable[[_Storage], Awaitable[_T]]) -> _T:
+        """Let Valkey count or, while it is away, this node."""
+        if self._clock_ns() >= self._away_until_ns:
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    return await work(self._shared)
+            except _AWAY:
+                self._away_until_ns = self._clock_ns() + AWAY_NS
+        if len(self._local.storage) > LOCAL_KEYS_MAX:
+            await self._local.reset()
+        return await work(self._local)
+
+    def _counter(self, limit: Limit, use: Use) -> _Counter:
+        """Return the library's limit for a use, and the subject as it may be stored.
+
+        Numbers and addresses are personal data, and few enough to be tried out: hence a keyed hash.
+        Outcomes are counted beyond their limit, for their ratio counts.
+        """
+        amount = AMOUNT_MAX if limit.outweighed_by else limit.amount
+        subject = hmac.digest(self._secret, use.subject.encode(), "sha256")[:16].hex()
+        return RateLimitItemPerSecond(amount, limit.window_s, use.limit), subject
+
+    def _remember(self, limit: Limit, use: Use, wait: int) -> None:
+        if limit.outweighed_by:
+            return  # the next good outcome may end it
+        if use not in self._refused:
+            log.info("velocity limit reached", limit=limit.name, wait_s=wait)
+        self._refused[use] = self._clock_ns() + wait * _SECOND_NS
+        if len(self._refused) > REFUSED_USES_MAX:
+            self._refused.popitem(last=False)
+
+    def _remembered(self, limit: Limit, use: Use) -> Refusal | None:
+        left_ns = self._refused.get(use, 0) - self._clock_ns()
+        if left_ns > 0:
+            return Refusal(limit, -(-left_ns // _SECOND_NS))
+        self._refused.pop(use, None)
+        return None
+
+
+async def _acquire(counter: _Counter, storage: _Storage) -> bool:
+    return await SlidingWindowCounterRateLimiter(storage).hit(*counter)
+
+
+async def _window(counter: _Counter, storage: _Storage) -> Window:
+    item, subject = counter
+    return Window(*await storage.get_sliding_window(item.key_for(subject), item.get_expiry()))

@@ -1,0 +1,305 @@
+"""How often an account, a key, a client address and a number may be used: the named limits.
+
+One table with every limit, the rule by which a refused use may be repeated, and what is counted
+under which name. Knows no store, no clock and no request.
+
+A limit counts by a sliding window of two counters (see `limits`, "sliding window counter"): the
+uses of the running window, and those of the one before in proportion to what is left of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from math import floor
+from typing import NamedTuple
+
+MINUTE_S = 60
+HOUR_S = 3_600
+
+AMOUNT_MAX = 1_000_000
+"""Highest amount of a limit that can be set."""
+
+SHORT_CALL_S = 10
+"""An answered call of at most so many seconds is short. Pumped traffic is paid by the answer or by
+the whole minute begun, so that its calls are ended at once; a person's greeting takes longer."""
+
+ALL = "all"
+OFF = "off"
+
+_UNKNOWN_ADDRESS = "unknown"
+_IPV6_NETWORK_BITS = 64
+"""What one IPv6 customer has at the least: RFC 6177 section 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `amount` uses within `window_s`, of each of its subjects."""
+
+    name: str
+    amount: int
+    window_s: int
+    code: str
+    """Of the refusal, a key of `PROBLEMS`."""
+    reason: str
+    """Why this default."""
+    outweighed_by: str = ""
+    """Name of the count of good outcomes beside bad ones. Such a limit is not used up by a use: it
+    counts outcomes afterwards, and refuses uses while there are more bad than good ones."""
+
+
+SHORT_CALLS, LONG_CALLS = "account_short_calls_hour", "account_long_calls_hour"
+
+_TABLE = (
+    Limit(
+        "account_calls_minute",
+        *(30, MINUTE_S, "calls_limited"),
+        "the ten lines of an account (CALLER_ACCOUNT_CALLS_MAX), each used again after 20 s",
+    ),
+    Limit(
+        "account_calls_hour",
+        *(300, HOUR_S, "calls_limited"),
+        "the same lines, with calls of two minutes",
+    ),
+    Limit(
+        "key_calls_minute",
+        *(20, MINUTE_S, "calls_limited"),
+        "a key that has leaked leaves a third of its account's calls to the others",
+    ),
+    Limit("key_calls_hour", *(200, HOUR_S, "calls_limited"), "the same, by the hour"),
+    Limit(
+        "address_calls_minute",
+        *(60, MINUTE_S, "calls_limited"),
+        "an office behind one address has more than one account",
+    ),
+    Limit("address_calls_hour", *(600, HOUR_S, "calls_limited"), "the same, by the hour"),
+    Limit(
+        "number_calls_minute",
+        *(6, MINUTE_S, "number_limited"),
+        "a busy number dialled again every ten seconds; counted per account",
+    ),
+    Limit(
+        "number_calls_hour",
+        *(30, HOUR_S, "number_limited"),
+        "one call every two minutes to one number, for an hour; counted per account",
+    ),
+    Limit(
+        SHORT_CALLS,
+        *(30, HOUR_S, "short_calls_limited"),
+        "so many answered calls of at most 10 s, and more of them than of longer ones: surveys and "
+        "reminders that reach voicemail stay below one in two",
+        outweighed_by=LONG_CALLS,
+    ),
+    Limit(
+        "account_tokens_minute",
+        *(120, MINUTE_S, "rate_limited"),
+        "call and check tokens: four for each call that may start",
+    ),
+    Limit("key_tokens_minute", *(80, MINUTE_S, "rate_limited"), "the same, of a key"),
+    Limit("address_tokens_minute", *(240, MINUTE_S, "rate_limited"), "the same, of an address"),
+    Limit(
+        "account_quotes_minute",
+        *(240, MINUTE_S, "rate_limited"),
+        "the phone page asks while a number is typed",
+    ),
+    Limit("key_quotes_minute", *(160, MINUTE_S, "rate_limited"), "the same, of a key"),
+    Limit("address_quotes_minute", *(480, MINUTE_S, "rate_limited"), "the same, of an address"),
+    Limit(
+        "account_checkouts_hour",
+        *(10, HOUR_S, "rate_limited"),
+        "cards are tested by many small payments; a person pays once, and errs a few times",
+    ),
+    Limit(
+        "address_checkouts_hour",
+        *(20, HOUR_S, "rate_limited"),
+        "the same, over the accounts of an address",
+    ),
+    Limit(
+        "address_wrong_keys_minute",
+        *(20, MINUTE_S, "rate_limited"),
+        "keys cannot be guessed (144 bits); each wrong one costs the database a look",
+    ),
+)
+
+LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in _TABLE}
+"""Every limit with its default, by name."""
+
+
+class Override(NamedTuple):
+    """What the operator sets instead of a default."""
+
+    name: str
+    """Of a limit, or ALL."""
+    amount: int | None
+    """None switches the limit off."""
+
+
+def parse_override(text: str) -> Override:
+    """Read `name=amount` or `name=off`. Raises ValueError that says what would be right."""
+    name, _, value = (part.strip() for part in text.partition("="))
+    if name not in LIMITS and (name, value) != (ALL, OFF):
+        raise ValueError("names no velocity limit; docs/configuration.md lists them")
+    if value == OFF:
+        return Override(name, None)
+    if not (value.isascii() and value.isdigit() and 0 < int(value[:9]) <= AMOUNT_MAX):
+        raise ValueError(f"must be name=1 to {AMOUNT_MAX}, or name={OFF}")
+    return Override(name, int(value))
+
+
+def effective(overrides: Iterable[Override]) -> Mapping[str, Limit]:
+    """Return the limits that hold; the last override of a name counts."""
+    limits = dict(LIMITS)
+    for name, amount in overrides:
+        if name == ALL:
+            limits.clear()
+        elif amount is None:
+            limits.pop(name, None)
+        else:
+            limits[name] = replace(LIMITS[name], amount=amount)
+    return limits
+
+
+class Use(NamedTuple):
+    """One use of one limit by one subject, such as a call of an account."""
+
+    limit: str
+    subject: str
+
+
+class Refusal(NamedTuple):
+    """Why a use is refused, and when it may be repeated."""
+
+    limit: Limit
+    wait_s: int
+
+
+def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequence[Use]:
+    """Return what the start of a call uses."""
+    return (
+        *_of_each("calls_minute", account_id, key_id, address),
+        *_of_each("calls_hour", account_id, key_id, address),
+        Use("number_calls_minute", f"{account_id} {number}"),
+        Use("number_calls_hour", f"{account_id} {number}"),
+        Use(SHORT_CALLS, account_id),
+    )
+
+
+def token_uses(account_id: str, key_id: str, address: str) -> Sequence[Use]:
+    """Return what the issue of a call or check token uses."""
+    return _of_each("tokens_minute", account_id, key_id, address)
+
+
+def quote_uses(account_id: str, key_id: str, address: str) -> Sequence[Use]:
+    """Return what a quote uses."""
+    return _of_each("quotes_minute", account_id, key_id, address)
+
+
+def checkout_uses(account_id: str, address: str) -> Sequence[Use]:
+    """Return what the start of a payment uses."""
+    return (
+        Use("account_checkouts_hour", account_id),
+        Use("address_checkouts_hour", network(address)),
+    )
+
+
+def wrong_key_uses(address: str) -> Sequence[Use]:
+    """Return what a wrong key uses."""
+    return (Use("address_wrong_keys_minute", network(address)),)
+
+
+def outcome(account_id: str, seconds: int) -> Use:
+    """Return what an answered call that has ended counts as."""
+    return Use(SHORT_CALLS if seconds <= SHORT_CALL_S else LONG_CALLS, account_id)
+
+
+def _of_each(what: str, account_id: str, key_id: str, address: str) -> Sequence[Use]:
+    """Return the uses of an account, of its key if it was found by one, and of an address."""
+    keys = (Use(f"key_{what}", key_id),) if key_id else ()
+    of_address = Use(f"address_{what}", network(address))
+    return (Use(f"account_{what}", account_id), *keys, of_address)
+
+
+def network(address: str) -> str:
+    """Return whom an address stands for: itself in IPv4, its /64 in IPv6.
+
+    Takes `host`, `host:port` and `[host]:port`. What is no address, such as the empty one of a
+    unix socket, is one subject.
+    """
+    try:
+        parsed = _parsed(address)
+    except ValueError:
+        return _UNKNOWN_ADDRESS
+    if isinstance(parsed, IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> _IPV6_NETWORK_BITS << _IPV6_NETWORK_BITS))
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(address)
+    except ValueError:
+        return ip_address(address.rpartition(":")[0].strip("[]"))
+
+
+class Window(NamedTuple):
+    """The two counters of a limit's subject."""
+
+    previous: int
+    """Uses of the window before."""
+    previous_left_s: float
+    """How long they count on, less and less."""
+    current: int
+    current_left_s: float
+    """How long until the current ones no longer count: up to two windows."""
+
+    def uses(self, window_s: int) -> float:
+        """Return how many uses count."""
+        return self.previous * self.previous_left_s / window_s + self.current
+
+
+def wait_s(limit: Limit, window: Window) -> int:
+    """Return after how many seconds one more use is within the limit; 0 for at once.
+
+    The library's script admits a use while floor(previous x left / window) + current < amount.
+    """
+    amount, length_s = limit.amount, limit.window_s
+    if floor(window.previous * window.previous_left_s / length_s) + window.current < amount:
+        return 0
+    if window.current < amount:
+        # The previous uses fade away: at this instant they make room for one.
+        left_s = length_s * (amount - window.current) / window.previous
+        wait = window.previous_left_s - left_s
+    else:
+        # First the current window ends, then its uses fade away.
+        left_s = min(length_s, length_s * amount / window.current)
+        wait = (window.current_left_s - length_s) + (length_s - left_s)
+    # At that very instant the use would still be one too many.
+    return max(0, floor(wait)) + 1
+
+
+def outcome_wait_s(limit: Limit, bad: Window, good: Window) -> int:
+    """Return the same for a limit of outcomes: nothing, while the good ones outweigh the bad."""
+    if bad.uses(limit.window_s) <= good.uses(limit.window_s):
+        return 0
+    return wait_s(limit, bad)
+
+
+def longest(refusals: Collection[Refusal]) -> Refusal | None:
+    """Return the refusal that takes longest to pass; None where there is none."""
+    return max(refusals, key=lambda refusal: refusal.wait_s, default=None)
+
+
+def markdown() -> str:
+    """Return the reference of all limits as a Markdown table."""
+    rows = [
+        "| limit | default | within | why |",
+        "|---|---|---|---|",
+        *(
+            f"| `{limit.name}` | {limit.amount} | {limit.window_s} s | {limit.reason} |"
+            for limit in _TABLE
+        ),
+    ]
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,300 @@
+"""Who may do what, on two whole nodes: every route, every scope, and keys that change."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+
+from billing.rating import Rate
+from billing.stores import tables
+from gateway import build
+from gateway.engine.recovery import bring_credits
+from gateway.http.access import Access, DeclaredRoute
+from gateway.http.auth import key_hash, new_api_key
+from gateway.node import Node
+from gateway.scopes import PAGE, Scope
+from gateway.settings import from_mapping
+from tests.valkey import free_port, own_valkey, valkey_server, valkey_url
+
+__all__ = ["own_valkey", "valkey_server", "valkey_url"]
+
+ECHO = "+15005551000"
+CALL, PAYMENT = "call-of-alice", "payment-of-alice"
+PARAMETERS = {"call_id": CALL, "payment_id": PAYMENT, "name": "nothing.js"}
+ENVIRON = {
+    "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "CALLER_TWILIO_AUTH_TOKEN": "secret",
+    "CALLER_CALLER_ID": "+15005550006",
+    "CALLER_CARRIER_URL": "http://127.0.0.1:9",
+    "CALLER_STRIPE_API_KEY": "sk_test_node",
+    "CALLER_STRIPE_WEBHOOK_SECRETS": "whsec_node",
+    "CALLER_STRIPE_URL": "http://127.0.0.1:9",
+    "CALLER_WEBRTC": "off",
+}
+
+
+@dataclass
+class Site:
+    """Two nodes on the same stores, and an operator beside them with stores of their own."""
+
+    nodes: list[Node]
+    stores: build.Stores
+    http: aiohttp.ClientSession
+
+    async def new_key(self, account_id="alice", scopes=PAGE, expires_at=None):
+        """Return a key and its id."""
+        key = new_api_key()
+        accounts = self.stores.accounts
+        await accounts.create_account(account_id, "USD")
+        key_id = await accounts.add_api_key(
+            account_id, key_hash(key), "", scopes=scopes, expires_at=expires_at
+        )
+        reference = f"grant:{account_id}"
+        await self.stores.ledger.add_credit(account_id, 10**7, reference=reference, kind="grant")
+        await bring_credits(self.stores.gate, self.stores.ledger, account_id)
+        return key, key_id
+
+    async def ask(self, node, method, path, key="", **options):
+        """Return status and code (or body) of a node's answer."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        url = f"http://127.0.0.1:{node.port}{path}"
+        async with self.http.request(method, url, headers=headers, **options) as reply:
+            is_json = "json" in reply.headers.get("content-type", "")
+            body = await reply.json() if is_json else {}
+        return reply.status, body
+
+    async def answers(self, key, method="GET", path="/v1/ledger", **options):
+        """Return what each node says: a code, or "" where it serves."""
+        found = [await self.ask(node, method, path, key, **options) for node in self.nodes]
+        return [body.get("code", "") for _, body in found]
+
+    async def start(self, node, token):
+        """Redeem a token at a node; return the type or the code of the first answer."""
+        url = f"http://127.0.0.1:{node.port}/n/{node.settings.node}/media/browser"
+        async with self.http.ws_connect(url) as socket:
+            await socket.send_json({"type": "start", "version": 1, "token": token})
+            message = await socket.receive_json()
+        return message.get("code") or message["type"]
+
+
+@contextlib.asynccontextmanager
+async def running(folder, redis_url):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")}
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = []
+        for name in ("n1", "n2"):
+            environ = (
+                kept
+                | ENVIRON
+                | {
+                    "CALLER_NODE": name,
+                    "CALLER_PORT": str(free_port()),
+                    "CALLER_DATA_DIR": str(folder),
+                    "CALLER_REDIS_URL": redis_url,
+                }
+            )
+            nodes.append(Node(from_mapping(environ), environ))
+            await nodes[-1].start()
+            stack.push_async_callback(nodes[-1].stop)
+        stores = await build.open_stores(nodes[0].settings, is_child=True)
+        stack.push_async_callback(stores.close)
+        yield Site(nodes, stores, await stack.enter_async_context(aiohttp.ClientSession()))
+
+
+@pytest.fixture
+async def site(tmp_path, valkey_url):
+    async with running(tmp_path, valkey_url) as site:
+        yield site
+
+
+async def add_objects_of_alice(site):
+    """Put a call and a payment into the books."""
+    at = datetime.now(UTC)
+    call = {
+        **dict.fromkeys(("codec", "origin", "cause_name", "carrier_call_id"), ""),
+        **dict.fromkeys(("browser_quality", "carrier_quality"), "{}"),
+        "id": CALL,
+        "account_id": "alice",
+        "opened": True,
+        "closed": True,
+        "node": "n1",
+        "destination": ECHO,
+        "country": "US",
+        "currency": "USD",
+        "created_at": at,
+        "rate": Rate(per_minute_micros=1).to_json(),
+        "spent_micros": 0,
+        "seconds": 0,
+        "cause": 16,
+        "ended_by": "caller",
+        "ended_at": at,
+    }
+    payment = {
+        "id": PAYMENT,
+        "account_id": "alice",
+        "kind": "checkout",
+        "micros": 1,
+        "state": "paid",
+        "currency": "USD",
+        "created_at": at,
+        "updated_at": at,
+    }
+    async with site.stores.engine.begin() as connection:
+        await connection.execute(sa.insert(tables.calls), call)
+        await connection.execute(sa.insert(tables.payments), payment)
+
+
+def requests(node):
+    """Yield each route with the method and the address of a request to it."""
+    for route in node.app.routes:
+        assert isinstance(route, DeclaredRoute), route
+        path = route.path_format.format(
+            **{name: PARAMETERS[name] for name in route.param_convertors}
+        )
+        for method in route.methods:
+            yield route.needs, method, path
+
+
+async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    revoked, revoked_id = await site.new_key()
+    await site.stores.accounts.revoke_api_key("alice", revoked_id)
+    expired, _ = await site.new_key(expires_at=past)
+    invalid = ["", new_api_key(), revoked, expired, revoked.upper()]
+    valid = {frozenset({scope}): (await site.new_key(scopes={scope}))[0] for scope in Scope}
+    valid[frozenset()] = (await site.new_key(scopes=()))[0]
+    await add_objects_of_alice(site)
+    node, seen = site.nodes[0], set()
+    for needs, method, path in requests(node):
+        seen.add(needs)
+        options = {"json": {}} if method in ("POST", "PUT") else {}
+        for key in invalid:
+            status, body = await site.ask(node, method, path, key, **options)
+            expected = {Access.PUBLIC: None, Access.SIGNED: (403, "bad_signature")}
+            _check(expected.get(needs, (401, "unauthorized")), method, path, status, body)
+        for scopes, key in valid.items():
+            status, body = await site.ask(node, method, path, key, **options)
+            if needs is Access.SIGNED:
+                _check((403, "bad_signature"), method, path, status, body)
+            elif needs in Access or needs in scopes:
+                _check(None, method, path, status, body)
+            else:
+                _check((403, "scope_missing"), method, path, status, body)
+                assert method == "HEAD" or body["scope"] == needs
+    assert seen == {*Access, *Scope} - {Scope.ADMIN}
+
+
+def _check(expected, method, path, status, body):
+    what = (method, path, status, body)
+    if expected is None:
+        assert status not in (401, 403, 500), what
+    else:
+        assert status == expected[0], what
+        assert method == "HEAD" or body["code"] == expected[1], what
+
+
+async def test_a_key_reaches_only_its_own_account(site):
+    alice, _ = await site.new_key()
+    bob, _ = await site.new_key("bob", frozenset(Scope))
+    await add_objects_of_alice(site)
+    node = site.nodes[0]
+    for path, found in ((f"/v1/calls/{CALL}", 200), (f"/v1/top-ups/{PAYMENT}", 200)):
+        assert (await site.ask(node, "GET", path, alice))[0] == found
+    for _, method, path in requests(node):
+        if path.startswith("/v1/") and path not in ("/v1/phonebook", "/v1/rates"):
+            options = {"json": {}} if method in ("POST", "PUT") else {}
+            status, body = await site.ask(node, method, path, bob, **options)
+            assert "alice" not in str(body), path
+            if CALL in path or PAYMENT in path:
+                assert status == 404, path
+
+
+TOKEN = {"method": "POST", "path": "/v1/call-tokens", "json": {"destination": ECHO}}
+
+
+@pytest.mark.parametrize("by_hand", ["accounts", "node"])
+async def test_a_revoked_key_is_refused_at_once_everywhere(site, by_hand):
+    """Whoever revokes it: the operator's process, or another node."""
+    accounts = site.stores.accounts if by_hand == "accounts" else site.nodes[1].stores.accounts
+    for _ in range(3):
+        key, key_id = await site.new_key()
+        assert await site.answers(key) == ["", ""]
+        await accounts.revoke_api_key("alice", key_id)
+        assert await site.answers(key) == ["unauthorized"] * 2
+
+
+async def test_every_other_change_holds_at_once_everywhere(site):
+    key, key_id = await site.new_key()
+    other, _ = await site.new_key()
+    accounts = site.stores.accounts
+    assert await site.answers(key) == await site.answers(key, **TOKEN) == ["", ""]
+    await accounts.set_key_scopes("alice", key_id, {Scope.CALLS})
+    assert await site.answers(key) == ["scope_missing"] * 2
+    await accounts.set_key_scopes("alice", key_id, PAGE)
+    assert await site.answers(key) == ["", ""]
+    await accounts.set_caps("alice", {"call": 1})
+    assert await site.answers(key, **TOKEN) == ["cap_reached"] * 2
+    await accounts.set_caps("alice", {"call": None})
+    await accounts.set_key_cap("alice", key_id, 1)
+    assert await site.answers(key, **TOKEN) == ["cap_reached"] * 2
+    await accounts.set_key_cap("alice", key_id, None)
+    await site.stores.freeze("alice", True)
+    assert await site.answers(key, **TOKEN) == ["account_frozen"] * 2
+    await site.stores.freeze("alice", False)
+    assert await site.answers(key, **TOKEN) == ["", ""]
+    await accounts.set_key_expiry("alice", key_id, datetime.now(UTC))
+    assert await site.answers(key) == ["unauthorized"] * 2
+    assert await site.answers(other) == ["", ""]
+    await accounts.mark_deleted("alice")
+    assert await site.answers(other) == ["unauthorized"] * 2
+
+
+async def test_a_token_is_worth_no_more_than_its_key(site):
+    accounts, (first, second) = site.stores.accounts, site.nodes
+
+    async def issued(key, path="/v1/call-tokens", **body):
+        status, reply = await site.ask(first, "POST", path, key, json=body)
+        assert status == 201
+        return reply["token"]
+
+    key, key_id = await site.new_key()
+    keep, keep_id = await site.new_key()
+    tokens = [await issued(key, destination=ECHO), await issued(key, "/v1/check-tokens")]
+    kept = [await issued(keep, "/v1/check-tokens") for _ in range(3)]
+    assert await site.start(second, kept.pop()) == "check-ready"
+    await accounts.revoke_api_key("alice", key_id)
+    for token in tokens:
+        assert await site.start(second, token) == "bad_token"
+    assert await site.start(second, kept.pop()) == "check-ready"
+    await accounts.set_key_scopes("alice", keep_id, PAGE - {Scope.CALLS})
+    assert await site.start(second, kept.pop()) == "bad_token"
+
+
+async def test_what_redis_lost_or_cannot_say_is_asked_of_the_book(tmp_path, own_valkey):
+    async with running(tmp_path, own_valkey.url) as site:
+        key, key_id = await site.new_key()
+        assert await site.answers(key) == ["", ""]
+        keys = tables.api_keys
+
+        async def revoke_silently(at):
+            """Change the book alone, as a process does that dies before it tells."""
+            async with site.stores.engine.begin() as connection:
+                await connection.execute(
+                    sa.update(keys).where(keys.c.id == key_id).values(revoked_at=at)
+                )
+
+        await revoke_silently(datetime.now(UTC))
+        assert await site.answers(key) == ["", ""], "believed, for ten seconds at most"
+        own_valkey.kill()
+        assert await site.answers(key) == ["unauthorized"] * 2
+        await revoke_silently(None)
+        assert await site.answers(key) == ["", ""]
+        own_valkey.start()
+        assert await site.answers(key) == ["", ""]
+        await revoke_silently(datetime.now(UTC))
+        assert own_valkey.command("FLUSHALL") == b"+OK\r\n"
+        assert await site.answers(key) == ["unauthorized"] * 2
