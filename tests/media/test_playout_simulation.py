@@ -202,7 +202,8 @@ def test_a_sequence_that_jumps_costs_one_frame(far: int) -> None:
 def test_a_pause_sends_nothing_and_the_next_words_come_as_before() -> None:
     world = World(jitter(5), seconds=60, silent=((10, 20), (30, 31)), carrier=beside()).run()
     assert 10.5 <= world.dry_s <= 11.1
-    assert world.playout.counters.concealed_ms <= 120
+    # A pause is noticed up to 0.1 s late; what is concealed until then is whole frames.
+    assert world.playout.counters.concealed_ms <= 140
     for start, end in ((0, 9), (21, 29), (32, 60)):
         assert 65 <= world.delay_ms(start, end) <= 85
 
