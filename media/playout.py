@@ -112,7 +112,6 @@ class Playout(Waiter):
         self._out = WholeFrames()
         self._history = self._out.history
         self.counters = PlayoutCounters()
-
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
         self._packets, self._stream = packets, stream
@@ -358,6 +357,7 @@ class Playout(Waiter):
         self.counters.cut_ms += self._held_ns // MS_NS
         self._held.clear()
         self._held_ns = self._gap_ns = self._filled = self._concealed_frames = 0
+        self.tick_ns = self._slack.source.tick_ns
         self._next = _UNKNOWN
         self._is_joining = True
         self._is_straight = False

@@ -304,6 +304,16 @@ def test_a_pause_drops_what_is_held_and_conceals_nothing() -> None:
     assert frame[0] in (0xFF, 0x7F), "it fades in"
 
 
+def test_a_start_that_is_broken_off_is_not_waited_for_any_more() -> None:
+    playout = Playout()
+    playout.put(T0, FRAMES[0], None)
+    assert playout.tick_ns == PACKETS.tick_ns
+    playout.pause()
+    assert playout.tick_ns == STREAM.tick_ns
+    assert playout.deadline_ns == NEVER_NS
+    assert playout.delay_ns(T0) == 0
+
+
 def test_after_a_short_pause_the_lead_is_only_topped_up() -> None:
     playout, now = begun()
     playout.pause()
