@@ -185,6 +185,13 @@ def test_40_ms_frames_pass_as_well() -> None:
     assert 0.98 * 40 * counters.lost <= counters.concealed_ms <= 40 * counters.lost + 20
 
 
+@pytest.mark.parametrize("frame_ms", [1, 10, 25, 30, 60])
+def test_packets_of_other_lengths_are_heard_as_well(frame_ms: int) -> None:
+    world = World(jitter(2), seconds=30, frame_ms=frame_ms, carrier=beside()).run()
+    assert world.dry_s == 0
+    assert similarity(from_mulaw(SPEECH), world.heard()) >= 0.99
+
+
 @pytest.mark.parametrize("far", [20_000, -20_000, 600])
 def test_a_sequence_that_jumps_costs_one_frame(far: int) -> None:
     world = World(
