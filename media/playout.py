@@ -466,7 +466,7 @@ class Playout(Waiter):
         """Give one frame, joined and corrected as need be and may be."""
         slack = self._slack
         size = max(0, len(frame) - self._filled)
-        if not slack.grow_ns:
+        if self._filled and not slack.grow_ns:
             frame = frame[self._filled :]
         self._filled = 0
         if self._is_joining or self._is_concealing:
