@@ -477,8 +477,8 @@ class Playout(Waiter):
             self._is_joining = self._is_concealing = False
             self._concealed_frames = 0
         # A pause to take a rest away in is looked for in each eighth frame: looking costs five.
-        is_looked_at = bool(self._out.rest) and not (self.is_talking or self._next % 8)
-        if (slack.grow_ns or slack.excess_ns or is_looked_at) and self._repairs.take(now_ns):
+        uneven = self._out.rest and not (self.is_talking or self._next % 8 or size % FRAME_SAMPLES)
+        if (slack.grow_ns or slack.excess_ns or uneven) and self._repairs.take(now_ns):
             frame = self._correct(frame)
             self.counters.stretched_ms = self._stretcher.added // SAMPLES_PER_MS
             self.counters.shortened_ms = self._stretcher.removed // SAMPLES_PER_MS
