@@ -1,13 +1,15 @@
 """Twilio Media Streams messages to events, sans-I/O.
 
 Source: Twilio, "Media Streams - WebSocket Messages". Every field that Twilio sends is a string but
-`sampleRate` and `channels`; new fields may appear and are ignored.
+`sampleRate` and `channels`; new fields may appear and are ignored. What is not needed may be of any
+type, or missing: only what is needed can make a message unreadable.
 Knows no socket, no call and no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +19,7 @@ FRAME_MS = 20
 """Twilio sends 160 bytes of mu-law, 20 ms, in each media message."""
 TIMESTAMP_DIGITS_MAX = 15
 """A float can hold so many; the carrier's own have ten at most."""
+_NO_TIMESTAMP: Final = msgspec.Raw(b'""')
 
 
 class Connected(msgspec.Struct, frozen=True, tag_field="event", tag="connected"):
@@ -27,8 +30,8 @@ class MediaFormat(msgspec.Struct, frozen=True, rename="camel"):
     """What the payloads are."""
 
     encoding: str
-    sample_rate: int
-    channels: int
+    sample_rate: Any = None
+    channels: Any = None
 
 
 class StartDetail(msgspec.Struct, frozen=True, rename="camel"):
@@ -53,14 +56,14 @@ class MediaDetail(msgspec.Struct, frozen=True, gc=False):
 
     payload: bytes
     """mu-law 8 kHz; base64 on the wire."""
-    timestamp: str = ""
-    """Milliseconds since the start of the stream, in digits."""
+    timestamp: msgspec.Raw = _NO_TIMESTAMP
+    """Milliseconds since the start of the stream: JSON, as a rule a string of digits."""
 
     @property
     def at_ms(self) -> int | None:
-        """The timestamp as a number; None where it is none that can be."""
-        digits = self.timestamp
-        is_time = digits.isdecimal() and len(digits) <= TIMESTAMP_DIGITS_MAX
+        """The timestamp as a number, whether it came as one or in a string; None for all else."""
+        digits = bytes(self.timestamp).strip(b'"')
+        is_time = digits.isdigit() and len(digits) <= TIMESTAMP_DIGITS_MAX
         return int(digits) if is_time else None
 
 

@@ -5,57 +5,43 @@ be delay until the call ends. The model knows when the carrier will run dry. A m
 waited for exactly that long, then concealed. What comes early beyond a cap is held here, where it
 can still be shortened. How early frames come is steered: clocks may drift, networks change.
 
+The carrier is given whole frames of 160 bytes only: a shorter gap is waited for, and what is left
+over of stretched audio goes with the next frame, until the next pause takes it away.
+
 Works on mu-law at 8 kHz. Knows no network, call or clock: times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 from typing import Final
 
 from media.allowance import Allowance
-from media.conceal import CONCEALED_NS_MAX, HISTORY_SAMPLES, STEP, Concealer
+from media.bounds import BACKLOG_NS_MAX, CAP_NS, FRAME_BYTES_MAX, FRAME_BYTES_MIN, HARD_NS
+from media.conceal import CONCEALED_NS_MAX, STEP, Concealer
 from media.errors import FormatError
-from media.g711 import FRAME_NS, FRAME_SAMPLES, MULAW_SILENCE, SAMPLE_NS, SAMPLES_PER_MS
+from media.g711 import FRAME_NS, FRAME_SAMPLES, SAMPLE_NS, SAMPLES_PER_MS
 from media.marks import Marks
 from media.pitch import PITCH_MAX
 from media.playout_counters import PlayoutCounters
-from media.rtp import sequence_delta
+from media.rtp import JUMP_FRAMES_MAX, LATE_FRAMES_MAX, SEQUENCE_MASK, sequence_delta
 from media.slack import NEVER_NS, Slack
 from media.source import MS_NS, PACKETS, STREAM, Source
 from media.stretch import Stretcher
 from media.waiter import Waiter
+from media.whole_frames import HISTORY_PIECES, SILENCE, WholeFrames
 
-__all__ = ["NEVER_NS", "Playout", "PlayoutCounters"]
+__all__ = ["NEVER_NS", "Playout"]
 
-FRAME_BYTES_MIN: Final = 8
-FRAME_BYTES_MAX: Final = 960
-
-CAP_NS: Final = 100 * MS_NS
-"""The carrier is given no more while it has this much."""
-HARD_NS: Final = 240 * MS_NS
-"""Delay beyond this is cut at once: with networks and phone it would pass the 400 ms that ITU-T
-G.114 allows at most."""
-BACKLOG_NS_MAX: Final = 1_000 * MS_NS
-"""A carrier that has more than this to play is to be cleared."""
-
-SEQUENCE_MASK: Final = 0xFFFF
-JUMP_FRAMES_MAX: Final = 500
-LATE_FRAMES_MAX: Final = 100
-"""Farther ahead or behind, two packets in a row are a new sequence, one is a stray (RFC 3550 A.1
-names 3000 and 100; ten seconds are more than is ever waited for)."""
-
-HISTORY_PIECES: Final = 4
 _UNKNOWN: Final = -1
-_SILENCE: Final = bytes([MULAW_SILENCE])
-_SILENT_HISTORY: Final = _SILENCE * HISTORY_SAMPLES
 
 
 class Playout(Waiter):
     """One stream on its way to one carrier.
 
-    Frames are mu-law of 8 to 960 bytes, 8 for each ms, as a rule 160. What `put` and `poll` return
-    is for the carrier, at once and in order.
+    Frames are mu-law of 8 to 960 bytes, 8 for each ms, as a rule 160. What `put`, `poll` and
+    `insert` return is for the carrier, at once and in order; each piece is whole frames.
 
     Raises:
         ValueError: The tunables contradict one another.
@@ -81,6 +67,7 @@ class Playout(Waiter):
         "_is_straight",
         "_marks",
         "_next",
+        "_out",
         "_packets",
         "_repairs",
         "_resume_ns",
@@ -122,10 +109,9 @@ class Playout(Waiter):
         self._follow(stream)
         self._size = FRAME_SAMPLES
         """Bytes of the latest frame; a missing one is taken to be as long."""
-        self._history = [_SILENT_HISTORY]
-        """The last pieces the carrier was given, a frame or more each, save the last."""
+        self._out = WholeFrames()
+        self._history = self._out.history
         self.counters = PlayoutCounters()
-
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
         self._packets, self._stream = packets, stream
@@ -145,7 +131,7 @@ class Playout(Waiter):
         self._filled = 0
         """Bytes of the next frame that have been concealed already."""
         self._gap_ns = 0
-        """Silence before the next frame."""
+        """Silence before the next frame: waited for while it is less than a frame."""
         self._resume_ns = -NEVER_NS
         """Frames before this are cut: the carrier has more than enough to play."""
         self._stretcher = Stretcher()
@@ -174,6 +160,7 @@ class Playout(Waiter):
             and self._slack.low_ns <= self._end_ns - now_ns <= self._cap_ns
             and now_ns < self._slack.review_ns
             and FRAME_SAMPLES <= size <= FRAME_BYTES_MAX
+            and not size % FRAME_SAMPLES
         ):
             self._next = self._arriving = (number + 1) & SEQUENCE_MASK
             self._size = size
@@ -205,9 +192,9 @@ class Playout(Waiter):
         """
         self._detach()
         self._catch_up(now_ns)
+        audio = self._out.complete(audio)
         self._end_ns += len(audio) * SAMPLE_NS
         self._resume_ns = self._end_ns - self._slack.lead_ns
-        self._remember(audio[-HISTORY_SAMPLES:])
         if not self._is_idle:
             self._is_concealing = False
             self.deadline_ns = self._end_ns - self._guard_ns
@@ -216,6 +203,7 @@ class Playout(Waiter):
     def pause(self) -> None:
         """Expect nothing until the next frame, which starts the stream anew."""
         self._detach()
+        self._out.rest = b""
         self._stop()
 
     def restart(self) -> None:
@@ -259,7 +247,8 @@ class Playout(Waiter):
 
     def delay_ns(self, now_ns: int) -> int:
         """Return what is before a frame that comes now: with the carrier, and here."""
-        delay_ns = self.lead_ns(now_ns) + self._held_ns
+        delay_ns = self.lead_ns(now_ns) + self._gap_ns + self._held_ns
+        delay_ns += len(self._out.rest) * SAMPLE_NS
         if self._held:
             span = (self._arriving - self._next) & SEQUENCE_MASK
             delay_ns += (span - len(self._held)) * self._size * SAMPLE_NS
@@ -283,7 +272,7 @@ class Playout(Waiter):
             self.counters.reset += 1
             self._detach()
         if self._next == _UNKNOWN:
-            self._begin(now_ns, number, source)
+            self._begin(now_ns, number, source, len(frame))
             ahead = 0
         elif self._is_idle:
             self._rejoin(now_ns, number, ahead)
@@ -316,16 +305,18 @@ class Playout(Waiter):
         self.tick_ns = source.tick_ns
         self._slack.follow(source)
 
-    def _begin(self, now_ns: int, sequence: int, source: Source) -> None:
+    def _begin(self, now_ns: int, sequence: int, source: Source, size: int) -> None:
         """Start with this frame: with a lead, unless another source has left some."""
         is_another_kind = source is not self._slack.source
         if is_another_kind:
             self._follow(source)
         self._next = self._arriving = sequence
         lead_ns = self.lead_ns(now_ns)
-        if self._is_idle or not lead_ns:
-            self._gap_ns = max(0, self._slack.lead_ns - lead_ns)
         self._catch_up(now_ns)
+        if self._is_idle or not lead_ns:
+            # Frames that are not whole leave so much over at times, which the carrier has not.
+            over = FRAME_SAMPLES - gcd(size, FRAME_SAMPLES)
+            self._gap_ns = max(0, self._slack.lead_ns + over * SAMPLE_NS - lead_ns)
         self._is_idle = False
         self._slack.begin(now_ns)
         if is_another_kind and not self._gap_ns:
@@ -366,6 +357,7 @@ class Playout(Waiter):
         self.counters.cut_ms += self._held_ns // MS_NS
         self._held.clear()
         self._held_ns = self._gap_ns = self._filled = self._concealed_frames = 0
+        self.tick_ns = self._slack.source.tick_ns
         self._next = _UNKNOWN
         self._is_joining = True
         self._is_straight = False
@@ -387,37 +379,61 @@ class Playout(Waiter):
             frame = self._held.get(self._next)
             if frame is not None:
                 cap_ns = self._cap_ns - (PITCH_MAX * SAMPLE_NS if slack.grow_ns else 0)
-                if lead_ns > cap_ns:
-                    self.deadline_ns = self._end_ns - cap_ns
+                start_ns = self._end_ns - cap_ns
+                if self._gap_ns:
+                    start_ns = self._end_ns + self._gap_ns % FRAME_NS
+                    self.tick_ns = self._packets.tick_ns
+                if now_ns < start_ns:
+                    self.deadline_ns = start_ns
                     break
                 del self._held[self._next]
                 self._held_ns -= len(frame) * SAMPLE_NS
                 self._next = (self._next + 1) & SEQUENCE_MASK
-                self._catch_up(now_ns)
+                self._go_on(now_ns, given)
                 self._give(now_ns, frame, given)
-            elif lead_ns > self._guard_ns or not (self._held or is_due):
-                self.deadline_ns = self._end_ns - self._guard_ns
+            elif lead_ns + self._gap_ns > self._guard_ns or not (self._held or is_due):
+                self.deadline_ns = self._end_ns + self._gap_ns - self._guard_ns
                 break
             elif lead_ns < -CONCEALED_NS_MAX or (self._is_concealing and self._concealer.is_over):
-                self._break_off()
+                self._break_off(given)
             else:
-                self._catch_up(now_ns)
-                given.append(self._conceal(now_ns))
+                self._go_on(now_ns, given)
+                self._write(self._conceal(now_ns), given)
         is_odd = self._is_idle or self._is_concealing or self._is_joining or bool(self._held)
+        is_odd = is_odd or self._gap_ns > 0 or bool(self._out.rest)
         self._is_straight = not (is_odd or slack.grow_ns or slack.excess_ns)
         return given
+
+    def _write(self, audio: bytes, given: list[bytes]) -> None:
+        """Give the carrier this, in whole frames; what is left over waits for what follows."""
+        if whole := self._out.write(audio):
+            given.append(whole)
+            self._end_ns += len(whole) * SAMPLE_NS
 
     def _catch_up(self, now_ns: int) -> None:
         """Let the model begin anew from now if the carrier has run dry."""
         if self._end_ns < now_ns:
             self._end_ns = now_ns
             self._marks.relearn()
-            self.counters.underruns += not self._is_idle
+            self.counters.underruns += not (self._is_idle or self._gap_ns)
 
-    def _break_off(self) -> None:
+    def _go_on(self, now_ns: int, given: list[bytes]) -> None:
+        """End the gap before what is given next: what was not waited is frames of silence."""
+        waited_ns = max(0, now_ns - self._end_ns)
+        self._catch_up(now_ns)
+        if self._gap_ns:
+            self.counters.waited_ms += min(waited_ns, self._gap_ns) // MS_NS
+            missing = self._out.missing
+            left_ns, self._gap_ns = self._gap_ns - waited_ns - missing * SAMPLE_NS, 0
+            frames = max(0, left_ns + FRAME_NS // 2) // FRAME_NS
+            self.tick_ns = self._slack.source.tick_ns
+            self._write(SILENCE * (missing + frames * FRAME_SAMPLES), given)
+
+    def _break_off(self, given: list[bytes]) -> None:
         """Concealing on would be silence: go on with what is held, or wait for the next frame."""
         if not self._held:
             self.counters.underruns += 1
+            self._write(SILENCE * self._out.missing, given)
             self._stop()
             return
         skipped = min((sequence - self._next) & SEQUENCE_MASK for sequence in self._held)
@@ -435,8 +451,6 @@ class Playout(Waiter):
             self._is_concealing = True
         samples = max(SAMPLES_PER_MS, self._size - self._filled)
         audio = self._concealer.take(samples if self._held else min(STEP, samples))
-        self._end_ns += len(audio) * SAMPLE_NS
-        self._remember(audio)
         self.counters.concealed_ms += len(audio) // SAMPLES_PER_MS
         self._filled += len(audio)
         if self._next == _UNKNOWN:
@@ -450,17 +464,11 @@ class Playout(Waiter):
 
     def _give(self, now_ns: int, frame: bytes, given: list[bytes]) -> None:
         """Give one frame, joined and corrected as need be and may be."""
-        if self._gap_ns:
-            silence_ms = self._gap_ns // MS_NS
-            given.append(_SILENCE * (silence_ms * SAMPLES_PER_MS))
-            self._end_ns += silence_ms * MS_NS
-            self._gap_ns = 0
-        if self._filled:
-            if self._slack.grow_ns:
-                self._slack.grown(self._filled * SAMPLE_NS)
-            else:
-                frame = frame[self._filled :]
-            self._filled = 0
+        slack = self._slack
+        size = max(0, len(frame) - self._filled)
+        if self._filled and not slack.grow_ns:
+            frame = frame[self._filled :]
+        self._filled = 0
         if self._is_joining or self._is_concealing:
             if self._repairs.take(now_ns):
                 if not self._is_concealing:
@@ -468,33 +476,25 @@ class Playout(Waiter):
                 frame = self._concealer.join(frame)
             self._is_joining = self._is_concealing = False
             self._concealed_frames = 0
-        if (self._slack.grow_ns or self._slack.excess_ns) and self._repairs.take(now_ns):
+        # A pause to take a rest away in is looked for in each eighth frame: looking costs five.
+        uneven = self._out.rest and not (self.is_talking or self._next % 8 or size % FRAME_SAMPLES)
+        if (slack.grow_ns or slack.excess_ns or uneven) and self._repairs.take(now_ns):
             frame = self._correct(frame)
+            self.counters.stretched_ms = self._stretcher.added // SAMPLES_PER_MS
+            self.counters.shortened_ms = self._stretcher.removed // SAMPLES_PER_MS
+        later = self._out.due(len(frame)) - self._out.due(size)
+        if later:
+            slack.changed(later * SAMPLE_NS)
         if frame:
-            given.append(frame)
-            self._end_ns += len(frame) * SAMPLE_NS
-            self._remember(frame)
+            self._write(frame, given)
             self.counters.frames_out += 1
 
     def _correct(self, frame: bytes) -> bytes:
         """Return the frame longer, shorter, as it was, or empty, as its sound allows."""
         stretcher, slack = self._stretcher, self._slack
         if slack.grow_ns:
-            changed = stretcher.grow(frame, is_talking=self.is_talking)
-            slack.grown((len(changed) - len(frame)) * SAMPLE_NS)
-            self.counters.stretched_ms = stretcher.added // SAMPLES_PER_MS
-        else:
-            excess = slack.excess_ns // SAMPLE_NS
-            changed = stretcher.shrink(frame, excess, is_talking=self.is_talking)
-            slack.shrunk((len(frame) - len(changed)) * SAMPLE_NS)
-            self.counters.shortened_ms = stretcher.removed // SAMPLES_PER_MS
-            self._is_joining = not changed
+            return stretcher.grow(frame, is_talking=self.is_talking)
+        excess, rest = slack.excess_ns // SAMPLE_NS, len(self._out.rest)
+        changed = stretcher.shrink_evenly(frame, excess, rest, is_talking=self.is_talking)
+        self._is_joining = not changed
         return changed
-
-    def _remember(self, audio: bytes) -> None:
-        """Keep what was given, short pieces joined, so that the last ones are history enough."""
-        history = self._history
-        if len(history[-1]) < FRAME_SAMPLES:
-            audio = history.pop() + audio
-        history.append(audio)
-        del history[:-HISTORY_PIECES]

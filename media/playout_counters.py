@@ -30,3 +30,5 @@ class PlayoutCounters:
     """Removed because the delay was beyond bearing, or because other audio came first."""
     cleared_ms: int = 0
     """Taken back from the carrier, by the model."""
+    waited_ms: int = 0
+    """Silence before speech that began, made by waiting while the carrier had nothing to play."""

@@ -16,6 +16,12 @@ HEADER_BYTES: Final = 12
 VERSION: Final = 0x80
 """First byte of a header of RTP version 2 without padding, extension and CSRC."""
 
+SEQUENCE_MASK: Final = 0xFFFF
+JUMP_FRAMES_MAX: Final = 500
+LATE_FRAMES_MAX: Final = 100
+"""Farther ahead or behind, two packets in a row are a new sequence, one is a stray (RFC 3550 A.1
+names 3000 and 100; ten seconds are more than is ever waited for)."""
+
 _HEADER: Final = struct.Struct("!BBHII")
 _VERSION_BITS: Final = 0xC0
 _PADDING: Final = 0x20

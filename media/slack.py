@@ -1,7 +1,7 @@
 """How long before their turns the frames of a stream come, and what correction that asks for.
 
-The slack of a frame is the time from its arrival until its turn to be played; below zero it is
-late. Steers the slack into a band by telling how much audio is to be added or removed. Knows no
+The slack of a frame is the time from its arrival until the carrier needs it; below zero it is late.
+Steers the slack into a band by telling how much audio is to be added or removed. Knows no
 frame, no carrier and no clock.
 """
 
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from media.g711 import FRAME_NS
 from media.source import MS_NS, Source
 
 NEVER_NS: Final = 1 << 62
 
 GROW_NS_MAX: Final = 60 * MS_NS
-EXCESS_NS_MIN: Final = 5 * MS_NS
-"""Less cannot be removed from speech: a pitch period is longer."""
 
 WINDOW_NS: Final = 2_000 * MS_NS
 """Slack is judged by the second smallest of such a window, some 2 % quantile: one late frame is
@@ -67,7 +66,7 @@ class Slack:
         self.grow_ns = 0
         """Audio to add."""
         self.excess_ns = 0
-        """Audio to remove."""
+        """Audio to remove: whole frames, for the carrier is given no others."""
         self.low_ns = NEVER_NS
         """A slack that is neither below this nor negative needs no `observe`."""
         self._is_settling = False
@@ -131,6 +130,13 @@ class Slack:
             self.excess_ns = 0
             self.grow_ns = min(self._grown_ns - self._second_ns, GROW_NS_MAX)
 
+    def changed(self, by_ns: int) -> None:
+        """Take note that audio was added, or removed where it is less than nothing."""
+        if by_ns > 0:
+            self.grown(by_ns)
+        else:
+            self.shrunk(-by_ns)
+
     def grown(self, by_ns: int) -> None:
         """Take note that audio was added: all that follows has its turn later."""
         self.grow_ns = max(0, self.grow_ns - by_ns)
@@ -149,7 +155,9 @@ class Slack:
         self.low_ns = max(0, self._second_ns)
 
     def _ask(self, excess_ns: int) -> None:
-        self.excess_ns = excess_ns if excess_ns >= EXCESS_NS_MIN else 0
+        """Ask for whole frames to be removed, as many as leave the slack above the floor."""
+        frames = max(0, excess_ns + self._aim_ns - self._floor_ns) // FRAME_NS
+        self.excess_ns = frames * FRAME_NS
 
     def _review(self, now_ns: int, slack_ns: int) -> None:
         second_ns = self._second_ns

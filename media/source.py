@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 MS_NS: Final = 1_000_000
-SEND_NS: Final = 2 * MS_NS
-"""Time left for what was concealed to reach the carrier."""
-FLOOR_NS: Final = 2 * MS_NS
+SEND_NS: Final = 500_000
+"""Time left for what was concealed to leave: the way to the carrier is in its round trip."""
+FLOOR_NS: Final = 3_500_000
 """Of the slack, above the guard."""
 
 
@@ -57,7 +57,7 @@ class Source:
 
 
 PACKETS: Final = Source(
-    start_ns=12 * MS_NS,
+    start_ns=14 * MS_NS,
     tick_ns=2_500_000,
     grown_ns=10 * MS_NS,
     aim_ns=10 * MS_NS,

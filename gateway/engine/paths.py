@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 from gateway.twilio_outbound import Outbound
 from media.allowance import Allowance
+from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
-from media.playout import FRAME_BYTES_MAX, FRAME_BYTES_MIN, Playout
+from media.playout import Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
 

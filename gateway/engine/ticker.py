@@ -109,8 +109,7 @@ class Ticker:
     def add_waiter(self, waiter: Waiter, ask: Callable[[int], None]) -> None:
         """Call `ask(now_ns)` within a tick of the waiter after each of its deadlines has passed.
 
-        A tick of less than POLL_NS makes it urgent. One that becomes urgent is taken for it the
-        next time all are asked.
+        A tick of less than POLL_NS makes it urgent, from the next time on that all are asked.
         """
         self._waiters[waiter] = ask
 
@@ -153,6 +152,10 @@ class Ticker:
             return
         if is_for_all:
             self.poll(self.clock_ns())
+            if self._urgent and self._urgent_ns == self._poll_ns:  # the first of them
+                self._urgent_ns = _next_ns(self._poll_ns - POLL_NS, URGENT_NS, self.clock_ns())
+                self._handle.cancel()
+                self._arm()
         else:
             _ask(self._urgent, self.clock_ns())
 

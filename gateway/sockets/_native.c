@@ -6,7 +6,8 @@
  * asked each time, takes frames again. gateway/sockets/fast_lane.py does the same without it.
  *
  * An owner has: on_binary(bytes), on_text(bytes), data_received(bytes), takes_frames,
- * peer_ended() for the end of the stream or its failure, handler_failed(exception).
+ * peer_ended() for the end of the stream or its failure, handler_failed(exception),
+ * frames_dropped(count, is_flooded) for frames beyond the budget (gateway/frame_budget.py).
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -26,24 +27,31 @@ enum {
     MASK_BYTES = 4,
     HEADER_BYTES_MAX = 10,
     EVENTS_MAX = 256,
-    RECEIVE_BYTES = 65536,
+    RECEIVE_BYTES = 16384, /* of one socket in one turn: 95 frames of 20 ms, mu-law */
     SEND_BYTES_MAX = 2048, /* 20 ms of audio take 640 at most */
     LINE_BYTES = 64,
     HELD_MAX = 16,
+    KIB_BITS = 10,
 };
 
-static PyObject *on_binary, *on_text, *data_received, *takes_frames, *peer_ended, *handler_failed;
+enum verdict { TAKEN, DROPPED, FLOODED };
+
+static PyObject *on_binary, *on_text, *data_received, *takes_frames, *peer_ended, *handler_failed,
+    *frames_dropped;
 
 /* All that a frame needs to be delivered, in one line of the cache: the owner is not looked at. */
 typedef struct {
     PyObject *owner; /* NULL: not read here */
     PyObject *on_binary, *on_text; /* the owner's, while it takes frames */
     int bytes_max;
-    int takes_frames; /* said so when it was last asked, and was given nothing else since */
-    unsigned long long messages, bytes;
+    uint8_t takes_frames; /* said so when it was last asked, and was given nothing else since */
+    uint8_t is_text; /* what came last was: the next is most likely of its kind */
+    uint32_t messages, bytes; /* since they were last taken, once a second */
     long long last_in_ns;
-    int is_text; /* what came last was: the next is most likely of its kind */
+    long long taken_at_ns, excess_at_ns; /* as in frame_budget.py */
 } __attribute__((aligned(LINE_BYTES))) Slot;
+
+_Static_assert(sizeof(Slot) == LINE_BYTES, "a slot is one line of the cache");
 
 typedef struct {
     PyObject_HEAD
@@ -52,6 +60,7 @@ typedef struct {
     int descriptor;    /* being read, or -1 */
     PyObject *removed; /* its owner, if it was removed while being read: what came is still its */
     int size;
+    long long frame_ns, burst_ns, excess_ns, excess_max_ns;
     Slot *slots; /* by descriptor */
     uint8_t *buffer;
 } Poller;
@@ -142,22 +151,25 @@ static void unmask(uint8_t *to, const uint8_t *from, Py_ssize_t size, const uint
         to[at] = from[at] ^ mask[at % MASK_BYTES];
 }
 
-/* Returns the payload of the frame that starts the data and its extent; NULL, without an error,
- * where it is none of ours. */
-static PyObject *plain_frame(const uint8_t *data, Py_ssize_t size, Py_ssize_t bytes_max,
-                             Py_ssize_t *extent)
+/* Returns the length of the payload of the frame that starts the data; 0 where it is none of ours. */
+static Py_ssize_t plain_length(const uint8_t *data, Py_ssize_t size, Py_ssize_t bytes_max,
+                               Py_ssize_t *header)
 {
     if (size <= 2 + MASK_BYTES || (data[0] != TEXT_FIN && data[0] != BINARY_FIN))
-        return NULL;
-    Py_ssize_t length = data[1] - MASKED, header = 2; /* negative when it is not masked */
+        return 0;
+    Py_ssize_t length = data[1] - MASKED; /* negative when it is not masked */
+    *header = 2;
     if (length > 125) {
         /* A 64-bit length is over the limit, or padded. */
         length = length == 126 ? data[2] << 8 | data[3] : 0;
-        header = 4;
+        *header = 4;
     }
-    *extent = header + MASK_BYTES + length;
-    if (length <= 0 || length > bytes_max || *extent > size)
-        return NULL;
+    return length > 0 && length <= bytes_max && *header + MASK_BYTES + length <= size ? length : 0;
+}
+
+/* Returns its payload; NULL, without an error, where it is none of ours after all. */
+static PyObject *plain_payload(const uint8_t *data, Py_ssize_t header, Py_ssize_t length)
+{
     PyObject *payload = PyBytes_FromStringAndSize(NULL, length);
     if (payload == NULL) {
         PyErr_Clear();
@@ -224,17 +236,58 @@ static Slot *ours(Poller *self, int descriptor, PyObject *owner)
     return slot != NULL && slot->owner == owner && slot->takes_frames ? slot : NULL;
 }
 
+static long long later(long long one, long long other)
+{
+    return one > other ? one : other;
+}
+
+/* Counts frames that have arrived, as FrameBudget.spend does. */
+static enum verdict spend(const Poller *self, Slot *slot, long long now_ns, long frames)
+{
+    long long taken_at_ns = later(slot->taken_at_ns, now_ns) + frames * self->frame_ns;
+    if (taken_at_ns - now_ns <= self->burst_ns) {
+        slot->taken_at_ns = taken_at_ns;
+        return TAKEN;
+    }
+    slot->excess_at_ns = later(slot->excess_at_ns, now_ns) + frames * self->excess_ns;
+    return slot->excess_at_ns - now_ns > self->excess_max_ns ? FLOODED : DROPPED;
+}
+
+static int tell_dropped(PyObject *owner, long count, int is_flooded)
+{
+    PyObject *number = PyLong_FromLong(count);
+    if (number == NULL)
+        return -1;
+    PyObject *outcome = PyObject_CallMethodObjArgs(owner, frames_dropped, number,
+                                                   is_flooded ? Py_True : Py_False, NULL);
+    Py_DECREF(number);
+    return done(owner, outcome);
+}
+
 /* The owner is borrowed: what removes it meanwhile leaves it in `removed`. */
 static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, long long now_ns)
 {
     const uint8_t *data = self->buffer;
     int told = 0;
-    while (size > 0 && told == 0) {
+    long dropped = 0;
+    enum verdict verdict = TAKEN;
+    while (size > 0 && told == 0 && verdict != FLOODED) {
         Slot *slot = ours(self, descriptor, owner);
-        Py_ssize_t extent = 0;
-        PyObject *payload = slot ? plain_frame(data, size, slot->bytes_max, &extent) : NULL;
-        if (payload == NULL)
-            return hand_over(self, descriptor, owner, data, size);
+        Py_ssize_t header = 0;
+        Py_ssize_t length = slot ? plain_length(data, size, slot->bytes_max, &header) : 0;
+        Py_ssize_t extent = header + MASK_BYTES + length;
+        verdict = length ? spend(self, slot, now_ns, 1 + (length >> KIB_BITS)) : TAKEN;
+        if (verdict != TAKEN) {
+            dropped++;
+            data += extent;
+            size -= extent;
+            continue;
+        }
+        PyObject *payload = length ? plain_payload(data, header, length) : NULL;
+        if (payload == NULL) {
+            told = hand_over(self, descriptor, owner, data, size);
+            break;
+        }
         slot->messages++;
         slot->bytes += PyBytes_GET_SIZE(payload);
         slot->last_in_ns = now_ns;
@@ -246,6 +299,8 @@ static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, 
         data += extent;
         size -= extent;
     }
+    if (dropped > 0 && told == 0)
+        told = tell_dropped(owner, dropped, verdict == FLOODED);
     return told;
 }
 
@@ -419,6 +474,16 @@ static PyObject *Poller_remove(Poller *self, PyObject *number)
     Py_RETURN_NONE;
 }
 
+static PyObject *Poller_spend(Poller *self, PyObject *arguments)
+{
+    long descriptor, frames;
+    long long now_ns;
+    if (!PyArg_ParseTuple(arguments, "lLl", &descriptor, &now_ns, &frames))
+        return NULL;
+    Slot *slot = slot_of(self, descriptor);
+    return PyLong_FromLong(slot == NULL ? TAKEN : spend(self, slot, now_ns, frames));
+}
+
 static PyObject *Poller_ask_again(Poller *self, PyObject *number)
 {
     Slot *slot = slot_of(self, PyLong_AsLong(number));
@@ -435,8 +500,8 @@ static PyObject *Poller_take_counts(Poller *self, PyObject *number)
     if (PyErr_Occurred())
         return NULL;
     if (slot == NULL)
-        return Py_BuildValue("KKL", 0ULL, 0ULL, 0LL);
-    PyObject *counts = Py_BuildValue("KKL", slot->messages, slot->bytes, slot->last_in_ns);
+        return Py_BuildValue("IIL", 0U, 0U, 0LL);
+    PyObject *counts = Py_BuildValue("IIL", slot->messages, slot->bytes, slot->last_in_ns);
     if (counts != NULL)
         slot->messages = slot->bytes = 0;
     return counts;
@@ -457,13 +522,19 @@ static PyObject *Poller_close(Poller *self, PyObject *Py_UNUSED(none))
 
 static PyObject *Poller_new(PyTypeObject *type, PyObject *arguments, PyObject *names)
 {
-    static char *none[] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(arguments, names, "", none))
+    static char *none[] = {"", "", "", "", NULL};
+    long long frame_ns = 0, burst = 0, excess_ns = 0, excess_max = 0;
+    if (!PyArg_ParseTupleAndKeywords(arguments, names, "|LLLL", none, &frame_ns, &burst,
+                                     &excess_ns, &excess_max))
         return NULL;
     Poller *self = (Poller *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->epoll = self->descriptor = -1;
+    self->frame_ns = frame_ns; /* 0: as many as come */
+    self->burst_ns = burst * frame_ns;
+    self->excess_ns = excess_ns;
+    self->excess_max_ns = excess_max * excess_ns;
     self->buffer = PyMem_Malloc(RECEIVE_BYTES);
     if (self->buffer == NULL) {
         Py_DECREF(self);
@@ -583,6 +654,9 @@ static PyMethodDef poller_methods[] = {
      "Read this socket from now on. Raises OSError where the kernel will not watch it."},
     {"remove", (PyCFunction)Poller_remove, METH_O,
      "remove($self, descriptor, /)\n--\n\nNo longer read it; repeating it is harmless."},
+    {"spend", (PyCFunction)Poller_spend, METH_VARARGS,
+     "spend($self, descriptor, now_ns, frames, /)\n--\n\n"
+     "Count frames that its owner has taken; return 0 if it may, 1 to drop them, 2 to end it."},
     {"ask_again", (PyCFunction)Poller_ask_again, METH_O,
      "ask_again($self, descriptor, /)\n--\n\nWhat the owner is, or has, has changed."},
     {"take_counts", (PyCFunction)Poller_take_counts, METH_O,
@@ -598,7 +672,8 @@ static PyMethodDef poller_methods[] = {
 };
 
 static PyType_Slot poller_slots[] = {
-    {Py_tp_doc, "Poller()\n--\n\nReads the open media sockets of one loop."},
+    {Py_tp_doc, "Poller(frame_ns=0, burst_frames=0, excess_ns=0, excess_frames_max=0, /)\n--\n\n"
+                 "Reads the open media sockets of one loop."},
     {Py_tp_new, Poller_new},
     {Py_tp_dealloc, Poller_dealloc},
     {Py_tp_traverse, Poller_traverse},
@@ -635,6 +710,7 @@ static int execute(PyObject *module)
                    || (takes_frames = PyUnicode_InternFromString("takes_frames")) == NULL
                    || (peer_ended = PyUnicode_InternFromString("peer_ended")) == NULL
                    || (handler_failed = PyUnicode_InternFromString("handler_failed")) == NULL
+                   || (frames_dropped = PyUnicode_InternFromString("frames_dropped")) == NULL
                ? -1
                : 0;
 }

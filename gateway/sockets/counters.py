@@ -15,7 +15,9 @@ class EngineCounters:
     late: int = 0
     """Connections dropped because a handshake or an HTTP request did not arrive in time."""
     floods: int = 0
-    """Connections closed for too many control or empty frames."""
+    """Connections closed for too many frames."""
+    excess_frames: int = 0
+    """Frames dropped because their peer sent more than it may."""
     stalled: int = 0
     """Connections aborted with too much control text waiting."""
     unanswered: int = 0

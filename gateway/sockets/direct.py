@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.frame_budget import BudgetLimits
+
 if TYPE_CHECKING:
     from gateway.sockets._native import Owner, Poller
 
@@ -40,8 +42,9 @@ def send_frame(descriptor: int, first: int, payload: bytes) -> bytes | None:
 class DirectReader:
     """Reads sockets of the running loop; holds a descriptor of its own only while there are any."""
 
-    def __init__(self, clock_ns: Callable[[], int]) -> None:
+    def __init__(self, clock_ns: Callable[[], int], limits: BudgetLimits) -> None:
         self._clock_ns = clock_ns
+        self._limits = limits
         self._poller: Poller | None = None
         self._loop: Any = None  # uvloop's returns other things than it promises
         self._count = 0
@@ -66,7 +69,13 @@ class DirectReader:
 
         """
         if self._poller is None:
-            self._poller = _native.Poller()
+            limits = self._limits
+            self._poller = _native.Poller(
+                limits.frame_ns,
+                limits.burst_frames,
+                limits.excess_ns,
+                limits.excess_frames_max,
+            )
             self._loop = asyncio.get_running_loop()
             self._watch(not self._is_paced)
         self._poller.add(descriptor, owner, message_bytes_max)
@@ -81,6 +90,11 @@ class DirectReader:
             self._watch(False)
             self._poller.close()
             self._poller = self._loop = None
+
+    def spend(self, descriptor: int, frames: int) -> int:
+        """Count frames of this socket, which was added, that it did not read as such."""
+        assert self._poller is not None
+        return self._poller.spend(descriptor, self._clock_ns(), frames)
 
     def ask_again(self, descriptor: int) -> None:
         """The owner of this socket, which was added, has other handlers from now on."""

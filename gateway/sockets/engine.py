@@ -70,7 +70,7 @@ class MediaEngine:
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = self.proxies.tell(router)
-        self._reader = DirectReader(clock_ns)
+        self._reader = DirectReader(clock_ns, self.limits.frames)
         self._moderation = Moderation(self.proven, self._reader)
         self._turn: list[Watched] = []
         """What this turn of the sweep has yet to look at."""

@@ -27,6 +27,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.connection_counters import ConnectionCounters
+from gateway.frame_budget import FLOODED
 from gateway.ports import Refusal, Router
 from gateway.sockets.assembly import MessageAssembly, is_utf8
 from gateway.sockets.counters import EngineCounters
@@ -38,9 +39,10 @@ from gateway.sockets.frame_header import (
     TEXT_FIN,
     frame_extent,
 )
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.limits import MediaLimits
 from gateway.sockets.opening import OpeningHandshake, answer, refuse
-from gateway.sockets.send_side import Phase, SendSide
+from gateway.sockets.receive_bounds import ReceiveBounds
+from gateway.sockets.send_side import Phase
 from gateway.sockets.standing import Standing
 
 try:
@@ -64,7 +66,7 @@ def _ignore(_: Any) -> None:
     """Stand in for a callable that a leg has not plugged in, or no longer wants."""
 
 
-class MediaSocket(SendSide):
+class MediaSocket(ReceiveBounds):
     """One media connection; implements `gateway.ports.MediaConnection`."""
 
     __slots__ = (
@@ -78,13 +80,9 @@ class MediaSocket(SendSide):
         "_opening",
         "_pinged_ns",
         "_protocol",
-        "_reader",
-        "_reads_directly",
         "_rosters",
         "_router",
         "_standing",
-        "_window_count",
-        "_window_ns",
         "on_close",
     )
 
@@ -103,9 +101,7 @@ class MediaSocket(SendSide):
         standing: Standing,
     ) -> None:
         """Make a socket that enters itself into each of `rosters` while its connection lasts."""
-        super().__init__(limits, clock_ns, engine_counters)
-        self._reader = reader
-        self._reads_directly = False
+        super().__init__(limits, clock_ns, engine_counters, reader)
         self._router = router
         self._standing = standing
         self._rosters = rosters
@@ -122,7 +118,6 @@ class MediaSocket(SendSide):
         self._held = b""  # the beginning of an incomplete frame
         self._arrived_ns = 0  # of the last frame that went to the library
         self._pinged_ns = 0
-        self._window_ns = self._window_count = 0
         self._on_text = self._on_binary = self.on_close = _ignore
 
     # The leg's callables, which the direct reader holds too.
@@ -193,8 +188,10 @@ class MediaSocket(SendSide):
                         and 0 < length <= self._message_bytes_max
                         and end <= size
                     ):
-                        payload = apply_mask(data[payload_at:end], data[mask_at:payload_at])
                         at = end
+                        if not self._is_taken(1 + (length >> 10)):
+                            continue
+                        payload = apply_mask(data[payload_at:end], data[mask_at:payload_at])
                         counters.messages_in += 1
                         counters.bytes_in += length
                         counters.last_in_ns = self._clock_ns()
@@ -318,6 +315,7 @@ class MediaSocket(SendSide):
         if phase is Phase.OPENING:
             return self._take_opening(data, at)
         if phase > Phase.CLOSING:
+            self._discard(len(data) - at)
             return len(data)
         # The library counts the fragments it has seen of a message against the limit.
         # Without the library there are none: a frame that comes in pieces does not call for it.
@@ -328,7 +326,11 @@ class MediaSocket(SendSide):
         if extent is NEEDS_MORE or end > len(data):
             self._held = data[at:]
             return len(data)
-        self._hand_over(data[at:end])
+        # What is no plain frame cannot be left out, so that only a flood ends it. It costs more.
+        if self._spend(2 + (end - at >> 10)) == FLOODED:
+            self._end_flood("frame budget exceeded")
+        else:
+            self._hand_over(data[at:end])
         return end
 
     def _take_opening(self, data: bytes, at: int) -> int:
@@ -387,9 +389,8 @@ class MediaSocket(SendSide):
     def _take_frame(self, frame: Frame) -> None:
         """Deliver a data frame that the library found acceptable; count an idle one."""
         is_control = frame.opcode in {Opcode.PING, Opcode.PONG}
-        if (is_control or not frame.data) and self._is_flooded():
-            self._engine_counters.floods += 1
-            self._fail(CloseCode.POLICY_VIOLATION, "too many control frames")
+        if (is_control or not frame.data) and self._has_many_idle(self._arrived_ns):
+            self._end_flood("too many control frames")
         elif not is_control and self._phase is Phase.OPEN:
             self._deliver(frame)
 
@@ -411,15 +412,6 @@ class MediaSocket(SendSide):
             self._on_text(payload)
         else:
             self._on_binary(payload)
-
-    def _is_flooded(self) -> bool:
-        """Count one idle frame; tell whether this second has had too many."""
-        now_ns = self._arrived_ns
-        if now_ns - self._window_ns >= SECOND_NS:
-            self._window_ns = now_ns
-            self._window_count = 0
-        self._window_count += 1
-        return self._window_count > self._limits.control_frames_max_per_s
 
     # The way out.
 

@@ -5,7 +5,9 @@ Knows no setting's name and no environment; the composition root fills it in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gateway.frame_budget import BudgetLimits
 
 SECOND_NS = 1_000_000_000
 
@@ -36,6 +38,10 @@ class MediaLimits:
 
     An audio message has at most 1 KiB, a carrier's `start` with all its parameters about 8.
     """
+    frames: BudgetLimits = field(default_factory=BudgetLimits)
+    """Frames of every kind from the peer; more are dropped, and close with 1008 if they go on."""
+    discarded_bytes_max: int = 64 * 1024
+    """Read and thrown away while the peer is to close; then it is read no more, and aborted."""
     control_frames_max_per_s: int = 20
     """Ping, pong and empty frames from the peer in one second; more closes with 1008."""
     audio_messages_waiting_max: int = 10

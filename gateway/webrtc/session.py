@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from pylibsrtp import Error as SrtpError
 
+from gateway.frame_budget import FLOODED, BudgetLimits, FrameBudget
 from gateway.ports import SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
 from gateway.webrtc.outgoing import OutgoingStream, StreamStart
@@ -38,6 +39,12 @@ PAYLOAD_BYTES_MAX: Final = 960
 """120 ms of mu-law: the longest packet a browser sends, and well within a datagram."""
 ADDRESSES_MAX: Final = 8
 """Addresses of one browser that are latched at a time: its networks, before and after a change."""
+PACKETS: Final = BudgetLimits()
+"""Of proven packets: a browser that goes on sending more ends its session."""
+DATAGRAMS: Final = BudgetLimits(frame_ns=2_000_000, burst_frames=1_000)
+"""Of media before it is proven, which takes 5 us. Who forges the address can spend it."""
+HANDSHAKES: Final = BudgetLimits(frame_ns=20_000_000, burst_frames=200)
+"""Of proven checks, and of DTLS. Browsers check a pair of addresses each 50 ms, then each 2.5 s."""
 REPORT_INTERVAL_NS: Final = 1_000_000_000
 RTT_GUESS_NS: Final = 60_000_000
 """Until a report has told the round trip."""
@@ -94,14 +101,17 @@ class WebRtcSession:
         "_asking_until_ns",
         "_checked_ns",
         "_credentials",
+        "_datagrams",
         "_dtls",
         "_end_ns",
         "_events",
+        "_handshakes",
         "_host",
         "_lsr",
         "_lsr_ns",
         "_nacks",
         "_next_credentials",
+        "_packets",
         "_protect",
         "_report_ns",
         "_send",
@@ -110,6 +120,7 @@ class WebRtcSession:
         "_timeouts",
         "address",
         "addresses",
+        "excess",
         "last_in_ns",
         "offer",
         "on_audio",
@@ -156,6 +167,10 @@ class WebRtcSession:
         self.packets_in = 0
         self.wrong_source = 0
         """Datagrams from an address without a check."""
+        self.excess = 0
+        """Datagrams dropped because there were too many."""
+        self._packets, self._datagrams = FrameBudget(PACKETS), FrameBudget(DATAGRAMS)
+        self._handshakes = FrameBudget(HANDSHAKES)
         self._host = host
         self._send = host.send
         self._timeouts = timeouts
@@ -259,7 +274,7 @@ class WebRtcSession:
         self.offer = offer
 
     def receive_check(self, datagram: bytes, ufrag: str, address: Address, now_ns: int) -> bool:
-        """Answer a connectivity check; return whether it was one made with our password.
+        """Answer a connectivity check; return False for one that was not made with our password.
 
         Args:
             datagram: A STUN message.
@@ -278,7 +293,9 @@ class WebRtcSession:
             return False
         if (request.local_ufrag, request.remote_ufrag) != (ufrag, credentials.remote_ufrag):
             return False
-        if not request.is_controlling:
+        if self._handshakes.spend(now_ns, 1):
+            self.excess += 1
+        elif not request.is_controlling:
             # RFC 8445, 6.1.1: a lite agent is controlled; a full one that errs switches its role.
             refusal = binding_error(request, ROLE_CONFLICT, "Role Conflict", password)
             self._send(refusal, address)
@@ -316,6 +333,9 @@ class WebRtcSession:
         if address not in self.addresses or self.state in _ENDED:
             self.wrong_source += 1
             return
+        if self._handshakes.spend(now_ns, 1):
+            self.excess += 1
+            return
         if self.state is SessionState.CHECKED:
             self.state = SessionState.SECURING
         self._send_all(self._dtls.receive(datagram, now_ns), address)
@@ -343,6 +363,9 @@ class WebRtcSession:
         if address not in self.addresses:
             self.wrong_source += 1
             return
+        if self._datagrams.spend(now_ns, 1):
+            self.excess += 1
+            return
         if rtcp.is_rtcp(datagram):
             self._receive_rtcp(datagram, now_ns)
             return
@@ -351,7 +374,7 @@ class WebRtcSession:
         if plain is None:
             return
         packet = rtp.parse(plain)
-        if packet is None:
+        if packet is None or not self._is_taken(now_ns):
             return
         self.last_in_ns = now_ns
         payload_type, _, sequence, timestamp, ssrc, payload = packet
@@ -369,6 +392,15 @@ class WebRtcSession:
                 self.on_audio(sequence, timestamp, payload)
         elif payload_type == self.offer.telephone_event:
             self._tell_digit(self._events.feed(timestamp, payload))
+
+    def _is_taken(self, now_ns: int) -> bool:
+        """Count a proven packet; drop it, or end the session, if there are too many."""
+        verdict = self._packets.spend(now_ns, 1)
+        if verdict:
+            self.excess += 1
+            if verdict == FLOODED:
+                self._end(SessionState.FAILED)
+        return not verdict
 
     def _begin_source(self, ssrc: int) -> None:
         """Hear another source from now on; the first proven packet settles DTLS too."""
@@ -393,7 +425,7 @@ class WebRtcSession:
     def _receive_rtcp(self, datagram: bytes, now_ns: int) -> None:
         srtp = self._srtp
         compound = None if srtp is None else srtp.unprotect_rtcp(datagram)
-        if compound is None:
+        if compound is None or not self._is_taken(now_ns):
             return
         self.last_in_ns = now_ns
         self._dtls.settle()

@@ -3,6 +3,7 @@
 import base64
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +64,27 @@ def test_every_message_of_a_real_call_is_understood():
     + [(none, None) for none in ("", "x", "-5", "1.5", "9" * 16, "9" * 5000)],
 )
 def test_a_time_is_digits_that_a_float_can_hold(timestamp, at_ms):
-    assert tm.MediaDetail(b"", timestamp).at_ms == at_ms
+    assert tm.MediaDetail(b"", msgspec.Raw(json.dumps(timestamp))).at_ms == at_ms
+
+
+ODD = [b"7", b"7.5", b"-1", b"1e999", b"9" * 5000, b"true", b"null", b"[1]", b'{"a":1}', b'""']
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_not_needed_of_audio_may_be_anything(odd):
+    rest = b'"track":%b,"chunk":%b,"timestamp":%b,"new":%b' % (odd, odd, odd, odd)
+    text = b'{"event":"media","sequenceNumber":%b,"media":{%b,"payload":"/w=="},"streamSid":"MZ"}'
+    media = tm.parse(text % (odd, rest))
+    assert isinstance(media, tm.Media)
+    assert media.media.payload == b"\xff"
+    assert media.media.at_ms == (7 if odd == b"7" else None)
+
+
+@pytest.mark.parametrize("odd", ["8000", None, 8000.0, []])
+def test_a_start_is_known_by_its_encoding(odd):
+    begun = tm.parse(start(mediaFormat={"encoding": "audio/x-mulaw", "sampleRate": odd}))
+    assert isinstance(begun, tm.Start)
+    assert begun.start.media_format.encoding == "audio/x-mulaw"
 
 
 def test_an_event_of_a_later_version_is_no_error():

@@ -220,6 +220,9 @@ class World:
 
     def _send(self, now: int, given: Sequence[bytes]) -> None:
         for audio in given:
+            assert not len(audio) % FRAME_SAMPLES, "the carrier is given whole frames"
+            if not self.carrier.end:
+                self._first_waited_ms = self.playout.counters.waited_ms
             start = self.carrier.take(now, audio)
             sent = self._sent.get(id(audio))
             if sent is not None:
@@ -231,6 +234,7 @@ class World:
     _second: int = 0
     _echoes: deque[tuple[int, str]] = field(default_factory=deque)
     _paused: bool = False
+    _first_waited_ms: int = 0
 
     def _pass_time(self, until: int, chance: random.Random) -> None:
         """Let the ticks and seconds before `until` happen."""
@@ -284,7 +288,12 @@ class World:
 
     @property
     def dry_s(self) -> float:
-        return self.carrier.dry / SECOND
+        """Return what the carrier filled with silence, but for the silence that a start is to have.
+
+        That is waited for, where it is less than a frame.
+        """
+        waited_ms = self.playout.counters.waited_ms - self._first_waited_ms
+        return self.carrier.dry / SECOND - waited_ms / 1_000
 
     def heard(self) -> Wave:
         """Return what the ear heard, by the carrier's clock, from the moment the talker began."""

@@ -13,7 +13,7 @@ MS = 1_000_000
 
 @pytest.mark.parametrize(
     ("source", "guard_ns", "floor_ns"),
-    [(PACKETS, 4_500_000, 6_500_000), (STREAM, 12 * MS, 14 * MS)],
+    [(PACKETS, 3_000_000, 6_500_000), (STREAM, 10_500_000, 14 * MS)],
     ids=["packets", "stream"],
 )
 def test_concealment_starts_a_tick_before_it_would_be_too_late(

@@ -104,6 +104,16 @@ def test_audio_comes_in_as_bytes_with_the_carriers_time(trunk):
     assert trunk.heard == [(FRAME, 5), (b"x", 5), (b"", None)]
 
 
+def test_a_time_that_is_a_number_is_taken_and_ends_no_call(trunk):
+    message = media()
+    message["sequenceNumber"], message["media"]["timestamp"] = 4, 25
+    trunk.started().socket.say(message)
+    message["media"]["timestamp"] = None
+    trunk.socket.say(message)
+    assert trunk.heard == [(FRAME, 25), (FRAME, None)]
+    assert trunk.socket.closed is None
+
+
 def test_keys_are_told(trunk):
     trunk.started().socket.say(dtmf("*"))
     assert trunk.call.digits == ["*"]

@@ -15,8 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from socket_peers import BINARY, MASK, PING, TEXT, frame
 
+from gateway.frame_budget import FLOODED, TAKEN, BudgetLimits, FrameBudget
 from gateway.sockets.frame_header import BINARY_FIN, TEXT_FIN, data_header
 
 BYTES_MAX = 1000
@@ -46,6 +49,9 @@ class Owner:
 
     def handler_failed(self, error: Exception) -> None:
         self.note("failed", error)
+
+    def frames_dropped(self, count: int, is_flooded: bool) -> None:
+        self.note("dropped", (count, is_flooded))
 
     def note(self, kind: str, value: Any) -> None:
         self.events.append((kind, value))
@@ -214,13 +220,72 @@ def test_more_than_one_read_takes_is_read_in_turns(reader):
     _, far = reader.open(owner)
     far.settimeout(5)
     payload = bytes(range(250)) * 4
-    far.sendall(frame(BINARY, payload) * 90)
+    far.sendall(frame(BINARY, payload) * 30)
     reader.read()
     reader.read()
     kinds = [kind for kind, _ in owner.events]
-    assert kinds == ["binary"] * (65536 // len(frame(BINARY, payload))) + ["data"] * 2
+    assert kinds == ["binary"] * (16384 // len(frame(BINARY, payload))) + ["data"] * 2
     parts = [frame(BINARY, value) if kind == "binary" else value for kind, value in owner.events]
-    assert b"".join(parts) == frame(BINARY, payload) * 90
+    assert b"".join(parts) == frame(BINARY, payload) * 30
+
+
+LIMITS = BudgetLimits(burst_frames=5, excess_frames_max=20)
+FLOOD = st.lists(
+    st.tuples(st.integers(0, 200), st.sampled_from([1, 160, 999]), st.booleans()), max_size=60
+)
+
+
+@settings(max_examples=50)
+@given(FLOOD)
+def test_frames_are_counted_as_the_sources_count_them(native, flood):
+    poller = native.Poller(
+        LIMITS.frame_ns, LIMITS.burst_frames, LIMITS.excess_ns, LIMITS.excess_frames_max
+    )
+    near, far = socket.socketpair()
+    owner, budget, now_ns = Owner(), FrameBudget(LIMITS), 0
+    taken, dropped, is_flooded = 0, 0, False
+    with near, far:
+        poller.add(near.fileno(), owner, BYTES_MAX)
+        for ms, size, is_text in flood:
+            now_ns += ms * 1_000_000
+            verdict = budget.spend(now_ns, 1)
+            taken += verdict == TAKEN
+            dropped += verdict != TAKEN
+            is_flooded = is_flooded or verdict == FLOODED
+            far.sendall(frame(TEXT if is_text else BINARY, b"x" * size))
+            poller.poll(now_ns)
+            assert poller.spend(near.fileno(), now_ns, 0) in (TAKEN, FLOODED)
+    poller.close()
+    told = [value for kind, value in owner.events if kind == "dropped"]
+    assert len(owner.events) - len(told) == taken
+    assert sum(count for count, _ in told) == dropped
+    assert any(flooded for _, flooded in told) == is_flooded
+
+
+def test_one_socket_has_one_read_a_turn_and_a_flood_is_told_once(reader, native):
+    poller = native.Poller(9_000_000, 10, 40_000_000, 100)
+    near, far = socket.socketpair()
+    quiet, mouth = socket.socketpair()
+    order: list[str] = []
+    flooder = Owner(lambda _: order.append("flooder"))
+    other = Owner(lambda _: order.append("other"))
+    with near, far, quiet, mouth:
+        poller.add(near.fileno(), flooder, BYTES_MAX)
+        poller.add(quiet.fileno(), other, BYTES_MAX)
+        far.setblocking(False)
+        while True:
+            try:
+                far.send(frame(BINARY, b"x") * 5_000)
+            except BlockingIOError:
+                break
+        mouth.sendall(frame(TEXT, b"hi"))
+        flooder.act = lambda value: poller.remove(near.fileno()) if value == (101, True) else None
+        poller.poll(1)
+        assert other.events == [("text", b"hi")]
+        assert flooder.events == [("binary", b"x")] * 10 + [("dropped", (101, True))]
+        poller.poll(2)
+        assert len(flooder.events) == 11
+    poller.close()
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

@@ -15,7 +15,15 @@ from gateway.ports import SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import PROFILES
 from gateway.webrtc.sdp import parse_offer
-from gateway.webrtc.session import ADDRESSES_MAX, PAYLOAD_BYTES_MAX, Address, Credentials
+from gateway.webrtc.session import (
+    ADDRESSES_MAX,
+    DATAGRAMS,
+    HANDSHAKES,
+    PACKETS,
+    PAYLOAD_BYTES_MAX,
+    Address,
+    Credentials,
+)
 from gateway.webrtc.stun import BINDING_ERROR, BINDING_SUCCESS, binding_request
 from media import rtcp
 from tests.gateway.webrtc.peer import EVENT, RTP, Peer
@@ -621,6 +629,7 @@ def test_a_living_session_outlives_mutations_of_everything_it_knows() -> None:
         if chance.random() < 0.2:
             del sample[chance.randrange(1, len(sample)) :]
         wire.deliver(bytes(sample))
+        wire.now_ns += DATAGRAMS.frame_ns
     assert wire.sent == []
     assert len(wire.audio) == 1
     assert wire.states == [SessionState.CONNECTED]
@@ -629,6 +638,40 @@ def test_a_living_session_outlives_mutations_of_everything_it_knows() -> None:
     wire.pump()
     assert len(wire.audio) == 2
     assert wire.peer.audio[-1][3] == SILENCE
+    assert len(wire.check()) == 1
+
+
+def test_more_packets_than_anybody_speaks_are_dropped_and_then_end_the_session() -> None:
+    wire = Wire().connect()
+    sent = 0
+    while wire.session.state is SessionState.CONNECTED:
+        wire.deliver(wire.peer.packet(AUDIO))
+        sent += 1
+        wire.now_ns += DATAGRAMS.frame_ns  # 500 a second
+    assert len(wire.audio) <= PACKETS.burst_frames + sent * DATAGRAMS.frame_ns / PACKETS.frame_ns
+    assert len(wire.audio) + wire.session.excess == sent
+    assert PACKETS.excess_frames_max < wire.session.excess < 2 * PACKETS.excess_frames_max
+    assert wire.states[-1] is SessionState.FAILED
+
+
+def test_what_is_not_proven_is_not_looked_at_beyond_a_rate_and_ends_nothing() -> None:
+    wire = Wire().connect()
+    forged = b"\x80" + bytes(171)
+    for _ in range(50_000):
+        wire.deliver(forged)
+    assert wire.session.bad_packets <= DATAGRAMS.burst_frames
+    assert wire.session.bad_packets + wire.session.excess == 50_000
+    wire.now_ns += 2 * SECOND
+    wire.deliver(wire.peer.packet(AUDIO))
+    assert len(wire.audio) == 1
+    assert wire.states == [SessionState.CONNECTED]
+
+
+def test_checks_beyond_a_rate_are_not_answered() -> None:
+    wire = Wire().connect()
+    answers = sum(len(wire.check()) for _ in range(1_000))
+    assert HANDSHAKES.burst_frames - 10 <= answers <= HANDSHAKES.burst_frames
+    wire.now_ns += SECOND
     assert len(wire.check()) == 1
 
 

@@ -1,0 +1,65 @@
+"""How many frames one peer may have taken: a steady rate and a burst; what is beyond is dropped.
+
+A peer that goes on sending beyond it is told apart from one whose network has held back what it
+sent. Pure: times are nanoseconds of the caller's clock. `_native.c` counts by the same rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MS_NS: Final = 1_000_000
+
+TAKEN: Final = 0
+DROPPED: Final = 1
+FLOODED: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLimits:
+    """What one peer may send. A frame counts once, and once more for each KiB it has."""
+
+    frame_ns: int = 9 * MS_NS
+    """One frame each so often, for as long as wanted: 10 ms of audio, from a clock that is fast."""
+    burst_frames: int = 300
+    """So many at once: 3 s of 10 ms frames, or 6 s of 20 ms. Playout keeps a quarter of a second of
+    what a stalled network delivers at once, so that nothing is dropped that would be heard."""
+    excess_ns: int = 40 * MS_NS
+    """One frame beyond that is forgotten so often."""
+    excess_frames_max: int = 1_500
+    """More that are not forgotten end the connection: what half a minute's stall leaves of 20 ms
+    frames does not, a peer that sends twice what it may does within half a minute, and one that
+    sends 100,000 a second does within 20 ms."""
+
+
+class FrameBudget:
+    """Two buckets that time empties: of what was taken, and of what was dropped."""
+
+    __slots__ = (
+        "_burst_ns",
+        "_excess_at_ns",
+        "_excess_max_ns",
+        "_excess_ns",
+        "_frame_ns",
+        "_taken_at_ns",
+    )
+
+    def __init__(self, limits: BudgetLimits) -> None:
+        self._frame_ns = limits.frame_ns
+        self._burst_ns = limits.burst_frames * limits.frame_ns
+        self._excess_ns = limits.excess_ns
+        self._excess_max_ns = limits.excess_frames_max * limits.excess_ns
+        self._taken_at_ns = 0
+        """When the bucket of what was taken will be empty."""
+        self._excess_at_ns = 0
+
+    def spend(self, now_ns: int, frames: int) -> int:
+        """Count what has arrived: TAKEN, DROPPED, or FLOODED where dropping is not enough."""
+        taken_at_ns = max(self._taken_at_ns, now_ns) + frames * self._frame_ns
+        if taken_at_ns - now_ns <= self._burst_ns:
+            self._taken_at_ns = taken_at_ns
+            return TAKEN
+        excess_at_ns = max(self._excess_at_ns, now_ns) + frames * self._excess_ns
+        self._excess_at_ns = excess_at_ns
+        return FLOODED if excess_at_ns - now_ns > self._excess_max_ns else DROPPED

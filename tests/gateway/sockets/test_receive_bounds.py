@@ -1,0 +1,149 @@
+"""A peer that sends more than it may: what is dropped, when it is closed, and that it goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+from socket_peers import BINARY, CLOSE, CONT, PING, PONG, TEXT, Peer, close_frame, frame
+
+from gateway.frame_budget import BudgetLimits
+from gateway.sockets import MediaLimits
+
+AUDIO = frame(BINARY, bytes(160))
+BURST = BudgetLimits().burst_frames
+
+
+@pytest.fixture(params=["by the transport", "past the transport"])
+def read_either_way(request: pytest.FixtureRequest) -> None:
+    if request.param == "past the transport":
+        if sys.platform != "linux":
+            pytest.skip("It stands on Linux's epoll.")
+        request.getfixturevalue("past_the_transport")
+
+
+pytestmark = pytest.mark.usefixtures("read_either_way")
+
+
+async def pour(peer: Peer, data: bytes) -> int:
+    """Send for as long as the other end takes any of it; return how often it could be sent."""
+    count = 0
+    try:
+        async with asyncio.timeout(1.5):
+            while True:
+                peer.writer.write(data)
+                count += 1
+                await peer.writer.drain()
+    except (TimeoutError, OSError):
+        return count
+
+
+async def test_what_a_stall_held_back_is_delivered_to_the_last_frame(serve: Any) -> None:
+    server = await serve()
+    peer, leg = await server.open(AUDIO * 150 + frame(TEXT, b"end"))
+    events = await leg.wait(151)
+    assert events == [("binary", bytes(160))] * 150 + [("text", b"end")]
+    assert server.engine.counters.excess_frames == 0
+    assert await is_alive(peer)
+
+
+async def is_alive(peer: Peer) -> bool:
+    peer.send(frame(PING, b"?"))
+    return await peer.frame() == (PONG, b"?")
+
+
+async def test_more_at_once_is_dropped_and_the_connection_goes_on(serve: Any, clock: Any) -> None:
+    server = await serve()
+    peer, leg = await server.open(AUDIO * (BURST + 100))
+    assert await is_alive(peer), "a ping is no audio"
+    assert leg.events == [("binary", bytes(160))] * BURST
+    assert server.engine.counters.excess_frames == 100
+    clock.advance(1)
+    peer.send(AUDIO * 50)
+    await leg.wait(BURST + 50)
+    assert server.engine.counters.floods == 0
+
+
+@pytest.mark.parametrize("payload", [bytes(160), b"x"], ids=["audio", "tiny"])
+async def test_a_flood_is_closed_with_1008_and_delivers_no_more_than_a_burst(
+    serve: Any, payload: bytes
+) -> None:
+    server = await serve()
+    peer, leg = await server.open(frame(BINARY, payload) * (BURST + 5_000))
+    assert await peer.closed() == 1008
+    assert leg.events == [("binary", payload)] * BURST + [("close", 1008)]
+    assert server.engine.counters.floods == 1
+    assert server.engine.counters.excess_frames == BudgetLimits().excess_frames_max + 1
+
+
+async def test_who_floods_on_and_reads_nothing_is_not_read_and_is_gone_in_time(
+    serve: Any, clock: Any
+) -> None:
+    server = await serve()
+    peer, leg = await server.open()
+    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    await pour(peer, AUDIO * 100)
+    assert leg.events[-1] == ("close", 1008)
+    (media,) = server.engine.connections
+    assert media._discarded <= 2 * MediaLimits().discarded_bytes_max + 2**18
+    server.engine.sweep(clock.advance(6))
+    await server.gone()
+
+
+async def test_fragments_and_texts_are_counted_as_well(serve: Any) -> None:
+    server = await serve()
+    fragments = frame(TEXT, b"a", fin=False) + frame(CONT, b"a", fin=False) * 3_000
+    peer, leg = await server.open(fragments)
+    assert await peer.closed() == 1008
+    assert leg.events == [("close", 1008)]
+    peer, leg = await server.open(frame(TEXT, b"a") * 3_000)
+    assert await peer.closed() == 1008
+    assert leg.events == [("text", b"a")] * BURST + [("close", 1008)]
+
+
+async def test_a_large_message_counts_for_what_it_has(serve: Any) -> None:
+    server = await serve()
+    large = frame(TEXT, b"x" * 10_240)
+    peer, leg = await server.open(large * 40)
+    assert await is_alive(peer)
+    assert len(leg.events) == BURST // 11
+
+
+async def test_who_sends_on_after_our_close_is_not_listened_to(serve: Any, clock: Any) -> None:
+    server = await serve()
+    peer, leg = await server.open()
+    while not server.legs:
+        await asyncio.sleep(0)
+    leg.connection.close(1000, "call ended")
+    await pour(peer, AUDIO * 100)
+    assert server.engine.counters.floods == 1
+    (media,) = server.engine.connections
+    assert media._discarded <= 2 * MediaLimits().discarded_bytes_max + 2**18
+    assert leg.events == [("close", 1000)]
+    server.engine.sweep(clock.advance(6))
+    await server.gone()
+
+
+async def test_who_had_audio_under_way_closes_properly(serve: Any) -> None:
+    server = await serve()
+    peer, leg = await server.open()
+    leg.connection.close(1000, "call ended")
+    assert (await peer.frame())[0] == CLOSE
+    peer.send(AUDIO * BURST + close_frame(1000))
+    await peer.end()
+    assert leg.events == [("close", 1000)]
+    assert server.engine.counters.floods == 0
+
+
+async def test_a_flood_leaves_the_others_their_turn(serve: Any) -> None:
+    server = await serve()
+    flooder, _ = await server.open()
+    peer, leg = await server.open()
+    pouring = asyncio.create_task(pour(flooder, AUDIO * 100))
+    for count in range(1, 21):
+        peer.send(AUDIO)
+        await leg.wait(count)
+    await pouring
+    assert leg.events == [("binary", bytes(160))] * 20
