@@ -26,7 +26,7 @@ const common = {
 };
 
 /** Parts that the page imports when they are wanted. */
-const LATER = ['beside', 'key-form', 'line-check', 'paying', 'return-call', 'sound-settings'];
+const LATER = ['beside', 'key-form', 'key-offer', 'line-check', 'paying', 'return-call', 'sound-settings'];
 
 /**
  * Takes the indentation out of css`…` and html`…` templates, which a minifier of JavaScript must leave alone. What is

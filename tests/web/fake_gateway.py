@@ -26,6 +26,7 @@ from gateway.http import pages
 from tests.web.fake_webrtc import EchoPeer
 
 KEY = "ck_test_0123456789abcdef"
+OTHER_KEY = "ck_test_of_somebody_else"
 ECHO = "+15005551000"
 STATIC = Path(pages.__file__).parent / "static"
 
@@ -212,6 +213,12 @@ class FakeGateway:
     check_verdict: dict[str, Any] = field(default_factory=dict)
     """What the verdict of a check says besides the usual."""
     balance: int = 5_000_000
+    keys: dict[str, str] = field(default_factory=lambda: {KEY: "alice", OTHER_KEY: "mallory"})
+    """Key -> account, of those that are good."""
+    scopes: tuple[str, ...] = ("calls", "records", "payments", "account")
+    """What every key may do."""
+    senders: list[tuple[str, str]] = field(default_factory=list)
+    """Path and account of every request with a good key."""
     top_ups: TopUps = field(default_factory=TopUps)
     lines: list[Line] = field(default_factory=list)
     token_requests: list[dict[str, Any]] = field(default_factory=list)
@@ -240,6 +247,7 @@ class FakeGateway:
         app = Starlette(
             routes=[
                 *pages.routes(STATIC),
+                Route("/v1/key", self._key),
                 Route("/v1/account", self._account),
                 Route("/v1/calls", self._calls),
                 Route("/v1/phonebook", self._phonebook),
@@ -261,6 +269,10 @@ class FakeGateway:
             await app(scope, receive, send)
 
         return noted
+
+    async def _key(self, request: Request) -> Response:
+        account = self.keys.get(_bearer(request), "")
+        return self._reply(request, {"account": account, "scopes": self.scopes})
 
     async def _account(self, request: Request) -> Response:
         return self._reply(
@@ -350,9 +362,11 @@ class FakeGateway:
         return self._reply(request, {"token": "check_1", "media_url": media_url}, 201)
 
     def _reply(self, request: Request, body: dict[str, Any], status: int = 200) -> Response:
-        if request.headers.get("authorization") != f"Bearer {KEY}":
+        account = self.keys.get(_bearer(request))
+        if account is None:
             problem = {"status": 401, "code": "unauthorized", "title": "Wrong key.", "action": ""}
             return JSONResponse(problem, 401)
+        self.senders.append((request.url.path, account))
         return JSONResponse(body, status)
 
     async def _media(self, socket: WebSocket) -> None:
@@ -437,6 +451,10 @@ class FakeGateway:
             await line.end(16, "caller")
             return True
         return False
+
+
+def _bearer(request: Request) -> str:
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 @asynccontextmanager

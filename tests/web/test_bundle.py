@@ -19,7 +19,15 @@ network, and less than two thirds of what calling libraries take without a page.
 BESIDE = "beside-"
 """The lists beside the phone; they come when they come, and no call waits for them."""
 
-LATER = ("key-form-", "line-check-", "paying-", "return-call-", "sound-settings-", "de-")
+LATER = (
+    "key-form-",
+    "key-offer-",
+    "line-check-",
+    "paying-",
+    "return-call-",
+    "sound-settings-",
+    "de-",
+)
 """What is loaded only when it is wanted."""
 
 

@@ -1,6 +1,7 @@
 /**
  * The API key of this tab. It arrives in the address's fragment, which browsers never send, and lives in
- * sessionStorage: closing the tab forgets it.
+ * sessionStorage: closing the tab forgets it. A link can carry anybody's key, so one that comes to a tab that has
+ * another is only offered: whoever uses the tab decides.
  */
 
 const STORED = 'caller-key';
@@ -9,15 +10,27 @@ const STORED = 'caller-key';
 const KEY = /^[\x21-\x7e]{8,256}$/;
 
 let kept: string | undefined;
+let offered: string | undefined;
 
-/** Return the key, taking it out of the address if it is there. */
-export function takeKey(): string | undefined {
-  const fragment = new URLSearchParams(location.hash.slice(1)).get('key');
-  if (fragment !== null) {
-    history.replaceState(null, '', location.pathname + location.search);
-    keepKey(fragment);
-  }
-  return storedKey();
+/** Take a key out of the address, if it is there: keep it where the tab has none, else offer it. */
+export function takeKey(): void {
+  const given = new URLSearchParams(location.hash.slice(1)).get('key')?.trim();
+  if (given === undefined) return;
+  history.replaceState(null, '', location.pathname + location.search);
+  const own = storedKey();
+  if (own === undefined) keepKey(given);
+  else if (own !== given && KEY.test(given)) offered = given;
+}
+
+/** Return the key that a link has brought to a tab with another. */
+export function offeredKey(): string | undefined {
+  return offered;
+}
+
+/** Take the key that a link has brought instead of the tab's own, or leave it. */
+export function answerOffer(accepted: boolean): void {
+  if (accepted && offered !== undefined) keepKey(offered);
+  offered = undefined;
 }
 
 /** Keep the key for this tab; return whether it can be one. */
@@ -43,7 +56,8 @@ export function dropKey(): void {
   }
 }
 
-function storedKey(): string | undefined {
+/** Return the tab's key. */
+export function storedKey(): string | undefined {
   try {
     return kept ?? sessionStorage.getItem(STORED) ?? undefined;
   } catch {

@@ -3,7 +3,7 @@
  */
 
 import { CallFailure } from './call/failure';
-import type { Account, CallRecord, CallToken, PhonebookEntry, Problem, TopUpOffer } from './wire';
+import type { Account, CallRecord, CallToken, KeyAccess, PhonebookEntry, Problem, TopUpOffer } from './wire';
 
 const TIMEOUT_MS = 10_000;
 
@@ -14,11 +14,16 @@ interface Options {
 }
 
 export class Api {
-  constructor(private readonly key: string) {}
+  constructor(readonly key: string) {}
 
   /** Ask for the one-use token of a call. Throws CallFailure. */
   callToken(destination: string): Promise<CallToken> {
     return this.json('v1/call-tokens', { destination, codec: 'pcmu', origin: location.origin });
+  }
+
+  /** Read what the key is. Throws CallFailure. */
+  access(): Promise<KeyAccess> {
+    return this.json('v1/key');
   }
 
   /** Read the account. Throws CallFailure. */

@@ -173,6 +173,12 @@ export interface MediaToken {
 /** `POST /v1/call-tokens`. */
 export interface CallToken extends Quote, MediaToken {}
 
+/** `GET /v1/key`: whose a key is, and what it may do; an older page meets scopes it does not know. */
+export interface KeyAccess {
+  account: string;
+  scopes: string[];
+}
+
 /** `GET /v1/account`. */
 export interface Account {
   id: string;

@@ -1,4 +1,4 @@
-/** The words of the form that asks for the API key, in English. */
+/** The words of the forms that ask for the API key, and for which of two, in English. */
 export const keyForm = {
   keyTitle: 'Connect your phone',
   keyIntro: 'This page places calls with an API key of the gateway.',
@@ -7,4 +7,13 @@ export const keyForm = {
   keySubmit: 'Open the phone',
   keyInvalid: 'This does not look like an API key. Copy the whole text that starts with “ck_”.',
   keyKept: 'The key stays in this tab and is forgotten when you close it.',
+
+  offerTitle: 'Change the account?',
+  offerOther: 'The link you opened brings an API key of the account “{offered}”. This tab is connected to “{own}”.',
+  offerSame: 'The link you opened brings another API key of the account “{own}”.',
+  offerUnknown: 'The link you opened brings another API key. Whose it is cannot be said right now.',
+  offerWarning: 'Calls and top-ups go to the account you choose. If somebody sent you the link, stay.',
+  offerStay: 'Stay',
+  offerChange: 'Use the link’s key',
+  offerRefused: 'The link you opened brings an API key that was not accepted.',
 } as const;

@@ -6,11 +6,11 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
-import { dropKey, takeKey } from '../api-key';
+import { answerOffer, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
 import { CallFailure, asFailure } from '../call/failure';
 import type { CallState } from '../call/state';
 import { failureInWords, money, t } from '../i18n';
-import type { CallRecord, Money, PhonebookEntry, TopUpOffer } from '../wire';
+import type { CallRecord, KeyAccess, Money, PhonebookEntry, TopUpOffer } from '../wire';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
@@ -26,6 +26,7 @@ const RECORD_MS = 1500;
 export class App extends LitElement {
   static override properties = {
     api: { attribute: false },
+    access: { attribute: false },
     balance: { attribute: false },
     calls: { attribute: false },
     callsFailed: { attribute: false },
@@ -132,6 +133,8 @@ export class App extends LitElement {
   ];
 
   declare api: Api | undefined;
+  /** What the key may do; until that is known, the page is shown as if it may do everything. */
+  declare access: KeyAccess | undefined;
   declare balance: Money | undefined;
   declare calls: CallRecord[] | undefined;
   declare callsFailed: boolean;
@@ -165,14 +168,17 @@ export class App extends LitElement {
     return html`<header>
         <span class="mark">${handset}</span>
         <h1>Caller</h1>
-        ${this.api ? this.#credit() : nothing}
+        ${this.api && (this.offer || this.#may('account')) ? this.#credit() : nothing}
       </header>
       ${this.api ? this.#page() : this.#keyForm()}`;
   }
 
   #credit(): TemplateResult {
+    const balance = this.balance ? money(this.balance) : '…';
     return html`<div class="credit">
-      <p class="number"><span class="muted">${t('credit')}</span> <b>${this.balance ? money(this.balance) : '…'}</b></p>
+      ${this.#may('account')
+        ? html`<p class="number"><span class="muted">${t('credit')}</span> <b>${balance}</b></p>`
+        : nothing}
       ${this.offer ? this.#topUp(this.offer) : nothing}
     </div>`;
   }
@@ -196,32 +202,52 @@ export class App extends LitElement {
 
   #page(): TemplateResult {
     void import('./beside');
+    const offered = offeredKey();
     return html`<main class="phone">
       ${this.failure ? this.#alert(this.failure) : nothing} ${this.followed && this.offer ? this.#progress() : nothing}
-      <caller-phone
-        .api=${this.api}
-        .phonebook=${this.phonebook}
-        .canTopUp=${this.offer !== undefined}
-        @top-up=${this.#openTopUp}
-        @call-started=${() => (this.busy = true)}
-        @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
-      ></caller-phone>
+      ${offered && !this.busy ? this.#keyOffer(offered) : nothing}
+      ${this.#may('calls') || this.busy ? this.#dialler() : html`<p class="card">${t('mayNotCall')}</p>`}
       <div class="aside">
         ${this.phonebook.length ? this.#phonebook() : nothing}
-        <caller-recent-calls
-          .calls=${this.calls}
-          .phonebook=${this.phonebook}
-          .failed=${this.callsFailed}
-          .busy=${this.busy}
-          @retry=${() => void this.#refresh()}
-          @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
-        ></caller-recent-calls>
+        ${this.#may('records') ? this.#recentCalls() : nothing}
         ${this.offer ? html`<caller-payments .api=${this.api} .balance=${this.balance}></caller-payments>` : nothing}
       </div>
     </main>
     <footer>
+      <p class="muted">${this.access?.account}</p>
       <button type="button" ?disabled=${this.busy} @click=${() => this.#forget()}>${t('forgetKey')}</button>
     </footer>`;
+  }
+
+  #keyOffer(offered: string): TemplateResult {
+    void import('./key-offer');
+    return html`<caller-key-offer
+      .offered=${offered}
+      .account=${this.access?.account}
+      @answered=${this.#open}
+    ></caller-key-offer>`;
+  }
+
+  #dialler(): TemplateResult {
+    return html`<caller-phone
+      .api=${this.api}
+      .phonebook=${this.phonebook}
+      .canTopUp=${this.offer !== undefined}
+      @top-up=${this.#openTopUp}
+      @call-started=${() => (this.busy = true)}
+      @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
+    ></caller-phone>`;
+  }
+
+  #recentCalls(): TemplateResult {
+    return html`<caller-recent-calls
+      .calls=${this.calls}
+      .phonebook=${this.phonebook}
+      .failed=${this.callsFailed}
+      .busy=${this.busy}
+      @retry=${() => void this.#refresh()}
+      @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
+    ></caller-recent-calls>`;
   }
 
   #phonebook(): TemplateResult {
@@ -265,24 +291,40 @@ export class App extends LitElement {
   };
 
   readonly #open = (): void => {
-    if (this.busy) return;
-    const key = takeKey();
-    this.api = key ? new Api(key) : undefined;
-    this.failure = undefined;
-    if (this.api) void this.#load(this.api);
+    takeKey();
+    this.requestUpdate();
+    const key = storedKey();
+    if (this.busy || (this.api && this.api.key === key)) return;
+    // A payment is followed with the key that began it.
+    if (this.api) this.followed = undefined;
+    this.#clear();
+    if (!key) return;
+    this.api = new Api(key);
+    void this.#load(this.api);
   };
 
   #forget(failure?: CallFailure): void {
     dropKey();
-    this.api = this.balance = this.calls = this.offer = undefined;
-    this.failure = failure;
+    // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
+    answerOffer(failure !== undefined);
+    this.#clear();
+    this.#open();
+    if (!this.api) this.failure = failure;
+  }
+
+  #clear(): void {
+    this.api = this.access = this.balance = this.calls = this.offer = this.failure = undefined;
+  }
+
+  #may(scope: string): boolean {
+    return this.access?.scopes.includes(scope) ?? true;
   }
 
   async #load(api: Api): Promise<void> {
     await this.#refresh();
     if (this.api !== api) return;
-    this.phonebook = await api.phonebook();
-    const offer = await api.topUpOffer();
+    if (this.#may('calls')) this.phonebook = await api.phonebook();
+    const offer = this.#may('payments') ? await api.topUpOffer() : undefined;
     if (offer) await import('./paying');
     if (this.api === api) this.offer = offer;
   }
@@ -290,10 +332,21 @@ export class App extends LitElement {
   async #refresh(): Promise<void> {
     const { api } = this;
     if (!api) return;
-    const [account, calls] = await Promise.allSettled([api.account(), api.calls(RECENT_CALLS)]);
+    const [access] = await Promise.allSettled([api.access()]);
+    if (this.api !== api) return;
+    if (access.status === 'rejected') {
+      this.callsFailed = true;
+      this.#failed(asFailure(access.reason));
+      return;
+    }
+    this.access = access.value;
+    const [account, calls] = await Promise.allSettled([
+      this.#may('account') ? api.account() : undefined,
+      this.#may('records') ? api.calls(RECENT_CALLS) : undefined,
+    ]);
     if (this.api !== api) return;
     if (account.status === 'fulfilled') {
-      this.balance = account.value.balance;
+      this.balance = account.value?.balance;
       this.failure = undefined;
     } else {
       this.#failed(asFailure(account.reason));
