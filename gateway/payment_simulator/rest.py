@@ -58,8 +58,6 @@ class RestApi:
         self._clock = clock
         self._wake = wake
         self._kept = KeptReplies(account.world.settings.keys_kept)
-        self.stopping = asyncio.Event()
-        """Set at shutdown: replies that are held back are let go."""
 
     def routes(self) -> list[Route]:
         """Return everything this API answers."""
@@ -219,6 +217,7 @@ class RestApi:
     ) -> KeptReply:
         """Return the reply, or the fault in its place, held back as long as was ordered."""
         fault = self._world.faults.request(request.method, request.url.path)
+        over = self._world.faults.over
         try:
             if fault is not None and fault.status:
                 raise _injected(fault.status)
@@ -226,7 +225,7 @@ class RestApi:
         except ApiError as error:
             reply = _refuse(error, request_id)
         if fault is not None and fault.hold_s:
-            await self._hold(fault.hold_s)
+            await _wait(over, fault.hold_s)
         return reply
 
     async def _perform(
@@ -258,12 +257,13 @@ class RestApi:
             self._kept.keep(key, reply)
         return reply
 
-    async def _hold(self, hold_s: float) -> None:
-        try:
-            async with asyncio.timeout(hold_s):
-                await self.stopping.wait()
-        except TimeoutError:
-            pass
+
+async def _wait(event: asyncio.Event, delay_s: float) -> None:
+    try:
+        async with asyncio.timeout(delay_s):
+            await event.wait()
+    except TimeoutError:
+        pass
 
 
 def _by_id(act: Callable[[str, Form, int], Resource]) -> Handler:

@@ -87,9 +87,7 @@ async def test_a_key_in_use_is_refused_until_its_request_is_answered(payments: P
     refused = await create()
     assert refused.status_code == 409
     assert refused.json()["error"]["code"] == "idempotency_key_in_use"
-    rest = payments.service._rest
-    assert rest is not None
-    rest.stopping.set()
+    await payments.order("DELETE", "/faults")
     first = await held
     assert first.status_code == 200
     assert (await create()).json() == first.json()
