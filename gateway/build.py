@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.drain import Drainer
+from billing.drain import Drainer, OnTurn
 from billing.partition import PARTITIONS
 from billing.payments import AutoLimits
 from billing.rate_deck import RateDeck
@@ -31,6 +31,7 @@ from gateway.payments.reconciler import Reconciler as PaymentReconciler
 from gateway.payments.service import Payments
 from gateway.settings import Settings
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 
 if TYPE_CHECKING:
@@ -143,10 +144,16 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     )
 
 
-def build_drainer(stores: Stores, settings: Settings, notify: Notify = _to_nobody) -> Drainer:
+def build_drainer(
+    stores: Stores,
+    settings: Settings,
+    notify: Notify = _to_nobody,
+    on_turn: OnTurn = lambda: None,
+) -> Drainer:
     """Return what empties the spend gate's outbox into the book of record.
 
-    It also refunds the calls that the settings say are refunded.
+    It also refunds the calls that the settings say are refunded, and leaves a mark that says when
+    the outbox was last empty. `on_turn` is told that it is at work.
     """
     refunds = CallRefunds(
         stores.ledger,
@@ -155,7 +162,14 @@ def build_drainer(stores: Stores, settings: Settings, notify: Notify = _to_nobod
         per_day_max=settings.refunds_day_max,
         notify=notify,
     )
-    return Drainer(stores.gate, stores.ledger, PARTITIONS, refunds.on_booked)
+    return Drainer(
+        stores.gate,
+        stores.ledger,
+        PARTITIONS,
+        refunds.on_booked,
+        on_turn=on_turn,
+        on_drained=RedisDrainMark(stores.redis).set,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,12 @@ async def hangs():
 
 @pytest.fixture
 def probe(client_of):
-    async def ask(path, calls=None, weaknesses=(), alarms=(), **checks):
+    async def ask(path, calls=None, weaknesses=(), alarms=(), figures=(), **checks):
         ticker = Ticker(lambda: 0)
         ticker.lag_ns_max = 12_345_678
-        health = Health(calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms))
+        health = Health(
+            calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms), dict(figures)
+        )
         async with client_of(health.routes()) as client:
             first = await client.get(path)
             ask.again = await client.get(path)
@@ -107,3 +109,9 @@ async def test_a_node_without_credits_is_unready_whatever_else_is_wrong(probe):
         "/readyz", redis=fails, weaknesses={"database": fails}, alarms={"outbox": lambda: True}
     )
     assert (reply.status_code, reply.json()["status"]) == (503, "unready")
+
+
+async def test_both_probes_show_figures(probe):
+    figures = {"drained_age_s": lambda: 20.26}
+    for path in ("/healthz", "/readyz"):
+        assert (await probe(path, figures=figures, redis=answers)).json()["drained_age_s"] == 20.3
