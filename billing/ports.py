@@ -268,7 +268,8 @@ class LedgerStore(Protocol):
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `reason` and `call_id` say why, for the customer who reads the ledger.
+        `reason` and `call_id` say why, for the customer who reads the ledger. Raises
+        CreditsLostError rather than give out a sequence that the spend gate has seen.
         """
 
     async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:

@@ -94,3 +94,34 @@ def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[D
             yield Disagreement(CALL_UNKNOWN, call_id)
         elif at_gate[call_id] != in_book[call_id]:
             yield Disagreement(HOLDS_DIFFER, call_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """What the gate has given an account beyond what the book knows of."""
+
+    account_id: str
+    credits: int
+    """How many credits the book lacks; 0 where it has as many."""
+    micros: int
+    """How much more the gate holds, live calls included; what calls have cost that the book lacks
+    as well is taken off."""
+
+
+def surpluses(gate: PartitionState, book: PartitionState) -> Iterator[Surplus]:
+    """Yield the accounts whose credit would be lost if the gate were filled from the book."""
+    at_gate, in_book = _wealth(gate), _wealth(book)
+    for account_id in sorted(at_gate):
+        total, applied = at_gate[account_id]
+        booked_total, booked = in_book.get(account_id, (0, 0))
+        if applied > booked or total > booked_total:
+            yield Surplus(account_id, max(0, applied - booked), total - booked_total)
+
+
+def _wealth(state: PartitionState) -> dict[str, tuple[int, int]]:
+    """Return what accounts have, their holds included, and the number of their last credit."""
+    found = {account_id: (micros, sequence) for account_id, micros, sequence in state.accounts}
+    for call in state.open_calls:
+        micros, sequence = found.get(call.account_id, (0, 0))
+        found[call.account_id] = micros + call.held_micros, sequence
+    return found

@@ -27,6 +27,7 @@ from gateway.engine import recovery
 from gateway.engine.call_refunds import CallRefunds, Notify
 from gateway.errors import SettingsError
 from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import Reconciler as PaymentReconciler
 from gateway.payments.service import Payments
 from gateway.settings import Settings
@@ -87,7 +88,8 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
         engine = open_database(settings)
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
-        gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
+        gate = RedisSpendGate(redis)
+        ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
         stores = Stores(
             redis, engine, gate, ledger, SqlCdrStore(engine), SqlAccountStore(engine), valkey
         )
@@ -181,6 +183,7 @@ class CardDesk:
     payments: Payments
     auto: AutoTopUps
     reconciler: PaymentReconciler
+    history: PaymentHistory
 
 
 def build_card_desk(
@@ -189,8 +192,12 @@ def build_card_desk(
     *,
     notify: Notify,
     on_credit: Callable[[str], Awaitable[None]] | None = None,
+    recovers: bool = False,
 ) -> CardDesk:
-    """Return what takes payments; `on_credit` is called after an account's credit has changed."""
+    """Return what takes payments; `on_credit` is called after an account's credit has changed.
+
+    One that `recovers` books credits that the book has lost and the spend gate has.
+    """
     # Imported here, for a gateway without payments starts sooner without the vendor's library.
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
@@ -210,7 +217,7 @@ def build_card_desk(
         settings,
         service=service,
         store=store,
-        ledger=stores.ledger,
+        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
         balance=stores.gate.balance,
         on_credit=credit_changed,
         on_freeze=freeze_changed,
@@ -225,4 +232,5 @@ def build_card_desk(
         notify=notify,
     )
     reconciler = PaymentReconciler(payments, auto, service=service, store=store)
-    return CardDesk(service, store, payments, auto, reconciler)
+    history = PaymentHistory(payments, service=service, store=store)
+    return CardDesk(service, store, payments, auto, reconciler, history)

@@ -7,15 +7,16 @@ repairs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.errors import StoreUnavailableError
 from billing.outbox import fold
 from billing.partition import PARTITIONS
 from billing.ports import OutboxEntry, PartitionState, SpendGate
-from billing.reconcile import Disagreement, disagreements
+from billing.reconcile import Disagreement, Surplus, disagreements, surpluses
 from billing.stores import tables
 from billing.stores.audit import FINDINGS_MAX
 from billing.stores.booking import book
@@ -60,6 +61,31 @@ async def audit_gate(
     return findings
 
 
+async def find_surpluses(
+    gate: SpendGate,
+    engine: AsyncEngine,
+    chosen: Iterable[int],
+    partitions: int = PARTITIONS,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    clock: Clock = utc_now,
+) -> list[Surplus]:
+    """Return what filling the chosen partitions from the book would take from accounts.
+
+    A partition that has lost its data has nothing to lose. Raises StoreUnavailableError, also where
+    an outbox is too long or too busy to compare.
+    """
+    comparison = _Comparison(gate, engine, partitions, timeout_s, clock)
+    found: list[Surplus] = []
+    for partition in chosen:
+        if await gate.is_ready(partition):
+            sides = await comparison.sides(partition)
+            if sides is None:
+                raise StoreUnavailableError(INCOMPARABLE)
+            found += surpluses(*sides)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Comparison:
     gate: SpendGate
@@ -69,22 +95,30 @@ class _Comparison:
     clock: Clock
 
     async def of(self, partition: int) -> Sequence[Disagreement]:
-        """Compare a partition with what its book will say once the outbox is drained.
+        """Compare a partition with its book."""
+        sides = await self.sides(partition)
+        if sides is None:
+            return [Disagreement(INCOMPARABLE, f"partition {partition}")]
+        return list(disagreements(*sides))
 
-        The booking is tried out in a transaction that is rolled back. It holds the lock of those
-        who drain, so that the book does not move meanwhile.
+    async def sides(self, partition: int) -> tuple[PartitionState, PartitionState] | None:
+        """Return a partition and what its book will say once the outbox is drained.
+
+        None where the outbox is too long or too busy. The booking is tried out in a transaction
+        that is rolled back. It holds the lock of those who drain, so that the book does not move
+        meanwhile.
         """
         async with writing(self.engine, self.timeout_s) as connection:
             await self._lock(connection, partition)
             found = await self._read_between_changes(partition)
             if found is None:
                 await connection.rollback()
-                return [Disagreement(INCOMPARABLE, f"partition {partition}")]
+                return None
             snapshot, entries = found
             await book(connection, fold(entries), self.clock())
             positions = await read_positions(connection, partition, self.partitions)
             await connection.rollback()
-        return list(disagreements(snapshot, positions))
+        return snapshot, positions
 
     async def _lock(self, connection: AsyncConnection, partition: int) -> None:
         """Make all who drain this partition wait until the transaction ends."""
