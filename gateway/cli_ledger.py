@@ -19,8 +19,10 @@ from billing.money import format_money, is_currency
 from billing.partition import PARTITIONS
 from billing.reconcile import Surplus
 from billing.statement import StatementLine
-from billing.stores.audit import FINDINGS_MAX, Totals, audit, totals
+from billing.stores import gate_audit
+from billing.stores.audit import ADVICE, Totals, audit, totals
 from billing.stores.gate_audit import audit_gate, find_surpluses
+from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build
@@ -151,6 +153,8 @@ PAYMENTS_LOOK_BACK = timedelta(days=3)
 WEBHOOK_PATIENCE_S = 3.0
 """What was paid a moment ago is on its way to the book for so long."""
 _ADVICE = {
+    **ADVICE,
+    **gate_audit.ADVICE,
     UNBOOKED: "Book what was paid: `caller payments reconcile --since DATE`.",
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +21,9 @@ from billing.stores.database import TIMEOUT_S, reading, upsert, writing
 
 KEY_ID_CHARACTERS = 16
 """Head of the hash that names a key: 64 bits, enough to tell keys apart."""
+
+CAP_KNOWN_AFTER = timedelta(seconds=60)
+"""How soon every node knows of a cap that is set: several times what they remember of a key."""
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -177,7 +180,12 @@ class SqlAccountStore:
             changed = await connection.execute(
                 sa.update(keys)
                 .where(keys.c.id == key_id, keys.c.account_id == account_id)
-                .values(day_cap_micros=day_cap_micros)
+                .values(
+                    day_cap_micros=day_cap_micros,
+                    caps_counted_from=_counted_from(
+                        keys.c.day_cap_micros.is_(None), keys.c.caps_counted_from, self._clock()
+                    ),
+                )
                 .returning(keys.c.id)
             )
             if changed.scalar() is None:
@@ -203,10 +211,18 @@ class SqlAccountStore:
         }
         async with writing(self._engine, self._timeout_s) as connection:
             if changes:
+                values: dict[str, Any] = {
+                    columns[name].name: micros for name, micros in changes.items()
+                }
+                begins = [
+                    columns[n].is_(None) for n in ("day", "month") if changes.get(n) is not None
+                ]
+                if begins:
+                    values["caps_counted_from"] = _counted_from(
+                        sa.or_(*begins), accounts.caps_counted_from, self._clock()
+                    )
                 await connection.execute(
-                    sa.update(tables.accounts)
-                    .where(accounts.id == account_id)
-                    .values({columns[name].name: micros for name, micros in changes.items()})
+                    sa.update(tables.accounts).where(accounts.id == account_id).values(values)
                 )
             rows = await connection.execute(
                 sa.select(*columns.values()).where(accounts.id == account_id)
@@ -269,6 +285,14 @@ class SqlAccountStore:
         async with reading(self._engine, self._timeout_s) as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else AccountRow(*row)
+
+
+def _counted_from(
+    begins: sa.ColumnElement[bool], known: sa.ColumnElement[datetime], now: datetime
+) -> sa.Case[datetime]:
+    """Return from when on calls count under a cap: once all nodes have heard of it."""
+    soon = sa.literal(now + CAP_KNOWN_AFTER, tables.UtcDateTime)
+    return sa.case((begins, soon), else_=known)
 
 
 async def ensure_account(
