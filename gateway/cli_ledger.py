@@ -207,15 +207,17 @@ async def _audit_payments(
 ) -> list[str]:
     """Return what was paid and is not booked. Raises PaymentError, StoreUnavailableError."""
     desk = build.build_card_desk(read, stores, notify=lambda _name, _data: None)
-    found: list[Unbooked] = []
+    found: dict[str, Unbooked] = {}
+    """By payment intent: more than one list tells of it."""
     try:
         async for step in desk.history.walk(since or datetime.now(UTC) - PAYMENTS_LOOK_BACK):
-            found += step.unbooked
+            found |= {one.intent.id: one for one in step.unbooked}
             if len(found) >= FINDINGS_MAX:
                 break
         if found:
             await asyncio.sleep(WEBHOOK_PATIENCE_S)
-        return [str(one) for one in await desk.history.still(found[:FINDINGS_MAX])]
+        left = await desk.history.still(list(found.values())[:FINDINGS_MAX])
+        return [str(one) for one in left]
     finally:
         await desk.service.close()
 
