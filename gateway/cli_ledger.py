@@ -172,9 +172,9 @@ async def _show_surpluses(stores: build.Stores, found: Iterable[Surplus]) -> Non
     for surplus in found:
         account = await stores.accounts.account(surplus.account_id)
         currency = "" if account is None else account.currency
-        table.add_row(
-            Text(surplus.account_id), str(surplus.credits), _shown(surplus.micros, currency)
-        )
+        # To the last digit: what is shown as nothing would be taken all the same.
+        amount = f"{_units(surplus.micros)} {currency}"
+        table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
 
 
