@@ -8,6 +8,7 @@ their ports, and neither what an entry says nor where it is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 
 import structlog
@@ -25,9 +26,15 @@ FAILURES_MAX = 3
 must not keep the others' entries waiting, nor a dead database cost a timeout per partition."""
 DELAY_S_MAX = 30.0
 """Longest pause between two attempts while a store is away."""
+DRAINED_S_MIN = 1.0
+"""Passes without failure are told to `OnDrained` at most so often."""
 
 _log = structlog.get_logger(__name__)
 
+OnTurn = Callable[[], None]
+"""Told after each batch, and before and after each pass: the drainer is at work."""
+OnDrained = Callable[[], Awaitable[None]]
+"""Told that all partitions were drained a moment ago; may raise StoreUnavailableError."""
 OnBooked = Callable[[Sequence[OutboxEntry]], Awaitable[None]]
 """Acts on entries that are booked and not yet trimmed. After a crash it is called for them again;
 when it raises StoreUnavailableError, too."""
@@ -42,11 +49,16 @@ class Drainer:
         store: LedgerStore,
         partitions: int,
         on_booked: OnBooked | None = None,
+        *,
+        on_turn: OnTurn = lambda: None,
+        on_drained: OnDrained | None = None,
     ) -> None:
         self._gate = gate
         self._store = store
         self._partitions = partitions
         self._on_booked = on_booked
+        self._on_turn = on_turn
+        self._on_drained = on_drained
         self._next = 0
         """Where the next pass begins: after the last partition tried, so that none is starved by
         another that fails."""
@@ -76,13 +88,25 @@ class Drainer:
         While a store is away the pauses double, up to `DELAY_S_MAX`. Nothing but cancellation
         ends the loop early.
         """
-        failure_count = 0
+        failure_count, told_s = 0, -DRAINED_S_MIN
+        loop = asyncio.get_running_loop()
         while not stop.is_set():
+            self._on_turn()
             failure_count = 0 if await self._attempt(failure_count) else failure_count + 1
+            self._on_turn()
+            if not failure_count and loop.time() - told_s >= DRAINED_S_MIN:
+                await self._tell_drained()
+                told_s = loop.time()
             # The exponent is bounded because a float's is.
             delay_s = interval_s * 2 ** min(failure_count, 16)
             await _wait(stop, max(interval_s, min(delay_s, DELAY_S_MAX)))
         await self._attempt(failure_count)
+
+    async def _tell_drained(self) -> None:
+        if self._on_drained is not None:
+            # Untold is what an outage looks like, and it is one.
+            with contextlib.suppress(StoreUnavailableError):
+                await self._on_drained()
 
     async def _attempt(self, failure_count: int) -> bool:
         try:
@@ -126,6 +150,7 @@ class Drainer:
                     await self._on_booked(entries)
                 await self._gate.trim_outbox(partition, [entry.entry_id for entry in entries])
                 booked_count += len(entries)
+                self._on_turn()
             if len(entries) < ENTRIES_PER_BATCH:
                 break
         return booked_count

@@ -4,6 +4,7 @@ BillingError
 ├── MoneyError             an amount that is not one, or beyond 2^53 millionths
 ├── RateDeckError          a deck that cannot be read
 └── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
+    └── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
 """
 
 from __future__ import annotations
@@ -36,3 +37,10 @@ class StoreUnavailableError(BillingError):
     """A store did not answer in time, or refused to write."""
 
     code = "store_unavailable"
+
+
+class CreditsLostError(StoreUnavailableError):
+    """The book of record is older than the spend gate: it was restored from a copy."""
+
+    def __init__(self) -> None:
+        super().__init__("the book of record lacks credits that the spend gate has")

@@ -179,6 +179,8 @@ class CheckoutPage:
     intent_id: str = ""
     payment_id: str = ""
     saves_card: bool = False
+    account_id: str = ""
+    """What we noted when we opened the page; empty for one that is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +205,17 @@ def facts_of(intent: Intent, currency: str, *, is_automatic: bool) -> list[Payme
     _require(intent.currency, currency)
     reason = "Automatic top-up." if is_automatic else "Top-up by card."
     paid = from_minor(intent.received_minor, currency)
-    facts = [PaymentFact(f"pi:{intent.id}", paid, "top-up", reason)]
+    facts = [PaymentFact(top_up_reference(intent.id), paid, "top-up", reason)]
     for refund in intent.refunds:
         facts += _refund_facts(refund, currency)
     for dispute in intent.disputes:
         facts += _dispute_facts(dispute, currency)
     return facts
+
+
+def top_up_reference(intent_id: str) -> str:
+    """Return the reference of the credit that a payment intent paid for."""
+    return f"pi:{intent_id}"
 
 
 def refund_reference(our_id: str) -> str:
@@ -221,28 +228,42 @@ def undone(reference: str) -> str:
     return f"{reference}:failed"
 
 
+def refund_references(refund: Refund) -> list[str]:
+    """Return the references of the facts that a refund proves."""
+    name = refund_reference(refund.our_id) if refund.our_id else f"re:{refund.id}"
+    return [name, undone(name)] if refund.is_withdrawn else [name]
+
+
+def dispute_references(dispute: Dispute) -> list[str]:
+    """Return the references of the facts that a dispute proves; none for an inquiry."""
+    if dispute.status not in _DISPUTED:
+        return []
+    name = f"du:{dispute.id}"
+    return [name, f"{name}:won"] if dispute.status == "won" else [name]
+
+
 def _refund_facts(refund: Refund, currency: str) -> list[PaymentFact]:
     micros = from_minor(refund.minor, currency)
-    reference = refund_reference(refund.our_id) if refund.our_id else f"re:{refund.id}"
-    facts = [PaymentFact(reference, -micros, "refund", "Refund to your card.")]
-    if refund.is_withdrawn:
-        reason = "The refund to your card failed."
-        facts.append(PaymentFact(undone(reference), micros, "refund", reason))
-    return facts
+    moves = ((-micros, "Refund to your card."), (micros, "The refund to your card failed."))
+    return [
+        PaymentFact(reference, moved, "refund", reason)
+        for reference, (moved, reason) in zip(refund_references(refund), moves, strict=False)
+    ]
 
 
 def _dispute_facts(dispute: Dispute, currency: str) -> list[PaymentFact]:
-    if dispute.status not in _DISPUTED:
-        return []
-    _require(dispute.currency, currency)
-    micros = from_minor(dispute.minor, currency)
-    reference = f"du:{dispute.id}"
-    reason = "The payment was disputed at the card's bank."
-    facts = [PaymentFact(reference, -micros, "dispute", reason)]
-    if dispute.status == "won":
-        reason = "The dispute was decided in favour of the payment."
-        facts.append(PaymentFact(f"{reference}:won", micros, "dispute", reason))
-    return facts
+    references = dispute_references(dispute)
+    if references:
+        _require(dispute.currency, currency)
+    micros = from_minor(dispute.minor, currency) if references else 0
+    moves = (
+        (-micros, "The payment was disputed at the card's bank."),
+        (micros, "The dispute was decided in favour of the payment."),
+    )
+    return [
+        PaymentFact(reference, moved, "dispute", reason)
+        for reference, (moved, reason) in zip(references, moves, strict=False)
+    ]
 
 
 def _require(currency: str, expected: str) -> None:

@@ -249,6 +249,9 @@ class SpendGate(Protocol):
     async def snapshot(self, partition: int) -> PartitionState:
         """Return all that a partition holds at one moment, tombstones left out."""
 
+    async def inspect(self, partition: int) -> GateRows:
+        """Return all rows of a partition at one moment, as they are; for audits."""
+
     async def outbox_length(self) -> int:
         """Return how many entries wait in all partitions."""
 
@@ -267,6 +270,25 @@ class PartitionState:
     """Name of a spend cap, micros: caps of periods that are not over."""
 
 
+@dataclass(frozen=True, slots=True)
+class GateRows:
+    """The rows of one partition of the spend gate, unread: an audit trusts none of them.
+
+    What each key holds is said at the head of `stores/prelude.lua`.
+    """
+
+    balances: Mapping[bytes, bytes]
+    sequences: Mapping[bytes, bytes]
+    owners: Mapping[bytes, bytes]
+    holds: Mapping[bytes, bytes]
+    caps: Mapping[bytes, bytes]
+    meta: Mapping[bytes, bytes]
+    tombstones: Mapping[bytes, bytes]
+    tombstone_ages: Mapping[bytes, bytes]
+    cap_uses: Mapping[bytes, bytes]
+    frozen: Collection[bytes]
+
+
 class LedgerStore(Protocol):
     """The book of record: credits first, debits drained from the outbox."""
 
@@ -282,7 +304,8 @@ class LedgerStore(Protocol):
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `reason` and `call_id` say why, for the customer who reads the ledger.
+        `reason` and `call_id` say why, for the customer who reads the ledger. Raises
+        CreditsLostError rather than give out a sequence that the spend gate has seen.
         """
 
     async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:

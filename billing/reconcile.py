@@ -6,7 +6,7 @@ partition. Knows no store. The book is right; only a gate that is ahead of it ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from billing.ports import OpenCall, PartitionState
@@ -18,6 +18,14 @@ HOLDS_DIFFER = "spend gate and book differ in what a live call holds"
 CALL_MISSING = "call is live in the book, and not in the spend gate"
 CALL_UNKNOWN = "call is live in the spend gate, and not in the book"
 FREEZE_DIFFERS = "spend gate and book differ in whether the account is frozen"
+OWNER_DIFFERS = "spend gate and book differ in whose a live call is"
+SECONDS_DIFFER = "spend gate and book differ in the seconds of a live call"
+RATE_DIFFERS = "spend gate and book differ in what a live call costs a minute"
+ENDING_DIFFERS = "spend gate and book differ in what an ended call cost"
+ENDING_UNKNOWN = "call has ended in the spend gate, and not in the book"
+CAP_DIFFERS = "spend-cap counter is not what the calls have cost"
+CAP_UNKNOWN = "spend-cap counter of nobody"
+CAP_FOREIGN = "live call counts under a foreign spend cap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +102,87 @@ def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[D
             yield Disagreement(CALL_UNKNOWN, call_id)
         elif at_gate[call_id] != in_book[call_id]:
             yield Disagreement(HOLDS_DIFFER, call_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BookedDetail:
+    """What the book says beyond balances and holds, for an audit of one partition."""
+
+    endings: Mapping[str, int]
+    """Ended call -> what it cost; of those that the gate has tombstones of."""
+    caps: Mapping[str, tuple[int, int]]
+    """Name of a cap that holds now -> least and most that its counter can be."""
+    owners: Collection[str]
+    """Accounts and keys that a cap may belong to."""
+
+
+def details_that_differ(
+    gate: PartitionState, book: PartitionState, detail: BookedDetail
+) -> Iterator[Disagreement]:
+    """Yield what an audit finds besides `disagreements`: nothing that is repaired by itself."""
+    in_book = {call.call_id: call for call in book.open_calls}
+    for call in gate.open_calls:
+        booked = in_book.get(call.call_id)
+        if booked is not None:
+            yield from _details_of_call(call, booked)
+    for call_id, micros in gate.closed_calls:
+        if call_id not in detail.endings:
+            yield Disagreement(ENDING_UNKNOWN, call_id)
+        elif detail.endings[call_id] != micros:
+            yield Disagreement(ENDING_DIFFERS, call_id)
+    counters = dict(gate.spent)
+    for name in sorted(counters.keys() | detail.caps.keys()):
+        micros = counters.get(name, 0)
+        least, most = detail.caps.get(name, (micros, micros))
+        if not least <= micros <= most or micros < 0:
+            yield Disagreement(CAP_DIFFERS, name)
+        elif cap_owner(name) not in detail.owners:
+            yield Disagreement(CAP_UNKNOWN, name)
+
+
+def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]:
+    if (call.account_id, call.node) != (booked.account_id, booked.node):
+        yield Disagreement(OWNER_DIFFERS, call.call_id)
+    if call.seconds != booked.seconds:
+        yield Disagreement(SECONDS_DIFFER, call.call_id)
+    if call.per_minute_micros != booked.per_minute_micros:
+        yield Disagreement(RATE_DIFFERS, call.call_id)
+    mine = f"account:{call.account_id}"
+    if any(cap_owner(name) != mine for name in call.cap_names if name.startswith("account:")):
+        yield Disagreement(CAP_FOREIGN, call.call_id)
+
+
+def cap_owner(name: str) -> str:
+    """Return whose a cap is by its name: `account:…` or `key:…`, whatever colons are in the id."""
+    return name.rsplit(":", 2)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """What the gate has given an account beyond what the book knows of."""
+
+    account_id: str
+    credits: int
+    """How many credits the book lacks; 0 where it has as many."""
+    micros: int
+    """How much more the gate holds, live calls included; what calls have cost that the book lacks
+    as well is taken off."""
+
+
+def surpluses(gate: PartitionState, book: PartitionState) -> Iterator[Surplus]:
+    """Yield the accounts whose credit would be lost if the gate were filled from the book."""
+    at_gate, in_book = _wealth(gate), _wealth(book)
+    for account_id in sorted(at_gate):
+        total, applied = at_gate[account_id]
+        booked_total, booked = in_book.get(account_id, (0, 0))
+        if applied > booked or total > booked_total:
+            yield Surplus(account_id, max(0, applied - booked), total - booked_total)
+
+
+def _wealth(state: PartitionState) -> dict[str, tuple[int, int]]:
+    """Return what accounts have, their holds included, and the number of their last credit."""
+    found = {account_id: (micros, sequence) for account_id, micros, sequence in state.accounts}
+    for call in state.open_calls:
+        micros, sequence = found.get(call.account_id, (0, 0))
+        found[call.account_id] = micros + call.held_micros, sequence
+    return found

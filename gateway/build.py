@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.drain import Drainer
+from billing.drain import Drainer, OnTurn
 from billing.partition import PARTITIONS
 from billing.payments import AutoLimits
 from billing.rate_deck import RateDeck
@@ -27,11 +27,13 @@ from gateway.engine import recovery
 from gateway.engine.call_refunds import CallRefunds, Notify
 from gateway.errors import SettingsError
 from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import Reconciler as PaymentReconciler
 from gateway.payments.service import Payments
 from gateway.settings import Settings
 from gateway.stores import private_files
 from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
 from gateway.stores.key_epochs import RedisKeyEpochs
 from gateway.stores.velocity import RedisVelocity
@@ -101,7 +103,8 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
         engine = open_database(settings)
         stack.push_async_callback(engine.dispose)
         await migrate(engine)
-        gate, ledger = RedisSpendGate(redis), SqlLedgerStore(engine)
+        gate = RedisSpendGate(redis)
+        ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
         epochs = RedisKeyEpochs(redis)
         accounts = SqlAccountStore(engine, on_change=epochs.end)
         stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
@@ -160,10 +163,16 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     )
 
 
-def build_drainer(stores: Stores, settings: Settings, notify: Notify = _to_nobody) -> Drainer:
+def build_drainer(
+    stores: Stores,
+    settings: Settings,
+    notify: Notify = _to_nobody,
+    on_turn: OnTurn = lambda: None,
+) -> Drainer:
     """Return what empties the spend gate's outbox into the book of record.
 
-    It also refunds the calls that the settings say are refunded.
+    It also refunds the calls that the settings say are refunded, and leaves a mark that says when
+    the outbox was last empty. `on_turn` is told that it is at work.
     """
     refunds = CallRefunds(
         stores.ledger,
@@ -172,7 +181,14 @@ def build_drainer(stores: Stores, settings: Settings, notify: Notify = _to_nobod
         per_day_max=settings.refunds_day_max,
         notify=notify,
     )
-    return Drainer(stores.gate, stores.ledger, PARTITIONS, refunds.on_booked)
+    return Drainer(
+        stores.gate,
+        stores.ledger,
+        PARTITIONS,
+        refunds.on_booked,
+        on_turn=on_turn,
+        on_drained=RedisDrainMark(stores.redis).set,
+    )
 
 
 def build_velocity(
@@ -196,6 +212,7 @@ class CardDesk:
     payments: Payments
     auto: AutoTopUps
     reconciler: PaymentReconciler
+    history: PaymentHistory
 
 
 def build_card_desk(
@@ -204,8 +221,12 @@ def build_card_desk(
     *,
     notify: Notify,
     on_credit: Callable[[str], Awaitable[None]] | None = None,
+    recovers: bool = False,
 ) -> CardDesk:
-    """Return what takes payments; `on_credit` is called after an account's credit has changed."""
+    """Return what takes payments; `on_credit` is called after an account's credit has changed.
+
+    One that `recovers` books credits that the book has lost and the spend gate has.
+    """
     # Imported here, for a gateway without payments starts sooner without the vendor's library.
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
@@ -225,7 +246,7 @@ def build_card_desk(
         settings,
         service=service,
         store=store,
-        ledger=stores.ledger,
+        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
         balance=stores.gate.balance,
         on_credit=credit_changed,
         on_freeze=freeze_changed,
@@ -240,4 +261,5 @@ def build_card_desk(
         notify=notify,
     )
     reconciler = PaymentReconciler(payments, auto, service=service, store=store)
-    return CardDesk(service, store, payments, auto, reconciler)
+    history = PaymentHistory(payments, service=service, store=store)
+    return CardDesk(service, store, payments, auto, reconciler, history)

@@ -11,14 +11,18 @@ import sqlalchemy as sa
 
 from billing.errors import BillingError
 from billing.stores.database import create_engine
+from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build, high_risk
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.twilio import TRIAL
+from gateway.engine.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import CarrierError, GatewayError
 from gateway.settings import Settings
 from gateway.sockets import tls
-from gateway.stores import private_files
+from gateway.stores import embedded, private_files
+from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.leases import RedisNodeLeases
 from gateway.velocity import LIMITS
 from media import playout
 
@@ -52,6 +56,7 @@ async def findings(settings: Settings) -> list[Finding]:
         *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
         await _redis(settings),
+        await _drainer(settings),
         await _database(settings),
         await _carrier(settings),
     ]
@@ -164,6 +169,43 @@ async def _redis(settings: Settings) -> Finding:
         await disconnect(redis)
     text = "; ".join([f"Answers, version {report.version}.", *report.warnings])
     return Finding("redis", text, is_weak=bool(report.warnings))
+
+
+async def _drainer(settings: Settings) -> Finding:
+    url = settings.redis_url.reveal() or embedded.url_of(settings.data_dir / "valkey")
+    try:
+        redis = connect(url) if url else None
+    except ValueError:
+        redis = None
+    if redis is None:
+        return Finding("drainer", "Not looked for: it runs with `caller serve`.")
+    try:
+        age_s = await RedisDrainMark(redis).age_s()
+        waiting_count = await RedisSpendGate(redis).outbox_length()
+        is_served = bool(await RedisNodeLeases(redis).alive())
+    except BillingError:
+        text = "Not known: the credit store does not answer."
+        return Finding("drainer", text, is_weak=bool(settings.redis_url))
+    finally:
+        await disconnect(redis)
+    return drainer_finding(age_s, waiting_count, is_served=is_served)
+
+
+def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool) -> Finding:
+    """Judge when the outbox was last drained to its end; None for never, as far as is known.
+
+    A deployment that is down needs no drainer, unless something waits for the book of record.
+    """
+    when = "has not been drained yet" if age_s is None else f"was last drained {age_s:.0f} s ago"
+    text = f"The outbox {when}; {waiting_count} entries wait."
+    is_late = age_s is None or age_s > DRAINED_AGE_S_MAX
+    if is_late and (is_served or waiting_count):
+        hint = (
+            "The drainer is stopped, stuck or cannot reach the database: see the log of"
+            " `caller serve`, or run `caller drain` beside it."
+        )
+        return Finding("drainer", f"{text} {hint}", is_fatal=True)
+    return Finding("drainer", text)
 
 
 async def _database(settings: Settings) -> Finding:

@@ -1,7 +1,9 @@
 """Processes that belong to this one: started with it, restarted when they die, ended with it.
 
-A child reads its standard input and ends when that closes, which it does however the parent ends;
-so no child outlives its parent.
+A child's standard input is a socket to its parent. The child reads it and ends when it closes,
+which it does however the parent ends; so no child outlives its parent. A child with a `Pulse`
+writes to it as long as it gets on with its work; one that falls silent (stopped, or stuck) is ended
+and started again, as one that died.
 """
 
 from __future__ import annotations
@@ -10,16 +12,23 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 1.0
 _STOP_TIMEOUT_S = 15.0
-
+_START_S_MAX = 60.0
+"""How long a child may take to its first pulse: an interpreter that starts on a busy machine."""
+_END_S_MAX = 5.0
+"""How long a silent child has to end when told to, before it is killed."""
+PULSE_S = 1.0
+_PULSES_MAX = 4096
 
 _HOME = str(Path(__file__).parents[1])
 """Where this gateway was imported from: a child must be the same one."""
@@ -28,48 +37,113 @@ _HOME = str(Path(__file__).parents[1])
 class Child:
     """One `python -m gateway …` process, kept alive."""
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        silence_s_max: float | None = None,
+    ) -> None:
+        """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`."""
         self._arguments = arguments
         search = os.pathsep.join(filter(None, (_HOME, environ.get("PYTHONPATH"))))
         self._environ = {**environ, "PYTHONPATH": search}
+        self._silence_s_max = silence_s_max
         self._process: Process | None = None
+        self._line: StreamWriter | None = None
+        """Our end of the child's standard input."""
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the process and watch over it."""
-        await self._spawn()
-        self._watch = asyncio.get_running_loop().create_task(self._keep())
+        process, pulses = await self._spawn()
+        self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
 
     async def stop(self) -> None:
         """Let the process finish what it does; kill it when that takes too long."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        if self._process is None:
-            return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_STOP_TIMEOUT_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        if self._line is not None:
+            self._line.close()
+        if self._process is not None:
+            await _ended(self._process, _STOP_TIMEOUT_S)
 
-    async def _spawn(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "gateway", *self._arguments, "--child"),
-            stdin=PIPE,
-            env=self._environ,
-        )
+    async def _spawn(self) -> tuple[Process, StreamReader]:
+        ours, its = socket.socketpair()
+        with its:
+            pulses, self._line = await asyncio.open_connection(sock=ours, limit=_PULSES_MAX)
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-P", "-m", "gateway", *self._arguments, "--child"),
+                stdin=its.fileno(),
+                env=self._environ,
+            )
+        return self._process, pulses
 
-    async def _keep(self) -> None:
-        while self._process is not None:
-            code = await self._process.wait()
+    async def _keep(self, process: Process, pulses: StreamReader) -> None:
+        while True:
+            if self._silence_s_max is not None and await self._is_silent(pulses):
+                log.error("Process %s stands still; ending it.", self._arguments[0])
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                await _ended(process, _END_S_MAX)
+            code = await process.wait()
             log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
+            if self._line is not None:
+                self._line.close()
             await asyncio.sleep(_RESTART_DELAY_S)
-            await self._spawn()
+            process, pulses = await self._spawn()
+
+    async def _is_silent(self, pulses: StreamReader) -> bool:
+        """Wait for the pulses to cease; return whether the process has not simply ended."""
+        silence_s = max(_START_S_MAX, self._silence_s_max or 0)
+        try:
+            while True:
+                async with asyncio.timeout(silence_s):
+                    if not await pulses.read(_PULSES_MAX):
+                        return False
+                silence_s = self._silence_s_max or 0
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+
+
+async def _ended(process: Process, patience_s: float) -> None:
+    """Wait until a process has ended, and kill it when that takes too long."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class Pulse:
+    """What a child tells its parent: that it gets on with its work.
+
+    A loop that stands still sends nothing, and one whose work has not come to a turn for
+    `patience_s` keeps silent on purpose.
+    """
+
+    def __init__(self, patience_s: float, clock_s: Callable[[], float]) -> None:
+        self._patience_s = patience_s
+        self._clock_s = clock_s
+        self._turned_s = clock_s()
+
+    def turn(self) -> None:
+        """Note that a piece of the work is done, or has failed in an orderly way."""
+        self._turned_s = self._clock_s()
+
+    async def run(self) -> None:
+        """Send pulses over standard input until cancelled; without a parent, to nobody."""
+        while True:
+            if self._clock_s() - self._turned_s < self._patience_s:
+                with contextlib.suppress(OSError):
+                    os.write(sys.stdin.fileno(), b".")
+            await asyncio.sleep(PULSE_S)
 
 
 async def parent_gone() -> None:

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ import typer
 from rich.table import Table
 
 from gateway import build, check, cli_accounts, cli_ledger, cli_payments, cli_rates, logs, settings
-from gateway.children import parent_gone
+from gateway.children import Pulse, parent_gone
 from gateway.command import (
     EXIT_SETTINGS,
     EXIT_UNAVAILABLE,
@@ -149,11 +150,15 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
             notices.notify(name, data)
             mails.notify(name, data)
 
-        drainer = build.build_drainer(stores, read, notify)
+        pulse = Pulse(DRAIN_TURN_S_MAX, time.monotonic)
+        drainer = build.build_drainer(stores, read, notify, pulse.turn)
         draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
+        pulsing = asyncio.ensure_future(pulse.run()) if child else None
         await wait(stop, is_child=child)
         enough.set()
         await draining
+        if pulsing is not None:
+            pulsing.cancel()
         await notices.stop()
         await mails.stop()
         await stores.close()
@@ -163,6 +168,9 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
 
 DRAIN_INTERVAL_S = 0.25
 """How soon after its end a call is found in the list."""
+DRAIN_TURN_S_MAX = 60.0
+"""How long one batch may take before the drainer counts as stuck: several times what all time-outs
+of its stores come to."""
 
 
 def _yield_to_audio() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -16,14 +17,28 @@ from rich.text import Text
 from billing.errors import StoreUnavailableError
 from billing.money import format_money, is_currency
 from billing.partition import PARTITIONS
+from billing.reconcile import Surplus
 from billing.statement import StatementLine
-from billing.stores.audit import Totals, audit, totals
-from billing.stores.gate_audit import audit_gate
+from billing.stores import gate_audit
+from billing.stores.audit import ADVICE, Totals, audit, totals
+from billing.stores.gate_audit import audit_gate, find_surpluses
+from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build
-from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, err, fail, out, run_with
+from gateway.command import (
+    EXIT_FINDINGS,
+    EXIT_SETTINGS,
+    EXIT_UNAVAILABLE,
+    err,
+    fail,
+    out,
+    read_moment,
+    run_with,
+)
 from gateway.engine.recovery import fill_gate
+from gateway.errors import PaymentError
+from gateway.payments.history import UNBOOKED, Unbooked
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
@@ -57,22 +72,33 @@ def audit_ledger(
     watch: Annotated[
         float, typer.Option(min=0, help="Audit again every so many seconds, until interrupted.")
     ] = 0,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Compare the book with all that was paid at the payment service since this date"
+            " or moment (UTC). Default: of the last three days."
+        ),
+    ] = "",
 ) -> None:
-    """Prove that ledger, balances, calls and the credit store agree; calls may go on meanwhile.
+    """Prove that ledger, balances, calls, payments and the credit store agree; calls may go on.
 
-    Ends with 0 when all agree, 1 with findings, 3 when a store is away.
+    Ends with 0 when all agree, 1 with findings, 3 when a store or the payment service is away, 70
+    when the audit itself is at fault.
     """
+    moment = read_moment(since) if since else None
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        findings = await _audit(stores)
+    async def work(stores: build.Stores, read: Settings) -> None:
+        findings, is_whole = await _audit(stores, read, moment)
         while watch:
             await asyncio.sleep(watch)
             try:
-                await _audit(stores)
+                await _audit(stores, read, moment)
             except StoreUnavailableError as error:
                 err.print(f"Not audited: {error}.", highlight=False)
         if findings:
             raise typer.Exit(EXIT_FINDINGS)
+        if not is_whole:
+            raise typer.Exit(EXIT_UNAVAILABLE)
 
     run_with(context, build.open_stores, work)
 
@@ -85,11 +111,18 @@ def rebuild_gate(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also while nodes are running.")] = False,
+    forget_credits: Annotated[
+        bool,
+        typer.Option(
+            "--forget-credits", help="Also where that takes credit that the book lacks for good."
+        ),
+    ] = False,
 ) -> None:
     """Fill the credit store anew from the SQL book of record.
 
     What the credit store has yet to tell the book is booked first. Live calls go on and are opened
-    again; calls that begin meanwhile are refused.
+    again; calls that begin meanwhile are refused. Refused while the credit store holds credit that
+    the book lacks, which is how a book looks that was restored from an older copy.
     """
 
     async def work(stores: build.Stores, read: Settings) -> None:
@@ -98,6 +131,11 @@ def rebuild_gate(
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
             fail(f"Nodes are running: {', '.join(alive)}.", hint, EXIT_SETTINGS)
         chosen = range(PARTITIONS) if partition is None else [partition]
+        found = await find_surpluses(stores.gate, stores.engine, chosen)
+        if found:
+            await _show_surpluses(stores, found)
+            if not forget_credits:
+                fail("The credit store holds credit that the book lacks.", _LACKING, EXIT_FINDINGS)
         if not yes:
             typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
         drain = build.build_drainer(stores, read).drain_once
@@ -110,14 +148,84 @@ def rebuild_gate(
     run_with(context, build.open_stores, work)
 
 
-async def _audit(stores: build.Stores) -> Sequence[str]:
-    """Audit everything once, print what was found, and return it."""
+PAYMENTS_LOOK_BACK = timedelta(days=3)
+"""How far an audit looks unless it is told: Stripe tries to deliver a webhook for so long."""
+WEBHOOK_PATIENCE_S = 3.0
+"""What was paid a moment ago is on its way to the book for so long."""
+_ADVICE = {
+    **ADVICE,
+    **gate_audit.ADVICE,
+    UNBOOKED: "Book what was paid: `caller payments reconcile --since DATE`.",
+}
+
+_LACKING = (
+    "Was the database restored from an older copy? `caller payments reconcile --since DATE` books"
+    " what was paid since; then try again. Credits that are no payments (`caller accounts credit`)"
+    " cannot be found again: fill with --forget-credits, then grant them again."
+)
+
+
+async def _show_surpluses(stores: build.Stores, found: Iterable[Surplus]) -> None:
+    table = Table("account", show_edge=False)
+    table.add_column("credits the book lacks", justify="right")
+    table.add_column("more than in the book", justify="right")
+    for surplus in found:
+        account = await stores.accounts.account(surplus.account_id)
+        currency = "" if account is None else account.currency
+        # To the last digit: what is shown as nothing would be taken all the same.
+        amount = f"{_units(surplus.micros)} {currency}"
+        table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
+    err.print(table)
+
+
+async def _audit(
+    stores: build.Stores, read: Settings, since: datetime | None
+) -> tuple[Sequence[str], bool]:
+    """Audit everything once, print what was found, and return it; and whether all was asked."""
     findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
+    is_whole = True
+    if not read.stripe_api_key:
+        out.print("The payment service was not asked: CALLER_STRIPE_API_KEY is not set.")
+    else:
+        try:
+            findings += await _audit_payments(stores, read, since)
+        except PaymentError as error:
+            out.print(f"The payment service could not be asked. {error}", highlight=False)
+            is_whole = False
     for finding in findings:
         out.print(Text(finding, style="bold red"))
+    for advice in dict.fromkeys(_advice(finding) for finding in findings):
+        out.print(Text(f"→ {advice}"))
     out.print(_totals_table(await totals(stores.engine)))
-    out.print(f"{len(findings)} findings." if findings else "All agree.", highlight=False)
-    return findings
+    if findings or is_whole:
+        out.print(f"{len(findings)} findings." if findings else "All agree.", highlight=False)
+    return findings, is_whole
+
+
+async def _audit_payments(
+    stores: build.Stores, read: Settings, since: datetime | None
+) -> list[str]:
+    """Return what was paid and is not booked. Raises PaymentError, StoreUnavailableError."""
+    desk = build.build_card_desk(read, stores, notify=lambda _name, _data: None)
+    found: dict[str, Unbooked] = {}
+    """By payment intent: more than one list tells of it."""
+    try:
+        async for step in desk.history.walk(since or datetime.now(UTC) - PAYMENTS_LOOK_BACK):
+            found |= {one.intent.id: one for one in step.unbooked}
+            if len(found) >= FINDINGS_MAX:
+                break
+        if found:
+            await asyncio.sleep(WEBHOOK_PATIENCE_S)
+        left = await desk.history.still(list(found.values())[:FINDINGS_MAX])
+        return [str(one) for one in left]
+    finally:
+        await desk.service.close()
+
+
+def _advice(finding: str) -> str:
+    """Return what to do about a finding."""
+    rule = finding.partition(": ")[0]
+    return _ADVICE.get(rule, "")
 
 
 def _totals_table(sums: Iterable[Totals]) -> Table:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
+from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from gateway import build
 from gateway.command import (
+    EXIT_FINDINGS,
     EXIT_SETTINGS,
     EXIT_UNAVAILABLE,
+    err,
     fail,
     out,
     read_amount,
+    read_moment,
     read_settings,
     run,
 )
 from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError
 from gateway.notices import Notices
+from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
+from gateway.payments.history import PaymentHistory
 
 app = typer.Typer(help="Payments by card, refunds and disputes.", no_args_is_help=True)
 
@@ -87,13 +96,64 @@ def refund_payment(
 
 
 @app.command("reconcile")
-def reconcile_payments(context: typer.Context) -> None:
-    """Look for payments that no webhook told of, and book them."""
+def reconcile_payments(
+    context: typer.Context,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Go over everything that the payment service knows since this date or moment"
+            " (UTC), also what is not known here: after the database was restored from a copy."
+        ),
+    ] = "",
+    after: Annotated[str, typer.Option(help="Go on from where one with --since broke off.")] = "",
+) -> None:
+    """Look for payments that no webhook told of, and book them.
+
+    With --since it ends with 1 when something was paid and cannot be booked.
+    """
+    moment = read_moment(since) if since else None
+    if after and (moment is None or after.partition(":")[0] not in HISTORY):
+        fail("--after goes with --since, as it was printed.", "Copy both.", EXIT_SETTINGS)
 
     async def work(_stores: build.Stores, desk: build.CardDesk) -> None:
+        is_whole = True
+        if moment is not None:
+            is_whole = await _go_over(desk.history, moment, after)
         out.print(f"Looked at {await desk.reconciler.reconcile()}.", highlight=False)
+        if not is_whole:
+            raise typer.Exit(EXIT_FINDINGS)
 
-    _with_desk(context, work)
+    _with_desk(context, work, recovers=moment is not None)
+
+
+async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> bool:
+    """Book what the book lacks, page by page; return whether nothing is left."""
+    counts: Counter[str] = Counter()
+    is_whole = True
+    try:
+        async for step in history.walk(since, resume):
+            for found in step.unbooked:
+                left = await history.book(found)
+                counts["booked"] += left is None
+                if left is not None:
+                    is_whole = False
+                    out.print(Text(str(left), style="bold red"))
+            counts[step.kind] += step.count
+            resume = step.resume
+            said = f"{step.kind}: {counts[step.kind]} looked at, {counts['booked']} booked in all"
+            err.print(said, highlight=False)
+    except (PaymentError, StoreUnavailableError) as error:
+        fail(f"Broken off: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+    if resume:
+        fail("There is more to look at.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+    looked_at = sum(counts.values()) - counts["booked"]
+    out.print(f"Of {looked_at} objects {counts['booked']} were booked anew.", highlight=False)
+    return is_whole
+
+
+def _how_to_go_on(since: datetime, resume: str) -> str:
+    option = f" --after {resume}" if resume else ""
+    return f"Go on with `caller payments reconcile --since {since.isoformat()}{option}`."
 
 
 @app.command("evidence")
@@ -116,7 +176,7 @@ def give_evidence(
     _with_desk(context, work)
 
 
-def _with_desk(context: typer.Context, work: Work) -> None:
+def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) -> None:
     """Run with everything open; tell a refusal in its own words."""
     read = read_settings(context)
     if not read.stripe_api_key:
@@ -126,7 +186,7 @@ def _with_desk(context: typer.Context, work: Work) -> None:
     async def with_desk() -> None:
         stores = await build.open_stores(read)
         notices = Notices(read.events_url, read.events_secret)
-        desk = build.build_card_desk(read, stores, notify=notices.notify)
+        desk = build.build_card_desk(read, stores, notify=notices.notify, recovers=recovers)
         notices.start()
         try:
             await work(stores, desk)

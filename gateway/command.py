@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import typer
 import uvloop
 from rich.console import Console
 
-from billing.errors import BillingError, MoneyError, RateDeckError
+from billing.errors import BillingError, CreditsLostError, MoneyError, RateDeckError
 from billing.money import parse_money
 from gateway import logs, settings
 from gateway.errors import GatewayError, SettingsError
@@ -26,6 +28,9 @@ EXIT_SETTINGS = 2
 EXIT_UNAVAILABLE = 3
 """A store or an address was not available; trying again may help."""
 
+EXIT_CRASHED = 70
+"""The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
+
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
@@ -39,6 +44,12 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     except RateDeckError as error:
         fail(str(error), "Correct the rate deck.", EXIT_SETTINGS)
+    except CreditsLostError as error:
+        hint = (
+            "The database was restored from an older copy. `caller payments reconcile --since DATE`"
+            " finds what was paid since; `caller ledger rebuild` names what is lacking then."
+        )
+        fail(f"Nothing was booked: {error}.", hint, EXIT_UNAVAILABLE)
     except BillingError as error:
         hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
         fail(str(error), hint, EXIT_UNAVAILABLE)
@@ -47,6 +58,12 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception:
+        # The interpreter itself would end with 1, which says that something was found.
+        traceback.print_exc()
+        fail("This is a bug of the program.", "The lines above say where.", EXIT_CRASHED)
 
 
 class _Closable(Protocol):
@@ -93,6 +110,16 @@ def read_settings(context: typer.Context) -> Settings:
         fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     logs.configure(read.log_level, read.log_format)
     return read
+
+
+def read_moment(text: str) -> datetime:
+    """Return a moment that was typed; one without a zone is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        hint = "Write it as 2026-11-24, 2026-11-24T18:30 or 2026-11-24T18:30:00+01:00."
+        fail("This is not a date, or a date and a time.", hint, EXIT_SETTINGS)
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 def read_amount(text: str) -> int:

@@ -38,7 +38,7 @@ from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
 from gateway.engine.metering import Metering
-from gateway.engine.outbox_alarm import OutboxAlarm
+from gateway.engine.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reconcile import Reconciler
 from gateway.engine.recovery import Settler
@@ -63,6 +63,7 @@ from gateway.sockets.engine import MediaEngine
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
+from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
@@ -78,6 +79,9 @@ SWEEP_PARTS = 50
 
 RATES_INTERVAL_S = 15.0
 """How soon a rate deck that is activated holds on every node."""
+
+DRAINER_SILENCE_S_MAX = 15.0
+"""How long the drainer may show no sign of life before it is replaced."""
 
 _PING_NS = 5_000_000_000
 """A browser that is silent this long is pinged, and is gone when silent for as long again."""
@@ -181,7 +185,7 @@ class Node:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
-        self._drain_process = Child(["drain"], environ)
+        self._drain_process = Child(["drain"], environ, silence_s_max=DRAINER_SILENCE_S_MAX)
         self._open = contextlib.AsyncExitStack()
         self._notices = Notices(settings.events_url, settings.events_secret)
         self._mails: Mails
@@ -198,6 +202,7 @@ class Node:
         self._rates: RateBook
         self._velocity: RedisVelocity
         self._alarm: OutboxAlarm
+        self._drainer_alarm: DrainerAlarm
         self._engine: MediaEngine
         self._webrtc: WebRtcEndpoint | None = None
         self._server: OnePortServer
@@ -383,6 +388,7 @@ class Node:
             drain=settler.drain,
         )
         self._alarm = OutboxAlarm(stores.gate, settings.outbox_alarm)
+        self._drainer_alarm = DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic)
         self._duties += [
             Duty("lease", sweeps.renew, sweeper.INTERVAL_S),
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
@@ -390,6 +396,7 @@ class Node:
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
             Duty("check that ended calls are booked", self._closings.round, closings.INTERVAL_S),
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
+            Duty("watch on the drainer", self._drainer_alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
             Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
@@ -445,7 +452,11 @@ class Node:
             self.ticker,
             checks={"redis": self.stores.redis.ping},
             weaknesses={"database": ask_sql},
-            alarms={"outbox": lambda: self._alarm.is_raised},
+            alarms={
+                "outbox": lambda: self._alarm.is_raised,
+                "drainer": lambda: self._drainer_alarm.is_raised,
+            },
+            figures={"drained_age_s": lambda: self._drainer_alarm.age_s},
             refusals=self._velocity.refusals,
         )
 

@@ -7,20 +7,31 @@ repairs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing import gate_rows, reconcile
+from billing.errors import StoreUnavailableError
+from billing.gate_rows import GateContents, read_rows
 from billing.outbox import fold
 from billing.partition import PARTITIONS
 from billing.ports import OutboxEntry, PartitionState, SpendGate
-from billing.reconcile import Disagreement, disagreements
+from billing.reconcile import (
+    Disagreement,
+    Surplus,
+    details_that_differ,
+    disagreements,
+    surpluses,
+)
 from billing.stores import tables
-from billing.stores.audit import FINDINGS_MAX
 from billing.stores.booking import book
 from billing.stores.database import TIMEOUT_S, upsert, writing
+from billing.stores.gate_detail import read_detail
 from billing.stores.positions import read_positions
+from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.sql import Clock, utc_now
 
 ENTRIES_MAX = 5_000
@@ -32,6 +43,43 @@ COMPARISONS_MAX = 3
 COMPARISON_PAUSE_S = 1.1
 """Longer than a round of the meter, and than a credit is on its way from the book to the gate."""
 INCOMPARABLE = "outbox is too long or too busy to compare"
+ENTRY_UNREADABLE = "outbox entry cannot be read"
+
+
+_REBUILD = (
+    "`caller ledger rebuild` fills the credit store from the book, once the book itself has no"
+    " findings; with --partition it takes one of them."
+)
+_HEALS = (
+    "Nodes bring this in line within a minute. If it stays, `caller check` and the log of"
+    " `caller serve` say what is away."
+)
+_UNKNOWN_TO_BOOK = (
+    "Was the database restored from an older copy? `caller payments reconcile --since DATE` books"
+    " what was paid since; then `caller ledger rebuild` names what is lacking still."
+)
+_WAIT = "The outbox must be drained first: `caller check` says whether the drainer works."
+ADVICE: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *(reconcile.BALANCES_DIFFER, reconcile.HOLDS_DIFFER, reconcile.OWNER_DIFFERS),
+            *(reconcile.SECONDS_DIFFER, reconcile.RATE_DIFFERS, reconcile.ENDING_DIFFERS),
+            *(reconcile.CAP_DIFFERS, reconcile.CAP_UNKNOWN, reconcile.CAP_FOREIGN),
+            *(gate_rows.COUNT_DIFFERS, gate_rows.BURN_DIFFERS),
+            *(gate_rows.STRAY, gate_rows.MALFORMED),
+        ),
+        _REBUILD,
+    ),
+    reconcile.CREDIT_MISSING: _HEALS,
+    reconcile.FREEZE_DIFFERS: _HEALS,
+    reconcile.CALL_MISSING: _HEALS,
+    reconcile.CALL_UNKNOWN: _HEALS,
+    reconcile.CREDIT_UNKNOWN: _UNKNOWN_TO_BOOK,
+    reconcile.ENDING_UNKNOWN: _UNKNOWN_TO_BOOK,
+    INCOMPARABLE: _WAIT,
+    ENTRY_UNREADABLE: "Report it as a bug; draining keeps it in the table rejected_entries.",
+}
+"""Rule -> what to do about its findings."""
 
 
 async def audit_gate(
@@ -60,6 +108,35 @@ async def audit_gate(
     return findings
 
 
+async def find_surpluses(
+    gate: SpendGate,
+    engine: AsyncEngine,
+    chosen: Iterable[int],
+    partitions: int = PARTITIONS,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    clock: Clock = utc_now,
+) -> list[Surplus]:
+    """Return what filling the chosen partitions from the book would take from accounts.
+
+    A partition that has lost its data has nothing to lose. Raises StoreUnavailableError, also where
+    an outbox is too long or too busy to compare.
+    """
+    comparison = _Comparison(gate, engine, partitions, timeout_s, clock)
+    found: list[Surplus] = []
+    for partition in chosen:
+        if await gate.is_ready(partition):
+            sides = await comparison.sides(partition)
+            if sides is None:
+                raise StoreUnavailableError(INCOMPARABLE)
+            found += surpluses(*sides)
+    return found
+
+
+_Compared = tuple[AsyncConnection, GateContents, PartitionState, Sequence[OutboxEntry]]
+"""The transaction, both sides, and the entries that could not be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Comparison:
     gate: SpendGate
@@ -69,22 +146,48 @@ class _Comparison:
     clock: Clock
 
     async def of(self, partition: int) -> Sequence[Disagreement]:
-        """Compare a partition with what its book will say once the outbox is drained.
+        """Compare a partition with its book."""
+        async with self._together(partition) as compared:
+            if compared is None:
+                return [Disagreement(INCOMPARABLE, f"partition {partition}")]
+            connection, contents, book, unread = compared
+            gate = contents.state
+            detail = await read_detail(connection, gate, partition, self.partitions, self.clock())
+        return [
+            *disagreements(gate, book),
+            *details_that_differ(gate, book, detail),
+            *contents.faults,
+            *(Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in unread),
+        ]
+
+    async def sides(self, partition: int) -> tuple[PartitionState, PartitionState] | None:
+        """Return a partition and what its book will say once the outbox is drained.
+
+        None where the outbox is too long or too busy.
+        """
+        async with self._together(partition) as compared:
+            return None if compared is None else (compared[1].state, compared[2])
+
+    @asynccontextmanager
+    async def _together(self, partition: int) -> AsyncIterator[_Compared | None]:
+        """Yield a partition and its book, as it will be once the outbox is drained.
 
         The booking is tried out in a transaction that is rolled back. It holds the lock of those
-        who drain, so that the book does not move meanwhile.
+        who drain, so that the book does not move meanwhile. None where the outbox is too long or
+        too busy.
         """
         async with writing(self.engine, self.timeout_s) as connection:
             await self._lock(connection, partition)
             found = await self._read_between_changes(partition)
             if found is None:
-                await connection.rollback()
-                return [Disagreement(INCOMPARABLE, f"partition {partition}")]
-            snapshot, entries = found
-            await book(connection, fold(entries), self.clock())
-            positions = await read_positions(connection, partition, self.partitions)
+                yield None
+            else:
+                contents, entries = found
+                batch = fold(entries)
+                await book(connection, batch, self.clock())
+                positions = await read_positions(connection, partition, self.partitions)
+                yield connection, contents, positions, batch.rejected
             await connection.rollback()
-        return list(disagreements(snapshot, positions))
 
     async def _lock(self, connection: AsyncConnection, partition: int) -> None:
         """Make all who drain this partition wait until the transaction ends."""
@@ -99,15 +202,15 @@ class _Comparison:
 
     async def _read_between_changes(
         self, partition: int
-    ) -> tuple[PartitionState, Sequence[OutboxEntry]] | None:
-        """Return a snapshot and all that waited in the outbox at its moment."""
+    ) -> tuple[GateContents, Sequence[OutboxEntry]] | None:
+        """Return what a partition holds and all that waited in the outbox at its moment."""
         entries = await self.gate.read_outbox(partition, ENTRIES_MAX + 1)
         for _ in range(SNAPSHOTS_MAX):
-            snapshot = await self.gate.snapshot(partition)
+            rows = await self.gate.inspect(partition)
             before, entries = entries, await self.gate.read_outbox(partition, ENTRIES_MAX + 1)
             if len(entries) > ENTRIES_MAX:
                 return None
             # Nothing was added meanwhile. What was trimmed meanwhile is in the book already.
             if not entries or (before and before[-1].entry_id == entries[-1].entry_id):
-                return snapshot, before
+                return read_rows(rows), before
         return None

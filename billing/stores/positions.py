@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.ports import OpenCall, PartitionState
 from billing.stores import tables
 from billing.stores.database import TIMEOUT_S, reading
+from billing.stores.refill import per_minute_micros
 
 
 class SqlPositions:
@@ -42,13 +43,26 @@ async def read_positions(
         ).where(is_here)
     )
     call_rows = await connection.execute(
-        sa.select(calls.id, calls.account_id, calls.node, calls.spent_micros, calls.seconds)
+        sa.select(
+            *(calls.id, calls.account_id, calls.node, calls.spent_micros, calls.seconds),
+            calls.rate,
+        )
         .select_from(tables.calls.join(tables.accounts))
         .where(is_here, ~calls.closed)
     )
     here = account_rows.all()
     return PartitionState(
         accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
-        open_calls=[OpenCall(*row) for row in call_rows],
+        open_calls=[
+            OpenCall(
+                call_id=row.id,
+                account_id=row.account_id,
+                node=row.node,
+                held_micros=row.spent_micros,
+                seconds=row.seconds,
+                per_minute_micros=per_minute_micros(row.rate),
+            )
+            for row in call_rows
+        ],
         frozen=[row.id for row in here if row.frozen],
     )

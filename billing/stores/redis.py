@@ -27,6 +27,7 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    GateRows,
     OpenCall,
     Opening,
     OpenOutcome,
@@ -127,6 +128,7 @@ class RedisSpendGate:
         self._tell_again = _Script("tell_again")
         self._open_calls = _Script("open_calls")
         self._snapshot = _Script("snapshot")
+        self._inspect = _Script("inspect")
         self._rebuild = _Script("rebuild")
 
     def partition(self, account_id: str) -> int:
@@ -305,6 +307,24 @@ class RedisSpendGate:
             ],
             frozen=sorted(account.decode() for account in answer[4]),
             spent=[(name.decode(), int(micros)) for name, micros in sorted(spent.items())],
+        )
+
+    async def inspect(self, partition: int) -> GateRows:
+        """Return all rows of a partition at one moment, as they are, its outbox left out."""
+        answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
+        balances, sequences, owners, holds, frozen, *others = answer
+        caps, meta, tombstones, tombstone_ages, cap_uses = map(_pairs, others)
+        return GateRows(
+            balances=_pairs(balances),
+            sequences=_pairs(sequences),
+            owners=_pairs(owners),
+            holds=_pairs(holds),
+            frozen=frozenset(frozen),
+            caps=caps,
+            meta=meta,
+            tombstones=tombstones,
+            tombstone_ages=tombstone_ages,
+            cap_uses=cap_uses,
         )
 
     async def _outbox_lengths(self) -> Sequence[int]:

@@ -96,12 +96,12 @@ def _open_call(row: sa.Row[Any]) -> OpenCall:
         held_micros=row.spent_micros,
         seconds=row.seconds,
         carrier_call_id=row.carrier_call_id,
-        per_minute_micros=_per_minute(row.rate),
+        per_minute_micros=per_minute_micros(row.rate),
         cap_names=tuple(cap.name for cap in caps),
     )
 
 
-def _per_minute(rate: str) -> int:
+def per_minute_micros(rate: str) -> int:
     """Return what a rate burns; 0 for one that cannot be read, since nobody is charged by it."""
     try:
         return Rate.from_json(rate).per_minute_micros

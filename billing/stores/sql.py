@@ -6,7 +6,7 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
-from billing.errors import MoneyError
+from billing.errors import CreditsLostError, MoneyError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import fold
@@ -30,6 +30,10 @@ PAGE_ROWS_MAX = 500
 
 Clock = Callable[[], datetime]
 
+GateSequence = Callable[[str], Awaitable[int]]
+"""Returns the sequence of the last credit that the spend gate has of an account. May raise
+StoreUnavailableError."""
+
 
 def utc_now() -> datetime:
     """Return the wall clock: for display and retention, never for measuring."""
@@ -40,11 +44,18 @@ class SqlLedgerStore:
     """`LedgerStore` in SQLite or PostgreSQL."""
 
     def __init__(
-        self, engine: AsyncEngine, *, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Clock = utc_now,
+        gate_sequence: GateSequence | None = None,
     ) -> None:
+        """Keep a book; without `gate_sequence` lost credits are booked again, under any number."""
         self._engine = engine
         self._timeout_s = timeout_s
         self._clock = clock
+        self._gate_sequence = gate_sequence
 
     async def add_credit(
         self,
@@ -62,10 +73,12 @@ class SqlLedgerStore:
             LookupError: no such account.
             ValueError: an unknown kind (see `ledger.CREDIT_SOURCES`), or an amount of zero.
             MoneyError: the balance would not fit the spend gate.
+            CreditsLostError: not booked, for the spend gate would take it for one that the book
+                has lost, and ignore it.
             StoreUnavailableError: not known to be booked; try again with the same reference.
 
         """
-        at = self._clock()
+        at, seen = self._clock(), await self._seen_at_gate(account_id)
         async with writing(self._engine, self._timeout_s) as connection:
             account = await _raise_balance(connection, account_id, amount_micros)
             transfer = credit_transfer(
@@ -94,8 +107,22 @@ class SqlLedgerStore:
             if sequence is None:
                 await connection.rollback()
                 return None
+            if sequence <= seen:
+                raise CreditsLostError
             await insert_transfers(connection, [transfer], at)
         return sequence
+
+    async def _seen_at_gate(self, account_id: str) -> int:
+        """Return the last credit that the gate has seen; read before the book, it is never ahead.
+
+        0 while the gate is away: no money that was paid waits for it.
+        """
+        if self._gate_sequence is None:
+            return 0
+        try:
+            return await self._gate_sequence(account_id)
+        except StoreUnavailableError:
+            return 0
 
     async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:
         """Return how many credits of a kind an account was given since then.

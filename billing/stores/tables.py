@@ -91,6 +91,8 @@ accounts = sa.Table(
     sa.Column("call_cap_micros", sa.BigInteger),
     sa.Column("day_cap_micros", sa.BigInteger),
     sa.Column("month_cap_micros", sa.BigInteger),
+    # From when on all its calls count under its day and month; NULL for always.
+    sa.Column("caps_counted_from", UtcDateTime),
     # Where the account holder is told of things; empty where nobody has said.
     sa.Column("email", sa.String, nullable=False, server_default=sa.text("''")),
     # A deleted account stays frozen for good, and keeps what the books need.
@@ -223,6 +225,8 @@ api_keys = sa.Table(
     sa.Column("scopes", sa.String, nullable=False, server_default=sa.text("'calls'")),
     # NULL for never.
     sa.Column("expires_at", UtcDateTime),
+    # From when on all its calls count under its day; NULL for always.
+    sa.Column("caps_counted_from", UtcDateTime),
 )
 
 rate_decks = sa.Table(

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from billing.call_refunds import refund_of
-from billing.errors import StoreUnavailableError
+from billing.errors import CreditsLostError, StoreUnavailableError
 from billing.outbox import Ending, fold
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
 from gateway.engine.recovery import bring_credits
@@ -68,14 +68,19 @@ class CallRefunds:
         if await self._ledger.count_credits(account_id, KIND, day_ago) >= self._per_day_max:
             log.warning("no further refund today", account=account_id, call=call_id)
             return
-        sequence = await self._ledger.add_credit(
-            account_id,
-            refund.micros,
-            reference=f"call:{call_id}",
-            kind=KIND,
-            reason=refund.rule.value,
-            call_id=call_id,
-        )
+        try:
+            sequence = await self._ledger.add_credit(
+                account_id,
+                refund.micros,
+                reference=f"call:{call_id}",
+                kind=KIND,
+                reason=refund.rule.value,
+                call_id=call_id,
+            )
+        except CreditsLostError:
+            # Other bookings must not wait until an operator has mended the book.
+            log.exception("call not refunded", account=account_id, call=call_id)
+            return
         # A partition that is being filled takes no credits; it will be filled with this one.
         with contextlib.suppress(StoreUnavailableError):
             await bring_credits(self._gate, self._ledger, account_id)

@@ -64,6 +64,8 @@ class Health:
     """What calls go on without for a while."""
     alarms: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Name -> whether its alarm is raised."""
+    figures: Mapping[str, Callable[[], float]] = field(default_factory=dict)
+    """Name, with its unit -> a figure that both probes show."""
     refusals: Mapping[str, int] = field(default_factory=dict)
     """Velocity limit -> uses refused since the start."""
     _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
@@ -83,6 +85,7 @@ class Health:
                 "calls": len(self.calls),
                 "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
                 "velocity_refusals": dict(self.refusals),
+                **self._figures(),
             }
         )
 
@@ -101,7 +104,11 @@ class Health:
         is_ready = all(state == "ok" for state in needed.values())
         is_whole = all(state == "ok" for state in weak.values())
         status = ("ok" if is_whole else "degraded") if is_ready else "unready"
-        return Json({"status": status, **needed, **weak}, 200 if is_ready else 503)
+        said = {"status": status, **needed, **weak, **self._figures()}
+        return Json(said, 200 if is_ready else 503)
+
+    def _figures(self) -> dict[str, float]:
+        return {name: round(figure(), 1) for name, figure in self.figures.items()}
 
 
 async def _state(check: Check) -> str:

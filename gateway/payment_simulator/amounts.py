@@ -5,7 +5,6 @@ https://docs.stripe.com/currencies
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from gateway.payment_simulator.errors import ApiError
@@ -21,18 +20,40 @@ ZERO_DECIMAL: Final = frozenset(
 THREE_DECIMAL: Final = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 # Written with two decimals although they have none: the last two digits are always zero.
 WHOLE_UNITS: Final = frozenset({"isk", "ugx"})
-_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
+CURRENCIES: Final = (
+    ZERO_DECIMAL
+    | THREE_DECIMAL
+    | WHOLE_UNITS
+    | {
+        *("aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd"),
+        *("bdt", "bgn", "bmd", "bnd", "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf"),
+        *("chf", "cny", "cop", "crc", "cve", "czk", "dkk", "dop", "dzd", "egp", "etb", "eur"),
+        *("fjd", "fkp", "gbp", "gel", "ghs", "gip", "gmd", "gtq", "gyd", "hkd", "hnl", "htg"),
+        *("huf", "idr", "ils", "inr", "jmd", "kes", "kgs", "khr", "kyd", "kzt", "lak", "lbp"),
+        *("lkr", "lrd", "lsl", "mad", "mdl", "mkd", "mmk", "mnt", "mop", "mur", "mvr", "mwk"),
+        *("mxn", "myr", "mzn", "nad", "ngn", "nio", "nok", "npr", "nzd", "pab", "pen", "pgk"),
+        *("php", "pkr", "pln", "qar", "ron", "rsd", "rub", "sar", "sbd", "scr", "sek", "sgd"),
+        *("shp", "sle", "sos", "srd", "std", "szl", "thb", "tjs", "top", "try", "ttd", "twd"),
+        *("tzs", "uah", "usd", "uyu", "uzs", "wst", "xcd", "xcg", "yer", "zar", "zmw"),
+    }
+)
+"""What Stripe charges in: "Supported currencies", presentment currencies."""
 
 
 def read_currency(text: str, param: str = "currency") -> str:
     """Return a currency in lower case.
 
     Raises:
-        ApiError: it is not three letters.
+        ApiError: Stripe does not charge in it.
     """
-    if not _CURRENCY.fullmatch(text):
-        raise ApiError(f"Invalid currency: {text[:20]}", param=param)
-    return text.lower()
+    currency = text.lower()
+    if currency not in CURRENCIES:
+        known = ", ".join(sorted(CURRENCIES))
+        raise ApiError(
+            f"Invalid currency: {text[:20]}. Stripe currently supports these currencies: {known}",
+            param=param,
+        )
+    return currency
 
 
 def check_amount(amount: int, currency: str, param: str = "amount") -> None:

@@ -29,6 +29,8 @@ class Customers:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._deleted: dict[str, None] = {}
+        """Customers that were deleted, oldest first; as many as objects are kept of a kind."""
 
     def create(self, form: Form, now_ns: int) -> Customer:
         """Make a customer from a request.
@@ -80,7 +82,17 @@ class Customers:
                 method.customer = None
         registry.remove(Customer, customer_id)
         self._world.emit("customer.deleted", customer, now_ns)
-        return {"id": customer_id, "object": "customer", "deleted": True}
+        self._deleted[customer_id] = None
+        if len(self._deleted) > self._world.settings.objects_kept:
+            del self._deleted[next(iter(self._deleted))]
+        return _tombstone(customer_id)
+
+    def deleted(self, customer_id: str) -> Json | None:
+        """Return what is left of a deleted customer: it can be fetched, and only that.
+
+        https://docs.stripe.com/api/customers/retrieve
+        """
+        return _tombstone(customer_id) if customer_id in self._deleted else None
 
     def new_method(self, means: Means, now_ns: int, email: str | None = None) -> PaymentMethod:
         """Make a payment method that nobody owns yet."""
@@ -144,6 +156,10 @@ class Customers:
         self._world.purses[method.id].is_used = True
         self._world.emit("payment_method.detached", method, now_ns, before)
         return method
+
+
+def _tombstone(customer_id: str) -> Json:
+    return {"id": customer_id, "object": "customer", "deleted": True}
 
 
 def merge_metadata(metadata: Metadata, form: Form) -> None:

@@ -5,6 +5,7 @@ Pure: the shells ask which fault applies and carry it out.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import msgspec
@@ -26,7 +27,8 @@ class RequestFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     path: str = ""
     """Only requests whose path begins so, such as `/v1/refunds`."""
     hold_s: float = 0.0
-    """How long the reply is kept back after the request was carried out."""
+    """How long the reply is kept back after the request was carried out, unless the plan changes
+    before; its idempotency key is in use for so long."""
 
 
 class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,12 +61,16 @@ class Faults:
 
     def __init__(self) -> None:
         self.plan = FaultPlan()
+        self.over = asyncio.Event()
+        """Set when the plan in force is no longer: replies that it holds back are let go."""
         self._requests_left = 0
         self._attempts = 0
 
     def replace(self, plan: FaultPlan) -> None:
         """Put a new plan in force; counting starts again."""
         self.plan = plan
+        self.over.set()
+        self.over = asyncio.Event()
         self._requests_left = plan.requests.count if plan.requests is not None else 0
         self._attempts = 0
 

@@ -5,6 +5,8 @@ https://docs.stripe.com/api/idempotent_requests
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +35,33 @@ class KeptReplies:
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
         self._replies: dict[str, KeptReply] = {}
+        self._in_use: set[str] = set()
+        """Keys of requests that have not been answered yet."""
+
+    @contextmanager
+    def using(self, key: str) -> Iterator[None]:
+        """Take a key until its request is answered; an empty one is nobody's.
+
+        https://docs.stripe.com/error-codes#idempotency-key-in-use
+
+        Raises:
+            ApiError: another request with this key is under way.
+        """
+        if key in self._in_use:
+            raise ApiError(
+                "There is currently another in-progress request using this Idempotent Key (that"
+                " probably means you submitted twice, and the other request is still going"
+                " through). Please try again later.",
+                status=409,
+                type=IDEMPOTENCY_ERROR,
+                code="idempotency_key_in_use",
+            )
+        if key:
+            self._in_use.add(key)
+        try:
+            yield
+        finally:
+            self._in_use.discard(key)
 
     def find(self, key: str, fingerprint: tuple[str, str], now_ns: int) -> KeptReply | None:
         """Return the reply that a request had before, or None.

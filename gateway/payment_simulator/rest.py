@@ -22,7 +22,6 @@ from gateway.payment_simulator.checkout import STATUSES, payer_email
 from gateway.payment_simulator.clock import Clock
 from gateway.payment_simulator.errors import API_ERROR, ApiError
 from gateway.payment_simulator.expansion import expand
-from gateway.payment_simulator.faults import RequestFault
 from gateway.payment_simulator.form import Form, parse
 from gateway.payment_simulator.idempotency import KeptReplies, KeptReply
 from gateway.payment_simulator.intents import CONFIRM_FIELDS
@@ -59,8 +58,6 @@ class RestApi:
         self._clock = clock
         self._wake = wake
         self._kept = KeptReplies(account.world.settings.keys_kept)
-        self.stopping = asyncio.Event()
-        """Set at shutdown: replies that are held back are let go."""
 
     def routes(self) -> list[Route]:
         """Return everything this API answers."""
@@ -81,7 +78,7 @@ class RestApi:
             ("POST", "/v1/payment_intents/{id}/cancel", _by_id(intents.cancel)),
             ("POST", "/v1/customers", lambda form, _, now: customers.create(form, now)),
             ("GET", "/v1/customers", self._list(Customer, "email")),
-            ("GET", "/v1/customers/{id}", self._fetch(Customer)),
+            ("GET", "/v1/customers/{id}", self._fetch_customer),
             ("POST", "/v1/customers/{id}", _by_id(customers.update)),
             ("DELETE", "/v1/customers/{id}", lambda _, at, now: customers.delete(at["id"], now)),
             ("GET", "/v1/payment_methods", self._list(PaymentMethod, "customer", "type")),
@@ -112,6 +109,10 @@ class RestApi:
             return self._registry.find(kind, at["id"])
 
         return handler
+
+    def _fetch_customer(self, form: Form, at: Mapping[str, str], now_ns: int) -> Resource | Json:
+        gone = self._account.customers.deleted(at["id"])
+        return gone or self._fetch(Customer)(form, at, now_ns)
 
     def _list(self, kind: type[Resource], *filters: str) -> Handler:
         def handler(form: Form, at: Mapping[str, str], now_ns: int) -> Json:  # noqa: ARG001
@@ -197,34 +198,47 @@ class RestApi:
     async def _answer(self, request: Request, handler: Handler) -> Response:
         request_id = self._registry.new_id("req", 14)
         headers = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
-        fault: RequestFault | None = None
+        key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""
         try:
             authenticate(request, self._world.settings.api_key)
             headers["Stripe-Version"] = _read_version(request)
-            fault = self._world.faults.request(request.method, request.url.path)
-            if fault is not None and fault.status:
-                raise _injected(fault.status)
-            reply = await self._perform(request, handler, request_id)
+            with self._kept.using(key):
+                reply = await self._answer_in_time(request, handler, key, request_id)
         except ApiError as error:
             reply = _refuse(error, request_id)
-        if fault is not None and fault.hold_s:
-            await self._hold(fault.hold_s)
         if reply.request_id != request_id:
             headers |= {"Idempotent-Replayed": "true", "Original-Request": reply.request_id}
-        if (key := request.headers.get("Idempotency-Key")) and len(key) < 256:
+        if key and len(key) < 256:
             headers["Idempotency-Key"] = key
         return Response(reply.body, reply.status, headers, "application/json")
 
-    async def _perform(self, request: Request, handler: Handler, request_id: str) -> KeptReply:
+    async def _answer_in_time(
+        self, request: Request, handler: Handler, key: str, request_id: str
+    ) -> KeptReply:
+        """Return the reply, or the fault in its place, held back as long as was ordered."""
+        fault = self._world.faults.request(request.method, request.url.path)
+        over = self._world.faults.over
+        try:
+            if fault is not None and fault.status:
+                raise _injected(fault.status)
+            reply = await self._perform(request, handler, key, request_id)
+        except ApiError as error:
+            reply = _refuse(error, request_id)
+        if fault is not None and fault.hold_s:
+            await _wait(over, fault.hold_s)
+        return reply
+
+    async def _perform(
+        self, request: Request, handler: Handler, key: str, request_id: str
+    ) -> KeptReply:
         text = request.url.query if request.method == "GET" else await read_text(request)
         tree, path = parse(text), request.url.path
-        key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
         fingerprint = (path, msgspec.json.encode(tree, order="sorted").decode())
         now_ns = self._clock.now_ns()
         if key and (kept := self._kept.find(key, fingerprint, now_ns)) is not None:
             return kept
         form = Form(tree)
-        self._world.cause = Cause(request_id, key)
+        self._world.cause = Cause(request_id, key or None)
         try:
             found = handler(form, request.path_params, now_ns)
             body = to_json(found) if isinstance(found, Resource) else found
@@ -243,12 +257,13 @@ class RestApi:
             self._kept.keep(key, reply)
         return reply
 
-    async def _hold(self, hold_s: float) -> None:
-        try:
-            async with asyncio.timeout(hold_s):
-                await self.stopping.wait()
-        except TimeoutError:
-            pass
+
+async def _wait(event: asyncio.Event, delay_s: float) -> None:
+    try:
+        async with asyncio.timeout(delay_s):
+            await event.wait()
+    except TimeoutError:
+        pass
 
 
 def _by_id(act: Callable[[str, Form, int], Resource]) -> Handler:

@@ -19,6 +19,7 @@ from gateway.payment_simulator.account import Account
 from gateway.payment_simulator.clock import Clock
 from gateway.payment_simulator.control import ControlApi
 from gateway.payment_simulator.courier import Courier
+from gateway.payment_simulator.faults import FaultPlan
 from gateway.payment_simulator.hosted import HostedPages
 from gateway.payment_simulator.rest import EXCEPTION_HANDLERS, RestApi
 from gateway.payment_simulator.settings import PaymentSimulatorSettings
@@ -55,7 +56,7 @@ class PaymentSimulatorService:
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._courier: Courier | None = None
-        self._rest: RestApi | None = None
+        self._account: Account | None = None
 
     @property
     def port(self) -> int:
@@ -88,17 +89,18 @@ class PaymentSimulatorService:
             routes=[*rest.routes(), *pages.routes(), *control.routes()],
             exception_handlers=dict(EXCEPTION_HANDLERS),
         )
-        self._courier, self._rest = courier, rest
+        self._courier, self._account = courier, account
         self._server = _Server(_config(app))
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
 
     async def stop(self) -> None:
         """Close the port and forget everything; safe to call twice."""
         courier, server, serving = self._courier, self._server, self._serving
-        if courier is None or server is None or serving is None or self._rest is None:
+        if courier is None or server is None or serving is None or self._account is None:
             return
         self._courier = None
-        self._rest.stopping.set()
+        # Replies that are held back are let go.
+        self._account.world.faults.replace(FaultPlan())
         await courier.stop()
         server.ending.set()
         await serving

@@ -32,7 +32,10 @@ EVENT_TYPES: Final = (
 
 CHECKOUT: Final = "checkout.session"
 INTENT: Final = "payment_intent"
-KINDS: Final = frozenset({CHECKOUT, INTENT, "charge", "refund", "dispute"})
+HISTORY: Final = (CHECKOUT, INTENT, "refund", "dispute")
+"""Kinds that together prove everything there is to book: money comes by the first two, and leaves,
+often much later, by the others."""
+KINDS: Final = frozenset({*HISTORY, "charge"})
 """Kinds of the service's objects that lead to a payment."""
 
 _THIN_PREFIX = "v1."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -64,6 +64,29 @@ class MissedEvents:
     """Where the next page begins; empty when this is the last."""
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentTrace:
+    """What one object of the service says of a payment, as a list shows it."""
+
+    intent_id: str
+    references: Sequence[str]
+    """Of the facts that it proves; see `billing.payments`."""
+    account_id: str = ""
+    payment_id: str = ""
+    """What we noted on the object itself, as far as it can carry notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of all objects of a kind, newest first."""
+
+    count: int
+    traces: Sequence[PaymentTrace]
+    """Of those objects that prove something."""
+    after: str
+    """Where the next page begins; empty when this is the last."""
+
+
 class PaymentService(Protocol):
     """The payment service. Every method is bounded in time and raises PaymentError.
 
@@ -101,6 +124,12 @@ class PaymentService(Protocol):
         """Return a page of the events since then that were not delivered, newest first.
 
         `after` is where the page before ended, empty for the first.
+        """
+
+    async def history(self, kind: str, since: datetime, after: str) -> HistoryPage:
+        """Return a page of the objects of a kind that were created since then, newest first.
+
+        Kinds are those of `events.HISTORY`. `after` is where the page before ended.
         """
 
     async def forget_customer(self, customer_id: str) -> None:
@@ -176,6 +205,9 @@ class PaymentStore(Protocol):
 
     async def is_booked(self, reference: str) -> bool:
         """Whether a credit of this reference is in the book."""
+
+    async def booked(self, references: Collection[str]) -> frozenset[str]:
+        """Return those references that credits in the book have."""
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Whether another payment of the account is disputed or was lost."""

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -259,6 +260,14 @@ class Payments:
         async with self._settling:
             return await self._settle(payment, "", intent_id)
 
+    async def recover(self, intent: Intent) -> Payment | None:
+        """Book all that an intent of ours proves, whatever is known of its payment here.
+
+        None when its account is not known here. Raises as `settle` does.
+        """
+        payment = await self._store.find_by_intent(intent.id) or await self._adopt(intent)
+        return None if payment is None else await self.settle_payment(payment, intent.id)
+
     async def refresh(self, payment: Payment) -> Payment:
         """Return a payment as it is now; as it is known where the service is away.
 
@@ -276,7 +285,13 @@ class Payments:
     async def _locate(self, kind: str, object_id: str) -> tuple[Payment | None, str]:
         if kind == CHECKOUT:
             page = await self._service.checkout(object_id)
-            return await self._store.find(page.payment_id), page.intent_id
+            payment = await self._store.find(page.payment_id)
+            if payment is None and page.intent_id:
+                intent = await self._service.intent(page.intent_id)
+                payment = await self._adopt(
+                    noted(intent, account_id=page.account_id, payment_id=page.payment_id)
+                )
+            return payment, page.intent_id
         intent_id = object_id
         if kind != INTENT:
             intent_id = await self._service.intent_id_of(kind, object_id)
@@ -452,6 +467,15 @@ class Payments:
             payment.account_id, micros, reference=reference, kind="refund", reason=reason
         )
         await self._on_credit(payment.account_id)
+
+
+def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
+    """Return an intent with what we noted elsewhere, where it bears no notes itself."""
+    return replace(
+        intent,
+        account_id=intent.account_id or account_id,
+        payment_id=intent.payment_id or payment_id,
+    )
 
 
 _EVENTS = {

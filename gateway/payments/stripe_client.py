@@ -15,10 +15,25 @@ from typing import Any, Final, cast
 import stripe
 import structlog
 
-from billing.payments import CheckoutPage, Dispute, Intent, Payment, Refund
+from billing.payments import (
+    CheckoutPage,
+    Dispute,
+    Intent,
+    Payment,
+    Refund,
+    dispute_references,
+    refund_references,
+    top_up_reference,
+)
 from gateway.errors import PaymentError
-from gateway.payments.events import EVENT_TYPES
-from gateway.payments.ports import Charge, CheckoutOrder, MissedEvents
+from gateway.payments.events import CHECKOUT, EVENT_TYPES, INTENT
+from gateway.payments.ports import (
+    Charge,
+    CheckoutOrder,
+    HistoryPage,
+    MissedEvents,
+    PaymentTrace,
+)
 
 TIMEOUT_S: Final = 20.0
 """Bound of one operation with all its attempts."""
@@ -166,6 +181,27 @@ class StripePayments:
                 after=events[-1]["id"] if reply["has_more"] and events else "",
             )
 
+    async def history(self, kind: str, since: datetime, after: str) -> HistoryPage:
+        """Return a page of the objects of a kind that were created since then, newest first."""
+        lists: Mapping[str, Callable[[Any], Awaitable[stripe.StripeObject]]] = {
+            CHECKOUT: self._sessions.list_async,
+            INTENT: self._intents.list_async,
+            "refund": self._refunds.list_async,
+            "dispute": self._disputes.list_async,
+        }
+        params: _Reply = {"created": {"gte": int(since.timestamp())}, "limit": LIST_MAX}
+        if after:
+            params["starting_after"] = after
+        async with self._asking():
+            reply = (await lists[kind](params)).to_dict()
+            objects = reply["data"]
+            traces = [_TRACES[kind](each) for each in objects]
+            return HistoryPage(
+                count=len(objects),
+                traces=[trace for trace in traces if trace.intent_id and trace.references],
+                after=objects[-1]["id"] if reply["has_more"] and objects else "",
+            )
+
     async def forget_customer(self, customer_id: str) -> None:
         """Delete a customer with all saved cards; one that is not there is forgotten already."""
         try:
@@ -290,6 +326,9 @@ def _checkout_page(reply: _Reply) -> CheckoutPage:
         intent_id=_id(reply.get("payment_intent")),
         payment_id=(reply.get("metadata") or {}).get("payment", ""),
         saves_card=_SAVES_CARD in (reply.get("metadata") or {}),
+        account_id=(reply.get("metadata") or {}).get("account", "")
+        or reply.get("client_reference_id")
+        or "",
     )
 
 
@@ -332,6 +371,34 @@ def _dispute(reply: _Reply) -> Dispute:
         currency=reply["currency"].upper(),
         status=reply["status"],
     )
+
+
+def _trace_of_checkout(reply: _Reply) -> PaymentTrace:
+    page, is_paid = _checkout_page(reply), reply["payment_status"] == "paid"
+    references = [top_up_reference(page.intent_id)] if is_paid else []
+    return PaymentTrace(page.intent_id, references, page.account_id, page.payment_id)
+
+
+def _trace_of_intent(reply: _Reply) -> PaymentTrace:
+    intent = _intent(reply, (), ())
+    references = [top_up_reference(intent.id)] if intent.status == "succeeded" else []
+    return PaymentTrace(intent.id, references, intent.account_id, intent.payment_id)
+
+
+def _trace_of_refund(reply: _Reply) -> PaymentTrace:
+    return PaymentTrace(_id(reply.get("payment_intent")), refund_references(_refund(reply)))
+
+
+def _trace_of_dispute(reply: _Reply) -> PaymentTrace:
+    return PaymentTrace(_id(reply.get("payment_intent")), dispute_references(_dispute(reply)))
+
+
+_TRACES: Mapping[str, Callable[[_Reply], PaymentTrace]] = {
+    CHECKOUT: _trace_of_checkout,
+    INTENT: _trace_of_intent,
+    "refund": _trace_of_refund,
+    "dispute": _trace_of_dispute,
+}
 
 
 def _id(reference: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,9 @@ from gateway.scopes import LEAST, Scope
 
 KEY_ID_CHARACTERS = 16
 """Head of the hash that names a key: 64 bits, enough to tell keys apart."""
+
+CAP_KNOWN_AFTER = timedelta(seconds=60)
+"""How soon every node knows of a cap that is set: several times what they remember of a key."""
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -209,7 +212,15 @@ class SqlAccountStore:
 
         Raises LookupError when the account has no such key, and StoreUnavailableError.
         """
-        await self._change_key(account_id, key_id, day_cap_micros=day_cap_micros)
+        keys = tables.api_keys.c
+        await self._change_key(
+            account_id,
+            key_id,
+            day_cap_micros=day_cap_micros,
+            caps_counted_from=_counted_from(
+                keys.day_cap_micros.is_(None), keys.caps_counted_from, self._clock()
+            ),
+        )
 
     async def set_key_scopes(self, account_id: str, key_id: str, scopes: Collection[Scope]) -> None:
         """Say what a key may do, from now on.
@@ -260,10 +271,18 @@ class SqlAccountStore:
         }
         async with writing(self._engine, self._timeout_s) as connection:
             if changes:
+                values: dict[str, Any] = {
+                    columns[name].name: micros for name, micros in changes.items()
+                }
+                begins = [
+                    columns[n].is_(None) for n in ("day", "month") if changes.get(n) is not None
+                ]
+                if begins:
+                    values["caps_counted_from"] = _counted_from(
+                        sa.or_(*begins), accounts.caps_counted_from, self._clock()
+                    )
                 await connection.execute(
-                    sa.update(tables.accounts)
-                    .where(accounts.id == account_id)
-                    .values({columns[name].name: micros for name, micros in changes.items()})
+                    sa.update(tables.accounts).where(accounts.id == account_id).values(values)
                 )
             rows = await connection.execute(
                 sa.select(*columns.values()).where(accounts.id == account_id)
@@ -331,6 +350,14 @@ class SqlAccountStore:
         if found is None:
             return None
         return AccountRow(**{**found, "scopes": scope_names.from_text(found.get("scopes", ""))})
+
+
+def _counted_from(
+    begins: sa.ColumnElement[bool], known: sa.ColumnElement[datetime], now: datetime
+) -> sa.Case[datetime]:
+    """Return from when on calls count under a cap: once all nodes have heard of it."""
+    soon = sa.literal(now + CAP_KNOWN_AFTER, tables.UtcDateTime)
+    return sa.case((begins, soon), else_=known)
 
 
 async def ensure_account(

@@ -122,7 +122,7 @@ class EmbeddedValkey:
             await self.stop()
             raise
         self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
-        return f"unix://{quote(str(self._socket))}"
+        return url_of(self._dir)
 
     async def stop(self) -> None:
         """End the server if it is ours; what it keeps stays. A repeat changes nothing."""
@@ -249,6 +249,12 @@ class EmbeddedValkey:
                     writer.close()
         except (OSError, TimeoutError):
             return b""
+
+
+def url_of(data_dir: Path) -> str:
+    """Return the URL of the server of a data directory, or "" where none has been started."""
+    path = _socket_path(Path(data_dir).absolute())
+    return f"unix://{quote(str(path))}" if path.exists() else ""
 
 
 async def find_server() -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from billing.cdr import CallClosed, CallOpened, LegQuality
 from billing.ports import OutboxEntry
+from billing.rating import Rate
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -20,7 +21,18 @@ def entry(kind: str, **fields: bytes) -> OutboxEntry:
     return OutboxEntry(f"{next(_numbers)}-0", kind, fields)
 
 
-def opening(call_id: str, account_id: str = "alice", *, at: datetime = START) -> CallOpened:
+RATE = Rate(per_minute_micros=600_000)
+"""A cent a second."""
+
+
+def costing(micros: int) -> Rate:
+    """Return the rate by which a call costs so much, however long it is."""
+    return Rate(per_minute_micros=0, connect_fee_micros=micros)
+
+
+def opening(
+    call_id: str, account_id: str = "alice", *, at: datetime = START, rate: Rate = RATE
+) -> CallOpened:
     return CallOpened(
         call_id=call_id,
         account_id=account_id,
@@ -30,7 +42,7 @@ def opening(call_id: str, account_id: str = "alice", *, at: datetime = START) ->
         codec="pcmu",
         origin="https://shop.example",
         currency="USD",
-        rate='{"per_minute":13000}',
+        rate=rate.to_json(),
         created_at=at,
     )
 
@@ -52,9 +64,14 @@ def closing(seconds: int, *, at: datetime = START) -> CallClosed:
 
 
 def opened(
-    call_id: str, held: int, account_id: str = "alice", *, at: datetime = START
+    call_id: str,
+    held: int,
+    account_id: str = "alice",
+    *,
+    at: datetime = START,
+    rate: Rate = RATE,
 ) -> OutboxEntry:
-    detail = msgspec.json.encode(opening(call_id, account_id, at=at))
+    detail = msgspec.json.encode(opening(call_id, account_id, at=at, rate=rate))
     return entry("O", c=call_id.encode(), a=account_id.encode(), s=b"%d" % held, m=detail)
 
 

@@ -149,3 +149,31 @@ async def test_a_long_interval_is_not_cut_short_by_an_outage(outbox, book, monke
     with capture_logs():
         await Drainer(outbox, book, 8).run(stop, 60.0)
     assert delays_s == [60.0]
+
+
+async def test_it_tells_of_its_turns_and_of_an_outbox_that_is_drained(outbox, book, monkeypatch):
+    stop, told, pauses = asyncio.Event(), [], []
+    outbox.streams[0] = [entry("T") for _ in range(ENTRIES_PER_BATCH + 1)]
+    book.away[5] = StoreUnavailableError()
+
+    async def drained():
+        told.append("drained")
+        raise StoreUnavailableError
+
+    async def wait(event, delay_s):
+        pauses.append(delay_s)
+        told.append("pause")
+        outbox.streams[5] = [entry("T")] if len(pauses) == 1 else []
+        if len(pauses) == 3:
+            event.set()
+
+    monkeypatch.setattr("billing.drain._wait", wait)
+    monkeypatch.setattr("billing.drain.DRAINED_S_MIN", 0.0)
+    drainer = Drainer(outbox, book, 8, on_turn=lambda: told.append("turn"), on_drained=drained)
+    with capture_logs():
+        await drainer.run(stop, 2.0)
+    assert told == [
+        *("turn", "turn", "turn", "turn", "drained", "pause"),
+        *("turn", "turn", "pause"),
+        *("turn", "turn", "drained", "pause"),
+    ]

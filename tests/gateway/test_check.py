@@ -5,11 +5,15 @@ import contextlib
 
 import pytest
 
+from billing.stores.redis_client import connect, disconnect
 from gateway import check
 from gateway.check import Finding
 from gateway.settings import from_mapping
 from gateway.simulator.service import SimulatorService
 from gateway.simulator.settings import SimulatorSettings
+from gateway.stores import embedded
+from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.leases import RedisNodeLeases
 from tests.certificates import DAY, Authority
 from tests.valkey import free_port, valkey_server, valkey_url
 
@@ -56,8 +60,8 @@ def test_a_mark_reads_without_colour():
 async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
-        *("build", "settings", "origin", "rates", "webrtc", "redis", "database", "carrier"),
-        *("high risk", "velocity"),
+        *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
+        *("carrier", "high risk", "velocity"),
     }
 
 
@@ -110,7 +114,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 10
+    assert len(findings) == 11
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -242,3 +246,48 @@ async def test_a_deck_below_the_carriers_minute_is_fatal(tmp_path):
     refused = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
     assert refused.is_fatal
     assert "set a minimum" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("age_s", "waiting", "is_served", "is_fatal"),
+    [
+        (0.3, 7, True, False),
+        (None, 0, False, False),
+        (86_400, 0, False, False),
+        (86_400, 1, False, True),
+        (20, 0, True, True),
+        (None, 0, True, True),
+    ],
+)
+def test_a_drainer_that_nobody_misses_is_no_fault(age_s, waiting, is_served, is_fatal):
+    finding = check.drainer_finding(age_s, waiting, is_served=is_served)
+    assert finding.is_fatal is is_fatal
+    assert f"{waiting} entries wait" in finding.text
+    assert ("`caller drain`" in finding.text) is is_fatal
+
+
+async def test_the_age_of_the_last_draining_is_read_where_the_credit_store_is(tmp_path, valkey_url):
+    redis = connect(valkey_url)
+    await RedisDrainMark(redis).set()
+    await RedisNodeLeases(redis).renew("n1")
+    finding = (await found(DATA_DIR=tmp_path, REDIS_URL=valkey_url))["drainer"]
+    assert (finding.is_fatal, finding.text) == (
+        False,
+        "The outbox was last drained 0 s ago; 0 entries wait.",
+    )
+    await redis.delete("caller:drained")
+    assert (await found(DATA_DIR=tmp_path, REDIS_URL=valkey_url))["drainer"].is_fatal
+    await disconnect(redis)
+    gone = await found(DATA_DIR=tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert gone["drainer"].is_weak
+
+
+async def test_the_bundled_server_is_looked_for_and_not_started(tmp_path):
+    valkey = embedded.EmbeddedValkey(tmp_path / "valkey")
+    await valkey.start()
+    try:
+        finding = (await found(DATA_DIR=tmp_path))["drainer"]
+        assert "has not been drained yet; 0 entries wait" in finding.text
+    finally:
+        await valkey.stop()
+    assert "it runs with" in (await found(DATA_DIR=tmp_path / "other"))["drainer"].text

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from gateway import children
-from gateway.children import Child
+from gateway.children import Child, Pulse
 
 STAND_IN = """
 import os, signal, sys, time
@@ -20,6 +21,10 @@ with open("started", "a") as file:
 if name == "stubborn":
     while True:
         time.sleep(1)
+if name == "beating":
+    while True:
+        os.write(0, b".")
+        time.sleep(0.02)
 sys.stdin.read()
 with open("finished", "a") as file:
     file.write("in good order")
@@ -96,6 +101,71 @@ async def test_a_child_that_does_not_end_is_killed(yard, monkeypatch):
     assert time.monotonic() - before < 5
     with pytest.raises(ProcessLookupError):
         os.kill(int(line.split()[0]), 0)
+
+
+def alive(line):
+    try:
+        os.kill(int(line.split()[0]), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_child_that_is_stopped_is_replaced(yard, monkeypatch, caplog):
+    monkeypatch.setattr(children, "_END_S_MAX", 0.2)
+    child = Child(["beating"], environ(), silence_s_max=2)
+    await child.start()
+    (first,) = await started(yard, 1)
+    # Longer than it may be silent.
+    await asyncio.sleep(2.5)
+    assert len((yard / "started").read_text().splitlines()) == 1
+    os.kill(int(first.split()[0]), signal.SIGSTOP)
+    await started(yard, 2)
+    await child.stop()
+    assert not alive(first)
+    assert "Process beating stands still" in caplog.text
+
+
+async def test_a_child_that_never_shows_a_sign_of_life_is_replaced(yard, monkeypatch):
+    monkeypatch.setattr(children, "_START_S_MAX", 0.5)
+    monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(children, "_END_S_MAX", 0.2)
+    child = Child(["stubborn"], environ(), silence_s_max=0.1)
+    await child.start()
+    first, second = await started(yard, 2)
+    await child.stop()
+    assert not alive(first)
+    assert not alive(second)
+
+
+async def test_a_silent_child_that_nobody_listens_to_is_left_alone(yard, monkeypatch):
+    monkeypatch.setattr(children, "_START_S_MAX", 0.1)
+    child = Child(["drain"], environ())
+    await child.start()
+    await started(yard, 1)
+    await asyncio.sleep(0.5)
+    await child.stop()
+    assert len((yard / "started").read_text().splitlines()) == 1
+
+
+async def test_a_pulse_ceases_when_the_work_comes_to_no_turn(monkeypatch):
+    now_s, sent, beats = 0.0, [], iter(range(6))
+    pulse = Pulse(3.0, lambda: now_s)
+
+    async def second_passes(_delay_s):
+        nonlocal now_s
+        now_s += 1
+        if now_s == 5:
+            pulse.turn()
+        if next(beats) == 5:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(children.asyncio, "sleep", second_passes)
+    monkeypatch.setattr(children, "sys", SimpleNamespace(stdin=SimpleNamespace(fileno=lambda: 9)))
+    monkeypatch.setattr(children.os, "write", lambda fd, data: sent.append((now_s, fd, data)))
+    with pytest.raises(asyncio.CancelledError):
+        await pulse.run()
+    assert sent == [(at, 9, b".") for at in (0, 1, 2, 5)]
 
 
 async def test_stopping_what_was_never_started_is_harmless():

@@ -14,7 +14,7 @@ from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
 from gateway import cli_accounts, cli_ledger
-from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.command import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import free_port, valkey_server, valkey_url
 
@@ -193,3 +193,46 @@ def test_no_money_that_waits_in_the_outbox_is_lost(caller):
     asyncio.run(grant())
     caller("rebuild", "--yes")
     assert caller("audit").exit_code == 0
+
+
+def test_an_audit_that_fails_ends_otherwise_than_one_that_finds(caller, monkeypatch):
+    async def broken(*_arguments, **_options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli_ledger, "audit_gate", broken)
+    done = caller("audit")
+    assert done.exit_code == EXIT_CRASHED
+    assert EXIT_CRASHED not in (0, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE)
+
+
+def test_an_audit_says_what_to_do_once_for_each_kind(caller):
+    damage(caller, "UPDATE accounts SET balance_micros = balance_micros - 1")
+    done = caller("audit")
+    said = " ".join(done.output.split())
+    assert said.count("→") == 2
+    assert "Compare `caller ledger show` with the row" in said
+    assert "`caller ledger rebuild` fills the credit store from the book" in said
+    assert "The payment service was not asked: CALLER_STRIPE_API_KEY is not set." in said
+
+
+async def _give(redis):
+    """Give every account of the spend gate a micro-unit too much."""
+    for key in await redis.keys("{cr:*}:bal"):
+        for account in await redis.hkeys(key):
+            await redis.hincrby(key, account, 1)
+
+
+def test_no_filling_takes_what_an_account_has_without_a_word(caller):
+    on_redis(caller.url, _give)
+    done = caller("rebuild", "--yes")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "acme" in done.output
+    assert "0.000001 USD" in done.output
+    assert caller("rebuild", "--yes", "--forget-credits").exit_code == 0
+    assert caller("audit").exit_code == 0
+
+
+def test_a_moment_that_is_none_is_a_sentence(caller):
+    done = caller("audit", "--since", "yesterday")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "Write it as 2026-11-24" in done.output

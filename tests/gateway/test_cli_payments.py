@@ -2,15 +2,23 @@
 
 import asyncio
 import re
+import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
-from gateway import build, cli_accounts, cli_payments, settings
-from gateway.command import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from billing.errors import StoreUnavailableError
+from billing.money import format_money, parse_money
+from billing.stores.redis import RedisSpendGate
+from billing.stores.redis_client import connect, disconnect
+from gateway import build, cli_accounts, cli_ledger, cli_payments, settings
+from gateway.command import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.payment_simulator.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.valkey import valkey_server, valkey_url
 
@@ -67,7 +75,7 @@ class Desk:
             stores = await build.open_stores(read)
             desk = build.build_card_desk(read, stores, notify=lambda name, data: None)
             try:
-                payment, _ = await desk.payments.start_checkout("acme", units * UNIT)
+                payment, _ = await desk.payments.start_checkout("acme", parse_money(str(units)))
             finally:
                 await desk.service.close()
                 await stores.close()
@@ -76,6 +84,27 @@ class Desk:
         payment = asyncio.run(begin())
         self.does("POST", f"/sessions/{payment.checkout_id}/pay", method="card")
         return payment.id
+
+    def paid_amount(self, amount):
+        """Pay such an amount as 14.99, and find out by looking; return the session's id."""
+        self.pays(amount)
+        self.says("reconcile")
+        return self.does("GET", "/objects/checkout.sessions")["data"][0]["id"]
+
+    def told_of(self, session_id):
+        """Be told by a webhook that a session was paid."""
+        read = settings.from_mapping(self.environ)
+
+        async def settle():
+            stores = await build.open_stores(read)
+            desk = build.build_card_desk(read, stores, notify=lambda name, data: None)
+            try:
+                await desk.payments.settle("checkout.session", session_id)
+            finally:
+                await desk.service.close()
+                await stores.close()
+
+        asyncio.run(settle())
 
     def paid(self, units):
         """Pay, and find out by looking."""
@@ -103,6 +132,19 @@ def desk(tmp_path, valkey_url, simulator, monkeypatch):
     opened.says("create", "acme", app=cli_accounts.app)
     yield opened
     opened.control.close()
+
+
+def damage(desk, *statements):
+    """Change the database behind the ledger's back, or read it."""
+    with (
+        closing(sqlite3.connect(Path(desk.environ["CALLER_DATA_DIR"]) / "caller.db")) as book,
+        book,
+    ):
+        for (name,) in book.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            book.execute(f"DROP TRIGGER {name}")
+        return [row for statement in statements for row in book.execute(statement).fetchall()]
 
 
 def test_what_was_paid_without_our_knowing_is_found_and_listed(desk):
@@ -173,6 +215,179 @@ def test_a_dispute_freezes_and_is_answered(desk):
     assert desk.says("evidence", payment_id, "--submit").endswith("Handed to the bank.")
     (dispute,) = desk.does("GET", "/objects/disputes")["data"]
     assert dispute["status"] == "under_review"
+
+
+class Restored:
+    """A desk whose database was set back to a copy of before a payment; the credit store was not.
+
+    $14.99 were paid and booked before the copy was taken, $20.00 after it.
+    """
+
+    def __init__(self, desk):
+        self.desk = desk
+        self.file = Path(desk.environ["CALLER_DATA_DIR"]) / "caller.db"
+        desk.paid_amount("14.99")
+        copy = self.file.with_suffix(".copy")
+        with closing(sqlite3.connect(self.file)) as book, closing(sqlite3.connect(copy)) as into:
+            book.backup(into)
+        self.lost = desk.paid_amount("20.00")
+        assert self.balances() == ("$34.99", 34_990_000)
+        for suffix in ("-wal", "-shm"):
+            self.file.with_name(self.file.name + suffix).unlink(missing_ok=True)
+        shutil.copy(copy, self.file)
+        assert self.balances() == ("$14.99", 34_990_000)
+
+    def balances(self):
+        """Return what the book says acme has, and what the credit store says."""
+        with closing(sqlite3.connect(self.file)) as book:
+            (micros,) = book.execute("SELECT balance_micros FROM accounts").fetchone()
+        return format_money(micros, "USD"), self.at_gate()
+
+    def at_gate(self):
+        async def read():
+            redis = connect(self.desk.environ["CALLER_REDIS_URL"])
+            try:
+                return await RedisSpendGate(redis, timeout_s=5).balance("acme")
+            finally:
+                await disconnect(redis)
+
+        return asyncio.run(read())
+
+    def fails(self, *arguments, code, app=cli_payments.app, **changes):
+        done = self.desk.run(*arguments, app=app, **changes)
+        assert done.exit_code == code, done.output
+        return " ".join(done.output.split())
+
+
+@pytest.fixture
+def restored(desk, monkeypatch):
+    monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
+    monkeypatch.setattr("gateway.cli_ledger.WEBHOOK_PATIENCE_S", 0)
+    return Restored(desk)
+
+
+TODAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+
+
+def test_a_payment_that_a_restored_database_has_lost_is_found_and_booked_once(restored):
+    desk = restored.desk
+    assert desk.says("reconcile") == "Looked at 0.", "nothing here waits for it"
+    said = restored.fails("audit", app=cli_ledger.app, code=EXIT_FINDINGS)
+    assert "paid at the payment service, and not booked: pi:" in said
+    assert "$20.00, account acme" in said
+    assert "spend gate has a credit that the book has not: acme" in said
+    assert "caller payments reconcile --since" in said
+    said = restored.fails("rebuild", "--yes", app=cli_ledger.app, code=EXIT_FINDINGS)
+    assert re.search(r"acme │ 1 │ 20\.000000 USD", said), said
+    assert "reconcile --since" in said
+    assert restored.balances() == ("$14.99", 34_990_000), "nothing was changed"
+
+    assert "1 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert restored.balances() == ("$34.99", 34_990_000)
+    for _ in range(2):
+        assert "0 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    desk.told_of(restored.lost)
+    assert restored.balances() == ("$34.99", 34_990_000)
+    assert "All agree." in desk.says("audit", app=cli_ledger.app)
+    assert "Filled 64" in desk.says("rebuild", "--yes", app=cli_ledger.app)
+    assert restored.balances() == ("$34.99", 34_990_000)
+
+
+def test_no_credit_takes_the_number_of_one_that_was_lost(restored):
+    """The spend gate would take it for that one, and ignore it for good."""
+    desk = restored.desk
+    arguments = ("credit", "acme", "5", "--reference", "sorry")
+    said = restored.fails(*arguments, app=cli_accounts.app, code=EXIT_UNAVAILABLE)
+    assert "lacks credits that the spend gate has" in said
+    assert "reconcile --since DATE" in said
+    with pytest.raises(StoreUnavailableError):
+        desk.told_of(restored.lost)
+    assert restored.balances() == ("$14.99", 34_990_000)
+    desk.says("reconcile", "--since", TODAY)
+    assert desk.says(*arguments, app=cli_accounts.app) == "Granted. Balance: $39.99"
+    assert restored.balances() == ("$39.99", 39_990_000)
+    assert "All agree." in desk.says("audit", app=cli_ledger.app)
+
+
+def test_a_lost_grant_is_given_up_by_word_only(restored):
+    desk = restored.desk
+    desk.says("reconcile", "--since", TODAY)
+    copy = restored.file.with_suffix(".copy")
+    with closing(sqlite3.connect(restored.file)) as book, closing(sqlite3.connect(copy)) as into:
+        book.backup(into)
+    desk.says("credit", "acme", "5", "--reference", "gift", app=cli_accounts.app)
+    for suffix in ("-wal", "-shm"):
+        restored.file.with_name(restored.file.name + suffix).unlink(missing_ok=True)
+    shutil.copy(copy, restored.file)
+    assert "0 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    restored.fails("rebuild", "--yes", app=cli_ledger.app, code=EXIT_FINDINGS)
+    said = desk.says("rebuild", "--yes", "--forget-credits", app=cli_ledger.app)
+    assert re.search(r"acme │ 1 │ 5\.000000 USD", said), said
+    assert restored.balances() == ("$34.99", 34_990_000)
+    desk.says("credit", "acme", "5", "--reference", "gift", app=cli_accounts.app)
+    assert restored.balances() == ("$39.99", 39_990_000)
+
+
+def test_a_payment_of_an_account_that_was_lost_is_named_and_not_booked(desk, monkeypatch):
+    desk.paid(25)
+    damage(desk, "DELETE FROM payments", "DELETE FROM credits", "DELETE FROM transfers")
+    damage(desk, "DELETE FROM accounts")
+    done = desk.run("reconcile", "--since", TODAY)
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    said = " ".join(done.output.split())
+    assert "$25.00, account acme): its account is not known here" in said
+    desk.says("create", "acme", app=cli_accounts.app)
+    assert "1 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert "$25.00" in desk.says("list", "acme")
+
+
+def test_lost_refunds_and_disputes_are_found_again(desk):
+    """Of payments that are older than the history that is gone over."""
+    desk.paid(25)
+    intent = desk.intent_id()
+    desk.does("POST", "/refunds", payment_intent=intent, amount=500)
+    desk.does("POST", "/disputes", payment_intent=intent, amount=300)
+    assert "1 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert "0 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    rows = damage(desk, "SELECT kind, micros FROM credits ORDER BY sequence")
+    assert rows == [("top-up", 25 * UNIT), ("refund", -5 * UNIT), ("dispute", -3 * UNIT)]
+
+
+def test_a_history_that_breaks_off_is_gone_on_with(desk, monkeypatch):
+    for _ in range(3):
+        desk.paid(25)
+    # Triggers that keep the ledger are no concern of this test.
+    damage(desk, "DELETE FROM credits", "DELETE FROM transfers", "DELETE FROM payments")
+    damage(desk, "UPDATE accounts SET balance_micros = 0, credit_sequence = 0")
+    monkeypatch.setattr("gateway.payments.stripe_client.LIST_MAX", 1)
+    monkeypatch.setattr("gateway.payments.history.PAGES_MAX", 2)
+    done = desk.run("reconcile", "--since", TODAY)
+    assert done.exit_code == EXIT_UNAVAILABLE
+    (after,) = re.findall(r"--after\s+(\S+)`", done.output)
+    assert after.startswith("checkout.session:cs_")
+    monkeypatch.setattr("gateway.payments.history.PAGES_MAX", 100)
+    fault = {"status": 500, "count": 9, "path": "/v1/payment_intents"}
+    desk.does("PUT", "/faults", requests=fault)
+    done = desk.run("reconcile", "--since", TODAY, "--after", after)
+    assert done.exit_code == EXIT_UNAVAILABLE
+    assert "Broken off" in done.output
+    (after,) = re.findall(r"--after\s+(\S+)`", done.output)
+    desk.does("DELETE", "/faults")
+    desk.says("reconcile", "--since", TODAY, "--after", after)
+    rows = damage(desk, "SELECT sum(micros) FROM credits")
+    assert rows == [(75 * UNIT,)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--since", "yesterday"),
+        ("--after", "refund:re_1"),
+        ("--since", "2026-11-24", "--after", "x"),
+    ],
+)
+def test_what_cannot_be_gone_over_is_said_in_words(desk, arguments):
+    assert desk.run("reconcile", *arguments).exit_code == EXIT_SETTINGS
 
 
 def test_without_a_payment_service_nothing_is_tried(desk):

@@ -26,9 +26,12 @@ async def test_a_customer_is_made_changed_and_deleted(
     assert listed.data == []
     deleted = await customers.delete_async(customer.id)
     assert deleted.deleted
+    left = await customers.retrieve_async(customer.id)
+    assert left.to_dict() == {"id": customer.id, "object": "customer", "deleted": True}
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        await customers.retrieve_async(customer.id)
+        await customers.delete_async(customer.id)
     assert caught.value.http_status == 404
+    assert (await customers.list_async()).data == []
     await receiver.until("customer.deleted")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -67,6 +68,38 @@ async def test_a_refused_request_can_be_corrected_under_its_key(payments: Paymen
     with pytest.raises(stripe.InvalidRequestError):
         await intents.create_async({"amount": 1, "currency": "eur"}, key)
     assert (await intents.create_async({"amount": 700, "currency": "eur"}, key)).amount == 700
+
+
+async def test_a_key_in_use_is_refused_until_its_request_is_answered(payments: Payments) -> None:
+    await payments.order("PUT", "/faults", requests={"hold_s": 600, "path": "/v1/customers"})
+
+    async def create() -> Any:
+        return await payments.browser.post(
+            f"{payments.service.origin}/v1/customers",
+            headers={"Authorization": f"Bearer {KEY}", "Idempotency-Key": "k1"},
+            timeout=30,
+        )
+
+    held = asyncio.ensure_future(create())
+    async with asyncio.timeout(10):
+        while not (await payments.order("GET", "/objects/customers"))["data"]:
+            pass
+    refused = await create()
+    assert refused.status_code == 409
+    assert refused.json()["error"]["code"] == "idempotency_key_in_use"
+    await payments.order("DELETE", "/faults")
+    first = await held
+    assert first.status_code == 200
+    assert (await create()).json() == first.json()
+
+
+def test_a_key_is_free_again_when_its_request_was_refused() -> None:
+    kept = KeptReplies(1)
+    with pytest.raises(ApiError) as caught, kept.using("k"), kept.using("k"):
+        pass
+    assert caught.value.status == 409
+    with kept.using("k"), kept.using(""), kept.using(""):
+        pass
 
 
 async def test_a_key_that_is_too_long_is_refused(payments: Payments) -> None:

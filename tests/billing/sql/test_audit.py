@@ -3,8 +3,10 @@
 import pytest
 import sqlalchemy as sa
 
-from billing.stores.audit import FINDINGS_MAX, Totals, audit, totals
-from tests.billing.outbox_entries import closed, opened
+from billing.stores import row_audit, tables
+from billing.stores.audit import ADVICE, Totals, audit, totals
+from billing.stores.row_audit import FINDINGS_MAX
+from tests.billing.outbox_entries import START, closed, costing, opened
 
 
 @pytest.fixture
@@ -15,9 +17,9 @@ async def busy_book(store, engine):
         0,
         [
             opened("live", 70),
-            opened("ended", 50),
+            opened("ended", 50, rate=costing(45)),
             closed("ended", 40, written_off=5),
-            opened("free", 50),
+            opened("free", 50, rate=costing(0)),
             closed("free", 0),
         ],
     )
@@ -33,67 +35,327 @@ PAYMENT_COLUMNS = (
 NOW = "'2026-11-24 12:00:00'"
 
 
-@pytest.mark.parametrize(
-    ("damage", "findings"),
-    [
-        (
-            "UPDATE accounts SET balance_micros = balance_micros + 1 WHERE id = 'bob'",
-            ["balance is not ledger less holds: bob"],
-        ),
-        (
-            "UPDATE calls SET spent_micros = 71 WHERE id = 'live'",
-            ["balance is not ledger less holds: alice"],
-        ),
-        (
+CALL_DIFFERS = "call cost is not its rate times its seconds: ended"
+CHARGE = "'charge', 'customer', 'revenue'"
+
+
+def transfer(reference, move, micros, account="alice", call="NULL", currency="USD"):
+    return (
+        f"INSERT INTO transfers {TRANSFER_COLUMNS} VALUES"
+        f" ('{reference}', {move}, {micros}, '{currency}', '{account}', {call}, {NOW})"
+    )
+
+
+def credit(account, sequence, micros, reference, kind="grant"):
+    return (
+        f"INSERT INTO credits {CREDIT_COLUMNS} VALUES"
+        f" ('{account}', {sequence}, {micros}, '{reference}', '{kind}', {NOW})"
+    )
+
+
+def payment(micros=500, intent="b1", state="paid", account="bob", currency="USD"):
+    return (
+        f"INSERT INTO payments {PAYMENT_COLUMNS} VALUES ('p1', '{account}', 'checkout', {micros},"
+        f" '{currency}', '{state}', '{intent}', {NOW}, {NOW})"
+    )
+
+
+def balance(account, micros):
+    return f"UPDATE accounts SET balance_micros = balance_micros + {micros} WHERE id = '{account}'"
+
+
+def of_call(change, call="ended"):
+    return f"UPDATE calls SET {change} WHERE id = '{call}'"
+
+
+DAMAGES = {
+    # accounts
+    "balance by one": (balance("bob", 1), ["balance is not ledger less holds: bob"]),
+    "balance below zero": (balance("bob", -1_000), ["balance is not ledger less holds: bob"]),
+    "balance beyond all bounds": (
+        balance("bob", 2**53),
+        ["account with impossible figures: bob", "balance is not ledger less holds: bob"],
+    ),
+    "sequence by one": (
+        "UPDATE accounts SET credit_sequence = 3 WHERE id = 'bob'",
+        ["credit sequence has gaps: bob"],
+    ),
+    "cap below zero": (
+        "UPDATE accounts SET day_cap_micros = -1 WHERE id = 'bob'",
+        ["account with impossible figures: bob"],
+    ),
+    "foreign partition": (
+        "UPDATE accounts SET slot = slot + 1 WHERE id = 'bob'",
+        ["account in a foreign partition: bob"],
+    ),
+    # live calls
+    "hold by one": (
+        of_call("spent_micros = 71", "live"),
+        ["balance is not ledger less holds: alice"],
+    ),
+    "hold below zero, balance made to fit": (
+        [of_call("spent_micros = -1", "live"), balance("alice", 71)],
+        ["call with impossible figures: live"],
+    ),
+    "live call that is charged": (
+        transfer("charge:live", "'charge', 'grants', 'revenue'", 1, call="'live'"),
+        ["call booked without cause: charge:live", "transfer of no known kind: charge:live"],
+    ),
+    "live call of another account": (
+        of_call("account_id = 'bob'", "live"),
+        ["balance is not ledger less holds: alice", "balance is not ledger less holds: bob"],
+    ),
+    "live call with a write-off": (
+        of_call("written_off_micros = 1", "live"),
+        ["call with impossible figures: live"],
+    ),
+    "live call with an end": (
+        of_call(f"ended_at = {NOW}", "live"),
+        ["call with impossible figures: live"],
+    ),
+    # ended calls
+    "charge in the record by one": (
+        of_call("spent_micros = 41"),
+        [CALL_DIFFERS, "charge not in the ledger: ended"],
+    ),
+    "write-off in the record by one": (
+        of_call("written_off_micros = 6"),
+        [CALL_DIFFERS, "write-off not in the ledger: ended"],
+    ),
+    "charge of a record that cost nothing": (
+        of_call("spent_micros = 0, written_off_micros = 0"),
+        [
+            "call booked without cause: charge:ended",
+            "call booked without cause: write-off:ended",
+            CALL_DIFFERS,
+        ],
+    ),
+    "cost without a charge": (
+        of_call("spent_micros = 1", "free"),
+        ["call cost is not its rate times its seconds: free", "charge not in the ledger: free"],
+    ),
+    "seconds more than it lasted": (
+        of_call("seconds = 70"),
+        ["call charged for more seconds than it lasted: ended"],
+    ),
+    "never answered": (
+        of_call("answered_at = NULL"),
+        ["call charged for more seconds than it lasted: ended"],
+    ),
+    "seconds below zero": (
+        of_call("seconds = -1"),
+        [CALL_DIFFERS, "call with impossible figures: ended"],
+    ),
+    "rate by one": (of_call(f"rate = '{costing(46).to_json()}'"), [CALL_DIFFERS]),
+    "no rate": (of_call("rate = ''"), ["call whose rate cannot be read: ended"]),
+    "record in another currency": (
+        of_call("currency = 'EUR'"),
+        ["call in a foreign currency: ended"],
+    ),
+    "record of another account": (
+        of_call("account_id = 'bob'"),
+        [
+            "call booked on another account: charge:ended",
+            "call booked on another account: write-off:ended",
+            "charge not in the ledger: ended",
+            "write-off not in the ledger: ended",
+        ],
+    ),
+    "ended without a cause": (of_call("cause = NULL"), ["call with impossible figures: ended"]),
+    "bought with another account's key": (
+        [
+            "INSERT INTO api_keys (id, key_hash, account_id, label, created_at)"
+            f" VALUES ('k1', 'x', 'bob', '', {NOW})",
+            of_call("key_id = 'k1'"),
+        ],
+        ["call bought with another account's key: ended"],
+    ),
+    "lost record": (
+        "DELETE FROM calls WHERE id = 'ended'",
+        [
+            "charge without a call record: charge:ended",
+            "charge without a call record: write-off:ended",
+        ],
+    ),
+    # charges
+    "second charge, balance made to fit": (
+        [transfer("charge:again", CHARGE, 5, call="'ended'"), balance("alice", -5)],
+        ["call booked more than once: ended"],
+    ),
+    "charge above the rate, record and balance made to fit": (
+        [of_call("rate = '" + costing(44).to_json() + "'")],
+        [CALL_DIFFERS],
+    ),
+    "charge without a record, balance made to fit": (
+        [transfer("charge:ghost", CHARGE, 5, call="'ghost'"), balance("alice", -5)],
+        ["charge without a call record: charge:ghost"],
+    ),
+    "charge that names no call, balance made to fit": (
+        [transfer("charge:ghost", CHARGE, 5), balance("alice", -5)],
+        ["charge without a call record: charge:ghost"],
+    ),
+    "charge of another account's call, balance made to fit": (
+        [transfer("charge:free", CHARGE, 5, account="bob", call="'free'"), balance("bob", -5)],
+        [
+            "call booked on another account: charge:free",
+            "call booked without cause: charge:free",
+        ],
+    ),
+    "charge that is none": (
+        transfer("x", "'fee', 'customer', 'revenue'", 1),
+        ["balance is not ledger less holds: alice", "transfer of no known kind: x"],
+    ),
+    "charge the wrong way round, balance made to fit": (
+        [
+            transfer("charge:free", "'charge', 'revenue', 'customer'", 5, call="'free'"),
+            balance("alice", 5),
+        ],
+        ["call booked without cause: charge:free", "transfer of no known kind: charge:free"],
+    ),
+    "transfer in another currency": (
+        transfer("x", "'fee', 'grants', 'revenue'", 1, currency="EUR"),
+        ["transfer in a foreign currency: x", "transfer of no known kind: x"],
+    ),
+    # credits
+    "credit that is not in the ledger": (
+        credit("bob", 4, 1, "b4"),
+        ["credit not in the ledger: b4", "credit sequence has gaps: bob"],
+    ),
+    "transfer without its credit, balance made to fit": (
+        [transfer("credit:b4", "'grant', 'grants', 'customer'", 5), balance("alice", 5)],
+        ["transfer without its credit: credit:b4"],
+    ),
+    "credit whose transfer is another account's, balance made to fit": (
+        [
+            credit("bob", 3, 5, "b4"),
             "UPDATE accounts SET credit_sequence = 3 WHERE id = 'bob'",
-            ["credit sequence has gaps: bob"],
-        ),
-        (
-            f"INSERT INTO credits {CREDIT_COLUMNS} VALUES ('bob', 4, 1, 'b4', 'grant', {NOW})",
-            ["credit not in the ledger: b4", "credit sequence has gaps: bob"],
-        ),
-        (
-            "UPDATE calls SET spent_micros = 41 WHERE id = 'ended'",
-            ["charge not in the ledger: ended"],
-        ),
-        (
-            "UPDATE calls SET written_off_micros = 6 WHERE id = 'ended'",
-            ["write-off not in the ledger: ended"],
-        ),
-        (
-            "UPDATE calls SET spent_micros = 0, written_off_micros = 0 WHERE id = 'ended'",
-            [
-                "call booked without cause: charge:ended",
-                "call booked without cause: write-off:ended",
-            ],
-        ),
-        (
-            f"INSERT INTO transfers {TRANSFER_COLUMNS} VALUES"
-            f" ('charge:live', 'charge', 'grants', 'revenue', 1, 'USD', 'alice', 'live', {NOW})",
-            ["call booked without cause: charge:live"],
-        ),
-        (
-            f"INSERT INTO transfers {TRANSFER_COLUMNS} VALUES"
-            f" ('x', 'fee', 'grants', 'revenue', 1, 'EUR', 'alice', NULL, {NOW})",
-            ["transfer in a foreign currency: x"],
-        ),
-        (
-            f"INSERT INTO payments {PAYMENT_COLUMNS} VALUES"
-            f" ('p1', 'bob', 'checkout', 500, 'USD', 'paid', 'x', {NOW}, {NOW})",
-            ["top-up without a payment: pi:b1"],
-        ),
-        (
-            f"INSERT INTO payments {PAYMENT_COLUMNS} VALUES"
-            f" ('p1', 'bob', 'checkout', 500, 'USD', 'paid', 'b1', {NOW}, {NOW})",
-            [],
-        ),
-        ("DELETE FROM calls WHERE id = 'ended'", []),
+            transfer("credit:b4", "'grant', 'grants', 'customer'", 5),
+            balance("alice", 5),
+        ],
+        ["credit not in the ledger: b4", "transfer without its credit: credit:b4"],
+    ),
+    "credit booked as another kind": (
+        [
+            credit("bob", 3, 5, "b4", "top-up"),
+            "UPDATE accounts SET credit_sequence = 3 WHERE id = 'bob'",
+            transfer("credit:b4", "'grant', 'grants', 'customer'", 5, account="bob"),
+            balance("bob", 5),
+        ],
+        ["transfer without its credit: credit:b4"],
+    ),
+    "refund by rule of another amount": (
+        [
+            credit("alice", 2, 39, "call:ended", "call-refund"),
+            "UPDATE accounts SET credit_sequence = 2 WHERE id = 'alice'",
+            transfer(
+                "credit:call:ended", "'call-refund', 'revenue', 'customer'", 39, call="'ended'"
+            ),
+            balance("alice", 39),
+        ],
+        ["call refund is not what its rule gives: credit:call:ended"],
+    ),
+    "refund of another account's call": (
+        [
+            credit("bob", 3, 40, "call:ended", "call-refund"),
+            "UPDATE accounts SET credit_sequence = 3 WHERE id = 'bob'",
+            transfer(
+                "credit:call:ended",
+                "'call-refund', 'revenue', 'customer'",
+                40,
+                account="bob",
+                call="'ended'",
+            ),
+            balance("bob", 40),
+        ],
+        ["call booked on another account: credit:call:ended"],
+    ),
+    # payments
+    "top-up without a payment": (
+        payment(intent="x"),
+        ["payment without its top-up: p1", "top-up without a payment: pi:b1"],
+    ),
+    "payment that fits": (payment(), []),
+    "payment of another amount": (payment(501), ["top-up unlike its payment: pi:b1"]),
+    "payment of another account": (
+        payment(account="alice"),
+        ["top-up unlike its payment: pi:b1"],
+    ),
+    "payment in another currency": (
+        payment(currency="EUR"),
+        ["payment with impossible figures: p1"],
+    ),
+    "payment of no known state": (
+        payment(state="lucky"),
+        ["payment with impossible figures: p1"],
+    ),
+    "payment refunded beyond its amount": (
+        [payment(), "UPDATE payments SET refunded_micros = 501"],
+        ["payment with impossible figures: p1"],
+    ),
+    # the rest
+    "rate deck that was changed": (
+        "INSERT INTO rate_decks (version, digest, source, prefixes, content, imported_at,"
+        f" activates_at) VALUES (7, 'x', '', 0, '', {NOW}, {NOW})",
+        ["rate deck differs from its digest: version 7"],
+    ),
+    "entry that could not be read": (
+        "INSERT INTO rejected_entries (partition, entry_id, kind, fields, at)"
+        f" VALUES (0, '1-0', 'C', '', {NOW})",
+        ["outbox entry could not be read: 1-0"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+async def test_each_kind_of_fault_is_named(busy_book, kind):
+    damage, findings = DAMAGES[kind]
+    async with busy_book.begin() as connection:
+        for statement in [damage] if isinstance(damage, str) else damage:
+            await connection.exec_driver_sql(statement)
+    found = await audit(busy_book)
+    assert sorted(found) == sorted(findings)
+    assert all(ADVICE[finding.partition(": ")[0]] for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("settled", "is_found"),
+    [
+        ({"spent_micros": 45}, False),
+        # What had been granted was less.
+        ({"spent_micros": 44}, False),
+        ({"spent_micros": 46}, True),
+        ({"spent_micros": 44, "ended_by": "caller"}, True),
+        ({"spent_micros": 44, "answered_at": START}, True),
     ],
 )
-async def test_each_disagreement_is_found(busy_book, damage, findings):
+async def test_whoever_settles_a_call_takes_no_more_than_it_cost(busy_book, settled, is_found):
+    values = {"answered_at": None, "ended_by": "gateway", "written_off_micros": 0} | settled
     async with busy_book.begin() as connection:
-        await connection.execute(sa.text(damage))
-    assert sorted(await audit(busy_book)) == findings
+        calls = sa.update(tables.calls).where(tables.calls.c.id == "ended")
+        await connection.execute(calls.values(values))
+    assert (CALL_DIFFERS in await audit(busy_book)) is is_found
+
+
+async def test_a_minute_refunded_of_a_longer_call_is_what_the_rule_gives(engine, store):
+    """And rows are read page by page."""
+    entries = []
+    for n in range(5):
+        entries += [opened(f"c{n}", 1, rate=costing(100)), closed(f"c{n}", 100, 90)]
+    await store.apply_outbox(0, entries)
+    for n, micros in enumerate((67, 66, 67, 68, 67)):
+        await store.add_credit(
+            "alice",
+            micros,
+            reference=f"call:c{n}",
+            kind="call-refund",
+            call_id=f"c{n}",
+            reason="The call was cut off by a fault on our side.",
+        )
+    expected = [f"call refund is not what its rule gives: credit:call:c{n}" for n in (1, 3)]
+    assert await audit(engine) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_audit, "PAGE_ROWS", 2)
+        assert await audit(engine) == expected
 
 
 @pytest.mark.parametrize(
@@ -141,7 +403,9 @@ async def test_each_currency_has_totals_of_its_own(busy_book):
 
 
 async def test_findings_are_bounded(store, engine):
-    await store.apply_outbox(0, [opened(f"c{n}", 1) for n in range(FINDINGS_MAX + 9)])
+    await store.apply_outbox(
+        0, [opened(f"c{n}", 1, rate=costing(2)) for n in range(FINDINGS_MAX + 9)]
+    )
     await store.apply_outbox(0, [closed(f"c{n}", 1) for n in range(FINDINGS_MAX + 9)])
     async with engine.begin() as connection:
         await connection.execute(sa.text("UPDATE calls SET written_off_micros = 1"))

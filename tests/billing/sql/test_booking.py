@@ -5,11 +5,11 @@ import sqlalchemy as sa
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.booking import IDS_PER_QUERY, UNKNOWN_CURRENCY
-from tests.billing.outbox_entries import closed, opened, ticked
+from tests.billing.outbox_entries import closed, costing, opened, ticked
 
 
 async def test_an_account_the_book_has_lost_is_opened_frozen_and_still_charged(store, engine):
-    lost = [opened("c1", 100, "carol"), closed("c2", 30, 1, "dave")]
+    lost = [opened("c1", 100, "carol", rate=costing(60)), closed("c2", 30, 1, "dave")]
     await store.apply_outbox(5, lost)
     await store.apply_outbox(5, [closed("c1", 60, 2, "carol")])
     assert (await store.balance("carol"), await store.balance("dave")) == (-60, -30)

@@ -14,7 +14,7 @@ from billing.stores.audit import audit
 from billing.stores.database import create_engine, reading, writing
 from billing.stores.migrations import migrate
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from tests.billing.outbox_entries import START, MemoryOutbox, closed, opened
+from tests.billing.outbox_entries import START, MemoryOutbox, closed, costing, opened
 from tests.postgres import sqlite_threads_ended
 
 TIMEOUT_S = 0.3
@@ -129,7 +129,7 @@ async def test_sqlite_locked_by_another_writer(tmp_path):
     await migrate(engine)
     ledger, records = SqlLedgerStore(engine), SqlCdrStore(engine)
     outbox = MemoryOutbox(1)
-    outbox.streams[0] = [opened("c1", 100), closed("c1", 90)]
+    outbox.streams[0] = [opened("c1", 100, rate=costing(90)), closed("c1", 90)]
     drainer = Drainer(outbox, ledger, 1)
     other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -154,11 +154,11 @@ async def test_sqlite_that_answers_too_late(tmp_path):
     other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     ledger = SqlLedgerStore(engine, timeout_s=TIMEOUT_S)
-    await assert_unavailable(lambda: ledger.apply_outbox(0, [opened("c1", 100)]))
+    await assert_unavailable(lambda: ledger.apply_outbox(0, [opened("c1", 100, rate=costing(90))]))
     other.execute("ROLLBACK")
     other.close()
     ledger = SqlLedgerStore(engine)
-    await ledger.apply_outbox(0, [opened("c1", 100)])
+    await ledger.apply_outbox(0, [opened("c1", 100, rate=costing(90))])
     assert await ledger.balance("alice") == -100
     await engine.dispose()
 
@@ -196,7 +196,7 @@ async def test_postgres_that_stands_still(book, postgres_server):
     ledger = SqlLedgerStore(book, timeout_s=TIMEOUT_S)
     records = SqlCdrStore(book, timeout_s=TIMEOUT_S)
     outbox = MemoryOutbox(1)
-    outbox.streams[0] = [opened("c1", 100)]
+    outbox.streams[0] = [opened("c1", 100, rate=costing(90))]
     drainer = Drainer(outbox, ledger, 1)
     assert await drained(drainer) == 1
     outbox.streams[0] = [closed("c1", 90)]
@@ -216,7 +216,7 @@ async def test_postgres_that_stands_still(book, postgres_server):
 async def test_postgres_that_was_killed_and_comes_back(book, postgres_server):
     ledger = SqlLedgerStore(book, timeout_s=TIMEOUT_S)
     outbox = MemoryOutbox(1)
-    outbox.streams[0] = [opened("c1", 100)]
+    outbox.streams[0] = [opened("c1", 100, rate=costing(90))]
     drainer = Drainer(outbox, ledger, 1)
     assert await drained(drainer) == 1
     outbox.streams[0] = [closed("c1", 90)]
@@ -236,7 +236,7 @@ async def test_postgres_whose_row_another_holds(postgres_url):
     engine = create_engine(postgres_url, lock_wait_ms=50)
     await migrate(engine)
     ledger = SqlLedgerStore(engine)
-    await ledger.apply_outbox(0, [opened("c1", 100)])
+    await ledger.apply_outbox(0, [opened("c1", 100, rate=costing(90))])
     async with engine.connect() as connection:
         await connection.execute(sa.update(tables.accounts).values(frozen=False))
         await assert_unavailable(lambda: ledger.add_credit("alice", 5, reference="r", kind="grant"))

@@ -2,23 +2,26 @@
 
 import asyncio
 import itertools
+from datetime import UTC, datetime, time, timedelta
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
 from billing import reconcile
+from billing.caps import account_day, account_month, key_day
 from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
-from billing.ports import Closing, Opening, OpenResult, Tick
-from billing.stores import gate_audit
+from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, MALFORMED, STRAY
+from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
+from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
 from billing.stores.gate_audit import INCOMPARABLE, audit_gate
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.withdrawal import withdraw
-from tests.billing.outbox_entries import closing, opening
+from tests.billing.outbox_entries import START, closing, opening
 
 PARTITIONS = 2
 
@@ -45,7 +48,8 @@ async def fill(gate, store):
 
 async def open_call(gate, call_id, want=80_000):
     detail = msgspec.json.encode(opening(call_id))
-    outcome = await gate.open(Opening(call_id, "alice", "n1", 10_000, want, 500, detail))
+    opening_ = Opening(call_id, "alice", "n1", 10_000, want, 500, detail, per_minute_micros=600_000)
+    outcome = await gate.open(opening_)
     assert outcome.result is OpenResult.OPENED
 
 
@@ -173,15 +177,15 @@ async def test_an_outbox_that_is_too_long_is_a_finding(gate, engine, monkeypatch
 
 
 async def test_a_gate_that_never_rests_is_a_finding(gate, engine, monkeypatch):
-    read, n = gate.snapshot, iter(range(1_000))
+    read, n = gate.inspect, iter(range(1_000))
 
-    async def snapshot(partition):
-        state = await read(partition)
+    async def inspect(partition):
+        rows = await read(partition)
         if partition == gate.partition("alice"):
             await open_call(gate, f"c{next(n)}", want=10_000)
-        return state
+        return rows
 
-    monkeypatch.setattr(gate, "snapshot", snapshot)
+    monkeypatch.setattr(gate, "inspect", inspect)
     partition = gate.partition("alice")
     assert await findings(gate, engine) == [f"{INCOMPARABLE}: partition {partition}"]
 
@@ -212,3 +216,205 @@ async def test_positions_are_what_a_gate_is_filled_from(gate, engine, store):
     assert (call.held_micros, call.seconds) == (100_000, 2)
     accounts = {name: rest for state in found for name, *rest in state.accounts}
     assert accounts == {"alice": [900_000, 1], "bob": [0, 0]}
+
+
+NOW = START.replace(hour=18)
+DAY, MONTH = account_day("alice", NOW), account_month("alice", NOW)
+KEY_DAY = key_day("k1", NOW)
+CAPS = tuple(SpendCap(name, 1_000_000) for name in (DAY, MONTH, KEY_DAY))
+
+
+async def capped_findings(gate, engine):
+    return await audit_gate(gate, engine, PARTITIONS, clock=lambda: NOW)
+
+
+@pytest.fixture
+async def capped(gate, engine, store):
+    """A gate in which `alice` has a live call and an ended one, both under three spend caps."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            sa.update(tables.accounts)
+            .where(tables.accounts.c.id == "alice")
+            .values(day_cap_micros=1_000_000, month_cap_micros=1_000_000)
+        )
+        await connection.execute(
+            sa.insert(tables.api_keys).values(
+                id="k1",
+                key_hash="x",
+                account_id="alice",
+                label="",
+                created_at=START,
+                day_cap_micros=1_000_000,
+            )
+        )
+    partition = gate.partition("alice")
+    for call_id in ("live", "ended"):
+        detail = msgspec.structs.replace(opening(call_id), key_id="k1")
+        first = Opening(
+            *(call_id, "alice", "n1", 10_000, 80_000, 50, msgspec.json.encode(detail)),
+            caps=CAPS,
+            per_minute_micros=600_000,
+        )
+        assert (await gate.open(first)).result is OpenResult.OPENED
+        await gate.tick(partition, [Tick(call_id, "alice", 100_000, 2, CAPS)])
+        # In mid-call: what holds in advance counts as well.
+        assert await capped_findings(gate, engine) == []
+    await close_call(gate, "ended", 3)
+    assert await capped_findings(gate, engine) == []
+    await Drainer(gate, store, PARTITIONS).drain_once()
+    assert await capped_findings(gate, engine) == []
+    return gate
+
+
+OWNER = msgspec.json.encode(["alice", "n1", "", 600_000, [DAY, MONTH, KEY_DAY]]).decode()
+FAULTS = {
+    "count by one": ("HINCRBY meta n:alice 1", [f"{COUNT_DIFFERS}: alice"]),
+    "no count": ("HDEL meta n:alice", [f"{COUNT_DIFFERS}: alice"]),
+    "count of nobody": ("HSET meta n:ghost 1", [f"{COUNT_DIFFERS}: ghost"]),
+    "count below zero": ("HSET meta n:alice -1", [f"{COUNT_DIFFERS}: alice"]),
+    "burn by one": ("HINCRBY meta b:alice 1", [f"{BURN_DIFFERS}: alice"]),
+    "no burn": ("HDEL meta b:alice", [f"{BURN_DIFFERS}: alice"]),
+    "burn of nobody": ("HSET meta b:ghost 1", [f"{BURN_DIFFERS}: ghost"]),
+    "stray field": ("HSET meta x 1", [f"{STRAY}: meta x"]),
+    "day by one more": (f"HINCRBY caps {DAY} 1", [f"{reconcile.CAP_DIFFERS}: {DAY}"]),
+    "day by one less": (f"HINCRBY caps {DAY} -1", [f"{reconcile.CAP_DIFFERS}: {DAY}"]),
+    "month by one": (f"HINCRBY caps {MONTH} 1", [f"{reconcile.CAP_DIFFERS}: {MONTH}"]),
+    "key by one": (f"HINCRBY caps {KEY_DAY} -1", [f"{reconcile.CAP_DIFFERS}: {KEY_DAY}"]),
+    "no counter": (
+        f"HDEL caps {DAY}",
+        [f"{reconcile.CAP_DIFFERS}: {DAY}", f"{STRAY}: used {DAY}"],
+    ),
+    "counter that is never trimmed": (f"ZREM used {DAY}", [f"{STRAY}: caps {DAY}"]),
+    "counter below zero": (
+        f"HSET caps {DAY} -1",
+        [f"{reconcile.CAP_DIFFERS}: {DAY}"],
+    ),
+    "counter of nobody": (
+        "HSET caps account:ghost:day:2026-11-24 5; ZADD used 1 account:ghost:day:2026-11-24",
+        [f"{reconcile.CAP_UNKNOWN}: account:ghost:day:2026-11-24"],
+    ),
+    "counter that is no number": (
+        f"HSET caps {DAY} x",
+        [f"{reconcile.CAP_DIFFERS}: {DAY}", f"{MALFORMED}: caps {DAY}"],
+    ),
+    "hold by one": ("HSET call live 100001:2", [f"{reconcile.HOLDS_DIFFER}: live"]),
+    "second by one": ("HSET call live 100000:3", [f"{reconcile.SECONDS_DIFFER}: live"]),
+    "hold that is no hold": (
+        "HSET call live lots",
+        [
+            f"{reconcile.CALL_MISSING}: live",
+            f"{COUNT_DIFFERS}: alice",
+            f"{BURN_DIFFERS}: alice",
+            f"{MALFORMED}: call live",
+        ],
+    ),
+    "hold without an owner": (
+        "HDEL own live",
+        [
+            f"{reconcile.CALL_MISSING}: live",
+            f"{COUNT_DIFFERS}: alice",
+            f"{BURN_DIFFERS}: alice",
+            f"{STRAY}: call live",
+        ],
+    ),
+    "owner without a hold": (
+        'HSET own ghost ["alice","n1","",0,[]]',
+        [f"{STRAY}: own ghost"],
+    ),
+    "doubled call": (
+        "HSET call twin 100000:2; HSET own twin " + OWNER,
+        [
+            f"{reconcile.CALL_UNKNOWN}: twin",
+            f"{COUNT_DIFFERS}: alice",
+            f"{BURN_DIFFERS}: alice",
+        ],
+    ),
+    "call of another account": (
+        "HSET own live " + OWNER.replace('["alice"', '["bob"', 1),
+        [
+            f"{COUNT_DIFFERS}: alice",
+            f"{COUNT_DIFFERS}: bob",
+            f"{BURN_DIFFERS}: alice",
+            f"{BURN_DIFFERS}: bob",
+            f"{reconcile.OWNER_DIFFERS}: live",
+            f"{reconcile.CAP_FOREIGN}: live",
+        ],
+    ),
+    "call of another node": (
+        "HSET own live " + OWNER.replace("n1", "n2"),
+        [f"{reconcile.OWNER_DIFFERS}: live"],
+    ),
+    "price a minute by one": (
+        "HSET own live " + OWNER.replace("600000", "600001"),
+        [f"{reconcile.RATE_DIFFERS}: live", f"{BURN_DIFFERS}: alice"],
+    ),
+    "cap of another account": (
+        "HSET own live " + OWNER.replace("account:alice:day", "account:bob:day"),
+        [f"{reconcile.CAP_FOREIGN}: live"],
+    ),
+    "owner that is no owner": (
+        "HSET own live {}",
+        [
+            f"{reconcile.CALL_MISSING}: live",
+            f"{COUNT_DIFFERS}: alice",
+            f"{BURN_DIFFERS}: alice",
+            f"{MALFORMED}: own live",
+        ],
+    ),
+    "tombstone by one": ("HSET done ended 30001", [f"{reconcile.ENDING_DIFFERS}: ended"]),
+    "tombstone of a call that lives in the book": (
+        "HSET done live 1; ZADD age 1 live",
+        [f"{reconcile.ENDING_UNKNOWN}: live"],
+    ),
+    "tombstone of nothing": (
+        "HSET done ghost 1; ZADD age 1 ghost",
+        [f"{reconcile.ENDING_UNKNOWN}: ghost"],
+    ),
+    "tombstone that is never trimmed": ("ZREM age ended", [f"{STRAY}: done ended"]),
+    "tombstone that is no number": ("HSET done ended x", [f"{MALFORMED}: done ended"]),
+    "balance by one": ("HINCRBY bal alice -1", [f"{reconcile.BALANCES_DIFFER}: alice"]),
+    "balance of nobody": ("HSET bal ghost 5", [f"{reconcile.BALANCES_DIFFER}: ghost"]),
+    "balance that is no number": (
+        "HSET bal alice x",
+        [f"{reconcile.BALANCES_DIFFER}: alice", f"{MALFORMED}: bal alice"],
+    ),
+    "sequence less by one": ("HSET cseq alice 0", [f"{reconcile.CREDIT_MISSING}: alice"]),
+    "sequence more by one": ("HSET cseq alice 2", [f"{reconcile.CREDIT_UNKNOWN}: alice"]),
+    "sequence of nobody": ("HSET cseq ghost 1", [f"{reconcile.CREDIT_UNKNOWN}: ghost"]),
+    "frozen that is not": ("SADD froz alice", [f"{reconcile.FREEZE_DIFFERS}: alice"]),
+    "frozen account of nobody": ("SADD froz ghost", [f"{reconcile.FREEZE_DIFFERS}: ghost"]),
+    "entry that cannot be read": ("XADD led 9-9 k C", [f"{gate_audit.ENTRY_UNREADABLE}: 9-9"]),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_each_kind_of_fault_of_the_gate_is_named(capped, engine, kind):
+    commands, findings = FAULTS[kind]
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    if kind.startswith("entry"):
+        await capped._redis.delete(prefix + "led")
+    for command in commands.split("; "):
+        verb, key, *words = command.split(" ")
+        await capped._redis.execute_command(verb, prefix + key, *words)
+    found = await capped_findings(capped, engine)
+    assert sorted(found) == sorted(findings)
+    assert all(gate_audit.ADVICE[finding.partition(": ")[0]] for finding in found)
+
+
+async def test_a_cap_counts_from_when_all_nodes_know_it(capped, engine, store):
+    """And calls that reach over midnight count in part."""
+    await open_call(capped, "unbound", want=20_000)
+    await Drainer(capped, store, PARTITIONS).drain_once()
+    expected = [f"{reconcile.CAP_DIFFERS}: {name}" for name in (DAY, MONTH)]
+    assert await capped_findings(capped, engine) == expected
+    async with engine.begin() as connection:
+        later = START + timedelta(seconds=1)
+        await connection.execute(sa.update(tables.accounts).values(caps_counted_from=later))
+    assert await capped_findings(capped, engine) == []
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.accounts).values(caps_counted_from=None))
+        before = {"created_at": datetime.combine(START, time(), UTC) - timedelta(seconds=9)}
+        await connection.execute(
+            sa.update(tables.calls).where(tables.calls.c.id == "unbound").values(before)
+        )
+    assert await capped_findings(capped, engine) == [f"{reconcile.CAP_DIFFERS}: {MONTH}"]

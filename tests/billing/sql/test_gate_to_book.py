@@ -122,7 +122,7 @@ async def test_a_gate_that_lost_everything_is_rebuilt_from_the_book(
     assert await gate.balance("alice") == before
     assert await open_call(gate, "ended") is OpenResult.ALREADY_CLOSED
     assert await open_call(gate, "c3", "bob") is OpenResult.FROZEN
-    assert await gate.open_calls("n1") == [OpenCall("live", "alice", "n1", 110_000, 3)]
+    assert await gate.open_calls("n1") == [OpenCall("live", "alice", "n1", 110_000, 3, "", 600_000)]
     assert (await tick(gate, 5, ["live"])).lost == []
     await close_call(gate, "live", 6)
     await drainer.drain_once()

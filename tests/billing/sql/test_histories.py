@@ -11,7 +11,7 @@ from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
 from billing.stores.audit import audit
 from billing.stores.sql import SqlCdrStore
-from tests.billing.outbox_entries import MemoryOutbox, closed, opened, ticked
+from tests.billing.outbox_entries import MemoryOutbox, closed, costing, opened, ticked
 
 PARTITIONS = 4
 ACCOUNTS = ("alice", "bob")
@@ -44,16 +44,15 @@ def random_history(seed, call_count=30):
         call_id, account_id = f"c{number}", chance.choice(ACCOUNTS)
         entries = truth.entries[partition_of(account_id)]
         held = chance.randrange(0, 500)
-        entries.append(opened(call_id, held, account_id))
+        final, lost = chance.choice([0, chance.randrange(0, 900)]), chance.choice([0, 0, 13])
+        rate = costing(final + lost)
+        entries.append(opened(call_id, held, account_id, rate=rate))
         truth.account_of[call_id], truth.held[call_id] = account_id, held
         for second in range(1, chance.randrange(1, 6)):
             truth.held[call_id] += chance.randrange(0, 90)
             entries.append(ticked((call_id, truth.held[call_id], second)))
         if chance.random() < 0.7:
-            final = chance.choice([0, chance.randrange(0, 900)])
-            entries.append(
-                closed(call_id, final, 7, account_id, written_off=chance.choice([0, 0, 13]))
-            )
+            entries.append(closed(call_id, final, 7, account_id, written_off=lost))
             truth.charged[call_id] = final
     return truth
 
@@ -134,7 +133,7 @@ async def test_auditing_while_calls_are_booked_sees_one_moment(store, engine):
     async def book():
         for second in range(1, 40):
             alive = range(max(1, second - 5), second)
-            entries = [opened(f"c{second}", 10)]
+            entries = [opened(f"c{second}", 10, rate=costing(3))]
             entries += [ticked((f"c{n}", 10 + second, second)) for n in alive]
             entries += [closed(f"c{n}", 3) for n in alive[:1]]
             await store.apply_outbox(3, entries)

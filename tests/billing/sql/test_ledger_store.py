@@ -12,7 +12,7 @@ from billing.ports import OpenCall, PartitionState
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore, SqlLedgerStore
-from tests.billing.outbox_entries import START, closed, entry, opened, ticked
+from tests.billing.outbox_entries import START, closed, costing, entry, opened, ticked
 
 
 async def ledger_sums(engine):
@@ -99,7 +99,7 @@ async def test_the_balance_of_an_unknown_account_is_nothing(store):
 
 
 async def test_a_live_call_is_a_hold_and_an_ended_one_a_charge(store, engine):
-    await store.apply_outbox(3, [opened("c1", 100), ticked(("c1", 150, 2))])
+    await store.apply_outbox(3, [opened("c1", 100, rate=costing(97)), ticked(("c1", 150, 2))])
     assert await store.balance("alice") == 1_000_000 - 150
     assert "revenue" not in await ledger_sums(engine)
     assert await audit(engine) == []
@@ -123,7 +123,7 @@ async def test_an_unanswered_call_costs_nothing_and_posts_nothing(store, engine)
 
 
 async def test_applying_again_and_in_any_order_changes_nothing(store, engine):
-    entries = [opened("c1", 100), ticked(("c1", 150, 2)), closed("c1", 90, 3)]
+    entries = [opened("c1", 100, rate=costing(90)), ticked(("c1", 150, 2)), closed("c1", 90, 3)]
     for one in (entries[2], entries[0], entries[1], *entries, entries[0]):
         await store.apply_outbox(3, [one])
         assert await audit(engine) == []
@@ -134,7 +134,7 @@ async def test_applying_again_and_in_any_order_changes_nothing(store, engine):
 
 
 async def test_a_second_end_with_another_price_is_ignored(store, engine):
-    await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3)])
+    await store.apply_outbox(3, [opened("c1", 100, rate=costing(90)), closed("c1", 90, 3)])
     await store.apply_outbox(3, [closed("c1", 40, 1)])
     assert await store.balance("alice") == 1_000_000 - 90
     assert await audit(engine) == []
@@ -176,7 +176,7 @@ async def test_partitions_together_hold_everything_once(store, engine):
     await store.apply_outbox(
         0,
         [
-            opened("live", 100),
+            opened("live", 100, rate=costing(100)),
             ticked(("live", 120, 4)),
             opened("recent", 100, "bob"),
             closed("recent", 80, 2, "bob"),

@@ -73,7 +73,8 @@ async def test_an_open_call_is_described_whole(capped):
 
 
 async def test_a_call_without_a_rate_that_can_be_read_burns_nothing(capped):
-    detail = msgspec.json.encode(opening("c1"))
+    nonsense = msgspec.structs.replace(opening("c1"), rate='{"per_minute":13000}')
+    detail = msgspec.json.encode(nonsense)
     await capped.apply_outbox(0, [entry("O", c=b"c1", a=b"alice", s=b"1", m=detail)])
     assert (await capped.partition_state(0, 1)).open_calls[0].per_minute_micros == 0
 

@@ -33,12 +33,13 @@ async def hangs():
 
 @pytest.fixture
 def probe(client_of):
-    async def ask(path, calls=None, weaknesses=(), alarms=(), **checks):
+    async def ask(path, calls=None, weaknesses=(), alarms=(), figures=(), **checks):
         ticker = Ticker(lambda: 0)
         ticker.lag_ns_max = 12_345_678
         refused = {"key_calls_minute": 2}
         health = Health(
-            calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms), refusals=refused
+            *(calls or Calls(), ticker, checks, dict(weaknesses), dict(alarms), dict(figures)),
+            refusals=refused,
         )
         async with client_of(health.routes()) as client:
             first = await client.get(path)
@@ -168,3 +169,9 @@ async def test_one_who_asks_and_goes_takes_nobody_elses_answer_away(watched):
     store.may_answer.set()
     assert (await second).status_code == 200
     assert store.asked == 1
+
+
+async def test_both_probes_show_figures(probe):
+    figures = {"drained_age_s": lambda: 20.26}
+    for path in ("/healthz", "/readyz"):
+        assert (await probe(path, figures=figures, redis=answers)).json()["drained_age_s"] == 20.3

@@ -1,0 +1,146 @@
+"""Reads the raw rows of a partition of the spend gate, and judges them by one another.
+
+Counters must be what the open calls come to, each hold must have its owner, and every row must be
+one that the gate's scripts write. Knows no store and no book: what the book must agree with is
+`reconcile`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from billing.ports import GateRows, OpenCall, PartitionState
+from billing.reconcile import Disagreement
+
+COUNT_DIFFERS = "spend gate miscounts an account's open calls"
+BURN_DIFFERS = "spend gate has a wrong burn rate"
+STRAY = "spend gate has a row that belongs to nothing"
+MALFORMED = "spend gate has a row that cannot be read"
+
+_INTEGER = re.compile(rb"-?[0-9]{1,16}")
+_HOLD = re.compile(rb"([0-9]{1,16}):([0-9]{1,10})")
+_LEADING_INTEGER = re.compile(rb"[0-9]{1,16}")
+
+
+@dataclass(frozen=True, slots=True)
+class GateContents:
+    """What a partition says, and what is wrong with how it says it."""
+
+    state: PartitionState
+    """`closed_calls` are the tombstones."""
+    faults: Sequence[Disagreement]
+
+
+def read_rows(rows: GateRows) -> GateContents:
+    """Return what the rows say. Never raises: what cannot be read is a fault."""
+    faults: list[Disagreement] = []
+    balances = _integers("bal", rows.balances, faults)
+    sequences = _integers("cseq", rows.sequences, faults)
+    calls = list(_open_calls(rows, faults))
+    faults += _miscounts(rows.meta, calls)
+    faults += _unpaired("done", rows.tombstones, "age", rows.tombstone_ages)
+    faults += _unpaired("caps", rows.caps, "used", rows.cap_uses)
+    state = PartitionState(
+        accounts=[
+            (account, balances.get(account, 0), sequences.get(account, 0))
+            for account in sorted(balances.keys() | sequences.keys())
+        ],
+        open_calls=calls,
+        closed_calls=list(_tombstones(rows.tombstones, faults)),
+        frozen=sorted(map(_text, rows.frozen)),
+        spent=sorted(_integers("caps", rows.caps, faults).items()),
+    )
+    return GateContents(state, faults)
+
+
+def _text(name: bytes) -> str:
+    return name.decode(errors="replace")
+
+
+def _integers(key: str, rows: Mapping[bytes, bytes], faults: list[Disagreement]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, value in rows.items():
+        if _INTEGER.fullmatch(value):
+            found[_text(name)] = int(value)
+        else:
+            faults.append(Disagreement(MALFORMED, f"{key} {_text(name)}"))
+    return found
+
+
+def _tombstones(
+    rows: Mapping[bytes, bytes], faults: list[Disagreement]
+) -> Iterator[tuple[str, int]]:
+    for call, value in sorted(rows.items()):
+        # What else a tombstone keeps is its own script's business.
+        if final := _LEADING_INTEGER.match(value):
+            yield _text(call), int(final[0])
+        else:
+            faults.append(Disagreement(MALFORMED, f"done {_text(call)}"))
+
+
+def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall]:
+    for call in sorted(rows.owners.keys() | rows.holds.keys()):
+        name = _text(call)
+        owner, hold = rows.owners.get(call), rows.holds.get(call)
+        if owner is None or hold is None:
+            faults.append(Disagreement(STRAY, f"{'call' if owner is None else 'own'} {name}"))
+            continue
+        read, held = _owner(owner), _HOLD.fullmatch(hold)
+        if read is None or held is None:
+            faults.append(Disagreement(MALFORMED, f"{'own' if read is None else 'call'} {name}"))
+            continue
+        account_id, node, carrier_call_id, per_minute_micros, cap_names = read
+        yield OpenCall(
+            name,
+            account_id,
+            node,
+            int(held[1]),
+            int(held[2]),
+            carrier_call_id,
+            per_minute_micros,
+            cap_names,
+        )
+
+
+_Owner = tuple[str, str, str, int, tuple[str, ...]]
+_OWNER = msgspec.json.Decoder(_Owner)
+
+
+def _owner(row: bytes) -> _Owner | None:
+    try:
+        owner: _Owner = _OWNER.decode(row)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return owner
+
+
+def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterator[Disagreement]:
+    """Yield the counters that are not what the open calls come to, and those of nobody."""
+    counts = Counter(call.account_id for call in calls)
+    burns: Counter[str] = Counter()
+    for call in calls:
+        if call.seconds:
+            burns[call.account_id] += call.per_minute_micros
+    kept = {_text(name): value for name, value in meta.items()}
+    for prefix, due, rule in (("n:", counts, COUNT_DIFFERS), ("b:", burns, BURN_DIFFERS)):
+        accounts = {name.removeprefix(prefix) for name in kept if name.startswith(prefix)}
+        for account in sorted(accounts | {name for name, micros in due.items() if micros}):
+            # A counter of nothing is not kept.
+            if kept.get(prefix + account, b"0") != b"%d" % due[account]:
+                yield Disagreement(rule, account)
+    for name in sorted(kept.keys() - {"ready", "filling"}):
+        if not name.startswith(("n:", "b:")):
+            yield Disagreement(STRAY, f"meta {name}")
+
+
+def _unpaired(
+    key: str, rows: Mapping[bytes, bytes], beside: str, ages: Mapping[bytes, bytes]
+) -> Iterator[Disagreement]:
+    """Yield the rows that lack their other half, by which they are trimmed."""
+    for name in sorted(rows.keys() ^ ages.keys()):
+        yield Disagreement(STRAY, f"{key if name in rows else beside} {_text(name)}")

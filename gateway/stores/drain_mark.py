@@ -1,0 +1,43 @@
+"""When the outbox was last drained to its end, by whichever process: a mark in Redis.
+
+The mark is a key that expires, and what it has left to live tells its age by the server's own
+clock, so that the clocks of several machines need not agree. Knows no outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from redis.exceptions import RedisClusterException, RedisError
+
+from billing.errors import StoreUnavailableError
+
+_KEY: Final = "caller:drained"
+_KEPT_MS: Final = 30 * 86_400_000
+_TIMEOUT_S: Final = 1.0
+
+
+class RedisDrainMark:
+    """The mark of all nodes that share a Redis. Methods raise StoreUnavailableError."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    async def set(self) -> None:
+        """Note that the outbox was drained just now."""
+        await _bounded(self._redis.execute_command("SET", _KEY, b"1", "PX", _KEPT_MS))
+
+    async def age_s(self) -> float | None:
+        """Return how long ago that was; None when it is not known."""
+        left_ms = await _bounded(self._redis.execute_command("PTTL", _KEY))
+        return None if left_ms < 0 else (_KEPT_MS - left_ms) / 1000
+
+
+async def _bounded(answer: Awaitable[Any]) -> Any:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await answer
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        raise StoreUnavailableError("the mark of the drainer cannot be reached") from error
