@@ -9,7 +9,7 @@ import pytest
 from gateway import cli_accounts, cli_ledger
 from gateway.command import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.http.auth import key_hash
-from tests.gateway.test_cli_payments import Desk, desk, own_logging, simulator
+from tests.gateway.test_cli_payments import Desk, desk, simulator
 from tests.valkey import valkey_server, valkey_url
 
 __all__ = ["desk", "own_logging", "simulator", "valkey_server", "valkey_url"]
