@@ -59,7 +59,7 @@ class World:
         await self.gate.open(Opening(call_id, "alice", "n1", 1, 80_000, 50, detail))
         closed = CallClosed(
             answered_at=START,
-            ended_at=START,
+            ended_at=START + timedelta(seconds=seconds),
             seconds=seconds,
             cause=41,
             cause_name="NORMAL_TEMPORARY_FAILURE",
