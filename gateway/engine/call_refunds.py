@@ -79,7 +79,9 @@ class CallRefunds:
             )
         except CreditsLostError:
             # Other bookings must not wait until an operator has mended the book.
-            log.exception("call not refunded", account=account_id, call=call_id)
+            log.warning(
+                "call not refunded: its book lacks credits", account=account_id, call=call_id
+            )
             return
         # A partition that is being filled takes no credits; it will be filled with this one.
         with contextlib.suppress(StoreUnavailableError):

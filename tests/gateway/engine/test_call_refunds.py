@@ -59,7 +59,7 @@ class World:
         await self.gate.open(Opening(call_id, "alice", "n1", 1, 80_000, 50, detail))
         closed = CallClosed(
             answered_at=START,
-            ended_at=START,
+            ended_at=START + timedelta(seconds=seconds),
             seconds=seconds,
             cause=41,
             cause_name="NORMAL_TEMPORARY_FAILURE",
@@ -175,3 +175,17 @@ async def test_a_gate_that_is_being_filled_does_not_hold_up_the_book(make_world)
     assert len(await world.refunds()) == 1
     await world.gate.rebuild(partition, await world.ledger.partition_state(partition, 4))
     assert await world.gate.balance("alice") == CREDIT
+
+
+async def test_a_book_that_lacks_credits_holds_up_no_bookings(make_world):
+    world = await make_world()
+    careful = SqlLedgerStore(world.engine, gate_sequence=world.gate.credit_sequence)
+    refunds = CallRefunds(
+        careful, world.gate, short_call_s=0, per_day_max=5, notify=lambda name, data: None
+    )
+    world.drainer = Drainer(world.gate, world.ledger, world.gate.partitions, refunds.on_booked)
+    await world.gate.credit("alice", 2, 5)
+    await world.end_call("c1")
+    assert await world.drainer.drain_once() == 2
+    assert await world.refunds() == []
+    assert await world.gate.outbox_length() == 0

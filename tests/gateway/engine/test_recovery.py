@@ -106,7 +106,11 @@ class Books:
         )
         detail = msgspec.json.encode(opened)
         want = price.cost(8)
-        await self.gate.open(Opening(call_id, "alice", node, price.cost(1), want, 10, detail))
+        first = Opening(
+            *(call_id, "alice", node, price.cost(1), want, 10, detail),
+            per_minute_micros=price.per_minute_micros,
+        )
+        await self.gate.open(first)
 
     async def use(self, seconds, call_id="c1"):
         tick = Tick(call_id, "alice", (seconds + 8) * CENT, seconds)

@@ -27,7 +27,7 @@ def record(seconds=90, *, is_closed=True, origin="https://shop.example", minutes
         codec="pcmu",
         origin=origin,
         currency="USD",
-        rate="{}",
+        rate='{"per_minute_micros":0}',
         created_at=AT + timedelta(minutes=minutes),
     )
     closed = CallClosed(
@@ -121,7 +121,8 @@ async def add_calls(engine, account_id, count, at=None):
             "created_at": at + timedelta(seconds=number),
             "opened": True,
             "closed": True,
-            "ended_at": at,
+            "answered_at": at,
+            "ended_at": at + timedelta(seconds=5),
             "seconds": 5,
             # Calls that cost nothing leave no mark in the ledger.
             "spent_micros": 0,
