@@ -11,6 +11,7 @@ import sys
 gc.disable()
 from gateway import logs  # noqa: E402
 from gateway.cli import app  # noqa: E402
+from gateway.command import EXIT_CRASHED  # noqa: E402
 
 gc.enable()
 
@@ -22,8 +23,9 @@ def main() -> None:
     try:
         app(obj=dict(os.environ), prog_name="caller", args=sys.argv[1:])
     except Exception as error:
-        logs.tell_uncaught(error, "The command failed.")
-        sys.exit(1)
+        logs.tell_uncaught(error, "The command failed: a bug of the program.")
+        # The interpreter itself would end with 1, which says that something was found.
+        sys.exit(EXIT_CRASHED)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -58,12 +57,6 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
-    except (typer.Exit, typer.Abort):
-        raise
-    except Exception:
-        # The interpreter itself would end with 1, which says that something was found.
-        traceback.print_exc()
-        fail("This is a bug of the program.", "The lines above say where.", EXIT_CRASHED)
 
 
 class _Closable(Protocol):

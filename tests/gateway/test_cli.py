@@ -10,6 +10,7 @@ from billing.errors import RateDeckError, StoreUnavailableError
 from gateway import cli, settings
 from gateway.__main__ import main
 from gateway.cause import Cause
+from gateway.command import EXIT_CRASHED
 from gateway.errors import CarrierError, SettingsError
 from gateway.http.auth import key_hash
 from tests.valkey import free_port, valkey_server, valkey_url
@@ -43,9 +44,9 @@ def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch
     monkeypatch.setattr("gateway.__main__.app", fails)
     with pytest.raises(SystemExit) as ended:
         main()
-    assert ended.value.code == 1
+    assert ended.value.code == EXIT_CRASHED
     written = capsys.readouterr().err
-    assert "The command failed." in written
+    assert "The command failed" in written
     assert "ZeroDivisionError: 15" in written
     assert "hunter2" not in written
 
