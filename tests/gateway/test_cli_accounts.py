@@ -12,7 +12,7 @@ from gateway.http.auth import key_hash
 from tests.gateway.test_cli_payments import Desk, desk, simulator
 from tests.valkey import valkey_server, valkey_url
 
-__all__ = ["desk", "own_logging", "simulator", "valkey_server", "valkey_url"]
+__all__ = ["desk", "simulator", "valkey_server", "valkey_url"]
 
 
 def asked(desk, *arguments, **changes):

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import sqlite3
+import sys
 from contextlib import closing
 
 import pytest
@@ -14,6 +15,7 @@ from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
 from gateway import cli_accounts, cli_ledger
+from gateway.__main__ import main
 from gateway.command import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import free_port, valkey_server, valkey_url
@@ -27,6 +29,9 @@ def caller(tmp_path, valkey_url, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
     given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments, app=cli_ledger.app, answer=""):
         return CliRunner().invoke(app, list(arguments), obj=given, input=answer)
@@ -200,8 +205,10 @@ def test_an_audit_that_fails_ends_otherwise_than_one_that_finds(caller, monkeypa
         raise ZeroDivisionError
 
     monkeypatch.setattr(cli_ledger, "audit_gate", broken)
-    done = caller("audit")
-    assert done.exit_code == EXIT_CRASHED
+    monkeypatch.setattr(sys, "argv", ["caller", "ledger", "audit"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_CRASHED
     assert EXIT_CRASHED not in (0, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE)
 
 
