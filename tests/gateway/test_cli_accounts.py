@@ -155,7 +155,7 @@ def test_a_key_may_dial_where_nothing_else_is_said(desk):
         assert (code, scopes_and_end(desk, key)) == (0, ("calls", None))
 
 
-def test_a_key_may_do_what_is_named_until_it_is_changed(desk):
+def test_a_key_may_do_what_is_named_until_it_is_changed(desk, monkeypatch):
     wanted = ("--scope", "records", "--scope", "calls", "--expires", "2090-01-31")
     for arguments in (("create", "shop"), ("new-key", "shop")):
         code, key = asked(desk, *arguments, *wanted)
@@ -169,7 +169,8 @@ def test_a_key_may_do_what_is_named_until_it_is_changed(desk):
     assert scopes_and_end(desk, key) == ("payments", "2080-01-01 10:00:00.000000")
     assert asked(desk, *change, "--expires", "never") == (0, "Changed.")
     assert scopes_and_end(desk, key) == ("payments", None)
-    listed = asked(desk, "keys", "shop", COLUMNS="200")[1]
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = asked(desk, "keys", "shop")[1]
     assert "payments" in listed
     assert "2090-01-31 00:00" in listed
 
