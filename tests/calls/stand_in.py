@@ -6,6 +6,7 @@ For what a well-behaved carrier never does. Signatures are made by Twilio's own 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import secrets
@@ -20,9 +21,10 @@ import websockets
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 
-from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, World
+from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, SILENT_FRAME, World
 
 STREAM_SID = "MZ" + "5" * 32
+_SILENCE = base64.b64encode(SILENT_FRAME).decode()
 
 
 def sign(url: str, form: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -88,6 +90,27 @@ async def start_stream(ws: websockets.ClientConnection, start: Mapping[str, Any]
     """Say the first words of a stream."""
     await ws.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
     await ws.send(json.dumps(start))
+
+
+@contextlib.asynccontextmanager
+async def speaking(world: World, call: PlacedCall) -> AsyncIterator[None]:
+    """Let the phone of a call be heard while the context lasts."""
+    message = {"event": "media", "streamSid": STREAM_SID, "media": {"payload": _SILENCE}}
+
+    async def speak(ws: websockets.ClientConnection) -> None:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await ws.send(json.dumps(message))
+                await asyncio.sleep(0.02)
+
+    async with media_socket(world) as ws:
+        await start_stream(ws, start_message(call.sid, call.token))
+        speaker = asyncio.create_task(speak(ws))
+        try:
+            yield
+        finally:
+            speaker.cancel()
+            await asyncio.wait([speaker])
 
 
 async def close_code(ws: websockets.ClientConnection) -> int | None:

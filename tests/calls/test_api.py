@@ -135,7 +135,9 @@ async def test_an_account_sees_and_ends_only_its_own_calls(world: World, custome
 async def test_what_is_not_served_says_so(world: World, customer: Customer):
     http = customer.http
     assert problem(await http.get("/v1/nothing")) == (404, "not_found")
-    assert problem(await http.get("/n/other/twilio/status/x")) == (404, "not_found")
+    assert problem(await http.get("/n/other/twilio/nothing/x")) == (404, "not_found")
+    # The callbacks of a node that is gone are taken by any other.
+    assert problem(await http.post("/n/other/twilio/status/x")) == (403, "bad_signature")
     assert problem(await http.get(TOKENS)) == (405, "method_not_allowed")
     assert problem(await http.get("/v1/calls/" + "x" * 3000)) == (404, "call_not_found")
     assert problem(await http.get("/v1/calls/%00")) == (404, "call_not_found")

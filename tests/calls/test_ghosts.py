@@ -17,6 +17,7 @@ from tests.calls.stand_in import (
     close_code,
     media_socket,
     post_signed,
+    speaking,
     start_message,
     start_stream,
 )
@@ -91,14 +92,15 @@ async def test_a_failed_create_takes_nobodys_call_for_its_own(own_world: World):
             theirs = await carrier.next_call()
             await theirs.report("in-progress")
             await phone.wait("accept")
-            carrier.reply_status = 503
-            record = await failed_call(one)
-            carrier.reply_status = 201
-            assert record["carrier_call_id"] is None
-            assert record["seconds"] == 0
-            assert phone.close_code is None
-            assert carrier.ended == []
-            ended = await phone.hang_up()
+            async with speaking(own_world, theirs):
+                carrier.reply_status = 503
+                record = await failed_call(one)
+                carrier.reply_status = 201
+                assert record["carrier_call_id"] is None
+                assert record["seconds"] == 0
+                assert phone.close_code is None
+                assert carrier.ended == []
+                ended = await phone.hang_up()
         assert ended["cost"]["micros"] > 0
         assert (await other.record(ended["call_id"]))["carrier_call_id"] == theirs.sid
         assert await one.balance() == 10_000_000
@@ -119,12 +121,13 @@ async def test_a_failed_create_takes_no_call_of_another_node(cluster: Cluster):
             theirs = await carrier.next_call()
             await theirs.report("in-progress")
             await phone.wait("accept")
-            carrier.reply_status = 500
-            record = await failed_call(elsewhere)
-            assert record["carrier_call_id"] is None
-            assert phone.close_code is None
-            assert carrier.ended == []
-            await phone.hang_up()
+            async with speaking(first, theirs):
+                carrier.reply_status = 500
+                record = await failed_call(elsewhere)
+                assert record["carrier_call_id"] is None
+                assert phone.close_code is None
+                assert carrier.ended == []
+                await phone.hang_up()
         assert await other.balance() == 10_000_000
         await first.assert_books_balance()
         await customer.http.aclose()

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -222,6 +222,7 @@ async def short_call(stores: Stores, account_id: str, call_id: str) -> None:
     """Open and close a call at the spend gate, as a node does."""
     rate = Rate(per_minute_micros=60_000)
     now = datetime.now(UTC)
+    answered_at = now - timedelta(seconds=1)
     opened = CallOpened(
         call_id=call_id,
         account_id=account_id,
@@ -232,10 +233,15 @@ async def short_call(stores: Stores, account_id: str, call_id: str) -> None:
         origin="",
         currency="USD",
         rate=rate.to_json(),
-        created_at=now,
+        created_at=answered_at,
     )
     closed = CallClosed(
-        ended_at=now, seconds=1, cause=16, cause_name="NORMAL_CLEARING", ended_by="caller"
+        answered_at=answered_at,
+        ended_at=now,
+        seconds=1,
+        cause=16,
+        cause_name="NORMAL_CLEARING",
+        ended_by="caller",
     )
     detail = msgspec.json.encode(opened)
     await stores.gate.open(Opening(call_id, account_id, "n1", 0, rate.cost(8), 100, detail))

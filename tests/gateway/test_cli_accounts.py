@@ -169,7 +169,7 @@ def test_a_key_may_do_what_is_named_until_it_is_changed(desk, monkeypatch):
     assert scopes_and_end(desk, key) == ("payments", "2080-01-01 10:00:00.000000")
     assert asked(desk, *change, "--expires", "never") == (0, "Changed.")
     assert scopes_and_end(desk, key) == ("payments", None)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(cli_accounts.out, "_width", 200)
     listed = asked(desk, "keys", "shop")[1]
     assert "payments" in listed
     assert "2090-01-31 00:00" in listed

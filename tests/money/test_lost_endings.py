@@ -28,7 +28,7 @@ def sweeper_of(world, node):
         Carrier(),
         world.drainer.drain_once,
         HORIZON_S + GRACE_S,
-        node.closings.find,
+        kept=node.closings.find,
     )
     return Sweeper(
         settler,
