@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -231,7 +231,12 @@ async def short_call(stores: Stores, account_id: str, call_id: str) -> None:
         created_at=now,
     )
     closed = CallClosed(
-        ended_at=now, seconds=1, cause=16, cause_name="NORMAL_CLEARING", ended_by="caller"
+        answered_at=now,
+        ended_at=now + timedelta(seconds=1),
+        seconds=1,
+        cause=16,
+        cause_name="NORMAL_CLEARING",
+        ended_by="caller",
     )
     detail = msgspec.json.encode(opened)
     await stores.gate.open(Opening(call_id, account_id, "n1", 0, rate.cost(8), 100, detail))
