@@ -212,7 +212,8 @@ class World:
         account_ids, self.account_ids = self.account_ids, []
         async with self.stores() as stores:
             await eventually(lambda: _is_settled(stores, account_ids), 40)
-            assert await audit(stores.engine) == []
+            found = await audit(stores.engine)
+            assert found == [], found
             for account_id in account_ids:
                 booked = await stores.ledger.balance(account_id)
                 assert await stores.gate.balance(account_id) == booked, account_id
