@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -126,6 +126,11 @@ class HandshakeRequest:
     headers: Mapping[str, str]
     """Case-insensitive."""
     peer: str
+
+
+ANSWER_FIELDS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Fields of every answer that has none of its own: balances and tokens stay in no cache (RFC 9111,
+5.2.2.5), and no browser takes an answer for a page."""
 
 
 @dataclass(frozen=True, slots=True)

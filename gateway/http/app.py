@@ -16,12 +16,11 @@ from billing.errors import BillingError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import DeclaredRoute
+from gateway.ports import ANSWER_FIELDS
 
 log = logging.getLogger(__name__)
 
-HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-"""Of every answer that has none of its own: balances and tokens stay in no cache (RFC 9111,
-5.2.2.5), and no browser takes an answer for a page."""
+_FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in ANSWER_FIELDS.items()]
 
 
 def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
@@ -65,11 +64,15 @@ class Outermost:
             if message["type"] == "http.response.start":
                 has_started = True
                 given = {name.lower() for name, _ in message["headers"]}
-                added = [header for header in HEADERS if header[0] not in given]
+                added = [header for header in _FIELDS if header[0] not in given]
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                # PostgreSQL has no text with it, and no name of ours has it.
+                await problems.problem("bad_request")(scope, receive, send_with_headers)
+                return
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             log.debug("A client broke its request off.")

@@ -20,6 +20,7 @@ from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 from gateway.sockets.moderation import Moderation
 from gateway.sockets.proxies import Proxies
+from gateway.sockets.request_budget import RequestBudget
 from gateway.sockets.standing import Standing
 from gateway.sockets.strangers import Stranger, Strangers, source_of
 
@@ -65,6 +66,7 @@ class MediaEngine:
         self.proxies = Proxies(trusted_proxies)
         self.strangers = Strangers(self.limits)
         """Every other connection of the process, of whatever protocol."""
+        self.requests = RequestBudget(self.limits.requests_per_s, self.limits.requests_at_once)
         self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
         self._logged_count = 0
         self.watched: set[Watched] = set()

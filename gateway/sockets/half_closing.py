@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 
+def _nobody() -> None:
+    """Nobody waits for the end."""
+
+
 class HalfClosing:
     """A transport that, when told to close, first closes the sending half only.
 
@@ -31,8 +35,12 @@ class HalfClosing:
 
     def write(self, data: bytes) -> None:
         """Send this, if it comes in time."""
-        if not self._is_closing:
+        if not self.is_closing():
             self._transport.write(data)
+
+    def let_go(self) -> None:
+        """Forget whom to tell: the connection is over."""
+        self._on_close = _nobody
 
     def close(self) -> None:
         """Send what is written, and its end."""

@@ -23,9 +23,10 @@ import httptools
 from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.half_closing import HalfClosing
-from gateway.sockets.strangers import Stranger, source_of
+from gateway.sockets.strangers import Source, Stranger, source_of
 
 _PREFIX: Final = b"GET /n/"
 _MEDIA: Final = b"/media/"
@@ -36,11 +37,16 @@ _NODE_ENDS: Final = frozenset(b" ?#\r\n")
 _HEAD_BYTES_MAX: Final = 32 * 1024
 """Size of a request's head. Apache and nginx allow about 8 KiB a line; llhttp has no bound."""
 
-_PIPELINED_MAX: Final = 128
-"""Requests that wait for the answer to another one; with one more, the connection ends in turn."""
+_PIPELINED_MAX: Final = 16
+"""Requests that wait for the answer to another one; with one more, the connection ends in turn.
+
+Browsers and proxies send none before they have the answer to the last."""
 
 _FRAMING_BYTES_MAX: Final = 16
 """Bytes of chunk headers and trailers for each byte of a body; 32 KiB are free."""
+
+
+_FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in ANSWER_FIELDS.items())
 
 
 def _plain_answer(status: HTTPStatus, text: str) -> bytes:
@@ -50,6 +56,7 @@ def _plain_answer(status: HTTPStatus, text: str) -> bytes:
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(text)}\r\n"
         "Connection: close\r\n"
+        f"{_FIELDS}"
         "\r\n"
         f"{text}"
     ).encode()
@@ -60,9 +67,17 @@ _TOO_LARGE: Final = _plain_answer(
 )
 _BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is no proper HTTP request.\n")
 
-_FAULTY_BODY: Final = PlainTextResponse("The body of the request is at fault.\n", 400)
+_TOO_MANY: Final = _plain_answer(
+    HTTPStatus.TOO_MANY_REQUESTS, "Too many requests come from your address. Wait a second.\n"
+)
+
+_FAULTY_BODY: Final = PlainTextResponse(
+    "The body of the request is at fault.\n", 400, headers=ANSWER_FIELDS
+)
 _UPGRADE_WITH_BODY: Final = PlainTextResponse(
-    "Only HTTP/1.1 is spoken here: a request with a body must not ask for an upgrade.\n", 400
+    "Only HTTP/1.1 is spoken here: a request with a body must not ask for an upgrade.\n",
+    400,
+    headers=ANSWER_FIELDS,
 )
 
 
@@ -98,7 +113,9 @@ class OnePortProtocol(HttpToolsProtocol):
         self._stranger = stranger
         self._is_relayed = stranger.source is None
         self._raw: asyncio.Transport = None  # type: ignore[assignment]
+        self._half_closing: HalfClosing
         self._is_deaf = False  # whatever still comes is dropped
+        self._fault = _BAD_REQUEST  # what a request is answered that the parser gives up
         self._undecided = b""
         self._between_requests = True
         self._is_expecting = True  # a head, which the engine has set a deadline
@@ -115,7 +132,8 @@ class OnePortProtocol(HttpToolsProtocol):
         """Take over from whoever accepted the connection, and set its first head a deadline."""
         self._raw = transport
         self._stranger.drop = transport.abort
-        super().connection_made(HalfClosing(transport, self._half_closed))  # type: ignore[arg-type]
+        self._half_closing = HalfClosing(transport, self._half_closed)
+        super().connection_made(self._half_closing)  # type: ignore[arg-type]
         self._engine.watched.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -123,6 +141,11 @@ class OnePortProtocol(HttpToolsProtocol):
         self._engine.watched.discard(self)
         self._engine.strangers.leave(self._stranger)
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        # Each of these holds us: a full collection stops the audio of every call.
+        self._half_closing.let_go()
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
@@ -168,6 +191,12 @@ class OnePortProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Let the application begin; a request that ends the connection says so in its answer."""
         if len(self.pipeline) >= _PIPELINED_MAX:
+            raise OverflowError
+        source = self._source()
+        if source is not None and not self._engine.requests.take(
+            source.address, self._engine.clock_ns()
+        ):
+            self._fault = _TOO_MANY
             raise OverflowError
         is_upgrade = self.parser.should_upgrade()
         app = self.app
@@ -255,15 +284,19 @@ class OnePortProtocol(HttpToolsProtocol):
         self._in_body = True
         self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
         engine.strangers.arrived(stranger)
-        if self._is_relayed:
-            forwarded_for = b", ".join(
-                value for name, value in self.scope["headers"] if name == b"x-forwarded-for"
-            )
-            client = engine.proxies.client_of(forwarded_for.decode("latin-1"))
-            if client is not None:
-                engine.strangers.rename(stranger, source_of(client[0]))
         if stranger.is_silent:
             engine.strangers.wait_for_peer(stranger)
+
+    def _source(self) -> Source | None:
+        """Return whose request it is; where a trusted proxy names a client, it counts as theirs."""
+        if self._is_relayed:
+            forwarded_for = b", ".join(
+                value for name, value in self.headers if name == b"x-forwarded-for"
+            )
+            client = self._engine.proxies.client_of(forwarded_for.decode("latin-1"))
+            if client is not None:
+                self._engine.strangers.rename(self._stranger, source_of(client[0]))
+        return self._stranger.source
 
     def _announces_body(self) -> bool:
         return any(
@@ -299,7 +332,7 @@ class OnePortProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             self._is_deaf = True  # its answer closes the connection
         except httptools.HttpParserError:
-            self._refuse(_BAD_REQUEST)
+            self._refuse(self._fault)
         else:
             if self._framing_bytes > _HEAD_BYTES_MAX:
                 self._refuse(_BAD_REQUEST)

@@ -31,6 +31,11 @@ class MediaLimits:
     An office or a mobile carrier hides hundreds of callers behind one address, each with a few idle
     HTTP connections; a call's own socket is a stranger for milliseconds.
     """
+    requests_per_s: int = 500
+    """HTTP requests of one address, or IPv6 /64, that are answered in a second for long; further
+    ones get 429. The callbacks of a hundred calls begun each second, and a sixth of a core."""
+    requests_at_once: int = 1000
+    """Those that may come together."""
     head_bytes_max: int = 16 * 1024
     """Size of an opening handshake; a larger one is answered 431."""
     message_bytes_max: int = 16 * 1024

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidHeader, InvalidMessage
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from gateway.ports import Acceptance, HandshakeRequest, Refusal, Router
+from gateway.ports import ANSWER_FIELDS, Acceptance, HandshakeRequest, Refusal, Router
 
 _HEAD_END = b"\r\n\r\n"
 _VERSION_HEADER = "Sec-WebSocket-Version"
@@ -76,14 +76,17 @@ class OpeningHandshake:
         protocol = self._protocol
         if self._head_bytes > self._head_bytes_max:
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            protocol.send_response(protocol.reject(status, "The handshake is too large.\n"))
+            refusal = Refusal(status, "The handshake is too large.")
+            protocol.send_response(refuse(protocol, refusal))
             return taken, None
         self._tail = (tail + data[:taken])[-(len(_HEAD_END) - 1) :]
         protocol.receive_data(data[:taken])
         events = protocol.events_received()
         request = events[0] if events else None
         if isinstance(protocol.handshake_exc, InvalidMessage):
-            bad_request = protocol.reject(HTTPStatus.BAD_REQUEST, "This is no HTTP request.\n")
+            bad_request = refuse(
+                protocol, Refusal(HTTPStatus.BAD_REQUEST, "This is no HTTP request.")
+            )
             self.last_words = bad_request.serialize()
         return taken, request if isinstance(request, Request) else None
 
@@ -99,8 +102,8 @@ def answer(
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         fault = protocol.handshake_exc
         if isinstance(fault, InvalidHeader) and fault.name == _VERSION_HEADER and fault.value:
-            response = refuse(protocol, _WRONG_VERSION)
-        return response, None
+            return refuse(protocol, _WRONG_VERSION), None
+        return _with_fields(response, ANSWER_FIELDS), None
     path, _, query = request.path.partition("?")
     verdict = router(HandshakeRequest(path, query, HeaderMap(request.headers.raw_items()), peer))
     if isinstance(verdict, Acceptance):
@@ -111,6 +114,10 @@ def answer(
 def refuse(protocol: ServerProtocol, refusal: Refusal) -> Response:
     """Return the HTTP response that a refusal asks for: plain text, with its length, closing."""
     response = protocol.reject(refusal.status, f"{refusal.message}\n")
-    for name, value in refusal.headers.items():
+    return _with_fields(response, {**ANSWER_FIELDS, **refusal.headers})
+
+
+def _with_fields(response: Response, fields: Mapping[str, str]) -> Response:
+    for name, value in fields.items():
         response.headers[name] = value
     return response

@@ -52,6 +52,10 @@ def source_of(host: str) -> Source:
     return Source(packed[:6], packed[:8])
 
 
+def _nothing() -> None:
+    """Drop nothing: the connection is not among the strangers."""
+
+
 class Stranger:
     """One connection in the accounting. Its owner may change `drop` as the connection goes on."""
 
@@ -155,6 +159,8 @@ class Strangers:
             self._due_ns.pop(stranger, None)
             self._count -= 1
             stranger.is_in = False
+            # It holds its owner, who holds it: together they would stay until a full collection.
+            stranger.drop = _nothing
 
     def rename(self, stranger: Stranger, source: Source | None) -> None:
         """Count a connection under another source from now on; drop one where it has too many."""
@@ -231,8 +237,9 @@ class Strangers:
         self._drop(next(iter(self._silent[address])))
 
     def _drop(self, stranger: Stranger) -> None:
+        drop = stranger.drop
         self.leave(stranger)
-        stranger.drop()
+        drop()
 
     def _hold(self, stranger: Stranger) -> None:
         if stranger.source is not None:

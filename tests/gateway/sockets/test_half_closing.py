@@ -40,3 +40,12 @@ def test_everything_else_is_the_transports():
     transport = Transport()
     HalfClosing(transport, lambda: None).pause_reading()
     assert not transport.is_reading
+
+
+def test_nothing_is_written_to_a_transport_that_somebody_else_has_closed():
+    transport = Transport()
+    closing = HalfClosing(transport, lambda: None)
+    transport.abort()
+    transport.write = None  # uvloop raises here
+    closing.write(b"an answer")
+    assert closing.is_closing()

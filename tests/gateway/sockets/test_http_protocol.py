@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from framings import HELLO
@@ -185,3 +187,54 @@ async def test_a_kept_connection_ends_at_once_with_the_server() -> None:
     house.release.set()
     await passes()
     assert waiting.transport.has_ended
+
+
+async def test_one_address_is_answered_so_many_requests_and_others_as_before() -> None:
+    house = House(limits=MediaLimits(requests_per_s=10, requests_at_once=5))
+    for _ in range(5):
+        assert await Client(house).says(HELLO) == [200]
+    greedy = Client(house)
+    assert await greedy.says(HELLO) == [429]
+    assert greedy.transport.has_ended
+    assert b"no-store" in greedy.transport.sent
+    assert await Client(house, "198.51.100.1").says(HELLO) == [200]
+    house.clock.advance(0.1)
+    two = Client(house)
+    assert await two.says(HELLO * 2) == [200]
+    assert two.transport.has_ended, "no answer goes in front of the one that is due"
+    assert len(house.asked) == 7
+
+
+async def test_what_a_proxy_relays_counts_for_whom_it_names() -> None:
+    house = House("203.0.113.7", limits=MediaLimits(requests_per_s=10, requests_at_once=5))
+    proxy = Client(house)
+    for n in range(20):
+        found = await proxy.says(forwarded(f"198.51.100.{n}"))
+    assert found == [200] * 20
+    for _ in range(4):
+        await Client(house).says(forwarded("198.51.100.1"))
+    assert await Client(house).says(forwarded("198.51.100.1")) == [429]
+    assert await Client(house).says(forwarded("198.51.100.2")) == [200]
+
+
+@pytest.mark.parametrize(
+    "words", [b"", HELLO, HELLO * 12, SLOW + HELLO * 12, SLOW * 3, HEAD + b"12"]
+)
+async def test_a_connection_that_has_ended_leaves_nothing_to_a_full_collection(
+    words: bytes,
+) -> None:
+    house = House()
+    house.release.set()
+    gc.disable()
+    try:
+        again = Client(house)
+        again.protocol.data_received(words)
+        again.transport.on_closed = lambda: None
+        again.transport.abort()
+        gone = weakref.ref(again.protocol)
+        again.protocol.connection_lost(ConnectionResetError())
+        del again
+        await passes()
+        assert gone() is None
+    finally:
+        gc.enable()
