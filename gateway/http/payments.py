@@ -27,7 +27,7 @@ from gateway.http.velocity import address_of, refuse
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.events import subject
 from gateway.payments.ports import PaymentStore
-from gateway.payments.service import Payments
+from gateway.payments.service import Payments, payment_id_of
 from gateway.payments.signature import is_signed
 from gateway.ports import Velocity
 from gateway.scopes import Scope
@@ -149,10 +149,13 @@ class PaymentsApi:
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
-        refuse(await self.velocity.hit(checkout_uses(sender.account.id, address_of(request))))
+        account_id = sender.account.id
+        # A repeat begins no payment.
+        if not key or await self.store.find(payment_id_of(account_id, key)) is None:
+            refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
         with _service_errors():
             payment, url = await cards.payments.start_checkout(
-                sender.account.id, micros, save_card=body.save_card, key=key
+                account_id, micros, save_card=body.save_card, key=key
             )
         return Json(_view(payment, url), 201)
 

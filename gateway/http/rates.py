@@ -16,6 +16,7 @@ from starlette.responses import Response
 from billing.ports import SpendGate
 from billing.rate_deck import DeckEntry
 from gateway import browser_media as wire
+from gateway import high_risk
 from gateway.admission import DIGITS_MIN, destination
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reports import money
@@ -98,13 +99,15 @@ class RatesApi:
     async def show_rate(self, request: Request, sender: Sender) -> Response:
         """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
-        if "number" in request.query_params:
-            raise RequestRefusedError("number_in_address", field="number")
-        prefix = request.query_params.get("prefix", "")
-        if len(prefix) >= DIGITS_MIN:
-            raise RequestRefusedError("number_in_address", field="prefix")
-        if not _PREFIX.fullmatch(prefix):
+        given = request.query_params.multi_items()
+        for name, value in given:
+            if name == "number" or sum(map(str.isdigit, value)) >= DIGITS_MIN:
+                raise RequestRefusedError("number_in_address", field=name[:32])
+        prefix = dict(given).get("prefix", "")
+        if len(given) != 1 or not _PREFIX.fullmatch(prefix):
             raise RequestRefusedError("bad_request", field="prefix")
+        if high_risk.closed(prefix, frozenset(self.settings.open_high_risk)):
+            raise RequestRefusedError("number_high_risk", field="prefix")
         return await self._priced(sender.account, self.book.match(prefix), None)
 
     async def _priced(

@@ -77,6 +77,12 @@ def new_payment_id() -> str:
     return "pay_" + secrets.token_hex(12)
 
 
+def payment_id_of(account_id: str, key: str) -> str:
+    """Return the id of the payment that an account asks for under an idempotency key."""
+    digest = hashlib.sha256(f"{account_id}\0{key}".encode()).hexdigest()
+    return "pay_" + digest[:24]
+
+
 class Payments:
     """The payments of one deployment; every node has one, and they need not know one another."""
 
@@ -133,8 +139,7 @@ class Payments:
             raise RequestRefusedError("account_frozen")
         self._minor(micros, profile.currency)
         if key:
-            digest = hashlib.sha256(f"{account_id}\0{key}".encode()).hexdigest()
-            payment = await self._create("pay_" + digest[:24], profile, micros)
+            payment = await self._create(payment_id_of(account_id, key), profile, micros)
         else:
             payment = await self._store.create_checkout(
                 self._new_id(),

@@ -96,7 +96,8 @@ class Door:
         self.epochs.epoch += "."
 
     async def knock(self, header, needs=Access.KEY):
-        headers = [] if header is None else [(b"authorization", header.encode())]
+        given = [header] if isinstance(header, str) else header or []
+        headers = [(b"authorization", each.encode()) for each in given]
         client = ("192.0.2.1", 5060)
         scope = {"type": "http", "method": "GET", "headers": headers, "client": client}
         request = Request(scope)
@@ -338,9 +339,24 @@ ORDER = CallOrder(
 )
 
 
-async def test_an_order_of_this_epoch_is_good_without_asking(door):
+async def test_of_two_keys_neither_is_taken(door):
+    """A proxy in front may have judged the other one."""
+    good = f"Bearer {door.key}"
+    for given in ([good, "Bearer ck_other"], ["Bearer ck_other", good], [good, good]):
+        with pytest.raises(RequestRefusedError) as caught:
+            await door.knock(given)
+        assert caught.value.code == "unauthorized"
+
+
+async def test_an_orders_epoch_speaks_for_its_key_only_while_sql_is_away(door):
+    door.accounts.is_away = True
     assert await door.authenticator.still_allows(ORDER)
-    assert door.accounts.asked == 0
+    with pytest.raises(StoreUnavailableError):
+        await door.authenticator.still_allows(msgspec.structs.replace(ORDER, key_epoch="before"))
+    # As after a failover to a copy that has not heard of the change.
+    door.accounts.is_away = False
+    door.change(scopes=PAGE - {Scope.CALLS})
+    assert not await door.authenticator.still_allows(ORDER)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from gateway.http.payments import (
     PaymentsApi,
     StripeWebhook,
 )
+from gateway.payments.service import payment_id_of
 from gateway.secret import Secret
 from tests.gateway.engine.test_calls import Velocity
 from tests.gateway.http.test_auth import Account, Accounts, authenticator
@@ -383,3 +384,12 @@ async def test_payments_that_are_begun_too_often_reach_no_payment_service(api):
     assert reply.headers["retry-after"] == "1200"
     assert api.till.asked == []
     assert [use.subject for use in api.velocity.used] == ["alice", "127.0.0.1"]
+
+
+async def test_the_repeat_of_a_payment_begins_none(api):
+    api.store.payments.append(payment(payment_id_of("alice", "key-1234")))
+    api.velocity.refuses["account_checkouts_hour"] = 1200
+    for _ in range(3):
+        assert (await api.pay(headers={"Idempotency-Key": "key-1234"})).status_code == 201
+    assert api.velocity.used == []
+    assert (await api.pay(headers={"Idempotency-Key": "key-5678"})).status_code == 429

@@ -88,10 +88,23 @@ async def test_a_number_in_the_address_is_refused_with_what_to_use(ask):
         {"number": "", "prefix": "44"},
         {"prefix": "44207946"},
         {"prefix": "+442079460018"},
+        {"prefix": ["442079460018", "44"]},
+        {"prefix": "44", "of": "44 20 7946 0018"},
     ):
         reply = await ask.look(**query)
         assert (reply.status_code, reply.json()["code"]) == (400, "number_in_address")
         assert "body of POST /v1/rates" in reply.json()["action"]
+
+
+async def test_a_prefix_is_asked_for_once_and_alone(ask):
+    for query in ({"prefix": ["44", "1"]}, {"prefix": "44", "country": "GB"}):
+        reply = await ask.look(**query)
+        assert (reply.status_code, reply.json()["field"]) == (400, "prefix")
+
+
+async def test_no_price_is_shown_for_what_is_closed(ask):
+    reply = await ask.look(prefix="53")
+    assert (reply.status_code, reply.json()["code"]) == (422, "number_high_risk")
 
 
 @pytest.mark.parametrize(
