@@ -309,6 +309,7 @@ class Node:
             self._carrier,
             node=settings.node,
             owns=self._owns,
+            open_calls=self.stores.gate.open_calls,
             lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
             wall_clock_s=time.time,
         )
@@ -349,7 +350,6 @@ class Node:
             records=stores.records,
             carrier=self._carrier,
             drain=build.build_drainer(stores, settings, self._notify).drain_once,
-            unconfirmed_s_max=settings.prepaid_horizon_s + settings.grace_s,
             stray=self._ghosts.found,
             kept=self._closings.find,
         )

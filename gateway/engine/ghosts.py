@@ -5,8 +5,9 @@ one of our calls or by the token of its media stream, although our call is over,
 on another call of the carrier. It is ended, and again until the carrier confirms it. What is to be
 ended is kept in the store that all nodes share, so that it outlives this process. Only the node
 that a call belongs to knows whether it lives: it judges while it lives itself, others once it is
-gone. Ending is idempotent, so two nodes that end the same ghost do no harm. Knows no media and no
-money.
+gone. An address may name another node than the one that holds the call; what a living node holds by
+the spend gate's word is no ghost. Ending is idempotent, so two nodes that end the same ghost do no
+harm. Knows no media and no money.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from billing.errors import StoreUnavailableError
+from billing.ports import OpenCall
 from gateway.engine.sweeper import MISSED_NS_MIN
 from gateway.errors import CarrierError
 from gateway.ports import GHOSTS_MAX, Carrier, Ghost, GhostStore
@@ -56,6 +58,7 @@ class Ghosts:
         *,
         node: str,
         owns: Callable[[str, str], bool],
+        open_calls: Callable[[], Awaitable[Sequence[OpenCall]]],
         lifetime_s: float,
         wall_clock_s: Callable[[], float],
     ) -> None:
@@ -67,6 +70,7 @@ class Ghosts:
             carrier: ends calls.
             node: this node's id.
             owns: whether a live call of this node, by its id, lives on this call of the carrier.
+            open_calls: the calls of all nodes that the spend gate holds credit for.
             lifetime_s: how long a call of the carrier can last at most, queue and ringing included.
             wall_clock_s: seconds that all nodes agree on, within a few.
 
@@ -76,6 +80,7 @@ class Ghosts:
         self._carrier = carrier
         self._node = node
         self._owns = owns
+        self._open_calls = open_calls
         self._lifetime_s = lifetime_s
         self._clock_s = wall_clock_s
         self._unnoted: dict[str, Ghost] = {}
@@ -93,7 +98,7 @@ class Ghosts:
         owner = node or self._node
         if not all(_ID.fullmatch(text) for text in (carrier_call_id, call_id, owner)):
             return
-        if owner == self._node and self._owns(call_id, carrier_call_id):
+        if self._owns(call_id, carrier_call_id):
             return
         if carrier_call_id in self._trying or carrier_call_id in self._unnoted:
             return
@@ -172,9 +177,15 @@ class Ghosts:
             node: self._missed_s.get(node, now_s) for node in others if not lives.get(node)
         }
         missed_s_min = MISSED_NS_MIN / 1e9
-        judged = {node for node, at_s in self._missed_s.items() if now_s - at_s >= missed_s_min}
-        judged.add(self._node)
-        return {i: ghost for i, ghost in listed.items() if ghost.node in judged}
+        gone = {node for node, at_s in self._missed_s.items() if now_s - at_s >= missed_s_min}
+        orphaned = {i: ghost for i, ghost in listed.items() if ghost.node in gone}
+        if orphaned:
+            for call in await self._open_calls():
+                if call.carrier_call_id in orphaned and lives.get(call.node):
+                    await self._store.forget(call.carrier_call_id)
+                    del orphaned[call.carrier_call_id]
+        own = {i: ghost for i, ghost in listed.items() if ghost.node == self._node}
+        return own | orphaned
 
     async def _work_off(self, carrier_call_id: str, ghost: Ghost) -> None:
         """Try once to end a ghost; forget it, or say when it is due again."""
@@ -204,7 +215,7 @@ class Ghosts:
             await self._store.forget(carrier_call_id)
 
     async def _is_done(self, carrier_call_id: str, ghost: Ghost) -> bool:
-        if ghost.node == self._node and self._owns(ghost.call_id, carrier_call_id):
+        if self._owns(ghost.call_id, carrier_call_id):
             return True
         if await self._is_ended(carrier_call_id, ghost):
             log.info("Ended carrier call %s of call %s.", carrier_call_id, ghost.call_id)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from billing.errors import StoreUnavailableError
+from billing.ports import OpenCall
 from gateway.cause import Cause
 from gateway.engine import ghosts as ghosts_module
 from gateway.engine.ghosts import INTERVAL_S, Ghosts
@@ -94,6 +95,7 @@ class Node:
             cluster.carrier,
             node=name,
             owns=lambda call_id, carrier_call_id: (call_id, carrier_call_id) in self.live,
+            open_calls=cluster.open_calls,
             lifetime_s=LIFETIME_S,
             wall_clock_s=virtual_loop().time,
         )
@@ -118,6 +120,11 @@ class Cluster:
     def __init__(self):
         self.store, self.carrier, self.leases = Store(), Carrier(), Leases()
         self.nodes = []
+        self.held: dict[str, str] = {}
+        """Carrier call -> node, as the spend gate has it."""
+
+    async def open_calls(self):
+        return [OpenCall("c", "alice", node, 1, 1, sid) for sid, node in self.held.items()]
 
     def node(self, name):
         self.nodes.append(Node(self, name))
@@ -263,6 +270,26 @@ async def test_a_callback_of_a_node_that_is_gone_ends_its_call(cluster):
     assert cluster.carrier.ended == [], "its lease may have been lost with the store"
     await asyncio.sleep(5)
     assert [sid for _, sid in cluster.carrier.ended] == ["CA1"]
+
+
+async def test_an_address_of_another_node_takes_no_live_call_from_its_own(cluster):
+    node = cluster.node("n1")
+    node.live.add(("c1", "CA1"))
+    node.ghosts.found("CA1", "c1", "n9")
+    await asyncio.sleep(60)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_what_a_living_node_holds_is_no_ghost_whatever_the_address_says(cluster, lives):
+    other = cluster.node("n2")
+    cluster.held = {"CA1": "n1", "CA2": "n2"}
+    cluster.leases.lives["n1"] = lives
+    other.ghosts.found("CA1", "c1", "n9")
+    await asyncio.sleep(60)
+    assert [sid for _, sid in cluster.carrier.ended] == ([] if lives else ["CA1"])
+    assert cluster.store.ghosts == {}
 
 
 async def test_a_lease_that_was_lost_for_a_moment_gives_nothing_away(cluster):
