@@ -262,8 +262,8 @@ class Settings:
     ring_timeout_s: int = _number(60, "How long a phone may ring.", 5, 600, "s")
     stream_timeout_s: int = _number(
         30,
-        "How long an answered call may wait for the carrier's media stream, while the carrier says "
-        "that it goes on. A trial account's announcement takes half of it and wants a key pressed.",
+        "How long an answered call may wait for the media stream, unless the carrier says "
+        "that it is over. A trial account's announcement takes half of it and wants a key pressed.",
         1,
         60,
         "s",

@@ -34,7 +34,6 @@ _BACKOFF_S = 0.25
 
 _NOT_TO_BE_ENDED = frozenset({20404, 21220})
 """Refusals to end a call that may have ended already: it is then asked for."""
-_PERMISSION_DENIED = 20003
 
 _CALLER_ID = "CALLER_CALLER_ID must be a number of this Twilio account, or verified there"
 _REFUSALS: dict[int, tuple[Cause, str]] = {
@@ -165,7 +164,7 @@ class TwilioCarrier:
             account = await _translated(self._client.api.v2010.account.fetch_async())
         except CarrierError as error:
             has_key = self._username != self._account_sid
-            if not (has_key and error.carrier_code == _PERMISSION_DENIED):
+            if not (has_key and error.status in (401, 403)):
                 raise
             with contextlib.suppress(CarrierError):
                 await _translated(self._client.calls.list_async(limit=1, page_size=1))

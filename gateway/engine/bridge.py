@@ -61,10 +61,6 @@ come back. Any other code was meant."""
 CONNECTING_NS = 1_500_000_000
 """How long a caller may hear nothing: then a tone says that the call is being placed."""
 
-_STREAM_UNSAID_NS = 10 * SECOND_NS
-"""How long an answered call whose stream has not begun may go on without the carrier saying so:
-time for two questions."""
-
 _NEWS = (DialAccepted, Ringing, Answered, StreamStarted, CarrierEnded)
 """What only the carrier can say of a call."""
 
@@ -141,7 +137,7 @@ class Bridge:
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
         self._end_tone: Deadline | None = None
-        self._dialled_ns = self._in_progress_ns = self.news_ns = self._clock_ns()
+        self._dialled_ns = self.news_ns = self._clock_ns()
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -171,8 +167,6 @@ class Bridge:
             self.news_ns = at_ns
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
-        elif isinstance(event, Answered):
-            self._in_progress_ns = at_ns
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
         try:
@@ -351,6 +345,11 @@ class Bridge:
         if self.call.state in (State.FUNDING, State.DIALLING):
             self._play_tone("connecting")
 
+    def _bridge_silence(self) -> None:
+        """Let the caller of an answered call whose stream is late hear that it is waited for."""
+        if self.call.state is State.ANSWERED and self._carrier_leg is None:
+            self._media.play_to_caller("connecting")
+
     def _play_tone(self, name: wire.ToneName) -> None:
         self._tell(wire.ToneStarted(name=name))
         self._media.play_to_caller(name)
@@ -358,6 +357,7 @@ class Bridge:
     def _start_meter(self) -> None:
         self._media.stop_tone()
         self._charging.start(self.call.answered_ns or self._clock_ns())
+        self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._bridge_silence)
 
     def _phone_heard(self) -> None:
         self._charging.heard()
@@ -368,6 +368,7 @@ class Bridge:
 
     def _join_media(self) -> None:
         if self._carrier_leg is not None:
+            self._media.stop_tone()
             self._media.join(self._carrier_leg)
 
     def _stop_meter(self) -> None:
@@ -436,9 +437,9 @@ class Bridge:
                 self.end(Cause.NO_ANSWER, "limit")
         elif call.state in TALKING:
             heard_ns = self._media.last_heard_ns
-            if heard_ns is None:
-                self._wait_for_stream(now_ns)
-            elif now_ns > heard_ns + settings.media_silence_s * SECOND_NS:
+            allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
+            since_ns = call.answered_ns if heard_ns is None else heard_ns
+            if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
                 self.end(Cause.MEDIA_TIMEOUT, "carrier")
 
     @property
@@ -449,13 +450,6 @@ class Bridge:
     async def poll(self) -> None:
         """Ask the carrier how it stands."""
         await self._line.poll()
-
-    def _wait_for_stream(self, now_ns: int) -> None:
-        """Wait for the carrier's stream for as long as the carrier says that the call goes on."""
-        allowed_ns = self._s.settings.stream_timeout_s * SECOND_NS
-        is_over = now_ns > (self.call.answered_ns or now_ns) + allowed_ns
-        if is_over or now_ns > self._in_progress_ns + _STREAM_UNSAID_NS:
-            self.end(Cause.MEDIA_TIMEOUT, "carrier")
 
     # Messages to the caller.
 

@@ -1,9 +1,9 @@
 """Fills a spend gate that lost its data, and settles calls whose node is gone.
 
-Such a call is ended at the carrier and charged for what the carrier says it carried; where the
-carrier has nothing to say, for the seconds that the spend gate had confirmed. Where it had
-confirmed none, nobody is known to have heard anything, and nothing is charged. The gate's tombstone
-lets only the first settlement count, whoever comes. Knows no socket and no live call.
+Such a call is ended at the carrier and charged for the seconds that the spend gate had confirmed,
+or for what the carrier says it carried, if that is less. Where the gate had confirmed none, nobody
+is known to have heard anything, and nothing is charged. The gate's tombstone lets only the first
+settlement count, whoever comes. Knows no socket and no live call.
 """
 
 from __future__ import annotations
@@ -72,8 +72,6 @@ class Settler:
     records: CdrStore
     carrier: Carrier
     drain: Drain
-    unconfirmed_s_max: int
-    """How long a call may have gone on beyond its last confirmed second: horizon and grace."""
     stray: Callable[[str, str], None] = _left_alone
     """Goes on ending a call of the carrier, by its id there, whose call, by its id here, is settled
     although the carrier has not confirmed its end."""
@@ -117,7 +115,7 @@ class Settler:
         is_over = status is not None and status.is_terminal
         if orphan.carrier_call_id and not (is_over or without_carrier):
             return False
-        seconds = _used_s(orphan, status, self.unconfirmed_s_max)
+        seconds = _used_s(orphan, status)
         price = _price(orphan, record, seconds)
         detail = CallClosed(
             ended_at=datetime.now(UTC),
@@ -144,31 +142,30 @@ class Settler:
         try:
             async with asyncio.timeout(CARRIER_TIMEOUT_S):
                 status = await self.carrier.fetch(carrier_call_id)
-                if status.is_terminal:
-                    return status
-                await self.carrier.hang_up(carrier_call_id)
                 for delay_s in _DURATION_DELAYS_S:
-                    await asyncio.sleep(delay_s)
-                    status = await self.carrier.fetch(carrier_call_id)
                     if status.is_terminal and status.seconds is not None:
                         break
+                    if not status.is_terminal:
+                        # Again each time: what is answered by 404 was not carried out.
+                        await self.carrier.hang_up(carrier_call_id)
+                    await asyncio.sleep(delay_s)
+                    status = await self.carrier.fetch(carrier_call_id)
         except (CarrierError, TimeoutError):
             return None
         return status
 
 
-def _used_s(orphan: OpenCall, status: CarrierStatus | None, unconfirmed_s_max: int) -> int:
-    """Return the seconds to charge: the carrier's word within what is possible, else ours.
+def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
+    """Return the seconds to charge: those confirmed, or what the carrier says, whichever is less.
 
-    None without a confirmed second: a phone answered while its node was dead heard nobody.
+    What the carrier carried after the node had gone was heard by nobody; so was a phone that was
+    answered then, of which no second is confirmed.
     """
-    if status is None or not status.is_terminal or not orphan.seconds:
+    if status is None or not status.is_terminal:
         return orphan.seconds
     if status.status != "completed":
         return 0
-    if status.seconds is None:
-        return orphan.seconds
-    return min(status.seconds, orphan.seconds + unconfirmed_s_max)
+    return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
 
 
 def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
@@ -185,7 +182,7 @@ def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
         price = Rate.from_json(record.opened.rate).cost(seconds)
     except RateDeckError:
         return orphan.held_micros
-    return price if seconds > orphan.seconds else min(price, orphan.held_micros)
+    return min(price, orphan.held_micros)
 
 
 async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:

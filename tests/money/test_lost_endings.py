@@ -8,7 +8,7 @@ from billing.cdr import CallClosed
 from gateway.engine.recovery import Settler
 from gateway.engine.sweeper import Sweeper
 from gateway.stores.leases import RedisNodeLeases
-from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, UNIT
+from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier
 
 
@@ -27,7 +27,6 @@ def sweeper_of(world, node):
         world.records,
         Carrier(),
         world.drainer.drain_once,
-        HORIZON_S + GRACE_S,
         kept=node.closings.find,
     )
     return Sweeper(

@@ -1289,20 +1289,33 @@ async def test_a_late_stream_is_waited_for_and_charged_from_the_answer(stage, st
     assert stage.balance() == CREDIT - (stream_after_s + 1) * CENT
 
 
-@pytest.mark.parametrize("told", ["queued", NO_ANSWER])
-async def test_a_stream_is_not_waited_for_when_the_carrier_does_not_say_that_the_call_goes_on(
-    stage, told
-):
+@pytest.mark.parametrize("told", ["queued", "unknown", NO_ANSWER])
+async def test_a_stream_is_waited_for_while_the_carrier_cannot_say_how_it_stands(stage, told):
     stage.carrier.on_fetch = told
     call = stage.call()
     await stage.run(0.1)
     call.status("in-progress")
-    await stage.run(10)
+    await stage.run(29.5)
     assert call.bridge.call.is_live
-    await stage.run(1.1)
+    await stage.run(1.6)
     assert call.end["name"] == "MEDIA_TIMEOUT"
     await stage.until(lambda: stage.released)
     assert stage.balance() == CREDIT
+
+
+async def test_a_caller_hears_that_a_late_stream_is_waited_for(stage):
+    call = stage.call()
+    await stage.run(0.1)
+    call.status("in-progress")
+    await stage.run(1.4)
+    before = len(call.browser.audio)
+    await stage.run(1)
+    assert len(call.browser.audio) > before + 20
+    call.opens_stream()
+    await stage.run(0.1)
+    heard = len(call.browser.audio)
+    await stage.run(1)
+    assert len(call.browser.audio) == heard, "the tone ends where the phone can be heard"
 
 
 async def test_a_caller_who_toys_with_hold_does_not_shorten_the_wait(stage):

@@ -69,7 +69,7 @@ class World:
         self.leases, self.carrier = Leases(), Carrier()
         self.drained = 0
         self.live = set()
-        settler = Settler(self.gate, Records(), self.carrier, self.drain, 14)
+        settler = Settler(self.gate, Records(), self.carrier, self.drain)
         self.sweeper = Sweeper(
             settler,
             self.leases,
