@@ -104,10 +104,17 @@ def credit_account(
     reference: Annotated[str, typer.Option(help="Names this credit; it is booked only once.")],
 ) -> None:
     """Grant an account credit, once per reference."""
-    micros = read_amount(amount)
+    micros = read_amount(amount, may_be_negative=True)
+    if not micros:
+        fail(
+            "A credit of nothing is none.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS
+        )
 
     async def work(stores: build.Stores, read: Settings) -> None:
         await _require_account(stores, account_id)
+        if micros + await stores.ledger.balance(account_id) < 0:
+            hint = "`caller ledger show` says what there is to take back."
+            fail("The account has less than that.", hint, EXIT_SETTINGS)
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Granted" if is_new else "Granted before"

@@ -76,7 +76,7 @@ def refund_payment(
     ] = "",
 ) -> None:
     """Send unspent credit back to the card that it was paid with."""
-    micros = read_amount(amount)
+    micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
     async def work(_stores: build.Stores, desk: build.CardDesk) -> None:

@@ -115,9 +115,12 @@ def read_moment(text: str) -> datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-def read_amount(text: str) -> int:
+def read_amount(text: str, *, may_be_negative: bool = False) -> int:
     """Return the micros of an amount that was typed."""
     try:
-        return parse_money(text)
+        micros = parse_money(text)
     except MoneyError:
         fail("The amount is not a number such as 10.00.", "Write it with a point.", EXIT_SETTINGS)
+    if micros < 0 and not may_be_negative:
+        fail("The amount must not be negative.", "Write one such as 10.00.", EXIT_SETTINGS)
+    return micros

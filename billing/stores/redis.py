@@ -492,5 +492,6 @@ def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
 
 
 def _outbox_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> OutboxEntry:
-    values = {name.decode(): value for name, value in fields.items()}
-    return OutboxEntry(entry_id.decode(), values.pop("k").decode(), values)
+    """Read an entry; one without a kind is of none, which whoever folds entries sets aside."""
+    values = {name.decode(errors="replace"): value for name, value in fields.items()}
+    return OutboxEntry(entry_id.decode(), values.pop("k", b"").decode(errors="replace"), values)

@@ -15,9 +15,13 @@ local balances = redis.call('HMGET', BAL, unpack(accounts))
 for j = 1, #accounts do balances[j] = tonumber(balances[j] or '0') end
 local frozen = redis.call('EXISTS', FROZ) == 1 and redis.call('SMISMEMBER', FROZ, unpack(accounts))
 local spent = {} -- by name, for two calls may know one cap by different limits
+local is_fresh = {} -- a period that began since the call was opened
 if cap_names then
   local counted = redis.call('HMGET', CAPS, unpack(cap_names))
-  for k = 1, #cap_names do spent[cap_names[k]] = tonumber(counted[k] or '0') end
+  for k = 1, #cap_names do
+    spent[cap_names[k]] = tonumber(counted[k] or '0')
+    is_fresh[cap_names[k]] = not counted[k]
+  end
 end
 
 local exceptions, e = {}, 0
@@ -111,6 +115,7 @@ if cap_names then
       counters[c + 1], counters[c + 2] = name, whole(spent[name])
       c = c + 2
       is_spent[name] = nil
+      if is_fresh[name] then redis.call('ZADD', USED, clock(), name) end
     end
   end
   if c > 0 then redis.call('HSET', CAPS, unpack(counters)) end

@@ -193,3 +193,21 @@ def test_what_is_no_scope_and_no_time_to_come_makes_no_key(desk, arguments):
     assert code == EXIT_SETTINGS
     assert said
     assert kept(desk, "SELECT * FROM api_keys") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("credit", "acme", "0", "--reference", "r"), "nothing"),
+        (("credit", "acme", "-0", "--reference", "r"), "nothing"),
+        (("credit", "acme", "-0.01", "--reference", "r"), "less than that"),
+        (("limit", "acme", "--day", "-5"), "must not be negative"),
+        (("create", "other", "--credit", "-5"), "must not be negative"),
+    ],
+)
+def test_no_amount_brings_an_account_below_nothing(desk, arguments, words):
+    code, said = asked(desk, *arguments)
+    assert (code, words in said) == (EXIT_SETTINGS, True)
+    assert kept(desk, "SELECT id, balance_micros, day_cap_micros FROM accounts") == [
+        ("acme", 0, None)
+    ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from billing.errors import StoreUnavailableError
+from billing.outbox import fold
 from billing.ports import CloseResult, OpenCall, OpenResult, PartitionState, SpendCap
 from billing.stores import redis as redis_store
 from billing.stores.redis import RedisSpendGate, connect, disconnect
@@ -208,6 +209,24 @@ async def test_calls_and_counts_leave_nothing_behind(gate, client):
     meta, *rest = [key_of(gate, name) for name in ("meta", "call", "own", "caps", "used")]
     assert set(await client.hgetall(meta)) == {b"ready", b"filling"}
     assert await client.exists(*rest) == 0
+
+
+async def test_a_period_that_begins_in_mid_call_is_dated_like_any_other(gate, client):
+    today, tomorrow = [SpendCap("day 1", UNIT)], [SpendCap("day 2", UNIT)]
+    await gate.open(opening(caps=today))
+    await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1, caps=tomorrow)])
+    used, caps = [key_of(gate, name) for name in ("used", "caps")]
+    assert b"day 2" in await client.hkeys(caps)
+    assert sorted(await client.zrange(used, 0, -1)) == sorted(await client.hkeys(caps))
+
+
+async def test_an_entry_of_no_kind_is_read_to_be_set_aside(gate, client):
+    await gate.open(opening())
+    partition = gate.partition("alice")
+    await client.xadd(key_of(gate, "led"), {"kind": "bogus", b"\xff": b"\xff"})
+    entries = await gate.read_outbox(partition, 10)
+    assert [entry.kind for entry in entries] == ["O", ""]
+    assert [entry.kind for entry in fold(entries[1:]).rejected] == [""]
 
 
 async def test_caps_of_past_periods_are_trimmed(gate, client, monkeypatch):
