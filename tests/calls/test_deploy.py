@@ -188,23 +188,51 @@ async def test_a_call_is_made_and_booked_with_these_rights(new_world, valkey, po
 VERSION = r"\d+\.\d+(\.\d+)?(-[a-z]+)*"
 
 
-def test_images_are_named_by_version_and_can_be_named_by_digest():
-    composed = [*DEPLOY.glob("compose*.yaml")]
-    named = {
-        line.partition("image:")[2].strip()
-        for path in composed
-        for line in path.read_text().splitlines()
-        if line.strip().startswith("image:")
+def test_images_are_named_by_digest(tmp_path):
+    for name in ("env.example", "pin_images.sh"):
+        (tmp_path / name).write_bytes((DEPLOY / name).read_bytes())
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text('#!/bin/sh\nprintf "sha256:%064d\\n" "${DIGEST-7}"\n')
+    docker.chmod(0o755)
+    environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+
+    def pin(**changes):
+        command = ["sh", str(tmp_path / "pin_images.sh")]
+        return subprocess.run(
+            command, env=environ | changes, capture_output=True, text=True, check=False
+        )
+
+    assert pin().returncode == 0
+    written = (tmp_path / ".env").read_text()
+    (tmp_path / ".env").write_text(written + "VALKEY_PASSWORD=kept\n")
+    assert pin(DIGEST="8").returncode == 0
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert "VALKEY_PASSWORD=kept" in lines
+    pinned = dict(line.split("=", 1) for line in lines if "_IMAGE=" in line)
+    assert len(pinned) == sum("_IMAGE=" in line for line in lines) == 4
+    digest = "0" * 63 + "8"
+    for image in pinned.values():
+        assert re.fullmatch(rf"[a-z/]+:{VERSION}@sha256:{digest}", image)
+    used = {
+        name
+        for file in ("compose.yaml", "compose.stores.yaml")
+        for name in re.findall(r"\$\{(\w+_IMAGE):\?", (DEPLOY / file).read_text())
     }
-    assert len(named) == 4
-    variables = set()
-    for image in named - {"caller"}:
-        found = re.fullmatch(rf"\$\{{([A-Z]+_IMAGE):-[a-z/]+:{VERSION}\}}", image)
-        assert found, image
-        variables.add(found[1])
-        assert f"#{found[1]}={image.partition(':-')[2].rstrip('}')}@sha256:" in ENVIRONMENT
+    assert used == set(pinned)
+    docker.write_text("#!/bin/sh\necho no such image >&2; exit 1\n")
+    failed = pin()
+    assert (failed.returncode, "is docker there" in failed.stderr) == (1, True)
+    assert (tmp_path / ".env").read_text().splitlines() == lines
+
+
+def test_no_image_is_named_by_its_version_alone():
+    for file in ("compose.yaml", "compose.stores.yaml"):
+        for line in (DEPLOY / file).read_text().splitlines():
+            if line.strip().startswith("image:"):
+                image = line.partition("image:")[2].strip()
+                assert image == "caller" or re.fullmatch(r"\$\{\w+_IMAGE:\?[^}]+\}", image)
     dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
-    assert re.search(rf"^ARG PYTHON_IMAGE=python:{VERSION}$", dockerfile, re.MULTILINE)
     assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
 
 
