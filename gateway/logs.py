@@ -68,6 +68,11 @@ def configure(level: str, form: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    # A library's own handlers would write past this one.
+    for name in root.manager.loggerDict:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
     severity = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(severity, logging.WARNING))
     for name in OURS:

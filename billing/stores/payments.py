@@ -190,6 +190,8 @@ class SqlPaymentStore:
 
     async def find(self, payment_id: str) -> Payment | None:
         """Return a payment."""
+        if "\0" in payment_id:  # PostgreSQL has no text with it
+            return None
         return await self._find(_payments.c.id == payment_id)
 
     async def find_by_intent(self, payment_intent_id: str) -> Payment | None:

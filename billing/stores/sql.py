@@ -215,6 +215,8 @@ class SqlCdrStore:
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
         """Return one record of this account. Raises StoreUnavailableError."""
+        if "\0" in call_id:  # PostgreSQL has no text with it
+            return None
         calls = tables.calls
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(

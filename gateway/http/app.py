@@ -69,10 +69,6 @@ class Outermost:
             await send(message)
 
         try:
-            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-                # PostgreSQL has no text with it, and no name of ours has it.
-                await problems.problem("bad_request")(scope, receive, send_with_headers)
-                return
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             log.debug("A client broke its request off.")

@@ -44,4 +44,7 @@ def page_asked_for(request: Request) -> tuple[int, str | None]:
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     if not 1 <= limit <= PAGE_MAX:
         raise RequestRefusedError("bad_request", field="limit")
-    return limit, request.query_params.get("before") or None
+    before = request.query_params.get("before") or None
+    if before is not None and "\0" in before:
+        raise RequestRefusedError("bad_request", field="before")
+    return limit, before

@@ -117,10 +117,10 @@ async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_anothe
         for record in records:
             assert (record["cause"], record["ended_by"]) == (41, "gateway")
             assert record["carrier_call_id"]
-            assert 1 <= record["seconds"] <= 20
+            assert 2 <= record["seconds"] <= 20
             assert record["cost"]["micros"] == 1000 * record["seconds"]
             await assert_over_at_carrier(sweeping, record)
-        assert records[0]["seconds"] == records[0]["carrier_seconds"]
+        assert records[0]["seconds"] <= records[0]["carrier_seconds"]
         before = await other.balance()
         frozen.gateway.popen.send_signal(signal.SIGCONT)
         # The node that was only slow learns that its call is over, and charges nothing more.

@@ -105,3 +105,7 @@ async def test_paging_reads_the_index_alone(engine, store):
             steps = " ".join(row[3] for row in await connection.exec_driver_sql(plan))
         assert "ix_calls_account_id_created_at_id" in steps
         assert "TEMP B-TREE" not in steps
+
+
+async def test_a_name_that_no_database_holds_is_no_call(records):
+    assert await records.get("alice", "c1\0") is None

@@ -137,9 +137,3 @@ async def test_half_an_answer_is_left_to_the_server_to_break_off(caplog):
 async def test_a_route_that_does_not_declare_who_may_use_it_is_refused():
     with pytest.raises(TypeError, match="/open"):
         create_app([public("/", endpoint), Route("/open", endpoint)])
-
-
-@pytest.mark.parametrize("address", ["/served%00", "/served?before=%00"])
-async def test_an_address_with_a_nul_is_no_address(client, address):
-    reply = await client.get(address)
-    assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")

@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
-from gateway.http.body import read_body
+from gateway.http.body import page_asked_for, read_body
 
 
 def request_of(*parts):
@@ -30,3 +30,10 @@ async def test_a_body_beyond_its_bound_is_read_no_further():
         await read_body(request, 4)
     assert caught.value.code == "payload_too_large"
     assert left == [b"never read", b"nor this"]
+
+
+def test_a_page_begins_behind_no_nul():
+    scope = {"type": "http", "query_string": b"limit=5&before=c1%00", "headers": []}
+    with pytest.raises(RequestRefusedError) as caught:
+        page_asked_for(Request(scope))
+    assert (caught.value.code, caught.value.field) == ("bad_request", "before")

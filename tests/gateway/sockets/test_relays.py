@@ -23,7 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.ports import Refusal
-from gateway.sockets import MediaEngine, OnePortServer, create_server
+from gateway.sockets import MediaEngine, MediaLimits, OnePortServer, create_server
 from gateway.sockets.strangers import Stranger
 
 _SEED = 9112
@@ -113,7 +113,11 @@ class House:
             Route("/smuggled", self._hello),
         ]
         engine = MediaEngine(
-            lambda _: Refusal(404, "No."), clock_ns=Clock(), trusted_proxies=["127.0.0.1"]
+            lambda _: Refusal(404, "No."),
+            # One host plays all clients, on a clock that stands still.
+            MediaLimits(requests_at_once=100_000),
+            clock_ns=Clock(),
+            trusted_proxies=["127.0.0.1"],
         )
         self.server: OnePortServer = create_server(
             Starlette(routes=routes), engine=engine, host="127.0.0.1", port=0, grace_s=1
