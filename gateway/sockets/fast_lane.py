@@ -57,6 +57,7 @@ log = structlog.get_logger(__name__)
 _library_log = logging.getLogger("gateway.sockets.websockets")
 _library_log.setLevel(logging.WARNING)
 
+_OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.")
 _FULL: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later.", {"Retry-After": "5"})
 _REASON_BYTES_MAX: Final = 123
 """RFC 6455, 5.5: a control frame carries 125 bytes, two of them the close code."""
@@ -354,7 +355,7 @@ class MediaSocket(ReceiveBounds):
         except Exception:  # the router's fault refuses one handshake
             log.exception("media router failed", peer=self.peer)
             self._engine_counters.handler_faults += 1
-            response = protocol.reject(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.\n")
+            response = refuse(protocol, _OUR_FAULT)
         if acceptance is not None:
             if not self._standing.open(self, acceptance.peer, acceptance.is_proven):
                 acceptance, response = None, refuse(protocol, _FULL)
