@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 
 from billing.errors import StoreUnavailableError
@@ -34,6 +33,7 @@ from gateway.carriers.twilio import QUEUE_S_MAX, TwilioCarrier
 from gateway.children import Child
 from gateway.engine import closings, ghosts, outbox_alarm, reconcile, recovery, sweeper
 from gateway.engine.calls import Calls
+from gateway.engine.closed_book import ClosedBook
 from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
@@ -65,6 +65,7 @@ from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
+from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
@@ -78,7 +79,7 @@ SWEEP_PARTS = 50
 """Sweeps in which every socket is looked at once: at one each beat, a second."""
 
 RATES_INTERVAL_S = 15.0
-"""How soon a rate deck that is activated holds on every node."""
+"""How soon a rate deck that is activated, or a high-risk list, holds on every node."""
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -94,31 +95,6 @@ _DESCRIPTORS_RESERVED = 300
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
-
-_MAILED_TIMEOUT_S = 1.0
-_MAILED_TTL_S = 86_400
-"""How long it is remembered that a mail which may come once a day was sent."""
-
-
-def open_mails(settings: Settings, stores: build.Stores) -> Mails:
-    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
-
-    async def once_a_day(name: str) -> bool:
-        try:
-            async with asyncio.timeout(_MAILED_TIMEOUT_S):
-                key = f"caller:mailed:{name}"
-                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailableError("what was mailed cannot be noted") from error
-
-    return Mails(
-        settings.smtp_url,
-        settings.mail_from,
-        origin=settings.origin,
-        addresses=SqlPaymentStore(stores.engine),
-        once_a_day=once_a_day,
-    )
-
 
 _STOP_S_MAX = 20.0
 """How long one part of the node may take to stop: longer than any of its own time-outs."""
@@ -200,6 +176,7 @@ class Node:
         self._metering: Metering
         self._closings: Closings
         self._rates: RateBook
+        self._closed_book: ClosedBook
         self._velocity: RedisVelocity
         self._alarm: OutboxAlarm
         self._drainer_alarm: DrainerAlarm
@@ -231,12 +208,15 @@ class Node:
         stack.push_async_callback(_within, "carrier", self._carrier.close)
         self.stores = await build.open_stores(settings)
         stack.push_async_callback(_within, "stores", self.stores.close)
-        self._mails = open_mails(settings, self.stores)
+        self._mails = build.open_mails(settings, self.stores)
         stack.push_async_callback(_within, "mails", self._mails.stop)
         stack.push_async_callback(_within, "drainer", self._drain_process.stop)
         decks = SqlRateDeckStore(self.stores.engine)
         self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
         await self._rates.load()
+        lists = SqlHighRiskLists(self.stores.engine)
+        self._closed_book = ClosedBook(lists, settings.open_high_risk)
+        await self._closed_book.load()
         self._make_ghosts()
         stack.push_async_callback(_within, "ending of lost carrier calls", self._ghosts.stop)
         self._closings = Closings(self.stores.gate, self.stores.records)
@@ -398,6 +378,7 @@ class Node:
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("watch on the drainer", self._drainer_alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
+            Duty("look for new closed lists", self._closed_book.refresh, RATES_INTERVAL_S),
             Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
         stack.push_async_callback(_within, "lease", self._forget_lease)
@@ -418,7 +399,11 @@ class Node:
             ledger=stores.ledger,
             records=stores.records,
             deck=self._rates,
+            closed_book=self._closed_book,
             on_balance=self._metering.on_balance,
+        )
+        rates = RatesApi(
+            settings, auth, self._velocity, stores.gate, self._rates, self._closed_book
         )
         payments = PaymentsApi(
             settings,
@@ -430,7 +415,7 @@ class Node:
         routes: list[DeclaredRoute] = [
             *calls.routes(),
             *payments.routes(),
-            *RatesApi(settings, auth, self._velocity, stores.gate, self._rates).routes(),
+            *rates.routes(),
             *KeysApi(auth).routes(),
             *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
             *self._health().routes(),
