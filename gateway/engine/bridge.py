@@ -439,7 +439,7 @@ class Bridge:
             if now_ns > self._dialled_ns + settings.ring_timeout_s * SECOND_NS + _DIAL_MARGIN_NS:
                 self.end(Cause.NO_ANSWER, "limit")
         elif call.state in TALKING:
-            heard_ns = self._media.last_heard_ns
+            heard_ns = self._media.heard_ns()
             allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
             since_ns = call.answered_ns if heard_ns is None else heard_ns
             if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:

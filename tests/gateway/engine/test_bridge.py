@@ -1425,6 +1425,17 @@ async def test_a_silent_carrier_socket_counts_as_lost(stage):
     assert call.end["seconds"] in (13, 14, 15)
 
 
+async def test_marks_that_come_back_prove_no_live_stream(stage):
+    call = await stage.call(media_silence_s=3).answered()
+    await stage.run(1)
+    for _ in range(180):
+        call.carrier.say({"event": "mark", "streamSid": "MZ1", "mark": {"name": "m"}})
+        call.carrier.say({"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": "7"}})
+        await stage.run(0.02)
+    assert (call.end["name"], call.end["ended_by"]) == ("MEDIA_TIMEOUT", "carrier")
+    assert call.end["seconds"] <= 6
+
+
 async def test_a_call_on_hold_is_watched_too(stage):
     call = await stage.call(media_silence_s=3).answered()
     call.says(type="hold", held=True)
