@@ -31,13 +31,22 @@ from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import QUEUE_S_MAX, TwilioCarrier
 from gateway.children import Child
-from gateway.engine import closings, ghosts, outbox_alarm, reconcile, recovery, sweeper
+from gateway.engine import (
+    closings,
+    ghosts,
+    node_watch,
+    outbox_alarm,
+    reconcile,
+    recovery,
+    sweeper,
+)
 from gateway.engine.calls import Calls
 from gateway.engine.closed_book import ClosedBook
 from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
 from gateway.engine.metering import Metering
+from gateway.engine.node_watch import NodeWatch
 from gateway.engine.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reconcile import Reconciler
@@ -172,7 +181,7 @@ class Node:
         self._cards: build.CardDesk | None = None
         self._carrier: TwilioCarrier
         self._ghosts: Ghosts
-        self._leases: RedisNodeLeases
+        self._watch_on_nodes: NodeWatch
         self._metering: Metering
         self._closings: Closings
         self._rates: RateBook
@@ -281,13 +290,13 @@ class Node:
 
     def _make_ghosts(self) -> None:
         settings, redis = self.settings, self.stores.redis
-        ttl_s = sweeper.lease_s(settings.prepaid_horizon_s, settings.grace_s)
-        self._leases = RedisNodeLeases(redis, ttl_s=ttl_s)
+        ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
+        leases = RedisNodeLeases(redis, ttl_s=ttl_s)
+        self._watch_on_nodes = NodeWatch(leases, settings.node, time.monotonic_ns)
         self._ghosts = Ghosts(
             RedisGhostStore(redis),
-            self._leases,
+            self._watch_on_nodes,
             self._carrier,
-            node=settings.node,
             owns=self._owns,
             open_calls=self.stores.gate.open_calls,
             lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
@@ -351,11 +360,10 @@ class Node:
     async def _watch(self, settler: Settler, stack: contextlib.AsyncExitStack) -> None:
         """Take this node's lease, and prepare what it does beside its calls."""
         stores, settings = self.stores, self.settings
-        await self._leases.renew(settings.node)
+        await self._watch_on_nodes.renew()
         sweeps = Sweeper(
             settler,
-            self._leases,
-            node=settings.node,
+            self._watch_on_nodes,
             is_live_here=lambda call_id: self.calls.find(call_id) is not None,
             clock_ns=time.monotonic_ns,
         )
@@ -370,7 +378,7 @@ class Node:
         self._alarm = OutboxAlarm(stores.gate, settings.outbox_alarm)
         self._drainer_alarm = DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic)
         self._duties += [
-            Duty("lease", sweeps.renew, sweeper.INTERVAL_S),
+            Duty("lease", self._watch_on_nodes.renew, node_watch.RENEWAL_S),
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
             Duty("ending of lost carrier calls", self._ghosts.round, ghosts.INTERVAL_S),
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
@@ -385,7 +393,7 @@ class Node:
 
     async def _forget_lease(self) -> None:
         with contextlib.suppress(StoreUnavailableError):
-            await self._leases.forget(self.settings.node)
+            await self._watch_on_nodes.forget(self.settings.node)
 
     def _api_routes(self, auth: Authenticator, tokens: RedisCallTokens) -> list[DeclaredRoute]:
         stores, settings, cards = self.stores, self.settings, self._cards
