@@ -7,8 +7,10 @@ compares the outcome with what it holds (`BookedCall.advanced_by`) and books the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +22,8 @@ from billing.ports import OutboxEntry
 COUNT_MAX = 2**31 - 1
 """Bound of seconds and causes: the book's integer columns have 32 bits."""
 ID_CHARACTERS_MAX = 255
+_CLOCK_ID = re.compile(r"([0-9]{13,14})-[0-9]+", re.ASCII)
+"""Id of an entry that the gate's clock gave, from 2001 to 5138."""
 
 
 class _MalformedError(Exception):
@@ -47,6 +51,8 @@ class CallChange:
     """Highest cumulative hold seen."""
     seconds: int = 0
     """Highest confirmed second seen."""
+    answered_at: datetime | None = None
+    """When the phone was answered, to a second, as the earliest of its confirmed seconds says."""
     ending: Ending | None = None
 
 
@@ -71,10 +77,13 @@ class BookedCall:
     is_opened: bool = False
     """Whether the opening record is there: the end can arrive first."""
     is_closed: bool = False
+    answered_at: datetime | None = None
+    """Never None where seconds were charged."""
 
     def advanced_by(self, change: CallChange) -> BookedCall:
         """Return the call after the change; equal to itself when the change says nothing new."""
         is_opened = self.is_opened or change.opened is not None
+        answered_at = _earlier(self.answered_at, change.answered_at)
         if self.is_closed:
             return replace(self, is_opened=is_opened)
         if change.ending is not None:
@@ -84,13 +93,37 @@ class BookedCall:
                 change.ending.seconds,
                 is_opened=is_opened,
                 is_closed=True,
+                answered_at=_answered_at(change.ending, answered_at),
             )
         return BookedCall(
             self.account_id,
             max(self.spent_micros, change.held_micros),
             max(self.seconds, change.seconds),
             is_opened=is_opened,
+            answered_at=answered_at,
         )
+
+
+def _answered_at(ending: Ending, known: datetime | None) -> datetime | None:
+    """Return when the phone was answered: as its end says, else as is known, else at the latest.
+
+    Whoever settles the call of a dead node may not know it.
+    """
+    detail = ending.detail
+    if detail.answered_at is not None or not ending.seconds:
+        return detail.answered_at or known
+    return _earlier(known, _before(detail.ended_at, ending.seconds))
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return one if other is None else other if one is None else min(one, other)
+
+
+def _before(at: datetime, seconds: int) -> datetime:
+    try:
+        return at - timedelta(seconds=seconds)
+    except OverflowError:  # a time that no clock shows
+        return at
 
 
 def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
@@ -98,17 +131,17 @@ def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
     batch = OutboxBatch()
     for entry in entries:
         try:
-            _FOLDS[entry.kind](batch.changes, entry.fields)
+            _FOLDS[entry.kind](batch.changes, entry)
         except (_MalformedError, KeyError):
             batch.rejected.append(entry)
     return batch
 
 
 Changes = dict[str, CallChange]
-Fields = Mapping[str, bytes]
 
 
-def _fold_opened(changes: Changes, fields: Fields) -> None:
+def _fold_opened(changes: Changes, entry: OutboxEntry) -> None:
+    fields = entry.fields
     call_id, account_id = _text(fields["c"]), _text(fields["a"])
     held_micros = _integer(fields["s"], LIMIT)
     detail = _decode_opened(fields["m"])
@@ -118,15 +151,25 @@ def _fold_opened(changes: Changes, fields: Fields) -> None:
     change.held_micros = max(change.held_micros, held_micros)
 
 
-def _fold_ticked(changes: Changes, fields: Fields) -> None:
-    ticks = _parse_ticks(fields["d"])
+def _fold_ticked(changes: Changes, entry: OutboxEntry) -> None:
+    ticks = _parse_ticks(entry.fields["d"])
+    told_at = _told_at(entry.entry_id)
     for call_id, held_micros, seconds in ticks:
         change = changes.setdefault(call_id, CallChange())
         change.held_micros = max(change.held_micros, held_micros)
         change.seconds = max(change.seconds, seconds)
+        if seconds and told_at is not None:
+            change.answered_at = _earlier(change.answered_at, _before(told_at, seconds))
 
 
-def _fold_closed(changes: Changes, fields: Fields) -> None:
+def _told_at(entry_id: str) -> datetime | None:
+    """Return when the gate wrote an entry: a stream's ids begin with its clock's milliseconds."""
+    match = _CLOCK_ID.fullmatch(entry_id)
+    return None if match is None else datetime.fromtimestamp(int(match[1]) / 1000, UTC)
+
+
+def _fold_closed(changes: Changes, entry: OutboxEntry) -> None:
+    fields = entry.fields
     call_id, account_id = _text(fields["c"]), _text(fields["a"])
     ending = Ending(
         charged_micros=_integer(fields["s"], LIMIT),

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from gateway import high_risk
 from gateway.errors import RequestRefusedError
+from gateway.high_risk import SHIPPED, ClosedList
 
 WORLD = "001"
 """UN M.49 code that phonenumbers gives numbers of no country, such as +800."""
@@ -62,10 +61,10 @@ def load_numbering_plans() -> None:
         _emergency_codes(country_code)
 
 
-def destination(text: str, opened: Iterable[str] = ()) -> Destination:
+def destination(text: str, closed: ClosedList = SHIPPED) -> Destination:
     """Return what the text dials. Raises RequestRefusedError with the reason.
 
-    `opened` are the prefixes of high-risk destinations that may be called all the same.
+    What is premium or satellite by its kind stays refused whatever the closed list opens.
     """
     if len(text) > TEXT_CHARACTERS_MAX:
         raise RequestRefusedError("number_invalid", field="destination")
@@ -80,7 +79,7 @@ def destination(text: str, opened: Iterable[str] = ()) -> Destination:
     if len(digits) < DIGITS_MIN:
         raise RequestRefusedError("number_too_short", field="destination")
     dialled = _classified(number)
-    if high_risk.closed(digits, frozenset(opened)):
+    if closed.closes(digits):
         raise RequestRefusedError("number_high_risk", field="destination")
     return dialled
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
+from billing.errors import StoreUnavailableError
 from billing.partition import PARTITIONS
 from billing.payments import AutoLimits
 from billing.rate_deck import RateDeck
@@ -23,9 +26,11 @@ from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.carriers.twilio import TwilioCarrier
+from gateway.carriers.twilio_reader import TwilioReader, origin_of
 from gateway.engine import recovery
 from gateway.engine.call_refunds import CallRefunds, Notify
 from gateway.errors import SettingsError
+from gateway.mail import Mails
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import Reconciler as PaymentReconciler
@@ -41,6 +46,11 @@ from gateway.velocity import effective
 
 if TYPE_CHECKING:
     from gateway.payments.stripe_client import StripePayments
+
+
+_MAILED_TIMEOUT_S = 1.0
+_MAILED_TTL_S = 86_400
+"""How long it is remembered that a mail which may come once a day was sent."""
 
 
 def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
@@ -137,6 +147,22 @@ def open_database(settings: Settings) -> AsyncEngine:
     return engine
 
 
+@contextlib.asynccontextmanager
+async def migrated_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Open the database alone, its tables the newest: for what needs no credit store.
+
+    Raises StoreUnavailableError, SettingsError.
+    """
+    if not settings.database_url:
+        private_files.close_folder(settings.data_dir)
+    engine = open_database(settings)
+    try:
+        await migrate(engine)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
 def load_deck(settings: Settings) -> RateDeck:
     """Return the rate deck. Raises SettingsError, RateDeckError."""
     if not settings.rate_deck:
@@ -159,6 +185,19 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
         username=settings.twilio_api_key_sid or settings.twilio_account_sid,
         password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         caller_id=settings.caller_id,
+        timeout_s=settings.carrier_timeout_ms / 1000,
+    )
+
+
+def build_reader(settings: Settings, api: str, what: str) -> TwilioReader:
+    """Return what reads lists from one of Twilio's APIs. Raises SettingsError."""
+    if not (settings.twilio_account_sid and settings.twilio_auth_token):
+        raise SettingsError("CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.")
+    return TwilioReader(
+        what,
+        base_url=origin_of(settings.carrier_url, api),
+        username=settings.twilio_api_key_sid or settings.twilio_account_sid,
+        password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         timeout_s=settings.carrier_timeout_ms / 1000,
     )
 
@@ -188,6 +227,26 @@ def build_drainer(
         refunds.on_booked,
         on_turn=on_turn,
         on_drained=RedisDrainMark(stores.redis).set,
+    )
+
+
+def open_mails(settings: Settings, stores: Stores) -> Mails:
+    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
+
+    async def once_a_day(name: str) -> bool:
+        try:
+            async with asyncio.timeout(_MAILED_TIMEOUT_S):
+                key = f"caller:mailed:{name}"
+                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError("what was mailed cannot be noted") from error
+
+    return Mails(
+        settings.smtp_url,
+        settings.mail_from,
+        origin=settings.origin,
+        addresses=SqlPaymentStore(stores.engine),
+        once_a_day=once_a_day,
     )
 
 

@@ -28,6 +28,7 @@ class Cause(IntEnum):
     OUTGOING_CALL_BARRED = 52
     BEARERCAPABILITY_NOTAVAIL = 58
     RECOVERY_ON_TIMER_EXPIRE = 102
+    PROTOCOL_ERROR = 111
     ORIGINATOR_CANCEL = 487
     SYSTEM_SHUTDOWN = 502
     MANAGER_REQUEST = 504
@@ -59,6 +60,7 @@ _MESSAGES = {
     Cause.OUTGOING_CALL_BARRED: "Calls to this number are not allowed.",
     Cause.BEARERCAPABILITY_NOTAVAIL: "The sound connection to the phone could not be set up.",
     Cause.RECOVERY_ON_TIMER_EXPIRE: "The phone network did not answer in time.",
+    Cause.PROTOCOL_ERROR: "The phone network sent something that cannot be understood.",
     Cause.ORIGINATOR_CANCEL: "You hung up before the call was answered.",
     Cause.SYSTEM_SHUTDOWN: "The gateway is being restarted. Call again in a moment.",
     Cause.MANAGER_REQUEST: "The call was ended by request.",

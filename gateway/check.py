@@ -9,25 +9,33 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.errors import BillingError
+from billing.errors import BillingError, StoreUnavailableError
 from billing.stores.database import create_engine
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
-from gateway import build, high_risk
+from gateway import build
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.twilio import TRIAL
 from gateway.engine.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import CarrierError, GatewayError
+from gateway.high_risk import HIGH_RISK, ClosedList
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import embedded, private_files
 from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
 from gateway.velocity import LIMITS
 from media import playout
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
 """Certificates that renew themselves do so a month before their end."""
+
+
+SYNCED_DAYS_MAX = 35
+"""A list that is synced every month is never this old."""
+
+_WHY_VAIN = "no listed prefix begins it. A listed prefix is opened by itself or by longer ones."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ async def findings(settings: Settings) -> list[Finding]:
         build_finding(playout.__file__),
         *_settings(settings),
         *_files(settings),
-        _high_risk(settings),
+        await _high_risk(settings),
         _velocity(settings),
         *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
@@ -105,14 +113,55 @@ def _files(settings: Settings) -> list[Finding]:
     return []
 
 
-def _high_risk(settings: Settings) -> Finding:
-    opened = settings.open_high_risk
-    if not opened:
-        text = f"Closed; {len(high_risk.HIGH_RISK)} prefixes are listed."
-        return Finding("high risk", text)
-    named = (f"+{prefix} ({high_risk.opens(prefix) or 'was not closed'})" for prefix in opened)
-    text = f"CALLER_OPEN_HIGH_RISK opens {', '.join(named)}: watch what is called there."
-    return Finding("high risk", text, is_weak=True)
+async def _high_risk(settings: Settings) -> Finding:
+    try:
+        synced = await _synced_list(settings)
+    except (BillingError, sa.exc.DBAPIError):
+        text = "The carrier's list is not known: the database does not answer, or is an older one."
+        return high_risk_finding(settings, None, datetime.now(UTC), unknown=text)
+    return high_risk_finding(settings, synced, datetime.now(UTC))
+
+
+async def _synced_list(settings: Settings) -> SyncedList | None:
+    """Return the carrier's list; None where none was ever synced. Makes no database."""
+    try:
+        engine = create_engine(build.database_url(settings))
+    except (ValueError, sa.exc.ArgumentError):
+        raise StoreUnavailableError("the database is not usable") from None
+    try:
+        is_there = engine.dialect.name != "sqlite" or _is_file(engine.url.database)
+        return await SqlHighRiskLists(engine).newest() if is_there else None
+    finally:
+        await engine.dispose()
+
+
+def _is_file(name: str | None) -> bool:
+    return Path(name or "").exists()
+
+
+def high_risk_finding(
+    settings: Settings, synced: SyncedList | None, now: datetime, *, unknown: str = ""
+) -> Finding:
+    """Judge what is closed: the age of the carrier's list, and what the operator opens."""
+    closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
+    texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
+    if synced is not None:
+        age_days = (now - synced.synced_at).days
+        texts.append(f"{len(synced.prefixes)} of Twilio's list, synced {age_days} days ago.")
+        if age_days > SYNCED_DAYS_MAX:
+            texts.append("Run `caller rates sync-high-risk` again.")
+            is_weak = True
+    elif unknown:
+        texts.append(unknown)
+    elif settings.twilio_account_sid:
+        texts.append("Twilio's list was never synced: run `caller rates sync-high-risk`.")
+        is_weak = True
+    opened = [(prefix, closed.opens(prefix)) for prefix in settings.open_high_risk]
+    if named := ", ".join(f"+{prefix} ({whose})" for prefix, whose in opened if whose):
+        texts.append(f"CALLER_OPEN_HIGH_RISK opens {named}: watch what is called there.")
+    if vain := ", ".join(f"+{prefix}" for prefix, whose in opened if not whose):
+        texts.append(f"CALLER_OPEN_HIGH_RISK names {vain}, which opens nothing: {_WHY_VAIN}")
+    return Finding("high risk", " ".join(texts), is_weak=is_weak or bool(opened))
 
 
 def _velocity(settings: Settings) -> Finding:

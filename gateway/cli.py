@@ -29,7 +29,7 @@ from gateway.command import (
     run,
 )
 from gateway.demo import Demo
-from gateway.node import Node, open_mails
+from gateway.node import Node
 from gateway.notices import Notices
 
 app = typer.Typer(
@@ -143,7 +143,10 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
         _yield_to_audio()
         stop, enough = stop_on_signal(), asyncio.Event()
         stores = await build.open_stores(read, is_child=child)
-        notices, mails = Notices(read.events_url, read.events_secret), open_mails(read, stores)
+        notices, mails = (
+            Notices(read.events_url, read.events_secret),
+            build.open_mails(read, stores),
+        )
         notices.start()
 
         def notify(name: str, data: Mapping[str, Any]) -> None:

@@ -23,15 +23,17 @@ from billing.errors import RateDeckError
 from billing.rate_changes import Margin, at_margin, diff, margins
 from billing.rate_deck import DESCRIPTION_CHARS_MAX, DeckEntry, RateDeck, carrier_rate
 from billing.rating import SECONDS_MAX
-from billing.stores.migrations import migrate
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
 from billing.stores.sql import utc_now
 from gateway import build, rate_tables
 from gateway.admission import destination
-from gateway.carriers.twilio_pricing import PrefixPrice, TwilioPricing, pricing_origin
+from gateway.carriers.twilio_pricing import PRICE_LIST, PrefixPrice, TwilioPricing
+from gateway.cli_high_risk import closed_list, sync_high_risk
 from gateway.command import (
     EXIT_FINDINGS,
     EXIT_SETTINGS,
+    Yes,
+    confirm,
     err,
     fail,
     out,
@@ -39,13 +41,15 @@ from gateway.command import (
     read_settings,
     run,
 )
-from gateway.errors import PROBLEMS, RequestRefusedError, SettingsError
+from gateway.errors import PROBLEMS, RequestRefusedError
+from gateway.high_risk import ClosedList
 from gateway.settings import Settings
-from gateway.stores import private_files
 
 rates = typer.Typer(
     help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
 )
+
+rates.command("sync-high-risk")(sync_high_risk)
 
 CostsFile = Annotated[
     Path | None,
@@ -56,7 +60,6 @@ Activate = Annotated[
     typer.Option(help="When the deck comes into force: now, or a time such as 2026-12-01T00:00Z."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @rates.command("import")
@@ -165,7 +168,7 @@ def rollback(
                 out.print(f"In force again would be {name}:", highlight=False)
                 before = _read_kept(await decks.content(wanted) or "")
                 _print(rate_tables.changes(diff(before, _read_kept(content)), read.currency))
-            _confirm(f"Withdraw version {wanted}?", yes=yes)
+            confirm(f"Withdraw version {wanted}?", yes=yes)
             await decks.withdraw(wanted)
         out.print(f"Version {wanted} is withdrawn; nodes follow within seconds.", highlight=False)
 
@@ -192,7 +195,7 @@ def quote(
 
     async def work() -> None:
         name, content = await _find(read, None)
-        dialled = _dialled(number, read)
+        dialled = _dialled(number, await closed_list(read))
         entry = RateDeck.from_csv(content).lookup(dialled)
         if entry is None:
             message = PROBLEMS["destination_not_priced"].message
@@ -259,15 +262,8 @@ def sync_twilio(  # noqa: PLR0917
 
 @asynccontextmanager
 async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
-    """Open the database alone: rates need no credit store."""
-    if not read.database_url:
-        private_files.close_folder(read.data_dir)
-    engine = build.open_database(read)
-    try:
-        await migrate(engine)
+    async with build.migrated_database(read) as engine:
         yield SqlRateDeckStore(engine)
-    finally:
-        await engine.dispose()
 
 
 async def _import(
@@ -293,7 +289,7 @@ async def _import(
         if dry_run:
             is_loss = rate_tables.losing(earned) or any(m.is_short_loss() for m in earned)
             raise typer.Exit(EXIT_FINDINGS if is_loss else 0)
-        _confirm("Import this deck?", yes=yes)
+        confirm("Import this deck?", yes=yes)
         activates_at = at or utc_now()
         version = await decks.add(content, source, activates_at)
     since = _time(activates_at)
@@ -368,15 +364,8 @@ async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: i
 
     A neighbour shares the country code: +1 alone is two dozen countries.
     """
-    if not (read.twilio_account_sid and read.twilio_auth_token):
-        raise SettingsError("CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.")
-    pricing = TwilioPricing(
-        base_url=pricing_origin(read.carrier_url),
-        username=read.twilio_api_key_sid or read.twilio_account_sid,
-        password=(read.twilio_api_key_secret or read.twilio_auth_token).reveal(),
-        timeout_s=read.carrier_timeout_ms / 1000,
-    )
-    async with pricing:
+    async with build.build_reader(read, "pricing", PRICE_LIST) as reader:
+        pricing = TwilioPricing(reader)
         known = [country.iso_country for country in await pricing.countries()]
         if chosen - set(known):
             hint = "Twilio has no prices for: " + ", ".join(sorted(chosen - set(known)))
@@ -466,17 +455,12 @@ def _increment(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _dialled(number: str, read: Settings) -> str:
+def _dialled(number: str, closed: ClosedList) -> str:
     try:
-        return destination(number, read.open_high_risk).number
+        return destination(number, closed).number
     except RequestRefusedError as error:
         fail(str(error), PROBLEMS[error.code].action, EXIT_SETTINGS)
 
 
 def _time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes:
-        typer.confirm(question, abort=True)

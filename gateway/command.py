@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 
 import typer
 import uvloop
@@ -29,6 +29,8 @@ EXIT_UNAVAILABLE = 3
 
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -93,6 +95,12 @@ def fail(what: str, hint: str, code: int) -> NoReturn:
     """Say what is wrong and what to do about it, and end."""
     err.print(f"[bold red]Error:[/] {what}\n[dim]{hint}[/]", highlight=False)
     raise typer.Exit(code)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask, unless the answer was given with the command; end where it is no."""
+    if not yes:
+        typer.confirm(question, abort=True)
 
 
 def read_settings(context: typer.Context) -> Settings:

@@ -6,8 +6,7 @@ are ordinary-looking numbers of countries where such ranges are hired or hijacke
 listed when at least two of these name it, or for the reason beside it:
 
 - "Twilio": the countries of Twilio's own example of closing high-risk ranges by its Dialing
-  Permissions API (BulkCountryUpdates). Its list of narrow ranges cannot be downloaded, and changes:
-  keep them closed in Twilio's console too.
+  Permissions API (BulkCountryUpdates).
 - "Cox": countries that Cox Communications closes by default, told by TransNexus ("Carriers block
   international calls to stop traffic pumping fraud", 2014).
 - "Integra": countries that Integra/Electric Lightwave closes by default ("International Calling
@@ -15,12 +14,16 @@ listed when at least two of these name it, or for the reason beside it:
 
 Latvia, Lithuania, Estonia and Tunisia are named by Twilio for single ranges; their ordinary numbers
 stay open, their premium and shared-cost ranges (such as +371 81 and +371 90) are refused by kind.
+
+Beside this list stands the carrier's own, which `caller rates sync-high-risk` reads from it. Of
+Twilio's two kinds of high-risk ranges it holds the special services; those of toll fraud "are not
+available for download" (Dialing Permissions Country resource) and are closed in Twilio's console.
 Knows no number and no setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 HIGH_RISK: Mapping[str, str] = {
     # Hidden inside the country code of Russia, and charged many times its price.
@@ -42,17 +45,42 @@ HIGH_RISK: Mapping[str, str] = {
 """Leading digits of E.164 numbers -> whose they are."""
 
 
-def closed(digits: str, opened: frozenset[str]) -> bool:
-    """Whether a number is closed: the longest prefix decides, and an opened one wins."""
-    for length in range(len(digits), 0, -1):
-        prefix = digits[:length]
-        if prefix in opened:
-            return False
-        if prefix in HIGH_RISK:
-            return True
-    return False
+PREFIXES_MAX = 20_000
+"""Prefixes of a carrier's list."""
 
 
-def opens(prefix: str) -> str:
-    """Return whose numbers a prefix opens; empty where none of them are closed."""
-    return next((name for p, name in HIGH_RISK.items() if prefix.startswith(p)), "")
+class ClosedList:
+    """Which numbers are closed: those of both lists, less what the operator opens."""
+
+    def __init__(
+        self, opened: Iterable[str] = (), carriers: Mapping[str, str] | None = None
+    ) -> None:
+        """Take prefixes that are open all the same, and the carrier's list: prefix -> country."""
+        self.opened = tuple(opened)
+        self.carriers = carriers or {}
+        listed = dict.fromkeys([*HIGH_RISK, *self.carriers], True)
+        self._verdicts = listed | dict.fromkeys(self.opened, False)
+        self._lengths = sorted({len(prefix) for prefix in self._verdicts}, reverse=True)
+
+    def closes(self, digits: str) -> bool:
+        """Whether a number is closed: the longest prefix decides, and an opened one wins."""
+        for length in self._lengths:
+            verdict = self._verdicts.get(digits[:length])
+            if verdict is not None:
+                return verdict
+        return False
+
+    def opens(self, prefix: str) -> str:
+        """Return whose numbers a prefix opens; empty where none of them would be closed.
+
+        One that is shorter than a listed prefix opens nothing of it: the longest decides.
+        """
+        for length in range(len(prefix), 0, -1):
+            listed = prefix[:length]
+            if name := HIGH_RISK.get(listed) or self.carriers.get(listed):
+                return name
+        return ""
+
+
+SHIPPED = ClosedList()
+"""What is closed where the carrier's list was never read and nothing is opened."""

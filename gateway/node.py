@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 
 from billing.errors import StoreUnavailableError
@@ -32,12 +31,22 @@ from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import QUEUE_S_MAX, TwilioCarrier
 from gateway.children import Child
-from gateway.engine import closings, ghosts, outbox_alarm, reconcile, recovery, sweeper
+from gateway.engine import (
+    closings,
+    ghosts,
+    node_watch,
+    outbox_alarm,
+    reconcile,
+    recovery,
+    sweeper,
+)
 from gateway.engine.calls import Calls
+from gateway.engine.closed_book import ClosedBook
 from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
 from gateway.engine.metering import Metering
+from gateway.engine.node_watch import NodeWatch
 from gateway.engine.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reconcile import Reconciler
@@ -65,6 +74,7 @@ from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.ghosts import RedisGhostStore
+from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.stores.leases import RedisNodeLeases
 from gateway.stores.tokens import RedisCallTokens
 from gateway.stores.velocity import RedisVelocity
@@ -78,7 +88,7 @@ SWEEP_PARTS = 50
 """Sweeps in which every socket is looked at once: at one each beat, a second."""
 
 RATES_INTERVAL_S = 15.0
-"""How soon a rate deck that is activated holds on every node."""
+"""How soon a rate deck that is activated, or a high-risk list, holds on every node."""
 
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
@@ -94,31 +104,6 @@ _DESCRIPTORS_RESERVED = 300
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
-
-_MAILED_TIMEOUT_S = 1.0
-_MAILED_TTL_S = 86_400
-"""How long it is remembered that a mail which may come once a day was sent."""
-
-
-def open_mails(settings: Settings, stores: build.Stores) -> Mails:
-    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
-
-    async def once_a_day(name: str) -> bool:
-        try:
-            async with asyncio.timeout(_MAILED_TIMEOUT_S):
-                key = f"caller:mailed:{name}"
-                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailableError("what was mailed cannot be noted") from error
-
-    return Mails(
-        settings.smtp_url,
-        settings.mail_from,
-        origin=settings.origin,
-        addresses=SqlPaymentStore(stores.engine),
-        once_a_day=once_a_day,
-    )
-
 
 _STOP_S_MAX = 20.0
 """How long one part of the node may take to stop: longer than any of its own time-outs."""
@@ -196,10 +181,11 @@ class Node:
         self._cards: build.CardDesk | None = None
         self._carrier: TwilioCarrier
         self._ghosts: Ghosts
-        self._leases: RedisNodeLeases
+        self._watch_on_nodes: NodeWatch
         self._metering: Metering
         self._closings: Closings
         self._rates: RateBook
+        self._closed_book: ClosedBook
         self._velocity: RedisVelocity
         self._alarm: OutboxAlarm
         self._drainer_alarm: DrainerAlarm
@@ -231,12 +217,15 @@ class Node:
         stack.push_async_callback(_within, "carrier", self._carrier.close)
         self.stores = await build.open_stores(settings)
         stack.push_async_callback(_within, "stores", self.stores.close)
-        self._mails = open_mails(settings, self.stores)
+        self._mails = build.open_mails(settings, self.stores)
         stack.push_async_callback(_within, "mails", self._mails.stop)
         stack.push_async_callback(_within, "drainer", self._drain_process.stop)
         decks = SqlRateDeckStore(self.stores.engine)
         self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
         await self._rates.load()
+        lists = SqlHighRiskLists(self.stores.engine)
+        self._closed_book = ClosedBook(lists, settings.open_high_risk)
+        await self._closed_book.load()
         self._make_ghosts()
         stack.push_async_callback(_within, "ending of lost carrier calls", self._ghosts.stop)
         self._closings = Closings(self.stores.gate, self.stores.records)
@@ -301,13 +290,13 @@ class Node:
 
     def _make_ghosts(self) -> None:
         settings, redis = self.settings, self.stores.redis
-        ttl_s = sweeper.lease_s(settings.prepaid_horizon_s, settings.grace_s)
-        self._leases = RedisNodeLeases(redis, ttl_s=ttl_s)
+        ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
+        leases = RedisNodeLeases(redis, ttl_s=ttl_s)
+        self._watch_on_nodes = NodeWatch(leases, settings.node, time.monotonic_ns)
         self._ghosts = Ghosts(
             RedisGhostStore(redis),
-            self._leases,
+            self._watch_on_nodes,
             self._carrier,
-            node=settings.node,
             owns=self._owns,
             open_calls=self.stores.gate.open_calls,
             lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
@@ -371,11 +360,10 @@ class Node:
     async def _watch(self, settler: Settler, stack: contextlib.AsyncExitStack) -> None:
         """Take this node's lease, and prepare what it does beside its calls."""
         stores, settings = self.stores, self.settings
-        await self._leases.renew(settings.node)
+        await self._watch_on_nodes.renew()
         sweeps = Sweeper(
             settler,
-            self._leases,
-            node=settings.node,
+            self._watch_on_nodes,
             is_live_here=lambda call_id: self.calls.find(call_id) is not None,
             clock_ns=time.monotonic_ns,
         )
@@ -390,7 +378,7 @@ class Node:
         self._alarm = OutboxAlarm(stores.gate, settings.outbox_alarm)
         self._drainer_alarm = DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic)
         self._duties += [
-            Duty("lease", sweeps.renew, sweeper.INTERVAL_S),
+            Duty("lease", self._watch_on_nodes.renew, node_watch.RENEWAL_S),
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
             Duty("ending of lost carrier calls", self._ghosts.round, ghosts.INTERVAL_S),
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
@@ -398,13 +386,14 @@ class Node:
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("watch on the drainer", self._drainer_alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
+            Duty("look for new closed lists", self._closed_book.refresh, RATES_INTERVAL_S),
             Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
         stack.push_async_callback(_within, "lease", self._forget_lease)
 
     async def _forget_lease(self) -> None:
         with contextlib.suppress(StoreUnavailableError):
-            await self._leases.forget(self.settings.node)
+            await self._watch_on_nodes.forget(self.settings.node)
 
     def _api_routes(self, auth: Authenticator, tokens: RedisCallTokens) -> list[DeclaredRoute]:
         stores, settings, cards = self.stores, self.settings, self._cards
@@ -418,7 +407,11 @@ class Node:
             ledger=stores.ledger,
             records=stores.records,
             deck=self._rates,
+            closed_book=self._closed_book,
             on_balance=self._metering.on_balance,
+        )
+        rates = RatesApi(
+            settings, auth, self._velocity, stores.gate, self._rates, self._closed_book
         )
         payments = PaymentsApi(
             settings,
@@ -430,7 +423,7 @@ class Node:
         routes: list[DeclaredRoute] = [
             *calls.routes(),
             *payments.routes(),
-            *RatesApi(settings, auth, self._velocity, stores.gate, self._rates).routes(),
+            *rates.routes(),
             *KeysApi(auth).routes(),
             *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
             *self._health().routes(),

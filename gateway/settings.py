@@ -269,7 +269,7 @@ class Settings:
         "s",
     )
     media_silence_s: int = _number(
-        3, "Silence of the carrier's socket after which the call counts as lost.", 1, 60, "s"
+        3, "How long the carrier may send no sound before the call counts as lost.", 1, 60, "s"
     )
     token_ttl_s: int = _number(60, "Lifetime of a one-use call token.", 5, 600, "s")
     start_timeout_s: int = _number(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from billing.cdr import EndedBy
 from gateway.call import Answered, CarrierEnded, Event, Ringing
@@ -17,6 +18,8 @@ from gateway.cause import Cause, from_sip
 TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 UNKNOWN = "unknown"
 """Our word for a call that the carrier does not show; it may show it a moment later."""
+_YEAR_MIN = 2008
+"""Of Twilio's founding: an earlier end is no time, and cannot always be reckoned with."""
 _UNANSWERED: dict[str, tuple[Cause, EndedBy]] = {
     "busy": (Cause.USER_BUSY, "callee"),
     "no-answer": (Cause.NO_ANSWER, "callee"),
@@ -34,6 +37,8 @@ class CarrierStatus:
     seconds: int | None = None
     """Whole seconds from answer to end, known at the end."""
     sip_response: int = 0
+    answered_at: datetime | None = None
+    """Known at the end, to a second."""
 
     @property
     def is_terminal(self) -> bool:
@@ -71,6 +76,18 @@ def _whole(text: object) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
-def from_reply(carrier_call_id: str, status: object, duration: object) -> CarrierStatus:
-    """Read the `status` and `duration` of a Call resource; Twilio writes numbers as strings."""
-    return CarrierStatus(carrier_call_id, str(status), _whole(duration))
+def from_reply(
+    carrier_call_id: str, status: object, duration: object, end_time: object = None
+) -> CarrierStatus:
+    """Read a Call resource; Twilio writes numbers as strings, and its `start_time` is no answer."""
+    seconds = _whole(duration)
+    answered_at = _answered_at(end_time, seconds) if status == "completed" else None
+    return CarrierStatus(carrier_call_id, str(status), seconds, answered_at=answered_at)
+
+
+def _answered_at(end_time: object, seconds: int | None) -> datetime | None:
+    if not seconds or not isinstance(end_time, datetime):
+        return None
+    if end_time.tzinfo is None or end_time.year < _YEAR_MIN:
+        return None
+    return end_time - timedelta(seconds=seconds)

@@ -88,14 +88,23 @@ def _plan_update(
     writes: _Writes, call_id: str, before: BookedCall, after: BookedCall, change: CallChange
 ) -> None:
     key = {"call_id": call_id}
-    totals = {"spent_micros": after.spent_micros, "seconds": after.seconds}
+    known = _totals(after)
     if change.opened is not None and not before.is_opened:
         writes.opened.append(key | _opened_columns(change.opened))
     if change.ending is not None and not before.is_closed:
         written_off = {"written_off_micros": change.ending.written_off_micros}
-        writes.closed.append(key | totals | written_off | _closed_columns(change.ending.detail))
-    elif totals != {"spent_micros": before.spent_micros, "seconds": before.seconds}:
-        writes.ticked.append(key | totals)
+        closing = _closed_columns(change.ending.detail)
+        writes.closed.append(key | written_off | closing | known)
+    elif known != _totals(before):
+        writes.ticked.append(key | known)
+
+
+def _totals(call: BookedCall) -> Row:
+    return {
+        "spent_micros": call.spent_micros,
+        "seconds": call.seconds,
+        "answered_at": call.answered_at,
+    }
 
 
 def _new_call(call_id: str, call: BookedCall, change: CallChange) -> Row:
@@ -107,6 +116,7 @@ def _new_call(call_id: str, call: BookedCall, change: CallChange) -> Row:
         "seconds": call.seconds,
         "written_off_micros": change.ending.written_off_micros if change.ending else 0,
         **_closed_columns(detail),
+        "answered_at": call.answered_at,
     }
     if change.opened is not None:
         return row | _opened_columns(change.opened)
@@ -184,6 +194,7 @@ async def _known_calls(
                 calls.seconds,
                 calls.opened,
                 calls.closed,
+                calls.answered_at,
             ).where(calls.id.in_(chunk))
         )
         known.update({call_id: BookedCall(*columns) for call_id, *columns in rows})

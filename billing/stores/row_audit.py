@@ -26,6 +26,8 @@ PAGE_ROWS = 2_000
 DECKS_MAX = 3
 """Rate decks whose digest is computed: the newest that count."""
 SECOND = timedelta(seconds=1)
+_SETTLED_CAUSE = 41
+"""With `ended_by` gateway: of a call that was settled for a dead node. Q.850, temporary failure."""
 
 PRICE_DIFFERS = "call cost is not its rate times its seconds"
 PRICE_UNKNOWN = "call whose rate cannot be read"
@@ -70,7 +72,7 @@ async def _look_at_calls(connection: AsyncConnection) -> Found:
     calls = tables.calls.c
     query = sa.select(
         *(calls.id, calls.rate, calls.seconds, calls.spent_micros, calls.written_off_micros),
-        *(calls.answered_at, calls.ended_at, calls.ended_by),
+        *(calls.answered_at, calls.ended_at, calls.ended_by, calls.cause),
     ).where(calls.closed, calls.opened)
     async for rows in _pages(connection, query, calls.id):
         for row in rows:
@@ -88,10 +90,10 @@ def _faults_of(row: sa.Row[Any]) -> Iterator[str]:
         return
     cost = rate.cost(row.seconds)
     # Whoever settles the call of a dead node takes no more than that had been granted.
-    is_settled = row.ended_by == "gateway" and row.answered_at is None
+    is_settled = row.ended_by == "gateway" and row.cause == _SETTLED_CAUSE
     if asked > cost or (asked < cost and not is_settled):
         yield PRICE_DIFFERS
-    if not is_settled and row.seconds > _lasted_s(row.answered_at, row.ended_at):
+    if row.seconds > _lasted_s(row.answered_at, row.ended_at):
         yield SECONDS_TOO_MANY
 
 

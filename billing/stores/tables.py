@@ -245,6 +245,17 @@ rate_decks = sa.Table(
     sa.Column("withdrawn_at", UtcDateTime),
 )
 
+high_risk_lists = sa.Table(
+    "high_risk_lists",
+    metadata,
+    # The newest is in force.
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    # JSON object: leading digits -> whose they are.
+    sa.Column("content", sa.Text, nullable=False),
+    # When the carrier last gave this very list.
+    sa.Column("synced_at", UtcDateTime, nullable=False),
+)
+
 payments = sa.Table(
     "payments",
     metadata,

@@ -135,7 +135,7 @@ class TwilioCarrier:
                 if error.carrier_code in _NOT_TO_BE_ENDED:
                     return await self.fetch(carrier_call_id)
                 raise
-            return from_reply(carrier_call_id, call.status, call.duration)
+            return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
 
         return await _persistently(end)
 
@@ -150,7 +150,7 @@ class TwilioCarrier:
             if error.status == 404:
                 return CarrierStatus(carrier_call_id, UNKNOWN)
             raise
-        return from_reply(carrier_call_id, call.status, call.duration)
+        return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
 
     async def reach(self) -> str:
         """Prove address and credentials; return the account's status.

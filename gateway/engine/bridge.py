@@ -43,7 +43,7 @@ from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline
 from gateway.errors import UnexpectedEventError
 from gateway.legs.browser import BrowserLeg
-from gateway.legs.carrier import CarrierLeg
+from gateway.legs.carrier import CarrierLeg, StreamEnd
 from gateway.ports import CallOrder, DialOrder
 from gateway.resume_token import resume_token
 from gateway.twilio_status import CarrierStatus
@@ -63,6 +63,12 @@ CONNECTING_NS = 1_500_000_000
 
 _NEWS = (DialAccepted, Ringing, Answered, StreamStarted, CarrierEnded)
 """What only the carrier can say of a call."""
+
+_STREAM_ENDS = {
+    StreamEnd.STOPPED: Ended(Cause.NORMAL_CLEARING, "callee"),
+    StreamEnd.LOST: Ended(Cause.NETWORK_OUT_OF_ORDER, "carrier"),
+    StreamEnd.UNREADABLE: Ended(Cause.PROTOCOL_ERROR, "carrier"),
+}
 
 _DIAL_MARGIN_NS = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
@@ -223,12 +229,9 @@ class Bridge:
         """Tell the caller which key was pressed at the phone."""
         self._tell(wire.DtmfReceived(digit=digit))
 
-    def stream_ended(self, *, properly: bool) -> None:
-        """The carrier's stream is over: the callee hung up, or the connection is lost."""
-        if properly:
-            self.receive(Ended(Cause.NORMAL_CLEARING, "callee"))
-        else:
-            self.receive(Ended(Cause.NETWORK_OUT_OF_ORDER, "carrier"))
+    def stream_ended(self, how: StreamEnd) -> None:
+        """The carrier's stream is over: the callee hung up, or nothing more can be heard."""
+        self.receive(_STREAM_ENDS[how])
 
     def browser_message(self, message: wire.ClientMessage) -> None:
         """Do what the caller asks."""
@@ -436,7 +439,7 @@ class Bridge:
             if now_ns > self._dialled_ns + settings.ring_timeout_s * SECOND_NS + _DIAL_MARGIN_NS:
                 self.end(Cause.NO_ANSWER, "limit")
         elif call.state in TALKING:
-            heard_ns = self._media.last_heard_ns
+            heard_ns = self._media.heard_ns()
             allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
             since_ns = call.answered_ns if heard_ns is None else heard_ns
             if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:

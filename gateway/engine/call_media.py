@@ -75,6 +75,7 @@ class CallMedia:
         self._is_away = False
         self._is_over = False
         self._on_sound = on_sound
+        self._heard_bytes = self._heard_ns = 0
         self._quality = LineQuality()
         self._uplink = Uplink(
             clock_ns=ticker.clock_ns,
@@ -95,10 +96,20 @@ class CallMedia:
         """Takes the caller's packets from a WebRTC session."""
         self.hear_by_socket(browser)
 
-    @property
-    def last_heard_ns(self) -> int | None:
-        """When the carrier's socket last said anything; None before the stream has begun."""
-        return None if self._leg is None else self._leg.connection.counters.last_in_ns
+    def heard_ns(self) -> int | None:
+        """Return when the phone last sent sound, however silent; None before its stream has begun.
+
+        Asked once a second: sound that is new came no later than whatever its socket said last.
+        Twilio sends 160 bytes every 20 ms for the whole call, so that other messages, such as
+        marks that come back, prove no live stream.
+        """
+        if self._leg is None:
+            return None
+        heard_bytes = self._downlink.heard_bytes
+        if heard_bytes != self._heard_bytes:
+            self._heard_bytes = heard_bytes
+            self._heard_ns = self._leg.connection.counters.last_in_ns
+        return self._heard_ns
 
     @property
     def volume(self) -> wire.Volume:
@@ -110,6 +121,7 @@ class CallMedia:
     def join(self, leg: CarrierLeg) -> None:
         """Connect both legs: from now on the caller and the phone hear each other."""
         self._leg = leg
+        self._heard_ns = self._ticker.clock_ns()
         self._uplink.join(leg.connection, leg.outbound)
         leg.on_audio = self._first_audio
         leg.on_mark = self._mark_returned

@@ -17,13 +17,12 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
 from billing.errors import StoreUnavailableError
 from billing.ports import OpenCall
-from gateway.engine.sweeper import MISSED_NS_MIN
+from gateway.engine.node_watch import NodeWatch
 from gateway.errors import CarrierError
 from gateway.ports import GHOSTS_MAX, Carrier, Ghost, GhostStore
 
@@ -40,23 +39,15 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 log = logging.getLogger(__name__)
 
 
-class LivingNodes(Protocol):
-    """Which nodes live. Raises StoreUnavailableError."""
-
-    async def nodes(self) -> Mapping[str, bool]:
-        """Return all nodes known -> whether they live."""
-
-
 class Ghosts:
     """The ghosts that one node has learnt of, and those it ends for others."""
 
     def __init__(
         self,
         store: GhostStore,
-        nodes: LivingNodes,
+        watch: NodeWatch,
         carrier: Carrier,
         *,
-        node: str,
         owns: Callable[[str, str], bool],
         open_calls: Callable[[], Awaitable[Sequence[OpenCall]]],
         lifetime_s: float,
@@ -66,9 +57,8 @@ class Ghosts:
 
         Args:
             store: the shared list.
-            nodes: which nodes live.
+            watch: which node this is, and which others are gone.
             carrier: ends calls.
-            node: this node's id.
             owns: whether a live call of this node, by its id, lives on this call of the carrier.
             open_calls: the calls of all nodes that the spend gate holds credit for.
             lifetime_s: how long a call of the carrier can last at most, queue and ringing included.
@@ -76,17 +66,15 @@ class Ghosts:
 
         """
         self._store = store
-        self._nodes = nodes
+        self._watch = watch
         self._carrier = carrier
-        self._node = node
+        self._node = watch.node
         self._owns = owns
         self._open_calls = open_calls
         self._lifetime_s = lifetime_s
         self._clock_s = wall_clock_s
         self._unnoted: dict[str, Ghost] = {}
         """What the shared list could not take yet."""
-        self._missed_s: dict[str, float] = {}
-        """Node -> since when it has been missed without a break."""
         self._trying: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -169,15 +157,10 @@ class Ghosts:
         return len(due)
 
     async def _judged_here(self, listed: Mapping[str, Ghost]) -> Mapping[str, Ghost]:
-        """Return the ghosts of this node, and of nodes that have been missed for a while."""
-        now_s = self._clock_s()
+        """Return the ghosts of this node, and of nodes that are gone."""
         others = {ghost.node for ghost in listed.values()} - {self._node}
-        lives = await self._nodes.nodes() if others else {}
-        self._missed_s = {
-            node: self._missed_s.get(node, now_s) for node in others if not lives.get(node)
-        }
-        missed_s_min = MISSED_NS_MIN / 1e9
-        gone = {node for node, at_s in self._missed_s.items() if now_s - at_s >= missed_s_min}
+        lives = await self._watch.nodes() if others else {}
+        gone = await self._watch.gone(self._watch.missed(lives, others))
         orphaned = {i: ghost for i, ghost in listed.items() if ghost.node in gone}
         if orphaned:
             for call in await self._open_calls():

@@ -214,6 +214,7 @@ class Downlink:
         "_rest",
         "_send_packet",
         "_tone_ns",
+        "heard_bytes",
         "is_open",
         "jitter",
         "sent",
@@ -222,6 +223,7 @@ class Downlink:
 
     # What each frame touches.
     sent: int
+    heard_bytes: int
     _rest: bytes
     _send_packet: SendPacket | None
     _convert: Convert | None
@@ -253,6 +255,8 @@ class Downlink:
         self.jitter = JitterMeter()
         self.is_open = True
         self.sent = 0
+        self.heard_bytes = 0
+        """What the carrier has sent, whether it could be handed on or not."""
 
     def by_socket(self, connection: AudioConnection) -> None:
         """Send frames of the caller's codec from now on."""
@@ -268,6 +272,7 @@ class Downlink:
 
         `at_ms` is its own time, since its stream began; None where it is not known.
         """
+        self.heard_bytes += len(payload)
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
         if not self.sent % JITTER_STRIDE:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -117,8 +117,10 @@ class Settler:
             return False
         seconds = _used_s(orphan, status)
         price = _price(orphan, record, seconds)
+        ended_at = datetime.now(UTC)
         detail = CallClosed(
-            ended_at=datetime.now(UTC),
+            answered_at=_answered_at(status, ended_at, seconds),
+            ended_at=ended_at,
             seconds=seconds,
             cause=Cause.NORMAL_TEMPORARY_FAILURE,
             cause_name=Cause.NORMAL_TEMPORARY_FAILURE.name,
@@ -166,6 +168,16 @@ def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
     if status.status != "completed":
         return 0
     return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
+
+
+def _answered_at(status: CarrierStatus | None, ended_at: datetime, seconds: int) -> datetime | None:
+    """Return when the phone was answered as the carrier says; else the book says it.
+
+    Two clocks may differ: the charged seconds lie between answer and end all the same.
+    """
+    if status is None or status.answered_at is None:
+        return None
+    return min(status.answered_at, ended_at - timedelta(seconds=seconds))
 
 
 def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:

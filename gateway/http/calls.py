@@ -21,6 +21,7 @@ from gateway.admission import destination
 from gateway.cause import Cause
 from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
+from gateway.engine.closed_book import ClosedBook
 from gateway.engine.rate_book import RateBook
 from gateway.engine.recovery import bring_credits
 from gateway.engine.reports import money, quote
@@ -123,6 +124,7 @@ class CallsApi:
     ledger: LedgerStore
     records: CdrStore
     deck: RateBook
+    closed_book: ClosedBook
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
     """Told what an account has left when that does not cover a call."""
 
@@ -199,7 +201,7 @@ class CallsApi:
         account = sender.account
         if account.frozen:
             raise RequestRefusedError("account_frozen")
-        dialled = destination(number, self.settings.open_high_risk)
+        dialled = destination(number, self.closed_book.closed)
         entry = self.deck.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")

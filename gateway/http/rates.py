@@ -16,8 +16,8 @@ from starlette.responses import Response
 from billing.ports import SpendGate
 from billing.rate_deck import DeckEntry
 from gateway import browser_media as wire
-from gateway import high_risk
 from gateway.admission import DIGITS_MIN, destination
+from gateway.engine.closed_book import ClosedBook
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reports import money
 from gateway.errors import RequestRefusedError
@@ -81,6 +81,7 @@ class RatesApi:
     velocity: Velocity
     gate: SpendGate
     book: RateBook
+    closed_book: ClosedBook
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
@@ -93,7 +94,7 @@ class RatesApi:
         """Return the rate of the number in the body."""
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, RateRequest)
-        dialled = destination(body.destination, self.settings.open_high_risk)
+        dialled = destination(body.destination, self.closed_book.closed)
         return await self._priced(sender.account, self.book.lookup(dialled.number), dialled.number)
 
     async def show_rate(self, request: Request, sender: Sender) -> Response:
@@ -106,7 +107,7 @@ class RatesApi:
         prefix = dict(given).get("prefix", "")
         if len(given) != 1 or not _PREFIX.fullmatch(prefix):
             raise RequestRefusedError("bad_request", field="prefix")
-        if high_risk.closed(prefix, frozenset(self.settings.open_high_risk)):
+        if self.closed_book.closed.closes(prefix):
             raise RequestRefusedError("number_high_risk", field="prefix")
         return await self._priced(sender.account, self.book.match(prefix), None)
 

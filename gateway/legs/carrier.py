@@ -6,6 +6,7 @@ Turns messages into calls on its listener and audio into messages. Knows no brow
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final, Protocol
 
 from gateway import twilio_media
@@ -27,14 +28,30 @@ except ImportError:  # not compiled
 _audio_of: Final = audio_of
 
 
+_UNREADABLE_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
+"""Close codes of a peer, or of our own socket, that cannot take what the other sent (RFC 6455,
+7.4.1): it breaks the protocol, is of another kind, is no UTF-8, breaks a rule, is too large."""
+
+
+class StreamEnd(Enum):
+    """How a stream came to its end."""
+
+    STOPPED = auto()
+    """The carrier said so: the callee hung up."""
+    LOST = auto()
+    """The connection broke."""
+    UNREADABLE = auto()
+    """One side could not take what the other sent."""
+
+
 class CarrierListener(Protocol):
     """Whoever acts on what the carrier's stream says."""
 
     def stream_digit(self, digit: str) -> None:
         """A key was pressed at the phone."""
 
-    def stream_ended(self, *, properly: bool) -> None:
-        """The stream is over; `properly` where the carrier said so first."""
+    def stream_ended(self, how: StreamEnd) -> None:
+        """The stream is over."""
 
 
 class CarrierLeg:
@@ -105,7 +122,7 @@ class CarrierLeg:
             else:
                 self._control_received(message)
         except PeerProtocolError as error:
-            self._connection.close(error.close_code, "protocol error")
+            self._refuse(error.close_code, "protocol error")
 
     def _control_received(self, message: twilio_media.Message | twilio_media.Unknown) -> None:
         if isinstance(message, Start):
@@ -137,20 +154,28 @@ class CarrierLeg:
         elif isinstance(message, Mark):
             self.on_mark(message.mark.name)
         elif isinstance(message, Stop):
-            self._end(properly=True)
+            self._end(StreamEnd.STOPPED)
 
     def _binary_received(self, _payload: bytes) -> None:
         """Twilio sends text only."""
-        self._connection.close(1003, "text messages only")
+        self._refuse(1003, "text messages only")
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """End the stream for what was sent on it; the peer's closing may take its time."""
+        self._connection.close(code, reason)
+        self._end(StreamEnd.UNREADABLE)
 
     def _closed(self, code: int) -> None:
-        self._end(properly=code == 1000)
+        if code == 1000:
+            self._end(StreamEnd.STOPPED)
+        else:
+            self._end(StreamEnd.UNREADABLE if code in _UNREADABLE_CODES else StreamEnd.LOST)
 
-    def _end(self, *, properly: bool) -> None:
+    def _end(self, how: StreamEnd) -> None:
         listener, self._listener = self._listener, None
         self.on_audio = _discard
         if listener is not None:
-            listener.stream_ended(properly=properly)
+            listener.stream_ended(how)
 
 
 def _discard(_payload: bytes, _at_ms: int | None) -> None:

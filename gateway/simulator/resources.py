@@ -137,6 +137,37 @@ def page(path: str, key: str, items: Sequence[Json], wanted: PageRequest, query:
     }
 
 
+def page_v1(url: str, items: Sequence[Json], wanted: PageRequest, query: Json) -> Json:
+    """Return one page of a list of the Voice API (v1).
+
+    Args:
+        url: the list's own address.
+        items: the whole list, in its order.
+        wanted: the page.
+        query: the list's filters, carried from page to page.
+    """
+    start = wanted.size * wanted.index
+
+    def address(index: int, token: str = "") -> str:
+        asked = query | {"PageSize": wanted.size, "Page": index}
+        return f"{url}?{urlencode(asked | ({'PageToken': token} if token else {}))}"
+
+    more = start + wanted.size < len(items)
+    before, after = wanted.index - 1, wanted.index + 1
+    return {
+        "content": list(items[start : start + wanted.size]),
+        "meta": {
+            "first_page_url": address(0),
+            "key": "content",
+            "next_page_url": address(after, f"PT{after}") if more else None,
+            "page": wanted.index,
+            "page_size": wanted.size,
+            "previous_page_url": address(before, f"PT{before}") if wanted.index else None,
+            "url": address(wanted.index),
+        },
+    }
+
+
 def caller_id(account_sid: str, number: str, name: str, at_ns: int) -> Json:
     """Return an OutgoingCallerId resource."""
     sid = number_sid(number)

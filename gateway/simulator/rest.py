@@ -91,6 +91,10 @@ class RestApi:
             self._route("/v2/Voice/Numbers/{number}", "GET", "quote", self._quote),
             self._route(countries, "GET", "list", self._list_countries),
             self._route(f"{countries}/{{iso}}", "GET", "fetch", self._fetch_country),
+            self._route(
+                f"{countries}/{{iso}}/HighRiskSpecialPrefixes",
+                *("GET", "list", self._list_special_prefixes),
+            ),
         ]
 
     # --- calls -----------------------------------------------------------------------------
@@ -193,31 +197,25 @@ class RestApi:
 
     def _list_countries(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         base = _base(request)
-        query = request.query_params
-        items: list[object] = [
+        query = dict(request.query_params)
+        items = [
             resources.country(record, base)
             for record in tariff.COUNTRIES
             if query.get("IsoCode", record.iso) == record.iso
             and query.get("Continent", record.continent) == record.continent
             and query.get("CountryCode", record.prefix).lstrip("+") == record.prefix.lstrip("+")
         ]
-        url = f"{base}{request.url.path}?PageSize={len(items)}&Page=0"
-        meta: Json = {
-            "first_page_url": url,
-            "key": "content",
-            "next_page_url": None,
-            "page": 0,
-            "page_size": len(items),
-            "previous_page_url": None,
-            "url": url,
-        }
-        return Reply({"content": items, "meta": meta})
+        filters: Json = {k: query[k] for k in ("IsoCode", "Continent", "CountryCode") if k in query}
+        url = f"{base}{request.url.path}"
+        return Reply(resources.page_v1(url, items, read_page(query), filters))
 
     def _fetch_country(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
-        record = tariff.BY_ISO.get(request.path_params["iso"])
-        if record is None:
-            raise RestError(errors.NOT_FOUND, request.url.path)
-        return Reply(resources.country(record, _base(request)))
+        return Reply(resources.country(_country(request), _base(request)))
+
+    def _list_special_prefixes(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
+        items: list[Json] = [{"prefix": prefix} for prefix in _country(request).special]
+        url = f"{_base(request)}{request.url.path}"
+        return Reply(resources.page_v1(url, items, read_page(dict(request.query_params)), {}))
 
     # --- around every request --------------------------------------------------------------
 
@@ -290,6 +288,13 @@ def _fault_refusal(status: int) -> Refusal:
 
 def _base(request: Request) -> str:
     return str(request.base_url).rstrip("/")
+
+
+def _country(request: Request) -> tariff.Country:
+    record = tariff.BY_ISO.get(request.path_params["iso"])
+    if record is None:
+        raise RestError(errors.NOT_FOUND, request.url.path)
+    return record
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ call, and not what becomes of a node's calls when its lease is gone.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ _TIMEOUT_S = 1.0
 _NODES = "caller:leases"
 """Sorted set: node -> when it renewed last, in seconds of its own clock."""
 _FORGOTTEN_AFTER_S = 7 * 86_400
+_CLOCK_SLACK_MS = 2_000
+"""How far what is left of a lease may differ from what this process's clock says."""
 
 
 class RedisNodeLeases:
@@ -28,15 +31,29 @@ class RedisNodeLeases:
     def __init__(self, redis: Any, *, ttl_s: int = TTL_S) -> None:
         self._redis = redis
         self._ttl_s = ttl_s
+        self._renewed: dict[str, tuple[bytes, float]] = {}
+        """Node -> what its lease holds, and when that was written, by this process's clock."""
 
-    async def renew(self, node: str) -> None:
-        """Say that this node lives, for the next `ttl_s` seconds."""
-        now_s = int(time.time())
-        await self._pipeline(
-            ("SET", _key(node), "1", "PX", self._ttl_s * 1000),
+    async def renew(self, node: str) -> bool:
+        """Say that this node lives, for the next `ttl_s` seconds.
+
+        Returns whether the lease was as this process left it: a store that was emptied, rolled
+        back, or whose clock was set, holds another one, or holds it for another time.
+        """
+        now_s, key, name = int(time.time()), _key(node), secrets.token_hex(8).encode()
+        before, begun_s = self._renewed.pop(node, None), time.monotonic()
+        held, left_ms, *_ = await self._pipeline(
+            ("GET", key),
+            ("PTTL", key),
+            ("SET", key, name, "PX", self._ttl_s * 1000),
             ("ZADD", _NODES, now_s, node),
             ("ZREMRANGEBYSCORE", _NODES, "-inf", now_s - _FORGOTTEN_AFTER_S),
         )
+        self._renewed[node] = (name, begun_s)
+        if before is None or held != before[0]:
+            return False
+        expected_ms = 1000 * (self._ttl_s - (begun_s - before[1]))
+        return bool(abs(left_ms - expected_ms) <= _CLOCK_SLACK_MS)
 
     async def nodes(self) -> Mapping[str, bool]:
         """Return all nodes known -> whether they live."""
@@ -55,7 +72,7 @@ class RedisNodeLeases:
         """Give a node's lease back, and forget the node."""
         await self._pipeline(("DEL", _key(node)), ("ZREM", _NODES, node))
 
-    async def _pipeline(self, *commands: tuple[str | int, ...]) -> list[Any]:
+    async def _pipeline(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)

@@ -1,15 +1,18 @@
 """Folding outbox entries: blind to order and repetition, deaf to nonsense."""
 
 import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import json, structs
 
 from billing.money import LIMIT
 from billing.outbox import BookedCall, CallChange, fold
 from billing.ports import OutboxEntry
-from tests.billing.outbox_entries import closed, closing, entry, opened, opening, ticked
+from tests.billing.outbox_entries import START, closed, closing, entry, opened, opening, ticked
 
 ENTRIES = [
     opened("c1", 100),
@@ -99,7 +102,8 @@ def test_one_bad_field_never_raises(kind, name, value):
 
 
 OPEN = BookedCall("alice", 100, 3, is_opened=True)
-CLOSED = BookedCall("alice", 90, 3, is_opened=True, is_closed=True)
+ANSWERED_AT = closing(3).answered_at
+CLOSED = BookedCall("alice", 90, 3, is_opened=True, is_closed=True, answered_at=ANSWERED_AT)
 ENDING = fold(ENTRIES).changes["c1"].ending
 
 
@@ -115,7 +119,7 @@ ENDING = fold(ENTRIES).changes["c1"].ending
         (CLOSED, CallChange(ending=fold([closed("c1", 1, 1)]).changes["c1"].ending), CLOSED),
         (BookedCall("alice"), CallChange(opened=opening("c1")), BookedCall("alice", 0, 0, True)),
         (
-            BookedCall("alice", 90, 3, is_closed=True),
+            BookedCall("alice", 90, 3, is_closed=True, answered_at=ANSWERED_AT),
             CallChange(opened=opening("c1"), held_micros=100),
             CLOSED,
         ),
@@ -123,3 +127,59 @@ ENDING = fold(ENTRIES).changes["c1"].ending
 )
 def test_a_booked_call_only_moves_forward(before, change, after):
     assert before.advanced_by(change) == after
+
+
+def told(at, *totals):
+    """Return a tick that the gate has written at a time."""
+    return replace(ticked(*totals), entry_id=f"{round(at.timestamp() * 1000)}-0")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_confirmed_seconds_say_when_the_phone_was_answered(order):
+    late = timedelta(milliseconds=300)
+    ticks = [
+        told(START + timedelta(seconds=2), ("c1", 150, 0)),
+        told(START + timedelta(seconds=7), ("c1", 180, 2), ("c2", 9, 1)),
+        told(START + timedelta(seconds=9) + late, ("c1", 200, 4)),
+    ]
+    changes = fold(ticks[n] for n in order).changes
+    assert changes["c1"].answered_at == START + timedelta(seconds=5)
+    assert changes["c2"].answered_at == START + timedelta(seconds=6)
+    call = BookedCall("alice")
+    for n in order:
+        call = call.advanced_by(fold([ticks[n]]).changes["c1"])
+    assert call.answered_at == START + timedelta(seconds=5)
+
+
+def settled(seconds, **known):
+    """Return the end of a call by whoever settled it, 20 s after the others."""
+    values = {"answered_at": None, "ended_at": START + timedelta(seconds=20)} | known
+    detail = structs.replace(closing(seconds), **values)
+    fields = closed("c1", 9, seconds).fields | {"m": json.encode(detail)}
+    return fold([entry("C", **fields)]).changes["c1"]
+
+
+@pytest.mark.parametrize(
+    ("known_s", "seconds", "answered_s"),
+    [
+        (None, 3, 17),
+        (5, 3, 5),
+        # The gate's clock is ahead of the settling node's.
+        (19, 3, 17),
+        (5, 0, 5),
+        (None, 0, None),
+    ],
+)
+def test_a_charged_call_says_when_it_was_answered(known_s, seconds, answered_s):
+    known, answered = (
+        None if s is None else START + timedelta(seconds=s) for s in (known_s, answered_s)
+    )
+    call = BookedCall("alice", 9, 2, is_opened=True, answered_at=known)
+    assert call.advanced_by(settled(seconds)).answered_at == answered
+    carriers = settled(seconds, answered_at=START)
+    assert call.advanced_by(carriers).answered_at == START
+
+
+def test_an_end_that_no_clock_shows_is_booked_all_the_same():
+    change = settled(3, ended_at=datetime.min.replace(tzinfo=UTC))
+    assert BookedCall("alice").advanced_by(change).answered_at == datetime.min.replace(tzinfo=UTC)

@@ -27,6 +27,8 @@ from tests.calls.world import Customer, World, eventually
 from tests.valkey import ValkeyServer
 
 CREDIT = 10_000_000
+RINGS_ON = "+15005551005"
+"""Nobody answers it."""
 SETTLE_TIMEOUT_S = 60
 """Lease, suspicion and a sweep, with room for a busy machine."""
 
@@ -47,7 +49,7 @@ class Cluster:
     make: Callable[..., World]
     url: str
 
-    def make_named(self, name: str) -> World:
+    def make_named(self, name: str, **changes: str) -> World:
         """Return one more node, which has not been started."""
         return self.make(
             CALLER_NODE=name,
@@ -55,11 +57,12 @@ class Cluster:
             CALLER_DATABASE_URL=self.url,
             # What our faults cost is given back; here it must be seen.
             CALLER_REFUNDS_DAY_MAX="0",
+            **changes,
         )
 
-    async def node(self, name: str) -> World:
+    async def node(self, name: str, **changes: str) -> World:
         """Start one more node."""
-        world = self.make_named(name)
+        world = self.make_named(name, **changes)
         await asyncio.to_thread(world.start_gateway)
         return world
 
@@ -131,6 +134,25 @@ async def test_calls_of_a_killed_and_of_a_frozen_node_are_settled_once_by_anothe
     await sweeping.assert_books_balance()
     await one.http.aclose()
     await other.http.aclose()
+
+
+async def test_a_phone_that_rings_at_a_killed_node_is_hung_up_by_another(cluster: Cluster):
+    sweeping = await cluster.node("n1")
+    killed = await cluster.node("n2", CALLER_RING_TIMEOUT_S="60")
+    customer = await sweeping.new_customer()
+    # The store has proved itself to the node that stays.
+    await asyncio.sleep(10)
+    async with at(killed, customer) as at_killed, at_killed.call(RINGS_ON) as phone:
+        await phone.wait("ringing")
+        call_id = phone.events[0]["call_id"]
+        assert killed.gateway is not None
+        killed.gateway.popen.kill()
+        killed.gateway.popen.wait()
+        record = await customer.record(call_id, SETTLE_TIMEOUT_S)
+    assert (record["cause"], record["seconds"], record["answered_at"]) == (41, 0, None)
+    state = await sweeping.carrier_get(f"/calls/{record['carrier_call_id']}")
+    assert state["status"] == "canceled", "not left to ring until its own time-out"
+    await customer.http.aclose()
 
 
 async def one_more_call(world: World, customer: Customer) -> None:

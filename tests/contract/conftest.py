@@ -28,7 +28,11 @@ _API = (
     f"{ONE_ACCOUNT}/Tokens.json",
     f"{ONE_ACCOUNT}/OutgoingCallerIds.json",
 )
-_VOICE = ("/v1/DialingPermissions/Countries", "/v1/DialingPermissions/Countries/{IsoCode}")
+_VOICE = (
+    "/v1/DialingPermissions/Countries",
+    "/v1/DialingPermissions/Countries/{IsoCode}",
+    "/v1/DialingPermissions/Countries/{IsoCode}/HighRiskSpecialPrefixes",
+)
 _PRICING = ("/v2/Voice/Numbers/{DestinationNumber}",)
 
 _FOLDER = Path(__file__).parent / "node_modules/@twilio/cli-core/src/services/twilio-api"

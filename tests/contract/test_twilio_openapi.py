@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from openapi_core.exceptions import OpenAPIError
@@ -221,3 +222,23 @@ async def test_permissions_to_call_countries(simulator: str, voice: Document) ->
         listed = await ask("GET", countries)
         assert {"US", "GB", "LV"} <= {country["iso_code"] for country in listed["content"]}
         assert (await ask("GET", f"{countries}/LV"))["country_codes"] == ["+371"]
+
+
+async def test_lists_of_the_voice_api_come_in_pages(simulator: str, voice: Document) -> None:
+    countries = "/v1/DialingPermissions/Countries"
+    prefixes = f"{countries}/GB/HighRiskSpecialPrefixes"
+    async with Graded(voice, simulator, AUTH) as ask:
+        latvia = await ask("GET", f"{countries}/LV/HighRiskSpecialPrefixes")
+        assert latvia["content"] == [{"prefix": "+37181"}, {"prefix": "+3719000"}]
+        assert latvia["meta"]["next_page_url"] is None
+        first = await ask("GET", prefixes)
+        assert len(first["content"]) == first["meta"]["page_size"] == 50
+        address = urlsplit(first["meta"]["next_page_url"])
+        second = await ask("GET", address.path, **dict(parse_qsl(address.query)))
+        assert second["meta"]["previous_page_url"]
+        assert second["meta"]["next_page_url"] is None
+        whole = await ask("GET", prefixes, PageSize="1000")
+        assert whole["content"] == first["content"] + second["content"]
+        some = await ask("GET", countries, Continent="EUROPE", PageSize="2", Page="1")
+        assert [country["iso_code"] for country in some["content"]] == ["DE", "ES"]
+        assert "Continent=EUROPE" in some["meta"]["next_page_url"]

@@ -11,6 +11,7 @@ from phonenumbers import shortnumberinfo
 from gateway import admission
 from gateway.admission import TEXT_CHARACTERS_MAX, Destination, destination
 from gateway.errors import RequestRefusedError
+from gateway.high_risk import ClosedList
 
 
 @pytest.mark.parametrize(
@@ -69,12 +70,21 @@ def test_a_number_is_refused_with_its_reason(text, code):
 
 @pytest.mark.parametrize("opened", ["53", "537"])
 def test_the_operator_opens_high_risk_destinations(opened):
-    assert destination("+53 7 123 4567", [opened]) == Destination("+5371234567", "CU")
+    assert destination("+53 7 123 4567", ClosedList([opened])) == Destination("+5371234567", "CU")
+
+
+def test_a_number_of_the_carriers_list_is_refused_unless_it_is_opened():
+    carriers = {"37120": "LV"}
+    with pytest.raises(RequestRefusedError) as caught:
+        destination("+371 20 123 456", ClosedList((), carriers))
+    assert caught.value.code == "number_high_risk"
+    assert destination("+371 20 123 456").country == "LV"
+    assert destination("+371 20 123 456", ClosedList(["37120"], carriers)).country == "LV"
 
 
 def test_opening_a_destination_opens_no_premium_number():
     with pytest.raises(RequestRefusedError) as caught:
-        destination("+19005551234", ["1900"])
+        destination("+19005551234", ClosedList(["1900"], {"1900": "US"}))
     assert caught.value.code == "number_premium"
 
 

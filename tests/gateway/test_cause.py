@@ -22,6 +22,7 @@ def test_every_cause_has_a_sentence_for_a_person(cause):
         ("INVALID_NUMBER_FORMAT", 28),
         ("NETWORK_OUT_OF_ORDER", 38),
         ("NORMAL_TEMPORARY_FAILURE", 41),
+        ("PROTOCOL_ERROR", 111),
         ("ORIGINATOR_CANCEL", 487),
         ("ALLOTTED_TIMEOUT", 602),
         ("MEDIA_TIMEOUT", 604),

@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from billing.stores.redis_client import connect, disconnect
-from gateway import check
+from gateway import build, check
 from gateway.check import Finding
 from gateway.settings import from_mapping
 from gateway.simulator.service import SimulatorService
 from gateway.simulator.settings import SimulatorSettings
 from gateway.stores import embedded
 from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.stores.leases import RedisNodeLeases
 from tests.certificates import DAY, Authority
 from tests.valkey import free_port, valkey_server, valkey_url
@@ -222,18 +224,43 @@ async def test_a_database_file_that_everyone_may_read_is_told(tmp_path):
 
 
 async def test_what_is_opened_to_fraud_is_named(tmp_path):
-    closed = await found(DATA_DIR=tmp_path)
-    assert not closed["high risk"].is_weak
-    assert not closed["velocity"].is_weak
-    opened = await found(
-        DATA_DIR=tmp_path,
-        OPEN_HIGH_RISK="53,49",
-        VELOCITY_LIMITS="key_calls_hour=off,key_calls_minute=500",
-    )
-    assert "+53 (Cuba), +49 (was not closed)" in opened["high risk"].text
+    unlimited = {"DATA_DIR": tmp_path, "VELOCITY_LIMITS": "key_calls_hour=off,key_calls_minute=500"}
+    assert not (await found(DATA_DIR=tmp_path))["velocity"].is_weak
+    opened = await found(OPEN_HIGH_RISK="53,49,7", **unlimited)
+    assert "opens +53 (Cuba): watch what is called there." in opened["high risk"].text
+    assert "names +49, +7, which opens nothing:" in opened["high risk"].text
     assert "off key_calls_hour:" in opened["velocity"].text
     assert opened["high risk"].is_weak
     assert opened["velocity"].is_weak
+
+
+async def test_the_age_of_the_carriers_list_is_told(tmp_path):
+    never = (await found(DATA_DIR=tmp_path))["high risk"]
+    assert never.is_weak
+    assert "never synced: run `caller rates sync-high-risk`" in never.text
+    assert not (await found(DATA_DIR=tmp_path, TWILIO_ACCOUNT_SID=None))["high risk"].is_weak
+    assert list(tmp_path.iterdir()) == []
+    url = f"sqlite:///{tmp_path}/book.db"
+    settings = from_mapping({"CALLER_DATABASE_URL": url})
+    async with build.migrated_database(settings) as engine:
+        clock = [datetime.now(UTC)]
+        lists = SqlHighRiskLists(engine, clock=lambda: clock[0])
+        for days, is_weak in ((3, False), (36, True)):
+            clock[0] = datetime.now(UTC) - timedelta(days=days)
+            await lists.replace({"37181": "LV"})
+            finding = (await found(DATABASE_URL=url))["high risk"]
+            assert f"1 of Twilio's list, synced {days} days ago." in finding.text
+            assert finding.is_weak is is_weak
+        opened = (await found(DATABASE_URL=url, OPEN_HIGH_RISK="37181,3718"))["high risk"]
+    assert "opens +37181 (LV)" in opened.text
+    assert "names +3718, which opens nothing" in opened.text
+
+
+async def test_a_carriers_list_that_cannot_be_looked_at_is_told(tmp_path):
+    (tmp_path / "book.db").write_text("")
+    for url in (f"sqlite:///{tmp_path}/book.db", f"postgresql://127.0.0.1:{free_port()}/x"):
+        finding = (await found(DATABASE_URL=url))["high risk"]
+        assert (finding.is_weak, "is not known" in finding.text) == (True, True)
 
 
 async def test_a_deck_below_the_carriers_minute_is_fatal(tmp_path):

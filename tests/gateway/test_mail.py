@@ -25,7 +25,7 @@ from gateway import build
 from gateway.errors import SettingsError
 from gateway.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address
 from gateway.mail_texts import WIDTH, MailText, is_mailed, text_of
-from gateway.node import Node, open_mails
+from gateway.node import Node
 from gateway.secret import Secret
 from gateway.settings import from_mapping
 from tests.gateway.payments.conftest import UNIT, shop
@@ -666,7 +666,7 @@ async def test_all_nodes_together_tell_of_a_cut_off_once_a_day(environ, mailbox)
     await open_account(stores.engine)
     # The first attempt fails: its claim must not keep the second from being made.
     mailbox.faults.append({"MAIL": "451 later"})
-    nodes = [open_mails(settings, stores) for _ in range(2)]
+    nodes = [build.open_mails(settings, stores) for _ in range(2)]
     for node in nodes:
         node._delays_s = (0.01,)
     for _ in range(3):
@@ -696,7 +696,7 @@ async def test_what_cannot_be_noted_is_tried_again_and_not_sent_before(
     )
     stores = await build.open_stores(settings)
     await open_account(stores.engine)
-    mails = open_mails(settings, stores)
+    mails = build.open_mails(settings, stores)
     mails._delays_s = (0.01,)
     own_valkey.kill()
     with capture_logs() as logs:

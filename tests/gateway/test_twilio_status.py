@@ -1,5 +1,7 @@
 """What Twilio reports, as events."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from gateway.call import Answered, CarrierEnded, Ringing
@@ -52,3 +54,27 @@ def test_a_reply_writes_numbers_as_strings():
     assert from_reply("CA1", "completed", None).seconds is None
     assert from_reply("CA1", "busy", None).is_terminal
     assert not from_reply("CA1", "queued", None).is_terminal
+
+
+END = datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "duration", "end_time", "answered_s"),
+    [
+        ("completed", "15", END, 15),
+        ("completed", "0", END, None),
+        ("completed", None, END, None),
+        ("completed", "15", None, None),
+        ("completed", "15", "soon", None),
+        ("completed", "15", END.replace(tzinfo=None), None),
+        ("completed", "999999999", datetime(1, 1, 1, tzinfo=UTC), None),
+        ("in-progress", "15", END, None),
+        ("no-answer", "15", END, None),
+    ],
+)
+def test_a_completed_call_was_answered_its_duration_before_its_end(
+    status, duration, end_time, answered_s
+):
+    found = from_reply("CA1", status, duration, end_time).answered_at
+    assert found == (None if answered_s is None else END - timedelta(seconds=answered_s))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from billing.cdr import CallClosed
+from gateway.engine.node_watch import NodeWatch
 from gateway.engine.recovery import Settler
 from gateway.engine.sweeper import Sweeper
 from gateway.stores.leases import RedisNodeLeases
@@ -31,8 +32,7 @@ def sweeper_of(world, node):
     )
     return Sweeper(
         settler,
-        RedisNodeLeases(world.nodes[0].client),
-        node=node.name,
+        NodeWatch(RedisNodeLeases(world.nodes[0].client), node.name, world.clock_ns),
         is_live_here=node.calls.__contains__,
         clock_ns=world.clock_ns,
     )

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from billing.rating import Rate
+from gateway.engine.node_watch import LEASE_S_MIN, NodeWatch
 from gateway.engine.recovery import Settler
-from gateway.engine.sweeper import LEASE_S_MIN, Sweeper
+from gateway.engine.sweeper import Sweeper
 from gateway.stores.leases import RedisNodeLeases
 from gateway.twilio_status import CarrierStatus
 from tests.money.ledger_world import CENT, CENT_A_SECOND, GRACE_S, HORIZON_S, UNIT
@@ -36,30 +37,31 @@ class Watch:
     def __init__(self, world):
         self.world, self.carrier = world, Carrier()
         client = world.nodes[0].client
-        self.leases = RedisNodeLeases(client)
+        self.watches = [
+            NodeWatch(RedisNodeLeases(client), node.name, world.clock_ns) for node in world.nodes
+        ]
         settler = Settler(world.gate, world.records, self.carrier, world.drainer.drain_once)
         self.sweepers = [
             Sweeper(
                 settler,
-                self.leases,
-                node=node.name,
+                watch,
                 is_live_here=node.calls.__contains__,
                 clock_ns=world.clock_ns,
             )
-            for node in world.nodes
+            for node, watch in zip(world.nodes, self.watches, strict=True)
         ]
 
     async def sweep(self):
         """Let the nodes that run renew and sweep at once, until they must have missed the dead."""
-        running = [s for s, n in zip(self.sweepers, self.world.nodes, strict=True) if n.is_running]
+        running = [n for n, node in enumerate(self.world.nodes) if node.is_running]
         for _ in range(0, 20, 5):
-            await asyncio.gather(*(sweeper.renew() for sweeper in running))
-            await asyncio.gather(*(sweeper.sweep() for sweeper in running))
+            await asyncio.gather(*(self.watches[n].renew() for n in running))
+            await asyncio.gather(*(self.sweepers[n].sweep() for n in running))
             await self.world.leap(5)
 
     async def crash(self, node):
         """End a node, and let its lease run out."""
-        await self.sweepers[node].renew()
+        await self.watches[node].renew()
         self.world.crash(node)
         await self.world.nodes[0].client.delete(f"caller:lease:{self.world.nodes[node].name}")
 

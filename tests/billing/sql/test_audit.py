@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from billing.stores import row_audit, tables
 from billing.stores.audit import ADVICE, Totals, audit, totals
 from billing.stores.row_audit import FINDINGS_MAX
-from tests.billing.outbox_entries import START, closed, costing, opened
+from tests.billing.outbox_entries import closed, costing, opened
 
 
 @pytest.fixture
@@ -325,11 +325,11 @@ async def test_each_kind_of_fault_is_named(busy_book, kind):
         ({"spent_micros": 44}, False),
         ({"spent_micros": 46}, True),
         ({"spent_micros": 44, "ended_by": "caller"}, True),
-        ({"spent_micros": 44, "answered_at": START}, True),
+        ({"spent_micros": 44, "cause": 16}, True),
     ],
 )
 async def test_whoever_settles_a_call_takes_no_more_than_it_cost(busy_book, settled, is_found):
-    values = {"answered_at": None, "ended_by": "gateway", "written_off_micros": 0} | settled
+    values = {"cause": 41, "ended_by": "gateway", "written_off_micros": 0} | settled
     async with busy_book.begin() as connection:
         calls = sa.update(tables.calls).where(tables.calls.c.id == "ended")
         await connection.execute(calls.values(values))

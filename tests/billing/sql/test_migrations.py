@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from billing.stores import migrations
 from billing.stores.database import create_engine
 from billing.stores.migrations import migrate
 from billing.stores.tables import UtcDateTime, metadata
+from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
@@ -173,6 +174,28 @@ def _key(name):
         label="",
         created_at=sa.literal(NOW, UtcDateTime()),
     )
+
+
+async def test_charged_calls_of_before_say_when_they_were_answered_at_the_latest(engine, store):
+    """A node's death left its calls without."""
+    calls = metadata.tables["calls"]
+    lasted = {"settled": 7, "free": 0, "known": 7}
+    for call_id, seconds in lasted.items():
+        await store.apply_outbox(0, [opened(call_id, 1), closed(call_id, 1, seconds)])
+    unanswered = sa.update(calls).where(calls.c.id != "known").values(answered_at=None)
+    async with engine.begin() as connection:
+        await connection.execute(unanswered)
+        await connection.run_sync(go_back, "0006")
+    await migrate(engine)
+    async with engine.connect() as connection:
+        rows = await connection.execute(sa.select(calls.c.id, calls.c.answered_at))
+        found = {row.id: row.answered_at for row in rows}
+    ended_at = closing(7).ended_at
+    assert found == {
+        "settled": ended_at - timedelta(seconds=7),
+        "free": None,
+        "known": closing(7).answered_at,
+    }
 
 
 async def test_the_way_back_leaves_nothing(engine):

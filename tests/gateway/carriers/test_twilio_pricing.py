@@ -1,13 +1,14 @@
 """Twilio's price list, read from a local service that speaks its Pricing API."""
 
 import base64
+import contextlib
 import time
 
 import pytest
-from aiohttp import web
 
-from gateway.carriers import twilio_pricing
-from gateway.carriers.twilio_pricing import Country, PrefixPrice, TwilioPricing, pricing_origin
+from gateway.carriers import twilio_reader
+from gateway.carriers.twilio_pricing import PRICE_LIST, Country, PrefixPrice, TwilioPricing
+from gateway.carriers.twilio_reader import TwilioReader, origin_of
 from gateway.errors import CarrierError
 from tests.valkey import free_port
 
@@ -43,39 +44,18 @@ GB = {
 }
 
 
-class Service:
-    """Answers with what it is told to, once each, and then with the last."""
-
-    def __init__(self):
-        self.replies = []
-        self.requests = []
-
-    async def handle(self, request):
-        self.requests.append(request)
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        status, body, headers = reply if isinstance(reply, tuple) else (200, reply, {})
-        if isinstance(body, bytes):
-            return web.Response(body=body, status=status, headers=headers)
-        return web.json_response(body, status=status, headers=headers)
-
-
-@pytest.fixture
-async def service():
-    service = Service()
-    app = web.Application()
-    app.router.add_get("/{rest:.*}", service.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield service
-    await runner.cleanup()
-
-
-def pricing_at(url, **changes):
-    options = {"username": "AC1", "password": "secret", "timeout_s": 5.0, "backoff_s": 0.001}
-    return TwilioPricing(base_url=url, **(options | changes))
+@contextlib.asynccontextmanager
+async def pricing_at(url, timeout_s=5.0):
+    reader = TwilioReader(
+        PRICE_LIST,
+        base_url=url,
+        username="AC1",
+        password="secret",
+        timeout_s=timeout_s,
+        backoff_s=0.001,
+    )
+    async with reader:
+        yield TwilioPricing(reader)
 
 
 @pytest.fixture
@@ -110,7 +90,7 @@ async def test_pages_without_end_are_given_up(service, pricing):
     service.replies = [{"countries": [], "meta": {"next_page_url": "/v2/Voice/Countries?Page=1"}}]
     with pytest.raises(CarrierError):
         await pricing.countries()
-    assert len(service.requests) == twilio_pricing.PAGES_MAX
+    assert len(service.requests) == twilio_reader.PAGES_MAX
 
 
 @pytest.mark.parametrize(
@@ -141,7 +121,7 @@ async def test_what_passes_is_repeated(service, pricing, status):
 
 
 async def test_it_waits_as_long_as_it_is_asked_to_within_bounds(service, pricing, monkeypatch):
-    monkeypatch.setattr(twilio_pricing, "RETRY_AFTER_MAX_S", 0.05)
+    monkeypatch.setattr(twilio_reader, "RETRY_AFTER_MAX_S", 0.05)
     service.replies = [(429, {}, {"Retry-After": "3600"}), (429, {}, {"Retry-After": "soon"}), GB]
     started = time.monotonic()
     await pricing.prices("GB")
@@ -181,6 +161,6 @@ async def test_silence_and_closed_doors_are_told():
 
 def test_prices_are_asked_for_beside_the_rest_api():
     for twilio in ("https://api.twilio.com", "https://api.dublin.ie1.twilio.com"):
-        assert pricing_origin(twilio) == "https://pricing.twilio.com"
+        assert origin_of(twilio, "pricing") == "https://pricing.twilio.com"
     for elsewhere in ("http://127.0.0.1:8090", "https://api.nottwilio.com"):
-        assert pricing_origin(elsewhere) == elsewhere
+        assert origin_of(elsewhere, "pricing") == elsewhere

@@ -929,6 +929,36 @@ async def test_a_carrier_that_never_confirms_is_given_up(stage):
     assert stage.balance() == CREDIT - CENT
 
 
+@pytest.mark.parametrize("closes_with", [1000, 1008, None])
+@pytest.mark.parametrize("payload", [b"{", b'{"event":"media","streamSid":"MZ1","media":{}}'])
+async def test_a_message_that_cannot_be_read_ends_the_call_as_what_it_is(
+    stage, payload, closes_with
+):
+    """At once, whatever the carrier says of its closing: it is charged for what was heard."""
+    call = await stage.call(media_silence_s=60).answered()
+    call.phone_speaks()
+    await stage.run(2.5)
+    call.carrier.say(payload)
+    assert (call.end["name"], call.end["ended_by"]) == ("PROTOCOL_ERROR", "carrier")
+    assert call.end["cause"] == 111
+    await stage.run(5)
+    call.carrier.end(closes_with)
+    await stage.until(lambda: stage.released)
+    record = stage.record()
+    assert (record.cause_name, record.ended_by, record.seconds) == ("PROTOCOL_ERROR", "carrier", 3)
+    assert stage.carrier.hung_up == ["CA1"]
+    assert stage.balance() == CREDIT - 3 * CENT
+
+
+async def test_an_unreadable_message_before_any_sound_costs_nothing(stage):
+    call = await stage.call(media_silence_s=60).answered(speaks=False)
+    await stage.run(2)
+    call.carrier.say(b"[]")
+    await stage.until(lambda: stage.released)
+    assert (stage.record().cause_name, stage.record().seconds) == ("PROTOCOL_ERROR", 0)
+    assert stage.balance() == CREDIT
+
+
 # What the carrier says too late, twice, or to the wrong call.
 
 
@@ -1393,6 +1423,17 @@ async def test_a_silent_carrier_socket_counts_as_lost(stage):
     await stage.run(1.3)
     assert call.end["name"] == "MEDIA_TIMEOUT"
     assert call.end["seconds"] in (13, 14, 15)
+
+
+async def test_marks_that_come_back_prove_no_live_stream(stage):
+    call = await stage.call(media_silence_s=3).answered()
+    await stage.run(1)
+    for _ in range(180):
+        call.carrier.say({"event": "mark", "streamSid": "MZ1", "mark": {"name": "m"}})
+        call.carrier.say({"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": "7"}})
+        await stage.run(0.02)
+    assert (call.end["name"], call.end["ended_by"]) == ("MEDIA_TIMEOUT", "carrier")
+    assert call.end["seconds"] <= 6
 
 
 async def test_a_call_on_hold_is_watched_too(stage):

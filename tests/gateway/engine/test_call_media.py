@@ -215,11 +215,20 @@ def test_levels_are_of_both_directions(studio):
     assert volume.output_dbov == -127
 
 
-def test_the_carrier_is_heard_whenever_its_socket_says_anything(studio):
-    assert studio.media.last_heard_ns is None
-    studio.joined()
-    studio.phone.counters.last_in_ns = 42
-    assert studio.media.last_heard_ns == 42
+def test_the_phone_is_heard_by_its_sound_and_by_nothing_else(studio):
+    assert studio.media.heard_ns() is None
+    joined_ns = studio.joined().now_ns
+    studio.phone.counters.last_in_ns = joined_ns + 42
+    assert studio.media.heard_ns() == joined_ns
+    studio.leg.on_audio(b"\xff" * 160, None)
+    assert studio.media.heard_ns() == joined_ns + 42
+    studio.phone.counters.last_in_ns += 1
+    studio.leg.on_mark("m")
+    studio.leg.on_audio(b"", None)
+    assert studio.media.heard_ns() == joined_ns + 42
+    studio.media.hold()
+    studio.leg.on_audio(b"\xff" * 20, None)
+    assert studio.media.heard_ns() == joined_ns + 43
 
 
 def test_a_bad_frame_is_told(studio):

@@ -557,7 +557,7 @@ async def test_a_started_stream_is_not_closed_for_that(stage, node):
     await node.starts()
     stream = node.streams(stage.carrier.placed[0].token)
     for _ in range(60):
-        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": ""}})
+        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": "/w=="}})
         await stage.run(0.1)
     assert stream.closed is None
 

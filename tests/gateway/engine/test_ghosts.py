@@ -10,6 +10,7 @@ from billing.ports import OpenCall
 from gateway.cause import Cause
 from gateway.engine import ghosts as ghosts_module
 from gateway.engine.ghosts import INTERVAL_S, Ghosts
+from gateway.engine.node_watch import NodeWatch
 from gateway.errors import CarrierError
 from gateway.ports import Ghost
 from gateway.twilio_status import CarrierStatus
@@ -83,17 +84,21 @@ class Leases:
     async def nodes(self):
         return dict(self.lives)
 
+    async def renew(self, node):
+        """Say whether the lease was still held."""
+        return self.lives.get(node, False)
+
 
 class Node:
     """One process: what it knows, and its duty."""
 
     def __init__(self, cluster, name):
         self.live: set[tuple[str, str]] = set()
+        self.watch = NodeWatch(cluster.leases, name, virtual_loop().clock_ns)
         self.ghosts = Ghosts(
             cluster.store,
-            cluster.leases,
+            self.watch,
             cluster.carrier,
-            node=name,
             owns=lambda call_id, carrier_call_id: (call_id, carrier_call_id) in self.live,
             open_calls=cluster.open_calls,
             lifetime_s=LIFETIME_S,
@@ -269,6 +274,16 @@ async def test_a_callback_of_a_node_that_is_gone_ends_its_call(cluster):
     await asyncio.sleep(9)
     assert cluster.carrier.ended == [], "its lease may have been lost with the store"
     await asyncio.sleep(5)
+    assert [sid for _, sid in cluster.carrier.ended] == ["CA1"]
+
+
+async def test_where_the_store_has_proved_itself_a_node_is_believed_gone_at_once(cluster):
+    other = cluster.node("n2")
+    await other.watch.renew()
+    await asyncio.sleep(10)
+    cluster.leases.lives = {"n2": True}
+    other.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(1.1)
     assert [sid for _, sid in cluster.carrier.ended] == ["CA1"]
 
 

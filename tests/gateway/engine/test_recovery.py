@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
 from billing.ports import CloseResult, Closing, Opening, PartitionState, Tick
 from billing.rating import Rate
+from billing.stores.audit import audit
 from billing.stores.database import create_engine
 from billing.stores.gate_audit import audit_gate
 from billing.stores.migrations import migrate
@@ -239,6 +240,46 @@ async def test_the_carrier_says_how_long_an_orphan_lasted(books, status, seconds
     assert (record.closed.seconds, record.cost_micros) == (charged_s, charged_s * CENT)
     assert (record.closed.carrier_call_id, record.closed.carrier_seconds) == ("CA1", seconds)
     await books.assert_agreed()
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_a_settled_call_says_when_its_phone_was_answered(books, is_named):
+    """As the carrier says; else as the confirmed seconds say, to a second and what they waited."""
+    begun = datetime.now(UTC)
+    await books.open()
+    await books.use(5)
+    if is_named:
+        await books.gate.name_carrier_call("c1", "alice", "CA1")
+        books.carrier.known["CA1"] = CarrierStatus(
+            "CA1", "completed", 60, answered_at=begun - timedelta(seconds=70)
+        )
+    await books.settle()
+    closed = (await books.ended()).closed
+    before_s = (begun - closed.answered_at).total_seconds()
+    assert closed.seconds == 5
+    assert before_s == 70 if is_named else 0 < before_s <= 6
+    assert await audit(books.engine) == []
+
+
+async def test_charged_seconds_lie_between_answer_and_end_whatever_the_carriers_clock_says(books):
+    await books.open()
+    await books.use(5)
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
+    ahead = datetime.now(UTC) + timedelta(seconds=90)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", "completed", 5, answered_at=ahead)
+    await books.settle()
+    closed = (await books.ended()).closed
+    assert closed.ended_at - closed.answered_at == timedelta(seconds=5)
+
+
+async def test_an_answer_that_nobody_heard_is_told_as_the_carrier_says(books):
+    await books.open()
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
+    at = datetime.now(UTC) - timedelta(seconds=9)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", "completed", 9, answered_at=at)
+    await books.settle()
+    closed = (await books.ended()).closed
+    assert (closed.seconds, closed.answered_at) == (0, at)
 
 
 async def test_a_call_that_lives_at_the_carrier_is_ended_there(books):

@@ -9,8 +9,9 @@ from billing.ports import Opening, Tick
 from billing.rating import Rate
 from gateway.cause import Cause
 from gateway.engine import sweeper
+from gateway.engine.node_watch import NodeWatch
 from gateway.engine.recovery import Settler
-from gateway.engine.sweeper import Sweeper, lease_s
+from gateway.engine.sweeper import Sweeper
 from gateway.errors import CarrierError
 from gateway.twilio_status import CarrierStatus
 from tests.gateway.engine.memory_gate import MemorySpendGate
@@ -26,10 +27,12 @@ class Leases:
     def __init__(self):
         self.lives = {"n1": True, "n2": True}
         self.is_away = False
-        self.renewed = []
 
     async def renew(self, node):
-        self.renewed.append(node)
+        if self.is_away:
+            raise StoreUnavailableError("the leases of nodes cannot be reached")
+        is_held, self.lives[node] = self.lives.get(node, False), True
+        return is_held
 
     async def nodes(self):
         if self.is_away:
@@ -70,12 +73,13 @@ class World:
         self.drained = 0
         self.live = set()
         settler = Settler(self.gate, Records(), self.carrier, self.drain)
+        clock_ns = virtual_loop().clock_ns
+        self.watch = NodeWatch(self.leases, "n1", clock_ns)
         self.sweeper = Sweeper(
             settler,
-            self.leases,
-            node="n1",
+            self.watch,
             is_live_here=self.live.__contains__,
-            clock_ns=virtual_loop().clock_ns,
+            clock_ns=clock_ns,
         )
 
     async def drain(self):
@@ -100,6 +104,14 @@ class World:
                 return elapsed_s
             await asyncio.sleep(sweeper.INTERVAL_S)
         return None
+
+    async def live_for(self, seconds):
+        """Renew the lease and sweep, as a node does, while the store is as it should be."""
+        for elapsed_s in range(seconds):
+            if elapsed_s % 5 == 0:
+                await self.watch.renew()
+            await self.sweeper.sweep()
+            await asyncio.sleep(1)
 
 
 @pytest.fixture
@@ -190,11 +202,39 @@ async def test_one_sweep_settles_a_bounded_number(world, monkeypatch):
     assert len(await world.open_ids()) == 7
 
 
-async def test_the_own_lease_is_renewed(world):
-    await world.sweeper.renew()
-    assert world.leases.renewed == ["n1"]
+async def test_where_the_store_has_proved_itself_a_lease_that_ran_out_is_believed_at_once(world):
+    await world.open("c2", "n2", "CA2")
+    await world.live_for(30)
+    world.leases.lives["n2"] = False
+    assert await world.sweep_for(60) == 0
+    assert world.carrier.asked == ["CA2"]
 
 
-@pytest.mark.parametrize(("horizon_s", "grace_s"), [(2, 0), (8, 6), (30, 30)])
-def test_a_lease_outlasts_what_a_call_may_use_alone(horizon_s, grace_s):
-    assert lease_s(horizon_s, grace_s) >= max(20, horizon_s + grace_s + sweeper.INTERVAL_S)
+async def test_a_store_that_lost_its_data_gives_the_living_time_to_renew(world):
+    await world.open("c2", "n2")
+    await world.live_for(30)
+    world.leases.lives.clear()
+    for _ in range(9):
+        assert await world.sweeper.sweep() == 0
+        await asyncio.sleep(1)
+    world.leases.lives["n2"] = True
+    assert await world.sweep_for(60) is None
+
+
+async def test_a_node_that_dies_again_is_seen_again(world):
+    await world.live_for(30)
+    for call_id in ("c2", "c3"):
+        world.leases.lives["n2"] = True
+        await world.open(call_id, "n2")
+        await world.live_for(2)
+        world.leases.lives["n2"] = False
+        assert await world.sweep_for(60) == 0
+
+
+async def test_the_carrier_is_asked_every_five_seconds_while_it_does_not_answer(world):
+    await world.open("c2", "n2", "CA2")
+    await world.live_for(30)
+    world.leases.lives["n2"] = False
+    world.carrier.is_away = True
+    await world.live_for(30)
+    assert 5 <= len(world.carrier.asked) <= 7

@@ -12,6 +12,8 @@ from billing.ports import OpenCall, Opening
 from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from gateway.browser_media import FRAME_BYTES
+from gateway.engine.closed_book import ClosedBook
+from gateway.high_risk import ClosedList
 from gateway.http.auth import key_hash
 from gateway.http.body import PAGE_MAX
 from gateway.http.calls import CallsApi
@@ -94,8 +96,10 @@ class Api:
         self.accounts, self.ledger, self.records = Accounts(), Ledger(), Records()
         for account_id in ("alice", "bob"):
             self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
+        settings = stage.services(**changes).settings
+        self.closed_book = ClosedBook(None, settings.open_high_risk)
         api = CallsApi(
-            settings=stage.services(**changes).settings,
+            settings=settings,
             auth=authenticator(self.accounts, stage.clock_ns),
             calls=self.node.calls,
             tokens=self.node.tokens,
@@ -104,6 +108,7 @@ class Api:
             ledger=self.ledger,
             records=self.records,
             deck=RateDeck.from_csv(DECK),
+            closed_book=self.closed_book,
             on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
         )
         self.short = []
@@ -498,6 +503,14 @@ async def test_no_token_is_given_for_a_call_that_may_not_start(api):
     counted = {use.limit for use in api.node.velocity.used}
     assert counted == {f"{of}_tokens_minute" for of in ("account", "key", "address")}
     assert Use("number_calls_minute", f"alice {ECHO}") in api.node.velocity.looked
+
+
+async def test_a_destination_of_the_carriers_list_is_refused_from_its_taking_over_on(api):
+    assert (await api.token(ECHO)).status_code == 201
+    api.closed_book.closed = ClosedList((), {ECHO[1:8]: "US"})
+    assert code_of(await api.token(ECHO)) == (422, "number_high_risk")
+    quote = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
+    assert code_of(quote) == (422, "number_high_risk")
 
 
 async def test_a_high_risk_destination_is_open_only_to_whom_the_operator_opens_it(stage, client_of):

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from billing.rate_deck import RateDeck
+from gateway.engine.closed_book import ClosedBook
 from gateway.engine.rate_book import RateBook
+from gateway.high_risk import ClosedList
 from gateway.http.auth import key_hash
 from gateway.http.rates import RatesApi
 from tests.gateway.engine.stage import CREDIT
@@ -30,6 +32,7 @@ def ask(stage, client_of):
         velocity=velocity,
         gate=stage.gate,
         book=RateBook(None, fallback=deck, clock=lambda: datetime.now(UTC)),
+        closed_book=ClosedBook(None, ()),
     )
     client = client_of(api.routes())
 
@@ -41,7 +44,7 @@ def ask(stage, client_of):
         headers = {"authorization": "Bearer ck_alice"}
         return await client.get("/v1/rates", params=query, headers=headers)
 
-    ask.look, ask.velocity = look, velocity
+    ask.look, ask.velocity, ask.closed_book = look, velocity, api.closed_book
     return ask
 
 
@@ -142,3 +145,12 @@ async def test_a_prefix_that_is_asked_too_often_is_refused_for_a_while(ask):
     ask.velocity.refuses["key_quotes_minute"] = 3
     reply = await ask.look(prefix="44")
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "3")
+
+
+async def test_what_the_carrier_lists_as_high_risk_has_no_rate(ask):
+    assert (await ask("+442079460018")).status_code == 200
+    assert (await ask.look(prefix="44207")).status_code == 200
+    ask.closed_book.closed = ClosedList((), {"44207": "GB"})
+    assert (await ask("+442079460018")).json()["code"] == "number_high_risk"
+    assert (await ask.look(prefix="44207")).json()["code"] == "number_high_risk"
+    assert (await ask.look(prefix="44")).status_code == 200

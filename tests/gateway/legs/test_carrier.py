@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.legs.carrier import CarrierLeg
+from gateway.legs.carrier import CarrierLeg, StreamEnd
 from tests.gateway.engine.stage import start_message
 from tests.gateway.recording import RecordingConnection
 
@@ -49,8 +49,8 @@ class Call:
     def stream_digit(self, digit):
         self.digits.append(digit)
 
-    def stream_ended(self, *, properly):
-        self.ends.append(properly)
+    def stream_ended(self, how):
+        self.ends.append(how)
 
 
 class Trunk:
@@ -152,7 +152,7 @@ def test_a_message_of_another_stream_ends_the_leg(trunk, message):
     trunk.started().socket.say(message)
     assert trunk.socket.closed[0] == 1008
     assert (trunk.heard, trunk.marks) == ([], [])
-    assert (trunk.call.digits, trunk.call.ends) == ([], [])
+    assert (trunk.call.digits, trunk.call.ends) == ([], [StreamEnd.UNREADABLE])
 
 
 def test_audio_before_the_start_ends_the_leg(trunk):
@@ -226,14 +226,40 @@ def test_a_stop_is_a_proper_end_and_told_once(trunk):
     trunk.socket.say(mark("m"))
     trunk.socket.say(STOP)
     trunk.socket.end(1000)
-    assert trunk.call.ends == [True]
+    assert trunk.call.ends == [StreamEnd.STOPPED]
     assert (trunk.heard, trunk.marks, trunk.call.digits) == ([], [], [])
 
 
-@pytest.mark.parametrize(("code", "properly"), [(1000, True), (1006, False), (1011, False)])
-def test_the_end_of_the_socket_is_an_end(trunk, code, properly):
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [
+        (1000, StreamEnd.STOPPED),
+        (1006, StreamEnd.LOST),
+        (1011, StreamEnd.LOST),
+        (1002, StreamEnd.UNREADABLE),
+        (1007, StreamEnd.UNREADABLE),
+        (1009, StreamEnd.UNREADABLE),
+    ],
+)
+def test_the_end_of_the_socket_is_an_end(trunk, code, how):
     trunk.started().socket.end(code)
-    assert trunk.call.ends == [properly]
+    assert trunk.call.ends == [how]
+
+
+@pytest.mark.parametrize("closes_with", [1000, 1008, 1006])
+@pytest.mark.parametrize("message", [b"{", b'{"event":"media"}', media(sid="MZ2"), FRAME, START])
+def test_what_cannot_be_taken_ends_the_stream_at_once_and_once(trunk, message, closes_with):
+    """However the peer answers our closing, if at all."""
+    trunk.started()
+    if message is FRAME:
+        trunk.socket.speak(message)
+    else:
+        trunk.socket.say(message)
+    assert trunk.call.ends == [StreamEnd.UNREADABLE]
+    trunk.socket.end(closes_with)
+    trunk.leg._text_received(json.dumps(media()).encode())
+    assert trunk.call.ends == [StreamEnd.UNREADABLE]
+    assert trunk.heard == []
 
 
 def test_an_end_before_the_start_concerns_nobody(trunk):

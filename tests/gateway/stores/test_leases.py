@@ -42,6 +42,42 @@ async def test_a_lease_is_renewed_and_runs_out(redis):
     assert await leases.nodes() == {"n1": True, "n2": False}
 
 
+async def test_a_renewal_says_whether_the_one_before_was_held(redis):
+    """What a store that was emptied, rolled back or whose clock was set does not."""
+    leases, key = RedisNodeLeases(redis, ttl_s=20), "caller:lease:n1"
+    assert not await leases.renew("n1"), "there was none"
+    assert await leases.renew("n1")
+    held = await redis.get(key)
+    assert await leases.renew("n1")
+    for spoil in (
+        redis.delete(key),
+        redis.set(key, held, px=20_000),
+        redis.pexpire(key, 16_000),
+        redis.pexpire(key, 24_000),
+        redis.persist(key),
+    ):
+        await spoil
+        assert not await leases.renew("n1")
+        assert await leases.renew("n1")
+    assert not await RedisNodeLeases(redis, ttl_s=20).renew("n1"), "of another process"
+    assert not await leases.renew("n1")
+
+
+async def test_a_renewal_of_unknown_fate_proves_nothing(redis, monkeypatch):
+    leases = RedisNodeLeases(redis)
+    await leases.renew("n1")
+
+    async def no_answer(*_):
+        raise StoreUnavailableError("the leases of nodes cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "_pipeline", no_answer)
+        with pytest.raises(StoreUnavailableError):
+            await leases.renew("n1")
+    assert not await leases.renew("n1")
+    assert await leases.renew("n1")
+
+
 async def test_a_lease_is_given_back(redis):
     leases = RedisNodeLeases(redis)
     await leases.renew("n1")

@@ -125,6 +125,7 @@ export const de: Strings = {
   'cause.42': 'Netz überlastet',
   'cause.52': 'Nicht erlaubt',
   'cause.102': 'Netz antwortet nicht',
+  'cause.111': 'Netz unverständlich',
   'cause.487': 'Abgebrochen',
   'cause.502': 'Gateway neu gestartet',
   'cause.504': 'Auf Wunsch beendet',

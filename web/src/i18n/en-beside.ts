@@ -23,6 +23,7 @@ export const beside = {
   'cause.42': 'Network overloaded',
   'cause.52': 'Not allowed',
   'cause.102': 'Network timeout',
+  'cause.111': 'Network not understood',
   'cause.502': 'Gateway restarted',
   'cause.504': 'Ended by request',
   'cause.602': 'Credit used up',

@@ -1,0 +1,146 @@
+"""Reads lists from Twilio's smaller APIs: pages, time-outs, repeats and bounds.
+
+Only reads, so that any request may be repeated. Knows no resource: who asks says what it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+
+ATTEMPTS = 5
+BACKOFF_S = 0.5
+"""Wait before the second attempt; doubled before each further one."""
+RETRY_AFTER_MAX_S = 30.0
+"""Longest wait that Twilio can ask for."""
+PAGES_MAX = 50
+BODY_BYTES_MAX = 4 * 1024 * 1024
+
+_TOO_MANY_REQUESTS = 429
+_SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
+
+
+class Meta(msgspec.Struct):
+    """What a page says of the list it belongs to."""
+
+    next_page_url: str | None = None
+
+
+class _Page(Protocol):
+    @property
+    def meta(self) -> Meta: ...
+
+
+_Reply = TypeVar("_Reply")
+_PageReply = TypeVar("_PageReply", bound=_Page)
+
+
+def origin_of(carrier_url: str, api: str) -> str:
+    """Return where an API such as `pricing` is asked, given the origin of the carrier's REST API.
+
+    Twilio has one host for each; whoever stands in for it answers at one address.
+    """
+    host = urlsplit(carrier_url).hostname or ""
+    return f"https://{api}.twilio.com" if host.endswith(".twilio.com") else carrier_url
+
+
+class TwilioReader:
+    """A Twilio account's lists of one kind. An async context manager."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        base_url: str,
+        username: str,
+        password: str,
+        timeout_s: float,
+        backoff_s: float = BACKOFF_S,
+    ) -> None:
+        """Take what is read, in words for messages, and where, by whom and how patiently."""
+        self._what = what
+        self._base_url = base_url.rstrip("/")
+        self._credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._timeout_s = timeout_s
+        self._backoff_s = backoff_s
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> TwilioReader:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            headers={"Authorization": f"Basic {self._credentials}"},
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def pages(self, target: str, kind: type[_PageReply]) -> AsyncIterator[_PageReply]:
+        """Yield the pages of a list, the first from `target`. Raises CarrierError."""
+        for _ in range(PAGES_MAX):
+            page = await self.get(target, kind)
+            yield page
+            if not page.meta.next_page_url:
+                return
+            # Only where it leads, never to whom: the credentials go with the request.
+            following = urlsplit(page.meta.next_page_url)
+            target = f"/{following.path.lstrip('/')}?{following.query}"
+        raise self.nonsense()
+
+    async def get(self, target: str, kind: type[_Reply]) -> _Reply:
+        """Return a resource; repeated where Twilio is busy, broken or silent.
+
+        Raises CarrierError.
+        """
+        for attempt in range(ATTEMPTS):
+            wait_s = self._backoff_s * 2**attempt
+            try:
+                status, retry_after, body = await self._ask(target)
+            except (aiohttp.ClientError, OSError) as error:  # OSError includes TimeoutError
+                if attempt == ATTEMPTS - 1:
+                    raise _failure(f"The carrier's {self._what} gave no answer.") from error
+            else:
+                if status == 200:
+                    return self._decoded(body, kind)
+                is_passing = status == _TOO_MANY_REQUESTS or status >= 500
+                if not is_passing or attempt == ATTEMPTS - 1:
+                    raise _failure(f"The carrier refused to show its {self._what}.", status)
+                if _SECONDS.fullmatch(retry_after):
+                    wait_s = min(float(retry_after), RETRY_AFTER_MAX_S)
+            await asyncio.sleep(wait_s)
+        raise AssertionError
+
+    async def _ask(self, target: str) -> tuple[int, str, bytes]:
+        """Return status, Retry-After and body, which is read no further than its bound."""
+        url = self._base_url + target
+        async with self._session.get(url, allow_redirects=False) as reply:
+            body = bytearray()
+            async for part in reply.content.iter_any():
+                body += part
+                if len(body) > BODY_BYTES_MAX:
+                    raise self.nonsense()
+            return reply.status, reply.headers.get("Retry-After", "").strip(), bytes(body)
+
+    def _decoded(self, body: bytes, kind: type[_Reply]) -> _Reply:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.MsgspecError, RecursionError):
+            raise self.nonsense() from None
+
+    def nonsense(self) -> CarrierError:
+        """Return the error of a reply that cannot be understood."""
+        return _failure(f"The carrier's {self._what} could not be understood.")
+
+
+def _failure(message: str, status: int = 0) -> CarrierError:
+    return CarrierError(message, cause=Cause.NETWORK_OUT_OF_ORDER, status=status)

@@ -1,0 +1,126 @@
+"""The carrier's list of high-risk prefixes, in SQL, from where every node takes it.
+
+Kept whole or not at all. Knows no carrier and no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from billing.errors import StoreUnavailableError
+from billing.stores import tables
+from billing.stores.database import TIMEOUT_S, reading, writing
+
+KEPT_VERSIONS = 10
+"""Lists that are kept, for whoever wants to know what a sync changed."""
+
+_Prefix = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,14}$")]
+_Content = dict[_Prefix, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedList:
+    """A list as the carrier gave it."""
+
+    version: int
+    prefixes: Mapping[str, str]
+    """Leading digits -> ISO 3166 alpha-2 of the country that the carrier lists them under."""
+    synced_at: datetime
+    """When the carrier last gave it, in UTC."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqlHighRiskLists:
+    """The carrier's lists in SQLite or PostgreSQL."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._engine = engine
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def replace(self, prefixes: Mapping[str, str]) -> int:
+        """Put a list in force; return its version, which stays where nothing has changed.
+
+        Raises StoreUnavailableError: not known to be kept; put it again.
+        """
+        lists = tables.high_risk_lists
+        content = msgspec.json.encode(dict(sorted(prefixes.items()))).decode()
+        async with writing(self._engine, self._timeout_s) as connection:
+            await _lock(connection)
+            newest = (await connection.execute(_newest())).one_or_none()
+            if newest is not None and newest.content == content:
+                await connection.execute(
+                    sa.update(lists)
+                    .where(lists.c.version == newest.version)
+                    .values(synced_at=self._clock())
+                )
+                return int(newest.version)
+            version = 1 if newest is None else newest.version + 1
+            await connection.execute(
+                sa.insert(lists).values(version=version, content=content, synced_at=self._clock())
+            )
+            await connection.execute(
+                sa.delete(lists).where(lists.c.version <= version - KEPT_VERSIONS)
+            )
+        return version
+
+    async def version(self) -> int | None:
+        """Return the version in force; None where none was ever synced.
+
+        Raises StoreUnavailableError.
+        """
+        async with reading(self._engine, self._timeout_s) as connection:
+            newest = sa.select(sa.func.max(tables.high_risk_lists.c.version))
+            version: int | None = await connection.scalar(newest)
+        return version
+
+    async def newest(self) -> SyncedList | None:
+        """Return the list in force; None where none was ever synced.
+
+        Raises StoreUnavailableError, also where the row cannot be read.
+        """
+        async with reading(self._engine, self._timeout_s) as connection:
+            row = (await connection.execute(_newest())).one_or_none()
+        if row is None:
+            return None
+        try:
+            prefixes = msgspec.json.decode(row.content, type=_Content)
+        except msgspec.MsgspecError:
+            raise StoreUnavailableError(
+                "the high-risk list in the database cannot be read; sync it again"
+            ) from None
+        return SyncedList(row.version, prefixes, row.synced_at)
+
+
+def _newest() -> sa.Select[int, str, datetime]:
+    lists = tables.high_risk_lists.c
+    return (
+        sa.select(lists.version, lists.content, lists.synced_at)
+        .order_by(lists.version.desc())
+        .limit(1)
+    )
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Make other syncs wait until the transaction ends; readers go on.
+
+    SQLite's write lock is taken when the transaction begins.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.text("LOCK TABLE high_risk_lists IN SHARE ROW EXCLUSIVE MODE"))
