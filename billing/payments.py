@@ -58,6 +58,12 @@ def from_minor(minor: int, currency: str) -> int:
     return int(minor * 10 ** (6 - _SERVICE_EXPONENTS.get(currency, exponent(currency))))
 
 
+BY_PAGE, AUTOMATIC = "checkout", "auto"
+"""Kinds of a payment: made by a person on a page, or with a saved card by us."""
+TOP_UP_REASONS = {BY_PAGE: "Top-up by card.", AUTOMATIC: "Automatic top-up."}
+"""What the customer reads of a payment's credit."""
+
+
 class PaymentState(Enum):
     """How far a payment has come; the value is what the book keeps."""
 
@@ -99,7 +105,7 @@ class Payment:
     id: str
     account_id: str
     kind: str
-    """`checkout` or `auto`."""
+    """`BY_PAGE` or `AUTOMATIC`."""
     micros: int
     currency: str
     """ISO 4217."""
@@ -107,6 +113,8 @@ class Payment:
     created_at: datetime
     updated_at: datetime
     refunded_micros: int = 0
+    disputed_micros: int | None = 0
+    """Taken by disputes and not given back; None where it was not noted."""
     checkout_id: str | None = None
     payment_intent_id: str | None = None
     receipt_url: str = ""
@@ -166,6 +174,8 @@ class Intent:
     """Code of the last attempt's decline."""
     refunds: Sequence[Refund] = ()
     disputes: Sequence[Dispute] = ()
+    is_automatic: bool = False
+    """We charged a saved card of our own accord."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +213,7 @@ def facts_of(intent: Intent, currency: str, *, is_automatic: bool) -> list[Payme
     if intent.status != "succeeded" or not intent.received_minor:
         return []
     _require(intent.currency, currency)
-    reason = "Automatic top-up." if is_automatic else "Top-up by card."
+    reason = TOP_UP_REASONS[AUTOMATIC if is_automatic else BY_PAGE]
     paid = from_minor(intent.received_minor, currency)
     facts = [PaymentFact(top_up_reference(intent.id), paid, "top-up", reason)]
     for refund in intent.refunds:
@@ -296,6 +306,12 @@ def refunded_micros(intent: Intent, currency: str) -> int:
     """Return how much of a payment has gone back to the card, or is on its way."""
     minor = sum(refund.minor for refund in intent.refunds if not refund.is_withdrawn)
     return from_minor(minor, currency)
+
+
+def disputed_micros(intent: Intent, currency: str) -> int:
+    """Return how much of a payment disputes have taken and not given back."""
+    taken = [each.minor for each in intent.disputes if len(dispute_references(each)) == 1]
+    return from_minor(sum(taken), currency)
 
 
 @dataclass(frozen=True, slots=True)

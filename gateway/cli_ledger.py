@@ -21,8 +21,8 @@ from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
 from billing.stores.audit import ADVICE, Totals, audit, totals
+from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_audit import audit_gate, find_surpluses
-from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build

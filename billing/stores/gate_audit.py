@@ -29,9 +29,9 @@ from billing.reconcile import (
 from billing.stores import tables
 from billing.stores.booking import book
 from billing.stores.database import TIMEOUT_S, upsert, writing
+from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
 from billing.stores.positions import read_positions
-from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.sql import Clock, utc_now
 
 ENTRIES_MAX = 5_000

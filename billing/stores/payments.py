@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.payments import (
+    AUTOMATIC,
+    BY_PAGE,
     DAY,
     TAKEN_BACK,
     UNSETTLED,
@@ -86,7 +88,7 @@ class SqlPaymentStore:
                 sa.select(_payments)
                 .where(
                     columns.account_id == account_id,
-                    columns.kind == "checkout",
+                    columns.kind == BY_PAGE,
                     columns.micros == micros,
                     columns.created_at >= since,
                     columns.state.in_((PaymentState.CREATED.value, PaymentState.OPEN.value)),
@@ -101,7 +103,7 @@ class SqlPaymentStore:
                 connection,
                 payment_id,
                 account_id=account_id,
-                kind="checkout",
+                kind=BY_PAGE,
                 micros=micros,
                 currency=currency,
             )
@@ -125,7 +127,7 @@ class SqlPaymentStore:
                 connection,
                 payment_id,
                 account_id=account_id,
-                kind="auto",
+                kind=AUTOMATIC,
                 micros=amount,
                 currency=profile.currency,
             )
@@ -160,6 +162,7 @@ class SqlPaymentStore:
         receipt_url: str = "",
         failure: str = "",
         refunded_micros: int | None = None,
+        disputed_micros: int | None = None,
     ) -> Payment:
         """Note what the payment service says; a late report takes nothing back.
 
@@ -183,6 +186,9 @@ class SqlPaymentStore:
                     failure=failure or known.failure,
                     refunded_micros=(
                         known.refunded_micros if refunded_micros is None else refunded_micros
+                    ),
+                    disputed_micros=(
+                        known.disputed_micros if disputed_micros is None else disputed_micros
                     ),
                 )
             )
@@ -371,7 +377,7 @@ async def _history(connection: AsyncConnection, account_id: str, now: datetime) 
     rows = await connection.execute(
         sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
             _payments.c.account_id == account_id,
-            _payments.c.kind == "auto",
+            _payments.c.kind == AUTOMATIC,
             sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_UNSETTLED)),
         )
     )

@@ -151,6 +151,7 @@ class CreditBook(Protocol):
         kind: str,
         reason: str = "",
         call_id: str | None = None,
+        payment_id: str | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat."""
 
@@ -186,6 +187,7 @@ class PaymentStore(Protocol):
         receipt_url: str = "",
         failure: str = "",
         refunded_micros: int | None = None,
+        disputed_micros: int | None = None,
     ) -> Payment:
         """Note what the payment service says; a late report takes nothing back."""
 

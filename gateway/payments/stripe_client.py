@@ -260,6 +260,9 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
 
 
 _SAVES_CARD = "save_card"
+_AUTOMATIC = "Automatic top-up of calling credit"
+"""Tells our automatic charges from what was paid on a page. It is what every one of them bears: a
+note that is added to a request spoils its repetition, whose parameters must be the same."""
 
 _RETRYABLE = frozenset({409, 429})
 """Another request with this key is under way; too many requests."""
@@ -274,7 +277,7 @@ def _charge_params(charge: Charge) -> dict[str, Any]:
         "payment_method": charge.payment_method_id,
         "confirm": True,
         "off_session": True,
-        "description": "Automatic top-up of calling credit",
+        "description": _AUTOMATIC,
         "metadata": {"account": payment.account_id, "payment": payment.id},
         "expand": ["latest_charge"],
     }
@@ -352,6 +355,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
         failure=failure.get("decline_code") or failure.get("code") or "",
         refunds=[_refund(each) for each in refunds],
         disputes=[_dispute(each) for each in disputes],
+        is_automatic=reply.get("description") == _AUTOMATIC,
     )
 
 

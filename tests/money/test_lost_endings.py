@@ -28,6 +28,7 @@ def sweeper_of(world, node):
         Carrier(),
         world.drainer.drain_once,
         kept=node.closings.find,
+        clock=world.date,
     )
     return Sweeper(
         settler,

@@ -37,7 +37,9 @@ class Watch:
         self.world, self.carrier = world, Carrier()
         client = world.nodes[0].client
         self.leases = RedisNodeLeases(client)
-        settler = Settler(world.gate, world.records, self.carrier, world.drainer.drain_once)
+        settler = Settler(
+            world.gate, world.records, self.carrier, world.drainer.drain_once, clock=world.date
+        )
         self.sweepers = [
             Sweeper(
                 settler,
