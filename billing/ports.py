@@ -284,6 +284,7 @@ class GateRows:
     caps: Mapping[bytes, bytes]
     meta: Mapping[bytes, bytes]
     tombstones: Mapping[bytes, bytes]
+    endings: Mapping[bytes, bytes]
     tombstone_ages: Mapping[bytes, bytes]
     cap_uses: Mapping[bytes, bytes]
     frozen: Collection[bytes]

@@ -7,7 +7,6 @@ import csv
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from billing.errors import StoreUnavailableError
-from billing.money import format_money, is_currency
+from billing.money import format_money, in_units, is_currency
 from billing.partition import PARTITIONS
 from billing.reconcile import Surplus
 from billing.statement import StatementLine
@@ -173,7 +172,7 @@ async def _show_surpluses(stores: build.Stores, found: Iterable[Surplus]) -> Non
         account = await stores.accounts.account(surplus.account_id)
         currency = "" if account is None else account.currency
         # To the last digit: what is shown as nothing would be taken all the same.
-        amount = f"{_units(surplus.micros)} {currency}"
+        amount = f"{in_units(surplus.micros)} {currency}"
         table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
 
@@ -283,8 +282,8 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
                 line.at.isoformat(),
                 line.kind,
                 line.reason,
-                _units(line.micros),
-                _units(line.balance_micros),
+                in_units(line.micros),
+                in_units(line.balance_micros),
                 line.currency,
                 line.call_id or "",
                 line.reference,
@@ -294,8 +293,4 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
 
 def _shown(micros: int, currency: str) -> str:
     """Return an amount for people; an account that was lost may have a currency unknown to us."""
-    return format_money(micros, currency) if is_currency(currency) else _units(micros)
-
-
-def _units(micros: int) -> str:
-    return f"{Decimal(micros).scaleb(-6):f}"
+    return format_money(micros, currency) if is_currency(currency) else in_units(micros)

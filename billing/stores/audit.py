@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import CREDIT_SOURCES, CUSTOMER, REVENUE, WRITE_OFF
 from billing.money import LIMIT
+from billing.reconcile import Disagreement
 from billing.stores import call_audit, payment_audit, row_audit, tables
 from billing.stores.call_audit import shown_transfer
 from billing.stores.database import reading
-from billing.stores.findings import BY_HAND, FINDINGS_MAX, FROM_LEDGER, TIMES, Finding, finding
+from billing.stores.findings import BY_HAND, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
 
 AUDIT_TIMEOUT_S = 300.0
 """An audit reads the whole ledger."""
@@ -47,9 +48,9 @@ async def audit(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> l
     return [str(point) for point in found]
 
 
-async def _broken(connection: AsyncConnection, rules: Collection[str]) -> list[Finding]:
+async def _broken(connection: AsyncConnection, rules: Collection[str]) -> list[Disagreement]:
     """Return what breaks rules that are queries."""
-    found: list[Finding] = []
+    found: list[Disagreement] = []
     for rule in (name for name in _QUERIES if name in rules):
         query, _ = _QUERIES[rule]
         rows = await connection.execute(query.limit(FINDINGS_MAX))

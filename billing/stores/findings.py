@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+from billing.money import in_units
+from billing.reconcile import Disagreement
 
 FINDINGS_MAX = 100
 """Per rule; one disagreement is news, a thousand are the same news."""
@@ -25,26 +27,10 @@ TIMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One point on which the book disagrees with itself."""
-
-    rule: str
-    subject: str
-    """An id or a reference."""
-    figures: str = field(default="", compare=False)
-    """Whose it is, and what disagrees; they may change from one look to the next."""
-
-    def __str__(self) -> str:
-        """Word it for people."""
-        text = f"{self.rule}: {self.subject}"
-        return f"{text} ({self.figures})" if self.figures else text
-
-
-def finding(rule: str, row: Mapping[str, Any]) -> Finding:
+def finding(rule: str, row: Mapping[str, Any]) -> Disagreement:
     """Return a finding from a row: its subject first, then figures under the names to show."""
     (_, subject), *figures = row.items()
-    return Finding(rule, str(subject), figures_of(figures))
+    return Disagreement(rule, str(subject), figures_of(figures))
 
 
 def figures_of(figures: Iterable[tuple[str, Any]]) -> str:
@@ -55,4 +41,4 @@ def figures_of(figures: Iterable[tuple[str, Any]]) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return str(value)
-    return f"{Decimal(int(value)).scaleb(-6):f}"
+    return in_units(int(value))

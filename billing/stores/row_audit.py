@@ -18,8 +18,9 @@ from billing.call_refunds import OUR_FAULT_S, RefundRule
 from billing.errors import RateDeckError
 from billing.partition import partition_of
 from billing.rating import Rate
+from billing.reconcile import Disagreement
 from billing.stores import tables
-from billing.stores.findings import FINDINGS_MAX, Finding, figures_of
+from billing.stores.findings import FINDINGS_MAX, figures_of
 
 PAGE_ROWS = 2_000
 DECKS_MAX = 3
@@ -41,10 +42,10 @@ SLOT_DIFFERS = "account in a foreign partition"
 DECK_DIFFERS = "rate deck differs from its digest"
 
 
-async def audit_rows(connection: AsyncConnection) -> list[Finding]:
+async def audit_rows(connection: AsyncConnection) -> list[Disagreement]:
     """Return what disagrees, at most `FINDINGS_MAX` of each rule."""
     counts: dict[str, int] = {}
-    findings: list[Finding] = []
+    findings: list[Disagreement] = []
     for look in (_look_at_calls, _look_at_refunds, _look_at_accounts, _look_at_decks):
         async for found in look(connection):
             counts[found.rule] = counts.get(found.rule, 0) + 1
@@ -53,7 +54,7 @@ async def audit_rows(connection: AsyncConnection) -> list[Finding]:
     return findings
 
 
-Found = AsyncIterator[Finding]
+Found = AsyncIterator[Disagreement]
 
 
 async def _pages(
@@ -85,7 +86,7 @@ async def _look_at_calls(connection: AsyncConnection) -> Found:
                 yield found
 
 
-def _price_faults(row: sa.Row[Any]) -> Iterator[Finding]:
+def _price_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
     if not row.opened:
         return
     asked = row.spent_micros + row.written_off_micros
@@ -109,7 +110,7 @@ def _price_faults(row: sa.Row[Any]) -> Iterator[Finding]:
         )
 
 
-def _time_faults(row: sa.Row[Any]) -> Iterator[Finding]:
+def _time_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
     """Yield what no clock can have shown: a call's own clock never goes back."""
     slack = CLOCKS_DIFFER_MAX if _is_settled(row) else timedelta()
     times = {
@@ -130,8 +131,8 @@ def _is_settled(row: sa.Row[Any]) -> bool:
     return bool(row.ended_by == "gateway" and row.answered_at is None)
 
 
-def _of_call(rule: str, row: sa.Row[Any], **figures: Any) -> Finding:
-    return Finding(rule, row.id, figures_of([("account", row.account_id), *figures.items()]))
+def _of_call(rule: str, row: sa.Row[Any], **figures: Any) -> Disagreement:
+    return Disagreement(rule, row.id, figures_of([("account", row.account_id), *figures.items()]))
 
 
 def _lasted(answered_at: datetime | None, ended_at: datetime | None) -> timedelta:
@@ -165,7 +166,7 @@ async def _look_at_refunds(connection: AsyncConnection) -> Found:
                 due = -(-due * OUR_FAULT_S // row.seconds)
             if row.micros != due:
                 figures = [("account", row.account_id), ("refunded", row.micros), ("due", due)]
-                yield Finding(REFUND_DIFFERS, row.reference, figures_of(figures))
+                yield Disagreement(REFUND_DIFFERS, row.reference, figures_of(figures))
 
 
 async def _look_at_accounts(connection: AsyncConnection) -> Found:
@@ -174,7 +175,7 @@ async def _look_at_accounts(connection: AsyncConnection) -> Found:
     async for rows in _pages(connection, query, accounts.id):
         for row in rows:
             if row.slot != partition_of(row.id, tables.SLOTS):
-                yield Finding(SLOT_DIFFERS, row.id)
+                yield Disagreement(SLOT_DIFFERS, row.id)
 
 
 async def _look_at_decks(connection: AsyncConnection) -> Found:
@@ -190,4 +191,4 @@ async def _look_at_decks(connection: AsyncConnection) -> Found:
         query = sa.select(decks.digest, decks.content).where(decks.version == version)
         digest, content = (await connection.execute(query)).one()
         if hashlib.sha256(content.encode()).hexdigest() != digest:
-            yield Finding(DECK_DIFFERS, f"version {version}")
+            yield Disagreement(DECK_DIFFERS, f"version {version}")
