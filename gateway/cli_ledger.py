@@ -20,7 +20,6 @@ from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
 from billing.stores.audit import ADVICE, Totals, audit, totals
-from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
@@ -37,7 +36,8 @@ from gateway.command import (
 )
 from gateway.engine.recovery import fill_gate
 from gateway.errors import PaymentError
-from gateway.payments.history import UNBOOKED, Unbooked
+from gateway.payments import proof
+from gateway.payments.proof import PaymentProof
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
@@ -149,12 +149,10 @@ def rebuild_gate(
 
 PAYMENTS_LOOK_BACK = timedelta(days=3)
 """How far an audit looks unless it is told: Stripe tries to deliver a webhook for so long."""
-WEBHOOK_PATIENCE_S = 3.0
-"""What was paid a moment ago is on its way to the book for so long."""
 _ADVICE = {
     **ADVICE,
     **gate_audit.ADVICE,
-    UNBOOKED: "Book what was paid: `caller payments reconcile --since DATE`.",
+    **proof.ADVICE,
 }
 
 _LACKING = (
@@ -204,21 +202,22 @@ async def _audit(
 async def _audit_payments(
     stores: build.Stores, read: Settings, since: datetime | None
 ) -> list[str]:
-    """Return what was paid and is not booked. Raises PaymentError, StoreUnavailableError."""
+    """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
     desk = build.build_card_desk(read, stores, notify=lambda _name, _data: None)
-    found: dict[str, Unbooked] = {}
-    """By payment intent: more than one list tells of it."""
+    until = datetime.now(UTC)
+    since = since or until - PAYMENTS_LOOK_BACK
     try:
-        async for step in desk.history.walk(since or datetime.now(UTC) - PAYMENTS_LOOK_BACK):
-            found |= {one.intent.id: one for one in step.unbooked}
-            if len(found) >= FINDINGS_MAX:
-                break
-        if found:
-            await asyncio.sleep(WEBHOOK_PATIENCE_S)
-        left = await desk.history.still(list(found.values())[:FINDINGS_MAX])
-        return [str(one) for one in left]
+        compared = PaymentProof(desk.history, service=desk.service, store=desk.store)
+        done = await compared.compare(since)
     finally:
         await desk.service.close()
+    period = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    said = f"{done.objects} objects there, {done.credits} credits here"
+    out.print(f"Compared with the payment service: {period}, {said}.", highlight=False)
+    if not done.is_whole:
+        left = f"; {done.unasked} credits were not asked about" if done.unasked else ""
+        out.print(f"Not all of it was compared{left}. Narrow it with --since.", highlight=False)
+    return list(done.findings)
 
 
 def _advice(finding: str) -> str:

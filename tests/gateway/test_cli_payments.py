@@ -262,7 +262,7 @@ class Restored:
 @pytest.fixture
 def restored(desk, monkeypatch):
     monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
-    monkeypatch.setattr("gateway.cli_ledger.WEBHOOK_PATIENCE_S", 0)
+    monkeypatch.setattr("gateway.payments.proof.PATIENCE_S", 0)
     return Restored(desk)
 
 
