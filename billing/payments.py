@@ -8,7 +8,7 @@ micros; the service's own are minor units of the currency.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -176,6 +176,15 @@ class Intent:
     disputes: Sequence[Dispute] = ()
     is_automatic: bool = False
     """We charged a saved card of our own accord."""
+
+
+def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
+    """Return an intent with what we noted elsewhere, where it bears no notes itself."""
+    return replace(
+        intent,
+        account_id=intent.account_id or account_id,
+        payment_id=intent.payment_id or payment_id,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from billing.errors import MoneyError
-from billing.payments import Intent, amounts_of, top_up_reference
+from billing.payments import Intent, amounts_of, noted, top_up_reference
 from billing.reconcile import Disagreement
 from gateway.errors import PaymentError
 from gateway.payments.comparison import (
@@ -26,7 +26,7 @@ from gateway.payments.comparison import (
 )
 from gateway.payments.events import CHECKOUT, HISTORY, INTENT
 from gateway.payments.ports import HistoryPage, PaymentService, PaymentStore, PaymentTrace
-from gateway.payments.service import Payments, noted
+from gateway.payments.service import Payments
 
 REACH: Final[Mapping[str, timedelta]] = {
     CHECKOUT: timedelta(hours=2),

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -32,6 +31,7 @@ from billing.payments import (
     disputed_micros,
     facts_of,
     from_minor,
+    noted,
     refund_reference,
     refunded_micros,
     state_of,
@@ -485,15 +485,6 @@ class Payments:
             payment_id=payment.id,
         )
         await self._on_credit(payment.account_id)
-
-
-def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
-    """Return an intent with what we noted elsewhere, where it bears no notes itself."""
-    return replace(
-        intent,
-        account_id=intent.account_id or account_id,
-        payment_id=intent.payment_id or payment_id,
-    )
 
 
 _EVENTS = {

@@ -54,6 +54,7 @@ async def busy_book(store, engine):
 
 CREDIT_COLUMNS = "(account_id, sequence, micros, reference, kind, at)"
 TRANSFER_COLUMNS = "(reference, kind, source, target, micros, currency, account_id, call_id, at)"
+REFUNDED_BEYOND = "call refunded beyond its charge: ended"
 NOW = f"'{BOOKED_AT:%Y-%m-%d %H:%M:%S.%f}'"
 
 
@@ -390,9 +391,9 @@ async def test_a_minute_refunded_of_a_longer_call_is_what_the_rule_gives(engine,
     [
         ([40], []),
         ([30, 10], []),
-        ([30, 11], ["call refunded beyond its charge: ended"]),
+        ([30, 11], [REFUNDED_BEYOND]),
         ([30, -20, 30], []),
-        ([30, -20, 31], ["call refunded beyond its charge: ended"]),
+        ([30, -20, 31], [REFUNDED_BEYOND]),
     ],
 )
 async def test_no_call_is_refunded_beyond_its_charge(busy_book, store, refunds, findings):

@@ -4,6 +4,7 @@ The tables' own columns are walked: one that is added later without either fails
 """
 
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from billing.payments import PaymentState
 from billing.stores import audit as audit_module
-from billing.stores import tables
+from billing.stores import call_audit, payment_audit, tables
 from billing.stores.audit import ADVICE, audit
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
@@ -24,6 +25,7 @@ from tests.billing.outbox_entries import (
     opened,
     ticked,
 )
+from tests.billing.sql import test_audit
 
 MONEY_TABLES = ("accounts", "credits", "transfers", "calls", "payments")
 OTHER_TABLES = {
@@ -308,6 +310,8 @@ def test_every_column_of_the_books_has_a_rule_or_a_reason():
     }
     assert {*FAULTS, *EXEMPT} == columns
     assert not FAULTS.keys() & EXEMPT.keys()
+    note = (Path(__file__).parents[3] / "docs/design/0008-audit.md").read_text("utf-8")
+    assert [name for name in map(".".join, sorted(columns)) if f"`{name}`" not in note] == []
 
 
 @pytest.mark.parametrize(("table", "column"), FAULTS)
@@ -422,6 +426,14 @@ TOGETHER = {
         "charge dated otherwise than its call: charge:many3 (account alice, ended",
     ),
 }
+
+
+def test_every_rule_about_calls_and_payments_names_some_fault():
+    named = [rule for _, _, rule in FAULTS.values()] + [begins for _, begins in TOGETHER.values()]
+    named += [finding for _, findings in test_audit.DAMAGES.values() for finding in findings]
+    named.append(test_audit.REFUNDED_BEYOND)
+    for rule in (*call_audit.RULES, *payment_audit.RULES):
+        assert any(one.startswith(rule) for one in named), rule
 
 
 @pytest.mark.parametrize("kind", TOGETHER)
