@@ -152,7 +152,7 @@ def shown_transfer() -> sa.Select[Any]:
 def _impossible_calls() -> sa.Select[Any]:
     """A live call has a beginning and no end, an ended one its end; nothing is below zero."""
     calls = tables.calls.c
-    end = (calls.ended_at, calls.cause, calls.ended_by, calls.booked_at)
+    end = (calls.ended_at, calls.cause, calls.ended_by)
     has_opening = sa.or_(calls.rate != "", calls.node != "", calls.currency != "")
     return _shown_call().where(
         sa.or_(
@@ -166,6 +166,7 @@ def _impossible_calls() -> sa.Select[Any]:
             sa.and_(calls.closed, sa.or_(*(column.is_(None) for column in end))),
             sa.and_(~calls.closed, sa.or_(*(column.is_not(None) for column in end))),
             sa.and_(~calls.closed, sa.or_(calls.written_off_micros != 0, ~calls.opened)),
+            ~calls.closed & calls.booked_at.is_not(None),
         )
     )
 

@@ -68,7 +68,11 @@ _WITH_ENTRIES = tables.payments.outerjoin(_OF_PAYMENT, _OF_PAYMENT.c.payment_id 
 
 def _top_ups_without_payment() -> sa.Select[Any]:
     """Each top-up names a payment."""
-    paid = sa.select(_payments.id).where(_credits.reference == _TOP_UP)
+    # So asked it is found by its index; by the reference every payment would be tried.
+    paid = sa.select(_payments.id).where(
+        _payments.payment_intent_id == sa.func.substr(_credits.reference, len("pi:") + 1),
+        _begins(_credits.reference, sa.literal("pi:")),
+    )
     return _shown_credit().where(
         _credits.kind == "top-up",
         _ARE_KEPT | _credits.payment_id.is_not(None),

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,7 +28,7 @@ DECKS_MAX = 3
 """Rate decks whose digest is computed: the newest that count."""
 SECOND = timedelta(seconds=1)
 ROUNDING = timedelta(milliseconds=2)
-"""Both ends of a duration are kept to the millisecond; the seconds were counted before that."""
+"""A call's times are kept to the millisecond; its seconds were counted before that."""
 CLOCKS_DIFFER_MAX = timedelta(minutes=1)
 """How far the clocks of two machines are taken to differ: of a node and of a drainer, or of a node
 and of the one that settled its calls."""
@@ -112,15 +113,15 @@ def _price_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
 
 def _time_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
     """Yield what no clock can have shown: a call's own clock never goes back."""
-    slack = CLOCKS_DIFFER_MAX if _is_settled(row) else timedelta()
+    slack = CLOCKS_DIFFER_MAX if _is_settled(row) else ROUNDING
     times = {
         "created": row.created_at if row.opened else None,
         "ringing": row.ringing_at,
         "answered": row.answered_at,
-        "ended": None if row.ended_at is None else row.ended_at + slack,
+        "ended": row.ended_at,
     }
     known = [at for at in times.values() if at is not None]
-    if known != sorted(known):
+    if any(later < earlier - slack for earlier, later in pairwise(known)):
         yield _of_call(TIMES_DISORDERED, row, **times)
     if row.booked_at and row.ended_at and row.booked_at < row.ended_at - CLOCKS_DIFFER_MAX:
         yield _of_call(BOOKED_EARLY, row, ended=row.ended_at, booked=row.booked_at)
