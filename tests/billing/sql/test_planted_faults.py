@@ -14,6 +14,7 @@ from billing.payments import PaymentState
 from billing.stores import audit as audit_module
 from billing.stores import call_audit, payment_audit, tables
 from billing.stores.audit import ADVICE, audit
+from billing.stores.migrations import migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from tests.billing.outbox_entries import (
@@ -26,6 +27,7 @@ from tests.billing.outbox_entries import (
     ticked,
 )
 from tests.billing.sql import test_audit
+from tests.billing.sql.test_migrations import go_back
 
 MONEY_TABLES = ("accounts", "credits", "transfers", "calls", "payments")
 OTHER_TABLES = {
@@ -447,6 +449,25 @@ async def test_faults_that_are_made_to_fit_are_named_with_their_figures(book, ki
 async def test_entries_that_do_not_say_their_payment_are_judged_together(book):
     """As those are that were booked before it was noted."""
     await plant(book, "UPDATE credits SET payment_id = NULL")
+    assert await audit(book) == []
+
+
+async def test_a_book_of_the_version_before_is_in_order(book):
+    async with book.begin() as connection:
+        await connection.run_sync(go_back, "0005")
+    await migrate(book)
+    assert await audit(book) == []
+    dates = "SELECT count(*) FROM calls WHERE closed AND booked_at IS NULL"
+    lost = "SELECT disputed_micros FROM payments WHERE id = 'p2'"
+    async with book.connect() as connection:
+        assert await connection.scalar(sa.text(dates)) == 0
+        assert await connection.scalar(sa.text(lost)) == 400
+    await plant(book, "UPDATE payments SET refunded_micros = 0 WHERE id = 'p1'")
+    assert await audit(book) != []
+
+
+async def test_what_a_process_of_the_version_before_writes_is_in_order(book):
+    await plant(book, "UPDATE calls SET booked_at = NULL")
     assert await audit(book) == []
 
 
