@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from billing.cdr import CallClosed
 from billing.ports import GateRows, OpenCall, PartitionState
-from billing.reconcile import Disagreement
+from billing.reconcile import Disagreement, Ending
 
 COUNT_DIFFERS = "spend gate miscounts an account's open calls"
 BURN_DIFFERS = "spend gate has a wrong burn rate"
@@ -24,6 +25,10 @@ MALFORMED = "spend gate has a row that cannot be read"
 
 _INTEGER = re.compile(rb"-?[0-9]{1,16}")
 _HOLD = re.compile(rb"([0-9]{1,16}):([0-9]{1,10})")
+# Outbox entry, charged, written off, seconds, record in brief; and the account, in its own line.
+_ENDING = re.compile(
+    rb"[0-9]+-[0-9]+ ([0-9]{1,16}) ([0-9]{1,16}) ([0-9]{1,10}) ([^\n]*)(?:\n(.*))?", re.DOTALL
+)
 _LEADING_INTEGER = re.compile(rb"[0-9]{1,16}")
 
 
@@ -33,6 +38,8 @@ class GateContents:
 
     state: PartitionState
     """`closed_calls` are the tombstones."""
+    endings: Mapping[str, Ending]
+    """Ended call -> how the book would be told that it ended, if it had to be told again."""
     faults: Sequence[Disagreement]
 
 
@@ -44,6 +51,7 @@ def read_rows(rows: GateRows) -> GateContents:
     calls = list(_open_calls(rows, faults))
     faults += _miscounts(rows.meta, calls)
     faults += _unpaired("done", rows.tombstones, "age", rows.tombstone_ages)
+    endings = dict(_endings(rows, faults))
     faults += _unpaired("caps", rows.caps, "used", rows.cap_uses)
     state = PartitionState(
         accounts=[
@@ -55,7 +63,7 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    return GateContents(state, faults)
+    return GateContents(state, endings, faults)
 
 
 def _text(name: bytes) -> str:
@@ -81,6 +89,35 @@ def _tombstones(
             yield _text(call), int(final[0])
         else:
             faults.append(Disagreement(MALFORMED, f"done {_text(call)}"))
+
+
+_CLOSED = msgspec.json.Decoder(CallClosed)
+
+
+def _endings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, Ending]]:
+    for call, value in sorted(rows.endings.items()):
+        if call not in rows.tombstones:
+            faults.append(Disagreement(STRAY, f"ends {_text(call)}"))
+            continue
+        ending = _ending(value)
+        if ending is None:
+            faults.append(Disagreement(MALFORMED, f"ends {_text(call)}"))
+        else:
+            yield _text(call), ending
+
+
+def _ending(value: bytes) -> Ending | None:
+    words = _ENDING.fullmatch(value)
+    if words is None:
+        return None
+    try:
+        record = _CLOSED.decode(words[4])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return Ending(
+        *(int(words[1]), int(words[2]), int(words[3]), _text(words[5] or b"")),
+        *(record.cause, record.ended_by, record.answered_at, record.ended_at),
+    )
 
 
 def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall]:

@@ -120,6 +120,12 @@ def format_money(micros: int, currency: str) -> str:
     return f"{minus}{sign or currency + chr(0xA0)}{number}"
 
 
+def in_units(micros: int) -> str:
+    """Return an amount to the last digit, without its currency: "-0.000001"."""
+    sign, (units, rest) = "-" if micros < 0 else "", divmod(abs(micros), MICROS_PER_UNIT)
+    return f"{sign}{units}.{rest:06d}"
+
+
 def _currency(currency: str) -> tuple[int, str]:
     try:
         return _CURRENCIES[currency]

@@ -8,7 +8,7 @@ micros; the service's own are minor units of the currency.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -58,6 +58,12 @@ def from_minor(minor: int, currency: str) -> int:
     return int(minor * 10 ** (6 - _SERVICE_EXPONENTS.get(currency, exponent(currency))))
 
 
+BY_PAGE, AUTOMATIC = "checkout", "auto"
+"""Kinds of a payment: made by a person on a page, or with a saved card by us."""
+TOP_UP_REASONS = {BY_PAGE: "Top-up by card.", AUTOMATIC: "Automatic top-up."}
+"""What the customer reads of a payment's credit."""
+
+
 class PaymentState(Enum):
     """How far a payment has come; the value is what the book keeps."""
 
@@ -99,7 +105,7 @@ class Payment:
     id: str
     account_id: str
     kind: str
-    """`checkout` or `auto`."""
+    """`BY_PAGE` or `AUTOMATIC`."""
     micros: int
     currency: str
     """ISO 4217."""
@@ -107,6 +113,8 @@ class Payment:
     created_at: datetime
     updated_at: datetime
     refunded_micros: int = 0
+    disputed_micros: int | None = 0
+    """Taken by disputes and not given back; None where it was not noted."""
     checkout_id: str | None = None
     payment_intent_id: str | None = None
     receipt_url: str = ""
@@ -166,6 +174,17 @@ class Intent:
     """Code of the last attempt's decline."""
     refunds: Sequence[Refund] = ()
     disputes: Sequence[Dispute] = ()
+    is_automatic: bool = False
+    """We charged a saved card of our own accord."""
+
+
+def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
+    """Return an intent with what we noted elsewhere, where it bears no notes itself."""
+    return replace(
+        intent,
+        account_id=intent.account_id or account_id,
+        payment_id=intent.payment_id or payment_id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +200,20 @@ class CheckoutPage:
     saves_card: bool = False
     account_id: str = ""
     """What we noted when we opened the page; empty for one that is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookedCredit:
+    """One movement of credit that a payment has caused, as the book has it."""
+
+    reference: str
+    account_id: str
+    micros: int
+    currency: str
+    """Of the account."""
+    kind: str
+    payment_id: str | None = None
+    """None where it was not noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +236,16 @@ def facts_of(intent: Intent, currency: str, *, is_automatic: bool) -> list[Payme
     if intent.status != "succeeded" or not intent.received_minor:
         return []
     _require(intent.currency, currency)
-    reason = "Automatic top-up." if is_automatic else "Top-up by card."
+    reason = TOP_UP_REASONS[AUTOMATIC if is_automatic else BY_PAGE]
     paid = from_minor(intent.received_minor, currency)
     facts = [PaymentFact(top_up_reference(intent.id), paid, "top-up", reason)]
     for refund in intent.refunds:
-        facts += _refund_facts(refund, currency)
+        facts += _facts(refund_amounts(refund), currency, "refund", _REFUND_REASONS)
     for dispute in intent.disputes:
-        facts += _dispute_facts(dispute, currency)
+        amounts = dispute_amounts(dispute)
+        if any(amounts.values()):
+            _require(dispute.currency, currency)
+        facts += _facts(amounts, currency, "dispute", _DISPUTE_REASONS)
     return facts
 
 
@@ -228,42 +264,50 @@ def undone(reference: str) -> str:
     return f"{reference}:failed"
 
 
-def refund_references(refund: Refund) -> list[str]:
-    """Return the references of the facts that a refund proves."""
+def refund_amounts(refund: Refund) -> dict[str, int]:
+    """Return the references of a refund -> minor units that it moves; 0 for what must not be."""
     name = refund_reference(refund.our_id) if refund.our_id else f"re:{refund.id}"
-    return [name, undone(name)] if refund.is_withdrawn else [name]
+    return {name: -refund.minor, undone(name): refund.minor if refund.is_withdrawn else 0}
 
 
-def dispute_references(dispute: Dispute) -> list[str]:
-    """Return the references of the facts that a dispute proves; none for an inquiry."""
-    if dispute.status not in _DISPUTED:
-        return []
+def dispute_amounts(dispute: Dispute) -> dict[str, int]:
+    """Return the references of a dispute -> minor units that it moves; 0 for what must not be."""
     name = f"du:{dispute.id}"
-    return [name, f"{name}:won"] if dispute.status == "won" else [name]
+    taken = dispute.minor if dispute.status in _DISPUTED else 0
+    return {name: -taken, f"{name}:won": taken if dispute.status == "won" else 0}
 
 
-def _refund_facts(refund: Refund, currency: str) -> list[PaymentFact]:
-    micros = from_minor(refund.minor, currency)
-    moves = ((-micros, "Refund to your card."), (micros, "The refund to your card failed."))
+def top_up_amounts(intent: Intent) -> dict[str, int]:
+    """Return the reference of a payment -> minor units that it brings; 0 for one not paid."""
+    is_paid = intent.status == "succeeded"
+    return {top_up_reference(intent.id): intent.received_minor if is_paid else 0}
+
+
+def amounts_of(intent: Intent) -> dict[str, int]:
+    """Return each reference that an intent may prove -> minor units; 0 for what it does not."""
+    amounts = top_up_amounts(intent)
+    for refund in intent.refunds:
+        amounts |= refund_amounts(refund)
+    for dispute in intent.disputes:
+        amounts |= dispute_amounts(dispute)
+    return amounts
+
+
+def _facts(
+    amounts: dict[str, int], currency: str, kind: str, reasons: tuple[str, str]
+) -> list[PaymentFact]:
     return [
-        PaymentFact(reference, moved, "refund", reason)
-        for reference, (moved, reason) in zip(refund_references(refund), moves, strict=False)
+        PaymentFact(reference, from_minor(minor, currency), kind, reason)
+        for (reference, minor), reason in zip(amounts.items(), reasons, strict=True)
+        if minor
     ]
 
 
-def _dispute_facts(dispute: Dispute, currency: str) -> list[PaymentFact]:
-    references = dispute_references(dispute)
-    if references:
-        _require(dispute.currency, currency)
-    micros = from_minor(dispute.minor, currency) if references else 0
-    moves = (
-        (-micros, "The payment was disputed at the card's bank."),
-        (micros, "The dispute was decided in favour of the payment."),
-    )
-    return [
-        PaymentFact(reference, moved, "dispute", reason)
-        for reference, (moved, reason) in zip(references, moves, strict=False)
-    ]
+_REFUND_REASONS = ("Refund to your card.", "The refund to your card failed.")
+_DISPUTE_REASONS = (
+    "The payment was disputed at the card's bank.",
+    "The dispute was decided in favour of the payment.",
+)
 
 
 def _require(currency: str, expected: str) -> None:
@@ -296,6 +340,12 @@ def refunded_micros(intent: Intent, currency: str) -> int:
     """Return how much of a payment has gone back to the card, or is on its way."""
     minor = sum(refund.minor for refund in intent.refunds if not refund.is_withdrawn)
     return from_minor(minor, currency)
+
+
+def disputed_micros(intent: Intent, currency: str) -> int:
+    """Return how much of a payment disputes have taken and not given back."""
+    minor = sum(sum(dispute_amounts(dispute).values()) for dispute in intent.disputes)
+    return from_minor(-minor, currency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,6 +284,7 @@ class GateRows:
     caps: Mapping[bytes, bytes]
     meta: Mapping[bytes, bytes]
     tombstones: Mapping[bytes, bytes]
+    endings: Mapping[bytes, bytes]
     tombstone_ages: Mapping[bytes, bytes]
     cap_uses: Mapping[bytes, bytes]
     frozen: Collection[bytes]
@@ -301,10 +302,12 @@ class LedgerStore(Protocol):
         kind: str,
         reason: str = "",
         call_id: str | None = None,
+        payment_id: str | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `reason` and `call_id` say why, for the customer who reads the ledger. Raises
+        `reason` and `call_id` say why, for the customer who reads the ledger; `payment_id`, of
+        which payment it is. Raises
         CreditsLostError rather than give out a sequence that the spend gate has seen.
         """
 

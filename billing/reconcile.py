@@ -7,8 +7,10 @@ partition. Knows no store. The book is right; only a gate that is ahead of it ca
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from billing.money import in_units
 from billing.ports import OpenCall, PartitionState
 
 BALANCES_DIFFER = "spend gate and book differ in the balance"
@@ -23,6 +25,7 @@ SECONDS_DIFFER = "spend gate and book differ in the seconds of a live call"
 RATE_DIFFERS = "spend gate and book differ in what a live call costs a minute"
 ENDING_DIFFERS = "spend gate and book differ in what an ended call cost"
 ENDING_UNKNOWN = "call has ended in the spend gate, and not in the book"
+ENDING_MISREMEMBERED = "spend gate remembers another end of a call than the book has"
 CAP_DIFFERS = "spend-cap counter is not what the calls have cost"
 CAP_UNKNOWN = "spend-cap counter of nobody"
 CAP_FOREIGN = "live call counts under a foreign spend cap"
@@ -35,6 +38,13 @@ class Disagreement:
     rule: str
     subject: str
     """An account id or a call id."""
+    figures: str = field(default="", compare=False)
+    """Whose it is, and what each side says; that may change from one look to the next."""
+
+    def __str__(self) -> str:
+        """Word it for people."""
+        text = f"{self.rule}: {self.subject}"
+        return f"{text} ({self.figures})" if self.figures else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +95,59 @@ def _accounts_that_differ(gate: PartitionState, book: PartitionState) -> Iterato
         available, applied = at_gate.get(account_id, (0, 0))
         balance, booked = in_book.get(account_id, (0, 0))
         if applied != booked:
-            yield Disagreement(CREDIT_MISSING if applied < booked else CREDIT_UNKNOWN, account_id)
+            rule = CREDIT_MISSING if applied < booked else CREDIT_UNKNOWN
+            yield Disagreement(rule, account_id, f"gate has {applied} credits, book {booked}")
         elif available != balance:
-            yield Disagreement(BALANCES_DIFFER, account_id)
+            yield Disagreement(BALANCES_DIFFER, account_id, _both(available, balance))
     for account_id in sorted({*gate.frozen} ^ {*book.frozen}):
-        yield Disagreement(FREEZE_DIFFERS, account_id)
+        where = "the gate" if account_id in gate.frozen else "the book"
+        yield Disagreement(FREEZE_DIFFERS, account_id, f"frozen in {where} only")
 
 
 def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[Disagreement]:
-    at_gate = {call.call_id: call.held_micros for call in gate.open_calls}
-    in_book = {call.call_id: call.held_micros for call in book.open_calls}
+    at_gate = {call.call_id: call for call in gate.open_calls}
+    in_book = {call.call_id: call for call in book.open_calls}
     for call_id in sorted(at_gate.keys() | in_book.keys()):
-        if call_id not in at_gate:
-            yield Disagreement(CALL_MISSING, call_id)
-        elif call_id not in in_book:
-            yield Disagreement(CALL_UNKNOWN, call_id)
-        elif at_gate[call_id] != in_book[call_id]:
-            yield Disagreement(HOLDS_DIFFER, call_id)
+        there, here = at_gate.get(call_id), in_book.get(call_id)
+        if there is None:
+            yield Disagreement(CALL_MISSING, call_id, _held(here))
+        elif here is None:
+            yield Disagreement(CALL_UNKNOWN, call_id, _held(there))
+        elif there.held_micros != here.held_micros:
+            figures = _both(there.held_micros, here.held_micros)
+            yield Disagreement(HOLDS_DIFFER, call_id, f"account {here.account_id}, {figures}")
+
+
+def _both(gate_micros: int, book_micros: int) -> str:
+    return f"gate {in_units(gate_micros)}, book {in_units(book_micros)}"
+
+
+def _held(call: OpenCall | None) -> str:
+    assert call is not None
+    return f"account {call.account_id}, holds {in_units(call.held_micros)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended, as far as both sides keep it."""
+
+    charged_micros: int
+    written_off_micros: int
+    seconds: int
+    account_id: str = ""
+    """Empty where it is not kept."""
+    cause: int | None = None
+    ended_by: str | None = None
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BookedDetail:
     """What the book says beyond balances and holds, for an audit of one partition."""
 
-    endings: Mapping[str, int]
-    """Ended call -> what it cost; of those that the gate has tombstones of."""
+    endings: Mapping[str, Ending]
+    """Ended call -> how; of those that the gate has tombstones of."""
     caps: Mapping[str, tuple[int, int]]
     """Name of a cap that holds now -> least and most that its counter can be."""
     owners: Collection[str]
@@ -117,39 +155,88 @@ class BookedDetail:
 
 
 def details_that_differ(
-    gate: PartitionState, book: PartitionState, detail: BookedDetail
+    gate: PartitionState,
+    book: PartitionState,
+    detail: BookedDetail,
+    remembered: Mapping[str, Ending],
 ) -> Iterator[Disagreement]:
-    """Yield what an audit finds besides `disagreements`: nothing that is repaired by itself."""
+    """Yield what an audit finds besides `disagreements`: nothing that is repaired by itself.
+
+    `remembered` is what the gate would tell the book of ended calls if that had to be told again.
+    """
     in_book = {call.call_id: call for call in book.open_calls}
     for call in gate.open_calls:
         booked = in_book.get(call.call_id)
         if booked is not None:
             yield from _details_of_call(call, booked)
     for call_id, micros in gate.closed_calls:
-        if call_id not in detail.endings:
-            yield Disagreement(ENDING_UNKNOWN, call_id)
-        elif detail.endings[call_id] != micros:
-            yield Disagreement(ENDING_DIFFERS, call_id)
+        ending = detail.endings.get(call_id)
+        if ending is None:
+            yield Disagreement(ENDING_UNKNOWN, call_id, f"cost {in_units(micros)}")
+        elif ending.charged_micros != micros:
+            figures = f"account {ending.account_id}, {_both(micros, ending.charged_micros)}"
+            yield Disagreement(ENDING_DIFFERS, call_id, figures)
+    for call_id, told in sorted(remembered.items()):
+        ending = detail.endings.get(call_id)
+        if ending is not None and (figures := _told_otherwise(told, ending)):
+            yield Disagreement(
+                ENDING_MISREMEMBERED, call_id, f"account {ending.account_id}, {figures}"
+            )
     counters = dict(gate.spent)
     for name in sorted(counters.keys() | detail.caps.keys()):
         micros = counters.get(name, 0)
         least, most = detail.caps.get(name, (micros, micros))
         if not least <= micros <= most or micros < 0:
-            yield Disagreement(CAP_DIFFERS, name)
+            bounds = in_units(least) if least == most else f"{in_units(least)}..{in_units(most)}"
+            yield Disagreement(CAP_DIFFERS, name, f"gate {in_units(micros)}, calls {bounds}")
         elif cap_owner(name) not in detail.owners:
             yield Disagreement(CAP_UNKNOWN, name)
 
 
 def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]:
+    whose = f"account {booked.account_id}, "
     if (call.account_id, call.node) != (booked.account_id, booked.node):
-        yield Disagreement(OWNER_DIFFERS, call.call_id)
+        figures = (
+            f"gate {call.account_id} on {call.node}, book {booked.account_id} on {booked.node}"
+        )
+        yield Disagreement(OWNER_DIFFERS, call.call_id, figures)
     if call.seconds != booked.seconds:
-        yield Disagreement(SECONDS_DIFFER, call.call_id)
+        figures = f"gate {call.seconds} s, book {booked.seconds} s"
+        yield Disagreement(SECONDS_DIFFER, call.call_id, whose + figures)
     if call.per_minute_micros != booked.per_minute_micros:
-        yield Disagreement(RATE_DIFFERS, call.call_id)
+        figures = _both(call.per_minute_micros, booked.per_minute_micros)
+        yield Disagreement(RATE_DIFFERS, call.call_id, whose + figures)
     mine = f"account:{call.account_id}"
     if any(cap_owner(name) != mine for name in call.cap_names if name.startswith("account:")):
         yield Disagreement(CAP_FOREIGN, call.call_id)
+
+
+def _told_otherwise(told: Ending, booked: Ending) -> str:
+    """Return what a call's end would be told as, and is booked as, where that differs."""
+    written_off = told.written_off_micros
+    amounts = {
+        "charged": (told.charged_micros, booked.charged_micros),
+        # What the book had closed first, the gate closes at what was charged, without the rest.
+        "written off": (written_off, written_off and booked.written_off_micros),
+    }
+    others = {
+        "seconds": (told.seconds, booked.seconds),
+        "account": (told.account_id or booked.account_id, booked.account_id),
+        "cause": (told.cause, booked.cause),
+        "ended by": (told.ended_by, booked.ended_by),
+        "answered": (told.answered_at, booked.answered_at),
+        "ended": (told.ended_at, booked.ended_at),
+    }
+    return ", ".join(
+        [
+            *(f"{name}: {_both(*pair)}" for name, pair in amounts.items() if pair[0] != pair[1]),
+            *(
+                f"{name}: gate {one}, book {other}"
+                for name, (one, other) in others.items()
+                if one != other
+            ),
+        ]
+    )
 
 
 def cap_owner(name: str) -> str:

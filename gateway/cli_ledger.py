@@ -7,7 +7,6 @@ import csv
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -15,14 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from billing.errors import StoreUnavailableError
-from billing.money import format_money, is_currency
+from billing.money import format_money, in_units, is_currency
 from billing.partition import PARTITIONS
 from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
 from billing.stores.audit import ADVICE, Totals, audit, totals
 from billing.stores.gate_audit import audit_gate, find_surpluses
-from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build
@@ -38,7 +36,8 @@ from gateway.command import (
 )
 from gateway.engine.recovery import fill_gate
 from gateway.errors import PaymentError
-from gateway.payments.history import UNBOOKED, Unbooked
+from gateway.payments import proof
+from gateway.payments.proof import PaymentProof
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
@@ -150,12 +149,10 @@ def rebuild_gate(
 
 PAYMENTS_LOOK_BACK = timedelta(days=3)
 """How far an audit looks unless it is told: Stripe tries to deliver a webhook for so long."""
-WEBHOOK_PATIENCE_S = 3.0
-"""What was paid a moment ago is on its way to the book for so long."""
 _ADVICE = {
     **ADVICE,
     **gate_audit.ADVICE,
-    UNBOOKED: "Book what was paid: `caller payments reconcile --since DATE`.",
+    **proof.ADVICE,
 }
 
 _LACKING = (
@@ -173,7 +170,7 @@ async def _show_surpluses(stores: build.Stores, found: Iterable[Surplus]) -> Non
         account = await stores.accounts.account(surplus.account_id)
         currency = "" if account is None else account.currency
         # To the last digit: what is shown as nothing would be taken all the same.
-        amount = f"{_units(surplus.micros)} {currency}"
+        amount = f"{in_units(surplus.micros)} {currency}"
         table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
 
@@ -205,21 +202,22 @@ async def _audit(
 async def _audit_payments(
     stores: build.Stores, read: Settings, since: datetime | None
 ) -> list[str]:
-    """Return what was paid and is not booked. Raises PaymentError, StoreUnavailableError."""
+    """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
     desk = build.build_card_desk(read, stores, notify=lambda _name, _data: None)
-    found: dict[str, Unbooked] = {}
-    """By payment intent: more than one list tells of it."""
+    until = datetime.now(UTC)
+    since = since or until - PAYMENTS_LOOK_BACK
     try:
-        async for step in desk.history.walk(since or datetime.now(UTC) - PAYMENTS_LOOK_BACK):
-            found |= {one.intent.id: one for one in step.unbooked}
-            if len(found) >= FINDINGS_MAX:
-                break
-        if found:
-            await asyncio.sleep(WEBHOOK_PATIENCE_S)
-        left = await desk.history.still(list(found.values())[:FINDINGS_MAX])
-        return [str(one) for one in left]
+        compared = PaymentProof(desk.history, service=desk.service, store=desk.store)
+        done = await compared.compare(since)
     finally:
         await desk.service.close()
+    period = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    said = f"{done.objects} objects there, {done.credits} credits here"
+    out.print(f"Compared with the payment service: {period}, {said}.", highlight=False)
+    if not done.is_whole:
+        left = f"; {done.unasked} credits were not asked about" if done.unasked else ""
+        out.print(f"Not all of it was compared{left}. Narrow it with --since.", highlight=False)
+    return list(done.findings)
 
 
 def _advice(finding: str) -> str:
@@ -283,8 +281,8 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
                 line.at.isoformat(),
                 line.kind,
                 line.reason,
-                _units(line.micros),
-                _units(line.balance_micros),
+                in_units(line.micros),
+                in_units(line.balance_micros),
                 line.currency,
                 line.call_id or "",
                 line.reference,
@@ -294,8 +292,4 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
 
 def _shown(micros: int, currency: str) -> str:
     """Return an amount for people; an account that was lost may have a currency unknown to us."""
-    return format_money(micros, currency) if is_currency(currency) else _units(micros)
-
-
-def _units(micros: int) -> str:
-    return f"{Decimal(micros).scaleb(-6):f}"
+    return format_money(micros, currency) if is_currency(currency) else in_units(micros)

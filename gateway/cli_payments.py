@@ -109,7 +109,8 @@ def reconcile_payments(
 ) -> None:
     """Look for payments that no webhook told of, and book them.
 
-    With --since it ends with 1 when something was paid and cannot be booked.
+    With --since it ends with 1 when something was paid and cannot be booked, or is booked
+    otherwise than the service says: that is named, and left to people.
     """
     moment = read_moment(since) if since else None
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
@@ -127,7 +128,7 @@ def reconcile_payments(
 
 
 async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> bool:
-    """Book what the book lacks, page by page; return whether nothing is left."""
+    """Book what the book lacks, page by page; return whether nothing is left, or differs."""
     counts: Counter[str] = Counter()
     is_whole = True
     try:
@@ -138,6 +139,9 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
                 if left is not None:
                     is_whole = False
                     out.print(Text(str(left), style="bold red"))
+            for finding in (str(point) for points in step.differing.values() for point in points):
+                is_whole = False
+                out.print(Text(finding, style="bold red"))
             counts[step.kind] += step.count
             resume = step.resume
             said = f"{step.kind}: {counts[step.kind]} looked at, {counts['booked']} booked in all"

@@ -6,7 +6,8 @@ repairs: a ledger that disagrees with itself is a matter for people.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,22 +17,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import CREDIT_SOURCES, CUSTOMER, REVENUE, WRITE_OFF
 from billing.money import LIMIT
-from billing.payments import TAKEN_BACK, PaymentState
-from billing.stores import tables
+from billing.reconcile import Disagreement
+from billing.stores import call_audit, payment_audit, row_audit, tables
+from billing.stores.call_audit import shown_transfer
 from billing.stores.database import reading
-from billing.stores.row_audit import (
-    DECK_DIFFERS,
-    FINDINGS_MAX,
-    PRICE_DIFFERS,
-    PRICE_UNKNOWN,
-    REFUND_DIFFERS,
-    SECONDS_TOO_MANY,
-    SLOT_DIFFERS,
-    audit_rows,
-)
+from billing.stores.findings import BY_HAND, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
 
 AUDIT_TIMEOUT_S = 300.0
 """An audit reads the whole ledger."""
+
+
+RECHECK_S = 3.0
+"""How long what is booked about a payment may be ahead of the payment's own row."""
 
 
 async def audit(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> list[str]:
@@ -39,13 +36,26 @@ async def audit(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> l
 
     Lines name account ids, call ids and references. Raises StoreUnavailableError.
     """
-    findings = []
     async with _at_leisure(engine, timeout_s) as connection:
-        for rule, (query, _) in _RULES.items():
-            rows = await connection.execute(query.limit(FINDINGS_MAX))
-            findings += [f"{rule}: {row[0]}" for row in rows]
-        findings += await audit_rows(connection)
-    return findings
+        found = await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
+        found += await row_audit.audit_rows(connection)
+        passing = await _broken(connection, payment_audit.RULES)
+    if passing:
+        await asyncio.sleep(RECHECK_S)
+        async with _at_leisure(engine, timeout_s) as connection:
+            again = await _broken(connection, {point.rule for point in passing})
+        found += [point for point in again if point in passing]
+    return [str(point) for point in found]
+
+
+async def _broken(connection: AsyncConnection, rules: Collection[str]) -> list[Disagreement]:
+    """Return what breaks rules that are queries."""
+    found: list[Disagreement] = []
+    for rule in (name for name in _QUERIES if name in rules):
+        query, _ = _QUERIES[rule]
+        rows = await connection.execute(query.limit(FINDINGS_MAX))
+        found += [finding(rule, row._mapping) for row in rows]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ async def _at_leisure(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[As
         yield connection
 
 
-def _balances_that_disagree() -> sa.Select[str]:
+def _balances_that_disagree() -> sa.Select[Any]:
     """An account's balance is its ledger balance less the holds of its live calls."""
     accounts, calls, postings = tables.accounts.c, tables.calls.c, tables.postings.c
     booked = (
@@ -98,26 +108,39 @@ def _balances_that_disagree() -> sa.Select[str]:
         .correlate(tables.accounts)
         .scalar_subquery()
     )
-    return sa.select(accounts.id).where(accounts.balance_micros != booked - held)
+    due = booked - held
+    return sa.select(
+        accounts.id, accounts.balance_micros.label("balance"), due.label("ledger less holds")
+    ).where(accounts.balance_micros != due)
 
 
-def _credits_with_gaps() -> sa.Select[str]:
+def _credits_with_gaps() -> sa.Select[Any]:
     """Credits are numbered from 1 to the account's sequence, none missing."""
     accounts, credits = tables.accounts.c, tables.credits.c
+    count, last = (
+        sa.func.count(credits.sequence),
+        sa.func.coalesce(sa.func.max(credits.sequence), 0),
+    )
     return (
-        sa.select(accounts.id)
+        sa.select(
+            accounts.id,
+            sa.cast(accounts.credit_sequence, sa.String).label("sequence"),
+            sa.cast(count, sa.String).label("credits"),
+            sa.cast(last, sa.String).label("the last of number"),
+        )
         .select_from(tables.accounts.outerjoin(tables.credits))
         .group_by(accounts.id, accounts.credit_sequence)
         .having(
             sa.or_(
-                sa.func.count(credits.sequence) != accounts.credit_sequence,
-                sa.func.coalesce(sa.func.max(credits.sequence), 0) != accounts.credit_sequence,
+                count != accounts.credit_sequence,
+                last != accounts.credit_sequence,
+                sa.func.min(credits.sequence) != 1,
             )
         )
     )
 
 
-def _credits_not_in_the_ledger() -> sa.Select[str]:
+def _credits_not_in_the_ledger() -> sa.Select[Any]:
     """Each credit has its transfer, of the same account and amount."""
     credits, postings = tables.credits.c, tables.postings.c
     booked = sa.select(postings.reference).where(
@@ -126,146 +149,57 @@ def _credits_not_in_the_ledger() -> sa.Select[str]:
         postings.ledger_account == CUSTOMER,
         postings.micros == credits.micros,
     )
-    return sa.select(credits.reference).where(~booked.exists())
+    return sa.select(
+        credits.reference, credits.account_id.label("account"), credits.micros.label("credited")
+    ).where(~booked.exists())
 
 
-def _calls_not_in_the_ledger(kind: str, column: sa.ColumnElement[int]) -> sa.Select[str]:
-    """Each ended call with something to book has its one transfer, of that amount."""
-    calls, transfers = tables.calls.c, tables.transfers.c
-    booked = sa.select(transfers.reference).where(
-        transfers.reference == f"{kind}:" + calls.id,
-        transfers.account_id == calls.account_id,
-        transfers.micros == column,
-    )
-    return sa.select(calls.id).where(calls.closed, column > 0, ~booked.exists())
-
-
-def _charges_without_cause() -> sa.Select[str]:
-    """No live call is in the ledger, and no charge of a call that cost nothing."""
-    calls, transfers = tables.calls.c, tables.transfers.c
-    is_due = sa.case(
-        (transfers.kind == "charge", calls.spent_micros > 0),
-        (transfers.kind == "write-off", calls.written_off_micros > 0),
-        (transfers.kind == "call-refund", sa.true()),
-        else_=sa.false(),
-    )
+def _credits_dated_otherwise() -> sa.Select[Any]:
+    """A credit and its transfer are booked at one moment."""
+    credits, transfers = tables.credits.c, tables.transfers.c
     return (
-        sa.select(transfers.reference)
-        .join_from(tables.transfers, tables.calls, calls.id == transfers.call_id)
-        .where(sa.or_(~calls.closed, ~is_due))
+        sa.select(
+            credits.reference,
+            credits.account_id.label("account"),
+            credits.at.label("credited"),
+            transfers.at.label("in the ledger"),
+        )
+        .join_from(
+            tables.credits, tables.transfers, transfers.reference == "credit:" + credits.reference
+        )
+        .where(credits.at != transfers.at)
     )
 
 
-def _foreign_currencies() -> sa.Select[str]:
+def _foreign_currencies() -> sa.Select[Any]:
     """An account's ledger is in the account's currency."""
     accounts, transfers = tables.accounts.c, tables.transfers.c
     return (
-        sa.select(transfers.reference)
+        shown_transfer()
+        .add_columns(transfers.currency.label("in"), accounts.currency.label("of account in"))
         .join_from(tables.transfers, tables.accounts)
         .where(transfers.currency != accounts.currency)
     )
 
 
-def _refunds_beyond_their_charge() -> sa.Select[str]:
-    """What is given back of a call never exceeds what it was charged."""
-    transfers = tables.transfers.c
-    is_back = transfers.target == CUSTOMER
-    moved = sa.case(
-        (transfers.kind == "charge", transfers.micros),
-        (sa.and_(transfers.kind == "call-refund", is_back), -transfers.micros),
-        (transfers.kind == "call-refund", transfers.micros),
-        else_=0,
-    )
-    return (
-        sa.select(transfers.call_id)
-        .where(transfers.call_id.is_not(None))
-        .group_by(transfers.call_id)
-        .having(sa.func.sum(moved) < 0)
-    )
-
-
-def _top_ups_without_payment() -> sa.Select[str]:
-    """Each top-up names a payment, where payments are kept at all."""
-    credits, payments = tables.credits.c, tables.payments.c
-    paid = sa.select(payments.id).where("pi:" + payments.payment_intent_id == credits.reference)
-    return sa.select(credits.reference).where(
-        credits.kind == "top-up", sa.exists(sa.select(payments.id)), ~paid.exists()
-    )
-
-
-def _payments_without_top_up() -> sa.Select[str]:
-    """Each payment that was paid has its top-up: what is booked is noted as paid only then."""
-    credits, payments = tables.credits.c, tables.payments.c
-    booked = sa.select(credits.reference).where(
-        credits.reference == "pi:" + payments.payment_intent_id
-    )
-    return sa.select(payments.id).where(payments.state.in_(_PAID), ~booked.exists())
-
-
-def _top_ups_unlike_their_payment() -> sa.Select[str]:
-    """A top-up is its payment's: of its account and its amount."""
-    credits, payments = tables.credits.c, tables.payments.c
-    return (
-        sa.select(credits.reference)
-        .join_from(
-            tables.credits,
-            tables.payments,
-            credits.reference == "pi:" + payments.payment_intent_id,
-        )
-        .where(
-            sa.or_(
-                credits.account_id != payments.account_id,
-                credits.micros != payments.micros,
-                credits.kind != "top-up",
-            )
-        )
-    )
-
-
-def _calls_booked_twice() -> sa.Select[str]:
-    """A call has one charge and one write-off at most, under whatever reference."""
-    transfers = tables.transfers.c
-    return (
-        sa.select(transfers.call_id)
-        .where(transfers.kind.in_(("charge", "write-off")), transfers.call_id.is_not(None))
-        .group_by(transfers.call_id, transfers.kind)
-        .having(sa.func.count() > 1)
-    )
-
-
-def _charges_without_record() -> sa.Select[str]:
-    """Each charge has its call record."""
-    calls, transfers = tables.calls.c, tables.transfers.c
-    return (
-        sa.select(transfers.reference)
-        .join_from(tables.transfers, tables.calls, calls.id == transfers.call_id, isouter=True)
-        .where(transfers.kind.in_(("charge", "write-off", "call-refund")), calls.id.is_(None))
-        # A refund that names no call is an operator's.
-        .where(sa.or_(transfers.kind != "call-refund", transfers.call_id.is_not(None)))
-    )
-
-
-def _calls_of_another_account() -> sa.Select[str]:
-    """What is booked for a call is booked on its account."""
-    calls, transfers = tables.calls.c, tables.transfers.c
-    return (
-        sa.select(transfers.reference)
-        .join_from(tables.transfers, tables.calls, calls.id == transfers.call_id)
-        .where(calls.account_id != transfers.account_id)
-    )
-
-
-def _transfers_of_no_kind() -> sa.Select[str]:
+def _transfers_of_no_kind() -> sa.Select[Any]:
     """A transfer moves between the ledger accounts that its kind says; see `ledger`."""
     transfers = tables.transfers.c
     move = sa.tuple_(transfers.kind, transfers.source, transfers.target)
     legal = [("charge", CUSTOMER, REVENUE), ("write-off", WRITE_OFF, REVENUE)]
     for kind, account in CREDIT_SOURCES.items():
         legal += [(kind, account, CUSTOMER), (kind, CUSTOMER, account)]
-    return sa.select(transfers.reference).where(move.not_in(legal))
+    return (
+        shown_transfer()
+        .add_columns(
+            *(transfers.kind.label("kind"), transfers.source.label("from")),
+            transfers.target.label("to"),
+        )
+        .where(move.not_in(legal))
+    )
 
 
-def _transfers_without_credit() -> sa.Select[str]:
+def _transfers_without_credit() -> sa.Select[Any]:
     """Each transfer of credit has its credit, of the same account and kind."""
     credits, transfers = tables.credits.c, tables.transfers.c
     given = sa.select(credits.reference).where(
@@ -273,137 +207,62 @@ def _transfers_without_credit() -> sa.Select[str]:
         credits.account_id == transfers.account_id,
         credits.kind == transfers.kind,
     )
-    return sa.select(transfers.reference).where(transfers.kind.in_(CREDIT_SOURCES), ~given.exists())
+    return shown_transfer().where(transfers.kind.in_(CREDIT_SOURCES), ~given.exists())
 
 
-def _impossible_accounts() -> sa.Select[str]:
-    """Balances fit the spend gate, sequences and caps are not below zero."""
+def _impossible_accounts() -> sa.Select[Any]:
+    """Balances fit the spend gate, nothing else is below zero, a deleted account is frozen."""
     accounts = tables.accounts.c
     caps = (accounts.call_cap_micros, accounts.day_cap_micros, accounts.month_cap_micros)
-    return sa.select(accounts.id).where(
+    return sa.select(accounts.id, accounts.balance_micros.label("balance")).where(
         sa.or_(
             sa.func.abs(accounts.balance_micros) > LIMIT,
             accounts.credit_sequence < 0,
+            accounts.deleted_at.is_not(None) & ~accounts.frozen,
             *(cap < 0 for cap in caps),
         )
     )
 
 
-def _impossible_calls() -> sa.Select[str]:
-    """A live call has a beginning and no end, an ended one its end; nothing is below zero."""
-    calls = tables.calls.c
-    end = (calls.ended_at, calls.cause, calls.ended_by)
-    return sa.select(calls.id).where(
-        sa.or_(
-            calls.spent_micros < 0,
-            calls.seconds < 0,
-            calls.written_off_micros < 0,
-            sa.and_(calls.closed, sa.or_(*(column.is_(None) for column in end))),
-            sa.and_(~calls.closed, sa.or_(*(column.is_not(None) for column in end))),
-            sa.and_(~calls.closed, sa.or_(calls.written_off_micros != 0, ~calls.opened)),
-        )
-    )
-
-
-def _impossible_payments() -> sa.Select[str]:
-    """A payment is of its account's currency, above zero, and refunded within its amount."""
-    accounts, payments = tables.accounts.c, tables.payments.c
-    return (
-        sa.select(payments.id)
-        .join_from(tables.payments, tables.accounts)
-        .where(
-            sa.or_(
-                payments.micros <= 0,
-                payments.refunded_micros < 0,
-                payments.refunded_micros > payments.micros,
-                payments.currency != accounts.currency,
-                payments.state.not_in([state.value for state in PaymentState]),
-            )
-        )
-    )
-
-
-def _calls_in_foreign_currencies() -> sa.Select[str]:
-    """A call is priced in its account's currency."""
-    accounts, calls = tables.accounts.c, tables.calls.c
-    return (
-        sa.select(calls.id)
-        .join_from(tables.calls, tables.accounts)
-        .where(calls.opened, calls.currency != accounts.currency)
-    )
-
-
-def _calls_with_foreign_keys() -> sa.Select[str]:
-    """A call is bought with a key of its account."""
-    calls, keys = tables.calls.c, tables.api_keys.c
-    return (
-        sa.select(calls.id)
-        .join_from(tables.calls, tables.api_keys, keys.id == calls.key_id)
-        .where(keys.account_id != calls.account_id)
-    )
-
-
-_PAID = [state.value for state in (PaymentState.PAID, PaymentState.WON, *TAKEN_BACK)]
-
-_BY_HAND = (
-    "The ledger is never changed: find out what wrote this (the database's own log, a restored"
-    " table), stop it, and correct the outcome by a credit with a reason"
-    " (`caller accounts credit`)."
-)
-_FROM_LEDGER = (
-    "Compare `caller ledger show` with the row: the ledger's transfers are the proof, the row is"
-    " kept beside them. Correct the row to what the transfers say."
-)
-_PAYMENTS = (
-    "Compare with the payment service's pages; `caller payments reconcile --since DATE` books what"
-    " is lacking."
-)
 _REJECTED = (
     "Look at the table rejected_entries: an entry may say who owes what. Report it as a bug."
 )
 
-_RULES: Mapping[str, tuple[sa.Select[str], str]] = {
-    "balance is not ledger less holds": (_balances_that_disagree(), _FROM_LEDGER),
-    "credit sequence has gaps": (_credits_with_gaps(), _BY_HAND),
-    "credit not in the ledger": (_credits_not_in_the_ledger(), _BY_HAND),
-    "transfer without its credit": (_transfers_without_credit(), _BY_HAND),
-    "transfer of no known kind": (_transfers_of_no_kind(), _BY_HAND),
-    "charge not in the ledger": (
-        _calls_not_in_the_ledger("charge", tables.calls.c.spent_micros),
-        _FROM_LEDGER,
-    ),
-    "write-off not in the ledger": (
-        _calls_not_in_the_ledger("write-off", tables.calls.c.written_off_micros),
-        _FROM_LEDGER,
-    ),
-    "call booked without cause": (_charges_without_cause(), _BY_HAND),
-    "call booked more than once": (_calls_booked_twice(), _BY_HAND),
-    "charge without a call record": (_charges_without_record(), _BY_HAND),
-    "call booked on another account": (_calls_of_another_account(), _BY_HAND),
-    "call refunded beyond its charge": (_refunds_beyond_their_charge(), _BY_HAND),
-    "call with impossible figures": (_impossible_calls(), _FROM_LEDGER),
-    "call in a foreign currency": (_calls_in_foreign_currencies(), _FROM_LEDGER),
-    "call bought with another account's key": (_calls_with_foreign_keys(), _FROM_LEDGER),
-    "account with impossible figures": (_impossible_accounts(), _FROM_LEDGER),
-    "top-up without a payment": (_top_ups_without_payment(), _PAYMENTS),
-    "payment without its top-up": (_payments_without_top_up(), _PAYMENTS),
-    "top-up unlike its payment": (_top_ups_unlike_their_payment(), _PAYMENTS),
-    "payment with impossible figures": (_impossible_payments(), _PAYMENTS),
-    "transfer in a foreign currency": (_foreign_currencies(), _BY_HAND),
+_RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
+    "balance is not ledger less holds": (_balances_that_disagree(), FROM_LEDGER),
+    "credit sequence has gaps": (_credits_with_gaps(), BY_HAND),
+    "credit not in the ledger": (_credits_not_in_the_ledger(), BY_HAND),
+    "credit dated otherwise than its transfer": (_credits_dated_otherwise(), BY_HAND),
+    "transfer without its credit": (_transfers_without_credit(), BY_HAND),
+    "transfer of no known kind": (_transfers_of_no_kind(), BY_HAND),
+    "account with impossible figures": (_impossible_accounts(), FROM_LEDGER),
+    "transfer in a foreign currency": (_foreign_currencies(), BY_HAND),
     "outbox entry could not be read": (
         sa.select(tables.rejected_entries.c.entry_id),
         _REJECTED,
     ),
 }
 
+_QUERIES: Mapping[str, tuple[sa.Select[Any], str]] = {
+    **_RULES,
+    **call_audit.RULES,
+    **payment_audit.RULES,
+}
+
 ADVICE: Mapping[str, str] = {
-    **{rule: advice for rule, (_, advice) in _RULES.items()},
-    PRICE_DIFFERS: _BY_HAND,
-    PRICE_UNKNOWN: _FROM_LEDGER,
-    SECONDS_TOO_MANY: _BY_HAND,
-    REFUND_DIFFERS: _BY_HAND,
-    SLOT_DIFFERS: "Stop the nodes, correct the row's slot to the CRC-32 of its id, then rebuild.",
-    DECK_DIFFERS: "Import the rates again (`caller rates import`); calls keep the rate they had.",
+    **{rule: advice for rule, (_, advice) in _QUERIES.items()},
+    row_audit.PRICE_DIFFERS: BY_HAND,
+    row_audit.PRICE_UNKNOWN: FROM_LEDGER,
+    row_audit.SECONDS_TOO_MANY: BY_HAND,
+    row_audit.TIMES_DISORDERED: TIMES,
+    row_audit.BOOKED_EARLY: TIMES,
+    row_audit.REFUND_DIFFERS: BY_HAND,
+    row_audit.SLOT_DIFFERS: (
+        "Stop the nodes, correct the row's slot to the CRC-32 of its id, then rebuild."
+    ),
+    row_audit.DECK_DIFFERS: (
+        "Import the rates again (`caller rates import`); calls keep the rate they had."
+    ),
 }
 """Rule -> what to do about its findings."""
 

@@ -35,6 +35,7 @@ Row = dict[str, Any]
 class _Writes:
     """What a batch changes, gathered call by call and written table by table."""
 
+    at: datetime
     new_calls: list[Row] = field(default_factory=list)
     opened: list[Row] = field(default_factory=list)
     ticked: list[Row] = field(default_factory=list)
@@ -48,14 +49,14 @@ async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) ->
     """Write what the batch says and the book does not."""
     known = await _known_calls(connection, batch.changes)
     currencies = await _currencies(connection, batch.changes, known, at)
-    writes = _Writes()
+    writes = _Writes(at)
     for call_id, change in batch.changes.items():
         before = known.get(call_id)
         # A tick of a call the book never saw: its opening is still to come, or was lost with the
         # gate's memory; totals are cumulative, so whatever comes next says the same and more.
         if before is not None or change.account_id:
             _plan(writes, call_id, before, change, currencies)
-    await _write(connection, writes, at)
+    await _write(connection, writes)
 
 
 def _plan(
@@ -68,7 +69,7 @@ def _plan(
     base = before or BookedCall(change.account_id)
     after = base.advanced_by(change)
     if before is None:
-        writes.new_calls.append(_new_call(call_id, after, change))
+        writes.new_calls.append(_new_call(call_id, after, change, writes.at))
     elif after == before:
         return
     else:
@@ -93,7 +94,7 @@ def _plan_update(
         writes.opened.append(key | _opened_columns(change.opened))
     if change.ending is not None and not before.is_closed:
         written_off = {"written_off_micros": change.ending.written_off_micros}
-        closing = _closed_columns(change.ending.detail)
+        closing = _closed_columns(change.ending.detail, writes.at)
         writes.closed.append(key | written_off | closing | known)
     elif known != _totals(before):
         writes.ticked.append(key | known)
@@ -107,7 +108,7 @@ def _totals(call: BookedCall) -> Row:
     }
 
 
-def _new_call(call_id: str, call: BookedCall, change: CallChange) -> Row:
+def _new_call(call_id: str, call: BookedCall, change: CallChange, at: datetime) -> Row:
     detail = None if change.ending is None else change.ending.detail
     row = {
         "id": call_id,
@@ -115,7 +116,7 @@ def _new_call(call_id: str, call: BookedCall, change: CallChange) -> Row:
         "spent_micros": call.spent_micros,
         "seconds": call.seconds,
         "written_off_micros": change.ending.written_off_micros if change.ending else 0,
-        **_closed_columns(detail),
+        **_closed_columns(detail, at),
         "answered_at": call.answered_at,
     }
     if change.opened is not None:
@@ -159,10 +160,11 @@ _BLANK_CLOSING: Row = {
     "carrier_seconds": None,
     "browser_quality": "",
     "carrier_quality": "",
+    "booked_at": None,
 }
 
 
-def _closed_columns(detail: CallClosed | None) -> Row:
+def _closed_columns(detail: CallClosed | None, at: datetime) -> Row:
     if detail is None:
         return _BLANK_CLOSING
     return {
@@ -177,6 +179,7 @@ def _closed_columns(detail: CallClosed | None) -> Row:
         "carrier_seconds": detail.carrier_seconds,
         "browser_quality": msgspec.json.encode(detail.browser).decode(),
         "carrier_quality": msgspec.json.encode(detail.carrier).decode(),
+        "booked_at": at,
     }
 
 
@@ -237,7 +240,7 @@ async def _currencies(
     return concerned | found
 
 
-async def _write(connection: AsyncConnection, writes: _Writes, at: datetime) -> None:
+async def _write(connection: AsyncConnection, writes: _Writes) -> None:
     if writes.new_calls:
         await connection.execute(sa.insert(tables.calls), writes.new_calls)
     update_call = sa.update(tables.calls).where(tables.calls.c.id == sa.bindparam("call_id"))
@@ -245,7 +248,7 @@ async def _write(connection: AsyncConnection, writes: _Writes, at: datetime) -> 
         if rows:
             await connection.execute(update_call, rows)
     if writes.transfers:
-        await insert_transfers(connection, writes.transfers, at)
+        await insert_transfers(connection, writes.transfers, writes.at)
     # In the order of their ids, so that no two transactions wait for each other.
     deltas = [
         {"of_account": account_id, "delta": delta}

@@ -29,9 +29,9 @@ from billing.reconcile import (
 from billing.stores import tables
 from billing.stores.booking import book
 from billing.stores.database import TIMEOUT_S, upsert, writing
+from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
 from billing.stores.positions import read_positions
-from billing.stores.row_audit import FINDINGS_MAX
 from billing.stores.sql import Clock, utc_now
 
 ENTRIES_MAX = 5_000
@@ -70,6 +70,10 @@ ADVICE: Mapping[str, str] = {
         ),
         _REBUILD,
     ),
+    reconcile.ENDING_MISREMEMBERED: (
+        "The book's record holds. Nothing is charged by what the credit store remembers, unless the"
+        " book forgets the call: compare the two then, before you believe either."
+    ),
     reconcile.CREDIT_MISSING: _HEALS,
     reconcile.FREEZE_DIFFERS: _HEALS,
     reconcile.CALL_MISSING: _HEALS,
@@ -104,7 +108,7 @@ async def audit_gate(
             await asyncio.sleep(COMPARISON_PAUSE_S)
             again = await comparison.of(partition)
             found = [point for point in found if point in again]
-        findings += [f"{point.rule}: {point.subject}" for point in found[:FINDINGS_MAX]]
+        findings += map(str, found[:FINDINGS_MAX])
     return findings
 
 
@@ -155,7 +159,7 @@ class _Comparison:
             detail = await read_detail(connection, gate, partition, self.partitions, self.clock())
         return [
             *disagreements(gate, book),
-            *details_that_differ(gate, book, detail),
+            *details_that_differ(gate, book, detail, contents.endings),
             *contents.faults,
             *(Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in unread),
         ]

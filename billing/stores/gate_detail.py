@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.caps import account_day, account_month, key_day
 from billing.ports import PartitionState
-from billing.reconcile import BookedDetail, cap_owner
+from billing.reconcile import BookedDetail, Ending, cap_owner
 from billing.stores import tables
 from billing.stores.booking import IDS_PER_QUERY
 from billing.stores.refill import CALL_AGE_MAX
@@ -32,12 +32,18 @@ async def read_detail(
     """Return what the details of a partition must agree with, as a transaction sees it."""
     is_here = tables.accounts.c.slot % partitions == partition
     calls, accounts, keys = tables.calls.c, tables.accounts.c, tables.api_keys.c
-    endings: dict[str, int] = {}
+    endings: dict[str, Ending] = {}
     for ids in _chunks(call_id for call_id, _ in gate.closed_calls):
         rows = await connection.execute(
-            sa.select(calls.id, calls.spent_micros).where(calls.id.in_(ids), calls.closed)
+            sa.select(
+                *(calls.id, calls.spent_micros, calls.written_off_micros, calls.seconds),
+                *(calls.account_id, calls.cause, calls.ended_by),
+                *(calls.answered_at, calls.ended_at),
+            )
+            .join_from(tables.calls, tables.accounts)
+            .where(calls.id.in_(ids), calls.closed, is_here)
         )
-        endings.update({row.id: row.spent_micros for row in rows})
+        endings.update({call_id: Ending(*ending) for call_id, *ending in rows})
     caps = {
         **await _account_caps(connection, is_here, now),
         **await _key_caps(connection, is_here, now),

@@ -1,12 +1,12 @@
 -- Read all that a partition holds but its outbox, for an audit.
--- Returns {BAL, CSEQ, OWN, CALL, FROZ, CAPS, META, DONE, AGE, USED}: hashes and sorted sets as
+-- Returns {BAL, CSEQ, OWN, CALL, FROZ, CAPS, META, DONE, ENDS, AGE, USED}: hashes and sorted sets as
 -- {field, value, ...}.
 if not is_ready() then return not_ready() end
 local found = {}
 for i, key in ipairs({BAL, CSEQ, OWN, CALL}) do found[i] = redis.call('HGETALL', key) end
 found[5] = redis.call('SMEMBERS', FROZ)
-for i, key in ipairs({CAPS, META, DONE}) do found[5 + i] = redis.call('HGETALL', key) end
+for i, key in ipairs({CAPS, META, DONE, ENDS}) do found[5 + i] = redis.call('HGETALL', key) end
 for i, key in ipairs({AGE, USED}) do
-  found[8 + i] = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  found[9 + i] = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
 end
 return found

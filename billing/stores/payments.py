@@ -6,7 +6,7 @@ the ledger. Knows no payment service and no card: only ids that the service gave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.payments import (
+    AUTOMATIC,
+    BY_PAGE,
     DAY,
     TAKEN_BACK,
     UNSETTLED,
     AutoHistory,
     AutoRefusal,
+    BookedCredit,
     Decide,
     Payment,
     PaymentProfile,
@@ -32,6 +35,9 @@ PAGE_ROWS_MAX = 200
 
 _payments = tables.payments
 _profiles = tables.payment_profiles
+_credits = tables.credits.c
+_OF_PAYMENTS = ("top-up", "refund", "dispute")
+"""Kinds of credits that a payment causes."""
 _UNSETTLED = sorted(state.value for state in UNSETTLED)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 
@@ -86,7 +92,7 @@ class SqlPaymentStore:
                 sa.select(_payments)
                 .where(
                     columns.account_id == account_id,
-                    columns.kind == "checkout",
+                    columns.kind == BY_PAGE,
                     columns.micros == micros,
                     columns.created_at >= since,
                     columns.state.in_((PaymentState.CREATED.value, PaymentState.OPEN.value)),
@@ -101,7 +107,7 @@ class SqlPaymentStore:
                 connection,
                 payment_id,
                 account_id=account_id,
-                kind="checkout",
+                kind=BY_PAGE,
                 micros=micros,
                 currency=currency,
             )
@@ -125,7 +131,7 @@ class SqlPaymentStore:
                 connection,
                 payment_id,
                 account_id=account_id,
-                kind="auto",
+                kind=AUTOMATIC,
                 micros=amount,
                 currency=profile.currency,
             )
@@ -160,6 +166,7 @@ class SqlPaymentStore:
         receipt_url: str = "",
         failure: str = "",
         refunded_micros: int | None = None,
+        disputed_micros: int | None = None,
     ) -> Payment:
         """Note what the payment service says; a late report takes nothing back.
 
@@ -183,6 +190,9 @@ class SqlPaymentStore:
                     failure=failure or known.failure,
                     refunded_micros=(
                         known.refunded_micros if refunded_micros is None else refunded_micros
+                    ),
+                    disputed_micros=(
+                        known.disputed_micros if disputed_micros is None else disputed_micros
                     ),
                 )
             )
@@ -234,12 +244,50 @@ class SqlPaymentStore:
             )
         return found is not None
 
-    async def booked(self, references: Collection[str]) -> frozenset[str]:
-        """Return those references that credits in the book have; a few hundred at a time."""
-        credits = tables.credits.c
-        query = sa.select(credits.reference).where(credits.reference.in_(references))
+    async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
+        """Return the credits of these references, by them; a few hundred at a time."""
+        found = await self._credits(_credits.reference.in_(references))
+        return {credit.reference: credit for credit in found}
+
+    async def entries(self, payment: Payment) -> Sequence[BookedCredit]:
+        """Return all credits that say they are of a payment."""
+        prefix = f"refund:{payment.id}:"
+        return await self._credits(
+            # By the account's index: a payment is its account's, or the audit of the book says so.
+            _credits.account_id == payment.account_id,
+            (_credits.payment_id == payment.id)
+            | (sa.func.substr(_credits.reference, 1, len(prefix)) == prefix),
+        )
+
+    async def credited(
+        self, since: datetime, after: tuple[str, int], limit: int
+    ) -> tuple[Sequence[BookedCredit], tuple[str, int] | None]:
+        """Return a page of the credits of payments that were booked since then, by account.
+
+        And where the next page begins, None after the last; the first begins after ("", 0).
+        """
+        key = sa.tuple_(_credits.account_id, _credits.sequence)
+        query = (
+            _credit_query(_credits.at >= since, _credits.kind.in_(_OF_PAYMENTS), key > after)
+            .add_columns(_credits.sequence)
+            .order_by(_credits.account_id, _credits.sequence)
+            .limit(limit)
+        )
         async with reading(self._engine, self._timeout_s) as connection:
-            return frozenset((await connection.execute(query)).scalars())
+            rows = (await connection.execute(query)).all()
+        found = [BookedCredit(*row[:-1]) for row in rows]
+        return found, (rows[-1].account_id, rows[-1].sequence) if len(rows) == limit else None
+
+    async def _credits(self, *conditions: sa.ColumnElement[bool]) -> Sequence[BookedCredit]:
+        async with reading(self._engine, self._timeout_s) as connection:
+            rows = await connection.execute(_credit_query(*conditions))
+            return [BookedCredit(*row) for row in rows]
+
+    async def find_all(self, payment_ids: Collection[str]) -> Mapping[str, Payment]:
+        """Return payments by their ids; a few hundred at a time."""
+        query = sa.select(_payments).where(_payments.c.id.in_(payment_ids))
+        async with reading(self._engine, self._timeout_s) as connection:
+            return {row.id: _payment(row) for row in await connection.execute(query)}
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Whether a payment of the account, other than this one, is disputed or was lost."""
@@ -321,6 +369,17 @@ class SqlPaymentStore:
             return await _history(connection, account_id, self._clock())
 
 
+def _credit_query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return (
+        sa.select(
+            *(_credits.reference, _credits.account_id, _credits.micros),
+            *(tables.accounts.c.currency, _credits.kind, _credits.payment_id),
+        )
+        .join_from(tables.credits, tables.accounts)
+        .where(*conditions)
+    )
+
+
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:
     accounts = tables.accounts.c
     if await connection.scalar(sa.select(accounts.id).where(accounts.id == account_id)) is None:
@@ -371,7 +430,7 @@ async def _history(connection: AsyncConnection, account_id: str, now: datetime) 
     rows = await connection.execute(
         sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
             _payments.c.account_id == account_id,
-            _payments.c.kind == "auto",
+            _payments.c.kind == AUTOMATIC,
             sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_UNSETTLED)),
         )
     )

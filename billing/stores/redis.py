@@ -313,7 +313,7 @@ class RedisSpendGate:
         """Return all rows of a partition at one moment, as they are, its outbox left out."""
         answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
         balances, sequences, owners, holds, frozen, *others = answer
-        caps, meta, tombstones, tombstone_ages, cap_uses = map(_pairs, others)
+        caps, meta, tombstones, endings, tombstone_ages, cap_uses = map(_pairs, others)
         return GateRows(
             balances=_pairs(balances),
             sequences=_pairs(sequences),
@@ -323,6 +323,7 @@ class RedisSpendGate:
             caps=caps,
             meta=meta,
             tombstones=tombstones,
+            endings=endings,
             tombstone_ages=tombstone_ages,
             cap_uses=cap_uses,
         )

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,38 +19,45 @@ from billing.call_refunds import OUR_FAULT_S, RefundRule
 from billing.errors import RateDeckError
 from billing.partition import partition_of
 from billing.rating import Rate
+from billing.reconcile import Disagreement
 from billing.stores import tables
+from billing.stores.findings import FINDINGS_MAX, figures_of
 
-FINDINGS_MAX = 100
-"""Per rule; one disagreement is news, a thousand are the same news."""
 PAGE_ROWS = 2_000
 DECKS_MAX = 3
 """Rate decks whose digest is computed: the newest that count."""
 SECOND = timedelta(seconds=1)
 _SETTLED_CAUSE = 41
 """With `ended_by` gateway: of a call that was settled for a dead node. Q.850, temporary failure."""
+ROUNDING = timedelta(milliseconds=2)
+"""A call's times are kept to the millisecond; its seconds were counted before that."""
+CLOCKS_DIFFER_MAX = timedelta(minutes=1)
+"""How far the clocks of two machines are taken to differ: of a node and of a drainer, or of a node
+and of the one that settled its calls."""
 
 PRICE_DIFFERS = "call cost is not its rate times its seconds"
 PRICE_UNKNOWN = "call whose rate cannot be read"
 SECONDS_TOO_MANY = "call charged for more seconds than it lasted"
+TIMES_DISORDERED = "call whose times are out of order"
+BOOKED_EARLY = "call booked before it ended"
 REFUND_DIFFERS = "call refund is not what its rule gives"
 SLOT_DIFFERS = "account in a foreign partition"
 DECK_DIFFERS = "rate deck differs from its digest"
 
 
-async def audit_rows(connection: AsyncConnection) -> list[str]:
-    """Return one line per disagreement, as `audit` does."""
+async def audit_rows(connection: AsyncConnection) -> list[Disagreement]:
+    """Return what disagrees, at most `FINDINGS_MAX` of each rule."""
     counts: dict[str, int] = {}
-    findings: list[str] = []
+    findings: list[Disagreement] = []
     for look in (_look_at_calls, _look_at_refunds, _look_at_accounts, _look_at_decks):
-        async for rule, subject in look(connection):
-            counts[rule] = counts.get(rule, 0) + 1
-            if counts[rule] <= FINDINGS_MAX:
-                findings.append(f"{rule}: {subject}")
+        async for found in look(connection):
+            counts[found.rule] = counts.get(found.rule, 0) + 1
+            if counts[found.rule] <= FINDINGS_MAX:
+                findings.append(found)
     return findings
 
 
-Found = AsyncIterator[tuple[str, str]]
+Found = AsyncIterator[Disagreement]
 
 
 async def _pages(
@@ -68,40 +76,72 @@ async def _pages(
 
 
 async def _look_at_calls(connection: AsyncConnection) -> Found:
-    """Ended calls; the rate of one whose opening is lost, or still to come, is not known."""
+    """Ended calls; what one was whose opening is lost, or still to come, is not known."""
     calls = tables.calls.c
     query = sa.select(
-        *(calls.id, calls.rate, calls.seconds, calls.spent_micros, calls.written_off_micros),
-        *(calls.answered_at, calls.ended_at, calls.ended_by, calls.cause),
-    ).where(calls.closed, calls.opened)
+        *(calls.id, calls.account_id, calls.rate, calls.seconds, calls.cause),
+        *(calls.spent_micros, calls.written_off_micros, calls.ended_by, calls.opened),
+        *(calls.created_at, calls.ringing_at, calls.answered_at, calls.ended_at, calls.booked_at),
+    ).where(calls.closed)
     async for rows in _pages(connection, query, calls.id):
         for row in rows:
-            for rule in _faults_of(row):
-                yield rule, row.id
+            for found in (*_price_faults(row), *_time_faults(row)):
+                yield found
 
 
-def _faults_of(row: sa.Row[Any]) -> Iterator[str]:
+def _price_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
+    if not row.opened:
+        return
     asked = row.spent_micros + row.written_off_micros
     rate = _rate(row.rate)
     if rate is None:
         # What cost nothing may have been refused before it had a rate.
         if asked or row.seconds:
-            yield PRICE_UNKNOWN
+            yield _of_call(PRICE_UNKNOWN, row, asked=asked)
         return
     cost = rate.cost(row.seconds)
     # Whoever settles the call of a dead node takes no more than that had been granted.
-    is_settled = row.ended_by == "gateway" and row.cause == _SETTLED_CAUSE
-    if asked > cost or (asked < cost and not is_settled):
-        yield PRICE_DIFFERS
-    if row.seconds > _lasted_s(row.answered_at, row.ended_at):
-        yield SECONDS_TOO_MANY
+    if asked > cost or (asked < cost and not _is_settled(row)):
+        yield _of_call(PRICE_DIFFERS, row, asked=asked, due=cost)
+    lasted = _lasted(row.answered_at, row.ended_at)
+    if row.seconds > -((-lasted - ROUNDING) // SECOND):
+        yield _of_call(
+            SECONDS_TOO_MANY,
+            row,
+            charged=f"{row.seconds} s",
+            lasted=f"{max(0.0, lasted.total_seconds()):.3f} s",
+        )
 
 
-def _lasted_s(answered_at: datetime | None, ended_at: datetime | None) -> int:
-    """Return the seconds begun between two moments, and one, for they are rounded."""
+def _time_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
+    """Yield what no clock can have shown: a call's own clock never goes back."""
+    slack = CLOCKS_DIFFER_MAX if _is_settled(row) else ROUNDING
+    times = {
+        "created": row.created_at if row.opened else None,
+        "ringing": row.ringing_at,
+        "answered": row.answered_at,
+        "ended": row.ended_at,
+    }
+    known = [at for at in times.values() if at is not None]
+    if any(later < earlier - slack for earlier, later in pairwise(known)):
+        yield _of_call(TIMES_DISORDERED, row, **times)
+    if row.booked_at and row.ended_at and row.booked_at < row.ended_at - CLOCKS_DIFFER_MAX:
+        yield _of_call(BOOKED_EARLY, row, ended=row.ended_at, booked=row.booked_at)
+
+
+def _is_settled(row: sa.Row[Any]) -> bool:
+    """Whether the call was ended for a dead node, by another that knows its seconds only."""
+    return bool(row.ended_by == "gateway" and row.cause == _SETTLED_CAUSE)
+
+
+def _of_call(rule: str, row: sa.Row[Any], **figures: Any) -> Disagreement:
+    return Disagreement(rule, row.id, figures_of([("account", row.account_id), *figures.items()]))
+
+
+def _lasted(answered_at: datetime | None, ended_at: datetime | None) -> timedelta:
     if answered_at is None or ended_at is None:
-        return 0
-    return -((answered_at - ended_at) // SECOND) + 1
+        return -ROUNDING
+    return ended_at - answered_at
 
 
 @lru_cache(1024)
@@ -117,7 +157,7 @@ async def _look_at_refunds(connection: AsyncConnection) -> Found:
     calls, transfers = tables.calls.c, tables.transfers.c
     query = (
         sa.select(transfers.reference, transfers.micros, transfers.reason)
-        .add_columns(calls.id, calls.spent_micros, calls.seconds)
+        .add_columns(calls.account_id, calls.spent_micros, calls.seconds)
         .join_from(tables.transfers, tables.calls, transfers.call_id == calls.id)
         .where(transfers.kind == "call-refund")
         .where(transfers.reference == "credit:call:" + calls.id)
@@ -128,7 +168,8 @@ async def _look_at_refunds(connection: AsyncConnection) -> Found:
             if row.reason == RefundRule.OUR_FAULT.value and row.seconds > OUR_FAULT_S:
                 due = -(-due * OUR_FAULT_S // row.seconds)
             if row.micros != due:
-                yield REFUND_DIFFERS, row.reference
+                figures = [("account", row.account_id), ("refunded", row.micros), ("due", due)]
+                yield Disagreement(REFUND_DIFFERS, row.reference, figures_of(figures))
 
 
 async def _look_at_accounts(connection: AsyncConnection) -> Found:
@@ -137,7 +178,7 @@ async def _look_at_accounts(connection: AsyncConnection) -> Found:
     async for rows in _pages(connection, query, accounts.id):
         for row in rows:
             if row.slot != partition_of(row.id, tables.SLOTS):
-                yield SLOT_DIFFERS, row.id
+                yield Disagreement(SLOT_DIFFERS, row.id)
 
 
 async def _look_at_decks(connection: AsyncConnection) -> Found:
@@ -153,4 +194,4 @@ async def _look_at_decks(connection: AsyncConnection) -> Found:
         query = sa.select(decks.digest, decks.content).where(decks.version == version)
         digest, content = (await connection.execute(query)).one()
         if hashlib.sha256(content.encode()).hexdigest() != digest:
-            yield DECK_DIFFERS, f"version {version}"
+            yield Disagreement(DECK_DIFFERS, f"version {version}")

@@ -66,6 +66,7 @@ class SqlLedgerStore:
         kind: str,
         reason: str = "",
         call_id: str | None = None,
+        payment_id: str | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
@@ -99,6 +100,7 @@ class SqlLedgerStore:
                     reference=reference,
                     kind=kind,
                     at=at,
+                    payment_id=payment_id,
                 )
                 .on_conflict_do_nothing(index_elements=["reference"])
                 .returning(tables.credits.c.sequence)

@@ -108,6 +108,8 @@ credits = sa.Table(
     sa.Column("reference", sa.String, nullable=False, unique=True),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
+    # Of a top-up, refund or dispute; NULL for other kinds, and where it was not noted.
+    sa.Column("payment_id", sa.String),
 )
 
 # A transfer names its call but does not depend on it: the record goes after its retention,
@@ -174,6 +176,8 @@ calls = sa.Table(
     # `LegQuality` as JSON.
     _text("browser_quality"),
     _text("carrier_quality"),
+    # When the end was booked, which is the date of the call's transfers.
+    sa.Column("booked_at", UtcDateTime),
     sa.Column("key_id", sa.String, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "account_id", "created_at", "id"),
     # The clock of retention.
@@ -266,6 +270,8 @@ payments = sa.Table(
     _text("kind"),
     _micros("micros"),
     _micros("refunded_micros", default=0),
+    # What disputes have taken and not given back; NULL where it was not noted.
+    sa.Column("disputed_micros", sa.BigInteger, server_default=sa.text("0")),
     sa.Column("currency", sa.String(3), nullable=False),
     # created, open, processing, paid, failed, expired, disputed, won, lost.
     sa.Column("state", sa.String, nullable=False, index=True),

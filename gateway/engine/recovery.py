@@ -77,6 +77,7 @@ class Settler:
     although the carrier has not confirmed its end."""
     kept: Callable[[str], Closing | None] = lambda _: None
     """Returns how a call ended that this node has closed, and the gate has lost."""
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def settle(
         self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
@@ -117,7 +118,7 @@ class Settler:
             return False
         seconds = _used_s(orphan, status)
         price = _price(orphan, record, seconds)
-        ended_at = datetime.now(UTC)
+        ended_at = self.clock()
         detail = CallClosed(
             answered_at=_answered_at(status, ended_at, seconds),
             ended_at=ended_at,

@@ -2,30 +2,31 @@
 
 The reconciler asks what became of payments that the book waits for. A book that was restored from
 an older copy has forgotten some: they are found only by going over everything the service has.
-Lists are read page by page, newest first; what they prove is looked up in the book, and only what
-the book lacks is fetched whole. Everything may be done twice.
+Lists are read page by page, newest first; what they prove is compared with the book, and only what
+is not the same is fetched whole. What the book lacks can be booked; what differs is named. All of
+it may be done twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from billing.errors import MoneyError
-from billing.money import format_money
-from billing.payments import (
-    Intent,
-    dispute_references,
-    from_minor,
-    refund_references,
-    top_up_reference,
-)
+from billing.payments import Intent, amounts_of, noted, top_up_reference
+from billing.reconcile import Disagreement
 from gateway.errors import PaymentError
+from gateway.payments.comparison import (
+    differences,
+    is_suspect,
+    minor_money,
+    rows_that_differ,
+)
 from gateway.payments.events import CHECKOUT, HISTORY, INTENT
-from gateway.payments.ports import PaymentService, PaymentStore, PaymentTrace
-from gateway.payments.service import Payments, noted
+from gateway.payments.ports import HistoryPage, PaymentService, PaymentStore, PaymentTrace
+from gateway.payments.service import Payments
 
 REACH: Final[Mapping[str, timedelta]] = {
     CHECKOUT: timedelta(hours=2),
@@ -54,13 +55,12 @@ class Unbooked:
     def __str__(self) -> str:
         """Name it for people, as a finding of an audit."""
         intent = self.intent
-        try:
-            micros = from_minor(intent.received_minor, intent.currency)
-            amount = format_money(micros, intent.currency)
-        except MoneyError:
-            amount = f"{intent.received_minor} {intent.currency}"
-        what = ", ".join(self.references)
-        text = f"{UNBOOKED}: {what} ({amount}, account {intent.account_id or 'unnamed'})"
+        amounts, whose = amounts_of(intent), f"account {intent.account_id or 'unnamed'}"
+        named = (
+            f"{name} ({minor_money(amounts[name], intent.currency)}, {whose})"
+            for name in self.references
+        )
+        text = f"{UNBOOKED}: {', '.join(named)}"
         return f"{text}: {self.why}" if self.why else text
 
 
@@ -72,6 +72,10 @@ class Step:
     count: int
     """Objects looked at."""
     unbooked: Sequence[Unbooked]
+    differing: Mapping[str, Sequence[Disagreement]]
+    """Payment intent -> in what the book differs from it."""
+    proven: Collection[str]
+    """References of credits that the page proves."""
     resume: str
     """Where the next page begins; empty after the last."""
 
@@ -85,7 +89,7 @@ class PaymentHistory:
         self._store = store
 
     async def walk(self, since: datetime, resume: str = "") -> AsyncIterator[Step]:
-        """Yield what the book lacks, page by page; ends early after `PAGES_MAX`.
+        """Yield what the book lacks, and what differs, page by page; ends after `PAGES_MAX`.
 
         Raises ValueError for a `resume` that no step had; PaymentError, when the service is away;
         StoreUnavailableError.
@@ -94,11 +98,11 @@ class PaymentHistory:
         kinds = list(HISTORY)[HISTORY.index(first) if first else 0 :]
         for _ in range(PAGES_MAX):
             page = await self._service.history(kinds[0], since - REACH[kinds[0]], after)
-            unbooked = [found async for found in self._unbooked(page.traces) if found.references]
             kind, after = kinds[0], page.after
             if not after:
                 del kinds[0]
-            yield Step(kind, page.count, unbooked, f"{kinds[0]}:{after}" if kinds else "")
+            resume = f"{kinds[0]}:{after}" if kinds else ""
+            yield await self._step(kind, page, resume)
             if not kinds:
                 break
 
@@ -125,32 +129,65 @@ class PaymentHistory:
         left = [(one, await self._lacking(one.references)) for one in found]
         return [Unbooked(one.intent, references) for one, references in left if references]
 
-    async def _unbooked(self, traces: Sequence[PaymentTrace]) -> AsyncIterator[Unbooked]:
-        lacking = frozenset(
-            await self._lacking([name for trace in traces for name in trace.references])
-        )
-        lost = {
-            trace.intent_id: trace for trace in traces if not lacking.isdisjoint(trace.references)
-        }
-        for trace in lost.values():
+    async def compare(self, intent_id: str, *more: str) -> Sequence[Disagreement]:
+        """Return in what the book differs from a payment intent, its refunds and its disputes.
+
+        `more` are references of credits that say they are of it. Raises PaymentError,
+        StoreUnavailableError.
+        """
+        return await self._compare(await self._service.intent(intent_id), more)
+
+    async def _compare(self, intent: Intent, more: Iterable[str] = ()) -> Sequence[Disagreement]:
+        booked = dict(await self._store.booked([*amounts_of(intent), *more]))
+        payment = await self._store.find_by_intent(intent.id)
+        if payment is not None:
+            booked |= {entry.reference: entry for entry in await self._store.entries(payment)}
+        return list(differences(intent, booked, payment))
+
+    async def _step(self, kind: str, page: HistoryPage, resume: str) -> Step:
+        traces = page.traces
+        if kind in (CHECKOUT, INTENT):
+            # What others sell over the same account: these bear our notes, if they are ours.
+            traces = [trace for trace in traces if trace.payment_id]
+        suspects, rows, proven = await self._suspects(traces)
+        unbooked, differing = [], dict[str, Sequence[Disagreement]](rows)
+        for trace in suspects:
             intent = noted(
                 await self._service.intent(trace.intent_id),
                 account_id=trace.account_id,
                 payment_id=trace.payment_id,
             )
+            found = await self._compare(intent)
+            if found:
+                differing[intent.id] = [*differing.get(intent.id, ()), *found]
             # What others sell over the same account at the service is none of ours.
             if intent.payment_id:
-                yield Unbooked(intent, await self._lacking(_references(intent)))
+                due = [name for name, minor in amounts_of(intent).items() if minor]
+                if lacking := await self._lacking(due):
+                    unbooked.append(Unbooked(intent, lacking))
+        return Step(kind, page.count, unbooked, differing, proven, resume)
+
+    async def _suspects(
+        self, traces: Sequence[PaymentTrace]
+    ) -> tuple[Sequence[PaymentTrace], Mapping[str, Sequence[Disagreement]], Collection[str]]:
+        """Return what must be fetched whole, payments' rows that differ, and what is proven."""
+        names = {name for trace in traces for name in trace.amounts}
+        names |= {top_up_reference(trace.intent_id) for trace in traces}
+        booked = await self._store.booked(names)
+        payments = await self._store.find_all({t.payment_id for t in traces if t.payment_id})
+        suspects: dict[str, PaymentTrace] = {}
+        rows: dict[str, Sequence[Disagreement]] = {}
+        proven: set[str] = set()
+        for trace in traces:
+            if is_suspect(trace, booked, booked.get(top_up_reference(trace.intent_id))):
+                suspects[trace.intent_id] = trace
+            else:
+                proven |= {name for name, minor in trace.amounts.items() if minor}
+            payment = payments.get(trace.payment_id)
+            if payment is not None and (found := list(rows_that_differ(trace, payment))):
+                rows[trace.intent_id] = found
+        return list(suspects.values()), rows, proven
 
     async def _lacking(self, references: Sequence[str]) -> Sequence[str]:
         booked = await self._store.booked(references)
         return [reference for reference in dict.fromkeys(references) if reference not in booked]
-
-
-def _references(intent: Intent) -> Sequence[str]:
-    """Return the references of all that an intent proves, whatever its currency."""
-    return [
-        *([top_up_reference(intent.id)] if intent.status == "succeeded" else []),
-        *(name for refund in intent.refunds for name in refund_references(refund)),
-        *(name for dispute in intent.disputes for name in dispute_references(dispute)),
-    ]

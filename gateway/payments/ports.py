@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from billing.payments import (
     AutoHistory,
     AutoRefusal,
+    BookedCredit,
     CheckoutPage,
     Decide,
     Intent,
@@ -69,11 +70,16 @@ class PaymentTrace:
     """What one object of the service says of a payment, as a list shows it."""
 
     intent_id: str
-    references: Sequence[str]
-    """Of the facts that it proves; see `billing.payments`."""
+    amounts: Mapping[str, int]
+    """Reference of what the object may prove -> minor units; 0 for what it does not prove. See
+    `billing.payments.amounts_of`."""
+    currency: str
+    """ISO 4217, in capitals."""
     account_id: str = ""
     payment_id: str = ""
     """What we noted on the object itself, as far as it can carry notes."""
+    checkout_id: str = ""
+    """Of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class HistoryPage:
 
     count: int
     traces: Sequence[PaymentTrace]
-    """Of those objects that prove something."""
+    """Of those objects that a payment intent belongs to."""
     after: str
     """Where the next page begins; empty when this is the last."""
 
@@ -151,6 +157,7 @@ class CreditBook(Protocol):
         kind: str,
         reason: str = "",
         call_id: str | None = None,
+        payment_id: str | None = None,
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat."""
 
@@ -186,6 +193,7 @@ class PaymentStore(Protocol):
         receipt_url: str = "",
         failure: str = "",
         refunded_micros: int | None = None,
+        disputed_micros: int | None = None,
     ) -> Payment:
         """Note what the payment service says; a late report takes nothing back."""
 
@@ -206,8 +214,19 @@ class PaymentStore(Protocol):
     async def is_booked(self, reference: str) -> bool:
         """Whether a credit of this reference is in the book."""
 
-    async def booked(self, references: Collection[str]) -> frozenset[str]:
-        """Return those references that credits in the book have."""
+    async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
+        """Return the credits of these references, by them."""
+
+    async def entries(self, payment: Payment) -> Sequence[BookedCredit]:
+        """Return all credits that say they are of a payment."""
+
+    async def credited(
+        self, since: datetime, after: tuple[str, int], limit: int
+    ) -> tuple[Sequence[BookedCredit], tuple[str, int] | None]:
+        """Return a page of the credits of payments booked since then, and where the next begins."""
+
+    async def find_all(self, payment_ids: Collection[str]) -> Mapping[str, Payment]:
+        """Return payments by their ids."""
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Whether another payment of the account is disputed or was lost."""

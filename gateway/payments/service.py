@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,6 +18,8 @@ import structlog
 
 from billing.errors import MoneyError
 from billing.payments import (
+    AUTOMATIC,
+    BY_PAGE,
     TAKEN_BACK,
     UNSETTLED,
     CheckoutPage,
@@ -27,8 +28,10 @@ from billing.payments import (
     PaymentFact,
     PaymentProfile,
     PaymentState,
+    disputed_micros,
     facts_of,
     from_minor,
+    noted,
     refund_reference,
     refunded_micros,
     state_of,
@@ -159,9 +162,11 @@ class Payments:
         payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
         return payment, page.url or self._return_url(payment)
 
-    async def _create(self, payment_id: str, profile: PaymentProfile, micros: int) -> Payment:
+    async def _create(
+        self, payment_id: str, profile: PaymentProfile, micros: int, kind: str = BY_PAGE
+    ) -> Payment:
         return await self._store.create(
-            payment_id, profile.account_id, "checkout", micros, profile.currency
+            payment_id, profile.account_id, kind, micros, profile.currency
         )
 
     def _minor(self, micros: int, currency: str) -> int:
@@ -316,7 +321,8 @@ class Payments:
             log.warning("paid for an account that is not there", payment=intent.payment_id)
             return None
         micros = from_minor(intent.received_minor, profile.currency)
-        return await self._create(intent.payment_id, profile, micros)
+        kind = AUTOMATIC if intent.is_automatic else BY_PAGE
+        return await self._create(intent.payment_id, profile, micros, kind)
 
     async def _settle(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
         checkout_id = payment.checkout_id or checkout_id
@@ -340,11 +346,12 @@ class Payments:
             receipt_url=intent.receipt_url if intent else "",
             failure=intent.failure if intent else "",
             refunded_micros=refunded_micros(intent, payment.currency) if intent else None,
+            disputed_micros=disputed_micros(intent, payment.currency) if intent else None,
         )
 
     async def _book(self, payment: Payment, intent: Intent) -> bool:
         """Book what is not booked yet; False when it must be looked at again."""
-        facts = facts_of(intent, payment.currency, is_automatic=payment.kind == "auto")
+        facts = facts_of(intent, payment.currency, is_automatic=payment.kind == AUTOMATIC)
         is_steady = True
         for fact in facts:
             is_steady &= await self._book_fact(payment, intent, fact)
@@ -365,6 +372,7 @@ class Payments:
             reference=fact.reference,
             kind=fact.kind,
             reason=fact.reason,
+            payment_id=payment.id,
         )
         if sequence is None:
             # Another was faster and may have known more: a freeze of ours must not outlive his.
@@ -469,18 +477,14 @@ class Payments:
 
     async def _credit(self, payment: Payment, micros: int, reference: str, reason: str) -> None:
         await self._ledger.add_credit(
-            payment.account_id, micros, reference=reference, kind="refund", reason=reason
+            payment.account_id,
+            micros,
+            reference=reference,
+            kind="refund",
+            reason=reason,
+            payment_id=payment.id,
         )
         await self._on_credit(payment.account_id)
-
-
-def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
-    """Return an intent with what we noted elsewhere, where it bears no notes itself."""
-    return replace(
-        intent,
-        account_id=intent.account_id or account_id,
-        payment_id=intent.payment_id or payment_id,
-    )
 
 
 _EVENTS = {

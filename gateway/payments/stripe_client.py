@@ -21,8 +21,9 @@ from billing.payments import (
     Intent,
     Payment,
     Refund,
-    dispute_references,
-    refund_references,
+    dispute_amounts,
+    refund_amounts,
+    top_up_amounts,
     top_up_reference,
 )
 from gateway.errors import PaymentError
@@ -198,7 +199,7 @@ class StripePayments:
             traces = [_TRACES[kind](each) for each in objects]
             return HistoryPage(
                 count=len(objects),
-                traces=[trace for trace in traces if trace.intent_id and trace.references],
+                traces=[trace for trace in traces if trace.intent_id],
                 after=objects[-1]["id"] if reply["has_more"] and objects else "",
             )
 
@@ -260,6 +261,9 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
 
 
 _SAVES_CARD = "save_card"
+_AUTOMATIC = "Automatic top-up of calling credit"
+"""Tells our automatic charges from what was paid on a page. It is what every one of them bears: a
+note that is added to a request spoils its repetition, whose parameters must be the same."""
 
 _RETRYABLE = frozenset({409, 429})
 """Another request with this key is under way; too many requests."""
@@ -274,7 +278,7 @@ def _charge_params(charge: Charge) -> dict[str, Any]:
         "payment_method": charge.payment_method_id,
         "confirm": True,
         "off_session": True,
-        "description": "Automatic top-up of calling credit",
+        "description": _AUTOMATIC,
         "metadata": {"account": payment.account_id, "payment": payment.id},
         "expand": ["latest_charge"],
     }
@@ -352,6 +356,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
         failure=failure.get("decline_code") or failure.get("code") or "",
         refunds=[_refund(each) for each in refunds],
         disputes=[_dispute(each) for each in disputes],
+        is_automatic=reply.get("description") == _AUTOMATIC,
     )
 
 
@@ -375,22 +380,31 @@ def _dispute(reply: _Reply) -> Dispute:
 
 def _trace_of_checkout(reply: _Reply) -> PaymentTrace:
     page, is_paid = _checkout_page(reply), reply["payment_status"] == "paid"
-    references = [top_up_reference(page.intent_id)] if is_paid else []
-    return PaymentTrace(page.intent_id, references, page.account_id, page.payment_id)
+    return PaymentTrace(
+        page.intent_id,
+        {top_up_reference(page.intent_id): reply["amount_total"] or 0} if is_paid else {},
+        (reply.get("currency") or "").upper(),
+        page.account_id,
+        page.payment_id,
+        page.id,
+    )
 
 
 def _trace_of_intent(reply: _Reply) -> PaymentTrace:
     intent = _intent(reply, (), ())
-    references = [top_up_reference(intent.id)] if intent.status == "succeeded" else []
-    return PaymentTrace(intent.id, references, intent.account_id, intent.payment_id)
+    amounts = top_up_amounts(intent)
+    return PaymentTrace(intent.id, amounts, intent.currency, intent.account_id, intent.payment_id)
 
 
 def _trace_of_refund(reply: _Reply) -> PaymentTrace:
-    return PaymentTrace(_id(reply.get("payment_intent")), refund_references(_refund(reply)))
+    intent_id, currency = _id(reply.get("payment_intent")), reply["currency"].upper()
+    return PaymentTrace(intent_id, refund_amounts(_refund(reply)), currency)
 
 
 def _trace_of_dispute(reply: _Reply) -> PaymentTrace:
-    return PaymentTrace(_id(reply.get("payment_intent")), dispute_references(_dispute(reply)))
+    dispute = _dispute(reply)
+    intent_id = _id(reply.get("payment_intent"))
+    return PaymentTrace(intent_id, dispute_amounts(dispute), dispute.currency)
 
 
 _TRACES: Mapping[str, Callable[[_Reply], PaymentTrace]] = {

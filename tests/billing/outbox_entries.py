@@ -13,6 +13,8 @@ from billing.ports import OutboxEntry
 from billing.rating import Rate
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+BOOKED_AT = START + timedelta(minutes=5)
+"""When what begins at `START` is booked, once its calls have ended."""
 
 _numbers = itertools.count(1)
 

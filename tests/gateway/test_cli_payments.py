@@ -262,7 +262,7 @@ class Restored:
 @pytest.fixture
 def restored(desk, monkeypatch):
     monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
-    monkeypatch.setattr("gateway.cli_ledger.WEBHOOK_PATIENCE_S", 0)
+    monkeypatch.setattr("gateway.payments.proof.PATIENCE_S", 0)
     return Restored(desk)
 
 
@@ -275,6 +275,9 @@ def test_a_payment_that_a_restored_database_has_lost_is_found_and_booked_once(re
     said = restored.fails("audit", app=cli_ledger.app, code=EXIT_FINDINGS)
     assert "paid at the payment service, and not booked: pi:" in said
     assert "$20.00, account acme" in said
+    assert re.search(
+        r"Compared with the payment service: \S+ \S+ to \S+ \S+ UTC, \d+ objects", said
+    )
     assert "spend gate has a credit that the book has not: acme" in said
     assert "caller payments reconcile --since" in said
     said = restored.fails("rebuild", "--yes", app=cli_ledger.app, code=EXIT_FINDINGS)
@@ -401,3 +404,21 @@ def test_a_service_that_is_away_is_said_so(desk):
     done = desk.run("reconcile", CALLER_STRIPE_URL="http://127.0.0.1:9")
     assert done.exit_code == EXIT_UNAVAILABLE
     assert "Traceback" not in done.output
+
+
+def test_an_amount_that_differs_is_named_by_both_and_changed_by_none(desk, monkeypatch):
+    monkeypatch.setattr("gateway.payments.proof.PATIENCE_S", 0)
+    monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
+    monkeypatch.setattr("billing.stores.audit.RECHECK_S", 0)
+    desk.paid(25)
+    damage(desk, "UPDATE credits SET micros = 50000000")
+    for arguments, app in ((("audit",), cli_ledger.app), (("reconcile", "--since", TODAY), None)):
+        done = desk.run(*arguments, **({"app": app} if app else {}))
+        said = " ".join(done.output.split())
+        assert done.exit_code == EXIT_FINDINGS, done.output
+        assert f"amount booked is not the payment service's: pi:{desk.intent_id()}" in said
+        assert "account acme: $50.00 here, $25.00 there" in said
+    assert "correct the outcome by a credit with a reason" in " ".join(
+        desk.run("audit", app=cli_ledger.app).output.split()
+    )
+    assert damage(desk, "SELECT micros FROM credits") == [(50_000_000,)]

@@ -29,6 +29,7 @@ def sweeper_of(world, node):
         Carrier(),
         world.drainer.drain_once,
         kept=node.closings.find,
+        clock=world.date,
     )
     return Sweeper(
         settler,

@@ -40,7 +40,9 @@ class Watch:
         self.watches = [
             NodeWatch(RedisNodeLeases(client), node.name, world.clock_ns) for node in world.nodes
         ]
-        settler = Settler(world.gate, world.records, self.carrier, world.drainer.drain_once)
+        settler = Settler(
+            world.gate, world.records, self.carrier, world.drainer.drain_once, clock=world.date
+        )
         self.sweepers = [
             Sweeper(
                 settler,

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from datetime import UTC, datetime, time, timedelta
 
 import msgspec
@@ -18,7 +19,7 @@ from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
 from billing.stores.gate_audit import INCOMPARABLE, audit_gate
 from billing.stores.positions import SqlPositions
-from billing.stores.redis import RedisSpendGate
+from billing.stores.redis import _KEY_NAMES, RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.withdrawal import withdraw
 from tests.billing.outbox_entries import START, closing, opening
@@ -63,8 +64,13 @@ async def close_call(gate, call_id, seconds):
     await gate.close(Closing(call_id, "alice", seconds * 10_000, seconds, detail))
 
 
+def heads(found):
+    """Return findings without their figures."""
+    return [re.sub(r" \(.*\)$", "", one) for one in found]
+
+
 async def findings(gate, engine):
-    return await audit_gate(gate, engine, PARTITIONS)
+    return heads(await audit_gate(gate, engine, PARTITIONS))
 
 
 async def test_what_waits_in_the_outbox_counts_as_booked_and_still_waits(gate, engine, store):
@@ -225,7 +231,7 @@ CAPS = tuple(SpendCap(name, 1_000_000) for name in (DAY, MONTH, KEY_DAY))
 
 
 async def capped_findings(gate, engine):
-    return await audit_gate(gate, engine, PARTITIONS, clock=lambda: NOW)
+    return heads(await audit_gate(gate, engine, PARTITIONS, clock=lambda: NOW))
 
 
 @pytest.fixture
@@ -418,3 +424,96 @@ async def test_a_cap_counts_from_when_all_nodes_know_it(capped, engine, store):
             sa.update(tables.calls).where(tables.calls.c.id == "unbound").values(before)
         )
     assert await capped_findings(capped, engine) == [f"{reconcile.CAP_DIFFERS}: {MONTH}"]
+
+
+FAMILIES = {
+    "bal": "balance by one",
+    "call": "hold by one",
+    "own": "call of another account",
+    "done": "tombstone by one",
+    "cseq": "sequence more by one",
+    "froz": "frozen that is not",
+    "led": "entry that cannot be read",
+    "meta": "count by one",
+    "age": "tombstone that is never trimmed",
+    "caps": "day by one more",
+    "used": "counter that is never trimmed",
+    "ends": "",
+}
+"""Key of a partition -> a fault of it among `FAULTS`; that of `ends` are `OTHER_END`."""
+
+
+def test_every_key_of_a_partition_has_a_fault_that_is_named():
+    assert set(_KEY_NAMES) == FAMILIES.keys()
+    for key, kind in FAMILIES.items():
+        assert not kind or f" {key} " in FAULTS[kind][0]
+
+
+OTHER_END = {
+    "charged": ((1, "40000"), "charged: gate 0.040000, book 0.030000"),
+    "written off": ((2, "5"), "written off: gate 0.000005, book 0.000000"),
+    "seconds": ((3, "4"), "seconds: gate 4, book 3"),
+    "cause": ((4, '"cause":17'), "cause: gate 17, book 16"),
+    "ended by": ((4, '"ended_by":"callee"'), "ended by: gate callee, book caller"),
+    "ended": ((4, '"ended_at":"2026-11-24T12:00:09Z"'), "ended: gate 2026-11-24 12:00:09+00:00"),
+}
+
+
+@pytest.mark.parametrize("part", OTHER_END)
+async def test_an_end_that_is_remembered_otherwise_is_named(capped, engine, part):
+    (place, value), figures = OTHER_END[part]
+    key = f"{{cr:{capped.partition('alice')}}}:ends"
+    words = (await capped._redis.hget(key, "ended")).decode().split(" ", 4)
+    if place < 4:
+        words[place] = value
+    else:
+        name = value.partition(":")[0]
+        words[4] = re.sub(name + r':("[^"]*"|\d+)', value, words[4])
+    await capped._redis.hset(key, "ended", " ".join(words))
+    (found,) = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert found.startswith(f"{reconcile.ENDING_MISREMEMBERED}: ended (account alice, {figures}")
+
+
+async def test_an_end_that_is_remembered_and_cannot_be_read_is_named(capped, engine):
+    key = f"{{cr:{capped.partition('alice')}}}:ends"
+    await capped._redis.hset(key, "ended", "1-1 30000 0 3 {}")
+    assert await capped_findings(capped, engine) == [f"{MALFORMED}: ends ended"]
+    await capped._redis.hset(key, "ended", "nonsense")
+    assert await capped_findings(capped, engine) == [f"{MALFORMED}: ends ended"]
+    await capped._redis.hdel(key, "ended")
+    await capped._redis.hset(key, "ghost", "1-1 30000 0 3 {}")
+    assert await capped_findings(capped, engine) == [f"{STRAY}: ends ghost"]
+
+
+async def test_both_sides_are_shown(capped, engine):
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    await capped._redis.hincrby(prefix + "bal", "alice", -1)
+    await capped._redis.hset(prefix + "call", "live", "100001:3")
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert found == [
+        f"{reconcile.BALANCES_DIFFER}: alice (gate 0.869999, book 0.870000)",
+        f"{reconcile.HOLDS_DIFFER}: live (account alice, gate 0.100001, book 0.100000)",
+        f"{reconcile.SECONDS_DIFFER}: live (account alice, gate 3 s, book 2 s)",
+    ]
+
+
+async def test_a_live_call_that_one_side_lacks_is_named_with_its_account(capped, engine):
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    rows = [await capped._redis.hget(prefix + key, "live") for key in ("own", "call")]
+    for key in ("own", "call"):
+        await capped._redis.hdel(prefix + key, "live")
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert f"{reconcile.CALL_MISSING}: live (account alice, holds 0.100000)" in found
+    for key, row in zip(("own", "call"), rows, strict=True):
+        await capped._redis.hset(prefix + key, "live", row)
+    async with engine.begin() as connection:
+        await connection.execute(sa.delete(tables.calls).where(tables.calls.c.id == "live"))
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert f"{reconcile.CALL_UNKNOWN}: live (account alice, holds 0.100000)" in found
+
+
+async def test_a_tombstone_in_another_accounts_partition_is_named(capped, engine):
+    other = 1 - capped.partition("alice")
+    await capped._redis.hset(f"{{cr:{other}}}:done", "ended", "30000")
+    await capped._redis.zadd(f"{{cr:{other}}}:age", {"ended": 1})
+    assert await capped_findings(capped, engine) == [f"{reconcile.ENDING_UNKNOWN}: ended"]

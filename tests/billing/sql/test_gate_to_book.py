@@ -19,7 +19,7 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore
-from tests.billing.outbox_entries import START, closing, opening
+from tests.billing.outbox_entries import BOOKED_AT, START, closing, opening
 
 PARTITIONS = 4
 ACCOUNTS = ("alice", "bob")
@@ -86,6 +86,7 @@ async def test_a_call_reaches_the_book(engine, store, gate, drainer):
 
 
 async def test_what_the_balance_could_not_pay_is_written_off(engine, store, gate, drainer):
+    store._clock = lambda: BOOKED_AT
     await open_call(gate, "c1", want=1_000_000)
     await close_call(gate, "c1", 104)
     await drainer.drain_once()

@@ -135,7 +135,7 @@ async def test_auditing_while_calls_are_booked_sees_one_moment(store, engine):
             alive = range(max(1, second - 5), second)
             entries = [opened(f"c{second}", 10, rate=costing(3))]
             entries += [ticked((f"c{n}", 10 + second, second)) for n in alive]
-            entries += [closed(f"c{n}", 3) for n in alive[:1]]
+            entries += [closed(f"c{n}", 3, 7) for n in alive[:1]]
             await store.apply_outbox(3, entries)
         done.set()
 

@@ -121,8 +121,8 @@ async def add_calls(engine, account_id, count, at=None):
             "created_at": at + timedelta(seconds=number),
             "opened": True,
             "closed": True,
-            "answered_at": at,
-            "ended_at": at + timedelta(seconds=5),
+            "answered_at": at + timedelta(seconds=number),
+            "ended_at": at + timedelta(seconds=number + 5),
             "seconds": 5,
             # Calls that cost nothing leave no mark in the ledger.
             "spent_micros": 0,
