@@ -34,13 +34,14 @@ redis.call('HSET', DONE, call, whole(charged))
 redis.call('ZADD', AGE, now, call)
 local written_off = whole(final - charged)
 local entry = tell_end(call, account, whole(charged), ARGV[4], written_off, ARGV[5])
-remember_end(call, entry, whole(charged), written_off, ARGV[4], ARGV[8])
+remember_end(call, account, entry, whole(charged), written_off, ARGV[4], ARGV[8])
 
 local expired = redis.call(
   'ZRANGEBYSCORE', AGE, '-inf', now - tonumber(ARGV[6]), 'LIMIT', 0, tonumber(ARGV[7]))
 if #expired > 0 then
   redis.call('HDEL', DONE, unpack(expired))
   redis.call('HDEL', ENDS, unpack(expired))
+  redis.call('HDEL', BEGAN, unpack(expired))
   redis.call('ZREM', AGE, unpack(expired))
 end
 return {'closed', charged, final - charged, balance}

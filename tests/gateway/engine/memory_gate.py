@@ -20,6 +20,8 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    EndingPage,
+    GateEnding,
     OpenCall,
     Opening,
     OpenOutcome,
@@ -41,6 +43,10 @@ class _Partition:
     sequences: dict[str, int] = field(default_factory=dict)
     calls: dict[str, OpenCall] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
+    began: dict[str, bytes] = field(default_factory=dict)
+    """Call, open or closed -> record of its opening."""
+    ended_s: dict[str, int] = field(default_factory=dict)
+    """Closed call -> when, in a time of its own."""
     ends: dict[str, tuple[str, dict[str, bytes]]] = field(default_factory=dict)
     """Closed call -> its entry in the outbox, and what that says in brief."""
     frozen: set[str] = field(default_factory=set)
@@ -134,6 +140,7 @@ class MemorySpendGate:
             per_minute_micros=opening.per_minute_micros,
             cap_names=names,
         )
+        part.began[opening.call_id] = opening.detail
         part.note(
             "O",
             c=opening.call_id.encode(),
@@ -229,6 +236,7 @@ class MemorySpendGate:
         part.balances[account_id] = balance = balance + call.held_micros - charged
         part.spend(call.cap_names, charged - call.held_micros)
         part.closed[closing.call_id] = charged
+        part.ended_s[closing.call_id] = part.entries + 1
         end = {
             "c": closing.call_id.encode(),
             "a": account_id.encode(),
@@ -252,6 +260,34 @@ class MemorySpendGate:
             return True
 
         return await self._answer(tell)
+
+    async def tell_open(self, partition: int) -> int:
+        def tell() -> int:
+            part = self._ready(partition)
+            for call in part.calls.values():
+                name, account = call.call_id.encode(), call.account_id.encode()
+                if (record := part.began.get(call.call_id)) is not None:
+                    part.note("O", c=name, a=account, s=b"%d" % call.held_micros, m=record)
+            if part.calls:
+                told = [f"{c.call_id} {c.held_micros}:{c.seconds}" for c in part.calls.values()]
+                part.note("T", d=" ".join(told).encode())
+            return len(part.calls)
+
+        return await self._answer(tell)
+
+    async def endings(
+        self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
+    ) -> EndingPage:
+        def page() -> EndingPage:
+            part = self._ready(partition)
+            ages = sorted((at, call) for call, at in part.ended_s.items() if at > after_s)
+            if not ages:
+                return EndingPage([], after_s)
+            last = ages[:count_max][-1][0]
+            found = [_ending(part, call) for at, call in ages if at <= last]
+            return EndingPage(found, last)
+
+        return await self._answer(page)
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         def name() -> str:
@@ -298,8 +334,25 @@ class MemorySpendGate:
             raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
-        part.calls = {call.call_id: call for call in state.open_calls}
-        part.closed, part.ends = dict(state.closed_calls), {}
+        names = {call.call_id: call.carrier_call_id for call in part.calls.values()}
+        part.calls = {
+            call.call_id: replace(
+                call, carrier_call_id=call.carrier_call_id or names.get(call.call_id, "")
+            )
+            for call in state.open_calls
+        }
+        part.closed = dict(state.closed_calls)
+        part.ended_s = dict.fromkeys(part.closed, part.entries + 1)
+        part.ends = {
+            call_id: (entry_id, end)
+            for call_id, (entry_id, end) in part.ends.items()
+            if part.closed.get(call_id) == int(end["s"])
+        }
+        part.began = {
+            call_id: record
+            for call_id, record in part.began.items()
+            if call_id in part.calls or call_id in part.ends
+        }
         part.frozen = set(state.frozen)
         part.spent = dict(state.spent)
         part.is_ready = True
@@ -365,6 +418,17 @@ class MemorySpendGate:
         if not self._partitions[partition].is_ready:
             raise StoreUnavailableError("the partition waits to be rebuilt")
         return self._partitions[partition]
+
+
+def _ending(part: _Partition, call_id: str) -> GateEnding:
+    _, end = part.ends.get(call_id, ("", {"a": b"", "d": b"0"}))
+    return GateEnding(
+        call_id,
+        end["a"].decode(),
+        int(end["d"]),
+        part.closed[call_id],
+        part.began.get(call_id, b""),
+    )
 
 
 def _raise(part: _Partition, call: OpenCall, tick: Tick) -> tuple[OpenCall, bool]:
