@@ -58,6 +58,10 @@ _UNKNOWN_TO_BOOK = (
     "Was the database restored from an older copy? `caller payments reconcile --since DATE` books"
     " what was paid since; then `caller ledger rebuild` names what is lacking still."
 )
+_UNBOOKED = (
+    "Nodes book it within minutes. If it stays, or the database was restored from an older copy:"
+    " `caller ledger rebuild` books what the credit store knows of calls, and says what it cannot."
+)
 _WAIT = "The outbox must be drained first: `caller check` says whether the drainer works."
 ADVICE: Mapping[str, str] = {
     **dict.fromkeys(
@@ -75,7 +79,7 @@ ADVICE: Mapping[str, str] = {
     reconcile.CALL_MISSING: _HEALS,
     reconcile.CALL_UNKNOWN: _HEALS,
     reconcile.CREDIT_UNKNOWN: _UNKNOWN_TO_BOOK,
-    reconcile.ENDING_UNKNOWN: _UNKNOWN_TO_BOOK,
+    reconcile.ENDING_UNKNOWN: _UNBOOKED,
     INCOMPARABLE: _WAIT,
     ENTRY_UNREADABLE: "Report it as a bug; draining keeps it in the table rejected_entries.",
 }
