@@ -57,16 +57,16 @@ def show_account(
 ) -> None:
     """Print an account's statement, newest line first."""
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        if await stores.accounts.account(account_id) is None:
+    async def work(book: build.Book, _read: Settings) -> None:
+        if await book.accounts.account(account_id) is None:
             raise LookupError
-        statement = await _statement(SqlStatementStore(stores.engine), account_id, lines)
+        statement = await _statement(SqlStatementStore(book.engine), account_id, lines)
         if as_csv:
             _print_csv(statement)
         else:
             out.print(_statement_table(statement))
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("audit")

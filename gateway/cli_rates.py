@@ -23,7 +23,6 @@ from billing.errors import RateDeckError
 from billing.rate_changes import Margin, at_margin, diff, margins
 from billing.rate_deck import DESCRIPTION_CHARS_MAX, DeckEntry, RateDeck, carrier_rate
 from billing.rating import SECONDS_MAX
-from billing.stores.migrations import migrate
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
 from billing.stores.sql import utc_now
 from gateway import build, rate_tables
@@ -41,7 +40,6 @@ from gateway.command import (
 )
 from gateway.errors import PROBLEMS, RequestRefusedError, SettingsError
 from gateway.settings import Settings
-from gateway.stores import private_files
 
 rates = typer.Typer(
     help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
@@ -260,14 +258,11 @@ def sync_twilio(  # noqa: PLR0917
 @asynccontextmanager
 async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
     """Open the database alone: rates need no credit store."""
-    if not read.database_url:
-        private_files.close_folder(read.data_dir)
-    engine = build.open_database(read)
+    book = await build.open_book(read)
     try:
-        await migrate(engine)
-        yield SqlRateDeckStore(engine)
+        yield SqlRateDeckStore(book.engine)
     finally:
-        await engine.dispose()
+        await book.close()
 
 
 async def _import(
