@@ -144,6 +144,8 @@ class Closing:
     seconds: int
     detail: bytes
     """`CallClosed` as JSON, for the book of record."""
+    is_out_of_credit: bool = False
+    """It ended for want of credit: what it leaves carries no other call of its account on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
 local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
 local ENDS = KEYS[12] -- hash: closed call -> 'its outbox entry, final, written off, seconds, record\naccount'
 local BEGAN = KEYS[13] -- hash: call, open or closed -> record of its opening
+local OUT = KEYS[14]  -- set: accounts whose credit did not reach for all that their calls asked for
 
 -- tostring() writes 14 digits; balances have 16.
 local function whole(number)

@@ -13,7 +13,7 @@ end
 local function keep(key, rows, call)
   if rows[call] then redis.call('HSET', key, call, rows[call]) end
 end
-redis.call('DEL', BAL, CALL, OWN, DONE, CSEQ, FROZ, META, AGE, CAPS, USED, ENDS, BEGAN)
+redis.call('DEL', BAL, CALL, OWN, DONE, CSEQ, FROZ, META, AGE, CAPS, USED, ENDS, BEGAN, OUT)
 local accounts, open, closed, frozen, spent = unpack(cjson.decode(ARGV[1]))
 for _, row in ipairs(accounts) do
   redis.call('HSET', BAL, row[1], whole(row[2]))

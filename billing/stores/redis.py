@@ -70,7 +70,7 @@ CAPS_TRIMMED_MAX = 64
 
 _KEY_NAMES = (
     *("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age"),
-    *("caps", "used", "ends", "began"),
+    *("caps", "used", "ends", "began", "out"),
 )
 
 # Ticks join calls by ':' and ' ' in the outbox.
@@ -200,6 +200,7 @@ class RedisSpendGate:
             TOMBSTONE_S,
             TOMBSTONES_TRIMMED_MAX,
             in_brief(closing.detail),
+            int(closing.is_out_of_credit),
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)

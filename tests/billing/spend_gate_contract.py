@@ -340,6 +340,32 @@ class SpendGateContract:
         ((_, end),) = await self.outbox(gate)
         assert (end["s"], end["w"], end["d"]) == (b"%d" % (10 * UNIT), b"%d" % (2 * UNIT), b"12")
 
+    async def test_what_a_spent_call_leaves_carries_no_other_on(self, gate):
+        """All calls of an account end together; another kind of end, or credit, is for the rest."""
+        await gate.open(opening("dear", want_micros=9 * UNIT))
+        for n in range(3):
+            await gate.open(opening(f"c{n}", want_micros=3 * CENT))
+        left = UNIT - 9 * CENT
+        outcome = await self.tick(gate, tick(10 * UNIT, 1, "dear"))
+        assert outcome.short == {"dear": 9 * UNIT + left}
+        spent = replace(closing("dear", 9 * UNIT, 1), is_out_of_credit=True)
+        assert (await gate.close(spent)).balance_micros == left
+        outcome = await self.tick(gate, tick(4 * CENT, 3, "c0"))
+        assert (outcome.short, outcome.balances["alice"]) == ({"c0": 3 * CENT}, left)
+        assert (await gate.open(opening("new"))).result is OpenResult.OPENED
+        await gate.close(closing("new"))
+        assert (await self.tick(gate, tick(4 * CENT, 3, "c0"))).short == {}
+        assert (await self.tick(gate, tick(50 * UNIT, 3, "c1"))).short != {}
+        await gate.credit("alice", 2, 5 * UNIT)
+        assert (await self.tick(gate, tick(5 * CENT, 4, "c0"))).short == {}
+
+    async def test_an_account_without_calls_begins_anew(self, gate):
+        await gate.open(opening("c1", want_micros=9 * UNIT))
+        await self.tick(gate, tick(11 * UNIT, 1))
+        await gate.close(replace(closing("c1", 9 * UNIT, 1), is_out_of_credit=True))
+        await gate.open(opening("c2"))
+        assert (await self.tick(gate, tick(10 * CENT, 2, "c2"))).short == {}
+
     async def test_endings_are_listed_page_by_page_with_how_the_calls_were_opened(self, gate):
         partition = gate.partition("alice")
         assert await gate.endings(partition, 0, count_max=5) == EndingPage([], 0)

@@ -50,6 +50,8 @@ class _Partition:
     ends: dict[str, tuple[str, dict[str, bytes]]] = field(default_factory=dict)
     """Closed call -> its entry in the outbox, and what that says in brief."""
     frozen: set[str] = field(default_factory=set)
+    out: set[str] = field(default_factory=set)
+    """Accounts whose credit did not reach for all that their calls asked for."""
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
@@ -200,6 +202,8 @@ class MemorySpendGate:
                 short[tick.call_id] = call.held_micros
             if is_capped:
                 capped.append(tick.call_id)
+            elif tick.call_id in short and tick.account_id not in part.frozen:
+                part.out.add(tick.account_id)
         if raised:
             part.note("T", d=" ".join(raised).encode())
         accounts = dict.fromkeys(tick.account_id for tick in ticks)
@@ -235,6 +239,8 @@ class MemorySpendGate:
         written_off = closing.final_micros - charged
         part.balances[account_id] = balance = balance + call.held_micros - charged
         part.spend(call.cap_names, charged - call.held_micros)
+        if not (closing.is_out_of_credit and part.count(account_id)):
+            part.out.discard(account_id)
         part.closed[closing.call_id] = charged
         part.ended_s[closing.call_id] = part.entries + 1
         end = {
@@ -311,6 +317,7 @@ class MemorySpendGate:
         if abs(balance) > LIMIT:
             raise MoneyError("balance beyond the largest that can be kept exactly")
         part.balances[account_id], part.sequences[account_id] = balance, sequence
+        part.out.discard(account_id)
         return CreditResult.APPLIED
 
     async def credit_sequence(self, account_id: str) -> int:
@@ -353,7 +360,7 @@ class MemorySpendGate:
             for call_id, record in part.began.items()
             if call_id in part.calls or call_id in part.ends
         }
-        part.frozen = set(state.frozen)
+        part.frozen, part.out = set(state.frozen), set()
         part.spent = dict(state.spent)
         part.is_ready = True
         part.filling += "+"
@@ -436,7 +443,7 @@ def _raise(part: _Partition, call: OpenCall, tick: Tick) -> tuple[OpenCall, bool
     account_id = tick.account_id
     balance, reach = part.balances.get(account_id, 0), part.reach(account_id, tick.caps)
     missing = tick.want_micros - call.held_micros
-    if account_id in part.frozen or balance <= 0:
+    if account_id in part.frozen | part.out or balance <= 0:
         missing = 0
     names = tuple(cap.name for cap in tick.caps)
     more = max(0, min(missing, reach))
