@@ -6,8 +6,8 @@ the call at `cut_off_ns`. Times are nanoseconds of the engine's monotonic clock.
 Theory of operation. Money runs ahead of the call: each tick asks the spend gate to hold the price
 of the seconds begun and of a horizon beyond them. The horizon shrinks while little credit is left,
 so that calls of one account end together; at last each second is bought as the one before it ends,
-so that the call whose paid time is over first is the first that the credit does not reach for. What the gate has granted pays for a whole number of
-seconds, and the call may last exactly that long:
+so that the call whose paid time is over first is the first that the credit does not reach for. What
+the gate has granted pays for a whole number of seconds, and the call may last exactly that long:
 
 * all of the horizon granted: the cut-off moves on with every tick;
 * granted short of it: the account is spent, the cut-off stands at the last paid second. Credit that
