@@ -4,7 +4,8 @@ BillingError
 ├── MoneyError             an amount that is not one, or beyond 2^53 millionths
 ├── RateDeckError          a deck that cannot be read
 └── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
-    └── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
+    ├── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
+    └── DatabaseLockedError another process has SQLite's file to itself
 """
 
 from __future__ import annotations
@@ -44,3 +45,11 @@ class CreditsLostError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("the book of record lacks credits that the spend gate has")
+
+
+class DatabaseLockedError(StoreUnavailableError):
+    """Another process has the file of an SQLite database to itself."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(f"another process holds the database {file} locked")
+        self.file = file

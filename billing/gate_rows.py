@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from billing.cdr import CallClosed
+from billing.cdr import CallClosed, CallOpened
 from billing.ports import GateRows, OpenCall, PartitionState
 from billing.reconcile import Disagreement, Ending
 
@@ -38,6 +38,8 @@ class GateContents:
 
     state: PartitionState
     """`closed_calls` are the tombstones."""
+    openings: Mapping[str, CallOpened]
+    """Call, live or ended -> how the book would be told that it was opened."""
     endings: Mapping[str, Ending]
     """Ended call -> how the book would be told that it ended, if it had to be told again."""
     faults: Sequence[Disagreement]
@@ -51,7 +53,14 @@ def read_rows(rows: GateRows) -> GateContents:
     calls = list(_open_calls(rows, faults))
     faults += _miscounts(rows.meta, calls)
     faults += _unpaired("done", rows.tombstones, "age", rows.tombstone_ages)
+    openings = dict(_openings(rows, faults))
     endings = dict(_endings(rows, faults))
+    with_calls = {call.account_id for call in calls}
+    faults += (
+        Disagreement(STRAY, f"out {_text(account)}")
+        for account in sorted(rows.out)
+        if _text(account) not in with_calls
+    )
     faults += _unpaired("caps", rows.caps, "used", rows.cap_uses)
     state = PartitionState(
         accounts=[
@@ -63,7 +72,7 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    return GateContents(state, endings, faults)
+    return GateContents(state, openings, endings, faults)
 
 
 def _text(name: bytes) -> str:
@@ -91,7 +100,19 @@ def _tombstones(
             faults.append(Disagreement(MALFORMED, f"done {_text(call)}"))
 
 
+_OPENED = msgspec.json.Decoder(CallOpened)
 _CLOSED = msgspec.json.Decoder(CallClosed)
+
+
+def _openings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, CallOpened]]:
+    for call, value in sorted(rows.openings.items()):
+        if call not in rows.holds and call not in rows.tombstones:
+            faults.append(Disagreement(STRAY, f"began {_text(call)}"))
+            continue
+        try:
+            yield _text(call), _OPENED.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            faults.append(Disagreement(MALFORMED, f"began {_text(call)}"))
 
 
 def _endings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, Ending]]:

@@ -5,8 +5,9 @@ the call at `cut_off_ns`. Times are nanoseconds of the engine's monotonic clock.
 
 Theory of operation. Money runs ahead of the call: each tick asks the spend gate to hold the price
 of the seconds begun and of a horizon beyond them. The horizon shrinks while little credit is left,
-so that calls of one account end together. What the gate has granted pays for a whole number of
-seconds, and the call may last exactly that long:
+so that calls of one account end together; at last each second is bought as the one before it ends,
+so that the call whose paid time is over first is the first that the credit does not reach for. What
+the gate has granted pays for a whole number of seconds, and the call may last exactly that long:
 
 * all of the horizon granted: the cut-off moves on with every tick;
 * granted short of it: the account is spent, the cut-off stands at the last paid second. Credit that
@@ -94,7 +95,7 @@ class MeterState(Enum):
     BEFORE_ANSWER = "before_answer"
     RUNNING = "running"
     SHORT = "short"
-    """The last claim was not granted in full."""
+    """The last claim was not granted in full, or there is nothing left to grant."""
     AWAY = "away"
     """The store did not answer the last tick."""
     ENDED = "ended"
@@ -190,7 +191,7 @@ class CallMeter:
             return MeterState.ENDED
         if self._answered_ns is None:
             return MeterState.BEFORE_ANSWER
-        if self._short:
+        if self._short or self._share_micros == 0:
             return MeterState.SHORT
         return MeterState.AWAY if self._away else MeterState.RUNNING
 
@@ -269,11 +270,17 @@ class CallMeter:
         """Return the price of the seconds begun and the horizon beyond them."""
         seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
         if not self._is_part_known:
-            horizon_s = min(horizon_s, max(1, self.paid_seconds - seconds))
+            horizon_s = min(horizon_s, self.paid_seconds - seconds)
         elif self._share_micros is not None and (
             self._abreast > CALLS_ABREAST or self._share_micros < self._plenty_micros
         ):
-            horizon_s = horizon_within(self._reach_s - seconds, horizon_s, self._abreast)
+            left_s = self._reach_s - seconds
+            horizon_s = horizon_within(left_s, horizon_s, self._abreast)
+            if left_s < self._abreast:
+                # Bought as it begins: who asks earlier would take it from who needs it earlier.
+                horizon_s = 0
+        if self._is_paid_over(now_ns):
+            horizon_s = max(1, horizon_s)
         return self.rate.cost(min(seconds + horizon_s, self.seconds_max))
 
     def tick(self, now_ns: int, caps: Sequence[SpendCap] = ()) -> Tick:
@@ -330,6 +337,12 @@ class CallMeter:
             seconds = self.owed_s(now_ns)
             self._final = (seconds, self.rate.cost(seconds))
         return self._final
+
+    def _is_paid_over(self, now_ns: int) -> bool:
+        """Whether the next second begins, and is not paid."""
+        if self._answered_ns is None:
+            return False
+        return now_ns >= self._answered_ns + self.paid_seconds * _SECOND_NS
 
     @property
     def _reach_s(self) -> int:

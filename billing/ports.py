@@ -144,6 +144,8 @@ class Closing:
     seconds: int
     detail: bytes
     """`CallClosed` as JSON, for the book of record."""
+    is_out_of_credit: bool = False
+    """It ended for want of credit: what it leaves carries no other call of its account on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,29 @@ class OutboxEntry:
     fields: Mapping[str, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class GateEnding:
+    """The end of a call as the gate remembers it."""
+
+    call_id: str
+    account_id: str
+    """Empty where the gate knows no more than that the call is over and what it cost: it was filled
+    with it from the book."""
+    seconds: int
+    charged_micros: int
+    opened: bytes = b""
+    """`CallOpened` as JSON; empty where the gate does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndingPage:
+    """Some endings, the oldest first."""
+
+    endings: Sequence[GateEnding]
+    ended_s: int
+    """The second of the gate's clock after which the next page begins."""
+
+
 class SpendGate(Protocol):
     """Credits that live calls spend against."""
 
@@ -208,6 +233,28 @@ class SpendGate(Protocol):
 
         Not while it waits there; `opened`, a `CallOpened` as JSON, is told with it. Returns whether
         it was put. Raises StoreUnavailableError.
+        """
+
+    async def tell_open(self, partition: int) -> int:
+        """Put what the open calls hold and owe into the outbox again, and how they were opened.
+
+        Returns how many calls are open. Raises StoreUnavailableError.
+        """
+
+    async def endings(
+        self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
+    ) -> EndingPage:
+        """Return calls that have ended, the oldest first; an empty page is the last.
+
+        Args:
+            partition: Whose calls.
+            after_s: Second of the gate's clock after which they ended; 0 for all that are
+                remembered.
+            count_max: How many; those of the last second come whole.
+            age_s_min: How many seconds ago they ended at least.
+
+        Raises StoreUnavailableError.
+
         """
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
@@ -284,10 +331,12 @@ class GateRows:
     caps: Mapping[bytes, bytes]
     meta: Mapping[bytes, bytes]
     tombstones: Mapping[bytes, bytes]
+    openings: Mapping[bytes, bytes]
     endings: Mapping[bytes, bytes]
     tombstone_ages: Mapping[bytes, bytes]
     cap_uses: Mapping[bytes, bytes]
     frozen: Collection[bytes]
+    out: Collection[bytes]
 
 
 class LedgerStore(Protocol):
@@ -327,6 +376,13 @@ class LedgerStore(Protocol):
         """Return what the book says is available: credits less charges less open holds."""
 
 
+class Positions(Protocol):
+    """The book of record's view of a partition, to compare the spend gate with."""
+
+    async def read(self, partition: int, partitions: int) -> PartitionState:
+        """Return accounts, live calls and frozen flags. Raises StoreUnavailableError."""
+
+
 class CdrStore(Protocol):
     """Call detail records, read by their account."""
 
@@ -335,6 +391,9 @@ class CdrStore(Protocol):
 
     async def booked(self, call_ids: Sequence[str]) -> Collection[str]:
         """Return those of these calls whose beginning and end are booked."""
+
+    async def ended(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of these calls whose end is booked."""
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None

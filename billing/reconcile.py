@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from billing.cdr import CallOpened
 from billing.money import in_units
 from billing.ports import OpenCall, PartitionState
 
@@ -25,6 +26,7 @@ SECONDS_DIFFER = "spend gate and book differ in the seconds of a live call"
 RATE_DIFFERS = "spend gate and book differ in what a live call costs a minute"
 ENDING_DIFFERS = "spend gate and book differ in what an ended call cost"
 ENDING_UNKNOWN = "call has ended in the spend gate, and not in the book"
+OPENING_MISREMEMBERED = "spend gate remembers another opening of a call than the book has"
 ENDING_MISREMEMBERED = "spend gate remembers another end of a call than the book has"
 CAP_DIFFERS = "spend-cap counter is not what the calls have cost"
 CAP_UNKNOWN = "spend-cap counter of nobody"
@@ -146,6 +148,8 @@ class Ending:
 class BookedDetail:
     """What the book says beyond balances and holds, for an audit of one partition."""
 
+    openings: Mapping[str, Mapping[str, object]]
+    """Call -> what its opening says, by the names of `CallOpened`; of those that the gate has."""
     endings: Mapping[str, Ending]
     """Ended call -> how; of those that the gate has tombstones of."""
     caps: Mapping[str, tuple[int, int]]
@@ -158,11 +162,13 @@ def details_that_differ(
     gate: PartitionState,
     book: PartitionState,
     detail: BookedDetail,
-    remembered: Mapping[str, Ending],
+    openings: Mapping[str, CallOpened],
+    endings: Mapping[str, Ending],
 ) -> Iterator[Disagreement]:
     """Yield what an audit finds besides `disagreements`: nothing that is repaired by itself.
 
-    `remembered` is what the gate would tell the book of ended calls if that had to be told again.
+    `openings` and `endings` are what the gate would tell the book of its calls if that had to be
+    told again.
     """
     in_book = {call.call_id: call for call in book.open_calls}
     for call in gate.open_calls:
@@ -176,12 +182,7 @@ def details_that_differ(
         elif ending.charged_micros != micros:
             figures = f"account {ending.account_id}, {_both(micros, ending.charged_micros)}"
             yield Disagreement(ENDING_DIFFERS, call_id, figures)
-    for call_id, told in sorted(remembered.items()):
-        ending = detail.endings.get(call_id)
-        if ending is not None and (figures := _told_otherwise(told, ending)):
-            yield Disagreement(
-                ENDING_MISREMEMBERED, call_id, f"account {ending.account_id}, {figures}"
-            )
+    yield from _remembered_otherwise(detail, openings, endings)
     counters = dict(gate.spent)
     for name in sorted(counters.keys() | detail.caps.keys()):
         micros = counters.get(name, 0)
@@ -191,6 +192,26 @@ def details_that_differ(
             yield Disagreement(CAP_DIFFERS, name, f"gate {in_units(micros)}, calls {bounds}")
         elif cap_owner(name) not in detail.owners:
             yield Disagreement(CAP_UNKNOWN, name)
+
+
+def _remembered_otherwise(
+    detail: BookedDetail, openings: Mapping[str, CallOpened], endings: Mapping[str, Ending]
+) -> Iterator[Disagreement]:
+    for call_id, opened in sorted(openings.items()):
+        others = [
+            name
+            for name, value in detail.openings.get(call_id, {}).items()
+            if getattr(opened, name) != value
+        ]
+        if others:
+            figures = f"account {opened.account_id}, other {', '.join(others)}"
+            yield Disagreement(OPENING_MISREMEMBERED, call_id, figures)
+    for call_id, told in sorted(endings.items()):
+        ending = detail.endings.get(call_id)
+        if ending is not None and (figures := _told_otherwise(told, ending)):
+            yield Disagreement(
+                ENDING_MISREMEMBERED, call_id, f"account {ending.account_id}, {figures}"
+            )
 
 
 def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]:
@@ -224,7 +245,8 @@ def _told_otherwise(told: Ending, booked: Ending) -> str:
         "account": (told.account_id or booked.account_id, booked.account_id),
         "cause": (told.cause, booked.cause),
         "ended by": (told.ended_by, booked.ended_by),
-        "answered": (told.answered_at, booked.answered_at),
+        # Where the end does not say it, the book has it from elsewhere.
+        "answered": (told.answered_at or booked.answered_at, booked.answered_at),
         "ended": (told.ended_at, booked.ended_at),
     }
     return ", ".join(

@@ -20,7 +20,7 @@ from billing.partition import PARTITIONS
 from billing.payments import AutoLimits
 from billing.rate_deck import RateDeck
 from billing.stores.database import create_engine
-from billing.stores.migrations import migrate
+from billing.stores.migrations import PATIENT_MS, migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
@@ -40,7 +40,7 @@ from gateway.stores import private_files
 from gateway.stores.accounts import SqlAccountStore
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.embedded import EmbeddedValkey
-from gateway.stores.key_epochs import RedisKeyEpochs
+from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
 from gateway.stores.velocity import RedisVelocity
 from gateway.velocity import effective
 
@@ -93,26 +93,58 @@ def database_url(settings: Settings) -> str:
     return settings.database_url.reveal() or f"sqlite:///{own}"
 
 
-async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
+@dataclass(slots=True)
+class Book:
+    """What is open to SQL alone; Redis is reached only when a change of keys must be told."""
+
+    engine: AsyncEngine
+    ledger: SqlLedgerStore
+    accounts: SqlAccountStore
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.engine.dispose()
+
+
+async def open_book(settings: Settings) -> Book:
+    """Open SQL, and make it ready, for what must not depend on Redis.
+
+    Raises StoreUnavailableError, SettingsError. So does a change of keys, which is kept then.
+    """
+    if settings.redis_url:
+        # Said before anything is changed.
+        await disconnect(_connect(settings.redis_url.reveal()))
+    engine = await _open_migrated(settings, COMMAND_LOCK_WAIT_MS)
+
+    async def end_epoch() -> None:
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                redis, _ = await _open_redis(settings, stack, is_child=False)
+                await RedisKeyEpochs(redis).end()
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(UNTOLD) from error
+
+    accounts = SqlAccountStore(engine, on_change=end_epoch)
+    return Book(engine, SqlLedgerStore(engine), accounts)
+
+
+COMMAND_LOCK_WAIT_MS = 10_000
+"""How long a command waits for another process that brings the database to its newest tables."""
+
+
+async def open_stores(
+    settings: Settings, *, is_child: bool = False, is_node: bool = False
+) -> Stores:
     """Open Redis and SQL, and make them ready; a child leaves the bundled Valkey to its parent.
 
-    Raises StoreUnavailableError, SettingsError.
+    A node waits as long as it takes for another that migrates. Raises StoreUnavailableError,
+    SettingsError.
     """
     async with contextlib.AsyncExitStack() as stack:
-        valkey = None
-        redis_url = settings.redis_url.reveal()
-        if not redis_url or not settings.database_url:
-            private_files.close_folder(settings.data_dir)
-        if not redis_url:
-            valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
-            redis_url = await valkey.start()
-            stack.push_async_callback(valkey.stop)
-        redis = _connect(redis_url)
-        stack.push_async_callback(disconnect, redis)
+        redis, valkey = await _open_redis(settings, stack, is_child=is_child)
         await preflight(redis)
-        engine = open_database(settings)
+        engine = await _open_migrated(settings, PATIENT_MS if is_node else COMMAND_LOCK_WAIT_MS)
         stack.push_async_callback(engine.dispose)
-        await migrate(engine)
         gate = RedisSpendGate(redis)
         ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
         epochs = RedisKeyEpochs(redis)
@@ -122,6 +154,33 @@ async def open_stores(settings: Settings, *, is_child: bool = False) -> Stores:
         await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
         stack.pop_all()
     return stores
+
+
+async def _open_redis(
+    settings: Settings, stack: contextlib.AsyncExitStack, *, is_child: bool
+) -> tuple[Any, EmbeddedValkey | None]:
+    """Return a client, and the bundled Valkey where there is one; the stack gives them back."""
+    valkey, url = None, settings.redis_url.reveal()
+    if not url:
+        private_files.close_folder(settings.data_dir)
+        valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
+        url = await valkey.start()
+        stack.push_async_callback(valkey.stop)
+    redis = _connect(url)
+    stack.push_async_callback(disconnect, redis)
+    return redis, valkey
+
+
+async def _open_migrated(settings: Settings, lock_wait_ms: int) -> AsyncEngine:
+    if not settings.database_url:
+        private_files.close_folder(settings.data_dir)
+    engine = open_database(settings)
+    try:
+        await migrate(engine, lock_wait_ms=lock_wait_ms)
+    except BaseException:
+        await engine.dispose()
+        raise
+    return engine
 
 
 def _connect(url: str) -> Any:
@@ -153,11 +212,8 @@ async def migrated_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 
     Raises StoreUnavailableError, SettingsError.
     """
-    if not settings.database_url:
-        private_files.close_folder(settings.data_dir)
-    engine = open_database(settings)
+    engine = await _open_migrated(settings, COMMAND_LOCK_WAIT_MS)
     try:
-        await migrate(engine)
         yield engine
     finally:
         await engine.dispose()

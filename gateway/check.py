@@ -9,8 +9,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.errors import BillingError, StoreUnavailableError
-from billing.stores.database import create_engine
+from billing.errors import BillingError, DatabaseLockedError, StoreUnavailableError
+from billing.stores.database import TIMEOUT_S, create_engine, reading
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build
@@ -258,9 +258,9 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
 
 
 async def _database(settings: Settings) -> Finding:
-    if not settings.database_url:
-        text = f"SQLite in {settings.data_dir}: fine for one machine."
-        return Finding("database", text, is_weak=True)
+    own = Finding("database", f"SQLite in {settings.data_dir}: fine for one machine.", is_weak=True)
+    if not settings.database_url and not (settings.data_dir / private_files.DATABASE).exists():
+        return own
     try:
         engine = create_engine(build.database_url(settings))
     except (ValueError, sa.exc.ArgumentError):
@@ -271,16 +271,19 @@ async def _database(settings: Settings) -> Finding:
         # SQLite would make it, for everyone to read.
         private_files.close_database(file)
     try:
-        async with engine.connect() as connection:
+        async with reading(engine, TIMEOUT_S) as connection:
             await connection.execute(sa.text("SELECT 1"))
+    except DatabaseLockedError as error:
+        return Finding("database", f"Does not answer: {error}.", is_fatal=True)
     except Exception:
         return Finding("database", "Does not answer; check CALLER_DATABASE_URL.", is_fatal=True)
     finally:
         await engine.dispose()
-    if file is not None and private_files.is_open(file):
+    found = Finding("database", "Answers.") if settings.database_url else own
+    if settings.database_url and file is not None and private_files.is_open(file):
         text = "Answers, but everyone on this machine may read its file; the next start closes it."
-        return Finding("database", text, is_weak=True)
-    return Finding("database", "Answers.")
+        found = Finding("database", text, is_weak=True)
+    return found
 
 
 async def _carrier(settings: Settings) -> Finding:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from gateway import build
@@ -27,7 +28,7 @@ from gateway.http.auth import key_hash, new_api_key
 from gateway.mail import is_address
 from gateway.scopes import LEAST, Scope
 from gateway.settings import Settings
-from gateway.stores.accounts import KeyRow
+from gateway.stores.accounts import KeyRow, SqlAccountStore
 
 app = typer.Typer(help="Accounts, their keys, credit and limits.", no_args_is_help=True)
 
@@ -59,20 +60,29 @@ def create_account(  # noqa: PLR0917
     if email:
         _require_address(email)
 
-    async def work(stores: build.Stores, read: Settings) -> None:
-        if not await stores.accounts.create_account(account_id, read.currency):
+    async def create(accounts: SqlAccountStore, read: Settings) -> str:
+        if not await accounts.create_account(account_id, read.currency):
             fail("An account of this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
-        await stores.accounts.add_api_key(
+        await accounts.add_api_key(
             account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
         )
         if email:
-            await stores.accounts.set_email(account_id, email)
-        if micros:
-            await _grant(stores, account_id, micros, f"grant:{account_id}:first")
+            await accounts.set_email(account_id, email)
+        return key
+
+    async def work(book: build.Book, read: Settings) -> None:
+        out.print(await create(book.accounts, read), highlight=False)
+
+    async def work_with_credit(stores: build.Stores, read: Settings) -> None:
+        key = await create(stores.accounts, read)
+        await _grant(stores, account_id, micros, f"grant:{account_id}:first")
         out.print(key, highlight=False)
 
-    run_with(context, build.open_stores, work)
+    if micros:
+        run_with(context, build.open_stores, work_with_credit)
+    else:
+        run_with(context, build.open_book, work)
 
 
 @app.command("email")
@@ -88,11 +98,11 @@ def set_address(
     if address:
         _require_address(address)
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        await stores.accounts.set_email(account_id, address)
+    async def work(book: build.Book, _read: Settings) -> None:
+        await book.accounts.set_email(account_id, address)
         out.print("Noted." if address else "Forgotten.")
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 # A negative amount begins like an option.
@@ -111,7 +121,7 @@ def credit_account(
         )
 
     async def work(stores: build.Stores, read: Settings) -> None:
-        await _require_account(stores, account_id)
+        await _require_account(stores.accounts, account_id)
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` says what there is to take back."
             fail("The account has less than that.", hint, EXIT_SETTINGS)
@@ -137,22 +147,22 @@ def limit_account(
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
 
-    async def work(stores: build.Stores, read: Settings) -> None:
-        caps = await stores.accounts.set_caps(account_id, changes)
+    async def work(book: build.Book, read: Settings) -> None:
+        caps = await book.accounts.set_caps(account_id, changes)
         for name, micros in caps.items():
             shown = "no limit" if micros is None else format_money(micros, read.currency)
             out.print(f"{name:<7}{shown}", highlight=False)
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("keys")
 def list_keys(context: typer.Context, account_id: AccountId) -> None:
     """List an account's API keys by their ids; the keys themselves are kept nowhere."""
 
-    async def work(stores: build.Stores, read: Settings) -> None:
+    async def work(book: build.Book, read: Settings) -> None:
         table = Table("key", "label", "may do", "made (UTC)", "ends (UTC)", "most a day", "state")
-        for key in await stores.accounts.keys(account_id):
+        for key in await book.accounts.keys(account_id):
             cap = key.day_cap_micros
             table.add_row(
                 key.id,
@@ -165,7 +175,7 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
             )
         out.print(table)
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("new-key")
@@ -183,16 +193,19 @@ def make_key(  # noqa: PLR0917
     """
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
+    async def work(book: build.Book, _read: Settings) -> None:
         key = new_api_key()
-        key_id = await stores.accounts.add_api_key(
+        key_id = await book.accounts.add_api_key(
             account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
         )
-        if cap is not None:
-            await stores.accounts.set_key_cap(account_id, key_id, cap)
-        out.print(key, highlight=False)
+        try:
+            if cap is not None:
+                await book.accounts.set_key_cap(account_id, key_id, cap)
+        finally:
+            # It is there, whatever became of its cap, and can be shown at no other time.
+            out.print(key, highlight=False)
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("change-key")
@@ -208,27 +221,30 @@ def change_key(
         fail("Nothing is to be changed.", "Give --scope, --expires or both.", EXIT_SETTINGS)
     expires_at = None if expires == "never" else _read_instant(expires)
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        await _require_key(stores, account_id, key_id)
-        if scope:
-            await stores.accounts.set_key_scopes(account_id, key_id, scope)
-        if expires:
-            await stores.accounts.set_key_expiry(account_id, key_id, expires_at)
+    async def work(book: build.Book, _read: Settings) -> None:
+        await _require_key(book.accounts, account_id, key_id)
+        try:
+            if scope:
+                await book.accounts.set_key_scopes(account_id, key_id, scope)
+        finally:
+            # Also where only Redis could not be told of the scopes.
+            if expires:
+                await book.accounts.set_key_expiry(account_id, key_id, expires_at)
         out.print("Changed.")
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("revoke-key")
 def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
     """Refuse a key from now on, on every node at once; calls that are placed go on."""
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        await _require_key(stores, account_id, key_id)
-        await stores.accounts.revoke_api_key(account_id, key_id)
+    async def work(book: build.Book, _read: Settings) -> None:
+        await _require_key(book.accounts, account_id, key_id)
+        await book.accounts.revoke_api_key(account_id, key_id)
         out.print("Revoked.")
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("freeze")
@@ -243,13 +259,28 @@ def unfreeze_account(context: typer.Context, account_id: AccountId) -> None:
     _freeze(context, account_id, frozen=False)
 
 
+_FREEZE_UNTOLD = (
+    "The change is kept in SQL, but Redis could not be told: nodes that reach it follow within a"
+    " minute. Repeat it until it succeeds."
+)
+
+
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        await _require_account(stores, account_id)
-        await stores.freeze(account_id, frozen)
+    async def work(book: build.Book, read: Settings) -> None:
+        await _require_account(book.accounts, account_id)
+        # Kept by whatever is there: nodes follow the book within a minute, once they reach Redis.
+        await book.ledger.freeze(account_id, frozen)
+        try:
+            stores = await build.open_stores(read)
+            try:
+                await stores.freeze(account_id, frozen)
+            finally:
+                await stores.close()
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(_FREEZE_UNTOLD) from error
         out.print("Frozen." if frozen else "No longer frozen.")
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("delete")
@@ -331,17 +362,17 @@ def _require_address(text: str) -> None:
         fail("This is not a mail address.", "Write it as name@example.com.", EXIT_SETTINGS)
 
 
-async def _require_account(stores: build.Stores, account_id: str) -> None:
+async def _require_account(accounts: SqlAccountStore, account_id: str) -> None:
     """Raise LookupError where there is no such account; a deleted one is told in words."""
-    account = await stores.accounts.account(account_id)
+    account = await accounts.account(account_id)
     if account is None:
         raise LookupError
     if account.deleted_at is not None:
         fail("The account was deleted.", "`caller ledger show` shows its ledger.", EXIT_SETTINGS)
 
 
-async def _require_key(stores: build.Stores, account_id: str, key_id: str) -> None:
-    if key_id not in {key.id for key in await stores.accounts.keys(account_id)}:
+async def _require_key(accounts: SqlAccountStore, account_id: str, key_id: str) -> None:
+    if key_id not in {key.id for key in await accounts.keys(account_id)}:
         fail("The account has no such key.", "`caller accounts keys` lists them.", EXIT_SETTINGS)
 
 

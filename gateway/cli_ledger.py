@@ -16,11 +16,13 @@ from rich.text import Text
 from billing.errors import StoreUnavailableError
 from billing.money import format_money, in_units, is_currency
 from billing.partition import PARTITIONS
+from billing.ports import GateEnding
 from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
 from billing.stores.audit import ADVICE, Totals, audit, totals
 from billing.stores.gate_audit import audit_gate, find_surpluses
+from billing.stores.positions import SqlPositions
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build
@@ -34,7 +36,8 @@ from gateway.command import (
     read_moment,
     run_with,
 )
-from gateway.engine.recovery import fill_gate
+from gateway.engine.recovery import Drain, fill_gate
+from gateway.engine.retelling import Retelling
 from gateway.errors import PaymentError
 from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
@@ -53,16 +56,16 @@ def show_account(
 ) -> None:
     """Print an account's statement, newest line first."""
 
-    async def work(stores: build.Stores, _read: Settings) -> None:
-        if await stores.accounts.account(account_id) is None:
+    async def work(book: build.Book, _read: Settings) -> None:
+        if await book.accounts.account(account_id) is None:
             raise LookupError
-        statement = await _statement(SqlStatementStore(stores.engine), account_id, lines)
+        statement = await _statement(SqlStatementStore(book.engine), account_id, lines)
         if as_csv:
             _print_csv(statement)
         else:
             out.print(_statement_table(statement))
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("audit")
@@ -103,7 +106,7 @@ def audit_ledger(
 
 
 @app.command("rebuild")
-def rebuild_gate(
+def rebuild_gate(  # noqa: PLR0917
     context: typer.Context,
     partition: Annotated[
         int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this one; else all.")
@@ -116,12 +119,19 @@ def rebuild_gate(
             "--forget-credits", help="Also where that takes credit that the book lacks for good."
         ),
     ] = False,
+    forget_calls: Annotated[
+        bool,
+        typer.Option(
+            "--forget-calls", help="Also where calls that cannot be booked are given up for good."
+        ),
+    ] = False,
 ) -> None:
     """Fill the credit store anew from the SQL book of record.
 
-    What the credit store has yet to tell the book is booked first. Live calls go on and are opened
-    again; calls that begin meanwhile are refused. Refused while the credit store holds credit that
-    the book lacks, which is how a book looks that was restored from an older copy.
+    What the credit store knows of calls and the book does not is booked first. Live calls go on and
+    are opened again; calls that begin meanwhile are refused. Refused while the credit store holds
+    credit that the book lacks, or calls that cannot be booked, which is how a book looks that was
+    restored from an older copy.
     """
 
     async def work(stores: build.Stores, read: Settings) -> None:
@@ -130,6 +140,13 @@ def rebuild_gate(
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
             fail(f"Nodes are running: {', '.join(alive)}.", hint, EXIT_SETTINGS)
         chosen = range(PARTITIONS) if partition is None else [partition]
+        drain = build.build_drainer(stores, read).drain_once
+        left = await _book_calls(stores, drain, chosen)
+        if left:
+            err.print("These cannot be booked, for too little is known of them:")
+            _show_calls(left)
+            if not forget_calls:
+                fail("The credit store knows calls that the book lacks.", _UNTOLD, EXIT_FINDINGS)
         found = await find_surpluses(stores.gate, stores.engine, chosen)
         if found:
             await _show_surpluses(stores, found)
@@ -137,8 +154,6 @@ def rebuild_gate(
                 fail("The credit store holds credit that the book lacks.", _LACKING, EXIT_FINDINGS)
         if not yes:
             typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
-        drain = build.build_drainer(stores, read).drain_once
-        await drain()
         for one in chosen:
             await withdraw(stores.redis, one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
@@ -160,6 +175,50 @@ _LACKING = (
     " what was paid since; then try again. Credits that are no payments (`caller accounts credit`)"
     " cannot be found again: fill with --forget-credits, then grant them again."
 )
+
+
+BOOKING_S_MAX = 900.0
+"""How long a rebuild books calls: a day's calls take minutes."""
+_UNTOLD = (
+    "The outbox entries in the table rejected_entries may say why. Take what these calls cost by"
+    " `caller accounts credit ACCOUNT --reference CALL -- -AMOUNT`, then fill with --forget-calls."
+)
+_UNTIL_NOW = "All that was booked stays booked; the same command goes on."
+
+
+async def _book_calls(
+    stores: build.Stores, drain: Drain, chosen: Iterable[int]
+) -> Sequence[GateEnding]:
+    """Book what the credit store knows of calls, and name what was lacking; return what is still.
+
+    Raises StoreUnavailableError.
+    """
+    named: set[str] = set()
+    left: list[GateEnding] = []
+
+    def found(endings: Sequence[GateEnding]) -> None:
+        if not named:
+            err.print("Calls have ended that the book lacks; they are booked first:")
+        named.update(ending.call_id for ending in endings)
+        _show_calls(endings)
+
+    retelling = Retelling(stores.gate, stores.records, SqlPositions(stores.engine), drain)
+    try:
+        async with asyncio.timeout(BOOKING_S_MAX):
+            for one in chosen:
+                left += await retelling.book_all(one, PARTITIONS, found)
+    except TimeoutError:
+        fail("Not all calls could be booked in time.", _UNTIL_NOW, EXIT_UNAVAILABLE)
+    if booked := named - {ending.call_id for ending in left}:
+        out.print(f"Booked {len(booked)} calls.", highlight=False)
+    return left
+
+
+def _show_calls(endings: Iterable[GateEnding]) -> None:
+    for one in endings:
+        account = one.account_id or "account unknown"
+        cost = in_units(one.charged_micros)
+        err.print(Text(f"  {account}  {one.call_id}  {one.seconds} s  {cost}"), soft_wrap=True)
 
 
 async def _show_surpluses(stores: build.Stores, found: Iterable[Surplus]) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from billing.errors import StoreUnavailableError
 from billing.money import format_money
+from billing.stores.payments import SqlPaymentStore
 from gateway import build
 from gateway.command import (
     EXIT_FINDINGS,
@@ -26,12 +27,14 @@ from gateway.command import (
     read_moment,
     read_settings,
     run,
+    run_with,
 )
 from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError
 from gateway.notices import Notices
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
+from gateway.settings import Settings
 
 app = typer.Typer(help="Payments by card, refunds and disputes.", no_args_is_help=True)
 
@@ -48,11 +51,11 @@ def list_payments(
 ) -> None:
     """List an account's payments, newest first."""
 
-    async def work(_stores: build.Stores, desk: build.CardDesk) -> None:
+    async def work(book: build.Book, _read: Settings) -> None:
         table = Table(
             Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state"
         )
-        for payment in await desk.store.page(account_id, limit=limit):
+        for payment in await SqlPaymentStore(book.engine).page(account_id, limit=limit):
             table.add_row(
                 payment.id,
                 payment.created_at.strftime("%Y-%m-%d %H:%M:%S"),
@@ -63,7 +66,7 @@ def list_payments(
             )
         out.print(table)
 
-    _with_desk(context, work)
+    run_with(context, build.open_book, work)
 
 
 @app.command("refund")

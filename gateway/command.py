@@ -11,7 +11,13 @@ import typer
 import uvloop
 from rich.console import Console
 
-from billing.errors import BillingError, CreditsLostError, MoneyError, RateDeckError
+from billing.errors import (
+    BillingError,
+    CreditsLostError,
+    DatabaseLockedError,
+    MoneyError,
+    RateDeckError,
+)
 from billing.money import parse_money
 from gateway import logs, settings
 from gateway.errors import GatewayError, SettingsError
@@ -51,6 +57,9 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             " finds what was paid since; `caller ledger rebuild` names what is lacking then."
         )
         fail(f"Nothing was booked: {error}.", hint, EXIT_UNAVAILABLE)
+    except DatabaseLockedError as error:
+        hint = f"`fuser {error.file}` names the process; end it, or wait for it, and try again."
+        fail(f"SQL did not answer: {error}.", hint, EXIT_UNAVAILABLE)
     except BillingError as error:
         hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
         fail(str(error), hint, EXIT_UNAVAILABLE)

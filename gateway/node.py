@@ -215,7 +215,7 @@ class Node:
         tls = self._read_certificate()
         self._carrier = build.build_carrier(settings)
         stack.push_async_callback(_within, "carrier", self._carrier.close)
-        self.stores = await build.open_stores(settings)
+        self.stores = await build.open_stores(settings, is_node=True)
         stack.push_async_callback(_within, "stores", self.stores.close)
         self._mails = build.open_mails(settings, self.stores)
         stack.push_async_callback(_within, "mails", self._mails.stop)

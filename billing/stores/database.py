@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from billing.errors import StoreUnavailableError
+from billing.errors import DatabaseLockedError, StoreUnavailableError
 
 TIMEOUT_S = 5.0
 """Bound of one operation, from asking the pool for a connection to the end of the commit. Giving
@@ -72,7 +72,7 @@ async def reading(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncC
         engine = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-    async with _bounded(timeout_s), engine.connect() as connection:
+    async with _bounded(engine, timeout_s), engine.connect() as connection:
         yield connection
 
 
@@ -83,7 +83,7 @@ async def writing(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncC
     Raises StoreUnavailableError, also when the outcome of the commit is unknown: whatever is
     written this way must be safe to write again.
     """
-    async with _bounded(timeout_s), _engine_for_writing(engine).begin() as connection:
+    async with _bounded(engine, timeout_s), _engine_for_writing(engine).begin() as connection:
         yield connection
 
 
@@ -177,14 +177,14 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 @asynccontextmanager
-async def _bounded(timeout_s: float) -> AsyncIterator[None]:
-    with _translated():
+async def _bounded(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[None]:
+    with _translated(engine):
         async with asyncio.timeout(timeout_s):
             yield
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: AsyncEngine) -> Iterator[None]:
     """Turn every way of not answering into StoreUnavailableError; let our own mistakes through."""
     try:
         yield
@@ -195,4 +195,12 @@ def _translated() -> Iterator[None]:
         sa.exc.TimeoutError,
         OSError,  # includes TimeoutError
     ) as error:
+        if _is_locked(error):
+            raise DatabaseLockedError(engine.url.database or "") from error
         raise StoreUnavailableError("the book of record did not answer") from error
+
+
+def _is_locked(error: Exception) -> bool:
+    """Whether SQLite waited in vain for another process; extended codes have more bits."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else None
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

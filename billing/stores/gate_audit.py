@@ -58,6 +58,10 @@ _UNKNOWN_TO_BOOK = (
     "Was the database restored from an older copy? `caller payments reconcile --since DATE` books"
     " what was paid since; then `caller ledger rebuild` names what is lacking still."
 )
+_UNBOOKED = (
+    "Nodes book it within minutes. If it stays, or the database was restored from an older copy:"
+    " `caller ledger rebuild` books what the credit store knows of calls, and says what it cannot."
+)
 _WAIT = "The outbox must be drained first: `caller check` says whether the drainer works."
 ADVICE: Mapping[str, str] = {
     **dict.fromkeys(
@@ -70,6 +74,10 @@ ADVICE: Mapping[str, str] = {
         ),
         _REBUILD,
     ),
+    reconcile.OPENING_MISREMEMBERED: (
+        "The book's record holds. What the credit store remembers is told only to a book that has"
+        " forgotten the call: compare the two then, before you believe either."
+    ),
     reconcile.ENDING_MISREMEMBERED: (
         "The book's record holds. Nothing is charged by what the credit store remembers, unless the"
         " book forgets the call: compare the two then, before you believe either."
@@ -79,7 +87,7 @@ ADVICE: Mapping[str, str] = {
     reconcile.CALL_MISSING: _HEALS,
     reconcile.CALL_UNKNOWN: _HEALS,
     reconcile.CREDIT_UNKNOWN: _UNKNOWN_TO_BOOK,
-    reconcile.ENDING_UNKNOWN: _UNKNOWN_TO_BOOK,
+    reconcile.ENDING_UNKNOWN: _UNBOOKED,
     INCOMPARABLE: _WAIT,
     ENTRY_UNREADABLE: "Report it as a bug; draining keeps it in the table rejected_entries.",
 }
@@ -159,7 +167,7 @@ class _Comparison:
             detail = await read_detail(connection, gate, partition, self.partitions, self.clock())
         return [
             *disagreements(gate, book),
-            *details_that_differ(gate, book, detail, contents.endings),
+            *details_that_differ(gate, book, detail, contents.openings, contents.endings),
             *contents.faults,
             *(Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in unread),
         ]

@@ -7,9 +7,9 @@ most. Caps of periods that are over bind nobody, and are not computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +20,12 @@ from billing.reconcile import BookedDetail, Ending, cap_owner
 from billing.stores import tables
 from billing.stores.booking import IDS_PER_QUERY
 from billing.stores.refill import CALL_AGE_MAX
+
+_OPENING = (
+    *("account_id", "node", "destination", "country", "codec", "origin", "currency", "rate"),
+    *("created_at", "key_id"),
+)
+"""What the record of a call's opening says, under the names of the book's columns."""
 
 
 async def read_detail(
@@ -32,6 +38,17 @@ async def read_detail(
     """Return what the details of a partition must agree with, as a transaction sees it."""
     is_here = tables.accounts.c.slot % partitions == partition
     calls, accounts, keys = tables.calls.c, tables.accounts.c, tables.api_keys.c
+    openings: dict[str, Mapping[str, object]] = {}
+    at_gate = (call.call_id for call in gate.open_calls), (call for call, _ in gate.closed_calls)
+    for ids in _chunks(chain(*at_gate)):
+        opened = await connection.execute(
+            sa.select(calls.id, *(calls[name] for name in _OPENING))
+            .join_from(tables.calls, tables.accounts)
+            .where(calls.id.in_(ids), calls.opened, is_here)
+        )
+        openings.update(
+            {call_id: dict(zip(_OPENING, row, strict=True)) for call_id, *row in opened}
+        )
     endings: dict[str, Ending] = {}
     for ids in _chunks(call_id for call_id, _ in gate.closed_calls):
         rows = await connection.execute(
@@ -58,7 +75,7 @@ async def read_detail(
         for ids in _chunks(named):
             found = await connection.execute(query.where(column.in_(ids), is_here))
             known |= {kind + name for name in found.scalars()}
-    return BookedDetail(endings, caps, known)
+    return BookedDetail(openings, endings, caps, known)
 
 
 async def _account_caps(

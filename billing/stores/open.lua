@@ -47,5 +47,6 @@ if #caps > 0 then
     redis.call('ZREM', USED, unpack(unused))
   end
 end
-redis.call('XADD', LED, '*', 'k', 'O', 'c', call, 'a', account, 's', whole(held), 'm', ARGV[7])
+redis.call('HSET', BEGAN, call, ARGV[7])
+tell_opening(call, account, whole(held), ARGV[7])
 return {'opened', held, balance, want}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from billing.ports import OpenCall, PartitionState
+from billing.ports import PartitionState
 from billing.stores import tables
 from billing.stores.database import TIMEOUT_S, reading
-from billing.stores.refill import per_minute_micros
+from billing.stores.refill import read_open_calls
 
 
 class SqlPositions:
@@ -35,34 +35,16 @@ async def read_positions(
     connection: AsyncConnection, partition: int, partitions: int
 ) -> PartitionState:
     """Return a partition's accounts, live calls and frozen flags as a transaction sees them."""
-    accounts, calls = tables.accounts.c, tables.calls.c
+    accounts = tables.accounts.c
     is_here = accounts.slot % partitions == partition
     account_rows = await connection.execute(
         sa.select(
             accounts.id, accounts.balance_micros, accounts.credit_sequence, accounts.frozen
         ).where(is_here)
     )
-    call_rows = await connection.execute(
-        sa.select(
-            *(calls.id, calls.account_id, calls.node, calls.spent_micros, calls.seconds),
-            calls.rate,
-        )
-        .select_from(tables.calls.join(tables.accounts))
-        .where(is_here, ~calls.closed)
-    )
     here = account_rows.all()
     return PartitionState(
         accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
-        open_calls=[
-            OpenCall(
-                call_id=row.id,
-                account_id=row.account_id,
-                node=row.node,
-                held_micros=row.spent_micros,
-                seconds=row.seconds,
-                per_minute_micros=per_minute_micros(row.rate),
-            )
-            for row in call_rows
-        ],
+        open_calls=await read_open_calls(connection, is_here),
         frozen=[row.id for row in here if row.frozen],
     )

@@ -11,7 +11,9 @@ local META = KEYS[8]  -- hash: 'ready', 'filling'; of each account 'n:' its open
 local AGE = KEYS[9]   -- sorted set: closed call -> when, in seconds; trims the tombstones
 local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
 local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
-local ENDS = KEYS[12] -- hash: closed call -> 'its outbox entry, final, written off, seconds, record'
+local ENDS = KEYS[12] -- hash: closed call -> 'its outbox entry, final, written off, seconds, record\naccount'
+local BEGAN = KEYS[13] -- hash: call, open or closed -> record of its opening
+local OUT = KEYS[14]  -- set: accounts whose credit did not reach for all that their calls asked for
 
 -- tostring() writes 14 digits; balances have 16.
 local function whole(number)
@@ -62,8 +64,19 @@ local function tell_end(call, account, charged, seconds, written_off, record)
 end
 
 -- Keep what the book would need if the entry that tells it were lost.
-local function remember_end(call, entry, charged, written_off, seconds, record)
-  redis.call('HSET', ENDS, call, table.concat({entry, charged, written_off, seconds, record}, ' '))
+local function remember_end(call, account, entry, charged, written_off, seconds, record)
+  local end_of = table.concat({entry, charged, written_off, seconds, record}, ' ')
+  redis.call('HSET', ENDS, call, end_of .. '\n' .. account)
+end
+
+-- Return entry, final, written off, seconds, record and account of a row of ENDS. The first version
+-- of it had no account; a record is JSON, in which a line break is escaped.
+local function end_in(row)
+  return row:match('^(%S+) (%d+) (%d+) (%d+) ([^\n]*)\n?(.*)$')
+end
+
+local function tell_opening(call, account, held, record)
+  redis.call('XADD', LED, '*', 'k', 'O', 'c', call, 'a', account, 's', held, 'm', record)
 end
 
 local function clock()

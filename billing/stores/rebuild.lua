@@ -1,9 +1,19 @@
 -- Fill an empty partition from the book of record.
 -- ARGV: JSON [accounts, open calls, closed calls, frozen, spent], rows as in PartitionState
 -- Returns 1, 0 when the partition was ready already, -1 when its outbox must be drained first.
+-- What the book does not hold stays for the calls that it has: how they were opened and how they
+-- ended, for a book that forgets it again, and their names at the carrier.
 if is_ready() then return 0 end
 if redis.call('XLEN', LED) > 0 then return -1 end
-redis.call('DEL', BAL, CALL, OWN, DONE, CSEQ, FROZ, META, AGE, CAPS, USED, ENDS)
+local began, ends, owners = {}, {}, {}
+for key, rows in pairs({[BEGAN] = began, [ENDS] = ends, [OWN] = owners}) do
+  local flat = redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do rows[flat[i]] = flat[i + 1] end
+end
+local function keep(key, rows, call)
+  if rows[call] then redis.call('HSET', key, call, rows[call]) end
+end
+redis.call('DEL', BAL, CALL, OWN, DONE, CSEQ, FROZ, META, AGE, CAPS, USED, ENDS, BEGAN, OUT)
 local accounts, open, closed, frozen, spent = unpack(cjson.decode(ARGV[1]))
 for _, row in ipairs(accounts) do
   redis.call('HSET', BAL, row[1], whole(row[2]))
@@ -12,6 +22,8 @@ end
 for _, row in ipairs(open) do
   local call, account, node, held, seconds, carrier_call, per_minute, caps = unpack(row)
   redis.call('HSET', CALL, call, whole(held) .. ':' .. whole(seconds))
+  keep(BEGAN, began, call)
+  if carrier_call == '' and owners[call] then carrier_call = owner_in(owners[call]).carrier_call end
   keep_owner(call, {account = account, node = node, carrier_call = carrier_call,
     per_minute = per_minute, caps = caps})
   redis.call('HINCRBY', META, 'n:' .. account, 1)
@@ -21,6 +33,11 @@ local now = clock()
 for _, row in ipairs(closed) do
   redis.call('HSET', DONE, row[1], whole(row[2]))
   redis.call('ZADD', AGE, now, row[1])
+  local _, charged = end_in(ends[row[1]] or '')
+  if charged == whole(row[2]) then
+    keep(ENDS, ends, row[1])
+    keep(BEGAN, began, row[1])
+  end
 end
 for _, account in ipairs(frozen) do redis.call('SADD', FROZ, account) end
 for _, row in ipairs(spent) do spend({row[1]}, row[2], now) end

@@ -27,6 +27,8 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    EndingPage,
+    GateEnding,
     GateRows,
     OpenCall,
     Opening,
@@ -34,11 +36,11 @@ from billing.ports import (
     OpenResult,
     OutboxEntry,
     PartitionState,
-    SpendCap,
     Tick,
     TickOutcome,
 )
 from billing.stores.redis_client import connect, disconnect, preflight
+from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 
@@ -60,9 +62,6 @@ TOMBSTONES_TRIMMED_MAX = 64
 TICK_ENTRIES_MAX = 1_000
 """Entries of an outbox beyond which ticks add none; openings and closings always do."""
 
-CAPS_PER_CALL_MAX = 3
-"""An account's day and month and a key's day; keeps a tick's counters within Lua's stack."""
-
 CAP_UNUSED_S = 40 * 24 * 3_600
 """How long a spend cap that no call opens or closes under is kept: longer than its period."""
 
@@ -71,16 +70,13 @@ CAPS_TRIMMED_MAX = 64
 
 _KEY_NAMES = (
     *("bal", "call", "own", "done", "cseq", "froz", "led", "meta", "age"),
-    *("caps", "used", "ends"),
+    *("caps", "used", "ends", "began", "out"),
 )
 
 # Ticks join calls by ':' and ' ' in the outbox.
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 _ENCODER = msgspec.json.Encoder()
-
-# What tick.lua says a call holds that is not open because the gate lost it.
-_LOST = -1
 
 _Answer = TypeVar("_Answer")
 
@@ -126,6 +122,8 @@ class RedisSpendGate:
         self._read = _Script("read")
         self._name = _Script("name")
         self._tell_again = _Script("tell_again")
+        self._tell_open = _Script("tell_open")
+        self._endings = _Script("endings")
         self._open_calls = _Script("open_calls")
         self._snapshot = _Script("snapshot")
         self._inspect = _Script("inspect")
@@ -171,7 +169,7 @@ class RedisSpendGate:
     ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
         """Raise the holds of several partitions' live calls, all in one round trip."""
         batches = [
-            _TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
+            TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
             for partition, ticks in claims.items()
             for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX)
         ]
@@ -179,7 +177,7 @@ class RedisSpendGate:
             answers = await self._bounded(self._evaluate_all(batches))
         except StoreUnavailableError as error:
             return dict.fromkeys(claims, error)
-        replies = {partition: _TickReply() for partition in claims}
+        replies = {partition: TickReply() for partition in claims}
         failures: dict[int, StoreUnavailableError] = {}
         for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, Exception):
@@ -202,6 +200,7 @@ class RedisSpendGate:
             TOMBSTONE_S,
             TOMBSTONES_TRIMMED_MAX,
             in_brief(closing.detail),
+            int(closing.is_out_of_credit),
         )
         assert result != b"other_account", "a call is closed by the account that opened it"
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
@@ -210,6 +209,19 @@ class RedisSpendGate:
         """Put a call's end into the outbox again, unless it waits there; say whether it was put."""
         partition = self.partition(account_id)
         return bool(await self._run(self._tell_again, partition, call_id, account_id, opened))
+
+    async def tell_open(self, partition: int) -> int:
+        """Put what open calls hold and owe into the outbox again; return how many there are."""
+        return int(await self._run(self._tell_open, partition, timeout_s=REBUILD_TIMEOUT_S))
+
+    async def endings(
+        self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
+    ) -> EndingPage:
+        """Return calls that ended after a second of the gate's clock, the oldest first."""
+        answer = await self._run(self._endings, partition, after_s, age_s_min, count_max)
+        ended_s, *flat = answer
+        endings = [_ending(*flat[i : i + 5]) for i in range(0, len(flat), 5)]
+        return EndingPage(endings, int(ended_s))
 
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         """Remember an open call's name at the carrier; a call that is not open is left alone."""
@@ -312,19 +324,21 @@ class RedisSpendGate:
     async def inspect(self, partition: int) -> GateRows:
         """Return all rows of a partition at one moment, as they are, its outbox left out."""
         answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
-        balances, sequences, owners, holds, frozen, *others = answer
-        caps, meta, tombstones, endings, tombstone_ages, cap_uses = map(_pairs, others)
+        balances, sequences, owners, holds, frozen, out, *others = answer
+        caps, meta, tombstones, openings, endings, ages, cap_uses = map(_pairs, others)
         return GateRows(
             balances=_pairs(balances),
             sequences=_pairs(sequences),
             owners=_pairs(owners),
             holds=_pairs(holds),
             frozen=frozenset(frozen),
+            out=frozenset(out),
             caps=caps,
             meta=meta,
             tombstones=tombstones,
+            openings=openings,
             endings=endings,
-            tombstone_ages=tombstone_ages,
+            tombstone_ages=ages,
             cap_uses=cap_uses,
         )
 
@@ -359,7 +373,7 @@ class RedisSpendGate:
         except NoScriptError:
             return await execute("EVAL", script.source, len(keys), *keys, *args)
 
-    async def _evaluate_all(self, batches: Sequence[_TickBatch]) -> Sequence[Any]:
+    async def _evaluate_all(self, batches: Sequence[TickBatch]) -> Sequence[Any]:
         """Run the tick script on each batch; return its answer or its error in its place."""
         pipeline = self._redis.pipeline(transaction=False)
         sha = self._tick.sha
@@ -393,83 +407,6 @@ def _unavailable(cause: Exception) -> StoreUnavailableError:
     return error
 
 
-class _TickBatch:
-    """Ticks of one partition, as one script takes them."""
-
-    def __init__(self, partition: int, ticks: Sequence[Tick]) -> None:
-        self.partition = partition
-        self.ticks = ticks
-        self.encoded, self.accounts, self.caps = _encode_ticks(ticks)
-
-
-class _TickReply:
-    """What the scripts of one partition have answered."""
-
-    def __init__(self) -> None:
-        self._short: dict[str, int] = {}
-        self._lost: list[str] = []
-        self._closed: list[str] = []
-        self._capped: list[str] = []
-        self._frozen: list[str] = []
-        self._balances: dict[str, int] = {}
-        self._burns: dict[str, int] = {}
-        self._open_calls: dict[str, int] = {}
-        self._spent: dict[str, int] = {}
-        self._filling = ""
-
-    def add(self, batch: _TickBatch, answer: Sequence[Any]) -> None:
-        exceptions, left, burning, counted, bounded, barred, filling, open_calls = answer
-        for i in range(0, len(exceptions), 2):
-            call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
-            if held >= 0:
-                self._short[call_id] = held
-            else:
-                (self._lost if held == _LOST else self._closed).append(call_id)
-        self._balances.update(zip(batch.accounts, left, strict=True))
-        self._burns.update(zip(batch.accounts, burning, strict=True))
-        self._open_calls.update(zip(batch.accounts, open_calls, strict=True))
-        self._spent.update(zip(batch.caps, counted, strict=True))
-        self._capped.extend(batch.ticks[i].call_id for i in bounded)
-        self._frozen.extend(batch.accounts[j] for j in barred)
-        self._filling = filling.decode()
-
-    def outcome(self) -> TickOutcome:
-        return TickOutcome(
-            short=self._short,
-            lost=self._lost,
-            closed=self._closed,
-            balances=self._balances,
-            open_calls=self._open_calls,
-            burns=self._burns,
-            spent=self._spent,
-            capped=self._capped,
-            frozen=tuple(self._frozen),
-            filling=self._filling,
-        )
-
-
-def _encode_ticks(ticks: Sequence[Tick]) -> tuple[bytes, Sequence[str], Sequence[str]]:
-    """Return the batch that tick.lua reads, and the accounts and caps in the order it answers."""
-    accounts: dict[str, int] = {}
-    account_of = [accounts.setdefault(tick.account_id, len(accounts) + 1) for tick in ticks]
-    batch = [
-        [tick.call_id for tick in ticks],
-        list(accounts),
-        account_of,
-        [tick.want_micros for tick in ticks],
-        [tick.seconds for tick in ticks],
-    ]
-    caps_of = [tick.caps for tick in ticks]
-    names: list[str] = []
-    if any(caps_of):
-        assert max(map(len, caps_of)) <= CAPS_PER_CALL_MAX
-        caps: dict[SpendCap, int] = {}
-        indices = [[caps.setdefault(cap, len(caps) + 1) for cap in of] for of in caps_of]
-        names = [cap.name for cap in caps]
-        batch += [names, [cap.limit_micros for cap in caps], indices]
-    return _ENCODER.encode(batch), list(accounts), names
-
-
 def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
     """Return a call from its rows in OWN and CALL."""
     account_id, node, *fields = msgspec.json.decode(owner)
@@ -486,6 +423,12 @@ def _open_call(call_id: bytes, owner: bytes, state: bytes) -> OpenCall:
         per_minute_micros,
         tuple(cap_names),
     )
+
+
+def _ending(
+    call_id: bytes, micros: int, account_id: bytes, seconds: int, opened: bytes
+) -> GateEnding:
+    return GateEnding(call_id.decode(), account_id.decode(), seconds, micros, opened)
 
 
 def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

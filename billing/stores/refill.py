@@ -53,7 +53,7 @@ async def read_partition(
     here = account_rows.all()
     return PartitionState(
         accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
-        open_calls=await _open_calls(connection, is_here),
+        open_calls=await read_open_calls(connection, is_here),
         closed_calls=[(call_id, micros) for call_id, micros in ended_rows],
         frozen=[row.id for row in here if row.frozen],
         spent=[
@@ -63,9 +63,10 @@ async def read_partition(
     )
 
 
-async def _open_calls(
+async def read_open_calls(
     connection: AsyncConnection, is_here: sa.ColumnElement[bool]
 ) -> list[OpenCall]:
+    """Return the live calls of some accounts, with the spend caps that they began under."""
     accounts, calls, keys = tables.accounts.c, tables.calls.c, tables.api_keys.c
     columns: Sequence[sa.ColumnElement[Any]] = (
         *(calls.id, calls.account_id, calls.node, calls.spent_micros, calls.seconds),
@@ -96,12 +97,12 @@ def _open_call(row: sa.Row[Any]) -> OpenCall:
         held_micros=row.spent_micros,
         seconds=row.seconds,
         carrier_call_id=row.carrier_call_id,
-        per_minute_micros=per_minute_micros(row.rate),
+        per_minute_micros=_per_minute_micros(row.rate),
         cap_names=tuple(cap.name for cap in caps),
     )
 
 
-def per_minute_micros(rate: str) -> int:
+def _per_minute_micros(rate: str) -> int:
     """Return what a rate burns; 0 for one that cannot be read, since nobody is charged by it."""
     try:
         return Rate.from_json(rate).per_minute_micros

@@ -233,8 +233,21 @@ class SqlCdrStore:
         Raises StoreUnavailableError.
         """
         assert len(call_ids) <= PAGE_ROWS_MAX
+        return await self._ended(call_ids, tables.calls.c.opened)
+
+    async def ended(self, call_ids: Sequence[str]) -> Collection[str]:
+        """Return those of at most `PAGE_ROWS_MAX` calls whose end is booked.
+
+        Raises StoreUnavailableError.
+        """
+        assert len(call_ids) <= PAGE_ROWS_MAX
+        return await self._ended(call_ids)
+
+    async def _ended(
+        self, call_ids: Sequence[str], *also: sa.ColumnElement[bool]
+    ) -> Collection[str]:
         calls = tables.calls.c
-        query = sa.select(calls.id).where(calls.id.in_(call_ids), calls.opened, calls.closed)
+        query = sa.select(calls.id).where(calls.id.in_(call_ids), calls.closed, *also)
         async with reading(self._engine, self._timeout_s) as connection:
             return frozenset(await connection.scalars(query))
 

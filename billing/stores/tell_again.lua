@@ -5,11 +5,11 @@ if not is_ready() then return not_ready() end
 local call, account = ARGV[1], ARGV[2]
 local row = redis.call('HGET', ENDS, call)
 if not row then return 0 end
-local entry, charged, written_off, seconds, record = row:match('^(%S+) (%d+) (%d+) (%d+) (.*)$')
+local entry, charged, written_off, seconds, record = end_in(row)
 if #redis.call('XRANGE', LED, entry, entry) > 0 then return 0 end
 if ARGV[3] ~= '' then
-  redis.call('XADD', LED, '*', 'k', 'O', 'c', call, 'a', account, 's', '0', 'm', ARGV[3])
+  tell_opening(call, account, '0', ARGV[3])
 end
 entry = tell_end(call, account, charged, seconds, written_off, record)
-remember_end(call, entry, charged, written_off, seconds, record)
+remember_end(call, account, entry, charged, written_off, seconds, record)
 return 1

@@ -14,6 +14,7 @@ local states = redis.call('HMGET', CALL, unpack(calls))
 local balances = redis.call('HMGET', BAL, unpack(accounts))
 for j = 1, #accounts do balances[j] = tonumber(balances[j] or '0') end
 local frozen = redis.call('EXISTS', FROZ) == 1 and redis.call('SMISMEMBER', FROZ, unpack(accounts))
+local out = redis.call('EXISTS', OUT) == 1 and redis.call('SMISMEMBER', OUT, unpack(accounts)) or {}
 local spent = {} -- by name, for two calls may know one cap by different limits
 local is_fresh = {} -- a period that began since the call was opened
 if cap_names then
@@ -39,12 +40,13 @@ for i = 1, #calls do
     local held, confirmed = tonumber(state:sub(1, colon - 1)), tonumber(state:sub(colon + 1))
     local want, j = wants[i], account_of[i]
     local caps = caps_of and caps_of[i]
-    local total = held
-    if want > held and balances[j] > 0 and not (frozen and frozen[j] == 1) then
+    local total, is_capped = held, false
+    if want > held and balances[j] > 0 and out[j] ~= 1 and not (frozen and frozen[j] == 1) then
       local reach = balances[j]
       if caps then
         for _, k in ipairs(caps) do reach = math.min(reach, cap_limits[k] - spent[cap_names[k]]) end
-        if reach < balances[j] and held + reach < want then capped[#capped + 1] = i - 1 end
+        is_capped = reach < balances[j] and held + reach < want
+        if is_capped then capped[#capped + 1] = i - 1 end
       end
       if reach > 0 then
         total = math.min(want, held + reach)
@@ -70,6 +72,10 @@ for i = 1, #calls do
     if total < want then
       exceptions[e + 1], exceptions[e + 2] = i - 1, total
       e = e + 2
+      if not is_capped and out[j] ~= 1 and not (frozen and frozen[j] == 1) then
+        redis.call('SADD', OUT, accounts[j])
+        out[j] = 1
+      end
     end
   end
 end

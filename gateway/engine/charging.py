@@ -466,6 +466,7 @@ class Charging:
             final_micros=micros,
             seconds=seconds,
             detail=msgspec.json.encode(self._closed(seconds)),
+            is_out_of_credit=self.ran_out_of is CutOff.CREDIT,
         )
 
     async def _close(self, closing: Closing) -> CloseResult:

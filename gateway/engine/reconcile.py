@@ -10,24 +10,26 @@ do this at once. Knows no live call.
 from __future__ import annotations
 
 import logging
-from typing import Protocol
 
 import msgspec
 
 from billing.errors import RateDeckError, StoreUnavailableError
+from billing.money import LIMIT
 from billing.ports import (
     CdrStore,
     LedgerStore,
     OpenCall,
     Opening,
     OpenResult,
-    PartitionState,
+    Positions,
+    SpendCap,
     SpendGate,
     Tick,
 )
 from billing.rating import Rate
 from billing.reconcile import repairs
 from gateway.engine.recovery import Drain, bring_credits, close_as_booked, fill_gate
+from gateway.engine.retelling import ENDINGS_PER_PAGE, lacking, tell
 
 INTERVAL_S = 5.0
 """How soon an empty gate is filled: well within what calls may use without it."""
@@ -35,15 +37,10 @@ ROUNDS_PER_CYCLE = 12
 """Rounds in which every partition is compared once: a minute, so that no round is long."""
 CALLS_PER_PARTITION_MAX = 100
 """Calls looked into in one comparison; the next one finds the rest."""
+ENDING_AGE_S_MIN = 10
+"""How old an ending must be to be looked for in the book: younger ones are on their way to it."""
 
 log = logging.getLogger(__name__)
-
-
-class Positions(Protocol):
-    """The book of record's view of a partition."""
-
-    async def read(self, partition: int, partitions: int) -> PartitionState:
-        """Return accounts, live calls and frozen flags. Raises StoreUnavailableError."""
 
 
 class Reconciler:
@@ -69,6 +66,8 @@ class Reconciler:
         self._due = partitions
         """Partitions to compare in this round: all at first, and after an outage, for a failover
         may have rolled the gate back."""
+        self._looked_until_s: dict[int, int] = {}
+        """Partition -> second of the gate's clock until which its endings were looked for."""
 
     async def round(self) -> None:
         """Fill what is empty and compare the partitions that are due.
@@ -85,6 +84,8 @@ class Reconciler:
                 self._due -= 1
         except StoreUnavailableError:
             self._due = self._partitions
+            # The book that comes back may be an older copy.
+            self._looked_until_s.clear()
             raise
         self._due = -(-self._partitions // ROUNDS_PER_CYCLE)
 
@@ -100,6 +101,20 @@ class Reconciler:
             await self._end_if_booked(call)
         for call in due.lost[:CALLS_PER_PARTITION_MAX]:
             await self._reopen(partition, call)
+        await self._look_for_endings(partition)
+
+    async def _look_for_endings(self, partition: int) -> None:
+        """Look for the next page of endings in the book; what it lacks is told to it again."""
+        page = await self._gate.endings(
+            partition,
+            self._looked_until_s.get(partition, 0),
+            count_max=ENDINGS_PER_PAGE,
+            age_s_min=ENDING_AGE_S_MIN,
+        )
+        for ending in await lacking(self._records, page.endings):
+            if await tell(self._gate, ending):
+                log.warning("The end of call %s was lost on its way to the book.", ending.call_id)
+        self._looked_until_s[partition] = page.ended_s
 
     async def _end_if_booked(self, call: OpenCall) -> None:
         record = await self._records.get(call.account_id, call.call_id)
@@ -120,6 +135,8 @@ class Reconciler:
             want_micros=call.held_micros,
             concurrent_calls_max=0,
             detail=msgspec.json.encode(record.opened),
+            # They count what it holds, and take nothing of it away.
+            caps=[SpendCap(name, LIMIT) for name in call.cap_names],
             per_minute_micros=_per_minute_micros(record.opened.rate),
             is_running=True,
         )

@@ -10,12 +10,18 @@ import asyncio
 import secrets
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from billing.errors import StoreUnavailableError
 
 _NAME = "caller:key-epoch"
 _TIMEOUT_S = 1.0
+
+UNTOLD = (
+    "The change is kept in SQL, but Redis could not be told: nodes that reach it may go by what"
+    " they knew for ten seconds more (ten minutes where they cannot ask SQL). Repeat it until it"
+    " succeeds."
+)
 
 
 class RedisKeyEpochs:
@@ -32,7 +38,7 @@ class RedisKeyEpochs:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 return str(await self._current(), "ascii")
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
             raise StoreUnavailableError("It is not known which keys have changed.") from error
 
     async def _current(self) -> bytes:
@@ -51,7 +57,5 @@ class RedisKeyEpochs:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._redis.delete(_NAME)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailableError(
-                "The change is kept, but nodes may not know of it for ten seconds; repeat it."
-            ) from error
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            raise StoreUnavailableError(UNTOLD) from error

@@ -17,6 +17,8 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    EndingPage,
+    GateEnding,
     OpenCall,
     Opening,
     OpenOutcome,
@@ -337,6 +339,75 @@ class SpendGateContract:
         assert await gate.tell_again("c1", "alice")
         ((_, end),) = await self.outbox(gate)
         assert (end["s"], end["w"], end["d"]) == (b"%d" % (10 * UNIT), b"%d" % (2 * UNIT), b"12")
+
+    async def test_what_a_spent_call_leaves_carries_no_other_on(self, gate):
+        """All calls of an account end together; another kind of end, or credit, is for the rest."""
+        await gate.open(opening("dear", want_micros=9 * UNIT))
+        for n in range(3):
+            await gate.open(opening(f"c{n}", want_micros=3 * CENT))
+        left = UNIT - 9 * CENT
+        outcome = await self.tick(gate, tick(10 * UNIT, 1, "dear"))
+        assert outcome.short == {"dear": 9 * UNIT + left}
+        spent = replace(closing("dear", 9 * UNIT, 1), is_out_of_credit=True)
+        assert (await gate.close(spent)).balance_micros == left
+        outcome = await self.tick(gate, tick(4 * CENT, 3, "c0"))
+        assert (outcome.short, outcome.balances["alice"]) == ({"c0": 3 * CENT}, left)
+        assert (await gate.open(opening("new"))).result is OpenResult.OPENED
+        await gate.close(closing("new"))
+        assert (await self.tick(gate, tick(4 * CENT, 3, "c0"))).short == {}
+        assert (await self.tick(gate, tick(50 * UNIT, 3, "c1"))).short != {}
+        await gate.credit("alice", 2, 5 * UNIT)
+        assert (await self.tick(gate, tick(5 * CENT, 4, "c0"))).short == {}
+
+    async def test_an_account_without_calls_begins_anew(self, gate):
+        await gate.open(opening("c1", want_micros=9 * UNIT))
+        await self.tick(gate, tick(11 * UNIT, 1))
+        await gate.close(replace(closing("c1", 9 * UNIT, 1), is_out_of_credit=True))
+        await gate.open(opening("c2"))
+        assert (await self.tick(gate, tick(10 * CENT, 2, "c2"))).short == {}
+
+    async def test_endings_are_listed_page_by_page_with_how_the_calls_were_opened(self, gate):
+        partition = gate.partition("alice")
+        assert await gate.endings(partition, 0, count_max=5) == EndingPage([], 0)
+        for n in range(5):
+            await gate.open(opening(f"c{n}", detail=b'{"opened":%d}' % n))
+            await gate.close(closing(f"c{n}", final_micros=n * CENT, seconds=n))
+        await gate.open(opening("live"))
+        found, page = [], await gate.endings(partition, 0, count_max=2)
+        while page.endings:
+            found += page.endings
+            page = await gate.endings(partition, page.ended_s, count_max=2)
+        assert sorted(found, key=lambda ending: ending.call_id) == [
+            GateEnding(f"c{n}", "alice", n, n * CENT, b'{"opened":%d}' % n) for n in range(5)
+        ]
+
+    async def test_what_a_gate_is_filled_with_is_all_it_knows_of_an_ending(self, empty_gate):
+        gate, state = empty_gate, PartitionState(closed_calls=[("c1", 3 * CENT)])
+        await gate.rebuild(gate.partition("alice"), state)
+        page = await gate.endings(gate.partition("alice"), 0, count_max=5)
+        assert page.endings == [GateEnding("c1", "", 0, 3 * CENT)]
+        assert not await gate.tell_again("c1", "alice")
+
+    async def test_open_calls_are_told_again_with_all_they_hold(self, gate):
+        partition = gate.partition("alice")
+        assert await gate.tell_open(partition) == 0
+        assert await self.outbox(gate) == []
+        await gate.open(opening("c1"))
+        await gate.open(opening("c2"))
+        await self.tick(gate, tick(10 * CENT, 2))
+        await self.lose_outbox(gate)
+        assert await gate.tell_open(partition) == 2
+        *openings, (kind, ticks) = await self.outbox(gate)
+        told = {fields["c"]: (fields["a"], fields["s"], fields["m"]) for _, fields in openings}
+        record = b'{"opened":true}'
+        assert [kind for kind, _ in openings] == ["O", "O"]
+        assert told == {b"c1": (b"alice", b"100000", record), b"c2": (b"alice", b"80000", record)}
+        words = ticks["d"].split()
+        assert kind == "T"
+        assert dict(zip(words[::2], words[1::2], strict=True)) == {
+            b"c1": b"100000:2",
+            b"c2": b"80000:0",
+        }
 
     async def test_an_unanswered_call_costs_nothing(self, gate):
         await gate.open(opening())

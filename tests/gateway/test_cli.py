@@ -176,7 +176,8 @@ def test_an_amount_that_is_none_changes_nothing(account, amount):
 
 def test_a_store_that_is_away_is_a_sentence(tmp_path):
     url = f"redis://127.0.0.1:{free_port()}/0"
-    done = caller("accounts", "create", "acme", DATA_DIR=tmp_path, REDIS_URL=url)
+    arguments = ("accounts", "create", "acme", "--credit", "1")
+    done = caller(*arguments, DATA_DIR=tmp_path, REDIS_URL=url)
     assert done.exit_code == cli.EXIT_UNAVAILABLE
     assert "Check CALLER_REDIS_URL" in done.output
     assert "Traceback" not in done.output

@@ -3,15 +3,23 @@
 import asyncio
 import csv
 import io
+import signal
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from billing.cdr import CallClosed, CallOpened
 from billing.partition import PARTITIONS, partition_of
+from billing.ports import Closing, Opening
+from billing.rating import Rate
 from billing.stores.database import create_engine
+from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
 from gateway import cli_accounts, cli_ledger
@@ -243,3 +251,100 @@ def test_a_moment_that_is_none_is_a_sentence(caller):
     done = caller("audit", "--since", "yesterday")
     assert done.exit_code == EXIT_SETTINGS
     assert "Write it as 2026-11-24" in done.output
+
+
+async def _hold_calls(redis):
+    """Calls that cost 0.30 each: two accounts, begun and ended."""
+    gate, now = RedisSpendGate(redis), datetime.now(UTC)
+    for account, call in ((a, f"{a}-{n}") for a in ("acme", "bert") for n in range(3)):
+        terms = {"account_id": account, "currency": "USD", "node": "n1", "codec": "pcmu"}
+        opened = CallOpened(
+            call_id=call,
+            destination="+15005551000",
+            country="US",
+            origin="",
+            rate=Rate(per_minute_micros=6_000_000).to_json(),
+            created_at=now - timedelta(seconds=4),
+            **terms,
+        )
+        detail = msgspec.json.encode(opened)
+        await gate.open(Opening(call, account, "n1", 100_000, 800_000, 9, detail))
+        ended = CallClosed(
+            answered_at=now - timedelta(seconds=3),
+            ended_at=now,
+            seconds=3,
+            cause=16,
+            cause_name="NORMAL_CLEARING",
+            ended_by="caller",
+        )
+        await gate.close(Closing(call, account, 300_000, 3, msgspec.json.encode(ended)))
+
+
+@pytest.fixture
+def restored(caller):
+    """A book that is older than six calls, of which the outbox has nothing left."""
+    caller("create", "bert", "--credit", "7", app=cli_accounts.app)
+    with closing(sqlite3.connect(caller.database)) as book:
+        copy = sqlite3.connect(":memory:")
+        book.backup(copy)
+    on_redis(caller.url, _hold_calls)
+    assert caller("rebuild", "--yes").exit_code == 0
+    assert caller("audit").exit_code == 0
+    with closing(sqlite3.connect(caller.database)) as book:
+        copy.backup(book)
+    copy.close()
+    return caller
+
+
+def test_calls_that_a_restored_book_lacks_are_named_and_booked_first(restored):
+    done = restored("rebuild", answer="y\n")
+    assert done.exit_code == 0, done.output
+    for name in (f"{a}  {a}-{n}  3 s  0.300000" for a in ("acme", "bert") for n in range(3)):
+        assert done.output.count(name) == 1
+    assert "Booked 6 calls." in done.output
+    audited = restored("audit")
+    assert audited.exit_code == 0, audited.output
+    assert "Booked" not in restored("rebuild", "--yes").output
+    assert restored("show", "acme").output.count("-$0.30") == 3
+    assert "$6.10" in restored("show", "bert").output
+
+
+def test_a_rebuild_that_is_killed_is_repeated(restored, monkeypatch):
+    """Killed where it finds it hardest: as it books, and as it fills."""
+    code = (
+        "import os, signal, sys;"
+        "from gateway.engine import recovery, retelling;"
+        "from gateway import cli_ledger, __main__;"
+        "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "{};"
+        "sys.argv = ['caller', 'ledger', 'rebuild', '--yes'];"
+        "__main__.main()"
+    )
+    for point in (
+        "retelling.tell = die",
+        "from billing.stores import booking; booking._write = die",
+        "cli_ledger.fill_gate = die",
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", code.format(point)], check=False, capture_output=True, text=True
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert restored("rebuild", "--yes").exit_code == 0
+    assert restored("audit").exit_code == 0
+    assert restored("show", "acme").output.count("-$0.30") == 3
+
+
+async def _forget_ends(redis):
+    for key in await redis.keys("{cr:*}:ends"):
+        await redis.hdel(key, "acme-1")
+
+
+def test_a_call_that_cannot_be_booked_is_given_up_only_if_told_to(restored):
+    on_redis(restored.url, _forget_ends)
+    done = restored("rebuild", "--yes")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    said = " ".join(done.output.split())
+    assert "account unknown acme-1 0 s 0.300000" in said
+    assert "--forget-calls" in said
+    assert restored("rebuild", "--yes", "--forget-calls").exit_code == 0
+    assert restored("audit").exit_code == 0

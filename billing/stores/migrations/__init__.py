@@ -7,23 +7,31 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.stores.database import create_engine, writing
+from billing.stores.database import TIMEOUT_S, create_engine, reading, writing
 
 MIGRATION_TIMEOUT_S = 600.0
 """Bound of a start: waiting for another starter, and rewriting a year of calls."""
+PATIENT_MS = int(MIGRATION_TIMEOUT_S * 1000)
+"""How long a node that starts waits for another that migrates."""
 ADVISORY_LOCK = 0x43414C4C4552
 """PostgreSQL's name for "someone is migrating": `CALLER` in ASCII."""
 
 
-async def migrate(engine: AsyncEngine) -> None:
+async def migrate(engine: AsyncEngine, *, lock_wait_ms: int = PATIENT_MS) -> None:
     """Run all outstanding migrations in one transaction; starters that come together take turns.
 
-    Raises StoreUnavailableError; nothing is changed then.
+    A database that has them all is only read. Raises StoreUnavailableError, when another holds the
+    database for longer than `lock_wait_ms` too; nothing is changed then.
     """
-    # Its own connection, as this one must wait for locks far longer than any other.
-    patient = create_engine(engine.url, lock_wait_ms=int(MIGRATION_TIMEOUT_S * 1000))
+    async with reading(engine, TIMEOUT_S) as connection:
+        if await connection.run_sync(_is_newest):
+            return
+    # Its own connection, as this one must do more in one statement than any other.
+    patient = create_engine(engine.url, lock_wait_ms=lock_wait_ms)
     try:
         async with writing(patient, MIGRATION_TIMEOUT_S) as connection:
             if connection.dialect.name == "postgresql":
@@ -34,8 +42,17 @@ async def migrate(engine: AsyncEngine) -> None:
         await patient.dispose()
 
 
+def _is_newest(connection: sa.Connection) -> bool:
+    heads = ScriptDirectory.from_config(_config(connection)).get_heads()
+    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+
+
 def _upgrade(connection: sa.Connection) -> None:
+    command.upgrade(_config(connection), "head")
+
+
+def _config(connection: sa.Connection) -> Config:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, "head")
+    return config

@@ -272,6 +272,7 @@ async def capped(gate, engine, store):
     return gate
 
 
+OPENING = msgspec.json.encode(msgspec.structs.replace(opening("live"), rate="{}")).decode()
 OWNER = msgspec.json.encode(["alice", "n1", "", 600_000, [DAY, MONTH, KEY_DAY]]).decode()
 FAULTS = {
     "count by one": ("HINCRBY meta n:alice 1", [f"{COUNT_DIFFERS}: alice"]),
@@ -367,6 +368,13 @@ FAULTS = {
             f"{MALFORMED}: own live",
         ],
     ),
+    "opening of another price": (
+        "HSET began live " + OPENING,
+        [f"{reconcile.OPENING_MISREMEMBERED}: live"],
+    ),
+    "opening of nothing": ("HSET began ghost {}", [f"{STRAY}: began ghost"]),
+    "opening that cannot be read": ("HSET began live {}", [f"{MALFORMED}: began live"]),
+    "spent account without calls": ("SADD out bob", [f"{STRAY}: out bob"]),
     "tombstone by one": ("HSET done ended 30001", [f"{reconcile.ENDING_DIFFERS}: ended"]),
     "tombstone of a call that lives in the book": (
         "HSET done live 1; ZADD age 1 live",
@@ -423,6 +431,7 @@ async def test_a_cap_counts_from_when_all_nodes_know_it(capped, engine, store):
         await connection.execute(
             sa.update(tables.calls).where(tables.calls.c.id == "unbound").values(before)
         )
+    await capped._redis.hdel(f"{{cr:{capped.partition('alice')}}}:began", "unbound")
     assert await capped_findings(capped, engine) == [f"{reconcile.CAP_DIFFERS}: {MONTH}"]
 
 
@@ -439,6 +448,8 @@ FAMILIES = {
     "caps": "day by one more",
     "used": "counter that is never trimmed",
     "ends": "",
+    "began": "opening of another price",
+    "out": "spent account without calls",
 }
 """Key of a partition -> a fault of it among `FAULTS`; that of `ends` are `OTHER_END`."""
 

@@ -20,6 +20,8 @@ from billing.ports import (
     CloseResult,
     Closing,
     CreditResult,
+    EndingPage,
+    GateEnding,
     OpenCall,
     Opening,
     OpenOutcome,
@@ -41,9 +43,15 @@ class _Partition:
     sequences: dict[str, int] = field(default_factory=dict)
     calls: dict[str, OpenCall] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
+    began: dict[str, bytes] = field(default_factory=dict)
+    """Call, open or closed -> record of its opening."""
+    ended_s: dict[str, int] = field(default_factory=dict)
+    """Closed call -> when, in a time of its own."""
     ends: dict[str, tuple[str, dict[str, bytes]]] = field(default_factory=dict)
     """Closed call -> its entry in the outbox, and what that says in brief."""
     frozen: set[str] = field(default_factory=set)
+    out: set[str] = field(default_factory=set)
+    """Accounts whose credit did not reach for all that their calls asked for."""
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
@@ -134,6 +142,7 @@ class MemorySpendGate:
             per_minute_micros=opening.per_minute_micros,
             cap_names=names,
         )
+        part.began[opening.call_id] = opening.detail
         part.note(
             "O",
             c=opening.call_id.encode(),
@@ -193,6 +202,8 @@ class MemorySpendGate:
                 short[tick.call_id] = call.held_micros
             if is_capped:
                 capped.append(tick.call_id)
+            elif tick.call_id in short and tick.account_id not in part.frozen:
+                part.out.add(tick.account_id)
         if raised:
             part.note("T", d=" ".join(raised).encode())
         accounts = dict.fromkeys(tick.account_id for tick in ticks)
@@ -228,7 +239,10 @@ class MemorySpendGate:
         written_off = closing.final_micros - charged
         part.balances[account_id] = balance = balance + call.held_micros - charged
         part.spend(call.cap_names, charged - call.held_micros)
+        if not (closing.is_out_of_credit and part.count(account_id)):
+            part.out.discard(account_id)
         part.closed[closing.call_id] = charged
+        part.ended_s[closing.call_id] = part.entries + 1
         end = {
             "c": closing.call_id.encode(),
             "a": account_id.encode(),
@@ -253,6 +267,34 @@ class MemorySpendGate:
 
         return await self._answer(tell)
 
+    async def tell_open(self, partition: int) -> int:
+        def tell() -> int:
+            part = self._ready(partition)
+            for call in part.calls.values():
+                name, account = call.call_id.encode(), call.account_id.encode()
+                if (record := part.began.get(call.call_id)) is not None:
+                    part.note("O", c=name, a=account, s=b"%d" % call.held_micros, m=record)
+            if part.calls:
+                told = [f"{c.call_id} {c.held_micros}:{c.seconds}" for c in part.calls.values()]
+                part.note("T", d=" ".join(told).encode())
+            return len(part.calls)
+
+        return await self._answer(tell)
+
+    async def endings(
+        self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
+    ) -> EndingPage:
+        def page() -> EndingPage:
+            part = self._ready(partition)
+            ages = sorted((at, call) for call, at in part.ended_s.items() if at > after_s)
+            if not ages:
+                return EndingPage([], after_s)
+            last = ages[:count_max][-1][0]
+            found = [_ending(part, call) for at, call in ages if at <= last]
+            return EndingPage(found, last)
+
+        return await self._answer(page)
+
     async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
         def name() -> str:
             part = self._of(account_id)
@@ -275,6 +317,7 @@ class MemorySpendGate:
         if abs(balance) > LIMIT:
             raise MoneyError("balance beyond the largest that can be kept exactly")
         part.balances[account_id], part.sequences[account_id] = balance, sequence
+        part.out.discard(account_id)
         return CreditResult.APPLIED
 
     async def credit_sequence(self, account_id: str) -> int:
@@ -298,9 +341,26 @@ class MemorySpendGate:
             raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
-        part.calls = {call.call_id: call for call in state.open_calls}
-        part.closed, part.ends = dict(state.closed_calls), {}
-        part.frozen = set(state.frozen)
+        names = {call.call_id: call.carrier_call_id for call in part.calls.values()}
+        part.calls = {
+            call.call_id: replace(
+                call, carrier_call_id=call.carrier_call_id or names.get(call.call_id, "")
+            )
+            for call in state.open_calls
+        }
+        part.closed = dict(state.closed_calls)
+        part.ended_s = dict.fromkeys(part.closed, part.entries + 1)
+        part.ends = {
+            call_id: (entry_id, end)
+            for call_id, (entry_id, end) in part.ends.items()
+            if part.closed.get(call_id) == int(end["s"])
+        }
+        part.began = {
+            call_id: record
+            for call_id, record in part.began.items()
+            if call_id in part.calls or call_id in part.ends
+        }
+        part.frozen, part.out = set(state.frozen), set()
         part.spent = dict(state.spent)
         part.is_ready = True
         part.filling += "+"
@@ -367,12 +427,23 @@ class MemorySpendGate:
         return self._partitions[partition]
 
 
+def _ending(part: _Partition, call_id: str) -> GateEnding:
+    _, end = part.ends.get(call_id, ("", {"a": b"", "d": b"0"}))
+    return GateEnding(
+        call_id,
+        end["a"].decode(),
+        int(end["d"]),
+        part.closed[call_id],
+        part.began.get(call_id, b""),
+    )
+
+
 def _raise(part: _Partition, call: OpenCall, tick: Tick) -> tuple[OpenCall, bool]:
     """Return a call after its tick, and whether a cap keeps it short."""
     account_id = tick.account_id
     balance, reach = part.balances.get(account_id, 0), part.reach(account_id, tick.caps)
     missing = tick.want_micros - call.held_micros
-    if account_id in part.frozen or balance <= 0:
+    if account_id in part.frozen | part.out or balance <= 0:
         missing = 0
     names = tuple(cap.name for cap in tick.caps)
     more = max(0, min(missing, reach))

@@ -1,0 +1,17 @@
+-- Tell what the partition's open calls hold and owe once more, and how they were opened, for a book
+-- that may lack it. Returns how many there are.
+if not is_ready() then return not_ready() end
+local states, told = redis.call('HGETALL', CALL), {}
+for i = 1, #states, 2 do
+  local call, state = states[i], states[i + 1]
+  local owner, record = redis.call('HGET', OWN, call), redis.call('HGET', BEGAN, call)
+  if owner and record then
+    tell_opening(call, owner_in(owner).account, state:match('^%d+'), record)
+  end
+  told[#told + 1] = call .. ' ' .. state
+end
+for first = 1, #told, 1000 do
+  local part = table.concat(told, ' ', first, math.min(first + 999, #told))
+  redis.call('XADD', LED, '*', 'k', 'T', 'd', part)
+end
+return #told

@@ -1,0 +1,100 @@
+"""Ticks of one partition as the tick script takes them, and what it answers.
+
+Knows the wire format of `tick.lua` and no server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from billing.ports import SpendCap, Tick, TickOutcome
+
+CAPS_PER_CALL_MAX = 3
+"""An account's day and month and a key's day; keeps a tick's counters within Lua's stack."""
+
+_ENCODER = msgspec.json.Encoder()
+
+# What tick.lua says a call holds that is not open because the gate lost it.
+_LOST = -1
+
+
+class TickBatch:
+    """Ticks of one partition, as one script takes them."""
+
+    def __init__(self, partition: int, ticks: Sequence[Tick]) -> None:
+        self.partition = partition
+        self.ticks = ticks
+        self.encoded, self.accounts, self.caps = _encode_ticks(ticks)
+
+
+class TickReply:
+    """What the scripts of one partition have answered."""
+
+    def __init__(self) -> None:
+        self._short: dict[str, int] = {}
+        self._lost: list[str] = []
+        self._closed: list[str] = []
+        self._capped: list[str] = []
+        self._frozen: list[str] = []
+        self._balances: dict[str, int] = {}
+        self._burns: dict[str, int] = {}
+        self._open_calls: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
+        self._filling = ""
+
+    def add(self, batch: TickBatch, answer: Sequence[Any]) -> None:
+        """Take what the script has answered to a batch."""
+        exceptions, left, burning, counted, bounded, barred, filling, open_calls = answer
+        for i in range(0, len(exceptions), 2):
+            call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
+            if held >= 0:
+                self._short[call_id] = held
+            else:
+                (self._lost if held == _LOST else self._closed).append(call_id)
+        self._balances.update(zip(batch.accounts, left, strict=True))
+        self._burns.update(zip(batch.accounts, burning, strict=True))
+        self._open_calls.update(zip(batch.accounts, open_calls, strict=True))
+        self._spent.update(zip(batch.caps, counted, strict=True))
+        self._capped.extend(batch.ticks[i].call_id for i in bounded)
+        self._frozen.extend(batch.accounts[j] for j in barred)
+        self._filling = filling.decode()
+
+    def outcome(self) -> TickOutcome:
+        """Return what they have said in all."""
+        return TickOutcome(
+            short=self._short,
+            lost=self._lost,
+            closed=self._closed,
+            balances=self._balances,
+            open_calls=self._open_calls,
+            burns=self._burns,
+            spent=self._spent,
+            capped=self._capped,
+            frozen=tuple(self._frozen),
+            filling=self._filling,
+        )
+
+
+def _encode_ticks(ticks: Sequence[Tick]) -> tuple[bytes, Sequence[str], Sequence[str]]:
+    """Return the batch that tick.lua reads, and the accounts and caps in the order it answers."""
+    accounts: dict[str, int] = {}
+    account_of = [accounts.setdefault(tick.account_id, len(accounts) + 1) for tick in ticks]
+    batch = [
+        [tick.call_id for tick in ticks],
+        list(accounts),
+        account_of,
+        [tick.want_micros for tick in ticks],
+        [tick.seconds for tick in ticks],
+    ]
+    caps_of = [tick.caps for tick in ticks]
+    names: list[str] = []
+    if any(caps_of):
+        assert max(map(len, caps_of)) <= CAPS_PER_CALL_MAX
+        caps: dict[SpendCap, int] = {}
+        indices = [[caps.setdefault(cap, len(caps) + 1) for cap in of] for of in caps_of]
+        names = [cap.name for cap in caps]
+        batch += [names, [cap.limit_micros for cap in caps], indices]
+    return _ENCODER.encode(batch), list(accounts), names
