@@ -186,7 +186,9 @@ async def test_live_calls_of_a_dead_node_keep_what_they_have_confirmed(world):
     assert await world.findings() == []
     carrier = Carrier()
     carrier.seconds = {"CA1": 60, "CA2": 60}
-    settler = Settler(world.gate, world.records, carrier, world.drainer.drain_once)
+    settler = Settler(
+        world.gate, world.records, carrier, world.drainer.drain_once, clock=world.date
+    )
     assert await settler.settle(before) == []
     await world.drainer.drain_once()
     assert await world.gate.balance("alice") == 50 * UNIT - 7 * CENT

@@ -31,6 +31,7 @@ from tests.billing.sql.test_migrations import go_back
 
 MONEY_TABLES = ("accounts", "credits", "transfers", "calls", "payments")
 OTHER_TABLES = {
+    "high_risk_lists": "what is refused; it holds no money, and a sync replaces it whole",
     "partitions": "the lock of those who drain, and when they did: proven by what they booked",
     "rejected_entries": "each row is a finding by itself",
     "api_keys": "who may do what; the account of a key is compared with that of its calls",
@@ -219,7 +220,7 @@ async def charge_calls(ledger):
     for n in range(8):
         seconds = 10 + n
         entries += [opened(f"many{n}", 50), closed(f"many{n}", seconds * 10_000, seconds)]
-    settled = msgspec.structs.replace(closing(9), answered_at=None, ended_by="gateway")
+    settled = msgspec.structs.replace(closing(9), answered_at=None, ended_by="gateway", cause=41)
     fields = {"c": b"settled", "a": b"alice", "s": b"70000", "d": b"9", "w": b"0"}
     entries += [opened("settled", 50), entry("C", **fields, m=msgspec.json.encode(settled))]
     await ledger.apply_outbox(0, entries)
@@ -419,7 +420,8 @@ TOGETHER = {
         " lasted 13.000 s)",
     ),
     "a call of a dead node that ended before it began": (
-        f"UPDATE calls SET ended_at = {moment(START - timedelta(seconds=61))} WHERE id = 'settled'",
+        f"UPDATE calls SET answered_at = {moment(START - timedelta(seconds=70))},"
+        f" ended_at = {moment(START - timedelta(seconds=61))} WHERE id = 'settled'",
         "call whose times are out of order: settled",
     ),
     "a charge dated a day before": (
@@ -482,6 +484,7 @@ async def test_what_a_moment_later_agrees_is_no_finding(book, monkeypatch):
 
 
 async def test_a_settled_call_may_have_ended_by_another_clock(book):
-    at = moment(START - timedelta(seconds=50))
-    await plant(book, f"UPDATE calls SET ended_at = {at}, ringing_at = NULL WHERE id = 'settled'")
+    answered, ended = (moment(START - timedelta(seconds=s)) for s in (59, 50))
+    times = f"answered_at = {answered}, ended_at = {ended}, ringing_at = NULL"
+    await plant(book, f"UPDATE calls SET {times} WHERE id = 'settled'")
     assert await audit(book) == []
