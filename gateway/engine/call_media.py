@@ -88,6 +88,7 @@ class CallMedia:
             clock_ns=ticker.clock_ns,
             convert=from_mulaw,
             on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
+            repairs=repairs,
         )
         self.take_frame = self._uplink.frame
         """Takes the caller's frames from the socket, from the first to the last."""
@@ -114,6 +115,7 @@ class CallMedia:
         leg.on_audio = self._first_audio
         leg.on_mark = self._mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
+        self._ticker.add_waiter(self._downlink.pacer, self._downlink.poll)
         self._open()
         self._reassure()
 
@@ -207,6 +209,7 @@ class CallMedia:
         """End all sound between the legs for good."""
         self._is_over = True
         self._ticker.remove_waiter(self._uplink.playout)
+        self._ticker.remove_waiter(self._downlink.pacer)
         self.stop_tone()
         self._end_beep()
         self._open()
@@ -266,10 +269,11 @@ class CallMedia:
             silence_ms=up.talk.silence_ms,
         )
         dropped = 0 if self._leg is None else self._leg.connection.counters.audio_dropped
+        cut_down = down.pacer.cut_ms // FRAME_MS
         carrier = LegQuality(
-            frames_in=down.sent,
+            frames_in=down.sent + cut_down,
             frames_out=up.sent - cut,
-            frames_dropped=dropped,
+            frames_dropped=dropped + cut_down,
             talk_ms=down.talk.talk_ms,
             silence_ms=down.talk.silence_ms,
         )

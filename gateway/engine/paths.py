@@ -6,13 +6,14 @@ frame has been written. Knows no call state and no money.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gateway.twilio_outbound import Outbound
 from media.allowance import Allowance
 from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
+from media.pacing import Pacer
 from media.playout import Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
@@ -202,13 +203,18 @@ class Uplink:
 
 
 class Downlink:
-    """The phone's voice on its way to the caller, as frames of the socket or as packets."""
+    """The phone's voice on its way to the caller, as frames of the socket or as packets.
+
+    What the carrier held up and then sends at once goes by way of `media.pacing`, so that no burst
+    of it stays as delay. What the network between here and the caller does is evened there.
+    """
 
     __slots__ = (
         "_clock_ns",
         "_connection",
         "_convert",
         "_due_ms",
+        "_is_even",
         "_on_talk",
         "_origin_ms",
         "_rest",
@@ -216,6 +222,7 @@ class Downlink:
         "_tone_ns",
         "is_open",
         "jitter",
+        "pacer",
         "sent",
         "talk",
     )
@@ -223,6 +230,8 @@ class Downlink:
     # What each frame touches.
     sent: int
     _rest: bytes
+    pacer: Pacer
+    _is_even: bool
     _send_packet: SendPacket | None
     _convert: Convert | None
     _connection: AudioConnection
@@ -237,8 +246,12 @@ class Downlink:
         clock_ns: Callable[[], int],
         convert: Convert | None,
         on_talk: Callable[[bool], None],
+        repairs: Allowance | None = None,
     ) -> None:
         self._clock_ns = clock_ns
+        self.pacer = Pacer(repairs)
+        self._is_even = False
+        """Whether the last audio was not handed on as it came: our own time goes on by itself."""
         self._connection = _NOWHERE
         self._send_packet = None
         self._convert = convert
@@ -270,11 +283,33 @@ class Downlink:
         """
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
+        now_ns = self._clock_ns()
         if not self.sent % JITTER_STRIDE:
-            self.jitter.feed(self._clock_ns(), at_ms)
-        if len(payload) == FRAME_BYTES and not self._rest:
-            self.frame(payload, at_ms)
+            self.jitter.feed(now_ns, at_ms)
+        if not self.is_open:
             return
+        pieces = self.pacer.put(now_ns, payload)
+        if self.pacer.is_even or self._is_even:
+            self._hand_on(pieces)
+            self._is_even = self.pacer.is_even
+            self._origin_ms = self._due_ms - at_ms - len(payload) // SAMPLES_PER_MS
+        elif len(payload) == FRAME_BYTES and not self._rest:
+            self.frame(payload, at_ms)
+        else:
+            self._cut(payload, at_ms)
+
+    def poll(self, now_ns: int) -> None:
+        """Hand on what has its turn."""
+        self._hand_on(self.pacer.poll(now_ns))
+
+    def _hand_on(self, pieces: Sequence[bytes]) -> None:
+        """Hand on what follows what was sent before, or the gap that a stall has left."""
+        self._due_ms += self.pacer.gap_ms
+        self.pacer.gap_ms = 0
+        for piece in pieces:
+            self._cut(piece, self._due_ms - self._origin_ms)
+
+    def _cut(self, payload: bytes, at_ms: int) -> None:
         # A browser's socket takes whole frames only; packets go as they come, in whole ms.
         least_ms = FRAME_MS if self._send_packet is None else PACKET_MS_MIN
         audio = self._rest + payload
@@ -295,9 +330,11 @@ class Downlink:
         else:
             audio = payload if self._convert is None else self._convert(payload)
             self._connection.send_audio_binary(audio)
+            self._due_ms += FRAME_MS
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
+            self.pacer.is_talking = talking
             self._on_talk(talking)
 
     def _regular_ms(self, at_ms: int, length_ms: int) -> int:
@@ -322,6 +359,7 @@ class Downlink:
 
     def tone(self, frame: bytes) -> None:
         """Hand on one 160-byte frame of our own; it is not speech."""
+        self.pacer.restart()
         if self._send_packet is not None:
             self._send_packet(frame, self._due_ms)
             self._due_ms += FRAME_MS

@@ -97,6 +97,10 @@ class Studio:
         return self.media._uplink.playout
 
     @property
+    def pacer(self):
+        return self.media._downlink.pacer
+
+    @property
     def marks(self):
         """The names of the marks that the carrier was sent."""
         return [m["mark"]["name"] for m in self.phone.messages if m["event"] == "mark"]
@@ -314,7 +318,7 @@ def test_a_cut_off_sounds_like_congestion(studio):
 def test_who_waits_for_the_caller_is_asked_from_the_first_to_the_last(studio):
     assert studio.ticker._waiters == {}
     studio.joined()
-    assert list(studio.ticker._waiters) == [studio.playout]
+    assert list(studio.ticker._waiters) == [studio.playout, studio.pacer]
     studio.talk(10)
     before = len(studio.to_phone)
     studio.beat(2)
