@@ -12,12 +12,19 @@ from gateway import browser_media as wire
 from gateway.engine.line_quality import LineQuality, Measured
 from gateway.engine.media_path import Network
 from gateway.engine.paths import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
+from gateway.engine.stalls import StallWatch
 from gateway.engine.ticker import Ticker
 from gateway.legs.carrier import CarrierLeg
 from gateway.ports import AudioSession, MediaConnection
 from media import tones
 from media.allowance import Allowance
 from media.resample import Downsampler, Upsampler
+
+CALLER_STALLED_NS = 500_000_000
+"""Silence on WebRTC after which the caller's voice counts as lost: a browser sends fifty packets a
+second, be it of silence, and radio networks stop for a third of a second now and then."""
+PHONE_STALLED_NS = 300_000_000
+"""Silence of the carrier that a browser is told of before it thinks its own path lost."""
 
 
 def converters(codec: str) -> tuple[Convert | None, Convert | None]:
@@ -90,6 +97,21 @@ class CallMedia:
             on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
             repairs=repairs,
         )
+        up, down = self._uplink, self._downlink
+        self._stalls = (
+            StallWatch(
+                CALLER_STALLED_NS,
+                lambda: up.last_in_ns,
+                lambda stalled: tell(wire.Stalled(leg="browser", stalled=stalled)),
+            ),
+            StallWatch(
+                PHONE_STALLED_NS,
+                lambda: down.last_in_ns,
+                lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
+            ),
+        )
+        """What a browser on WebRTC cannot see by itself."""
+        self._is_by_session = False
         self.take_frame = self._uplink.frame
         """Takes the caller's frames from the socket, from the first to the last."""
         self.take_packet = self._uplink.packet
@@ -116,6 +138,7 @@ class CallMedia:
         leg.on_mark = self._mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
         self._ticker.add_waiter(self._downlink.pacer, self._downlink.poll)
+        self._watch_stalls()
         self._open()
         self._reassure()
 
@@ -129,10 +152,23 @@ class CallMedia:
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Send what the caller hears as frames of this socket."""
         self._downlink.by_socket(browser)
+        self._is_by_session = False
+        self._watch_stalls()
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Send what the caller hears as packets of this WebRTC session."""
         self._downlink.by_session(session.send_audio)
+        self._is_by_session = True
+        self._watch_stalls()
+
+    def _watch_stalls(self) -> None:
+        """Watch both voices while the browser hears by WebRTC."""
+        for watch in self._stalls:
+            if self._is_by_session and self._leg is not None and not self._is_over:
+                watch.start(self._ticker.clock_ns())
+                self._ticker.add_waiter(watch, watch.poll)
+            else:
+                self._ticker.remove_waiter(watch)
 
     def away(self) -> None:
         """The caller cannot be heard for now: the phone hears that the line is alive."""
@@ -210,6 +246,7 @@ class CallMedia:
         self._is_over = True
         self._ticker.remove_waiter(self._uplink.playout)
         self._ticker.remove_waiter(self._downlink.pacer)
+        self._watch_stalls()
         self.stop_tone()
         self._end_beep()
         self._open()

@@ -70,13 +70,13 @@ class Uplink:
         "_frame_bytes",
         "_is_open",
         "_is_packets",
-        "_last_in_ns",
         "_on_bad_frame",
         "_on_talk",
         "_outbound",
         "dropped",
         "frames",
         "jitter",
+        "last_in_ns",
         "playout",
         "sent",
         "talk",
@@ -87,7 +87,7 @@ class Uplink:
     _is_packets: bool
     _frame_bytes: int
     _clock_ns: Callable[[], int]
-    _last_in_ns: int
+    last_in_ns: int
     _convert: Convert | None
     _connection: AudioConnection
     _outbound: Outbound
@@ -115,7 +115,8 @@ class Uplink:
         self._outbound = Outbound("")
         self._is_open = False
         self._is_packets = False
-        self._last_in_ns = 0
+        self.last_in_ns = 0
+        """When the caller was last listened to, by whichever way."""
         self.playout = Playout(repairs=repairs)
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
@@ -150,7 +151,7 @@ class Uplink:
         now_ns = self._clock_ns()
         if self._is_packets and not self._moved(now_ns, is_packets=False):
             return
-        self._last_in_ns = now_ns
+        self.last_in_ns = now_ns
         self.frames = frames = self.frames + 1
         if not frames % JITTER_STRIDE:
             self.jitter.feed(now_ns, frames * FRAME_MS)
@@ -167,14 +168,14 @@ class Uplink:
             return
         if not self._is_packets and not self._moved(now_ns, is_packets=True):
             return
-        self._last_in_ns = now_ns
+        self.last_in_ns = now_ns
         self.frames += 1
         if self._is_open:
             self._play(now_ns, payload, sequence)
 
     def _moved(self, now_ns: int, *, is_packets: bool) -> bool:
         """Whether to listen to the other way from now on."""
-        if now_ns - self._last_in_ns < SOURCE_SILENT_NS:
+        if now_ns - self.last_in_ns < SOURCE_SILENT_NS:
             self.dropped += 1
             return False
         self._is_packets = is_packets
@@ -222,6 +223,7 @@ class Downlink:
         "_tone_ns",
         "is_open",
         "jitter",
+        "last_in_ns",
         "pacer",
         "sent",
         "talk",
@@ -237,6 +239,7 @@ class Downlink:
     _connection: AudioConnection
     talk: TalkDetector
     is_open: bool
+    last_in_ns: int
     _due_ms: int
     _origin_ms: int
 
@@ -265,6 +268,8 @@ class Downlink:
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
         self.is_open = True
+        self.last_in_ns = 0
+        """When the carrier last sent audio."""
         self.sent = 0
 
     def by_socket(self, connection: AudioConnection) -> None:
@@ -283,7 +288,7 @@ class Downlink:
         """
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
-        now_ns = self._clock_ns()
+        self.last_in_ns = now_ns = self._clock_ns()
         if not self.sent % JITTER_STRIDE:
             self.jitter.feed(now_ns, at_ms)
         if not self.is_open:

@@ -312,6 +312,51 @@ def test_a_cut_off_sounds_like_congestion(studio):
     assert studio.browser.audio == [tones.congestion("US").frame(n) for n in range(30)]
 
 
+# What a browser on WebRTC cannot see by itself.
+
+
+def stalls(studio):
+    return [m for m in studio.told if isinstance(m, wire.Stalled)]
+
+
+def test_a_caller_whose_packets_do_not_arrive_is_told_so_within_half_a_second(studio):
+    studio.joined()
+    studio.media.hear_by_session(Session())
+    for number in range(50):
+        studio.media.take_packet(number, 160 * number, SPEECH_FRAME)
+        studio.leg.on_audio(SPEECH_FRAME, 20 * number)
+        studio.beat()
+    assert stalls(studio) == []
+    for number in range(50, 77):
+        studio.leg.on_audio(SPEECH_FRAME, 20 * number)
+        studio.beat()
+    assert stalls(studio) == [wire.Stalled(leg="browser", stalled=True)]
+    studio.talk(1)
+    studio.beat(10)
+    assert wire.Stalled(leg="browser", stalled=False) in stalls(studio)
+
+
+def test_a_phone_that_is_held_up_is_told_of_before_the_path_is_blamed(studio):
+    studio.joined()
+    studio.media.hear_by_session(Session())
+    for number in range(40):
+        studio.media.take_packet(number, 160 * number, SPEECH_FRAME)
+        studio.beat()
+    assert stalls(studio) == [wire.Stalled(leg="carrier", stalled=True)]
+
+
+def test_on_the_socket_and_after_the_end_nothing_is_watched(studio):
+    studio.joined()
+    studio.beat(100)
+    studio.media.hear_by_session(Session())
+    studio.media.hear_by_socket(studio.browser)
+    studio.beat(100)
+    studio.media.hear_by_session(Session())
+    studio.media.part()
+    studio.beat(100)
+    assert stalls(studio) == []
+
+
 # The phone's end of the caller's voice.
 
 
