@@ -278,6 +278,7 @@ class CallMedia:
                 rtt_ms=network.rtt_ms,
                 carrier_rtt_ms=None if rtt_ns is None else rtt_ns / 1e6,
                 packet_ms=FRAME_MS if session is None else self._packet_ms,
+                uplink_frames=up.frames,
                 uplink_packets=up.frames if session is None else session.packets,
                 uplink_lost=0 if session is None else session.lost,
                 uplink_jitter_ms=up.jitter.ms if session is None else session.jitter_ms,
@@ -286,10 +287,12 @@ class CallMedia:
                 uplink_level_dbov=up.talk.level_dbov,
                 downlink_frames=down.sent,
                 downlink_jitter_ms=down.jitter.ms,
+                downlink_held_ms=down.pacer.held_ms(),
                 downlink_level_dbov=down.talk.level_dbov,
                 report=network.report,
                 is_muted=self._is_muted,
-                is_on_hold=self._is_on_hold or self._is_away,
+                is_on_hold=self._is_on_hold,
+                is_away=self._is_away,
             )
         )
 

@@ -34,6 +34,11 @@ SAME_LEVEL_S: Final = 10
 BACKLOG_MS_MAX: Final = 400
 BACKLOG_S: Final = 3
 BROWSER_SILENT_S: Final = 3
+UPLINK_TOLERANCE: Final = 0.1
+"""Share of a second's packets that clocks and jitter may carry over to the next."""
+REPORT_TOLERANCE: Final = 0.5
+"""The same of what a client reports, whose seconds are not ours."""
+FRAMES_PER_S: Final = 1_000 // FRAME_MS
 REPORT_S: Final = 3
 """How long a client's report says something of the present."""
 PHONE_SILENT_S: Final = 8
@@ -46,7 +51,10 @@ class Measured(NamedTuple):
     rtt_ms: float | None
     """Between browser and gateway; what the report says where it is not known here."""
     carrier_rtt_ms: float | None
+    uplink_frames: int
+    """That came, by whichever path."""
     uplink_packets: int
+    """What the path in use has counted, as all that follows of the uplink."""
     uplink_lost: int
     uplink_jitter_ms: float
     packet_ms: int
@@ -59,11 +67,15 @@ class Measured(NamedTuple):
     downlink_frames: int
     downlink_jitter_ms: float
     """Between carrier and gateway."""
+    downlink_held_ms: float
+    """What is held of the phone's voice here, to be given evenly."""
     downlink_level_dbov: int
     report: wire.Report | None
     """The client's newest one, or None; the last holds for a few seconds."""
     is_muted: bool
     is_on_hold: bool
+    is_away: bool
+    """The caller can neither be heard nor hear."""
 
 
 class _Flow:
@@ -101,28 +113,62 @@ class _Flow:
 class _Counts:
     """Turns counts that run on into what a second brought.
 
-    The first counts, and counts of fewer packets than before, which are another source's, are where
-    counting begins.
+    The first counts are where counting begins, and so are those of fewer packets than before, which
+    are another source's. What should have come and did not is lost, whoever counts it: a source
+    that falls silent counts nothing. One of WebRTC counts it once it goes on, and it is known then.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("_came", "_is_counted_later", "_known", "_last", "_name", "_sources", "_tolerance")
 
-    def __init__(self) -> None:
+    def __init__(self, tolerance: float) -> None:
+        self._tolerance = tolerance
+        """Share of what is due that may come in another second."""
         self._last: _Flow | None = None
+        self._name = ""
+        self._sources: dict[str, _Flow] = {}
+        """What each had counted when it was last in use."""
+        self._came = 0
+        self._known = 0
+        """Packets lost that their source has yet to count."""
+        self._is_counted_later = False
+        """Whether the source of the last second will count what it missed."""
 
     def step(
-        self, packets: int, lost: int, concealed_ms: float, packet_ms: int = FRAME_MS
+        self, source_name: str, counts: _Flow, came: int, due: int, *, is_counted_later: bool
     ) -> _Flow:
-        last, self._last = self._last, _Flow(packets, lost, concealed_ms)
-        if last is None or packets < last.packets:
-            return _Flow()
+        """Return what has come and what is lost.
+
+        Args:
+            source_name: What counts now.
+            counts: What it has counted.
+            came: Packets that have come by whichever source.
+            due: Packets that should have come since the last step; 0 where nothing says so.
+            is_counted_later: Whether the source itself will count what does not come now.
+
+        """
+        last, self._last = self._last, counts
+        source = self._sources.get(source_name, last)
+        has_moved, self._name = self._name != source_name, source_name
+        came, self._came = came - self._came, came
+        self._sources[source_name] = counts
+        if last is None or source is None or came < 0:
+            return _Flow(packet_ms=counts.packet_ms)
+        if counts.packets < source.packets:
+            self._known = 0
+            source = counts
+            has_moved = True
+        packets = came if has_moved else counts.packets - source.packets
         # Packets that come late are lost no longer.
-        return _Flow(
-            packets - last.packets,
-            max(lost - last.lost, 0),
-            max(concealed_ms - last.concealed_ms, 0.0),
-            packet_ms,
-        )
+        lost = max(counts.lost - source.lost, 0)
+        known = min(lost, self._known)
+        lost, self._known = lost - known, self._known - known
+        missing = due - packets - lost
+        if missing > due * self._tolerance:
+            lost += missing
+            self._known += missing if is_counted_later or self._is_counted_later else 0
+        self._is_counted_later = is_counted_later
+        concealed_ms = max(counts.concealed_ms - last.concealed_ms, 0.0)
+        return _Flow(packets, lost, concealed_ms, counts.packet_ms)
 
 
 class _Figure:
@@ -201,6 +247,9 @@ class _Second(NamedTuple):
     loss_percent: float | None
     """Of the direction that lost more; None where nothing was counted."""
     mean_loss_percent: float | None
+    mos: float | None
+    """The worse direction's. A voice that does not come at all has warnings of its own, and counts
+    neither here nor among losses."""
     is_joined: bool
     """Whether the phone may be heard: the call is not on hold."""
     is_spoken: bool
@@ -261,9 +310,7 @@ RULES: Final = (
     _Rule(
         "low-mos",
         "The line sounds bad.",
-        lambda s: (
-            min(s.sample.browser.mos, s.sample.carrier.mos) < MOS_MIN if s.is_joined else None
-        ),
+        lambda s: None if s.mos is None or not s.is_joined else s.mos < MOS_MIN,
     ),
     _Rule(
         "high-delay",
@@ -306,6 +353,8 @@ class LineQuality:
         "_carrier_flow",
         "_carrier_rtt",
         "_downlink_frames",
+        "_has_reported",
+        "_is_expected",
         "_level_dbov",
         "_losses",
         "_monitors",
@@ -317,13 +366,16 @@ class LineQuality:
 
     def __init__(self) -> None:
         self._browser = _Direction()
-        self._browser_counts = _Counts()
+        self._browser_counts = _Counts(UPLINK_TOLERANCE)
+        self._is_expected = False
+        """Whether the caller should have been heard during the last second."""
         self._carrier = _Direction()
-        self._carrier_counts = _Counts()
+        self._carrier_counts = _Counts(REPORT_TOLERANCE)
         self._carrier_flow = _Flow()
         """What the newest report brought."""
         self._report: wire.Report | None = None
         self._report_age_s = 0
+        self._has_reported = False
         self._rtt = _Figure()
         self._carrier_rtt = _Figure()
         self._paths: dict[str, None] = {}
@@ -339,13 +391,8 @@ class LineQuality:
 
     def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
         """Return the sample of this second, then what is newly wrong or right."""
-        is_reported = self._take_report(measured.report)
-        flow = self._browser_counts.step(
-            measured.uplink_packets,
-            measured.uplink_lost,
-            measured.concealed_ms,
-            measured.packet_ms,
-        )
+        is_reported = self._take_report(measured)
+        flow = self._heard_of_caller(measured)
         sample = self._sample(measured, flow)
         self._record(measured, sample, flow, is_reported=is_reported)
         return [sample, *self._warn(self._judged(measured, sample, flow))]
@@ -358,17 +405,51 @@ class LineQuality:
             self._carrier.fill(carrier, self._carrier_rtt),
         )
 
-    def _take_report(self, report: wire.Report | None) -> bool:
-        """Take what the client says now; return whether it is news."""
+    def _heard_of_caller(self, measured: Measured) -> _Flow:
+        is_expected = not (measured.is_muted or measured.is_on_hold)
+        due = 1_000 // measured.packet_ms if is_expected and self._is_expected else 0
+        self._is_expected = is_expected
+        counts = _Flow(
+            measured.uplink_packets,
+            measured.uplink_lost,
+            measured.concealed_ms,
+            measured.packet_ms,
+        )
+        return self._browser_counts.step(
+            measured.path,
+            counts,
+            measured.uplink_frames,
+            due,
+            is_counted_later=measured.path == "webrtc",
+        )
+
+    def _take_report(self, measured: Measured) -> bool:
+        """Take what the client says now; return whether this second is one to judge.
+
+        A client that says nothing is not judged, but for one that spoke before and is away.
+        """
+        report = measured.report
+        # Before the phone is heard there are tones, and on hold there is nothing.
+        due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
         if report is not None and report is not self._report:
-            self._report, self._report_age_s = report, 0
-            counts = report.packets, report.lost, report.concealed_ms
-            self._carrier_flow = self._carrier_counts.step(*counts)
+            due *= self._report_age_s + 1
+            self._report, self._report_age_s, self._has_reported = report, 0, True
+            counts = _Flow(report.packets, report.lost, report.concealed_ms)
+            self._carrier_flow = self._carrier_counts.step(
+                "report",
+                counts,
+                report.packets,
+                due,
+                is_counted_later=measured.path == "webrtc",
+            )
             return True
-        self._report_age_s += 1
-        if self._report_age_s > REPORT_S:
-            self._report, self._carrier_flow = None, _Flow()
-        return False
+        is_lost = measured.is_away and self._has_reported
+        self._report_age_s = 0 if is_lost else self._report_age_s + 1
+        if self._report_age_s <= REPORT_S and not is_lost:
+            return False
+        self._report = None
+        self._carrier_flow = _Flow(lost=due) if is_lost else _Flow()
+        return is_lost
 
     def _sample(self, measured: Measured, flow: _Flow) -> wire.Sample:
         """Return the second's figures.
@@ -377,10 +458,11 @@ class LineQuality:
         trip that is not known counts as none.
         """
         report, carrier_flow = self._report, self._carrier_flow
-        rtt_ms, jitter_ms, buffer_ms = measured.rtt_ms, measured.downlink_jitter_ms, 0.0
+        rtt_ms, jitter_ms = measured.rtt_ms, measured.downlink_jitter_ms
+        buffer_ms = measured.downlink_held_ms
         if report is not None:
             rtt_ms = report.rtt_ms if rtt_ms is None else rtt_ms
-            jitter_ms, buffer_ms = report.jitter_ms, report.buffer_ms
+            jitter_ms, buffer_ms = report.jitter_ms, buffer_ms + report.buffer_ms
         network_ms = ((rtt_ms or 0) + (measured.carrier_rtt_ms or 0)) / 2 + PHONE_NETWORK_MS
         return wire.Sample(
             path=measured.path,
@@ -416,15 +498,18 @@ class LineQuality:
             return
         self._carrier.heard(sample.carrier)
         # What a browser reports of tones says nothing of a phone that has not been heard.
-        if is_reported and self._carrier_flow.packets and measured.downlink_frames:
+        flow_down = self._carrier_flow
+        if is_reported and (flow_down.packets or flow_down.lost) and measured.downlink_frames:
             self._carrier.carried(self._carrier_flow, sample.carrier)
         if not measured.is_muted:
             self._browser.heard(sample.browser)
-            if flow.packets:
+            if flow.packets or flow.lost:
                 self._browser.carried(flow, sample.browser)
 
     def _judged(self, measured: Measured, sample: wire.Sample, flow: _Flow) -> _Second:
-        losses = [f.loss_percent for f in (flow, self._carrier_flow) if f.packets or f.lost]
+        flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
+        losses = [f.loss_percent for f, _ in flows if f.packets]
+        scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
         if losses:
             self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
@@ -432,12 +517,14 @@ class LineQuality:
         self._level_dbov = measured.uplink_level_dbov
         is_phone_still = measured.downlink_frames == self._downlink_frames
         self._downlink_frames = measured.downlink_frames
+        is_joined = not (measured.is_on_hold or measured.is_away)
         return _Second(
             sample=sample,
             loss_percent=max(losses, default=None),
             mean_loss_percent=sum(self._losses) / MEAN_LOSS_SAMPLES if is_full else None,
-            is_joined=not measured.is_on_hold,
-            is_spoken=not (measured.is_muted or measured.is_on_hold),
+            mos=min(scores, default=None),
+            is_joined=is_joined,
+            is_spoken=is_joined and not measured.is_muted,
             is_browser_silent=not flow.packets,
             is_phone_silent=is_phone_still or measured.downlink_level_dbov == SILENCE_DBOV,
             is_same_level=is_same_level,
