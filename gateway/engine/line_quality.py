@@ -13,9 +13,10 @@ import msgspec
 
 from billing.cdr import LegQuality
 from gateway import browser_media as wire
+from gateway.engine.packet_counts import Counts, Flow
 from media.g711 import FRAME_MS
 from media.level import SILENCE_DBOV
-from media.quality import Monitor, mos
+from media.quality import Monitor
 
 PHONE_NETWORK_MS: Final = 60
 """Delay between carrier and ear, which nobody measures: more than a fixed line's few milliseconds,
@@ -78,99 +79,6 @@ class Measured(NamedTuple):
     """The caller can neither be heard nor hear."""
 
 
-class _Flow:
-    """What one direction carried within a second, or over the call."""
-
-    __slots__ = ("concealed_ms", "lost", "packet_ms", "packets")
-
-    def __init__(
-        self,
-        packets: int = 0,
-        lost: int = 0,
-        concealed_ms: float = 0.0,
-        packet_ms: int = FRAME_MS,
-    ) -> None:
-        self.packets = packets
-        self.lost = lost
-        self.concealed_ms = concealed_ms
-        self.packet_ms = packet_ms
-
-    @property
-    def loss_percent(self) -> float:
-        return 100 * self.lost / (self.packets + self.lost) if self.lost else 0.0
-
-    @property
-    def concealed_percent(self) -> float:
-        due_ms = self.packets * self.packet_ms + self.concealed_ms
-        return 100 * self.concealed_ms / due_ms if self.concealed_ms else 0.0
-
-    def mos(self, delay_ms: float) -> float:
-        """Return the quality of this second. Gaps too long to be concealed are lost as well."""
-        loss_percent = max(self.loss_percent, self.concealed_percent)
-        return mos(delay_ms=delay_ms, loss_percent=loss_percent)
-
-
-class _Counts:
-    """Turns counts that run on into what a second brought.
-
-    The first counts are where counting begins, and so are those of fewer packets than before, which
-    are another source's. What should have come and did not is lost, whoever counts it: a source
-    that falls silent counts nothing. One of WebRTC counts it once it goes on, and it is known then.
-    """
-
-    __slots__ = ("_came", "_is_counted_later", "_known", "_last", "_name", "_sources", "_tolerance")
-
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
-        """Share of what is due that may come in another second."""
-        self._last: _Flow | None = None
-        self._name = ""
-        self._sources: dict[str, _Flow] = {}
-        """What each had counted when it was last in use."""
-        self._came = 0
-        self._known = 0
-        """Packets lost that their source has yet to count."""
-        self._is_counted_later = False
-        """Whether the source of the last second will count what it missed."""
-
-    def step(
-        self, source_name: str, counts: _Flow, came: int, due: int, *, is_counted_later: bool
-    ) -> _Flow:
-        """Return what has come and what is lost.
-
-        Args:
-            source_name: What counts now.
-            counts: What it has counted.
-            came: Packets that have come by whichever source.
-            due: Packets that should have come since the last step; 0 where nothing says so.
-            is_counted_later: Whether the source itself will count what does not come now.
-
-        """
-        last, self._last = self._last, counts
-        source = self._sources.get(source_name, last)
-        has_moved, self._name = self._name != source_name, source_name
-        came, self._came = came - self._came, came
-        self._sources[source_name] = counts
-        if last is None or source is None or came < 0:
-            return _Flow(packet_ms=counts.packet_ms)
-        if counts.packets < source.packets:
-            self._known = 0
-            source = counts
-            has_moved = True
-        packets = came if has_moved else counts.packets - source.packets
-        # Packets that come late are lost no longer.
-        lost = max(counts.lost - source.lost, 0)
-        known = min(lost, self._known)
-        lost, self._known = lost - known, self._known - known
-        missing = due - packets - lost
-        if missing > due * self._tolerance:
-            lost += missing
-            self._known += missing if is_counted_later or self._is_counted_later else 0
-        self._is_counted_later = is_counted_later
-        concealed_ms = max(counts.concealed_ms - last.concealed_ms, 0.0)
-        return _Flow(packets, lost, concealed_ms, counts.packet_ms)
-
-
 class _Figure:
     """Mean and extremes of one figure over the call."""
 
@@ -199,7 +107,7 @@ class _Direction:
     __slots__ = ("_backlog_ms_max", "_flow", "_jitter_ms", "_mos", "_power")
 
     def __init__(self) -> None:
-        self._flow = _Flow()
+        self._flow = Flow()
         self._backlog_ms_max = 0.0
         self._jitter_ms = _Figure()
         self._power = _Figure()
@@ -211,10 +119,10 @@ class _Direction:
         if sample.level_dbov > SILENCE_DBOV:
             self._power.add(10 ** (sample.level_dbov / 10))
 
-    def carried(self, flow: _Flow, sample: wire.LegSample) -> None:
+    def carried(self, flow: Flow, sample: wire.LegSample) -> None:
         """Take a second whose packets were counted."""
         total = self._flow
-        self._flow = _Flow(
+        self._flow = Flow(
             total.packets + flow.packets,
             total.lost + flow.lost,
             total.concealed_ms + flow.concealed_ms,
@@ -366,12 +274,12 @@ class LineQuality:
 
     def __init__(self) -> None:
         self._browser = _Direction()
-        self._browser_counts = _Counts(UPLINK_TOLERANCE)
+        self._browser_counts = Counts(UPLINK_TOLERANCE)
         self._is_expected = False
         """Whether the caller should have been heard during the last second."""
         self._carrier = _Direction()
-        self._carrier_counts = _Counts(REPORT_TOLERANCE)
-        self._carrier_flow = _Flow()
+        self._carrier_counts = Counts(REPORT_TOLERANCE)
+        self._carrier_flow = Flow()
         """What the newest report brought."""
         self._report: wire.Report | None = None
         self._report_age_s = 0
@@ -405,11 +313,11 @@ class LineQuality:
             self._carrier.fill(carrier, self._carrier_rtt),
         )
 
-    def _heard_of_caller(self, measured: Measured) -> _Flow:
+    def _heard_of_caller(self, measured: Measured) -> Flow:
         is_expected = not (measured.is_muted or measured.is_on_hold)
         due = 1_000 // measured.packet_ms if is_expected and self._is_expected else 0
         self._is_expected = is_expected
-        counts = _Flow(
+        counts = Flow(
             measured.uplink_packets,
             measured.uplink_lost,
             measured.concealed_ms,
@@ -434,7 +342,7 @@ class LineQuality:
         if report is not None and report is not self._report:
             due *= self._report_age_s + 1
             self._report, self._report_age_s, self._has_reported = report, 0, True
-            counts = _Flow(report.packets, report.lost, report.concealed_ms)
+            counts = Flow(report.packets, report.lost, report.concealed_ms)
             self._carrier_flow = self._carrier_counts.step(
                 "report",
                 counts,
@@ -448,10 +356,10 @@ class LineQuality:
         if self._report_age_s <= REPORT_S and not is_lost:
             return False
         self._report = None
-        self._carrier_flow = _Flow(lost=due) if is_lost else _Flow()
+        self._carrier_flow = Flow(lost=due) if is_lost else Flow()
         return is_lost
 
-    def _sample(self, measured: Measured, flow: _Flow) -> wire.Sample:
+    def _sample(self, measured: Measured, flow: Flow) -> wire.Sample:
         """Return the second's figures.
 
         A client that reports nothing is taken to lose nothing and to hold nothing back; a round
@@ -487,7 +395,7 @@ class LineQuality:
         )
 
     def _record(
-        self, measured: Measured, sample: wire.Sample, flow: _Flow, *, is_reported: bool
+        self, measured: Measured, sample: wire.Sample, flow: Flow, *, is_reported: bool
     ) -> None:
         self._paths[measured.path] = None
         if sample.rtt_ms is not None:
@@ -506,7 +414,7 @@ class LineQuality:
             if flow.packets or flow.lost:
                 self._browser.carried(flow, sample.browser)
 
-    def _judged(self, measured: Measured, sample: wire.Sample, flow: _Flow) -> _Second:
+    def _judged(self, measured: Measured, sample: wire.Sample, flow: Flow) -> _Second:
         flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
         losses = [f.loss_percent for f, _ in flows if f.packets]
         scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
