@@ -10,7 +10,6 @@ Works on mu-law at 8 kHz. Knows no network, call or clock: times are nanoseconds
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -84,7 +83,7 @@ class Pacer(Waiter):
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
         self._repairs = Allowance() if repairs is None else repairs
-        self._held: deque[bytes] = deque()
+        self._held: list[bytes] = []
         self._held_ns = 0
         self._leaving = b""
         """What would follow, had it not been thrown away: what does follow is faded in from it."""
@@ -160,7 +159,7 @@ class Pacer(Waiter):
     def _drop(self, least_ns: int) -> None:
         """Throw the oldest away."""
         while self._held and least_ns > 0:
-            audio = self._held.popleft()
+            audio = self._held.pop(0)
             self._leaving = self._leaving or audio
             size_ns = len(audio) * SAMPLE_NS
             self._held_ns -= size_ns
@@ -173,7 +172,7 @@ class Pacer(Waiter):
             self._reserve_ns = 0
         given: list[bytes] = []
         while self._held and self._end_ns - now_ns <= TICK_NS // 2:
-            audio = self._held.popleft()
+            audio = self._held.pop(0)
             self._held_ns -= len(audio) * SAMPLE_NS
             audio = self._shorter(now_ns, audio)
             if audio:
