@@ -42,6 +42,7 @@ class Listener:
     ppm: float = 0.0
     seed: int = 1
     piece: int = 160
+    is_paced: bool = True
     pacer: Pacer = field(default_factory=Pacer)
     delays: list[tuple[float, float]] = field(default_factory=list)
     """(second, ms) between when something was said and heard, each time something was given."""
@@ -64,7 +65,7 @@ class Listener:
             start = index * self.piece % (len(self.sound) - self.piece)
             piece = self.sound[start : start + self.piece]
             self._in += period
-            self._play(latest, self.pacer.put(latest, piece))
+            self._play(latest, self.pacer.put(latest, piece) if self.is_paced else (piece,))
         return self
 
     def _arrival(self, said: int, chance: random.Random) -> int:
@@ -103,18 +104,8 @@ class Listener:
         return max((ms for at, ms in self.delays if first <= at < last), default=0.0)
 
 
-def naive(stalls: list[tuple[float, float]]) -> Listener:
-    """A listener who is given everything as it comes."""
-
-    class Straight(Pacer):
-        def put(self, _now_ns: int, audio: bytes):
-            return (audio,)
-
-    return Listener(stalls, pacer=Straight()).run()
-
-
 def test_without_pacing_a_burst_stays_for_good():
-    assert naive([(5.0, 0.5)]).delay_ms(9, 30) > 400
+    assert Listener([(5.0, 0.5)], is_paced=False).run().delay_ms(9, 30) > 400
 
 
 def test_even_frames_are_handed_on_as_they_come():
