@@ -63,16 +63,20 @@ def has_pesq() -> bool:
     return _pesq is not None
 
 
+def pesq_of(heard: Samples, said: Samples) -> float:
+    """Return PESQ-NB (ITU-T P.862.1) of what was heard, both at 8 kHz."""
+    engine: Any = _pesq
+    return float(engine.pesq(WIRE_HZ, said, heard, "nb"))
+
+
 def pesq_beside_g711(heard: Samples, reference: Samples) -> tuple[float, float]:
     """Return PESQ-NB (ITU-T P.862) of what was heard, and of G.711 alone, over the same words.
 
     `heard` is at 8 kHz, the looped reference at 48 kHz.
     """
-    engine: Any = _pesq
     size = heard.size
     fine = resampled(heard, size * MICROPHONE_HZ // WIRE_HZ)
     start = looped_delay(fine, reference)
     said = np.resize(np.roll(reference, -start), size * MICROPHONE_HZ // WIRE_HZ)
     clean = resampled(said, size)
-    ours, alone = (engine.pesq(WIRE_HZ, clean, one, "nb") for one in (heard, through_g711(clean)))
-    return float(ours), float(alone)
+    return pesq_of(heard, clean), pesq_of(through_g711(clean), clean)

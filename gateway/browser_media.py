@@ -201,6 +201,18 @@ class PathSelected(_Tagged, tag="media"):
     path: Path
 
 
+class Stalled(_Tagged, tag="stalled"):
+    """A voice does not arrive at the gateway, or does again; told while `media` is `webrtc`.
+
+    Of `browser`: the caller's packets are lost. Send `media` `websocket` and speak on the socket;
+    a client that sends nothing on purpose ignores it. Of `carrier`: the phone's voice is held up
+    before the gateway, so that there is nothing to send; the path is not to blame.
+    """
+
+    leg: Leg
+    stalled: bool
+
+
 class LegSample(msgspec.Struct, frozen=True, kw_only=True):
     """One direction during the last seconds."""
 
@@ -355,6 +367,7 @@ GatewayMessage = (
     | Answer
     | OfferRefused
     | PathSelected
+    | Stalled
     | Sample
     | Ringing
     | ToneStarted

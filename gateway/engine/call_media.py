@@ -12,12 +12,19 @@ from gateway import browser_media as wire
 from gateway.engine.line_quality import LineQuality, Measured
 from gateway.engine.media_path import Network
 from gateway.engine.paths import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
+from gateway.engine.stalls import StallWatch
 from gateway.engine.ticker import Ticker
 from gateway.legs.carrier import CarrierLeg
 from gateway.ports import AudioSession, MediaConnection
 from media import tones
 from media.allowance import Allowance
 from media.resample import Downsampler, Upsampler
+
+CALLER_STALLED_NS = 500_000_000
+"""Silence on WebRTC after which the caller's voice counts as lost: a browser sends fifty packets a
+second, be it of silence, and radio networks stop for a third of a second now and then."""
+PHONE_STALLED_NS = 300_000_000
+"""Silence of the carrier that a browser is told of before it thinks its own path lost."""
 
 
 def converters(codec: str) -> tuple[Convert | None, Convert | None]:
@@ -89,7 +96,23 @@ class CallMedia:
             clock_ns=ticker.clock_ns,
             convert=from_mulaw,
             on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
+            repairs=repairs,
         )
+        up, down = self._uplink, self._downlink
+        self._stalls = (
+            StallWatch(
+                CALLER_STALLED_NS,
+                lambda: up.last_in_ns,
+                lambda stalled: tell(wire.Stalled(leg="browser", stalled=stalled)),
+            ),
+            StallWatch(
+                PHONE_STALLED_NS,
+                lambda: down.last_in_ns,
+                lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
+            ),
+        )
+        """What a browser on WebRTC cannot see by itself."""
+        self._is_by_session = False
         self.take_frame = self._uplink.frame
         """Takes the caller's frames from the socket, from the first to the last."""
         self.take_packet = self._uplink.packet
@@ -126,6 +149,8 @@ class CallMedia:
         leg.on_audio = self._first_audio
         leg.on_mark = self._mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
+        self._ticker.add_waiter(self._downlink.pacer, self._downlink.poll)
+        self._watch_stalls()
         self._open()
         self._reassure()
 
@@ -139,10 +164,23 @@ class CallMedia:
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Send what the caller hears as frames of this socket."""
         self._downlink.by_socket(browser)
+        self._is_by_session = False
+        self._watch_stalls()
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Send what the caller hears as packets of this WebRTC session."""
         self._downlink.by_session(session.send_audio)
+        self._is_by_session = True
+        self._watch_stalls()
+
+    def _watch_stalls(self) -> None:
+        """Watch both voices while the browser hears by WebRTC."""
+        for watch in self._stalls:
+            if self._is_by_session and self._leg is not None and not self._is_over:
+                watch.start(self._ticker.clock_ns())
+                self._ticker.add_waiter(watch, watch.poll)
+            else:
+                self._ticker.remove_waiter(watch)
 
     def away(self) -> None:
         """The caller cannot be heard for now: the phone hears that the line is alive."""
@@ -219,6 +257,8 @@ class CallMedia:
         """End all sound between the legs for good."""
         self._is_over = True
         self._ticker.remove_waiter(self._uplink.playout)
+        self._ticker.remove_waiter(self._downlink.pacer)
+        self._watch_stalls()
         self.stop_tone()
         self._end_beep()
         self._open()
@@ -250,6 +290,7 @@ class CallMedia:
                 rtt_ms=network.rtt_ms,
                 carrier_rtt_ms=None if rtt_ns is None else rtt_ns / 1e6,
                 packet_ms=FRAME_MS if session is None else self._packet_ms,
+                uplink_frames=up.frames,
                 uplink_packets=up.frames if session is None else session.packets,
                 uplink_lost=0 if session is None else session.lost,
                 uplink_jitter_ms=up.jitter.ms if session is None else session.jitter_ms,
@@ -258,10 +299,12 @@ class CallMedia:
                 uplink_level_dbov=up.talk.level_dbov,
                 downlink_frames=down.sent,
                 downlink_jitter_ms=down.jitter.ms,
+                downlink_held_ms=down.pacer.held_ms(),
                 downlink_level_dbov=down.talk.level_dbov,
                 report=network.report,
                 is_muted=self._is_muted,
-                is_on_hold=self._is_on_hold or self._is_away,
+                is_on_hold=self._is_on_hold,
+                is_away=self._is_away,
             )
         )
 
@@ -278,10 +321,11 @@ class CallMedia:
             silence_ms=up.talk.silence_ms,
         )
         dropped = 0 if self._leg is None else self._leg.connection.counters.audio_dropped
+        cut_down = down.pacer.cut_ms // FRAME_MS
         carrier = LegQuality(
-            frames_in=down.sent,
+            frames_in=down.sent + cut_down,
             frames_out=up.sent - cut,
-            frames_dropped=dropped,
+            frames_dropped=dropped + cut_down,
             talk_ms=down.talk.talk_ms,
             silence_ms=down.talk.silence_ms,
         )

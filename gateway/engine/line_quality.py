@@ -13,9 +13,10 @@ import msgspec
 
 from billing.cdr import LegQuality
 from gateway import browser_media as wire
+from gateway.engine.packet_counts import Counts, Flow
 from media.g711 import FRAME_MS
 from media.level import SILENCE_DBOV
-from media.quality import Monitor, mos
+from media.quality import Monitor
 
 PHONE_NETWORK_MS: Final = 60
 """Delay between carrier and ear, which nobody measures: more than a fixed line's few milliseconds,
@@ -34,6 +35,11 @@ SAME_LEVEL_S: Final = 10
 BACKLOG_MS_MAX: Final = 400
 BACKLOG_S: Final = 3
 BROWSER_SILENT_S: Final = 3
+UPLINK_TOLERANCE: Final = 0.1
+"""Share of a second's packets that clocks and jitter may carry over to the next."""
+REPORT_TOLERANCE: Final = 0.5
+"""The same of what a client reports, whose seconds are not ours."""
+FRAMES_PER_S: Final = 1_000 // FRAME_MS
 REPORT_S: Final = 3
 """How long a client's report says something of the present."""
 PHONE_SILENT_S: Final = 8
@@ -46,7 +52,10 @@ class Measured(NamedTuple):
     rtt_ms: float | None
     """Between browser and gateway; what the report says where it is not known here."""
     carrier_rtt_ms: float | None
+    uplink_frames: int
+    """That came, by whichever path."""
     uplink_packets: int
+    """What the path in use has counted, as all that follows of the uplink."""
     uplink_lost: int
     uplink_jitter_ms: float
     packet_ms: int
@@ -59,70 +68,15 @@ class Measured(NamedTuple):
     downlink_frames: int
     downlink_jitter_ms: float
     """Between carrier and gateway."""
+    downlink_held_ms: float
+    """What is held of the phone's voice here, to be given evenly."""
     downlink_level_dbov: int
     report: wire.Report | None
     """The client's newest one, or None; the last holds for a few seconds."""
     is_muted: bool
     is_on_hold: bool
-
-
-class _Flow:
-    """What one direction carried within a second, or over the call."""
-
-    __slots__ = ("concealed_ms", "lost", "packet_ms", "packets")
-
-    def __init__(
-        self,
-        packets: int = 0,
-        lost: int = 0,
-        concealed_ms: float = 0.0,
-        packet_ms: int = FRAME_MS,
-    ) -> None:
-        self.packets = packets
-        self.lost = lost
-        self.concealed_ms = concealed_ms
-        self.packet_ms = packet_ms
-
-    @property
-    def loss_percent(self) -> float:
-        return 100 * self.lost / (self.packets + self.lost) if self.lost else 0.0
-
-    @property
-    def concealed_percent(self) -> float:
-        due_ms = self.packets * self.packet_ms + self.concealed_ms
-        return 100 * self.concealed_ms / due_ms if self.concealed_ms else 0.0
-
-    def mos(self, delay_ms: float) -> float:
-        """Return the quality of this second. Gaps too long to be concealed are lost as well."""
-        loss_percent = max(self.loss_percent, self.concealed_percent)
-        return mos(delay_ms=delay_ms, loss_percent=loss_percent)
-
-
-class _Counts:
-    """Turns counts that run on into what a second brought.
-
-    The first counts, and counts of fewer packets than before, which are another source's, are where
-    counting begins.
-    """
-
-    __slots__ = ("_last",)
-
-    def __init__(self) -> None:
-        self._last: _Flow | None = None
-
-    def step(
-        self, packets: int, lost: int, concealed_ms: float, packet_ms: int = FRAME_MS
-    ) -> _Flow:
-        last, self._last = self._last, _Flow(packets, lost, concealed_ms)
-        if last is None or packets < last.packets:
-            return _Flow()
-        # Packets that come late are lost no longer.
-        return _Flow(
-            packets - last.packets,
-            max(lost - last.lost, 0),
-            max(concealed_ms - last.concealed_ms, 0.0),
-            packet_ms,
-        )
+    is_away: bool
+    """The caller can neither be heard nor hear."""
 
 
 class _Figure:
@@ -153,7 +107,7 @@ class _Direction:
     __slots__ = ("_backlog_ms_max", "_flow", "_jitter_ms", "_mos", "_power")
 
     def __init__(self) -> None:
-        self._flow = _Flow()
+        self._flow = Flow()
         self._backlog_ms_max = 0.0
         self._jitter_ms = _Figure()
         self._power = _Figure()
@@ -165,10 +119,10 @@ class _Direction:
         if sample.level_dbov > SILENCE_DBOV:
             self._power.add(10 ** (sample.level_dbov / 10))
 
-    def carried(self, flow: _Flow, sample: wire.LegSample) -> None:
+    def carried(self, flow: Flow, sample: wire.LegSample) -> None:
         """Take a second whose packets were counted."""
         total = self._flow
-        self._flow = _Flow(
+        self._flow = Flow(
             total.packets + flow.packets,
             total.lost + flow.lost,
             total.concealed_ms + flow.concealed_ms,
@@ -201,6 +155,9 @@ class _Second(NamedTuple):
     loss_percent: float | None
     """Of the direction that lost more; None where nothing was counted."""
     mean_loss_percent: float | None
+    mos: float | None
+    """The worse direction's. A voice that does not come at all has warnings of its own, and counts
+    neither here nor among losses."""
     is_joined: bool
     """Whether the phone may be heard: the call is not on hold."""
     is_spoken: bool
@@ -261,9 +218,7 @@ RULES: Final = (
     _Rule(
         "low-mos",
         "The line sounds bad.",
-        lambda s: (
-            min(s.sample.browser.mos, s.sample.carrier.mos) < MOS_MIN if s.is_joined else None
-        ),
+        lambda s: None if s.mos is None or not s.is_joined else s.mos < MOS_MIN,
     ),
     _Rule(
         "high-delay",
@@ -306,6 +261,8 @@ class LineQuality:
         "_carrier_flow",
         "_carrier_rtt",
         "_downlink_frames",
+        "_has_reported",
+        "_is_expected",
         "_level_dbov",
         "_losses",
         "_monitors",
@@ -317,13 +274,16 @@ class LineQuality:
 
     def __init__(self) -> None:
         self._browser = _Direction()
-        self._browser_counts = _Counts()
+        self._browser_counts = Counts(UPLINK_TOLERANCE)
+        self._is_expected = False
+        """Whether the caller should have been heard during the last second."""
         self._carrier = _Direction()
-        self._carrier_counts = _Counts()
-        self._carrier_flow = _Flow()
+        self._carrier_counts = Counts(REPORT_TOLERANCE)
+        self._carrier_flow = Flow()
         """What the newest report brought."""
         self._report: wire.Report | None = None
         self._report_age_s = 0
+        self._has_reported = False
         self._rtt = _Figure()
         self._carrier_rtt = _Figure()
         self._paths: dict[str, None] = {}
@@ -339,13 +299,8 @@ class LineQuality:
 
     def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
         """Return the sample of this second, then what is newly wrong or right."""
-        is_reported = self._take_report(measured.report)
-        flow = self._browser_counts.step(
-            measured.uplink_packets,
-            measured.uplink_lost,
-            measured.concealed_ms,
-            measured.packet_ms,
-        )
+        is_reported = self._take_report(measured)
+        flow = self._heard_of_caller(measured)
         sample = self._sample(measured, flow)
         self._record(measured, sample, flow, is_reported=is_reported)
         return [sample, *self._warn(self._judged(measured, sample, flow))]
@@ -358,29 +313,64 @@ class LineQuality:
             self._carrier.fill(carrier, self._carrier_rtt),
         )
 
-    def _take_report(self, report: wire.Report | None) -> bool:
-        """Take what the client says now; return whether it is news."""
-        if report is not None and report is not self._report:
-            self._report, self._report_age_s = report, 0
-            counts = report.packets, report.lost, report.concealed_ms
-            self._carrier_flow = self._carrier_counts.step(*counts)
-            return True
-        self._report_age_s += 1
-        if self._report_age_s > REPORT_S:
-            self._report, self._carrier_flow = None, _Flow()
-        return False
+    def _heard_of_caller(self, measured: Measured) -> Flow:
+        is_expected = not (measured.is_muted or measured.is_on_hold)
+        due = 1_000 // measured.packet_ms if is_expected and self._is_expected else 0
+        self._is_expected = is_expected
+        counts = Flow(
+            measured.uplink_packets,
+            measured.uplink_lost,
+            measured.concealed_ms,
+            measured.packet_ms,
+        )
+        return self._browser_counts.step(
+            measured.path,
+            counts,
+            measured.uplink_frames,
+            due,
+            is_counted_later=measured.path == "webrtc",
+        )
 
-    def _sample(self, measured: Measured, flow: _Flow) -> wire.Sample:
+    def _take_report(self, measured: Measured) -> bool:
+        """Take what the client says now; return whether this second is one to judge.
+
+        A client that says nothing is not judged, but for one that spoke before and is away.
+        """
+        report = measured.report
+        # Before the phone is heard there are tones, and on hold there is nothing.
+        due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
+        if report is not None and report is not self._report:
+            due *= self._report_age_s + 1
+            self._report, self._report_age_s, self._has_reported = report, 0, True
+            counts = Flow(report.packets, report.lost, report.concealed_ms)
+            self._carrier_flow = self._carrier_counts.step(
+                "report",
+                counts,
+                report.packets,
+                due,
+                is_counted_later=measured.path == "webrtc",
+            )
+            return True
+        is_lost = measured.is_away and self._has_reported
+        self._report_age_s = 0 if is_lost else self._report_age_s + 1
+        if self._report_age_s <= REPORT_S and not is_lost:
+            return False
+        self._report = None
+        self._carrier_flow = Flow(lost=due) if is_lost else Flow()
+        return is_lost
+
+    def _sample(self, measured: Measured, flow: Flow) -> wire.Sample:
         """Return the second's figures.
 
         A client that reports nothing is taken to lose nothing and to hold nothing back; a round
         trip that is not known counts as none.
         """
         report, carrier_flow = self._report, self._carrier_flow
-        rtt_ms, jitter_ms, buffer_ms = measured.rtt_ms, measured.downlink_jitter_ms, 0.0
+        rtt_ms, jitter_ms = measured.rtt_ms, measured.downlink_jitter_ms
+        buffer_ms = measured.downlink_held_ms
         if report is not None:
             rtt_ms = report.rtt_ms if rtt_ms is None else rtt_ms
-            jitter_ms, buffer_ms = report.jitter_ms, report.buffer_ms
+            jitter_ms, buffer_ms = report.jitter_ms, buffer_ms + report.buffer_ms
         network_ms = ((rtt_ms or 0) + (measured.carrier_rtt_ms or 0)) / 2 + PHONE_NETWORK_MS
         return wire.Sample(
             path=measured.path,
@@ -405,7 +395,7 @@ class LineQuality:
         )
 
     def _record(
-        self, measured: Measured, sample: wire.Sample, flow: _Flow, *, is_reported: bool
+        self, measured: Measured, sample: wire.Sample, flow: Flow, *, is_reported: bool
     ) -> None:
         self._paths[measured.path] = None
         if sample.rtt_ms is not None:
@@ -416,15 +406,18 @@ class LineQuality:
             return
         self._carrier.heard(sample.carrier)
         # What a browser reports of tones says nothing of a phone that has not been heard.
-        if is_reported and self._carrier_flow.packets and measured.downlink_frames:
+        flow_down = self._carrier_flow
+        if is_reported and (flow_down.packets or flow_down.lost) and measured.downlink_frames:
             self._carrier.carried(self._carrier_flow, sample.carrier)
         if not measured.is_muted:
             self._browser.heard(sample.browser)
-            if flow.packets:
+            if flow.packets or flow.lost:
                 self._browser.carried(flow, sample.browser)
 
-    def _judged(self, measured: Measured, sample: wire.Sample, flow: _Flow) -> _Second:
-        losses = [f.loss_percent for f in (flow, self._carrier_flow) if f.packets or f.lost]
+    def _judged(self, measured: Measured, sample: wire.Sample, flow: Flow) -> _Second:
+        flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
+        losses = [f.loss_percent for f, _ in flows if f.packets]
+        scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
         if losses:
             self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
@@ -432,12 +425,14 @@ class LineQuality:
         self._level_dbov = measured.uplink_level_dbov
         is_phone_still = measured.downlink_frames == self._downlink_frames
         self._downlink_frames = measured.downlink_frames
+        is_joined = not (measured.is_on_hold or measured.is_away)
         return _Second(
             sample=sample,
             loss_percent=max(losses, default=None),
             mean_loss_percent=sum(self._losses) / MEAN_LOSS_SAMPLES if is_full else None,
-            is_joined=not measured.is_on_hold,
-            is_spoken=not (measured.is_muted or measured.is_on_hold),
+            mos=min(scores, default=None),
+            is_joined=is_joined,
+            is_spoken=is_joined and not measured.is_muted,
             is_browser_silent=not flow.packets,
             is_phone_silent=is_phone_still or measured.downlink_level_dbov == SILENCE_DBOV,
             is_same_level=is_same_level,

@@ -76,6 +76,8 @@ class MediaPath:
         self._session: AudioSession | None = None
         self._next: AudioSession | None = None
         """A session that is to replace the one in use once it is connected."""
+        self._silent_ns = -1
+        """When the session in use last said anything before the newest offer of it."""
         self._offers = 0
         self._report: wire.Report | None = None
         self.path: wire.Path = "websocket"
@@ -109,10 +111,13 @@ class MediaPath:
             raise OfferError("webrtc_off")
         if self._session is not None and self._session.state is SessionState.CONNECTED:
             try:
-                return self._endpoint.restart(self._session, sdp)
+                answer = self._endpoint.restart(self._session, sdp)
             except OfferError as error:
                 if error.code != "other_peer":
                     raise
+            else:
+                self._silent_ns = self._session.last_in_ns
+                return answer
         source = "" if self._browser is None else self._browser.peer.rpartition(":")[0]
         session, answer = self._endpoint.accept(sdp, source)
         if self._next is not None:
@@ -126,6 +131,7 @@ class MediaPath:
     def _session_changed(self, session: AudioSession, state: SessionState) -> None:
         if state is SessionState.CONNECTED and session is self._next:
             old, self._session, self._next = self._session, session, None
+            self._silent_ns = -1
             if self.path == "webrtc":
                 self._sound.hear_by_session(session)
             if old is not None:
@@ -144,13 +150,18 @@ class MediaPath:
 
     def _select(self, path: wire.Path) -> None:
         session = self._session
-        if path == "webrtc" and session is not None and session.state is SessionState.CONNECTED:
+        if path == "webrtc" and session is not None and self._is_heard(session):
             self._sound.hear_by_session(session)
             self.path = "webrtc"
         elif path == "websocket":
             if self._browser is not None:
                 self._sound.hear_by_socket(self._browser)
             self.path = "websocket"
+
+    def _is_heard(self, session: AudioSession) -> bool:
+        """Whether the browser reaches us by it: an ICE restart that is not heard has not helped."""
+        is_connected = session.state is SessionState.CONNECTED
+        return is_connected and session.last_in_ns > self._silent_ns
 
     def is_audible(self, now_ns: int) -> bool:
         """Whether the caller can speak and hear at all."""

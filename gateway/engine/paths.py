@@ -6,13 +6,14 @@ frame has been written. Knows no call state and no money.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gateway.twilio_outbound import Outbound
 from media.allowance import Allowance
 from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
+from media.pacing import Pacer
 from media.playout import Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
@@ -69,13 +70,13 @@ class Uplink:
         "_frame_bytes",
         "_is_open",
         "_is_packets",
-        "_last_in_ns",
         "_on_bad_frame",
         "_on_talk",
         "_outbound",
         "dropped",
         "frames",
         "jitter",
+        "last_in_ns",
         "playout",
         "sent",
         "talk",
@@ -86,7 +87,7 @@ class Uplink:
     _is_packets: bool
     _frame_bytes: int
     _clock_ns: Callable[[], int]
-    _last_in_ns: int
+    last_in_ns: int
     _convert: Convert | None
     _connection: AudioConnection
     _outbound: Outbound
@@ -114,7 +115,8 @@ class Uplink:
         self._outbound = Outbound("")
         self._is_open = False
         self._is_packets = False
-        self._last_in_ns = 0
+        self.last_in_ns = 0
+        """When the caller was last listened to, by whichever way."""
         self.playout = Playout(repairs=repairs)
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
@@ -149,7 +151,7 @@ class Uplink:
         now_ns = self._clock_ns()
         if self._is_packets and not self._moved(now_ns, is_packets=False):
             return
-        self._last_in_ns = now_ns
+        self.last_in_ns = now_ns
         self.frames = frames = self.frames + 1
         if not frames % JITTER_STRIDE:
             self.jitter.feed(now_ns, frames * FRAME_MS)
@@ -166,14 +168,14 @@ class Uplink:
             return
         if not self._is_packets and not self._moved(now_ns, is_packets=True):
             return
-        self._last_in_ns = now_ns
+        self.last_in_ns = now_ns
         self.frames += 1
         if self._is_open:
             self._play(now_ns, payload, sequence)
 
     def _moved(self, now_ns: int, *, is_packets: bool) -> bool:
         """Whether to listen to the other way from now on."""
-        if now_ns - self._last_in_ns < SOURCE_SILENT_NS:
+        if now_ns - self.last_in_ns < SOURCE_SILENT_NS:
             self.dropped += 1
             return False
         self._is_packets = is_packets
@@ -202,13 +204,18 @@ class Uplink:
 
 
 class Downlink:
-    """The phone's voice on its way to the caller, as frames of the socket or as packets."""
+    """The phone's voice on its way to the caller, as frames of the socket or as packets.
+
+    What the carrier held up and then sends at once goes by way of `media.pacing`, so that no burst
+    of it stays as delay. What the network between here and the caller does is evened there.
+    """
 
     __slots__ = (
         "_clock_ns",
         "_connection",
         "_convert",
         "_due_ms",
+        "_is_even",
         "_on_talk",
         "_origin_ms",
         "_rest",
@@ -217,6 +224,8 @@ class Downlink:
         "heard_bytes",
         "is_open",
         "jitter",
+        "last_in_ns",
+        "pacer",
         "sent",
         "talk",
     )
@@ -225,11 +234,14 @@ class Downlink:
     sent: int
     heard_bytes: int
     _rest: bytes
+    pacer: Pacer
+    _is_even: bool
     _send_packet: SendPacket | None
     _convert: Convert | None
     _connection: AudioConnection
     talk: TalkDetector
     is_open: bool
+    last_in_ns: int
     _due_ms: int
     _origin_ms: int
 
@@ -239,8 +251,12 @@ class Downlink:
         clock_ns: Callable[[], int],
         convert: Convert | None,
         on_talk: Callable[[bool], None],
+        repairs: Allowance | None = None,
     ) -> None:
         self._clock_ns = clock_ns
+        self.pacer = Pacer(repairs)
+        self._is_even = False
+        """Whether the last audio was not handed on as it came: our own time goes on by itself."""
         self._connection = _NOWHERE
         self._send_packet = None
         self._convert = convert
@@ -254,6 +270,8 @@ class Downlink:
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
         self.is_open = True
+        self.last_in_ns = 0
+        """When the carrier last sent audio."""
         self.sent = 0
         self.heard_bytes = 0
         """What the carrier has sent, whether it could be handed on or not."""
@@ -275,11 +293,33 @@ class Downlink:
         self.heard_bytes += len(payload)
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
+        self.last_in_ns = now_ns = self._clock_ns()
         if not self.sent % JITTER_STRIDE:
-            self.jitter.feed(self._clock_ns(), at_ms)
-        if len(payload) == FRAME_BYTES and not self._rest:
-            self.frame(payload, at_ms)
+            self.jitter.feed(now_ns, at_ms)
+        if not self.is_open:
             return
+        pieces = self.pacer.put(now_ns, payload)
+        if self.pacer.is_even or self._is_even:
+            self._hand_on(pieces)
+            self._is_even = self.pacer.is_even
+            self._origin_ms = self._due_ms - at_ms - len(payload) // SAMPLES_PER_MS
+        elif len(payload) == FRAME_BYTES and not self._rest:
+            self.frame(payload, at_ms)
+        else:
+            self._cut(payload, at_ms)
+
+    def poll(self, now_ns: int) -> None:
+        """Hand on what has its turn."""
+        self._hand_on(self.pacer.poll(now_ns))
+
+    def _hand_on(self, pieces: Sequence[bytes]) -> None:
+        """Hand on what follows what was sent before, or the gap that a stall has left."""
+        self._due_ms += self.pacer.gap_ms
+        self.pacer.gap_ms = 0
+        for piece in pieces:
+            self._cut(piece, self._due_ms - self._origin_ms)
+
+    def _cut(self, payload: bytes, at_ms: int) -> None:
         # A browser's socket takes whole frames only; packets go as they come, in whole ms.
         least_ms = FRAME_MS if self._send_packet is None else PACKET_MS_MIN
         audio = self._rest + payload
@@ -300,9 +340,11 @@ class Downlink:
         else:
             audio = payload if self._convert is None else self._convert(payload)
             self._connection.send_audio_binary(audio)
+            self._due_ms += FRAME_MS
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
+            self.pacer.is_talking = talking
             self._on_talk(talking)
 
     def _regular_ms(self, at_ms: int, length_ms: int) -> int:
@@ -327,6 +369,7 @@ class Downlink:
 
     def tone(self, frame: bytes) -> None:
         """Hand on one 160-byte frame of our own; it is not speech."""
+        self.pacer.restart()
         if self._send_packet is not None:
             self._send_packet(frame, self._due_ms)
             self._due_ms += FRAME_MS

@@ -114,6 +114,33 @@ async def test_keys_by_rfc_4733_are_heard_at_the_phone(customer: Customer):
         await phone.hang_up()
 
 
+async def test_packets_that_do_not_arrive_are_told_of_on_the_socket(customer: Customer):
+    async with customer.call(SILENT) as phone, udp_phone() as udp:
+        ready = await phone.wait("ready")
+        await udp.connect(phone)
+        await udp.choose(phone)
+        await phone.wait("accept")
+        await udp.speak(spoken(25))
+        told = await phone.wait("stalled", where=lambda event: event["leg"] == "browser")
+        assert told["stalled"]
+        # An offer that is answered and not followed by a check does not bring the audio back.
+        await udp.choose(phone, "websocket")
+        await phone.send(type="offer", id=2, sdp=udp.peer.offer())
+        await phone.wait("answer", where=lambda event: event["id"] == 2)
+        phone.events[:] = [event for event in phone.events if event["type"] != "media"]
+        await phone.send(type="media", path="webrtc")
+        assert (await phone.wait("media"))["path"] == "websocket"
+        frames = spoken(60, 30)
+        await phone.speak(frames)
+
+        async def heard() -> bool:
+            return intact(frames[20:], await heard_by(customer, ready["call_id"])) > WHOLE
+
+        await eventually(heard)
+        await phone.hang_up()
+    assert (await customer.record(ready["call_id"]))["browser"]["loss_percent"] > 0
+
+
 async def test_a_call_moves_between_both_ways_while_it_lasts(customer: Customer):
     async with customer.call() as phone, udp_phone() as udp:
         ready = await phone.wait("ready")

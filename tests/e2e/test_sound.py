@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
@@ -120,6 +121,29 @@ async def test_the_call_moves_to_the_socket_when_udp_dies_and_back_when_it_lives
     await hang_up(page)
     record = await caller.record(call["id"])
     assert set(record["browser"]["paths"]) == {"webrtc", "websocket"}
+
+
+def longest_silence_s(heard: Samples) -> float:
+    """Return the longest time of what was heard without a sound."""
+    loud = np.flatnonzero(np.abs(heard) > 0.005)
+    return float(np.diff(loud, prepend=0, append=heard.size).max()) / 8000
+
+
+@pytest.mark.parametrize("fault", ["is_cut", "is_cut_up", "is_cut_down"])
+async def test_udp_that_dies_any_way_is_soon_left(
+    page: Page, caller: Customer, relay: UdpRelay, speech: Samples, fault: str
+):
+    call = await in_call(page, caller, "WebRTC")
+    await assert_heard(caller, call, speech)
+    setattr(relay.weather, fault, True)
+    heard = await heard_for(caller, call, 6)
+    # ICE finds it out after seven seconds; this is more than it takes on any machine.
+    assert longest_silence_s(heard) < 3
+    await expect_path(page, "WebSocket")
+    await assert_heard(caller, call, speech)
+    setattr(relay.weather, fault, False)
+    await expect_path(page, "WebRTC")
+    await hang_up(page)
 
 
 async def test_without_udp_the_socket_carries_the_call(

@@ -31,6 +31,9 @@ class Weather:
     loss: float = 0.0
     jitter_s: float = 0.0
     is_cut: bool = False
+    is_cut_up: bool = False
+    """Whether nothing of what browsers send arrives."""
+    is_cut_down: bool = False
     holds_back: bool = False
     """Whether datagrams are kept, to be let go together."""
 
@@ -79,21 +82,27 @@ class UdpRelay:
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
         else:
-            self._carry(lambda: back.sendto(data, self._target))
+            self._carry_up(back, data)
 
     async def _open(self, data: bytes, source: Address) -> None:
         loop = asyncio.get_running_loop()
         back, _ = await loop.create_datagram_endpoint(
-            lambda: _Receiver(
-                lambda reply, _: self._carry(lambda: self._front.sendto(reply, source))
-            ),
+            lambda: _Receiver(lambda reply, _: self._carry_down(reply, source)),
             local_addr=("127.0.0.1", 0),
         )
         self._backs.setdefault(source, back)
         if self._backs[source] is not back:
             back.close()
             return
-        self._carry(lambda: back.sendto(data, self._target))
+        self._carry_up(back, data)
+
+    def _carry_up(self, back: asyncio.DatagramTransport, data: bytes) -> None:
+        if not self.weather.is_cut_up:
+            self._carry(lambda: back.sendto(data, self._target))
+
+    def _carry_down(self, data: bytes, source: Address) -> None:
+        if not self.weather.is_cut_down:
+            self._carry(lambda: self._front.sendto(data, source))
 
     def _carry(self, deliver: Callable[[], None]) -> None:
         weather = self.weather

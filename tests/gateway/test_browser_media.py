@@ -59,6 +59,7 @@ SENT = [
     wire.Answer(id=1, sdp="v=0"),
     wire.OfferRefused(id=1, code="no_audio", message="m"),
     wire.PathSelected(path="webrtc"),
+    wire.Stalled(leg="browser", stalled=True),
     wire.Sample(
         path="webrtc",
         rtt_ms=20.5,

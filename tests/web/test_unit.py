@@ -62,6 +62,7 @@ MESSAGES: list[wire.GatewayMessage] = [
     wire.Answer(id=1, sdp="v=0"),
     wire.OfferRefused(id=1, code="webrtc_off", message="m"),
     wire.PathSelected(path="webrtc"),
+    wire.Stalled(leg="browser", stalled=True),
     wire.Sample(
         path="webrtc",
         rtt_ms=34.5,

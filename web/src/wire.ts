@@ -125,6 +125,7 @@ export type GatewayMessage =
   | { type: 'answer'; id: number; sdp: string }
   | { type: 'offer-refused'; id: number; code: string; message: string }
   | { type: 'media'; path: Path }
+  | { type: 'stalled'; leg: LegName; stalled: boolean }
   | ({ type: 'sample' } & Sample)
   | { type: 'ringing' }
   | { type: 'tone'; name: 'connecting' | 'ringback' | 'busy' | 'congestion' | 'cut-off' }

@@ -97,6 +97,10 @@ class Studio:
         return self.media._uplink.playout
 
     @property
+    def pacer(self):
+        return self.media._downlink.pacer
+
+    @property
     def marks(self):
         """The names of the marks that the carrier was sent."""
         return [m["mark"]["name"] for m in self.phone.messages if m["event"] == "mark"]
@@ -317,13 +321,58 @@ def test_a_cut_off_sounds_like_congestion(studio):
     assert studio.browser.audio == [tones.congestion("US").frame(n) for n in range(30)]
 
 
+# What a browser on WebRTC cannot see by itself.
+
+
+def stalls(studio):
+    return [m for m in studio.told if isinstance(m, wire.Stalled)]
+
+
+def test_a_caller_whose_packets_do_not_arrive_is_told_so_within_half_a_second(studio):
+    studio.joined()
+    studio.media.hear_by_session(Session())
+    for number in range(50):
+        studio.media.take_packet(number, 160 * number, SPEECH_FRAME)
+        studio.leg.on_audio(SPEECH_FRAME, 20 * number)
+        studio.beat()
+    assert stalls(studio) == []
+    for number in range(50, 77):
+        studio.leg.on_audio(SPEECH_FRAME, 20 * number)
+        studio.beat()
+    assert stalls(studio) == [wire.Stalled(leg="browser", stalled=True)]
+    studio.talk(1)
+    studio.beat(10)
+    assert wire.Stalled(leg="browser", stalled=False) in stalls(studio)
+
+
+def test_a_phone_that_is_held_up_is_told_of_before_the_path_is_blamed(studio):
+    studio.joined()
+    studio.media.hear_by_session(Session())
+    for number in range(40):
+        studio.media.take_packet(number, 160 * number, SPEECH_FRAME)
+        studio.beat()
+    assert stalls(studio) == [wire.Stalled(leg="carrier", stalled=True)]
+
+
+def test_on_the_socket_and_after_the_end_nothing_is_watched(studio):
+    studio.joined()
+    studio.beat(100)
+    studio.media.hear_by_session(Session())
+    studio.media.hear_by_socket(studio.browser)
+    studio.beat(100)
+    studio.media.hear_by_session(Session())
+    studio.media.part()
+    studio.beat(100)
+    assert stalls(studio) == []
+
+
 # The phone's end of the caller's voice.
 
 
 def test_who_waits_for_the_caller_is_asked_from_the_first_to_the_last(studio):
     assert studio.ticker._waiters == {}
     studio.joined()
-    assert list(studio.ticker._waiters) == [studio.playout]
+    assert list(studio.ticker._waiters) == [studio.playout, studio.pacer]
     studio.talk(10)
     before = len(studio.to_phone)
     studio.beat(2)

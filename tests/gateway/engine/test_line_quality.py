@@ -19,6 +19,7 @@ FIRST = Measured(
     path="webrtc",
     rtt_ms=40.0,
     carrier_rtt_ms=60.0,
+    uplink_frames=500,
     uplink_packets=500,
     uplink_lost=3,
     uplink_jitter_ms=4.0,
@@ -28,10 +29,12 @@ FIRST = Measured(
     uplink_level_dbov=-30,
     downlink_frames=500,
     downlink_jitter_ms=2.0,
+    downlink_held_ms=0.0,
     downlink_level_dbov=-28,
     report=wire.Report(packets=500, lost=2, jitter_ms=5.0, buffer_ms=45.0),
     is_muted=False,
     is_on_hold=False,
+    is_away=False,
 )
 
 
@@ -54,6 +57,7 @@ class Line:
                 report, packets=report.packets + PACKETS - lost_down, lost=report.lost + lost_down
             )
         changes.setdefault("uplink_level_dbov", -61 - last.uplink_level_dbov)
+        changes.setdefault("uplink_frames", last.uplink_frames + packets)
         changes.setdefault("uplink_packets", last.uplink_packets + packets)
         changes.setdefault("uplink_lost", last.uplink_lost + lost)
         changes.setdefault("downlink_frames", last.downlink_frames + frames)
@@ -171,6 +175,111 @@ def test_without_a_report_the_gateways_own_figures_stand_in():
     assert line.sample.rtt_ms == 90
     line = Line(rtt_ms=None, carrier_rtt_ms=None, report=None)
     assert (line.sample.rtt_ms, line.sample.carrier_rtt_ms) == (None, None)
+
+
+# Seconds in which nothing comes.
+
+
+def test_a_blackout_of_the_callers_voice_is_lost():
+    """What falls silent counts no loss of its own."""
+    line = Line()
+    line.seconds(10)
+    good = line.sample.browser.mos
+    line.seconds(10, packets=0)
+    assert (line.sample.browser.loss_percent, line.sample.browser.mos < 1.5) == (100, True)
+    browser, _ = line.legs
+    assert (browser.packets_lost, browser.loss_percent) == (500, 50)
+    assert browser.mos_min == line.sample.browser.mos
+    assert browser.mos < (good + 1.5) / 2
+
+
+def test_what_is_lost_is_not_lost_again_once_the_numbers_tell():
+    line = Line()
+    line.seconds(5)
+    line.seconds(4, packets=0)
+    line.second(packets=40, lost=211)
+    assert line.legs[0].packets_lost == 211
+    assert line.sample.browser.loss_percent == pytest.approx(100 * 11 / 51, abs=0.1)
+    line.second(lost=3)
+    assert line.legs[0].packets_lost == 214
+
+
+def test_a_second_of_which_half_is_missing_has_lost_it():
+    line = Line()
+    line.second(packets=25)
+    assert line.sample.browser.loss_percent == 50
+    line.second(packets=47)
+    assert line.sample.browser.loss_percent == 0, "clocks and jitter move so many"
+
+
+def test_nothing_is_missed_of_a_caller_who_is_muted_or_holds():
+    for quiet in ("is_muted", "is_on_hold"):
+        line = Line()
+        line.seconds(5, packets=0, **{quiet: True})
+        line.second(packets=20, **{quiet: False})
+        assert line.legs[0].packets_lost == 0, quiet
+
+
+def test_while_the_caller_is_away_both_directions_are_lost():
+    line = Line()
+    line.second()
+    line.seconds(4, packets=0, report=None, is_away=True)
+    assert (line.sample.browser.loss_percent, line.sample.carrier.loss_percent) == (100, 100)
+    line.second(report=FIRST.report, is_away=False)
+    browser, carrier = line.legs
+    assert (browser.packets_lost, carrier.packets_lost) == (200, 200)
+    assert carrier.mos < 3
+    assert "low-mos" not in line.standing, "nobody is there to be warned"
+
+
+def test_a_blackout_of_the_phones_voice_is_lost():
+    line = Line()
+    report = FIRST.report
+    line.seconds(3)
+    still = line.last.report
+    for _ in range(3):
+        line.second(report=msgspec.structs.replace(still))
+    assert line.sample.carrier.loss_percent == 100
+    assert line.legs[1].packets_lost == 150
+    # The numbers of the packets tell it too, as soon as one comes.
+    after = msgspec.structs.replace(still, packets=still.packets + 50, lost=still.lost + 150)
+    line.second(report=after)
+    assert line.legs[1].packets_lost == 150
+    assert report.packets < after.packets
+
+
+def test_a_report_that_is_late_by_a_part_of_a_second_has_lost_nothing():
+    line = Line()
+    last = line.last.report
+    for packets in (32, 68, 50, 40, 60):
+        last = msgspec.structs.replace(last, packets=last.packets + packets)
+        line.second(report=last)
+    line.second(report=None)
+    line.second(report=msgspec.structs.replace(last, packets=last.packets + 100))
+    assert line.legs[1].packets_lost == 0
+
+
+def test_a_call_that_moves_counts_what_came_by_either_path():
+    """The socket counts all frames of the call, a session its own packets."""
+    line = Line(uplink_packets=80, uplink_lost=0)
+    line.second()
+    # Packets are lost for 0.6 s, then frames of the socket come.
+    line.second(packets=20, path="websocket", uplink_packets=570, uplink_lost=0)
+    assert line.legs[0].packets_lost == 30
+    line.seconds(3)
+    # Back: the session counts what was lost when it was left.
+    line.second(path="webrtc", uplink_packets=80 + 50 + 48, uplink_lost=30)
+    assert line.legs[0].packets_lost == 30
+    line.second(lost=2, packets=48)
+    assert line.legs[0].packets_lost == 32
+
+
+def test_a_page_that_is_loaded_again_begins_to_count():
+    line = Line()
+    line.second()
+    line.second(report=wire.Report(packets=12))
+    line.second()
+    assert line.legs[1].packets_lost == 0
 
 
 # Warnings.
@@ -357,6 +466,7 @@ measurements = st.builds(
     path=st.sampled_from(["webrtc", "websocket"]),
     rtt_ms=st.none() | millis,
     carrier_rtt_ms=st.none() | millis,
+    uplink_frames=counts,
     uplink_packets=counts,
     uplink_lost=st.integers(-(1 << 24), 1 << 40),
     uplink_jitter_ms=millis,
@@ -366,10 +476,12 @@ measurements = st.builds(
     uplink_level_dbov=dbov,
     downlink_frames=counts,
     downlink_jitter_ms=millis,
+    downlink_held_ms=millis,
     downlink_level_dbov=dbov,
     report=st.none() | reports,
     is_muted=st.booleans(),
     is_on_hold=st.booleans(),
+    is_away=st.booleans(),
 )
 
 

@@ -230,3 +230,25 @@ def test_the_end_closes_every_session_once(room):
     assert [session.closed for session in room.endpoint.sessions] == [1, 1]
     first.on_state(SessionState.CLOSED)
     assert not room.path.can_offer
+
+
+def test_an_ice_restart_that_is_not_heard_does_not_bring_the_audio_back(room):
+    """Packets are lost on the way up alone: the browser believes that it is connected."""
+    session = room.connect()
+    session.last_in_ns = 5
+    room.choose("webrtc")
+    room.choose("websocket")
+    room.offer("again")
+    room.choose("webrtc")
+    assert room.told[-1] == wire.PathSelected(path="websocket")
+    session.last_in_ns = 6
+    room.choose("webrtc")
+    assert room.told[-1] == wire.PathSelected(path="webrtc")
+
+
+def test_another_session_starts_with_a_clean_sheet(room):
+    room.connect().last_in_ns = 5
+    room.offer("again")
+    room.connect("other")
+    room.choose("webrtc")
+    assert room.told[-1] == wire.PathSelected(path="webrtc")

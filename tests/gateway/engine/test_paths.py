@@ -305,6 +305,7 @@ def test_wide_audio_is_brought_to_the_phone_and_back():
     line.speak([bytes(640)] * 10)
     lead, *payloads = line.payloads
     for payload in payloads:
+        line.now_ns += FRAME_NS
         downlink.audio(payload)
     assert lead == LEAD
     assert [len(p) for p in payloads] == [160] * 10
@@ -466,16 +467,24 @@ class Ear:
 
     def stream(self, timestamps) -> list[int]:
         """Let the carrier send a frame at each of these; return the times of the packets."""
-        before = len(self.packets)
+        before, last_ms = len(self.packets), None
         for at_ms in timestamps:
+            if last_ms is not None:
+                self.now_ns += (at_ms - last_ms) * MS_NS
+            last_ms = at_ms
             self.downlink.audio(FRAME, at_ms)
         return [at_ms for _, at_ms in self.packets[before:]]
+
+    def hear(self, audio: bytes, at_ms: int | None = None) -> None:
+        """Let the carrier send this, as long as it takes to say it."""
+        self.downlink.audio(audio, at_ms)
+        self.now_ns += len(audio) * MS_NS // 8
 
 
 def test_the_phones_frames_are_handed_on_unchanged():
     ear = Ear()
     for frame in VOICE_FRAMES:
-        ear.downlink.audio(frame)
+        ear.hear(frame)
     assert ear.heard == VOICE_FRAMES
     assert ear.downlink.sent == len(VOICE_FRAMES)
     assert ear.talk == [True]
@@ -496,7 +505,7 @@ SOUND = bytes(range(256)) * 80
 def test_audio_in_any_sizes_comes_out_in_frames_and_in_order(sizes):
     ear, at = Ear(), 0
     for size in sizes:
-        ear.downlink.audio(SOUND[at : at + size], at // 8)
+        ear.hear(SOUND[at : at + size], at // 8)
         at += size
     assert all(len(frame) == 160 for frame in ear.heard)
     joined = b"".join(ear.heard)
@@ -508,7 +517,7 @@ def test_audio_in_any_sizes_comes_out_in_frames_and_in_order(sizes):
 def test_packets_go_as_they_come_unless_they_are_very_short(sizes):
     ear, at = Ear().by_session(), 0
     for size in sizes:
-        ear.downlink.audio(SOUND[at : at + size], at // 8)
+        ear.hear(SOUND[at : at + size], at // 8)
         at += size
         gone = b"".join(frame for frame, _ in ear.packets)
         assert gone == SOUND[: len(gone)]
@@ -584,8 +593,10 @@ def test_a_clock_that_drifts_is_followed():
 def test_hold_is_a_gap_too():
     ear = Ear().by_session()
     ear.stream([0, 20])
+    ear.now_ns += FRAME_NS
     ear.downlink.is_open = False
     assert ear.stream(range(40, 5040, 20)) == []
+    ear.now_ns += FRAME_NS
     ear.downlink.is_open = True
     assert ear.stream([5040, 5060]) == [5040, 5060]
 
@@ -609,6 +620,67 @@ def test_a_beep_takes_the_place_of_speech():
     ear.now_ns += FRAME_NS
     assert ear.stream([1080, 1100]) == [1080, 1100]
     assert [at_ms for _, at_ms in ear.packets] == [1000, 1020, 1040, 1060, 1080, 1100]
+
+
+def burst(ear: Ear, frames: int, first_ms: int) -> None:
+    """Let a stall end in so many frames at once, and the stream go on for two seconds."""
+    ear.now_ns += frames * FRAME_NS
+    for n in range(frames):
+        ear.downlink.audio(FRAME, first_ms + 20 * n)
+    end_ns = ear.now_ns + 2_000 * MS_NS
+    at_ms, due_ns = first_ms + 20 * frames, ear.now_ns
+    while ear.now_ns < end_ns:
+        ear.now_ns += 10 * MS_NS
+        ear.downlink.poll(ear.now_ns)
+        if ear.now_ns >= due_ns + FRAME_NS:
+            due_ns += FRAME_NS
+            ear.downlink.audio(FRAME, at_ms)
+            at_ms += 20
+
+
+@pytest.mark.parametrize("frames", [5, 25, 75, 150])
+def test_a_burst_of_the_phone_is_told_as_a_gap_and_no_packet_as_late(frames):
+    """A browser keeps room for long for what it has seen late once."""
+    ear = Ear().by_session()
+    sent_ms: list[float] = []
+    ear.downlink.by_session(
+        lambda *packet: (ear.packets.append(packet), sent_ms.append(ear.now_ns / MS_NS))
+    )
+    ear.stream(range(1000, 2000, 20))
+    burst(ear, frames, 2000)
+    offset = sent_ms[0] - ear.packets[0][1]
+    lateness = [at - offset - stamp for at, (_, stamp) in zip(sent_ms, ear.packets, strict=True)]
+    assert min(lateness) >= -45
+    assert max(lateness) <= 10
+    ends = [stamp + len(audio) // 8 for audio, stamp in ear.packets]
+    gaps = [after[1] - end for end, after in zip(ends[:-1], ear.packets[1:], strict=True)]
+    assert [gap for gap in gaps if gap] == [20 * frames - 20]
+    heard = sum(len(audio) for audio, _ in ear.packets)
+    removed = ear.downlink.pacer.cut_ms + ear.downlink.pacer.shortened_ms
+    assert removed * 8 + heard == pytest.approx(160 * (50 + frames + 100), abs=3 * 160)
+
+
+def test_a_burst_of_the_phone_comes_evenly_on_the_socket_too():
+    ear = Ear()
+    ear.stream(range(0, 1000, 20))
+    burst(ear, 75, 1000)
+    assert all(len(frame) == 160 for frame in ear.heard)
+    assert len(ear.heard) - 50 <= 2_000 // 20 + 3
+
+
+def test_what_was_held_when_the_call_was_put_on_hold_is_not_heard_later():
+    ear = Ear().by_session()
+    ear.stream(range(0, 200, 20))
+    ear.now_ns += 300 * MS_NS
+    for n in range(10):
+        ear.downlink.audio(FRAME, 200 + 20 * n)
+    before = len(ear.packets)
+    ear.downlink.is_open = False
+    for _ in range(50):
+        ear.now_ns += 10 * MS_NS
+        ear.downlink.poll(ear.now_ns)
+    assert len(ear.packets) == before
+    assert ear.downlink.pacer.held_ms() == 0
 
 
 def test_audio_without_a_time_is_next():

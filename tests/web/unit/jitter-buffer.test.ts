@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { encodeMulaw } from '../../../web/src/audio/g711';
 import { JitterBuffer } from '../../../web/src/audio/jitter-buffer';
 import { arrivals, frame, listen, sample, sum } from './playout';
 import type { Arrival } from './playout';
@@ -39,6 +40,49 @@ test('stalls of 250 ms every 5 s: most are bridged once the first was met', () =
   assert.ok(first > 150, `first ${first} ms`);
   assert.ok(later < 0.7 * first, `later ${later} ms each`);
   assert.ok(Math.max(...levels) < 420, `level ${Math.max(...levels)}`);
+});
+
+/** Stalls of so many ms, which end at these frames; all that was held up comes at once. */
+const stalls = (heldMs: number, ends: number[]) => (number: number): number => {
+  const next = ends.find((end) => end > number);
+  return next !== undefined && (next - number) * 20 <= heldMs ? (next - number) * 20 : 0;
+};
+
+for (const heldMs of [100, 200, 300, 500, 1500, 3000]) {
+  test(`one stall of ${heldMs} ms is forgotten within five seconds`, () => {
+    const end = 500 + heldMs / 20;
+    const { levels } = listen(arrivals(30, stalls(heldMs, [end])));
+    const [before, at] = [levels[8], Math.ceil(end / 50)];
+    assert.ok(levels[at + 3] < before + 40, `three seconds later ${levels[at + 3]} ms, before ${before}`);
+    for (const level of levels.slice(at + 5)) assert.ok(level < before + 20, `${level} ms, before ${before}`);
+  });
+}
+
+for (const everyS of [3, 5, 12]) {
+  test(`stalls of 300 ms every ${everyS} s are not forgotten`, () => {
+    const ends = Array.from({ length: 60 / everyS }, (_, i) => 50 * everyS * (i + 1));
+    const { concealed } = listen(arrivals(62, stalls(300, ends)));
+    const later = sum(concealed.slice(2 * everyS + 2));
+    assert.ok(later < 20 * ends.length, `${later} ms concealed`);
+  });
+}
+
+test('after any pattern of bursts little waits, though the sound has no period', () => {
+  const chance = random(4);
+  const noise = (): Uint8Array => Uint8Array.from({ length: 160 }, () => encodeMulaw(0.3 * (chance() - 0.5)));
+  for (let seed = 0; seed < 30; seed++) {
+    const heldMs = 100 + 2900 * chance();
+    const { levels } = listen(arrivals(12, stalls(heldMs, [300 + heldMs / 20])), seed % 2 ? noise : undefined);
+    const at = Math.ceil(6 + heldMs / 1000);
+    for (const level of levels.slice(at + 3)) assert.ok(level < 100, `seed ${seed}, ${heldMs} ms: ${level} ms`);
+  }
+});
+
+test('a gateway that tells a stall as a gap makes no delay', () => {
+  const gap = (number: number): number => 400 * Math.floor(number / 250);
+  const { levels, buffer } = listen(arrivals(30, gap));
+  assert.ok(buffer.targetMs < 40, `target ${buffer.targetMs}`);
+  for (const level of levels.slice(5)) assert.ok(level < 60, `${level} ms`);
 });
 
 test('delay paid for one stall is given back', () => {

@@ -24,7 +24,7 @@ class World {
     Object.assign(this.sight, sight);
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
       this.nowMs += STEP_MS;
-      if (this.choice.path === 'webrtc' && this.sight.up) {
+      if (this.choice.path === 'webrtc') {
         this.sight.received += (this.rate.received * STEP_MS) / 1000;
         this.sight.lost += (this.rate.lost * STEP_MS) / 1000;
       }
@@ -70,24 +70,47 @@ test('ICE lost for less than two seconds changes nothing', () => {
 
 test('ICE lost for longer moves to the socket, offers again and comes back', () => {
   const world = new World().run(10_000, { up: true }).run(3000, { up: false });
-  assert.deepEqual(world.did.slice(1), [[12_250, 'websocket']]);
+  assert.deepEqual(world.did.slice(1), [[12_500, 'websocket']]);
   world.run(1000);
-  assert.deepEqual(world.did.slice(2), [[13_250, 'offer']]);
+  assert.deepEqual(world.did.slice(2), [[13_500, 'offer']]);
   world.run(5000, { up: true });
   assert.deepEqual(world.did.slice(3), [[16_250, 'webrtc']]);
 });
 
-test('no packet for two seconds moves to the socket, though ICE stands', () => {
+test('no packet for 0.6 s moves to the socket, though ICE stands', () => {
   const world = new World().run(10_000, { up: true });
   world.rate.received = 0;
-  world.run(2500);
-  assert.deepEqual(world.did.slice(1), [[12_250, 'websocket']]);
+  world.run(1000);
+  assert.deepEqual(world.did.slice(1), [[10_750, 'websocket']]);
+});
+
+test('what the gateway does not hear moves to the socket at once, though all of the phone comes', () => {
+  const world = new World().run(10_000, { up: true });
+  world.choice.unheard();
+  world.run(STEP_MS);
+  assert.deepEqual(world.did.slice(1), [[10_250, 'websocket']]);
+  world.choice.unheard();
+  world.run(1000).run(5000, { up: true });
+  assert.deepEqual(actions(world).slice(2), ['offer', 'webrtc']);
+});
+
+test('WebRTC that failed is not taken again before a check of it was answered anew', () => {
+  const world = new World().run(10_000, { up: true, answered: 40 });
+  world.rate.received = 0;
+  world.run(1000).run(20_000);
+  assert.deepEqual(actions(world), ['webrtc', 'websocket', 'offer']);
+  // The restart has made other pairs, whose counts begin anew.
+  world.rate.received = 50;
+  world.run(5000, { answered: 0 });
+  assert.equal(world.choice.path, 'websocket');
+  world.run(2500, { answered: 1 });
+  assert.equal(world.choice.path, 'webrtc');
 });
 
 test('silence before the answer and on hold is no fault', () => {
   const world = new World().run(1000, { up: true });
   world.rate.received = 0;
-  world.run(30_000, { due: false }).run(1750, { due: true });
+  world.run(30_000, { due: false }).run(500, { due: true });
   assert.deepEqual(actions(world), ['webrtc']);
 });
 

@@ -47,7 +47,7 @@ export interface Heard {
 }
 
 /** Play a trace to its end. */
-export function listen(trace: Arrival[]): Heard {
+export function listen(trace: Arrival[], speak: (number: number) => Uint8Array = frame): Heard {
   const buffer = new JitterBuffer();
   const out: number[] = [];
   const levels: number[] = [];
@@ -56,7 +56,7 @@ export function listen(trace: Arrival[]): Heard {
   let next = 0;
   let owed = 0;
   for (let nowS = 0; nowS < endS; nowS += QUANTUM_S) {
-    for (; next < trace.length && trace[next].atS <= nowS; next++) buffer.push(frame(trace[next].number), nowS);
+    for (; next < trace.length && trace[next].atS <= nowS; next++) buffer.push(speak(trace[next].number), nowS);
     owed += QUANTUM_S * 8000 * (1 + buffer.drift);
     while (owed > 0) {
       const block = buffer.pull();

@@ -17,6 +17,16 @@ test('counts run on when the audio moves, there and back', () => {
   assert.equal(sum.add('websocket', heard(120)).packets, 220);
 });
 
+test('what a path counts while the other one is heard is not reported', () => {
+  const sum = new ReportSum();
+  sum.add('webrtc', heard(500, { lost: 3, concealedMs: 40 }));
+  sum.add('websocket', heard(10));
+  // A browser conceals the packets that nobody sends it, for as long as the track lives.
+  sum.ignore('webrtc', heard(500, { lost: 3, concealedMs: 12_040 }));
+  const report = sum.add('webrtc', heard(550, { lost: 4, concealedMs: 12_060 }));
+  assert.deepEqual([report.packets, report.lost, report.concealed_ms], [560, 4, 60]);
+});
+
 test('a connection made anew counts from zero', () => {
   const sum = new ReportSum();
   sum.add('webrtc', heard(500, { lost: 10, concealedMs: 40 }));

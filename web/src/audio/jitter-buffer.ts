@@ -28,6 +28,9 @@ const OVER_MEAN = 30 * PER_MS;
 /** Beyond this the lag is worse than a seam in the sound: shorten whatever the signal. */
 const OVER_HARD = 200 * PER_MS;
 
+/** After so long of too much, shorten whatever the signal as well: noise has no period to take out. */
+const PATIENCE = 1000 * PER_MS;
+
 /** Beyond this, skip to the target in one step. */
 const OVER_SKIP = 400 * PER_MS;
 
@@ -79,6 +82,8 @@ export class JitterBuffer {
   readonly #head = this.#block.subarray(0, 2 * PITCH_MAX);
   #playing = false;
   #level = 0;
+  /** Samples for which too much has waited that could not be taken out unheard. */
+  #waited = 0;
   /** Concealed samples in a row; the period repeated, and how far into it. */
   #concealing = 0;
   #period = PITCH_MAX;
@@ -138,12 +143,14 @@ export class JitterBuffer {
   #shorten(target: number): Float32Array | undefined {
     const over = this.#ring.length - target;
     const due = over > OVER_NOW || this.#level - target > OVER_MEAN;
+    if (!due) this.#waited = 0;
     if (!due || this.#ring.length < 2 * PITCH_MAX + BLOCK) return undefined;
     const head = this.#head;
     this.#ring.peek(2 * PITCH_MAX, head);
     const { lag, similarity } = leadingPitch(head);
     const unheard = similarity > SIMILARITY_MIN || energy(head, 0, 160) < QUIET_ENERGY;
-    if (!unheard && over <= OVER_HARD) return undefined;
+    this.#waited += BLOCK;
+    if (!unheard && over <= OVER_HARD && this.#waited < PATIENCE) return undefined;
     this.#ring.skip(2 * PITCH_MAX);
     for (let i = 0; i < lag; i++) head[i] += (head[i + lag] - head[i]) * (i / lag);
     head.copyWithin(lag, 2 * lag);

@@ -17,7 +17,8 @@ import { dropCall, isBlocked, keepCall, setBlocked } from './tab-store';
 import type { KeptCall } from './tab-store';
 import { WebRtc } from './webrtc';
 
-const TICK_MS = 500;
+const TICK_MS = 200;
+const TICKS_PER_REPORT = 5;
 
 export interface LineEvents {
   message: (message: GatewayMessage) => void;
@@ -49,6 +50,8 @@ export class Line {
   #kept: KeptCall | undefined;
   #absence: Absence | undefined;
   #problem: { code: string; detail: string; action: string } | undefined;
+  /** The phone's voice is held up before the gateway. */
+  #isHeldUp = false;
   #isReady = false;
   #isClosed = false;
   #offerId = 0;
@@ -149,8 +152,14 @@ export class Line {
         if (message.id === this.#offerId) this.#choice.refused();
         break;
       case 'media':
+        this.#isHeldUp = false;
         this.#choice.selected(message.path, performance.now());
         this.#follow();
+        break;
+      case 'stalled':
+        if (message.leg === 'carrier') this.#isHeldUp = message.stalled;
+        else if (message.stalled) this.#choice.unheard();
+        void this.#decide();
         break;
       case 'error':
         this.#problem = { code: message.code, detail: message.message, action: message.action };
@@ -217,7 +226,7 @@ export class Line {
 
   async #tick(): Promise<void> {
     await this.#decide();
-    if (++this.#ticks % 2 || !this.#isReady || this.#isClosed) return;
+    if (++this.#ticks % TICKS_PER_REPORT || !this.#isReady || this.#isClosed) return;
     if (this.#kept) keepCall({ ...this.#kept, seenAt: Date.now() });
     const { path } = this.#choice;
     const heard =
@@ -228,12 +237,16 @@ export class Line {
   async #decide(): Promise<void> {
     if (this.#offerId === 0 || this.#isClosed) return;
     const heard = await this.#sound.heardByWebRtc();
+    const played = this.#sound.heardBySocket(this.#roundTripMs);
+    if (this.#choice.path === 'webrtc' && played) this.#report.ignore('websocket', played);
+    if (this.#choice.path === 'websocket' && heard) this.#report.ignore('webrtc', heard);
     const action = this.#choice.poll(performance.now(), {
       up: this.#sound.isUp,
       reachable: this.#isReady,
-      due: this.isDue,
+      due: this.isDue && !this.#isHeldUp,
       received: heard?.packets ?? 0,
       lost: heard?.lost ?? 0,
+      answered: heard?.answered,
     });
     if (action) this.#act(action);
   }

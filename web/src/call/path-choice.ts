@@ -16,6 +16,8 @@ export interface Sight {
   /** RTP packets since the connection was made. */
   received: number;
   lost: number;
+  /** Connectivity checks that the gateway has answered; undefined where the browser does not say. */
+  answered?: number | undefined;
 }
 
 /** Take a path, offer WebRTC (anew), or leave it alone here. */
@@ -25,8 +27,11 @@ export type PathAction = Path | 'offer' | 'give-up';
 const EARLY_MS = 2500;
 const STEADY_MS = 2000;
 
-/** How long WebRTC may be down, or silent, before the socket takes over. */
+/** How long ICE may be down before the socket takes over. */
 const GONE_MS = 2000;
+
+/** How long the phone's voice may not come. What is held up before the gateway is not due: it says so sooner. */
+const SILENT_MS = 600;
 
 /** Share of packets lost, over a window, that is worse than the socket's delay. */
 const LOSS_MAX = 0.1;
@@ -53,6 +58,11 @@ export class PathChoice {
   #hasHope = false;
   /** What failed on the connection as it is; it is not taken again before another offer. */
   #isSpoilt = false;
+  /** The gateway said that it hears nothing. */
+  #isUnheard = false;
+  /** Checks answered by now, and by when it failed: it is not mended before there are more. */
+  #answered: number | undefined;
+  #answeredBefore: number | undefined;
   #retryAt = Infinity;
   #retryMs = RETRY_MS_MIN;
   #askedAt = -Infinity;
@@ -69,6 +79,11 @@ export class PathChoice {
     this.#upSince = undefined;
     this.#isSpoilt = false;
     this.#retryAt = nowMs + Math.max(CONNECT_MS, this.#retryMs);
+  }
+
+  /** The gateway hears nothing of what is sent by WebRTC. */
+  unheard(): void {
+    this.#isUnheard = this.#path === 'webrtc';
   }
 
   /** The gateway takes no offer of this call. */
@@ -110,7 +125,12 @@ export class PathChoice {
     return undefined;
   }
 
-  #note(nowMs: number, { up, due, received, lost }: Sight): void {
+  #note(nowMs: number, { up, due, received, lost, answered }: Sight): void {
+    this.#answered = answered;
+    if (this.#answeredBefore !== undefined && answered !== undefined) {
+      // Pairs of before a restart are forgotten, and their counts with them.
+      this.#answeredBefore = Math.min(this.#answeredBefore, answered);
+    }
     if (up) {
       if (this.#upSince === undefined) this.#retryAt = Infinity;
       this.#upSince ??= nowMs;
@@ -131,9 +151,10 @@ export class PathChoice {
   }
 
   #isBroken(nowMs: number, { due, received, lost }: Sight): boolean {
+    if (this.#isUnheard) return true;
     if (this.#downSince !== undefined && nowMs - this.#downSince > GONE_MS) return true;
     if (!due) return false;
-    if (nowMs - this.#heardAt > GONE_MS) return true;
+    if (nowMs - this.#heardAt > SILENT_MS) return true;
     const [first] = this.#window;
     const missing = lost - first.lost;
     const isWhole = nowMs - Math.max(first.atMs, this.#since) >= LOSS_WINDOW_MS;
@@ -142,6 +163,7 @@ export class PathChoice {
 
   #isWorthTaking(nowMs: number): boolean {
     if (this.#isSpoilt || this.#upSince === undefined || nowMs - this.#askedAt < CONFIRM_MS) return false;
+    if (this.#answeredBefore !== undefined && this.#answered === this.#answeredBefore) return false;
     return nowMs - (this.#firstOfferAt ?? 0) <= EARLY_MS || nowMs - this.#upSince >= STEADY_MS;
   }
 
@@ -153,13 +175,16 @@ export class PathChoice {
   #enter(nowMs: number): void {
     this.#path = 'webrtc';
     this.#since = this.#heardAt = nowMs;
-    this.#downSince = undefined;
+    this.#downSince = this.#answeredBefore = undefined;
+    this.#isUnheard = false;
     this.#window = [];
   }
 
   #leave(nowMs: number): void {
     this.#path = 'websocket';
     this.#isSpoilt = true;
+    this.#isUnheard = false;
+    this.#answeredBefore = this.#answered;
     this.#retryAt = nowMs + this.#retryMs;
     this.#retryMs = Math.min(RETRY_MS_MAX, 2 * this.#retryMs);
   }

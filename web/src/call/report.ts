@@ -12,6 +12,8 @@ export interface Heard {
   jitterMs: number;
   bufferMs: number;
   roundTripMs: number | null;
+  /** Connectivity checks answered; undefined where there are none, or the browser does not say. */
+  answered?: number | undefined;
 }
 
 const COUNTS = ['packets', 'lost', 'concealedMs'] as const;
@@ -21,6 +23,11 @@ type Counts = Record<(typeof COUNTS)[number], number>;
 export class ReportSum {
   readonly #total: Counts = { packets: 0, lost: 0, concealedMs: 0 };
   readonly #seen: Partial<Record<Path, Counts>> = {};
+
+  /** Leave out what this path has counted so far: nobody was to hear it. */
+  ignore(path: Path, heard: Heard): void {
+    this.#seen[path] = heard;
+  }
 
   /** Return the report after what this path has brought by now. */
   add(path: Path, heard: Heard): Report {

@@ -78,6 +78,7 @@ export class WebRtc {
     const inbound = rows.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
     if (!inbound) return undefined;
     const pair = rows.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
+    const answers = rows.map(({ responsesReceived }) => responsesReceived).filter((count) => count !== undefined);
     const { jitterBufferDelay = 0, jitterBufferEmittedCount = 0, totalSamplesReceived = 0 } = inbound;
     const emitted = jitterBufferEmittedCount - this.#emitted;
     const bufferMs = emitted > 0 ? (1000 * (jitterBufferDelay - this.#delayS)) / emitted : (this.#heard?.bufferMs ?? 0);
@@ -91,6 +92,7 @@ export class WebRtc {
       jitterMs: 1000 * (inbound.jitter ?? 0),
       bufferMs,
       roundTripMs: pair?.currentRoundTripTime === undefined ? null : 1000 * pair.currentRoundTripTime,
+      answered: answers.length ? answers.reduce((sum, count) => sum + count, 0) : undefined,
     };
     return this.#heard;
   }
@@ -156,6 +158,7 @@ interface Row {
   jitterBufferDelay?: number;
   jitterBufferEmittedCount?: number;
   currentRoundTripTime?: number;
+  responsesReceived?: number;
 }
 
 /** Offer the phone network's own codec and digits, nothing that would be transcoded. */

@@ -1,0 +1,57 @@
+"""Whose voice has ceased to arrive: found within a fraction of a second, and told once.
+
+A browser sees what it receives and not what becomes of what it sends. Where packets are lost on the
+way up alone it would speak to nobody until ICE gives up, many seconds later. Knows no path and no
+leg: it is told when to watch, and asks when the voice last came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from media.slack import NEVER_NS
+from media.waiter import Waiter
+
+TICK_NS: Final = 10_000_000
+RECHECK_NS: Final = 100_000_000
+"""How often a stalled voice is looked for."""
+
+
+class StallWatch(Waiter):
+    """Watches one voice."""
+
+    __slots__ = ("_is_stalled", "_last_in_ns", "_limit_ns", "_since_ns", "_tell")
+
+    def __init__(
+        self, limit_ns: int, last_in_ns: Callable[[], int], tell: Callable[[bool], None]
+    ) -> None:
+        """Make a watch that watches nothing before it is started.
+
+        Args:
+            limit_ns: A voice that has not come for so long has stalled.
+            last_in_ns: Returns when it last came.
+            tell: Called with True once it has stalled, and with False once it comes again.
+
+        """
+        super().__init__(NEVER_NS, TICK_NS)
+        self._limit_ns = limit_ns
+        self._last_in_ns = last_in_ns
+        self._tell = tell
+        self._since_ns = 0
+        self._is_stalled = False
+
+    def start(self, now_ns: int) -> None:
+        """Expect the voice from now on; what was told before is forgotten."""
+        self._since_ns = now_ns
+        self._is_stalled = False
+        self.deadline_ns = now_ns + self._limit_ns
+
+    def poll(self, now_ns: int) -> None:
+        """Tell what has changed; to be called once the deadline has passed."""
+        due_ns = max(self._last_in_ns(), self._since_ns) + self._limit_ns
+        is_stalled = now_ns >= due_ns
+        self.deadline_ns = now_ns + RECHECK_NS if is_stalled else due_ns
+        if is_stalled != self._is_stalled:
+            self._is_stalled = is_stalled
+            self._tell(is_stalled)
