@@ -5,16 +5,12 @@ be delay until the call ends. The model knows when the carrier will run dry. A m
 waited for exactly that long, then concealed. What comes early beyond a cap is held here, where it
 can still be shortened. How early frames come is steered: clocks may drift, networks change.
 
-The carrier is given whole frames of 160 bytes only: a shorter gap is waited for, and what is left
-over of stretched audio goes with the next frame, until the next pause takes it away.
-
 Works on mu-law at 8 kHz. Knows no network, call or clock: times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd
 from typing import Final
 
 from media.allowance import Allowance
@@ -22,12 +18,13 @@ from media.bounds import BACKLOG_NS_MAX, CAP_NS, FRAME_BYTES_MAX, FRAME_BYTES_MI
 from media.conceal import CONCEALED_NS_MAX, STEP, Concealer
 from media.errors import FormatError
 from media.g711 import FRAME_NS, FRAME_SAMPLES, SAMPLE_NS, SAMPLES_PER_MS
+from media.held import Held
 from media.marks import Marks
 from media.pitch import PITCH_MAX
 from media.playout_counters import PlayoutCounters
 from media.rtp import JUMP_FRAMES_MAX, LATE_FRAMES_MAX, SEQUENCE_MASK, sequence_delta
 from media.slack import NEVER_NS, Slack
-from media.source import MS_NS, PACKETS, STREAM, Source
+from media.source import MS_NS, PACKETS, STREAM, Source, check_leads
 from media.stretch import Stretcher
 from media.waiter import Waiter
 from media.whole_frames import HISTORY_PIECES, SILENCE, WholeFrames
@@ -59,7 +56,6 @@ class Playout(Waiter):
         "_guard_ns",
         "_hard_ns",
         "_held",
-        "_held_ns",
         "_history",
         "_is_concealing",
         "_is_idle",
@@ -77,6 +73,7 @@ class Playout(Waiter):
         "_stream",
         "_stretcher",
         "counters",
+        "is_clear_due",
         "is_talking",
     )
 
@@ -90,9 +87,7 @@ class Playout(Waiter):
         repairs: Allowance | None = None,
     ) -> None:
         """Make a stream; `repairs` are those of all streams of the process, None for its own."""
-        start_ns = max(packets.start_ns, stream.start_ns)
-        if not start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
-            raise ValueError("Starts, cap and hard limit must rise, the last two by a frame.")
+        check_leads(max(packets.start_ns, stream.start_ns), cap_ns, hard_ns)
         super().__init__(NEVER_NS, stream.tick_ns)  # which `poll` is due by
         # What a frame touches that is simply next comes first, and so lies side by side where this
         # is compiled: with hundreds of streams, memory is fetched anew for each frame.
@@ -114,12 +109,13 @@ class Playout(Waiter):
         self.counters = PlayoutCounters()
         self.is_talking = False
         """Whether the source talks, as its owner judges."""
+        self.is_clear_due = False
+        """Whether the carrier is to be cleared now; the owner does, and says so by `cleared`."""
         self._packets, self._stream = packets, stream
         self._repairs = Allowance() if repairs is None else repairs
         self._marks = Marks()
         self._stray_next = _UNKNOWN
-        self._held: dict[int, bytes] = {}
-        self._held_ns = 0
+        self._held = Held()
         self._is_idle = True
         """Nothing is due: the stream has not begun, was paused, or broke off."""
         self._is_joining = False
@@ -212,12 +208,15 @@ class Playout(Waiter):
 
     def mark_due(self, now_ns: int) -> str | None:
         """Return the name of a mark to send now, if any: at most one a second."""
-        return self._marks.due(now_ns, self._end_ns)
+        name = self._marks.due(now_ns, self._end_ns)
+        self._judge(now_ns)
+        return name
 
     def mark_returned(self, now_ns: int, name: str) -> bool:
         """Correct the model by a mark that came back; a name that is not ours says nothing.
 
-        Returns whether the carrier has over a second to play: it is to be cleared.
+        Returns whether the carrier is to be cleared: it has over a second to play, or the time has
+        come to end a doubt.
         """
         surplus_ns = self._marks.returned(now_ns, name)
         # What was inserted may be long; it is not backlog.
@@ -231,13 +230,15 @@ class Playout(Waiter):
             if self._end_ns - now_ns > self._hard_ns:
                 self._detach()
                 self._resume_ns = self._end_ns - self._slack.lead_ns
-        return False
+        self._judge(now_ns)
+        return self.is_clear_due
 
     def cleared(self, now_ns: int) -> None:
         """Take note that the carrier has nothing left to play, and that its marks are void."""
         self.counters.cleared_ms += self.lead_ns(now_ns) // MS_NS
-        self._marks.forget()
+        self._marks.cleared(now_ns)
         self._end_ns = now_ns
+        self.is_clear_due = False
         self._resume_ns = -NEVER_NS
         self.pause()
 
@@ -247,7 +248,7 @@ class Playout(Waiter):
 
     def delay_ns(self, now_ns: int) -> int:
         """Return what is before a frame that comes now: with the carrier, and here."""
-        delay_ns = self.lead_ns(now_ns) + self._gap_ns + self._held_ns
+        delay_ns = self.lead_ns(now_ns) + self._gap_ns + self._held.length_ns
         delay_ns += len(self._out.rest) * SAMPLE_NS
         if self._held:
             span = (self._arriving - self._next) & SEQUENCE_MASK
@@ -291,8 +292,7 @@ class Playout(Waiter):
             self.counters.duplicate += 1
             return ()
         self._size = len(frame)
-        self._held[number] = frame
-        self._held_ns += len(frame) * SAMPLE_NS
+        self._held.put(number, frame)
         if sequence_delta(number, self._arriving) >= 0:
             self._arriving = (number + 1) & SEQUENCE_MASK
         if self.delay_ns(now_ns) > self._hard_ns:
@@ -314,9 +314,7 @@ class Playout(Waiter):
         lead_ns = self.lead_ns(now_ns)
         self._catch_up(now_ns)
         if self._is_idle or not lead_ns:
-            # Frames that are not whole leave so much over at times, which the carrier has not.
-            over = FRAME_SAMPLES - gcd(size, FRAME_SAMPLES)
-            self._gap_ns = max(0, self._slack.lead_ns + over * SAMPLE_NS - lead_ns)
+            self._gap_ns = max(0, self._slack.lead_ns - lead_ns + self._out.over_ns(size))
         self._is_idle = False
         self._slack.begin(now_ns)
         if is_another_kind and not self._gap_ns:
@@ -340,12 +338,9 @@ class Playout(Waiter):
     def _cut(self, now_ns: int) -> None:
         """Drop the oldest that is held until the delay is within the cap."""
         while self._held and self.delay_ns(now_ns) > self._cap_ns:
-            frame = self._held.pop(self._next, None)
-            if frame is None:
-                self.counters.lost += 1
-            else:
-                self._held_ns -= len(frame) * SAMPLE_NS
-                self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
+            frame = self._held.take(self._next)
+            self.counters.lost += not frame
+            self.counters.cut_ms += len(frame) // SAMPLES_PER_MS
             self._next = (self._next + 1) & SEQUENCE_MASK
         self._filled = 0
         self._is_joining = True
@@ -354,9 +349,9 @@ class Playout(Waiter):
 
     def _detach(self) -> None:
         """Forget the sequence, and what is held of it."""
-        self.counters.cut_ms += self._held_ns // MS_NS
+        self.counters.cut_ms += self._held.length_ns // MS_NS
         self._held.clear()
-        self._held_ns = self._gap_ns = self._filled = self._concealed_frames = 0
+        self._gap_ns = self._filled = self._concealed_frames = 0
         self.tick_ns = self._slack.source.tick_ns
         self._next = _UNKNOWN
         self._is_joining = True
@@ -368,6 +363,13 @@ class Playout(Waiter):
         self._concealer.finish()
         self.deadline_ns = NEVER_NS
 
+    def _judge(self, now_ns: int) -> None:
+        """Say whether to clear: the model is in doubt, and nobody hears it, or it cannot wait."""
+        if self._marks.is_in_doubt:
+            self._is_straight = False
+            is_due = self._marks.is_clear_due(now_ns, self.lead_ns(now_ns))
+            self.is_clear_due = is_due and not self._is_idle and now_ns >= self._resume_ns
+
     # -- what the carrier is given ---------------------------------------------------------------
 
     def _drain(self, now_ns: int, *, is_due: bool) -> list[bytes]:
@@ -376,8 +378,7 @@ class Playout(Waiter):
         slack = self._slack
         while not self._is_idle:
             lead_ns = self._end_ns - now_ns
-            frame = self._held.get(self._next)
-            if frame is not None:
+            if self._next in self._held:
                 cap_ns = self._cap_ns - (PITCH_MAX * SAMPLE_NS if slack.grow_ns else 0)
                 start_ns = self._end_ns - cap_ns
                 if self._gap_ns:
@@ -386,8 +387,7 @@ class Playout(Waiter):
                 if now_ns < start_ns:
                     self.deadline_ns = start_ns
                     break
-                del self._held[self._next]
-                self._held_ns -= len(frame) * SAMPLE_NS
+                frame = self._held.take(self._next)
                 self._next = (self._next + 1) & SEQUENCE_MASK
                 self._go_on(now_ns, given)
                 self._give(now_ns, frame, given)
@@ -402,6 +402,7 @@ class Playout(Waiter):
         is_odd = self._is_idle or self._is_concealing or self._is_joining or bool(self._held)
         is_odd = is_odd or self._gap_ns > 0 or bool(self._out.rest)
         self._is_straight = not (is_odd or slack.grow_ns or slack.excess_ns)
+        self._judge(now_ns)
         return given
 
     def _write(self, audio: bytes, given: list[bytes]) -> None:
@@ -413,9 +414,12 @@ class Playout(Waiter):
     def _catch_up(self, now_ns: int) -> None:
         """Let the model begin anew from now if the carrier has run dry."""
         if self._end_ns < now_ns:
-            self._end_ns = now_ns
+            dry_ns, self._end_ns = now_ns - self._end_ns, now_ns
             self._marks.relearn()
-            self.counters.underruns += not (self._is_idle or self._gap_ns)
+            if not (self._is_idle or self._gap_ns):
+                self.counters.underruns += 1
+                self._slack.shift(dry_ns)
+                self._slack.settle(now_ns)
 
     def _go_on(self, now_ns: int, given: list[bytes]) -> None:
         """End the gap before what is given next: what was not waited is frames of silence."""
@@ -436,7 +440,7 @@ class Playout(Waiter):
             self._write(SILENCE * self._out.missing, given)
             self._stop()
             return
-        skipped = min((sequence - self._next) & SEQUENCE_MASK for sequence in self._held)
+        skipped = self._held.first_after(self._next)
         self.counters.lost += skipped
         self._next = (self._next + skipped) & SEQUENCE_MASK
         self._filled = 0
@@ -465,6 +469,9 @@ class Playout(Waiter):
     def _give(self, now_ns: int, frame: bytes, given: list[bytes]) -> None:
         """Give one frame, joined and corrected as need be and may be."""
         slack = self._slack
+        if self._marks.is_in_doubt:
+            is_quiet = self._stretcher.is_quiet(frame, self.is_talking)
+            self._marks.gave(len(frame) * SAMPLE_NS, is_quiet=is_quiet)
         size = max(0, len(frame) - self._filled)
         if self._filled and not slack.grow_ns:
             frame = frame[self._filled :]
@@ -479,7 +486,10 @@ class Playout(Waiter):
         # A pause to take a rest away in is looked for in each eighth frame: looking costs five.
         uneven = self._out.rest and not (self.is_talking or self._next % 8 or size % FRAME_SAMPLES)
         if (slack.grow_ns or slack.excess_ns or uneven) and self._repairs.take(now_ns):
-            frame = self._correct(frame)
+            excess, rest = slack.excess_ns // SAMPLE_NS, len(self._out.rest)
+            change = self._stretcher.change
+            frame = change(frame, slack.grow_ns > 0, excess, rest, is_talking=self.is_talking)
+            self._is_joining = not frame
             self.counters.stretched_ms = self._stretcher.added // SAMPLES_PER_MS
             self.counters.shortened_ms = self._stretcher.removed // SAMPLES_PER_MS
         later = self._out.due(len(frame)) - self._out.due(size)
@@ -488,13 +498,3 @@ class Playout(Waiter):
         if frame:
             self._write(frame, given)
             self.counters.frames_out += 1
-
-    def _correct(self, frame: bytes) -> bytes:
-        """Return the frame longer, shorter, as it was, or empty, as its sound allows."""
-        stretcher, slack = self._stretcher, self._slack
-        if slack.grow_ns:
-            return stretcher.grow(frame, is_talking=self.is_talking)
-        excess, rest = slack.excess_ns // SAMPLE_NS, len(self._out.rest)
-        changed = stretcher.shrink_evenly(frame, excess, rest, is_talking=self.is_talking)
-        self._is_joining = not changed
-        return changed

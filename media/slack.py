@@ -21,13 +21,16 @@ WINDOW_NS: Final = 2_000 * MS_NS
 concealed, lateness that repeats makes audio grow."""
 WINDOWS: Final = 5
 """Audio shrinks when the slack of so many windows was above the band."""
+FAR_NS: Final = 70 * MS_NS
+"""Two windows are enough where the slack is above this: a burst has left it, but for what is kept
+lest it comes again."""
 EPISODE_NS: Final = 100 * MS_NS
 """Late frames within this count once: over TCP all frames behind a late one are late."""
 SETTLE_NS: Final = 500 * MS_NS
 """After a join or a cut the slack is judged as soon as this, lest what a burst has left stays."""
 REPEAT_NS: Final = 10_000 * MS_NS
 """A join that repeats within this leaves what follows, for the next one to find."""
-KEPT_NS: Final = 30 * MS_NS
+KEPT_NS: Final = 20 * MS_NS
 
 
 class Slack:
@@ -103,6 +106,9 @@ class Slack:
             self._settled_at_ns = now_ns
             self._kept_ns = KEPT_NS if since_ns < REPEAT_NS else 0
         self._is_settling = True
+        # What is late of the same burst is no second event.
+        self._least_ns = self._second_ns = self.low_ns = NEVER_NS
+        self._least_at_ns = now_ns
         self._past_ns = ()
         self.excess_ns = 0
         self.review_ns = now_ns + SETTLE_NS
@@ -176,6 +182,8 @@ class Slack:
             low_ns = min(self._past_ns)
             if low_ns > self._ceil_ns and len(self._past_ns) == WINDOWS:
                 self._ask(low_ns - self._aim_ns)
+            elif min(self._past_ns[-2:]) > FAR_NS and len(self._past_ns) > 1:
+                self._ask(min(self._past_ns[-2:]) - self._aim_ns - KEPT_NS)
         self._least_ns = self._second_ns = self.low_ns = NEVER_NS
         self._least_at_ns = -NEVER_NS
         self._window_end_ns = self.review_ns = now_ns + WINDOW_NS

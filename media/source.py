@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from media.g711 import FRAME_NS
+
 MS_NS: Final = 1_000_000
 SEND_NS: Final = 500_000
 """Time left for what was concealed to leave: the way to the carrier is in its round trip."""
@@ -75,3 +77,14 @@ STREAM: Final = Source(
     ceil_ns=50 * MS_NS,
 )
 """Frames on a transport that keeps order: one that is late keeps all behind it."""
+
+
+def check_leads(start_ns: int, cap_ns: int, hard_ns: int) -> None:
+    """See that the lead of a start, the cap and the hard limit of a playout rise.
+
+    Raises:
+        ValueError: They contradict one another.
+
+    """
+    if not start_ns <= cap_ns - FRAME_NS <= hard_ns - 2 * FRAME_NS:
+        raise ValueError("Starts, cap and hard limit must rise, the last two by a frame.")

@@ -35,6 +35,9 @@ PATIENCE: Final = 10
 """Frames in a row without a period after which only each eighth is looked at: loud noise has none,
 and looking costs thirty times as much as passing a frame on."""
 STRIDE: Final = 8
+NOISE_FRAMES: Final = 75
+"""Frames in a row without a period after which what is heard is noise, and is changed as a pause
+is where it is looked at."""
 
 
 class Stretcher:
@@ -50,9 +53,17 @@ class Stretcher:
         self.removed = 0
         """In samples, of all frames."""
 
+    def change(
+        self, frame: bytes, is_short: bool, excess: int, rest: int, *, is_talking: bool
+    ) -> bytes:
+        """Return the frame longer if it is to be, else shorter by what is in excess, or empty."""
+        if is_short:
+            return self.grow(frame, is_talking=is_talking)
+        return self.shrink_evenly(frame, excess, rest, is_talking=is_talking)
+
     def grow(self, frame: bytes, *, is_talking: bool) -> bytes:
         """Return the frame longer by 15 ms at most, or as it is where that would be heard."""
-        is_quiet = self._is_quiet(frame, is_talking)
+        is_quiet = self.is_quiet(frame, is_talking)
         if is_quiet and len(frame) < 2 * PITCH_MIN:
             longer = frame * 2
         else:
@@ -65,7 +76,7 @@ class Stretcher:
 
         An excess of 20 ms of samples or less waits for a pause.
         """
-        is_quiet = self._is_quiet(frame, is_talking)
+        is_quiet = self.is_quiet(frame, is_talking)
         shorter = frame
         if is_quiet and excess >= len(frame):
             shorter = b""
@@ -82,10 +93,18 @@ class Stretcher:
         samples = rest or FRAME_SAMPLES // 2
         if excess > FRAME_SAMPLES or len(frame) <= samples:
             return self.shrink(frame, excess, is_talking=is_talking)
-        if not self._is_quiet(frame, is_talking):
-            return frame
+        if not self.is_quiet(frame, is_talking):
+            return self._shrink_noise(frame)
         self.removed += samples
         return overlap(frame, samples)
+
+    def _shrink_noise(self, frame: bytes) -> bytes:
+        """Return the frame shorter if there has long been noise alone."""
+        if self._failures < NOISE_FRAMES:
+            return frame
+        shorter = self._try(shorten, frame, is_quiet=False)
+        self.removed += len(frame) - len(shorter)
+        return shorter
 
     def _try(
         self, change: Callable[[bytes, float], bytes], frame: bytes, *, is_quiet: bool
@@ -95,10 +114,16 @@ class Stretcher:
         changed = frame
         if self._failures < PATIENCE or not self._failures % STRIDE:
             changed = change(frame, SIMILARITY_MIN)
-        self._failures = self._failures + 1 if changed is frame else 0
+        if changed is not frame:
+            self._failures = 0
+            return changed
+        self._failures += 1
+        if self._failures > NOISE_FRAMES and not self._failures % STRIDE:
+            changed = change(frame, SIMILARITY_ANY)
         return changed
 
-    def _is_quiet(self, frame: bytes, is_talking: bool) -> bool:
+    def is_quiet(self, frame: bytes, is_talking: bool) -> bool:
+        """Return whether the frame is of a pause."""
         rms = float(audioop.rms(audioop.ulaw2lin(frame, SAMPLE_BYTES), SAMPLE_BYTES))
         noise_rms = self._noise_rms
         self._noise_rms = max(rms, NOISE_RMS_MIN) if rms < noise_rms else noise_rms * NOISE_RISE

@@ -6,10 +6,11 @@ follows it. Knows no time: whoever writes sees to it that more follows, or compl
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Final
 
 from media.conceal import HISTORY_SAMPLES
-from media.g711 import FRAME_SAMPLES, MULAW_SILENCE
+from media.g711 import FRAME_SAMPLES, MULAW_SILENCE, SAMPLE_NS
 
 HISTORY_PIECES: Final = 4
 SILENCE: Final = bytes([MULAW_SILENCE])
@@ -30,6 +31,11 @@ class WholeFrames:
     def missing(self) -> int:
         """Bytes that complete the frame which the rest begins; 0 if nothing is left over."""
         return -len(self.rest) % FRAME_SAMPLES
+
+    @staticmethod
+    def over_ns(size: int) -> int:
+        """Return the most that pieces of so many bytes leave over at times."""
+        return (FRAME_SAMPLES - gcd(size, FRAME_SAMPLES)) * SAMPLE_NS
 
     def due(self, size: int) -> int:
         """Return how many bytes go out if so many are written next."""

@@ -147,7 +147,7 @@ class CallMedia:
         self._heard_ns = self._ticker.clock_ns()
         self._uplink.join(leg.connection, leg.outbound)
         leg.on_audio = self._first_audio
-        leg.on_mark = self._mark_returned
+        leg.on_mark = self._uplink.mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
         self._ticker.add_waiter(self._downlink.pacer, self._downlink.poll)
         self._watch_stalls()
@@ -265,15 +265,8 @@ class CallMedia:
 
     def watch_delay(self, now_ns: int) -> None:
         """Ask the carrier, once a second, how much it has yet to play."""
-        name = self._uplink.playout.mark_due(now_ns) if self._leg is not None else None
-        if name is not None and self._leg is not None and not self._is_over:
-            self._leg.connection.send_text(self._leg.outbound.mark(name))
-
-    def _mark_returned(self, name: str) -> None:
-        now_ns = self._ticker.clock_ns()
-        if self._uplink.playout.mark_returned(now_ns, name) and self._leg is not None:
-            self._leg.connection.send_text(self._leg.outbound.clear())
-            self._uplink.playout.cleared(now_ns)
+        if self._leg is not None and not self._is_over:
+            self._uplink.watch_carrier(now_ns)
 
     def measure(self, now_ns: int, network: Network) -> list[wire.GatewayMessage]:
         """Return how good the line is, and what is newly wrong or right with it.

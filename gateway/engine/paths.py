@@ -52,6 +52,9 @@ class AudioConnection(Protocol):
     def send_audio_binary(self, payload: bytes) -> None:
         """Send audio in a binary message."""
 
+    def send_text(self, payload: bytes) -> None:
+        """Send a text message without audio."""
+
 
 SendPacket = Callable[[bytes, int | None], None]
 
@@ -185,6 +188,8 @@ class Uplink:
     def _play(self, now_ns: int, payload: bytes, sequence: int | None) -> None:
         for piece in self.playout.put(now_ns, payload, sequence):
             self._connection.send_audio_text(self._outbound.media(piece))
+        if self.playout.is_clear_due:
+            self._clear(now_ns)
         self.sent += 1
         talking = self.talk.feed(payload)
         if talking is not None:
@@ -195,6 +200,27 @@ class Uplink:
         """Conceal what has not come in time."""
         for piece in self.playout.poll(now_ns):
             self._connection.send_audio_text(self._outbound.media(piece))
+        if self.playout.is_clear_due:
+            self._clear(now_ns)
+
+    def watch_carrier(self, now_ns: int) -> None:
+        """Ask the carrier, once a second, how much it has yet to play."""
+        name = self.playout.mark_due(now_ns)
+        if self.playout.is_clear_due:
+            self._clear(now_ns)
+        if name is not None:
+            self._connection.send_text(self._outbound.mark(name))
+
+    def mark_returned(self, name: str) -> None:
+        """Take a mark that the carrier returns."""
+        now_ns = self._clock_ns()
+        if self.playout.mark_returned(now_ns, name):
+            self._clear(now_ns)
+
+    def _clear(self, now_ns: int) -> None:
+        """Take back what the carrier has yet to play: the next frame begins anew with it."""
+        self._connection.send_text(self._outbound.clear())
+        self.playout.cleared(now_ns)
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
@@ -402,6 +428,9 @@ class _Nowhere:
         pass
 
     def send_audio_binary(self, _payload: bytes) -> None:
+        pass
+
+    def send_text(self, _payload: bytes) -> None:
         pass
 
 

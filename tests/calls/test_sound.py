@@ -18,6 +18,7 @@ import pytest_asyncio
 from tests.calls.udp_phone import udp_phone
 from tests.calls.world import SILENT_FRAME, Customer, Process, World, eventually
 from tests.gateway.webrtc.peer import EVENT
+from tests.media.playout_world import SPEECH
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -181,6 +182,36 @@ async def test_a_stall_of_the_carriers_side_leaves_no_delay(customer: Customer):
         # What the network had kept came at once, and did not stay.
         assert at_worst > 300
         assert stream["backlog_ms"] < 300
+        await phone.hang_up()
+
+
+@pytest.mark.parametrize("path", ["websocket", "webrtc"])
+async def test_stalls_that_come_back_leave_no_delay_at_the_carrier(customer: Customer, path: str):
+    async with customer.call(SILENT) as phone, udp_phone() as udp:
+        call_id = (await phone.wait("ready"))["call_id"]
+        if path == "webrtc":
+            await udp.connect(phone)
+            await udp.choose(phone)
+        await phone.wait("accept")
+        frames = [SPEECH[at : at + 160] for at in range(0, 50 * 160 * 30, 160)]
+        speaking = asyncio.create_task((udp if path == "webrtc" else phone).speak(frames))
+        await asyncio.sleep(2)
+        carrier_call_id = await customer.carrier_call_id(call_id)
+        for _ in range(3):
+            await customer.world.carrier_act(carrier_call_id, action="stall", seconds=0.4)
+            await asyncio.sleep(3)
+        assert (await stream_of(customer, call_id))["backlog_ms_max"] > 200
+
+        async def is_short() -> bool:
+            history = (await stream_of(customer, call_id))["backlog_ms_history"]
+            return sorted(history[-4:])[2] <= 100
+
+        await eventually(is_short, 15)
+        said = [
+            event["browser"]["backlog_ms"] for event in phone.events if event["type"] == "sample"
+        ]
+        assert sorted(said[-4:])[2] <= 150, "what waits in the gateway is counted as well"
+        speaking.cancel()
         await phone.hang_up()
 
 

@@ -256,6 +256,8 @@ class World:
                     self.clears += 1
                     self.carrier.clear(now)
                     playout.cleared(now)
+                    back = now + self.carrier.rtt
+                    self._echoes = deque((min(at, back), name) for at, name in self._echoes)
             elif now == second:
                 self._each_second(now)
             else:

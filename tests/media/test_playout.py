@@ -396,7 +396,7 @@ def test_a_tone_while_paused_leaves_nothing_due() -> None:
 def test_marks_detect_a_backlog_and_a_clear_ends_it() -> None:
     playout, now = begun()
     results = []
-    for backlog in (0, 1_000 * MS, 1_000 * MS):
+    for backlog in (0, 1_000 * MS):
         name = playout.mark_due(now)
         assert name is not None
         back = now + playout.lead_ns(now) + backlog + 40 * MS
@@ -407,7 +407,7 @@ def test_marks_detect_a_backlog_and_a_clear_ends_it() -> None:
                 name = ""
             playout.put(now, FRAMES[index % 900], None)
             index, now = index + 1, now + 20 * MS
-    assert results == [False, False, True]
+    assert results == [False, True]
     assert playout.carrier_rtt_ns == 40 * MS
     lead = playout.lead_ns(now)
     playout.cleared(now)

@@ -142,9 +142,10 @@ def test_a_stall_at_the_carrier_is_found_by_marks_and_cleared(seconds: float) ->
     assert 40 * MS <= world.playout.carrier_rtt_ns <= 80 * MS
 
 
-def test_a_lesser_stall_at_the_carrier_is_made_up_for_without_a_clear() -> None:
+def test_a_lesser_stall_at_the_carrier_is_made_up_for_before_a_clear_ends_the_doubt() -> None:
     world = World(jitter(2), seconds=60, carrier=Carrier(stalls={25: 0.5})).run()
-    assert world.clears == 0
+    assert world.clears == 1
+    assert world.playout.counters.cleared_ms <= 40
     assert world.last_delay_ms <= world.delay_ms(0, 19) + 40
 
 
@@ -161,7 +162,8 @@ def test_the_round_trip_to_the_carrier_is_measured(rtt_ms: int) -> None:
 def test_another_way_to_the_carrier_costs_little_sound(rtt_ms: int) -> None:
     carrier = Carrier(rtt=40 * MS, moves={30: rtt_ms})
     world = World(jitter(2), seconds=180, carrier=carrier).run()
-    assert world.clears == 0
+    assert world.clears <= 4
+    assert world.playout.counters.cleared_ms <= 40 * world.clears
     assert world.dry_s <= 1.5
     assert world.last_delay_ms <= world.delay_ms(0, 20) + max(0, rtt_ms - 40) / 2 + 20
     assert world.playout.carrier_rtt_ns is not None
