@@ -278,6 +278,7 @@ class Credit(_Tagged, tag="credit"):
     """What is left for this call, once a second."""
 
     balance: Money
+    """Of the account: what is held for its calls on this node counts only as far as it is used."""
     remaining_seconds: int
     """Until the first of credit, spending limit and longest time allowed ends; all calls of an
     account count down to the same end."""

@@ -334,9 +334,19 @@ class Bridge:
         return self._charging.used()
 
     @property
+    def unused_micros(self) -> int:
+        """What is held for the call and not used yet."""
+        return self._charging.unused_micros
+
+    @property
     def answered_at(self) -> datetime | None:
         """When the phone was answered."""
         return self._wall.date_or_none(self.call.answered_ns)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the call ended; it is known here until it is settled."""
+        return self._wall.date_or_none(self.call.ended_ns)
 
     # Commands.
 

@@ -141,6 +141,10 @@ class Calls:
         """Return an account's live calls on this node."""
         return [call for call in self._calls.values() if call.account_id == account_id]
 
+    def unused_micros(self, account_id: str) -> int:
+        """Return what is held for an account's calls on this node and not used yet."""
+        return sum(call.unused_micros for call in self.of_account(account_id))
+
     def route(self, request: HandshakeRequest) -> Acceptance | Refusal:
         """Decide an opening handshake on a media path."""
         if request.path == self._browser_path:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.caps import caps_of
-from billing.cdr import CallRecord, LegQuality
+from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.ports import CdrStore, LedgerStore, SpendGate, Tick
 from billing.rating import Rate
 from gateway import browser_media as wire
@@ -90,7 +90,8 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     """One call as the API shows it. Times are RFC 3339 in UTC."""
 
     id: str
-    state: Literal["live", "ended"]
+    state: Literal["live", "settling", "ended"]
+    """`settling` is a call that has ended and whose record is still being written."""
     destination: str
     country: str
     codec: str
@@ -99,7 +100,9 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     seconds: int = 0
-    cost: wire.Money
+    cost: wire.Money | None
+    """What a live call has used and an ended one was charged, never what is held; null while a call
+    is settling."""
     cause: int | None = None
     cause_name: str | None = None
     cause_message: str | None = None
@@ -340,9 +343,9 @@ class CallsApi:
         raise RequestRefusedError("call_ended")
 
     async def show_account(self, _request: Request, sender: Sender) -> Response:
-        """Return the account's balance."""
+        """Return the account's balance: what is held for calls here is spent only once used."""
         account = sender.account
-        balance = await self.gate.balance(account.id)
+        balance = await self.gate.balance(account.id) + self.calls.unused_micros(account.id)
         return Json(
             {
                 "id": account.id,
@@ -367,50 +370,75 @@ class CallsApi:
 
     def _record_view(self, record: CallRecord) -> CallView:
         live = self._live(record.opened.account_id, record.opened.call_id)
-        return _live_view(live) if live is not None else _ended_view(record)
+        if live is not None:
+            return _live_view(live)
+        if record.closed is not None:
+            return _ended_view(record, record.closed)
+        return _unbooked_view(record, is_own=record.opened.node == self.settings.node)
 
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 
-def _live_view(call: Bridge) -> CallView:
-    opened = call.opened
-    seconds, cost_micros = call.used()
+def _view(opened: CallOpened, **fields: Any) -> CallView:
     return CallView(
-        id=call.call_id,
-        state="live",
+        id=opened.call_id,
         destination=opened.destination,
         country=opened.country,
         codec=opened.codec,
         node=opened.node,
         created_at=opened.created_at,
+        **fields,
+    )
+
+
+def _live_view(call: Bridge) -> CallView:
+    """Show a call that this node has: live, or ended and not settled yet."""
+    seconds, cost_micros = call.used()
+    view = _view(
+        call.opened,
+        state="live",
         answered_at=call.answered_at,
         seconds=seconds,
-        cost=money(cost_micros, opened.currency),
+        cost=money(cost_micros, call.opened.currency),
         carrier_call_id=call.call.carrier_call_id or None,
     )
-
-
-def _ended_view(record: CallRecord) -> CallView:
-    opened, closed = record.opened, record.closed
-    view = CallView(
-        id=opened.call_id,
-        state="ended",
-        destination=opened.destination,
-        country=opened.country,
-        codec=opened.codec,
-        node=opened.node,
-        created_at=opened.created_at,
-        cost=money(record.cost_micros, opened.currency),
-    )
-    if closed is None:
-        view.state = "live"
-        return view
-    view.answered_at, view.ended_at = closed.answered_at, closed.ended_at
-    view.seconds, view.ended_by = closed.seconds, closed.ended_by
-    view.cause, view.cause_name = closed.cause, closed.cause_name
-    view.cause_message = Cause(closed.cause).message
-    view.carrier_call_id = closed.carrier_call_id or None
-    view.carrier_seconds = closed.carrier_seconds
-    view.browser, view.carrier = closed.browser, closed.carrier
+    if call.ended_at is not None:
+        cause = call.call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+        view.state, view.cost, view.ended_at = "settling", None, call.ended_at
+        view.cause, view.cause_name, view.cause_message = cause, cause.name, cause.message
+        view.ended_by = call.call.ended_by
     return view
+
+
+def _unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
+    """Show a call by a record whose end is not booked.
+
+    One that this node began and no longer has is over; another node's may be live.
+    """
+    used = money(record.cost_micros, record.opened.currency)
+    return _view(
+        record.opened,
+        state="settling" if is_own else "live",
+        seconds=record.used_s,
+        cost=None if is_own else used,
+    )
+
+
+def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
+    return _view(
+        record.opened,
+        state="ended",
+        answered_at=closed.answered_at,
+        ended_at=closed.ended_at,
+        seconds=closed.seconds,
+        cost=money(record.cost_micros, record.opened.currency),
+        cause=closed.cause,
+        cause_name=closed.cause_name,
+        cause_message=Cause(closed.cause).message,
+        ended_by=closed.ended_by,
+        carrier_call_id=closed.carrier_call_id or None,
+        carrier_seconds=closed.carrier_seconds,
+        browser=closed.browser,
+        carrier=closed.carrier,
+    )

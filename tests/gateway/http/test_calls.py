@@ -45,11 +45,11 @@ class Records:
     def __init__(self):
         self.kept = []
 
-    def add(self, call_id, account_id="alice", *, is_closed=True):
+    def add(self, call_id, account_id="alice", *, is_closed=True, node="n1"):
         opened = CallOpened(
             call_id=call_id,
             account_id=account_id,
-            node="n1",
+            node=node,
             destination=ECHO,
             country="US",
             codec="pcmu",
@@ -69,7 +69,10 @@ class Records:
             carrier_seconds=7,
         )
         record = CallRecord(
-            opened=opened, closed=closed if is_closed else None, cost_micros=7 * CENT
+            opened=opened,
+            closed=closed if is_closed else None,
+            cost_micros=7 * CENT,
+            used_s=7,
         )
         self.kept.insert(0, record)
 
@@ -385,9 +388,44 @@ async def test_a_live_call_is_not_shown_as_its_unfinished_record(api):
 
 
 async def test_a_call_of_another_node_is_live_by_its_record(api):
-    api.records.add("c1", is_closed=False)
+    api.records.add("c1", is_closed=False, node="n2")
     shown = (await api.ask("GET", "/v1/calls/c1")).json()
     assert (shown["state"], shown["ended_at"]) == ("live", None)
+    assert (shown["seconds"], shown["cost"]["micros"]) == (7, 7 * CENT)
+
+
+async def test_a_call_that_has_ended_here_has_no_cost_until_its_record_is_written(api):
+    api.records.add("c1", is_closed=False)
+    shown = (await api.ask("GET", "/v1/calls/c1")).json()
+    assert (shown["state"], shown["cost"]) == ("settling", None)
+
+
+async def test_a_call_that_is_being_settled_has_no_cost_and_says_how_it_ended(api):
+    caller, call_id = await api.live_call()
+    api.stage.gate.is_away = True
+    await api.ask("DELETE", f"/v1/calls/{call_id}")
+    await api.stage.run(0.5)
+    for shown in (
+        (await api.ask("GET", f"/v1/calls/{call_id}")).json(),
+        (await api.ask("GET", "/v1/calls")).json()["calls"][0],
+    ):
+        assert (shown["state"], shown["cost"]) == ("settling", None)
+        assert shown["ended_at"] is not None
+        assert shown["ended_by"] == caller.of("disconnect")[0]["ended_by"]
+        assert shown["cause"] == caller.of("disconnect")[0]["cause"]
+
+
+async def test_what_is_held_for_a_call_is_not_spent(api):
+    """The balance falls by what is used, second by second, and by nothing before the answer."""
+    _, call_id = await api.live_call()
+    assert api.stage.balance() < CREDIT
+    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    api.stage.spawn(keep_talking(stream))
+    await api.stage.run(3.5)
+    used = (await api.ask("GET", f"/v1/calls/{call_id}")).json()["cost"]["micros"]
+    account = (await api.ask("GET", "/v1/account")).json()
+    assert used > 0
+    assert account["balance"]["micros"] == CREDIT - used
 
 
 async def test_other_accounts_calls_do_not_exist(api):
@@ -457,7 +495,7 @@ async def test_the_account_shows_its_balance_and_live_calls(api):
     assert shown == {
         "id": "alice",
         "currency": "USD",
-        "balance": {"micros": CREDIT - 8 * CENT, "currency": "USD", "text": "$9.92"},
+        "balance": {"micros": CREDIT, "currency": "USD", "text": "$10.00"},
         "live_calls": 1,
     }
 
