@@ -99,7 +99,7 @@ class Payment:
     id: str
     account_id: str
     kind: str
-    """`checkout` or `auto`."""
+    """`checkout`, `auto`, or `saved` for a saved card that a person had charged with one tap."""
     micros: int
     currency: str
     """ISO 4217."""
@@ -323,9 +323,13 @@ class PaymentProfile:
         return bool(self.customer_id and self.payment_method_id)
 
 
+SAVED_CARD_KINDS = frozenset({"auto", "saved"})
+"""Kinds of payments that charge the saved card: they share one place in flight and one day's sum."""
+
+
 @dataclass(frozen=True, slots=True)
 class AutoHistory:
-    """An account's automatic top-ups of the last `DAY`."""
+    """An account's charges of its saved card within the last `DAY`, whoever began them."""
 
     is_in_flight: bool = False
     charged_micros: int = 0
@@ -377,8 +381,25 @@ def auto_amount(
     return next((why for why, holds in refusals.items() if holds), profile.auto_amount_micros)
 
 
+def saved_card_amount(
+    profile: PaymentProfile, history: AutoHistory, limits: AutoLimits, micros: int
+) -> int | AutoRefusal:
+    """Return the micros that a person may have the saved card charged with, or why not.
+
+    Their own tap needs no pause; the day's bound holds for all charges of the card, for a key that
+    was stolen taps as well.
+    """
+    refusals = {
+        AutoRefusal.FROZEN: profile.frozen or profile.deleted,
+        AutoRefusal.NO_CARD: not profile.has_card,
+        AutoRefusal.IN_FLIGHT: history.is_in_flight,
+        AutoRefusal.DAY_CAP: history.charged_micros + micros > limits.day_max_micros,
+    }
+    return next((why for why, holds in refusals.items() if holds), micros)
+
+
 Decide = Callable[[PaymentProfile, AutoHistory], int | AutoRefusal]
-"""Decides on an automatic top-up: the micros to charge, or why not to."""
+"""Decides on a charge of the saved card: the micros to charge, or why not to."""
 
 
 def is_final_decline(code: str, failures: int) -> bool:

@@ -137,7 +137,7 @@ class Payments:
         profile = await self._store.profile(account_id)
         if profile.deleted:
             raise RequestRefusedError("account_frozen")
-        self._minor(micros, profile.currency)
+        self.minor(micros, profile.currency)
         if key:
             payment = await self._create(payment_id_of(account_id, key), profile, micros)
         else:
@@ -164,8 +164,11 @@ class Payments:
             payment_id, profile.account_id, "checkout", micros, profile.currency
         )
 
-    def _minor(self, micros: int, currency: str) -> int:
-        """Return what the service calls an amount that may be charged."""
+    def minor(self, micros: int, currency: str) -> int:
+        """Return what the service calls an amount that may be charged.
+
+        Raises RequestRefusedError: `amount_out_of_range`.
+        """
         if not self._settings.top_up_min <= micros <= self._settings.top_up_max:
             raise RequestRefusedError("amount_out_of_range", field="amount")
         try:
@@ -201,7 +204,7 @@ class Payments:
     ) -> CheckoutPage:
         order = CheckoutOrder(
             payment=payment,
-            minor=self._minor(payment.micros, payment.currency),
+            minor=self.minor(payment.micros, payment.currency),
             save_card=save_card,
             customer_id=profile.customer_id or "",
             email=profile.email,
@@ -226,7 +229,7 @@ class Payments:
         """
         profile = await self._store.profile(account_id)
         if enabled:
-            self._minor(amount_micros, profile.currency)
+            self.minor(amount_micros, profile.currency)
             if not 0 < threshold_micros <= self._settings.top_up_max:
                 raise RequestRefusedError("amount_out_of_range", field="threshold")
             if amount_micros > self._settings.auto_top_up_day_max:
@@ -278,7 +281,8 @@ class Payments:
 
         Raises StoreUnavailableError.
         """
-        is_waiting = payment.state in UNSETTLED and payment.checkout_id
+        is_known = payment.checkout_id or payment.payment_intent_id
+        is_waiting = payment.state in UNSETTLED and is_known
         if not is_waiting or self._clock() - payment.updated_at < LOOK_AGAIN:
             return payment
         try:

@@ -265,6 +265,12 @@ _RETRYABLE = frozenset({409, 429})
 """Another request with this key is under way; too many requests."""
 
 
+_DESCRIPTIONS = {
+    "auto": "Automatic top-up of calling credit",
+    "saved": "Top-up of calling credit by saved card",
+}
+
+
 def _charge_params(charge: Charge) -> dict[str, Any]:
     payment = charge.payment
     params: dict[str, Any] = {
@@ -274,7 +280,7 @@ def _charge_params(charge: Charge) -> dict[str, Any]:
         "payment_method": charge.payment_method_id,
         "confirm": True,
         "off_session": True,
-        "description": "Automatic top-up of calling credit",
+        "description": _DESCRIPTIONS[payment.kind],
         "metadata": {"account": payment.account_id, "payment": payment.id},
         "expand": ["latest_charge"],
     }
