@@ -284,6 +284,12 @@ class Credit(_Tagged, tag="credit"):
     account count down to the same end."""
 
 
+class Draining(_Tagged, tag="draining"):
+    """The gateway is being restarted; a call that goes on longer is ended then."""
+
+    seconds_left: int
+
+
 class CreditWarning(_Tagged, tag="credit-warning"):
     """The call will soon be cut off; a beep is heard by the caller alone."""
 
@@ -369,6 +375,7 @@ GatewayMessage = (
     | Credit
     | CreditWarning
     | CreditWarningCleared
+    | Draining
     | Warning
     | WarningCleared
     | Cancel

@@ -279,6 +279,10 @@ class Bridge:
         self._tell_state()
         return True
 
+    def tell_draining(self, seconds_left: int) -> None:
+        """Tell the caller that this node ends all calls in so many seconds."""
+        self._tell(wire.Draining(seconds_left=seconds_left))
+
     def _listen(self) -> None:
         if self._browser is not None:
             self._browser.listener = self

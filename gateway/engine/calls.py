@@ -114,6 +114,8 @@ class Calls:
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
+        self._drained_ns = 0
+        """When calls that still run will be ended, once the node drains."""
         self._browser_path = f"/n/{settings.node}/media/browser"
         self._carrier_path = f"/n/{settings.node}/media/carrier"
 
@@ -190,6 +192,8 @@ class Calls:
             leg.refuse("bad_resume")
         else:
             leg.vouch()
+            if self.is_draining:
+                self._tell_draining(bridge)
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         try:
@@ -340,6 +344,9 @@ class Calls:
         self.is_draining = True
         if not self._calls:
             return
+        self._drained_ns = self._ticker.clock_ns() + round(timeout_s * SECOND_NS)
+        for call in self._calls.values():
+            self._tell_draining(call)
         log.info("Draining: %d calls, at most %.0f s.", len(self._calls), timeout_s)
         if not await self._wait_idle(timeout_s):
             for call in tuple(self._calls.values()):
@@ -350,6 +357,10 @@ class Calls:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tell_draining(self, call: Bridge) -> None:
+        left_ns = self._drained_ns - self._ticker.clock_ns()
+        call.tell_draining(max(0, left_ns // SECOND_NS))
 
     async def _wait_idle(self, timeout_s: float) -> bool:
         try:

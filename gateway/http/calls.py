@@ -23,8 +23,8 @@ from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
 from gateway.engine.rate_book import RateBook
 from gateway.engine.recovery import bring_credits
-from gateway.engine.reports import money, quote
-from gateway.errors import RequestRefusedError
+from gateway.engine.reports import limited_by, money, quote
+from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.auth import Authenticator, Sender
 from gateway.http.body import page_asked_for, read_json
@@ -59,6 +59,22 @@ class QuoteReply(msgspec.Struct, kw_only=True):
     balance: wire.Money
     affordable_seconds: int
     """How long balance, spend caps and the longest time allowed would let it last."""
+    limited_by: wire.Lack
+    """Which of the three ends it."""
+
+
+class Refused(msgspec.Struct, kw_only=True):
+    """What a call token would be refused for, in the words of its problem."""
+
+    code: str
+    title: str
+    action: str
+
+
+class QuoteRefusal(msgspec.Struct, kw_only=True):
+    """The quote of a call that may not be placed: an answer, not a failed request."""
+
+    refusal: Refused
 
 
 class TokenReply(QuoteReply, kw_only=True):
@@ -145,10 +161,16 @@ class CallsApi:
         ]
 
     async def quote_call(self, request: Request, sender: Sender) -> Response:
-        """Say what a call would cost and how long it could last; nothing is promised."""
+        """Say what a call would cost and how long it could last, or why it may not be placed.
+
+        Nothing is promised. People ask while they type, so that a refusal is an ordinary answer.
+        """
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, QuoteRequest)
-        order, rate, balance = await self._order(sender, body.destination)
+        try:
+            order, rate, balance = await self._order(sender, body.destination)
+        except RequestRefusedError as refused:
+            return Json(QuoteRefusal(refusal=_refused(refused.code)))
         return Json(QuoteReply(**self._quote(order, rate, balance)))
 
     async def issue_token(self, request: Request, sender: Sender) -> Response:
@@ -273,14 +295,15 @@ class CallsApi:
     def _quote(self, order: CallOrder, rate: Rate, balance: int) -> dict[str, Any]:
         bounds = (order.balance_micros, order.call_cap_micros)
         reach_micros = min([balance, *(bound for bound in bounds if bound is not None)])
+        longest_s = self.settings.call_duration_max_s
+        seconds = rate.affordable_seconds(reach_micros, longest_s)
         return {
             "destination": order.destination,
             "country": order.country,
             "rate": quote(order, rate),
             "balance": money(balance, order.currency),
-            "affordable_seconds": rate.affordable_seconds(
-                reach_micros, self.settings.call_duration_max_s
-            ),
+            "affordable_seconds": seconds,
+            "limited_by": limited_by(seconds, longest_s, is_capped=reach_micros < balance),
         }
 
     def _ticket(self, order: CallOrder, token: str) -> dict[str, Any]:
@@ -378,6 +401,11 @@ class CallsApi:
 
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+
+
+def _refused(code: str) -> Refused:
+    problem = PROBLEMS[code]
+    return Refused(code=code, title=problem.message, action=problem.action)
 
 
 def _view(opened: CallOpened, **fields: Any) -> CallView:

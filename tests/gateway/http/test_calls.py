@@ -207,15 +207,66 @@ async def test_a_quote_says_the_same_and_promises_nothing(api):
     assert len(api.node.tokens.orders) == 1
 
 
-async def test_what_could_not_be_called_is_not_quoted(api):
-    for body, expected in (
-        ({"destination": "+33123456789"}, (422, "destination_not_priced")),
-        ({"destination": "112"}, (422, "number_emergency")),
-        ({"destination": ECHO, "codec": "pcmu"}, (400, "bad_request")),
-    ):
-        assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == expected
+@pytest.mark.parametrize(
+    ("destination", "code"),
+    [
+        ("+33123456789", "destination_not_priced"),
+        ("112", "number_emergency"),
+        ("+112", "number_emergency"),
+        ("+15005", "number_too_short"),
+        ("+449098790000", "number_premium"),
+        ("hello", "number_invalid"),
+    ],
+)
+async def test_the_quote_of_what_could_not_be_called_says_why(api, destination, code):
+    reply = await api.ask("POST", "/v1/quotes", json={"destination": destination})
+    refused = await api.token(destination)
+    assert (reply.status_code, refused.status_code) == (200, 422)
+    problem = refused.json()
+    assert problem["code"] == code
+    refusal = {name: problem[name] for name in ("code", "title", "action")}
+    assert reply.json() == {"refusal": refusal}
+
+
+async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
+    async def code():
+        # What is known of a key is believed for ten seconds.
+        await api.stage.run(11)
+        reply = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
+        assert reply.status_code == 200
+        return reply.json()["refusal"]["code"]
+
+    cap(api, day_cap_micros=CENT - 1)
+    assert await code() == "cap_reached"
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
+    assert await code() == "account_frozen"
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice")
+    api.stage.gate.fill(alice=CENT - 1)
+    assert await code() == "insufficient_credit"
+
+
+async def test_a_quote_that_is_no_request_is_refused(api):
+    body = {"destination": ECHO, "codec": "pcmu"}
+    assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == (400, "bad_request")
     reply = await api.ask("POST", "/v1/quotes", account="eve", json={"destination": ECHO})
     assert code_of(reply) == (401, "unauthorized")
+
+
+async def test_a_quote_says_what_limits_the_call(stage, client_of):
+    api = Api(stage, client_of, call_duration_max_s=600)
+
+    async def limit(micros, **caps):
+        cap(api, **caps)
+        api.stage.gate.fill(alice=micros)
+        await api.stage.run(11)
+        shown = (await api.ask("POST", "/v1/quotes", json={"destination": ECHO})).json()
+        return shown["affordable_seconds"], shown["limited_by"]
+
+    assert await limit(50 * CENT) == (50, "credit")
+    assert await limit(1000 * CENT) == (600, "duration")
+    assert await limit(50 * CENT, call_cap_micros=20 * CENT) == (20, "cap")
+    assert await limit(50 * CENT, day_cap_micros=30 * CENT) == (30, "cap")
+    assert await limit(1000 * CENT, call_cap_micros=900 * CENT) == (600, "duration")
 
 
 async def test_a_page_gets_a_token_for_itself_only(api):
