@@ -46,8 +46,6 @@ export const en = {
   line: 'Line',
   you: 'You',
   them: 'Phone',
-
-  summary: '{duration} · {cost}',
 } as const;
 
 export type Key = keyof typeof en | keyof typeof beside | keyof typeof keyForm;

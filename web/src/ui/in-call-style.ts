@@ -239,10 +239,6 @@ export const inCallStyle = css`
     .time {
       font-size: 2.25rem;
     }
-    .pulse {
-      width: 56px;
-      height: 56px;
-    }
     :host([keypad]) .facts,
     :host([keypad]) .meters {
       display: none;
