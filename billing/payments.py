@@ -324,7 +324,7 @@ class PaymentProfile:
 
 
 SAVED_CARD_KINDS = frozenset({"auto", "saved"})
-"""Kinds of payments that charge the saved card: they share one place in flight and one day's sum."""
+"""Kinds of payments that charge the saved card: one is in flight at a time, and all share a day."""
 
 
 @dataclass(frozen=True, slots=True)

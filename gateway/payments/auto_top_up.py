@@ -1,5 +1,4 @@
-"""Charges an account's saved card: when its credit runs low, as the person has allowed, or now, as
-the person asks with one tap.
+"""Charges an account's saved card: when its credit runs low, or with one tap of its person.
 
 At most one charge per account is in flight on all nodes, and no more is charged in a day than the
 operator allows. What must be decided is `billing.payments`' word. Knows no call.

@@ -1,4 +1,4 @@
-"""What the page says of money: costs that are costs, credit that moves, refusals before the call."""
+"""What the page says of money: no hold is a cost, credit moves, refusals come before the call."""
 
 from __future__ import annotations
 
@@ -274,9 +274,7 @@ async def test_hang_up_and_mute_stay_within_reach(browser: Browser, gateway: Fak
     await page.context.close()
 
 
-@pytest.mark.parametrize(
-    ("width", "script"), [(320, ""), (640, _LARGE_TEXT), (320, _LARGE_TEXT)]
-)
+@pytest.mark.parametrize(("width", "script"), [(320, ""), (640, _LARGE_TEXT), (320, _LARGE_TEXT)])
 async def test_large_text_and_narrow_windows_neither_scroll_sideways_nor_clip(
     browser: Browser, gateway: FakeGateway, width: int, script: str
 ) -> None:

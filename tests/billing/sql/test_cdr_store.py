@@ -25,7 +25,9 @@ async def test_a_live_call_costs_what_it_has_used_and_never_what_it_holds(store,
     )
 
 
-async def test_a_live_call_without_a_rate_that_can_be_read_costs_nothing_yet(engine, records, store):
+async def test_a_live_call_without_a_rate_that_can_be_read_costs_nothing_yet(
+    engine, records, store
+):
     await store.apply_outbox(3, [opened("c1", 100), ticked(("c1", 150, 2))])
     async with engine.begin() as connection:
         await connection.execute(sa.update(tables.calls).values(rate="no rate"))

@@ -106,9 +106,7 @@ class Auto:
         self.charged.append((account_id, micros, key))
         if self.failure is not None:
             raise self.failure
-        return payment(
-            account_id=account_id, micros=micros, kind="saved", state=PaymentState.PAID
-        )
+        return payment(account_id=account_id, micros=micros, kind="saved", state=PaymentState.PAID)
 
 
 class Api:
