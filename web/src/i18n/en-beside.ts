@@ -101,4 +101,9 @@ export const beside = {
   silent: 'quiet',
   lineUnknown: 'Measuring…',
   remaining: 'Time left',
+  cost: 'Cost',
+  rate: 'Rate',
+  line: 'Line',
+  you: 'You',
+  them: 'Phone',
 } as const;

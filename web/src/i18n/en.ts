@@ -39,13 +39,8 @@ export const en = {
   sound: 'Sound',
   'lasts.credit': '{price} · enough for {time}',
 
-  cost: 'Cost',
-  rate: 'Rate',
   perMinute: '{price}/min',
   connectFee: 'plus {price} per call',
-  line: 'Line',
-  you: 'You',
-  them: 'Phone',
 } as const;
 
 export type Key = keyof typeof en | keyof typeof beside | keyof typeof keyForm;

@@ -167,7 +167,6 @@ export class App extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     window.addEventListener('hashchange', this.#open);
-    document.addEventListener('visibilitychange', this.#seen);
     this.followed = takeReturnedPayment();
     this.#open();
   }
@@ -175,7 +174,6 @@ export class App extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     window.removeEventListener('hashchange', this.#open);
-    document.removeEventListener('visibilitychange', this.#seen);
   }
 
   protected override render(): TemplateResult {
@@ -389,10 +387,6 @@ export class App extends LitElement {
     if (this.busy) return;
     this.left = detail.left;
     if (detail.isOver) void this.#refresh();
-  };
-
-  readonly #seen = (): void => {
-    if (!document.hidden && this.api && !this.busy) void this.#refresh();
   };
 
   #failed(failure: CallFailure): void {

@@ -50,7 +50,7 @@ export class Dialler extends LitElement {
         border: 1px solid var(--muted);
         border-radius: 16px;
         background: transparent;
-        font-size: 1.5rem;
+        font-size: clamp(1rem, 8vw, 1.5rem);
         letter-spacing: 0.01em;
       }
       input::placeholder {

@@ -53,7 +53,7 @@ export const inCallStyle = css`
   }
   .facts {
     display: grid;
-    grid-template-columns: repeat(auto-fit, minmax(min(100%, 7.25rem), 1fr));
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7.25rem, 40%)), 1fr));
     gap: 1px;
     overflow: hidden;
     border: 1px solid var(--line);

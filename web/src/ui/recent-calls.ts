@@ -107,12 +107,12 @@ export class RecentCalls extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    document.addEventListener('visibilitychange', this.#watch);
+    document.addEventListener('visibilitychange', this.#seen);
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    document.removeEventListener('visibilitychange', this.#watch);
+    document.removeEventListener('visibilitychange', this.#seen);
     window.clearTimeout(this.#watcher);
   }
 
@@ -155,6 +155,12 @@ export class RecentCalls extends LitElement {
     if (document.hidden || !this.#shown()?.some(isOpen)) return;
     const pauseMs = Math.min(WATCH_MS_MAX, WATCH_MS * 2 ** this.#failures);
     this.#watcher = window.setTimeout(() => void this.#read(), pauseMs);
+  };
+
+  /** Whoever comes back to the page finds what has happened meanwhile. */
+  readonly #seen = (): void => {
+    if (!document.hidden && !this.busy) this.dispatchEvent(new CustomEvent('retry'));
+    this.#watch();
   };
 
   async #read(): Promise<void> {

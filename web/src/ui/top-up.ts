@@ -71,7 +71,7 @@ export class TopUp extends LitElement {
       @media (min-width: 860px) {
         dialog:not(:modal) {
           inset-block-start: 84px;
-          inset-inline: auto max(16px, (100vw - 940px) / 2);
+          inset-inline: auto max(16px, (100vw - 908px) / 2);
           width: min(440px, 100vw - 492px);
           max-height: calc(100dvh - 100px);
         }
@@ -85,7 +85,7 @@ export class TopUp extends LitElement {
       }
       fieldset {
         display: grid;
-        grid-template-columns: repeat(auto-fit, minmax(min(100%, 7rem), 1fr));
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7rem, 40%)), 1fr));
         gap: 8px;
         min-width: 0;
         margin: 0;
