@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -18,6 +18,7 @@ from tests.web.fake_gateway import (
     top_up_offer,
     until,
 )
+from tests.web.test_accessibility import check
 from tests.web.test_phone import alert, button, dial, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -248,6 +249,37 @@ async def test_the_number_waits_while_its_caller_pays(
     assert "555" not in page.url
     await page.keyboard.press("Enter")
     await expect(status(page)).to_have_text("In call")
+    await page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_is_refused_warned_of_and_tapped_is_accessible(
+    browser: Browser, gateway: FakeGateway, scheme: Literal["light", "dark"]
+) -> None:
+    gateway.refused = {"+449098790000": "number_premium"}
+    gateway.resume_seconds = 15
+    options: dict[str, Any] = {**PHONE, "color_scheme": scheme, "reduced_motion": "reduce"}
+    gateway.top_ups.tapped = payment("failed", failure="expired_card")
+    page = await warned(browser, gateway, **options)
+    await gateway.line.send("draining", seconds_left=30)
+    await check(page)
+    await button(page, "Add $10.00 from saved card").click()
+    await expect(alert(page)).to_contain_text("The card has expired")
+    await check(page)
+    await button(page, "Pay in another way").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await check(page)
+    await page.keyboard.press("Escape")
+    await expect(button(page, "Pay in another way")).to_be_focused()
+    gateway.is_mute = True
+    await expect(status(page)).to_contain_text("No connection")
+    await check(page)
+    gateway.is_mute = False
+    await expect(status(page)).to_have_text("In call")
+    await button(page, "Hang up").click()
+    await page.get_by_role("textbox").fill("+449098790000")
+    await expect(hint(page)).to_contain_text("number_premium")
+    await check(page)
     await page.context.close()
 
 
