@@ -27,6 +27,7 @@ from billing.payments import (
     from_minor,
     is_final_decline,
     refunded_micros,
+    saved_card_amount,
     state_of,
     to_minor,
 )
@@ -300,3 +301,27 @@ def test_a_card_is_charged_when_credit_runs_low(changes):
 )
 def test_a_card_that_will_not_work_is_left_alone(code, failures, is_final):
     assert is_final_decline(code, failures) is is_final
+
+
+@pytest.mark.parametrize(
+    ("profile", "history", "expected"),
+    [
+        ({}, {}, 25 * UNIT),
+        ({"auto_enabled": False}, {"last_at": NOW, "failures": 9}, 25 * UNIT),
+        ({"frozen": True}, {}, AutoRefusal.FROZEN),
+        ({"deleted": True}, {}, AutoRefusal.FROZEN),
+        ({"payment_method_id": None}, {}, AutoRefusal.NO_CARD),
+        ({}, {"is_in_flight": True}, AutoRefusal.IN_FLIGHT),
+        ({}, {"charged_micros": LIMITS.day_max_micros - 25 * UNIT}, 25 * UNIT),
+        ({}, {"charged_micros": LIMITS.day_max_micros - 24 * UNIT}, AutoRefusal.DAY_CAP),
+    ],
+)
+def test_a_tap_charges_the_saved_card_within_the_days_bound(profile, history, expected):
+    card = {"customer_id": "cus_1", "payment_method_id": "pm_1"}
+    found = saved_card_amount(
+        PaymentProfile("alice", "USD", **(card | profile)),
+        AutoHistory(**history),
+        LIMITS,
+        25 * UNIT,
+    )
+    assert found == expected
