@@ -42,7 +42,7 @@ RESUME_MAX: Final = timedelta(hours=20)
 """Until when a charge without an answer is repeated: the service knows it again for 24 hours."""
 
 _DECLINED = 402
-_REFUSALS = {
+REFUSALS = {
     AutoRefusal.FROZEN: "account_frozen",
     AutoRefusal.NO_CARD: "no_saved_card",
     AutoRefusal.IN_FLIGHT: "charge_in_flight",
@@ -152,7 +152,7 @@ class AutoTopUps:
         payment_id = payment_id_of(account_id, key)
         begun = await self._store.begin_charge(account_id, payment_id, decide, kind="saved")
         if isinstance(begun, AutoRefusal):
-            raise RequestRefusedError(_REFUSALS[begun])
+            raise RequestRefusedError(REFUSALS[begun])
         if (begun.kind, begun.micros) != ("saved", micros):
             raise RequestRefusedError("payment_key_reused")
         if begun.state not in UNSETTLED:
