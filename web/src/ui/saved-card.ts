@@ -92,8 +92,9 @@ export class SavedCard extends LitElement {
       }
     } catch (error) {
       const failure = asFailure(error);
-      const { status = 0, retry } = failure.problem ?? {};
-      const isRefused = failure.code === 'request-refused' && status < 500 && !retry;
+      const { status = 0 } = failure.problem ?? {};
+      // Also while another charge is under way: a second one would be one too many.
+      const isRefused = failure.code === 'request-refused' && status < 500 && status !== 429;
       this.#stop(isRefused ? 'refused' : 'unknown', failureInWords(failure));
     }
   }
