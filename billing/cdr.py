@@ -100,6 +100,10 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     opened: CallOpened
     closed: CallClosed | None
-    """None while the call lives."""
+    """None until the end of the call is booked."""
     cost_micros: int
+    """What the call was charged; until its end is booked, the price of the seconds it has used,
+    never what is held for it."""
     written_off_micros: int = 0
+    used_s: int = 0
+    """Seconds used, as far as is booked."""

@@ -266,6 +266,11 @@ class CallMeter:
         """Return what the call costs if it ends now."""
         return self.rate.cost(self.owed_s(now_ns))
 
+    def unused_micros(self, now_ns: int) -> int:
+        """Return what is held beyond the price of the call if it ends now."""
+        used = self.cost_micros(now_ns) if self._final is None else self._final[1]
+        return max(0, self._granted_micros - used)
+
     def want_micros(self, now_ns: int) -> int:
         """Return the price of the seconds begun and the horizon beyond them."""
         seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s

@@ -58,9 +58,15 @@ def from_minor(minor: int, currency: str) -> int:
     return int(minor * 10 ** (6 - _SERVICE_EXPONENTS.get(currency, exponent(currency))))
 
 
-BY_PAGE, AUTOMATIC = "checkout", "auto"
-"""Kinds of a payment: made by a person on a page, or with a saved card by us."""
-TOP_UP_REASONS = {BY_PAGE: "Top-up by card.", AUTOMATIC: "Automatic top-up."}
+BY_PAGE, AUTOMATIC, BY_TAP = "checkout", "auto", "saved"
+"""Kinds of a payment: made by a person on a page; or with a saved card, by us or at a tap."""
+SAVED_CARD_KINDS = frozenset({AUTOMATIC, BY_TAP})
+"""Kinds of payments that charge the saved card: one is in flight at a time, and all share a day."""
+TOP_UP_REASONS = {
+    BY_PAGE: "Top-up by card.",
+    AUTOMATIC: "Automatic top-up.",
+    BY_TAP: "Top-up by saved card.",
+}
 """What the customer reads of a payment's credit."""
 
 
@@ -105,7 +111,7 @@ class Payment:
     id: str
     account_id: str
     kind: str
-    """`BY_PAGE` or `AUTOMATIC`."""
+    """One of `TOP_UP_REASONS`."""
     micros: int
     currency: str
     """ISO 4217."""
@@ -174,8 +180,8 @@ class Intent:
     """Code of the last attempt's decline."""
     refunds: Sequence[Refund] = ()
     disputes: Sequence[Dispute] = ()
-    is_automatic: bool = False
-    """We charged a saved card of our own accord."""
+    kind: str = BY_PAGE
+    """One of `TOP_UP_REASONS`."""
 
 
 def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
@@ -227,7 +233,7 @@ class PaymentFact:
     reason: str
 
 
-def facts_of(intent: Intent, currency: str, *, is_automatic: bool) -> list[PaymentFact]:
+def facts_of(intent: Intent, currency: str, kind: str) -> list[PaymentFact]:
     """Return all that an intent proves, oldest first; each has a reference of its own.
 
     What was undone is told with its undoing, so that it does not matter which of them was reported.
@@ -236,7 +242,7 @@ def facts_of(intent: Intent, currency: str, *, is_automatic: bool) -> list[Payme
     if intent.status != "succeeded" or not intent.received_minor:
         return []
     _require(intent.currency, currency)
-    reason = TOP_UP_REASONS[AUTOMATIC if is_automatic else BY_PAGE]
+    reason = TOP_UP_REASONS[kind]
     paid = from_minor(intent.received_minor, currency)
     facts = [PaymentFact(top_up_reference(intent.id), paid, "top-up", reason)]
     for refund in intent.refunds:
@@ -375,7 +381,7 @@ class PaymentProfile:
 
 @dataclass(frozen=True, slots=True)
 class AutoHistory:
-    """An account's automatic top-ups of the last `DAY`."""
+    """An account's charges of its saved card within the last `DAY`, whoever began them."""
 
     is_in_flight: bool = False
     charged_micros: int = 0
@@ -427,8 +433,25 @@ def auto_amount(
     return next((why for why, holds in refusals.items() if holds), profile.auto_amount_micros)
 
 
+def saved_card_amount(
+    profile: PaymentProfile, history: AutoHistory, limits: AutoLimits, micros: int
+) -> int | AutoRefusal:
+    """Return the micros that a person may have the saved card charged with, or why not.
+
+    Their own tap needs no pause; the day's bound holds for all charges of the card, for a key that
+    was stolen taps as well.
+    """
+    refusals = {
+        AutoRefusal.FROZEN: profile.frozen or profile.deleted,
+        AutoRefusal.NO_CARD: not profile.has_card,
+        AutoRefusal.IN_FLIGHT: history.is_in_flight,
+        AutoRefusal.DAY_CAP: history.charged_micros + micros > limits.day_max_micros,
+    }
+    return next((why for why, holds in refusals.items() if holds), micros)
+
+
 Decide = Callable[[PaymentProfile, AutoHistory], int | AutoRefusal]
-"""Decides on an automatic top-up: the micros to charge, or why not to."""
+"""Decides on a charge of the saved card: the micros to charge, or why not to."""
 
 
 def is_final_decline(code: str, failures: int) -> bool:

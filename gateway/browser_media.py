@@ -290,9 +290,16 @@ class Credit(_Tagged, tag="credit"):
     """What is left for this call, once a second."""
 
     balance: Money
+    """Of the account: what is held for its calls on this node counts only as far as it is used."""
     remaining_seconds: int
     """Until the first of credit, spending limit and longest time allowed ends; all calls of an
     account count down to the same end."""
+
+
+class Draining(_Tagged, tag="draining"):
+    """The gateway is being restarted; a call that goes on longer is ended then."""
+
+    seconds_left: int
 
 
 class CreditWarning(_Tagged, tag="credit-warning"):
@@ -381,6 +388,7 @@ GatewayMessage = (
     | Credit
     | CreditWarning
     | CreditWarningCleared
+    | Draining
     | Warning
     | WarningCleared
     | Cancel

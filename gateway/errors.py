@@ -324,6 +324,17 @@ PROBLEMS: dict[str, Problem] = {
         "There is no saved card to charge.",
         "Top up once and allow the card to be saved.",
     ),
+    "charge_in_flight": Problem(
+        409,
+        "The saved card is being charged already.",
+        "Wait a moment; the amount is added by itself.",
+        retry=True,
+    ),
+    "card_limit_reached": Problem(
+        409,
+        "The saved card cannot be charged with so much more today.",
+        "Pay on the payment page instead.",
+    ),
     "too_many_checks": Problem(
         429, "A check of the line is running already.", "Wait until it is over.", retry=True
     ),

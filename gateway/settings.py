@@ -301,7 +301,7 @@ class Settings:
     top_up_min: int = _money("5", "Least free amount of one top-up.")
     top_up_max: int = _money("500", "Most of one top-up.")
     auto_top_up_day_max: int = _money(
-        "200", "Most that automatic top-ups may charge one account within 24 hours."
+        "200", "Most that the saved card of one account may be charged with within 24 hours."
     )
     auto_top_up_pause_s: int = _number(
         60, "Least time between two automatic top-ups of one account.", 10, 86_400, "s"

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from billing.payments import AUTOMATIC, BY_PAGE, TAKEN_BACK, TOP_UP_REASONS, PaymentState
+from billing.payments import SAVED_CARD_KINDS, TAKEN_BACK, TOP_UP_REASONS, PaymentState
 from billing.stores import tables
 
 _payments, _credits = tables.payments.c, tables.credits.c
@@ -257,8 +257,8 @@ def _impossible_payments() -> sa.Select[Any]:
                 _payments.disputed_micros < 0,
                 _payments.currency != accounts.currency,
                 _payments.state.not_in([state.value for state in PaymentState]),
-                _payments.kind.not_in((BY_PAGE, AUTOMATIC)),
-                (_payments.kind == AUTOMATIC) & _payments.checkout_id.is_not(None),
+                _payments.kind.not_in(TOP_UP_REASONS),
+                _payments.kind.in_(SAVED_CARD_KINDS) & _payments.checkout_id.is_not(None),
             )
         )
     )

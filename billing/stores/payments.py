@@ -17,6 +17,7 @@ from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
     DAY,
+    SAVED_CARD_KINDS,
     TAKEN_BACK,
     UNSETTLED,
     AutoHistory,
@@ -113,16 +114,22 @@ class SqlPaymentStore:
             )
             return await _get(connection, payment_id)
 
-    async def begin_auto(
-        self, account_id: str, payment_id: str, decide: Decide
+    async def begin_charge(
+        self, account_id: str, payment_id: str, decide: Decide, *, kind: str = AUTOMATIC
     ) -> Payment | AutoRefusal:
-        """Create an automatic top-up if `decide` says so; at most one is ever in flight.
+        """Create a charge of the saved card if `decide` says so, or return the one of this id.
 
-        `decide` sees a history that no other node can add to before this returns.
+        At most one is ever in flight: `decide` sees a history that no other node can add to before
+        this returns.
         """
         async with writing(self._engine, self._timeout_s) as connection:
             await _lock_account(connection, account_id)
             profile = await _profile(connection, account_id)
+            known = (
+                await connection.execute(sa.select(_payments).where(_payments.c.id == payment_id))
+            ).one_or_none()
+            if known is not None:
+                return _payment(known)
             history = await _history(connection, account_id, self._clock())
             amount = decide(profile, history)
             if isinstance(amount, AutoRefusal):
@@ -131,7 +138,7 @@ class SqlPaymentStore:
                 connection,
                 payment_id,
                 account_id=account_id,
-                kind=AUTOMATIC,
+                kind=kind,
                 micros=amount,
                 currency=profile.currency,
             )
@@ -364,7 +371,7 @@ class SqlPaymentStore:
             return await _profile(connection, account_id)
 
     async def history(self, account_id: str) -> AutoHistory:
-        """Return an account's automatic top-ups of the last day."""
+        """Return an account's charges of its saved card of the last day."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await _history(connection, account_id, self._clock())
 
@@ -430,7 +437,7 @@ async def _history(connection: AsyncConnection, account_id: str, now: datetime) 
     rows = await connection.execute(
         sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
             _payments.c.account_id == account_id,
-            _payments.c.kind == AUTOMATIC,
+            _payments.c.kind.in_(SAVED_CARD_KINDS),
             sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_UNSETTLED)),
         )
     )

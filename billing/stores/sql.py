@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
-from billing.errors import CreditsLostError, MoneyError, StoreUnavailableError
+from billing.errors import CreditsLostError, MoneyError, RateDeckError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import fold
 from billing.ports import OutboxEntry, PartitionState
+from billing.rating import Rate
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.database import TIMEOUT_S, newest_first, reading, upsert, writing
@@ -344,9 +345,21 @@ def _record(row: sa.Row[Any]) -> CallRecord:
     return CallRecord(
         opened=opened,
         closed=_closing(row) if row.closed else None,
-        cost_micros=row.spent_micros,
+        cost_micros=row.spent_micros if row.closed else _used_micros(row),
         written_off_micros=row.written_off_micros,
+        used_s=row.seconds,
     )
+
+
+def _used_micros(row: sa.Row[Any]) -> int:
+    """Return the price of what a call has used: until its end is booked, `spent` is its hold.
+
+    0 where the row's rate cannot be read; the audit reports such rows.
+    """
+    try:
+        return Rate.from_json(row.rate).cost(row.seconds)
+    except RateDeckError:
+        return 0
 
 
 def _closing(row: sa.Row[Any]) -> CallClosed:

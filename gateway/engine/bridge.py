@@ -282,6 +282,10 @@ class Bridge:
         self._tell_state()
         return True
 
+    def tell_draining(self, seconds_left: int) -> None:
+        """Tell the caller that this node ends all calls in so many seconds."""
+        self._tell(wire.Draining(seconds_left=seconds_left))
+
     def _listen(self) -> None:
         if self._browser is not None:
             self._browser.listener = self
@@ -337,9 +341,19 @@ class Bridge:
         return self._charging.used()
 
     @property
+    def unused_micros(self) -> int:
+        """What is held for the call and not used yet."""
+        return self._charging.unused_micros
+
+    @property
     def answered_at(self) -> datetime | None:
         """When the phone was answered."""
         return self._wall.date_or_none(self.call.answered_ns)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the call ended; it is known here until it is settled."""
+        return self._wall.date_or_none(self.call.ended_ns)
 
     # Commands.
 

@@ -114,6 +114,8 @@ class Calls:
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
+        self._drained_ns = 0
+        """When calls that still run will be ended, once the node drains."""
         self._browser_path = f"/n/{settings.node}/media/browser"
         self._carrier_path = f"/n/{settings.node}/media/carrier"
 
@@ -140,6 +142,10 @@ class Calls:
     def of_account(self, account_id: str) -> Sequence[Bridge]:
         """Return an account's live calls on this node."""
         return [call for call in self._calls.values() if call.account_id == account_id]
+
+    def unused_micros(self, account_id: str) -> int:
+        """Return what is held for an account's calls on this node and not used yet."""
+        return sum(call.unused_micros for call in self.of_account(account_id))
 
     def route(self, request: HandshakeRequest) -> Acceptance | Refusal:
         """Decide an opening handshake on a media path."""
@@ -186,6 +192,8 @@ class Calls:
             leg.refuse("bad_resume")
         else:
             leg.vouch()
+            if self.is_draining:
+                self._tell_draining(bridge)
 
     async def _redeem(self, leg: BrowserLeg, token: str) -> None:
         try:
@@ -336,6 +344,9 @@ class Calls:
         self.is_draining = True
         if not self._calls:
             return
+        self._drained_ns = self._ticker.clock_ns() + round(timeout_s * SECOND_NS)
+        for call in self._calls.values():
+            self._tell_draining(call)
         log.info("Draining: %d calls, at most %.0f s.", len(self._calls), timeout_s)
         if not await self._wait_idle(timeout_s):
             for call in tuple(self._calls.values()):
@@ -346,6 +357,10 @@ class Calls:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tell_draining(self, call: Bridge) -> None:
+        left_ns = self._drained_ns - self._ticker.clock_ns()
+        call.tell_draining(max(0, left_ns // SECOND_NS))
 
     async def _wait_idle(self, timeout_s: float) -> bool:
         try:

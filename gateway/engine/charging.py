@@ -96,6 +96,7 @@ class Charging:
         "_cut_off",
         "_cut_off_ns",
         "_gate",
+        "_has_hold",
         "_is_asking",
         "_is_reopening",
         "_keep",
@@ -176,6 +177,7 @@ class Charging:
         self._cut_off_ns = 0
         self._is_asking = False
         self._is_reopening = False
+        self._has_hold = False
         self._at_gate = asyncio.Lock()
         """Held while the call is opened again or closed: what is closed must stay so."""
         self._carrier_call_id = ""
@@ -235,8 +237,9 @@ class Charging:
             horizon_s=self._settings.prepaid_horizon_s,
             grace_s=self._settings.grace_s,
         )
+        self._has_hold = True
         self.meter.share(outcome.balance_micros)
-        self._balance_micros = outcome.balance_micros
+        self._balance_micros = outcome.balance_micros + outcome.granted_micros
         self._report(HoldPlaced())
 
     def _hold_unanswered(self, code: str) -> None:
@@ -302,7 +305,7 @@ class Charging:
         return self._caps
 
     def charged(self, balance_micros: int | None) -> None:
-        """Arm the cut-off anew, and show the balance where it is known."""
+        """Arm the cut-off anew, and show what the account has left where that is known."""
         if balance_micros is not None:
             self._balance_micros = balance_micros
         self._arm_cut_off()
@@ -415,6 +418,11 @@ class Charging:
         now_ns = self._ticker.clock_ns()
         return self.meter.owed_s(now_ns), self.meter.cost_micros(now_ns)
 
+    @property
+    def unused_micros(self) -> int:
+        """What the gate holds for the call beyond what it has used: still the account's."""
+        return self.meter.unused_micros(self._ticker.clock_ns()) if self._has_hold else 0
+
     def bill(self, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
         """Return what has been used and what is left."""
         currency = self._order.currency
@@ -456,6 +464,7 @@ class Charging:
                 await self._persist(lambda: self._open_again(self.final[1]))
                 if await self._close(closing) is CloseResult.UNKNOWN:
                     log.error("Call %s could not be settled.", self._opened.call_id)
+            self._has_hold = False
         await self._metering.hurry(self.account_id)
 
     def _closing(self) -> Closing:

@@ -33,7 +33,10 @@ class MeteredCall(Protocol):
         """Return the spend caps that hold for the call now."""
 
     def charged(self, balance_micros: int | None) -> None:
-        """The meter has news: a new cut-off, and what the account has left, if that is known."""
+        """The meter has news: a new cut-off, and what the account has left, if that is known.
+
+        Holds of its calls here count as left as far as they are not used.
+        """
 
     def disowned(self) -> None:
         """The call was settled elsewhere."""
@@ -201,8 +204,10 @@ class Metering:
                     call.barred()
                 continue
             _share_out(account_id, granted, outcome, now_ns)
+            # What is held and not used yet is still the account's.
+            unused_micros = sum(call.meter.unused_micros(now_ns) for call, _ in granted)
             for call, _ in granted:
-                call.charged(outcome.balances[account_id])
+                call.charged(outcome.balances[account_id] + unused_micros)
             self.on_balance(account_id, outcome.balances[account_id])
 
     def _note_gate(self, *, away: bool) -> None:

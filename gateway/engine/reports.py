@@ -76,6 +76,16 @@ def quote(order: CallOrder, rate: Rate) -> wire.RateQuote:
     )
 
 
+def limited_by(seconds: int, longest_s: int, *, is_capped: bool = False) -> wire.Lack:
+    """Return what ends a call after so many seconds, where calls last no longer than `longest_s`.
+
+    `is_capped` says that a spending limit ends before the balance.
+    """
+    if seconds >= longest_s:
+        return "duration"
+    return "cap" if is_capped else "credit"
+
+
 def ready(
     call_id: str,
     order: CallOrder,

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.caps import caps_of
-from billing.cdr import CallRecord, LegQuality
+from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.ports import CdrStore, LedgerStore, SpendGate, Tick
 from billing.rating import Rate
 from gateway import browser_media as wire
@@ -24,8 +24,8 @@ from gateway.engine.calls import Calls
 from gateway.engine.closed_book import ClosedBook
 from gateway.engine.rate_book import RateBook
 from gateway.engine.recovery import bring_credits
-from gateway.engine.reports import money, quote
-from gateway.errors import RequestRefusedError
+from gateway.engine.reports import limited_by, money, quote
+from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.auth import Authenticator, Sender
 from gateway.http.body import page_asked_for, read_json
@@ -60,6 +60,22 @@ class QuoteReply(msgspec.Struct, kw_only=True):
     balance: wire.Money
     affordable_seconds: int
     """How long balance, spend caps and the longest time allowed would let it last."""
+    limited_by: wire.Lack
+    """Which of the three ends it."""
+
+
+class Refused(msgspec.Struct, kw_only=True):
+    """What a call token would be refused for, in the words of its problem."""
+
+    code: str
+    title: str
+    action: str
+
+
+class QuoteRefusal(msgspec.Struct, kw_only=True):
+    """The quote of a call that may not be placed: an answer, not a failed request."""
+
+    refusal: Refused
 
 
 class TokenReply(QuoteReply, kw_only=True):
@@ -91,7 +107,8 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     """One call as the API shows it. Times are RFC 3339 in UTC."""
 
     id: str
-    state: Literal["live", "ended"]
+    state: Literal["live", "settling", "ended"]
+    """`settling` is a call that has ended and whose record is still being written."""
     destination: str
     country: str
     codec: str
@@ -100,7 +117,9 @@ class CallView(msgspec.Struct, kw_only=True, omit_defaults=False):
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     seconds: int = 0
-    cost: wire.Money
+    cost: wire.Money | None
+    """What a live call has used and an ended one was charged, never what is held; null while a call
+    is settling."""
     cause: int | None = None
     cause_name: str | None = None
     cause_message: str | None = None
@@ -144,10 +163,16 @@ class CallsApi:
         ]
 
     async def quote_call(self, request: Request, sender: Sender) -> Response:
-        """Say what a call would cost and how long it could last; nothing is promised."""
+        """Say what a call would cost and how long it could last, or why it may not be placed.
+
+        Nothing is promised. People ask while they type, so that a refusal is an ordinary answer.
+        """
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, QuoteRequest)
-        order, rate, balance = await self._order(sender, body.destination)
+        try:
+            order, rate, balance = await self._order(sender, body.destination)
+        except RequestRefusedError as refused:
+            return Json(QuoteRefusal(refusal=_refused(refused.code)))
         return Json(QuoteReply(**self._quote(order, rate, balance)))
 
     async def issue_token(self, request: Request, sender: Sender) -> Response:
@@ -272,14 +297,15 @@ class CallsApi:
     def _quote(self, order: CallOrder, rate: Rate, balance: int) -> dict[str, Any]:
         bounds = (order.balance_micros, order.call_cap_micros)
         reach_micros = min([balance, *(bound for bound in bounds if bound is not None)])
+        longest_s = self.settings.call_duration_max_s
+        seconds = rate.affordable_seconds(reach_micros, longest_s)
         return {
             "destination": order.destination,
             "country": order.country,
             "rate": quote(order, rate),
             "balance": money(balance, order.currency),
-            "affordable_seconds": rate.affordable_seconds(
-                reach_micros, self.settings.call_duration_max_s
-            ),
+            "affordable_seconds": seconds,
+            "limited_by": limited_by(seconds, longest_s, is_capped=reach_micros < balance),
         }
 
     def _ticket(self, order: CallOrder, token: str) -> dict[str, Any]:
@@ -342,9 +368,9 @@ class CallsApi:
         raise RequestRefusedError("call_ended")
 
     async def show_account(self, _request: Request, sender: Sender) -> Response:
-        """Return the account's balance."""
+        """Return the account's balance: what is held for calls here is spent only once used."""
         account = sender.account
-        balance = await self.gate.balance(account.id)
+        balance = await self.gate.balance(account.id) + self.calls.unused_micros(account.id)
         return Json(
             {
                 "id": account.id,
@@ -369,50 +395,80 @@ class CallsApi:
 
     def _record_view(self, record: CallRecord) -> CallView:
         live = self._live(record.opened.account_id, record.opened.call_id)
-        return _live_view(live) if live is not None else _ended_view(record)
+        if live is not None:
+            return _live_view(live)
+        if record.closed is not None:
+            return _ended_view(record, record.closed)
+        return _unbooked_view(record, is_own=record.opened.node == self.settings.node)
 
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 
-def _live_view(call: Bridge) -> CallView:
-    opened = call.opened
-    seconds, cost_micros = call.used()
+def _refused(code: str) -> Refused:
+    problem = PROBLEMS[code]
+    return Refused(code=code, title=problem.message, action=problem.action)
+
+
+def _view(opened: CallOpened, **fields: Any) -> CallView:
     return CallView(
-        id=call.call_id,
-        state="live",
+        id=opened.call_id,
         destination=opened.destination,
         country=opened.country,
         codec=opened.codec,
         node=opened.node,
         created_at=opened.created_at,
+        **fields,
+    )
+
+
+def _live_view(call: Bridge) -> CallView:
+    """Show a call that this node has: live, or ended and not settled yet."""
+    seconds, cost_micros = call.used()
+    view = _view(
+        call.opened,
+        state="live",
         answered_at=call.answered_at,
         seconds=seconds,
-        cost=money(cost_micros, opened.currency),
+        cost=money(cost_micros, call.opened.currency),
         carrier_call_id=call.call.carrier_call_id or None,
     )
-
-
-def _ended_view(record: CallRecord) -> CallView:
-    opened, closed = record.opened, record.closed
-    view = CallView(
-        id=opened.call_id,
-        state="ended",
-        destination=opened.destination,
-        country=opened.country,
-        codec=opened.codec,
-        node=opened.node,
-        created_at=opened.created_at,
-        cost=money(record.cost_micros, opened.currency),
-    )
-    if closed is None:
-        view.state = "live"
-        return view
-    view.answered_at, view.ended_at = closed.answered_at, closed.ended_at
-    view.seconds, view.ended_by = closed.seconds, closed.ended_by
-    view.cause, view.cause_name = closed.cause, closed.cause_name
-    view.cause_message = Cause(closed.cause).message
-    view.carrier_call_id = closed.carrier_call_id or None
-    view.carrier_seconds = closed.carrier_seconds
-    view.browser, view.carrier = closed.browser, closed.carrier
+    if call.ended_at is not None:
+        cause = call.call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+        view.state, view.cost, view.ended_at = "settling", None, call.ended_at
+        view.cause, view.cause_name, view.cause_message = cause, cause.name, cause.message
+        view.ended_by = call.call.ended_by
     return view
+
+
+def _unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
+    """Show a call by a record whose end is not booked.
+
+    One that this node began and no longer has is over; another node's may be live.
+    """
+    used = money(record.cost_micros, record.opened.currency)
+    return _view(
+        record.opened,
+        state="settling" if is_own else "live",
+        seconds=record.used_s,
+        cost=None if is_own else used,
+    )
+
+
+def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
+    return _view(
+        record.opened,
+        state="ended",
+        answered_at=closed.answered_at,
+        ended_at=closed.ended_at,
+        seconds=closed.seconds,
+        cost=money(record.cost_micros, record.opened.currency),
+        cause=closed.cause,
+        cause_name=closed.cause_name,
+        cause_message=Cause(closed.cause).message,
+        ended_by=closed.ended_by,
+        carrier_call_id=closed.carrier_call_id or None,
+        carrier_seconds=closed.carrier_seconds,
+        browser=closed.browser,
+        carrier=closed.carrier,
+    )

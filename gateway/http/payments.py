@@ -50,6 +50,12 @@ class TopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     save_card: bool = False
 
 
+class SavedCardRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/saved-card-charges`."""
+
+    amount: Amount
+
+
 class AutoTopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `PUT /v1/auto-top-up`."""
 
@@ -122,6 +128,7 @@ class PaymentsApi:
             route("/v1/top-ups", self.show_offer, scope),
             route("/v1/top-ups", self.start_top_up, scope, method="POST"),
             route("/v1/top-ups/{payment_id}", self.show_top_up, scope),
+            route("/v1/saved-card-charges", self.charge_saved_card, scope, method="POST"),
             route("/v1/payments", self.list_payments, scope),
             route("/v1/auto-top-up", self.set_auto, scope, method="PUT"),
         ]
@@ -144,20 +151,33 @@ class PaymentsApi:
     async def start_top_up(self, request: Request, sender: Sender) -> Response:
         """Begin a payment; the person makes it on the payment service's own page."""
         cards = self._cards()
-        key = request.headers.get("idempotency-key", "")
-        if key and not _KEY.fullmatch(key):
-            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        key = _idempotency_key(request)
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
         account_id = sender.account.id
-        # A repeat begins no payment.
-        if not key or await self.store.find(payment_id_of(account_id, key)) is None:
-            refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
+        await self._count_start(request, account_id, key)
         with _service_errors():
             payment, url = await cards.payments.start_checkout(
                 account_id, micros, save_card=body.save_card, key=key
             )
         return Json(_view(payment, url), 201)
+
+    async def charge_saved_card(self, request: Request, sender: Sender) -> Response:
+        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        cards = self._cards()
+        key = _idempotency_key(request)
+        if not key:
+            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        body = await read_json(request, SavedCardRequest)
+        micros = _amount(body.amount, "amount")
+        account_id = sender.account.id
+        await self._count_start(request, account_id, key)
+        return Json(_view(await cards.auto.charge_now(account_id, micros, key)), 201)
+
+    async def _count_start(self, request: Request, account_id: str, key: str) -> None:
+        """Refuse the start of a payment that is too fast; a repeat begins none."""
+        if not key or await self.store.find(payment_id_of(account_id, key)) is None:
+            refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
 
     async def show_top_up(self, request: Request, sender: Sender) -> Response:
         """Return a payment; one that is not settled yet is looked up at the payment service."""
@@ -262,6 +282,14 @@ def _view(payment: Payment, url: str = "") -> PaymentView:
         created_at=payment.created_at,
         url=url,
     )
+
+
+def _idempotency_key(request: Request) -> str:
+    """Return the request's key, empty for none."""
+    key = request.headers.get("idempotency-key", "")
+    if key and not _KEY.fullmatch(key):
+        raise RequestRefusedError("bad_request", field="Idempotency-Key")
+    return key
 
 
 def _amount(text: str, field: str) -> int:

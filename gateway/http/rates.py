@@ -19,7 +19,7 @@ from gateway import browser_media as wire
 from gateway.admission import DIGITS_MIN, destination
 from gateway.engine.closed_book import ClosedBook
 from gateway.engine.rate_book import RateBook
-from gateway.engine.reports import money
+from gateway.engine.reports import limited_by, money
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.auth import Authenticator, Sender
@@ -70,6 +70,8 @@ class RateView(msgspec.Struct, kw_only=True):
     prices: list[PriceView]
     balance: wire.Money
     affordable_seconds: int
+    limited_by: wire.Lack
+    """Whether the balance ends it, or the longest time allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class RatesApi:
             raise RequestRefusedError("destination_not_priced", field=field)
         rate, currency = entry.rate, account.currency
         balance = await self.gate.balance(account.id)
+        longest_s = self.settings.call_duration_max_s
+        seconds = rate.affordable_seconds(balance, longest_s)
         return Json(
             RateView(
                 destination=number,
@@ -137,8 +141,7 @@ class RatesApi:
                     for seconds in SHOWN_S
                 ],
                 balance=money(balance, currency),
-                affordable_seconds=rate.affordable_seconds(
-                    balance, self.settings.call_duration_max_s
-                ),
+                affordable_seconds=seconds,
+                limited_by=limited_by(seconds, longest_s),
             )
         )

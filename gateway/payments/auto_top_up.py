@@ -1,4 +1,4 @@
-"""Charges an account's saved card when its credit runs low, as the person has allowed.
+"""Charges an account's saved card: when its credit runs low, or with one tap of its person.
 
 At most one charge per account is in flight on all nodes, and no more is charged in a day than the
 operator allows. What must be decided is `billing.payments`' word. Knows no call.
@@ -16,6 +16,9 @@ import structlog
 
 from billing.money import LIMIT
 from billing.payments import (
+    AUTOMATIC,
+    BY_TAP,
+    UNSETTLED,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
@@ -24,11 +27,12 @@ from billing.payments import (
     PaymentState,
     auto_amount,
     is_final_decline,
+    saved_card_amount,
     to_minor,
 )
-from gateway.errors import PaymentError
+from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.ports import Charge, Clock, Notify, PaymentService, PaymentStore
-from gateway.payments.service import Payments, new_payment_id
+from gateway.payments.service import Payments, new_payment_id, payment_id_of
 
 ASK_AGAIN: Final = timedelta(seconds=15)
 """How long what a person has set is believed, and a refusal is left to stand."""
@@ -40,6 +44,13 @@ RESUME_MAX: Final = timedelta(hours=20)
 """Until when a charge without an answer is repeated: the service knows it again for 24 hours."""
 
 _DECLINED = 402
+REFUSALS = {
+    AutoRefusal.FROZEN: "account_frozen",
+    AutoRefusal.NO_CARD: "no_saved_card",
+    AutoRefusal.IN_FLIGHT: "charge_in_flight",
+    AutoRefusal.DAY_CAP: "card_limit_reached",
+}
+"""What a refused tap is called outside."""
 _NEVER = -LIMIT - 1
 
 log = structlog.get_logger(__name__)
@@ -112,8 +123,47 @@ class AutoTopUps:
         def decide(profile: PaymentProfile, history: AutoHistory) -> int | AutoRefusal:
             return auto_amount(profile, history, self._limits, balance_micros, self._clock())
 
-        begun = await self._store.begin_auto(account_id, self._new_id(), decide)
+        begun = await self._store.begin_charge(account_id, self._new_id(), decide)
         return begun if isinstance(begun, AutoRefusal) else await self.charge(begun)
+
+    async def charge_now(self, account_id: str, micros: int, key: str) -> Payment:
+        """Charge the saved card because its person asks for it; off session, by no page.
+
+        Args:
+            account_id: Whose credit it shall be.
+            micros: How much.
+            key: Idempotency key of the tap: a repeat charges nothing more, and finds out how the
+                charge went where that was not known.
+
+        Returns:
+            The payment: paid, failed with the reason, or unsettled where the service has not said.
+
+        Raises:
+            RequestRefusedError: `amount_out_of_range`, `payment_key_reused`, `account_frozen`,
+                `no_saved_card`, `charge_in_flight`, `card_limit_reached`.
+            StoreUnavailableError: the book of record is away.
+            LookupError: no such account.
+
+        """
+        profile = await self._store.profile(account_id)
+        self._payments.minor(micros, profile.currency)
+
+        def decide(profile: PaymentProfile, history: AutoHistory) -> int | AutoRefusal:
+            return saved_card_amount(profile, history, self._limits, micros)
+
+        payment_id = payment_id_of(account_id, key)
+        begun = await self._store.begin_charge(account_id, payment_id, decide, kind=BY_TAP)
+        if isinstance(begun, AutoRefusal):
+            raise RequestRefusedError(REFUSALS[begun])
+        if (begun.kind, begun.micros) != (BY_TAP, micros):
+            raise RequestRefusedError("payment_key_reused")
+        if begun.state not in UNSETTLED:
+            return begun
+        try:
+            return await self.charge(begun)
+        except PaymentError as error:
+            log.warning("charge not known yet", payment=begun.id, code=error.service_code)
+            return await self._store.find(begun.id) or begun
 
     def forget(self, account_id: str) -> None:
         """Ask again at once what an account's person has set."""
@@ -160,17 +210,24 @@ class AutoTopUps:
             payment_intent_id=error.payment_intent_id or None,
             failure=code,
         )
-        history = await self._store.history(account_id)
         if error.is_missing:
             code = "card_gone"
             await self._store.forget_card(account_id, code)
-        elif error.status == _DECLINED and is_final_decline(code, history.failures):
-            await self._store.switch_auto_off(account_id, code)
-        else:
-            self._tell("auto_top_up.failed", payment, code)
-            return payment
-        self._tell("auto_top_up.off", payment, code, url=await self._link(payment))
+        # Whoever had the card charged with a tap is looking at the answer.
+        if payment.kind == AUTOMATIC:
+            await self._tell_declined(payment, error, code)
         return payment
+
+    async def _tell_declined(self, payment: Payment, error: PaymentError, code: str) -> None:
+        """Switch automatic top-ups off where the card is not to be tried again; tell its person."""
+        history = await self._store.history(payment.account_id)
+        is_final = error.status == _DECLINED and is_final_decline(code, history.failures)
+        if not error.is_missing and not is_final:
+            self._tell("auto_top_up.failed", payment, code)
+            return
+        if is_final:
+            await self._store.switch_auto_off(payment.account_id, code)
+        self._tell("auto_top_up.off", payment, code, url=await self._link(payment))
 
     async def _link(self, payment: Payment) -> str:
         """Return where the person can pay the amount by hand, and save a card again."""

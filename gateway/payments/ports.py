@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from billing.payments import (
+    AUTOMATIC,
     AutoHistory,
     AutoRefusal,
     BookedCredit,
@@ -178,10 +179,13 @@ class PaymentStore(Protocol):
     ) -> Payment:
         """Create a checkout, or return an open one of the same amount begun since."""
 
-    async def begin_auto(
-        self, account_id: str, payment_id: str, decide: Decide
+    async def begin_charge(
+        self, account_id: str, payment_id: str, decide: Decide, *, kind: str = AUTOMATIC
     ) -> Payment | AutoRefusal:
-        """Create an automatic top-up if `decide` says so; at most one is ever in flight."""
+        """Create a charge of the saved card if `decide` says so, or return the one of this id.
+
+        At most one is ever in flight, of whatever kind.
+        """
 
     async def record(
         self,
@@ -251,4 +255,4 @@ class PaymentStore(Protocol):
         """Charge nothing of one's own accord any more."""
 
     async def history(self, account_id: str) -> AutoHistory:
-        """Return an account's automatic top-ups of the last day."""
+        """Return an account's charges of its saved card of the last day."""

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from billing.errors import MoneyError
-from billing.payments import AUTOMATIC, Payment, PaymentState
+from billing.payments import SAVED_CARD_KINDS, Payment, PaymentState
 from gateway.errors import PaymentError
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.events import KINDS
@@ -78,7 +78,7 @@ class Reconciler:
     async def _look_at(self, payment: Payment) -> None:
         if payment.checkout_id or payment.payment_intent_id:
             await self._payments.settle_payment(payment)
-        elif payment.kind == AUTOMATIC:
+        elif payment.kind in SAVED_CARD_KINDS:
             await self._auto.charge(payment)
         else:
             is_lost = self._clock() - payment.created_at > LOST_AFTER

@@ -18,7 +18,6 @@ import structlog
 
 from billing.errors import MoneyError
 from billing.payments import (
-    AUTOMATIC,
     BY_PAGE,
     TAKEN_BACK,
     UNSETTLED,
@@ -140,7 +139,7 @@ class Payments:
         profile = await self._store.profile(account_id)
         if profile.deleted:
             raise RequestRefusedError("account_frozen")
-        self._minor(micros, profile.currency)
+        self.minor(micros, profile.currency)
         if key:
             payment = await self._create(payment_id_of(account_id, key), profile, micros)
         else:
@@ -169,8 +168,11 @@ class Payments:
             payment_id, profile.account_id, kind, micros, profile.currency
         )
 
-    def _minor(self, micros: int, currency: str) -> int:
-        """Return what the service calls an amount that may be charged."""
+    def minor(self, micros: int, currency: str) -> int:
+        """Return what the service calls an amount that may be charged.
+
+        Raises RequestRefusedError: `amount_out_of_range`.
+        """
         if not self._settings.top_up_min <= micros <= self._settings.top_up_max:
             raise RequestRefusedError("amount_out_of_range", field="amount")
         try:
@@ -206,7 +208,7 @@ class Payments:
     ) -> CheckoutPage:
         order = CheckoutOrder(
             payment=payment,
-            minor=self._minor(payment.micros, payment.currency),
+            minor=self.minor(payment.micros, payment.currency),
             save_card=save_card,
             customer_id=profile.customer_id or "",
             email=profile.email,
@@ -231,7 +233,7 @@ class Payments:
         """
         profile = await self._store.profile(account_id)
         if enabled:
-            self._minor(amount_micros, profile.currency)
+            self.minor(amount_micros, profile.currency)
             if not 0 < threshold_micros <= self._settings.top_up_max:
                 raise RequestRefusedError("amount_out_of_range", field="threshold")
             if amount_micros > self._settings.auto_top_up_day_max:
@@ -283,7 +285,8 @@ class Payments:
 
         Raises StoreUnavailableError.
         """
-        is_waiting = payment.state in UNSETTLED and payment.checkout_id
+        is_known = payment.checkout_id or payment.payment_intent_id
+        is_waiting = payment.state in UNSETTLED and is_known
         if not is_waiting or self._clock() - payment.updated_at < LOOK_AGAIN:
             return payment
         try:
@@ -321,8 +324,7 @@ class Payments:
             log.warning("paid for an account that is not there", payment=intent.payment_id)
             return None
         micros = from_minor(intent.received_minor, profile.currency)
-        kind = AUTOMATIC if intent.is_automatic else BY_PAGE
-        return await self._create(intent.payment_id, profile, micros, kind)
+        return await self._create(intent.payment_id, profile, micros, intent.kind)
 
     async def _settle(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
         checkout_id = payment.checkout_id or checkout_id
@@ -351,7 +353,7 @@ class Payments:
 
     async def _book(self, payment: Payment, intent: Intent) -> bool:
         """Book what is not booked yet; False when it must be looked at again."""
-        facts = facts_of(intent, payment.currency, is_automatic=payment.kind == AUTOMATIC)
+        facts = facts_of(intent, payment.currency, payment.kind)
         is_steady = True
         for fact in facts:
             is_steady &= await self._book_fact(payment, intent, fact)

@@ -16,6 +16,9 @@ import stripe
 import structlog
 
 from billing.payments import (
+    AUTOMATIC,
+    BY_PAGE,
+    BY_TAP,
     CheckoutPage,
     Dispute,
     Intent,
@@ -261,12 +264,17 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
 
 
 _SAVES_CARD = "save_card"
-_AUTOMATIC = "Automatic top-up of calling credit"
-"""Tells our automatic charges from what was paid on a page. It is what every one of them bears: a
-note that is added to a request spoils its repetition, whose parameters must be the same."""
-
 _RETRYABLE = frozenset({409, 429})
 """Another request with this key is under way; too many requests."""
+
+
+_DESCRIPTIONS = {
+    AUTOMATIC: "Automatic top-up of calling credit",
+    BY_TAP: "Top-up of calling credit by saved card",
+}
+"""Tell what a saved card was charged for from what was paid on a page: every charge of it bears
+one. A note that is added to a request spoils its repetition, whose parameters must be the same."""
+_KINDS = {description: kind for kind, description in _DESCRIPTIONS.items()}
 
 
 def _charge_params(charge: Charge) -> dict[str, Any]:
@@ -278,7 +286,7 @@ def _charge_params(charge: Charge) -> dict[str, Any]:
         "payment_method": charge.payment_method_id,
         "confirm": True,
         "off_session": True,
-        "description": _AUTOMATIC,
+        "description": _DESCRIPTIONS[payment.kind],
         "metadata": {"account": payment.account_id, "payment": payment.id},
         "expand": ["latest_charge"],
     }
@@ -356,7 +364,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
         failure=failure.get("decline_code") or failure.get("code") or "",
         refunds=[_refund(each) for each in refunds],
         disputes=[_dispute(each) for each in disputes],
-        is_automatic=reply.get("description") == _AUTOMATIC,
+        kind=_KINDS.get(reply.get("description"), BY_PAGE),
     )
 
 

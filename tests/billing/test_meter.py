@@ -61,6 +61,17 @@ def test_nothing_is_owed_before_sound_has_come_but_credit_is_held_for_it():
     assert meter.tick(now_ns) == Tick("c1", "alice", 13 * CENT, 5)
 
 
+def test_what_is_held_is_unused_until_its_seconds_have_begun():
+    meter = new_meter(8 * CENT)
+    assert meter.unused_micros(START) == 8 * CENT
+    meter.answered(START)
+    assert meter.unused_micros(START + 3 * S) == 8 * CENT
+    meter.heard()
+    assert meter.unused_micros(START + 3 * S) == 5 * CENT
+    meter.final(START + 4 * S)
+    assert meter.unused_micros(START + 60 * S) == 4 * CENT
+
+
 def test_sound_after_the_end_changes_nothing():
     meter = new_meter(rate=Rate(per_minute_micros=600_000, connect_fee_micros=CENT))
     meter.answered(START)

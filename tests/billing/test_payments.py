@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from billing.errors import MoneyError
 from billing.ledger import CREDIT_SOURCES
 from billing.payments import (
+    AUTOMATIC,
+    BY_PAGE,
     UNSETTLED,
     AutoHistory,
     AutoLimits,
@@ -27,6 +29,7 @@ from billing.payments import (
     from_minor,
     is_final_decline,
     refunded_micros,
+    saved_card_amount,
     state_of,
     to_minor,
 )
@@ -83,10 +86,10 @@ def test_an_unknown_currency_is_refused():
 
 
 def test_a_payment_is_one_fact():
-    assert facts_of(PAID, "USD", is_automatic=False) == [
+    assert facts_of(PAID, "USD", BY_PAGE) == [
         PaymentFact("pi:pi_1", 25 * UNIT, "top-up", "Top-up by card.")
     ]
-    (fact,) = facts_of(PAID, "USD", is_automatic=True)
+    (fact,) = facts_of(PAID, "USD", AUTOMATIC)
     assert fact.reason == "Automatic top-up."
 
 
@@ -94,8 +97,8 @@ def test_a_payment_is_one_fact():
     "status", ["processing", "requires_payment_method", "requires_action", "canceled"]
 )
 def test_what_is_not_paid_proves_nothing(status):
-    assert facts_of(usd(status=status), "USD", is_automatic=False) == []
-    assert facts_of(usd(received_minor=0), "USD", is_automatic=False) == []
+    assert facts_of(usd(status=status), "USD", BY_PAGE) == []
+    assert facts_of(usd(received_minor=0), "USD", BY_PAGE) == []
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_what_is_not_paid_proves_nothing(status):
     ],
 )
 def test_a_refund_takes_and_a_failed_one_gives_back(refund, facts):
-    found = facts_of(usd(refunds=[refund]), "USD", is_automatic=False)[1:]
+    found = facts_of(usd(refunds=[refund]), "USD", BY_PAGE)[1:]
     assert [(fact.reference, fact.micros // UNIT) for fact in found] == facts
     assert {fact.kind for fact in found} == {"refund"}
 
@@ -132,25 +135,23 @@ WON = [*LOST, ("du:du_1:won", 25)]
     ],
 )
 def test_a_dispute_takes_until_it_is_won(status, facts):
-    found = facts_of(
-        usd(disputes=[Dispute("du_1", 2_500, "USD", status)]), "USD", is_automatic=False
-    )
+    found = facts_of(usd(disputes=[Dispute("du_1", 2_500, "USD", status)]), "USD", BY_PAGE)
     assert [(f.reference, f.micros // UNIT) for f in found[1:]] == facts
 
 
 def test_every_fact_can_be_booked():
     dispute, refund = Dispute("d", 1, "USD", "won"), Refund("r", 1, "failed")
-    facts = facts_of(usd(disputes=[dispute], refunds=[refund]), "USD", is_automatic=False)
+    facts = facts_of(usd(disputes=[dispute], refunds=[refund]), "USD", BY_PAGE)
     assert {fact.kind for fact in facts} <= CREDIT_SOURCES.keys()
     assert len({fact.reference for fact in facts}) == len(facts) == 5
 
 
 def test_another_currency_is_never_booked():
     with pytest.raises(MoneyError):
-        facts_of(intent(currency="EUR"), "USD", is_automatic=False)
+        facts_of(intent(currency="EUR"), "USD", BY_PAGE)
     foreign = Dispute("du_1", 2_500, "EUR", "needs_response")
     with pytest.raises(MoneyError):
-        facts_of(usd(disputes=[foreign]), "USD", is_automatic=False)
+        facts_of(usd(disputes=[foreign]), "USD", BY_PAGE)
 
 
 def test_only_refunds_that_reach_the_card_count_as_refunded():
@@ -300,3 +301,27 @@ def test_a_card_is_charged_when_credit_runs_low(changes):
 )
 def test_a_card_that_will_not_work_is_left_alone(code, failures, is_final):
     assert is_final_decline(code, failures) is is_final
+
+
+@pytest.mark.parametrize(
+    ("profile", "history", "expected"),
+    [
+        ({}, {}, 25 * UNIT),
+        ({"auto_enabled": False}, {"last_at": NOW, "failures": 9}, 25 * UNIT),
+        ({"frozen": True}, {}, AutoRefusal.FROZEN),
+        ({"deleted": True}, {}, AutoRefusal.FROZEN),
+        ({"payment_method_id": None}, {}, AutoRefusal.NO_CARD),
+        ({}, {"is_in_flight": True}, AutoRefusal.IN_FLIGHT),
+        ({}, {"charged_micros": LIMITS.day_max_micros - 25 * UNIT}, 25 * UNIT),
+        ({}, {"charged_micros": LIMITS.day_max_micros - 24 * UNIT}, AutoRefusal.DAY_CAP),
+    ],
+)
+def test_a_tap_charges_the_saved_card_within_the_days_bound(profile, history, expected):
+    card = {"customer_id": "cus_1", "payment_method_id": "pm_1"}
+    found = saved_card_amount(
+        PaymentProfile("alice", "USD", **(card | profile)),
+        AutoHistory(**history),
+        LIMITS,
+        25 * UNIT,
+    )
+    assert found == expected

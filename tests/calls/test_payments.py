@@ -127,6 +127,30 @@ async def test_a_saved_card_is_charged_while_one_talks(shop, new_customer):
     assert [(p["kind"], p["state"]) for p in payments] == [("auto", "paid"), ("checkout", "paid")]
 
 
+async def test_one_tap_on_the_saved_card_saves_the_call(shop, new_customer):
+    customer = await new_customer()
+    await save_a_card(shop, customer)
+    async with shop.stores() as stores:
+        await shop.grant(stores, customer.account_id, 5 * SECOND_MICROS - 5 * DOLLAR)
+    async with customer.call(TONE) as phone:
+        await phone.wait("accept")
+        taps = [
+            customer.http.post(
+                "/v1/saved-card-charges",
+                json={"amount": "10.00"},
+                headers={"idempotency-key": "tap"},
+            )
+            for _ in range(2)
+        ]
+        replies = await asyncio.gather(*taps)
+        assert {reply.status_code for reply in replies} == {201}
+        await phone.wait("cost", where=lambda e: e["seconds"] >= 7)
+        ended = await phone.hang_up()
+    await customer.record(ended["call_id"])
+    payments = (await customer.http.get("/v1/payments")).json()["payments"]
+    assert [(p["kind"], p["state"]) for p in payments] == [("saved", "paid"), ("checkout", "paid")]
+
+
 async def test_a_dispute_ends_the_call_and_freezes_the_account(shop, new_customer):
     customer = await new_customer()
     await save_a_card(shop, customer)

@@ -1,5 +1,6 @@
 """A call as it should go: every event, every byte, every cent."""
 
+import asyncio
 import random
 
 import pytest
@@ -252,3 +253,23 @@ async def heard_contains(world: World, sid: str, frames: list[bytes]) -> bool:
     """Say whether the phone has come to the end of these: a busy machine conceals some."""
     heard = await world.carrier_get(f"/calls/{sid}/heard")
     return frames[-1] in heard or sum(frame in heard for frame in frames) >= 2
+
+
+async def test_a_hold_is_never_a_cost(world: World, customer: Customer):
+    """From the first ring to the written record, no answer shows more than what was used."""
+    async with customer.call() as phone:
+        call_id = (await phone.wait("ready"))["call_id"]
+        account = (await customer.http.get("/v1/account")).json()
+        assert account["balance"]["micros"] == 10_000_000
+        await phone.wait("cost", where=lambda e: e["seconds"] >= 1)
+        ended = await phone.hang_up()
+    shown = []
+    while not shown or shown[-1]["state"] != "ended":
+        reply = await customer.http.get(f"/v1/calls/{call_id}")
+        assert reply.status_code in (200, 404)
+        if reply.status_code == 200:
+            shown.append(reply.json())
+        await asyncio.sleep(0.01)
+    assert {call["state"] for call in shown} <= {"settling", "ended"}
+    for call in shown:
+        assert call["cost"] == (ended["cost"] if call["state"] == "ended" else None)

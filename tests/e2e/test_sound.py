@@ -169,3 +169,19 @@ async def test_a_page_that_is_loaded_again_returns_to_its_call(
     record = await caller.record(call["id"])
     assert record["ended_by"] == "caller"
     assert len((await caller.http.get("/v1/calls")).json()["calls"]) == 1
+
+
+async def test_a_call_left_by_a_loaded_page_is_ended_or_gives_way(page: Page, caller: Customer):
+    first = await in_call(page, caller, "WebRTC")
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.reload()
+    await page.get_by_role("button", name="End it").click()
+    await expect(page.locator("caller-phone .summary")).to_be_visible(timeout=15_000)
+    assert (await caller.record(first["id"]))["ended_by"] == "caller"
+    second = await in_call(page, caller, "WebRTC")
+    await page.reload()
+    await expect(page.get_by_role("button", name="Return to the call")).to_be_visible()
+    third = await in_call(page, caller, "WebRTC")
+    assert (await caller.record(second["id"]))["ended_by"] == "caller"
+    await hang_up(page)
+    await caller.record(third["id"])

@@ -79,6 +79,7 @@ SENT = [
     wire.Credit(balance=MONEY, remaining_seconds=60),
     wire.CreditWarning(seconds_left=10, cause="credit"),
     wire.CreditWarningCleared(seconds_left=50),
+    wire.Draining(seconds_left=30),
     wire.Warning(name="n", message="m"),
     wire.WarningCleared(name="n"),
     wire.Cancel(**END),

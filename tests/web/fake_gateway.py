@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def past_call(number: str, created_at: str, seconds: int, cause: int) -> dict[st
     """Return a call record of the contract."""
     return {
         "id": f"call_{created_at}",
+        "state": "ended",
         "destination": number,
         "created_at": created_at,
         "answered_at": created_at if seconds else None,
@@ -120,6 +121,10 @@ class TopUps:
     """Status and body with which top-ups and settings are refused."""
     started: list[dict[str, Any]] = field(default_factory=list)
     """Body of each request, and its Idempotency-Key."""
+    taps: list[dict[str, Any]] = field(default_factory=list)
+    """The same of each tap on the saved card."""
+    tapped: dict[str, Any] = field(default_factory=dict)
+    """The payment that a tap is answered with."""
     settings: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     """Ids of the payments that were asked for."""
@@ -137,6 +142,7 @@ class Line:
     frames: list[tuple[float, bytes]] = field(default_factory=list)
     """Arrival, in monotonic seconds, and bytes of each audio message."""
     close_code: int | None = None
+    beat: asyncio.Task[None] | None = None
     peer: EchoPeer = field(default_factory=EchoPeer)
     """The audio beside the socket; goes on when another socket takes the call up."""
 
@@ -221,6 +227,14 @@ class FakeGateway:
     """Path and account of every request with a good key."""
     top_ups: TopUps = field(default_factory=TopUps)
     lines: list[Line] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Number -> code of why a quote of it is refused."""
+    limited_by: str = "credit"
+    """What ends a call that is quoted."""
+    quoted: list[str] = field(default_factory=list)
+    """Numbers that quotes were asked of."""
+    is_mute: bool = False
+    """Says and takes nothing any more, as a network that swallows all."""
     token_requests: list[dict[str, Any]] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     """Path and query of every request."""
@@ -253,6 +267,7 @@ class FakeGateway:
                 Route("/v1/phonebook", self._phonebook),
                 Route("/v1/top-ups", self._offer),
                 Route("/v1/top-ups", self._start_top_up, methods=["POST"]),
+                Route("/v1/saved-card-charges", self._tap, methods=["POST"]),
                 Route("/v1/top-ups/{payment}", self._top_up),
                 Route("/v1/payments", self._payments),
                 Route("/v1/auto-top-up", self._set_auto, methods=["PUT"]),
@@ -302,6 +317,14 @@ class FakeGateway:
         reply = {"id": "pay_1", "url": self.payment_page, "amount": money(micros), "state": "open"}
         return self._reply(request, reply, 201)
 
+    async def _tap(self, request: Request) -> Response:
+        key = request.headers["idempotency-key"]
+        self.top_ups.taps.append({**await request.json(), "key": key})
+        if self.top_ups.refusal is not None:
+            status, body = self.top_ups.refusal
+            return JSONResponse({"status": status, **body}, status)
+        return self._reply(request, self.top_ups.tapped, 201)
+
     async def _top_up(self, request: Request) -> Response:
         self.top_ups.asked.append(request.path_params["payment"])
         answers = self.top_ups.answers
@@ -327,6 +350,10 @@ class FakeGateway:
 
     async def _quote(self, request: Request) -> Response:
         destination = (await request.json())["destination"]
+        self.quoted.append(destination)
+        if (code := self.refused.get(destination)) is not None:
+            refusal = {"code": code, "title": f"Refused: {code}.", "action": "Do otherwise."}
+            return self._reply(request, {"refusal": refusal})
         return self._reply(
             request,
             {
@@ -334,6 +361,7 @@ class FakeGateway:
                 "rate": RATE,
                 "balance": money(self.balance),
                 "affordable_seconds": self.balance * 60 // 13_000,
+                "limited_by": self.limited_by,
             },
         )
 
@@ -410,12 +438,23 @@ class FakeGateway:
     async def answer(self, line: Line) -> None:
         """Pick up the phone."""
         await line.send("accept", at="2026-11-24T12:00:00Z")
+        line.beat = asyncio.create_task(self._beat(line))
+
+    async def _beat(self, line: Line) -> None:
+        """Say something each second, as the contract has it."""
+        while line.close_code is None:
+            await asyncio.sleep(1)
+            with suppress(RuntimeError, WebSocketDisconnect):
+                if not self.is_mute:
+                    await line.send("volume", input_dbov=-20, output_dbov=-20)
 
     async def _serve(self, line: Line) -> None:
         while True:
             message = await line.socket.receive()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message["code"])
+            if self.is_mute:
+                continue
             if (audio := message.get("bytes")) is not None:
                 await self._echo(line, audio)
             elif await self._obey(line, message["text"]):
@@ -473,6 +512,8 @@ async def running(gateway: FakeGateway) -> AsyncIterator[FakeGateway]:
         yield gateway
     finally:
         for line in gateway.lines:
+            if line.beat is not None:
+                line.beat.cancel()
             await line.peer.close()
         server.should_exit = server.force_exit = True
         await task

@@ -109,7 +109,7 @@ async def test_way_back_is_accessible(
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status").first).to_have_text("In call")
     gateway.cut()
-    await expect(page.get_by_role("status").first).to_contain_text("Connection lost.")
+    await expect(page.get_by_role("status").first).to_contain_text("No connection.")
     await check(page)
     await expect(page.get_by_role("status").first).to_have_text("In call")
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))

@@ -38,7 +38,7 @@ async def test_lost_socket_is_taken_up_and_the_call_goes_on(
 ) -> None:
     await dial(page, gateway)
     gateway.cut()
-    await expect(status(page)).to_contain_text("Connection lost.")
+    await expect(status(page)).to_contain_text("No connection.")
     assert await status(page).get_attribute("role") == "status"
     line = await taken_up(gateway)
     assert line.start == {**RESUME, "token": "resume_1"}
@@ -59,7 +59,7 @@ async def test_closed_by_a_proxy_is_lost_as_well(page: Page, gateway: FakeGatewa
 async def test_microphone_muted_meanwhile_stays_muted(page: Page, gateway: FakeGateway) -> None:
     line = await dial(page, gateway)
     gateway.cut()
-    await expect(status(page)).to_contain_text("Connection lost.")
+    await expect(status(page)).to_contain_text("No connection.")
     await button(page, "Mute").click()
     line = await taken_up(gateway)
     await line.send("mute", muted=False)
@@ -71,7 +71,7 @@ async def test_microphone_muted_meanwhile_stays_muted(page: Page, gateway: FakeG
 async def test_hold_pressed_meanwhile_is_said_again(page: Page, gateway: FakeGateway) -> None:
     await dial(page, gateway)
     gateway.cut()
-    await expect(status(page)).to_contain_text("Connection lost.")
+    await expect(status(page)).to_contain_text("No connection.")
     await button(page, "Hold").click()
     line = await taken_up(gateway)
     await until(lambda: {"type": "hold", "held": True} in line.messages)
@@ -83,7 +83,7 @@ async def test_hanging_up_meanwhile_ends_the_call_when_the_gateway_is_back(
 ) -> None:
     await dial(page, gateway)
     gateway.cut()
-    await expect(status(page)).to_contain_text("Connection lost.")
+    await expect(status(page)).to_contain_text("No connection.")
     await button(page, "Hang up").click()
     line = await taken_up(gateway)
     await until(lambda: line.of_type("hangup"))

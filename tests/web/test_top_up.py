@@ -331,8 +331,11 @@ async def test_tab_without_a_key_says_where_to_go_on(
 ) -> None:
     page, _ = await open_page(browser, gateway, key=None)
     await page.goto(f"{gateway.origin}/?top-up=pay_1")
-    await expect(page.get_by_role("status")).to_contain_text("You are back from the payment page.")
+    await expect(page.get_by_role("status")).to_contain_text("Paid. You can close this tab.")
+    await expect(page.get_by_label("API key")).to_have_count(0)
     assert page.url == f"{gateway.origin}/"
+    await button(page, "Open the phone here instead").click()
+    await expect(page.get_by_label("API key")).to_be_visible()
     await page.context.close()
 
 

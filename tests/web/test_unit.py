@@ -82,6 +82,7 @@ MESSAGES: list[wire.GatewayMessage] = [
     wire.Credit(balance=wire.Money(4_999_783, "USD", "$5.00"), remaining_seconds=23_075),
     wire.CreditWarning(seconds_left=30, cause="credit"),
     wire.CreditWarningCleared(seconds_left=90),
+    wire.Draining(seconds_left=30),
     wire.Warning(name="media", message="The phone is silent."),
     wire.WarningCleared(name="media"),
     wire.Cancel(**_END),

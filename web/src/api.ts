@@ -3,7 +3,17 @@
  */
 
 import { CallFailure } from './call/failure';
-import type { Account, CallRecord, CallToken, KeyAccess, PhonebookEntry, Problem, TopUpOffer } from './wire';
+import type {
+  Account,
+  CallRecord,
+  CallToken,
+  KeyAccess,
+  PhonebookEntry,
+  Problem,
+  Quote,
+  QuoteRefusal,
+  TopUpOffer,
+} from './wire';
 
 const TIMEOUT_MS = 10_000;
 
@@ -19,6 +29,15 @@ export class Api {
   /** Ask for the one-use token of a call. Throws CallFailure. */
   callToken(destination: string): Promise<CallToken> {
     return this.json('v1/call-tokens', { destination, codec: 'pcmu', origin: location.origin });
+  }
+
+  /** Ask what a call would cost, or why it may not be placed; undefined where that cannot be said. */
+  async quote(destination: string): Promise<Quote | QuoteRefusal | undefined> {
+    try {
+      return await this.json<Quote | QuoteRefusal>('v1/quotes', { destination });
+    } catch {
+      return undefined;
+    }
   }
 
   /** Read what the key is. Throws CallFailure. */

@@ -12,6 +12,17 @@ export function startTopUp(api: Api, amount: string, saveCard: boolean, idempote
   return api.json('v1/top-ups', { amount, save_card: saveCard }, { headers, timeoutMs: TIMEOUT_MS });
 }
 
+/** Charge the saved card; the same key again charges nothing more. `amount` as in 25.00. Throws CallFailure. */
+export function chargeSavedCard(api: Api, amount: string, idempotencyKey: string): Promise<Payment> {
+  const headers = { 'Idempotency-Key': idempotencyKey };
+  return api.json('v1/saved-card-charges', { amount }, { headers, timeoutMs: TIMEOUT_MS });
+}
+
+/** Return a key nobody guesses; crypto.randomUUID is missing on pages without TLS. */
+export function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-');
+}
+
 /** Read how a payment stands. Throws CallFailure. */
 export function topUp(api: Api, id: string): Promise<Payment> {
   return api.json(`v1/top-ups/${encodeURIComponent(id)}`, undefined, { timeoutMs: TIMEOUT_MS });

@@ -139,6 +139,7 @@ export type GatewayMessage =
   | { type: 'credit'; balance: Money; remaining_seconds: number }
   | { type: 'credit-warning'; seconds_left: number; cause: Lack }
   | { type: 'credit-warning-cleared'; seconds_left: number }
+  | { type: 'draining'; seconds_left: number }
   | { type: 'warning'; name: string; message: string }
   | { type: 'warning-cleared'; name: string }
   | ({ type: 'cancel' } & Ending)
@@ -157,12 +158,20 @@ export function parseMessage(text: string): GatewayMessage | undefined {
   }
 }
 
-/** `POST /v1/quotes`: what a call would cost, and how long the credit and all spending limits let it last. */
+/** `POST /v1/quotes`: what a call would cost, and how long it can last. */
 export interface Quote {
   destination: string;
   rate: Rate;
   balance: Money;
   affordable_seconds: number;
+  /** What ends it then; absent at an older gateway. */
+  limited_by?: Lack;
+  refusal?: undefined;
+}
+
+/** The quote of a call that may not be placed. */
+export interface QuoteRefusal {
+  refusal: Pick<Problem, 'code' | 'title' | 'action'>;
 }
 
 /** `POST /v1/check-tokens`: good for one media socket. */
@@ -188,15 +197,16 @@ export interface Account {
   live_calls: number;
 }
 
-/** One entry of `GET /v1/calls`; the cause is null while the call lives. */
+/** One entry of `GET /v1/calls`; the cause is null while the call lives, the cost while it is being settled. */
 export interface CallRecord {
   id: string;
+  state: 'live' | 'settling' | 'ended';
   destination: string;
   created_at: string;
   answered_at: string | null;
   ended_at: string | null;
   seconds: number;
-  cost: Money;
+  cost: Money | null;
   cause: number | null;
   cause_name: string | null;
 }
@@ -269,7 +279,7 @@ export interface Payment {
 /** One entry of `GET /v1/payments`. */
 export interface PaymentRecord extends Payment {
   created_at: string;
-  /** `checkout`, or `auto` for one without a person. */
+  /** `checkout`, `saved` for a tap on the saved card, or `auto` for one without a person. */
   kind: string;
   refunded: Money;
 }

@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from billing.cdr import CallRecord
+from billing.stores import tables
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore
-from tests.billing.outbox_entries import START, closed, closing, opened, opening, ticked
+from tests.billing.outbox_entries import RATE, START, closed, closing, opened, opening, ticked
 
 
 @pytest.fixture
@@ -14,17 +16,28 @@ def records(engine, store):
     return SqlCdrStore(engine)
 
 
-async def test_a_live_call_reads_as_it_was_opened(store, records):
-    await store.apply_outbox(3, [opened("c1", 100), ticked(("c1", 150, 2))])
+async def test_a_live_call_costs_what_it_has_used_and_never_what_it_holds(store, records):
+    await store.apply_outbox(3, [opened("c1", 100)])
+    assert (await records.get("alice", "c1")).cost_micros == 0
+    await store.apply_outbox(3, [ticked(("c1", 150, 2))])
     assert await records.get("alice", "c1") == CallRecord(
-        opened=opening("c1"), closed=None, cost_micros=150
+        opened=opening("c1"), closed=None, cost_micros=RATE.cost(2), used_s=2
     )
+
+
+async def test_a_live_call_without_a_rate_that_can_be_read_costs_nothing_yet(
+    engine, records, store
+):
+    await store.apply_outbox(3, [opened("c1", 100), ticked(("c1", 150, 2))])
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.calls).values(rate="no rate"))
+    assert (await records.get("alice", "c1")).cost_micros == 0
 
 
 async def test_an_ended_call_reads_as_it_was_closed(store, records):
     await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3, written_off=7)])
     assert await records.get("alice", "c1") == CallRecord(
-        opened=opening("c1"), closed=closing(3), cost_micros=90, written_off_micros=7
+        opened=opening("c1"), closed=closing(3), cost_micros=90, written_off_micros=7, used_s=3
     )
 
 
@@ -36,7 +49,7 @@ async def test_a_call_whose_opening_is_lost_still_has_its_end(store, records):
     assert record.opened.created_at == closing(3).ended_at
     await store.apply_outbox(3, [opened("c1", 100)])
     assert await records.get("alice", "c1") == CallRecord(
-        opened=opening("c1"), closed=closing(3), cost_micros=90
+        opened=opening("c1"), closed=closing(3), cost_micros=90, used_s=3
     )
 
 

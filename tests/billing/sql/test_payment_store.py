@@ -58,7 +58,7 @@ async def test_nobody_pays_for_an_account_that_is_not_there(payments):
     with pytest.raises(LookupError):
         await payments.create_checkout("pay_1", "nobody", UNIT, "USD", since=START)
     with pytest.raises(LookupError):
-        await payments.begin_auto("nobody", "pay_1", lambda profile, history: UNIT)
+        await payments.begin_charge("nobody", "pay_1", lambda profile, history: UNIT)
     with pytest.raises(LookupError):
         await payments.profile("nobody")
     assert await payments.find("pay_1") is None
@@ -209,13 +209,13 @@ async def test_at_most_one_automatic_top_up_is_in_flight(payments):
         return AutoRefusal.IN_FLIGHT if history.is_in_flight else UNIT
 
     outcomes = await asyncio.gather(
-        *(payments.begin_auto("alice", f"pay_{n}", decide) for n in range(6))
+        *(payments.begin_charge("alice", f"pay_{n}", decide) for n in range(6))
     )
     begun = [each for each in outcomes if each is not AutoRefusal.IN_FLIGHT]
     assert len(begun) == 1
     assert (begun[0].kind, begun[0].micros, begun[0].currency) == ("auto", UNIT, "USD")
     await payments.record(begun[0].id, PaymentState.PAID)
-    again = await payments.begin_auto("alice", "pay_9", decide)
+    again = await payments.begin_charge("alice", "pay_9", decide)
     assert again.id == "pay_9"
 
 

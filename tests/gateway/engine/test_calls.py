@@ -435,9 +435,11 @@ async def test_a_running_call_is_taken_up_while_the_node_drains(stage, node):
     (ready,) = first.of("ready")
     draining = asyncio.create_task(node.calls.drain(30))
     await stage.run(0.5)
+    assert first.of("draining") == [{"type": "draining", "seconds_left": 30}]
     first.end(1006)
     second = node.resumes(ready)
     assert second.kinds[0] == "ready"
+    assert second.of("draining")[0]["seconds_left"] == 29
     second.say({"type": "hangup"})
     await stage.run(0.5)
     assert draining.done()

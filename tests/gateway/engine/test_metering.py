@@ -131,7 +131,8 @@ async def test_calls_of_a_partition_share_one_round(office):
     ((partition, ticks),) = office.gate.ticks
     assert (partition, {t.call_id for t in ticks}) == (3, {"a", "b", "c"})
     assert calls[0].charges == calls[2].charges
-    assert calls[1].charges == [50 * CENT - 9 * CENT]
+    # Nine cents are held for it, of which the first second is used.
+    assert calls[1].charges == [50 * CENT - CENT]
 
 
 async def test_a_round_under_way_is_not_begun_again(office):

@@ -175,3 +175,11 @@ def test_a_call_that_was_never_answered_has_no_such_date():
     none = LegQuality()
     closed = reports.closed(call, reports.WallClock(0, START), 0, none, none)
     assert (closed.ringing_at, closed.answered_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_capped", "limit"),
+    [(599, False, "credit"), (599, True, "cap"), (600, False, "duration"), (600, True, "duration")],
+)
+def test_what_ends_a_call_is_named(seconds, is_capped, limit):
+    assert reports.limited_by(seconds, 600, is_capped=is_capped) == limit

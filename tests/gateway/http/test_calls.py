@@ -47,11 +47,11 @@ class Records:
     def __init__(self):
         self.kept = []
 
-    def add(self, call_id, account_id="alice", *, is_closed=True):
+    def add(self, call_id, account_id="alice", *, is_closed=True, node="n1"):
         opened = CallOpened(
             call_id=call_id,
             account_id=account_id,
-            node="n1",
+            node=node,
             destination=ECHO,
             country="US",
             codec="pcmu",
@@ -71,7 +71,10 @@ class Records:
             carrier_seconds=7,
         )
         record = CallRecord(
-            opened=opened, closed=closed if is_closed else None, cost_micros=7 * CENT
+            opened=opened,
+            closed=closed if is_closed else None,
+            cost_micros=7 * CENT,
+            used_s=7,
         )
         self.kept.insert(0, record)
 
@@ -209,15 +212,66 @@ async def test_a_quote_says_the_same_and_promises_nothing(api):
     assert len(api.node.tokens.orders) == 1
 
 
-async def test_what_could_not_be_called_is_not_quoted(api):
-    for body, expected in (
-        ({"destination": "+33123456789"}, (422, "destination_not_priced")),
-        ({"destination": "112"}, (422, "number_emergency")),
-        ({"destination": ECHO, "codec": "pcmu"}, (400, "bad_request")),
-    ):
-        assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == expected
+@pytest.mark.parametrize(
+    ("destination", "code"),
+    [
+        ("+33123456789", "destination_not_priced"),
+        ("112", "number_emergency"),
+        ("+112", "number_emergency"),
+        ("+15005", "number_too_short"),
+        ("+449098790000", "number_premium"),
+        ("hello", "number_invalid"),
+    ],
+)
+async def test_the_quote_of_what_could_not_be_called_says_why(api, destination, code):
+    reply = await api.ask("POST", "/v1/quotes", json={"destination": destination})
+    refused = await api.token(destination)
+    assert (reply.status_code, refused.status_code) == (200, 422)
+    problem = refused.json()
+    assert problem["code"] == code
+    refusal = {name: problem[name] for name in ("code", "title", "action")}
+    assert reply.json() == {"refusal": refusal}
+
+
+async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
+    async def code():
+        # What is known of a key is believed for ten seconds.
+        await api.stage.run(11)
+        reply = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
+        assert reply.status_code == 200
+        return reply.json()["refusal"]["code"]
+
+    cap(api, day_cap_micros=CENT - 1)
+    assert await code() == "cap_reached"
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
+    assert await code() == "account_frozen"
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice")
+    api.stage.gate.fill(alice=CENT - 1)
+    assert await code() == "insufficient_credit"
+
+
+async def test_a_quote_that_is_no_request_is_refused(api):
+    body = {"destination": ECHO, "codec": "pcmu"}
+    assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == (400, "bad_request")
     reply = await api.ask("POST", "/v1/quotes", account="eve", json={"destination": ECHO})
     assert code_of(reply) == (401, "unauthorized")
+
+
+async def test_a_quote_says_what_limits_the_call(stage, client_of):
+    api = Api(stage, client_of, call_duration_max_s=600)
+
+    async def limit(micros, **caps):
+        cap(api, **caps)
+        api.stage.gate.fill(alice=micros)
+        await api.stage.run(11)
+        shown = (await api.ask("POST", "/v1/quotes", json={"destination": ECHO})).json()
+        return shown["affordable_seconds"], shown["limited_by"]
+
+    assert await limit(50 * CENT) == (50, "credit")
+    assert await limit(1000 * CENT) == (600, "duration")
+    assert await limit(50 * CENT, call_cap_micros=20 * CENT) == (20, "cap")
+    assert await limit(50 * CENT, day_cap_micros=30 * CENT) == (30, "cap")
+    assert await limit(1000 * CENT, call_cap_micros=900 * CENT) == (600, "duration")
 
 
 async def test_a_page_gets_a_token_for_itself_only(api):
@@ -390,9 +444,44 @@ async def test_a_live_call_is_not_shown_as_its_unfinished_record(api):
 
 
 async def test_a_call_of_another_node_is_live_by_its_record(api):
-    api.records.add("c1", is_closed=False)
+    api.records.add("c1", is_closed=False, node="n2")
     shown = (await api.ask("GET", "/v1/calls/c1")).json()
     assert (shown["state"], shown["ended_at"]) == ("live", None)
+    assert (shown["seconds"], shown["cost"]["micros"]) == (7, 7 * CENT)
+
+
+async def test_a_call_that_has_ended_here_has_no_cost_until_its_record_is_written(api):
+    api.records.add("c1", is_closed=False)
+    shown = (await api.ask("GET", "/v1/calls/c1")).json()
+    assert (shown["state"], shown["cost"]) == ("settling", None)
+
+
+async def test_a_call_that_is_being_settled_has_no_cost_and_says_how_it_ended(api):
+    caller, call_id = await api.live_call()
+    api.stage.gate.is_away = True
+    await api.ask("DELETE", f"/v1/calls/{call_id}")
+    await api.stage.run(0.5)
+    for shown in (
+        (await api.ask("GET", f"/v1/calls/{call_id}")).json(),
+        (await api.ask("GET", "/v1/calls")).json()["calls"][0],
+    ):
+        assert (shown["state"], shown["cost"]) == ("settling", None)
+        assert shown["ended_at"] is not None
+        assert shown["ended_by"] == caller.of("disconnect")[0]["ended_by"]
+        assert shown["cause"] == caller.of("disconnect")[0]["cause"]
+
+
+async def test_what_is_held_for_a_call_is_not_spent(api):
+    """The balance falls by what is used, second by second, and by nothing before the answer."""
+    _, call_id = await api.live_call()
+    assert api.stage.balance() < CREDIT
+    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    api.stage.spawn(keep_talking(stream))
+    await api.stage.run(3.5)
+    used = (await api.ask("GET", f"/v1/calls/{call_id}")).json()["cost"]["micros"]
+    account = (await api.ask("GET", "/v1/account")).json()
+    assert used > 0
+    assert account["balance"]["micros"] == CREDIT - used
 
 
 async def test_other_accounts_calls_do_not_exist(api):
@@ -462,7 +551,7 @@ async def test_the_account_shows_its_balance_and_live_calls(api):
     assert shown == {
         "id": "alice",
         "currency": "USD",
-        "balance": {"micros": CREDIT - 8 * CENT, "currency": "USD", "text": "$9.92"},
+        "balance": {"micros": CREDIT, "currency": "USD", "text": "$10.00"},
         "live_calls": 1,
     }
 

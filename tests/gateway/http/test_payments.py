@@ -96,10 +96,17 @@ class Auto:
     """Notes whose settings are to be asked for again."""
 
     def __init__(self):
-        self.forgotten = []
+        self.forgotten, self.charged = [], []
+        self.failure = None
 
     def forget(self, account_id):
         self.forgotten.append(account_id)
+
+    async def charge_now(self, account_id, micros, key):
+        self.charged.append((account_id, micros, key))
+        if self.failure is not None:
+            raise self.failure
+        return payment(account_id=account_id, micros=micros, kind="saved", state=PaymentState.PAID)
 
 
 class Api:
@@ -393,3 +400,44 @@ async def test_the_repeat_of_a_payment_begins_none(api):
         assert (await api.pay(headers={"Idempotency-Key": "key-1234"})).status_code == 201
     assert api.velocity.used == []
     assert (await api.pay(headers={"Idempotency-Key": "key-5678"})).status_code == 429
+
+
+# One tap on the saved card.
+
+
+async def test_a_saved_card_is_charged_at_once(api):
+    reply = await api.ask(
+        "POST",
+        "/v1/saved-card-charges",
+        json={"amount": "25.00"},
+        headers={"idempotency-key": "tap-1"},
+    )
+    assert reply.status_code == 201
+    shown = reply.json()
+    assert (shown["kind"], shown["state"], shown["url"]) == ("saved", "paid", "")
+    assert api.auto.charged == [("alice", 25 * UNIT, "tap-1")]
+    assert [use.limit for use in api.velocity.used] == [
+        "account_checkouts_hour",
+        "address_checkouts_hour",
+    ]
+
+
+async def test_a_tap_without_a_key_of_its_own_charges_nothing(api):
+    for headers in ({}, {"idempotency-key": "a b"}):
+        reply = await api.ask(
+            "POST", "/v1/saved-card-charges", json={"amount": "25.00"}, headers=headers
+        )
+        assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
+    assert api.auto.charged == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("no_saved_card", 409), ("charge_in_flight", 409), ("card_limit_reached", 409)],
+)
+async def test_a_tap_that_is_refused_says_why(api, code, status):
+    api.auto.failure = RequestRefusedError(code)
+    reply = await api.ask(
+        "POST", "/v1/saved-card-charges", json={"amount": "25"}, headers={"idempotency-key": "k"}
+    )
+    assert (reply.status_code, reply.json()["code"]) == (status, code)

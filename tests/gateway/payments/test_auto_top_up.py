@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from billing.payments import AutoRefusal, PaymentState
-from gateway.errors import PaymentError
+from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments import auto_top_up
 from tests.gateway.payments.conftest import UNIT, until
 
@@ -140,7 +140,9 @@ async def test_a_charge_without_an_answer_is_found_out_and_made_once(
 
 
 async def test_a_charge_that_is_too_old_to_be_known_again_is_given_up(wished):
-    payment = await wished.store.begin_auto("alice", "pay_old", lambda profile, history: 25 * UNIT)
+    payment = await wished.store.begin_charge(
+        "alice", "pay_old", lambda profile, history: 25 * UNIT
+    )
     wished.clock.ahead += timedelta(hours=21)
     payment = await wished.auto.charge(payment)
     assert (payment.state, payment.failure) == (PaymentState.FAILED, "abandoned")
@@ -213,3 +215,118 @@ async def test_stopping_leaves_the_rest_to_the_reconciler(wished):
     wished.clock.ahead += timedelta(seconds=61)
     await wished.reconciler.reconcile()
     assert await wished.balance() == 35
+
+
+# One tap on the saved card.
+
+
+async def test_a_tap_charges_the_saved_card_once(shop):
+    await shop.paid(units=10, save_card=True)
+    first, again = [await shop.auto.charge_now("alice", 25 * UNIT, "tap") for _ in range(2)]
+    assert (first.kind, first.state, first.micros) == ("saved", PaymentState.PAID, 25 * UNIT)
+    assert again.id == first.id
+    assert await shop.balance() == 35
+    intent = (await shop.objects("payment_intents"))[0]
+    assert intent["description"] == "Top-up of calling credit by saved card"
+    await shop.check()
+
+
+async def test_taps_of_many_nodes_at_once_charge_once(shop):
+    await shop.paid(units=10, save_card=True)
+
+    def tap(key):
+        return shop.auto.charge_now("alice", 25 * UNIT, key)
+
+    taps = [tap(f"tap-{n}") for n in range(6)]
+    outcomes = await asyncio.gather(*taps, return_exceptions=True)
+    refused = [each for each in outcomes if isinstance(each, RequestRefusedError)]
+    assert {each.code for each in refused} <= {"charge_in_flight", "card_limit_reached"}
+    charged = (await shop.balance() - 10) / 25
+    # Each that was let in found the one before it settled.
+    assert charged == len(await shop.objects("charges")) - 1 >= 1
+    await asyncio.gather(*(tap("same") for _ in range(6)))
+    assert await shop.balance() in (10 + 25 * charged, 35 + 25 * charged)
+
+
+async def test_a_declined_tap_says_why_and_switches_nothing_off(wished):
+    await card_does(wished, "authentication_required")
+    payment = await wished.auto.charge_now("alice", 25 * UNIT, "tap")
+    assert (payment.state, payment.failure) == (PaymentState.FAILED, "authentication_required")
+    assert (await wished.store.profile("alice")).auto_enabled
+    assert wished.events == []
+    assert await wished.auto.charge_now("alice", 25 * UNIT, "tap") == payment
+    assert await wished.balance() == 10
+
+
+async def test_a_tap_on_a_card_that_the_service_has_lost_forgets_it(shop):
+    await shop.store.save_card("alice", "cus_gone", "pm_gone")
+    payment = await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+    assert payment.state is PaymentState.FAILED
+    assert not (await shop.store.profile("alice")).has_card
+
+
+@pytest.mark.parametrize(
+    ("units", "code"), [(4, "amount_out_of_range"), (101, "card_limit_reached")]
+)
+async def test_a_tap_is_bounded(wished, units, code):
+    with pytest.raises(RequestRefusedError) as refused:
+        await wished.auto.charge_now("alice", units * UNIT, "tap")
+    assert refused.value.code == code
+
+
+async def test_taps_and_automatic_charges_share_the_day(wished):
+    await wished.auto.charge_now("alice", 90 * UNIT, "tap")
+    wished.clock.ahead += timedelta(seconds=61)
+    assert await wished.auto.maybe_top_up("alice", LOW) is AutoRefusal.DAY_CAP
+
+
+async def test_who_has_no_card_or_is_frozen_cannot_tap(shop):
+    for expected in ("no_saved_card", "account_frozen"):
+        with pytest.raises(RequestRefusedError) as refused:
+            await shop.auto.charge_now("bob", 25 * UNIT, "tap")
+        assert refused.value.code == expected
+        await shop.ledger.freeze("bob", True)
+
+
+async def test_a_key_of_another_payment_charges_nothing(shop):
+    await shop.paid(units=10, save_card=True)
+    await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.auto.charge_now("alice", 30 * UNIT, "tap")
+    assert refused.value.code == "payment_key_reused"
+    assert await shop.balance() == 35
+
+
+@pytest.mark.parametrize("is_carried_out", [False, True])
+async def test_a_tap_without_an_answer_is_found_out_by_the_next_and_made_once(
+    shop, is_carried_out, monkeypatch
+):
+    await shop.paid(units=10, save_card=True)
+    monkeypatch.setattr(shop.service, "_timeout_s", 0.5)
+    fault = {"count": 1, "path": "/v1/payment_intents", "method": "POST"}
+    fault |= {"hold_s": 5} if is_carried_out else {"status": 503, "count": 9}
+    await shop.does("PUT", "/faults", requests=fault)
+    unknown = await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+    assert unknown.state is PaymentState.CREATED
+    with pytest.raises(RequestRefusedError):
+        await shop.auto.charge_now("alice", 25 * UNIT, "another tap")
+    await shop.does("DELETE", "/faults")
+    monkeypatch.undo()
+    paid = await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+    assert (paid.id, paid.state) == (unknown.id, PaymentState.PAID)
+    assert await shop.balance() == 35
+    assert len(await shop.objects("charges")) == 2
+
+
+async def test_a_tap_without_an_answer_is_found_out_by_the_reconciler(shop, monkeypatch):
+    await shop.paid(units=10, save_card=True)
+    await shop.does(
+        "PUT",
+        "/faults",
+        requests={"count": 9, "path": "/v1/payment_intents", "method": "POST", "status": 503},
+    )
+    await shop.auto.charge_now("alice", 25 * UNIT, "tap")
+    await shop.does("DELETE", "/faults")
+    shop.clock.ahead += timedelta(seconds=61)
+    await shop.reconciler.reconcile()
+    assert await shop.balance() == 35

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'node:test';
 import { CallFailure, failureOfClose } from '../../../web/src/call/failure';
-import { dialling, elapsedSeconds, ended, lineQuality, received } from '../../../web/src/call/state';
+import { dialling, elapsedSeconds, ended, heardAgain, lineQuality, received, speaking, unheard } from '../../../web/src/call/state';
 import type { CallState } from '../../../web/src/call/state';
 import { WIRE_VERSION, parseMessage } from '../../../web/src/wire';
 import type { ClientMessage, GatewayMessage } from '../../../web/src/wire';
@@ -65,6 +65,26 @@ test('mute, hold, keys and speech of both sides are kept', () => {
     [state.muted, state.held, state.heardDigits, state.talking],
     [true, true, '77', { browser: false, carrier: true }],
   );
+});
+
+test('a gateway that is not heard leaves nothing to be shown of the line, and a time of the end', () => {
+  const lost = unheard(sampled(after('ready', 'accept', 'talk'), 4.3), 5000);
+  assert.deepEqual([lost.lost, lost.quality, lost.talking], [true, undefined, { browser: false, carrier: false }]);
+  assert.equal(lost.cutAtMs, 20_000);
+  assert.equal(unheard(dialling(NUMBER), 5000).cutAtMs, undefined);
+  const again = heardAgain(lost);
+  assert.deepEqual([again.lost, again.cutAtMs, again.phase], [false, undefined, 'live']);
+});
+
+test('nobody is heard on hold, nor who is muted', () => {
+  const state = { ...after('accept'), talking: { browser: true, carrier: true } };
+  assert.deepEqual(speaking(state), { browser: true, carrier: true });
+  assert.deepEqual(speaking({ ...state, muted: true }), { browser: false, carrier: true });
+  assert.deepEqual(speaking({ ...state, held: true }), { browser: false, carrier: false });
+});
+
+test('a gateway that drains says when the call ends', () => {
+  assert.equal(after('accept', 'draining').drainedAtMs, 31_000);
 });
 
 test('warnings stand until they are cleared', () => {

@@ -3,21 +3,27 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CallFailure } from '../../../web/src/call/failure';
-import { addWords, causeInWords, clock, failureInWords, money, t, warningInWords, when } from '../../../web/src/i18n';
+import { addWords, causeInWords, clock, failureInWords, money, price, t, warningInWords, when } from '../../../web/src/i18n';
 import { de } from '../../../web/src/i18n/de';
 import { en } from '../../../web/src/i18n/en';
 import { beside } from '../../../web/src/i18n/en-beside';
 import { keyForm } from '../../../web/src/i18n/en-key-form';
 import { de as toolsDe } from '../../../web/src/i18n/tools-de';
+import type { Money } from '../../../web/src/wire';
 import { en as tools } from '../../../web/src/i18n/tools-en';
 
 addWords(beside);
 
-const usd = (micros: number): string => money({ micros, currency: 'USD', text: '' });
+const usd = (micros: number): Money => ({ micros, currency: 'USD', text: '' });
 
-test('amounts show minor units, and two digits more where those do not reach', () => {
-  assert.deepEqual([0, 1_250_000, 13_000, 217, 5e9].map(usd), ['$0.00', '$1.25', '$0.0130', '$0.0002', '$5,000.00']);
+test('what is paid or left is shown in whole minor units', () => {
+  assert.deepEqual([0, 1_250_000, 4_999_783, 5e9].map(usd).map(money), ['$0.00', '$1.25', '$5.00', '$5,000.00']);
   assert.equal(money({ micros: 7_000_000, currency: 'JPY', text: '' }), '¥7');
+});
+
+test('what calls cost always has two digits more', () => {
+  assert.deepEqual([0, 13_000, 217, 1_250_000].map(usd).map(price), ['$0.0000', '$0.0130', '$0.0002', '$1.2500']);
+  assert.equal(price({ micros: 7_000_000, currency: 'JPY', text: '' }), '¥7.00');
 });
 
 test('durations read like a clock', () => {

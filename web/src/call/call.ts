@@ -9,7 +9,7 @@ import { within } from './deadline';
 import { CallFailure, asFailure } from './failure';
 import { Line } from './line';
 import type { Side } from './sound';
-import { dialling, ended, keep, received } from './state';
+import { dialling, ended, heardAgain, keep, received, unheard } from './state';
 import type { CallState } from './state';
 import type { KeptCall } from './tab-store';
 import { keepAwake } from './wake-lock';
@@ -19,6 +19,13 @@ const READY_MS = 10_000;
 
 /** How long the gateway may take to confirm a hang-up before the page closes the socket itself. */
 const HANGUP_MS = 2000;
+
+/** The gateway says something each second: after two of silence there is no connection. */
+const WATCH_MS = 500;
+const SILENT_WATCHES = 4;
+
+/** How long it then takes to know that the socket is lost, from where the gateway's patience is counted. */
+const PROBED_MS = 1500;
 
 /** Shown like the gateway's own warnings. */
 export const MICROPHONE_SILENT = 'microphone-silent';
@@ -38,21 +45,25 @@ export class Call {
   /** The gateway has the call. */
   #isPlaced: boolean;
   #hangupTimer = 0;
+  readonly #watch: number;
+  /** Counted, not timed: a page that was busy takes what has come before it looks a second time. */
+  #silentWatches = 0;
   /** Whether the microphone was muted on this page, which holds whatever a call taken up again says. */
   #wishesMuted: boolean | undefined;
   #letSleep: () => void = () => {};
 
   /**
-   * Start dialling, or go back to a call. Call it inside the click; throws CallFailure if the browser cannot place
-   * calls.
+   * Start dialling, once `before` is done, or go back to a call. Call it inside the click; throws CallFailure if
+   * the browser cannot place calls.
    */
   constructor(
     to: string | KeptCall,
     private readonly api: Api,
     private readonly events: CallEvents,
+    private readonly before?: () => Promise<unknown>,
   ) {
     const isKept = typeof to !== 'string';
-    this.#state = { ...dialling(isKept ? to.destination : to), away: isKept };
+    this.#state = isKept ? takingUp(to) : dialling(to);
     this.#isPlaced = isKept;
     this.#line = new Line({
       message: (message) => this.#receive(message),
@@ -63,6 +74,7 @@ export class Call {
       dead: (isDead) => this.#dead(isDead),
     });
     this.#abort = new Promise((_, reject) => (this.#fail = reject));
+    this.#watch = window.setInterval(() => this.#look(), WATCH_MS);
     void this.#run(to);
   }
 
@@ -115,7 +127,11 @@ export class Call {
   }
 
   async #connect(to: string | KeptCall): Promise<void> {
-    await this.#line.open();
+    // Meanwhile: a number that may not be called is no failed request.
+    const quote = typeof to === 'string' ? this.api.quote(to) : undefined;
+    await Promise.all([this.#line.open(), this.before?.()]);
+    const refusal = (await quote)?.refusal;
+    if (refusal) throw new CallFailure('request-refused', refusal);
     if (this.#state.phase === 'ended') return;
     const ready = new Promise<void>((resolve) => (this.#ready = resolve));
     if (typeof to === 'string') {
@@ -134,6 +150,8 @@ export class Call {
   }
 
   #receive(message: GatewayMessage): void {
+    this.#silentWatches = 0;
+    if (this.#state.lost && !this.#state.away) this.#state = heardAgain(this.#state);
     if (message.type === 'ready') {
       this.#isPlaced = true;
       this.#ready();
@@ -143,6 +161,10 @@ export class Call {
       this.#line.send({ type: 'mute', muted: !message.muted });
       return;
     }
+    this.#take(message);
+  }
+
+  #take(message: GatewayMessage): void {
     const next = received(this.#state, message, performance.now());
     if (next.phase === 'ended') this.#cleanUp();
     this.#change(next);
@@ -154,8 +176,16 @@ export class Call {
   }
 
   #away(away: boolean): void {
-    this.#change({ ...this.#state, away });
+    const state = away ? unheard(this.#state, performance.now()) : heardAgain(this.#state);
+    this.#change({ ...state, away });
     if (!away && this.#state.phase === 'live') this.#line.send({ type: 'hold', held: this.#state.held });
+  }
+
+  #look(): void {
+    const { phase, lost } = this.#state;
+    if (phase !== 'live' || lost || ++this.#silentWatches < SILENT_WATCHES) return;
+    this.#line.probe();
+    this.#change(unheard(this.#state, performance.now() + PROBED_MS));
   }
 
   #end(failure?: CallFailure): void {
@@ -166,6 +196,7 @@ export class Call {
 
   #cleanUp(): void {
     window.clearTimeout(this.#hangupTimer);
+    window.clearInterval(this.#watch);
     this.#line.close();
     this.#letSleep();
     // Lets #run settle if it still waits; #end ignores a second ending.
@@ -182,6 +213,12 @@ export class Call {
 
   #dead(isDead: boolean): void {
     const name = MICROPHONE_SILENT;
-    this.#receive(isDead ? { type: 'warning', name, message: '' } : { type: 'warning-cleared', name });
+    this.#take(isDead ? { type: 'warning', name, message: '' } : { type: 'warning-cleared', name });
   }
+}
+
+/** Return the state of a call that the page before this one left. */
+function takingUp({ destination, seconds, seenAt }: KeptCall): CallState {
+  const state = { ...dialling(destination), away: true, keptSeconds: seconds };
+  return unheard(state, performance.now() - (Date.now() - seenAt));
 }

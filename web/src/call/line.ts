@@ -111,6 +111,11 @@ export class Line {
     this.#sound.setMuted(isMuted);
   }
 
+  /** Find out soon whether the gateway still answers. */
+  probe(): void {
+    this.#socket?.probe();
+  }
+
   /** Change to the devices and the processing that are chosen now. Throws CallFailure; the sound goes on then. */
   applyChoice(): Promise<void> {
     return this.#sound.applyChoice();

@@ -63,7 +63,7 @@ export class MediaSocket {
 }
 
 /** The page speaks only with the gateway it came from, whatever name that knows itself by. */
-function ownOrigin(mediaUrl: string): string {
+export function ownOrigin(mediaUrl: string): string {
   const url = new URL(new URL(mediaUrl).pathname, location.href);
   url.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
   return url.href;

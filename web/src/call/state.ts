@@ -34,6 +34,14 @@ export interface CallState {
   readonly warnings: Readonly<Record<string, string>>;
   /** The socket is lost and being taken up again. */
   readonly away: boolean;
+  /** Nothing has come from the gateway for a while: what was known of the line and of who speaks is not true any more. */
+  readonly lost: boolean;
+  /** Local monotonic milliseconds at which a lost call is cut, where that is known. */
+  readonly cutAtMs?: number | undefined;
+  /** How long the gateway keeps a lost call. */
+  readonly keptSeconds: number;
+  /** Local monotonic milliseconds at which a gateway that is being restarted ends the call. */
+  readonly drainedAtMs?: number;
   readonly path: Path;
   readonly roundTripMs?: number | null;
   readonly quality?: LineQuality;
@@ -55,6 +63,8 @@ export function dialling(destination: string): CallState {
     heardDigits: '',
     warnings: {},
     away: false,
+    lost: false,
+    keptSeconds: 0,
     path: 'websocket',
     unlike: 0,
   };
@@ -64,7 +74,7 @@ export function dialling(destination: string): CallState {
 export function received(state: CallState, message: GatewayMessage, nowMs: number): CallState {
   switch (message.type) {
     case 'ready':
-      return { ...state, rate: message.rate, destination: message.destination };
+      return { ...state, rate: message.rate, destination: message.destination, keptSeconds: message.resume_seconds };
     case 'ringing':
       return state.phase === 'connecting' ? { ...state, phase: 'ringing' } : state;
     case 'tone':
@@ -87,6 +97,8 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
       return { ...state, endWarning: { secondsLeft: message.seconds_left, cause: message.cause } };
     case 'credit-warning-cleared':
       return { ...state, endWarning: undefined };
+    case 'draining':
+      return { ...state, drainedAtMs: nowMs + 1000 * message.seconds_left };
     case 'sample':
       return sampled(state, message);
     case 'warning':
@@ -110,6 +122,23 @@ function failing(state: CallState, tone: NonNullable<CallState['tone']>, nowMs: 
 export function ended(state: CallState, nowMs: number, failure?: CallFailure): CallState {
   if (state.phase === 'ended') return state;
   return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure }) };
+}
+
+/** Return the state of a call whose gateway is not heard since then, in local monotonic milliseconds. */
+export function unheard(state: CallState, sinceMs: number): CallState {
+  const { keptSeconds, quality: _quality, roundTripMs: _roundTripMs, ...rest } = state;
+  const cutAtMs = keptSeconds ? sinceMs + 1000 * keptSeconds : undefined;
+  return { ...rest, keptSeconds, lost: true, cutAtMs, unlike: 0, talking: { browser: false, carrier: false } };
+}
+
+/** Return the state of a call whose gateway is heard again. */
+export function heardAgain(state: CallState): CallState {
+  return { ...state, lost: false, cutAtMs: undefined };
+}
+
+/** Return who is heard speaking: nobody on hold, nor who is muted. */
+export function speaking({ talking, muted, held }: CallState): CallState['talking'] {
+  return { browser: talking.browser && !muted && !held, carrier: talking.carrier && !held };
 }
 
 /** Return the digits of the last keys, as many as a line shows. */

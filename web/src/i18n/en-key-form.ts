@@ -6,6 +6,10 @@ export const keyForm = {
   keyHelp: 'It starts with “ck_” and is printed in the terminal where the gateway was started.',
   keySubmit: 'Open the phone',
   keyInvalid: 'This does not look like an API key. Copy the whole text that starts with “ck_”.',
+  topUpReturned: 'Paid. You can close this tab.',
+  'topUpReturned.next': 'Go on in the tab you came from; the credit is there.',
+  openHere: 'Open the phone here instead',
+
   keyKept: 'The key stays in this tab and is forgotten when you close it.',
 
   offerTitle: 'Change the account?',

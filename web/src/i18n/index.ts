@@ -39,18 +39,20 @@ export function t(key: Key, values: Record<string, string> = {}): string {
   return (strings[key] ?? key).replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
 }
 
-/** Return an amount: in minor units where it is whole, else with two digits more, as in $0.0130. */
+/** Return an amount that is paid or left, in whole minor units: $5.00. */
 export function money({ micros, currency }: Money): string {
-  const format = new Intl.NumberFormat(locale, { style: 'currency', currency });
-  const minorDigits = format.resolvedOptions().maximumFractionDigits ?? 2;
-  if (micros % 10 ** (6 - minorDigits) === 0) return format.format(micros / 1e6);
-  const digits = Math.min(minorDigits + 2, 4);
-  return new Intl.NumberFormat(locale, {
-    style: 'currency',
-    currency,
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  }).format(micros / 1e6);
+  return inCurrency(currency).format(micros / 1e6);
+}
+
+/** Return what calls cost, always with two digits more, so that a running cost keeps its width: $0.0130. */
+export function price({ micros, currency }: Money): string {
+  const minorDigits = inCurrency(currency).resolvedOptions().maximumFractionDigits ?? 2;
+  return inCurrency(currency, Math.min(minorDigits + 2, 4)).format(micros / 1e6);
+}
+
+function inCurrency(currency: string, minimumFractionDigits?: number): Intl.NumberFormat {
+  const digits = { minimumFractionDigits, maximumFractionDigits: minimumFractionDigits };
+  return new Intl.NumberFormat(locale, { style: 'currency', currency, ...digits });
 }
 
 /** Return seconds as 0:07, 12:40 or 1:02:03. */

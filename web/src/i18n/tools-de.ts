@@ -34,7 +34,10 @@ export const de: Strings = {
   device: '{kind} {number}',
 
   returnTitle: 'Ihr Anruf an {number} läuft weiter.',
-  returnNext: 'Die Seite wurde neu geladen; das Telefon wird kurz gehalten.',
+  returnNext: 'Die Seite wurde neu geladen; der Anruf wird kurz gehalten und berechnet. Ein anderer Anruf beendet ihn.',
   returnButton: 'Zurück zum Anruf',
+  returnEnd: 'Beenden',
+  returnEnding: 'Wird beendet…',
+  returnStays: 'Er ließ sich nicht beenden. Prüfen Sie Ihr Netz und versuchen Sie es erneut; sonst beendet ihn das Gateway.',
   returnSeconds: 'noch {seconds} s',
 };

@@ -24,8 +24,11 @@ export const en = {
   device: '{kind} {number}',
 
   returnTitle: 'Your call to {number} goes on.',
-  returnNext: 'The page was loaded again; the phone is kept for a moment.',
+  returnNext: 'The page was loaded again; the call is kept, and charged, for a moment. Calling another number ends it.',
   returnButton: 'Return to the call',
+  returnEnd: 'End it',
+  returnEnding: 'Ending…',
+  returnStays: 'It could not be ended. Check your network and try again; else the gateway ends it by itself.',
   returnSeconds: '{seconds} s left',
 } as const;
 

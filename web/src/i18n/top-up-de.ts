@@ -11,7 +11,7 @@ export const de: Strings = {
   amountBad: 'Schreiben Sie einen Betrag wie {example}.',
   amountLow: 'Mindestens {minimum}.',
   amountHigh: 'Höchstens {maximum}.',
-  saveCard: 'Diese Karte für automatisches Aufladen speichern',
+  saveCard: 'Diese Karte speichern, für einen Tipp im Gespräch und automatisches Aufladen',
   hosted: 'Sie bezahlen auf der Seite des Zahlungsdienstes; Kartendaten erreichen dieses Gateway nicht.',
   newTab: 'Sie öffnet sich in einem neuen Tab, damit Ihr Anruf weitergeht.',
   pay: 'Weiter zur Zahlung',
@@ -36,6 +36,12 @@ export const de: Strings = {
   'off.card_gone': 'Es wurde abgeschaltet: Die Karte ist nicht mehr gespeichert. Speichern Sie beim nächsten Aufladen eine.',
   'off.other': 'Es wurde abgeschaltet: Ihre Karte wurde abgelehnt. Speichern Sie beim nächsten Aufladen eine andere.',
 
+  tap: '{amount} von der gespeicherten Karte aufladen',
+  tapping: '{amount} werden aufgeladen…',
+  another: 'Anders bezahlen',
+  tapUnknown: 'Der Zahlungsdienst hat noch nicht geantwortet.',
+  tapAgain: 'Erneut versuchen',
+
   confirming: 'Ihre Zahlung wird bestätigt…',
   elsewhere: 'Bezahlen Sie im neuen Tab.',
   'elsewhere.next': 'Ihr Anruf geht weiter. Hat sich kein Tab geöffnet, öffnen Sie die Bezahlseite von hier.',
@@ -58,6 +64,8 @@ export const de: Strings = {
   'disputed.next': 'Ihre Bank prüft sie.',
   receipt: 'Beleg',
   receiptOf: 'Beleg über {amount}, {date}',
+
+  callNow: 'Jetzt {number} anrufen',
 
   payments: 'Zahlungen',
   automatic: 'Automatisch',
@@ -84,6 +92,10 @@ export const de: Strings = {
   'problem.payment_not_found.next': 'Sehen Sie unter „Zahlungen“ nach.',
   'problem.payment_key_reused': 'Diese Zahlung hat sich inzwischen geändert.',
   'problem.payment_key_reused.next': 'Schließen Sie den Dialog und beginnen Sie neu.',
+  'problem.charge_in_flight': 'Die gespeicherte Karte wird gerade schon belastet.',
+  'problem.charge_in_flight.next': 'Warten Sie einen Moment; der Betrag wird von selbst gutgeschrieben.',
+  'problem.card_limit_reached': 'Die gespeicherte Karte kann heute nicht mit so viel mehr belastet werden.',
+  'problem.card_limit_reached.next': 'Bezahlen Sie auf der Bezahlseite.',
   'problem.no_saved_card': 'Es ist keine Karte gespeichert.',
   'problem.no_saved_card.next': 'Wählen Sie beim nächsten Aufladen, dass die Karte gespeichert wird.',
 };

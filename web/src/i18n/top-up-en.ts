@@ -8,7 +8,7 @@ export const en = {
   amountBad: 'Write an amount such as {example}.',
   amountLow: 'The least is {minimum}.',
   amountHigh: 'The most is {maximum}.',
-  saveCard: 'Save this card for automatic top-ups',
+  saveCard: 'Save this card, for one tap during a call and for automatic top-ups',
   hosted: 'You pay on the payment service’s own page; no card details reach this gateway.',
   newTab: 'It opens in a new tab, so your call goes on.',
   pay: 'Continue to payment',
@@ -32,6 +32,12 @@ export const en = {
   'off.card_gone': 'It was switched off: the saved card is no longer on file. Save one when you next top up.',
   'off.other': 'It was switched off: your card was declined. Save another card when you next top up.',
 
+  tap: 'Add {amount} from saved card',
+  tapping: 'Adding {amount}…',
+  another: 'Pay in another way',
+  tapUnknown: 'The payment service has not answered yet.',
+  tapAgain: 'Try again',
+
   confirming: 'Confirming your payment…',
   elsewhere: 'Pay in the new tab.',
   'elsewhere.next': 'Your call goes on. If no tab has opened, open the payment page from here.',
@@ -54,6 +60,8 @@ export const en = {
   'disputed.next': 'Your bank is looking into it.',
   receipt: 'Receipt',
   receiptOf: 'Receipt for {amount}, {date}',
+
+  callNow: 'Call {number} now',
 
   payments: 'Payments',
   automatic: 'Automatic',

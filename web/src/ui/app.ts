@@ -9,26 +9,27 @@ import { Api } from '../api';
 import { answerOffer, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
 import { CallFailure, asFailure } from '../call/failure';
 import type { CallState } from '../call/state';
-import { failureInWords, money, t } from '../i18n';
-import type { CallRecord, KeyAccess, Money, PhonebookEntry, TopUpOffer } from '../wire';
+import { keepNumber } from '../call/tab-store';
+import { money, t } from '../i18n';
+import type { CallRecord, KeyAccess, Money, Payment, PhonebookEntry, TopUpOffer } from '../wire';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
+import type { ReadCalls } from './recent-calls';
 import { theme } from './theme';
 import type { TopUp } from './top-up';
 
 const RECENT_CALLS = 8;
-
-/** The record of a call is written shortly after its end. */
-const RECORD_MS = 1500;
 
 export class App extends LitElement {
   static override properties = {
     api: { attribute: false },
     access: { attribute: false },
     balance: { attribute: false },
+    left: { attribute: false },
     calls: { attribute: false },
+    last: { attribute: false },
     callsFailed: { attribute: false },
     phonebook: { attribute: false },
     offer: { attribute: false },
@@ -48,6 +49,7 @@ export class App extends LitElement {
       }
       header {
         display: flex;
+        flex-wrap: wrap;
         align-items: center;
         gap: 12px;
         padding-block: 20px;
@@ -77,6 +79,7 @@ export class App extends LitElement {
       }
       .credit {
         display: flex;
+        flex-wrap: wrap;
         align-items: center;
         min-height: 36px;
         margin-inline-start: auto;
@@ -108,13 +111,18 @@ export class App extends LitElement {
         display: grid;
         gap: 20px;
       }
-      .alert,
+      main > caller-outcome,
       caller-payment-progress {
         grid-column: 1 / -1;
       }
       @media (max-width: 400px) {
         .mark {
           display: none;
+        }
+      }
+      @media (max-height: 700px) {
+        header {
+          padding-block: 10px;
         }
       }
       @media (min-width: 860px) {
@@ -136,7 +144,11 @@ export class App extends LitElement {
   /** What the key may do; until that is known, the page is shown as if it may do everything. */
   declare access: KeyAccess | undefined;
   declare balance: Money | undefined;
+  /** What the call under way says is left. */
+  declare left: Money | undefined;
   declare calls: CallRecord[] | undefined;
+  /** The call that has just ended on this page. */
+  declare last: CallState | undefined;
   declare callsFailed: boolean;
   declare phonebook: PhonebookEntry[];
   /** What can be topped up; undefined where nothing can. */
@@ -174,7 +186,8 @@ export class App extends LitElement {
   }
 
   #credit(): TemplateResult {
-    const balance = this.balance ? money(this.balance) : '…';
+    const left = this.left ?? this.balance;
+    const balance = left ? money(left) : '…';
     return html`<div class="credit">
       ${this.#may('account')
         ? html`<p class="number"><span class="muted">${t('credit')}</span> <b>${balance}</b></p>`
@@ -188,15 +201,15 @@ export class App extends LitElement {
       .api=${this.api}
       .offer=${offer}
       .calling=${this.busy}
-      @started=${(event: CustomEvent<FollowedPayment>) => (this.followed = event.detail)}
+      @started=${this.#follow}
+      @leaving=${() => keepNumber(this.#phone?.number ?? '')}
     ></caller-top-up>`;
   }
 
   #keyForm(): TemplateResult {
     void import('./key-form');
     return html`<main>
-      ${this.followed ? html`<p role="status">${t('topUpReturned')}</p>` : nothing}
-      <caller-key-form .failure=${this.failure} @key-given=${this.#open}></caller-key-form>
+      <caller-key-form .failure=${this.failure} .paid=${!!this.followed} @key-given=${this.#open}></caller-key-form>
     </main>`;
   }
 
@@ -204,7 +217,7 @@ export class App extends LitElement {
     void import('./beside');
     const offered = offeredKey();
     return html`<main class="phone">
-      ${this.failure ? this.#alert(this.failure) : nothing} ${this.followed && this.offer ? this.#progress() : nothing}
+      ${this.failure ? html`<caller-outcome .failure=${this.failure}></caller-outcome>` : nothing} ${this.followed && this.offer ? this.#progress() : nothing}
       ${offered && !this.busy ? this.#keyOffer(offered) : nothing}
       ${this.#may('calls') || this.busy ? this.#dialler() : html`<p class="card">${t('mayNotCall')}</p>`}
       <div class="aside">
@@ -232,8 +245,10 @@ export class App extends LitElement {
     return html`<caller-phone
       .api=${this.api}
       .phonebook=${this.phonebook}
-      .canTopUp=${this.offer !== undefined}
+      .offer=${this.offer}
       @top-up=${this.#openTopUp}
+      @charged=${this.#follow}
+      @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
       @call-started=${() => (this.busy = true)}
       @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
     ></caller-phone>`;
@@ -241,11 +256,16 @@ export class App extends LitElement {
 
   #recentCalls(): TemplateResult {
     return html`<caller-recent-calls
+      .api=${this.api}
+      .last=${this.last}
       .calls=${this.calls}
       .phonebook=${this.phonebook}
       .failed=${this.callsFailed}
       .busy=${this.busy}
+      .canCall=${this.#may('calls')}
+      .canReadCredit=${this.#may('account')}
       @retry=${() => void this.#refresh()}
+      @read=${this.#readCalls}
       @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
     ></caller-recent-calls>`;
   }
@@ -262,15 +282,10 @@ export class App extends LitElement {
     return html`<caller-payment-progress
       .api=${this.api}
       .followed=${this.followed}
-      @settled=${() => void this.#refresh()}
+      @settled=${(event: CustomEvent<Payment>) => void this.#settled(event.detail)}
       @retry=${this.#openTopUp}
       @closed=${this.#unfollow}
     ></caller-payment-progress>`;
-  }
-
-  #alert(failure: CallFailure): TemplateResult {
-    const [what, next] = failureInWords(failure);
-    return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
   }
 
   get #phone(): Phone | null {
@@ -284,6 +299,17 @@ export class App extends LitElement {
   readonly #openTopUp = (): void => {
     void this.#topUpButton?.open();
   };
+
+  readonly #follow = (event: CustomEvent<FollowedPayment>): void => {
+    this.followed = event.detail;
+  };
+
+  /** A payment has an outcome: the credit is another, and so may be the card that is saved. */
+  async #settled({ state }: Payment): Promise<void> {
+    await this.#refresh();
+    if (this.api && this.#may('payments')) this.offer = (await this.api.topUpOffer()) ?? this.offer;
+    if (state === 'paid') this.#phone?.offerCall();
+  }
 
   readonly #unfollow = (): void => {
     this.followed = undefined;
@@ -313,7 +339,7 @@ export class App extends LitElement {
   }
 
   #clear(): void {
-    this.api = this.access = this.balance = this.calls = this.offer = this.failure = undefined;
+    this.api = this.access = this.balance = this.left = this.calls = this.last = this.offer = this.failure = undefined;
   }
 
   #may(scope: string): boolean {
@@ -347,6 +373,7 @@ export class App extends LitElement {
     if (this.api !== api) return;
     if (account.status === 'fulfilled') {
       this.balance = account.value?.balance;
+      if (!this.busy) this.left = undefined;
       this.failure = undefined;
     } else {
       this.#failed(asFailure(account.reason));
@@ -355,6 +382,13 @@ export class App extends LitElement {
     if (calls.status === 'fulfilled') this.calls = calls.value;
   }
 
+  readonly #readCalls = ({ detail }: CustomEvent<ReadCalls>): void => {
+    this.calls = detail.calls;
+    if (this.busy) return;
+    this.left = detail.left;
+    if (detail.isOver) void this.#refresh();
+  };
+
   #failed(failure: CallFailure): void {
     if (failure.code === 'key-refused') this.#forget(failure);
     else this.failure = failure;
@@ -362,12 +396,12 @@ export class App extends LitElement {
 
   async #ended(state: CallState): Promise<void> {
     this.busy = false;
+    this.last = state;
     if (state.failure?.code === 'key-refused') {
       this.#forget(state.failure);
       return;
     }
     await this.#refresh();
-    window.setTimeout(() => void this.#refresh(), RECORD_MS);
   }
 }
 

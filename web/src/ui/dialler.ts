@@ -3,9 +3,10 @@
 import { LitElement, css, html } from 'lit';
 import type { PropertyValues, TemplateResult } from 'lit';
 import type { Api } from '../api';
-import { clock, money, t } from '../i18n';
+import { CallFailure } from '../call/failure';
+import { clock, failureInWords, price, t } from '../i18n';
 import { dialled, grouped, isDiallable } from '../number';
-import type { Quote } from '../wire';
+import type { Quote, QuoteRefusal } from '../wire';
 import { handset } from './icons';
 import { ERASE, keypad, keypadStyle } from './keypad';
 import { theme } from './theme';
@@ -13,11 +14,20 @@ import { theme } from './theme';
 /** Pause in typing after which the price is asked for. */
 const QUOTE_MS = 400;
 
+/** Shortest emergency code with its plus sign: from there on a number may already be one. */
+const ASKED_LENGTH_MIN = 4;
+
+/** Refusals of a number that is still being typed, which more digits may mend. */
+const UNFINISHED = /^number_(too_short|invalid)$/;
+
+/** Refusals of the number itself: it is not dialled. Others may be over by then. */
+const OF_NUMBER = /^(number_|destination_)/;
+
 export class Dialler extends LitElement {
   static override properties = {
     api: { attribute: false },
     text: { attribute: false },
-    quote: { attribute: false },
+    answer: { attribute: false },
     complaint: { attribute: false },
   };
   static override styles = [
@@ -34,12 +44,13 @@ export class Dialler extends LitElement {
       }
       input {
         width: 100%;
+        min-width: 0;
         min-height: 60px;
         padding: 0 16px;
         border: 1px solid var(--muted);
         border-radius: 16px;
         background: transparent;
-        font-size: 1.5rem;
+        font-size: clamp(1rem, 8vw, 1.5rem);
         letter-spacing: 0.01em;
       }
       input::placeholder {
@@ -48,6 +59,10 @@ export class Dialler extends LitElement {
       }
       .hint {
         min-height: 1.45em;
+        overflow-wrap: anywhere;
+      }
+      .complaint {
+        color: var(--stop);
       }
       .field {
         display: grid;
@@ -67,8 +82,8 @@ export class Dialler extends LitElement {
 
   declare api: Api;
   declare text: string;
-  /** What a call to the number would cost, once that is known. */
-  declare quote: Quote | undefined;
+  /** What a call to the number would cost, or why it may not be placed, once that is known. */
+  declare answer: Quote | QuoteRefusal | undefined;
   declare complaint: string;
   #quoted = '';
   #quoteTimer = 0;
@@ -94,7 +109,14 @@ export class Dialler extends LitElement {
     window.clearTimeout(this.#quoteTimer);
   }
 
-  get #number(): string {
+  /** Ask anew what the call would cost: the credit is another. */
+  requote(): void {
+    this.#quoted = '';
+    this.#askPrice();
+  }
+
+  /** The number as it would be dialled. */
+  get number(): string {
     return dialled(this.text, navigator.language);
   }
 
@@ -122,10 +144,10 @@ export class Dialler extends LitElement {
           maxlength="64"
           placeholder=${t('numberExample')}
           aria-describedby="hint"
-          aria-invalid=${this.complaint ? 'true' : 'false'}
+          aria-invalid=${this.complaint || this.#refusal() ? 'true' : 'false'}
           @input=${(event: InputEvent) => this.#set((event.target as HTMLInputElement).value)}
         />
-        <p id="hint" class="hint small muted" aria-live="polite">${this.#hint()}</p>
+        <p id="hint" class="hint small ${this.#refusal() ? 'complaint' : 'muted'}" aria-live="polite">${this.#hint()}</p>
         <p class="hint small number" aria-live="polite">${this.#price()}</p>
       </div>
       ${keypad('dial', this.#press)}
@@ -134,36 +156,42 @@ export class Dialler extends LitElement {
   }
 
   #hint(): string {
+    const problem = this.#refusal();
+    if (problem) return failureInWords(new CallFailure('request-refused', problem)).join(' ');
     if (this.complaint) return this.complaint;
-    const number = this.#number;
+    const number = this.number;
     return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');
   }
 
+  /** Return why the number that is written may not be called, if that is known and will not mend itself. */
+  #refusal(): QuoteRefusal['refusal'] | undefined {
+    const refusal = this.answer?.refusal;
+    return refusal && (isDiallable(this.number) || !UNFINISHED.test(refusal.code)) ? refusal : undefined;
+  }
+
   #price(): string {
-    if (!this.quote) return '';
-    const { rate, affordable_seconds: seconds } = this.quote;
-    const price = t('perMinute', { price: money(rate.per_minute) });
-    const fee = rate.connect_fee.micros ? ` ${t('connectFee', { price: money(rate.connect_fee) })}` : '';
-    return t('affordable', { price: price + fee, time: clock(seconds) });
+    if (!this.answer || this.answer.refusal) return '';
+    const { rate, affordable_seconds: seconds, limited_by: limit = 'credit' } = this.answer;
+    const perMinute = t('perMinute', { price: price(rate.per_minute) });
+    const fee = rate.connect_fee.micros ? ` ${t('connectFee', { price: price(rate.connect_fee) })}` : '';
+    return t(`lasts.${limit}`, { price: perMinute + fee, time: clock(seconds) });
   }
 
   /** Ask for the price of the number as it stands once nothing more is typed. */
   #askPrice(): void {
-    const number = this.#number;
+    const number = this.number;
     if (number === this.#quoted) return;
     this.#quoted = number;
-    this.quote = undefined;
+    this.answer = undefined;
     window.clearTimeout(this.#quoteTimer);
-    if (isDiallable(number)) this.#quoteTimer = window.setTimeout(() => void this.#fetchPrice(number), QUOTE_MS);
+    if (number.length < ASKED_LENGTH_MIN) return;
+    this.#quoteTimer = window.setTimeout(() => void this.#fetchPrice(number), QUOTE_MS);
   }
 
   async #fetchPrice(destination: string): Promise<void> {
-    try {
-      const quote = await this.api.json<Quote>('v1/quotes', { destination });
-      if (this.#quoted === destination) this.quote = quote;
-    } catch {
-      // Without a price the number can be dialled all the same; the call then says what is wrong.
-    }
+    // Without an answer the number can be dialled all the same; the call then says what is wrong.
+    const answer = await this.api.quote(destination);
+    if (this.#quoted === destination) this.answer = answer;
   }
 
   get #input(): HTMLInputElement {
@@ -183,7 +211,12 @@ export class Dialler extends LitElement {
 
   readonly #submit = (event: Event): void => {
     event.preventDefault();
-    const number = this.#number;
+    const number = this.number;
+    const refusal = this.#refusal();
+    if (refusal && OF_NUMBER.test(refusal.code)) {
+      this.#input.focus();
+      return;
+    }
     if (isDiallable(number)) {
       this.dispatchEvent(new CustomEvent('dial', { detail: number }));
       return;

@@ -53,7 +53,7 @@ export const inCallStyle = css`
   }
   .facts {
     display: grid;
-    grid-template-columns: 1fr 1fr;
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7.25rem, 40%)), 1fr));
     gap: 1px;
     overflow: hidden;
     border: 1px solid var(--line);
@@ -65,7 +65,7 @@ export const inCallStyle = css`
     background: var(--card);
   }
   .facts div:last-child:nth-child(odd) {
-    grid-column: span 2;
+    grid-column: 1 / -1;
   }
   dt {
     font-size: 0.8125rem;
@@ -73,6 +73,7 @@ export const inCallStyle = css`
   }
   dd {
     font-weight: 600;
+    overflow-wrap: anywhere;
   }
   dd small {
     display: block;
@@ -86,12 +87,19 @@ export const inCallStyle = css`
     font-size: 0.875rem;
   }
   .meter {
-    display: grid;
-    grid-template-columns: minmax(56px, auto) 1fr 72px;
+    display: flex;
+    flex-wrap: wrap;
     align-items: center;
-    gap: 12px;
+    gap: 4px 12px;
+  }
+  .meter span:first-child {
+    min-width: 3.5rem;
+  }
+  .meter .muted {
+    min-width: 4.5rem;
   }
   .bar {
+    flex: 1 1 40px;
     overflow: hidden;
     height: 8px;
     border-radius: 4px;
@@ -140,9 +148,20 @@ export const inCallStyle = css`
   .fair i + i + i {
     background: var(--soft-strong);
   }
+  /* Mute and Hang up stay within reach: on a small screen at its bottom, else where the card ends on it. */
+  .dock {
+    container-type: inline-size;
+    position: sticky;
+    bottom: 0;
+    z-index: 1;
+    display: grid;
+    gap: 10px;
+    padding-block: 10px;
+    background: var(--card);
+  }
   .controls {
     display: grid;
-    grid-template-columns: repeat(4, 1fr);
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 4rem), 1fr));
     gap: 8px;
   }
   .controls button {
@@ -151,8 +170,8 @@ export const inCallStyle = css`
     justify-items: center;
     align-content: center;
     gap: 6px;
-    height: 68px;
-    padding: 0 4px;
+    min-height: 4.25rem;
+    padding: 4px;
     border-radius: 16px;
     font-size: 0.875rem;
   }
@@ -187,6 +206,43 @@ export const inCallStyle = css`
     min-height: 56px;
     border-radius: 18px;
     font-size: 1.0625rem;
+  }
+  .panel {
+    display: grid;
+    gap: 12px;
+    scroll-margin-block: 12px;
+  }
+  /* Large text in a narrow window: the labels stand beside their icons, so that the dock covers less. */
+  @container (max-width: 14rem) {
+    .controls {
+      grid-template-columns: 1fr 1fr;
+    }
+    .controls button {
+      grid-auto-flow: column;
+      justify-content: center;
+      align-items: center;
+      min-height: 44px;
+    }
+  }
+  @media (max-width: 859px) {
+    .dock {
+      position: fixed;
+      inset: auto 0 0;
+      padding: 10px max(16px, (100% - 428px) / 2) max(10px, env(safe-area-inset-bottom));
+      border-block-start: 1px solid var(--line);
+    }
+  }
+  @media (max-width: 859px) and (max-height: 760px) {
+    :host {
+      gap: 12px;
+    }
+    .time {
+      font-size: 2.25rem;
+    }
+    :host([keypad]) .facts,
+    :host([keypad]) .meters {
+      display: none;
+    }
   }
   @media (forced-colors: active) {
     .bar {

@@ -4,13 +4,15 @@
  */
 
 import { LitElement, html, nothing } from 'lit';
-import type { TemplateResult } from 'lit';
+import type { PropertyValues, TemplateResult } from 'lit';
+import type { Api } from '../api';
 import type { Call } from '../call/call';
-import { elapsedSeconds } from '../call/state';
+import { elapsedSeconds, speaking } from '../call/state';
 import type { CallState, LineQuality } from '../call/state';
-import { clock, money, t, warningInWords } from '../i18n';
+import { clock, price, t, warningInWords } from '../i18n';
 import type { Key } from '../i18n';
 import { grouped } from '../number';
+import type { TopUpOffer } from '../wire';
 import * as icons from './icons';
 import { inCallStyle } from './in-call-style';
 import { keypad, keypadStyle } from './keypad';
@@ -29,7 +31,8 @@ export class InCall extends LitElement {
     call: { attribute: false },
     state: { attribute: false },
     label: { attribute: false },
-    canTopUp: { attribute: false },
+    api: { attribute: false },
+    offer: { attribute: false },
     opened: { attribute: false },
   };
   static override styles = [theme, keypadStyle, inCallStyle];
@@ -38,15 +41,19 @@ export class InCall extends LitElement {
   declare state: CallState;
   /** The number's name, if the phonebook has one. */
   declare label: string;
-  /** Whether credit can be bought on this page. */
-  declare canTopUp: boolean;
+  declare api: Api;
+  /** What can be topped up; undefined where nothing can. */
+  declare offer: TopUpOffer | undefined;
   declare opened: 'keypad' | 'sound' | undefined;
   #clock = 0;
+  /** Tells the page how much of its bottom the controls cover on a small screen. */
+  readonly #dock = new ResizeObserver(([{ target }]) => {
+    document.documentElement.style.setProperty('--bar', `${(target as HTMLElement).offsetHeight}px`);
+  });
 
   constructor() {
     super();
     this.label = '';
-    this.canTopUp = false;
   }
 
   override connectedCallback(): void {
@@ -57,10 +64,26 @@ export class InCall extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     window.clearInterval(this.#clock);
+    this.#dock.disconnect();
+    document.documentElement.style.removeProperty('--bar');
+  }
+
+  protected override firstUpdated(): void {
+    this.#dock.observe(this.renderRoot.querySelector('.dock') as Element);
+  }
+
+  protected override willUpdate(): void {
+    this.toggleAttribute('keypad', this.opened === 'keypad');
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    if (changed.has('opened')) this.renderRoot.querySelector('.panel')?.scrollIntoView({ block: 'nearest' });
   }
 
   /** Move one meter; 0 to 1, linear. Bypasses rendering: it comes twenty times a second. */
   showLevel(side: 'microphone' | 'phone', rms: number): void {
+    const { lost, held } = this.state;
+    if (lost || held) rms = 0;
     this.renderRoot.querySelector<HTMLElement>(`.${side} i`)?.style.setProperty('--share', levelShare(rms));
   }
 
@@ -74,17 +97,29 @@ export class InCall extends LitElement {
       </p>
       ${live ? this.#time() : this.#waiting()}
       <div role="alert">${this.#endWarning()}</div>
+      ${this.#countdown('cutIn', state.lost ? state.cutAtMs : undefined)} ${this.#countdown('drains', state.drainedAtMs)}
       ${this.#facts()} ${live ? this.#meters() : nothing}
       <p class="hidden" role="status">${this.#spokenLine()}</p>
-      ${this.#warnings()} ${live ? this.#controls() : nothing} ${live ? this.#panel() : nothing}
-      <button type="button" class="danger end" @click=${() => this.call.hangUp()}>
-        ${icons.handsetDown}${t('hangUp')}
-      </button>
+      ${this.#warnings()}
+      <div class="dock">
+        ${live ? this.#controls() : nothing}
+        <button type="button" class="danger end" @click=${() => this.call.hangUp()}>
+          ${icons.handsetDown}${t('hangUp')}
+        </button>
+      </div>
+      ${live ? this.#panel() : nothing}
     `;
   }
 
   #time(): TemplateResult {
     return html`<p class="time number" role="timer">${clock(elapsedSeconds(this.state, performance.now()))}</p>`;
+  }
+
+  /** Draw when the call will end of itself; not a live region, for it changes each second. */
+  #countdown(name: 'cutIn' | 'drains', atMs: number | undefined): TemplateResult | typeof nothing {
+    if (atMs === undefined) return nothing;
+    const time = clock(Math.max(0, Math.ceil((atMs - performance.now()) / 1000)));
+    return html`<p class="alert number">${t(name, { time })}</p>`;
   }
 
   #waiting(): TemplateResult {
@@ -96,17 +131,18 @@ export class InCall extends LitElement {
   #facts(): TemplateResult | typeof nothing {
     const { rate, cost, remainingSeconds, phase } = this.state;
     if (!rate) return nothing;
-    const price = t('perMinute', { price: money(rate.per_minute) });
+    const perMinute = t('perMinute', { price: price(rate.per_minute) });
     return html`<dl class="facts">
-      ${phase === 'live' ? fact('cost', cost ? money(cost) : '—') : nothing}
+      ${phase === 'live' ? fact('cost', cost ? price(cost) : '—') : nothing}
       ${remainingSeconds === undefined ? nothing : fact('remaining', clock(remainingSeconds))}
-      ${fact('rate', price, rate.connect_fee.micros ? t('connectFee', { price: money(rate.connect_fee) }) : '')}
+      ${fact('rate', perMinute, rate.connect_fee.micros ? t('connectFee', { price: price(rate.connect_fee) }) : '')}
       ${phase === 'live' ? fact('line', this.#line(), this.#way()) : nothing}
     </dl>`;
   }
 
   #line(): TemplateResult | string {
-    const { quality } = this.state;
+    const { quality, lost } = this.state;
+    if (lost) return t('lineLost');
     if (!quality) return t('lineUnknown');
     return html`<span class="bars ${quality}" aria-hidden="true"><i></i><i></i><i></i></span> ${t(QUALITY[quality])}`;
   }
@@ -123,7 +159,7 @@ export class InCall extends LitElement {
   }
 
   #meters(): TemplateResult {
-    const { browser, carrier } = this.state.talking;
+    const { browser, carrier } = speaking(this.state);
     return html`<div class="meters">${meter('microphone', t('you'), browser)}${meter('phone', t('them'), carrier)}</div>`;
   }
 
@@ -134,8 +170,15 @@ export class InCall extends LitElement {
     const { secondsLeft, cause } = endWarning;
     return html`<p class="alert ending">
       <span>${t(`endsIn.${cause}`, { seconds: String(secondsLeft) })}</span>
-      ${cause === 'credit' && this.canTopUp ? topUpButton(this) : nothing}
+      ${cause === 'credit' ? this.#topUp() : nothing}
     </p>`;
+  }
+
+  #topUp(): TemplateResult | typeof nothing {
+    const { api, offer } = this;
+    if (!offer) return nothing;
+    if (!offer.auto.has_card) return topUpButton(this);
+    return html`<caller-saved-card .api=${api} .offer=${offer}></caller-saved-card>`;
   }
 
   #warnings(): TemplateResult[] {
@@ -166,10 +209,10 @@ export class InCall extends LitElement {
   }
 
   #panel(): TemplateResult | typeof nothing {
-    if (this.opened === 'keypad') return this.#keys();
+    if (this.opened === 'keypad') return html`<div class="panel">${this.#keys()}</div>`;
     if (this.opened !== 'sound') return nothing;
     void import('./sound-settings');
-    return html`<caller-sound-settings @changed=${() => this.call.applySound()}></caller-sound-settings>`;
+    return html`<caller-sound-settings class="panel" @changed=${() => this.call.applySound()}></caller-sound-settings>`;
   }
 
   #keys(): TemplateResult {

@@ -4,12 +4,16 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import type { CallFailure } from '../call/failure';
-import { addWords, failureInWords, t } from '../i18n';
+import { addWords, t } from '../i18n';
 import { keyForm } from '../i18n/en-key-form';
 import { theme } from './theme';
 
 export class KeyForm extends LitElement {
-  static override properties = { failure: { attribute: false }, complaint: { attribute: false } };
+  static override properties = {
+    failure: { attribute: false },
+    paid: { attribute: false },
+    complaint: { attribute: false },
+  };
   static override styles = [
     theme,
     css`
@@ -47,6 +51,8 @@ export class KeyForm extends LitElement {
 
   /** Why the last key was no good. */
   declare failure: CallFailure | undefined;
+  /** The tab comes back from the payment service's page, which another tab has opened. */
+  declare paid: boolean;
   declare complaint: string;
 
   constructor() {
@@ -59,6 +65,19 @@ export class KeyForm extends LitElement {
   }
 
   protected override render(): TemplateResult {
+    return this.paid ? this.#paid() : this.#form();
+  }
+
+  /** A tab that was only opened to pay in: the service's page comes back here once it has the money. */
+  #paid(): TemplateResult {
+    return html`<section class="card" role="status">
+        <h2>${t('topUpReturned')}</h2>
+        <p>${t('topUpReturned.next')}</p>
+      </section>
+      <button type="button" @click=${() => (this.paid = false)}>${t('openHere')}</button>`;
+  }
+
+  #form(): TemplateResult {
     return html`<form class="card" novalidate @submit=${this.#submit}>
       <h2>${t('keyTitle')}</h2>
       <p>${t('keyIntro')}</p>
@@ -83,8 +102,8 @@ export class KeyForm extends LitElement {
   #alert(): TemplateResult | typeof nothing {
     if (this.complaint) return html`<p class="alert" role="alert">${this.complaint}</p>`;
     if (!this.failure) return nothing;
-    const [what, next] = failureInWords(this.failure);
-    return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>`;
+    void import('./beside');
+    return html`<caller-outcome .failure=${this.failure}></caller-outcome>`;
   }
 
   readonly #submit = (event: SubmitEvent): void => {

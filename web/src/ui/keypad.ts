@@ -32,14 +32,14 @@ function label(key: string): string {
 export const keypadStyle = css`
   .pad {
     display: grid;
-    grid-template-columns: repeat(3, 1fr);
+    grid-template-columns: repeat(3, minmax(0, 1fr));
     gap: 8px;
   }
   .pad button {
     display: grid;
     place-items: center;
     align-content: center;
-    height: 54px;
+    min-height: 3.375rem;
     padding: 0;
     border-radius: 16px;
     font-size: 1.375rem;

@@ -2,4 +2,5 @@
 
 import './payment-progress';
 import './payments';
+import './saved-card';
 import './top-up';

@@ -163,7 +163,7 @@ export class PaymentProgress extends LitElement {
       if (!isCurrent()) return;
       this.payment = payment ?? this.payment;
       if (payment && SETTLED.includes(payment.state)) {
-        this.#fire('settled');
+        this.dispatchEvent(new CustomEvent('settled', { detail: payment }));
         break;
       }
     }

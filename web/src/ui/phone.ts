@@ -1,27 +1,26 @@
 /**
- * The phone itself: one call at a time, before, during and after. Fires `call-started` and `call-ended`, and `top-up`
- * where somebody wants credit.
+ * The phone itself: one call at a time, before, during and after. Fires `call-started` and `call-ended`, `credit` with
+ * what a call says is left, and `top-up` where somebody wants credit.
  */
 
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { Call } from '../call/call';
+import type { CallEvents } from '../call/call';
 import { asFailure } from '../call/failure';
 import type { CallFailure } from '../call/failure';
-import { elapsedSeconds } from '../call/state';
 import type { CallState } from '../call/state';
-import { dropCall, keptCall } from '../call/tab-store';
+import { dropCall, keptCall, takeNumber } from '../call/tab-store';
 import type { KeptCall } from '../call/tab-store';
 import { playKey, stopKeys } from '../call/tones';
-import { clock, endingInWords, failureInWords, money, t } from '../i18n';
-import type { PhonebookEntry } from '../wire';
+import { t } from '../i18n';
+import type { PhonebookEntry, TopUpOffer } from '../wire';
 import './dialler';
 import type { Dialler } from './dialler';
 import './in-call';
 import type { InCall } from './in-call';
 import { theme } from './theme';
-import { topUpButton } from './top-up-button';
 
 const DTMF_KEY = /^[0-9*#]$/;
 
@@ -29,7 +28,7 @@ export class Phone extends LitElement {
   static override properties = {
     api: { attribute: false },
     phonebook: { attribute: false },
-    canTopUp: { attribute: false },
+    offer: { attribute: false },
     state: { attribute: false },
     failure: { attribute: false },
     opened: { attribute: false },
@@ -63,37 +62,26 @@ export class Phone extends LitElement {
       .status.live::before {
         background: var(--level);
       }
-      .summary {
-        padding: 12px 14px;
-        border-radius: 14px;
-        background: var(--soft);
-        text-align: center;
-      }
-      .summary strong,
-      .summary span {
-        display: block;
-      }
-      .summary strong {
-        font-weight: 600;
-      }
-      .summary .top-up {
-        margin-top: 8px;
-      }
       .notice {
         text-align: center;
       }
       .tools {
         display: grid;
-        grid-template-columns: 1fr 1fr;
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, 7rem), 1fr));
         gap: 8px;
+      }
+      @media (max-width: 400px) {
+        section {
+          padding: 16px;
+        }
       }
     `,
   ];
 
   declare api: Api;
   declare phonebook: PhonebookEntry[];
-  /** Whether credit can be bought on this page. */
-  declare canTopUp: boolean;
+  /** What can be topped up; undefined where nothing can. */
+  declare offer: TopUpOffer | undefined;
   declare state: CallState | undefined;
   /** Why a call could not even begin. */
   declare failure: CallFailure | undefined;
@@ -102,11 +90,12 @@ export class Phone extends LitElement {
   /** A call that the page before this one left. */
   declare kept: KeptCall | undefined;
   #call: Call | undefined;
+  /** The number that was written before somebody went away to pay. */
+  #restored = '';
 
   constructor() {
     super();
     this.phonebook = [];
-    this.canTopUp = false;
     this.addEventListener('keydown', this.#keyDown);
   }
 
@@ -119,6 +108,7 @@ export class Phone extends LitElement {
     super.connectedCallback();
     this.kept = keptCall(Date.now());
     if (this.kept) void import('./return-call');
+    this.#restored = takeNumber();
   }
 
   override disconnectedCallback(): void {
@@ -129,15 +119,18 @@ export class Phone extends LitElement {
   /** Call this number, or go back to a call. Call it inside the click or key press. */
   dial(to: string | KeptCall): void {
     if (this.busy) return;
+    const { kept } = this;
+    const events: CallEvents = {
+      changed: (state) => this.#changed(state),
+      level: (side, rms) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevel(side, rms),
+    };
     this.failure = this.opened = undefined;
-    this.kept = undefined;
-    if (typeof to === 'string') dropCall();
     stopKeys();
     try {
-      this.#call = new Call(to, this.api, {
-        changed: (state) => this.#changed(state),
-        level: (side, rms) => this.renderRoot.querySelector<InCall>('caller-in-call')?.showLevel(side, rms),
-      });
+      // One call at a time: what the page before this one left is ended before another is placed.
+      const before = kept && to !== kept ? () => endFirst(kept).then(this.#forget) : undefined;
+      this.#call = new Call(to, this.api, events, before);
+      if (!before) this.kept = undefined;
     } catch (error) {
       this.state = undefined;
       this.failure = asFailure(error);
@@ -154,10 +147,31 @@ export class Phone extends LitElement {
     dropCall();
   };
 
+  /** Show how a call that was not taken up again has ended. */
+  readonly #endedUnseen = ({ detail }: CustomEvent<CallState>): void => {
+    this.#forget();
+    this.#changed(detail);
+  };
+
   /** Show this number, one Enter away from being called. */
   choose(number: string): void {
     this.#dialler?.fill(number);
     this.#dialler?.focusCall();
+  }
+
+  /** What is written as the number to be called. */
+  get number(): string {
+    return this.#dialler?.number ?? '';
+  }
+
+  /** Offer the call that waited for credit. */
+  offerCall(): void {
+    const { number } = this;
+    if (!this.busy && number) this.choose(number);
+  }
+
+  protected override firstUpdated(): void {
+    if (this.#restored) this.#dialler?.fill(this.#restored);
   }
 
   get #dialler(): Dialler | null {
@@ -165,6 +179,8 @@ export class Phone extends LitElement {
   }
 
   #changed(state: CallState): void {
+    const { balance } = state;
+    if (balance && balance !== this.state?.balance) this.dispatchEvent(new CustomEvent('credit', { detail: balance }));
     this.state = state;
     if (state.phase !== 'ended') return;
     window.removeEventListener('beforeunload', askBeforeLeaving);
@@ -182,28 +198,37 @@ export class Phone extends LitElement {
 
   #status(): string {
     const { state } = this;
-    if (state?.away && this.busy) return t('reconnecting');
+    if (state?.lost && this.busy) return t('reconnecting');
     if (state?.tone && this.busy) return t(state.tone);
     if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
     return state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
   }
 
   #inCall(): TemplateResult {
-    const entry = this.phonebook.find(({ number }) => number === this.state?.destination);
     return html`<caller-in-call
       .call=${this.#call}
       .state=${this.state}
-      .label=${entry?.label ?? ''}
-      .canTopUp=${this.canTopUp}
+      .label=${this.#label(this.state?.destination)}
+      .api=${this.api}
+      .offer=${this.offer}
       @key=${(event: CustomEvent<string>) => this.#press(event.detail)}
     ></caller-in-call>`;
   }
 
+  #label(destination = ''): string {
+    return this.phonebook.find(({ number }) => number === destination)?.label ?? '';
+  }
+
   #idle(): TemplateResult {
-    return html`${this.#outcome()}
+    const { failure, state, offer } = this;
+    return html`${failure || state
+        ? html`<caller-outcome .failure=${failure} .state=${state} .canTopUp=${!!offer}></caller-outcome>`
+        : nothing}
       ${this.kept
         ? html`<caller-return-call
             .call=${this.kept}
+            .label=${this.#label(this.kept.destination)}
+            @ended=${this.#endedUnseen}
             @return=${() => this.kept && this.dial(this.kept)}
             @gone=${this.#forget}
           ></caller-return-call>`
@@ -235,29 +260,6 @@ export class Phone extends LitElement {
     return html`<caller-sound-settings></caller-sound-settings>`;
   }
 
-  #outcome(): TemplateResult | typeof nothing {
-    const failure = this.failure ?? this.state?.failure;
-    if (failure) {
-      const [what, next] = failureInWords(failure);
-      const unpaid = this.canTopUp && failure.problem?.code === 'insufficient_credit';
-      return html`<p class="alert" role="alert"><strong>${what}</strong> <span>${next}</span></p>
-        ${unpaid ? topUpButton(this) : nothing}`;
-    }
-    return this.state ? this.#summary(this.state) : nothing;
-  }
-
-  #summary(state: CallState): TemplateResult {
-    const [what, next] = state.ending ? endingInWords(state.ending) : [t('cause.487'), ''];
-    const seconds = state.ending?.seconds ?? elapsedSeconds(state, performance.now());
-    const figures = { duration: clock(seconds), cost: state.cost ? money(state.cost) : '' };
-    return html`<div class="summary" role="status">
-      <strong>${what}</strong>
-      ${state.cost ? html`<span class="small muted number">${t('summary', figures)}</span>` : nothing}
-      ${next ? html`<span class="small">${next}</span>` : nothing}
-      ${this.canTopUp && state.ending?.cut_off === 'credit' ? topUpButton(this) : nothing}
-    </div>`;
-  }
-
   #press(key: string): void {
     playKey(key);
     this.#call?.press(key);
@@ -275,6 +277,11 @@ export class Phone extends LitElement {
     this.renderRoot.querySelector('section')?.focus({ preventScroll: true });
     if (!this.busy && number) this.#dialler?.fill(number);
   }
+}
+
+async function endFirst(call: KeptCall): Promise<void> {
+  const { endKept } = await import('./return-call');
+  await endKept(call);
 }
 
 function askBeforeLeaving(event: BeforeUnloadEvent): void {

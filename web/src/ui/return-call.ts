@@ -1,17 +1,29 @@
-/** The way back to a call whose page was loaded again. Fires `return` inside the click, and `gone` when it is too late. */
+/**
+ * A call whose page was loaded again: the way back, or its end. Fires `return` inside the click, `ended` with the
+ * state of the call after it, and `gone` when it is too late for either.
+ */
 
 import { LitElement, css, html } from 'lit';
 import type { TemplateResult } from 'lit';
+import { endKept } from '../call/end-kept';
+import { dialling, ended, received } from '../call/state';
 import { secondsLeft } from '../call/tab-store';
 import type { KeptCall } from '../call/tab-store';
 import { t } from '../i18n/tools';
 import { grouped } from '../number';
 import { theme } from './theme';
 
+export { endKept };
+
 const REDRAW_MS = 250;
 
 export class ReturnCall extends LitElement {
-  static override properties = { call: { attribute: false } };
+  static override properties = {
+    call: { attribute: false },
+    label: { attribute: false },
+    ending: { attribute: false },
+    stays: { attribute: false },
+  };
   static override styles = [
     theme,
     css`
@@ -30,7 +42,18 @@ export class ReturnCall extends LitElement {
   ];
 
   declare call: KeptCall;
+  /** The number's name, if the phonebook has one. */
+  declare label: string;
+  declare ending: boolean;
+  /** It could not be ended. */
+  declare stays: boolean;
   #clock = 0;
+
+  constructor() {
+    super();
+    this.label = '';
+    this.ending = this.stays = false;
+  }
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -48,12 +71,23 @@ export class ReturnCall extends LitElement {
 
   protected override render(): TemplateResult {
     const seconds = String(secondsLeft(this.call, Date.now()));
+    const number = grouped(this.call.destination);
     return html`<div>
       <p id="title" role="alert">
-        <strong>${t('returnTitle', { number: grouped(this.call.destination) })}</strong> ${t('returnNext')}
+        <strong>${t('returnTitle', { number: this.label ? `${this.label} (${number})` : number })}</strong>
+        ${t(this.stays ? 'returnStays' : 'returnNext')}
       </p>
-      <button type="button" class="primary" aria-describedby="title" @click=${() => this.#fire('return')}>
+      <button
+        type="button"
+        class="primary"
+        aria-describedby="title"
+        ?disabled=${this.ending}
+        @click=${() => this.#fire('return')}
+      >
         ${t('returnButton')}
+      </button>
+      <button type="button" class="danger" ?disabled=${this.ending} @click=${() => void this.#end()}>
+        ${t(this.ending ? 'returnEnding' : 'returnEnd')}
       </button>
       <p class="small muted number" aria-hidden="true">${t('returnSeconds', { seconds })}</p>
     </div>`;
@@ -61,7 +95,21 @@ export class ReturnCall extends LitElement {
 
   #tick(): void {
     if (secondsLeft(this.call, Date.now())) this.requestUpdate();
-    else this.#fire('gone');
+    else if (!this.ending) this.#fire('gone');
+  }
+
+  async #end(): Promise<void> {
+    this.ending = true;
+    try {
+      const how = await endKept(this.call);
+      const state = dialling(this.call.destination);
+      const nowMs = performance.now();
+      const detail = how ? received(state, { type: 'disconnect', ...how }, nowMs) : ended(state, nowMs);
+      this.dispatchEvent(new CustomEvent('ended', { detail }));
+    } catch {
+      this.stays = true;
+    }
+    this.ending = false;
   }
 
   #fire(name: 'return' | 'gone'): void {

@@ -4,8 +4,12 @@ import { html } from 'lit';
 import type { TemplateResult } from 'lit';
 import { t } from '../i18n';
 
+/** Ask the page for the dialog in which credit is bought. */
+export function fireTopUp(from: HTMLElement): void {
+  from.dispatchEvent(new CustomEvent('top-up', { bubbles: true, composed: true }));
+}
+
 /** Return the button, drawn by this element. */
 export function topUpButton(from: HTMLElement): TemplateResult {
-  const fire = (): boolean => from.dispatchEvent(new CustomEvent('top-up', { bubbles: true, composed: true }));
-  return html`<button type="button" class="primary top-up" @click=${fire}>${t('topUpNow')}</button>`;
+  return html`<button type="button" class="primary top-up" @click=${() => fireTopUp(from)}>${t('topUpNow')}</button>`;
 }

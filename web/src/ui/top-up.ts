@@ -10,7 +10,7 @@ import { asFailure } from '../call/failure';
 import type { CallFailure } from '../call/failure';
 import { money } from '../i18n';
 import { t } from '../i18n/top-up';
-import { startTopUp } from '../payments-api';
+import { randomKey, startTopUp } from '../payments-api';
 import type { AutoTopUp, Money, TopUpOffer } from '../wire';
 import { amountField, amountFieldStyle, amountWithin, decimal } from './amount-field';
 import './auto-top-up';
@@ -59,6 +59,23 @@ export class TopUp extends LitElement {
         box-shadow: var(--shadow);
         overflow-wrap: break-word;
       }
+      /* Beside a call, or above its controls. */
+      dialog:not(:modal) {
+        position: fixed;
+        inset: 8px 0 auto;
+        z-index: 2;
+        margin-inline: auto;
+        max-height: calc(100dvh - var(--bar, 0px) - 16px);
+        overflow: auto;
+      }
+      @media (min-width: 860px) {
+        dialog:not(:modal) {
+          inset-block-start: 84px;
+          inset-inline: auto max(16px, (100vw - 908px) / 2);
+          width: min(440px, 100vw - 492px);
+          max-height: calc(100dvh - 100px);
+        }
+      }
       dialog::backdrop {
         background: rgb(0 0 0 / 55%);
       }
@@ -68,7 +85,7 @@ export class TopUp extends LitElement {
       }
       fieldset {
         display: grid;
-        grid-template-columns: 1fr 1fr;
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7rem, 40%)), 1fr));
         gap: 8px;
         min-width: 0;
         margin: 0;
@@ -175,7 +192,9 @@ export class TopUp extends LitElement {
     this.saveCard = this.sending = false;
     this.opened = true;
     await this.updateComplete;
-    this.#dialog.showModal();
+    // During a call nothing may lie over Mute and Hang up.
+    if (this.calling) this.#dialog.show();
+    else this.#dialog.showModal();
   }
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -187,7 +206,7 @@ export class TopUp extends LitElement {
 
   protected override render(): TemplateResult {
     return html`<button type="button" class="open" @click=${() => this.open()}>${t('topUp')}</button>
-      <dialog aria-labelledby="heading" @close=${() => (this.opened = false)}>
+      <dialog aria-labelledby="heading" @close=${() => (this.opened = false)} @keydown=${this.#keyDown}>
         ${this.opened ? this.#content() : nothing}
       </dialog>`;
   }
@@ -262,6 +281,11 @@ export class TopUp extends LitElement {
     return this.renderRoot.querySelector('dialog') as HTMLDialogElement;
   }
 
+  /** Escape closes by itself only what is modal. */
+  readonly #keyDown = (event: KeyboardEvent): void => {
+    if (event.key === 'Escape' && this.calling) this.#dialog.close();
+  };
+
   #choose(choice: number): void {
     this.choice = choice;
     this.complaint = '';
@@ -304,6 +328,7 @@ export class TopUp extends LitElement {
 
   #leave(payment: Required<FollowedPayment>): void {
     if (!this.calling) {
+      this.dispatchEvent(new CustomEvent('leaving'));
       location.assign(payment.url);
       return;
     }
@@ -316,11 +341,6 @@ export class TopUp extends LitElement {
   readonly #cameBack = ({ persisted }: PageTransitionEvent): void => {
     if (persisted) this.sending = false;
   };
-}
-
-/** Return a key nobody guesses; crypto.randomUUID is missing on pages without TLS. */
-function randomKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-');
 }
 
 customElements.define('caller-top-up', TopUp);
