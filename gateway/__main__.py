@@ -9,6 +9,11 @@ import sys
 # What is imported lives as long as the process: to look for garbage among it again and again, as it
 # grows, is an eighth of the time until the first command runs.
 gc.disable()
+from gateway import children  # noqa: E402
+
+if "--child" in sys.argv:
+    # Before the rest is imported: until then a signal would end a child that is needed.
+    children.ignore_signals()
 from gateway import logs  # noqa: E402
 from gateway.cli import app  # noqa: E402
 from gateway.command import EXIT_CRASHED  # noqa: E402
@@ -18,7 +23,8 @@ gc.enable()
 
 def main() -> None:
     """Run the command line with this process's environment; log what no command expected."""
-    logs.configure("info", "text")
+    # Also what is wrong with the settings is told in the form that they ask for.
+    logs.configure("info", "json" if os.environ.get("CALLER_LOG_FORMAT") == "json" else "text")
     logs.take_hooks()
     try:
         app(obj=dict(os.environ), prog_name="caller", args=sys.argv[1:])

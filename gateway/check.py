@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import sqlalchemy as sa
+from rich.text import Text
 
 from billing.errors import BillingError
 from billing.stores.database import create_engine
@@ -40,9 +41,11 @@ class Finding:
     is_weak: bool = False
 
     @property
-    def mark(self) -> str:
+    def mark(self) -> Text:
         """A sign that also reads without colour."""
-        return "[red]✗[/]" if self.is_fatal else "[yellow]![/]" if self.is_weak else "[green]✓[/]"
+        if self.is_fatal:
+            return Text("✗", style="red")
+        return Text("!", style="yellow") if self.is_weak else Text("✓", style="green")
 
 
 async def findings(settings: Settings) -> list[Finding]:

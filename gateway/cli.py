@@ -6,6 +6,7 @@ Knows the environment only as the mapping it is given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -22,6 +23,7 @@ from gateway.children import Pulse, parent_gone
 from gateway.command import (
     EXIT_SETTINGS,
     EXIT_UNAVAILABLE,
+    announce,
     err,
     fail,
     out,
@@ -47,9 +49,14 @@ IsChild = Annotated[
 ]
 
 
-def stop_on_signal() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process."""
+def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
+
+    A child is ended by its parent, whatever signals say.
+    """
     stop = asyncio.Event()
+    if is_child:
+        return stop
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
@@ -81,9 +88,9 @@ def serve(context: typer.Context) -> None:
         stop = stop_on_signal()
         node = Node(read, context.obj)
         await node.start()
-        err.print(f"Caller serves {read.origin} as node {read.node}.", highlight=False)
+        announce(f"Caller serves {read.origin} as node {read.node}.")
         await stop.wait()
-        err.print("Stopping: no new calls; running ones may finish.", highlight=False)
+        announce("Stopping: no new calls; running ones may finish.")
         await node.stop()
 
     run(work())
@@ -101,14 +108,13 @@ def demo(context: typer.Context) -> None:
         stop = stop_on_signal()
         show = Demo(context.obj)
         read = show.settings()
-        logs.configure(
-            "warning" if "CALLER_LOG_LEVEL" not in context.obj else read.log_level, "text"
-        )
-        with err.status("Starting the gateway…"):
+        level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
+        logs.configure(level, read.log_format)
+        with contextlib.nullcontext() if logs.is_json() else err.status("Starting the gateway…"):
             await show.start()
         show.explain(out)
         await stop.wait()
-        err.print("\nStopping…", highlight=False)
+        announce("Stopping…")
         await show.stop()
 
     run(work())
@@ -141,8 +147,15 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
 
     async def work() -> None:
         _yield_to_audio()
-        stop, enough = stop_on_signal(), asyncio.Event()
-        stores = await build.open_stores(read, is_child=child)
+        ending = asyncio.ensure_future(wait(stop_on_signal(is_child=child), is_child=child))
+        opening = asyncio.ensure_future(build.open_stores(read, is_child=child))
+        await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            # A store that is away is waited for; a parent that is gone has taken its own with it.
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            return
+        stores, enough = opening.result(), asyncio.Event()
         notices, mails = Notices(read.events_url, read.events_secret), open_mails(read, stores)
         notices.start()
 
@@ -154,7 +167,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
         drainer = build.build_drainer(stores, read, notify, pulse.turn)
         draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
         pulsing = asyncio.ensure_future(pulse.run()) if child else None
-        await wait(stop, is_child=child)
+        await ending
         enough.set()
         await draining
         if pulsing is not None:
@@ -221,7 +234,7 @@ def simulate(  # noqa: PLR0917
     )
 
     async def work() -> None:
-        stop = stop_on_signal()
+        stop = stop_on_signal(is_child=child)
         serving = asyncio.ensure_future(service.run(simulated))
         await wait(stop, is_child=child)
         serving.cancel()
@@ -262,7 +275,7 @@ def simulate_payments(
     )
 
     async def work() -> None:
-        stop = stop_on_signal()
+        stop = stop_on_signal(is_child=child)
         serving = asyncio.ensure_future(service.run(simulated))
         await wait(stop, is_child=child)
         serving.cancel()

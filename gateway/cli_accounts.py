@@ -70,7 +70,7 @@ def create_account(  # noqa: PLR0917
             await stores.accounts.set_email(account_id, email)
         if micros:
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
-        out.print(key, highlight=False)
+        out.print(key)
 
     run_with(context, build.open_stores, work)
 
@@ -118,7 +118,7 @@ def credit_account(
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Granted" if is_new else "Granted before"
-        out.print(f"{state}. Balance: {format_money(balance, read.currency)}", highlight=False)
+        out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
 
     run_with(context, build.open_stores, work)
 
@@ -141,7 +141,7 @@ def limit_account(
         caps = await stores.accounts.set_caps(account_id, changes)
         for name, micros in caps.items():
             shown = "no limit" if micros is None else format_money(micros, read.currency)
-            out.print(f"{name:<7}{shown}", highlight=False)
+            out.print(f"{name:<7}{shown}")
 
     run_with(context, build.open_stores, work)
 
@@ -190,7 +190,7 @@ def make_key(  # noqa: PLR0917
         )
         if cap is not None:
             await stores.accounts.set_key_cap(account_id, key_id, cap)
-        out.print(key, highlight=False)
+        out.print(key)
 
     run_with(context, build.open_stores, work)
 

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol, TypeVar
 
+import structlog
 import typer
 import uvloop
 from rich.console import Console
+from rich.text import Text
 
 from billing.errors import BillingError, CreditsLostError, MoneyError, RateDeckError
 from billing.money import parse_money
@@ -17,8 +19,11 @@ from gateway import logs, settings
 from gateway.errors import GatewayError, SettingsError
 from gateway.settings import Settings
 
-out = Console()
-err = Console(stderr=True)
+# What is printed may hold anything an operator typed or a vendor said: none of it is markup.
+out = Console(markup=False, highlight=False, emoji=False)
+err = Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+_log = structlog.get_logger(__name__)
 
 EXIT_FINDINGS = 1
 """The command did its work and found something that is wrong."""
@@ -91,8 +96,25 @@ def run_with(
 
 def fail(what: str, hint: str, code: int) -> NoReturn:
     """Say what is wrong and what to do about it, and end."""
-    err.print(f"[bold red]Error:[/] {what}\n[dim]{hint}[/]", highlight=False)
+    complain(what, hint)
     raise typer.Exit(code)
+
+
+def complain(what: str, hint: str) -> None:
+    """Say what is wrong and what to do about it, in the form of log lines if that is JSON."""
+    if logs.is_json():
+        _log.error(what, hint=hint)
+        return
+    said = Text.assemble(("Error:", "bold red"), f" {what}\n", (hint, "dim"))
+    err.print(said)
+
+
+def announce(text: str) -> None:
+    """Say how a long-running command stands, in the form of log lines if that is JSON."""
+    if logs.is_json():
+        _log.info(text)
+    else:
+        err.print(text)
 
 
 def read_settings(context: typer.Context) -> Settings:
