@@ -437,7 +437,10 @@ class Node:
         ]
         if cards is not None:
             webhook = StripeWebhook(
-                settings.stripe_webhook_secrets, cards.payments.settle, time.time
+                settings.stripe_webhook_secrets,
+                cards.payments.settle,
+                time.time,
+                self.calls.refused_signatures,
             )
             routes += webhook.routes()
         return routes

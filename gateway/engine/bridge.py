@@ -35,6 +35,7 @@ from gateway.call import (
 )
 from gateway.cause import Cause
 from gateway.engine import reports
+from gateway.engine.call_log import CallLog
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
 from gateway.engine.charging import Charging
@@ -138,6 +139,7 @@ class Bridge:
         self._is_receiving = False
         self._end_tone: Deadline | None = None
         self._dialled_ns = self.news_ns = self._clock_ns()
+        self._log = CallLog(call_id, services.settings.node, order.account_id)
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -148,6 +150,8 @@ class Bridge:
         self._s.ticker.add_duty(self._slot, self._each_second)
         self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._tell_connecting)
         self._s.polling.add(self)
+        order = self.order
+        self._log.requested(self._clock_ns(), key_id=order.key_id, country=order.country)
         self.receive(Requested())
 
     def receive(self, event: Event, at_ns: int | None = None) -> None:
@@ -169,11 +173,13 @@ class Bridge:
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
+        before = self.call.state
         try:
             commands = self.call.receive(event, at_ns)
         except UnexpectedEventError as error:
             log.exception("Call %s: %s in %s.", self.call_id, error.event, error.state)
             return
+        self._log.advanced(self.call, before, event, at_ns, refusal=self._charging.refusal)
         for command in commands:
             _PERFORM[command](self)
 
@@ -406,6 +412,7 @@ class Bridge:
 
     async def _settle(self) -> None:
         await self._charging.settle()
+        self._log.settled(self.call, *self._charging.final)
         self.receive(Settled())
 
     def _closed(self, seconds: int) -> CallClosed:

@@ -18,12 +18,14 @@ from billing.ports import SpendGate
 from billing.rating import Rate
 from gateway.browser_media import Resume, Start
 from gateway.cause import Cause
+from gateway.engine import call_log
 from gateway.engine.bridge import SECOND_NS, Bridge
 from gateway.engine.charging import Keep, Notify, to_nobody
 from gateway.engine.closings import keep_nothing
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.legs.browser import BrowserLeg
@@ -90,6 +92,7 @@ class Calls:
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
         self._stray = stray
+        self.refused_signatures = RefusedSignatures(ticker)
         polling = Polling(self._spawn)
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
@@ -200,8 +203,12 @@ class Calls:
         if leg.is_closed:
             return
         refusal = self._refusal(leg, order)
-        if order is None or refusal:
+        if order is None:
+            # Anyone can send a token that is none, so that is no event of a call.
             leg.refuse(refusal)
+            return
+        if refusal:
+            self._refuse(leg, order, refusal)
             return
         leg.vouch()
         if order.is_check:
@@ -217,9 +224,9 @@ class Calls:
         if leg.is_closed:
             return
         if too_fast is not None:
-            leg.refuse(too_fast.limit.code, too_fast.wait_s)
+            self._refuse(leg, order, too_fast.limit.code, too_fast.wait_s)
         elif refusal := self._refusal(leg, order):
-            leg.refuse(refusal)
+            self._refuse(leg, order, refusal)
         else:
             self._begin(leg, order)
 
@@ -234,6 +241,12 @@ class Calls:
             check = EchoCheck(leg, self._services.endpoint, self._ticker, on_end=self._checks.pop)
             self._checks[check] = account_id
             check.start()
+
+    def _refuse(self, leg: BrowserLeg, order: CallOrder, code: str, wait_s: int = 0) -> None:
+        """Refuse a call whose token is good."""
+        if not order.is_check:
+            call_log.refused(code, node=self._settings.node, account=order.account_id)
+        leg.refuse(code, wait_s)
 
     def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
         if order is None:
@@ -296,6 +309,7 @@ class Calls:
         signature = request.headers.get("x-twilio-signature")
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
         if not self._verifier.verify(url, {}, signature, settings):
+            self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
             return Refusal(403, "The signature of the handshake is missing or wrong.")
         return Acceptance(self._attach_carrier, is_proven=True)
 
