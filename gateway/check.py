@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from rich.text import Text
@@ -16,6 +17,7 @@ from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway import build, high_risk
 from gateway.addresses import webrtc_addresses
+from gateway.carriers import public_origin
 from gateway.carriers.twilio import TRIAL
 from gateway.engine.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import CarrierError, GatewayError
@@ -29,6 +31,9 @@ from media import playout
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
 """Certificates that renew themselves do so a month before their end."""
+
+
+_ORIGIN_HINT = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ async def findings(settings: Settings) -> list[Finding]:
         await _drainer(settings),
         await _database(settings),
         await _carrier(settings),
+        await _reach(settings),
     ]
 
 
@@ -175,11 +181,7 @@ async def _redis(settings: Settings) -> Finding:
 
 
 async def _drainer(settings: Settings) -> Finding:
-    url = settings.redis_url.reveal() or embedded.url_of(settings.data_dir / "valkey")
-    try:
-        redis = connect(url) if url else None
-    except ValueError:
-        redis = None
+    redis = _credit_store(settings)
     if redis is None:
         return Finding("drainer", "Not looked for: it runs with `caller serve`.")
     try:
@@ -235,6 +237,46 @@ async def _database(settings: Settings) -> Finding:
         text = "Answers, but everyone on this machine may read its file; the next start closes it."
         return Finding("database", text, is_weak=True)
     return Finding("database", "Answers.")
+
+
+async def _reach(settings: Settings) -> Finding:
+    """Ask the public origin, and see that this gateway answers there."""
+    answer = await public_origin.ask(settings.origin)
+    served = await _instances(settings)
+    if answer.instance in served:
+        return Finding("reach", f"{settings.origin} leads to this gateway.")
+    if answer.instance and served:
+        text = f"{public_origin.other_gateway(settings.origin)} {_ORIGIN_HINT}"
+        return Finding("reach", text, is_fatal=True)
+    if answer.instance:
+        text = f"A gateway answers at {settings.origin}; whether this one, is not known."
+        return Finding("reach", text, is_weak=True)
+    if answer.is_silent and not served:
+        text = f"{answer.fault} Start `caller serve`, then check again."
+        return Finding("reach", text, is_weak=True)
+    return Finding("reach", f"{answer.fault} {_ORIGIN_HINT}", is_fatal=True)
+
+
+async def _instances(settings: Settings) -> frozenset[str]:
+    """Return what the processes call themselves that serve on these stores."""
+    redis = _credit_store(settings)
+    if redis is None:
+        return frozenset()
+    try:
+        return await RedisNodeLeases(redis).instances()
+    except BillingError:
+        return frozenset()
+    finally:
+        await disconnect(redis)
+
+
+def _credit_store(settings: Settings) -> Any:
+    """Return a client of the credit store, None where there is none yet."""
+    url = settings.redis_url.reveal() or embedded.url_of(settings.data_dir / "valkey")
+    try:
+        return connect(url) if url else None
+    except ValueError:
+        return None
 
 
 async def _carrier(settings: Settings) -> Finding:

@@ -40,6 +40,7 @@ from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
 from gateway.engine.charging import Charging
 from gateway.engine.media_path import MediaPath
+from gateway.engine.reachability import UNREACHED_NS
 from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline
 from gateway.errors import UnexpectedEventError
@@ -94,7 +95,7 @@ class Bridge:
         )
         self._token = dial_order.token
         self._line = CarrierLine(
-            *(services.carrier, dial_order, self.receive),
+            *(services.carrier, dial_order, self.receive, services.reachability),
             lambda carrier_call_id: services.stray(carrier_call_id, call_id),
         )
         self._browser: BrowserLeg | None = browser
@@ -173,6 +174,7 @@ class Bridge:
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
+            self._s.ticker.at(at_ns + UNREACHED_NS, self._miss_callbacks)
         before = self.call.state
         try:
             commands = self.call.receive(event, at_ns)
@@ -457,6 +459,11 @@ class Bridge:
     async def poll(self) -> None:
         """Ask the carrier how it stands."""
         await self._line.poll()
+
+    def _miss_callbacks(self) -> None:
+        """Ask at once for a call of which the carrier should have said something."""
+        if self._line.is_silent:
+            self.news_ns = 0
 
     # Messages to the caller.
 

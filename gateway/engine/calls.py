@@ -25,6 +25,7 @@ from gateway.engine.closings import keep_nothing
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.reachability import Probe, Reachability, not_looked_at
 from gateway.engine.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
@@ -83,8 +84,12 @@ class Calls:
         keep: Keep = keep_nothing,
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
+        probe: Probe = not_looked_at,
     ) -> None:
-        """Serve calls; `stray` ends a call of the carrier that was made for one of them."""
+        """Serve calls; `stray` ends a call of the carrier that was made for one of them.
+
+        `probe` looks at the public origin when the carrier does not seem to reach it.
+        """
         self._settings = settings
         self._tokens = tokens
         self._velocity = velocity
@@ -93,6 +98,7 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stray = stray
         self.refused_signatures = RefusedSignatures(ticker)
+        self.reachability = Reachability(ticker.clock_ns, probe)
         polling = Polling(self._spawn)
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
@@ -104,6 +110,7 @@ class Calls:
             ticker=ticker,
             spawn=self._spawn,
             polling=polling,
+            reachability=self.reachability,
             stray=stray,
             keep=keep,
             notify=notify,
@@ -311,6 +318,7 @@ class Calls:
         if not self._verifier.verify(url, {}, signature, settings):
             self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
             return Refusal(403, "The signature of the handshake is missing or wrong.")
+        self.reachability.reached()
         return Acceptance(self._attach_carrier, is_proven=True)
 
     def _attach_carrier(self, connection: MediaConnection) -> None:

@@ -106,6 +106,7 @@ class TwilioWebhooks:
         if form is None or not self.verifier.verify(url, form, signature, settings):
             self.calls.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
             raise RequestRefusedError("bad_signature")
+        self.calls.reachability.reached()
         return form
 
 

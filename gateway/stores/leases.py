@@ -25,15 +25,17 @@ _FORGOTTEN_AFTER_S = 7 * 86_400
 class RedisNodeLeases:
     """The leases of all nodes that share a Redis. Every method raises StoreUnavailableError."""
 
-    def __init__(self, redis: Any, *, ttl_s: int = TTL_S) -> None:
+    def __init__(self, redis: Any, *, ttl_s: int = TTL_S, instance: str = "") -> None:
+        """Lease with what the process calls itself, so that others can recognise it."""
         self._redis = redis
+        self._instance = instance
         self._ttl_s = ttl_s
 
     async def renew(self, node: str) -> None:
         """Say that this node lives, for the next `ttl_s` seconds."""
         now_s = int(time.time())
         await self._pipeline(
-            ("SET", _key(node), "1", "PX", self._ttl_s * 1000),
+            ("SET", _key(node), self._instance, "PX", self._ttl_s * 1000),
             ("ZADD", _NODES, now_s, node),
             ("ZREMRANGEBYSCORE", _NODES, "-inf", now_s - _FORGOTTEN_AFTER_S),
         )
@@ -50,6 +52,12 @@ class RedisNodeLeases:
     async def alive(self) -> frozenset[str]:
         """Return the nodes that live."""
         return frozenset(node for node, lives in (await self.nodes()).items() if lives)
+
+    async def instances(self) -> frozenset[str]:
+        """Return what the processes of living nodes call themselves."""
+        (members,) = await self._pipeline(("ZRANGE", _NODES, 0, -1))
+        found = await self._pipeline(*(("GET", _key(member.decode())) for member in members))
+        return frozenset(instance.decode() for instance in found if instance)
 
     async def forget(self, node: str) -> None:
         """Give a node's lease back, and forget the node."""

@@ -61,7 +61,7 @@ async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
         *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
-        *("carrier", "high risk", "velocity"),
+        *("carrier", "high risk", "velocity", "reach"),
     }
 
 
@@ -91,7 +91,8 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
             DATABASE_URL=f"sqlite:///{tmp_path / 'book.db'}",
             CARRIER_URL=url,
         )
-    assert [f.subject for f in findings.values() if f.is_fatal] == []
+    # Nobody serves this name.
+    assert [f.subject for f in findings.values() if f.is_fatal] == ["reach"]
     assert "origin" not in findings
     assert findings["rates"].text == "1 prefixes are priced."
     assert findings["redis"].text.startswith("Answers, version")
@@ -114,7 +115,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 11
+    assert len(findings) == 12
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -198,6 +199,33 @@ async def test_it_says_where_browsers_send_their_packets(tmp_path, environ, text
     finding = (await found(DATA_DIR=tmp_path, **environ))["webrtc"]
     assert text in finding.text
     assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+
+
+async def test_it_says_whether_the_public_origin_leads_here(tmp_path, valkey_url):
+    """By what a living node of these stores calls itself."""
+    redis = connect(valkey_url)
+    leases = RedisNodeLeases(redis, instance="this-one")
+    environ = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url}
+
+    async def reach(instance):
+        async with twilio(200, b'{"instance":"%s"}' % instance) as url:
+            return (await found(PUBLIC_ORIGIN=url, **environ))["reach"]
+
+    assert (await reach(b"this-one")).is_weak, "nobody is known to serve"
+    await leases.renew("n1")
+    ours, other = await reach(b"this-one"), await reach(b"that-one")
+    assert (ours.is_weak, ours.is_fatal) == (False, False)
+    assert other.is_fatal
+    assert "another gateway" in other.text
+    dead = f"http://127.0.0.1:{free_port()}"
+    gone = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert gone.is_fatal
+    assert "Nothing listens" in gone.text
+    await leases.forget("n1")
+    not_started = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert (not_started.is_weak, not_started.is_fatal) == (True, False)
+    assert "Start `caller serve`" in not_started.text
+    await disconnect(redis)
 
 
 async def test_a_data_folder_that_everyone_may_open_is_told(tmp_path):

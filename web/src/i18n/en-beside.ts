@@ -27,4 +27,5 @@ export const beside = {
   'cause.504': 'Ended by request',
   'cause.602': 'Credit used up',
   'cause.604': 'Sound lost',
+  'cause.609': 'Gateway unreachable',
 } as const;
