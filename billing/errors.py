@@ -4,7 +4,8 @@ BillingError
 ├── MoneyError             an amount that is not one, or beyond 2^53 millionths
 ├── RateDeckError          a deck that cannot be read
 └── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
-    └── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
+    ├── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
+    └── UnfitBookError     the book refuses us, or is not ours: retrying does not help
 """
 
 from __future__ import annotations
@@ -44,3 +45,7 @@ class CreditsLostError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("the book of record lacks credits that the spend gate has")
+
+
+class UnfitBookError(StoreUnavailableError):
+    """The book of record refuses us, or is another release's; says what to do."""

@@ -18,12 +18,22 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from gateway import build, check, cli_accounts, cli_ledger, cli_payments, cli_rates, logs, settings
+from gateway import (
+    build,
+    check,
+    cli_accounts,
+    cli_ledger,
+    cli_payments,
+    cli_rates,
+    logs,
+    preflight,
+    settings,
+)
 from gateway.children import Pulse, parent_gone
 from gateway.command import (
     EXIT_SETTINGS,
-    EXIT_UNAVAILABLE,
     announce,
+    complain,
     err,
     fail,
     out,
@@ -86,6 +96,12 @@ def serve(context: typer.Context) -> None:
 
     async def work() -> None:
         stop = stop_on_signal()
+        found = await preflight.findings(read, is_starting=True)
+        if code := preflight.exit_code(found):
+            for finding in found:
+                if finding.is_fatal:
+                    complain(finding.text, "`caller check` says more.")
+            raise typer.Exit(code)
         node = Node(read, context.obj)
         await node.start()
         announce(f"Caller serves {read.origin} as node {read.node}.")
@@ -131,8 +147,7 @@ def check_command(context: typer.Context) -> None:
         for finding in findings:
             table.add_row(finding.mark, finding.subject, finding.text)
         out.print(table)
-        if any(finding.is_fatal for finding in findings):
-            raise typer.Exit(EXIT_UNAVAILABLE)
+        raise typer.Exit(preflight.exit_code(findings))
 
     run(work())
 

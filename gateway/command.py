@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.text import Text
 
-from billing.errors import BillingError, CreditsLostError, MoneyError, RateDeckError
+from billing.errors import BillingError, CreditsLostError, MoneyError, RateDeckError, UnfitBookError
 from billing.money import parse_money
 from gateway import logs, settings
 from gateway.errors import GatewayError, SettingsError
@@ -30,7 +30,7 @@ EXIT_FINDINGS = 1
 EXIT_SETTINGS = 2
 """The settings or the arguments must be corrected."""
 EXIT_UNAVAILABLE = 3
-"""A store or an address was not available; trying again may help."""
+"""A service or an address was not available, or a service refused us."""
 
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
@@ -54,10 +54,15 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             " finds what was paid since; `caller ledger rebuild` names what is lacking then."
         )
         fail(f"Nothing was booked: {error}.", hint, EXIT_UNAVAILABLE)
+    except UnfitBookError as error:
+        fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
     except BillingError as error:
         hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
         fail(str(error), hint, EXIT_UNAVAILABLE)
     except OSError as error:
+        if error.filename is not None:
+            hint = "Check CALLER_DATA_DIR and the files that the settings name."
+            fail(f"{error.filename}: {error.strerror}.", hint, EXIT_UNAVAILABLE)
         hint = "Check CALLER_HOST, CALLER_PORT and CALLER_UDP_PORT; another process may use it."
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:

@@ -213,6 +213,11 @@ class StripePayments:
             if not error.is_missing:
                 raise
 
+    async def reach(self) -> None:
+        """Prove address and key by a request that changes nothing. Raises PaymentError."""
+        async with self._asking():
+            await self._intents.list_async({"limit": 1})
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]

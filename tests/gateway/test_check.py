@@ -96,7 +96,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
     assert "origin" not in findings
     assert findings["rates"].text == "1 prefixes are priced."
     assert findings["redis"].text.startswith("Answers, version")
-    assert findings["database"].text == "Answers."
+    assert findings["database"].text == "Answers; it has no tables yet; `caller serve` makes them."
     assert findings["carrier"].text == "Answers; the account is active."
 
 

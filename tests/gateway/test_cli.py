@@ -10,7 +10,7 @@ from billing.errors import RateDeckError, StoreUnavailableError
 from gateway import cli, settings
 from gateway.__main__ import main
 from gateway.cause import Cause
-from gateway.command import EXIT_CRASHED
+from gateway.command import EXIT_CRASHED, EXIT_UNAVAILABLE
 from gateway.errors import CarrierError, SettingsError
 from gateway.http.auth import key_hash
 from tests.valkey import free_port, valkey_server, valkey_url
@@ -134,7 +134,7 @@ def test_the_simulated_carrier_needs_an_account():
 
 def test_check_reports_and_fails_where_something_is_broken(tmp_path):
     done = caller("check", DATA_DIR=tmp_path)
-    assert done.exit_code == cli.EXIT_UNAVAILABLE
+    assert done.exit_code == cli.EXIT_SETTINGS
     assert "CALLER_TWILIO_ACCOUNT_SID is missing" in " ".join(done.output.split())
 
 
@@ -177,7 +177,7 @@ def test_an_amount_that_is_none_changes_nothing(account, amount):
 def test_a_store_that_is_away_is_a_sentence(tmp_path):
     url = f"redis://127.0.0.1:{free_port()}/0"
     done = caller("accounts", "create", "acme", DATA_DIR=tmp_path, REDIS_URL=url)
-    assert done.exit_code == cli.EXIT_UNAVAILABLE
+    assert done.exit_code == EXIT_UNAVAILABLE
     assert "Check CALLER_REDIS_URL" in done.output
     assert "Traceback" not in done.output
 

@@ -10,6 +10,7 @@ from alembic.config import Config
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.stores.database import create_engine, writing
+from billing.stores.schema import require_known
 
 MIGRATION_TIMEOUT_S = 600.0
 """Bound of a start: waiting for another starter, and rewriting a year of calls."""
@@ -35,6 +36,7 @@ async def migrate(engine: AsyncEngine) -> None:
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    require_known(connection)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
