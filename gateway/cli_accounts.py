@@ -72,7 +72,7 @@ def create_account(  # noqa: PLR0917
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
         out.print(key)
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_stores, work, may_begin=True)
 
 
 @app.command("email")

@@ -32,6 +32,8 @@ EXIT_SETTINGS = 2
 EXIT_UNAVAILABLE = 3
 """A service or an address was not available, or a service refused us."""
 
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells tell it."""
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
 
@@ -43,7 +45,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             runner.get_loop().set_exception_handler(logs.on_loop_error)
             runner.run(work)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except SettingsError as error:
         fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     except RateDeckError as error:
@@ -80,9 +82,21 @@ def run_with(
     context: typer.Context,
     open_stores: Callable[[Settings], Awaitable[_Opened]],
     work: Callable[[_Opened, Settings], Awaitable[None]],
+    *,
+    may_begin: bool = False,
 ) -> None:
-    """Run with open stores; tell an account that is not there in words."""
+    """Run with open stores; tell an account that is not there in words.
+
+    Only one that `may_begin` makes a data folder: typed in another folder than the gateway's, a
+    command would find nothing there, or leave a second store behind.
+    """
     read = read_settings(context)
+    if not (read.redis_url and read.database_url) and not read.data_dir.exists():
+        folder = read.data_dir.absolute()
+        if not may_begin:
+            hint = "Run it where the gateway runs, or set CALLER_DATA_DIR to the gateway's."
+            fail(f"There is no store in {folder}.", hint, EXIT_SETTINGS)
+        announce(f"A new store is begun in {folder}.")
 
     async def opened() -> None:
         stores = await open_stores(read)
@@ -111,7 +125,8 @@ def complain(what: str, hint: str) -> None:
         _log.error(what, hint=hint)
         return
     said = Text.assemble(("Error:", "bold red"), f" {what}\n", (hint, "dim"))
-    err.print(said)
+    # Not wrapped: a path that is broken over two lines is none.
+    err.print(said, soft_wrap=True)
 
 
 def announce(text: str) -> None:
@@ -119,7 +134,7 @@ def announce(text: str) -> None:
     if logs.is_json():
         _log.info(text)
     else:
-        err.print(text)
+        err.print(text, soft_wrap=True)
 
 
 def read_settings(context: typer.Context) -> Settings:

@@ -71,8 +71,10 @@ def is_open(path: Path) -> bool:
 
 def refusal(folder: Path) -> str:
     """Return why a folder cannot hold the data, and what to do; empty when it can."""
+    if problem := _lacks(folder):
+        return problem
     if not is_open(folder):
-        return _lacks(folder)
+        return ""
     status, told = folder.stat(), f"CALLER_DATA_DIR: {folder.absolute()}"
     if status.st_mode & stat.S_IWOTH:
         return f"{told} can be written by everyone. Choose a folder of Caller's own."
@@ -83,7 +85,7 @@ def refusal(folder: Path) -> str:
             f"{told} is open to everyone and holds more than Caller's files. "
             "Choose a folder of its own, or set its mode to 700."
         )
-    return _lacks(folder)
+    return ""
 
 
 def _lacks(folder: Path) -> str:

@@ -228,6 +228,33 @@ async def test_it_says_whether_the_public_origin_leads_here(tmp_path, valkey_url
     await disconnect(redis)
 
 
+async def test_the_payment_service_is_tried(tmp_path):
+    key = {"DATA_DIR": tmp_path, "STRIPE_API_KEY": "sk_test_" + "a" * 24}
+    listed = b'{"object":"list","data":[],"has_more":false,"url":"/v1/payment_intents"}'
+    async with twilio(200, listed) as url:
+        weak = (await found(STRIPE_URL=url, **key))["payments"]
+        whole = (await found(STRIPE_URL=url, STRIPE_WEBHOOK_SECRETS="whsec_a", **key))["payments"]
+    assert (weak.is_weak, whole.is_weak, whole.is_fatal) == (True, False, False)
+    refusal = b'{"error":{"type":"invalid_request_error","message":"Invalid API Key"}}'
+    async with twilio(401, refusal) as url:
+        refused = (await found(STRIPE_URL=url, **key))["payments"]
+    assert "refuses CALLER_STRIPE_API_KEY (HTTP 401)" in refused.text
+    gone = (await found(STRIPE_URL=f"http://127.0.0.1:{free_port()}", **key))["payments"]
+    assert gone.is_fatal
+    assert "aaaa" not in refused.text + gone.text
+
+
+async def test_the_mail_server_is_tried(tmp_path):
+    given = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_FROM": "a@example.com"}
+    finding = (await found(DATA_DIR=tmp_path, **given))["mail"]
+    assert (finding.is_fatal, finding.is_away) == (True, True)
+    assert "does not answer" in finding.text
+    given["SMTP_URL"] = "smtp://u:hunter2@mail.example.com:25"
+    finding = (await found(DATA_DIR=tmp_path, **given))["mail"]
+    assert (finding.is_fatal, finding.is_away) == (True, False)
+    assert "hunter2" not in finding.text
+
+
 async def test_a_data_folder_that_everyone_may_open_is_told(tmp_path):
     folder = tmp_path / "data"
     assert "files" not in await found(DATA_DIR=folder)
