@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
 import typer
@@ -36,6 +36,11 @@ EXIT_INTERRUPTED = 130
 """Ctrl-C, as shells tell it."""
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
+
+
+USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
+"""What typer raises for a command, an option or an argument that it does not know; it exports only
+this one of its kinds."""
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

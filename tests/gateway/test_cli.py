@@ -1,5 +1,6 @@
 """The command line: what it does, and how it says what went wrong."""
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -197,6 +198,28 @@ def test_the_program_reads_its_own_environment(monkeypatch, capsys):
         main()
     assert caught.value.code == cli.EXIT_SETTINGS
     assert "CALLER_NONSENSE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["serve", "--prt", "1"], ["srve"], ["drain", "more"]])
+def test_a_wrong_option_is_a_line_of_json_too(monkeypatch, capsys, arguments):
+    monkeypatch.setattr("sys.argv", ["caller", *arguments])
+    monkeypatch.setenv("CALLER_LOG_FORMAT", "json")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == cli.EXIT_SETTINGS
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert line["level"] == "error"
+    assert "--help" in line["hint"]
+
+
+def test_what_is_done_ends_with_nothing_wrong(monkeypatch, capsys):
+    for form in ("text", "json"):
+        monkeypatch.setattr("sys.argv", ["caller", "settings"])
+        monkeypatch.setenv("CALLER_LOG_FORMAT", form)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert not caught.value.code
+        assert capsys.readouterr().out == settings.markdown()
 
 
 def test_limits_are_set_shown_and_lifted(account):
