@@ -53,7 +53,12 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
                 ssl=context or ssl.create_default_context(),
             ) as reply,
         ):
-            return _judge(origin, reply.status, await reply.content.read(_BYTES_MAX))
+            body = bytearray()
+            async for part in reply.content.iter_any():
+                body += part
+                if len(body) > _BYTES_MAX:
+                    break
+            return _judge(origin, reply.status, bytes(body))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return _failure(origin, error)
 

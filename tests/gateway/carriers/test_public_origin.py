@@ -43,6 +43,26 @@ async def test_a_gateway_is_known_by_its_instance():
     assert (answer.instance, answer.fault) == ("0123456789abcdef", "")
 
 
+async def test_an_answer_in_pieces_is_one_and_an_endless_one_is_none():
+    async def serve(reader, writer):
+        endless = b"/endless" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for part in [b"x" * 4096] * 1000 if endless else [HEALTHY[:20], HEALTHY[20:]]:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    assert (await public_origin.ask(origin)).instance == "0123456789abcdef"
+    assert "is not this gateway" in (await public_origin.ask(f"{origin}/endless")).fault
+    server.close()
+    # The other end has to see that nobody reads.
+    await asyncio.sleep(0.2)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
