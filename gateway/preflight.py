@@ -90,7 +90,9 @@ def rates(settings: Settings) -> list[Finding]:
     """Read the rate deck."""
     try:
         deck = build.load_deck(settings)
-    except (BillingError, GatewayError) as error:
+    except BillingError as error:
+        return [wrong("rates", f"The rate deck cannot be used: {error}")]
+    except GatewayError as error:
         return [wrong("rates", str(error))]
     if not settings.rate_deck:
         text = "The bundled deck holds EXAMPLE prices; set CALLER_RATE_DECK to your own."
