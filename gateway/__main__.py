@@ -31,8 +31,7 @@ gc.enable()
 
 def main() -> None:
     """Run the command line with this process's environment; log what no command expected."""
-    # Also what is wrong with the settings is told in the form that they ask for.
-    logs.configure("info", "json" if os.environ.get("CALLER_LOG_FORMAT") == "json" else "text")
+    logs.prepare(os.environ)
     logs.take_hooks()
     # Typer tells a wrong option as a drawing; where lines are for machines it is left to us.
     is_drawn = not logs.is_json()

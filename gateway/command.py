@@ -144,6 +144,8 @@ def announce(text: str) -> None:
 
 def read_settings(context: typer.Context) -> Settings:
     """Return the settings of the environment, and log as they say."""
+    # Also what is wrong with the settings is told in the form that they ask for.
+    logs.prepare(context.obj)
     try:
         read = settings.from_mapping(context.obj)
     except SettingsError as error:

@@ -16,6 +16,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -43,6 +44,11 @@ _is_json = False
 def is_json() -> bool:
     """Whether lines are written for machines."""
     return _is_json
+
+
+def prepare(environ: Mapping[str, str]) -> None:
+    """Write lines in the form that an environment asks for whose settings are not read yet."""
+    configure("info", "json" if environ.get("CALLER_LOG_FORMAT") == "json" else "text")
 
 
 def configure(level: str, form: str) -> None:
