@@ -271,7 +271,7 @@ def _port_problems(settings: Settings) -> Iterator[Finding]:
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                yield _port_problem(name, f"{protocol} {settings.host}:{port}", error)
+                yield _port_problem(name, f"{protocol} port {port} of {settings.host}", error)
 
 
 def _port_problem(name: str, address: str, error: OSError) -> Finding:

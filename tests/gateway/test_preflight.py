@@ -78,13 +78,16 @@ def test_a_port_that_is_taken_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert_both_say(
-            3, f"CALLER_PORT: TCP 127.0.0.1:{port} is in use", DATA_DIR=tmp_path, PORT=port
+            3, f"CALLER_PORT: TCP port {port} of 127.0.0.1 is in use", DATA_DIR=tmp_path, PORT=port
         )
     with socket.socket(type=socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         assert_both_say(
-            3, f"CALLER_UDP_PORT: UDP 127.0.0.1:{port} is in use", DATA_DIR=tmp_path, UDP_PORT=port
+            3,
+            f"CALLER_UDP_PORT: UDP port {port} of 127.0.0.1 is in use",
+            DATA_DIR=tmp_path,
+            UDP_PORT=port,
         )
 
 
