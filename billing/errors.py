@@ -5,7 +5,8 @@ BillingError
 ├── RateDeckError          a deck that cannot be read
 └── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
     ├── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
-    └── DatabaseLockedError another process has SQLite's file to itself
+    ├── DatabaseLockedError another process has SQLite's file to itself
+    └── UnfitBookError     the book refuses us, or is not ours: retrying does not help
 """
 
 from __future__ import annotations
@@ -53,3 +54,7 @@ class DatabaseLockedError(StoreUnavailableError):
     def __init__(self, file: str) -> None:
         super().__init__(f"another process holds the database {file} locked")
         self.file = file
+
+
+class UnfitBookError(StoreUnavailableError):
+    """The book of record refuses us, or is another release's; says what to do."""

@@ -230,11 +230,16 @@ def load_deck(settings: Settings) -> RateDeck:
     return RateDeck.from_csv(text)
 
 
-def build_carrier(settings: Settings) -> TwilioCarrier:
-    """Return the carrier. Raises SettingsError naming what is missing."""
+def require_carrier(settings: Settings) -> None:
+    """Raise SettingsError naming what is missing of the carrier's account."""
     for name in ("twilio_account_sid", "twilio_auth_token", "caller_id"):
         if not getattr(settings, name):
             raise SettingsError(f"CALLER_{name.upper()} is missing; `caller demo` needs none.")
+
+
+def build_carrier(settings: Settings) -> TwilioCarrier:
+    """Return the carrier. Raises SettingsError naming what is missing."""
+    require_carrier(settings)
     return TwilioCarrier(
         base_url=settings.carrier_url,
         account_sid=settings.twilio_account_sid,

@@ -34,6 +34,7 @@ class Cause(IntEnum):
     MANAGER_REQUEST = 504
     ALLOTTED_TIMEOUT = 602
     MEDIA_TIMEOUT = 604
+    GATEWAY_DOWN = 609
 
     @property
     def message(self) -> str:
@@ -66,6 +67,7 @@ _MESSAGES = {
     Cause.MANAGER_REQUEST: "The call was ended by request.",
     Cause.ALLOTTED_TIMEOUT: "The credit or the time allowed for this call is used up.",
     Cause.MEDIA_TIMEOUT: "The sound connection was lost.",
+    Cause.GATEWAY_DOWN: "The phone network could not reach this gateway. Tell the operator.",
 }
 
 # RFC 3398 section 8.2.6.1, as far as a carrier reports a SIP response for a failed call.

@@ -1,72 +1,54 @@
-"""What `caller check` looks at: settings and the files they name, the stores, the carrier."""
+"""What `caller check` looks at: all that a start needs, and all that a node speaks to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.errors import BillingError, DatabaseLockedError, StoreUnavailableError
-from billing.stores.database import TIMEOUT_S, create_engine, reading
+from billing.errors import BillingError, StoreUnavailableError
+from billing.stores.database import create_engine
 from billing.stores.redis import RedisSpendGate
-from billing.stores.redis_client import connect, disconnect, preflight
-from gateway import build
+from billing.stores.redis_client import disconnect
+from gateway import build, mail, preflight
 from gateway.addresses import webrtc_addresses
+from gateway.carriers import public_origin
 from gateway.carriers.twilio import TRIAL
 from gateway.engine.outbox_alarm import DRAINED_AGE_S_MAX
-from gateway.errors import CarrierError, GatewayError
+from gateway.errors import CarrierError, PaymentError, SettingsError
 from gateway.high_risk import HIGH_RISK, ClosedList
+from gateway.preflight import Finding, away, credit_client, wrong
 from gateway.settings import Settings
-from gateway.sockets import tls
-from gateway.stores import embedded, private_files
 from gateway.stores.drain_mark import RedisDrainMark
 from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
 from gateway.stores.leases import RedisNodeLeases
 from gateway.velocity import LIMITS
 from media import playout
 
-CERTIFICATE_DAYS_LEFT_MIN = 14
-"""Certificates that renew themselves do so a month before their end."""
-
-
 SYNCED_DAYS_MAX = 35
 """A list that is synced every month is never this old."""
 
 _WHY_VAIN = "no listed prefix begins it. A listed prefix is opened by itself or by longer ones."
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    subject: str
-    text: str
-    is_fatal: bool = False
-    is_weak: bool = False
-
-    @property
-    def mark(self) -> str:
-        """A sign that also reads without colour."""
-        return "[red]✗[/]" if self.is_fatal else "[yellow]![/]" if self.is_weak else "[green]✓[/]"
+_ORIGIN_HINT = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 
 
 async def findings(settings: Settings) -> list[Finding]:
-    """Look at everything; nothing is changed."""
+    """Look at everything."""
+    start = await preflight.findings(settings, is_starting=False)
     return [
         build_finding(playout.__file__),
         *_settings(settings),
-        *_files(settings),
+        *start,
         await _high_risk(settings),
         _velocity(settings),
-        *_tls(settings, datetime.now(UTC)),
         _webrtc(settings),
-        await _redis(settings),
         await _drainer(settings),
-        await _database(settings),
-        await _carrier(settings),
+        *await _carrier(settings),
+        await _reach(settings),
+        *await _payments(settings),
+        *await _mail(settings),
     ]
 
 
@@ -85,32 +67,7 @@ def _settings(settings: Settings) -> list[Finding]:
     if not settings.origin.startswith("https://"):
         text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
         found.append(Finding("origin", text, is_weak=True))
-    try:
-        deck = build.load_deck(settings)
-    except (BillingError, GatewayError) as error:
-        found.append(Finding("rates", str(error), is_fatal=True))
-    else:
-        if not settings.rate_deck:
-            text = "The bundled deck holds EXAMPLE prices; set CALLER_RATE_DECK to your own."
-            found.append(Finding("rates", text, is_weak=True))
-        else:
-            text = f"{len(deck)} prefixes are priced."
-            if costs := deck.costs():
-                text += f" {len(costs)} of them cover the carrier's minute, which the deck names."
-            found.append(Finding("rates", text))
     return found
-
-
-def _files(settings: Settings) -> list[Finding]:
-    if settings.redis_url and settings.database_url:
-        return []
-    folder = settings.data_dir
-    if problem := private_files.refusal(folder):
-        return [Finding("files", problem, is_fatal=True)]
-    if private_files.is_open(folder):
-        text = f"Everyone on this machine may look into {folder}; the next start closes it."
-        return [Finding("files", text, is_weak=True)]
-    return []
 
 
 async def _high_risk(settings: Settings) -> Finding:
@@ -172,25 +129,6 @@ def _velocity(settings: Settings) -> Finding:
     return Finding("velocity", text, is_weak=True)
 
 
-def _tls(settings: Settings, now: datetime) -> list[Finding]:
-    if not settings.tls_certificate:
-        return []
-    certificate = Path(settings.tls_certificate)
-    try:
-        tls.load(certificate, Path(settings.tls_key))
-        facts = tls.read_facts(certificate)
-    except GatewayError as error:
-        return [Finding("tls", str(error), is_fatal=True)]
-    if not facts.valid_from <= now < facts.valid_until:
-        text = f"CALLER_TLS_CERTIFICATE is valid from {facts.valid_from} to {facts.valid_until}."
-        return [Finding("tls", text, is_fatal=True)]
-    text = f"CALLER_TLS_CERTIFICATE is valid until {facts.valid_until}."
-    is_weak = facts.valid_until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN)
-    if not facts.covers(settings.origin):
-        text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
-    return [Finding("tls", text, is_weak=is_weak)]
-
-
 def _webrtc(settings: Settings) -> Finding:
     if settings.webrtc == "off":
         return Finding("webrtc", "Off: browsers send their audio on the socket.")
@@ -202,30 +140,8 @@ def _webrtc(settings: Settings) -> Finding:
     return Finding("webrtc", text, is_weak=True)
 
 
-async def _redis(settings: Settings) -> Finding:
-    if not settings.redis_url:
-        text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
-        return Finding("redis", text, is_weak=True)
-    try:
-        redis = connect(settings.redis_url.reveal())
-    except ValueError as error:
-        return Finding("redis", f"CALLER_REDIS_URL is not usable: {error}.", is_fatal=True)
-    try:
-        report = await preflight(redis)
-    except BillingError as error:
-        return Finding("redis", str(error), is_fatal=True)
-    finally:
-        await disconnect(redis)
-    text = "; ".join([f"Answers, version {report.version}.", *report.warnings])
-    return Finding("redis", text, is_weak=bool(report.warnings))
-
-
 async def _drainer(settings: Settings) -> Finding:
-    url = settings.redis_url.reveal() or embedded.url_of(settings.data_dir / "valkey")
-    try:
-        redis = connect(url) if url else None
-    except ValueError:
-        redis = None
+    redis = credit_client(settings)
     if redis is None:
         return Finding("drainer", "Not looked for: it runs with `caller serve`.")
     try:
@@ -253,54 +169,90 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
             "The drainer is stopped, stuck or cannot reach the database: see the log of"
             " `caller serve`, or run `caller drain` beside it."
         )
-        return Finding("drainer", f"{text} {hint}", is_fatal=True)
+        return away("drainer", f"{text} {hint}")
     return Finding("drainer", text)
 
 
-async def _database(settings: Settings) -> Finding:
-    own = Finding("database", f"SQLite in {settings.data_dir}: fine for one machine.", is_weak=True)
-    if not settings.database_url and not (settings.data_dir / private_files.DATABASE).exists():
-        return own
+async def _reach(settings: Settings) -> Finding:
+    """Ask the public origin, and see that this gateway answers there."""
+    answer = await public_origin.ask(settings.origin)
+    served = await _instances(settings)
+    if answer.instance in served:
+        return Finding("reach", f"{settings.origin} leads to this gateway.")
+    if answer.instance and served:
+        text = f"{public_origin.other_gateway(settings.origin)} {_ORIGIN_HINT}"
+        return away("reach", text)
+    if answer.instance:
+        text = f"A gateway answers at {settings.origin}; whether this one, is not known."
+        return Finding("reach", text, is_weak=True)
+    if answer.is_silent and not served:
+        text = f"{answer.fault} Start `caller serve`, then check again."
+        return Finding("reach", text, is_weak=True)
+    return away("reach", f"{answer.fault} {_ORIGIN_HINT}")
+
+
+async def _instances(settings: Settings) -> frozenset[str]:
+    """Return what the processes call themselves that serve on these stores."""
+    redis = credit_client(settings)
+    if redis is None:
+        return frozenset()
     try:
-        engine = create_engine(build.database_url(settings))
-    except (ValueError, sa.exc.ArgumentError):
-        text = "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
-        return Finding("database", text, is_fatal=True)
-    file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
-    if file is not None and not file.exists():
-        # SQLite would make it, for everyone to read.
-        private_files.close_database(file)
-    try:
-        async with reading(engine, TIMEOUT_S) as connection:
-            await connection.execute(sa.text("SELECT 1"))
-    except DatabaseLockedError as error:
-        return Finding("database", f"Does not answer: {error}.", is_fatal=True)
-    except Exception:
-        return Finding("database", "Does not answer; check CALLER_DATABASE_URL.", is_fatal=True)
+        return await RedisNodeLeases(redis).instances()
+    except BillingError:
+        return frozenset()
     finally:
-        await engine.dispose()
-    found = Finding("database", "Answers.") if settings.database_url else own
-    if settings.database_url and file is not None and private_files.is_open(file):
-        text = "Answers, but everyone on this machine may read its file; the next start closes it."
-        found = Finding("database", text, is_weak=True)
-    return found
+        await disconnect(redis)
 
 
-async def _carrier(settings: Settings) -> Finding:
-    try:
-        carrier = build.build_carrier(settings)
-    except GatewayError as error:
-        return Finding("carrier", str(error), is_fatal=True)
+async def _carrier(settings: Settings) -> list[Finding]:
+    if preflight.carrier_account(settings):
+        return []
+    carrier = build.build_carrier(settings)
     try:
         status = await carrier.reach()
     except CarrierError as error:
         text = f"{error} Check CALLER_CARRIER_URL and Twilio's credentials (HTTP {error.status})."
-        return Finding("carrier", text, is_fatal=True)
+        return [away("carrier", text)]
     finally:
         await carrier.close()
     if not status:
-        return Finding("carrier", "Answers; the API key may place calls, not read the account.")
+        text = "Answers; the API key may place calls, not read the account."
+        return [Finding("carrier", text)]
     text = f"Answers; the account is {status}."
     if is_trial := status.endswith(TRIAL):
         text += " It reaches verified numbers only, and announces itself before each call."
-    return Finding("carrier", text, is_weak=is_trial)
+    return [Finding("carrier", text, is_weak=is_trial)]
+
+
+async def _payments(settings: Settings) -> list[Finding]:
+    if not settings.stripe_api_key:
+        return []
+    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
+
+    service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
+    try:
+        await service.reach()
+    except PaymentError as error:
+        if error.status in (401, 403):
+            text = f"Stripe refuses CALLER_STRIPE_API_KEY (HTTP {error.status})."
+            return [away("payments", text)]
+        return [away("payments", f"{error} Check CALLER_STRIPE_URL.")]
+    finally:
+        await service.close()
+    if not settings.stripe_webhook_secrets:
+        text = "Stripe answers; without CALLER_STRIPE_WEBHOOK_SECRETS payments are found late."
+        return [Finding("payments", text, is_weak=True)]
+    return [Finding("payments", "Stripe answers.")]
+
+
+async def _mail(settings: Settings) -> list[Finding]:
+    if not settings.smtp_url:
+        return []
+    try:
+        fault = await mail.try_server(settings.smtp_url, settings.mail_from)
+    except SettingsError as error:
+        return [wrong("mail", str(error))]
+    if fault:
+        return [away("mail", fault)]
+    return [Finding("mail", "The mail server answers, and takes our credentials.")]

@@ -1,9 +1,10 @@
 """Processes that belong to this one: started with it, restarted when they die, ended with it.
 
 A child's standard input is a socket to its parent. The child reads it and ends when it closes,
-which it does however the parent ends; so no child outlives its parent. A child with a `Pulse`
-writes to it as long as it gets on with its work; one that falls silent (stopped, or stuck) is ended
-and started again, as one that died.
+which it does however the parent ends; so no child outlives its parent. It ignores the signals that
+tell a whole service to stop (`ignore_signals`), because a gateway that drains needs its children
+until its last call is settled. A child with a `Pulse` writes to it as long as it gets on with its
+work; one that falls silent (stopped, or stuck) is ended and started again, as one that died.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
@@ -27,6 +29,8 @@ _START_S_MAX = 60.0
 """How long a child may take to its first pulse: an interpreter that starts on a busy machine."""
 _END_S_MAX = 5.0
 """How long a silent child has to end when told to, before it is killed."""
+_LAST_S_MAX = 20
+"""How long a child may live without its parent: longer than the parent waits before it kills."""
 PULSE_S = 1.0
 _PULSES_MAX = 4096
 
@@ -64,10 +68,14 @@ class Child:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        if self._line is not None:
-            self._line.close()
+        self._hang_up()
         if self._process is not None:
             await _ended(self._process, _STOP_TIMEOUT_S)
+
+    def _hang_up(self) -> None:
+        """Ask the process to end, by closing its standard input."""
+        if self._line is not None:
+            self._line.close()
 
     async def _spawn(self) -> tuple[Process, StreamReader]:
         ours, its = socket.socketpair()
@@ -78,6 +86,8 @@ class Child:
                 *("-P", "-m", "gateway", *self._arguments, "--child"),
                 stdin=its.fileno(),
                 env=self._environ,
+                # Ctrl-C is for the gateway, which ends its children last.
+                start_new_session=True,
             )
         return self._process, pulses
 
@@ -85,13 +95,11 @@ class Child:
         while True:
             if self._silence_s_max is not None and await self._is_silent(pulses):
                 log.error("Process %s stands still; ending it.", self._arguments[0])
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
+                self._hang_up()
                 await _ended(process, _END_S_MAX)
             code = await process.wait()
             log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
-            if self._line is not None:
-                self._line.close()
+            self._hang_up()
             await asyncio.sleep(_RESTART_DELAY_S)
             process, pulses = await self._spawn()
 
@@ -146,10 +154,23 @@ class Pulse:
             await asyncio.sleep(PULSE_S)
 
 
+def ignore_signals() -> None:
+    """Let a child end with its parent only: SIGTERM and SIGINT are for the parent.
+
+    A service manager sends SIGTERM to every process of a service at once.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 async def parent_gone() -> None:
-    """Return when standard input closes: the parent has ended, or asks for the end."""
+    """Return when standard input closes: the parent has ended, or asks for the end.
+
+    From then on the process has `_LAST_S_MAX` to finish what it does; then the kernel ends it.
+    """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     with contextlib.suppress(OSError, ValueError):
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         await reader.read()
+    signal.alarm(_LAST_S_MAX)

@@ -6,6 +6,7 @@ Knows the environment only as the mapping it is given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -17,11 +18,22 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from gateway import build, check, cli_accounts, cli_ledger, cli_payments, cli_rates, logs, settings
+from gateway import (
+    build,
+    check,
+    cli_accounts,
+    cli_ledger,
+    cli_payments,
+    cli_rates,
+    logs,
+    preflight,
+    settings,
+)
 from gateway.children import Pulse, parent_gone
 from gateway.command import (
     EXIT_SETTINGS,
-    EXIT_UNAVAILABLE,
+    announce,
+    complain,
     err,
     fail,
     out,
@@ -47,9 +59,14 @@ IsChild = Annotated[
 ]
 
 
-def stop_on_signal() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process."""
+def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
+
+    A child is ended by its parent, whatever signals say.
+    """
     stop = asyncio.Event()
+    if is_child:
+        return stop
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
@@ -79,11 +96,17 @@ def serve(context: typer.Context) -> None:
 
     async def work() -> None:
         stop = stop_on_signal()
+        found = await preflight.findings(read, is_starting=True)
+        if code := preflight.exit_code(found):
+            for finding in found:
+                if finding.is_fatal:
+                    complain(finding.text, "`caller check` says more.")
+            raise typer.Exit(code)
         node = Node(read, context.obj)
         await node.start()
-        err.print(f"Caller serves {read.origin} as node {read.node}.", highlight=False)
+        announce(f"Caller serves {read.origin} as node {read.node}.")
         await stop.wait()
-        err.print("Stopping: no new calls; running ones may finish.", highlight=False)
+        announce("Stopping: no new calls; running ones may finish.")
         await node.stop()
 
     run(work())
@@ -101,14 +124,13 @@ def demo(context: typer.Context) -> None:
         stop = stop_on_signal()
         show = Demo(context.obj)
         read = show.settings()
-        logs.configure(
-            "warning" if "CALLER_LOG_LEVEL" not in context.obj else read.log_level, "text"
-        )
-        with err.status("Starting the gateway…"):
+        level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
+        logs.configure(level, read.log_format)
+        with contextlib.nullcontext() if logs.is_json() else err.status("Starting the gateway…"):
             await show.start()
         show.explain(out)
         await stop.wait()
-        err.print("\nStopping…", highlight=False)
+        announce("Stopping…")
         await show.stop()
 
     run(work())
@@ -125,8 +147,7 @@ def check_command(context: typer.Context) -> None:
         for finding in findings:
             table.add_row(finding.mark, finding.subject, finding.text)
         out.print(table)
-        if any(finding.is_fatal for finding in findings):
-            raise typer.Exit(EXIT_UNAVAILABLE)
+        raise typer.Exit(preflight.exit_code(findings))
 
     run(work())
 
@@ -141,12 +162,17 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
 
     async def work() -> None:
         _yield_to_audio()
-        stop, enough = stop_on_signal(), asyncio.Event()
-        stores = await build.open_stores(read, is_child=child)
-        notices, mails = (
-            Notices(read.events_url, read.events_secret),
-            build.open_mails(read, stores),
-        )
+        ending = asyncio.ensure_future(wait(stop_on_signal(is_child=child), is_child=child))
+        opening = asyncio.ensure_future(build.open_stores(read, is_child=child))
+        await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            # A store that is away is waited for; a parent that is gone has taken its own with it.
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            return
+        stores, enough = opening.result(), asyncio.Event()
+        notices = Notices(read.events_url, read.events_secret)
+        mails = build.open_mails(read, stores)
         notices.start()
 
         def notify(name: str, data: Mapping[str, Any]) -> None:
@@ -157,7 +183,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
         drainer = build.build_drainer(stores, read, notify, pulse.turn)
         draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
         pulsing = asyncio.ensure_future(pulse.run()) if child else None
-        await wait(stop, is_child=child)
+        await ending
         enough.set()
         await draining
         if pulsing is not None:
@@ -224,7 +250,7 @@ def simulate(  # noqa: PLR0917
     )
 
     async def work() -> None:
-        stop = stop_on_signal()
+        stop = stop_on_signal(is_child=child)
         serving = asyncio.ensure_future(service.run(simulated))
         await wait(stop, is_child=child)
         serving.cancel()
@@ -265,7 +291,7 @@ def simulate_payments(
     )
 
     async def work() -> None:
-        stop = stop_on_signal()
+        stop = stop_on_signal(is_child=child)
         serving = asyncio.ensure_future(service.run(simulated))
         await wait(stop, is_child=child)
         serving.cancel()

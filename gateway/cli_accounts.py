@@ -72,17 +72,17 @@ def create_account(  # noqa: PLR0917
         return key
 
     async def work(book: build.Book, read: Settings) -> None:
-        out.print(await create(book.accounts, read), highlight=False)
+        out.print(await create(book.accounts, read))
 
     async def work_with_credit(stores: build.Stores, read: Settings) -> None:
         key = await create(stores.accounts, read)
         await _grant(stores, account_id, micros, f"grant:{account_id}:first")
-        out.print(key, highlight=False)
+        out.print(key)
 
     if micros:
-        run_with(context, build.open_stores, work_with_credit)
+        run_with(context, build.open_stores, work_with_credit, may_begin=True)
     else:
-        run_with(context, build.open_book, work)
+        run_with(context, build.open_book, work, may_begin=True)
 
 
 @app.command("email")
@@ -128,7 +128,7 @@ def credit_account(
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Granted" if is_new else "Granted before"
-        out.print(f"{state}. Balance: {format_money(balance, read.currency)}", highlight=False)
+        out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
 
     run_with(context, build.open_stores, work)
 
@@ -151,7 +151,7 @@ def limit_account(
         caps = await book.accounts.set_caps(account_id, changes)
         for name, micros in caps.items():
             shown = "no limit" if micros is None else format_money(micros, read.currency)
-            out.print(f"{name:<7}{shown}", highlight=False)
+            out.print(f"{name:<7}{shown}")
 
     run_with(context, build.open_book, work)
 
@@ -203,7 +203,7 @@ def make_key(  # noqa: PLR0917
                 await book.accounts.set_key_cap(account_id, key_id, cap)
         finally:
             # It is there, whatever became of its cap, and can be shown at no other time.
-            out.print(key, highlight=False)
+            out.print(key)
 
     run_with(context, build.open_book, work)
 
@@ -353,7 +353,6 @@ def _explain(deletion: Deletion, read: Settings) -> None:
     if deletion.customer_id:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
-            highlight=False,
         )
 
 

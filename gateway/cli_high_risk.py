@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import Progress
+from rich.text import Text
 
 from gateway import build
 from gateway.carriers.twilio_dialing import HIGH_RISK_LIST, Country, TwilioDialing
@@ -48,7 +48,7 @@ def sync_high_risk(
                 return
             confirm("Put this list in force?", yes=yes)
             version = await lists.replace(found)
-        out.print(f"Version {version} is in force; nodes follow within seconds.", highlight=False)
+        out.print(f"Version {version} is in force; nodes follow within seconds.")
 
     run(work())
 
@@ -79,13 +79,13 @@ async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
 
 
 def _show(found: Mapping[str, str], before: Mapping[str, str]) -> None:
-    out.print(f"{len(found)} prefixes, compared with the list in force:", highlight=False)
+    out.print(f"{len(found)} prefixes, compared with the list in force:")
     for word, prefixes in (
         ("closed", found.keys() - before.keys()),
         ("open again", before.keys() - found.keys()),
     ):
         if prefixes:
-            out.print(f"{len(prefixes)} {word}: {_named(sorted(prefixes))}", highlight=False)
+            out.print(f"{len(prefixes)} {word}: {_named(sorted(prefixes))}")
     if found.keys() == before.keys():
         out.print("Nothing changes.")
 
@@ -94,12 +94,12 @@ def _warn_of_toll_fraud(countries: Iterable[Country]) -> None:
     opened = [c.iso_code for c in countries if c.high_risk_tollfraud_numbers_enabled]
     if opened:
         named = ", ".join(opened[:SHOWN_MAX]) + (", …" if len(opened) > SHOWN_MAX else "")
-        out.print(
-            "[yellow]Warning:[/] Twilio's ranges of toll fraud, which it lists to nobody, may be"
-            f" called in {len(opened)} countries ({escape(named)}). Close them in Twilio's console"
-            " (Voice, Geographic Permissions).",
-            highlight=False,
+        told = (
+            " Twilio's ranges of toll fraud, which it lists to nobody, may be called in"
+            f" {len(opened)} countries ({named}). Close them in Twilio's console (Voice, Geographic"
+            " Permissions)."
         )
+        out.print(Text.assemble(("Warning:", "yellow"), told))
 
 
 def _named(prefixes: list[str]) -> str:

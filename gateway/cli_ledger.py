@@ -96,7 +96,7 @@ def audit_ledger(
             try:
                 await _audit(stores, read, moment)
             except StoreUnavailableError as error:
-                err.print(f"Not audited: {error}.", highlight=False)
+                err.print(f"Not audited: {error}.")
         if findings:
             raise typer.Exit(EXIT_FINDINGS)
         if not is_whole:
@@ -157,7 +157,7 @@ def rebuild_gate(  # noqa: PLR0917
         for one in chosen:
             await withdraw(stores.redis, one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
-        out.print(f"Filled {len(chosen)} partitions from the book of record.", highlight=False)
+        out.print(f"Filled {len(chosen)} partitions from the book of record.")
 
     run_with(context, build.open_stores, work)
 
@@ -210,7 +210,7 @@ async def _book_calls(
     except TimeoutError:
         fail("Not all calls could be booked in time.", _UNTIL_NOW, EXIT_UNAVAILABLE)
     if booked := named - {ending.call_id for ending in left}:
-        out.print(f"Booked {len(booked)} calls.", highlight=False)
+        out.print(f"Booked {len(booked)} calls.")
     return left
 
 
@@ -246,7 +246,7 @@ async def _audit(
         try:
             findings += await _audit_payments(stores, read, since)
         except PaymentError as error:
-            out.print(f"The payment service could not be asked. {error}", highlight=False)
+            out.print(f"The payment service could not be asked. {error}")
             is_whole = False
     for finding in findings:
         out.print(Text(finding, style="bold red"))
@@ -254,7 +254,7 @@ async def _audit(
         out.print(Text(f"→ {advice}"))
     out.print(_totals_table(await totals(stores.engine)))
     if findings or is_whole:
-        out.print(f"{len(findings)} findings." if findings else "All agree.", highlight=False)
+        out.print(f"{len(findings)} findings." if findings else "All agree.")
     return findings, is_whole
 
 
@@ -272,10 +272,10 @@ async def _audit_payments(
         await desk.service.close()
     period = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
     said = f"{done.objects} objects there, {done.credits} credits here"
-    out.print(f"Compared with the payment service: {period}, {said}.", highlight=False)
+    out.print(f"Compared with the payment service: {period}, {said}.")
     if not done.is_whole:
         left = f"; {done.unasked} credits were not asked about" if done.unasked else ""
-        out.print(f"Not all of it was compared{left}. Narrow it with --since.", highlight=False)
+        out.print(f"Not all of it was compared{left}. Narrow it with --since.")
     return list(done.findings)
 
 

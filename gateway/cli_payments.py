@@ -84,7 +84,7 @@ def refund_payment(
 
     async def work(_stores: build.Stores, desk: build.CardDesk) -> None:
         # Said first: whoever is cut off in the middle needs it to finish.
-        out.print(f"Refund {name}", highlight=False)
+        out.print(f"Refund {name}")
         try:
             payment = await desk.payments.refund(payment_id, micros, reference=name)
         except PaymentError as error:
@@ -93,7 +93,7 @@ def refund_payment(
             hint = f"Finish it with the same command and --reference {name}."
             fail("It is not known whether the refund was made.", hint, EXIT_UNAVAILABLE)
         refunded = format_money(payment.refunded_micros, payment.currency)
-        out.print(f"Refunded. Of this payment so far: {refunded}", highlight=False)
+        out.print(f"Refunded. Of this payment so far: {refunded}")
 
     _with_desk(context, work)
 
@@ -123,7 +123,7 @@ def reconcile_payments(
         is_whole = True
         if moment is not None:
             is_whole = await _go_over(desk.history, moment, after)
-        out.print(f"Looked at {await desk.reconciler.reconcile()}.", highlight=False)
+        out.print(f"Looked at {await desk.reconciler.reconcile()}.")
         if not is_whole:
             raise typer.Exit(EXIT_FINDINGS)
 
@@ -148,13 +148,13 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
             counts[step.kind] += step.count
             resume = step.resume
             said = f"{step.kind}: {counts[step.kind]} looked at, {counts['booked']} booked in all"
-            err.print(said, highlight=False)
+            err.print(said)
     except (PaymentError, StoreUnavailableError) as error:
         fail(f"Broken off: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
     if resume:
         fail("There is more to look at.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
     looked_at = sum(counts.values()) - counts["booked"]
-    out.print(f"Of {looked_at} objects {counts['booked']} were booked anew.", highlight=False)
+    out.print(f"Of {looked_at} objects {counts['booked']} were booked anew.")
     return is_whole
 
 
@@ -176,8 +176,8 @@ def give_evidence(
     async def work(stores: build.Stores, desk: build.CardDesk) -> None:
         evidence = DisputeEvidence(desk.service, desk.store, stores.records)
         for name, text in (await evidence.give(payment_id, submit=submit)).items():
-            out.print(f"[bold]{name}[/]")
-            out.print(text, highlight=False, markup=False)
+            out.print(Text(name, style="bold"))
+            out.print(text)
         out.print("Handed to the bank." if submit else "Stored; --submit hands it to the bank.")
 
     _with_desk(context, work)

@@ -15,9 +15,9 @@ from typing import Annotated
 
 import phonenumbers
 import typer
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from billing.errors import RateDeckError
 from billing.rate_changes import Margin, at_margin, diff, margins
@@ -108,12 +108,12 @@ def list_decks(
                 _state(deck, in_force, now),
                 _time(deck.activates_at),
                 str(deck.prefixes),
-                escape(deck.source),
+                deck.source,
                 _time(deck.imported_at),
             )
         out.print(table)
         if in_force is None:
-            out.print(f"In force: {_fallback_name(read)}.", highlight=False)
+            out.print(f"In force: {_fallback_name(read)}.")
 
     run(work())
 
@@ -136,7 +136,7 @@ def show(
             return
         deck = RateDeck.from_csv(content)
         found = [p for p in deck.prefixes if p.startswith(prefix.removeprefix("+"))]
-        out.print(f"{name}: {len(found)} prefixes", highlight=False)
+        out.print(f"{name}: {len(found)} prefixes")
         out.print(rate_tables.deck(deck, found[:limit], read.currency))
         if len(found) > limit:
             out.print(f"… and {len(found) - limit} more; see --prefix, --limit and --csv.")
@@ -165,12 +165,12 @@ def rollback(
             if wanted == in_force:
                 del versions[wanted]
                 name, content = await _following(read, decks, versions.values(), now)
-                out.print(f"In force again would be {name}:", highlight=False)
+                out.print(f"In force again would be {name}:")
                 before = _read_kept(await decks.content(wanted) or "")
                 _print(rate_tables.changes(diff(before, _read_kept(content)), read.currency))
             confirm(f"Withdraw version {wanted}?", yes=yes)
             await decks.withdraw(wanted)
-        out.print(f"Version {wanted} is withdrawn; nodes follow within seconds.", highlight=False)
+        out.print(f"Version {wanted} is withdrawn; nodes follow within seconds.")
 
     run(work())
 
@@ -249,7 +249,7 @@ def sync_twilio(  # noqa: PLR0917
             costs_file.write_text(costs.to_costs_csv(), encoding="utf-8")
         if file is not None:
             file.write_text(content, encoding="utf-8")
-            out.print(f"{len(costs)} prefixes written.", highlight=False)
+            out.print(f"{len(costs)} prefixes written.")
             return
         source = f"Twilio + {permille / 10:g} %"
         await _import(read, content, source, at, costs, dry_run=dry_run, yes=yes)
@@ -283,7 +283,7 @@ async def _import(
             changes = diff(_read_kept(before), deck)
             known = costs or deck.costs()
             earned = [] if known is None else list(margins(deck, known))
-        out.print(f"{len(deck)} prefixes, compared with {name}:", highlight=False)
+        out.print(f"{len(deck)} prefixes, compared with {name}:")
         _print(rate_tables.changes(changes, read.currency))
         _print(rate_tables.earnings(earned))
         if dry_run:
@@ -293,7 +293,7 @@ async def _import(
         activates_at = at or utc_now()
         version = await decks.add(content, source, activates_at)
     since = _time(activates_at)
-    out.print(f"Version {version} is in force at {since}; nodes follow it.", highlight=False)
+    out.print(f"Version {version} is in force at {since}; nodes follow it.")
 
 
 async def _in_force(read: Settings, decks: SqlRateDeckStore, at: datetime) -> tuple[str, str]:
@@ -320,7 +320,8 @@ def _read_kept(content: str) -> RateDeck:
     try:
         return RateDeck.from_csv(content)
     except RateDeckError:
-        err.print("[yellow]A deck cannot be read any more; it is compared as if it were empty.[/]")
+        said = "A deck cannot be read any more; it is compared as if it were empty."
+        err.print(Text(said, style="yellow"))
         return RateDeck({})
 
 
@@ -341,17 +342,17 @@ async def _following(
     return f"version {latest.version}", await decks.content(latest.version) or ""
 
 
-def _state(deck: DeckVersion, in_force: int | None, now: datetime) -> str:
+def _state(deck: DeckVersion, in_force: int | None, now: datetime) -> str | Text:
     if deck.withdrawn_at is not None:
         return "withdrawn"
     if deck.version == in_force:
-        return "[green]in force[/]"
+        return Text("in force", style="green")
     return "scheduled" if deck.activates_at > now else "replaced"
 
 
-def _print(parts: Iterable[Table | str]) -> None:
+def _print(parts: Iterable[Table | Text]) -> None:
     for part in parts:
-        out.print(part, highlight=False)
+        out.print(part)
 
 
 # -- Twilio --------------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn, Protocol, TypeVar
+from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
+import structlog
 import typer
 import uvloop
 from rich.console import Console
+from rich.text import Text
 
 from billing.errors import (
     BillingError,
@@ -17,26 +19,37 @@ from billing.errors import (
     DatabaseLockedError,
     MoneyError,
     RateDeckError,
+    UnfitBookError,
 )
 from billing.money import parse_money
 from gateway import logs, settings
 from gateway.errors import GatewayError, SettingsError
 from gateway.settings import Settings
 
-out = Console()
-err = Console(stderr=True)
+# What is printed may hold anything an operator typed or a vendor said: none of it is markup.
+out = Console(markup=False, highlight=False, emoji=False)
+err = Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+_log = structlog.get_logger(__name__)
 
 EXIT_FINDINGS = 1
 """The command did its work and found something that is wrong."""
 EXIT_SETTINGS = 2
 """The settings or the arguments must be corrected."""
 EXIT_UNAVAILABLE = 3
-"""A store or an address was not available; trying again may help."""
+"""A service or an address was not available, or a service refused us."""
 
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells tell it."""
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
+"""What typer raises for a command, an option or an argument that it does not know; it exports only
+this one of its kinds."""
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -46,7 +59,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             runner.get_loop().set_exception_handler(logs.on_loop_error)
             runner.run(work)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except SettingsError as error:
         fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     except RateDeckError as error:
@@ -60,10 +73,15 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     except DatabaseLockedError as error:
         hint = f"`fuser {error.file}` names the process; end it, or wait for it, and try again."
         fail(f"SQL did not answer: {error}.", hint, EXIT_UNAVAILABLE)
+    except UnfitBookError as error:
+        fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
     except BillingError as error:
         hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
         fail(str(error), hint, EXIT_UNAVAILABLE)
     except OSError as error:
+        if error.filename is not None:
+            hint = "Check CALLER_DATA_DIR and the files that the settings name."
+            fail(f"{error.filename}: {error.strerror}.", hint, EXIT_UNAVAILABLE)
         hint = "Check CALLER_HOST, CALLER_PORT and CALLER_UDP_PORT; another process may use it."
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
@@ -81,9 +99,21 @@ def run_with(
     context: typer.Context,
     open_stores: Callable[[Settings], Awaitable[_Opened]],
     work: Callable[[_Opened, Settings], Awaitable[None]],
+    *,
+    may_begin: bool = False,
 ) -> None:
-    """Run with open stores; tell an account that is not there in words."""
+    """Run with open stores; tell an account that is not there in words.
+
+    Only one that `may_begin` makes a data folder: typed in another folder than the gateway's, a
+    command would find nothing there, or leave a second store behind.
+    """
     read = read_settings(context)
+    if not (read.redis_url and read.database_url) and not read.data_dir.exists():
+        folder = read.data_dir.absolute()
+        if not may_begin:
+            hint = "Run it where the gateway runs, or set CALLER_DATA_DIR to the gateway's."
+            fail(f"There is no store in {folder}.", hint, EXIT_SETTINGS)
+        announce(f"A new store is begun in {folder}.")
 
     async def opened() -> None:
         stores = await open_stores(read)
@@ -102,7 +132,7 @@ def run_with(
 
 def fail(what: str, hint: str, code: int) -> NoReturn:
     """Say what is wrong and what to do about it, and end."""
-    err.print(f"[bold red]Error:[/] {what}\n[dim]{hint}[/]", highlight=False)
+    complain(what, hint)
     raise typer.Exit(code)
 
 
@@ -112,8 +142,28 @@ def confirm(question: str, *, yes: bool) -> None:
         typer.confirm(question, abort=True)
 
 
+def complain(what: str, hint: str) -> None:
+    """Say what is wrong and what to do about it, in the form of log lines if that is JSON."""
+    if logs.is_json():
+        _log.error(what, hint=hint)
+        return
+    said = Text.assemble(("Error:", "bold red"), f" {what}\n", (hint, "dim"))
+    # Not wrapped: a path that is broken over two lines is none.
+    err.print(said, soft_wrap=True)
+
+
+def announce(text: str) -> None:
+    """Say how a long-running command stands, in the form of log lines if that is JSON."""
+    if logs.is_json():
+        _log.info(text)
+    else:
+        err.print(text, soft_wrap=True)
+
+
 def read_settings(context: typer.Context) -> Settings:
     """Return the settings of the environment, and log as they say."""
+    # Also what is wrong with the settings is told in the form that they ask for.
+    logs.prepare(context.obj)
     try:
         read = settings.from_mapping(context.obj)
     except SettingsError as error:

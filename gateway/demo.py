@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from gateway import settings
 from gateway.children import Child
@@ -143,19 +144,30 @@ class Demo:
     def explain(self, console: Console) -> None:
         """Say where the phone is and what can be dialled."""
         link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
-        lines = ["", "[bold]Open the phone:[/]", f"  [link={link}]{link}[/link]", ""]
+        lines = [
+            Text(),
+            Text("Open the phone:", style="bold"),
+            Text.assemble("  ", (link, f"link {link}")),
+            Text(),
+        ]
         if self._is_simulated:
-            lines += ["The phone network is simulated. Dial, for example:"]
-            lines += [f"  [cyan]{number}[/]  {label}" for number, label in PHONEBOOK.items()]
+            lines.append(Text("The phone network is simulated. Dial, for example:"))
+            lines += [
+                Text.assemble("  ", (number, "cyan"), f"  {label}")
+                for number, label in PHONEBOOK.items()
+            ]
         else:
-            lines += ["[bold yellow]Real phones:[/] calls go through your Twilio account."]
+            said = " calls go through your Twilio account."
+            lines.append(Text.assemble(("Real phones:", "bold yellow"), said))
         if self._pays_in_play:
-            lines += ["", "Top-ups are simulated too: no money moves."]
-        lines += ["", f"API key for programs:  {self._secrets['api_key']}", "Stop with Ctrl-C.", ""]
+            lines.append(Text("\nTop-ups are simulated too: no money moves."))
+        key = self._secrets["api_key"]
+        lines.append(Text(f"\nAPI key for programs:  {key}\nStop with Ctrl-C.\n"))
         if self._port_moved_from:
-            lines += [f"[dim]Port {self._port_moved_from} is in use; CALLER_PORT chooses one.[/]"]
+            said = f"Port {self._port_moved_from} is in use; CALLER_PORT chooses one."
+            lines.append(Text(said, style="dim"))
         # Wrapped by nobody: a link that is broken over two lines leads nowhere.
-        console.print("\n".join(lines), highlight=False, soft_wrap=True)
+        console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
 
 
 def _free_port(host: str, wanted: int) -> int:

@@ -1,12 +1,19 @@
-"""How many descriptors the process may hold: each connection takes one.
-
-Knows nothing of what they are for.
-"""
+"""How many descriptors the process may hold, and so how many connections: each takes one."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import resource
+
+from gateway.sockets.limits import MediaLimits
+
+log = logging.getLogger(__name__)
+
+_RESERVED = 300
+"""Descriptors for everything but the port's connections: stores, carrier, files, children."""
+_PING_NS = 5_000_000_000
+"""A browser that is silent this long is pinged, and is gone when silent for as long again."""
 
 
 def raise_limit(wanted: int) -> int:
@@ -21,3 +28,22 @@ def raise_limit(wanted: int) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def media_limits(calls_max: int) -> MediaLimits:
+    """Return the limits of the sockets, as far as the system gives the process descriptors."""
+    connections_max = 3 * calls_max + 100
+    reserved = connections_max + _RESERVED
+    wished = MediaLimits().strangers_max
+    given = raise_limit(reserved + wished)
+    strangers_max = min(wished, max(given - reserved, given // 4))
+    if strangers_max < wished:
+        log.warning("%d descriptors leave %d for new connections.", given, strangers_max)
+    return MediaLimits(
+        connections_max=connections_max,
+        strangers_max=strangers_max,
+        strangers_per_network_max=strangers_max // 2,
+        strangers_per_address_max=strangers_max // 4,
+        ping_interval_ns=_PING_NS,
+        pong_timeout_ns=_PING_NS,
+    )

@@ -1,5 +1,8 @@
 """Log lines for people or for machines, ours and the libraries'.
 
+As `json` everything that a process writes to standard error is a line of JSON: what it says to its
+operator, warnings, and faults that nobody caught.
+
 No line holds the value of a variable, a number, a token or a name, at whatever level; and a fault
 that repeats itself neither fills the disk nor holds up the loop.
 """
@@ -8,10 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -32,10 +38,23 @@ QUIETER: Final = {
 EVENT_CHARACTERS_MAX: Final = 2_000
 
 _log = structlog.get_logger(__name__)
+_is_json = False
+
+
+def is_json() -> bool:
+    """Whether lines are written for machines."""
+    return _is_json
+
+
+def prepare(environ: Mapping[str, str]) -> None:
+    """Write lines in the form that an environment asks for whose settings are not read yet."""
+    configure("info", "json" if environ.get("CALLER_LOG_FORMAT") == "json" else "text")
 
 
 def configure(level: str, form: str) -> None:
     """Send all log lines, ours and the libraries', to standard error as `text` or `json`."""
+    global _is_json  # noqa: PLW0603 - as logging's own configuration, it is the process's
+    _is_json = form == "json"
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -68,6 +87,7 @@ def configure(level: str, form: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    logging.captureWarnings(True)
     # A library's own handlers would write past this one.
     for name in root.manager.loggerDict:
         library = logging.getLogger(name)
@@ -83,6 +103,7 @@ def configure(level: str, form: str) -> None:
 
 def take_hooks() -> None:
     """Log what nobody caught, in threads and destructors too, as any other fault is logged."""
+    sys.excepthook = _tell_last
     threading.excepthook = lambda args: tell_uncaught(args.exc_value, "A thread failed.")
     sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "A destructor failed.")
 
@@ -91,6 +112,12 @@ def tell_uncaught(error: BaseException | None, what: str) -> None:
     """Log an exception that has ended something."""
     if error is not None and not isinstance(error, SystemExit):
         _log.error(what, exc_info=error)
+
+
+def _tell_last(
+    _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
+) -> None:
+    tell_uncaught(error, "The process ended.")
 
 
 def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -105,8 +132,10 @@ class _Handler(logging.StreamHandler[Any]):
     """Writes lines; of one that cannot be written only that is said, not what it holds."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        event = f"A log line of {record.name} could not be written."
+        line = json.dumps({"event": event, "level": "error", "logger": __name__})
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"A log line of {record.name} could not be written.\n")
+            sys.stderr.write((line if _is_json else event) + "\n")
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):

@@ -96,15 +96,29 @@ class _Server:
 
     def send(self, message: EmailMessage, recipient: str) -> None:
         """Hand over one mail; blocks. Raises OSError, of which smtplib's errors are a kind."""
-        with contextlib.closing(self._connect()) as smtp:
-            if self.scheme == "smtp+starttls":
-                smtp.starttls(context=self.tls)
-            if self.user:
-                smtp.login(self.user, self.password.reveal())
+        with contextlib.closing(self._signed_in()) as smtp:
             smtp.send_message(message, self.sender, [recipient])
             # The mail is taken: whatever fails from here on must not have it sent again.
             with contextlib.suppress(OSError):
                 smtp.quit()
+
+    def sign_in(self) -> None:
+        """Sign in and out; blocks. Raises OSError, of which smtplib's errors are a kind."""
+        with contextlib.closing(self._signed_in()) as smtp:
+            smtp.noop()
+            smtp.quit()
+
+    def _signed_in(self) -> smtplib.SMTP:
+        smtp = self._connect()
+        try:
+            if self.scheme == "smtp+starttls":
+                smtp.starttls(context=self.tls)
+            if self.user:
+                smtp.login(self.user, self.password.reveal())
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
 
     def _connect(self) -> smtplib.SMTP:
         # Named, because the default is a look-up in DNS.
@@ -114,6 +128,27 @@ class _Server:
                 self.host, self.port, name, timeout=self.timeout_s, context=self.tls
             )
         return smtplib.SMTP(self.host, self.port, name, timeout=self.timeout_s)
+
+
+async def try_server(url: Secret, sender: str) -> str:
+    """Connect to a mail server and sign in, and send nothing.
+
+    Returns what is wrong as a sentence, empty for nothing. Raises SettingsError.
+    """
+    server = _read_server(url, sender, None, TIMEOUT_S)
+    try:
+        await asyncio.to_thread(server.sign_in)
+    except smtplib.SMTPAuthenticationError as error:
+        return f"The mail server refuses user or password ({error.smtp_code})."
+    except smtplib.SMTPNotSupportedError:
+        return "The mail server does not offer what CALLER_SMTP_URL asks for."
+    except ssl.SSLCertVerificationError:
+        return "The certificate of the mail server is not accepted."
+    except ssl.SSLError:
+        return "The mail server does not speak TLS as CALLER_SMTP_URL says."
+    except OSError:
+        return "The mail server of CALLER_SMTP_URL does not answer."
+    return ""
 
 
 def _read_server(url: Secret, sender: str, tls: ssl.SSLContext | None, timeout_s: float) -> _Server:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
 from gateway import admission, build, descriptors, huge_pages
 from gateway.addresses import webrtc_addresses
+from gateway.carriers import public_origin
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
 from gateway.carriers.twilio import QUEUE_S_MAX, TwilioCarrier
@@ -69,7 +71,6 @@ from gateway.notices import Notices
 from gateway.payments.reconciler import PERIOD_S
 from gateway.settings import Settings
 from gateway.sockets.engine import MediaEngine
-from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
 from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
 from gateway.stores.drain_mark import RedisDrainMark
@@ -93,14 +94,8 @@ RATES_INTERVAL_S = 15.0
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
 
-_PING_NS = 5_000_000_000
-"""A browser that is silent this long is pinged, and is gone when silent for as long again."""
-
 _WEBRTC_BEATS = 5
 """Beats between two looks at all WebRTC sessions for what is due: a tenth of a second."""
-
-_DESCRIPTORS_RESERVED = 300
-"""Descriptors for everything but the port's connections: stores, carrier, files, children."""
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
@@ -126,25 +121,6 @@ async def _bind_udp(endpoint: WebRtcEndpoint) -> None:
     except OSError as error:
         text = f"UDP port {endpoint.port}: {error.strerror}"
         raise OSError(error.errno, text) from None
-
-
-def _media_limits(calls_max: int) -> MediaLimits:
-    """Return the limits of the sockets, as far as the system gives the process descriptors."""
-    connections_max = 3 * calls_max + 100
-    reserved = connections_max + _DESCRIPTORS_RESERVED
-    wished = MediaLimits().strangers_max
-    given = descriptors.raise_limit(reserved + wished)
-    strangers_max = min(wished, max(given - reserved, given // 4))
-    if strangers_max < wished:
-        log.warning("%d descriptors leave %d for new connections.", given, strangers_max)
-    return MediaLimits(
-        connections_max=connections_max,
-        strangers_max=strangers_max,
-        strangers_per_network_max=strangers_max // 2,
-        strangers_per_address_max=strangers_max // 4,
-        ping_interval_ns=_PING_NS,
-        pong_timeout_ns=_PING_NS,
-    )
 
 
 def _utc_now() -> datetime:
@@ -176,6 +152,8 @@ class Node:
         self._mails: Mails
         self._duties: list[Duty] = []
         self.ticker = Ticker(time.monotonic_ns)
+        self._instance = secrets.token_hex(8)
+        """Tells this process from any other, also one of the same id."""
         self.stores: build.Stores
         self.calls: Calls
         self._cards: build.CardDesk | None = None
@@ -251,7 +229,7 @@ class Node:
         self._make_calls(tokens, verifier)
         self._engine = MediaEngine(
             self.calls.route,
-            _media_limits(settings.calls_max),
+            descriptors.media_limits(settings.calls_max),
             trusted_proxies=settings.trusted_proxies,
         )
         await self._watch(settler, stack)
@@ -286,13 +264,23 @@ class Node:
             keep=self._closings.keep,
             notify=self._notify,
             endpoint=self._webrtc,
+            probe=self._look_at_origin,
         )
+
+    async def _look_at_origin(self) -> str:
+        """Return what is wrong with the public origin, as far as it shows from here."""
+        found = await public_origin.ask(self.settings.origin)
+        if found.instance and found.instance != self._instance:
+            with contextlib.suppress(StoreUnavailableError):
+                if found.instance not in await self._leases.instances():
+                    return public_origin.other_gateway(self.settings.origin)
+        return found.fault
 
     def _make_ghosts(self) -> None:
         settings, redis = self.settings, self.stores.redis
         ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
-        leases = RedisNodeLeases(redis, ttl_s=ttl_s)
-        self._watch_on_nodes = NodeWatch(leases, settings.node, time.monotonic_ns)
+        self._leases = RedisNodeLeases(redis, ttl_s=ttl_s, instance=self._instance)
+        self._watch_on_nodes = NodeWatch(self._leases, settings.node, time.monotonic_ns)
         self._ghosts = Ghosts(
             RedisGhostStore(redis),
             self._watch_on_nodes,
@@ -430,7 +418,10 @@ class Node:
         ]
         if cards is not None:
             webhook = StripeWebhook(
-                settings.stripe_webhook_secrets, cards.payments.settle, time.time
+                settings.stripe_webhook_secrets,
+                cards.payments.settle,
+                time.time,
+                self.calls.refused_signatures,
             )
             routes += webhook.routes()
         return routes
@@ -451,6 +442,7 @@ class Node:
             },
             figures={"drained_age_s": lambda: self._drainer_alarm.age_s},
             refusals=self._velocity.refusals,
+            instance=self._instance,
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:

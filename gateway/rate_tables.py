@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from billing.money import format_money
 from billing.rate_changes import (
@@ -51,17 +51,16 @@ def deck(deck: RateDeck, prefixes: Iterable[str], currency: str) -> Table:
             table.add_row(prefix, "", "", "denied")
         else:
             table.add_row(
-                prefix, escape(entry.description), entry.country, terms(entry.rate, currency)
+                prefix, Text(entry.description), entry.country, terms(entry.rate, currency)
             )
     return table
 
 
-def changes(diff: Sequence[Change], currency: str) -> Iterator[Table | str]:
+def changes(diff: Sequence[Change], currency: str) -> Iterator[Table | Text]:
     """Yield how many prefixes change in which way, and the largest changes."""
     counts = {kind: sum(change.kind is kind for change in diff) for kind in Kind}
-    yield ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count) or (
-        "No price changes."
-    )
+    counted = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    yield Text(counted or "No price changes.")
     if not diff:
         return
     table = Table("prefix", "description", "", "before", "after", show_edge=False)
@@ -69,39 +68,44 @@ def changes(diff: Sequence[Change], currency: str) -> Iterator[Table | str]:
         entry = change.after or change.before
         table.add_row(
             change.prefix,
-            escape(entry.description) if entry else "",
-            f"[{_STYLES.get(change.kind, 'default')}]{change.kind.value}[/]",
+            Text(entry.description if entry else ""),
+            Text(change.kind.value, style=_STYLES.get(change.kind, "default")),
             *(terms(e.rate, currency) if e else "—" for e in (change.before, change.after)),
         )
     yield table
     if len(diff) > ROWS_MAX:
-        yield f"Smaller changes, not listed: {len(diff) - ROWS_MAX}."
+        yield Text(f"Smaller changes, not listed: {len(diff) - ROWS_MAX}.")
 
 
-def earnings(found: Sequence[Margin]) -> Iterator[Table | str]:
+def earnings(found: Sequence[Margin]) -> Iterator[Table | Text]:
     """Yield what the carrier's whole minutes cost, and which prefixes are sold below cost."""
-    yield "The carrier bills whole minutes, so that short calls cost it more than they last:"
+    yield Text("The carrier bills whole minutes, so that short calls cost it more than they last:")
     table = Table("mean length", "carrier minutes / talk", show_edge=False)
     if found:
         table.add_column("lowest margin")
         table.add_column("prefixes below cost")
     for mean_s in MEAN_LENGTHS_S:
-        row = [f"{mean_s // 60} min", f"{carrier_minutes_permille(mean_s) / PERMILLE:.3f}"]
+        row: list[Text | str] = [f"{mean_s // 60} min"]
+        row.append(f"{carrier_minutes_permille(mean_s) / PERMILLE:.3f}")
         if found:
             lowest = min((p for m in found if (p := m.permille(mean_s)) is not None), default=None)
             below = sum(margin.is_loss(mean_s) for margin in found)
-            row += [_percent(lowest), f"[red]{below}[/]" if below else "none"]
+            row += [_percent(lowest), Text(str(below), style="red") if below else "none"]
         table.add_row(*row)
     yield table
     if losses := losing(found):
-        yield f"[bold red]Warning:[/] prefixes sold below what they cost: {len(losses)}"
+        yield _warning(f"prefixes sold below what they cost: {len(losses)}")
         yield _losses(losses[:ROWS_MAX])
     if uncovered := [m.prefix for m in found if m.is_short_loss()]:
         named = ", ".join(uncovered[:ROWS_MAX]) + (", …" if len(uncovered) > ROWS_MAX else "")
-        yield (
-            "[bold red]Warning:[/] prefixes whose shortest calls are sold below the minute that the"
-            f" carrier bills: {len(uncovered)} ({named}). Bill 60 seconds first, or set a minimum."
+        yield _warning(
+            "prefixes whose shortest calls are sold below the minute that the carrier bills:"
+            f" {len(uncovered)} ({named}). Bill 60 seconds first, or set a minimum."
         )
+
+
+def _warning(text: str) -> Text:
+    return Text.assemble(("Warning:", "bold red"), f" {text}")
 
 
 def losing(found: Iterable[Margin]) -> list[Margin]:
@@ -115,7 +119,7 @@ def _losses(losses: Iterable[Margin]) -> Table:
     table = Table("prefix", "description", *means, show_edge=False)
     for margin in losses:
         shown = (_percent(margin.permille(mean_s)) for mean_s in MEAN_LENGTHS_S)
-        table.add_row(margin.prefix, escape(margin.sold.description), *shown)
+        table.add_row(margin.prefix, Text(margin.sold.description), *shown)
     return table
 
 
@@ -128,7 +132,7 @@ def quote(
 ) -> Table:
     """Return what a call costs, and how long a credit lasts."""
     table = Table("", "", show_header=False, show_edge=False)
-    table.add_row("prefix", f"+{entry.prefix} {escape(entry.description)}")
+    table.add_row("prefix", Text(f"+{entry.prefix} {entry.description}"))
     table.add_row("rate", terms(entry.rate, currency))
     for count in minutes:
         table.add_row(f"{count} min", format_money(entry.rate.cost(60 * count), currency))

@@ -7,7 +7,7 @@ its range is refused by name, so that a gateway never starts half configured.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
@@ -35,6 +35,25 @@ def _text(default: str, doc: str, *, pattern: str = "") -> Any:
 def _secret(doc: str, *, pattern: str = "") -> Any:
     parse = _matching(pattern)
     return _knob(Secret(), doc, lambda value: Secret(parse(value)), pattern or "text", show="")
+
+
+def _store(doc: str, *, pattern: str) -> Any:
+    """Return the knob of a store's URL, whose user and password must be encoded.
+
+    Otherwise a part of the password is read as a host, and told as one.
+    """
+
+    def parse(value: str) -> Secret:
+        text = _matching(pattern)(value)
+        kind, _, rest = text.partition("://")
+        # RFC 3986, 3.2: the authority ends at the first of these, and has one "@" at most.
+        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        is_local = kind.partition("+")[0] in ("unix", "sqlite")
+        if not is_local and rest.count("@") > min(1, authority.count("@")):
+            raise ValueError("must have its user and password percent-encoded (RFC 3986, 2.1)")
+        return Secret(text)
+
+    return _knob(Secret(), doc, parse, pattern, show="")
 
 
 def _secrets(doc: str) -> Any:
@@ -201,12 +220,12 @@ class Settings:
         "http(s) origins",
     )
     data_dir: Path = _folder(".caller", "Folder of the embedded stores.")
-    redis_url: Secret = _secret(
+    redis_url: Secret = _store(
         "Redis or Valkey >= 7.0 that holds the credits; noeviction required. "
         "Empty: an embedded Valkey in the data folder.",
         pattern=r"(rediss?|unix|rediss?\+sentinel|rediss?\+cluster)://\S+",
     )
-    database_url: Secret = _secret(
+    database_url: Secret = _store(
         "SQL book of record: postgresql://… or sqlite:///file. Empty: SQLite in the data folder.",
         pattern=r"(postgresql|postgresql\+asyncpg|sqlite|sqlite\+aiosqlite)://\S+",
     )
@@ -404,7 +423,25 @@ def from_mapping(environ: Mapping[str, str]) -> Settings:
             raise SettingsError(f"{name} {error}.") from None
     if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
         raise SettingsError("CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY need each other.")
-    return Settings(**values)
+    read = Settings(**values)
+    for problem in _contradictions(read):
+        raise SettingsError(problem)
+    return read
+
+
+def _contradictions(read: Settings) -> Iterator[str]:
+    """Yield what cannot hold together, although each setting by itself is within its bounds."""
+    if bool(read.twilio_api_key_sid) != bool(read.twilio_api_key_secret):
+        yield "CALLER_TWILIO_API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET need each other."
+    if read.top_up_min > read.top_up_max:
+        yield "CALLER_TOP_UP_MIN is above CALLER_TOP_UP_MAX: nobody could top up."
+    if read.smtp_url and not read.mail_from:
+        yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
+    if everyone := [name for name in read.trusted_proxies if ip_network(name).prefixlen == 0]:
+        yield (
+            f"CALLER_TRUSTED_PROXIES trusts everyone ({everyone[0]}): anyone could choose the"
+            " address they are counted by. Name the proxy's own address or network."
+        )
 
 
 def _nearest(name: str, knobs: Mapping[str, object]) -> str:

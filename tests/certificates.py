@@ -39,7 +39,9 @@ class Authority:
             False,
         )
         certificate = (
-            self._builder(self._name, self._key.public_key(), DAY, 30 * DAY)
+            self._builder(
+                self._name, self._key.public_key(), DAY, 30 * DAY, (self._name, self._key)
+            )
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -55,6 +57,7 @@ class Authority:
         age: timedelta = DAY,
         life: timedelta = 30 * DAY,
         encryption: serialization.KeySerializationEncryption = UNENCRYPTED,
+        self_signed: bool = False,
     ) -> Pair:
         """Write a new certificate for `hosts`, with a new key; files that are there are replaced.
 
@@ -65,15 +68,17 @@ class Authority:
             age: How long it has been valid.
             life: How long it will be.
             encryption: Of the key's file.
+            self_signed: Whether the certificate vouches for itself.
 
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = self._builder(subject, key.public_key(), age, life)
+        issuer = (subject, key) if self_signed else (self._name, self._key)
+        builder = self._builder(subject, key.public_key(), age, life, issuer)
         if hosts:
             names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
+        certificate = builder.sign(issuer[1], hashes.SHA256())
         pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
         _replace(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
         _replace(
@@ -89,12 +94,17 @@ class Authority:
         return ssl.create_default_context(cafile=self.file)
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, age: timedelta, life: timedelta
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        age: timedelta,
+        life: timedelta,
+        issuer: tuple[x509.Name, ec.EllipticCurvePrivateKey],
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
-        own_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        own_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer[1].public_key())
         return (
-            x509.CertificateBuilder(issuer_name=self._name, subject_name=subject)
+            x509.CertificateBuilder(issuer_name=issuer[0], subject_name=subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - age)

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from billing.errors import DatabaseLockedError, StoreUnavailableError
+from billing.stores.refusals import told_plainly
 
 TIMEOUT_S = 5.0
 """Bound of one operation, from asking the pool for a connection to the end of the commit. Giving
@@ -178,7 +179,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 @asynccontextmanager
 async def _bounded(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[None]:
-    with _translated(engine):
+    with _translated(engine), told_plainly():
         async with asyncio.timeout(timeout_s):
             yield
 

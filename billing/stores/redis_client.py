@@ -19,6 +19,7 @@ from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 
 SOCKET_TIMEOUT_S = 5.0
 """A connection that has been silent for so long in mid-answer is dead."""
@@ -131,7 +132,10 @@ async def preflight(client: Redis | RedisCluster) -> StoreReport:
         masters = await _master_infos(client)
         fsync = await _fsync_policy(client)
     except (RedisError, RedisClusterException, OSError) as error:
-        raise StoreUnavailableError("the server does not answer, or not to us") from error
+        if sentence := refusals.of_credit_store(error):
+            raise UnfitStoreError(sentence) from error
+        sentence = f"The server of CALLER_REDIS_URL: {refusals.passing(error)}"
+        raise StoreUnavailableError(sentence) from error
     for info in masters:
         _require_fit(info)
     first = masters[0]

@@ -35,10 +35,13 @@ from gateway.call import (
 )
 from gateway.cause import Cause
 from gateway.engine import reports
+from gateway.engine.call_log import CallLog
 from gateway.engine.call_media import CallMedia
 from gateway.engine.carrier_line import CarrierLine
 from gateway.engine.charging import Charging
 from gateway.engine.media_path import MediaPath
+from gateway.engine.patience import overdue
+from gateway.engine.reachability import UNREACHED_NS
 from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Deadline
 from gateway.errors import UnexpectedEventError
@@ -70,9 +73,6 @@ _STREAM_ENDS = {
     StreamEnd.UNREADABLE: Ended(Cause.PROTOCOL_ERROR, "carrier"),
 }
 
-_DIAL_MARGIN_NS = 30 * SECOND_NS
-"""Twilio may ring five seconds longer than asked, and may queue a call before that."""
-
 
 class Bridge:
     """One call between a browser leg and a carrier leg."""
@@ -99,7 +99,7 @@ class Bridge:
         )
         self._token = dial_order.token
         self._line = CarrierLine(
-            *(services.carrier, dial_order, self.receive),
+            *(services.carrier, dial_order, self.receive, services.reachability),
             lambda carrier_call_id: services.stray(carrier_call_id, call_id),
         )
         self._browser: BrowserLeg | None = browser
@@ -144,6 +144,7 @@ class Bridge:
         self._is_receiving = False
         self._end_tone: Deadline | None = None
         self._dialled_ns = self.news_ns = self._clock_ns()
+        self._log = CallLog(call_id, services.settings.node, order.account_id)
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
     # What the outside reports.
@@ -154,6 +155,8 @@ class Bridge:
         self._s.ticker.add_duty(self._slot, self._each_second)
         self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._tell_connecting)
         self._s.polling.add(self)
+        order = self.order
+        self._log.requested(self._clock_ns(), key_id=order.key_id, country=order.country)
         self.receive(Requested())
 
     def receive(self, event: Event, at_ns: int | None = None) -> None:
@@ -175,11 +178,14 @@ class Bridge:
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
+            self._s.ticker.at(at_ns + UNREACHED_NS, self._miss_callbacks)
+        before = self.call.state
         try:
             commands = self.call.receive(event, at_ns)
         except UnexpectedEventError as error:
             log.exception("Call %s: %s in %s.", self.call_id, error.event, error.state)
             return
+        self._log.advanced(self.call, before, event, at_ns, refusal=self._charging.refusal)
         for command in commands:
             _PERFORM[command](self)
 
@@ -423,6 +429,7 @@ class Bridge:
 
     async def _settle(self) -> None:
         await self._charging.settle()
+        self._log.settled(self.call, *self._charging.final)
         self.receive(Settled())
 
     def _closed(self, seconds: int) -> CallClosed:
@@ -444,20 +451,14 @@ class Bridge:
             self._charging.warn(now_ns)
             if self._browser is None:
                 self._watch_caller(now_ns)
-        self._watch(now_ns)
-
-    def _watch(self, now_ns: int) -> None:
-        """End what has been silent for too long."""
-        settings, call = self._s.settings, self.call
-        if call.state in (State.DIALLING, State.RINGING):
-            if now_ns > self._dialled_ns + settings.ring_timeout_s * SECOND_NS + _DIAL_MARGIN_NS:
-                self.end(Cause.NO_ANSWER, "limit")
-        elif call.state in TALKING:
-            heard_ns = self._media.heard_ns()
-            allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
-            since_ns = call.answered_ns if heard_ns is None else heard_ns
-            if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
-                self.end(Cause.MEDIA_TIMEOUT, "carrier")
+        end = overdue(
+            *(self.call, self._s.settings),
+            dialled_ns=self._dialled_ns,
+            heard_ns=self._media.heard_ns(),
+            now_ns=now_ns,
+        )
+        if end is not None:
+            self.receive(end)
 
     @property
     def wants_news(self) -> bool:
@@ -467,6 +468,11 @@ class Bridge:
     async def poll(self) -> None:
         """Ask the carrier how it stands."""
         await self._line.poll()
+
+    def _miss_callbacks(self) -> None:
+        """Ask at once for a call of which the carrier should have said something."""
+        if self._line.is_silent:
+            self.news_ns = 0
 
     # Messages to the caller.
 

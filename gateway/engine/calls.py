@@ -18,12 +18,15 @@ from billing.ports import SpendGate
 from billing.rating import Rate
 from gateway.browser_media import Resume, Start
 from gateway.cause import Cause
+from gateway.engine import call_log
 from gateway.engine.bridge import SECOND_NS, Bridge
 from gateway.engine.charging import Keep, Notify, to_nobody
 from gateway.engine.closings import keep_nothing
 from gateway.engine.echo_check import EchoCheck
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.reachability import Probe, Reachability, not_looked_at
+from gateway.engine.refused_signatures import CARRIER_HINT, RefusedSignatures
 from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.legs.browser import BrowserLeg
@@ -81,8 +84,12 @@ class Calls:
         keep: Keep = keep_nothing,
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
+        probe: Probe = not_looked_at,
     ) -> None:
-        """Serve calls; `stray` ends a call of the carrier that was made for one of them."""
+        """Serve calls; `stray` ends a call of the carrier that was made for one of them.
+
+        `probe` looks at the public origin when the carrier does not seem to reach it.
+        """
         self._settings = settings
         self._tokens = tokens
         self._velocity = velocity
@@ -90,6 +97,8 @@ class Calls:
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
         self._stray = stray
+        self.refused_signatures = RefusedSignatures(ticker)
+        self.reachability = Reachability(ticker.clock_ns, probe)
         polling = Polling(self._spawn)
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
@@ -101,6 +110,7 @@ class Calls:
             ticker=ticker,
             spawn=self._spawn,
             polling=polling,
+            reachability=self.reachability,
             stray=stray,
             keep=keep,
             notify=notify,
@@ -208,8 +218,12 @@ class Calls:
         if leg.is_closed:
             return
         refusal = self._refusal(leg, order)
-        if order is None or refusal:
+        if order is None:
+            # Anyone can send a token that is none, so that is no event of a call.
             leg.refuse(refusal)
+            return
+        if refusal:
+            self._refuse(leg, order, refusal)
             return
         leg.vouch()
         if order.is_check:
@@ -225,9 +239,9 @@ class Calls:
         if leg.is_closed:
             return
         if too_fast is not None:
-            leg.refuse(too_fast.limit.code, too_fast.wait_s)
+            self._refuse(leg, order, too_fast.limit.code, too_fast.wait_s)
         elif refusal := self._refusal(leg, order):
-            leg.refuse(refusal)
+            self._refuse(leg, order, refusal)
         else:
             self._begin(leg, order)
 
@@ -242,6 +256,12 @@ class Calls:
             check = EchoCheck(leg, self._services.endpoint, self._ticker, on_end=self._checks.pop)
             self._checks[check] = account_id
             check.start()
+
+    def _refuse(self, leg: BrowserLeg, order: CallOrder, code: str, wait_s: int = 0) -> None:
+        """Refuse a call whose token is good."""
+        if not order.is_check:
+            call_log.refused(code, node=self._settings.node, account=order.account_id)
+        leg.refuse(code, wait_s)
 
     def _refusal(self, leg: BrowserLeg, order: CallOrder | None) -> str:
         if order is None:
@@ -304,7 +324,9 @@ class Calls:
         signature = request.headers.get("x-twilio-signature")
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
         if not self._verifier.verify(url, {}, signature, settings):
+            self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
             return Refusal(403, "The signature of the handshake is missing or wrong.")
+        self.reachability.reached()
         return Acceptance(self._attach_carrier, is_proven=True)
 
     def _attach_carrier(self, connection: MediaConnection) -> None:

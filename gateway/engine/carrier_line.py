@@ -11,7 +11,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from gateway.call import CarrierEnded, ConfirmationAbandoned, DialAccepted, DialFailed, Event
+from gateway.call import (
+    CarrierEnded,
+    ConfirmationAbandoned,
+    DialAccepted,
+    DialFailed,
+    Ended,
+    Event,
+)
+from gateway.cause import Cause
+from gateway.engine.reachability import Reachability
 from gateway.errors import CarrierError
 from gateway.ports import Carrier, DialOrder
 
@@ -34,6 +43,9 @@ class CarrierLine:
         "_is_ending",
         "_named",
         "_order",
+        "_ordered_ns",
+        "_placed_ns",
+        "_reachability",
         "_report",
         "_stray",
         "carrier_call_id",
@@ -45,12 +57,15 @@ class CarrierLine:
         carrier: Carrier,
         order: DialOrder,
         report: Callable[[Event], None],
+        reachability: Reachability,
         stray: Callable[[str], None],
     ) -> None:
         """`stray` is told of the carrier's calls that were made for this one and must be ended."""
         self._carrier = carrier
         self._order = order
         self._report = report
+        self._reachability = reachability
+        self._ordered_ns = self._placed_ns = reachability.clock_ns()
         self._stray = stray
         self._named = asyncio.Event()
         self.carrier_call_id = ""
@@ -62,6 +77,7 @@ class CarrierLine:
         if not self.carrier_call_id:
             self.carrier_call_id = carrier_call_id
             self._named.set()
+            self._placed_ns = self._reachability.clock_ns()
             self._report(DialAccepted(carrier_call_id))
         return carrier_call_id == self.carrier_call_id
 
@@ -89,14 +105,21 @@ class CarrierLine:
             return False
         return True
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of the carrier's has reached this node since the call was ordered."""
+        return self._reachability.is_silent_since(self._ordered_ns)
+
     async def poll(self) -> None:
-        """Ask for the call's state once, for when callbacks are lost."""
+        """Ask for the call's state once, for when callbacks are lost, or cannot reach us at all."""
         if not self.carrier_call_id or self.is_over:
             return
         try:
             status = await self._carrier.fetch(self.carrier_call_id)
         except CarrierError:
             return
+        if await self._reachability.is_cut_off(status, self._ordered_ns, self._placed_ns):
+            self._report(Ended(Cause.GATEWAY_DOWN, "gateway"))
         event = status.event()
         if event is not None and not self.is_over:
             self._report(event)

@@ -21,6 +21,7 @@ from billing.errors import RateDeckError
 from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
 from billing.rating import Rate
 from gateway.cause import Cause
+from gateway.engine import call_log
 from gateway.errors import CarrierError
 from gateway.ports import Carrier
 from gateway.twilio_status import CarrierStatus
@@ -133,7 +134,15 @@ class Settler:
             Closing(orphan.call_id, orphan.account_id, price, seconds, msgspec.json.encode(detail))
         )
         if outcome.result is CloseResult.CLOSED:
-            log.warning("Settled call %s of node %s: %d s.", orphan.call_id, orphan.node, seconds)
+            call_log.settled_late(
+                orphan.call_id,
+                node=orphan.node,
+                account=orphan.account_id,
+                carrier_call_id=orphan.carrier_call_id,
+                cause=Cause.NORMAL_TEMPORARY_FAILURE,
+                seconds=seconds,
+                cost_micros=price,
+            )
         if orphan.carrier_call_id and not is_over:
             self.stray(orphan.carrier_call_id, orphan.call_id)
         return True

@@ -57,6 +57,7 @@ _TONES: dict[Cause, wire.ToneName] = {
     Cause.NORMAL_CIRCUIT_CONGESTION: "congestion",
     Cause.SWITCH_CONGESTION: "congestion",
     Cause.NETWORK_OUT_OF_ORDER: "congestion",
+    Cause.GATEWAY_DOWN: "congestion",
 }
 
 

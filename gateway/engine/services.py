@@ -10,6 +10,7 @@ from gateway.engine.charging import Keep, Notify, Spawn, to_nobody
 from gateway.engine.closings import keep_nothing
 from gateway.engine.metering import Metering
 from gateway.engine.polling import Polling
+from gateway.engine.reachability import Reachability
 from gateway.engine.ticker import Ticker
 from gateway.ports import AudioEndpoint, Carrier
 from gateway.settings import Settings
@@ -31,6 +32,7 @@ class Services:
     ticker: Ticker
     spawn: Spawn
     polling: Polling
+    reachability: Reachability
     stray: Callable[[str, str], None] = _left_alone
     """Ends a call of the carrier, by its id there, that was made for a call, by its id here, and
     that this call does not live on."""

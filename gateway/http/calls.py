@@ -19,6 +19,7 @@ from billing.rating import Rate
 from gateway import browser_media as wire
 from gateway.admission import destination
 from gateway.cause import Cause
+from gateway.engine import call_log
 from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
 from gateway.engine.closed_book import ClosedBook
@@ -179,6 +180,13 @@ class CallsApi:
         """Quote a call and return the token that allows it, once."""
         refuse(await self.velocity.hit(token_uses(*who(request, sender.account))))
         body = await read_json(request, TokenRequest)
+        try:
+            return await self._issue_token(request, sender, body)
+        except RequestRefusedError as error:
+            call_log.refused(error.code, node=self.settings.node, account=sender.account.id)
+            raise
+
+    async def _issue_token(self, request: Request, sender: Sender, body: TokenRequest) -> Response:
         if self.calls.is_draining:
             raise RequestRefusedError("gateway_draining")
         if body.codec not in wire.FRAME_BYTES:

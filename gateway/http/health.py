@@ -68,6 +68,8 @@ class Health:
     """Name, with its unit -> a figure that both probes show."""
     refusals: Mapping[str, int] = field(default_factory=dict)
     """Velocity limit -> uses refused since the start."""
+    instance: str = ""
+    """What this process calls itself: `caller check` asks whether it is the one that answers."""
     _latest: _Latest = field(default_factory=_Latest, init=False, repr=False)
 
     def routes(self) -> list[DeclaredRoute]:
@@ -82,6 +84,7 @@ class Health:
         return Json(
             {
                 "status": "ok",
+                "instance": self.instance,
                 "calls": len(self.calls),
                 "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
                 "velocity_refusals": dict(self.refusals),

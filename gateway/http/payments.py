@@ -17,6 +17,7 @@ from billing.errors import MoneyError
 from billing.money import parse_money
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import browser_media as wire
+from gateway.engine.refused_signatures import PAYMENTS_HINT, RefusedSignatures
 from gateway.engine.reports import money
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.http.access import DeclaredRoute, signed
@@ -234,6 +235,7 @@ class StripeWebhook:
     """`Payments.settle`."""
     clock_s: Callable[[], float]
     """Wall clock, in Unix seconds."""
+    refused_signatures: RefusedSignatures
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the webhook's route."""
@@ -245,10 +247,10 @@ class StripeWebhook:
         Only a success is the service's last attempt, so it is given when all is booked.
         """
         header = request.headers.get("stripe-signature", "")
-        if not header:
-            raise RequestRefusedError("bad_signature")
-        body = await read_body(request, WEBHOOK_BYTES_MAX)
-        if not is_signed(header, body, self.secrets, self.clock_s()):
+        # Nothing is read of a request that bears no signature.
+        body = await read_body(request, WEBHOOK_BYTES_MAX) if header else b""
+        if not header or not is_signed(header, body, self.secrets, self.clock_s()):
+            self.refused_signatures.note(address_of(request), "payment event", PAYMENTS_HINT)
             raise RequestRefusedError("bad_signature")
         about = subject(body)
         if about is not None:

@@ -17,9 +17,11 @@ from starlette.responses import Response
 
 from gateway.engine.bridge import Bridge
 from gateway.engine.calls import Calls
+from gateway.engine.refused_signatures import CARRIER_HINT
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute, signed
 from gateway.http.body import read_body
+from gateway.http.velocity import address_of
 from gateway.ports import SignatureVerifier
 from gateway.settings import Settings
 from gateway.twilio_status import from_callback
@@ -98,12 +100,13 @@ class TwilioWebhooks:
         if query := request.scope["query_string"]:
             url += "?" + query.decode("latin-1")
         signature = request.headers.get("x-twilio-signature")
-        if not signature:
-            raise RequestRefusedError("bad_signature")
-        form = await _form(request)
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
-        if not self.verifier.verify(url, form, signature, settings):
+        # Nothing is read of a request that bears no signature.
+        form = await _form(request) if signature else None
+        if form is None or not self.verifier.verify(url, form, signature, settings):
+            self.calls.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
             raise RequestRefusedError("bad_signature")
+        self.calls.reachability.reached()
         return form
 
 

@@ -217,6 +217,11 @@ class StripePayments:
             if not error.is_missing:
                 raise
 
+    async def reach(self) -> None:
+        """Prove address and key by a request that changes nothing. Raises PaymentError."""
+        async with self._asking():
+            await self._intents.list_async({"limit": 1})
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
@@ -364,7 +369,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
         failure=failure.get("decline_code") or failure.get("code") or "",
         refunds=[_refund(each) for each in refunds],
         disputes=[_dispute(each) for each in disputes],
-        kind=_KINDS.get(reply.get("description"), BY_PAGE),
+        kind=_KINDS.get(reply.get("description") or "", BY_PAGE),
     )
 
 

@@ -34,6 +34,7 @@ class CertificateFacts:
     valid_until: datetime
     names: frozenset[str]
     """DNS names, wildcards as they are written, and IP addresses."""
+    is_self_signed: bool = False
 
     def covers(self, origin: str) -> bool:
         """Tell whether a client of this origin would accept the name (RFC 9525, 6.3)."""
@@ -118,7 +119,12 @@ def read_facts(certificate: Path) -> CertificateFacts:
         names = x509.SubjectAlternativeName([])
     known = {name.lower() for name in names.get_values_for_type(x509.DNSName)}
     known |= {str(address) for address in names.get_values_for_type(x509.IPAddress)}
-    return CertificateFacts(leaf.not_valid_before_utc, leaf.not_valid_after_utc, frozenset(known))
+    return CertificateFacts(
+        leaf.not_valid_before_utc,
+        leaf.not_valid_after_utc,
+        frozenset(known),
+        is_self_signed=leaf.issuer == leaf.subject,
+    )
 
 
 def _read_certificates(file: Path) -> list[x509.Certificate]:

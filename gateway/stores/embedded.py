@@ -17,6 +17,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -56,11 +57,16 @@ SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
 # Runs between the gateway and the server: PR_SET_PDEATHSIG (1, see prctl(2)) outlives exec, and
 # setting it in a fresh interpreter spares the gateway a fork that runs Python among its threads.
 # The parent may have died before it was set.
+# SIGTERM stays blocked, as the mask outlives exec too: a service manager sends it to every process
+# of a service at once (systemd.kill(5), KillMode=control-group), and a gateway that drains needs
+# the server until its last call is settled. What ends the server is SIGINT; being in a session of
+# its own it does not get that of Ctrl-C.
 _LAUNCHER = """
 import ctypes, os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 os.umask(0o077)
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)
     if os.getppid() != int(sys.argv[1]):
         sys.exit()
 os.execv(sys.argv[2], sys.argv[2:])
@@ -229,7 +235,7 @@ class EmbeddedValkey:
             return
         # A server that is gone already takes no signal.
         with contextlib.suppress(ProcessLookupError):
-            self._server.terminate()
+            self._server.send_signal(signal.SIGINT)
             try:
                 await asyncio.wait_for(self._server.wait(), STOP_TIMEOUT_S)
             except TimeoutError:

@@ -28,8 +28,10 @@ _CLOCK_SLACK_MS = 2_000
 class RedisNodeLeases:
     """The leases of all nodes that share a Redis. Every method raises StoreUnavailableError."""
 
-    def __init__(self, redis: Any, *, ttl_s: int = TTL_S) -> None:
+    def __init__(self, redis: Any, *, ttl_s: int = TTL_S, instance: str = "") -> None:
+        """Lease with what the process calls itself, so that others can recognise it."""
         self._redis = redis
+        self._instance = instance
         self._ttl_s = ttl_s
         self._renewed: dict[str, tuple[bytes, float]] = {}
         """Node -> what its lease holds, and when that was written, by this process's clock."""
@@ -40,7 +42,8 @@ class RedisNodeLeases:
         Returns whether the lease was as this process left it: a store that was emptied, rolled
         back, or whose clock was set, holds another one, or holds it for another time.
         """
-        now_s, key, name = int(time.time()), _key(node), secrets.token_hex(8).encode()
+        now_s, key = int(time.time()), _key(node)
+        name = f"{secrets.token_hex(8)} {self._instance}".encode()
         before, begun_s = self._renewed.pop(node, None), time.monotonic()
         held, left_ms, *_ = await self._pipeline(
             ("GET", key),
@@ -67,6 +70,13 @@ class RedisNodeLeases:
     async def alive(self) -> frozenset[str]:
         """Return the nodes that live."""
         return frozenset(node for node, lives in (await self.nodes()).items() if lives)
+
+    async def instances(self) -> frozenset[str]:
+        """Return what the processes of living nodes call themselves."""
+        (members,) = await self._pipeline(("ZRANGE", _NODES, 0, -1))
+        found = await self._pipeline(*(("GET", _key(member.decode())) for member in members))
+        named = (lease.decode().partition(" ")[2] for lease in found if lease)
+        return frozenset(instance for instance in named if instance)
 
     async def forget(self, node: str) -> None:
         """Give a node's lease back, and forget the node."""

@@ -29,10 +29,13 @@ def close_folder(folder: Path) -> None:
 
     Raises SettingsError for one that must not be closed, or cannot be.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if problem := refusal(folder):
         raise SettingsError(problem)
-    close(folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close(folder)
+    except OSError as error:
+        raise SettingsError(_unusable(folder, error.strerror or "?")) from None
 
 
 def close_database(path: Path) -> None:
@@ -57,6 +60,10 @@ def close(path: Path) -> None:
             path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
 
 
+def _unusable(folder: Path, why: str) -> str:
+    return f"CALLER_DATA_DIR: {folder.absolute()} cannot be used: {why}. Choose another folder."
+
+
 def is_open(path: Path) -> bool:
     """Whether everyone may do something with a file or folder that is there."""
     return path.exists() and bool(path.stat().st_mode & stat.S_IRWXO)
@@ -64,6 +71,8 @@ def is_open(path: Path) -> bool:
 
 def refusal(folder: Path) -> str:
     """Return why a folder cannot hold the data, and what to do; empty when it can."""
+    if problem := _lacks(folder):
+        return problem
     if not is_open(folder):
         return ""
     status, told = folder.stat(), f"CALLER_DATA_DIR: {folder.absolute()}"
@@ -76,4 +85,14 @@ def refusal(folder: Path) -> str:
             f"{told} is open to everyone and holds more than Caller's files. "
             "Choose a folder of its own, or set its mode to 700."
         )
+    return ""
+
+
+def _lacks(folder: Path) -> str:
+    """Return why nothing can be kept in a folder, or in the one where it will be made."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        return _unusable(folder, f"{nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return _unusable(folder, f"{nearest} may not be written by this user")
     return ""

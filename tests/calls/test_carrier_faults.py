@@ -1,13 +1,14 @@
 """A carrier that fails: whatever it does, the call ends in time, says why, and is charged right."""
 
 import asyncio
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from tests.calls.world import Customer, Phone, World
+from tests.calls.world import Customer, Phone, World, free_port
 
 NEVER_STREAMS = "+15005551012"
 DUPLICATES = "+15005551014"
@@ -176,6 +177,33 @@ async def test_calls_go_on_although_all_callbacks_are_lost(world: World, custome
         placed_once(world, customer),
         customer.ordinary_call(),
     )
+
+
+async def test_a_public_origin_that_cannot_be_reached_is_told_to_caller_and_operator(
+    new_world: Callable[..., World],
+):
+    """The phone is answered, and nobody is there: neither callbacks nor the stream arrive."""
+    origin = f"http://127.0.0.1:{free_port()}"
+    world = new_world(CALLER_PUBLIC_ORIGIN=origin, CALLER_RING_TIMEOUT_S="30")
+    await asyncio.to_thread(world.start_gateway)
+    customer = await world.new_customer()
+    begun = time.monotonic()
+    for number in ("+15005551000", SLOW):
+        async with customer.connect(f"ws://127.0.0.1:{world.port}/n/n1/media/browser") as phone:
+            token = await customer.token(number)
+            await phone.send(type="start", version=1, token=token["token"])
+            ended = await phone.wait("disconnect", 30)
+        assert (ended["cause"], ended["name"]) == (609, "GATEWAY_DOWN")
+        assert "could not reach this gateway" in ended["message"]
+        await assert_settled(world, customer, ended)
+    assert time.monotonic() - begun < 60
+    world.stop()
+    assert world.gateway is not None
+    lines = [json.loads(line) for line in world.gateway.log.read_text().splitlines()]
+    (told,) = [line for line in lines if line["event"].startswith("the carrier does not reach")]
+    assert (told["level"], told["calls"]) == ("warning", 1)
+    assert "Nothing listens" in told["found"]
+    await customer.http.aclose()
 
 
 async def placed_once(world: World, customer: Customer) -> None:

@@ -12,6 +12,7 @@ import urllib.parse
 import pytest
 from twilio.request_validator import RequestValidator
 
+from gateway.engine.call_log import EVENTS
 from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, ECHO, eventually
 
 STRIPE_KEY = "sk_test_" + "cd" * 16
@@ -55,9 +56,8 @@ somebody waiting for the rest."""
 
 
 def lines(log):
-    """Return the log's lines as objects; what a process prints for people is none."""
-    written = log.read_text().splitlines()
-    return [json.loads(line) for line in written if line.startswith("{")]
+    """Return the log's lines, each of which is an object."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def break_off(world, method, path, key, head, rest):
@@ -127,7 +127,15 @@ async def test_a_call_at_the_most_talkative_level_names_nobody(new_world, tmp_pa
     await customer.http.aclose()
     world.stop()
     text = world.gateway.log.read_text()
-    assert any(line["level"] != "debug" for line in lines(world.gateway.log))
+    written = lines(world.gateway.log)
+    assert any(line["level"] != "debug" for line in written)
+    of_call = [line["event"] for line in written if line.get("call_id") == ready["call_id"]]
+    wanted = ["requested", "placed", "answered", "ended", "settled"]
+    assert [name for name in of_call if name in EVENTS] == [f"call {name}" for name in wanted]
+    (refused,) = [line for line in written if line["event"] == "call refused"]
+    assert (refused["code"], refused["account"]) == ("number_premium", customer.account_id)
+    (forged,) = [line for line in written if line["event"] == "signature refused"]
+    assert (forged["source"], forged["count"], forged["what"]) == ("127.0.0.1", 1, "callback")
     secrets = [
         *(ECHO, "+19005551234", "8675309", world.settings.caller_id),
         *(customer.key, token["token"], "no" * 12, ready["resume_token"]),

@@ -73,6 +73,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                # A group of its own, as a service manager or a shell gives it.
+                process_group=0,
             )
 
     def wait_for(self, url: str, key: str = "") -> None:
@@ -86,6 +88,18 @@ class Process:
                     return
             time.sleep(0.05)
         raise AssertionError(self.log.read_text())
+
+    def family(self) -> list[int]:
+        """Return the ids of the process and of all that descend from it."""
+        children: dict[int, list[int]] = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(") ")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+        found = [self.popen.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
 
     def terminate(self, timeout_s: float = 40) -> int:
         """Ask the process to end; return its exit code."""

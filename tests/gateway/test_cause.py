@@ -26,6 +26,7 @@ def test_every_cause_has_a_sentence_for_a_person(cause):
         ("ORIGINATOR_CANCEL", 487),
         ("ALLOTTED_TIMEOUT", 602),
         ("MEDIA_TIMEOUT", 604),
+        ("GATEWAY_DOWN", 609),
     ],
 )
 def test_numbers_are_those_of_q_850_and_freeswitch(name, value):

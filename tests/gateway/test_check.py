@@ -63,7 +63,7 @@ async def test_everything_is_looked_at_once(tmp_path):
     findings = await found(DATA_DIR=tmp_path)
     assert set(findings) == {
         *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
-        *("carrier", "high risk", "velocity"),
+        *("carrier", "high risk", "velocity", "reach"),
     }
 
 
@@ -93,11 +93,12 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
             DATABASE_URL=f"sqlite:///{tmp_path / 'book.db'}",
             CARRIER_URL=url,
         )
-    assert [f.subject for f in findings.values() if f.is_fatal] == []
+    # Nobody serves this name.
+    assert [f.subject for f in findings.values() if f.is_fatal] == ["reach"]
     assert "origin" not in findings
     assert findings["rates"].text == "1 prefixes are priced."
     assert findings["redis"].text.startswith("Answers, version")
-    assert findings["database"].text == "Answers."
+    assert findings["database"].text == "Answers; it has no tables yet; `caller serve` makes them."
     assert findings["carrier"].text == "Answers; the account is active."
 
 
@@ -116,7 +117,7 @@ async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
 async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
     findings = await found(DATA_DIR=tmp_path, **environ)
     assert findings[subject].is_fatal
-    assert len(findings) == 11
+    assert len(findings) == 12
 
 
 async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
@@ -200,6 +201,60 @@ async def test_it_says_where_browsers_send_their_packets(tmp_path, environ, text
     finding = (await found(DATA_DIR=tmp_path, **environ))["webrtc"]
     assert text in finding.text
     assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+
+
+async def test_it_says_whether_the_public_origin_leads_here(tmp_path, valkey_url):
+    """By what a living node of these stores calls itself."""
+    redis = connect(valkey_url)
+    leases = RedisNodeLeases(redis, instance="this-one")
+    environ = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url}
+
+    async def reach(instance):
+        async with twilio(200, b'{"instance":"%s"}' % instance) as url:
+            return (await found(PUBLIC_ORIGIN=url, **environ))["reach"]
+
+    assert (await reach(b"this-one")).is_weak, "nobody is known to serve"
+    await leases.renew("n1")
+    ours, other = await reach(b"this-one"), await reach(b"that-one")
+    assert (ours.is_weak, ours.is_fatal) == (False, False)
+    assert other.is_fatal
+    assert "another gateway" in other.text
+    dead = f"http://127.0.0.1:{free_port()}"
+    gone = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert gone.is_fatal
+    assert "Nothing listens" in gone.text
+    await leases.forget("n1")
+    not_started = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert (not_started.is_weak, not_started.is_fatal) == (True, False)
+    assert "Start `caller serve`" in not_started.text
+    await disconnect(redis)
+
+
+async def test_the_payment_service_is_tried(tmp_path):
+    key = {"DATA_DIR": tmp_path, "STRIPE_API_KEY": "sk_test_" + "a" * 24}
+    listed = b'{"object":"list","data":[],"has_more":false,"url":"/v1/payment_intents"}'
+    async with twilio(200, listed) as url:
+        weak = (await found(STRIPE_URL=url, **key))["payments"]
+        whole = (await found(STRIPE_URL=url, STRIPE_WEBHOOK_SECRETS="whsec_a", **key))["payments"]
+    assert (weak.is_weak, whole.is_weak, whole.is_fatal) == (True, False, False)
+    refusal = b'{"error":{"type":"invalid_request_error","message":"Invalid API Key"}}'
+    async with twilio(401, refusal) as url:
+        refused = (await found(STRIPE_URL=url, **key))["payments"]
+    assert "refuses CALLER_STRIPE_API_KEY (HTTP 401)" in refused.text
+    gone = (await found(STRIPE_URL=f"http://127.0.0.1:{free_port()}", **key))["payments"]
+    assert gone.is_fatal
+    assert "aaaa" not in refused.text + gone.text
+
+
+async def test_the_mail_server_is_tried(tmp_path):
+    given = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_FROM": "a@example.com"}
+    finding = (await found(DATA_DIR=tmp_path, **given))["mail"]
+    assert (finding.is_fatal, finding.is_away) == (True, True)
+    assert "does not answer" in finding.text
+    given["SMTP_URL"] = "smtp://u:hunter2@mail.example.com:25"
+    finding = (await found(DATA_DIR=tmp_path, **given))["mail"]
+    assert (finding.is_fatal, finding.is_away) == (True, False)
+    assert "hunter2" not in finding.text
 
 
 async def test_a_data_folder_that_everyone_may_open_is_told(tmp_path):

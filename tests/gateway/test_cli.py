@@ -1,5 +1,6 @@
 """The command line: what it does, and how it says what went wrong."""
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -10,7 +11,7 @@ from billing.errors import RateDeckError, StoreUnavailableError
 from gateway import cli, settings
 from gateway.__main__ import main
 from gateway.cause import Cause
-from gateway.command import EXIT_CRASHED
+from gateway.command import EXIT_CRASHED, EXIT_UNAVAILABLE
 from gateway.errors import CarrierError, SettingsError
 from gateway.http.auth import key_hash
 from tests.valkey import free_port, valkey_server, valkey_url
@@ -134,7 +135,7 @@ def test_the_simulated_carrier_needs_an_account():
 
 def test_check_reports_and_fails_where_something_is_broken(tmp_path):
     done = caller("check", DATA_DIR=tmp_path)
-    assert done.exit_code == cli.EXIT_UNAVAILABLE
+    assert done.exit_code == cli.EXIT_SETTINGS
     assert "CALLER_TWILIO_ACCOUNT_SID is missing" in " ".join(done.output.split())
 
 
@@ -178,7 +179,7 @@ def test_a_store_that_is_away_is_a_sentence(tmp_path):
     url = f"redis://127.0.0.1:{free_port()}/0"
     arguments = ("accounts", "create", "acme", "--credit", "1")
     done = caller(*arguments, DATA_DIR=tmp_path, REDIS_URL=url)
-    assert done.exit_code == cli.EXIT_UNAVAILABLE
+    assert done.exit_code == EXIT_UNAVAILABLE
     assert "Check CALLER_REDIS_URL" in done.output
     assert "Traceback" not in done.output
 
@@ -198,6 +199,28 @@ def test_the_program_reads_its_own_environment(monkeypatch, capsys):
         main()
     assert caught.value.code == cli.EXIT_SETTINGS
     assert "CALLER_NONSENSE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["serve", "--prt", "1"], ["srve"], ["drain", "more"]])
+def test_a_wrong_option_is_a_line_of_json_too(monkeypatch, capsys, arguments):
+    monkeypatch.setattr("sys.argv", ["caller", *arguments])
+    monkeypatch.setenv("CALLER_LOG_FORMAT", "json")
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == cli.EXIT_SETTINGS
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert line["level"] == "error"
+    assert "--help" in line["hint"]
+
+
+def test_what_is_done_ends_with_nothing_wrong(monkeypatch, capsys):
+    for form in ("text", "json"):
+        monkeypatch.setattr("sys.argv", ["caller", "settings"])
+        monkeypatch.setenv("CALLER_LOG_FORMAT", form)
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert not caught.value.code
+        assert capsys.readouterr().out == settings.markdown()
 
 
 def test_limits_are_set_shown_and_lifted(account):

@@ -248,9 +248,13 @@ def test_what_clients_send_wrong_is_not_worth_a_line(written):
 
 
 def test_a_line_that_cannot_be_written_is_told_without_what_it_holds(written):
-    logs.configure("info", "json")
+    logs.configure("info", "text")
     logging.getLogger("gateway.test").info("%d", SECRET)
     assert written() == "A log line of gateway.test could not be written.\n"
+    logs.configure("info", "json")
+    logging.getLogger("gateway.test").info("%d", SECRET)
+    (line,) = lines(written)
+    assert line["event"] == "A log line of gateway.test could not be written."
 
 
 def test_a_long_line_is_cut(written):

@@ -23,7 +23,7 @@ from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
 from gateway import build
 from gateway.errors import SettingsError
-from gateway.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address
+from gateway.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address, try_server
 from gateway.mail_texts import WIDTH, MailText, is_mailed, text_of
 from gateway.node import Node
 from gateway.secret import Secret
@@ -769,3 +769,29 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     link = (await shop.objects("checkout.sessions"))[0]["url"]
     assert link in mailbox.mails[-1].get_content()
     assert "Your account can place calls." in mailbox.mails[-2].get_content()
+
+
+# Trying a server without a mail.
+
+
+async def tried(mailbox, scheme="smtp", user=""):
+    return await try_server(Secret(f"{scheme}://{user}127.0.0.1:{mailbox.port}"), SENDER)
+
+
+async def test_a_server_is_tried_without_a_mail(mailbox):
+    assert await tried(mailbox, user="me:hush@") == ""
+    assert mailbox.passwords == [(b"\0me\0hush", False)]
+    assert (mailbox.verbs["MAIL"], mailbox.verbs["QUIT"]) == (0, 1)
+
+
+async def test_each_way_a_server_refuses_us_is_told_apart(closed_mailbox):
+    closed_mailbox.offers.append("STARTTLS")
+    await closed_mailbox.open()
+    closed_mailbox.faults.append({"AUTH": "535 no"})
+    assert "refuses user or password (535)" in await tried(closed_mailbox, user="me:hush@")
+    assert "certificate" in await tried(closed_mailbox, "smtp+starttls")
+    assert "does not speak TLS" in await tried(closed_mailbox, "smtps")
+    closed_mailbox.offers.remove("STARTTLS")
+    assert "does not offer" in await tried(closed_mailbox, "smtp+starttls")
+    await closed_mailbox.close()
+    assert "does not answer" in await tried(closed_mailbox)

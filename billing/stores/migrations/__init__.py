@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.stores.database import TIMEOUT_S, create_engine, reading, writing
+from billing.stores.schema import require_known
 
 MIGRATION_TIMEOUT_S = 600.0
 """Bound of a start: waiting for another starter, and rewriting a year of calls."""
@@ -48,6 +49,7 @@ def _is_newest(connection: sa.Connection) -> bool:
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    require_known(connection)
     command.upgrade(_config(connection), "head")
 
 

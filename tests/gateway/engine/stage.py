@@ -19,6 +19,7 @@ from billing.rating import Rate
 from gateway.engine.bridge import Bridge
 from gateway.engine.metering import Metering
 from gateway.engine.polling import INTERVAL_BEATS, Polling
+from gateway.engine.reachability import Reachability
 from gateway.engine.services import Services
 from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
 from gateway.errors import CarrierError
@@ -101,6 +102,9 @@ class Stage:
         self.polling = Polling(self.spawn)
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             self.ticker.add_duty(slot, self.polling.look)
+        self.origin_fault = ""
+        """What a look at the public origin finds."""
+        self.reachability = Reachability(self.clock_ns, self._look_at_origin)
         self.strays: list[tuple[str, str]] = []
         """The carrier's calls that are to be ended, and the calls they were made for."""
         self.endpoint: AudioEndpoint | None = None
@@ -113,6 +117,9 @@ class Stage:
         self._tasks: set[asyncio.Task[None]] = set()
         self.ticker.start()
         self.metering.start()
+
+    async def _look_at_origin(self) -> str:
+        return self.origin_fault
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -133,6 +140,7 @@ class Stage:
             ticker=self.ticker,
             spawn=self.spawn,
             polling=self.polling,
+            reachability=self.reachability,
             stray=lambda carrier_call_id, call_id: self.strays.append((carrier_call_id, call_id)),
             notify=lambda name, data: self.notices.append((name, data)),
             endpoint=self.endpoint,
@@ -218,6 +226,7 @@ class Caller:
 
     def status(self, status: str, sid: str = "CA1", **fields: Any) -> None:
         """Let a status callback arrive."""
+        self.stage.reachability.reached()
         self.bridge.carrier_status(CarrierStatus(sid, status, **fields))
 
     def opens_stream(self, *, sid: str = "CA1", token: str | None = None) -> CarrierLeg:
@@ -228,6 +237,7 @@ class Caller:
             given = start.start.custom_parameters["token"]
             return self.bridge if self.bridge.stream_started(leg, sid, given) else None
 
+        self.stage.reachability.reached()
         connection = RecordingConnection(self.stage.clock_ns)
         leg = CarrierLeg(connection, bind=bind)
         if not self.carrier.counters.messages_in:

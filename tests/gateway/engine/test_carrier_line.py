@@ -14,6 +14,7 @@ from gateway.call import (
 )
 from gateway.cause import Cause
 from gateway.engine.carrier_line import PROOF_WAIT_S, CarrierLine
+from gateway.engine.reachability import Reachability
 from gateway.errors import CarrierError
 from tests.gateway.engine.stage import ScriptedCarrier, dial_order, order
 from tests.gateway.virtual_time import virtual_loop
@@ -29,9 +30,12 @@ class Ends:
         self.carrier = ScriptedCarrier()
         self.events = []
         self.strays = []
+        reachability = Reachability(virtual_loop().clock_ns)
         self.line = CarrierLine(
-            self.carrier, dial_order("c1", order()), self._report, self.strays.append
+            *(self.carrier, dial_order("c1", order()), self._report, reachability),
+            self.strays.append,
         )
+        reachability.reached()
 
     def _report(self, event):
         self.events.append(event)
@@ -40,7 +44,7 @@ class Ends:
 
 
 @pytest.fixture
-def ends():
+async def ends():
     return Ends()
 
 

@@ -55,6 +55,7 @@ async def test_a_process_lives_whatever_its_stores_do(probe):
     assert reply.json() == {
         "status": "ok",
         "calls": 3,
+        "instance": "",
         "loop_lag_ms_max": 12.346,
         "velocity_refusals": {"key_calls_minute": 2},
     }

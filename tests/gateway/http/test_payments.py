@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ import pytest
 from billing.errors import MoneyError, StoreUnavailableError
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import settings
+from gateway.engine.refused_signatures import RefusedSignatures
+from gateway.engine.ticker import Ticker
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.http.auth import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
@@ -125,7 +128,10 @@ class Api:
             cards=CardPayments(self.till, self.auto) if is_on else None,
         )
         webhook = StripeWebhook(
-            (Secret(SECRET), Secret("whsec_old")), self.till.settle, lambda: NOW_S
+            (Secret(SECRET), Secret("whsec_old")),
+            self.till.settle,
+            lambda: NOW_S,
+            RefusedSignatures(Ticker(time.monotonic_ns)),
         )
         self.client = client_of([*api.routes(), *webhook.routes()])
 

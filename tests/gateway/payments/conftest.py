@@ -21,6 +21,8 @@ from billing.stores.migrations import migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway import settings
+from gateway.engine.refused_signatures import RefusedSignatures
+from gateway.engine.ticker import Ticker
 from gateway.http.app import create_app
 from gateway.http.payments import StripeWebhook
 from gateway.payment_simulator.service import PaymentSimulatorService, PaymentSimulatorSettings
@@ -168,7 +170,8 @@ async def shop(tmp_path):
 @contextlib.asynccontextmanager
 async def listening(shop, port):
     """Take the webhooks that the payment service sends to this port."""
-    webhook = StripeWebhook((Secret(SECRET),), shop.payments.settle, time.time)
+    refused = RefusedSignatures(Ticker(time.monotonic_ns))
+    webhook = StripeWebhook((Secret(SECRET),), shop.payments.settle, time.time, refused)
     config = uvicorn.Config(
         create_app(webhook.routes()), lifespan="off", log_config=None, access_log=False
     )

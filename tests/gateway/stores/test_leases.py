@@ -114,3 +114,15 @@ async def test_a_server_that_is_away_is_said_soon(own_valkey):
     with pytest.raises(StoreUnavailableError):
         await leases.renew("n1")
     await disconnect(client)
+
+
+async def test_living_processes_are_known_by_what_they_call_themselves(redis):
+    first, second = (RedisNodeLeases(redis, instance=name) for name in ("aa", "bb"))
+    assert await first.instances() == frozenset()
+    await first.renew("n1")
+    await second.renew("n2")
+    assert await first.instances() == {"aa", "bb"}
+    # A process that was restarted has another name.
+    await RedisNodeLeases(redis, instance="cc").renew("n1")
+    await second.forget("n2")
+    assert await first.instances() == {"cc"}

@@ -139,6 +139,7 @@ export const de: Strings = {
   'cause.504': 'Auf Wunsch beendet',
   'cause.602': 'Guthaben aufgebraucht',
   'cause.604': 'Ton verloren',
+  'cause.609': 'Gateway nicht erreichbar',
 
   'failure.insecure-page': 'Browser erlauben das Mikrofon nur auf sicheren Seiten.',
   'failure.insecure-page.next': 'Öffnen Sie die Seite über https://, oder auf diesem Gerät über http://localhost.',

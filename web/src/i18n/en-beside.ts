@@ -107,4 +107,5 @@ export const beside = {
   line: 'Line',
   you: 'You',
   them: 'Phone',
+  'cause.609': 'Gateway unreachable',
 } as const;
