@@ -243,7 +243,7 @@ class Bridge:
         """Do what the caller asks."""
         match message:
             case wire.Hangup():
-                self.end(self._caller_cause(), "caller")
+                self.end(reports.caller_cause(self.call), "caller")
                 if self._end_tone is not None:
                     self._tell_end()
             case wire.Mute(muted=muted):
@@ -266,10 +266,10 @@ class Bridge:
             self._watch_caller(self._clock_ns())
             self._given_up = self._s.ticker.at(
                 self._clock_ns() + resume_s * SECOND_NS,
-                lambda: self.end(self._caller_cause(), "caller"),
+                lambda: self.end(reports.caller_cause(self.call), "caller"),
             )
         else:
-            self.end(self._caller_cause(), "caller")
+            self.end(reports.caller_cause(self.call), "caller")
 
     def resume(self, leg: BrowserLeg, generation: int) -> bool:
         """Go on with this socket in place of the one before; False for a token that was used."""
@@ -335,10 +335,6 @@ class Bridge:
         """End the call for a reason; repeating it is harmless."""
         if self.call.state not in (State.NEW, State.SETTLED):
             self.receive(Ended(cause, ended_by), at_ns)
-
-    def _caller_cause(self) -> Cause:
-        answered = self.call.answered_ns is not None
-        return Cause.NORMAL_CLEARING if answered else Cause.ORIGINATOR_CANCEL
 
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros."""
@@ -451,12 +447,8 @@ class Bridge:
             self._charging.warn(now_ns)
             if self._browser is None:
                 self._watch_caller(now_ns)
-        end = overdue(
-            *(self.call, self._s.settings),
-            dialled_ns=self._dialled_ns,
-            heard_ns=self._media.heard_ns(),
-            now_ns=now_ns,
-        )
+        heard_ns = self._media.heard_ns()
+        end = overdue(self.call, self._s.settings, self._dialled_ns, heard_ns, now_ns)
         if end is not None:
             self.receive(end)
 

@@ -14,7 +14,7 @@ DIAL_MARGIN_NS: Final = 30 * SECOND_NS
 
 
 def overdue(
-    call: Call, settings: Settings, *, dialled_ns: int, heard_ns: int | None, now_ns: int
+    call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, now_ns: int
 ) -> Ended | None:
     """Return how a call ends that has been silent for too long, None for one that has not.
 

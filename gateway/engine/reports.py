@@ -111,6 +111,12 @@ def ready(
     )
 
 
+def caller_cause(call: Call) -> Cause:
+    """Return the cause of a call that its caller ends now."""
+    answered = call.answered_ns is not None
+    return Cause.NORMAL_CLEARING if answered else Cause.ORIGINATOR_CANCEL
+
+
 def end_tone(call: Call) -> wire.ToneName | None:
     """Return the tone that tells why a call failed before its answer, or was cut off after it."""
     if call.answered_ns is not None:
