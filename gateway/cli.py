@@ -166,7 +166,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
     run(work())
 
 
-DRAIN_INTERVAL_S = 0.25
+DRAIN_INTERVAL_S = 0.5
 """How soon after its end a call is found in the list."""
 DRAIN_TURN_S_MAX = 60.0
 """How long one batch may take before the drainer counts as stuck: several times what all time-outs

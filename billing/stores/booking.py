@@ -1,6 +1,6 @@
 """Books a folded outbox batch: what each call's change means for its row, its account, the ledger.
 
-Works inside a transaction that holds the partition's lock, with a fixed number of statements
+Works inside a transaction that holds the partitions' locks, with a fixed number of statements
 however many calls the batch names. Knows no entry format (`outbox`) and no transaction (`sql`).
 """
 
@@ -46,8 +46,8 @@ class _Writes:
 
 async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) -> None:
     """Write what the batch says and the book does not."""
-    known = await _known_calls(connection, batch.changes)
-    currencies = await _currencies(connection, batch.changes, known, at)
+    known, known_currencies = await _known_calls(connection, batch.changes)
+    currencies = await _currencies(connection, batch.changes, known_currencies, at)
     writes = _Writes()
     for call_id, change in batch.changes.items():
         before = known.get(call_id)
@@ -172,9 +172,11 @@ def _closed_columns(detail: CallClosed | None) -> Row:
 
 async def _known_calls(
     connection: AsyncConnection, call_ids: Iterable[str]
-) -> dict[str, BookedCall]:
-    calls = tables.calls.c
-    known = {}
+) -> tuple[dict[str, BookedCall], dict[str, str]]:
+    """Return the calls that the book has, and the currencies of their accounts."""
+    accounts, calls = tables.accounts.c, tables.calls.c
+    known: dict[str, BookedCall] = {}
+    currencies: dict[str, str] = {}
     for chunk in _chunks(call_ids):
         rows = await connection.execute(
             sa.select(
@@ -184,30 +186,35 @@ async def _known_calls(
                 calls.seconds,
                 calls.opened,
                 calls.closed,
-            ).where(calls.id.in_(chunk))
+                accounts.currency,
+            )
+            .select_from(tables.calls.join(tables.accounts))
+            .where(calls.id.in_(chunk))
         )
-        known.update({call_id: BookedCall(*columns) for call_id, *columns in rows})
-    return known
+        for call_id, account_id, *totals, currency in rows:
+            known[call_id] = BookedCall(account_id, *totals)
+            currencies[account_id] = currency
+    return known, currencies
 
 
 async def _currencies(
     connection: AsyncConnection,
     changes: Mapping[str, CallChange],
-    known: Mapping[str, BookedCall],
+    known: Mapping[str, str],
     at: datetime,
 ) -> dict[str, str]:
-    """Return the currency of every account concerned.
+    """Return the currency of every account concerned; `known` are those of booked calls.
 
     An account that the book has lost is opened again, frozen: its calls were carried, and what
     they cost must not disappear.
     """
-    concerned = {call.account_id: UNKNOWN_CURRENCY for call in known.values()}
+    concerned: dict[str, str] = {}
     for change in changes.values():
-        if change.account_id:
+        if change.account_id and change.account_id not in known:
             currency = change.opened.currency if change.opened else UNKNOWN_CURRENCY
             if concerned.get(change.account_id, UNKNOWN_CURRENCY) == UNKNOWN_CURRENCY:
                 concerned[change.account_id] = currency
-    found: dict[str, str] = {}
+    found = dict(known)
     accounts = tables.accounts.c
     for chunk in _chunks(concerned):
         rows = await connection.execute(

@@ -6,8 +6,9 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.errors import CreditsLostError, MoneyError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
-from billing.outbox import fold
+from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
@@ -154,19 +155,28 @@ class SqlLedgerStore:
             return [(number, micros) for number, micros in rows]
 
     async def apply_outbox(self, partition: int, entries: Sequence[OutboxEntry]) -> None:
-        """Book the entries in one transaction; applying any of them again changes nothing.
+        """Book one partition's entries, as `apply_outboxes`."""
+        await self.apply_outboxes({partition: entries})
+
+    async def apply_outboxes(self, batch: Mapping[int, Sequence[OutboxEntry]]) -> None:
+        """Book partitions' entries in one transaction; applying any again changes nothing.
 
         Raises StoreUnavailableError: not known to be booked; apply them again.
         """
-        if not entries:
+        folded = {p: fold(entries) for p, entries in sorted(batch.items()) if entries}
+        if not folded:
             return
-        batch = fold(entries)
+        changes = dict(chain.from_iterable(one.changes.items() for one in folded.values()))
+        assert len(changes) == sum(len(one.changes) for one in folded.values()), (
+            "a call's entries are all in its account's partition"
+        )
         at = self._clock()
         async with writing(self._engine, self._timeout_s) as connection:
-            await _lock_partition(connection, partition, len(entries), at)
-            await book(connection, batch, at)
-            if batch.rejected:
-                await _keep_rejected(connection, partition, batch.rejected, at)
+            await _lock_partitions(connection, {p: len(batch[p]) for p in folded}, at)
+            await book(connection, OutboxBatch(changes), at)
+            for partition, one in folded.items():
+                if one.rejected:
+                    await _keep_rejected(connection, partition, one.rejected, at)
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
@@ -274,13 +284,15 @@ async def _raise_balance(
     return account
 
 
-async def _lock_partition(
-    connection: AsyncConnection, partition: int, count: int, at: datetime
+async def _lock_partitions(
+    connection: AsyncConnection, counts: Mapping[int, int], at: datetime
 ) -> None:
-    """Make all other drainers of this partition wait until the transaction ends."""
-    insert = upsert(connection, tables.partitions).values(
-        partition=partition, drained_count=count, drained_at=at
-    )
+    """Make all other drainers of these partitions wait until the transaction ends.
+
+    `counts` is in ascending order, in which the rows are locked, so that no two drainers wait for
+    each other.
+    """
+    insert = upsert(connection, tables.partitions)
     await connection.execute(
         insert.on_conflict_do_update(
             index_elements=["partition"],
@@ -288,7 +300,11 @@ async def _lock_partition(
                 "drained_count": tables.partitions.c.drained_count + insert.excluded.drained_count,
                 "drained_at": insert.excluded.drained_at,
             },
-        )
+        ),
+        [
+            {"partition": partition, "drained_count": count, "drained_at": at}
+            for partition, count in counts.items()
+        ],
     )
 
 
