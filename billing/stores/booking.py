@@ -1,7 +1,8 @@
 """Books a folded outbox batch: what each call's change means for its row, its account, the ledger.
 
 Works inside a transaction that holds the partitions' locks, with a fixed number of statements
-however many calls the batch names. Knows no entry format (`outbox`) and no transaction (`sql`).
+however many calls the batch names; synchronous, so that SQLite books in one visit of a thread
+(`database.Transactions`). Knows no entry format (`outbox`) and no transaction (`sql`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.cdr import CallClosed, CallOpened
 from billing.ledger import Transfer, charge_transfers
@@ -44,10 +44,10 @@ class _Writes:
     """Account id -> change of its available micros."""
 
 
-async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) -> None:
+def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> None:
     """Write what the batch says and the book does not."""
-    known, known_currencies = await _known_calls(connection, batch.changes)
-    currencies = await _currencies(connection, batch.changes, known_currencies, at)
+    known, known_currencies = _known_calls(connection, batch.changes)
+    currencies = _currencies(connection, batch.changes, known_currencies, at)
     writes = _Writes()
     for call_id, change in batch.changes.items():
         before = known.get(call_id)
@@ -55,7 +55,7 @@ async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) ->
         # gate's memory; totals are cumulative, so whatever comes next says the same and more.
         if before is not None or change.account_id:
             _plan(writes, call_id, before, change, currencies)
-    await _write(connection, writes, at)
+    _write(connection, writes, at)
 
 
 def _plan(
@@ -170,15 +170,15 @@ def _closed_columns(detail: CallClosed | None) -> Row:
     }
 
 
-async def _known_calls(
-    connection: AsyncConnection, call_ids: Iterable[str]
+def _known_calls(
+    connection: sa.Connection, call_ids: Iterable[str]
 ) -> tuple[dict[str, BookedCall], dict[str, str]]:
     """Return the calls that the book has, and the currencies of their accounts."""
     accounts, calls = tables.accounts.c, tables.calls.c
     known: dict[str, BookedCall] = {}
     currencies: dict[str, str] = {}
     for chunk in _chunks(call_ids):
-        rows = await connection.execute(
+        rows = connection.execute(
             sa.select(
                 calls.id,
                 calls.account_id,
@@ -197,8 +197,8 @@ async def _known_calls(
     return known, currencies
 
 
-async def _currencies(
-    connection: AsyncConnection,
+def _currencies(
+    connection: sa.Connection,
     changes: Mapping[str, CallChange],
     known: Mapping[str, str],
     at: datetime,
@@ -217,13 +217,13 @@ async def _currencies(
     found = dict(known)
     accounts = tables.accounts.c
     for chunk in _chunks(concerned):
-        rows = await connection.execute(
+        rows = connection.execute(
             sa.select(accounts.id, accounts.currency).where(accounts.id.in_(chunk))
         )
         found.update({row.id: row.currency for row in rows})
     lost = concerned.keys() - found.keys()
     if lost:
-        await connection.execute(
+        connection.execute(
             upsert(connection, tables.accounts).on_conflict_do_nothing(),
             [
                 tables.new_account(account_id, concerned[account_id], at, frozen=True)
@@ -233,15 +233,15 @@ async def _currencies(
     return concerned | found
 
 
-async def _write(connection: AsyncConnection, writes: _Writes, at: datetime) -> None:
+def _write(connection: sa.Connection, writes: _Writes, at: datetime) -> None:
     if writes.new_calls:
-        await connection.execute(sa.insert(tables.calls), writes.new_calls)
+        connection.execute(sa.insert(tables.calls), writes.new_calls)
     update_call = sa.update(tables.calls).where(tables.calls.c.id == sa.bindparam("call_id"))
     for rows in (writes.opened, writes.ticked, writes.closed):
         if rows:
-            await connection.execute(update_call, rows)
+            connection.execute(update_call, rows)
     if writes.transfers:
-        await insert_transfers(connection, writes.transfers, at)
+        insert_transfers(connection, writes.transfers, at)
     # In the order of their ids, so that no two transactions wait for each other.
     deltas = [
         {"of_account": account_id, "delta": delta}
@@ -250,7 +250,7 @@ async def _write(connection: AsyncConnection, writes: _Writes, at: datetime) -> 
     ]
     if deltas:
         accounts = tables.accounts
-        await connection.execute(
+        connection.execute(
             sa.update(accounts)
             .where(accounts.c.id == sa.bindparam("of_account"))
             .values(balance_micros=accounts.c.balance_micros + sa.bindparam("delta")),
@@ -258,11 +258,11 @@ async def _write(connection: AsyncConnection, writes: _Writes, at: datetime) -> 
         )
 
 
-async def insert_transfers(
-    connection: AsyncConnection, transfers: Sequence[Transfer], at: datetime
+def insert_transfers(
+    connection: sa.Connection, transfers: Sequence[Transfer], at: datetime
 ) -> None:
     """Book transfers; one that is there already is an IntegrityError."""
-    await connection.execute(
+    connection.execute(
         sa.insert(tables.transfers),
         [
             {

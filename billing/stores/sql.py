@@ -23,7 +23,7 @@ from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
-from billing.stores.database import TIMEOUT_S, newest_first, reading, upsert, writing
+from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
 from billing.stores.refill import read_partition
 
 PAGE_ROWS_MAX = 500
@@ -55,6 +55,7 @@ class SqlLedgerStore:
         """Keep a book; without `gate_sequence` lost credits are booked again, under any number."""
         self._engine = engine
         self._timeout_s = timeout_s
+        self._transactions = Transactions(engine, timeout_s)
         self._clock = clock
         self._gate_sequence = gate_sequence
 
@@ -110,7 +111,7 @@ class SqlLedgerStore:
                 return None
             if sequence <= seen:
                 raise CreditsLostError
-            await insert_transfers(connection, [transfer], at)
+            await connection.run_sync(insert_transfers, [transfer], at)
         return sequence
 
     async def _seen_at_gate(self, account_id: str) -> int:
@@ -171,12 +172,15 @@ class SqlLedgerStore:
             "a call's entries are all in its account's partition"
         )
         at = self._clock()
-        async with writing(self._engine, self._timeout_s) as connection:
-            await _lock_partitions(connection, {p: len(batch[p]) for p in folded}, at)
-            await book(connection, OutboxBatch(changes), at)
+
+        def work(connection: sa.Connection) -> None:
+            _lock_partitions(connection, {p: len(batch[p]) for p in folded}, at)
+            book(connection, OutboxBatch(changes), at)
             for partition, one in folded.items():
                 if one.rejected:
-                    await _keep_rejected(connection, partition, one.rejected, at)
+                    _keep_rejected(connection, partition, one.rejected, at)
+
+        await self._transactions.run(work)
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
@@ -284,16 +288,14 @@ async def _raise_balance(
     return account
 
 
-async def _lock_partitions(
-    connection: AsyncConnection, counts: Mapping[int, int], at: datetime
-) -> None:
+def _lock_partitions(connection: sa.Connection, counts: Mapping[int, int], at: datetime) -> None:
     """Make all other drainers of these partitions wait until the transaction ends.
 
     `counts` is in ascending order, in which the rows are locked, so that no two drainers wait for
     each other.
     """
     insert = upsert(connection, tables.partitions)
-    await connection.execute(
+    connection.execute(
         insert.on_conflict_do_update(
             index_elements=["partition"],
             set_={
@@ -308,10 +310,10 @@ async def _lock_partitions(
     )
 
 
-async def _keep_rejected(
-    connection: AsyncConnection, partition: int, entries: Sequence[OutboxEntry], at: datetime
+def _keep_rejected(
+    connection: sa.Connection, partition: int, entries: Sequence[OutboxEntry], at: datetime
 ) -> None:
-    await connection.execute(
+    connection.execute(
         upsert(connection, tables.rejected_entries).on_conflict_do_nothing(),
         [
             {

@@ -42,7 +42,7 @@ async def test_more_calls_than_one_query_may_name(store, engine):
 async def test_a_thousand_calls_take_no_more_statements_than_one(store, engine):
     statements = []
 
-    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
     def count(_connection, _cursor, statement, _parameters, _context, _executemany):
         statements.append(statement)
 
@@ -63,7 +63,7 @@ async def test_a_thousand_calls_take_no_more_statements_than_one(store, engine):
 async def test_many_partitions_take_no_more_statements_than_one(store, engine):
     statements = []
 
-    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
     def count(_connection, _cursor, statement, _parameters, _context, _executemany):
         statements.append(statement)
 
@@ -91,7 +91,7 @@ async def poison(engine, call_id):
     """See to it that no end of this call can be booked."""
     transfer = Transfer(f"charge:{call_id}", "charge", "a", "b", 1, "alice", "USD", call_id)
     async with engine.begin() as connection:
-        await insert_transfers(connection, [transfer], START)
+        await connection.run_sync(insert_transfers, [transfer], START)
 
 
 async def test_a_poisoned_entry_stops_only_its_own_partition(store, engine):
