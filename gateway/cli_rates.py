@@ -43,7 +43,7 @@ from gateway.errors import PROBLEMS, RequestRefusedError, SettingsError
 from gateway.settings import Settings
 from gateway.stores import private_files
 
-rates = typer.Typer(
+app = typer.Typer(
     help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
 )
 
@@ -59,7 +59,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change;
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
-@rates.command("import")
+@app.command("import")
 def import_deck(  # noqa: PLR0917
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The deck: CSV, see docs/operations.md.")],
@@ -85,7 +85,7 @@ def import_deck(  # noqa: PLR0917
     run(work())
 
 
-@rates.command("list")
+@app.command("list")
 def list_decks(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=PAGE_ROWS_MAX, help="Most versions.")] = 20,
@@ -115,7 +115,7 @@ def list_decks(
     run(work())
 
 
-@rates.command()
+@app.command()
 def show(
     context: typer.Context,
     prefix: Annotated[str, typer.Option(help="Only prefixes that begin with these digits.")] = "",
@@ -141,7 +141,7 @@ def show(
     run(work())
 
 
-@rates.command()
+@app.command()
 def rollback(
     context: typer.Context,
     version: Annotated[int | None, typer.Option(help="Default: the deck in force.")] = None,
@@ -172,7 +172,7 @@ def rollback(
     run(work())
 
 
-@rates.command()
+@app.command()
 def quote(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="Number in full, such as +442079460018.")],
@@ -206,7 +206,7 @@ def quote(
     run(work())
 
 
-@rates.command("sync-twilio")
+@app.command("sync-twilio")
 def sync_twilio(  # noqa: PLR0917
     context: typer.Context,
     margin: Annotated[str, typer.Option(help="Earned on top of Twilio's price, such as 30%.")],

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from redis.exceptions import RedisError
 from starlette.applications import Starlette
 
 from billing.errors import StoreUnavailableError
@@ -94,31 +93,6 @@ _DESCRIPTORS_RESERVED = 300
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
-
-_MAILED_TIMEOUT_S = 1.0
-_MAILED_TTL_S = 86_400
-"""How long it is remembered that a mail which may come once a day was sent."""
-
-
-def open_mails(settings: Settings, stores: build.Stores) -> Mails:
-    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
-
-    async def once_a_day(name: str) -> bool:
-        try:
-            async with asyncio.timeout(_MAILED_TIMEOUT_S):
-                key = f"caller:mailed:{name}"
-                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailableError("what was mailed cannot be noted") from error
-
-    return Mails(
-        settings.smtp_url,
-        settings.mail_from,
-        origin=settings.origin,
-        addresses=SqlPaymentStore(stores.engine),
-        once_a_day=once_a_day,
-    )
-
 
 _STOP_S_MAX = 20.0
 """How long one part of the node may take to stop: longer than any of its own time-outs."""
@@ -231,7 +205,7 @@ class Node:
         stack.push_async_callback(_within, "carrier", self._carrier.close)
         self.stores = await build.open_stores(settings)
         stack.push_async_callback(_within, "stores", self.stores.close)
-        self._mails = open_mails(settings, self.stores)
+        self._mails = build.open_mails(settings, self.stores)
         stack.push_async_callback(_within, "mails", self._mails.stop)
         stack.push_async_callback(_within, "drainer", self._drain_process.stop)
         decks = SqlRateDeckStore(self.stores.engine)

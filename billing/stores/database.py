@@ -10,14 +10,17 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from billing.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 TIMEOUT_S = 5.0
 """Bound of one operation, from asking the pool for a connection to the end of the commit. Giving
@@ -143,6 +146,9 @@ def upsert(
 ) -> postgresql.Insert | sqlite.Insert:
     """Return an INSERT that knows ON CONFLICT, in this database's dialect."""
     if connection.dialect.name == "postgresql":
+        # Imported here: where SQLite is used every process is 2 MB smaller.
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
         return postgresql.insert(table)
     return sqlite.insert(table)
 
