@@ -38,8 +38,8 @@ from billing.ports import (
     Tick,
     TickOutcome,
 )
+from billing.stores import redis_outbox
 from billing.stores.redis_client import connect, disconnect, preflight
-from billing.stores.redis_outbox import RedisOutboxes
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 
@@ -119,8 +119,6 @@ class RedisSpendGate:
         self._keys = [
             [f"{{cr:{p}}}:{name}".encode() for name in _KEY_NAMES] for p in range(partitions)
         ]
-        outbox = _KEY_NAMES.index("led")
-        self._outboxes = RedisOutboxes(redis, [keys[outbox] for keys in self._keys])
         self._open = _Script("open")
         self._tick = _Script("tick")
         self._close = _Script("close")
@@ -266,7 +264,8 @@ class RedisSpendGate:
 
     async def outbox_length(self) -> int:
         """Return how many entries wait in all partitions."""
-        return sum(await self._bounded(self._outboxes.lengths()))
+        outboxes = [self._outbox(partition) for partition in range(self.partitions)]
+        return sum(await self._bounded(redis_outbox.lengths(self._redis, outboxes)))
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         """Return the oldest entries, at most `count_max`."""
@@ -276,7 +275,8 @@ class RedisSpendGate:
         self, partitions: Collection[int], count_max: int
     ) -> Mapping[int, Sequence[OutboxEntry]]:
         """Return the oldest entries of those partitions that have any: one round trip."""
-        return await self._bounded(self._outboxes.read(partitions, count_max))
+        outboxes = {partition: self._outbox(partition) for partition in partitions}
+        return await self._bounded(redis_outbox.read(self._redis, outboxes, count_max))
 
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
         """Forget entries that the book of record holds."""
@@ -284,7 +284,8 @@ class RedisSpendGate:
 
     async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
         """Forget entries of several partitions: one round trip."""
-        await self._bounded(self._outboxes.trim(entry_ids))
+        by_outbox = {self._outbox(partition): ids for partition, ids in entry_ids.items()}
+        await self._bounded(redis_outbox.trim(self._redis, by_outbox))
 
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
@@ -328,6 +329,9 @@ class RedisSpendGate:
             tombstone_ages=tombstone_ages,
             cap_uses=cap_uses,
         )
+
+    def _outbox(self, partition: int) -> bytes:
+        return self._keys[partition][_KEY_NAMES.index("led")]
 
     async def _run(
         self,

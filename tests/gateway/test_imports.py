@@ -9,7 +9,16 @@ import pytest
 from gateway.cli import COMMANDS
 
 HEAVY = {
-    *("OpenSSL", "aiohttp", "aiosqlite", "alembic", "asyncpg", "cryptography.hazmat", "limits", "numpy"),
+    *(
+        "OpenSSL",
+        "aiohttp",
+        "aiosqlite",
+        "alembic",
+        "asyncpg",
+        "cryptography.hazmat",
+        "limits",
+        "numpy",
+    ),
     *("phonenumbers", "pylibsrtp", "redis", "smtplib", "sqlalchemy", "starlette", "stripe"),
     *("twilio", "uvicorn", "webrtcvad", "websockets"),
 }
