@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import installed, metering, report, speech, webrtc, webrtc_report
+from benchmarks import charging, installed, metering, report, speech, webrtc, webrtc_report
 from benchmarks.bridge import Plan, Results, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.generator import CompilerMissingError, compile_library
@@ -168,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.no_metering:
         counts, rounds = ([1_000], 4) if options.quick else ([100, 1_000, 10_000], 6)
         record["metering"] = metering.report(*uvloop.run(metering.measure_all(counts, rounds)))
+        seconds = 6.0 if options.quick else 15.0
+        record["charging"] = charging.report(uvloop.run(charging.measure(charging.CALLS, seconds)))
     if not options.no_webrtc:
         print(flush=True)
         webrtc_plan = webrtc.plan_of(cores, quick=options.quick)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 
@@ -17,12 +19,12 @@ from billing.errors import StoreUnavailableError
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
 
 ENTRIES_PER_BATCH = 200
-"""Entries booked in one transaction. A tick entry names up to 1,000 calls, mostly the same ones
-as its neighbours, so a batch stays far below a second."""
-BATCHES_PER_PARTITION = 50
-"""After so many the next partition has its turn, however much is left."""
+"""Entries booked in one transaction, of however many partitions. A tick entry names up to 1,000
+calls, mostly the same ones as its neighbours, so a batch stays far below a second."""
+BATCHES_PER_PASS = 50
+"""After so many a pass, or a partition tried by itself, has had its turn, however much is left."""
 FAILURES_MAX = 3
-"""Partitions of one pass that may fail before it is given up: one master of a cluster being away
+"""Attempts of one pass that may fail before it is given up: one master of a cluster being away
 must not keep the others' entries waiting, nor a dead database cost a timeout per partition."""
 DELAY_S_MAX = 30.0
 """Longest pause between two attempts while a store is away."""
@@ -40,8 +42,30 @@ OnBooked = Callable[[Sequence[OutboxEntry]], Awaitable[None]]
 when it raises StoreUnavailableError, too."""
 
 
+@dataclass(slots=True)
+class _Pass:
+    """What one pass over all partitions came to."""
+
+    booked_count: int = 0
+    failures: list[Exception] = field(default_factory=list)
+    """Why partitions are not drained."""
+    is_cut_short: bool = False
+    """Whether it ended with its turn, and more may be waiting."""
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether nothing could be booked because a store is away."""
+        away = all(isinstance(error, StoreUnavailableError) for error in self.failures)
+        return bool(self.failures) and away and not self.booked_count
+
+
 class Drainer:
-    """Empties every partition's outbox, over and over."""
+    """Empties every partition's outbox, over and over.
+
+    What waits in all partitions is booked in one transaction. When that fails, each of them is
+    tried by itself; one that fails again is left out of the common transaction, and tried by itself
+    in each pass, until it succeeds.
+    """
 
     def __init__(
         self,
@@ -59,28 +83,24 @@ class Drainer:
         self._on_booked = on_booked
         self._on_turn = on_turn
         self._on_drained = on_drained
+        self._failing: set[int] = set()
+        """Partitions that failed when they were last tried by themselves."""
+        self._is_divided = False
+        """Whether what could not be booked together was then booked one by one."""
         self._next = 0
-        """Where the next pass begins: after the last partition tried, so that none is starved by
-        another that fails."""
+        """Where the next turns begin: after the last partition tried by itself, so that none is
+        starved by another that fails."""
 
     async def drain_once(self) -> int:
         """Book what waits in all partitions; return the number of entries.
 
-        Raises StoreUnavailableError, after trying the other partitions, when any could not be
-        drained; what was booked stays booked.
+        Raises, after trying the other partitions, what kept one from being drained:
+        StoreUnavailableError, or a bug. What was booked stays booked.
         """
-        booked_count = 0
-        failures: list[StoreUnavailableError] = []
-        for partition in self._turns(await self._waiting()):
-            try:
-                booked_count += await self._drain_partition(partition)
-            except StoreUnavailableError as error:
-                failures.append(error)
-                if len(failures) == FAILURES_MAX:
-                    break
-        if failures:
-            raise failures[0]
-        return booked_count
+        done = await self._pass()
+        if done.failures:
+            raise done.failures[0]
+        return done.booked_count
 
     async def run(self, stop: asyncio.Event, interval_s: float) -> None:
         """Drain every `interval_s` seconds until `stop` is set, and once more then.
@@ -88,19 +108,22 @@ class Drainer:
         While a store is away the pauses double, up to `DELAY_S_MAX`. Nothing but cancellation
         ends the loop early.
         """
-        failure_count, told_s = 0, -DRAINED_S_MIN
+        failure_count, outage_count, told_s = 0, 0, -DRAINED_S_MIN
         loop = asyncio.get_running_loop()
         while not stop.is_set():
             self._on_turn()
-            failure_count = 0 if await self._attempt(failure_count) else failure_count + 1
+            done = await self._pass()
             self._on_turn()
-            if not failure_count and loop.time() - told_s >= DRAINED_S_MIN:
+            failure_count = _count_failure(done, failure_count)
+            outage_count = outage_count + 1 if done.is_outage else 0
+            is_drained = not (done.failures or done.is_cut_short)
+            if is_drained and loop.time() - told_s >= DRAINED_S_MIN:
                 await self._tell_drained()
                 told_s = loop.time()
             # The exponent is bounded because a float's is.
-            delay_s = interval_s * 2 ** min(failure_count, 16)
+            delay_s = interval_s * 2 ** min(outage_count, 16)
             await _wait(stop, max(interval_s, min(delay_s, DELAY_S_MAX)))
-        await self._attempt(failure_count)
+        _count_failure(await self._pass(), failure_count)
 
     async def _tell_drained(self) -> None:
         if self._on_drained is not None:
@@ -108,52 +131,98 @@ class Drainer:
             with contextlib.suppress(StoreUnavailableError):
                 await self._on_drained()
 
-    async def _attempt(self, failure_count: int) -> bool:
-        try:
-            booked_count = await self.drain_once()
-        except StoreUnavailableError as error:
-            # Said once per outage, not once per attempt.
-            if not failure_count:
-                _log.warning("outbox not drained", cause=repr(error.__cause__ or error))
-            return False
-        except Exception:
-            # The edge of this process: a bug must not leave the other partitions undrained, and
-            # the entries it could not book are still in the outbox.
-            _log.exception("outbox not drained")
-            return False
-        if failure_count:
-            _log.info("outbox drained again", entries=booked_count, failures=failure_count)
-        return True
+    async def _pass(self) -> _Pass:
+        """Book what waits: together as far as that succeeds, the rest partition by partition."""
+        done, apart = _Pass(), set(self._failing)
+        doubtful, cause = await self._drain_together(done)
+        failures_max = FAILURES_MAX - (cause is not None)
+        for partition in self._turns(doubtful | apart):
+            try:
+                await self._drain_partition(partition, done)
+            except Exception as error:
+                self._note_failure(partition, error, done)
+                if len(done.failures) >= failures_max:
+                    break
+            else:
+                self._failing.discard(partition)
+        if cause is not None and not done.failures and not self._is_divided:
+            _log.warning("outbox booked partition by partition", exc_info=cause)
+        self._is_divided = cause is not None
+        return done
 
-    async def _waiting(self) -> Collection[int]:
-        """Return the partitions to drain; all of them where the gate cannot say."""
-        try:
-            return await self._gate.waiting()
-        except StoreUnavailableError:
-            return range(self._partitions)
+    async def _drain_together(self, done: _Pass) -> tuple[set[int], Exception | None]:
+        """Book the partitions in common transactions; return those left in doubt, and why."""
+        waiting = [p for p in range(self._partitions) if p not in self._failing]
+        for _ in range(BATCHES_PER_PASS):
+            count_max = max(1, ENTRIES_PER_BATCH // max(1, len(waiting)))
+            doubtful = set(waiting)
+            try:
+                batch = await self._gate.read_outboxes(waiting, count_max)
+                doubtful = set(batch)
+                await self._book(batch, done)
+            except Exception as error:
+                if len(doubtful) > 1:
+                    return doubtful, error
+                for partition in doubtful:
+                    self._note_failure(partition, error, done)
+                return set(), None
+            waiting = [p for p, entries in batch.items() if len(entries) == count_max]
+            if not waiting:
+                break
+        done.is_cut_short = bool(waiting)
+        return set(), None
 
-    def _turns(self, waiting: Collection[int]) -> Iterator[int]:
+    def _note_failure(self, partition: int, error: Exception, done: _Pass) -> None:
+        """Keep a partition apart.
+
+        This is the edge of the process: a bug must not leave the other partitions undrained, and
+        the entries it could not book are still in the outbox.
+        """
+        done.failures.append(error)
+        if partition not in self._failing and not isinstance(error, StoreUnavailableError):
+            _log.error("outbox of a partition not drained", partition=partition, exc_info=error)
+        self._failing.add(partition)
+
+    def _turns(self, partitions: Collection[int]) -> Iterator[int]:
         start = self._next
         for step in range(self._partitions):
             partition = (start + step) % self._partitions
-            if partition in waiting:
+            if partition in partitions:
                 self._next = (partition + 1) % self._partitions
                 yield partition
 
-    async def _drain_partition(self, partition: int) -> int:
-        booked_count = 0
-        for _ in range(BATCHES_PER_PARTITION):
+    async def _drain_partition(self, partition: int, done: _Pass) -> None:
+        for _ in range(BATCHES_PER_PASS):
             entries = await self._gate.read_outbox(partition, ENTRIES_PER_BATCH)
-            if entries:
-                await self._store.apply_outbox(partition, entries)
-                if self._on_booked is not None:
-                    await self._on_booked(entries)
-                await self._gate.trim_outbox(partition, [entry.entry_id for entry in entries])
-                booked_count += len(entries)
-                self._on_turn()
+            await self._book({partition: entries} if entries else {}, done)
             if len(entries) < ENTRIES_PER_BATCH:
-                break
-        return booked_count
+                return
+        done.is_cut_short = True
+
+    async def _book(self, batch: Mapping[int, Sequence[OutboxEntry]], done: _Pass) -> None:
+        """Book and trim what was read."""
+        if not batch:
+            return
+        await self._store.apply_outboxes(batch)
+        if self._on_booked is not None:
+            await self._on_booked(list(chain.from_iterable(batch.values())))
+        await self._gate.trim_outboxes(
+            {p: [entry.entry_id for entry in entries] for p, entries in batch.items()}
+        )
+        done.booked_count += sum(map(len, batch.values()))
+        self._on_turn()
+
+
+def _count_failure(done: _Pass, failure_count: int) -> int:
+    """Return how many passes in a row have failed; say when an outage begins and ends."""
+    if done.failures:
+        away = [e for e in done.failures if isinstance(e, StoreUnavailableError)]
+        if away and not failure_count:
+            _log.warning("outbox not drained", cause=repr(away[0].__cause__ or away[0]))
+        return failure_count + 1
+    if failure_count:
+        _log.info("outbox drained again", entries=done.booked_count, failures=failure_count)
+    return 0
 
 
 async def _wait(stop: asyncio.Event, delay_s: float) -> None:

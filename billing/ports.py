@@ -281,14 +281,22 @@ class SpendGate(Protocol):
     async def is_ready(self, partition: int) -> bool:
         """Say whether the partition has been filled from the book of record."""
 
-    async def waiting(self) -> Collection[int]:
-        """Return the partitions whose outbox holds entries. Raises StoreUnavailableError."""
-
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
-        """Return the oldest entries."""
+        """Return the oldest entries. Raises StoreUnavailableError."""
+
+    async def read_outboxes(
+        self, partitions: Collection[int], count_max: int
+    ) -> Mapping[int, Sequence[OutboxEntry]]:
+        """Return the oldest entries of each of the partitions that has any.
+
+        At most `count_max` of each. Raises StoreUnavailableError, also when one of them is away.
+        """
 
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
-        """Forget entries that the book of record holds."""
+        """Forget entries that the book of record holds. Raises StoreUnavailableError."""
+
+    async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
+        """Forget entries of several partitions. Raises StoreUnavailableError."""
 
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
@@ -366,8 +374,8 @@ class LedgerStore(Protocol):
     async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
         """Return the (sequence, micros) of credits the spend gate has yet to see, in order."""
 
-    async def apply_outbox(self, partition: int, entries: Sequence[OutboxEntry]) -> None:
-        """Book the entries in one transaction; applying any of them again changes nothing."""
+    async def apply_outboxes(self, batch: Mapping[int, Sequence[OutboxEntry]]) -> None:
+        """Book partitions' entries in one transaction; applying any again changes nothing."""
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition."""

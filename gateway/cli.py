@@ -1,306 +1,59 @@
-"""The command line: what an operator types. Thin: each command composes, runs and explains.
+"""The command line: what an operator types.
 
-Knows the environment only as the mapping it is given.
+Each command is a module, imported when it is typed: a node runs some of them as processes of its
+own, and none of these carries what only another needs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import secrets
-import signal
-import sys
-import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Any, Final
 
 import typer
-from rich.table import Table
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from gateway import (
-    build,
-    check,
-    cli_accounts,
-    cli_ledger,
-    cli_payments,
-    cli_rates,
-    logs,
-    preflight,
-    settings,
-)
-from gateway.children import Pulse, parent_gone
-from gateway.command import (
-    EXIT_SETTINGS,
-    announce,
-    complain,
-    err,
-    fail,
-    out,
-    read_settings,
-    run,
-)
-from gateway.demo import Demo
-from gateway.node import Node
-from gateway.notices import Notices
+COMMANDS: Final = {
+    "serve": "gateway.cli_serve",
+    "demo": "gateway.cli_demo",
+    "check": "gateway.cli_check",
+    "drain": "gateway.cli_drain",
+    "simulate": "gateway.cli_simulate",
+    "simulate-payments": "gateway.cli_simulate_payments",
+    "settings": "gateway.cli_settings",
+    "accounts": "gateway.cli_accounts",
+    "rates": "gateway.cli_rates",
+    "ledger": "gateway.cli_ledger",
+    "payments": "gateway.cli_payments",
+}
+"""Command -> the module whose `app` it is, in the order of the help."""
+
+
+class _Commands(TyperGroup):
+    """The commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names, without an import."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Return a command; None for one that does not exist."""
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = get_command(import_module(module).app)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
-    help="A phone call behind a button on a web page: the gateway between browsers and phones.",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.add_typer(cli_accounts.app, name="accounts")
-app.add_typer(cli_rates.rates, name="rates")
-app.add_typer(cli_ledger.app, name="ledger")
-app.add_typer(cli_payments.app, name="payments")
-IsChild = Annotated[
-    bool, typer.Option("--child", hidden=True, help="End when standard input closes.")
-]
 
 
-def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
-
-    A child is ended by its parent, whatever signals say.
-    """
-    stop = asyncio.Event()
-    if is_child:
-        return stop
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    return stop
-
-
-async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
-    """Return when `stop` is set or, for a child process, when the parent is gone."""
-    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(stop.wait())]
-    if is_child:
-        waiting.append(asyncio.ensure_future(parent_gone()))
-    _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-
-
-@app.command()
-def serve(context: typer.Context) -> None:
-    """Run the gateway: pages, API, webhooks and media on one port."""
-    read = read_settings(context)
-
-    async def work() -> None:
-        stop = stop_on_signal()
-        found = await preflight.findings(read, is_starting=True)
-        if code := preflight.exit_code(found):
-            for finding in found:
-                if finding.is_fatal:
-                    complain(finding.text, "`caller check` says more.")
-            raise typer.Exit(code)
-        node = Node(read, context.obj)
-        await node.start()
-        announce(f"Caller serves {read.origin} as node {read.node}.")
-        await stop.wait()
-        announce("Stopping: no new calls; running ones may finish.")
-        await node.stop()
-
-    run(work())
-
-
-@app.command()
-def demo(context: typer.Context) -> None:
-    """Run everything at once, with a simulated phone network and an account with credit.
-
-    With Twilio's credentials, a caller id and a public origin in the environment, the same command
-    calls real phones.
-    """
-
-    async def work() -> None:
-        stop = stop_on_signal()
-        show = Demo(context.obj)
-        read = show.settings()
-        level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
-        logs.configure(level, read.log_format)
-        with contextlib.nullcontext() if logs.is_json() else err.status("Starting the gateway…"):
-            await show.start()
-        show.explain(out)
-        await stop.wait()
-        announce("Stopping…")
-        await show.stop()
-
-    run(work())
-
-
-@app.command("check")
-def check_command(context: typer.Context) -> None:
-    """Validate the settings, reach Redis, SQL and Twilio, and say what is weak."""
-    read = read_settings(context)
-
-    async def work() -> None:
-        findings = await check.findings(read)
-        table = Table("", "what", "finding", show_edge=False)
-        for finding in findings:
-            table.add_row(finding.mark, finding.subject, finding.text)
-        out.print(table)
-        raise typer.Exit(preflight.exit_code(findings))
-
-    run(work())
-
-
-@app.command()
-def drain(context: typer.Context, child: IsChild = False) -> None:
-    """Empty the outbox of the credit store into the SQL book of record, until told to stop.
-
-    `caller serve` runs this itself, in a process of its own.
-    """
-    read = read_settings(context)
-
-    async def work() -> None:
-        _yield_to_audio()
-        ending = asyncio.ensure_future(wait(stop_on_signal(is_child=child), is_child=child))
-        opening = asyncio.ensure_future(build.open_stores(read, is_child=child))
-        await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            # A store that is away is waited for; a parent that is gone has taken its own with it.
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-            return
-        stores, enough = opening.result(), asyncio.Event()
-        notices = Notices(read.events_url, read.events_secret)
-        mails = build.open_mails(read, stores)
-        notices.start()
-
-        def notify(name: str, data: Mapping[str, Any]) -> None:
-            notices.notify(name, data)
-            mails.notify(name, data)
-
-        pulse = Pulse(DRAIN_TURN_S_MAX, time.monotonic)
-        drainer = build.build_drainer(stores, read, notify, pulse.turn)
-        draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
-        pulsing = asyncio.ensure_future(pulse.run()) if child else None
-        await ending
-        enough.set()
-        await draining
-        if pulsing is not None:
-            pulsing.cancel()
-        await notices.stop()
-        await mails.stop()
-        await stores.close()
-
-    run(work())
-
-
-DRAIN_INTERVAL_S = 0.25
-"""How soon after its end a call is found in the list."""
-DRAIN_TURN_S_MAX = 60.0
-"""How long one batch may take before the drainer counts as stuck: several times what all time-outs
-of its stores come to."""
-
-
-def _yield_to_audio() -> None:
-    """Run only where nothing else wants the core: books can wait, audio cannot.
-
-    A nicer process is not enough on Linux: once running it keeps the core for its whole slice of
-    some milliseconds, and every call on that core would hear it. SCHED_IDLE gives way at once.
-    """
-    if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(10)
-
-
-@app.command()
-def simulate(  # noqa: PLR0917
-    context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.")] = 8090,
-    ring_s: Annotated[float, typer.Option(help="How long phones ring before they answer.")] = 2.0,
-    calls_per_second: Annotated[
-        float, typer.Option(help="Calls begun per second; more are queued, as Twilio does.")
-    ] = 50.0,
-    child: IsChild = False,
-) -> None:
-    """Run the simulated carrier: Twilio's REST API, webhooks and Media Streams, with phones.
-
-    The account is the one of CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN.
-    """
-    # Imported here, for every other process starts sooner without it.
-    from gateway.simulator import service  # noqa: PLC0415
-
-    read = read_settings(context)
-    if not (read.twilio_account_sid and read.twilio_auth_token):
-        fail(
-            "CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.",
-            "Choose any: AC and 32 hexadecimal digits, and any secret; the gateway needs the same.",
-            EXIT_SETTINGS,
-        )
-    simulated = service.SimulatorSettings(
-        account_sid=read.twilio_account_sid,
-        auth_token=read.twilio_auth_token.reveal(),
-        host=host,
-        port=port,
-        ring_s=ring_s,
-        cps=calls_per_second,
-        plain=not read.tls_certificate,
-    )
-
-    async def work() -> None:
-        stop = stop_on_signal(is_child=child)
-        serving = asyncio.ensure_future(service.run(simulated))
-        await wait(stop, is_child=child)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-
-    run(work())
-
-
-@app.command("simulate-payments")
-def simulate_payments(
-    context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.")] = 8095,
-    child: IsChild = False,
-) -> None:
-    """Run the simulated payment service: Stripe's API, a page to pay on, webhooks. No money moves.
-
-    Its key is CALLER_STRIPE_API_KEY; it tells the gateway at CALLER_PUBLIC_ORIGIN, or at the
-    gateway's own address, and signs with the first of CALLER_STRIPE_WEBHOOK_SECRETS.
-    """
-    from gateway.payment_simulator import service  # noqa: PLC0415
-
-    read = read_settings(context)
-    if not (read.stripe_api_key and read.stripe_webhook_secrets):
-        fail(
-            "CALLER_STRIPE_API_KEY and CALLER_STRIPE_WEBHOOK_SECRETS are missing.",
-            "Choose any: sk_test_ and some letters, and any secret; the gateway needs the same.",
-            EXIT_SETTINGS,
-        )
-    simulated = service.PaymentSimulatorSettings(
-        api_key=read.stripe_api_key.reveal(),
-        webhook_secret=read.stripe_webhook_secrets[0].reveal(),
-        webhook_url=f"{read.origin}/stripe/webhook",
-        host=host,
-        port=port,
-        # The books outlive the service: what it names now must not have been named before.
-        seed=secrets.randbits(62),
-    )
-
-    async def work() -> None:
-        stop = stop_on_signal(is_child=child)
-        serving = asyncio.ensure_future(service.run(simulated))
-        await wait(stop, is_child=child)
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-
-    run(work())
-
-
-@app.command("settings")
-def settings_command() -> None:
-    """Print the reference of all settings as Markdown."""
-    sys.stdout.write(settings.markdown())
+@app.callback()
+def caller() -> None:
+    """A phone call behind a button on a web page: the gateway between browsers and phones."""

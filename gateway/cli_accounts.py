@@ -30,7 +30,9 @@ from gateway.scopes import LEAST, Scope
 from gateway.settings import Settings
 from gateway.stores.accounts import KeyRow, SqlAccountStore
 
-app = typer.Typer(help="Accounts, their keys, credit and limits.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Accounts, their keys, credit and limits.", no_args_is_help=True
+)
 
 AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
 KeyId = Annotated[str, typer.Argument(help="Id of the key, as `keys` shows it.")]

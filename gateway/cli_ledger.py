@@ -44,7 +44,11 @@ from gateway.payments.proof import PaymentProof
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
-app = typer.Typer(help="What accounts paid and were given, and its proof.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    help="What accounts paid and were given, and its proof.",
+    no_args_is_help=True,
+)
 
 
 @app.command("show")

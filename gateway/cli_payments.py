@@ -36,7 +36,9 @@ from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
 from gateway.settings import Settings
 
-app = typer.Typer(help="Payments by card, refunds and disputes.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, help="Payments by card, refunds and disputes.", no_args_is_help=True
+)
 
 PaymentId = Annotated[str, typer.Argument(help="Id of the payment, as `payments list` shows it.")]
 

@@ -45,11 +45,11 @@ from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.high_risk import ClosedList
 from gateway.settings import Settings
 
-rates = typer.Typer(
+app = typer.Typer(
     help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
 )
 
-rates.command("sync-high-risk")(sync_high_risk)
+app.command("sync-high-risk")(sync_high_risk)
 
 CostsFile = Annotated[
     Path | None,
@@ -62,7 +62,7 @@ Activate = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep nothing.")]
 
 
-@rates.command("import")
+@app.command("import")
 def import_deck(  # noqa: PLR0917
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The deck: CSV, see docs/operations.md.")],
@@ -88,7 +88,7 @@ def import_deck(  # noqa: PLR0917
     run(work())
 
 
-@rates.command("list")
+@app.command("list")
 def list_decks(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=PAGE_ROWS_MAX, help="Most versions.")] = 20,
@@ -118,7 +118,7 @@ def list_decks(
     run(work())
 
 
-@rates.command()
+@app.command()
 def show(
     context: typer.Context,
     prefix: Annotated[str, typer.Option(help="Only prefixes that begin with these digits.")] = "",
@@ -144,7 +144,7 @@ def show(
     run(work())
 
 
-@rates.command()
+@app.command()
 def rollback(
     context: typer.Context,
     version: Annotated[int | None, typer.Option(help="Default: the deck in force.")] = None,
@@ -175,7 +175,7 @@ def rollback(
     run(work())
 
 
-@rates.command()
+@app.command()
 def quote(
     context: typer.Context,
     number: Annotated[str, typer.Argument(help="Number in full, such as +442079460018.")],
@@ -209,7 +209,7 @@ def quote(
     run(work())
 
 
-@rates.command("sync-twilio")
+@app.command("sync-twilio")
 def sync_twilio(  # noqa: PLR0917
     context: typer.Context,
     margin: Annotated[str, typer.Option(help="Earned on top of Twilio's price, such as 30%.")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
@@ -23,6 +24,7 @@ from billing.errors import (
 )
 from billing.money import parse_money
 from gateway import logs, settings
+from gateway.children import parent_gone
 from gateway.errors import GatewayError, SettingsError
 from gateway.settings import Settings
 
@@ -50,6 +52,12 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 """What typer raises for a command, an option or an argument that it does not know; it exports only
 this one of its kinds."""
+
+
+IsChild = Annotated[
+    bool, typer.Option("--child", hidden=True, help="End when standard input closes.")
+]
+"""Of a command that another process of ours starts."""
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -86,6 +94,36 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+
+
+def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
+
+    A child is ended by its parent, whatever signals say.
+    """
+    stop = asyncio.Event()
+    if is_child:
+        return stop
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        loop.remove_signal_handler(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
+    """Return when `stop` is set or, for a child process, when the parent is gone."""
+    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(stop.wait())]
+    if is_child:
+        waiting.append(asyncio.ensure_future(parent_gone()))
+    _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
 
 
 class _Closable(Protocol):

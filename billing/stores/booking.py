@@ -1,7 +1,8 @@
 """Books a folded outbox batch: what each call's change means for its row, its account, the ledger.
 
-Works inside a transaction that holds the partition's lock, with a fixed number of statements
-however many calls the batch names. Knows no entry format (`outbox`) and no transaction (`sql`).
+Works inside a transaction that holds the partitions' locks, with a fixed number of statements
+however many calls the batch names; synchronous, so that SQLite books in one visit of a thread
+(`database.Transactions`). Knows no entry format (`outbox`) and no transaction (`sql`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.cdr import CallClosed, CallOpened
 from billing.ledger import Transfer, charge_transfers
@@ -45,10 +45,10 @@ class _Writes:
     """Account id -> change of its available micros."""
 
 
-async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) -> None:
+def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> None:
     """Write what the batch says and the book does not."""
-    known = await _known_calls(connection, batch.changes)
-    currencies = await _currencies(connection, batch.changes, known, at)
+    known, known_currencies = _known_calls(connection, batch.changes)
+    currencies = _currencies(connection, batch.changes, known_currencies, at)
     writes = _Writes(at)
     for call_id, change in batch.changes.items():
         before = known.get(call_id)
@@ -56,7 +56,7 @@ async def book(connection: AsyncConnection, batch: OutboxBatch, at: datetime) ->
         # gate's memory; totals are cumulative, so whatever comes next says the same and more.
         if before is not None or change.account_id:
             _plan(writes, call_id, before, change, currencies)
-    await _write(connection, writes)
+    _write(connection, writes)
 
 
 def _plan(
@@ -183,13 +183,15 @@ def _closed_columns(detail: CallClosed | None, at: datetime) -> Row:
     }
 
 
-async def _known_calls(
-    connection: AsyncConnection, call_ids: Iterable[str]
-) -> dict[str, BookedCall]:
-    calls = tables.calls.c
-    known = {}
+def _known_calls(
+    connection: sa.Connection, call_ids: Iterable[str]
+) -> tuple[dict[str, BookedCall], dict[str, str]]:
+    """Return the calls that the book has, and the currencies of their accounts."""
+    accounts, calls = tables.accounts.c, tables.calls.c
+    known: dict[str, BookedCall] = {}
+    currencies: dict[str, str] = {}
     for chunk in _chunks(call_ids):
-        rows = await connection.execute(
+        rows = connection.execute(
             sa.select(
                 calls.id,
                 calls.account_id,
@@ -198,39 +200,44 @@ async def _known_calls(
                 calls.opened,
                 calls.closed,
                 calls.answered_at,
-            ).where(calls.id.in_(chunk))
+                accounts.currency,
+            )
+            .select_from(tables.calls.join(tables.accounts))
+            .where(calls.id.in_(chunk))
         )
-        known.update({call_id: BookedCall(*columns) for call_id, *columns in rows})
-    return known
+        for call_id, account_id, *totals, currency in rows:
+            known[call_id] = BookedCall(account_id, *totals)
+            currencies[account_id] = currency
+    return known, currencies
 
 
-async def _currencies(
-    connection: AsyncConnection,
+def _currencies(
+    connection: sa.Connection,
     changes: Mapping[str, CallChange],
-    known: Mapping[str, BookedCall],
+    known: Mapping[str, str],
     at: datetime,
 ) -> dict[str, str]:
-    """Return the currency of every account concerned.
+    """Return the currency of every account concerned; `known` are those of booked calls.
 
     An account that the book has lost is opened again, frozen: its calls were carried, and what
     they cost must not disappear.
     """
-    concerned = {call.account_id: UNKNOWN_CURRENCY for call in known.values()}
+    concerned: dict[str, str] = {}
     for change in changes.values():
-        if change.account_id:
+        if change.account_id and change.account_id not in known:
             currency = change.opened.currency if change.opened else UNKNOWN_CURRENCY
             if concerned.get(change.account_id, UNKNOWN_CURRENCY) == UNKNOWN_CURRENCY:
                 concerned[change.account_id] = currency
-    found: dict[str, str] = {}
+    found = dict(known)
     accounts = tables.accounts.c
     for chunk in _chunks(concerned):
-        rows = await connection.execute(
+        rows = connection.execute(
             sa.select(accounts.id, accounts.currency).where(accounts.id.in_(chunk))
         )
         found.update({row.id: row.currency for row in rows})
     lost = concerned.keys() - found.keys()
     if lost:
-        await connection.execute(
+        connection.execute(
             upsert(connection, tables.accounts).on_conflict_do_nothing(),
             [
                 tables.new_account(account_id, concerned[account_id], at, frozen=True)
@@ -240,15 +247,15 @@ async def _currencies(
     return concerned | found
 
 
-async def _write(connection: AsyncConnection, writes: _Writes) -> None:
+def _write(connection: sa.Connection, writes: _Writes) -> None:
     if writes.new_calls:
-        await connection.execute(sa.insert(tables.calls), writes.new_calls)
+        connection.execute(sa.insert(tables.calls), writes.new_calls)
     update_call = sa.update(tables.calls).where(tables.calls.c.id == sa.bindparam("call_id"))
     for rows in (writes.opened, writes.ticked, writes.closed):
         if rows:
-            await connection.execute(update_call, rows)
+            connection.execute(update_call, rows)
     if writes.transfers:
-        await insert_transfers(connection, writes.transfers, writes.at)
+        insert_transfers(connection, writes.transfers, writes.at)
     # In the order of their ids, so that no two transactions wait for each other.
     deltas = [
         {"of_account": account_id, "delta": delta}
@@ -257,7 +264,7 @@ async def _write(connection: AsyncConnection, writes: _Writes) -> None:
     ]
     if deltas:
         accounts = tables.accounts
-        await connection.execute(
+        connection.execute(
             sa.update(accounts)
             .where(accounts.c.id == sa.bindparam("of_account"))
             .values(balance_micros=accounts.c.balance_micros + sa.bindparam("delta")),
@@ -265,11 +272,11 @@ async def _write(connection: AsyncConnection, writes: _Writes) -> None:
         )
 
 
-async def insert_transfers(
-    connection: AsyncConnection, transfers: Sequence[Transfer], at: datetime
+def insert_transfers(
+    connection: sa.Connection, transfers: Sequence[Transfer], at: datetime
 ) -> None:
     """Book transfers; one that is there already is an IntegrityError."""
-    await connection.execute(
+    connection.execute(
         sa.insert(tables.transfers),
         [
             {

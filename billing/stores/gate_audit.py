@@ -196,7 +196,7 @@ class _Comparison:
             else:
                 contents, entries = found
                 batch = fold(entries)
-                await book(connection, batch, self.clock())
+                await connection.run_sync(book, batch, self.clock())
                 positions = await read_positions(connection, partition, self.partitions)
                 yield connection, contents, positions, batch.rejected
             await connection.rollback()

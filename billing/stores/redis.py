@@ -39,6 +39,7 @@ from billing.ports import (
     Tick,
     TickOutcome,
 )
+from billing.stores import redis_outbox
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply
 
@@ -273,28 +274,30 @@ class RedisSpendGate:
         ready = await self._bounded(self._redis.execute_command("HGET", meta, "ready"))
         return bool(ready == b"1")
 
-    async def waiting(self) -> Collection[int]:
-        """Return the partitions whose outbox holds entries."""
-        lengths = await self._outbox_lengths()
-        return [partition for partition, length in enumerate(lengths) if length]
-
     async def outbox_length(self) -> int:
         """Return how many entries wait in all partitions."""
-        return sum(await self._outbox_lengths())
+        outboxes = [self._outbox(partition) for partition in range(self.partitions)]
+        return sum(await self._bounded(redis_outbox.lengths(self._redis, outboxes)))
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         """Return the oldest entries, at most `count_max`."""
-        oldest = ("XRANGE", self._outbox(partition), "-", "+", "COUNT", count_max)
-        entries = await self._bounded(self._redis.execute_command(*oldest))
-        return [_outbox_entry(entry_id, fields) for entry_id, fields in entries]
+        return (await self.read_outboxes((partition,), count_max)).get(partition, ())
+
+    async def read_outboxes(
+        self, partitions: Collection[int], count_max: int
+    ) -> Mapping[int, Sequence[OutboxEntry]]:
+        """Return the oldest entries of those partitions that have any: one round trip."""
+        outboxes = {partition: self._outbox(partition) for partition in partitions}
+        return await self._bounded(redis_outbox.read(self._redis, outboxes, count_max))
 
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
         """Forget entries that the book of record holds."""
-        for start in range(0, len(entry_ids), CALLS_PER_SCRIPT_MAX):
-            chunk = entry_ids[start : start + CALLS_PER_SCRIPT_MAX]
-            await self._bounded(
-                self._redis.execute_command("XDEL", self._outbox(partition), *chunk)
-            )
+        await self.trim_outboxes({partition: entry_ids})
+
+    async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
+        """Forget entries of several partitions: one round trip."""
+        by_outbox = {self._outbox(partition): ids for partition, ids in entry_ids.items()}
+        await self._bounded(redis_outbox.trim(self._redis, by_outbox))
 
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
@@ -341,14 +344,6 @@ class RedisSpendGate:
             tombstone_ages=ages,
             cap_uses=cap_uses,
         )
-
-    async def _outbox_lengths(self) -> Sequence[int]:
-        """Return the length of each partition's outbox: one round trip, however many."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for partition in range(self.partitions):
-            pipeline.execute_command("XLEN", self._outbox(partition))
-        lengths: Sequence[int] = await self._bounded(pipeline.execute())
-        return lengths
 
     def _outbox(self, partition: int) -> bytes:
         return self._keys[partition][_KEY_NAMES.index("led")]
@@ -433,9 +428,3 @@ def _ending(
 
 def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _outbox_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> OutboxEntry:
-    """Read an entry; one without a kind is of none, which whoever folds entries sets aside."""
-    values = {name.decode(errors="replace"): value for name, value in fields.items()}
-    return OutboxEntry(entry_id.decode(), values.pop("k", b"").decode(errors="replace"), values)

@@ -10,9 +10,6 @@ from enum import Enum
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.errors import UnfitBookError
@@ -46,21 +43,24 @@ async def look(engine: AsyncEngine) -> Schema:
 
 def require_known(connection: sa.Connection) -> Age:
     """Return the age of the tables. Raises UnfitBookError for another release's."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
-    found = set(MigrationContext.configure(connection).get_current_heads())
-    unknown = found - {script.revision for script in scripts.walk_revisions()}
-    if unknown:
+    known, found = _revisions(), set[str]()
+    if sa.inspect(connection).has_table("alembic_version"):
+        found = set(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
+    if unknown := found - set(known):
         raise UnfitBookError(
             f"The database was made by another release of Caller (tables {', '.join(unknown)},"
-            f" which this one does not know; it knows {', '.join(scripts.get_heads())}). Install"
-            " that release or a newer one, or use the copy that was made before."
+            f" which this one does not know; it knows {known[-1]}). Install that release or a newer"
+            " one, or use the copy that was made before."
         )
     if not found:
         return Age.NEW
-    return Age.CURRENT if found == set(scripts.get_heads()) else Age.OLDER
+    return Age.CURRENT if found == {known[-1]} else Age.OLDER
+
+
+def _revisions() -> list[str]:
+    """Return all revisions of the tables, the newest last: files are named by their number."""
+    files = (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*_*.py")
+    return sorted(file.name.partition("_")[0] for file in files)
 
 
 def _may_change(connection: sa.Connection) -> bool:

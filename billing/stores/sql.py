@@ -6,8 +6,9 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -18,12 +19,12 @@ from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
 from billing.errors import CreditsLostError, MoneyError, RateDeckError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
-from billing.outbox import fold
+from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionState
 from billing.rating import Rate
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
-from billing.stores.database import TIMEOUT_S, newest_first, reading, upsert, writing
+from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
 from billing.stores.refill import read_partition
 
 PAGE_ROWS_MAX = 500
@@ -55,6 +56,7 @@ class SqlLedgerStore:
         """Keep a book; without `gate_sequence` lost credits are booked again, under any number."""
         self._engine = engine
         self._timeout_s = timeout_s
+        self._transactions = Transactions(engine, timeout_s)
         self._clock = clock
         self._gate_sequence = gate_sequence
 
@@ -112,7 +114,7 @@ class SqlLedgerStore:
                 return None
             if sequence <= seen:
                 raise CreditsLostError
-            await insert_transfers(connection, [transfer], at)
+            await connection.run_sync(insert_transfers, [transfer], at)
         return sequence
 
     async def _seen_at_gate(self, account_id: str) -> int:
@@ -157,19 +159,31 @@ class SqlLedgerStore:
             return [(number, micros) for number, micros in rows]
 
     async def apply_outbox(self, partition: int, entries: Sequence[OutboxEntry]) -> None:
-        """Book the entries in one transaction; applying any of them again changes nothing.
+        """Book one partition's entries, as `apply_outboxes`."""
+        await self.apply_outboxes({partition: entries})
+
+    async def apply_outboxes(self, batch: Mapping[int, Sequence[OutboxEntry]]) -> None:
+        """Book partitions' entries in one transaction; applying any again changes nothing.
 
         Raises StoreUnavailableError: not known to be booked; apply them again.
         """
-        if not entries:
+        folded = {p: fold(entries) for p, entries in sorted(batch.items()) if entries}
+        if not folded:
             return
-        batch = fold(entries)
+        changes = dict(chain.from_iterable(one.changes.items() for one in folded.values()))
+        assert len(changes) == sum(len(one.changes) for one in folded.values()), (
+            "a call's entries are all in its account's partition"
+        )
         at = self._clock()
-        async with writing(self._engine, self._timeout_s) as connection:
-            await _lock_partition(connection, partition, len(entries), at)
-            await book(connection, batch, at)
-            if batch.rejected:
-                await _keep_rejected(connection, partition, batch.rejected, at)
+
+        def work(connection: sa.Connection) -> None:
+            _lock_partitions(connection, {p: len(batch[p]) for p in folded}, at)
+            book(connection, OutboxBatch(changes), at)
+            for partition, one in folded.items():
+                if one.rejected:
+                    _keep_rejected(connection, partition, one.rejected, at)
+
+        await self._transactions.run(work)
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
@@ -290,28 +304,32 @@ async def _raise_balance(
     return account
 
 
-async def _lock_partition(
-    connection: AsyncConnection, partition: int, count: int, at: datetime
-) -> None:
-    """Make all other drainers of this partition wait until the transaction ends."""
-    insert = upsert(connection, tables.partitions).values(
-        partition=partition, drained_count=count, drained_at=at
-    )
-    await connection.execute(
+def _lock_partitions(connection: sa.Connection, counts: Mapping[int, int], at: datetime) -> None:
+    """Make all other drainers of these partitions wait until the transaction ends.
+
+    `counts` is in ascending order, in which the rows are locked, so that no two drainers wait for
+    each other.
+    """
+    insert = upsert(connection, tables.partitions)
+    connection.execute(
         insert.on_conflict_do_update(
             index_elements=["partition"],
             set_={
                 "drained_count": tables.partitions.c.drained_count + insert.excluded.drained_count,
                 "drained_at": insert.excluded.drained_at,
             },
-        )
+        ),
+        [
+            {"partition": partition, "drained_count": count, "drained_at": at}
+            for partition, count in counts.items()
+        ],
     )
 
 
-async def _keep_rejected(
-    connection: AsyncConnection, partition: int, entries: Sequence[OutboxEntry], at: datetime
+def _keep_rejected(
+    connection: sa.Connection, partition: int, entries: Sequence[OutboxEntry], at: datetime
 ) -> None:
-    await connection.execute(
+    connection.execute(
         upsert(connection, tables.rejected_entries).on_conflict_do_nothing(),
         [
             {

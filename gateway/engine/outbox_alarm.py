@@ -13,8 +13,8 @@ from billing.ports import SpendGate
 
 INTERVAL_S = 5.0
 DRAINED_AGE_S_MAX = 15.0
-"""How long ago the outbox may have been drained to its end: a drainer does it each quarter of a
-second, and needs a few seconds to start."""
+"""How long ago the outbox may have been drained to its end: a drainer does it each half second,
+and needs a few seconds to start."""
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -102,14 +102,31 @@ def closed(
     )
 
 
-class MemoryOutbox:
+class OneByOne:
+    """The outbox half of a spend gate that serves several partitions as it serves each."""
+
+    async def read_outboxes(
+        self, partitions: Collection[int], count_max: int
+    ) -> Mapping[int, Sequence[OutboxEntry]]:
+        found = {p: await self.read_outbox(p, count_max) for p in partitions}
+        return {p: entries for p, entries in found.items() if entries}
+
+    async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
+        for partition, ids in entry_ids.items():
+            await self.trim_outbox(partition, ids)
+
+    async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
+        raise NotImplementedError
+
+    async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
+        raise NotImplementedError
+
+
+class MemoryOutbox(OneByOne):
     """The outbox half of a spend gate, in memory."""
 
     def __init__(self, partitions: int) -> None:
         self.streams: list[list[OutboxEntry]] = [[] for _ in range(partitions)]
-
-    async def waiting(self) -> list[int]:
-        return [partition for partition, stream in enumerate(self.streams) if stream]
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         return self.streams[partition][:count_max]

@@ -472,7 +472,11 @@ class SpendGateContract:
             await gate.open(opening(f"c{n}"))
         await gate.credit("bob", 1, UNIT)
         await gate.open(opening("b1", "bob"))
-        assert sorted(await gate.waiting()) == sorted([partition, gate.partition("bob")])
+        waiting = await gate.read_outboxes(range(gate.partitions), 4)
+        assert sorted(waiting) == sorted([partition, gate.partition("bob")])
+        assert waiting[partition] == await gate.read_outbox(partition, 4)
+        assert await gate.read_outboxes([gate.partition("carol")], 4) == {}
+        assert await gate.read_outboxes([], 4) == {}
         assert await gate.outbox_length() == 6
         oldest = await gate.read_outbox(partition, 3)
         assert [entry.fields["c"] for entry in oldest] == [b"c0", b"c1", b"c2"]

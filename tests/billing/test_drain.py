@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from billing.drain import BATCHES_PER_PARTITION, ENTRIES_PER_BATCH, FAILURES_MAX, Drainer
+from billing.drain import BATCHES_PER_PASS, ENTRIES_PER_BATCH, FAILURES_MAX, Drainer
 from billing.errors import StoreUnavailableError
 from tests.billing.outbox_entries import MemoryOutbox, entry
 
@@ -16,13 +16,17 @@ class Book:
     def __init__(self):
         self.applied = []
         self.attempts = []
+        """The partitions of each transaction that was tried."""
+        self.sizes = []
         self.away = {}
 
-    async def apply_outbox(self, partition, entries):
-        self.attempts.append(partition)
-        if error := self.away.get(partition):
-            raise error
-        self.applied += [(partition, one.entry_id) for one in entries]
+    async def apply_outboxes(self, batch):
+        self.attempts.append(list(batch))
+        self.sizes.append(sum(map(len, batch.values())))
+        for partition in batch:
+            if error := self.away.get(partition):
+                raise error
+        self.applied += [(p, one.entry_id) for p, entries in batch.items() for one in entries]
 
 
 @pytest.fixture
@@ -45,13 +49,116 @@ async def test_all_partitions_are_emptied_in_order(outbox, book):
     assert await Drainer(outbox, book, 8).drain_once() == 0
 
 
-async def test_a_long_outbox_takes_several_batches_and_passes(outbox, book):
-    waiting = ENTRIES_PER_BATCH * BATCHES_PER_PARTITION + 5
-    outbox.streams[2] = [entry("T") for _ in range(waiting)]
+async def test_what_waits_in_all_partitions_is_one_transaction(outbox, book):
+    for stream in outbox.streams:
+        stream += [entry("T") for _ in range(ENTRIES_PER_BATCH // 8 - 1)]
     drainer = Drainer(outbox, book, 8)
-    assert await drainer.drain_once() == waiting - 5
+    assert await drainer.drain_once() == 8 * (ENTRIES_PER_BATCH // 8 - 1)
+    assert book.attempts == [list(range(8))]
+    assert await drainer.drain_once() == 0
+    assert len(book.attempts) == 1
+
+
+async def test_a_long_outbox_takes_several_batches_and_passes(outbox, book):
+    # The first batch leaves room for the other partitions.
+    in_one_pass = ENTRIES_PER_BATCH // 8 + ENTRIES_PER_BATCH * (BATCHES_PER_PASS - 1)
+    outbox.streams[2] = [entry("T") for _ in range(in_one_pass + 5)]
+    drainer = Drainer(outbox, book, 8)
+    assert await drainer.drain_once() == in_one_pass
     assert await drainer.drain_once() == 5
-    assert len(book.attempts) == BATCHES_PER_PARTITION + 1
+    assert len(book.attempts) == BATCHES_PER_PASS + 1
+
+
+async def test_no_transaction_is_larger_than_a_batch(outbox, book):
+    for stream in outbox.streams:
+        stream += [entry("T") for _ in range(2 * ENTRIES_PER_BATCH)]
+    drainer = Drainer(outbox, book, 8)
+    while any(outbox.streams):
+        await drainer.drain_once()
+    assert max(book.sizes) <= ENTRIES_PER_BATCH
+    assert len(book.applied) == len(set(book.applied)) == 16 * ENTRIES_PER_BATCH
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError(), RuntimeError("a poisoned entry")])
+async def test_one_that_cannot_be_booked_stops_only_its_own_partition(outbox, book, error):
+    book.away[3] = error
+    drainer = Drainer(outbox, book, 8)
+    for _ in range(3):
+        book.attempts.clear()
+        for stream in outbox.streams:
+            stream.append(entry("T"))
+        with capture_logs() as logs, pytest.raises(type(error)):
+            await drainer.drain_once()
+        assert [bool(stream) for stream in outbox.streams] == [p == 3 for p in range(8)]
+    # Once it is known, the others go together again.
+    assert book.attempts == [[p for p in range(8) if p != 3], [3]]
+    assert logs == []
+    book.away.clear()
+    assert await drainer.drain_once() == 3
+    outbox.streams[3].append(entry("T"))
+    outbox.streams[4].append(entry("T"))
+    assert await drainer.drain_once() == 2
+    assert book.attempts[-1] == [3, 4]
+
+
+async def test_a_poisoned_entry_slows_down_nobody(outbox, book, monkeypatch):
+    stop, delays_s = asyncio.Event(), []
+    book.away[3] = RuntimeError("a poisoned entry")
+    outbox.streams[3].append(entry("T"))
+
+    async def wait(event, delay_s):
+        delays_s.append(delay_s)
+        if len(delays_s) == 3:
+            event.set()
+
+    monkeypatch.setattr("billing.drain._wait", wait)
+    with capture_logs() as logs:
+        await Drainer(outbox, book, 8).run(stop, 2.0)
+    assert delays_s == [2.0] * 3
+    told = [(line["event"], line["partition"]) for line in logs]
+    assert told == [("outbox of a partition not drained", 3)]
+
+
+async def test_what_can_only_be_booked_by_itself_is_told_once(outbox, book, monkeypatch):
+    """A common transaction that is refused, as one is that takes too long."""
+    stop, passes = asyncio.Event(), []
+    apply = book.apply_outboxes
+
+    async def refuse(batch):
+        if len(batch) > 1:
+            raise StoreUnavailableError
+        await apply(batch)
+
+    async def wait(event, _delay_s):
+        passes.append(list(outbox.streams))
+        for stream in outbox.streams:
+            stream.append(entry("T"))
+        if len(passes) == 3:
+            event.set()
+
+    monkeypatch.setattr(book, "apply_outboxes", refuse)
+    monkeypatch.setattr("billing.drain._wait", wait)
+    outbox.streams[0], outbox.streams[1] = [entry("T")], [entry("T")]
+    with capture_logs() as logs:
+        await Drainer(outbox, book, 8).run(stop, 2.0)
+    assert not any(outbox.streams)
+    assert [line["event"] for line in logs] == ["outbox booked partition by partition"]
+
+
+async def test_an_outbox_that_is_not_yet_empty_is_not_told_as_drained(outbox, book, monkeypatch):
+    stop, told = asyncio.Event(), []
+    outbox.streams[0] = [entry("T") for _ in range(ENTRIES_PER_BATCH * (BATCHES_PER_PASS + 1))]
+
+    async def drained():
+        told.append(len(outbox.streams[0]))
+        stop.set()
+
+    async def wait(*_):
+        pass
+
+    monkeypatch.setattr("billing.drain._wait", wait)
+    await Drainer(outbox, book, 8, on_drained=drained).run(stop, 2.0)
+    assert told == [0]
 
 
 async def test_what_is_not_booked_stays(outbox, book):

@@ -5,13 +5,14 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from billing.errors import RateDeckError, StoreUnavailableError
 from gateway import cli, settings
 from gateway.__main__ import main
 from gateway.cause import Cause
-from gateway.command import EXIT_CRASHED, EXIT_UNAVAILABLE
+from gateway.command import EXIT_CRASHED, EXIT_SETTINGS, EXIT_UNAVAILABLE, run
 from gateway.errors import CarrierError, SettingsError
 from gateway.http.auth import key_hash
 from tests.valkey import free_port, valkey_server, valkey_url
@@ -76,7 +77,7 @@ def test_help_names_every_command():
 )
 def test_a_wrong_setting_is_named_and_nothing_is_done(arguments, environ, named):
     done = caller(*arguments, **environ)
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert named in " ".join(done.output.split())
     assert "Traceback" not in done.output
 
@@ -99,8 +100,8 @@ def test_a_failure_is_a_sentence_and_what_to_do(capsys, error, code, words):
     async def work():
         raise error
 
-    with pytest.raises(cli.typer.Exit) as caught:
-        cli.run(work())
+    with pytest.raises(typer.Exit) as caught:
+        run(work())
     assert caught.value.exit_code == code
     assert words in " ".join(capsys.readouterr().err.split())
 
@@ -110,15 +111,15 @@ def test_a_fault_of_ours_is_not_hidden():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        cli.run(work())
+        run(work())
 
 
 def test_an_interrupt_is_no_failure():
     async def work():
         raise KeyboardInterrupt
 
-    with pytest.raises(cli.typer.Exit) as caught:
-        cli.run(work())
+    with pytest.raises(typer.Exit) as caught:
+        run(work())
     assert caught.value.exit_code == 130
 
 
@@ -129,13 +130,13 @@ def test_the_reference_of_the_settings_is_printed():
 
 def test_the_simulated_carrier_needs_an_account():
     done = caller("simulate")
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert "CALLER_TWILIO_ACCOUNT_SID" in done.output
 
 
 def test_check_reports_and_fails_where_something_is_broken(tmp_path):
     done = caller("check", DATA_DIR=tmp_path)
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert "CALLER_TWILIO_ACCOUNT_SID is missing" in " ".join(done.output.split())
 
 
@@ -152,7 +153,7 @@ def test_an_account_is_created_with_a_key_and_credit(account):
 def test_an_account_is_created_once(account):
     account("create", "acme")
     done = account("create", "acme")
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert "An account of this id exists." in done.output
 
 
@@ -165,13 +166,13 @@ def test_a_credit_is_booked_once_per_reference_and_can_be_taken_back(account):
     # As the help says, without a mark before it.
     done = account("credit", "acme", "-1.25", "--reference", "r3")
     assert "Granted. Balance: $1.75" in done.output
-    assert account("credit", "acme", "1", "--referense", "r4").exit_code == cli.EXIT_SETTINGS
+    assert account("credit", "acme", "1", "--referense", "r4").exit_code == EXIT_SETTINGS
 
 
 @pytest.mark.parametrize("amount", ["ten", "1,50", "", "1e3", "9" * 30])
 def test_an_amount_that_is_none_changes_nothing(account, amount):
     done = account("create", "acme", "--credit", amount)
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert not account.database.exists()
 
 
@@ -187,7 +188,7 @@ def test_a_store_that_is_away_is_a_sentence(tmp_path):
 def test_a_credit_for_nobody_is_a_sentence(account):
     account("create", "acme")
     done = account("credit", "nobody", "5", "--reference", "r1")
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert "no account" in done.output.lower()
     assert "Traceback" not in done.output
 
@@ -197,7 +198,7 @@ def test_the_program_reads_its_own_environment(monkeypatch, capsys):
     monkeypatch.setenv("CALLER_NONSENSE", "1")
     with pytest.raises(SystemExit) as caught:
         main()
-    assert caught.value.code == cli.EXIT_SETTINGS
+    assert caught.value.code == EXIT_SETTINGS
     assert "CALLER_NONSENSE" in capsys.readouterr().err
 
 
@@ -230,8 +231,8 @@ def test_limits_are_set_shown_and_lifted(account):
     assert done.output.split() == ["call", "$1.50", "day", "$20.00", "month", "no", "limit"]
     done = account("limit", "acme", "--day", "none")
     assert done.output.split() == ["call", "$1.50", "day", "no", "limit", "month", "no", "limit"]
-    assert account("limit", "nobody", "--day", "1").exit_code == cli.EXIT_SETTINGS
-    assert account("limit", "acme", "--day", "much").exit_code == cli.EXIT_SETTINGS
+    assert account("limit", "nobody", "--day", "1").exit_code == EXIT_SETTINGS
+    assert account("limit", "acme", "--day", "much").exit_code == EXIT_SETTINGS
 
 
 def test_an_account_is_frozen_in_the_book_and_thawed(account):
@@ -245,7 +246,7 @@ def test_an_account_is_frozen_in_the_book_and_thawed(account):
 
 def test_simulated_payments_need_a_key_and_a_secret():
     done = caller("simulate-payments", STRIPE_API_KEY="sk_test_a")
-    assert done.exit_code == cli.EXIT_SETTINGS
+    assert done.exit_code == EXIT_SETTINGS
     assert "CALLER_STRIPE_WEBHOOK_SECRETS" in done.output
 
 
@@ -263,5 +264,5 @@ def test_keys_are_made_listed_and_revoked(account):
     assert "never" in listed
     assert account("revoke-key", "acme", key_id).exit_code == 0
     assert "revoked" in account("keys", "acme").output
-    assert account("revoke-key", "acme", "nokey").exit_code == cli.EXIT_SETTINGS
+    assert account("revoke-key", "acme", "nokey").exit_code == EXIT_SETTINGS
     assert "no account" in account("new-key", "nobody").output

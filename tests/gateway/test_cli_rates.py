@@ -32,7 +32,7 @@ class Terminal:
 
     def run(self, *arguments, answer=None):
         done = CliRunner().invoke(
-            cli_rates.rates, list(arguments), obj=self.environ, input=answer, env={"COLUMNS": "200"}
+            cli_rates.app, list(arguments), obj=self.environ, input=answer, env={"COLUMNS": "200"}
         )
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return done.exit_code, " ".join(done.output.split())

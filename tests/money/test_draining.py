@@ -10,15 +10,15 @@ from billing.errors import StoreUnavailableError
 from billing.stores import redis as redis_store
 from billing.stores.database import create_engine
 from billing.stores.sql import SqlLedgerStore
+from tests.billing.outbox_entries import OneByOne
 from tests.money.ledger_world import CENT, PARTITIONS, UNIT
 
 
-class DyingOutbox:
+class DyingOutbox(OneByOne):
     """The gate of a drainer that dies by chance between the commit and the trim."""
 
     def __init__(self, gate, chance):
         self._gate, self._chance = gate, chance
-        self.waiting = gate.waiting
 
     async def read_outbox(self, partition, count_max):
         return await self._gate.read_outbox(partition, self._chance.randrange(1, 6))

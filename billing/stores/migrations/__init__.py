@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.stores.database import TIMEOUT_S, create_engine, reading, writing
-from billing.stores.schema import require_known
+from billing.stores.schema import Age, require_known
 
 MIGRATION_TIMEOUT_S = 600.0
 """Bound of a start: waiting for another starter, and rewriting a year of calls."""
@@ -29,7 +23,7 @@ async def migrate(engine: AsyncEngine, *, lock_wait_ms: int = PATIENT_MS) -> Non
     database for longer than `lock_wait_ms` too; nothing is changed then.
     """
     async with reading(engine, TIMEOUT_S) as connection:
-        if await connection.run_sync(_is_newest):
+        if await connection.run_sync(require_known) is Age.CURRENT:
             return
     # Its own connection, as this one must do more in one statement than any other.
     patient = create_engine(engine.url, lock_wait_ms=lock_wait_ms)
@@ -43,18 +37,9 @@ async def migrate(engine: AsyncEngine, *, lock_wait_ms: int = PATIENT_MS) -> Non
         await patient.dispose()
 
 
-def _is_newest(connection: sa.Connection) -> bool:
-    heads = ScriptDirectory.from_config(_config(connection)).get_heads()
-    return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
-
-
 def _upgrade(connection: sa.Connection) -> None:
     require_known(connection)
-    command.upgrade(_config(connection), "head")
+    # Imported here: a process that finds the tables made, as the drainer does, is 9 MB smaller.
+    from billing.stores.migrations.upgrade import upgrade  # noqa: PLC0415
 
-
-def _config(connection: sa.Connection) -> Config:
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("path_separator", "os")
-    return config
+    upgrade(connection)

@@ -19,7 +19,7 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore
-from tests.billing.outbox_entries import BOOKED_AT, START, closing, opening
+from tests.billing.outbox_entries import BOOKED_AT, START, OneByOne, closing, opening
 
 PARTITIONS = 4
 ACCOUNTS = ("alice", "bob")
@@ -169,7 +169,7 @@ async def test_a_rebuilt_gate_knows_what_its_caps_have_let_through(
 
 async def test_an_outage_of_the_book_costs_nothing(engine, store, gate, drainer):
     class Away:
-        async def apply_outbox(self, partition, entries):
+        async def apply_outboxes(self, batch):
             raise StoreUnavailableError
 
     await open_call(gate, "c1")
@@ -182,15 +182,12 @@ async def test_an_outage_of_the_book_costs_nothing(engine, store, gate, drainer)
     assert await store.balance("alice") == 1_000_000 - 20_000
 
 
-class DyingGate:
+class DyingGate(OneByOne):
     """A gate whose reader dies between the commit and the trim, by chance."""
 
     def __init__(self, gate, chance):
         self._gate = gate
         self._chance = chance
-
-    async def waiting(self):
-        return await self._gate.waiting()
 
     async def read_outbox(self, partition, count_max):
         return await self._gate.read_outbox(partition, self._chance.randrange(1, 7))

@@ -32,6 +32,7 @@ from billing.ports import (
     Tick,
     TickOutcome,
 )
+from tests.billing.outbox_entries import OneByOne
 
 _T = TypeVar("_T")
 
@@ -85,7 +86,7 @@ class _Partition:
         return sum(call.per_minute_micros for call in calls if call.seconds > 0)
 
 
-class MemorySpendGate:
+class MemorySpendGate(OneByOne):
     """`billing.ports.SpendGate` without a server."""
 
     def __init__(self, partitions: int = PARTITIONS) -> None:
@@ -368,9 +369,6 @@ class MemorySpendGate:
 
     async def is_ready(self, partition: int) -> bool:
         return self._partitions[partition].is_ready
-
-    async def waiting(self) -> Sequence[int]:
-        return [p for p, part in enumerate(self._partitions) if part.outbox]
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         return list(self._partitions[partition].outbox.values())[:count_max]

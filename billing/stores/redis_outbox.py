@@ -1,0 +1,62 @@
+"""The outboxes of the spend gate's partitions, each a stream: read and trimmed in one round trip.
+
+Knows no entry's meaning and no script; whoever calls bounds the wait and names the failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+
+from billing.ports import OutboxEntry
+
+IDS_PER_COMMAND_MAX = 1_000
+
+
+async def lengths(redis: Redis | RedisCluster, outboxes: Sequence[bytes]) -> Sequence[int]:
+    """Return how many entries wait in each."""
+    pipeline: Any = redis.pipeline(transaction=False)
+    for outbox in outboxes:
+        pipeline.execute_command("XLEN", outbox)
+    counts: Sequence[int] = await pipeline.execute()
+    return counts
+
+
+async def read(
+    redis: Redis | RedisCluster, outboxes: Mapping[int, bytes], count_max: int
+) -> Mapping[int, Sequence[OutboxEntry]]:
+    """Return the oldest entries, at most `count_max` of each partition that has any."""
+    if not outboxes:
+        return {}
+    keys = list(outboxes.values())
+    # A cluster's command names keys of one slot; elsewhere one command reads them all.
+    groups = [[key] for key in keys] if isinstance(redis, RedisCluster) else [keys]
+    pipeline: Any = redis.pipeline(transaction=False)
+    for group in groups:
+        starts = [b"0"] * len(group)
+        pipeline.execute_command("XREAD", "COUNT", count_max, "STREAMS", *group, *starts)
+    found: dict[bytes, Sequence[tuple[bytes, dict[bytes, bytes]]]] = {}
+    for answer in await pipeline.execute():
+        found.update(answer)
+    return {
+        partition: [_entry(entry_id, fields) for entry_id, fields in found[key]]
+        for partition, key in outboxes.items()
+        if key in found
+    }
+
+
+async def trim(redis: Redis | RedisCluster, entry_ids: Mapping[bytes, Sequence[str]]) -> None:
+    """Forget entries, by outbox."""
+    pipeline: Any = redis.pipeline(transaction=False)
+    for outbox, ids in entry_ids.items():
+        for start in range(0, len(ids), IDS_PER_COMMAND_MAX):
+            pipeline.execute_command("XDEL", outbox, *ids[start : start + IDS_PER_COMMAND_MAX])
+    await pipeline.execute()
+
+
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
+    """Read an entry; one without a kind is of none, which whoever folds entries sets aside."""
+    values = {name.decode(errors="replace"): value for name, value in fields.items()}
+    return OutboxEntry(entry_id.decode(), values.pop("k", b"").decode(errors="replace"), values)

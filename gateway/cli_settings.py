@@ -1,0 +1,17 @@
+"""`caller settings`: the reference of all settings."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gateway import settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("settings")
+def print_settings() -> None:
+    """Print the reference of all settings as Markdown."""
+    sys.stdout.write(settings.markdown())

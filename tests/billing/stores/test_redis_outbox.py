@@ -1,0 +1,29 @@
+"""The outboxes as streams: whatever number of partitions and entries, in one round trip."""
+
+from billing.ports import OutboxEntry
+from billing.stores import redis_outbox
+from billing.stores.redis_client import connect, disconnect
+from tests.valkey import own_valkey
+
+__all__ = ["own_valkey"]
+
+
+async def test_partitions_are_read_and_trimmed_together(own_valkey, monkeypatch):
+    redis = connect(own_valkey.url)
+    monkeypatch.setattr(redis_outbox, "IDS_PER_COMMAND_MAX", 2)
+    first, second, third = outboxes = [b"{0}:led", b"{1}:led", b"{2}:led"]
+    for n in range(5):
+        await redis.xadd(first, {"k": "T", "d": str(n)}, id=f"{n + 1}-0")
+    await redis.xadd(third, {"\xff": "1"}, id="7-7")
+    assert await redis_outbox.lengths(redis, outboxes) == [5, 0, 1]
+    assert await redis_outbox.read(redis, {}, 9) == {}
+    assert await redis_outbox.read(redis, {1: second}, 9) == {}
+    assert await redis_outbox.read(redis, dict(enumerate(outboxes)), 2) == {
+        0: [OutboxEntry("1-0", "T", {"d": b"0"}), OutboxEntry("2-0", "T", {"d": b"1"})],
+        2: [OutboxEntry("7-7", "", {"\xff": b"1"})],
+    }
+    gone = {first: ["1-0", "2-0", "3-0", "9-9"], second: [], third: ["7-7"]}
+    await redis_outbox.trim(redis, gone)
+    assert await redis_outbox.lengths(redis, outboxes) == [2, 0, 0]
+    await redis_outbox.trim(redis, {})
+    await disconnect(redis)

@@ -1,0 +1,57 @@
+"""What each kind of process carries in memory: the libraries that it uses, and no others."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gateway.cli import COMMANDS
+
+HEAVY = {
+    *(
+        "OpenSSL",
+        "aiohttp",
+        "aiosqlite",
+        "alembic",
+        "asyncpg",
+        "cryptography.hazmat",
+        "limits",
+        "numpy",
+    ),
+    *("phonenumbers", "pylibsrtp", "redis", "smtplib", "sqlalchemy", "starlette", "stripe"),
+    *("twilio", "uvicorn", "webrtcvad", "websockets"),
+}
+"""Packages of a megabyte and more."""
+
+USED = {
+    "drain": {"redis", "smtplib", "sqlalchemy"},
+    "simulate": {
+        *("aiohttp", "numpy", "phonenumbers", "starlette", "uvicorn", "websockets"),
+    },
+    "simulate-payments": {"aiohttp", "starlette", "uvicorn"},
+    "settings": set(),
+    "serve": HEAVY - {"aiosqlite", "alembic", "asyncpg", "stripe"},
+}
+"""Command -> the heavy packages that it may import before it does anything."""
+
+LIST = """
+import sys
+from importlib import import_module
+from gateway import __main__
+import_module(sys.argv[1])
+print(*sys.modules)
+"""
+
+
+@pytest.mark.parametrize("command", USED)
+def test_a_process_carries_what_it_uses(command):
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    listed = subprocess.run(
+        [sys.executable, "-c", LIST, COMMANDS[command]],
+        env=environ,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    assert HEAVY & set(listed.stdout.decode().split()) <= USED[command]
