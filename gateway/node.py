@@ -26,7 +26,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.positions import SqlPositions
 from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
-from gateway import admission, build, descriptors, huge_pages
+from gateway import admission, build, descriptors
 from gateway.addresses import webrtc_addresses
 from gateway.carriers.markup import hangup_twiml
 from gateway.carriers.signature import TwilioSignatureVerifier
@@ -37,7 +37,9 @@ from gateway.engine.calls import Calls
 from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
+from gateway.engine.interval import LoopInterval
 from gateway.engine.metering import Metering
+from gateway.engine.moderation import Moderation
 from gateway.engine.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.engine.rate_book import RateBook
 from gateway.engine.reconcile import Reconciler
@@ -86,8 +88,8 @@ DRAINER_SILENCE_S_MAX = 15.0
 _PING_NS = 5_000_000_000
 """A browser that is silent this long is pinged, and is gone when silent for as long again."""
 
-_WEBRTC_BEATS = 5
-"""Beats between two looks at all WebRTC sessions for what is due: a tenth of a second."""
+_MEDIA_BEATS = 5
+"""Beats between two looks at what all media have in common: a tenth of a second."""
 
 _DESCRIPTORS_RESERVED = 300
 """Descriptors for everything but the port's connections: stores, carrier, files, children."""
@@ -176,10 +178,6 @@ def _warm_up() -> None:
     admission.load_numbering_plans()
 
 
-async def _gather_heap() -> None:
-    await asyncio.to_thread(huge_pages.gather)
-
-
 class Node:
     """A gateway process with everything that belongs to it."""
 
@@ -190,7 +188,8 @@ class Node:
         self._notices = Notices(settings.events_url, settings.events_secret)
         self._mails: Mails
         self._duties: list[Duty] = []
-        self.ticker = Ticker(time.monotonic_ns)
+        self._moderation = Moderation(LoopInterval())
+        self.ticker = Ticker(time.monotonic_ns, self._moderation.read)
         self.stores: build.Stores
         self.calls: Calls
         self._cards: build.CardDesk | None = None
@@ -398,7 +397,6 @@ class Node:
             Duty("watch on the outbox", self._alarm.look, outbox_alarm.INTERVAL_S),
             Duty("watch on the drainer", self._drainer_alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
-            Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
         stack.push_async_callback(_within, "lease", self._forget_lease)
 
@@ -466,10 +464,7 @@ class Node:
             stack.callback(self._webrtc.stop)
         await self._server.start()
         self.ticker.start()
-        if self._webrtc is not None:
-            for slot in range(0, BEATS_PER_SECOND, _WEBRTC_BEATS):
-                self.ticker.add_duty(slot, self._webrtc.tick)
-        self._sweep_sockets()
+        self._watch_media(stack)
         self._metering.start()
         await self._drain_process.start()
         _warm_up()
@@ -478,6 +473,16 @@ class Node:
         gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)
         for duty in self._duties:
             duty.start()
+
+    def _watch_media(self, stack: contextlib.AsyncExitStack) -> None:
+        self._sweep_sockets()
+        stack.callback(self._moderation.stop)
+        ports = self._webrtc.ports if self._webrtc else ()
+        self._moderation.add(self._engine.reader, *ports)
+        for slot in range(0, BEATS_PER_SECOND, _MEDIA_BEATS):
+            self.ticker.add_duty(slot, self._moderation.judge)
+            if self._webrtc is not None:
+                self.ticker.add_duty(slot, self._webrtc.tick)
 
     def _sweep_sockets(self) -> None:
         now_ns = self.ticker.clock_ns()
