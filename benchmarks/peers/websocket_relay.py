@@ -50,6 +50,9 @@ class RunningRelay:
             wait_for(browser, "accept")
         return Call(browser, carrier, stream_sid)
 
+    def ask_ms(self) -> None:
+        """It takes calls only."""
+
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return its one process."""
         return {self.name: [self.pid]}
