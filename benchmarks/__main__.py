@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the gateway beside HAProxy, Starlette and ws, under the same load.
+"""`python -m benchmarks`: the gateway beside HAProxy and Starlette, under the same load.
 
 Then what metering costs, beside one script per call; WebRTC, beside aiortc; and how speech sounds.
 """
@@ -26,14 +26,13 @@ from benchmarks.generator import CompilerMissingError, compile_library
 from benchmarks.peers.gateway import GatewayPeer
 from benchmarks.peers.haproxy import HaproxyPeer
 from benchmarks.peers.peer import Peer
-from benchmarks.peers.websocket_relay import NodePeer, StarlettePeer
+from benchmarks.peers.websocket_relay import StarlettePeer
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 PEERS: dict[str, Callable[[], Peer]] = {
     "gateway": GatewayPeer,
     "haproxy": HaproxyPeer,
     "starlette": StarlettePeer,
-    "ws": NodePeer,
 }
 LADDER = (400, 550, 700)
 """Loads at which the highest one held is sought."""

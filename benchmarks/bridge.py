@@ -75,6 +75,10 @@ class Sample:
     """Growth of the server's own part, per call."""
     seen: Measurement | None
     """None when calls did not come up."""
+    request_ms: float | None = None
+    """A request beside the calls, just after the window; None for a server that takes none."""
+    request_ratio: float | None = None
+    """To what it took while the server carried its first few calls."""
     trouble: str = ""
     """Why not, in words."""
 
@@ -132,6 +136,7 @@ class _Stage:
         self._running = running
         self._generator = generator
         self._resident_bytes_first = 0
+        self._request_ms_first: float | None = None
 
     def _raise_to(self, calls: int) -> None:
         while self._generator.calls < calls:
@@ -143,6 +148,7 @@ class _Stage:
         self._raise_to(FIRST_CALLS)
         time.sleep(WARM_UP_S)
         own = self._running.processes()[self._name]
+        self._request_ms_first = self._running.ask_ms()
         self._resident_bytes_first = total_resident_bytes(own)
 
     def samples(self, calls: int, windows: int, seconds: float) -> Iterator[Sample]:
@@ -155,7 +161,7 @@ class _Stage:
         except (DialError, OSError) as error:
             lost = self._generator.measure(0).last_text
             trouble = f"call {self._generator.calls} did not come up: {error} {lost}".strip()
-            yield Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble)
+            yield Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble=trouble)
             return
         time.sleep(self._settle_s)
         was_good = False
@@ -180,6 +186,7 @@ class _Stage:
         seen = self._generator.finish_window()
         cpu_ms = {part: (cpu_last[part] - cpu_first[part]) / 1e6 / elapsed_s for part in cpu_last}
         core_share = sum(cpu_ms.values()) / 1000
+        request_ms, first_ms = self._running.ask_ms(), self._request_ms_first
         grown = total_resident_bytes(processes[self._name]) - self._resident_bytes_first
         return Sample(
             peer=self._name,
@@ -190,6 +197,8 @@ class _Stage:
             foreign_share=max(0.0, (busy_last - busy_first) / 1e9 / elapsed_s - core_share),
             resident_bytes=grown / max(1, calls - FIRST_CALLS),
             seen=seen,
+            request_ms=request_ms,
+            request_ratio=request_ms / first_ms if request_ms and first_ms else None,
             trouble=_describe(seen),
         )
 

@@ -40,8 +40,6 @@ CONNECT_S_MAX = 5.0
 FRAME_BYTES = 160
 DATAGRAM_BYTES_MAX = 2048
 _OPEN = 1 << 62
-_GOLDEN = 0.618_033_988_75
-"""Steps of this share of a period spread any number of legs evenly."""
 _HEAD = struct.Struct("!IIQ")
 _HEAD_BYTES = 2 * _HEAD.size
 _DIGITS = b"0123456789abcdef"
@@ -147,28 +145,6 @@ class Voice:
         tally.received += 1
 
 
-class Uncounted(Voice):
-    """A voice of a server that codes it anew: packets can be counted, not recognized."""
-
-    __slots__ = ("coded",)
-
-    def __init__(self, call: int, coded: Sequence[bytes]) -> None:
-        super().__init__(call, b"")
-        self.coded = coded
-
-    def speak(self, _now_ns: int) -> bytes:
-        """Return the next 20 ms, of a recording that begins again at its end."""
-        self.said += 1
-        return self.coded[self.said % len(self.coded)]
-
-    def hear(self, _payload: bytes, _now_ns: int) -> None:
-        """Count a packet."""
-        self.tally.received += self.end == _OPEN
-
-    def give_up(self) -> None:
-        """Nothing is known to be lost."""
-
-
 def new_voice(call: int) -> Voice:
     """Return a voice unlike every other."""
     body = bytes(random.Random(call).choices(_FAINT, k=FRAME_BYTES - _HEAD_BYTES))
@@ -224,14 +200,18 @@ class Pace:
 class Crowd:
     """All legs of one server, and the loop that moves them."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
+        """Begin with no legs; `seed` chooses when in each 20 ms each of them will speak."""
         self.legs: list[Leg] = []
+        self._phases_ns: list[int] = []
+        self._chance = random.Random(seed)
         self._listeners: dict[int, Callable[[int], None]] = {}
         self._poll = select.epoll()
 
     def add(self, leg: Leg) -> None:
         """Send and receive on this leg from the next run on."""
         self.legs.append(leg)
+        self._phases_ns.append(self._chance.randrange(PERIOD_NS))
         self.listen(leg.fileno(), leg.receive)
 
     def listen(self, fd: int, receive: Callable[[int], None]) -> None:
@@ -288,7 +268,7 @@ class Crowd:
         """Pace all legs; return how late each packet was, the busy and the whole time."""
         clock = time.monotonic_ns
         listeners, poll = self._listeners, self._poll.poll
-        order = sorted((int(n * _GOLDEN % 1 * PERIOD_NS), n) for n in range(len(self.legs)))
+        order = sorted(zip(self._phases_ns, range(len(self.legs)), strict=True))
         schedule = [(phase_ns, self.legs[n].send) for phase_ns, n in order]
         late_ns: list[int] = []
         turn, idle_ns = 0, 0
@@ -344,13 +324,12 @@ def _percentile_us(ascending_ns: Sequence[int], share: float) -> float:
 class Browser:
     """One browser on a UDP socket of its own: a full ICE agent, controlling, and DTLS client."""
 
-    def __init__(self, voice: Voice, *, payload_type: int = 0, ticks: int = 160) -> None:
+    def __init__(self, voice: Voice) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((loopback.HOST, 0))
         self.peer = Peer(self._send_datagram)
         self.peer.on_audio = self._hear
         self.voice = self.heard = voice
-        self._payload_type, self._ticks = payload_type, ticks
         self._packets = 0
         self._check_ns = 0
         self._now_ns = 0
@@ -396,7 +375,7 @@ class Browser:
             self._check_and_report(now_ns)
         self._packets += 1
         payload = self.voice.speak(now_ns)
-        self._send_datagram(self.peer.packet(payload, self._payload_type, self._ticks))
+        self._send_datagram(self.peer.packet(payload))
 
     def receive(self, now_ns: int) -> None:
         """Take one datagram in; the loop calls again while there are more."""

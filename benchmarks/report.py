@@ -23,6 +23,8 @@ STARLETTE_RATIO_MAX = 1 / 2.5
 CALLS_HELD_MIN = 550
 P99_US_MAX_AT_200 = 1_000
 RESIDENT_KB_MAX = 24
+REQUEST_RATIO_MAX = 2
+"""A request with 200 calls, in what it takes with hardly any."""
 _LATENCY_LOAD = 200
 _CPU_LOAD = 400
 
@@ -42,6 +44,9 @@ class Row:
     resident_kb: float
     beside_ms: Mapping[str, float]
     """CPU of the server's other parts."""
+    request_ms: float | None
+    """A request beside the calls; None for a server that takes none."""
+    request_ratio: float | None
     disturbed: bool
     """In every round, so that the figures say more of the machine than of the server."""
     held: bool
@@ -85,6 +90,8 @@ def _row(every: Sequence[Sample], results: Results) -> Row:
     first = every[0]
     samples = [sample for sample in every if not sample.disturbed] or every
     ratios = list(_ratios(samples, results))
+    requests_ms = [sample.request_ms for sample in samples if sample.request_ms is not None]
+    request_ratios = [s.request_ratio for s in samples if s.request_ratio is not None]
     seen = [sample.seen for sample in samples if sample.seen is not None]
     return Row(
         peer=first.peer,
@@ -100,6 +107,8 @@ def _row(every: Sequence[Sample], results: Results) -> Row:
             for part in first.cpu_ms
             if part != first.peer
         },
+        request_ms=median(requests_ms) if requests_ms else None,
+        request_ratio=median(request_ratios) if request_ratios else None,
         disturbed=first.disturbed and samples is every,
         held=all(sample.held for sample in every),
     )
@@ -147,6 +156,8 @@ def table(results: Results) -> str:
         if row.beside_ms:
             beside = ", ".join(f"{part} {ms:.3f}" for part, ms in row.beside_ms.items())
             lines.append(f"{'':<11}beside it, ms per call-second: {beside}")
+        if row.request_ms is not None:
+            lines.append(f"{'':<11}a request to its API meanwhile: {row.request_ms:.1f} ms")
     return "\n".join(lines)
 
 
@@ -167,6 +178,9 @@ def limits(results: Results) -> list[Limit]:
     if ours is not None:
         text = f"added latency at {_LATENCY_LOAD} calls, p99 µs"
         found.append(Limit(text, ours.p99_us, P99_US_MAX_AT_200, ours.disturbed))
+        if ours.request_ratio is not None:
+            text = f"a request at {_LATENCY_LOAD} calls, in an idle node's"
+            found.append(Limit(text, ours.request_ratio, REQUEST_RATIO_MAX, ours.disturbed))
     largest = max((row for row in by_key.values() if row.peer == OURS), key=_calls, default=None)
     if largest is not None:
         text = f"RSS KB per call at {largest.calls} calls"
@@ -212,6 +226,7 @@ def history_record(results: Results, context: Mapping[str, object]) -> dict[str,
             "rss_kb": round(row.resident_kb, 1),
             "held": row.held,
             "disturbed": row.disturbed,
+            "request_ms": None if row.request_ms is None else round(row.request_ms, 2),
             **{f"{part}_ms": round(ms, 4) for part, ms in row.beside_ms.items()},
         }
     return {**context, "generator_calls": results.ceiling_calls, "peers": peers}

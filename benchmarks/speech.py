@@ -2,9 +2,7 @@
 
 A real Chromium calls by the phone page; gateway and simulated carrier are processes of their own.
 The microphone plays speech; what the phone hears is compared with it, and the echo is recorded in
-the page beside the microphone. Two phones echo: the carrier's, which plays in real time as people's
-do, and one that gives each media message back as it arrives, so that nothing but network, gateway
-and browser is in the figure.
+the page beside the microphone: the carrier's phone plays in real time, as people's do.
 """
 
 from __future__ import annotations
@@ -26,9 +24,7 @@ from rich.console import Console
 
 from benchmarks import installed, speech_page
 from benchmarks import speech_report as found
-from benchmarks.carrier import ACCOUNT_SID, AUTH_TOKEN, PlayedCarrier
 from benchmarks.limits import FOREIGN_SHARE_MAX
-from benchmarks.mirror import mirrored
 from benchmarks.process_cost import core_busy_ns, descendants, total_cpu_ns
 from benchmarks.report import limit_line
 from benchmarks.speech_report import Echo, Heard, Quality, Results
@@ -46,9 +42,8 @@ SPEECH_S = 6.0
 """Length of what the microphone plays over and over."""
 SPELL_S = 4.0
 """How long each call is listened to."""
-MIRROR_CALLS = 3
-"""Of the phone that is judged: a browser's buffer stays for a whole call what its beginning made
-it."""
+ECHO_CALLS = 3
+"""A browser's buffer stays for a whole call what its beginning made it."""
 SETTLE_S = 2.5
 """The playout model looks back over two seconds of a network, and so does the browser's buffer."""
 LOSS, JITTER_S = 0.05, 0.005
@@ -114,20 +109,14 @@ async def chromium(speech: Samples) -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def running(carrier: PlayedCarrier | None = None) -> AsyncIterator[World]:
-    """Start a gateway, with the simulated carrier unless one is given."""
+async def running() -> AsyncIterator[World]:
+    """Start a gateway, with the simulated carrier."""
     search = installed.environment()
     changes = {name: search[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    if carrier is not None:
-        changes |= {
-            "CALLER_CARRIER_URL": carrier.url,
-            "CALLER_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
-            "CALLER_TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-        }
     with tempfile.TemporaryDirectory(prefix="caller-speech-") as folder:
         world = World(Path(folder), **changes)
         try:
-            await asyncio.to_thread(world.start if carrier is None else world.start_gateway)
+            await asyncio.to_thread(world.start)
             yield world
         finally:
             await asyncio.to_thread(world.stop)
@@ -180,27 +169,14 @@ class Session:
                 await self._heard(customer, found.LOSSY)
                 relay.weather.loss = relay.weather.jitter_s = 0
 
-    async def echo_in_real_time(self, customer: Customer) -> None:
+    async def echo(self, customer: Customer) -> None:
         """Measure the echo of the simulated carrier's phone."""
         async with self._call(customer, ECHO, found.WEBRTC) as page:
             call = await live_call(customer)
             recording = await self._record(page)
             state = await customer.world.carrier_get(f"/calls/{call['carrier_call_id']}")
             history = state["streams"][0]["backlog_ms_history"]
-            self._keep(found.REAL_TIME, recording, fmean(history[-int(self._seconds) :]))
-
-    async def echo_at_once(self, customer: Customer, carrier: PlayedCarrier) -> None:
-        """Measure the echo of a phone that gives each message back as it arrives."""
-
-        async def answer() -> None:
-            call = await live_call(customer)
-            stack.enter_context(mirrored(await asyncio.to_thread(carrier.take, call["id"])))
-
-        with contextlib.ExitStack() as stack:
-            answering = asyncio.create_task(answer())
-            async with self._call(customer, ECHO, found.WEBRTC) as page:
-                await answering
-                self._keep(found.MIRROR, await self._record(page), 0.0)
+            self._keep(recording, fmean(history[-int(self._seconds) :]))
 
     @contextlib.asynccontextmanager
     async def _call(
@@ -225,9 +201,8 @@ class Session:
         self._watch.start()
         return await speech_page.record(page, self._seconds)
 
-    def _keep(self, phone: str, recording: speech_page.Recording, backlog_ms: float) -> None:
+    def _keep(self, recording: speech_page.Recording, backlog_ms: float) -> None:
         echo = Echo(
-            phone,
             delays_ms=echo_delays_ms(recording.said, recording.heard),
             buffer_ms=recording.buffer_ms,
             target_ms=recording.target_ms,
@@ -236,7 +211,7 @@ class Session:
             disturbed=self._watch.is_disturbed(),
         )
         self.results.echoes.append(echo)
-        self._progress(f"speech   echo of a phone that {phone}: {echo.round_trip_ms:.0f} ms")
+        self._progress(f"speech   echo: {echo.round_trip_ms:.0f} ms")
 
 
 async def measure(progress: Progress, seconds: float = SPELL_S) -> Results:
@@ -252,13 +227,9 @@ async def measure(progress: Progress, seconds: float = SPELL_S) -> Results:
         async with running() as world:
             async with new_customer(world) as customer:
                 await session.likeness(customer)
-            async with new_customer(world) as customer:
-                await session.echo_in_real_time(customer)
-        with PlayedCarrier() as carrier:
-            async with running(carrier) as world:
-                for _ in range(MIRROR_CALLS):
-                    async with new_customer(world) as customer:
-                        await session.echo_at_once(customer, carrier)
+            for _ in range(ECHO_CALLS):
+                async with new_customer(world) as customer:
+                    await session.echo(customer)
     return session.results
 
 

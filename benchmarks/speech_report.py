@@ -14,11 +14,10 @@ from rich.table import Table
 from benchmarks.report import Limit
 
 WEBRTC, SOCKET, LOSSY = "WebRTC", "WebSocket", "WebRTC, 5 % lost, 5 ms jitter"
-MIRROR, REAL_TIME = "gives each message back at once", "plays in real time"
 
 LIKENESS_MIN = {WEBRTC: 0.99, SOCKET: 0.99, LOSSY: 0.98}
-ECHO_MS_MAX = 60
-"""Of a phone that gives each message back at once: no phone's own playing is in it."""
+ECHO_MS_MAX = 100
+"""With a frame of the phone's own, and what it has yet to play."""
 PESQ_LOSS_MAX = 0.05
 """Below G.711 alone."""
 PACKET_MS = 20
@@ -38,7 +37,6 @@ class Heard:
 class Echo:
     """What came back of one call, from the microphone to the loudspeaker."""
 
-    phone: str
     delays_ms: Sequence[float]
     """Of windows of 0.4 s."""
     buffer_ms: float
@@ -46,7 +44,7 @@ class Echo:
     target_ms: float
     """What the browser wanted that to be."""
     backlog_ms: float
-    """Audio that waited at the carrier to be played; 0 where it plays none."""
+    """Audio that waited at the carrier to be played."""
     concealed_ms: float
     disturbed: bool
 
@@ -90,14 +88,14 @@ def tables(results: Results) -> list[Table]:
         heard.add_row(name, f"{results.quality.heard:.2f}")
         heard.add_row("G.711 alone, PESQ-NB", f"{results.quality.g711:.2f}")
     echoes = Table(
-        *("phone that", "round trip", "packet", "browser's buffer", "it wants", "backlog", "rest"),
+        *("call", "round trip", "packet", "browser's buffer", "it wants", "backlog", "rest"),
         "windows",
         title="Echo by WebRTC, microphone to loudspeaker, ms",
         caption="* measured while other work kept the machine busy",
     )
-    for echo in results.echoes:
+    for number, echo in enumerate(results.echoes, 1):
         echoes.add_row(
-            _named(echo.phone, disturbed=echo.disturbed),
+            _named(f"{number}", disturbed=echo.disturbed),
             *(f"{echo.round_trip_ms:.0f}", f"{PACKET_MS}", f"{echo.buffer_ms:.0f}"),
             *(f"{echo.target_ms:.0f}", f"{echo.backlog_ms:.0f}", f"{echo.rest_ms:.0f}"),
             f"{len(echo.delays_ms)}",
@@ -116,11 +114,10 @@ def limits(results: Results) -> list[Limit]:
         text = f"unlikeness at the phone, {one.path}, per mille"
         most = 1000 * (1 - LIKENESS_MIN[one.path])
         found.append(Limit(text, 1000 * (1 - one.likeness), most, one.disturbed))
-    mirrored = [echo for echo in results.echoes if echo.phone == MIRROR]
-    if mirrored:
-        text = f"echo by WebRTC of a phone that {MIRROR}, median of calls, ms"
-        round_trip_ms = median(echo.round_trip_ms for echo in mirrored)
-        disturbed = any(echo.disturbed for echo in mirrored)
+    if results.echoes:
+        text = "echo by WebRTC of a phone that plays in real time, median of calls, ms"
+        round_trip_ms = median(echo.round_trip_ms for echo in results.echoes)
+        disturbed = any(echo.disturbed for echo in results.echoes)
         found.append(Limit(text, round_trip_ms, ECHO_MS_MAX, disturbed))
     quality = results.quality
     if quality is not None:

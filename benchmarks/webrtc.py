@@ -1,8 +1,8 @@
-"""What a WebRTC call costs: `python -m benchmarks.webrtc`, and the last part of `make bench`.
+"""What a WebRTC call costs: `python -m benchmarks.webrtc`, and a part of `make bench`.
 
-The gateway's WebRTC leg alone beside aiortc doing the same work, in turns: 50 packets a second each
-way. Then the leg with calls added until packets are lost or late, and the whole gateway with the
-played carrier behind it. Servers have one core to themselves, the simulated browsers another.
+Whole calls: a simulated browser speaks by SRTP, the played carrier's phone by media messages, 50
+packets a second each way. The gateway, everything on, beside a relay on aiortc. Servers have one
+core to themselves, the simulated browsers and phones another.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 
-from benchmarks import installed, loopback
 from benchmarks import webrtc_report as found
 from benchmarks.browsers import Browser, Crowd, mirrored_pair, new_voice, sum_up
-from benchmarks.dial import DialError, send_json, wait_for
-from benchmarks.limits import CEILING_SECONDS, CEILING_STEP, LATE_P99_US_MAX
-from benchmarks.peers.gateway import RunningGateway, start_gateway
-from benchmarks.peers.offers import Offers
-from benchmarks.peers.peer import server_process
-from benchmarks.peers.webrtc import AIORTC_PCMU, LEG, PEERS, WebRtcPeer
+from benchmarks.dial import Call, DialError, send_json, wait_for
+from benchmarks.limits import CEILING_SECONDS, CEILING_STEP, LATE_P99_US_MAX, SHARE_MAX
+from benchmarks.peers.gateway import start_gateway
+from benchmarks.peers.websocket_relay import AiortcPeer
 from benchmarks.phones import ControlSocket, Phone
 from benchmarks.process_cost import (
     core_busy_ns,
@@ -37,35 +34,55 @@ from benchmarks.process_cost import (
     total_resident_bytes,
 )
 from benchmarks.report import limit_line
-from benchmarks.webrtc_report import GATEWAY, RATIO_LOAD, Results, Sample
+from benchmarks.webrtc_report import AIORTC, GATEWAY, LOAD, Results, Sample
 
 FAULTS_EXIT, UNABLE_EXIT = 1, 2
 
-GATEWAY_CALLS = 100
+AIORTC_CALLS = 10
 FIRST_CALLS = 3
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
-SETTLE_S = 0.7
-GATEWAY_SETTLE_S = 2.5
-"""Its playout model looks back over two seconds of a network."""
+SETTLE_S = 2.5
+"""The gateway's playout model looks back over two seconds of a network."""
 GREETING_NS = 1_000_000_000
-LADDER_FROM, LADDER_STEP = 500, 150
+
+
+class Running(Protocol):
+    """A server that is up."""
+
+    @property
+    def pid(self) -> int:
+        """The process that moves the audio."""
+
+    def dial(self, index: int, /) -> Call:
+        """Bring up call `index`, counted from 0, and return both of its sockets."""
+
+    def processes(self) -> Mapping[str, Sequence[int]]:
+        """Return all process ids, by part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server under test."""
+
+    name: str
+    loads: tuple[int, ...]
+    """Numbers of calls, ascending."""
+    start: Callable[[], AbstractContextManager[Running]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run does."""
 
-    loads: tuple[int, ...]
-    """Numbers of calls, ascending, of the leg alone."""
+    servers: tuple[Server, ...]
     rounds: int
     seconds: float
-    ladder_max: int
-    """0 for no ladder."""
+    ceiling_max: int
+    """How far the generator's own ceiling is sought; 0 for not at all."""
     seconds_max: float
-    """After which no further round or step is begun."""
+    """After which no further round or load is begun."""
     server_core: int
     generator_core: int
-    peers: tuple[WebRtcPeer, ...] = PEERS
     is_patient: bool = True
     """Whether a window that was disturbed, or not held, is measured once more."""
 
@@ -94,7 +111,7 @@ class Stage:
         self._processes = processes
         """Those that move the audio."""
         self._beside = beside
-        self._crowd = Crowd()
+        self._crowd = Crowd(turn)
         self._browsers: list[Browser] = []
         self._phones: list[Phone] = []
         self._controls: list[ControlSocket] = []
@@ -109,6 +126,11 @@ class Stage:
         self._crowd.close()
         for control in self._controls:
             control.close()
+
+    @property
+    def calls(self) -> int:
+        """How many are up."""
+        return len(self._browsers)
 
     def add_browser(self, browser: Browser, exchange: Callable[[str], str]) -> None:
         """Connect a browser."""
@@ -140,7 +162,6 @@ class Stage:
 
     def sample(self, seconds: float) -> Sample:
         """Measure one window."""
-        settle_s = GATEWAY_SETTLE_S if self._phones else SETTLE_S
         ports = {browser.server_port for browser in self._browsers}
         edges: list[tuple[int, ...]] = []
 
@@ -149,7 +170,7 @@ class Stage:
             foreign_ns = core_busy_ns(self._plan.server_core) - cpu_ns - total_cpu_ns(self._beside)
             edges.append((time.monotonic_ns(), cpu_ns, foreign_ns, udp_drops(ports)))
 
-        pace = self._crowd.measure(settle_s, seconds, at_start=look, at_end=look)
+        pace = self._crowd.measure(SETTLE_S, seconds, at_start=look, at_end=look)
         elapsed, cpu, foreign, dropped = (b - a for a, b in zip(*edges, strict=True))
         calls = len(self._browsers)
         grown = total_resident_bytes(self._processes) - self._resident_bytes_first
@@ -163,7 +184,7 @@ class Stage:
             resident_kb=grown / 1024 / max(1, calls - FIRST_CALLS),
             connect_ms=tuple(self._connect_ms),
             uplink=sum_up(browser.voice for browser in self._browsers),
-            downlink=sum_up(phone.voice for phone in self._phones) if self._phones else None,
+            downlink=sum_up(phone.voice for phone in self._phones),
             pace=pace,
             dropped=dropped,
             closed=sum(control.closed for control in self._controls),
@@ -178,39 +199,16 @@ class Stage:
         return second if second.held or not first.held else first
 
 
-@contextmanager
-def stage_of(peer: WebRtcPeer, turn: int, plan: Plan) -> Iterator[Callable[[int], Stage]]:
-    """Start a server; yield what brings calls up to a number and returns the stage."""
-    with loopback.listen() as listener:
-        fd = listener.fileno()
-        command = [sys.executable, "-m", peer.module, str(fd)]
-        with (
-            on_cores({plan.server_core}),
-            server_process(command, pass_fds=[fd], environment=installed.environment()) as process,
-            on_cores({plan.generator_core}),
-            closing(Offers(loopback.connect(loopback.port_of(listener)))) as offers,
-            Stage(peer.name, turn, plan, [process.pid]) as stage,
-        ):
-
-            def raise_to(calls: int) -> Stage:
-                for index in range(len(stage._browsers), calls):
-                    stage.add_browser(
-                        peer.browser(index), lambda offer: offers.exchange(peer.offer(offer))
-                    )
-                return stage
-
-            yield raise_to
-
-
-def dial(stage: Stage, gateway: RunningGateway, index: int) -> None:
+def dial(stage: Stage, running: Running) -> None:
     """Place a call, answer it, and move its audio to WebRTC as a page does."""
-    call = gateway.dial(index)
+    index = stage.calls
+    call = running.dial(index)
     spoken, heard = new_voice(2 * index), new_voice(2 * index + 1)
     browser = Browser(spoken)
     browser.heard = heard
 
     def exchange(offer: str) -> str:
-        send_json(call.browser, {"type": "offer", "id": 1, "sdp": offer})
+        send_json(call.browser, {"type": "offer", "id": 1, "sdp": mulaw_only(offer)})
         return str(wait_for(call.browser, "answer")["sdp"])
 
     stage.add_browser(browser, exchange)
@@ -222,30 +220,40 @@ def dial(stage: Stage, gateway: RunningGateway, index: int) -> None:
     stage.add_phone(phone, ControlSocket(call.browser))
 
 
-def _beside(gateway: RunningGateway) -> list[int]:
-    """Return the gateway's other processes: its Valkey, and the drainer."""
-    return [pid for pids in gateway.processes().values() for pid in pids if pid != gateway.pid]
+def mulaw_only(offer: str) -> str:
+    """Offer no Opus, and to be the DTLS client, which aiortc would else be itself."""
+    lines = offer.replace("SAVPF 111 0 126", "SAVPF 0 126").split("\r\n")
+    kept = [line for line in lines if not line.startswith("a=rtpmap:111")]
+    return "\r\n".join(kept).replace("a=setup:actpass", "a=setup:active")
 
 
-def measure_gateway(plan: Plan, calls: int) -> Sample:
-    """Measure the whole gateway."""
+def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadline: float) -> None:
+    """Measure one server at its loads, as long as a core will do by what the last one took."""
     with (
         on_cores({plan.server_core}),
-        start_gateway() as gateway,
+        server.start() as running,
         on_cores({plan.generator_core}),
-        Stage(GATEWAY, 1, plan, [gateway.pid], _beside(gateway)) as stage,
     ):
-        for index in range(calls):
-            dial(stage, gateway, index)
-            stage.greet_now_and_then()
-        return stage.best_sample(plan.seconds)
+        every = [pid for pids in running.processes().values() for pid in pids]
+        beside = [pid for pid in every if pid != running.pid]
+        with Stage(server.name, turn, plan, [running.pid], beside) as stage:
+            call_share = 0.0
+            for load in server.loads:
+                if call_share * load > SHARE_MAX or time.monotonic() > deadline:
+                    return
+                while stage.calls < load:
+                    dial(stage, running)
+                    stage.greet_now_and_then()
+                sample = stage.best_sample(plan.seconds)
+                keep(sample)
+                call_share = sample.core_share / load
 
 
 def generator_ceiling(plan: Plan) -> int:
     """Return the calls that the generator paces on time when its browsers are joined in pairs."""
     held = 0
     with on_cores({plan.generator_core}), closing(Crowd()) as crowd:
-        while len(crowd.legs) < plan.ladder_max:
+        while len(crowd.legs) < plan.ceiling_max:
             for call in range(len(crowd.legs), len(crowd.legs) + CEILING_STEP, 2):
                 for browser in mirrored_pair(call):
                     crowd.add(browser)
@@ -267,27 +275,17 @@ def run(plan: Plan, progress: Progress) -> Results:
     results = Results()
     deadline = time.monotonic() + plan.seconds_max
 
-    def keep(sample: Sample, samples: list[Sample]) -> Sample:
-        samples.append(sample)
+    def keep(sample: Sample) -> None:
+        results.samples.append(sample)
         progress(sample)
-        return sample
 
+    if plan.ceiling_max:
+        results.ceiling_calls = generator_ceiling(plan) // 2
     for turn in range(1, plan.rounds + 1):
-        for peer in plan.peers:
-            loads = plan.loads if peer is LEG else (peer.calls,)
-            with stage_of(peer, turn, plan) as raise_to:
-                for calls in loads:
-                    keep(raise_to(calls).best_sample(plan.seconds), results.samples)
+        for server in plan.servers:
+            measure_server(server, turn, plan, keep, deadline)
         if time.monotonic() > deadline:
             break
-    keep(measure_gateway(plan, GATEWAY_CALLS), results.samples)
-    if plan.ladder_max:
-        results.ceiling_calls = generator_ceiling(plan)
-        with stage_of(LEG, 0, plan) as raise_to:
-            for calls in range(LADDER_FROM, plan.ladder_max + 1, LADDER_STEP):
-                sample = keep(raise_to(calls).best_sample(plan.seconds), results.ladder)
-                if not sample.held or time.monotonic() > deadline:
-                    break
     return results
 
 
@@ -297,7 +295,7 @@ def report(results: Results) -> dict[str, object]:
     if results.ceiling_calls:
         print(
             f"The generator alone, its browsers joined in pairs, paces {results.ceiling_calls} "
-            f"calls. The leg held {results.calls_held}."
+            "calls of two ends."
         )
     for limit in found.limits(results):
         print(limit_line(limit))
@@ -306,17 +304,24 @@ def report(results: Results) -> dict[str, object]:
     return found.history_record(results)
 
 
+def servers_at(loads: Sequence[int]) -> tuple[Server, ...]:
+    """Return what is compared, the gateway at these loads."""
+    return (
+        Server(GATEWAY, tuple(sorted(loads)), start_gateway),
+        Server(AIORTC, (AIORTC_CALLS,), AiortcPeer().running),
+    )
+
+
 def plan_of(cores: Sequence[int], *, quick: bool) -> Plan:
     """Return what a part of `make bench` does."""
     return Plan(
-        loads=(RATIO_LOAD,) if quick else (100, RATIO_LOAD),
+        servers=servers_at((LOAD,) if quick else (100, LOAD, 300)),
         rounds=1,
         seconds=1.0 if quick else 2.0,
-        ladder_max=0 if quick else 800,
+        ceiling_max=0 if quick else 800,
         seconds_max=10 if quick else 75,
         server_core=cores[0],
         generator_core=cores[1],
-        peers=(LEG, AIORTC_PCMU) if quick else PEERS,
         is_patient=not quick,
     )
 
@@ -328,11 +333,10 @@ def print_progress(sample: Sample) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.webrtc", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round, no ladder")
-    parser.add_argument("--calls", type=int, nargs="+", metavar="N", help="loads of the leg")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--calls", type=int, nargs="+", metavar="N", help="loads of the gateway")
     parser.add_argument("--seconds", type=float, help="length of each window")
     parser.add_argument("--rounds", type=int, help="times that every server is measured")
-    parser.add_argument("--ladder", type=int, metavar="N", help="highest load tried; 0 for none")
     options = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -342,10 +346,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = plan_of(cores, quick=options.quick)
     wanted = {
-        "loads": options.calls and tuple(sorted(options.calls)),
+        "servers": options.calls and servers_at(options.calls),
         "seconds": options.seconds,
         "rounds": options.rounds,
-        "ladder_max": options.ladder,
     }
     plan = replace(plan, **{name: value for name, value in wanted.items() if value is not None})
     results = run(plan, print_progress)

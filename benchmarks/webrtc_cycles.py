@@ -17,7 +17,6 @@ from benchmarks.browsers import Browser, new_voice
 from benchmarks.dial import DialError
 from benchmarks.peers.offers import Offers
 from benchmarks.peers.peer import server_process
-from benchmarks.peers.webrtc import LEG
 from benchmarks.process_cost import resident_bytes
 from benchmarks.report import Limit, limit_line
 
@@ -60,7 +59,7 @@ def measure(cycles: int, report_every: int) -> list[tuple[int, int]]:
         fd = listener.fileno()
         with (
             server_process(
-                [sys.executable, "-m", LEG.module, str(fd)],
+                [sys.executable, "-m", "benchmarks.peers.webrtc_leg", str(fd)],
                 pass_fds=[fd],
                 environment=installed.environment(),
             ) as process,

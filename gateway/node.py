@@ -26,7 +26,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.positions import SqlPositions
 from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
-from gateway import admission, build, descriptors, huge_pages
+from gateway import admission, build, descriptors
 from gateway.addresses import webrtc_addresses
 from gateway.carriers import public_origin
 from gateway.carriers.markup import hangup_twiml
@@ -47,7 +47,9 @@ from gateway.engine.closed_book import ClosedBook
 from gateway.engine.closings import Closings
 from gateway.engine.duty import Duty
 from gateway.engine.ghosts import Ghosts
+from gateway.engine.interval import LoopInterval
 from gateway.engine.metering import Metering
+from gateway.engine.moderation import Moderation
 from gateway.engine.node_watch import NodeWatch
 from gateway.engine.outbox_alarm import DrainerAlarm, OutboxAlarm
 from gateway.engine.rate_book import RateBook
@@ -94,8 +96,8 @@ RATES_INTERVAL_S = 15.0
 DRAINER_SILENCE_S_MAX = 15.0
 """How long the drainer may show no sign of life before it is replaced."""
 
-_WEBRTC_BEATS = 5
-"""Beats between two looks at all WebRTC sessions for what is due: a tenth of a second."""
+_MEDIA_BEATS = 5
+"""Beats between two looks at what all media have in common: a tenth of a second."""
 
 _GEN2_THRESHOLD = 1000
 """Full collections are made rare: one of them is a gap in every call's audio."""
@@ -137,10 +139,6 @@ def _warm_up() -> None:
     admission.load_numbering_plans()
 
 
-async def _gather_heap() -> None:
-    await asyncio.to_thread(huge_pages.gather)
-
-
 class Node:
     """A gateway process with everything that belongs to it."""
 
@@ -151,7 +149,8 @@ class Node:
         self._notices = Notices(settings.events_url, settings.events_secret)
         self._mails: Mails
         self._duties: list[Duty] = []
-        self.ticker = Ticker(time.monotonic_ns)
+        self._moderation = Moderation(LoopInterval())
+        self.ticker = Ticker(time.monotonic_ns, self._moderation.read)
         self._instance = secrets.token_hex(8)
         """Tells this process from any other, also one of the same id."""
         self.stores: build.Stores
@@ -375,7 +374,6 @@ class Node:
             Duty("watch on the drainer", self._drainer_alarm.look, outbox_alarm.INTERVAL_S),
             Duty("look for new rates", self._rates.refresh, RATES_INTERVAL_S),
             Duty("look for new closed lists", self._closed_book.refresh, RATES_INTERVAL_S),
-            Duty("gathering of the heap", _gather_heap, huge_pages.INTERVAL_S),
         ]
         stack.push_async_callback(_within, "lease", self._forget_lease)
 
@@ -451,10 +449,7 @@ class Node:
             stack.callback(self._webrtc.stop)
         await self._server.start()
         self.ticker.start()
-        if self._webrtc is not None:
-            for slot in range(0, BEATS_PER_SECOND, _WEBRTC_BEATS):
-                self.ticker.add_duty(slot, self._webrtc.tick)
-        self._sweep_sockets()
+        self._watch_media(stack)
         self._metering.start()
         await self._drain_process.start()
         _warm_up()
@@ -463,6 +458,16 @@ class Node:
         gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)
         for duty in self._duties:
             duty.start()
+
+    def _watch_media(self, stack: contextlib.AsyncExitStack) -> None:
+        self._sweep_sockets()
+        stack.callback(self._moderation.stop)
+        ports = self._webrtc.ports if self._webrtc else ()
+        self._moderation.add(self._engine.reader, *ports)
+        for slot in range(0, BEATS_PER_SECOND, _MEDIA_BEATS):
+            self.ticker.add_duty(slot, self._moderation.judge)
+            if self._webrtc is not None:
+                self.ticker.add_duty(slot, self._webrtc.tick)
 
     def _sweep_sockets(self) -> None:
         now_ns = self.ticker.clock_ns()

@@ -224,7 +224,6 @@ ensure() {
         ensure packages
         ensure_locked dev "development tools"
         ensure_pages
-        ensure_npm benchmarks/peers ws/package.json
         ;;
     test)
         ensure dev

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from statistics import median
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ CREDIT = "100000"
 """In the account's currency: more than any run can spend."""
 CALLS_MAX = 2_000
 READY_S_MAX = 20.0
+ASKED = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,18 @@ class RunningGateway:
             raise DialError(f"no call token: {reply.status} {body.decode(errors='replace')}")
         content = json.loads(body)
         return content["token"], content["media_url"]
+
+    def ask_ms(self) -> float:
+        """Return how long a request takes that reads both stores, the median of some."""
+        took_ms = []
+        self.api.close()  # it may have been idle for too long; the next request connects anew
+        for _ in range(ASKED):
+            started_ns = time.monotonic_ns()
+            headers = {"Authorization": f"Bearer {self.api_key}"}
+            self.api.request("GET", "/v1/calls?limit=20", headers=headers)
+            self.api.getresponse().read()
+            took_ms.append((time.monotonic_ns() - started_ns) / 1e6)
+        return median(took_ms)
 
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return the gateway's own process, its Valkey, and the drainer that writes to SQL."""

@@ -40,6 +40,9 @@ class RunningHaproxy:
                     raise DialError("another connection reached the carrier's listener")
         return Call(browser, carrier, f"MZ{index:032x}")
 
+    def ask_ms(self) -> None:
+        """It takes calls only."""
+
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return its one process."""
         return {"haproxy": [self.pid]}

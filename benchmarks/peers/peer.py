@@ -23,6 +23,9 @@ class RunningPeer(Protocol):
     def dial(self, index: int, /) -> Call:
         """Bring up call `index`, counted from 0, and return both of its legs."""
 
+    def ask_ms(self) -> float | None:
+        """Return how long a request beside the calls takes; None for a server that takes none."""
+
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return the process ids by part. The part that moves the audio bears the peer's name."""
 

@@ -1,15 +1,13 @@
-"""Rivals that relay WebSocket messages, one process each, as one writes them.
+"""Rivals that relay audio between two sockets, one process each, as one writes them.
 
-Both speak the same small protocol on `/media/browser/{n}` and `/media/carrier/{n}`: the carrier leg
-sends Twilio's `connected` and `start`, the browser leg is told `accept`, then audio flows. They
-meter nothing, detect no speech and check no signature.
+They speak the same small protocol on `/media/browser/{n}` and `/media/carrier/{n}`: the carrier leg
+sends Twilio's `connected` and `start`, the browser leg is told `accept`, then audio flows; aiortc's
+takes the browser's offer first, as the gateway does. They meter nothing, detect no speech and check
+no signature.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,6 +50,9 @@ class RunningRelay:
             wait_for(browser, "accept")
         return Call(browser, carrier, stream_sid)
 
+    def ask_ms(self) -> None:
+        """It takes calls only."""
+
     def processes(self) -> Mapping[str, Sequence[int]]:
         """Return its one process."""
         return {self.name: [self.pid]}
@@ -87,31 +88,20 @@ class StarlettePeer:
             yield relay
 
 
-class NodePeer:
-    """A plain relay on Node's `ws`, with its native mask in `bufferutil`."""
+class AiortcPeer:
+    """A plain relay of WebRTC to a Media Stream, on aiortc, Starlette and uvicorn."""
 
-    name: ClassVar[str] = "ws"
-    what: ClassVar[str] = "Node with ws and bufferutil"
+    name: ClassVar[str] = "aiortc"
+    what: ClassVar[str] = "aiortc on uvicorn, as one writes it"
     settle_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
-        """Install ws on first use; say what is needed where that cannot be."""
-        if shutil.which("node") is None or shutil.which("npm") is None:
-            return "Node is missing: `apt install nodejs npm`."
-        if (_HERE / "node_modules" / "ws").is_dir():
-            return None
-        install = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--omit=dev"],
-            cwd=_HERE,
-            env={**os.environ, "NPM_CONFIG_UPDATE_NOTIFIER": "false"},
-            capture_output=True,
-            check=False,
-        )
-        return "`npm ci` failed in benchmarks/peers." if install.returncode else None
+        """Nothing: all of it is among the requirements of development."""
+        return None
 
     @contextmanager
     def running(self) -> Iterator[RunningRelay]:
         """Start it."""
-        command = ("node", str(_HERE / "ws_relay.mjs"), "{fd}")
+        command = (sys.executable, "-m", "benchmarks.peers.aiortc_relay", "{fd}")
         with running_relay(self.name, command) as relay:
             yield relay

@@ -55,8 +55,16 @@ class Deadline:
 class Ticker:
     """The heartbeat of one event loop."""
 
-    def __init__(self, clock_ns: Callable[[], int]) -> None:
+    def __init__(self, clock_ns: Callable[[], int], read: Callable[[], None] | None = None) -> None:
+        """Make a heart that does not beat yet.
+
+        Args:
+            clock_ns: Monotonic.
+            read: Reads what has come of the media and the loop does not read by itself.
+
+        """
         self.clock_ns = clock_ns
+        self._read = read
         self.lag_ns_max = 0
         """Longest that a beat has been late since it was last read."""
         self._players: set[Player] = set()
@@ -150,6 +158,8 @@ class Ticker:
     def _poll_after_reading(self, is_for_all: bool) -> None:
         if self._handle is None:
             return
+        if self._read is not None:
+            self._read()
         if is_for_all:
             self.poll(self.clock_ns())
             if self._urgent and self._urgent_ns == self._poll_ns:  # the first of them

@@ -393,6 +393,8 @@ static PyObject *Poller_poll(Poller *self, PyObject *now)
     int count = epoll_wait(self->epoll, events, EVENTS_MAX, 0), told = 0;
     if (count < 0 && errno != EINTR)
         return PyErr_SetFromErrno(PyExc_OSError);
+    if (count < 0)
+        count = 0;
     self->is_polling = 1;
     Py_INCREF(self); /* the last socket to leave takes the reader's with it */
     int index = 0;
@@ -404,9 +406,7 @@ static PyObject *Poller_poll(Poller *self, PyObject *now)
         report_again(self, events[index].data.fd);
     self->is_polling = 0;
     Py_DECREF(self);
-    if (told < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    return told < 0 ? NULL : PyLong_FromLong(count);
 }
 
 /* Membership. */
@@ -663,7 +663,8 @@ static PyMethodDef poller_methods[] = {
      "take_counts($self, descriptor, /)\n--\n\n"
      "Return messages and payload bytes delivered since the last time, and when the last came."},
     {"poll", (PyCFunction)Poller_poll, METH_O,
-     "poll($self, now_ns, /)\n--\n\nRead every socket that has something, once."},
+     "poll($self, now_ns, /)\n--\n\n"
+     "Read every socket that has something, once; return how many had, EVENTS_MAX at most."},
     {"fileno", (PyCFunction)Poller_fileno, METH_NOARGS,
      "fileno($self, /)\n--\n\nReturn what is readable while one of the sockets is."},
     {"close", (PyCFunction)Poller_close, METH_NOARGS,
@@ -702,7 +703,7 @@ static int execute(PyObject *module)
         return -1;
     int added = PyModule_AddObjectRef(module, "Poller", type);
     Py_DECREF(type);
-    if (added < 0)
+    if (added < 0 || PyModule_AddIntMacro(module, EVENTS_MAX) < 0)
         return -1;
     return (on_binary = PyUnicode_InternFromString("on_binary")) == NULL
                    || (on_text = PyUnicode_InternFromString("on_text")) == NULL

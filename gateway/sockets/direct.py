@@ -48,6 +48,7 @@ class DirectReader:
         self._poller: Poller | None = None
         self._loop: Any = None  # uvloop's returns other things than it promises
         self._count = 0
+        self._reads = 0
         self._is_paced = False
 
     def pace(self, paced: bool) -> None:
@@ -56,10 +57,18 @@ class DirectReader:
         if self._poller is not None:
             self._watch(not paced)
 
-    def read(self) -> None:
-        """Read every socket that has something, once."""
-        if self._poller is not None:
-            self._poller.poll(self._clock_ns())
+    def read(self) -> bool:
+        """Read every socket that has something, once; return whether there were no more."""
+        if self._poller is None:
+            return True
+        read = self._poller.poll(self._clock_ns())
+        self._reads += read
+        return read < _native.EVENTS_MAX
+
+    def take_count(self) -> int:
+        """Return how many times a socket was read since the last time."""
+        reads, self._reads = self._reads, 0
+        return reads
 
     def add(self, descriptor: int, owner: Owner, message_bytes_max: int) -> None:
         """Read this socket from now on; its transport is to pause reading.

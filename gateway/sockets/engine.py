@@ -18,7 +18,6 @@ from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
-from gateway.sockets.moderation import Moderation
 from gateway.sockets.proxies import Proxies
 from gateway.sockets.request_budget import RequestBudget
 from gateway.sockets.standing import Standing
@@ -72,8 +71,8 @@ class MediaEngine:
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = self.proxies.tell(router)
-        self._reader = DirectReader(clock_ns, self.limits.frames)
-        self._moderation = Moderation(self.proven, self._reader)
+        self.reader = DirectReader(clock_ns, self.limits.frames)
+        """Reads what needs no transport, and may be told when."""
         self._turn: list[Watched] = []
         """What this turn of the sweep has yet to look at."""
         self._turn_size = 0
@@ -114,8 +113,7 @@ class MediaEngine:
 
         Handshakes that are late are dropped at each sweep. Every socket should have its turn about
         once a second; in parts, no sweep is long. Asking the kernel costs more than anything else
-        that is done for a socket but its frames. Where there are many, the loop begins to rest
-        between two looks.
+        that is done for a socket but its frames.
         """
         self.counters.late += self.strangers.drop_late(now_ns)
         self._report_crowd(now_ns)
@@ -127,7 +125,6 @@ class MediaEngine:
         for watched in now:
             if watched in self.connections or watched in self.watched:
                 watched.check(now_ns)
-        self._moderation.judge()
 
     def close_all(self, code: int = _GOING_AWAY, reason: str = "") -> None:
         """Start the closing handshake on every open socket."""
@@ -147,7 +144,7 @@ class MediaEngine:
             self.limits,
             self.clock_ns,
             self.counters,
-            self._reader,
+            self.reader,
             self.connections,
             *rosters,
             standing=standing,

@@ -181,6 +181,11 @@ class WebRtcEndpoint:
         self._ports.clear()
         self._inodes.clear()
 
+    @property
+    def ports(self) -> Sequence[Port]:
+        """What is listened on, of each family one; they may be told when to read."""
+        return tuple(self._ports.values())
+
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped because we read too slowly.
 
@@ -253,8 +258,6 @@ class WebRtcEndpoint:
 
     def tick(self, now_ns: int) -> None:
         """Do what has become due: repeated flights, reports, and the ends of those not heard."""
-        for port in self._ports.values():
-            port.judge()
         for session in tuple(self._sessions):
             self._guarded(session.tick, now_ns)
 

@@ -1,13 +1,15 @@
 """SRTP and SRTCP of one peer (RFC 3711, RFC 7714) over libsrtp: what is not proven does not pass.
 
-Knows no address and no RTP beyond the source a packet names.
+Knows no address and no RTP beyond the source a packet names. To be used from one thread: all peers
+share the buffer in which libsrtp works.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from pylibsrtp import Error, Policy, Session
+from pylibsrtp import Error, Policy
+from pylibsrtp._binding import ffi, lib
 
 from gateway.webrtc.dtls import SrtpKeys
 
@@ -15,14 +17,43 @@ REPLAY_WINDOW: Final = 128
 """Packets (RFC 3711, 3.3.2): 2.5 s of audio; a retransmission comes within 200 ms."""
 SOURCES_MAX: Final = 16
 """SSRCs of one peer: libsrtp keeps a stream for each. A replaced track is a new one."""
+PACKET_BYTES_MAX: Final = 1_500
+TRAILER_BYTES: Final = 148
+"""What protecting adds at most: index, tag and master key identifier, by libsrtp's `srtp.h`."""
+_REPLAYED: Final = frozenset({9, 10})
+"""`srtp_err_status_replay_fail` and `srtp_err_status_replay_old`."""
+
+# pylibsrtp's Session keeps 1,500 bytes for each direction of each peer, and makes an object for
+# the size of each packet: with hundreds of peers that is 3 KB each, and twice the time.
+_packet: Final[Any] = ffi.new("char[]", PACKET_BYTES_MAX)
+_bytes: Final[Any] = ffi.buffer(_packet)
+_size: Final[Any] = ffi.new("int *")
+_protect: Final[Any] = lib.srtp_protect
+_protect_rtcp: Final[Any] = lib.srtp_protect_rtcp
+_unprotect: Final[Any] = lib.srtp_unprotect
+_unprotect_rtcp: Final[Any] = lib.srtp_unprotect_rtcp
 
 
 class SrtpTransport:
     """Both directions of one peer, from the keys of its DTLS handshake."""
 
-    __slots__ = ("_in", "_out", "_sources", "bad_packets", "protect", "protect_rtcp", "replayed")
+    __slots__ = (
+        "_in",
+        "_in_owner",
+        "_out",
+        "_out_owner",
+        "_sources",
+        "bad_packets",
+        "replayed",
+    )
 
     def __init__(self, keys: SrtpKeys) -> None:
+        """Take the keys in.
+
+        Raises:
+            Error: libsrtp has no memory, or refuses them.
+
+        """
         incoming = Policy(
             key=keys.client, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=keys.profile
         )
@@ -34,43 +65,72 @@ class SrtpTransport:
         """Packets that were not proven."""
         self.replayed = 0
         """Packets that had come before, or too long ago to know."""
-        self._in = Session(incoming)
-        self._out = Session(outgoing)
+        self._in_owner, self._out_owner = _context(incoming), _context(outgoing)
+        self._in: Any = self._in_owner[0]
+        self._out: Any = self._out_owner[0]
         self._sources: set[bytes] = set()
-        self.protect = self._out.protect
-        """Takes an RTP packet of at most 1,356 bytes, and returns it protected."""
-        self.protect_rtcp = self._out.protect_rtcp
+
+    def protect(self, packet: bytes) -> bytes:
+        """Return an RTP packet protected.
+
+        Raises:
+            Error: libsrtp has no memory, or the key has been used 2**48 times.
+            ValueError: The packet has more than 1,352 bytes.
+
+        """
+        return self._protected(_protect, packet)
+
+    def protect_rtcp(self, packet: bytes) -> bytes:
+        """Return an RTCP compound protected; raises what `protect` does."""
+        return self._protected(_protect_rtcp, packet)
 
     def unprotect(self, datagram: bytes) -> bytes | None:
         """Return the RTP packet that was protected, or None."""
-        source = datagram[8:12]
-        if source not in self._sources and len(self._sources) >= SOURCES_MAX:
-            self.bad_packets += 1
-            return None
-        try:
-            packet = self._in.unprotect(datagram)
-        except (Error, ValueError) as error:
-            self._count(error)
-            return None
-        self._sources.add(source)
-        return packet
+        return self._unprotected(_unprotect, datagram, datagram[8:12])
 
     def unprotect_rtcp(self, datagram: bytes) -> bytes | None:
         """Return the RTCP compound that was protected, or None."""
-        source = datagram[4:8]
-        if source not in self._sources and len(self._sources) >= SOURCES_MAX:
-            self.bad_packets += 1
-            return None
-        try:
-            compound = self._in.unprotect_rtcp(datagram)
-        except (Error, ValueError) as error:
-            self._count(error)
-            return None
-        self._sources.add(source)
-        return compound
+        return self._unprotected(_unprotect_rtcp, datagram, datagram[4:8])
 
-    def _count(self, error: Exception) -> None:
-        if "replay" in str(error):
-            self.replayed += 1
-        else:
+    def _protected(self, function: Any, packet: bytes) -> bytes:
+        size = len(packet)
+        if size > PACKET_BYTES_MAX - TRAILER_BYTES:
+            raise ValueError("The packet is too long.")
+        _size[0] = size
+        _bytes[0:size] = packet
+        if function(self._out, _packet, _size):
+            raise Error("A packet could not be protected.")
+        protected: bytes = _bytes[0 : _size[0]]
+        return protected
+
+    def _unprotected(self, function: Any, datagram: bytes, source: bytes) -> bytes | None:
+        size = len(datagram)
+        is_known = source in self._sources
+        if size > PACKET_BYTES_MAX or not (is_known or len(self._sources) < SOURCES_MAX):
             self.bad_packets += 1
+            return None
+        _size[0] = size
+        _bytes[0:size] = datagram
+        status: int = function(self._in, _packet, _size)
+        if status:
+            if status in _REPLAYED:
+                self.replayed += 1
+            else:
+                self.bad_packets += 1
+            return None
+        if not is_known:
+            self._sources.add(source)
+        packet: bytes = _bytes[0 : _size[0]]
+        return packet
+
+
+def _context(policy: Policy) -> Any:
+    """Return what libsrtp keeps of one direction, and let it go with the last reference."""
+    made = ffi.new("srtp_t *")
+    if lib.srtp_create(made, policy._policy):
+        raise Error("No SRTP context could be made.")
+    return ffi.gc(made, _dealloc)
+
+
+def _dealloc(made: Any) -> None:
+    lib.srtp_dealloc(made[0])

@@ -15,7 +15,7 @@ from benchmarks.bridge import Plan, Sample, run
 from benchmarks.dial import DialError
 from benchmarks.peers.peer import server_process
 
-SERVERS = ["gateway", "haproxy", "starlette", "ws"]
+SERVERS = ["gateway", "haproxy", "starlette"]
 
 
 def plan(*loads: int, ladder: tuple[int, ...] = ()) -> Plan:

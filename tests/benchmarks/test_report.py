@@ -195,3 +195,14 @@ def test_a_run_is_one_line_of_history(tmp_path: Path) -> None:
     assert first["generator_calls"] == 1200
     assert first["peers"]["gateway"]["calls_held"] == 550
     assert first["peers"]["gateway"]["loads"]["400"]["cpu_ms"] == 2.0
+
+
+def test_a_request_beside_the_calls_is_told_and_judged() -> None:
+    found = results(
+        sample("gateway", 1, 200, 2.0, request_ms=4.0, request_ratio=1.5),
+        sample("gateway", 2, 200, 2.0, request_ms=8.0, request_ratio=3.5),
+        sample("haproxy", 1, 200, 2.0),
+    )
+    assert "meanwhile: 6.0 ms" in report.table(found)
+    (limit,) = [limit for limit in report.limits(found) if "a request" in limit.text]
+    assert (limit.value, limit.kept) == (2.5, False)

@@ -13,7 +13,7 @@ from benchmarks import speech_report as found
 from benchmarks.speech_report import Echo, Heard, Quality, Results
 
 
-def echo(phone: str, **changes: Any) -> Echo:
+def echo(**changes: Any) -> Echo:
     figures = {
         "delays_ms": (50.0, 52.0, 90.0),
         "buffer_ms": 30.0,
@@ -22,7 +22,7 @@ def echo(phone: str, **changes: Any) -> Echo:
         "concealed_ms": 0.0,
         "disturbed": False,
     }
-    return Echo(phone, **(figures | changes))
+    return Echo(**(figures | changes))
 
 
 def results(**changes: Any) -> Results:
@@ -31,7 +31,7 @@ def results(**changes: Any) -> Results:
         Heard(found.SOCKET, 0.985, disturbed=False),
         Heard(found.LOSSY, 0.985, disturbed=False),
     ]
-    echoes = [echo(found.REAL_TIME, backlog_ms=12.0), echo(found.MIRROR)]
+    echoes = [echo(backlog_ms=12.0), echo()]
     return Results(**({"heard": heard, "echoes": echoes} | changes))
 
 
@@ -41,18 +41,18 @@ def test_each_path_is_judged_by_its_own_limit():
         "unlikeness at the phone, WebRTC, per mille": True,
         "unlikeness at the phone, WebSocket, per mille": False,
         "unlikeness at the phone, WebRTC, 5 % lost, 5 ms jitter, per mille": True,
-        "echo by WebRTC of a phone that gives each message back at once, median of calls, ms": True,
+        "echo by WebRTC of a phone that plays in real time, median of calls, ms": True,
     }
 
 
 def test_an_echo_is_the_median_of_its_windows_and_the_sum_of_its_parts():
-    one = echo(found.REAL_TIME, backlog_ms=12.0)
+    one = echo(backlog_ms=12.0)
     assert one.round_trip_ms == 52
     assert one.rest_ms == 52 - found.PACKET_MS - 30 - 12
 
 
 def test_an_echo_that_nobody_recognised_keeps_no_promise():
-    (limit,) = found.limits(Results(echoes=[echo(found.MIRROR, delays_ms=())]))
+    (limit,) = found.limits(Results(echoes=[echo(delays_ms=())]))
     assert not limit.kept
 
 
@@ -62,7 +62,7 @@ def test_pesq_is_judged_beside_g711(heard: float, kept: bool):
     assert limit.kept is kept
 
 
-def test_the_tables_name_the_phones_and_what_was_disturbed():
+def test_the_tables_tell_what_was_disturbed():
     shown = io.StringIO()
     console = Console(width=110, file=shown)
     quality = Quality(4.24, 4.26, disturbed=True)
@@ -71,7 +71,6 @@ def test_the_tables_name_the_phones_and_what_was_disturbed():
     text = shown.getvalue()
     assert "0.994" in text
     assert "WebSocket, PESQ-NB *" in text
-    assert found.REAL_TIME in text
 
 
 def test_the_history_keeps_figures_and_not_windows():

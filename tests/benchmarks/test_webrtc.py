@@ -15,7 +15,8 @@ from rich.console import Console
 from benchmarks import webrtc, webrtc_cycles
 from benchmarks import webrtc_report as report
 from benchmarks.browsers import Crowd, Heard, Pace, Tally, Voice, mirrored_pair, new_voice, sum_up
-from benchmarks.peers.webrtc import AIORTC_OPUS, AIORTC_PCMU, LEG, WebRtcPeer
+from benchmarks.peers.gateway import start_gateway
+from benchmarks.peers.websocket_relay import AiortcPeer
 from benchmarks.phones import ControlSocket, Phone
 from benchmarks.report import limit_line
 from benchmarks.webrtc_report import Results, Sample
@@ -26,10 +27,10 @@ MS = 1_000_000
 def plan(**changes: Any) -> webrtc.Plan:
     cores = sorted(os.sched_getaffinity(0))
     made = webrtc.Plan(
-        loads=(4,),
+        servers=(),
         rounds=1,
-        seconds=0.2,
-        ladder_max=0,
+        seconds=0.4,
+        ceiling_max=0,
         seconds_max=60,
         server_core=cores[0],
         generator_core=cores[-1],
@@ -200,31 +201,33 @@ def test_a_control_socket_answers_pings_and_notes_the_end(
 # -- servers -------------------------------------------------------------------------------------
 
 
-def test_the_leg_carries_calls() -> None:
-    with webrtc.stage_of(LEG, 1, plan()) as raise_to:
-        raise_to(2)
-        sample = raise_to(4).sample(0.3)
-    assert sample.calls == len(sample.connect_ms) == 4
-    assert sample.faults == {}
-    assert sample.uplink.tally.sent == sample.uplink.tally.received > 0
-    assert sample.cpu_ms > 0
+@pytest.mark.parametrize(
+    ("name", "start"), [(report.GATEWAY, start_gateway), (report.AIORTC, AiortcPeer().running)]
+)
+def test_a_server_carries_whole_calls(name: str, start: Any) -> None:
+    server = webrtc.Server(name, (1, 3), start)
+    results = webrtc.run(plan(servers=(server,), is_patient=False), lambda sample: None)
+    assert [sample.calls for sample in results.samples] == [1, 3]
+    last = results.samples[-1]
+    assert len(last.connect_ms) == 3
+    assert last.closed == last.dropped == 0
+    assert last.cpu_ms > 0
+    for heard in (last.uplink, last.downlink):
+        # What is late on a busy machine is made up or left out, and heard again afterwards.
+        assert heard.tally.received >= heard.tally.sent / 2 > 0
 
 
-@pytest.mark.parametrize("peer", [AIORTC_PCMU, AIORTC_OPUS], ids=lambda peer: peer.name)
-def test_aiortc_carries_calls(peer: WebRtcPeer) -> None:
-    with webrtc.stage_of(peer, 1, plan()) as raise_to:
-        sample = raise_to(1).sample(1.0)
-    tally = sample.uplink.tally
-    # Its clock is its own, and it holds some packets back.
-    assert tally.received >= tally.sent / 2 > 0
+def test_phases_are_random_and_repeatable() -> None:
+    def phases(seed: int) -> list[int]:
+        with closing(Crowd(seed)) as crowd:
+            for call in range(0, 40, 2):
+                for browser in mirrored_pair(call):
+                    crowd.add(browser)
+            return list(crowd._phases_ns)
 
-
-def test_the_whole_gateway_carries_calls() -> None:
-    sample = webrtc.measure_gateway(plan(seconds=0.4), 3)
-    assert sample.downlink is not None
-    assert sample.downlink.tally.received > 0
-    assert sample.uplink.tally.received > 0
-    assert sample.closed == sample.dropped == 0
+    assert phases(1) == phases(1) != phases(2)
+    quarters = {phase_ns // (5 * MS) for phase_ns in phases(1)}
+    assert quarters == {0, 1, 2, 3}
 
 
 def test_cycles_leave_the_server_standing() -> None:
@@ -251,7 +254,7 @@ def sample(server: str, turn: int, calls: int, cpu_ms: float, **changes: Any) ->
         resident_kb=96,
         connect_ms=(2.0, 3.0),
         uplink=heard(),
-        downlink=None,
+        downlink=heard(),
         pace=Pace(20, 0.3),
         dropped=0,
     )
@@ -272,49 +275,38 @@ def sample(server: str, turn: int, calls: int, cpu_ms: float, **changes: Any) ->
     ],
 )
 def test_what_a_sample_proves(changes: dict[str, Any], held: bool, disturbed: bool) -> None:
-    one = sample(report.LEG, 1, 300, 1.0, **changes)
+    one = sample(report.GATEWAY, 1, 200, 1.0, **changes)
     assert (one.held, one.disturbed) == (held, disturbed)
 
 
-def run_of(*ladder: Sample, **changes: Any) -> Results:
+def run_of(**changes: Any) -> Results:
+    late = heard(p99_us=90_000)
     return Results(
         samples=[
-            sample(report.LEG, 1, 300, 1.0, **changes),
-            sample(report.AIORTC_PCMU, 1, 10, 20.0, uplink=heard(float("inf"))),
-            sample(report.LEG, 2, 300, 2.0, **changes),
-            sample(report.AIORTC_PCMU, 2, 10, 20.0, uplink=heard(float("inf"))),
-            sample(report.GATEWAY, 1, 100, 4.0, downlink=heard(p99_us=700)),
+            sample(report.GATEWAY, 1, 200, 1.0, **changes),
+            sample(report.AIORTC, 1, 10, 20.0, uplink=late),
+            sample(report.GATEWAY, 2, 200, 3.0, **changes),
+            sample(report.AIORTC, 2, 10, 20.0, uplink=late),
         ],
-        ladder=list(ladder),
     )
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    assert run_of().ratios == [0.05, 0.1]
+    assert run_of().ratios == [0.05, 0.15]
 
 
 def test_limits_are_judged() -> None:
-    ladder = [
-        sample(report.LEG, 0, 500, 1.0),
-        sample(report.LEG, 0, 600, 1.0, uplink=heard(lost=1)),
-    ]
-    results = run_of(*ladder)
-    assert results.calls_held == 500
-    lines = [limit_line(limit) for limit in report.limits(results)]
-    assert [line.split()[0] for line in lines] == ["MISSED", *["kept"] * 5]
-    assert [limit.value for limit in report.limits(results)] == [
-        pytest.approx(0.075),
-        3.0,
-        3.0,
-        500,
-        0,
-        0,
-    ]
+    limits = report.limits(run_of(uplink=heard(altered=1)))
+    lines = [limit_line(limit) for limit in limits]
+    verdicts = ["kept", "MISSED", "kept", "kept", "kept", "MISSED", "kept"]
+    assert [line.split()[0] for line in lines] == verdicts
+    assert [limit.value for limit in limits] == [2.0, 96, 3.0, 500, 0, 2, pytest.approx(0.1)]
+    assert not report.limits(Results(samples=[sample(report.GATEWAY, 1, 100, 1.0)]))
 
 
 def test_a_busy_machine_is_no_proof_of_a_missed_limit() -> None:
-    lines = [limit_line(limit) for limit in report.limits(run_of(foreign_share=0.5))]
-    assert lines[0].startswith("unsure")
+    lines = [limit_line(limit) for limit in report.limits(run_of(foreign_share=0.5, dropped=1))]
+    assert lines[4].startswith("unsure")
 
 
 def test_only_our_own_faults_break_the_run() -> None:
@@ -322,8 +314,8 @@ def test_only_our_own_faults_break_the_run() -> None:
     faulty = sample(report.GATEWAY, 1, 100, 4.0, **wrong)
     others = [
         sample(report.GATEWAY, 1, 100, 4.0, **wrong, **starved),
-        sample(report.AIORTC_PCMU, 1, 10, 4.0, **wrong),
-        sample(report.LEG, 1, 100, 4.0),
+        sample(report.AIORTC, 1, 10, 4.0, **wrong),
+        sample(report.GATEWAY, 1, 100, 4.0),
     ]
     assert report.broken(Results(samples=[faulty, *others])) == [faulty]
 
@@ -335,10 +327,10 @@ def test_everything_is_told() -> None:
     record = report.history_record(results)
     servers = record["servers"]
     assert isinstance(servers, list)
-    assert [row["server"] for row in servers] == ["leg", "aiortc PCMU", "gateway"]
-    assert record["aiortc_ratio"] == 0.075
-    line = report.sample_line(sample("leg", 0, 500, 1.0, dropped=2, foreign_share=0.4))
-    assert line.startswith("ladder   leg")
+    assert [row["server"] for row in servers] == ["gateway", "aiortc"]
+    assert record["aiortc_ratio"] == 0.1
+    line = report.sample_line(sample("gateway", 1, 500, 1.0, dropped=2, foreign_share=0.4))
+    assert line.startswith("round 1  gateway")
     assert "others on the core 40%" in line
     assert line.endswith("2 dropped")
 
@@ -346,8 +338,9 @@ def test_everything_is_told() -> None:
 def test_options_become_a_plan() -> None:
     quick, full = (webrtc.plan_of([3, 5], quick=quick) for quick in (True, False))
     assert (quick.server_core, quick.generator_core) == (3, 5)
-    assert quick.ladder_max == 0 < full.ladder_max
-    assert report.RATIO_LOAD in quick.loads
+    assert quick.ceiling_max == 0 < full.ceiling_max
+    assert [server.loads for server in quick.servers] == [(report.LOAD,), (10,)]
+    assert report.LOAD in full.servers[0].loads
 
 
 def test_one_core_is_not_enough(

@@ -280,6 +280,18 @@ async def test_what_has_arrived_is_taken_before_anybody_is_asked():
     assert len(order) == asked
 
 
+async def test_what_the_loop_does_not_read_by_itself_is_read_before_anybody_is_asked():
+    loop = virtual_loop()
+    order = []
+    ticker = Ticker(loop.clock_ns, lambda: order.append("read"))
+    ticker.add_waiter(Waiter(0, URGENT_NS), lambda _: order.append("asked"))
+    ticker.start()
+    await asyncio.sleep(3 * POLL_NS / 1e9 + 0.001)
+    ticker.stop()
+    assert len(order) >= 8
+    assert order == ["read", "asked"] * (len(order) // 2)
+
+
 async def test_between_duties_of_one_beat_the_loop_reads_what_has_arrived():
     loop = virtual_loop()
     ticker, order = Ticker(loop.clock_ns), []

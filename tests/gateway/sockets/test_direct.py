@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def reader_of(server: Any) -> Any:
-    return server.engine._reader
+    return server.engine.reader
 
 
 async def unread(leg: Any, count: int) -> None:

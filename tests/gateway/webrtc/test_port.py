@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.webrtc import port as module
-from gateway.webrtc.port import BATCH_DATAGRAMS_MAX, BUSY_DATAGRAMS, Port
+from gateway.webrtc.port import BATCH_DATAGRAMS_MAX, Port
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 BYTES_MAX = 1_500
@@ -47,11 +46,6 @@ class World:
                 await asyncio.sleep(0)
         taken, self.taken = self.taken, []
         return taken
-
-    @property
-    def is_woken(self) -> bool:
-        """Whether the loop says when to read."""
-        return self.port._handle is None
 
     def close(self) -> None:
         self.port.close()
@@ -96,23 +90,21 @@ def test_what_the_kernel_refuses_is_told(run: Any) -> None:
     run(play)
 
 
-def test_a_busy_port_is_read_in_batches_until_it_is_quiet(run: Any) -> None:
+def test_a_paced_port_is_read_when_it_is_told_to(run: Any) -> None:
     async def play(world: World) -> None:
-        said = world.say(BUSY_DATAGRAMS)
-        assert await world.heard(BUSY_DATAGRAMS) == said
-        world.port.judge()
-        assert world.is_woken
-        for _ in range(3):
-            said = world.say(BUSY_DATAGRAMS)
-            assert await world.heard(BUSY_DATAGRAMS) == said
-            assert not world.is_woken
-            world.port.judge()
-        world.port.judge()
-        assert await world.heard(len(world.say(2))) == [b"\0\0", b"\0\1"]
-        async with asyncio.timeout(5):
-            while not world.is_woken:
-                await asyncio.sleep(0)
-        assert await world.heard(len(world.say(2))) == [b"\0\0", b"\0\1"]
+        for _ in range(2):
+            world.port.pace(True)
+            said = world.say(5)
+            await asyncio.sleep(0.01)
+            assert world.taken == []
+            assert world.port.read()
+            assert await world.heard(5) == said
+            assert world.port.take_count() == 5
+            assert world.port.take_count() == 0
+            said = world.say(2)
+            world.port.pace(False)
+            assert await world.heard(2) == said
+            assert world.port.take_count() == 2
 
     run(play)
 
@@ -120,26 +112,25 @@ def test_a_busy_port_is_read_in_batches_until_it_is_quiet(run: Any) -> None:
 def test_a_flood_leaves_the_loop_to_others(run: Any) -> None:
     async def play(world: World) -> None:
         world.say(3 * BATCH_DATAGRAMS_MAX)
-        assert not world.port._read()
+        assert not world.port.read()
         assert len(world.taken) == BATCH_DATAGRAMS_MAX
 
     run(play)
 
 
-@pytest.mark.parametrize("is_busy", [False, True])
-def test_a_port_closed_by_whoever_takes(
-    run: Any, monkeypatch: pytest.MonkeyPatch, is_busy: bool
-) -> None:
-    monkeypatch.setattr(module, "BUSY_DATAGRAMS", 1)
-
+@pytest.mark.parametrize("is_paced", [False, True])
+def test_a_port_closed_by_whoever_takes(run: Any, is_paced: bool) -> None:
     async def play(world: World) -> None:
-        if is_busy:
-            await world.heard(len(world.say(1)))
-            world.port.judge()
-            await world.heard(len(world.say(1)))
         world.port._take = lambda datagram, _: (world.taken.append(datagram), world.port.close())
+        if is_paced:
+            world.port.pace(True)
         world.say(3)
+        if is_paced:
+            world.port.read()
         assert await world.heard(1) == [b"\0\0"]
+        world.port.pace(False)
+        world.port.pace(True)
+        assert world.port.read()
         await asyncio.sleep(0.005)
         assert world.taken == []
         assert not world.port.send(b"late", world.peer.getsockname())

@@ -1,0 +1,92 @@
+"""An interval shorter than a loop's own timers can tell.
+
+uvloop counts whole milliseconds. Linux has timers that are descriptors, timerfd_create(2), which
+any loop watches as it does sockets; Python has them from 3.13 on, the C library always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from typing import Final
+
+_SECOND_NS: Final = 1_000_000_000
+_CLOCK_MONOTONIC: Final = 1
+"""As `linux/time.h` has it."""
+_COUNT_BYTES: Final = 8
+"""What is read of a timer: how often it has fired since it was last read."""
+
+
+class _Times(ctypes.Structure):
+    """`struct itimerspec`: the period, and the time to the first."""
+
+    _fields_ = (
+        ("period_s", ctypes.c_long),
+        ("period_ns", ctypes.c_long),
+        ("first_s", ctypes.c_long),
+        ("first_ns", ctypes.c_long),
+    )
+
+
+class LoopInterval:
+    """Calls something again and again; what a pass of the loop has missed is called once."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, period_ns: int, action: Callable[[], None]) -> None:
+        """Call it each period from now on, on the running loop.
+
+        Raises:
+            OSError: the kernel has no descriptor left for it.
+
+        """
+        self.stop()
+        loop = asyncio.get_running_loop()
+        if sys.platform != "linux":
+            self._wait(period_ns / _SECOND_NS, action)
+            return
+        self._descriptor = descriptor = _make_timer(period_ns)
+
+        def fire() -> None:
+            try:
+                os.read(descriptor, _COUNT_BYTES)
+            except BlockingIOError:
+                return
+            action()
+
+        loop.add_reader(descriptor, fire)
+
+    def stop(self) -> None:
+        """Call it no more; repeating it is harmless."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._descriptor >= 0:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _wait(self, period_s: float, action: Callable[[], None]) -> None:
+        def fire() -> None:
+            self._wait(period_s, action)
+            action()
+
+        self._handle = asyncio.get_running_loop().call_later(period_s, fire)
+
+
+def _make_timer(period_ns: int) -> int:
+    library = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = library.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "timerfd_create")
+    seconds, nanoseconds = divmod(period_ns, _SECOND_NS)
+    times = _Times(seconds, nanoseconds, seconds, nanoseconds)
+    if library.timerfd_settime(descriptor, 0, ctypes.byref(times), None) < 0:
+        os.close(descriptor)
+        raise OSError(ctypes.get_errno(), "timerfd_settime")
+    return descriptor
