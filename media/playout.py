@@ -367,9 +367,8 @@ class Playout(Waiter):
         """Say whether to clear: the model is in doubt, and nobody hears it, or it cannot wait."""
         if self._marks.is_in_doubt:
             self._is_straight = False
-            is_due = self._marks.is_clear_due(now_ns, self.lead_ns(now_ns))
-            is_running = not self._is_idle and not self._gap_ns and now_ns >= self._resume_ns
-            self.is_clear_due = is_due and is_running
+            is_due = self._marks.is_clear_due(now_ns, self.lead_ns(now_ns)) and not self._gap_ns
+            self.is_clear_due = is_due and not self._is_idle and now_ns >= self._resume_ns
 
     # -- what the carrier is given ---------------------------------------------------------------
 

@@ -208,7 +208,7 @@ def test_a_wrong_option_is_a_line_of_json_too(monkeypatch, capsys, arguments):
     monkeypatch.setenv("CALLER_LOG_FORMAT", "json")
     with pytest.raises(SystemExit) as caught:
         main()
-    assert caught.value.code == cli.EXIT_SETTINGS
+    assert caught.value.code == EXIT_SETTINGS
     (line,) = map(json.loads, capsys.readouterr().err.splitlines())
     assert line["level"] == "error"
     assert "--help" in line["hint"]
