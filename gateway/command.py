@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -27,12 +28,17 @@ EXIT_SETTINGS = 2
 EXIT_UNAVAILABLE = 3
 """A store or an address was not available; trying again may help."""
 
+SWITCH_S = 0.0005
+"""How long a thread that computes, such as one that reads a rate deck, keeps the interpreter from
+the loop each time the loop has waited for the kernel. Python's own 5 ms are a gap in every call."""
+
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
+    sys.setswitchinterval(SWITCH_S)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.get_loop().set_exception_handler(logs.on_loop_error)
