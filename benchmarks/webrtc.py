@@ -239,7 +239,8 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
         with Stage(server.name, turn, plan, [running.pid], beside) as stage:
             call_share = 0.0
             for load in server.loads:
-                if call_share * load > SHARE_MAX or time.monotonic() > deadline:
+                is_spent = time.monotonic() > deadline
+                if stage.calls and (is_spent or call_share * load > SHARE_MAX):
                     return
                 while stage.calls < load:
                     dial(stage, running)

@@ -217,6 +217,13 @@ def test_a_server_carries_whole_calls(name: str, start: Any) -> None:
         assert heard.tally.received >= heard.tally.sent / 2 > 0
 
 
+def test_the_lowest_load_is_measured_however_late_it_is() -> None:
+    server = webrtc.Server(report.AIORTC, (1, 2), AiortcPeer().running)
+    hurried = plan(servers=(server,), is_patient=False, seconds_max=0)
+    results = webrtc.run(hurried, lambda sample: None)
+    assert [sample.calls for sample in results.samples] == [1]
+
+
 def test_phases_are_random_and_repeatable() -> None:
     def phases(seed: int) -> list[int]:
         with closing(Crowd(seed)) as crowd:
