@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CallFailure } from '../../../web/src/call/failure';
-import { addWords, causeInWords, clock, failureInWords, money, price, t, warningInWords, when } from '../../../web/src/i18n';
+import { addWords, clock, failureInWords, money, price, t, when } from '../../../web/src/i18n';
+import { causeInWords, warningInWords } from '../../../web/src/i18n/outcomes';
 import { de } from '../../../web/src/i18n/de';
 import { en } from '../../../web/src/i18n/en';
 import { beside } from '../../../web/src/i18n/en-beside';

@@ -3,7 +3,7 @@
  */
 
 import type { CallFailure } from '../call/failure';
-import type { Ending, Money } from '../wire';
+import type { Money } from '../wire';
 import { en } from './en';
 import type { Key, Strings } from './en';
 
@@ -15,7 +15,6 @@ const OTHERS: Record<string, () => Promise<Strings>> = {
 };
 
 let strings: Partial<Strings> = en;
-let language = 'en';
 
 /** The reader's own variant of the language, such as en-GB, for amounts and times. */
 let locale = 'en-US';
@@ -23,7 +22,7 @@ let locale = 'en-US';
 /** Choose the first of the reader's languages that there is a table for, and mark the page with it. */
 export async function chooseLanguage(preferred: readonly string[]): Promise<void> {
   const codes = preferred.map((tag) => tag.toLowerCase().split('-')[0]);
-  language = codes.find((code) => code === 'en' || code in OTHERS) ?? 'en';
+  const language = codes.find((code) => code === 'en' || code in OTHERS) ?? 'en';
   if (language in OTHERS) strings = await OTHERS[language]();
   locale = preferred.find((tag) => tag.startsWith(language)) ?? language;
   document.documentElement.lang = language;
@@ -32,6 +31,11 @@ export async function chooseLanguage(preferred: readonly string[]): Promise<void
 /** Take English words that a part of the page brings along; other languages have them already. */
 export function addWords(words: Partial<Strings>): void {
   strings = { ...words, ...strings };
+}
+
+/** Return the text of a key that may have none. */
+export function known(key: string): string | undefined {
+  return strings[key];
 }
 
 /** Return the text, its {names} filled in. */
@@ -72,41 +76,13 @@ export function when(rfc3339: string, now: Date): string {
   return new Intl.DateTimeFormat(locale, { ...day, hour: 'numeric', minute: '2-digit' }).format(at);
 }
 
-/** Return a cause in a word or two; null is a call still going on. */
-export function causeInWords(cause: number | null): string {
-  return strings[cause === null ? 'cause.live' : `cause.${cause}`] ?? t('cause.other');
-}
-
-/**
- * Return how the call ended, and what to do next if that is not obvious: the gateway's words in English, a table's in
- * other languages.
- */
-export function endingInWords({ cause, message, action, cut_off: lack }: Ending): [string, string] {
-  const known = `cutOff.${lack}`;
-  const what = strings[known] ?? (language === 'en' && message ? message : causeInWords(cause));
-  return [what, strings[`${known}.next`] ?? action];
-}
-
 /** Return what failed, and what to do next. */
 export function failureInWords({ code, problem }: CallFailure): [string, string] {
   const own: Key = `failure.${code}`;
   const next: Key = `failure.${code}.next`;
-  const known = `problem.${problem?.code}`;
+  const refusal = `problem.${problem?.code}`;
   return [
-    strings[known] ?? problem?.detail ?? problem?.title ?? t(own),
-    strings[`${known}.next`] ?? problem?.action ?? t(next),
+    known(refusal) ?? problem?.detail ?? problem?.title ?? t(own),
+    known(`${refusal}.next`) ?? problem?.action ?? t(next),
   ];
-}
-
-/** What a warning's name is about; its own words, if there are any, go first. */
-const ABOUT: [RegExp, string][] = [
-  [/^(high|low)-/, 'network'],
-  [/phone$/, 'phone'],
-  [/input|browser|microphone/, 'microphone'],
-];
-
-/** Return what is wrong with the call, and what to do: the gateway's words in English, a table's in other languages. */
-export function warningInWords(name: string, message: string): [string, string] {
-  const about = ABOUT.find(([names]) => names.test(name))?.[1];
-  return [strings[`warning.${name}`] ?? message, strings[`warning.${about}.next`] ?? ''];
 }

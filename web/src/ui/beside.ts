@@ -2,6 +2,7 @@
 
 import { addWords } from '../i18n';
 import { beside } from '../i18n/en-beside';
+import './call-notices';
 import './outcome';
 import './phonebook';
 import './recent-calls';

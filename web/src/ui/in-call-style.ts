@@ -180,17 +180,6 @@ export const inCallStyle = css`
     background: var(--text);
     color: var(--card);
   }
-  .ending {
-    font-weight: 600;
-  }
-  /* Stays in the page, so that screen readers watch it; takes back its part of the grid's gap. */
-  [role='alert']:empty {
-    margin-block-end: -18px;
-  }
-  .top-up {
-    justify-self: start;
-    margin-top: 6px;
-  }
   .digits {
     display: flex;
     justify-content: space-between;

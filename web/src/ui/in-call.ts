@@ -9,7 +9,7 @@ import type { Api } from '../api';
 import type { Call } from '../call/call';
 import { elapsedSeconds, speaking } from '../call/state';
 import type { CallState, LineQuality } from '../call/state';
-import { clock, price, t, warningInWords } from '../i18n';
+import { clock, price, t } from '../i18n';
 import type { Key } from '../i18n';
 import { grouped } from '../number';
 import type { TopUpOffer } from '../wire';
@@ -18,7 +18,6 @@ import { inCallStyle } from './in-call-style';
 import { keypad, keypadStyle } from './keypad';
 import { levelShare } from './level';
 import { theme } from './theme';
-import { topUpButton } from './top-up-button';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
 
@@ -96,11 +95,10 @@ export class InCall extends LitElement {
         <bdi class="number ${this.label ? 'muted' : 'name'}">${grouped(state.destination)}</bdi>
       </p>
       ${live ? this.#time() : this.#waiting()}
-      <div role="alert">${this.#endWarning()}</div>
-      ${this.#countdown('cutIn', state.lost ? state.cutAtMs : undefined)} ${this.#countdown('drains', state.drainedAtMs)}
-      ${this.#facts()} ${live ? this.#meters() : nothing}
-      <p class="hidden" role="status">${this.#spokenLine()}</p>
-      ${this.#warnings()}
+      <caller-call-notices .state=${state} .api=${this.api} .offer=${this.offer} .nowMs=${performance.now()}>
+        ${this.#facts()} ${live ? this.#meters() : nothing}
+        <p class="hidden" role="status">${this.#spokenLine()}</p>
+      </caller-call-notices>
       <div class="dock">
         ${live ? this.#controls() : nothing}
         <button type="button" class="danger end" @click=${() => this.call.hangUp()}>
@@ -113,13 +111,6 @@ export class InCall extends LitElement {
 
   #time(): TemplateResult {
     return html`<p class="time number" role="timer">${clock(elapsedSeconds(this.state, performance.now()))}</p>`;
-  }
-
-  /** Draw when the call will end of itself; not a live region, for it changes each second. */
-  #countdown(name: 'cutIn' | 'drains', atMs: number | undefined): TemplateResult | typeof nothing {
-    if (atMs === undefined) return nothing;
-    const time = clock(Math.max(0, Math.ceil((atMs - performance.now()) / 1000)));
-    return html`<p class="alert number">${t(name, { time })}</p>`;
   }
 
   #waiting(): TemplateResult {
@@ -161,31 +152,6 @@ export class InCall extends LitElement {
   #meters(): TemplateResult {
     const { browser, carrier } = speaking(this.state);
     return html`<div class="meters">${meter('microphone', t('you'), browser)}${meter('phone', t('them'), carrier)}</div>`;
-  }
-
-  /** Words that stay as they are until the next warning: a screen reader reads each once. */
-  #endWarning(): TemplateResult | typeof nothing {
-    const { endWarning } = this.state;
-    if (!endWarning) return nothing;
-    const { secondsLeft, cause } = endWarning;
-    return html`<p class="alert ending">
-      <span>${t(`endsIn.${cause}`, { seconds: String(secondsLeft) })}</span>
-      ${cause === 'credit' ? this.#topUp() : nothing}
-    </p>`;
-  }
-
-  #topUp(): TemplateResult | typeof nothing {
-    const { api, offer } = this;
-    if (!offer) return nothing;
-    if (!offer.auto.has_card) return topUpButton(this);
-    return html`<caller-saved-card .api=${api} .offer=${offer}></caller-saved-card>`;
-  }
-
-  #warnings(): TemplateResult[] {
-    return Object.entries(this.state.warnings).map(([name, message]) => {
-      const [what, next] = warningInWords(name, message);
-      return html`<p class="alert small" role="status"><strong>${what}</strong> <span>${next}</span></p>`;
-    });
   }
 
   #controls(): TemplateResult {

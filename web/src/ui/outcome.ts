@@ -5,7 +5,8 @@ import type { TemplateResult } from 'lit';
 import type { CallFailure } from '../call/failure';
 import { elapsedSeconds } from '../call/state';
 import type { CallState } from '../call/state';
-import { clock, endingInWords, failureInWords, price, t } from '../i18n';
+import { clock, failureInWords, price, t } from '../i18n';
+import { endingInWords } from '../i18n/outcomes';
 import { theme } from './theme';
 import { topUpButton } from './top-up-button';
 

@@ -1,6 +1,6 @@
 /**
  * One tap that charges the saved card, in the warning that a call ends. Fires `charged` with the payment once it is
- * begun, and `top-up` for the ordinary way.
+ * begun, and `another` for the ordinary way.
  */
 
 import { LitElement, css, html, nothing } from 'lit';
@@ -13,7 +13,6 @@ import { chargeSavedCard, randomKey } from '../payments-api';
 import type { Money, TopUpOffer } from '../wire';
 import { decimal } from './amount-field';
 import { theme } from './theme';
-import { fireTopUp } from './top-up-button';
 
 export class SavedCard extends LitElement {
   static override properties = {
@@ -65,9 +64,13 @@ export class SavedCard extends LitElement {
             </button>`}
         ${this.state === 'charged'
           ? nothing
-          : html`<button type="button" class="another" @click=${() => fireTopUp(this)}>${t('another')}</button>`}
+          : html`<button type="button" class="another" @click=${this.#chooseAnother}>${t('another')}</button>`}
       </div>`;
   }
+
+  readonly #chooseAnother = (): void => {
+    this.dispatchEvent(new CustomEvent('another'));
+  };
 
   /** What automatic top-ups add, else the first amount that is offered, as far as the card may be charged. */
   get #amount(): Money {

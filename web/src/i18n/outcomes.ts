@@ -1,0 +1,32 @@
+/** What is said of how calls go and end. Loaded with the parts that say it. */
+
+import { known, t } from '.';
+import type { Ending } from '../wire';
+
+/** Return a cause in a word or two; null is a call still going on. */
+export function causeInWords(cause: number | null): string {
+  return known(cause === null ? 'cause.live' : `cause.${cause}`) ?? t('cause.other');
+}
+
+/**
+ * Return how the call ended, and what to do next if that is not obvious: the gateway's words in English, a table's in
+ * other languages.
+ */
+export function endingInWords({ cause, message, action, cut_off: lack }: Ending): [string, string] {
+  const isEnglish = document.documentElement.lang === 'en';
+  const what = known(`cutOff.${lack}`) ?? (isEnglish && message ? message : causeInWords(cause));
+  return [what, known(`cutOff.${lack}.next`) ?? action];
+}
+
+/** What a warning's name is about; its own words, if there are any, go first. */
+const ABOUT: [RegExp, string][] = [
+  [/^(high|low)-/, 'network'],
+  [/phone$/, 'phone'],
+  [/input|browser|microphone/, 'microphone'],
+];
+
+/** Return what is wrong with the call, and what to do: the gateway's words in English, a table's in other languages. */
+export function warningInWords(name: string, message: string): [string, string] {
+  const about = ABOUT.find(([names]) => names.test(name))?.[1];
+  return [known(`warning.${name}`) ?? message, known(`warning.${about}.next`) ?? ''];
+}

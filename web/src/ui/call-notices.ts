@@ -1,0 +1,95 @@
+/**
+ * What a call under way has to say: when it will end of itself, and what is wrong with it. Stands around what it is
+ * put around; `top-up` comes from it where credit is what is missing.
+ */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import type { Api } from '../api';
+import type { CallState } from '../call/state';
+import { clock, t } from '../i18n';
+import { warningInWords } from '../i18n/outcomes';
+import type { TopUpOffer } from '../wire';
+import { theme } from './theme';
+import { fireTopUp, topUpButton } from './top-up-button';
+
+export class CallNotices extends LitElement {
+  static override properties = {
+    state: { attribute: false },
+    api: { attribute: false },
+    offer: { attribute: false },
+    nowMs: { attribute: false },
+  };
+  static override styles = [
+    theme,
+    css`
+      :host {
+        display: contents;
+      }
+      .ending {
+        font-weight: 600;
+      }
+      /* Stays in the page, so that screen readers watch it; takes back its part of the grid's gap. */
+      [role='alert']:empty {
+        margin-block-end: -18px;
+      }
+      .top-up {
+        justify-self: start;
+        margin-top: 6px;
+      }
+    `,
+  ];
+
+  declare state: CallState;
+  declare api: Api;
+  /** What can be topped up; undefined where nothing can. */
+  declare offer: TopUpOffer | undefined;
+  /** Local monotonic milliseconds. */
+  declare nowMs: number;
+
+  protected override render(): TemplateResult {
+    const { lost, cutAtMs, drainedAtMs } = this.state;
+    return html`<div role="alert">${this.#endWarning()}</div>
+      ${this.#countdown('cutIn', lost ? cutAtMs : undefined)} ${this.#countdown('drains', drainedAtMs)}
+      <slot></slot>
+      ${this.#warnings()}`;
+  }
+
+  /** Draw when the call will end of itself; not a live region, for it changes each second. */
+  #countdown(name: 'cutIn' | 'drains', atMs: number | undefined): TemplateResult | typeof nothing {
+    if (atMs === undefined) return nothing;
+    const time = clock(Math.max(0, Math.ceil((atMs - this.nowMs) / 1000)));
+    return html`<p class="alert number">${t(name, { time })}</p>`;
+  }
+
+  /** Words that stay as they are until the next warning: a screen reader reads each once. */
+  #endWarning(): TemplateResult | typeof nothing {
+    const { endWarning } = this.state;
+    if (!endWarning) return nothing;
+    const { secondsLeft, cause } = endWarning;
+    return html`<p class="alert ending">
+      <span>${t(`endsIn.${cause}`, { seconds: String(secondsLeft) })}</span>
+      ${cause === 'credit' ? this.#topUp() : nothing}
+    </p>`;
+  }
+
+  #topUp(): TemplateResult | typeof nothing {
+    const { api, offer } = this;
+    if (!offer) return nothing;
+    if (!offer.auto.has_card) return topUpButton(this);
+    return html`<caller-saved-card
+      .api=${api}
+      .offer=${offer}
+      @another=${() => fireTopUp(this)}
+    ></caller-saved-card>`;
+  }
+
+  #warnings(): TemplateResult[] {
+    return Object.entries(this.state.warnings).map(([name, message]) => {
+      const [what, next] = warningInWords(name, message);
+      return html`<p class="alert small" role="status"><strong>${what}</strong> <span>${next}</span></p>`;
+    });
+  }
+}
+
+customElements.define('caller-call-notices', CallNotices);
