@@ -158,7 +158,8 @@ async def test_quality_is_shown_and_spoken_only_when_it_changes(
         """() => {
           window.spoken = 0;
           const line = document.querySelector('caller-app').shadowRoot.querySelector('caller-phone')
-            .shadowRoot.querySelector('caller-in-call').shadowRoot.querySelector('p.hidden');
+            .shadowRoot.querySelector('caller-in-call').shadowRoot.querySelector('caller-call-facts')
+            .shadowRoot.querySelector('p.hidden');
           new MutationObserver(() => window.spoken++)
             .observe(line, { subtree: true, childList: true, characterData: true });
         }"""

@@ -1,7 +1,8 @@
-/** What stands beside the phone and what follows a call, in one file: a call can be placed without waiting for it. */
+/** What stands beside the phone, what is told of a call and what follows it, in one file: no call waits for it. */
 
 import { addWords } from '../i18n';
 import { beside } from '../i18n/en-beside';
+import './call-facts';
 import './call-notices';
 import './outcome';
 import './phonebook';

@@ -23,9 +23,6 @@ export class CallNotices extends LitElement {
   static override styles = [
     theme,
     css`
-      :host {
-        display: contents;
-      }
       .ending {
         font-weight: 600;
       }

@@ -7,6 +7,11 @@ export const inCallStyle = css`
     display: grid;
     gap: 18px;
   }
+  /* What comes beside the phone stands in this grid, once it is there. */
+  caller-call-notices,
+  caller-call-facts {
+    display: contents;
+  }
   .who {
     display: grid;
     justify-items: center;
@@ -51,36 +56,6 @@ export const inCallStyle = css`
       box-shadow: 0 0 0 22px transparent;
     }
   }
-  .facts {
-    display: grid;
-    grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7.25rem, 40%)), 1fr));
-    gap: 1px;
-    overflow: hidden;
-    border: 1px solid var(--line);
-    border-radius: 16px;
-    background: var(--line);
-  }
-  .facts div {
-    padding: 10px 14px;
-    background: var(--card);
-  }
-  .facts div:last-child:nth-child(odd) {
-    grid-column: 1 / -1;
-  }
-  dt {
-    font-size: 0.8125rem;
-    color: var(--muted);
-  }
-  dd {
-    font-weight: 600;
-    overflow-wrap: anywhere;
-  }
-  dd small {
-    display: block;
-    font-size: 0.75rem;
-    font-weight: 400;
-    color: var(--muted);
-  }
   .meters {
     display: grid;
     gap: 8px;
@@ -122,31 +97,6 @@ export const inCallStyle = css`
   }
   .talking .muted {
     color: var(--go);
-  }
-  .bars {
-    display: inline-flex;
-    align-items: flex-end;
-    gap: 2px;
-    height: 0.75em;
-  }
-  .bars i {
-    width: 4px;
-    height: 33%;
-    border-radius: 1px;
-    background: var(--level);
-  }
-  .bars i + i {
-    height: 66%;
-  }
-  .bars i + i + i {
-    height: 100%;
-  }
-  .poor i {
-    background: var(--stop);
-  }
-  .poor i + i,
-  .fair i + i + i {
-    background: var(--soft-strong);
   }
   /* Mute and Hang up stay within reach: on a small screen at its bottom, else where the card ends on it. */
   .dock {
@@ -228,7 +178,7 @@ export const inCallStyle = css`
     .time {
       font-size: 2.25rem;
     }
-    :host([keypad]) .facts,
+    :host([keypad]) caller-call-facts::part(list),
     :host([keypad]) .meters {
       display: none;
     }
@@ -237,8 +187,7 @@ export const inCallStyle = css`
     .bar {
       border: 1px solid CanvasText;
     }
-    .bar i,
-    .bars i {
+    .bar i {
       forced-color-adjust: none;
       background: Highlight;
     }

@@ -8,9 +8,8 @@ import type { PropertyValues, TemplateResult } from 'lit';
 import type { Api } from '../api';
 import type { Call } from '../call/call';
 import { elapsedSeconds, speaking } from '../call/state';
-import type { CallState, LineQuality } from '../call/state';
-import { clock, price, t } from '../i18n';
-import type { Key } from '../i18n';
+import type { CallState } from '../call/state';
+import { clock, t } from '../i18n';
 import { grouped } from '../number';
 import type { TopUpOffer } from '../wire';
 import * as icons from './icons';
@@ -18,10 +17,6 @@ import { inCallStyle } from './in-call-style';
 import { keypad, keypadStyle } from './keypad';
 import { levelShare } from './level';
 import { theme } from './theme';
-
-const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
-
-const PATH = { webrtc: 'WebRTC', websocket: 'WebSocket' };
 
 const REDRAW_MS = 250;
 
@@ -96,8 +91,8 @@ export class InCall extends LitElement {
       </p>
       ${live ? this.#time() : this.#waiting()}
       <caller-call-notices .state=${state} .api=${this.api} .offer=${this.offer} .nowMs=${performance.now()}>
-        ${this.#facts()} ${live ? this.#meters() : nothing}
-        <p class="hidden" role="status">${this.#spokenLine()}</p>
+        <caller-call-facts .state=${state}></caller-call-facts>
+        ${live ? this.#meters() : nothing}
       </caller-call-notices>
       <div class="dock">
         ${live ? this.#controls() : nothing}
@@ -117,36 +112,6 @@ export class InCall extends LitElement {
     const asking = this.state.phase === 'connecting' && !this.state.rate;
     return html`<div class="pulse" aria-hidden="true">${icons.handset}</div>
       ${asking ? html`<p class="small muted centre">${t('allowMicrophone')}</p>` : nothing}`;
-  }
-
-  #facts(): TemplateResult | typeof nothing {
-    const { rate, cost, remainingSeconds, phase } = this.state;
-    if (!rate) return nothing;
-    const perMinute = t('perMinute', { price: price(rate.per_minute) });
-    return html`<dl class="facts">
-      ${phase === 'live' ? fact('cost', cost ? price(cost) : '—') : nothing}
-      ${remainingSeconds === undefined ? nothing : fact('remaining', clock(remainingSeconds))}
-      ${fact('rate', perMinute, rate.connect_fee.micros ? t('connectFee', { price: price(rate.connect_fee) }) : '')}
-      ${phase === 'live' ? fact('line', this.#line(), this.#way()) : nothing}
-    </dl>`;
-  }
-
-  #line(): TemplateResult | string {
-    const { quality, lost } = this.state;
-    if (lost) return t('lineLost');
-    if (!quality) return t('lineUnknown');
-    return html`<span class="bars ${quality}" aria-hidden="true"><i></i><i></i><i></i></span> ${t(QUALITY[quality])}`;
-  }
-
-  #way(): string {
-    const { path, roundTripMs } = this.state;
-    return typeof roundTripMs === 'number' ? t('lineBy', { path: PATH[path], ms: String(Math.round(roundTripMs)) }) : PATH[path];
-  }
-
-  /** Changes only with the quality or the path, so that a screen reader is silent between. */
-  #spokenLine(): string {
-    const { quality, path } = this.state;
-    return quality ? t('lineIs', { line: t(QUALITY[quality]), path: PATH[path] }) : '';
   }
 
   #meters(): TemplateResult {
@@ -189,13 +154,6 @@ export class InCall extends LitElement {
       </p>
       ${keypad('call', (key) => this.dispatchEvent(new CustomEvent('key', { detail: key })))}`;
   }
-}
-
-function fact(name: Key, value: string | TemplateResult, note = ''): TemplateResult {
-  return html`<div>
-    <dt>${t(name)}</dt>
-    <dd class="number">${value}${note ? html`<small>${note}</small>` : nothing}</dd>
-  </div>`;
 }
 
 function meter(side: 'microphone' | 'phone', who: string, talking: boolean): TemplateResult {

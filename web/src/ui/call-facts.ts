@@ -1,0 +1,128 @@
+/** What a call under way costs, how long it can last and how good its line is. */
+
+import { LitElement, css, html, nothing } from 'lit';
+import type { TemplateResult } from 'lit';
+import type { CallState, LineQuality } from '../call/state';
+import { clock, price, t } from '../i18n';
+import type { Key } from '../i18n';
+import { theme } from './theme';
+
+const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
+
+const PATH = { webrtc: 'WebRTC', websocket: 'WebSocket' };
+
+export class CallFacts extends LitElement {
+  static override properties = { state: { attribute: false } };
+  static override styles = [
+    theme,
+    css`
+      dl {
+        display: grid;
+        grid-template-columns: repeat(auto-fit, minmax(min(100%, max(7.25rem, 40%)), 1fr));
+        gap: 1px;
+        overflow: hidden;
+        border: 1px solid var(--line);
+        border-radius: 16px;
+        background: var(--line);
+      }
+      div {
+        padding: 10px 14px;
+        background: var(--card);
+      }
+      div:last-child:nth-child(odd) {
+        grid-column: 1 / -1;
+      }
+      dt {
+        font-size: 0.8125rem;
+        color: var(--muted);
+      }
+      dd {
+        font-weight: 600;
+        overflow-wrap: anywhere;
+      }
+      dd small {
+        display: block;
+        font-size: 0.75rem;
+        font-weight: 400;
+        color: var(--muted);
+      }
+      .bars {
+        display: inline-flex;
+        align-items: flex-end;
+        gap: 2px;
+        height: 0.75em;
+      }
+      .bars i {
+        width: 4px;
+        height: 33%;
+        border-radius: 1px;
+        background: var(--level);
+      }
+      .bars i + i {
+        height: 66%;
+      }
+      .bars i + i + i {
+        height: 100%;
+      }
+      .poor i {
+        background: var(--stop);
+      }
+      .poor i + i,
+      .fair i + i + i {
+        background: var(--soft-strong);
+      }
+      @media (forced-colors: active) {
+        .bars i {
+          forced-color-adjust: none;
+          background: Highlight;
+        }
+      }
+    `,
+  ];
+
+  declare state: CallState;
+
+  protected override render(): TemplateResult {
+    return html`${this.#facts()}
+      <p class="hidden" role="status">${this.#spokenLine()}</p>`;
+  }
+
+  #facts(): TemplateResult | typeof nothing {
+    const { rate, cost, remainingSeconds, phase } = this.state;
+    if (!rate) return nothing;
+    const perMinute = t('perMinute', { price: price(rate.per_minute) });
+    return html`<dl part="list">
+      ${phase === 'live' ? fact('cost', cost ? price(cost) : '—') : nothing}
+      ${remainingSeconds === undefined ? nothing : fact('remaining', clock(remainingSeconds))}
+      ${fact('rate', perMinute, rate.connect_fee.micros ? t('connectFee', { price: price(rate.connect_fee) }) : '')}
+      ${phase === 'live' ? fact('line', this.#line(), this.#way()) : nothing}
+    </dl>`;
+  }
+
+  #line(): TemplateResult | string {
+    const { quality, lost } = this.state;
+    if (lost) return t('lineLost');
+    if (!quality) return t('lineUnknown');
+    return html`<span class="bars ${quality}" aria-hidden="true"><i></i><i></i><i></i></span> ${t(QUALITY[quality])}`;
+  }
+
+  #way(): string {
+    const { path, roundTripMs } = this.state;
+    return typeof roundTripMs === 'number' ? t('lineBy', { path: PATH[path], ms: String(Math.round(roundTripMs)) }) : PATH[path];
+  }
+
+  /** Changes only with the quality or the path, so that a screen reader is silent between. */
+  #spokenLine(): string {
+    const { quality, path } = this.state;
+    return quality ? t('lineIs', { line: t(QUALITY[quality]), path: PATH[path] }) : '';
+  }
+}
+
+function fact(name: Key, value: string | TemplateResult, note = ''): TemplateResult {
+  return html`<div>
+    <dt>${t(name)}</dt>
+    <dd class="number">${value}${note ? html`<small>${note}</small>` : nothing}</dd>
+  </div>`;
+}
+
+customElements.define('caller-call-facts', CallFacts);
