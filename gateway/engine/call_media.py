@@ -20,7 +20,7 @@ from media import tones
 from media.allowance import Allowance
 from media.resample import Downsampler, Upsampler
 
-CALLER_STALLED_NS = 500_000_000
+CALLER_STALLED_NS = 700_000_000
 """Silence on WebRTC after which the caller's voice counts as lost: a browser sends fifty packets a
 second, be it of silence, and radio networks stop for a third of a second now and then."""
 PHONE_STALLED_NS = 300_000_000
