@@ -33,6 +33,9 @@ _LAST_S_MAX = 20
 """How long a child may live without its parent: longer than the parent waits before it kills."""
 PULSE_S = 1.0
 _PULSES_MAX = 4096
+_LOOK_S = 1.0
+"""How much of a silence is waited for at a time. What a wait lasts longer than this, it is the
+parent that stood still."""
 
 _HOME = str(Path(__file__).parents[1])
 """Where this gateway was imported from: a child must be the same one."""
@@ -104,18 +107,29 @@ class Child:
             process, pulses = await self._spawn()
 
     async def _is_silent(self, pulses: StreamReader) -> bool:
-        """Wait for the pulses to cease; return whether the process has not simply ended."""
-        silence_s = max(_START_S_MAX, self._silence_s_max or 0)
+        """Wait for the pulses to cease; return whether the process has not simply ended.
+
+        Silence is what was listened to: the time in which this process itself stood still tells
+        nothing of its child, whose pulses wait to be read.
+        """
+        left_s = max(_START_S_MAX, self._silence_s_max or 0)
+        reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         try:
-            while True:
-                async with asyncio.timeout(silence_s):
-                    if not await pulses.read(_PULSES_MAX):
-                        return False
-                silence_s = self._silence_s_max or 0
-        except TimeoutError:
-            return True
+            while left_s > 0:
+                look_s = min(left_s, _LOOK_S)
+                if not (await asyncio.wait((reading,), timeout=look_s))[0]:
+                    left_s -= look_s
+                    continue
+                if not reading.result():
+                    return False
+                left_s = self._silence_s_max or 0
+                reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         except OSError:
             return False
+        else:
+            return True
+        finally:
+            reading.cancel()
 
 
 async def _ended(process: Process, patience_s: float) -> None:

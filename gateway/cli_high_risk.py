@@ -42,7 +42,7 @@ def sync_high_risk(
         async with build.migrated_database(read) as engine:
             lists = SqlHighRiskLists(engine)
             before = await lists.newest()
-            _show(found, {} if before is None else before.prefixes)
+            _show(ClosedList(read.open_high_risk, found), {} if before is None else before.prefixes)
             _warn_of_toll_fraud(countries)
             if dry_run:
                 return
@@ -69,7 +69,7 @@ async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Twilio's prefixes", total=len(countries))
             for country in countries:
-                for prefix in await dialing.prefixes(country.iso_code):
+                for prefix in await dialing.prefixes(country):
                     found.setdefault(prefix, country.iso_code)
                 progress.advance(task)
     if not 0 < len(found) <= PREFIXES_MAX:
@@ -78,11 +78,15 @@ async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
     return countries, found
 
 
-def _show(found: Mapping[str, str], before: Mapping[str, str]) -> None:
+def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
+    found = closed.carriers
     out.print(f"{len(found)} prefixes, compared with the list in force:")
+    dropped = before.keys() - found.keys()
+    still_closed = set(filter(closed.closes, dropped))
     for word, prefixes in (
         ("closed", found.keys() - before.keys()),
-        ("open again", before.keys() - found.keys()),
+        ("open again", dropped - still_closed),
+        ("dropped, and closed by a shorter prefix", still_closed),
     ):
         if prefixes:
             out.print(f"{len(prefixes)} {word}: {_named(sorted(prefixes))}")

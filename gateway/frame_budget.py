@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 MS_NS: Final = 1_000_000
+STANDSTILL_NS_MIN: Final = 1_000 * MS_NS
+"""A shorter one leaves no more than a burst."""
+STANDSTILL_NS_MAX: Final = 60_000 * MS_NS
+"""Longer than a call outlives the lease of its node, or a peer an unanswered ping."""
 
 TAKEN: Final = 0
 DROPPED: Final = 1
@@ -33,6 +37,33 @@ class BudgetLimits:
     sends 100,000 a second does within 20 ms."""
 
 
+class Standstill:
+    """What all peers have sent while this process read nothing: it is no excess of theirs.
+
+    A third bucket beside the two of each peer: what a peer may send at the steady rate meanwhile.
+    """
+
+    __slots__ = ("_excess_ns_per_frame", "_frame_ns", "_looked_ns", "_most_ns", "excused_at_ns")
+
+    def __init__(self, limits: BudgetLimits, now_ns: int) -> None:
+        self._frame_ns = limits.frame_ns
+        self._excess_ns_per_frame = limits.excess_ns
+        self._most_ns = STANDSTILL_NS_MAX // limits.frame_ns * limits.excess_ns
+        self._looked_ns = now_ns
+        self.excused_at_ns = 0
+        """When the bucket will be empty."""
+
+    def look(self, now_ns: int) -> int:
+        """Return when the bucket will be empty; to be called several times a second."""
+        stood_ns = now_ns - self._looked_ns
+        self._looked_ns = now_ns
+        if stood_ns > STANDSTILL_NS_MIN:
+            excused_ns = stood_ns // self._frame_ns * self._excess_ns_per_frame
+            begun_ns = max(self.excused_at_ns, now_ns)
+            self.excused_at_ns = min(begun_ns + excused_ns, now_ns + self._most_ns)
+        return self.excused_at_ns
+
+
 class FrameBudget:
     """Two buckets that time empties: of what was taken, and of what was dropped."""
 
@@ -42,10 +73,12 @@ class FrameBudget:
         "_excess_max_ns",
         "_excess_ns",
         "_frame_ns",
+        "_standstill",
         "_taken_at_ns",
     )
 
-    def __init__(self, limits: BudgetLimits) -> None:
+    def __init__(self, limits: BudgetLimits, standstill: Standstill | None = None) -> None:
+        self._standstill = standstill
         self._frame_ns = limits.frame_ns
         self._burst_ns = limits.burst_frames * limits.frame_ns
         self._excess_ns = limits.excess_ns
@@ -62,4 +95,7 @@ class FrameBudget:
             return TAKEN
         excess_at_ns = max(self._excess_at_ns, now_ns) + frames * self._excess_ns
         self._excess_at_ns = excess_at_ns
-        return FLOODED if excess_at_ns - now_ns > self._excess_max_ns else DROPPED
+        from_ns = now_ns
+        if self._standstill is not None:
+            from_ns = max(from_ns, self._standstill.look(now_ns))
+        return FLOODED if excess_at_ns - from_ns > self._excess_max_ns else DROPPED

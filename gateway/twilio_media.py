@@ -20,6 +20,8 @@ FRAME_MS = 20
 TIMESTAMP_DIGITS_MAX = 15
 """A float can hold so many; the carrier's own have ten at most."""
 _NO_TIMESTAMP: Final = msgspec.Raw(b'""')
+_INBOUND: Final = msgspec.Raw(b'"inbound"')
+_NO_DETAIL: Final = msgspec.Raw(b"{}")
 
 
 class Connected(msgspec.Struct, frozen=True, tag_field="event", tag="connected"):
@@ -58,6 +60,13 @@ class MediaDetail(msgspec.Struct, frozen=True, gc=False):
     """mu-law 8 kHz; base64 on the wire."""
     timestamp: msgspec.Raw = _NO_TIMESTAMP
     """Milliseconds since the start of the stream: JSON, as a rule a string of digits."""
+    track: msgspec.Raw = _INBOUND
+    """JSON: `inbound` is the phone's voice, `outbound` what the phone is sent."""
+
+    @property
+    def is_inbound(self) -> bool:
+        """Whether it is the phone's voice."""
+        return self.track == _INBOUND
 
     @property
     def at_ms(self) -> int | None:
@@ -104,6 +113,16 @@ class Stop(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="
     """The stream has ended."""
 
     stream_sid: str
+    stop: msgspec.Raw = _NO_DETAIL
+
+    def contradicts(self, start: StartDetail) -> bool:
+        """Whether it names another call or account than the start of its stream."""
+        try:
+            named = _decode_members(self.stop)
+        except _NONSENSE:
+            return False
+        known = (("callSid", start.call_sid), ("accountSid", start.account_sid))
+        return any(key in named and named[key] != _as_json(said) for key, said in known)
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -116,8 +135,15 @@ Message = Connected | Start | Media | Dtmf | Mark | Stop
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _decode_unknown: Callable[[bytes], Unknown] = msgspec.json.Decoder(Unknown).decode
+_decode_members: Callable[[bytes], dict[str, msgspec.Raw]] = msgspec.json.Decoder(
+    dict[str, msgspec.Raw]
+).decode
 _NONSENSE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _KNOWN = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
+
+
+def _as_json(text: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(text))
 
 
 def parse(text: bytes) -> Message | Unknown:

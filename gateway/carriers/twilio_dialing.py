@@ -21,9 +21,8 @@ PREFIXES_PER_COUNTRY_MAX = 5_000
 
 _COUNTRIES = "/v1/DialingPermissions/Countries"
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
-_PREFIX = re.compile(r"\+?([1-9][0-9]{0,14})", re.ASCII)
-_SEPARATORS = re.compile(r"[ ().-]")
-"""Twilio's own description of a prefix sets its digits apart."""
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
+_SHOWN_CHARACTERS_MAX = 40
 
 
 class Country(msgspec.Struct, frozen=True):
@@ -31,6 +30,8 @@ class Country(msgspec.Struct, frozen=True):
 
     iso_code: str
     """ISO 3166 alpha-2."""
+    country_codes: tuple[str, ...] | None = None
+    """What its numbers begin with, such as `+371`."""
     high_risk_special_numbers_enabled: bool | None = None
     high_risk_tollfraud_numbers_enabled: bool | None = None
 
@@ -67,19 +68,27 @@ class TwilioDialing:
             raise self._reader.nonsense()
         return found
 
-    async def prefixes(self, iso_code: str) -> Sequence[str]:
+    async def prefixes(self, country: Country) -> Sequence[str]:
         """Return a country's prefixes of special services, as digits. Raises CarrierError.
 
-        One that cannot be read fails the whole list: left out, it would be open.
+        One that cannot be read fails the whole list: left out, it would be open. So does one of
+        another country's numbers, which would all be closed.
         """
+        iso_code = country.iso_code
+        own = tuple(code for code in country.country_codes or () if _PREFIX.fullmatch(code))
         target = f"{_COUNTRIES}/{iso_code}/HighRiskSpecialPrefixes?PageSize=1000"
         found: list[str] = []
         async for page in self._reader.pages(target, _PrefixesPage):
             for listed in page.content:
-                match = _PREFIX.fullmatch(_SEPARATORS.sub("", listed.prefix))
-                if match is None:
-                    raise self._reader.nonsense()
-                found.append(match[1])
+                if not _PREFIX.fullmatch(listed.prefix):
+                    shown = listed.prefix[:_SHOWN_CHARACTERS_MAX]
+                    raise self._reader.nonsense(f"{iso_code} lists {shown!r}, which is no prefix.")
+                if not listed.prefix.startswith(own):
+                    codes = ", ".join(own) or "unknown"
+                    raise self._reader.nonsense(
+                        f"{iso_code} lists {listed.prefix}, and its country code is {codes}."
+                    )
+                found.append(listed.prefix[1:])
             if len(found) > PREFIXES_PER_COUNTRY_MAX:
                 raise self._reader.nonsense()
         return found

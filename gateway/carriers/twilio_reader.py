@@ -33,7 +33,8 @@ _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 class Meta(msgspec.Struct):
     """What a page says of the list it belongs to."""
 
-    next_page_url: str | None = None
+    next_page_url: str | None
+    """Null on the last page. What is missing or empty tells nothing: the list may be cut short."""
 
 
 class _Page(Protocol):
@@ -90,8 +91,10 @@ class TwilioReader:
         for _ in range(PAGES_MAX):
             page = await self.get(target, kind)
             yield page
-            if not page.meta.next_page_url:
+            if page.meta.next_page_url is None:
                 return
+            if not page.meta.next_page_url:
+                raise self.nonsense("A page does not say where the next one is.")
             # Only where it leads, never to whom: the credentials go with the request.
             following = urlsplit(page.meta.next_page_url)
             target = f"/{following.path.lstrip('/')}?{following.query}"
@@ -137,9 +140,9 @@ class TwilioReader:
         except (msgspec.MsgspecError, RecursionError):
             raise self.nonsense() from None
 
-    def nonsense(self) -> CarrierError:
-        """Return the error of a reply that cannot be understood."""
-        return _failure(f"The carrier's {self._what} could not be understood.")
+    def nonsense(self, why: str = "") -> CarrierError:
+        """Return the error of a reply that cannot be understood; `why` is a sentence."""
+        return _failure(f"The carrier's {self._what} could not be understood. {why}".rstrip())
 
 
 def _failure(message: str, status: int = 0) -> CarrierError:

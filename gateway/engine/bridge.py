@@ -450,7 +450,7 @@ class Bridge:
         heard_ns = self._media.heard_ns()
         end = overdue(self.call, self._s.settings, self._dialled_ns, heard_ns, now_ns)
         if end is not None:
-            self.receive(end)
+            self.receive(*end)
 
     @property
     def wants_news(self) -> bool:

@@ -15,8 +15,10 @@ DIAL_MARGIN_NS: Final = 30 * SECOND_NS
 
 def overdue(
     call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, now_ns: int
-) -> Ended | None:
-    """Return how a call ends that has been silent for too long, None for one that has not.
+) -> tuple[Ended, int] | None:
+    """Return how and when a call ends that has been silent for too long, None for one that has not.
+
+    One that was heard ends with its last sound: nothing came of the seconds behind it.
 
     Args:
         call: The call.
@@ -28,10 +30,10 @@ def overdue(
     """
     if call.state in (State.DIALLING, State.RINGING):
         if now_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
-            return Ended(Cause.NO_ANSWER, "limit")
+            return Ended(Cause.NO_ANSWER, "limit"), now_ns
     elif call.state in TALKING:
         allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
         since_ns = call.answered_ns if heard_ns is None else heard_ns
         if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
-            return Ended(Cause.MEDIA_TIMEOUT, "carrier")
+            return Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns or now_ns
     return None

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from gateway import twilio_media
 from gateway.errors import PeerProtocolError
 from gateway.ports import MediaConnection
-from gateway.twilio_media import Dtmf, Mark, Media, Start, Stop
+from gateway.twilio_media import Dtmf, Mark, Media, Start, StartDetail, Stop
 from gateway.twilio_outbound import Outbound
 
 try:
@@ -62,6 +62,7 @@ class CarrierLeg:
         "_connection",
         "_listener",
         "_sid",
+        "_start",
         "_stopped",
         "on_audio",
         "on_mark",
@@ -83,6 +84,7 @@ class CarrierLeg:
         self._bind = bind
         self._listener: CarrierListener | None = None
         self._stopped = False
+        self._start: StartDetail | None = None
         self.stream_sid = ""
         self._sid = b""
         self.outbound = Outbound("")
@@ -118,7 +120,8 @@ class CarrierLeg:
         try:
             message = twilio_media.parse(payload)
             if isinstance(message, Media) and message.stream_sid == self.stream_sid:
-                self.on_audio(message.media.payload, message.media.at_ms)
+                if message.media.is_inbound:
+                    self.on_audio(message.media.payload, message.media.at_ms)
             else:
                 self._control_received(message)
         except PeerProtocolError as error:
@@ -138,6 +141,7 @@ class CarrierLeg:
         if self._stopped or not is_ours or not message.stream_sid:
             raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
         self.stream_sid = message.stream_sid
+        self._start = detail
         self._sid = message.stream_sid.encode()
         self.outbound = Outbound(message.stream_sid)
         listener = self._bind(self, message)
@@ -147,13 +151,15 @@ class CarrierLeg:
             self._listener = listener
 
     def _stream_message(self, message: Media | Dtmf | Mark | Stop) -> None:
-        if self._listener is None:
+        if self._listener is None or self._start is None:
             return
         if isinstance(message, Dtmf):
             self._listener.stream_digit(message.dtmf.digit)
         elif isinstance(message, Mark):
             self.on_mark(message.mark.name)
         elif isinstance(message, Stop):
+            if message.contradicts(self._start):
+                raise PeerProtocolError("A stop of another call.", close_code=1008)
             self._end(StreamEnd.STOPPED)
 
     def _binary_received(self, _payload: bytes) -> None:

@@ -60,7 +60,7 @@ typedef struct {
     int descriptor;    /* being read, or -1 */
     PyObject *removed; /* its owner, if it was removed while being read: what came is still its */
     int size;
-    long long frame_ns, burst_ns, excess_ns, excess_max_ns;
+    long long frame_ns, burst_ns, excess_ns, excess_max_ns, excused_at_ns;
     Slot *slots; /* by descriptor */
     uint8_t *buffer;
 } Poller;
@@ -250,7 +250,8 @@ static enum verdict spend(const Poller *self, Slot *slot, long long now_ns, long
         return TAKEN;
     }
     slot->excess_at_ns = later(slot->excess_at_ns, now_ns) + frames * self->excess_ns;
-    return slot->excess_at_ns - now_ns > self->excess_max_ns ? FLOODED : DROPPED;
+    long long from_ns = later(self->excused_at_ns, now_ns);
+    return slot->excess_at_ns - from_ns > self->excess_max_ns ? FLOODED : DROPPED;
 }
 
 static int tell_dropped(PyObject *owner, long count, int is_flooded)
@@ -474,6 +475,15 @@ static PyObject *Poller_remove(Poller *self, PyObject *number)
     Py_RETURN_NONE;
 }
 
+static PyObject *Poller_excuse(Poller *self, PyObject *until)
+{
+    long long until_ns = PyLong_AsLongLong(until);
+    if (until_ns == -1 && PyErr_Occurred())
+        return NULL;
+    self->excused_at_ns = until_ns;
+    Py_RETURN_NONE;
+}
+
 static PyObject *Poller_spend(Poller *self, PyObject *arguments)
 {
     long descriptor, frames;
@@ -654,6 +664,8 @@ static PyMethodDef poller_methods[] = {
      "Read this socket from now on. Raises OSError where the kernel will not watch it."},
     {"remove", (PyCFunction)Poller_remove, METH_O,
      "remove($self, descriptor, /)\n--\n\nNo longer read it; repeating it is harmless."},
+    {"excuse", (PyCFunction)Poller_excuse, METH_O,
+     "excuse($self, excused_at_ns, /)\n--\n\nKnow what a standstill excuses, as FrameBudget does."},
     {"spend", (PyCFunction)Poller_spend, METH_VARARGS,
      "spend($self, descriptor, now_ns, frames, /)\n--\n\n"
      "Count frames that its owner has taken; return 0 if it may, 1 to drop them, 2 to end it."},

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.frame_budget import BudgetLimits
+from gateway.frame_budget import BudgetLimits, Standstill
 
 if TYPE_CHECKING:
     from gateway.sockets._native import Owner, Poller
@@ -45,6 +45,8 @@ class DirectReader:
     def __init__(self, clock_ns: Callable[[], int], limits: BudgetLimits) -> None:
         self._clock_ns = clock_ns
         self._limits = limits
+        self.standstill = Standstill(limits, clock_ns())
+        """Of this process, for whoever counts frames."""
         self._poller: Poller | None = None
         self._loop: Any = None  # uvloop's returns other things than it promises
         self._count = 0
@@ -61,7 +63,7 @@ class DirectReader:
         """Read every socket that has something, once; return whether there were no more."""
         if self._poller is None:
             return True
-        read = self._poller.poll(self._clock_ns())
+        read = self._poller.poll(self._look())
         self._reads += read
         return read < _native.EVENTS_MAX
 
@@ -103,7 +105,7 @@ class DirectReader:
     def spend(self, descriptor: int, frames: int) -> int:
         """Count frames of this socket, which was added, that it did not read as such."""
         assert self._poller is not None
-        return self._poller.spend(descriptor, self._clock_ns(), frames)
+        return self._poller.spend(descriptor, self._look(), frames)
 
     def ask_again(self, descriptor: int) -> None:
         """The owner of this socket, which was added, has other handlers from now on."""
@@ -114,6 +116,15 @@ class DirectReader:
         """Return messages and payload bytes read since the last time, and when the last came."""
         assert self._poller is not None
         return self._poller.take_counts(descriptor)
+
+    def _look(self) -> int:
+        """Return the time, having told the poller how long nothing was read before it."""
+        assert self._poller is not None
+        now_ns = self._clock_ns()
+        excused_at_ns = self.standstill.look(now_ns)
+        if excused_at_ns > now_ns:
+            self._poller.excuse(excused_at_ns)
+        return now_ns
 
     def _watch(self, watched: bool) -> None:
         assert self._poller is not None

@@ -115,6 +115,7 @@ class MediaEngine:
         once a second; in parts, no sweep is long. Asking the kernel costs more than anything else
         that is done for a socket but its frames.
         """
+        self.reader.standstill.look(now_ns)
         self.counters.late += self.strangers.drop_late(now_ns)
         self._report_crowd(now_ns)
         if not self._turn:

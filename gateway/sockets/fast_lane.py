@@ -327,6 +327,10 @@ class MediaSocket(ReceiveBounds):
         if extent is NEEDS_MORE or end > len(data):
             self._held = data[at:]
             return len(data)
+        is_within_message = extent is MALFORMED or seen_bytes is not None
+        if phase is Phase.CLOSING and not is_within_message and TEXT_FIN <= data[at] <= BINARY_FIN:
+            self._is_taken(1 + (end - at >> 10))  # either way it goes nowhere
+            return end
         # What is no plain frame cannot be left out, so that only a flood ends it. It costs more.
         if self._spend(2 + (end - at >> 10)) == FLOODED:
             self._end_flood("frame budget exceeded")

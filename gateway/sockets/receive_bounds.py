@@ -41,7 +41,7 @@ class ReceiveBounds(SendSide):
         super().__init__(limits, clock_ns, engine_counters)
         self._reader = reader
         self._reads_directly = False
-        self._budget = FrameBudget(limits.frames)
+        self._budget = FrameBudget(limits.frames, reader.standstill)
         self._discarded = 0
         self._window_ns = self._window_count = 0
 

@@ -126,6 +126,19 @@ async def test_a_child_that_is_stopped_is_replaced(yard, monkeypatch, caplog):
     assert "Process beating stands still" in caplog.text
 
 
+async def test_a_parent_that_stood_still_itself_finds_its_child_alive(yard, caplog):
+    child = Child(["beating"], environ(), silence_s_max=1.5)
+    await child.start()
+    await started(yard, 1)
+    await asyncio.sleep(0.5)
+    for _ in range(3):
+        time.sleep(2)
+        await asyncio.sleep(0.1)
+    await child.stop()
+    assert len((yard / "started").read_text().splitlines()) == 1
+    assert "stands still" not in caplog.text
+
+
 async def test_a_child_that_never_shows_a_sign_of_life_is_replaced(yard, monkeypatch):
     monkeypatch.setattr(children, "_START_S_MAX", 0.5)
     monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)

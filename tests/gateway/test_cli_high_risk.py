@@ -61,7 +61,7 @@ def environ(tmp_path, carrier):
 
 def rates(environ, *arguments, answer=None):
     done = CliRunner().invoke(
-        cli_rates.rates, list(arguments), obj=environ, input=answer, env={"COLUMNS": "200"}
+        cli_rates.app, list(arguments), obj=environ, input=answer, env={"COLUMNS": "200"}
     )
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, " ".join(done.output.split())
@@ -114,6 +114,13 @@ def test_a_change_is_named(environ):
     assert (code, "1 closed: +37181" in said, "2 open again: +8, +9" in said) == (0, True, True)
     assert "Nothing changes." in sync(environ, "--yes")[1]
     assert in_force(environ).version == 2
+
+
+def test_what_a_shorter_prefix_still_closes_is_not_said_to_be_open(environ):
+    ask_lists(environ, lambda lists: lists.replace(dict.fromkeys(LISTED | {"371811"}, "LV")))
+    code, said = sync(environ, "--yes")
+    assert (code, "open again" in said) == (0, False)
+    assert "1 dropped, and closed by a shorter prefix: +371811" in said
 
 
 def test_a_quote_knows_the_list(environ):

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.frame_budget import DROPPED, FLOODED, MS_NS, TAKEN, BudgetLimits, FrameBudget
+from gateway.frame_budget import (
+    DROPPED,
+    FLOODED,
+    MS_NS,
+    STANDSTILL_NS_MAX,
+    TAKEN,
+    BudgetLimits,
+    FrameBudget,
+    Standstill,
+)
 
 LIMITS = BudgetLimits()
 SECOND_NS = 1_000 * MS_NS
@@ -59,6 +68,39 @@ def test_who_goes_on_sending_too_much_floods(per_s: float, least_s: float, most_
     assert least_s <= elapsed_s <= most_s
     taken_max = LIMITS.burst_frames + elapsed_s * SECOND_NS / LIMITS.frame_ns + 1
     assert verdicts.count(TAKEN) <= taken_max
+
+
+@pytest.mark.parametrize(("frame_ms", "stood_s"), [(20, 28), (20, 59), (10, 28), (10, 59)])
+def test_what_was_not_read_for_a_minute_is_no_flood(frame_ms: int, stood_s: int) -> None:
+    standstill = Standstill(LIMITS, T0)
+    peers = [FrameBudget(LIMITS, standstill) for _ in range(3)]
+    now_ns = T0 + stood_s * SECOND_NS
+    for budget in peers:
+        verdicts = [budget.spend(now_ns, 1) for _ in range(stood_s * 1_000 // frame_ms)]
+        assert verdicts.count(TAKEN) == LIMITS.burst_frames
+        assert FLOODED not in verdicts
+    for second in range(1, 60):
+        standstill.look(now_ns + second * SECOND_NS)
+    after = run(peers[0], start_ns=now_ns + 1, seconds=60, per_s=50)
+    assert after.count(DROPPED) <= 2
+
+
+def test_a_standstill_excuses_no_flood() -> None:
+    standstill = Standstill(LIMITS, T0)
+    now_ns = T0
+    for _ in range(100):
+        now_ns += 20 * SECOND_NS
+        standstill.look(now_ns)
+    verdicts = run(FrameBudget(LIMITS, standstill), start_ns=now_ns, seconds=1, per_s=10**6)
+    excused = STANDSTILL_NS_MAX // LIMITS.frame_ns
+    assert verdicts[-1] == FLOODED
+    assert len(verdicts) <= LIMITS.burst_frames + excused + LIMITS.excess_frames_max + 200
+    now_ns += 600 * SECOND_NS
+    for ms in range(0, 600_000, 500):
+        standstill.look(now_ns - 600 * SECOND_NS + ms * MS_NS)
+    verdicts = run(FrameBudget(LIMITS, standstill), start_ns=now_ns, seconds=1, per_s=10**6)
+    assert verdicts[-1] == FLOODED
+    assert len(verdicts) <= LIMITS.burst_frames + LIMITS.excess_frames_max + 200
 
 
 @given(st.lists(st.tuples(st.integers(0, SECOND_NS), st.integers(1, 17)), max_size=300))

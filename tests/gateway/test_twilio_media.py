@@ -55,7 +55,7 @@ def test_every_message_of_a_real_call_is_understood():
         b'{"event":"stop","sequenceNumber":"9","streamSid":"MZ",'
         b'"stop":{"accountSid":"AC1","callSid":"CA1"}}'
     )
-    assert stop == tm.Stop(stream_sid="MZ")
+    assert stop == tm.Stop("MZ", msgspec.Raw(b'{"accountSid":"AC1","callSid":"CA1"}'))
 
 
 @pytest.mark.parametrize(

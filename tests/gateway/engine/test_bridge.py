@@ -1425,7 +1425,7 @@ async def test_a_silent_carrier_socket_counts_as_lost(stage):
     assert call.bridge.call.is_live
     await stage.run(1.3)
     assert call.end["name"] == "MEDIA_TIMEOUT"
-    assert call.end["seconds"] in (13, 14, 15)
+    assert call.end["seconds"] in (10, 11), "the seconds end with the last sound"
 
 
 async def test_marks_that_come_back_prove_no_live_stream(stage):
@@ -1436,7 +1436,7 @@ async def test_marks_that_come_back_prove_no_live_stream(stage):
         call.carrier.say({"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": "7"}})
         await stage.run(0.02)
     assert (call.end["name"], call.end["ended_by"]) == ("MEDIA_TIMEOUT", "carrier")
-    assert call.end["seconds"] <= 6
+    assert call.end["seconds"] <= 3
 
 
 async def test_a_call_on_hold_is_watched_too(stage):

@@ -39,24 +39,24 @@ def end_of(call, now_ns, heard_ns=None):
 def test_a_phone_that_rings_beyond_what_was_asked(events):
     call = call_after(*events)
     assert end_of(call, RUNG_OUT_NS) is None
-    assert end_of(call, RUNG_OUT_NS + 1) == Ended(Cause.NO_ANSWER, "limit")
+    assert end_of(call, RUNG_OUT_NS + 1) == (Ended(Cause.NO_ANSWER, "limit"), RUNG_OUT_NS + 1)
 
 
 def test_an_answered_call_whose_stream_does_not_come():
     call = call_after(*UNANSWERED, Answered())
     allowed_ns = SETTINGS.stream_timeout_s * SECOND_NS
     assert end_of(call, DIALLED_NS + allowed_ns) is None
-    assert end_of(call, DIALLED_NS + allowed_ns + 1) == Ended(Cause.MEDIA_TIMEOUT, "carrier")
+    late_ns = DIALLED_NS + allowed_ns + 1
+    assert end_of(call, late_ns) == (Ended(Cause.MEDIA_TIMEOUT, "carrier"), late_ns)
 
 
-def test_a_stream_that_has_fallen_silent():
+def test_a_stream_that_has_fallen_silent_ends_with_its_last_sound():
     call = call_after(*UNANSWERED, Answered(), StreamStarted())
     heard_ns = DIALLED_NS + 77 * SECOND_NS
     allowed_ns = SETTINGS.media_silence_s * SECOND_NS
     assert end_of(call, heard_ns + allowed_ns, heard_ns) is None
-    assert end_of(call, heard_ns + allowed_ns + 1, heard_ns) == Ended(
-        Cause.MEDIA_TIMEOUT, "carrier"
-    )
+    ended = (Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns)
+    assert end_of(call, heard_ns + allowed_ns + 1, heard_ns) == ended
 
 
 def test_what_has_not_begun_or_is_over_is_not_waited_for():

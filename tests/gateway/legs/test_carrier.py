@@ -14,7 +14,15 @@ from tests.gateway.recording import RecordingConnection
 FRAME = b"\x55" * 160
 CONNECTED = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
 START = start_message("CA1", "c1.secret")
-STOP = {"event": "stop", "streamSid": "MZ1", "stop": {"accountSid": "AC", "callSid": "CA1"}}
+DETAIL = START["start"]
+
+
+def stop(**named):
+    named = {"accountSid": DETAIL["accountSid"], "callSid": "CA1", **named}
+    return {"event": "stop", "streamSid": "MZ1", "stop": named}
+
+
+STOP = stop()
 
 
 def media(payload=FRAME, sid="MZ1"):
@@ -230,6 +238,21 @@ def test_a_stop_is_a_proper_end_and_told_once(trunk):
     assert (trunk.heard, trunk.marks, trunk.call.digits) == ([], [], [])
 
 
+@pytest.mark.parametrize("odd", [None, 7, [], {}, {"callSid": "CA1"}])
+def test_a_stop_that_names_no_other_call_is_a_proper_end(trunk, odd):
+    trunk.started().socket.say({"event": "stop", "streamSid": "MZ1", "stop": odd})
+    assert trunk.call.ends == [StreamEnd.STOPPED]
+
+
+@pytest.mark.parametrize("track", ["outbound", "inbound_track", "", None, 7])
+def test_what_the_phone_is_sent_is_not_what_it_says(trunk, track):
+    message = media()
+    message["media"]["track"] = track
+    trunk.started().socket.say(message)
+    trunk.socket.say(media())
+    assert (trunk.heard, trunk.socket.closed) == ([(FRAME, 5)], None)
+
+
 @pytest.mark.parametrize(
     ("code", "how"),
     [
@@ -247,7 +270,13 @@ def test_the_end_of_the_socket_is_an_end(trunk, code, how):
 
 
 @pytest.mark.parametrize("closes_with", [1000, 1008, 1006])
-@pytest.mark.parametrize("message", [b"{", b'{"event":"media"}', media(sid="MZ2"), FRAME, START])
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(b"{", b'{"event":"media"}', media(sid="MZ2"), FRAME, START),
+        *(stop(callSid="CA2"), stop(accountSid="AC2"), stop(callSid=7)),
+    ],
+)
 def test_what_cannot_be_taken_ends_the_stream_at_once_and_once(trunk, message, closes_with):
     """However the peer answers our closing, if at all."""
     trunk.started()

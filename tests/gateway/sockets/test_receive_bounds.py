@@ -137,6 +137,46 @@ async def test_who_had_audio_under_way_closes_properly(serve: Any) -> None:
     assert server.engine.counters.floods == 0
 
 
+async def test_what_this_process_did_not_read_ends_nobody(serve: Any, clock: Any) -> None:
+    server = await serve()
+    peer, leg = await server.open(AUDIO)
+    await leg.wait(1)
+    clock.advance(50)
+    peer.send(AUDIO * 2_500)
+    assert await is_alive(peer)
+    assert leg.events == [("binary", bytes(160))] * (1 + BURST)
+    assert server.engine.counters.floods == 0
+    peer.send(AUDIO * 10_000)
+    assert await peer.closed() == 1008
+
+
+async def test_who_is_behind_for_our_standstill_hears_our_last_words(
+    serve: Any, clock: Any
+) -> None:
+    server = await serve()
+    peer, leg = await server.open(AUDIO)
+    await leg.wait(1)
+    clock.advance(28)
+    leg.connection.send_text(b"disconnect")
+    leg.connection.close(1000, "call ended")
+    peer.send(AUDIO * 1_400 + close_frame(1000))
+    assert await peer.frame() == (TEXT, b"disconnect")
+    assert (await peer.frame())[0] == CLOSE
+    await peer.end()
+    assert leg.events[1:] == [("close", 1000)]
+    assert server.engine.counters.floods == 0
+
+
+async def test_plain_frames_behind_our_close_count_once(serve: Any) -> None:
+    server = await serve()
+    peer, leg = await server.open()
+    leg.connection.close(1000, "call ended")
+    peer.send(AUDIO * 1_400 + close_frame(1000))
+    assert (await peer.frame())[0] == CLOSE
+    await peer.end()
+    assert server.engine.counters.floods == 0
+
+
 async def test_a_flood_leaves_the_others_their_turn(serve: Any) -> None:
     server = await serve()
     flooder, _ = await server.open()
