@@ -341,7 +341,7 @@ def test_a_caller_whose_packets_do_not_arrive_is_told_so_after_seven_tenths_of_a
         studio.leg.on_audio(SPEECH_FRAME, 20 * number)
         studio.beat()
         told.append(len(stalls(studio)))
-    assert told[:34] == [0] * 34
+    assert told[:33] == [0] * 33
     assert stalls(studio) == [wire.Stalled(leg="browser", stalled=True)]
     studio.talk(1)
     studio.beat(10)
