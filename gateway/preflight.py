@@ -19,7 +19,12 @@ import sqlalchemy as sa
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.errors import BillingError, StoreUnavailableError, UnfitBookError
+from billing.errors import (
+    BillingError,
+    DatabaseLockedError,
+    StoreUnavailableError,
+    UnfitBookError,
+)
 from billing.stores import refusals, schema
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
@@ -207,7 +212,7 @@ async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
 
 
 def _unreached(error: StoreUnavailableError) -> str:
-    if isinstance(error, UnfitBookError) or error.__cause__ is None:
+    if isinstance(error, UnfitBookError | DatabaseLockedError) or error.__cause__ is None:
         return _sentence(error)
     return f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL."
 

@@ -2,13 +2,13 @@
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from gateway.command import EXIT_UNAVAILABLE
+from gateway.command import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from tests.valkey import free_port, own_valkey, valkey_server
 
 __all__ = ["own_valkey", "valkey_server"]
@@ -37,6 +37,15 @@ def lose_redis(caller):
 def one(caller, query):
     with closing(sqlite3.connect(caller.database)) as book:
         return book.execute(query).fetchone()
+
+
+@contextmanager
+def locked(database):
+    """Hold the file as another process does that has it to itself."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 CHANGES = {
@@ -100,13 +109,10 @@ def test_a_key_that_was_made_is_shown_whatever_becomes_of_its_limit(caller):
         ("accounts", "credit", "acme", "1", "--reference", "r"),
         ("ledger", "audit"),
         ("rates", "list"),
-        ("check",),
     ],
 )
 def test_a_locked_file_is_named_within_seconds(caller, arguments):
-    with closing(sqlite3.connect(caller.database, isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode = EXCLUSIVE")
-        other.execute("BEGIN EXCLUSIVE")
+    with locked(caller.database):
         before = time.monotonic()
         code, said = caller(*arguments)
         # A bound, not a figure: a wait without one takes ten minutes.
@@ -114,3 +120,10 @@ def test_a_locked_file_is_named_within_seconds(caller, arguments):
     assert code == EXIT_UNAVAILABLE, said
     assert "another process holds the database" in said
     assert "caller.db" in said
+
+
+def test_check_names_a_locked_file_beside_what_else_is_wrong(caller):
+    with locked(caller.database):
+        code, said = caller("check")
+    assert code == EXIT_SETTINGS, said
+    assert "nother process holds the database" in said

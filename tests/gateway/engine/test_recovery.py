@@ -251,13 +251,13 @@ async def test_a_settled_call_says_when_its_phone_was_answered(books, is_named):
     if is_named:
         await books.gate.name_carrier_call("c1", "alice", "CA1")
         books.carrier.known["CA1"] = CarrierStatus(
-            "CA1", "completed", 60, answered_at=begun - timedelta(seconds=70)
+            "CA1", "completed", 60, answered_at=begun - timedelta(seconds=50)
         )
     await books.settle()
     closed = (await books.ended()).closed
     before_s = (begun - closed.answered_at).total_seconds()
     assert closed.seconds == 5
-    assert before_s == 70 if is_named else 0 < before_s <= 6
+    assert before_s == 50 if is_named else 0 < before_s <= 6
     assert await audit(books.engine) == []
 
 
