@@ -164,13 +164,14 @@ class Ghosts:
         return len(due)
 
     def _note_lost(self, carrier_call_ids: Sequence[str]) -> None:
-        """Note again what the list has lost: only this node takes its own from it.
+        """Note again what the list has lost; what is being tried comes next time.
 
-        What others have ended in its absence is ended once more, which does no harm.
+        What others have ended in this node's absence is ended once more, which does no harm.
         """
         for carrier_call_id in carrier_call_ids:
-            ghost = self._noted.pop(carrier_call_id, None)
-            if ghost is not None and carrier_call_id not in self._trying:
+            if carrier_call_id in self._trying:
+                continue
+            if (ghost := self._noted.pop(carrier_call_id, None)) is not None:
                 self._unnoted.setdefault(carrier_call_id, ghost)
 
     async def _judged_here(self, listed: Mapping[str, Ghost]) -> Mapping[str, Ghost]:
