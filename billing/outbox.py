@@ -54,6 +54,8 @@ class CallChange:
     answered_at: datetime | None = None
     """When the phone was answered, to a second, as the earliest of its confirmed seconds says."""
     ending: Ending | None = None
+    carrier_call_id: str = ""
+    """The call's name at the carrier, as told while it lives."""
 
 
 @dataclass(slots=True)
@@ -79,11 +81,14 @@ class BookedCall:
     is_closed: bool = False
     answered_at: datetime | None = None
     """Never None where seconds were charged."""
+    carrier_call_id: str = ""
+    """Empty until the carrier has named it."""
 
     def advanced_by(self, change: CallChange) -> BookedCall:
         """Return the call after the change; equal to itself when the change says nothing new."""
         is_opened = self.is_opened or change.opened is not None
         answered_at = _earlier(self.answered_at, change.answered_at)
+        name = change.carrier_call_id or self.carrier_call_id
         if self.is_closed:
             return replace(self, is_opened=is_opened)
         if change.ending is not None:
@@ -94,6 +99,8 @@ class BookedCall:
                 is_opened=is_opened,
                 is_closed=True,
                 answered_at=_answered_at(change.ending, answered_at),
+                # Whoever settles the call of a dead node may not know it.
+                carrier_call_id=change.ending.detail.carrier_call_id or name,
             )
         return BookedCall(
             self.account_id,
@@ -101,6 +108,7 @@ class BookedCall:
             max(self.seconds, change.seconds),
             is_opened=is_opened,
             answered_at=answered_at,
+            carrier_call_id=name,
         )
 
 
@@ -153,11 +161,15 @@ def _fold_opened(changes: Changes, entry: OutboxEntry) -> None:
 
 def _fold_ticked(changes: Changes, entry: OutboxEntry) -> None:
     ticks = _parse_ticks(entry.fields["d"])
+    name = _text(entry.fields["n"]) if "n" in entry.fields else ""
+    if name and len(ticks) != 1:
+        raise _MalformedError
     told_at = _told_at(entry.entry_id)
     for call_id, held_micros, seconds in ticks:
         change = changes.setdefault(call_id, CallChange())
         change.held_micros = max(change.held_micros, held_micros)
         change.seconds = max(change.seconds, seconds)
+        change.carrier_call_id = name or change.carrier_call_id
         if seconds and told_at is not None:
             change.answered_at = _earlier(change.answered_at, _before(told_at, seconds))
 

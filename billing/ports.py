@@ -128,8 +128,8 @@ class TickOutcome:
     frozen: Collection[str] = ()
     """Accounts whose calls are to end."""
     filling: str = ""
-    """Names the filling from the book of record that the partition lives on: a later one knows no
-    carrier's name of a live call."""
+    """Names the filling from the book of record that the partition lives on: a later one knows only
+    what the book had been told when it was made."""
     open_calls: Mapping[str, int] = field(default_factory=dict)
     """Account -> how many calls it has, answered or not, on whatever node."""
 
@@ -181,7 +181,7 @@ class OutboxEntry:
 
     entry_id: str
     kind: str
-    """`O` opened, `T` ticked, `C` closed."""
+    """`O` opened, `T` ticked, or named by the carrier, `C` closed."""
     fields: Mapping[str, bytes]
 
 
@@ -257,10 +257,19 @@ class SpendGate(Protocol):
 
         """
 
-    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
+    async def name_carrier_call(
+        self, call_id: str, account_id: str, carrier_call_id: str
+    ) -> str | None:
         """Remember an open call's name at the carrier, for whoever settles it if its node dies.
 
-        Returns the filling (see `TickOutcome`) that remembers it. Raises StoreUnavailableError.
+        The book is told it too. Returns the filling (see `TickOutcome`) that remembers it; None
+        where the gate does not hold the call open. Raises StoreUnavailableError.
+        """
+
+    async def fillings(self, partitions: Collection[int]) -> Mapping[int, str]:
+        """Return the filling of each of the partitions that is ready.
+
+        Raises StoreUnavailableError.
         """
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:

@@ -36,6 +36,7 @@ from gateway.children import Child
 from gateway.engine import (
     closings,
     ghosts,
+    metering,
     node_watch,
     outbox_alarm,
     reconcile,
@@ -367,6 +368,7 @@ class Node:
         self._duties += [
             Duty("lease", self._watch_on_nodes.renew, node_watch.RENEWAL_S),
             Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
+            Duty("reminder of calls", self._metering.remind, metering.REMINDER_S),
             Duty("ending of lost carrier calls", self._ghosts.round, ghosts.INTERVAL_S),
             Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
             Duty("check that ended calls are booked", self._closings.round, closings.INTERVAL_S),

@@ -105,6 +105,7 @@ def _totals(call: BookedCall) -> Row:
         "spent_micros": call.spent_micros,
         "seconds": call.seconds,
         "answered_at": call.answered_at,
+        "carrier_call_id": call.carrier_call_id,
     }
 
 
@@ -118,6 +119,7 @@ def _new_call(call_id: str, call: BookedCall, change: CallChange, at: datetime) 
         "written_off_micros": change.ending.written_off_micros if change.ending else 0,
         **_closed_columns(detail, at),
         "answered_at": call.answered_at,
+        "carrier_call_id": call.carrier_call_id,
     }
     if change.opened is not None:
         return row | _opened_columns(change.opened)
@@ -200,6 +202,7 @@ def _known_calls(
                 calls.opened,
                 calls.closed,
                 calls.answered_at,
+                calls.carrier_call_id,
                 accounts.currency,
             )
             .select_from(tables.calls.join(tables.accounts))

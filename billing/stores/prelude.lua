@@ -79,6 +79,11 @@ local function tell_opening(call, account, held, record)
   redis.call('XADD', LED, '*', 'k', 'O', 'c', call, 'a', account, 's', held, 'm', record)
 end
 
+-- Let the book know the carrier's name of an open call, so that a filling brings it back.
+local function tell_name(call, state, carrier_call)
+  redis.call('XADD', LED, '*', 'k', 'T', 'd', call .. ' ' .. state, 'n', carrier_call)
+end
+
 local function clock()
   return tonumber(redis.call('TIME')[1])
 end

@@ -224,11 +224,26 @@ class RedisSpendGate:
         endings = [_ending(*flat[i : i + 5]) for i in range(0, len(flat), 5)]
         return EndingPage(endings, int(ended_s))
 
-    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
-        """Remember an open call's name at the carrier; a call that is not open is left alone."""
+    async def name_carrier_call(
+        self, call_id: str, account_id: str, carrier_call_id: str
+    ) -> str | None:
+        """Remember an open call's name at the carrier; None for a call that is not open."""
         partition = self.partition(account_id)
         filling = await self._run(self._name, partition, call_id, account_id, carrier_call_id)
-        return str(filling.decode())
+        return None if filling is None else str(filling.decode())
+
+    async def fillings(self, partitions: Collection[int]) -> Mapping[int, str]:
+        """Return the fillings that those of the partitions live on that are ready."""
+        pipeline: Any = self._redis.pipeline(transaction=False)
+        for partition in partitions:
+            meta = self._keys[partition][_KEY_NAMES.index("meta")]
+            pipeline.execute_command("HMGET", meta, "ready", "filling")
+        answers = await self._bounded(pipeline.execute())
+        return {
+            partition: (filling or b"").decode()
+            for partition, (ready, filling) in zip(partitions, answers, strict=True)
+            if ready == b"1"
+        }
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         """Bring one credit. Raises MoneyError when the balance could not be kept exactly."""

@@ -1,12 +1,14 @@
--- Tell what the partition's open calls hold and owe once more, and how they were opened, for a book
--- that may lack it. Returns how many there are.
+-- Tell what the partition's open calls hold and owe once more, how they were opened and what the
+-- carrier calls them, for a book that may lack it. Returns how many there are.
 if not is_ready() then return not_ready() end
 local states, told = redis.call('HGETALL', CALL), {}
 for i = 1, #states, 2 do
   local call, state = states[i], states[i + 1]
-  local owner, record = redis.call('HGET', OWN, call), redis.call('HGET', BEGAN, call)
-  if owner and record then
-    tell_opening(call, owner_in(owner).account, state:match('^%d+'), record)
+  local row, record = redis.call('HGET', OWN, call), redis.call('HGET', BEGAN, call)
+  if row then
+    local owner = owner_in(row)
+    if record then tell_opening(call, owner.account, state:match('^%d+'), record) end
+    if owner.carrier_call ~= '' then tell_name(call, state, owner.carrier_call) end
   end
   told[#told + 1] = call .. ' ' .. state
 end

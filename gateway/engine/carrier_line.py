@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import chain, repeat
 
 from gateway.call import (
     CarrierEnded,
@@ -30,9 +31,14 @@ PROOF_WAIT_S = 4.0
 """How long a call whose placing got no answer may wait for the carrier's first message: longer
 than a callback takes, short enough for a caller who hears that the call is being placed."""
 
-_CONFIRM_DELAYS_S = (0.5, 1.0, 2.0, *(4.0,) * 14)
+CONFIRM_S = 60.0
+"""How long after its end a call may wait for the carrier to confirm it, whatever the requests take:
+its record stays live and its credit held meanwhile."""
+
+_CONFIRM_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
+_CONFIRM_DELAY_S_MAX = 4.0
 """When to ask again whether an ended call is over: no longer apart than the end of a call may go
-unnoticed, for a minute in all. The status callback is usually faster."""
+unnoticed. The status callback is usually faster."""
 
 
 class CarrierLine:
@@ -40,6 +46,7 @@ class CarrierLine:
 
     __slots__ = (
         "_carrier",
+        "_confirm_s",
         "_is_ending",
         "_named",
         "_order",
@@ -71,6 +78,8 @@ class CarrierLine:
         self.carrier_call_id = ""
         self.is_over = False
         self._is_ending = False
+        self._confirm_s = 0.0
+        """Time of the loop until which an ended call waits for the carrier; 0 before its end."""
 
     def named(self, carrier_call_id: str) -> bool:
         """Learn the carrier's id of the call, whoever tells it first; say whether it is this."""
@@ -126,12 +135,18 @@ class CarrierLine:
 
     async def end(self) -> None:
         """End the call and see that it is over; a call without a name yet is ended later."""
+        self._confirm_s = self._confirm_s or asyncio.get_running_loop().time() + CONFIRM_S
         if self._is_ending or not self.carrier_call_id:
             return
         self._is_ending = True
-        for delay_s in (0.0, *_CONFIRM_DELAYS_S):
-            await asyncio.sleep(delay_s)
-            if self.is_over or await self._ask_to_end():
+        try:
+            async with asyncio.timeout_at(self._confirm_s):
+                for delay_s in chain(_CONFIRM_DELAYS_S, repeat(_CONFIRM_DELAY_S_MAX)):
+                    await asyncio.sleep(delay_s)
+                    if self.is_over or await self._ask_to_end():
+                        return
+        except TimeoutError:
+            if self.is_over:
                 return
         log.error("The carrier has not confirmed the end of call %s yet.", self._order.call_id)
         self._report(ConfirmationAbandoned())

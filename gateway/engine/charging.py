@@ -238,6 +238,7 @@ class Charging:
             grace_s=self._settings.grace_s,
         )
         self._has_hold = True
+        self._metering.hold(self)
         self.meter.share(outcome.balance_micros)
         self._balance_micros = outcome.balance_micros + outcome.granted_micros
         self._report(HoldPlaced())
@@ -260,13 +261,14 @@ class Charging:
     async def name_carrier_call(self, carrier_call_id: str) -> None:
         """Let whoever settles the call if this node dies know its name at the carrier."""
         self._carrier_call_id = carrier_call_id
+        call_id, self._named_in = self._opened.call_id, None
         try:
-            self._named_in = await self._gate.name_carrier_call(
-                self._opened.call_id, self.account_id, carrier_call_id
-            )
+            name = self._gate.name_carrier_call(call_id, self.account_id, carrier_call_id)
+            if (filling := await name) is None:
+                self.reopen()
+            self._named_in = filling
         except StoreUnavailableError:
-            self._named_in = None
-            log.info("Call %s: its carrier call could not be noted.", self._opened.call_id)
+            log.info("Call %s: its carrier call could not be noted.", call_id)
 
     # The rounds of the meter.
 
@@ -312,8 +314,8 @@ class Charging:
 
     def known_in(self, filling: str) -> None:
         """Name the carrier's call again to a gate that was filled since, or missed it."""
-        if self._carrier_call_id and filling != self._named_in:
-            # One request is enough; when it fails, the next round is the next occasion.
+        if self._carrier_call_id and filling != self._named_in and self._has_hold:
+            # One request is enough; when it fails, the next word is the next occasion.
             self._named_in = filling
             self._spawn(self.name_carrier_call(self._carrier_call_id))
 
@@ -334,24 +336,27 @@ class Charging:
     async def _reopen(self) -> None:
         try:
             async with self._at_gate:
-                if self.meter.state is not MeterState.ENDED:
-                    want_micros = self.meter.want_micros(self._ticker.clock_ns())
-                    # What the book may know it to hold, it must hold again.
-                    await self._open_again(max(want_micros, self.meter.granted_micros))
+                if self._has_hold:
+                    await self._open_again(self._owed_micros())
         except StoreUnavailableError:
             log.info("Call %s cannot be opened again yet.", self._opened.call_id)
         finally:
             self._is_reopening = False
 
+    def _owed_micros(self) -> int:
+        """Return what the gate must hold for the call."""
+        if self.meter.state is MeterState.ENDED:
+            return self.final[1]
+        # What the book may know it to hold, it must hold again.
+        return max(self.meter.want_micros(self._ticker.clock_ns()), self.meter.granted_micros)
+
     async def _open_again(self, want_micros: int) -> None:
-        outcome = await self._gate.open(reopening(self._opening(0), want_micros))
-        if outcome.result is OpenResult.ALREADY_CLOSED:
+        result = (await self._gate.open(reopening(self._opening(0), want_micros))).result
+        if result is OpenResult.ALREADY_CLOSED:
             self.disowned()
             return
-        log.warning(
-            "Call %s, lost by the credit store: %s.", self._opened.call_id, outcome.result.value
-        )
-        if outcome.result is OpenResult.OPENED and self._carrier_call_id:
+        log.warning("Call %s, lost by the credit store: %s.", self._opened.call_id, result.value)
+        if result is OpenResult.OPENED and self._carrier_call_id:
             await self.name_carrier_call(self._carrier_call_id)
 
     # The cut-off.
@@ -465,6 +470,7 @@ class Charging:
                 if await self._close(closing) is CloseResult.UNKNOWN:
                     log.error("Call %s could not be settled.", self._opened.call_id)
             self._has_hold = False
+            self._metering.release(self)
         await self._metering.hurry(self.account_id)
 
     def _closing(self) -> Closing:

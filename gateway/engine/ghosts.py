@@ -75,6 +75,8 @@ class Ghosts:
         self._clock_s = wall_clock_s
         self._unnoted: dict[str, Ghost] = {}
         """What the shared list could not take yet."""
+        self._noted: dict[str, Ghost] = {}
+        """This node's own that the shared list took: it may lose them with all its data."""
         self._trying: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -116,6 +118,8 @@ class Ghosts:
             log.error("The list of carrier calls to be ended is full: %s.", carrier_call_id)
             return ghost
         self._unnoted.pop(carrier_call_id, None)
+        if noted.node == self._node:
+            self._noted[carrier_call_id] = noted
         return noted
 
     async def round(self) -> int:
@@ -130,7 +134,10 @@ class Ghosts:
                 await self._note(carrier_call_id, ghost)
                 if carrier_call_id in self._unnoted:
                     break
-            judged = await self._judged_here(await self._store.all())
+            known = tuple(self._noted)
+            listed = await self._store.all()
+            self._note_lost([i for i in known if i not in listed])
+            judged = await self._judged_here(listed)
         except StoreUnavailableError as error:
             outage = error
         now_s = self._clock_s()
@@ -155,6 +162,17 @@ class Ghosts:
         if outage is not None:
             raise outage
         return len(due)
+
+    def _note_lost(self, carrier_call_ids: Sequence[str]) -> None:
+        """Note again what the list has lost; what is being tried comes next time.
+
+        What others have ended in this node's absence is ended once more, which does no harm.
+        """
+        for carrier_call_id in carrier_call_ids:
+            if carrier_call_id in self._trying:
+                continue
+            if (ghost := self._noted.pop(carrier_call_id, None)) is not None:
+                self._unnoted.setdefault(carrier_call_id, ghost)
 
     async def _judged_here(self, listed: Mapping[str, Ghost]) -> Mapping[str, Ghost]:
         """Return the ghosts of this node, and of nodes that are gone."""
@@ -194,6 +212,7 @@ class Ghosts:
         return await self._store.claim(carrier_call_id, seen, ghost)
 
     async def _forget(self, carrier_call_id: str) -> None:
+        self._noted.pop(carrier_call_id, None)
         if self._unnoted.pop(carrier_call_id, None) is None:
             await self._store.forget(carrier_call_id)
 

@@ -19,6 +19,8 @@ from billing.ports import SpendCap, SpendGate, Tick, TickOutcome
 
 log = logging.getLogger(__name__)
 
+REMINDER_S = 1.0
+"""How soon a call that no round charges hears that the spend gate was filled anew."""
 GROUPS = 8
 GROUP_INTERVAL_NS = 1_000_000_000 // GROUPS
 
@@ -61,6 +63,8 @@ class Metering:
         self._gate = gate
         self._clock_ns = clock_ns
         self._partitions: dict[int, dict[str, MeteredCall]] = {}
+        self._held: dict[str, MeteredCall] = {}
+        """Calls that the spend gate holds credit for, charged or not."""
         self._rounds: dict[int, asyncio.Task[None]] = {}
         self._hurries: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
@@ -93,6 +97,31 @@ class Metering:
         calls.pop(call.meter.call_id, None)
         if not calls:
             self._partitions.pop(partition, None)
+
+    def hold(self, call: MeteredCall) -> None:
+        """The spend gate holds credit for this call from now on: it is reminded of it."""
+        self._held[call.meter.call_id] = call
+
+    def release(self, call: MeteredCall) -> None:
+        """The call is settled."""
+        self._held.pop(call.meter.call_id, None)
+
+    async def remind(self) -> None:
+        """Tell the calls that no round charges now which filling the spend gate lives on.
+
+        A gate that was emptied and filled has not heard of a call since: a call that still rings,
+        or has ended and is not confirmed, must say so itself. Raises StoreUnavailableError.
+        """
+        silent: dict[int, list[MeteredCall]] = {}
+        for call_id, call in self._held.items():
+            partition = self._gate.partition(call.account_id)
+            if call_id not in self._partitions.get(partition, {}):
+                silent.setdefault(partition, []).append(call)
+        if silent:
+            fillings = await self._gate.fillings(silent.keys())
+            for partition, filling in fillings.items():
+                for call in silent[partition]:
+                    call.known_in(filling)
 
     async def hurry(self, account_id: str) -> None:
         """Charge an account's calls now: its credit has changed, or one of them is at its end.

@@ -147,6 +147,10 @@ class Reconciler:
         elif result is OpenResult.OPENED:
             tick = Tick(call.call_id, call.account_id, call.held_micros, call.seconds)
             await self._gate.tick(partition, [tick])
+            if call.carrier_call_id:
+                await self._gate.name_carrier_call(
+                    call.call_id, call.account_id, call.carrier_call_id
+                )
             log.warning("Call %s was live in the book only.", call.call_id)
 
 

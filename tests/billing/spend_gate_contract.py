@@ -517,15 +517,23 @@ class SpendGateContract:
     async def test_a_carrier_names_only_an_open_call_of_that_account(self, gate):
         await gate.open(opening())
         before = await gate.open_calls()
-        await gate.name_carrier_call("stranger", "alice", "CA1")
-        await gate.name_carrier_call("c1", neighbour_of(gate, "alice"), "CA1")
+        assert await gate.name_carrier_call("stranger", "alice", "CA1") is None
+        assert await gate.name_carrier_call("c1", neighbour_of(gate, "alice"), "CA1") is None
         assert await gate.open_calls() == before
         await gate.name_carrier_call("c1", "alice", "CA1")
         await gate.name_carrier_call("c1", "alice", "CA2")
+        await gate.name_carrier_call("c1", "alice", "CA2")
         await gate.close(closing())
-        await gate.name_carrier_call("c1", "alice", "CA3")
+        assert await gate.name_carrier_call("c1", "alice", "CA3") is None
         assert await gate.open_calls() == []
-        assert [kind for kind, _ in await self.outbox(gate)] == ["O", "C"]
+        # Each new name is told to the book, once.
+        outbox = await self.outbox(gate)
+        assert [kind for kind, _ in outbox] == ["O", "T", "T", "C"]
+        told = b"c1 %d:0" % (8 * CENT)
+        assert [fields for kind, fields in outbox if kind == "T"] == [
+            {"d": told, "n": b"CA1"},
+            {"d": told, "n": b"CA2"},
+        ]
 
     # Rebuilding.
 
@@ -565,10 +573,11 @@ class SpendGateContract:
     async def test_what_is_told_of_the_carrier_belongs_to_one_filling(self, empty_gate):
         gate, partition = empty_gate, empty_gate.partition("alice")
         calls = [held_call("c1", CENT, 1)]
+        assert await gate.fillings([partition]) == {}, "it is empty"
         await gate.rebuild(partition, PartitionState([("alice", UNIT, 1)], calls))
         filling = await gate.name_carrier_call("c1", "alice", "CA1")
         assert filling
-        assert await gate.name_carrier_call("stranger", "alice", "CA1") == filling
+        assert await gate.fillings([partition]) == {partition: filling}
         assert (await gate.tick(partition, [tick(2, 2)])).filling == filling
 
     async def test_a_snapshot_rebuilds_the_same_partition(self, empty_gate):

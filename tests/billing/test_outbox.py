@@ -103,7 +103,8 @@ def test_one_bad_field_never_raises(kind, name, value):
 
 OPEN = BookedCall("alice", 100, 3, is_opened=True)
 ANSWERED_AT = closing(3).answered_at
-CLOSED = BookedCall("alice", 90, 3, is_opened=True, is_closed=True, answered_at=ANSWERED_AT)
+NAME = closing(3).carrier_call_id
+CLOSED = BookedCall("alice", 90, 3, True, True, ANSWERED_AT, NAME)
 ENDING = fold(ENTRIES).changes["c1"].ending
 
 
@@ -119,7 +120,7 @@ ENDING = fold(ENTRIES).changes["c1"].ending
         (CLOSED, CallChange(ending=fold([closed("c1", 1, 1)]).changes["c1"].ending), CLOSED),
         (BookedCall("alice"), CallChange(opened=opening("c1")), BookedCall("alice", 0, 0, True)),
         (
-            BookedCall("alice", 90, 3, is_closed=True, answered_at=ANSWERED_AT),
+            replace(CLOSED, is_opened=False),
             CallChange(opened=opening("c1"), held_micros=100),
             CLOSED,
         ),
@@ -183,3 +184,18 @@ def test_a_charged_call_says_when_it_was_answered(known_s, seconds, answered_s):
 def test_an_end_that_no_clock_shows_is_booked_all_the_same():
     change = settled(3, ended_at=datetime.min.replace(tzinfo=UTC))
     assert BookedCall("alice").advanced_by(change).answered_at == datetime.min.replace(tzinfo=UTC)
+
+
+def test_a_tick_can_tell_the_carriers_name_of_one_call():
+    named = replace(ticked(("c1", 100, 0)), fields={"d": b"c1 100:0", "n": b"CA1"})
+    for order in ([named, *ENTRIES], [*ENTRIES, named]):
+        change = fold(order).changes["c1"]
+        assert change.carrier_call_id == "CA1"
+    live = BookedCall("alice", 100, 0, is_opened=True)
+    after = live.advanced_by(fold([named]).changes["c1"])
+    assert after == replace(live, carrier_call_id="CA1")
+    nameless = replace(ENDING, detail=structs.replace(ENDING.detail, carrier_call_id=""))
+    assert after.advanced_by(CallChange(ending=nameless)).carrier_call_id == "CA1"
+    of_two = replace(named, fields={"d": b"c1 100:0 c2 100:0", "n": b"CA1"})
+    for broken in (of_two, replace(named, fields={"d": b"c1 100:0", "n": b""})):
+        assert fold([broken]).rejected == [broken]

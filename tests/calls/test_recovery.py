@@ -155,6 +155,35 @@ async def test_a_phone_that_rings_at_a_killed_node_is_hung_up_by_another(cluster
     await customer.http.aclose()
 
 
+@pytest.mark.parametrize("killed_after_s", [0, 6])
+async def test_phones_of_a_node_killed_after_a_flush_are_hung_up_by_another(
+    cluster: Cluster, killed_after_s: int
+):
+    sweeping = await cluster.node("n1")
+    killed = await cluster.node("n2", CALLER_RING_TIMEOUT_S="120")
+    customer = await sweeping.new_customer()
+    async with contextlib.AsyncExitStack() as stack:
+        at_killed = await stack.enter_async_context(at(killed, customer))
+        ringing = await stack.enter_async_context(at_killed.call(RINGS_ON))
+        await ringing.wait("ringing")
+        talking, talking_id = await live_call(at_killed, stack)
+        await seconds_pass(talking, 2)
+        cluster.server.command("FLUSHALL")
+        await asyncio.sleep(killed_after_s)
+        assert killed.gateway is not None
+        killed.gateway.popen.kill()
+        killed.gateway.popen.wait()
+        records = [
+            await customer.record(call_id, SETTLE_TIMEOUT_S)
+            for call_id in (ringing.events[0]["call_id"], talking_id)
+        ]
+    assert [record["cause"] for record in records] == [41, 41]
+    await assert_over_at_carrier(sweeping, records[1])
+    state = await sweeping.carrier_get(f"/calls/{records[0]['carrier_call_id']}")
+    assert state["status"] == "canceled", "not left to ring until its own time-out"
+    await customer.http.aclose()
+
+
 async def one_more_call(world: World, customer: Customer) -> None:
     async with world.stores() as stores:
         await world.grant(stores, customer.account_id, 1_000_000)

@@ -176,15 +176,38 @@ async def test_a_new_rate_is_for_new_calls(watch):
     assert await world.findings() == []
 
 
+async def test_a_filling_from_the_book_knows_the_carriers_calls(watch, valkey_server):
+    """A node that dies as the gate loses its data has no time to tell it anything."""
+    world, carrier = watch.world, watch.carrier
+    talking = await world.call("talking", node=2)
+    ringing = await world.call("ringing", node=2, is_heard=False)
+    for call, name in ((talking, "CA1"), (ringing, "CA2")):
+        await call.charging.name_carrier_call(name)
+        carrier.seconds[name] = 60
+    await world.pass_seconds(5)
+    await world.drainer.drain_once()
+    world.crash(2)
+    valkey_server.command("FLUSHALL")
+    await world.reconcile()
+    names = {open_.call_id: open_.carrier_call_id for open_ in await world.gate.open_calls()}
+    assert names == {"talking": "CA1", "ringing": "CA2"}
+    await watch.sweep()
+    assert set(carrier.hung_up) == {"CA1", "CA2"}
+    await world.drainer.drain_once()
+    record = await world.records.get("alice", "talking")
+    assert (record.closed.seconds, record.closed.carrier_call_id) == (5, "CA1")
+    assert await world.findings() == []
+
+
 async def test_a_gate_filled_anew_knows_the_carriers_calls_again(watch, valkey_server):
-    """The book knows no carrier's name of a live call: its node tells it within a second."""
+    """Of a call that was named since the outbox was drained, its node tells it."""
     world, carrier = watch.world, watch.carrier
     call = await world.call("c1", node=2)
-    await call.charging.name_carrier_call("CA1")
     carrier.seconds["CA1"] = 11
     carrier.over.add("CA1")
     await world.pass_seconds(5)
     await world.drainer.drain_once()
+    await call.charging.name_carrier_call("CA1")
     valkey_server.command("FLUSHALL")
     # Between two rounds of the node, which therefore never finds the gate empty.
     await world.reconcile()

@@ -111,6 +111,9 @@ async def test_a_gate_that_lost_everything_is_rebuilt_from_the_book(
     for call_id in ("live", "ended"):
         await open_call(gate, call_id)
         await tick(gate, 3, [call_id])
+    await open_call(gate, "ringing")
+    for call_id, name in (("live", "CA1"), ("ringing", "CA2")):
+        await gate.name_carrier_call(call_id, "alice", name)
     await close_call(gate, "ended", 3)
     await drainer.drain_once()
     before = await gate.balance("alice")
@@ -123,9 +126,13 @@ async def test_a_gate_that_lost_everything_is_rebuilt_from_the_book(
     assert await gate.balance("alice") == before
     assert await open_call(gate, "ended") is OpenResult.ALREADY_CLOSED
     assert await open_call(gate, "c3", "bob") is OpenResult.FROZEN
-    assert await gate.open_calls("n1") == [OpenCall("live", "alice", "n1", 110_000, 3, "", 600_000)]
+    assert sorted(await gate.open_calls("n1"), key=lambda call: call.call_id) == [
+        OpenCall("live", "alice", "n1", 110_000, 3, "CA1", 600_000),
+        OpenCall("ringing", "alice", "n1", 80_000, 0, "CA2", 600_000),
+    ]
     assert (await tick(gate, 5, ["live"])).lost == []
     await close_call(gate, "live", 6)
+    await close_call(gate, "ringing", 0)
     await drainer.drain_once()
     assert await store.balance("alice") == 1_000_000 - 30_000 - 60_000
     await assert_agreed(engine, store, gate)

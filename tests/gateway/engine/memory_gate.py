@@ -7,7 +7,7 @@ was asked without the answer ever arriving.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -63,6 +63,10 @@ class _Partition:
         entry_id = f"{self.entries}-0"
         self.outbox[entry_id] = OutboxEntry(entry_id, kind, fields)
         return entry_id
+
+    def note_name(self, call: OpenCall) -> None:
+        told = f"{call.call_id} {call.held_micros}:{call.seconds}".encode()
+        self.note("T", d=told, n=call.carrier_call_id.encode())
 
     def spend(self, names: Sequence[str], micros: int) -> None:
         """Add to what has been spent of each cap; a counter of nothing is not kept."""
@@ -275,6 +279,8 @@ class MemorySpendGate(OneByOne):
                 name, account = call.call_id.encode(), call.account_id.encode()
                 if (record := part.began.get(call.call_id)) is not None:
                     part.note("O", c=name, a=account, s=b"%d" % call.held_micros, m=record)
+                if call.carrier_call_id:
+                    part.note_name(call)
             if part.calls:
                 told = [f"{c.call_id} {c.held_micros}:{c.seconds}" for c in part.calls.values()]
                 part.note("T", d=" ".join(told).encode())
@@ -296,15 +302,27 @@ class MemorySpendGate(OneByOne):
 
         return await self._answer(page)
 
-    async def name_carrier_call(self, call_id: str, account_id: str, carrier_call_id: str) -> str:
-        def name() -> str:
+    async def name_carrier_call(
+        self, call_id: str, account_id: str, carrier_call_id: str
+    ) -> str | None:
+        def name() -> str | None:
             part = self._of(account_id)
-            calls = part.calls
-            if call_id in calls and calls[call_id].account_id == account_id:
-                calls[call_id] = replace(calls[call_id], carrier_call_id=carrier_call_id)
+            call = part.calls.get(call_id)
+            if call is None or call.account_id != account_id:
+                return None
+            if call.carrier_call_id != carrier_call_id:
+                part.calls[call_id] = replace(call, carrier_call_id=carrier_call_id)
+                part.note_name(part.calls[call_id])
             return part.filling
 
         return await self._answer(name)
+
+    async def fillings(self, partitions: Collection[int]) -> Mapping[int, str]:
+        def read() -> dict[int, str]:
+            parts = {partition: self._partitions[partition] for partition in partitions}
+            return {partition: part.filling for partition, part in parts.items() if part.is_ready}
+
+        return await self._answer(read)
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
         return await self._answer(lambda: self._credit(account_id, sequence, amount_micros))

@@ -1468,6 +1468,6 @@ async def test_a_released_call_leaves_nothing_behind(stage):
     assert left == {stage.polling.look}, "which is the node's"
     assert stage.polling._calls == {}
     assert stage.ticker._players == set()
-    assert stage.metering._partitions == {}
+    assert stage.metering._partitions == stage.metering._held == {}
     assert stage.ticker._deadlines == []
     assert len(asyncio.all_tasks()) <= 2

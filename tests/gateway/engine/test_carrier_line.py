@@ -13,7 +13,7 @@ from gateway.call import (
     Ringing,
 )
 from gateway.cause import Cause
-from gateway.engine.carrier_line import PROOF_WAIT_S, CarrierLine
+from gateway.engine.carrier_line import CONFIRM_S, PROOF_WAIT_S, CarrierLine
 from gateway.engine.reachability import Reachability
 from gateway.errors import CarrierError
 from tests.gateway.engine.stage import ScriptedCarrier, dial_order, order
@@ -227,3 +227,32 @@ async def test_after_a_minute_of_asking_in_vain_others_go_on(ends, caplog):
     assert 55e9 < virtual_loop().now_ns - started_ns < 65e9
     assert len(ends.carrier.hung_up) < 20
     assert "has not confirmed the end of call c1" in caplog.text
+
+
+@pytest.mark.parametrize("each_takes_s", [0.0, 5.0, 32.5, 1e6])
+@pytest.mark.parametrize("answer", [NO_ANSWER, REFUSED, "unknown", "in-progress"])
+async def test_however_long_each_request_takes_the_end_waits_one_minute(ends, each_takes_s, answer):
+    """A carrier that drops, refuses, answers 404 or hangs, with the client's own repetitions."""
+    ends.line.named("CA1")
+    hang_up = ends.carrier.hang_up
+
+    async def slow(carrier_call_id):
+        await asyncio.sleep(each_takes_s)
+        return await hang_up(carrier_call_id)
+
+    ends.carrier.hang_up, ends.carrier.on_hang_up = slow, [answer] * 99
+    started_ns = virtual_loop().now_ns
+    await ends.line.end()
+    assert virtual_loop().now_ns - started_ns == pytest.approx(CONFIRM_S * 1e9, abs=1e6)
+    assert ends.events[1:] == [ConfirmationAbandoned()]
+    assert ends.strays == ["CA1"]
+
+
+async def test_the_minute_begins_at_the_end_though_the_call_is_named_later(ends):
+    started_ns = virtual_loop().now_ns
+    await ends.line.end()
+    await asyncio.sleep(9)
+    ends.line.named("CA1")
+    ends.carrier.on_hang_up = [NO_ANSWER] * 99
+    await ends.line.end()
+    assert virtual_loop().now_ns - started_ns == pytest.approx(CONFIRM_S * 1e9, abs=1e6)

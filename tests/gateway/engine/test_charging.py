@@ -608,6 +608,40 @@ async def test_a_name_that_could_not_be_noted_is_told_in_the_next_round(stage):
     assert name_at_gate(stage) == "CA1"
 
 
+@pytest.mark.parametrize("state", ["placed", "ringing", "ending"])
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_a_call_without_rounds_is_told_again_to_a_gate_filled_anew(stage, state, is_lost):
+    """Also one that the book did not know yet: the gate has lost it, and no claim says so."""
+    call = stage.call()
+    await stage.run(0.2)
+    if state == "ringing":
+        call.status("ringing")
+    elif state == "ending":
+        stage.carrier.on_hang_up = ["in-progress"] * 99
+        call.says(type="hangup")
+    await stage.run(0.1)
+    assert name_at_gate(stage) == "CA1"
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    held_micros = part.calls["c1"].held_micros
+    if is_lost:
+        del part.calls["c1"]
+        part.balances["alice"] = CREDIT
+    else:
+        part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    part.filling = "another"
+    for _ in range(2):
+        await stage.metering.remind()
+        await stage.run(0.1)
+    assert name_at_gate(stage) == "CA1"
+    assert CREDIT - stage.balance() == part.calls["c1"].held_micros <= held_micros
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released, 70)
+    assert stage.balance() == CREDIT
+    await stage.metering.remind()
+    await stage.run(0.1)
+    assert stage.metering._held == part.calls == {}
+
+
 @pytest.mark.parametrize("stood_still_s", [16, 600])
 async def test_a_process_that_stood_still_past_a_calls_end_cuts_it_there(stage, stood_still_s):
     """Nothing is claimed first, although there is credit enough."""

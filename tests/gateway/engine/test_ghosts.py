@@ -400,3 +400,30 @@ async def test_a_burst_is_ended_some_at_a_time(cluster):
     assert len(cluster.carrier.ended) == ghosts_module.AT_ONCE_MAX
     await asyncio.sleep(5)
     assert cluster.store.ghosts == {}
+
+
+async def test_a_list_that_lost_its_data_is_told_again(cluster):
+    """Emptied between two tries, and while one waits for the carrier."""
+    node = cluster.node("n1")
+    cluster.carrier.replies["CA1"] = ["in-progress"] * 8
+    node.ghosts.found("CA1", "c1")
+    for _ in range(40):
+        await asyncio.sleep(1.05)
+        cluster.store.ghosts.clear()
+    await asyncio.sleep(120)
+    assert len(cluster.carrier.ended) == 9
+    assert cluster.store.ghosts == {}
+    assert node.ghosts._noted == node.ghosts._unnoted == {}
+
+
+async def test_a_list_that_loses_its_data_while_the_carrier_is_asked_is_told_again(cluster):
+    node = cluster.node("n1")
+    cluster.carrier.hangs = True
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(1)
+    cluster.store.ghosts.clear()
+    await asyncio.sleep(3)
+    cluster.carrier.hangs = False
+    await asyncio.sleep(20)
+    assert len(cluster.carrier.ended) == 2
+    assert cluster.store.ghosts == node.ghosts._noted == {}

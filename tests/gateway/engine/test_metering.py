@@ -405,3 +405,27 @@ async def test_each_call_hears_which_filling_the_gate_lives_on(office):
     office.gate._of(call.account_id).filling = "second"
     await asyncio.sleep(1)
     assert call.fillings == ["first", "first", "second"]
+
+
+async def test_a_call_that_no_round_charges_is_reminded_while_the_gate_holds_it(office):
+    ringing, talking = [
+        await office.call(office.account(3), call_id) for call_id in ("ringing", "talking")
+    ]
+    office.metering.hold(ringing)
+    office.metering.hold(talking)
+    office.metering.remove(ringing)
+    part = office.gate._of(ringing.account_id)
+    part.filling = "another"
+    await office.metering.remind()
+    assert (ringing.fillings, talking.fillings) == (["another"], [])
+    part.is_ready = False
+    await office.metering.remind()
+    part.is_ready = True
+    office.metering.release(ringing)
+    await office.metering.remind()
+    assert ringing.fillings == ["another"]
+
+
+async def test_nobody_is_asked_where_no_call_waits(office):
+    office.gate.is_away = True
+    await office.metering.remind()
