@@ -183,7 +183,9 @@ class Metering:
             call.meter.unavailable(self._clock_ns())
             call.charged(None)
 
-    def _apply(self, live: Sequence[tuple[MeteredCall, Tick]], outcome: TickOutcome, asked_ns: int) -> None:
+    def _apply(
+        self, live: Sequence[tuple[MeteredCall, Tick]], outcome: TickOutcome, asked_ns: int
+    ) -> None:
         now_ns = self._clock_ns()
         closed, lost = frozenset(outcome.closed), frozenset(outcome.lost)
         by_account: dict[str, list[tuple[MeteredCall, Tick]]] = {}
