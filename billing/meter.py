@@ -12,6 +12,7 @@ the gate has granted pays for a whole number of seconds, and the call may last e
 * all of the horizon granted: the cut-off moves on with every tick;
 * granted short of it: the account is spent, the cut-off stands at the last paid second. Credit that
   arrives before then, from a top-up or another call's end, moves it on again;
+* another call of the account has ended for want of credit: this one ends within a second of it;
 * no answer: the store is away. The call lives on what is paid and then on some seconds of grace,
   but not beyond what its account had when it was last heard of;
 * nobody at home: the process stood still past all of that. The call ended at its cut-off, and no
@@ -123,6 +124,7 @@ class CallMeter:
         "_away",
         "_cut_off_s",
         "_final",
+        "_going_on_ns",
         "_granted_micros",
         "_is_capped",
         "_is_heard",
@@ -130,6 +132,7 @@ class CallMeter:
         "_plenty_micros",
         "_share_micros",
         "_short",
+        "_stop",
         "account_id",
         "call_id",
         "grace_s",
@@ -182,6 +185,8 @@ class CallMeter:
         self._is_heard = False
         self._away = False
         self._final: tuple[int, int] | None = None
+        self._going_on_ns: int | None = None
+        self._stop: tuple[int, int] | None = None
         self._cut_off_s = self.paid_seconds
 
     @property
@@ -191,7 +196,7 @@ class CallMeter:
             return MeterState.ENDED
         if self._answered_ns is None:
             return MeterState.BEFORE_ANSWER
-        if self._short or self._share_micros == 0:
+        if self._short or self._stop is not None or self._share_micros == 0:
             return MeterState.SHORT
         return MeterState.AWAY if self._away else MeterState.RUNNING
 
@@ -210,7 +215,8 @@ class CallMeter:
         """When the call must end unless more is granted; None before answer."""
         if self._answered_ns is None:
             return None
-        return self._answered_ns + self._cut_off_s * _SECOND_NS
+        due_ns = self._answered_ns + self._cut_off_s * _SECOND_NS
+        return due_ns if self._stop is None else min(due_ns, self._stop[1])
 
     @property
     def cut_off(self) -> CutOff:
@@ -218,7 +224,8 @@ class CallMeter:
         if self._cut_off_s >= self.seconds_max:
             return self.limit
         ends_with_credit = self._share_micros is not None and self._cut_off_s >= self._reach_s
-        if self._away and not self._short and not ends_with_credit:
+        is_spent = self._short or self._stop is not None or ends_with_credit
+        if self._away and not is_spent:
             return CutOff.GRACE
         return CutOff.CAP if self._is_capped else CutOff.CREDIT
 
@@ -332,6 +339,31 @@ class CallMeter:
         """
         self._share_micros, self._is_capped, self._abreast = share_micros, is_capped, abreast
 
+    def end_with_others(self, is_due: bool, asked_ns: int, now_ns: int) -> None:
+        """Learn whether another call of the account has ended for want of credit.
+
+        This one then ends within a second of it, whatever it holds; but an increment of more than a
+        second that has begun is paid for, and lasts. `asked_ns` is when the gate was asked.
+        """
+        if self._answered_ns is None or self._final is not None:
+            return
+        if not is_due:
+            self._going_on_ns, was_due = asked_ns, self._stop is not None
+            self._stop = None
+            if was_due:
+                self._move_cut_off(now_ns)
+            return
+        if self._stop is None:
+            begun_s = max(1, self.elapsed_s(now_ns))
+            paid_s = self.rate.affordable_seconds(self.rate.cost(begun_s), self.seconds_max)
+            stop_ns = self._answered_ns + paid_s * _SECOND_NS
+            if paid_s <= begun_s:
+                # The other one went on when the gate was last asked, and ended later.
+                last_ns = self._going_on_ns if self._going_on_ns is not None else self._answered_ns
+                stop_ns = min(stop_ns, max(now_ns, last_ns + _SECOND_NS))
+            self._stop = paid_s, stop_ns
+            self._move_cut_off(now_ns)
+
     def remaining_s(self, now_ns: int) -> int:
         """Return how many seconds are left to begin, on what is held and on the call's share."""
         return max(0, self._reach_s - self.elapsed_s(now_ns))
@@ -352,7 +384,8 @@ class CallMeter:
     @property
     def _reach_s(self) -> int:
         micros = self._granted_micros + (self._share_micros or 0)
-        return self.rate.affordable_seconds(micros, self.seconds_max)
+        reach_s = self.rate.affordable_seconds(micros, self.seconds_max)
+        return reach_s if self._stop is None else min(reach_s, self._stop[0])
 
     def _move_cut_off(self, now_ns: int) -> None:
         """Place the cut-off anew, never before the end of a second already begun."""
@@ -361,4 +394,6 @@ class CallMeter:
             reach_s = min(reach_s + self.grace_s, self.seconds_max)
             if self._share_micros is not None:
                 reach_s = min(reach_s, self._reach_s)
+        if self._stop is not None:
+            reach_s = min(reach_s, self._stop[0])
         self._cut_off_s = max(reach_s, self.elapsed_s(now_ns))

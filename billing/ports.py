@@ -132,6 +132,8 @@ class TickOutcome:
     what the book had been told when it was made."""
     open_calls: Mapping[str, int] = field(default_factory=dict)
     """Account -> how many calls it has, answered or not, on whatever node."""
+    ending: Collection[str] = ()
+    """Accounts of which a call has ended for want of credit: the others end with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -78,8 +79,16 @@ def create_account(  # noqa: PLR0917
 
     async def work_with_credit(stores: build.Stores, read: Settings) -> None:
         key = await create(stores.accounts, read)
-        await _grant(stores, account_id, micros, f"grant:{account_id}:first")
-        out.print(key)
+        try:
+            await _grant(stores, account_id, micros, f"grant:{account_id}:first")
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(
+                "The account is made, but its credit could not be brought to Redis. Repeat that"
+                " alone: `caller accounts credit ACCOUNT AMOUNT --reference first`."
+            ) from error
+        finally:
+            # It is there, whatever became of the credit, and can be shown at no other time.
+            out.print(key)
 
     if micros:
         run_with(context, build.open_stores, work_with_credit, may_begin=True)
@@ -285,6 +294,16 @@ def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
     run_with(context, build.open_book, work)
 
 
+_DELETION_BROKEN_OFF = (
+    "The deletion is noted in SQL: the account is frozen and its keys are revoked. Redis, or SQL,"
+    " did not answer then, so it is not finished: repeat it until it succeeds."
+)
+_DELETION_NOT_BEGUN = (
+    "Redis did not answer, and without it nobody knows what the account has left. Repeat the"
+    " command; with --write-off the account is closed in SQL whether Redis answers or not."
+)
+
+
 @app.command("delete")
 def delete_account(
     context: typer.Context,
@@ -302,7 +321,26 @@ def delete_account(
     if not yes:
         typer.confirm(f"Delete {account_id} for good?", abort=True)
 
-    async def work(stores: build.Stores, read: Settings) -> None:
+    async def work(book: build.Book, read: Settings) -> None:
+        account = await book.accounts.account(account_id)
+        if account is None:
+            raise LookupError
+        is_marked = write_off or account.deleted_at is not None
+        if is_marked:
+            # Kept by whatever is there; the keys are refused as soon as Redis can be told.
+            with contextlib.suppress(StoreUnavailableError):
+                await book.accounts.mark_deleted(account_id)
+        try:
+            stores = await build.open_stores(read)
+            try:
+                await delete(stores, read)
+            finally:
+                await stores.close()
+        except StoreUnavailableError as error:
+            said = _DELETION_BROKEN_OFF if is_marked else _DELETION_NOT_BEGUN
+            raise StoreUnavailableError(said) from error
+
+    async def delete(stores: build.Stores, read: Settings) -> None:
         try:
             deletion = await _delete(stores, read, account_id, write_off=write_off)
         except PaymentError:
@@ -310,7 +348,7 @@ def delete_account(
             fail("The payment service did not forget the card.", hint, EXIT_UNAVAILABLE)
         _explain(deletion, read)
 
-    run_with(context, build.open_stores, work)
+    run_with(context, build.open_book, work)
 
 
 async def _delete(
@@ -399,5 +437,11 @@ def _read_instant(text: str) -> datetime | None:
 
 async def _grant(stores: build.Stores, account_id: str, micros: int, reference: str) -> bool:
     sequence = await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
-    await bring_credits(stores.gate, stores.ledger, account_id)
+    try:
+        await bring_credits(stores.gate, stores.ledger, account_id)
+    except StoreUnavailableError as error:
+        raise StoreUnavailableError(
+            "The credit is kept in SQL, but Redis could not be told. Repeat the command until it"
+            " succeeds: it is booked once."
+        ) from error
     return sequence is not None

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from billing.stores import gate_audit
 from billing.stores.audit import ADVICE, Totals, audit, totals
 from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
+from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway import build
@@ -144,7 +146,9 @@ def rebuild_gate(  # noqa: PLR0917
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
             fail(f"Nodes are running: {', '.join(alive)}.", hint, EXIT_SETTINGS)
         chosen = range(PARTITIONS) if partition is None else [partition]
-        drain = build.build_drainer(stores, read).drain_once
+        # A refund by rule that the book lost is booked again under the number that the gate knows.
+        recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
+        drain = build.build_drainer(recovering, read).drain_once
         left = await _book_calls(stores, drain, chosen)
         if left:
             err.print("These cannot be booked, for too little is known of them:")

@@ -28,6 +28,7 @@ from gateway.command import (
     read_settings,
     run,
     run_with,
+    unchanged,
 )
 from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError
 from gateway.notices import Notices
@@ -193,7 +194,7 @@ def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) ->
         fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
 
     async def with_desk() -> None:
-        stores = await build.open_stores(read)
+        stores = await unchanged(build.open_stores(read))
         notices = Notices(read.events_url, read.events_secret)
         desk = build.build_card_desk(read, stores, notify=notices.notify, recovers=recovers)
         notices.start()

@@ -21,6 +21,7 @@ from billing.errors import (
     DatabaseLockedError,
     MoneyError,
     RateDeckError,
+    StoreUnavailableError,
     UnfitBookError,
 )
 from billing.money import parse_money
@@ -160,7 +161,7 @@ def run_with(
         announce(f"A new store is begun in {folder}.")
 
     async def opened() -> None:
-        stores = await open_stores(read)
+        stores = await unchanged(open_stores(read))
         try:
             await work(stores, read)
         except LookupError as error:
@@ -172,6 +173,17 @@ def run_with(
             await stores.close()
 
     run(opened())
+
+
+async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
+    """Open stores; where they are away, say that nothing was changed."""
+    try:
+        return await opening
+    except StoreUnavailableError as error:
+        if type(error) is not StoreUnavailableError:
+            raise  # It says more.
+        said = f"{str(error).rstrip('.')}. Nothing was changed."
+        raise StoreUnavailableError(said) from error
 
 
 def fail(what: str, hint: str, code: int) -> NoReturn:

@@ -23,10 +23,14 @@ redis.call('HSET', BAL, account, whole(balance))
 redis.call('HDEL', CALL, call)
 redis.call('HDEL', OWN, call)
 -- What a call leaves that ran out of credit does not reach for the others either: all end together.
-if ARGV[9] ~= '1' then redis.call('SREM', OUT, account) end
+if ARGV[9] ~= '1' then
+  is_out_no_more(account)
+elseif redis.call('SISMEMBER', OUT, account) == 1 then
+  redis.call('HSET', META, 'e:' .. account, '1')
+end
 if redis.call('HINCRBY', META, 'n:' .. account, -1) <= 0 then
   redis.call('HDEL', META, 'n:' .. account, 'b:' .. account)
-  redis.call('SREM', OUT, account)
+  is_out_no_more(account)
 elseif confirmed > 0 then
   change_burn(account, -owner.per_minute)
 end

@@ -11,5 +11,5 @@ local balance = available(account) + tonumber(ARGV[3])
 if math.abs(balance) > tonumber(ARGV[4]) then return 'out_of_range' end
 redis.call('HSET', BAL, account, whole(balance))
 redis.call('HSET', CSEQ, account, whole(sequence))
-redis.call('SREM', OUT, account)
+is_out_no_more(account)
 return 'applied'

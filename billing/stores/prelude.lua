@@ -7,7 +7,8 @@ local DONE = KEYS[4]  -- hash: closed call -> final micros; the tombstones
 local CSEQ = KEYS[5]  -- hash: account -> sequence of the last credit applied
 local FROZ = KEYS[6]  -- set: frozen accounts
 local LED = KEYS[7]   -- stream: the outbox; every entry is state, so it may be applied twice
-local META = KEYS[8]  -- hash: 'ready', 'filling'; of each account 'n:' its open calls, 'b:' what they burn
+local META = KEYS[8]  -- hash: 'ready', 'filling'; of each account 'n:' its open calls, 'b:' what they burn,
+  -- 'e:' that one of them has ended for want of credit
 local AGE = KEYS[9]   -- sorted set: closed call -> when, in seconds; trims the tombstones
 local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
 local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
@@ -82,6 +83,12 @@ end
 -- Let the book know the carrier's name of an open call, so that a filling brings it back.
 local function tell_name(call, state, carrier_call)
   redis.call('XADD', LED, '*', 'k', 'T', 'd', call .. ' ' .. state, 'n', carrier_call)
+end
+
+-- There is credit again for calls that asked in vain.
+local function is_out_no_more(account)
+  redis.call('SREM', OUT, account)
+  redis.call('HDEL', META, 'e:' .. account)
 end
 
 local function clock()

@@ -406,13 +406,15 @@ class RedisSpendGate:
             async with asyncio.timeout(timeout_s or self._timeout_s):
                 return await answer
         except TimeoutError as error:
-            raise StoreUnavailableError("the spend gate did not answer in time") from error
+            raise StoreUnavailableError(
+                "the spend gate (Redis or Valkey) did not answer in time"
+            ) from error
         except (RedisError, RedisClusterException, OSError) as error:
             raise _unavailable(error) from error
 
 
 def _unavailable(cause: Exception) -> StoreUnavailableError:
-    error = StoreUnavailableError("the spend gate refused or is away")
+    error = StoreUnavailableError("the spend gate (Redis or Valkey) refused or is away")
     error.__cause__ = cause
     return error
 

@@ -5,7 +5,8 @@
 --   caps [..., cap names, cap limits, caps of each call (from 1)]; outbox entries_max
 -- Returns {{call (from 0), held or -1 for lost or -2 for closed, ...}, {balance of each account},
 --   {burn of each account}, {spent of each cap}, {short call (from 0) that a cap keeps short, ...},
---   {frozen account (from 0), ...}, when the partition was filled, {open calls of each account}}.
+--   {frozen account (from 0), ...}, when the partition was filled, {open calls of each account},
+--   {account (from 0) of which a call has ended for want of credit, ...}}.
 if not is_ready() then return not_ready() end
 local batch = cjson.decode(ARGV[1])
 local calls, accounts, account_of, wants, seconds, cap_names, cap_limits, caps_of = unpack(batch)
@@ -127,15 +128,17 @@ if cap_names then
   if c > 0 then redis.call('HSET', CAPS, unpack(counters)) end
 end
 
-local fields, burns, counts = {}, {}, {}
+local fields, burns, counts, ending = {}, {}, {}, {}
 for j = 1, #accounts do
-  fields[2 * j - 1], fields[2 * j] = 'b:' .. accounts[j], 'n:' .. accounts[j]
+  fields[3 * j - 2], fields[3 * j - 1] = 'b:' .. accounts[j], 'n:' .. accounts[j]
+  fields[3 * j] = 'e:' .. accounts[j]
 end
-fields[2 * #accounts + 1] = 'filling'
+fields[3 * #accounts + 1] = 'filling'
 local meta = redis.call('HMGET', META, unpack(fields))
 local filling = table.remove(meta) or ''
 for j = 1, #accounts do
-  burns[j], counts[j] = tonumber(meta[2 * j - 1] or '0'), tonumber(meta[2 * j] or '0')
+  burns[j], counts[j] = tonumber(meta[3 * j - 2] or '0'), tonumber(meta[3 * j - 1] or '0')
+  if meta[3 * j] then ending[#ending + 1] = j - 1 end
 end
 local barred = {}
 if frozen then
@@ -143,4 +146,4 @@ if frozen then
     if frozen[j] == 1 then barred[#barred + 1] = j - 1 end
   end
 end
-return {exceptions, balances, burns, totals, capped, barred, filling, counts}
+return {exceptions, balances, burns, totals, capped, barred, filling, counts, ending}

@@ -39,6 +39,7 @@ class TickReply:
         self._closed: list[str] = []
         self._capped: list[str] = []
         self._frozen: list[str] = []
+        self._ending: list[str] = []
         self._balances: dict[str, int] = {}
         self._burns: dict[str, int] = {}
         self._open_calls: dict[str, int] = {}
@@ -47,7 +48,7 @@ class TickReply:
 
     def add(self, batch: TickBatch, answer: Sequence[Any]) -> None:
         """Take what the script has answered to a batch."""
-        exceptions, left, burning, counted, bounded, barred, filling, open_calls = answer
+        exceptions, left, burning, counted, bounded, barred, filling, open_calls, ending = answer
         for i in range(0, len(exceptions), 2):
             call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
             if held >= 0:
@@ -60,6 +61,7 @@ class TickReply:
         self._spent.update(zip(batch.caps, counted, strict=True))
         self._capped.extend(batch.ticks[i].call_id for i in bounded)
         self._frozen.extend(batch.accounts[j] for j in barred)
+        self._ending.extend(batch.accounts[j] for j in ending)
         self._filling = filling.decode()
 
     def outcome(self) -> TickOutcome:
@@ -74,6 +76,7 @@ class TickReply:
             spent=self._spent,
             capped=self._capped,
             frozen=tuple(self._frozen),
+            ending=tuple(self._ending),
             filling=self._filling,
         )
 

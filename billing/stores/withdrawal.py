@@ -24,4 +24,6 @@ async def withdraw(redis: Any, partition: int) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await redis.execute_command("HDEL", f"{{cr:{partition}}}:meta", "ready")
     except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise StoreUnavailableError("the spend gate refused or is away") from error
+        raise StoreUnavailableError(
+            "the spend gate (Redis or Valkey) refused or is away"
+        ) from error

@@ -394,6 +394,8 @@ class Charging:
                 await self._metering.hurry(self.account_id)
         except TimeoutError:
             log.info("Call %s: no word on credit at its cut-off.", self._opened.call_id)
+            # As far as the credit that is known of reaches, the call may wait for the store.
+            self.meter.unavailable(self._ticker.clock_ns())
         finally:
             self._is_asking = False
         if self.meter.state is MeterState.ENDED:

@@ -195,7 +195,7 @@ class Metering:
             if isinstance(outcome, StoreUnavailableError):
                 self._note_silence([call for call, _ in live])
             else:
-                self._apply(live, outcome)
+                self._apply(live, outcome, now_ns)
 
     def _claimants(
         self, partition: int, calls: Mapping[str, MeteredCall], now_ns: int
@@ -212,7 +212,9 @@ class Metering:
             call.meter.unavailable(self._clock_ns())
             call.charged(None)
 
-    def _apply(self, live: Sequence[tuple[MeteredCall, Tick]], outcome: TickOutcome) -> None:
+    def _apply(
+        self, live: Sequence[tuple[MeteredCall, Tick]], outcome: TickOutcome, asked_ns: int
+    ) -> None:
         now_ns = self._clock_ns()
         closed, lost = frozenset(outcome.closed), frozenset(outcome.lost)
         by_account: dict[str, list[tuple[MeteredCall, Tick]]] = {}
@@ -233,6 +235,9 @@ class Metering:
                     call.barred()
                 continue
             _share_out(account_id, granted, outcome, now_ns)
+            is_ending = account_id in outcome.ending
+            for call, _ in granted:
+                call.meter.end_with_others(is_ending, asked_ns, now_ns)
             # What is held and not used yet is still the account's.
             unused_micros = sum(call.meter.unused_micros(now_ns) for call, _ in granted)
             for call, _ in granted:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 import pytest
@@ -253,7 +254,7 @@ def test_a_moment_that_is_none_is_a_sentence(caller):
     assert "Write it as 2026-11-24" in done.output
 
 
-async def _hold_calls(redis):
+async def _hold_calls(redis, ended_by="caller"):
     """Calls that cost 0.30 each: two accounts, begun and ended."""
     gate, now = RedisSpendGate(redis), datetime.now(UTC)
     for account, call in ((a, f"{a}-{n}") for a in ("acme", "bert") for n in range(3)):
@@ -275,19 +276,19 @@ async def _hold_calls(redis):
             seconds=3,
             cause=16,
             cause_name="NORMAL_CLEARING",
-            ended_by="caller",
+            ended_by=ended_by,
         )
         await gate.close(Closing(call, account, 300_000, 3, msgspec.json.encode(ended)))
 
 
 @pytest.fixture
-def restored(caller):
+def restored(caller, request):
     """A book that is older than six calls, of which the outbox has nothing left."""
     caller("create", "bert", "--credit", "7", app=cli_accounts.app)
     with closing(sqlite3.connect(caller.database)) as book:
         copy = sqlite3.connect(":memory:")
         book.backup(copy)
-    on_redis(caller.url, _hold_calls)
+    on_redis(caller.url, partial(_hold_calls, ended_by=getattr(request, "param", "caller")))
     assert caller("rebuild", "--yes").exit_code == 0
     assert caller("audit").exit_code == 0
     with closing(sqlite3.connect(caller.database)) as book:
@@ -348,3 +349,14 @@ def test_a_call_that_cannot_be_booked_is_given_up_only_if_told_to(restored):
     assert "--forget-calls" in said
     assert restored("rebuild", "--yes", "--forget-calls").exit_code == 0
     assert restored("audit").exit_code == 0
+
+
+@pytest.mark.parametrize("restored", ["gateway"], indirect=True)
+def test_a_refund_by_rule_that_a_restored_book_lacks_is_booked_again(restored):
+    done = restored("rebuild", "--yes")
+    assert done.exit_code == 0, done.output
+    assert restored("audit").exit_code == 0
+    with closing(sqlite3.connect(restored.database)) as book:
+        query = "SELECT reference FROM credits WHERE kind = 'call-refund' ORDER BY reference"
+        refunded = [reference for (reference,) in book.execute(query)]
+    assert refunded == [f"call:{a}-{n}" for a in ("acme", "bert") for n in range(3)]

@@ -127,3 +127,39 @@ def test_check_names_a_locked_file_beside_what_else_is_wrong(caller):
         code, said = caller("check")
     assert code == EXIT_SETTINGS, said
     assert "nother process holds the database" in said
+
+
+def test_a_deletion_is_kept_in_sql_while_redis_is_away_and_finished_by_a_repetition(caller):
+    there = caller.given["CALLER_REDIS_URL"]
+    lose_redis(caller)
+    code, said = caller("accounts", "delete", "acme", "--yes")
+    assert code == EXIT_UNAVAILABLE
+    assert "Redis did not answer" in said
+    marked = "SELECT frozen, deleted_at IS NOT NULL FROM accounts"
+    assert one(caller, marked) == (0, 0)
+    code, said = caller("accounts", "delete", "acme", "--write-off", "--yes")
+    assert code == EXIT_UNAVAILABLE
+    assert "The deletion is noted in SQL" in said
+    assert one(caller, marked) == (1, 1)
+    assert one(caller, "SELECT revoked_at IS NOT NULL FROM api_keys") == (1,)
+    caller.given["CALLER_REDIS_URL"] = there
+    assert caller("accounts", "delete", "acme", "--write-off", "--yes")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("accounts", "credit", "acme", "5", "--reference", "r"),
+        ("accounts", "create", "other", "--credit", "5"),
+        ("ledger", "audit"),
+        ("ledger", "rebuild", "--yes"),
+    ],
+)
+def test_what_needs_redis_names_it_and_says_that_nothing_was_changed(caller, arguments):
+    lose_redis(caller)
+    code, said = caller(*arguments)
+    assert code == EXIT_UNAVAILABLE
+    assert "CALLER_REDIS_URL" in said
+    assert "Nothing was changed." in said
+    assert one(caller, "SELECT count(*) FROM accounts") == (1,)
+    assert one(caller, "SELECT count(*) FROM credits") == (1,)

@@ -29,7 +29,7 @@ async def pass_tenth(world):
             await world.calm()
 
 
-async def run(world, split, *, rates=CENT_A_SECOND, stagger=0, seed=0):
+async def run(world, split, *, rates=CENT_A_SECOND, stagger=0, seed=0, may_be_refused=False):
     """Place as many calls on each node as `split` says, some tenths apart; return when they end."""
     chance = random.Random(seed)
     nodes = [n for n, count in enumerate(split) for _ in range(count)]
@@ -45,7 +45,8 @@ async def run(world, split, *, rates=CENT_A_SECOND, stagger=0, seed=0):
             break
         await pass_tenth(world)
     assert not world.live
-    assert [call.refusal for call in calls] == [""] * len(calls)
+    if not may_be_refused:
+        assert [call.refusal for call in calls] == [""] * len(calls)
     await world.drainer.drain_once()
     return calls
 
@@ -89,4 +90,45 @@ async def test_calls_at_different_rates_end_within_a_second(new_burst, split, se
     calls = await run(world, split, rates=rates, stagger=1, seed=seed)
     assert sum(call.rate.cost(call.seconds) for call in calls) <= 700 * CENT
     assert spread_s(calls) <= 1
+    await world.assert_in_order()
+
+
+ODD_RATES = {
+    "1:50": [Rate(per_minute_micros=60_000 * factor) for factor in (1, 50)],
+    "50:1:1": [Rate(per_minute_micros=60_000 * factor) for factor in (50, 1, 1)],
+    "1:2:3": [Rate(per_minute_micros=60_000 * factor) for factor in (1, 2, 3)],
+}
+
+
+@pytest.mark.parametrize(("seed", "stagger", "cents"), [(0, 0, 110), (1, 0, 200), (2, 3, 200)])
+@pytest.mark.parametrize("split", [(10, 10), (7, 7, 6)])
+@pytest.mark.parametrize("rates", ODD_RATES.values(), ids=ODD_RATES)
+async def test_cheap_calls_end_with_the_dear_ones(new_burst, rates, split, cents, stagger, seed):
+    world = await new_burst(split, cents)
+    calls = await run(world, split, rates=rates, stagger=stagger, seed=seed, may_be_refused=True)
+    placed = [call for call in calls if not call.refusal]
+    assert sum(call.rate.cost(call.seconds) for call in placed) <= cents * CENT
+    assert spread_s(placed) <= 1
+    await world.assert_in_order()
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("split", [(10, 10), (7, 7, 6)])
+async def test_calls_begun_one_after_another_end_within_a_second(new_burst, split, seed):
+    world = await new_burst(split, 50)
+    calls = await run(world, split, stagger=2, seed=seed, may_be_refused=True)
+    placed = [call for call in calls if not call.refusal]
+    assert sum(call.seconds for call in placed) <= 50
+    assert spread_s(placed) <= 1
+    await world.assert_in_order()
+
+
+@pytest.mark.parametrize("increment_s", [6, 60])
+async def test_an_increment_that_has_begun_is_used(new_burst, increment_s):
+    whole = Rate(per_minute_micros=60 * CENT, first_s=increment_s, next_s=increment_s)
+    world = await new_burst((1, 1), increment_s + 12)
+    calls = await run(world, (1, 1), rates=[whole, *CENT_A_SECOND])
+    assert calls[0].seconds % increment_s == 0
+    assert calls[0].end.ended_by == calls[1].end.ended_by == "credit"
+    assert await world.gate.balance("alice") >= 0
     await world.assert_in_order()

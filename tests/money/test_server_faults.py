@@ -13,7 +13,8 @@ import pytest
 from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores.redis import _Script
-from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, UNIT
+from gateway.engine import charging
+from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, SECOND_NS, UNIT
 from tests.valkey import ValkeyServer
 
 WAIT_S = 20
@@ -297,4 +298,34 @@ async def test_two_versions_of_the_scripts_charge_the_same_calls(new_world, own_
     calls[0].charging._gate = newer
     await world.hang_up(*calls)
     assert await world.gate.balance("alice") == 50 * UNIT - 4 * 12 * CENT
+    await world.assert_in_order()
+
+
+async def test_a_call_near_its_end_waits_for_a_silent_server_as_far_as_its_credit_reaches(
+    new_world, valkey_url, monkeypatch
+):
+    world = new_world(valkey_url)
+    monkeypatch.setattr(charging, "ASK_AGAIN_S", 0.05)
+    await world.open_accounts(alice=12 * CENT, bob=30 * CENT)
+    calls = [await world.call(f"c-{name}", name) for name in ("alice", "bob")]
+    await world.pass_seconds(9)
+
+    async def say_nothing(claims):
+        await asyncio.sleep(0.2)
+        return dict.fromkeys(claims, StoreUnavailableError("away"))
+
+    gate = world.nodes[0].gate
+    heard, gate.tick_all = gate.tick_all, say_nothing
+    for _ in range(4 + HORIZON_S + GRACE_S):
+        world.now_ns += SECOND_NS
+        world.nodes[0].begin_second()
+        await world.calm()
+        await world.nodes[0].round()
+        if not world.live:
+            break
+    gate.tick_all = heard
+    await world.calm()
+    assert [call.end.ended_by for call in calls] == ["credit", "gateway"]
+    assert calls[0].seconds == 12
+    assert 9 + GRACE_S <= calls[1].seconds < 30
     await world.assert_in_order()

@@ -52,6 +52,7 @@ class _Partition:
     """Closed call -> its entry in the outbox, and what that says in brief."""
     frozen: set[str] = field(default_factory=set)
     out: set[str] = field(default_factory=set)
+    ending: set[str] = field(default_factory=set)
     """Accounts whose credit did not reach for all that their calls asked for."""
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
@@ -224,6 +225,7 @@ class MemorySpendGate(OneByOne):
             capped=capped,
             frozen=tuple(account for account in accounts if account in part.frozen),
             filling=part.filling,
+            ending=tuple(account for account in accounts if account in part.ending),
         )
 
     async def close(self, closing: Closing) -> CloseOutcome:
@@ -246,6 +248,9 @@ class MemorySpendGate(OneByOne):
         part.spend(call.cap_names, charged - call.held_micros)
         if not (closing.is_out_of_credit and part.count(account_id)):
             part.out.discard(account_id)
+            part.ending.discard(account_id)
+        elif account_id in part.out:
+            part.ending.add(account_id)
         part.closed[closing.call_id] = charged
         part.ended_s[closing.call_id] = part.entries + 1
         end = {
@@ -337,6 +342,7 @@ class MemorySpendGate(OneByOne):
             raise MoneyError("balance beyond the largest that can be kept exactly")
         part.balances[account_id], part.sequences[account_id] = balance, sequence
         part.out.discard(account_id)
+        part.ending.discard(account_id)
         return CreditResult.APPLIED
 
     async def credit_sequence(self, account_id: str) -> int:
@@ -379,7 +385,7 @@ class MemorySpendGate(OneByOne):
             for call_id, record in part.began.items()
             if call_id in part.calls or call_id in part.ends
         }
-        part.frozen, part.out = set(state.frozen), set()
+        part.frozen, part.out, part.ending = set(state.frozen), set(), set()
         part.spent = dict(state.spent)
         part.is_ready = True
         part.filling += "+"
