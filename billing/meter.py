@@ -354,7 +354,8 @@ class CallMeter:
                 self._move_cut_off(now_ns)
             return
         if self._stop is None:
-            begun_s = max(1, self.elapsed_s(now_ns))
+            # One that begins just now is paid for, if it may be: no more than is held counts.
+            begun_s = (now_ns - self._answered_ns) // _SECOND_NS + 1
             paid_s = self.rate.affordable_seconds(self.rate.cost(begun_s), self.seconds_max)
             stop_ns = self._answered_ns + paid_s * _SECOND_NS
             if paid_s <= begun_s:
