@@ -262,7 +262,7 @@ async def test_a_stream_that_breaks_the_protocol_ends_its_call(played: tuple[Wor
                 await ws.send(message)
             assert await close_code(ws) == code, message[:60]
             ended = await phone.wait("disconnect")
-            assert (ended["cause"], ended["ended_by"]) == (38, "carrier")
+            assert (ended["cause"], ended["ended_by"]) == (111, "carrier")
             record = await customer.record(ended["call_id"])
             assert record["cost"] == ended["cost"]
             assert call.status == "completed", "the carrier's leg goes on"
