@@ -43,6 +43,8 @@ class GateContents:
     endings: Mapping[str, Ending]
     """Ended call -> how the book would be told that it ended, if it had to be told again."""
     faults: Sequence[Disagreement]
+    is_filled: bool = True
+    """False for a partition that has lost its data, or waits to be filled from the book."""
 
 
 def read_rows(rows: GateRows) -> GateContents:
@@ -72,7 +74,8 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    return GateContents(state, openings, endings, faults)
+    is_filled = rows.meta.get(b"ready") == b"1"
+    return GateContents(state, openings, endings, faults, is_filled)
 
 
 def _text(name: bytes) -> str:

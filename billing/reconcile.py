@@ -106,6 +106,11 @@ def _accounts_that_differ(gate: PartitionState, book: PartitionState) -> Iterato
         yield Disagreement(FREEZE_DIFFERS, account_id, f"frozen in {where} only")
 
 
+def calls_at_no_gate(book: PartitionState) -> Iterator[Disagreement]:
+    """Yield the live calls of a partition that the gate has lost."""
+    yield from _calls_that_differ(PartitionState(), book)
+
+
 def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[Disagreement]:
     at_gate = {call.call_id: call for call in gate.open_calls}
     in_book = {call.call_id: call for call in book.open_calls}

@@ -72,6 +72,11 @@ def show_account(
     run_with(context, build.open_book, work)
 
 
+async def _open_as_it_is(read: Settings) -> build.Stores:
+    """Open the stores, and fill nothing: what the credit store has lost is to be told."""
+    return await build.open_stores(read, fills=False)
+
+
 @app.command("audit")
 def audit_ledger(
     context: typer.Context,
@@ -106,7 +111,7 @@ def audit_ledger(
         if not is_whole:
             raise typer.Exit(EXIT_UNAVAILABLE)
 
-    run_with(context, build.open_stores, work)
+    run_with(context, _open_as_it_is, work)
 
 
 @app.command("rebuild")
@@ -163,7 +168,7 @@ def rebuild_gate(  # noqa: PLR0917
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
         out.print(f"Filled {len(chosen)} partitions from the book of record.")
 
-    run_with(context, build.open_stores, work)
+    run_with(context, _open_as_it_is, work)
 
 
 PAYMENTS_LOOK_BACK = timedelta(days=3)

@@ -17,7 +17,7 @@ from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, MALFORMED, STRAY
 from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
 from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
-from billing.stores.gate_audit import INCOMPARABLE, audit_gate
+from billing.stores.gate_audit import EMPTY, INCOMPARABLE, audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import _KEY_NAMES, RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
@@ -196,13 +196,21 @@ async def test_a_gate_that_never_rests_is_a_finding(gate, engine, monkeypatch):
     assert await findings(gate, engine) == [f"{INCOMPARABLE}: partition {partition}"]
 
 
-async def test_an_empty_gate_is_no_finding_but_an_outage(gate, engine, store):
+async def test_a_partition_that_is_not_filled_is_named_and_so_are_its_live_calls(
+    gate, engine, store
+):
+    """Whatever is left in it; what it holds beyond the book is a surplus as before."""
     partition = gate.partition("alice")
     before = await gate.balance("alice")
     for _ in range(2):
         await withdraw(gate._redis, partition)
-    with pytest.raises(StoreUnavailableError):
-        await findings(gate, engine)
+    due = f"{EMPTY}: 1 of 2 partitions (not filled: {partition})"
+    assert await audit_gate(gate, engine, PARTITIONS) == [due]
+    assert gate_audit.ADVICE[EMPTY]
+    assert await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS) == []
+    await gate._redis.hincrby(f"{{cr:{partition}}}:bal", "alice", 5)
+    (surplus,) = await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS)
+    assert (surplus.account_id, surplus.micros) == ("alice", 5)
     with pytest.raises(StoreUnavailableError):
         await gate.balance("alice")
     await fill(gate, store)
@@ -222,6 +230,19 @@ async def test_positions_are_what_a_gate_is_filled_from(gate, engine, store):
     assert (call.held_micros, call.seconds) == (100_000, 2)
     accounts = {name: rest for state in found for name, *rest in state.accounts}
     assert accounts == {"alice": [900_000, 1], "bob": [0, 0]}
+
+
+async def test_an_empty_gate_is_named_and_so_are_the_live_calls_of_the_book(gate, engine, store):
+    await open_call(gate, "c1")
+    await Drainer(gate, store, PARTITIONS).drain_once()
+    await gate._redis.flushall()
+    assert await audit_gate(gate, engine, PARTITIONS) == [
+        f"{EMPTY}: 2 of 2 partitions (not filled: 0, 1)",
+        f"{reconcile.CALL_MISSING}: c1 (account alice, holds 0.080000)",
+    ]
+    assert await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS) == []
+    await fill(gate, store)
+    assert await findings(gate, engine) == []
 
 
 NOW = START.replace(hour=18)
