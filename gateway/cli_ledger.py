@@ -21,6 +21,7 @@ from billing.reconcile import Surplus
 from billing.statement import StatementLine
 from billing.stores import gate_audit
 from billing.stores.audit import ADVICE, Totals, audit, totals
+from billing.stores.column_audit import UNREADABLE
 from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
@@ -251,6 +252,9 @@ async def _audit(
     is_whole = True
     if not read.stripe_api_key:
         out.print("The payment service was not asked: CALLER_STRIPE_API_KEY is not set.")
+    elif any(_hides_payments(finding) for finding in findings):
+        out.print("The payment service was not asked: correct what cannot be read first.")
+        is_whole = False
     else:
         try:
             findings += await _audit_payments(stores, read, since)
@@ -265,6 +269,17 @@ async def _audit(
     if findings or is_whole:
         out.print(f"{len(findings)} findings." if findings else "All agree.")
     return findings, is_whole
+
+
+def _hides_payments(finding: str) -> bool:
+    """Whether a finding is of a value that payments cannot be read without.
+
+    A payment of an unknown state is left out by itself.
+    """
+    rule, _, subject = finding.partition(": ")
+    table = subject.partition(" ")[0]
+    is_of_payments = table in {"payments", "credits", "accounts"}
+    return rule == UNREADABLE and is_of_payments and not finding.endswith("column state)")
 
 
 async def _audit_payments(

@@ -27,9 +27,9 @@ from billing.reconcile import (
     disagreements,
     surpluses,
 )
-from billing.stores import tables
+from billing.stores import column_audit, tables
 from billing.stores.booking import book
-from billing.stores.database import TIMEOUT_S, upsert, writing
+from billing.stores.database import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert, writing
 from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
 from billing.stores.positions import read_positions
@@ -90,6 +90,11 @@ ADVICE: Mapping[str, str] = {
     reconcile.CALL_UNKNOWN: _HEALS,
     reconcile.CREDIT_UNKNOWN: _UNKNOWN_TO_BOOK,
     reconcile.ENDING_UNKNOWN: _UNBOOKED,
+    reconcile.ENDING_FORGOTTEN: (
+        "The credit store remembers each call for a day: did nobody make this one? Compare with the"
+        " carrier's record of it, by its carrier_call_id. If it was made, `caller ledger rebuild`"
+        " tells the credit store; if not, give its cost back (`caller accounts credit`)."
+    ),
     EMPTY: (
         "Start a node (`caller serve`), or run `caller ledger rebuild`: either fills the credit"
         " store from the book. Then audit again."
@@ -113,7 +118,9 @@ async def audit_gate(
     Lines name account ids and call ids. Partitions that are not filled are one finding together.
     Raises StoreUnavailableError.
     """
-    comparison = _Comparison(gate, engine, partitions, timeout_s, clock)
+    async with reading(engine, AUDIT_TIMEOUT_S) as connection:
+        is_readable = not await column_audit.unreadable(connection)
+    comparison = _Comparison(gate, engine, partitions, timeout_s, clock, is_readable)
     findings: list[str] = []
     empty: list[int] = []
     for partition in range(partitions):
@@ -169,6 +176,8 @@ class _Comparison:
     partitions: int
     timeout_s: float
     clock: Clock
+    is_readable: bool = True
+    """Every value of the book is."""
 
     async def of(self, partition: int) -> Sequence[Disagreement]:
         """Compare a partition with its book."""
@@ -207,6 +216,10 @@ class _Comparison:
         """
         async with writing(self.engine, self.timeout_s) as connection:
             await self._lock(connection, partition)
+            if not self.is_readable and connection.dialect.name == "sqlite":
+                await column_audit.blank_out(
+                    connection, tables.accounts, tables.calls, tables.api_keys
+                )
             found = await self._read_between_changes(partition)
             if found is None:
                 yield None

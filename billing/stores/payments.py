@@ -291,11 +291,20 @@ class SqlPaymentStore:
             return [BookedCredit(*row) for row in rows]
 
     async def find_all(
-        self, payment_ids: Collection[str], checkout_ids: Collection[str] = ()
+        self,
+        payment_ids: Collection[str],
+        checkout_ids: Collection[str] = (),
+        intent_ids: Collection[str] = (),
     ) -> Mapping[str, Payment]:
-        """Return payments of these ids, and of these pages, by ids; a few hundred at a time."""
+        """Return payments of these ids, pages and intents, by ids; a few hundred at a time.
+
+        One of a state that cannot be read is left out: the audit of the book names it.
+        """
         query = sa.select(_payments).where(
-            _payments.c.id.in_(payment_ids) | _payments.c.checkout_id.in_(checkout_ids)
+            _payments.c.id.in_(payment_ids)
+            | _payments.c.checkout_id.in_(checkout_ids)
+            | _payments.c.payment_intent_id.in_(intent_ids),
+            _payments.c.state.in_([state.value for state in PaymentState]),
         )
         async with reading(self._engine, self._timeout_s) as connection:
             return {row.id: _payment(row) for row in await connection.execute(query)}

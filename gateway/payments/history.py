@@ -144,7 +144,8 @@ class PaymentHistory:
 
     async def _compare(self, intent: Intent, more: Iterable[str] = ()) -> Sequence[Disagreement]:
         booked = dict(await self._store.booked([*amounts_of(intent), *more]))
-        payment = await self._store.find_by_intent(intent.id)
+        payments = await self._store.find_all((), intent_ids=[intent.id])
+        payment = next(iter(payments.values()), None)
         if payment is not None:
             booked |= {entry.reference: entry for entry in await self._store.entries(payment)}
         return list(differences(intent, booked, payment))

@@ -232,9 +232,12 @@ class PaymentStore(Protocol):
         """Return a page of the credits of payments booked since then, and where the next begins."""
 
     async def find_all(
-        self, payment_ids: Collection[str], checkout_ids: Collection[str] = ()
+        self,
+        payment_ids: Collection[str],
+        checkout_ids: Collection[str] = (),
+        intent_ids: Collection[str] = (),
     ) -> Mapping[str, Payment]:
-        """Return payments of these ids, and of these pages, by ids."""
+        """Return payments of these ids, pages and intents, by ids; not of an unknown state."""
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Whether another payment of the account is disputed or was lost."""

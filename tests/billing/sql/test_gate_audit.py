@@ -549,3 +549,70 @@ async def test_a_tombstone_in_another_accounts_partition_is_named(capped, engine
     await capped._redis.hset(f"{{cr:{other}}}:done", "ended", "30000")
     await capped._redis.zadd(f"{{cr:{other}}}:age", {"ended": 1})
     assert await capped_findings(capped, engine) == [f"{reconcile.ENDING_UNKNOWN}: ended"]
+
+
+async def test_a_call_of_today_that_the_gate_knows_nothing_of_is_named(capped, engine):
+    """Somebody has invented it: record, charge, and both balances."""
+    copy = "INSERT INTO calls SELECT * FROM invented"
+    async with engine.begin() as connection:
+        for statement in (
+            "CREATE TEMPORARY TABLE invented AS SELECT * FROM calls WHERE id = 'ended'",
+            "UPDATE invented SET id = 'forged'",
+            copy,
+            "UPDATE accounts SET balance_micros = balance_micros - 30000 WHERE id = 'alice'",
+            "DROP TABLE invented",
+        ):
+            await connection.exec_driver_sql(statement)
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    await capped._redis.hincrby(prefix + "bal", "alice", -30_000)
+    for name in (DAY, MONTH, KEY_DAY):
+        await capped._redis.hincrby(prefix + "caps", name, 30_000)
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert found == [f"{reconcile.ENDING_FORGOTTEN}: forged (account alice, cost 0.030000)"]
+    assert gate_audit.ADVICE[reconcile.ENDING_FORGOTTEN]
+    longer_ago = NOW + timedelta(hours=20)
+    assert longer_ago.date() != NOW.date()
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: longer_ago)
+    assert not [one for one in found if one.startswith(reconcile.ENDING_FORGOTTEN)]
+
+
+async def test_what_is_left_of_a_call_still_says_whose_it_is(capped, engine):
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    await capped._redis.hincrby(prefix + "caps", KEY_DAY, 1)
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert len(found) == 1
+    assert found[0].startswith(f"{reconcile.CAP_DIFFERS}: {KEY_DAY} (account alice, gate ")
+    await capped._redis.hincrby(prefix + "caps", KEY_DAY, -1)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("DELETE FROM calls WHERE id = 'ended'")
+    await capped._redis.hdel(prefix + "ends", "ended")
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert f"{reconcile.ENDING_UNKNOWN}: ended (account alice, cost 0.030000)" in found
+    await capped._redis.hdel(prefix + "done", "ended")
+    await capped._redis.zrem(prefix + "age", "ended")
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert f"{STRAY}: began ended (account alice)" in found
+
+
+async def test_a_value_of_the_book_that_cannot_be_read_ends_no_comparison(capped, engine):
+    if engine.dialect.name != "sqlite":
+        pytest.skip("the database refuses such values")
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    for table, column, row in (
+        ("calls", "created_at", "live"),
+        ("calls", "ended_at", "ended"),
+        ("calls", "spent_micros", "live"),
+        ("accounts", "balance_micros", "alice"),
+        ("api_keys", "day_cap_micros", "k1"),
+    ):
+        async with engine.begin() as connection:
+            query = f"SELECT {column} FROM {table} WHERE id = '{row}'"
+            kept = (await connection.exec_driver_sql(query)).scalar_one()
+            change = f"UPDATE {table} SET {column} = ? WHERE id = '{row}'"
+            await connection.exec_driver_sql(change, ("x",))
+        await capped._redis.sadd(prefix + "froz", "bob")
+        assert f"{reconcile.FREEZE_DIFFERS}: bob" in await capped_findings(capped, engine)
+        await capped._redis.srem(prefix + "froz", "bob")
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(change, (kept,))
+    assert await capped_findings(capped, engine) == []
