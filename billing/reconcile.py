@@ -192,7 +192,7 @@ def details_that_differ(
             figures = f"account {ending.account_id}, {_both(micros, ending.charged_micros)}"
             yield Disagreement(ENDING_DIFFERS, call_id, figures)
     known = {call_id for call_id, _ in gate.closed_calls}
-    known |= {call.call_id for call in gate.open_calls}
+    known |= {call.call_id for call in gate.open_calls} | openings.keys() | endings.keys()
     for call_id, ending in sorted(detail.recent.items()):
         if call_id not in known:
             figures = f"account {ending.account_id}, cost {in_units(ending.charged_micros)}"

@@ -657,3 +657,24 @@ async def test_a_top_up_that_is_dated_before_its_payment_is_named(trade, prove):
         found = await prove()
         due = f"{comparison.BOOKED_BEFORE}: pi:{trade.names['PI']} (account alice: "
         assert [one.startswith(due) for one in found] == [True] * is_named, found
+
+
+async def test_a_payment_that_is_recovered_has_its_page_again(trade, prove):
+    page = (await trade.store.find(trade.names["PAID"])).checkout_id
+    await change(
+        trade,
+        *(
+            statement.format(**trade.names)
+            for statement in (
+                "DELETE FROM credits WHERE payment_id = '{PAID}'",
+                "DELETE FROM transfers WHERE reference LIKE 'credit:%' AND account_id = 'alice'",
+                "DELETE FROM payments WHERE id = '{PAID}'",
+            )
+        ),
+    )
+    history = history_of(trade)
+    async for step in history.walk(datetime.now(UTC) - timedelta(hours=1)):
+        for one in step.unbooked:
+            await history.book(one)
+    assert (await trade.store.find(trade.names["PAID"])).checkout_id == page
+    assert await prove() == []
