@@ -267,12 +267,10 @@ class Payments:
             checkout_id = object_id if kind == CHECKOUT else ""
             return await self._settle(payment, checkout_id, intent_id)
 
-    async def settle_payment(
-        self, payment: Payment, intent_id: str = "", page: str = ""
-    ) -> Payment:
+    async def settle_payment(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
         """Fetch what became of a payment and book it. Raises as `settle` does."""
         async with self._settling:
-            return await self._settle(payment, page, intent_id)
+            return await self._settle(payment, page, intent)
 
     async def recover(self, intent: Intent, checkout_id: str = "") -> Payment | None:
         """Book all that an intent of ours proves, whatever is known of its payment here.
