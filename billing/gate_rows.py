@@ -43,6 +43,8 @@ class GateContents:
     endings: Mapping[str, Ending]
     """Ended call -> how the book would be told that it ended, if it had to be told again."""
     faults: Sequence[Disagreement]
+    is_filled: bool = True
+    """False for a partition that has lost its data, or waits to be filled from the book."""
 
 
 def read_rows(rows: GateRows) -> GateContents:
@@ -72,7 +74,8 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    return GateContents(state, openings, endings, faults)
+    is_filled = rows.meta.get(b"ready") == b"1"
+    return GateContents(state, openings, endings, faults, is_filled)
 
 
 def _text(name: bytes) -> str:
@@ -106,22 +109,31 @@ _CLOSED = msgspec.json.Decoder(CallClosed)
 
 def _openings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, CallOpened]]:
     for call, value in sorted(rows.openings.items()):
+        opened = _opening(value)
         if call not in rows.holds and call not in rows.tombstones:
-            faults.append(Disagreement(STRAY, f"began {_text(call)}"))
-            continue
-        try:
-            yield _text(call), _OPENED.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            whose = f"account {opened.account_id}" if opened is not None else ""
+            faults.append(Disagreement(STRAY, f"began {_text(call)}", whose))
+        elif opened is None:
             faults.append(Disagreement(MALFORMED, f"began {_text(call)}"))
+        else:
+            yield _text(call), opened
+
+
+def _opening(value: bytes) -> CallOpened | None:
+    try:
+        opened: CallOpened = _OPENED.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return opened
 
 
 def _endings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, Ending]]:
     for call, value in sorted(rows.endings.items()):
-        if call not in rows.tombstones:
-            faults.append(Disagreement(STRAY, f"ends {_text(call)}"))
-            continue
         ending = _ending(value)
-        if ending is None:
+        if call not in rows.tombstones:
+            whose = f"account {ending.account_id}" if ending and ending.account_id else ""
+            faults.append(Disagreement(STRAY, f"ends {_text(call)}", whose))
+        elif ending is None:
             faults.append(Disagreement(MALFORMED, f"ends {_text(call)}"))
         else:
             yield _text(call), ending
@@ -146,7 +158,10 @@ def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall
         name = _text(call)
         owner, hold = rows.owners.get(call), rows.holds.get(call)
         if owner is None or hold is None:
-            faults.append(Disagreement(STRAY, f"{'call' if owner is None else 'own'} {name}"))
+            read = None if owner is None else _owner(owner)
+            whose = "" if read is None else f"account {read[0]}"
+            key = "call" if owner is None else "own"
+            faults.append(Disagreement(STRAY, f"{key} {name}", whose))
             continue
         read, held = _owner(owner), _HOLD.fullmatch(hold)
         if read is None or held is None:

@@ -136,6 +136,10 @@ class Refund:
     status: str
     our_id: str = ""
     """What we called it when we asked for it; empty for one from the service's own pages."""
+    currency: str = ""
+    """ISO 4217; empty for that of its payment."""
+    intent_id: str = ""
+    """Of the payment that it says it is of; empty where it does not say."""
 
     @property
     def is_withdrawn(self) -> bool:
@@ -151,6 +155,8 @@ class Dispute:
     minor: int
     currency: str
     status: str
+    intent_id: str = ""
+    """Of the payment that it says it is of; empty where it does not say."""
 
     @property
     def is_answerable(self) -> bool:
@@ -220,6 +226,14 @@ class BookedCredit:
     kind: str
     payment_id: str | None = None
     """None where it was not noted."""
+    at: datetime | None = None
+    """When it was booked."""
+
+    @property
+    def named_payment_id(self) -> str:
+        """Return the payment that it says it is of, empty where it does not say."""
+        prefix, _, rest = self.reference.partition(":")
+        return self.payment_id or (rest.partition(":")[0] if prefix == "refund" else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +260,7 @@ def facts_of(intent: Intent, currency: str, kind: str) -> list[PaymentFact]:
     paid = from_minor(intent.received_minor, currency)
     facts = [PaymentFact(top_up_reference(intent.id), paid, "top-up", reason)]
     for refund in intent.refunds:
+        _require(refund.currency or intent.currency, currency)
         facts += _facts(refund_amounts(refund), currency, "refund", _REFUND_REASONS)
     for dispute in intent.disputes:
         amounts = dispute_amounts(dispute)
@@ -297,6 +312,18 @@ def amounts_of(intent: Intent) -> dict[str, int]:
     for dispute in intent.disputes:
         amounts |= dispute_amounts(dispute)
     return amounts
+
+
+def objects_of(intent: Intent) -> dict[str, tuple[str, str]]:
+    """Return the references of refunds and disputes -> their own currency, and their intent."""
+    found: dict[str, tuple[str, str]] = {}
+    for refund in intent.refunds:
+        said = refund.currency or intent.currency, refund.intent_id or intent.id
+        found |= dict.fromkeys(refund_amounts(refund), said)
+    for dispute in intent.disputes:
+        said = dispute.currency, dispute.intent_id or intent.id
+        found |= dict.fromkeys(dispute_amounts(dispute), said)
+    return found
 
 
 def _facts(

@@ -6,7 +6,7 @@ partition. Knows no store. The book is right; only a gate that is ahead of it ca
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,6 +25,7 @@ OWNER_DIFFERS = "spend gate and book differ in whose a live call is"
 SECONDS_DIFFER = "spend gate and book differ in the seconds of a live call"
 RATE_DIFFERS = "spend gate and book differ in what a live call costs a minute"
 ENDING_DIFFERS = "spend gate and book differ in what an ended call cost"
+ENDING_FORGOTTEN = "call has ended in the book, and the spend gate knows nothing of it"
 ENDING_UNKNOWN = "call has ended in the spend gate, and not in the book"
 OPENING_MISREMEMBERED = "spend gate remembers another opening of a call than the book has"
 ENDING_MISREMEMBERED = "spend gate remembers another end of a call than the book has"
@@ -106,6 +107,11 @@ def _accounts_that_differ(gate: PartitionState, book: PartitionState) -> Iterato
         yield Disagreement(FREEZE_DIFFERS, account_id, f"frozen in {where} only")
 
 
+def calls_at_no_gate(book: PartitionState) -> Iterator[Disagreement]:
+    """Yield the live calls of a partition that the gate has lost."""
+    yield from _calls_that_differ(PartitionState(), book)
+
+
 def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[Disagreement]:
     at_gate = {call.call_id: call for call in gate.open_calls}
     in_book = {call.call_id: call for call in book.open_calls}
@@ -154,8 +160,10 @@ class BookedDetail:
     """Ended call -> how; of those that the gate has tombstones of."""
     caps: Mapping[str, tuple[int, int]]
     """Name of a cap that holds now -> least and most that its counter can be."""
-    owners: Collection[str]
-    """Accounts and keys that a cap may belong to."""
+    owners: Mapping[str, str]
+    """Accounts and keys that a cap may belong to -> the account."""
+    recent: Mapping[str, Ending] = field(default_factory=dict)
+    """Calls that ended so lately that the gate must have tombstones of them."""
 
 
 def details_that_differ(
@@ -178,18 +186,46 @@ def details_that_differ(
     for call_id, micros in gate.closed_calls:
         ending = detail.endings.get(call_id)
         if ending is None:
-            yield Disagreement(ENDING_UNKNOWN, call_id, f"cost {in_units(micros)}")
+            whose = _account_of(call_id, endings, openings, in_book)
+            yield Disagreement(ENDING_UNKNOWN, call_id, f"{whose}cost {in_units(micros)}")
         elif ending.charged_micros != micros:
             figures = f"account {ending.account_id}, {_both(micros, ending.charged_micros)}"
             yield Disagreement(ENDING_DIFFERS, call_id, figures)
+    known = {call_id for call_id, _ in gate.closed_calls}
+    known |= {call.call_id for call in gate.open_calls} | openings.keys() | endings.keys()
+    for call_id, ending in sorted(detail.recent.items()):
+        if call_id not in known:
+            figures = f"account {ending.account_id}, cost {in_units(ending.charged_micros)}"
+            yield Disagreement(ENDING_FORGOTTEN, call_id, figures)
     yield from _remembered_otherwise(detail, openings, endings)
+    yield from _caps_that_differ(gate, detail)
+
+
+def _account_of(
+    call_id: str,
+    endings: Mapping[str, Ending],
+    openings: Mapping[str, CallOpened],
+    in_book: Mapping[str, OpenCall],
+) -> str:
+    """Return whose a call is, as a figure, by whatever is left of it; empty where nothing is."""
+    sources: Sequence[Mapping[str, Ending | CallOpened | OpenCall]] = (endings, openings, in_book)
+    for source in sources:
+        if call_id in source and (account_id := source[call_id].account_id):
+            return f"account {account_id}, "
+    return ""
+
+
+def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Disagreement]:
     counters = dict(gate.spent)
     for name in sorted(counters.keys() | detail.caps.keys()):
         micros = counters.get(name, 0)
         least, most = detail.caps.get(name, (micros, micros))
         if not least <= micros <= most or micros < 0:
             bounds = in_units(least) if least == most else f"{in_units(least)}..{in_units(most)}"
-            yield Disagreement(CAP_DIFFERS, name, f"gate {in_units(micros)}, calls {bounds}")
+            account_id = detail.owners.get(cap_owner(name))
+            whose = f"account {account_id}, " if account_id else ""
+            figures = f"{whose}gate {in_units(micros)}, calls {bounds}"
+            yield Disagreement(CAP_DIFFERS, name, figures)
         elif cap_owner(name) not in detail.owners:
             yield Disagreement(CAP_UNKNOWN, name)
 

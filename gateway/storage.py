@@ -121,11 +121,12 @@ COMMAND_LOCK_WAIT_MS = 10_000
 
 
 async def open_stores(
-    settings: Settings, *, is_child: bool = False, is_node: bool = False
+    settings: Settings, *, is_child: bool = False, is_node: bool = False, fills: bool = True
 ) -> Stores:
     """Open Redis and SQL, and make them ready; a child leaves the bundled Valkey to its parent.
 
-    A node waits as long as it takes for another that migrates. Raises StoreUnavailableError,
+    A node waits as long as it takes for another that migrates. Who `fills` brings what the spend
+    gate has lost from the book; an audit must see that it is lost. Raises StoreUnavailableError,
     SettingsError.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -138,8 +139,9 @@ async def open_stores(
         epochs = RedisKeyEpochs(redis)
         accounts = SqlAccountStore(engine, on_change=epochs.end)
         stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
-        drain = build_drainer(stores, settings).drain_once
-        await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
+        if fills:
+            drain = build_drainer(stores, settings).drain_once
+            await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
         stack.pop_all()
     return stores
 

@@ -18,14 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.ledger import CREDIT_SOURCES, CUSTOMER, REVENUE, WRITE_OFF
 from billing.money import LIMIT
 from billing.reconcile import Disagreement
-from billing.stores import call_audit, payment_audit, row_audit, tables
+from billing.stores import call_audit, column_audit, payment_audit, row_audit, tables
 from billing.stores.call_audit import shown_transfer
-from billing.stores.database import reading
+from billing.stores.database import AUDIT_TIMEOUT_S, reading
 from billing.stores.findings import BY_HAND, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
-
-AUDIT_TIMEOUT_S = 300.0
-"""An audit reads the whole ledger."""
-
 
 RECHECK_S = 3.0
 """How long what is booked about a payment may be ahead of the payment's own row."""
@@ -37,12 +33,17 @@ async def audit(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> l
     Lines name account ids, call ids and references. Raises StoreUnavailableError.
     """
     async with _at_leisure(engine, timeout_s) as connection:
-        found = await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
+        found = await column_audit.unreadable(connection)
+        if found and connection.dialect.name == "sqlite":
+            await column_audit.hide(connection)
+        found += await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
         found += await row_audit.audit_rows(connection)
         passing = await _broken(connection, payment_audit.RULES)
     if passing:
         await asyncio.sleep(RECHECK_S)
         async with _at_leisure(engine, timeout_s) as connection:
+            if found and connection.dialect.name == "sqlite":
+                await column_audit.hide(connection)
             again = await _broken(connection, {point.rule for point in passing})
         found += [point for point in again if point in passing]
     return [str(point) for point in found]
@@ -76,6 +77,8 @@ async def totals(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> 
     """Return the totals of each currency. Raises StoreUnavailableError."""
     found: dict[str, dict[str, int]] = {}
     async with _at_leisure(engine, timeout_s) as connection:
+        if connection.dialect.name == "sqlite" and await column_audit.unreadable(connection):
+            await column_audit.hide(connection)
         for query in _TOTALS:
             for row in await connection.execute(query):
                 sums = row._asdict()
@@ -224,6 +227,18 @@ def _impossible_accounts() -> sa.Select[Any]:
     )
 
 
+def _closings_of_accounts_that_live() -> sa.Select[Any]:
+    """Only what a deleted account has left is closed."""
+    accounts, credits = tables.accounts.c, tables.credits.c
+    return (
+        sa.select(
+            credits.reference, credits.account_id.label("account"), credits.micros.label("booked")
+        )
+        .join_from(tables.credits, tables.accounts)
+        .where(credits.kind == "closing", accounts.deleted_at.is_(None))
+    )
+
+
 _REJECTED = (
     "Look at the table rejected_entries: an entry may say who owes what. Report it as a bug."
 )
@@ -236,6 +251,7 @@ _RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "transfer without its credit": (_transfers_without_credit(), BY_HAND),
     "transfer of no known kind": (_transfers_of_no_kind(), BY_HAND),
     "account with impossible figures": (_impossible_accounts(), FROM_LEDGER),
+    "closing of an account that is not deleted": (_closings_of_accounts_that_live(), BY_HAND),
     "transfer in a foreign currency": (_foreign_currencies(), BY_HAND),
     "outbox entry could not be read": (
         sa.select(tables.rejected_entries.c.entry_id),
@@ -251,6 +267,7 @@ _QUERIES: Mapping[str, tuple[sa.Select[Any], str]] = {
 
 ADVICE: Mapping[str, str] = {
     **{rule: advice for rule, (_, advice) in _QUERIES.items()},
+    column_audit.UNREADABLE: column_audit.ADVICE,
     row_audit.PRICE_DIFFERS: BY_HAND,
     row_audit.PRICE_UNKNOWN: FROM_LEDGER,
     row_audit.SECONDS_TOO_MANY: BY_HAND,

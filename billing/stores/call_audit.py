@@ -103,7 +103,7 @@ def _charges_dated_otherwise() -> sa.Select[Any]:
 
 
 def _transfers_of_another_name() -> sa.Select[Any]:
-    """What is booked for a call bears its name, and so does its refund by rule."""
+    """What is booked for a call bears its name, as its refund by rule does, and nothing else."""
     transfers = tables.transfers.c
     by_rule = sa.func.substr(transfers.reference, 1, len("credit:call:")) == "credit:call:"
     due = sa.case(
@@ -116,8 +116,14 @@ def _transfers_of_another_name() -> sa.Select[Any]:
         transfers.call_id.label("call"),
         transfers.micros.label("booked"),
     ).where(
-        transfers.kind.in_(_OF_CALLS) | ((transfers.kind == "call-refund") & by_rule),
-        transfers.call_id.is_(None) | (transfers.reference != due),
+        sa.case(
+            (
+                transfers.kind.in_(_OF_CALLS) | ((transfers.kind == "call-refund") & by_rule),
+                transfers.call_id.is_(None) | (transfers.reference != due),
+            ),
+            (transfers.kind == "call-refund", sa.false()),
+            else_=transfers.call_id.is_not(None),
+        )
     )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 """Bound of one operation, from asking the pool for a connection to the end of the commit. Giving
 up a connection that does not answer adds the two seconds of SQLAlchemy's graceful close."""
+AUDIT_TIMEOUT_S = 300.0
+"""Bound of an audit, which reads the whole ledger."""
 LOCK_WAIT_MS = 2_000
 """Bound of the wait for another writer; below `TIMEOUT_S`, so that the database gives up first
 and the connection survives."""

@@ -22,13 +22,14 @@ from billing.ports import OutboxEntry, PartitionState, SpendGate
 from billing.reconcile import (
     Disagreement,
     Surplus,
+    calls_at_no_gate,
     details_that_differ,
     disagreements,
     surpluses,
 )
-from billing.stores import tables
+from billing.stores import column_audit, tables
 from billing.stores.booking import book
-from billing.stores.database import TIMEOUT_S, upsert, writing
+from billing.stores.database import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert, writing
 from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
 from billing.stores.positions import read_positions
@@ -42,6 +43,7 @@ COMPARISONS_MAX = 3
 """A point is a finding when so many comparisons in a row have found it."""
 COMPARISON_PAUSE_S = 1.1
 """Longer than a round of the meter, and than a credit is on its way from the book to the gate."""
+EMPTY = "spend gate has lost its data and could not be compared"
 INCOMPARABLE = "outbox is too long or too busy to compare"
 ENTRY_UNREADABLE = "outbox entry cannot be read"
 
@@ -88,6 +90,15 @@ ADVICE: Mapping[str, str] = {
     reconcile.CALL_UNKNOWN: _HEALS,
     reconcile.CREDIT_UNKNOWN: _UNKNOWN_TO_BOOK,
     reconcile.ENDING_UNKNOWN: _UNBOOKED,
+    reconcile.ENDING_FORGOTTEN: (
+        "The credit store remembers each call for a day: did nobody make this one? Compare with the"
+        " carrier's record of it, by its carrier_call_id. If it was made, `caller ledger rebuild`"
+        " tells the credit store; if not, give its cost back (`caller accounts credit`)."
+    ),
+    EMPTY: (
+        "Start a node (`caller serve`), or run `caller ledger rebuild`: either fills the credit"
+        " store from the book. Then audit again."
+    ),
     INCOMPARABLE: _WAIT,
     ENTRY_UNREADABLE: "Report it as a bug; draining keeps it in the table rejected_entries.",
 }
@@ -104,10 +115,14 @@ async def audit_gate(
 ) -> list[str]:
     """Return one line per point on which the spend gate and the book differ.
 
-    Lines name account ids and call ids. Raises StoreUnavailableError.
+    Lines name account ids and call ids. Partitions that are not filled are one finding together.
+    Raises StoreUnavailableError.
     """
-    comparison = _Comparison(gate, engine, partitions, timeout_s, clock)
+    async with reading(engine, AUDIT_TIMEOUT_S) as connection:
+        is_readable = not await column_audit.unreadable(connection)
+    comparison = _Comparison(gate, engine, partitions, timeout_s, clock, is_readable)
     findings: list[str] = []
+    empty: list[int] = []
     for partition in range(partitions):
         found = await comparison.of(partition)
         for _ in range(COMPARISONS_MAX - 1):
@@ -116,7 +131,13 @@ async def audit_gate(
             await asyncio.sleep(COMPARISON_PAUSE_S)
             again = await comparison.of(partition)
             found = [point for point in found if point in again]
-        findings += map(str, found[:FINDINGS_MAX])
+        if any(point.rule == EMPTY for point in found):
+            empty.append(partition)
+        findings += [str(point) for point in found[:FINDINGS_MAX] if point.rule != EMPTY]
+    if empty:
+        named = f"{len(empty)} of {partitions} partitions"
+        numbers = ", ".join(map(str, empty))
+        findings.insert(0, str(Disagreement(EMPTY, named, f"not filled: {numbers}")))
     return findings
 
 
@@ -131,17 +152,16 @@ async def find_surpluses(
 ) -> list[Surplus]:
     """Return what filling the chosen partitions from the book would take from accounts.
 
-    A partition that has lost its data has nothing to lose. Raises StoreUnavailableError, also where
-    an outbox is too long or too busy to compare.
+    A partition that waits to be filled may still hold what the book lacks. Raises
+    StoreUnavailableError, also where an outbox is too long or too busy to compare.
     """
     comparison = _Comparison(gate, engine, partitions, timeout_s, clock)
     found: list[Surplus] = []
     for partition in chosen:
-        if await gate.is_ready(partition):
-            sides = await comparison.sides(partition)
-            if sides is None:
-                raise StoreUnavailableError(INCOMPARABLE)
-            found += surpluses(*sides)
+        sides = await comparison.sides(partition)
+        if sides is None:
+            raise StoreUnavailableError(INCOMPARABLE)
+        found += surpluses(*sides)
     return found
 
 
@@ -156,6 +176,8 @@ class _Comparison:
     partitions: int
     timeout_s: float
     clock: Clock
+    is_readable: bool = True
+    """Every value of the book is."""
 
     async def of(self, partition: int) -> Sequence[Disagreement]:
         """Compare a partition with its book."""
@@ -164,12 +186,16 @@ class _Comparison:
                 return [Disagreement(INCOMPARABLE, f"partition {partition}")]
             connection, contents, book, unread = compared
             gate = contents.state
+            unreadable = [Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in unread]
+            if not contents.is_filled:
+                lost = Disagreement(EMPTY, f"partition {partition}")
+                return [lost, *calls_at_no_gate(book), *unreadable]
             detail = await read_detail(connection, gate, partition, self.partitions, self.clock())
         return [
             *disagreements(gate, book),
             *details_that_differ(gate, book, detail, contents.openings, contents.endings),
             *contents.faults,
-            *(Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in unread),
+            *unreadable,
         ]
 
     async def sides(self, partition: int) -> tuple[PartitionState, PartitionState] | None:
@@ -190,6 +216,10 @@ class _Comparison:
         """
         async with writing(self.engine, self.timeout_s) as connection:
             await self._lock(connection, partition)
+            if not self.is_readable and connection.dialect.name == "sqlite":
+                await column_audit.blank_out(
+                    connection, tables.accounts, tables.calls, tables.api_keys
+                )
             found = await self._read_between_changes(partition)
             if found is None:
                 yield None

@@ -8,7 +8,7 @@ most. Caps of periods that are over bind nobody, and are not computed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 
 import sqlalchemy as sa
@@ -19,7 +19,11 @@ from billing.ports import PartitionState
 from billing.reconcile import BookedDetail, Ending, cap_owner
 from billing.stores import tables
 from billing.stores.booking import IDS_PER_QUERY
-from billing.stores.refill import CALL_AGE_MAX
+from billing.stores.refill import CALL_AGE_MAX, TOMBSTONE_AGE
+
+REMEMBERED = TOMBSTONE_AGE - timedelta(hours=1)
+"""How long ago a call has ended at most of which the gate must know: it keeps tombstones for a day,
+and is filled with those of a day. An hour is left for clocks, and for a long audit."""
 
 _OPENING = (
     *("account_id", "node", "destination", "country", "codec", "origin", "currency", "rate"),
@@ -51,31 +55,45 @@ async def read_detail(
         )
     endings: dict[str, Ending] = {}
     for ids in _chunks(call_id for call_id, _ in gate.closed_calls):
-        rows = await connection.execute(
-            sa.select(
-                *(calls.id, calls.spent_micros, calls.written_off_micros, calls.seconds),
-                *(calls.account_id, calls.cause, calls.ended_by),
-                *(calls.answered_at, calls.ended_at),
-            )
-            .join_from(tables.calls, tables.accounts)
-            .where(calls.id.in_(ids), calls.closed, is_here)
-        )
-        endings.update({call_id: Ending(*ending) for call_id, *ending in rows})
+        endings |= await _endings(connection, calls.id.in_(ids), is_here)
+    recent = await _endings(
+        connection,
+        calls.ended_at >= now - REMEMBERED,
+        calls.created_at >= now - REMEMBERED - CALL_AGE_MAX,
+        is_here,
+    )
     caps = {
         **await _account_caps(connection, is_here, now),
         **await _key_caps(connection, is_here, now),
     }
     owners = {cap_owner(name) for name in [*dict(gate.spent), *caps]}
-    known: set[str] = set()
+    known: dict[str, str] = {}
+    of_key = sa.select(keys.id, keys.account_id).join_from(tables.api_keys, tables.accounts)
     for kind, query, column in (
-        ("account:", sa.select(accounts.id), accounts.id),
-        ("key:", sa.select(keys.id).join_from(tables.api_keys, tables.accounts), keys.id),
+        ("account:", sa.select(accounts.id, accounts.id.label("account_id")), accounts.id),
+        ("key:", of_key, keys.id),
     ):
         named = (name.removeprefix(kind) for name in owners if name.startswith(kind))
         for ids in _chunks(named):
             found = await connection.execute(query.where(column.in_(ids), is_here))
-            known |= {kind + name for name in found.scalars()}
-    return BookedDetail(openings, endings, caps, known)
+            known |= {kind + name: account_id for name, account_id in found}
+    return BookedDetail(openings, endings, caps, known, recent)
+
+
+async def _endings(
+    connection: AsyncConnection, *conditions: sa.ColumnElement[bool]
+) -> dict[str, Ending]:
+    calls = tables.calls.c
+    rows = await connection.execute(
+        sa.select(
+            *(calls.id, calls.spent_micros, calls.written_off_micros, calls.seconds),
+            *(calls.account_id, calls.cause, calls.ended_by),
+            *(calls.answered_at, calls.ended_at),
+        )
+        .join_from(tables.calls, tables.accounts)
+        .where(calls.closed, *conditions)
+    )
+    return {call_id: Ending(*ending) for call_id, *ending in rows}
 
 
 async def _account_caps(

@@ -1,7 +1,6 @@
--- Read all that a partition holds but its outbox, for an audit.
+-- Read all that a partition holds but its outbox, for an audit, whether it has been filled or not.
 -- Returns {BAL, CSEQ, OWN, CALL, FROZ, OUT, CAPS, META, DONE, BEGAN, ENDS, AGE, USED}: hashes and
 -- sorted sets as {field, value, ...}.
-if not is_ready() then return not_ready() end
 local found = {}
 for i, key in ipairs({BAL, CSEQ, OWN, CALL}) do found[i] = redis.call('HGETALL', key) end
 for i, key in ipairs({FROZ, OUT}) do found[4 + i] = redis.call('SMEMBERS', key) end

@@ -290,9 +290,22 @@ class SqlPaymentStore:
             rows = await connection.execute(_credit_query(*conditions))
             return [BookedCredit(*row) for row in rows]
 
-    async def find_all(self, payment_ids: Collection[str]) -> Mapping[str, Payment]:
-        """Return payments by their ids; a few hundred at a time."""
-        query = sa.select(_payments).where(_payments.c.id.in_(payment_ids))
+    async def find_all(
+        self,
+        payment_ids: Collection[str],
+        checkout_ids: Collection[str] = (),
+        intent_ids: Collection[str] = (),
+    ) -> Mapping[str, Payment]:
+        """Return payments of these ids, pages and intents, by ids; a few hundred at a time.
+
+        One of a state that cannot be read is left out: the audit of the book names it.
+        """
+        query = sa.select(_payments).where(
+            _payments.c.id.in_(payment_ids)
+            | _payments.c.checkout_id.in_(checkout_ids)
+            | _payments.c.payment_intent_id.in_(intent_ids),
+            _payments.c.state.in_([state.value for state in PaymentState]),
+        )
         async with reading(self._engine, self._timeout_s) as connection:
             return {row.id: _payment(row) for row in await connection.execute(query)}
 
@@ -380,7 +393,7 @@ def _credit_query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return (
         sa.select(
             *(_credits.reference, _credits.account_id, _credits.micros),
-            *(tables.accounts.c.currency, _credits.kind, _credits.payment_id),
+            *(tables.accounts.c.currency, _credits.kind, _credits.payment_id, _credits.at),
         )
         .join_from(tables.credits, tables.accounts)
         .where(*conditions)

@@ -7,6 +7,7 @@ for it can be booked; what differs here is for people.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Final
 
 from billing.errors import MoneyError
@@ -19,6 +20,7 @@ from billing.payments import (
     amounts_of,
     disputed_micros,
     from_minor,
+    objects_of,
     refunded_micros,
     state_of,
     undone,
@@ -33,6 +35,14 @@ UNPROVEN: Final = "booked here, and not so at the payment service"
 UNKNOWN: Final = "booked here, and unknown to the payment service"
 STATE_DIFFERS: Final = "payment's state is not the payment service's"
 PAYMENT_DIFFERS: Final = "payment is another one by its notes at the payment service"
+ENTRY_DIFFERS: Final = "booked of another payment than the payment service names"
+BOOKED_BEFORE: Final = "booked before it was made at the payment service"
+OF_LISTS = frozenset({PAYMENT_DIFFERS, ENTRY_DIFFERS, BOOKED_BEFORE})
+"""What lists alone tell, and nothing that is under way changes."""
+
+CLOCKS_DIFFER_MAX: Final = timedelta(days=1)
+"""How much before its object at the payment service a credit may be dated. It may be much later:
+what was lost is booked when it is found again."""
 
 _SETTLED = frozenset(
     {PaymentState.PAID, PaymentState.DISPUTED, PaymentState.WON, PaymentState.LOST}
@@ -44,7 +54,13 @@ _ADVICE: Final = (
     " row where that is wrong."
 )
 ADVICE: Final[Mapping[str, str]] = {
-    **dict.fromkeys((AMOUNT_DIFFERS, ACCOUNT_DIFFERS, CURRENCY_DIFFERS, PAYMENT_DIFFERS), _ADVICE),
+    **dict.fromkeys(
+        (
+            *(AMOUNT_DIFFERS, ACCOUNT_DIFFERS, CURRENCY_DIFFERS, PAYMENT_DIFFERS),
+            *(ENTRY_DIFFERS, BOOKED_BEFORE),
+        ),
+        _ADVICE,
+    ),
     UNPROVEN: (
         "A refund that broke off is finished by the same `caller payments refund` with its"
         f" --reference. Else: {_ADVICE}"
@@ -81,20 +97,51 @@ def is_suspect(
 
 
 def rows_that_differ(trace: PaymentTrace, payment: Payment) -> Iterator[Disagreement]:
-    """Yield where a payment's row names others than the object that bears its id."""
-    pairs = {
-        "account": (payment.account_id, trace.account_id),
-        "payment intent": (payment.payment_intent_id, trace.intent_id),
-        "checkout": (payment.checkout_id, trace.checkout_id),
-    }
+    """Yield where a payment's row names others than the object that bears its id, or its page's."""
     said = [
-        f"{name} {here} here, {there} there"
-        for name, (here, there) in pairs.items()
-        if here and there and here != there
+        f"{name} {here or 'none'} here, {there or 'none'} there"
+        for name, here, there, is_due in (
+            ("payment", payment.id, trace.payment_id, True),
+            ("account", payment.account_id, trace.account_id, True),
+            ("payment intent", payment.payment_intent_id, trace.intent_id, _is_due(trace, payment)),
+            ("checkout", payment.checkout_id, trace.checkout_id, bool(trace.checkout_id)),
+        )
+        if is_due and (here or "") != there
     ]
     if said:
         figures = f"account {payment.account_id}: {', '.join(said)}"
         yield Disagreement(PAYMENT_DIFFERS, payment.id, figures)
+
+
+def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
+    """Whether the row must name the intent that the object does, or that it does not."""
+    is_settled = payment.state in _SETTLED
+    # A page that nobody has paid on has no intent; it may be paid on between the two looks.
+    return is_settled if trace.intent_id else not is_settled
+
+
+def entries_that_differ(
+    trace: PaymentTrace, booked: Mapping[str, BookedCredit], payments: Mapping[str, Payment]
+) -> Iterator[Disagreement]:
+    """Yield the credits of a list's object that are booked of another payment, or before it."""
+    for reference in trace.amounts:
+        credit = booked.get(reference)
+        if credit is None:
+            continue
+        payment = payments.get(credit.named_payment_id)
+        if payment is not None and payment.payment_intent_id not in (None, trace.intent_id):
+            yield _of_another(credit, payment.payment_intent_id or "", trace.intent_id)
+        # What we give back we book first, and ask the service for then.
+        is_first_there = credit.reference.startswith(("pi:", "re:", "du:"))
+        at, created_at = credit.at, trace.created_at
+        if is_first_there and at and created_at and at < created_at - CLOCKS_DIFFER_MAX:
+            dates = f"{at:%Y-%m-%d} here, {created_at:%Y-%m-%d} there"
+            yield Disagreement(BOOKED_BEFORE, reference, f"account {credit.account_id}: {dates}")
+
+
+def _of_another(credit: BookedCredit, here: str, there: str) -> Disagreement:
+    figures = f"account {credit.account_id}: payment intent {here} here, {there} there"
+    return Disagreement(ENTRY_DIFFERS, credit.reference, figures)
 
 
 def differences(
@@ -105,10 +152,13 @@ def differences(
     `booked` are the credits of all references that the intent may prove, and all that say they are
     of its payment.
     """
-    amounts = amounts_of(intent)
+    amounts, objects = amounts_of(intent), objects_of(intent)
     for reference, credit in sorted(booked.items()):
         if reference in amounts:
-            yield from _credit_that_differs(credit, intent, amounts[reference])
+            currency, of = objects.get(reference, (intent.currency, intent.id))
+            yield from _credit_that_differs(credit, intent, amounts[reference], currency)
+            if of != intent.id:
+                yield _of_another(credit, intent.id, of)
         elif not _is_undone(credit, booked):
             shown = money(credit.micros, credit.currency)
             yield Disagreement(
@@ -119,16 +169,16 @@ def differences(
 
 
 def _credit_that_differs(
-    credit: BookedCredit, intent: Intent, minor: int
+    credit: BookedCredit, intent: Intent, minor: int, currency: str
 ) -> Iterator[Disagreement]:
     whose, reference = f"account {credit.account_id}", credit.reference
-    here, there = money(credit.micros, credit.currency), minor_money(minor, intent.currency)
+    here, there = money(credit.micros, credit.currency), minor_money(minor, currency)
     figures = f"{whose}: {here} here, {there} there"
-    if credit.currency != intent.currency:
+    if credit.currency != currency:
         yield Disagreement(CURRENCY_DIFFERS, reference, figures)
     elif not minor:
         yield Disagreement(UNPROVEN, reference, figures)
-    elif credit.micros != _micros(minor, intent.currency):
+    elif credit.micros != _micros(minor, currency):
         yield Disagreement(AMOUNT_DIFFERS, reference, figures)
     if intent.account_id and credit.account_id != intent.account_id:
         figures = f"{whose} here, account {intent.account_id} there: {here} here, {there} there"

@@ -10,7 +10,7 @@ it may be done twice.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,6 +20,7 @@ from billing.reconcile import Disagreement
 from gateway.errors import PaymentError
 from gateway.payments.comparison import (
     differences,
+    entries_that_differ,
     is_suspect,
     minor_money,
     rows_that_differ,
@@ -39,6 +40,8 @@ is paid within its hour, or the book knows of it as waiting; a refund fails with
 "Refunds", failed refunds); a dispute is decided within months."""
 PAGES_MAX: Final = 10_000
 """Pages of one walk, a million objects; a longer one goes on from where it stopped."""
+_NOTED: Final = frozenset({CHECKOUT, INTENT})
+"""Kinds whose objects bear our notes, if they are ours."""
 UNBOOKED: Final = "paid at the payment service, and not booked"
 
 
@@ -49,6 +52,8 @@ class Unbooked:
     intent: Intent
     references: Sequence[str]
     """Of the facts that it lacks."""
+    checkout_id: str = ""
+    """Of the page on which it was paid, where that told of it."""
     why: str = ""
     """Why they could not be booked; empty where that was not tried."""
 
@@ -73,7 +78,7 @@ class Step:
     """Objects looked at."""
     unbooked: Sequence[Unbooked]
     differing: Mapping[str, Sequence[Disagreement]]
-    """Payment intent -> in what the book differs from it."""
+    """Payment intent -> in what the book differs from it; "" for pages that nobody paid on."""
     proven: Collection[str]
     """References of credits that the page proves."""
     resume: str
@@ -113,7 +118,7 @@ class PaymentHistory:
         """
         why = "its account is not known here; create it, and repeat this"
         try:
-            if await self._payments.recover(found.intent) is not None:
+            if await self._payments.recover(found.intent, found.checkout_id) is not None:
                 why = "its payment here belongs to another payment intent; see the service's pages"
         except MoneyError as error:
             why = f"{error}; see the service's pages"
@@ -122,12 +127,12 @@ class PaymentHistory:
                 raise
             why = f"the service refuses ({error.service_code or error.status})"
         left = await self._lacking(found.references)
-        return Unbooked(found.intent, left, why) if left else None
+        return replace(found, references=left, why=why) if left else None
 
     async def still(self, found: Sequence[Unbooked]) -> Sequence[Unbooked]:
         """Return what the book still lacks: a webhook may have been on its way."""
         left = [(one, await self._lacking(one.references)) for one in found]
-        return [Unbooked(one.intent, references) for one, references in left if references]
+        return [replace(one, references=names) for one, names in left if names]
 
     async def compare(self, intent_id: str, *more: str) -> Sequence[Disagreement]:
         """Return in what the book differs from a payment intent, its refunds and its disputes.
@@ -139,17 +144,14 @@ class PaymentHistory:
 
     async def _compare(self, intent: Intent, more: Iterable[str] = ()) -> Sequence[Disagreement]:
         booked = dict(await self._store.booked([*amounts_of(intent), *more]))
-        payment = await self._store.find_by_intent(intent.id)
+        payments = await self._store.find_all((), intent_ids=[intent.id])
+        payment = next(iter(payments.values()), None)
         if payment is not None:
             booked |= {entry.reference: entry for entry in await self._store.entries(payment)}
         return list(differences(intent, booked, payment))
 
     async def _step(self, kind: str, page: HistoryPage, resume: str) -> Step:
-        traces = page.traces
-        if kind in (CHECKOUT, INTENT):
-            # What others sell over the same account: these bear our notes, if they are ours.
-            traces = [trace for trace in traces if trace.payment_id]
-        suspects, rows, proven = await self._suspects(traces)
+        suspects, rows, proven = await self._suspects(page.traces, bear_notes=kind in _NOTED)
         unbooked, differing = [], dict[str, Sequence[Disagreement]](rows)
         for trace in suspects:
             intent = noted(
@@ -164,29 +166,41 @@ class PaymentHistory:
             if intent.payment_id:
                 due = [name for name, minor in amounts_of(intent).items() if minor]
                 if lacking := await self._lacking(due):
-                    unbooked.append(Unbooked(intent, lacking))
+                    unbooked.append(Unbooked(intent, lacking, trace.checkout_id))
         return Step(kind, page.count, unbooked, differing, proven, resume)
 
     async def _suspects(
-        self, traces: Sequence[PaymentTrace]
+        self, traces: Sequence[PaymentTrace], *, bear_notes: bool
     ) -> tuple[Sequence[PaymentTrace], Mapping[str, Sequence[Disagreement]], Collection[str]]:
-        """Return what must be fetched whole, payments' rows that differ, and what is proven."""
+        """Return what must be fetched whole, what the lists alone tell, and what is proven."""
         names = {name for trace in traces for name in trace.amounts}
         names |= {top_up_reference(trace.intent_id) for trace in traces}
         booked = await self._store.booked(names)
-        payments = await self._store.find_all({t.payment_id for t in traces if t.payment_id})
+        payments = await self._store.find_all(
+            {t.payment_id for t in traces} | {c.named_payment_id for c in booked.values()},
+            {trace.checkout_id for trace in traces if trace.checkout_id},
+        )
+        by_page = {one.checkout_id: one for one in payments.values() if one.checkout_id}
         suspects: dict[str, PaymentTrace] = {}
-        rows: dict[str, Sequence[Disagreement]] = {}
+        told: dict[str, list[Disagreement]] = {}
         proven: set[str] = set()
         for trace in traces:
-            if is_suspect(trace, booked, booked.get(top_up_reference(trace.intent_id))):
+            top_up = booked.get(top_up_reference(trace.intent_id))
+            rows = [payments.get(trace.payment_id), by_page.get(trace.checkout_id)]
+            if top_up is not None and bear_notes:
+                rows.append(payments.get(top_up.named_payment_id))
+            if bear_notes and not trace.payment_id and not any(rows):
+                # What others sell over the same account: it bears no notes, and is not booked.
+                continue
+            if is_suspect(trace, booked, top_up):
                 suspects[trace.intent_id] = trace
             else:
                 proven |= {name for name, minor in trace.amounts.items() if minor}
-            payment = payments.get(trace.payment_id)
-            if payment is not None and (found := list(rows_that_differ(trace, payment))):
-                rows[trace.intent_id] = found
-        return list(suspects.values()), rows, proven
+            points = [p for row in rows if row for p in rows_that_differ(trace, row)]
+            points += entries_that_differ(trace, booked, payments)
+            if points:
+                told.setdefault(trace.intent_id, []).extend(dict.fromkeys(points))
+        return list(suspects.values()), told, proven
 
     async def _lacking(self, references: Sequence[str]) -> Sequence[str]:
         booked = await self._store.booked(references)

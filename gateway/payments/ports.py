@@ -71,6 +71,7 @@ class PaymentTrace:
     """What one object of the service says of a payment, as a list shows it."""
 
     intent_id: str
+    """Empty for a page on which nobody has paid yet."""
     amounts: Mapping[str, int]
     """Reference of what the object may prove -> minor units; 0 for what it does not prove. See
     `billing.payments.amounts_of`."""
@@ -81,6 +82,7 @@ class PaymentTrace:
     """What we noted on the object itself, as far as it can carry notes."""
     checkout_id: str = ""
     """Of a page."""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class HistoryPage:
 
     count: int
     traces: Sequence[PaymentTrace]
-    """Of those objects that a payment intent belongs to."""
+    """Of pages, and of those other objects that a payment intent belongs to."""
     after: str
     """Where the next page begins; empty when this is the last."""
 
@@ -229,8 +231,13 @@ class PaymentStore(Protocol):
     ) -> tuple[Sequence[BookedCredit], tuple[str, int] | None]:
         """Return a page of the credits of payments booked since then, and where the next begins."""
 
-    async def find_all(self, payment_ids: Collection[str]) -> Mapping[str, Payment]:
-        """Return payments by their ids."""
+    async def find_all(
+        self,
+        payment_ids: Collection[str],
+        checkout_ids: Collection[str] = (),
+        intent_ids: Collection[str] = (),
+    ) -> Mapping[str, Payment]:
+        """Return payments of these ids, pages and intents, by ids; not of an unknown state."""
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
         """Whether another payment of the account is disputed or was lost."""

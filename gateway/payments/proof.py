@@ -110,9 +110,9 @@ class PaymentProof:
             page, after = await self._store.credited(since, after, CREDITS_PER_PAGE)
             proof.credits += len(page)
             unnamed = [credit for credit in page if credit.reference not in found.proven]
-            payments = await self._store.find_all({_payment_id(credit) for credit in unnamed})
+            payments = await self._store.find_all({one.named_payment_id for one in unnamed})
             for credit in unnamed:
-                intent_id = _intent_id(credit, payments.get(_payment_id(credit)))
+                intent_id = _intent_id(credit, payments.get(credit.named_payment_id))
                 if intent_id in found.unbooked or intent_id in found.differing:
                     continue
                 is_room = intent_id in found.of_book or len(found.of_book) < ASKED_MAX
@@ -129,9 +129,8 @@ class PaymentProof:
         """Look once more at what differed; return what differs as before."""
         left: list[Disagreement] = []
         for intent_id, points in list(found.differing.items())[:FINDINGS_MAX]:
-            again = await self._history.compare(intent_id)
-            # Rows are not asked about twice: nothing that is under way changes what they name.
-            left += [p for p in points if p in again or p.rule == comparison.PAYMENT_DIFFERS]
+            again = await self._history.compare(intent_id) if intent_id else ()
+            left += [p for p in points if p in again or p.rule in comparison.OF_LISTS]
         for intent_id, credits in found.of_book.items():
             left += await self._unproven(intent_id, credits)
         return list(dict.fromkeys(left))
@@ -167,12 +166,6 @@ class PaymentProof:
 
 
 _KINDS: Final = {"re": "refund", "du": "dispute"}
-
-
-def _payment_id(credit: BookedCredit) -> str:
-    """Return the payment that a credit says it is of, empty where it does not say."""
-    prefix, _, rest = credit.reference.partition(":")
-    return credit.payment_id or (rest.partition(":")[0] if prefix == "refund" else "")
 
 
 def _intent_id(credit: BookedCredit, payment: Payment | None) -> str:

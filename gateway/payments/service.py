@@ -267,18 +267,19 @@ class Payments:
             checkout_id = object_id if kind == CHECKOUT else ""
             return await self._settle(payment, checkout_id, intent_id)
 
-    async def settle_payment(self, payment: Payment, intent_id: str = "") -> Payment:
+    async def settle_payment(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
         """Fetch what became of a payment and book it. Raises as `settle` does."""
         async with self._settling:
-            return await self._settle(payment, "", intent_id)
+            return await self._settle(payment, page, intent)
 
-    async def recover(self, intent: Intent) -> Payment | None:
+    async def recover(self, intent: Intent, checkout_id: str = "") -> Payment | None:
         """Book all that an intent of ours proves, whatever is known of its payment here.
 
-        None when its account is not known here. Raises as `settle` does.
+        `checkout_id` is the page it was paid on, where that is known. None when its account is not
+        known here. Raises as `settle` does.
         """
-        payment = await self._store.find_by_intent(intent.id) or await self._adopt(intent)
-        return None if payment is None else await self.settle_payment(payment, intent.id)
+        known = await self._store.find_by_intent(intent.id) or await self._adopt(intent)
+        return await self.settle_payment(known, intent.id, checkout_id) if known else None
 
     async def refresh(self, payment: Payment) -> Payment:
         """Return a payment as it is now; as it is known where the service is away.

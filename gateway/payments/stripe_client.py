@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 import stripe
@@ -202,7 +202,7 @@ class StripePayments:
             traces = [_TRACES[kind](each) for each in objects]
             return HistoryPage(
                 count=len(objects),
-                traces=[trace for trace in traces if trace.intent_id],
+                traces=[trace for trace in traces if trace.intent_id or trace.checkout_id],
                 after=objects[-1]["id"] if reply["has_more"] and objects else "",
             )
 
@@ -379,6 +379,8 @@ def _refund(reply: _Reply) -> Refund:
         minor=reply["amount"],
         status=reply.get("status") or "",
         our_id=(reply.get("metadata") or {}).get("refund", ""),
+        currency=reply["currency"].upper(),
+        intent_id=_id(reply.get("payment_intent")),
     )
 
 
@@ -388,11 +390,13 @@ def _dispute(reply: _Reply) -> Dispute:
         minor=reply["amount"],
         currency=reply["currency"].upper(),
         status=reply["status"],
+        intent_id=_id(reply.get("payment_intent")),
     )
 
 
 def _trace_of_checkout(reply: _Reply) -> PaymentTrace:
-    page, is_paid = _checkout_page(reply), reply["payment_status"] == "paid"
+    page = _checkout_page(reply)
+    is_paid = page.intent_id and reply["payment_status"] == "paid"
     return PaymentTrace(
         page.intent_id,
         {top_up_reference(page.intent_id): reply["amount_total"] or 0} if is_paid else {},
@@ -400,24 +404,33 @@ def _trace_of_checkout(reply: _Reply) -> PaymentTrace:
         page.account_id,
         page.payment_id,
         page.id,
+        _created_at(reply),
     )
 
 
 def _trace_of_intent(reply: _Reply) -> PaymentTrace:
     intent = _intent(reply, (), ())
     amounts = top_up_amounts(intent)
-    return PaymentTrace(intent.id, amounts, intent.currency, intent.account_id, intent.payment_id)
+    return PaymentTrace(
+        *(intent.id, amounts, intent.currency, intent.account_id, intent.payment_id),
+        created_at=_created_at(reply),
+    )
 
 
 def _trace_of_refund(reply: _Reply) -> PaymentTrace:
-    intent_id, currency = _id(reply.get("payment_intent")), reply["currency"].upper()
-    return PaymentTrace(intent_id, refund_amounts(_refund(reply)), currency)
+    refund, created_at = _refund(reply), _created_at(reply)
+    amounts = refund_amounts(refund)
+    return PaymentTrace(refund.intent_id, amounts, refund.currency, created_at=created_at)
 
 
 def _trace_of_dispute(reply: _Reply) -> PaymentTrace:
-    dispute = _dispute(reply)
-    intent_id = _id(reply.get("payment_intent"))
-    return PaymentTrace(intent_id, dispute_amounts(dispute), dispute.currency)
+    dispute, created_at = _dispute(reply), _created_at(reply)
+    amounts = dispute_amounts(dispute)
+    return PaymentTrace(dispute.intent_id, amounts, dispute.currency, created_at=created_at)
+
+
+def _created_at(reply: _Reply) -> datetime:
+    return datetime.fromtimestamp(reply["created"], UTC)
 
 
 _TRACES: Mapping[str, Callable[[_Reply], PaymentTrace]] = {

@@ -123,6 +123,26 @@ def test_a_book_that_disagrees_with_itself_and_the_gate_is_a_finding(caller):
     assert "2 findings." in done.output
 
 
+@pytest.mark.parametrize("lost", ["all", "one"])
+def test_a_credit_store_that_is_empty_is_a_finding_until_it_is_filled(caller, lost):
+    async def lose(redis):
+        if lost == "all":
+            await redis.flushall()
+        else:
+            await redis.delete(*await redis.keys("{cr:7}:*"))
+
+    on_redis(caller.url, lose)
+    for _ in range(2):
+        done = caller("audit")
+        assert done.exit_code == EXIT_FINDINGS, done.output
+        assert "All agree" not in done.output
+        count = PARTITIONS if lost == "all" else 1
+        assert f"could not be compared: {count} of {PARTITIONS} partitions" in done.output
+        assert "`caller ledger rebuild`" in done.output
+    assert caller("rebuild", "--yes").exit_code == 0
+    assert caller("audit").exit_code == 0
+
+
 def test_a_currency_that_is_unknown_can_be_shown(caller):
     damage(caller, "UPDATE accounts SET currency = 'XBT'")
     done = caller("audit")

@@ -17,7 +17,7 @@ from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, MALFORMED, STRAY
 from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
 from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
-from billing.stores.gate_audit import INCOMPARABLE, audit_gate
+from billing.stores.gate_audit import EMPTY, INCOMPARABLE, audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import _KEY_NAMES, RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
@@ -196,13 +196,21 @@ async def test_a_gate_that_never_rests_is_a_finding(gate, engine, monkeypatch):
     assert await findings(gate, engine) == [f"{INCOMPARABLE}: partition {partition}"]
 
 
-async def test_an_empty_gate_is_no_finding_but_an_outage(gate, engine, store):
+async def test_a_partition_that_is_not_filled_is_named_and_so_are_its_live_calls(
+    gate, engine, store
+):
+    """Whatever is left in it; what it holds beyond the book is a surplus as before."""
     partition = gate.partition("alice")
     before = await gate.balance("alice")
     for _ in range(2):
         await withdraw(gate._redis, partition)
-    with pytest.raises(StoreUnavailableError):
-        await findings(gate, engine)
+    due = f"{EMPTY}: 1 of 2 partitions (not filled: {partition})"
+    assert await audit_gate(gate, engine, PARTITIONS) == [due]
+    assert gate_audit.ADVICE[EMPTY]
+    assert await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS) == []
+    await gate._redis.hincrby(f"{{cr:{partition}}}:bal", "alice", 5)
+    (surplus,) = await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS)
+    assert (surplus.account_id, surplus.micros) == ("alice", 5)
     with pytest.raises(StoreUnavailableError):
         await gate.balance("alice")
     await fill(gate, store)
@@ -222,6 +230,19 @@ async def test_positions_are_what_a_gate_is_filled_from(gate, engine, store):
     assert (call.held_micros, call.seconds) == (100_000, 2)
     accounts = {name: rest for state in found for name, *rest in state.accounts}
     assert accounts == {"alice": [900_000, 1], "bob": [0, 0]}
+
+
+async def test_an_empty_gate_is_named_and_so_are_the_live_calls_of_the_book(gate, engine, store):
+    await open_call(gate, "c1")
+    await Drainer(gate, store, PARTITIONS).drain_once()
+    await gate._redis.flushall()
+    assert await audit_gate(gate, engine, PARTITIONS) == [
+        f"{EMPTY}: 2 of 2 partitions (not filled: 0, 1)",
+        f"{reconcile.CALL_MISSING}: c1 (account alice, holds 0.080000)",
+    ]
+    assert await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS) == []
+    await fill(gate, store)
+    assert await findings(gate, engine) == []
 
 
 NOW = START.replace(hour=18)
@@ -528,3 +549,70 @@ async def test_a_tombstone_in_another_accounts_partition_is_named(capped, engine
     await capped._redis.hset(f"{{cr:{other}}}:done", "ended", "30000")
     await capped._redis.zadd(f"{{cr:{other}}}:age", {"ended": 1})
     assert await capped_findings(capped, engine) == [f"{reconcile.ENDING_UNKNOWN}: ended"]
+
+
+async def test_a_call_of_today_that_the_gate_knows_nothing_of_is_named(capped, engine):
+    """Somebody has invented it: record, charge, and both balances."""
+    copy = "INSERT INTO calls SELECT * FROM invented"
+    async with engine.begin() as connection:
+        for statement in (
+            "CREATE TEMPORARY TABLE invented AS SELECT * FROM calls WHERE id = 'ended'",
+            "UPDATE invented SET id = 'forged'",
+            copy,
+            "UPDATE accounts SET balance_micros = balance_micros - 30000 WHERE id = 'alice'",
+            "DROP TABLE invented",
+        ):
+            await connection.exec_driver_sql(statement)
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    await capped._redis.hincrby(prefix + "bal", "alice", -30_000)
+    for name in (DAY, MONTH, KEY_DAY):
+        await capped._redis.hincrby(prefix + "caps", name, 30_000)
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert found == [f"{reconcile.ENDING_FORGOTTEN}: forged (account alice, cost 0.030000)"]
+    assert gate_audit.ADVICE[reconcile.ENDING_FORGOTTEN]
+    longer_ago = NOW + timedelta(hours=20)
+    assert longer_ago.date() != NOW.date()
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: longer_ago)
+    assert not [one for one in found if one.startswith(reconcile.ENDING_FORGOTTEN)]
+
+
+async def test_what_is_left_of_a_call_still_says_whose_it_is(capped, engine):
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    await capped._redis.hincrby(prefix + "caps", KEY_DAY, 1)
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert len(found) == 1
+    assert found[0].startswith(f"{reconcile.CAP_DIFFERS}: {KEY_DAY} (account alice, gate ")
+    await capped._redis.hincrby(prefix + "caps", KEY_DAY, -1)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("DELETE FROM calls WHERE id = 'ended'")
+    await capped._redis.hdel(prefix + "ends", "ended")
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert f"{reconcile.ENDING_UNKNOWN}: ended (account alice, cost 0.030000)" in found
+    await capped._redis.hdel(prefix + "done", "ended")
+    await capped._redis.zrem(prefix + "age", "ended")
+    found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert f"{STRAY}: began ended (account alice)" in found
+
+
+async def test_a_value_of_the_book_that_cannot_be_read_ends_no_comparison(capped, engine):
+    if engine.dialect.name != "sqlite":
+        pytest.skip("the database refuses such values")
+    prefix = f"{{cr:{capped.partition('alice')}}}:"
+    for table, column, row in (
+        ("calls", "created_at", "live"),
+        ("calls", "ended_at", "ended"),
+        ("calls", "spent_micros", "live"),
+        ("accounts", "balance_micros", "alice"),
+        ("api_keys", "day_cap_micros", "k1"),
+    ):
+        async with engine.begin() as connection:
+            query = f"SELECT {column} FROM {table} WHERE id = '{row}'"
+            kept = (await connection.exec_driver_sql(query)).scalar_one()
+            change = f"UPDATE {table} SET {column} = ? WHERE id = '{row}'"
+            await connection.exec_driver_sql(change, ("x",))
+        await capped._redis.sadd(prefix + "froz", "bob")
+        assert f"{reconcile.FREEZE_DIFFERS}: bob" in await capped_findings(capped, engine)
+        await capped._redis.srem(prefix + "froz", "bob")
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(change, (kept,))
+    assert await capped_findings(capped, engine) == []

@@ -3,6 +3,8 @@
 The tables' own columns are walked: one that is added later without either fails.
 """
 
+import sqlite3
+from contextlib import closing as closing_file
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import sqlalchemy as sa
 from billing.payments import PaymentState
 from billing.stores import audit as audit_module
 from billing.stores import call_audit, payment_audit, tables
-from billing.stores.audit import ADVICE, audit
+from billing.stores.audit import ADVICE, audit, totals
+from billing.stores.column_audit import UNREADABLE
 from billing.stores.migrations import migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
@@ -424,6 +427,22 @@ TOGETHER = {
         f" ended_at = {moment(START - timedelta(seconds=61))} WHERE id = 'settled'",
         "call whose times are out of order: settled",
     ),
+    "a top-up that names a call": (
+        "UPDATE transfers SET call_id = '' WHERE reference = 'credit:pi:1'",
+        "transfer named after another call: credit:pi:1 (account bob, call ",
+    ),
+    "a refund that names a call": (
+        "UPDATE transfers SET call_id = 'None ' WHERE reference = 'credit:re:1'",
+        "transfer named after another call: credit:re:1 (account bob, call None",
+    ),
+    "a closing of an account that lives": (
+        [
+            "UPDATE credits SET kind = 'closing' WHERE reference = 'welcome'",
+            "UPDATE transfers SET kind = 'closing', source = 'write-off'"
+            " WHERE reference = 'credit:welcome'",
+        ],
+        "closing of an account that is not deleted: welcome (account bob, booked 0.001000)",
+    ),
     "a charge dated a day before": (
         f"UPDATE transfers SET at = {moment(START - timedelta(days=1))}"
         " WHERE reference = 'charge:many3'",
@@ -488,3 +507,52 @@ async def test_a_settled_call_may_have_ended_by_another_clock(book):
     times = f"answered_at = {answered}, ended_at = {ended}, ringing_at = NULL"
     await plant(book, f"UPDATE calls SET {times} WHERE id = 'settled'")
     assert await audit(book) == []
+
+
+async def test_every_value_of_sqlite_that_cannot_be_read_is_named_and_hides_no_other(book):
+    """Whatever its type is; of PostgreSQL the types themselves keep it."""
+    if book.dialect.name != "sqlite":
+        pytest.skip("the database refuses such values")
+    with closing_file(sqlite3.connect(book.url.database, isolation_level=None)) as file:
+        for table in ("credits", "transfers"):
+            file.execute(f"DROP TRIGGER {table}_update_immutable")
+        file.execute("UPDATE accounts SET balance_micros = balance_micros + 1 WHERE id = 'idle'")
+        for name in MONEY_TABLES:
+            columns = [one.name for one in tables.metadata.tables[name].columns]
+            query = f"SELECT rowid, {', '.join(columns)} FROM {name} ORDER BY rowid LIMIT 1"
+            row, *kept = file.execute(query).fetchone()
+            # A blob fits no column; text fits neither numbers nor times.
+            values = ", ".join(f"{column} = ?" for column in columns)
+            change = f"UPDATE {name} SET {values} WHERE rowid = {row}"
+            file.execute(change, [column.encode() for column in columns])
+            found = await audit(book)
+            named = [one for one in found if one.startswith(f"{UNREADABLE}: {name} ")]
+            assert [one for one in named if one.endswith(f"column {', '.join(columns)})")], found
+            assert any(one.startswith("balance is not ledger less holds: ") for one in found)
+            assert await totals(book)
+            file.execute(change, kept)
+        file.execute("UPDATE accounts SET balance_micros = balance_micros - 1 WHERE id = 'idle'")
+    assert await audit(book) == []
+
+
+UNREAD = {
+    # table, row, column, value; SQLite alone keeps what has another type
+    "state": ("payments", "p1", "state", "''"),
+    "state with a blank": ("payments", "p3", "state", "'won '"),
+    "time": ("calls", "many3", "booked_at", "'x'"),
+    "day that is none": ("calls", "many3", "ended_at", "'2026-02-30 00:00:00.000000'"),
+    "number": ("calls", "many3", "seconds", "'x'"),
+    "flag": ("calls", "many3", "closed", "2"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+async def test_a_value_that_cannot_be_read_is_named_with_its_row(book, kind):
+    table, row, column, value = UNREAD[kind]
+    if book.dialect.name != "sqlite" and column != "state":
+        pytest.skip("the database refuses such values")
+    await plant(book, f"UPDATE {table} SET {column} = {value} WHERE id = '{row}'")
+    found = await audit(book)
+    account = "bob" if table == "payments" else "alice"
+    assert found[0] == f"{UNREADABLE}: {table} {row} (account {account}, column {column})"
+    assert ADVICE[UNREADABLE]

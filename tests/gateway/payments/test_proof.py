@@ -550,3 +550,131 @@ async def test_no_history_that_is_in_order_has_a_finding(
         await disconnect(redis)
     assert trade.paid
     assert trade.ended
+
+
+ROWS = {
+    # what is changed of a payment's row alone, and what is said
+    "no page": ("PAID", "checkout_id = NULL", "checkout none here, cs_"),
+    "an empty page": ("PAID", "checkout_id = ''", "checkout none here, cs_"),
+    "another page of an open one": ("OPEN", "checkout_id = 'cs_x'", "checkout cs_x here, cs_"),
+    "an intent of an open one": (
+        "OPEN",
+        "payment_intent_id = 'pi_x'",
+        "payment intent pi_x here, none there",
+    ),
+    "another account of an open one": ("OPEN", "account_id = 'bob'", "account bob here, alice"),
+    "another id of an open one": ("OPEN", "id = 'pay_x'", "payment pay_x here, "),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+async def test_a_row_that_names_others_than_the_service_is_named(trade, prove, kind):
+    """Paid or not: a page bears our notes from the beginning."""
+    payment, _ = await trade.payments.start_checkout("alice", 13 * UNIT)
+    assert await prove() == []
+    names = {**trade.names, "OPEN": payment.id}
+    name, value, said = ROWS[kind]
+    await change(trade, f"UPDATE payments SET {value} WHERE id = '{names[name]}'")
+    found = await prove()
+    assert found
+    assert all(one.startswith(f"{comparison.PAYMENT_DIFFERS}: ") for one in found), found
+    assert any(said in one for one in found), found
+
+
+async def told_otherwise(trade, monkeypatch, kind, **fields):
+    """Have the service's lists say something else of all objects of a kind."""
+    for name in ("_sessions", "_intents", "_refunds", "_disputes"):
+        of_kind = getattr(trade.service, name)
+        fetch = of_kind.list_async
+
+        async def list_async(*arguments, fetch=fetch):
+            found = await fetch(*arguments)
+            reply = found.to_dict()
+            for each in reply["data"]:
+                if each["object"] == kind:
+                    each.update(fields)
+            return Told(reply)
+
+        monkeypatch.setattr(of_kind, "list_async", list_async)
+
+
+class Told:
+    """What a list says."""
+
+    def __init__(self, reply):
+        self.reply = reply
+
+    def to_dict(self):
+        return self.reply
+
+
+@pytest.mark.parametrize(("kind", "names"), [("refund", ("RE", "OUR")), ("dispute", ("DU",))])
+async def test_the_currency_and_payment_of_what_went_back_are_compared(
+    trade, prove, monkeypatch, kind, names
+):
+    assert await prove() == []
+    with monkeypatch.context() as patch:
+        await told_otherwise(trade, patch, kind, currency="eur")
+        found = await prove()
+        for name in names:
+            due = f"{comparison.CURRENCY_DIFFERS}: {trade.names[name]} ("
+            assert [one for one in found if one.startswith(due) and "€" in one], found
+    other = trade.names["PI2" if kind == "refund" else "PI"]
+    with monkeypatch.context() as patch:
+        await told_otherwise(trade, patch, kind, payment_intent=other)
+        found = await prove()
+        for name in names:
+            due = f"{comparison.ENTRY_DIFFERS}: {trade.names[name]} (account "
+            assert [one for one in found if one.startswith(due)], found
+            assert any(f"{other} there" in one for one in found), found
+    assert await prove() == []
+
+
+async def test_a_paid_intent_of_ours_that_has_lost_its_notes_is_named(trade, prove, monkeypatch):
+    for kind in ("payment_intent", "checkout.session"):
+        with monkeypatch.context() as patch:
+            await told_otherwise(trade, patch, kind, metadata={}, client_reference_id=None)
+            found = await prove()
+        assert {one.partition(" (")[0] for one in found} == {
+            f"{comparison.PAYMENT_DIFFERS}: {trade.names[name]}" for name in ("PAID", "LOST")
+        }
+        assert all("none there" in one for one in found)
+    assert await prove() == []
+
+
+async def test_a_top_up_that_is_dated_before_its_payment_is_named(trade, prove):
+    """A day is left for clocks; what is booked late was lost and found again."""
+    later, day = datetime.now(UTC) + timedelta(days=9), timedelta(days=1)
+    for at, is_named in ((later, False), (later - 9 * day, False), (later - 19 * day, True)):
+        await change(
+            trade,
+            *(
+                f"UPDATE {table} SET at = '{at:%Y-%m-%d %H:%M:%S.%f}'"
+                f" WHERE reference = '{prefix}pi:{trade.names['PI']}'"
+                for table, prefix in (("credits", ""), ("transfers", "credit:"))
+            ),
+        )
+        found = await prove()
+        due = f"{comparison.BOOKED_BEFORE}: pi:{trade.names['PI']} (account alice: "
+        assert [one.startswith(due) for one in found] == [True] * is_named, found
+
+
+async def test_a_payment_that_is_recovered_has_its_page_again(trade, prove):
+    page = (await trade.store.find(trade.names["PAID"])).checkout_id
+    await change(
+        trade,
+        *(
+            statement.format(**trade.names)
+            for statement in (
+                "DELETE FROM credits WHERE payment_id = '{PAID}'",
+                "DELETE FROM transfers WHERE reference LIKE 'credit:%' AND account_id = 'alice'",
+                "DELETE FROM payments WHERE id = '{PAID}'",
+            )
+        ),
+    )
+    history = history_of(trade)
+    async for step in history.walk(datetime.now(UTC) - timedelta(hours=1)):
+        for one in step.unbooked:
+            await history.book(one)
+    assert (await trade.store.find(trade.names["PAID"])).checkout_id == page
+    assert await prove() == []

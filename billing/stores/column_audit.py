@@ -1,0 +1,136 @@
+"""The part of an audit that asks of every value whether it can be read at all.
+
+SQLite keeps whatever it is given, of any type. A value that the gateway cannot read is named, and
+hidden from the other rules, which have something to say of all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.payments import PaymentState
+from billing.reconcile import Disagreement
+from billing.stores import tables
+from billing.stores.findings import FINDINGS_MAX
+
+UNREADABLE: Final = "value that cannot be read"
+ADVICE: Final = (
+    "Correct the value in the row: what it was says another row of the same call, payment or"
+    " credit, or a copy of the database. Then audit again."
+)
+
+_DIGIT: Final = "[0-9]"
+_MOMENT: Final = "YYYY-YY-YY YY:YY:YY.YYYYYY".replace("Y", _DIGIT)
+"""As SQLAlchemy writes a time to SQLite; in this form alone times sort as text."""
+_CHOICES: Final[Mapping[sa.Column[Any], Collection[str]]] = {
+    tables.payments.c.state: [state.value for state in PaymentState],
+}
+
+
+async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
+    """Return the values that cannot be read, by table, row and column."""
+    found: list[Disagreement] = []
+    for table in tables.metadata.sorted_tables:
+        faults = dict(_faults(connection, table))
+        if not faults:
+            continue
+        query = (
+            sa.select(
+                *(sa.cast(_as_kept(column), sa.String) for column in table.primary_key),
+                *(sa.cast(_as_kept(c), sa.String).label("account") for c in _accounts(table)),
+                *(fault.label(f"in {column.name}") for column, fault in faults.items()),
+            )
+            .select_from(table)
+            .where(sa.or_(*faults.values()))
+        )
+        keys, named = len(table.primary_key), list(faults)
+        for row in await connection.execute(query.limit(FINDINGS_MAX)):
+            subject = f"{table.name} {' '.join(map(str, row[:keys]))}"
+            whose = f"account {row[keys]}, " if list(_accounts(table)) else ""
+            names = ", ".join(
+                column.name
+                for column, is_bad in zip(named, row[-len(named) :], strict=True)
+                if is_bad
+            )
+            found.append(Disagreement(UNREADABLE, subject, f"{whose}column {names}"))
+    return found
+
+
+async def hide(connection: AsyncConnection) -> None:
+    """Show this transaction of SQLite a blank in place of each value that cannot be read."""
+    for table in tables.metadata.sorted_tables:
+        faults = dict(_faults(connection, table))
+        shown = (
+            sa.case((faults[column], _blank(column)), else_=_as_kept(column)).label(column.name)
+            for column in table.columns
+        )
+        # A temporary view stands before the table of its name, and goes with the transaction.
+        named = sa.table(table.name, *(sa.column(c.name) for c in table.columns), schema="main")
+        query = sa.select(*shown).select_from(named)
+        text = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+        await connection.exec_driver_sql(f"CREATE TEMPORARY VIEW {table.name} AS {text}")
+
+
+async def blank_out(connection: AsyncConnection, *of: sa.Table) -> None:
+    """Put blanks in place of what cannot be read, in a transaction of SQLite that is given up.
+
+    Keys stay: a row of a key that cannot be read belongs to nothing.
+    """
+    for table in of:
+        for column, fault in _faults(connection, table):
+            if not column.primary_key and not column.foreign_keys:
+                update = sa.update(table).where(fault)
+                await connection.execute(update.values({column.name: _blank(column)}))
+
+
+def _accounts(table: sa.Table) -> Iterator[sa.Column[Any]]:
+    if "account_id" in table.c and not table.c.account_id.primary_key:
+        yield table.c.account_id
+
+
+def _as_kept(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return a column without its type: what is kept must not be read."""
+    return sa.literal_column(column.name)
+
+
+def _faults(
+    connection: AsyncConnection, table: sa.Table
+) -> Iterator[tuple[sa.Column[Any], sa.ColumnElement[bool]]]:
+    """Yield each column that can hold what cannot be read, and when it does."""
+    for column in table.columns:
+        kept = _as_kept(column)
+        if connection.dialect.name == "sqlite":
+            yield column, sa.func.coalesce(_is_foreign(column, kept), sa.false())
+        elif column in _CHOICES:
+            yield column, kept.not_in(_CHOICES[column])
+
+
+def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    kind = sa.func.typeof(kept)
+    is_right: sa.ColumnElement[bool]
+    if isinstance(column.type, tables.UtcDateTime):
+        is_moment = kept.op("GLOB")(_MOMENT)
+        # A day that no month has is moved to the next.
+        same = sa.func.strftime("%Y-%m-%d %H:%M:%S", kept) == sa.func.substr(kept, 1, 19)
+        is_right = (kind == "text") & is_moment & sa.func.coalesce(same, sa.false())
+    elif isinstance(column.type, sa.Boolean):
+        is_right = (kind == "integer") & kept.in_((0, 1))
+    elif isinstance(column.type, sa.Integer):
+        is_right = kind == "integer"
+    elif column in _CHOICES:
+        is_right = kept.in_(_CHOICES[column])
+    else:
+        is_right = kind == "text"
+    return kept.is_not(None) & ~is_right
+
+
+def _blank(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    if column.nullable:
+        return sa.null()
+    if isinstance(column.type, tables.UtcDateTime):
+        return sa.literal_column("'1970-01-01 00:00:00.000000'")
+    return sa.literal_column("0" if isinstance(column.type, sa.Integer | sa.Boolean) else "''")
