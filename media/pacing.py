@@ -22,7 +22,7 @@ from media.source import MS_NS
 from media.stretch import SIMILARITY_ANY, Stretcher, shorten
 from media.waiter import Waiter
 
-LOOSE_NS: Final = 60 * MS_NS
+LOOSE_NS: Final = 80 * MS_NS
 """Early or late by less, a frame is handed on as it comes: that is what a listener's buffer is
 for."""
 FOLLOW_SHIFT: Final = 5
