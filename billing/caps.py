@@ -6,7 +6,7 @@ Periods are those of UTC; limits are micros, None for no cap.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from billing.ports import SpendCap
 
@@ -42,3 +42,9 @@ def account_month(account_id: str, at: datetime) -> str:
 def key_day(key_id: str, at: datetime) -> str:
     """Name what the calls of a key spend on a day."""
     return f"key:{key_id}:day:{at.astimezone(UTC):%Y-%m-%d}"
+
+
+def day_left(at: datetime) -> timedelta:
+    """Return how long the day of a moment still lasts: until then its caps hold."""
+    midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + timedelta(days=1) - at

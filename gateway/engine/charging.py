@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from billing.caps import caps_of
+from billing.caps import caps_of, day_left
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.errors import StoreUnavailableError
 from billing.meter import SHARERS_PER_CALL, CallMeter, CutOff, MeterState
@@ -301,9 +301,7 @@ class Charging:
                 key_day_cap_micros=order.key_day_cap_micros,
                 at=at,
             )
-            midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            left = midnight + timedelta(days=1) - at
-            self._caps_end_ns = now_ns + left // timedelta(microseconds=1) * 1_000
+            self._caps_end_ns = now_ns + day_left(at) // timedelta(microseconds=1) * 1_000
         return self._caps
 
     def charged(self, balance_micros: int | None) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from billing.caps import account_day, account_month, caps_of, key_day
+from billing.caps import account_day, account_month, caps_of, day_left, key_day
 from billing.ports import SpendCap
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -49,3 +49,15 @@ def test_periods_are_those_of_utc_wherever_the_clock_is(hours):
         assert account_day("a", at) == f"account:a:day:{day}"
         assert account_month("a", at) == f"account:a:month:{day[:7]}"
         assert key_day("k", at) == f"key:k:day:{day}"
+
+
+@pytest.mark.parametrize(
+    ("at", "left"),
+    [
+        (datetime(2026, 11, 27, tzinfo=UTC), timedelta(days=1)),
+        (datetime(2026, 11, 27, 23, 59, 59, tzinfo=UTC), timedelta(seconds=1)),
+        (datetime(2026, 11, 27, 23, tzinfo=timezone(timedelta(hours=-2))), timedelta(hours=23)),
+    ],
+)
+def test_a_day_is_that_of_utc_to_its_end(at, left):
+    assert day_left(at) == left
