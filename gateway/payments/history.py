@@ -167,6 +167,8 @@ class PaymentHistory:
                 due = [name for name, minor in amounts_of(intent).items() if minor]
                 if lacking := await self._lacking(due):
                     unbooked.append(Unbooked(intent, lacking, trace.checkout_id))
+                    # What its row lacks is filled in when it is booked.
+                    differing.pop(intent.id, None)
         return Step(kind, page.count, unbooked, differing, proven, resume)
 
     async def _suspects(

@@ -311,6 +311,7 @@ DAMAGES = {
         [
             "payment credited, but not paid by its state: p1",
             "payment with impossible figures: p1",
+            "value that cannot be read: payments p1",
         ],
     ),
     "payment refunded beyond its amount": (

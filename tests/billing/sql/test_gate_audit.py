@@ -596,7 +596,7 @@ async def test_what_is_left_of_a_call_still_says_whose_it_is(capped, engine):
 
 async def test_a_value_of_the_book_that_cannot_be_read_ends_no_comparison(capped, engine):
     if engine.dialect.name != "sqlite":
-        pytest.skip("the database refuses such values")
+        pytest.skip("platform: PostgreSQL refuses such values")
     prefix = f"{{cr:{capped.partition('alice')}}}:"
     for table, column, row in (
         ("calls", "created_at", "live"),

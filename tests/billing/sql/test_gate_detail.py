@@ -53,4 +53,4 @@ async def test_only_what_the_gate_speaks_of_is_looked_up(engine, store):
     )
     found = await caps(engine, gate)
     assert {name: end.charged_micros for name, end in found.endings.items()} == {"c1": 3}
-    assert found.owners == {"account:alice"}
+    assert found.owners == {"account:alice": "alice"}

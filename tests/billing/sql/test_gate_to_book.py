@@ -74,7 +74,7 @@ async def test_a_call_reaches_the_book(engine, store, gate, drainer):
     assert await drainer.drain_once() == 2
     await assert_agreed(engine, store, gate)
     record = await SqlCdrStore(engine).get("alice", "c1")
-    assert (record.opened, record.closed, record.cost_micros) == (opening("c1"), None, 90_000)
+    assert (record.opened, record.closed, record.cost_micros) == (opening("c1"), None, 10_000)
 
     await tick(gate, 2, ["c1"])
     await close_call(gate, "c1", 3)

@@ -512,7 +512,7 @@ async def test_a_settled_call_may_have_ended_by_another_clock(book):
 async def test_every_value_of_sqlite_that_cannot_be_read_is_named_and_hides_no_other(book):
     """Whatever its type is; of PostgreSQL the types themselves keep it."""
     if book.dialect.name != "sqlite":
-        pytest.skip("the database refuses such values")
+        pytest.skip("platform: PostgreSQL refuses such values")
     with closing_file(sqlite3.connect(book.url.database, isolation_level=None)) as file:
         for table in ("credits", "transfers"):
             file.execute(f"DROP TRIGGER {table}_update_immutable")
@@ -550,7 +550,7 @@ UNREAD = {
 async def test_a_value_that_cannot_be_read_is_named_with_its_row(book, kind):
     table, row, column, value = UNREAD[kind]
     if book.dialect.name != "sqlite" and column != "state":
-        pytest.skip("the database refuses such values")
+        pytest.skip("platform: PostgreSQL refuses such values")
     await plant(book, f"UPDATE {table} SET {column} = {value} WHERE id = '{row}'")
     found = await audit(book)
     account = "bob" if table == "payments" else "alice"

@@ -37,8 +37,8 @@ def test_more_caps_than_the_script_has_room_for_are_a_mistake():
 def test_answers_of_several_scripts_are_one_outcome():
     reply = TickReply()
     first = TickBatch(0, [Tick(f"c{n}", "alice", 100, 1) for n in range(3)])
-    reply.add(first, ([0, 50, 1, -1, 2, -2], [5], [60], [], [0], [], b"f", [3]))
-    reply.add(TickBatch(0, [Tick("d", "bob", 1, 1)]), ([], [9], [0], [], [], [0], b"f", [1]))
+    reply.add(first, ([0, 50, 1, -1, 2, -2], [5], [60], [], [0], [], b"f", [3], [0]))
+    reply.add(TickBatch(0, [Tick("d", "bob", 1, 1)]), ([], [9], [0], [], [], [0], b"f", [1], []))
     outcome = reply.outcome()
     assert (outcome.short, outcome.lost, outcome.closed) == ({"c0": 50}, ["c1"], ["c2"])
     assert (outcome.balances, outcome.burns) == ({"alice": 5, "bob": 9}, {"alice": 60, "bob": 0})
