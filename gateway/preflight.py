@@ -212,7 +212,9 @@ async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
 
 
 def _unreached(error: StoreUnavailableError) -> str:
-    if isinstance(error, UnfitBookError | DatabaseLockedError) or error.__cause__ is None:
+    if isinstance(error, DatabaseLockedError):
+        return f"Does not answer: {error}."
+    if isinstance(error, UnfitBookError) or error.__cause__ is None:
         return _sentence(error)
     return f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL."
 
