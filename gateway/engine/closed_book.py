@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from billing.errors import BillingError
+from gateway.engine.refreshed import Refreshed
 from gateway.high_risk import ClosedList
 
 log = structlog.get_logger(__name__)
@@ -34,15 +34,17 @@ class HighRiskLists(Protocol):
         """Return the list in force."""
 
 
-class ClosedBook:
+class ClosedBook(Refreshed):
     """The closed list in use; another replaces it whole."""
+
+    NAME = "high-risk list"
 
     def __init__(self, lists: HighRiskLists, opened: Iterable[str]) -> None:
         """Take the prefixes that the operator opens."""
+        super().__init__()
         self._lists = lists
         self._opened = tuple(opened)
         self._version: int | None = None
-        self._failure = ""
         self.closed = ClosedList(self._opened)
 
     async def load(self) -> None:
@@ -55,17 +57,3 @@ class ClosedBook:
         self.closed = ClosedList(self._opened, found.prefixes)
         self._version = found.version
         log.info("high-risk list in use", version=found.version, prefixes=len(found.prefixes))
-
-    async def refresh(self) -> None:
-        """Look for another list; one that cannot be had leaves the present one in use.
-
-        Never raises BillingError: it is logged, once until it has passed.
-        """
-        failure = ""
-        try:
-            await self.load()
-        except BillingError as error:
-            failure = error.code
-        if failure and failure != self._failure:
-            log.error("high-risk list in force cannot be used", code=failure)
-        self._failure = failure

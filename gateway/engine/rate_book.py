@@ -13,8 +13,9 @@ from typing import Protocol
 
 import structlog
 
-from billing.errors import BillingError, RateDeckError
+from billing.errors import RateDeckError
 from billing.rate_deck import DeckEntry, RateDeck
+from gateway.engine.refreshed import Refreshed
 
 log = structlog.get_logger(__name__)
 
@@ -29,17 +30,19 @@ class RateDecks(Protocol):
         """Return the same with its content, as CSV."""
 
 
-class RateBook:
+class RateBook(Refreshed):
     """The deck in use; another replaces it whole."""
+
+    NAME = "rate deck"
 
     def __init__(
         self, decks: RateDecks, *, fallback: RateDeck, clock: Callable[[], datetime]
     ) -> None:
         """Take the deck that holds where none was imported, and the wall clock, in UTC."""
+        super().__init__()
         self._decks = decks
         self._fallback = fallback
         self._clock = clock
-        self._failure = ""
         self._unreadable: int | None = None
         self.deck = fallback
         self.version: int | None = None
@@ -78,17 +81,3 @@ class RateBook:
             raise
         self.version, self.deck = version, deck
         log.info("rate deck in use", version=version, prefixes=len(deck))
-
-    async def refresh(self) -> None:
-        """Look for another deck; one that cannot be had leaves the present one in use.
-
-        Never raises BillingError: it is logged, once until it has passed.
-        """
-        failure = ""
-        try:
-            await self.load()
-        except BillingError as error:
-            failure = error.code
-        if failure and failure != self._failure:
-            log.error("rate deck in force cannot be used", code=failure)
-        self._failure = failure
