@@ -26,12 +26,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.metering import HORIZON_S, RATE, opening_of
 from benchmarks.process_cost import cpu_ns
-from billing.cdr import CallClosed, CallOpened, LegQuality
+from billing.cdr import CallClosed, LegQuality
 from billing.meter import CallMeter
 from billing.partition import PARTITIONS, partition_of
-from billing.ports import Closing, Opening, SpendCap
-from billing.rating import Rate
+from billing.ports import Closing, SpendCap
 from gateway import build, settings
 from gateway.engine.metering import Metering
 from gateway.stores.drain_mark import RedisDrainMark
@@ -49,9 +49,7 @@ CPU_MS_MAX = 0.1
 IDLE_SHARE_MAX = 0.01
 """Of a core, by the drainer while there is nothing to book."""
 
-RATE = Rate(per_minute_micros=13_000)
 CREDIT_MICROS = 100_000_000
-HORIZON_S = 8
 
 PROCESSES = ("gateway's meter", "drainer", "Valkey")
 
@@ -115,24 +113,7 @@ class Traffic:
     async def begin(self) -> None:
         """Open a call, which is answered and heard at once."""
         call_id, account_id = f"call-{next(self._numbers):07d}", next(self._accounts)
-        want_micros = RATE.cost(HORIZON_S)
-        detail = CallOpened(
-            call_id=call_id,
-            account_id=account_id,
-            node="n1",
-            destination="+15005551000",
-            country="",
-            codec="pcmu",
-            origin="",
-            currency="USD",
-            rate=RATE.to_json(),
-            created_at=datetime.now(UTC),
-        )
-        opening = Opening(
-            *(call_id, account_id, "n1", 1, want_micros, 50, msgspec.json.encode(detail)),
-            per_minute_micros=RATE.per_minute_micros,
-        )
-        outcome = await self._stores.gate.open(opening)
+        outcome = await self._stores.gate.open(opening_of(call_id, account_id))
         meter = CallMeter(
             call_id,
             account_id,

@@ -169,9 +169,8 @@ async def open_calls(gate: RedisSpendGate, count: int) -> list[tuple[str, str]]:
     return calls
 
 
-async def open_call(gate: RedisSpendGate, call_id: str, account_id: str) -> None:
-    await gate.credit(account_id, 1, 100_000_000)
-    want = RATE.cost(HORIZON_S)
+def opening_of(call_id: str, account_id: str) -> Opening:
+    """Return what opens a call that holds its horizon."""
     detail = CallOpened(
         call_id=call_id,
         account_id=account_id,
@@ -184,18 +183,17 @@ async def open_call(gate: RedisSpendGate, call_id: str, account_id: str) -> None
         rate=RATE.to_json(),
         created_at=datetime.now(UTC),
     )
-    opening = Opening(
-        call_id,
-        account_id,
-        "n1",
-        1,
-        want,
-        50,
-        msgspec.json.encode(detail),
-        per_minute_micros=13_000,
+    return Opening(
+        *(call_id, account_id, "n1", 1, RATE.cost(HORIZON_S), 50, msgspec.json.encode(detail)),
+        per_minute_micros=RATE.per_minute_micros,
     )
+
+
+async def open_call(gate: RedisSpendGate, call_id: str, account_id: str) -> None:
+    await gate.credit(account_id, 1, 100_000_000)
+    opening = opening_of(call_id, account_id)
     outcome = await gate.open(opening)
-    assert outcome.granted_micros == want
+    assert outcome.granted_micros == opening.want_micros
 
 
 def claims(

@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 import fractions
 import json
-import socket
-import sys
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 import aioice.ice
-import uvicorn
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
@@ -26,11 +23,10 @@ from aiortc.codecs.g711 import PcmuDecoder, PcmuEncoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from benchmarks import loopback
+from benchmarks.peers import starlette_relay
 
 RATE_HZ = 8_000
 
@@ -59,12 +55,9 @@ class PhoneTrack(MediaStreamTrack):
 
 
 @dataclass(slots=True)
-class Pair:
-    """The two legs of a call."""
+class Pair(starlette_relay.Pair):
+    """The two legs of a call, and what moves its audio."""
 
-    browser: WebSocket | None = None
-    carrier: WebSocket | None = None
-    stream_sid: str = ""
     phone: PhoneTrack = field(default_factory=PhoneTrack)
     connection: RTCPeerConnection | None = None
     relaying: asyncio.Task[None] | None = None
@@ -145,14 +138,7 @@ def main() -> None:
     # It would leave the loopback interface out.
     aioice.ice.get_host_addresses = lambda **_: [loopback.HOST]
     relay = Relay()
-    app = Starlette(
-        routes=[
-            WebSocketRoute("/media/browser/{number}", relay.browser),
-            WebSocketRoute("/media/carrier/{number}", relay.carrier),
-        ]
-    )
-    config = uvicorn.Config(app, lifespan="off", log_level="critical")
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    starlette_relay.serve(relay.browser, relay.carrier)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import sys
 from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -69,13 +70,15 @@ class Relay:
             pair.carrier = None
 
 
-def main() -> None:
-    """Serve on the listening socket whose descriptor is the first argument."""
-    relay = Relay()
+Endpoint = Callable[[WebSocket], Awaitable[None]]
+
+
+def serve(browser: Endpoint, carrier: Endpoint) -> None:
+    """Serve both on the listening socket whose descriptor is the first argument."""
     app = Starlette(
         routes=[
-            WebSocketRoute("/media/browser/{number}", relay.browser),
-            WebSocketRoute("/media/carrier/{number}", relay.carrier),
+            WebSocketRoute("/media/browser/{number}", browser),
+            WebSocketRoute("/media/carrier/{number}", carrier),
         ]
     )
     config = uvicorn.Config(app, lifespan="off", log_level="critical")
@@ -83,4 +86,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    relay = Relay()
+    serve(relay.browser, relay.carrier)
