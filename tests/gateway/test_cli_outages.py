@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 import pytest
 from typer.testing import CliRunner
 
+from gateway import command
 from gateway.cli import app
 from gateway.command import EXIT_UNAVAILABLE
 from tests.valkey import free_port, own_valkey, valkey_server
@@ -17,7 +18,9 @@ __all__ = ["own_valkey", "valkey_server"]
 @pytest.fixture
 def caller(tmp_path, own_valkey, monkeypatch):
     """Return a way to run `caller …` on stores of the test's own; acme has credit."""
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("COLUMNS", "160")
+    # A path that a table breaks over two lines is not found; how long it is depends on the machine.
+    monkeypatch.setattr(command.out, "width", 400)
     given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": own_valkey.url}
 
     def run(*arguments):
