@@ -32,8 +32,9 @@ from billing.cdr import CallClosed, LegQuality
 from billing.meter import CallMeter
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import Closing, SpendCap
-from gateway import build, settings
-from gateway.engine.metering import Metering
+from gateway import settings
+from gateway.charging.rounds import Metering
+from gateway.roles import adapters
 from gateway.stores.drain_mark import RedisDrainMark
 
 CALLS = 200
@@ -92,7 +93,7 @@ class Call:
 class Traffic:
     """Calls that begin and end, so that as many as wanted are live."""
 
-    def __init__(self, stores: build.Stores, metering: Metering) -> None:
+    def __init__(self, stores: adapters.Stores, metering: Metering) -> None:
         self._stores = stores
         self._metering = metering
         self._accounts = itertools.cycle(_accounts())
@@ -201,7 +202,7 @@ async def _draining(environ: dict[str, str]) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def _first_draining(stores: build.Stores) -> None:
+async def _first_draining(stores: adapters.Stores) -> None:
     mark = RedisDrainMark(stores.redis)
     async with asyncio.timeout(START_S_MAX):
         while await mark.age_s() is None:
@@ -218,7 +219,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
     """Charge so many calls for so long, then none."""
     with tempfile.TemporaryDirectory(prefix="caller-") as folder:
         environ = {"CALLER_DATA_DIR": folder, "CALLER_DATABASE_URL": database_url}
-        stores = await build.open_stores(settings.from_mapping(environ))
+        stores = await adapters.open_stores(settings.from_mapping(environ))
         metering = Metering(stores.gate, time.monotonic_ns)
         traffic = Traffic(stores, metering)
         try:
@@ -251,7 +252,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
     )
 
 
-async def _booked(stores: build.Stores) -> int:
+async def _booked(stores: adapters.Stores) -> int:
     assert not await stores.gate.outbox_length()
     pages = [await stores.records.page(account_id, limit=500) for account_id in _accounts()]
     records = [record for page in pages for record in page]

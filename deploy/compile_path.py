@@ -22,7 +22,7 @@ from typing import Any
 REQUIREMENTS = ["mypy>=2,<3", "setuptools>=77"]
 LIBRARY = "caller"
 """Names the library that holds the code of all modules, so that they call one another directly."""
-NATIVE = ("gateway._twilio", "gateway.sockets._native")
+NATIVE = ("gateway.twilio._native", "gateway.sockets._native")
 """Written in C."""
 LINUX_ONLY = "gateway.sockets._native"
 LIB = "lib"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gateway import browser_media, settings, velocity
+from gateway import settings
+from gateway.browser import messages
 from gateway.errors import PROBLEMS
+from gateway.limits import velocity
 
 DOCS = Path(__file__).parent
 
@@ -42,7 +44,7 @@ def replace_after(path: Path, heading: str, text: str) -> None:
 
 def main() -> None:
     """Write them all."""
-    schema = json.dumps(browser_media.schema(), indent=2)
+    schema = json.dumps(messages.schema(), indent=2)
     (DOCS / "wire" / "browser-v1.schema.json").write_text(schema + "\n")
     replace_after(DOCS / "api.md", "## Codes", codes())
     replace_after(DOCS / "configuration.md", "## Settings", configuration())

@@ -368,3 +368,17 @@ PROBLEMS: dict[str, Problem] = {
     ),
 }
 """Every public code -> HTTP status, sentence, next step, retry, WebSocket close code."""
+
+
+# -- what a command leaves with --------------------------------------------------------------------
+
+EXIT_FINDINGS = 1
+"""The command did its work and found something that is wrong."""
+EXIT_SETTINGS = 2
+"""The settings or the arguments must be corrected."""
+EXIT_UNAVAILABLE = 3
+"""A service or an address was not available, or a service refused us."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells tell it."""
+EXIT_CRASHED = 70
+"""The program itself is wrong (EX_SOFTWARE of sysexits.h)."""

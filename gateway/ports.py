@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from gateway.call.carrier_status import CarrierStatus
 from gateway.connection_counters import ConnectionCounters
+from gateway.limits.velocity import Refusal as VelocityRefusal
+from gateway.limits.velocity import Use
 from gateway.scopes import Scope
-from gateway.twilio_status import CarrierStatus
-from gateway.velocity import Refusal as VelocityRefusal
-from gateway.velocity import Use
 
 
 class MediaConnection(Protocol):

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from billing.errors import MoneyError
 from billing.money import is_currency, parse_money
 from gateway.errors import SettingsError
+from gateway.limits.velocity import Override, parse_override
 from gateway.secret import Secret
-from gateway.velocity import Override, parse_override
 
 PREFIX = "CALLER_"
 _SCHEME_PORTS = {"http": 80, "https": 443}

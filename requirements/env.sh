@@ -124,7 +124,7 @@ ensure_locked() { # ensure_locked NAME WHAT
 }
 
 ensure_gateway() { # the build hook in pyproject.toml builds the pages and compiles the frame path
-    sum=$(tree_checksum gateway media billing web deploy)
+    sum=$(tree_checksum gateway media billing simulators web deploy)
     is_stamped gateway "$sum" && return
     say "Building the gateway, its pages and its frame path…"
     install --no-deps .
@@ -231,7 +231,7 @@ ensure() {
         ensure_npm tests/contract @twilio/cli-core/src/services/twilio-api
         ensure_servers
         # Tests start a hundred processes, each a fifth faster for it, also where PYTHONDONTWRITEBYTECODE is set
-        "$VENV/bin/python" -m compileall -q gateway media billing
+        "$VENV/bin/python" -m compileall -q gateway media billing simulators
         ;;
     *) die "usage: requirements/env.sh run|dev|test COMMAND [ARGUMENT...]" ;;
     esac

@@ -26,9 +26,9 @@ TESTS = (
     "tests/gateway/legs",
     "tests/gateway/sockets",
     "tests/gateway/webrtc",
-    "tests/gateway/test_twilio_media.py",
-    "tests/gateway/test_twilio_native.py",
-    "tests/gateway/test_twilio_outbound.py",
+    "tests/gateway/twilio/test_media.py",
+    "tests/gateway/twilio/test_native.py",
+    "tests/gateway/twilio/test_outbound.py",
     *(
         f"tests/calls/test_whole_call.py::test_{name}"
         for name in (

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from docs.generate import codes, configuration
-from gateway import browser_media, settings
-from gateway.cli import COMMANDS
+from gateway import settings
+from gateway.browser import messages
+from gateway.cli.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -17,7 +18,7 @@ PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 def test_generated_parts_are_current():
     """`make docs` writes them anew."""
     published = json.loads((ROOT / "docs/wire/browser-v1.schema.json").read_text())
-    assert published == browser_media.schema()
+    assert published == messages.schema()
     assert (ROOT / "docs/api.md").read_text().endswith(codes())
     assert (ROOT / "docs/configuration.md").read_text().endswith(configuration())
 

@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PACKAGES = ("gateway", "media", "billing")
+PACKAGES = ("gateway", "media", "billing", "simulators")
 TOP_LEVEL = (*PACKAGES, "tests", "benchmarks", "web", "docs", "deploy", "requirements", ".ci")
 NOT_OURS = {"node_modules", "__pycache__", "static", "dist", "build"}
 SUFFIXES = {
@@ -35,14 +35,14 @@ BANNED_MODULES = {"utils", "helpers", "common", "base", "types", "manager", "mis
 
 # Modules whose test has another name: what they promise is proven by these files.
 TESTED_BY: dict[str, str] = {
-    "gateway.cli_check": "tests/gateway/test_cli.py",
-    "gateway.cli_demo": "tests/gateway/test_demo.py",
-    "gateway.cli_drain": "tests/gateway/test_drainer_process.py",
-    "gateway.cli_serve": "tests/gateway/test_cli.py",
-    "gateway.cli_settings": "tests/gateway/test_imports.py",
-    "gateway.cli_simulate": "tests/gateway/test_demo.py",
-    "gateway.cli_simulate_payments": "tests/gateway/test_demo.py",
-    "gateway.storage": "tests/gateway/test_build.py",
+    "gateway.cli.check": "tests/gateway/cli/test_app.py",
+    "gateway.cli.demo": "tests/gateway/roles/test_demo.py",
+    "gateway.cli.drain": "tests/gateway/roles/test_drainer_process.py",
+    "gateway.cli.serve": "tests/gateway/cli/test_app.py",
+    "gateway.cli.settings": "tests/gateway/test_imports.py",
+    "gateway.cli.simulate": "tests/gateway/roles/test_demo.py",
+    "gateway.cli.simulate_payments": "tests/gateway/roles/test_demo.py",
+    "gateway.roles.storage": "tests/gateway/roles/test_adapters.py",
 }
 # Modules that hold declarations only, and so nothing that could be wrong by itself.
 NOTHING_TO_TEST = {"billing.ports", "gateway.ports"}
@@ -114,7 +114,7 @@ def is_finished(source: Source) -> Iterator[str]:
 
 def reads_no_environment(source: Source) -> Iterator[str]:
     """Only the command line reads the environment; everything else is given Settings."""
-    if source.path.startswith(("gateway/__main__.py", "gateway/cli")):
+    if source.path.startswith(("gateway/__main__.py", "gateway/cli/")):
         return
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Attribute | ast.ImportFrom):

@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks import loopback
 from benchmarks.peers.offers import serve_offers
-from gateway.engine.ticker import BEATS_PER_SECOND, Ticker
+from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.ports import SessionState
 from gateway.webrtc.endpoint import WebRtcEndpoint
 from gateway.webrtc.session import WebRtcSession

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.engine.calls import Calls
-from gateway.engine.ticker import Ticker
+from gateway.calls.live import Calls
+from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
 

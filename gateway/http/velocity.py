@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from gateway.errors import RequestRefusedError
+from gateway.limits.velocity import Refusal
 from gateway.ports import Account
-from gateway.velocity import Refusal
 
 
 def address_of(request: Request) -> str:

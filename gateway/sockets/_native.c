@@ -7,7 +7,7 @@
  *
  * An owner has: on_binary(bytes), on_text(bytes), data_received(bytes), takes_frames,
  * peer_ended() for the end of the stream or its failure, handler_failed(exception),
- * frames_dropped(count, is_flooded) for frames beyond the budget (gateway/frame_budget.py).
+ * frames_dropped(count, is_flooded) for frames beyond the budget (gateway/limits/frame_budget.py).
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.frame_budget import BudgetLimits, Standstill
+from gateway.limits.frame_budget import BudgetLimits, Standstill
 
 if TYPE_CHECKING:
     from gateway.sockets._native import Owner, Poller

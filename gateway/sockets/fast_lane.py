@@ -27,7 +27,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gateway.connection_counters import ConnectionCounters
-from gateway.frame_budget import FLOODED
+from gateway.limits.frame_budget import FLOODED
 from gateway.ports import Refusal, Router
 from gateway.sockets.assembly import MessageAssembly, is_utf8
 from gateway.sockets.counters import EngineCounters

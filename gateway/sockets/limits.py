@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.frame_budget import BudgetLimits
+from gateway.limits.frame_budget import BudgetLimits
 
 SECOND_NS = 1_000_000_000
 

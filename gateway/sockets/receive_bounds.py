@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 from websockets.frames import CloseCode
 
-from gateway.frame_budget import FLOODED, FrameBudget
+from gateway.limits.frame_budget import FLOODED, FrameBudget
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.limits import SECOND_NS, MediaLimits

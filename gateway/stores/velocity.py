@@ -20,7 +20,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisClusterException, RedisError
 
-from gateway.velocity import (
+from gateway.limits.velocity import (
     AMOUNT_MAX,
     Limit,
     Refusal,

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from pylibsrtp import Error as SrtpError
 
-from gateway.frame_budget import FLOODED, BudgetLimits, FrameBudget
+from gateway.limits.frame_budget import FLOODED, BudgetLimits, FrameBudget
 from gateway.ports import SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
 from gateway.webrtc.outgoing import OutgoingStream, StreamStart

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.http.auth import key_hash, new_api_key
+from gateway.http.bearer import key_hash, new_api_key
 from tests.calls.world import Customer, World
 
 TOKENS = "/v1/call-tokens"

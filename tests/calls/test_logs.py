@@ -12,7 +12,7 @@ import urllib.parse
 import pytest
 from twilio.request_validator import RequestValidator
 
-from gateway.engine.call_log import EVENTS
+from gateway.logs.call_events import EVENTS
 from tests.calls.world import ACCOUNT_SID, AUTH_TOKEN, ECHO, eventually
 
 STRIPE_KEY = "sk_test_" + "cd" * 16

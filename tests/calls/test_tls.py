@@ -19,7 +19,7 @@ from tests.certificates import Authority
 
 CARRIER = """
 import asyncio
-from gateway.simulator.service import SimulatorSettings, run
+from simulators.carrier.service import SimulatorSettings, run
 
 asyncio.run(run(SimulatorSettings(
     account_sid={sid!r}, auth_token={token!r}, port={port}, ring_s=0.3, cps=50.0, plain=False

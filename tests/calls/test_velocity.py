@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from gateway.velocity import LIMITS
+from gateway.limits.velocity import LIMITS
 from tests.calls.test_payments import KEY, SECRET, free_port
 from tests.calls.world import ECHO, Customer, Phone, Process, World
 from tests.valkey import own_valkey

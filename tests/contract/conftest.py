@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.simulator.service import SimulatorService, SimulatorSettings
+from simulators.carrier.service import SimulatorService, SimulatorSettings
 
 from .document import Document, Json
 

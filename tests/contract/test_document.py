@@ -16,7 +16,7 @@ from .document import Asked, Document, Json, examples_of
 CALLS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
 CALL = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/CA{'a' * 32}.json"
 ORDER = "To=%2B15005551000&From=%2B15005550006&Twiml=%3CResponse%2F%3E"
-SUBSET = Path(__file__).parents[1] / "simulator/data/twilio_calls_subset.json"
+SUBSET = Path(__file__).parents[1] / "simulators/carrier/data/twilio_calls_subset.json"
 
 
 def placed(form: str, **changes: str) -> Asked:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from openapi_core.exceptions import OpenAPIError
 
-from gateway.carriers.twilio import TwilioCarrier
 from gateway.ports import DialOrder
+from gateway.twilio.rest import TwilioCarrier
 
 from .conftest import ACCOUNT, CALLER_ID, OTHER_NUMBER, TOKEN
 from .document import Document, Json
@@ -122,7 +122,7 @@ async def test_reaching_the_account_with_a_standard_key(
 async def test_an_order_spoiled_inside_the_adapter_is_caught(
     api: Document, twilio: TwilioServer, adapter: TwilioCarrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.carriers.twilio.connect_twiml", lambda _: "<Response>")
+    monkeypatch.setattr("gateway.twilio.rest.connect_twiml", lambda _: "<Response>")
     await adapter.place(ORDER)
     with pytest.raises(OpenAPIError):
         graded(api, twilio)

@@ -7,9 +7,9 @@ import threading
 import pytest
 import structlog
 
-from gateway import logs
+from gateway.logs import formats
 
-LOGGERS = ("", *logs.OURS, *logs.QUIETER)
+LOGGERS = ("", *formats.OURS, *formats.QUIETER)
 
 
 @pytest.fixture(autouse=True)

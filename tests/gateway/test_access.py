@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from billing.rating import Rate
 from billing.stores import tables
-from gateway import build
-from gateway.engine.recovery import bring_credits
+from gateway.charging.recovery import bring_credits
 from gateway.http.access import Access, DeclaredRoute
-from gateway.http.auth import key_hash, new_api_key
-from gateway.node import Node
+from gateway.http.bearer import key_hash, new_api_key
+from gateway.roles import adapters
+from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
 from tests.valkey import free_port, own_valkey, valkey_server, valkey_url
@@ -44,7 +44,7 @@ class Site:
     """Two nodes on the same stores, and an operator beside them with stores of their own."""
 
     nodes: list[Node]
-    stores: build.Stores
+    stores: adapters.Stores
     http: aiohttp.ClientSession
 
     async def new_key(self, account_id="alice", scopes=PAGE, expires_at=None):
@@ -102,7 +102,7 @@ async def running(folder, redis_url):
             nodes.append(Node(from_mapping(environ), environ))
             await nodes[-1].start()
             stack.push_async_callback(nodes[-1].stop)
-        stores = await build.open_stores(nodes[0].settings, is_child=True)
+        stores = await adapters.open_stores(nodes[0].settings, is_child=True)
         stack.push_async_callback(stores.close)
         yield Site(nodes, stores, await stack.enter_async_context(aiohttp.ClientSession()))
 

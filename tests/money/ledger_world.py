@@ -28,15 +28,15 @@ from billing.stores.gate_audit import audit_gate
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway.call import Ended, Event, HoldPlaced, HoldRefused
+from gateway.browser.reports import WallClock
+from gateway.call.machine import Ended, Event, HoldPlaced, HoldRefused
 from gateway.cause import Cause
-from gateway.engine.charging import Charging
-from gateway.engine.closings import Closings
-from gateway.engine.metering import GROUPS, Metering
-from gateway.engine.reconcile import Reconciler
-from gateway.engine.recovery import bring_credits, fill_gate
-from gateway.engine.reports import WallClock
-from gateway.engine.ticker import Ticker
+from gateway.charging.call_charge import Charging
+from gateway.charging.closings import Closings
+from gateway.charging.reconcile import Reconciler
+from gateway.charging.recovery import bring_credits, fill_gate
+from gateway.charging.rounds import GROUPS, Metering
+from gateway.heartbeat.ticker import Ticker
 from gateway.ports import CallOrder
 from gateway.settings import Settings
 

@@ -8,7 +8,7 @@ import pytest
 from billing.errors import StoreUnavailableError
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
-from gateway.engine.account_deletion import AccountDeletion, Deletion, Outcome
+from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.errors import PaymentError
 from gateway.stores.accounts import SqlAccountStore
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT

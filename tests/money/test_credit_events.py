@@ -7,7 +7,7 @@ import pytest
 from billing.caps import caps_of
 from billing.errors import StoreUnavailableError
 from billing.ports import CreditResult
-from gateway.engine.recovery import bring_credits
+from gateway.charging.recovery import bring_credits
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT
 
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from billing.cdr import CallClosed
-from gateway.engine.node_watch import NodeWatch
-from gateway.engine.recovery import Settler
-from gateway.engine.sweeper import Sweeper
+from gateway.charging.node_watch import NodeWatch
+from gateway.charging.recovery import Settler
+from gateway.charging.sweeper import Sweeper
 from gateway.stores.leases import RedisNodeLeases
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from billing.rating import Rate
-from gateway.engine.node_watch import LEASE_S_MIN, NodeWatch
-from gateway.engine.recovery import Settler
-from gateway.engine.sweeper import Sweeper
+from gateway.call.carrier_status import CarrierStatus
+from gateway.charging.node_watch import LEASE_S_MIN, NodeWatch
+from gateway.charging.recovery import Settler
+from gateway.charging.sweeper import Sweeper
 from gateway.stores.leases import RedisNodeLeases
-from gateway.twilio_status import CarrierStatus
 from tests.money.ledger_world import CENT, CENT_A_SECOND, GRACE_S, HORIZON_S, UNIT
 
 

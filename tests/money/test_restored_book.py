@@ -9,9 +9,9 @@ from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.positions import SqlPositions
 from billing.stores.withdrawal import withdraw
-from gateway.engine import reconcile
-from gateway.engine.recovery import Settler, fill_gate
-from gateway.engine.retelling import Retelling
+from gateway.charging import reconcile
+from gateway.charging.recovery import Settler, fill_gate
+from gateway.charging.retelling import Retelling
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier
 

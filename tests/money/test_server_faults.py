@@ -13,7 +13,7 @@ import pytest
 from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores.redis import _Script
-from gateway.engine import charging
+from gateway.charging import call_charge
 from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, SECOND_NS, UNIT
 from tests.valkey import ValkeyServer
 
@@ -305,7 +305,7 @@ async def test_a_call_near_its_end_waits_for_a_silent_server_as_far_as_its_credi
     new_world, valkey_url, monkeypatch
 ):
     world = new_world(valkey_url)
-    monkeypatch.setattr(charging, "ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr(call_charge, "ASK_AGAIN_S", 0.05)
     await world.open_accounts(alice=12 * CENT, bob=30 * CENT)
     calls = [await world.call(f"c-{name}", name) for name in ("alice", "bob")]
     await world.pass_seconds(9)

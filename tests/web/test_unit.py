@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway import browser_media as wire
+from gateway.browser import messages as wire
 from tests.web.conftest import WEB
 
 UNIT = Path(__file__).parent / "unit"

@@ -1,6 +1,6 @@
 /**
  * What the gateway and this page say to each other: the messages of the media socket, version 1, and the
- * REST answers the page reads. Mirrors gateway/browser_media.py; knows no socket and no page.
+ * REST answers the page reads. Mirrors gateway/browser/messages.py; knows no socket and no page.
  */
 
 export const WIRE_VERSION = 1;

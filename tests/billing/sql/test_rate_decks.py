@@ -11,7 +11,7 @@ from billing.rate_deck import COLUMNS, RateDeck
 from billing.stores import tables
 from billing.stores.database import create_engine
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
-from gateway.engine.rate_book import RateBook
+from gateway.charging.rate_book import RateBook
 from tests.billing.outbox_entries import START
 
 HEADER = ",".join(COLUMNS) + "\n"

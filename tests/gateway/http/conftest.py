@@ -1,4 +1,4 @@
-"""The API on the stage of the engine's tests: virtual time, stores in memory, no sockets."""
+"""The API on the stage of the calls' tests: virtual time, stores in memory, no sockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gateway.http.app import create_app
-from tests.gateway.engine.conftest import stage
+from tests.gateway.stages import stage
 from tests.gateway.virtual_time import VirtualTimeLoop
 
 __all__ = ["stage"]

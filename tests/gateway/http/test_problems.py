@@ -11,7 +11,7 @@ from gateway import errors
 from gateway.errors import PROBLEMS, RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import public
-from gateway.velocity import LIMITS
+from gateway.limits.velocity import LIMITS
 
 SOURCES = [
     path

@@ -21,16 +21,16 @@ from billing.stores.migrations import migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway import settings
-from gateway.engine.refused_signatures import RefusedSignatures
-from gateway.engine.ticker import Ticker
+from gateway.heartbeat.ticker import Ticker
+from gateway.http.api.payments import StripeWebhook
 from gateway.http.app import create_app
-from gateway.http.payments import StripeWebhook
-from gateway.payment_simulator.service import PaymentSimulatorService, PaymentSimulatorSettings
+from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import Reconciler
 from gateway.payments.service import Payments
 from gateway.payments.stripe_client import StripePayments
 from gateway.secret import Secret
+from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 from tests.valkey import free_port
 
 UNIT = 1_000_000

@@ -16,7 +16,7 @@ from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
-from gateway.engine.recovery import bring_credits
+from gateway.charging.recovery import bring_credits
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments import comparison, proof
 from gateway.payments.history import UNBOOKED, PaymentHistory

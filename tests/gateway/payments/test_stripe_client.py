@@ -8,8 +8,8 @@ import stripe
 from aiohttp import web
 
 from billing.payments import Payment, PaymentState
-from gateway import logs
 from gateway.errors import PaymentError
+from gateway.logs import formats
 from gateway.payments import stripe_client
 from gateway.payments.ports import Charge, CheckoutOrder
 from gateway.payments.stripe_client import StripePayments
@@ -134,7 +134,7 @@ async def test_events_that_were_not_delivered_come_in_pages(shop, monkeypatch):
 
 
 async def test_nothing_of_what_is_said_is_logged(shop, capsys):
-    logs.configure("debug", "text")
+    formats.configure("debug", "text")
     await shop.paid(save_card=True)
     with pytest.raises(PaymentError):
         await shop.service.intent("pi_secret")

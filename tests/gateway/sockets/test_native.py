@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from socket_peers import BINARY, MASK, PING, TEXT, frame
 
-from gateway.frame_budget import FLOODED, TAKEN, BudgetLimits, FrameBudget, Standstill
+from gateway.limits.frame_budget import FLOODED, TAKEN, BudgetLimits, FrameBudget, Standstill
 from gateway.sockets.frame_header import BINARY_FIN, TEXT_FIN, data_header
 
 BYTES_MAX = 1000

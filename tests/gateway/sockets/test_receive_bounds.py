@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from socket_peers import BINARY, CLOSE, CONT, PING, PONG, TEXT, Peer, close_frame, frame
 
-from gateway.frame_budget import BudgetLimits
+from gateway.limits.frame_budget import BudgetLimits
 from gateway.sockets import MediaLimits
 
 AUDIO = frame(BINARY, bytes(160))

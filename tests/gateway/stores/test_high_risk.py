@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.database import create_engine
-from gateway.engine.closed_book import ClosedBook
+from gateway.calls.closed_book import ClosedBook
 from gateway.stores.high_risk import KEPT_VERSIONS, SqlHighRiskLists, SyncedList
 from tests.postgres import sqlite_threads_ended
 

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 
 from billing.stores.redis_client import connect, disconnect, preflight
+from gateway.limits.velocity import LIMITS, SHORT_CALLS, Override, Use, effective, outcome
 from gateway.stores import velocity as module
 from gateway.stores.velocity import RedisVelocity
-from gateway.velocity import LIMITS, SHORT_CALLS, Override, Use, effective, outcome
 from tests.money.topologies import Cluster, master_and_replica, sentinels
 from tests.valkey import own_valkey, valkey_server, valkey_url
 

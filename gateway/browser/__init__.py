@@ -1,0 +1,1 @@
+"""The browser of a call: its messages, its leg and its reports."""

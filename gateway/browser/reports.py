@@ -1,0 +1,204 @@
+"""What a call says to its caller and to the books: wire messages and call records.
+
+Knows no socket and no store; plain conversions.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from billing.cdr import CallClosed, CallOpened, LegQuality
+from billing.meter import CutOff
+from billing.money import format_money
+from billing.ports import OpenResult
+from billing.rating import Rate
+from gateway.browser import messages as wire
+from gateway.call.machine import Call
+from gateway.cause import Cause
+from gateway.ports import CallOrder
+
+REFUSALS = {
+    OpenResult.INSUFFICIENT_CREDIT: "insufficient_credit",
+    OpenResult.FROZEN: "account_frozen",
+    OpenResult.TOO_MANY_CALLS: "too_many_calls",
+    OpenResult.CAP_REACHED: "cap_reached",
+    OpenResult.ALREADY_CLOSED: "bad_token",
+}
+"""What a refused first hold is called outside."""
+
+LACKS: dict[CutOff, wire.Lack] = {
+    CutOff.CREDIT: "credit",
+    CutOff.CAP: "cap",
+    CutOff.DURATION: "duration",
+}
+"""What a call runs out of, as its caller is told; grace is a fault of ours, and not among them."""
+
+_CUT_OFF_WORDS: dict[CutOff, tuple[str, str]] = {
+    CutOff.CREDIT: (
+        "The call was cut off because the credit is used up.",
+        "Top up the account, then call again.",
+    ),
+    CutOff.CAP: (
+        "The call was cut off because a spending limit is reached.",
+        "Raise the limit, or call again when its day or month is over.",
+    ),
+    CutOff.DURATION: (
+        "The call was cut off because it has lasted as long as a call may.",
+        "Call again to go on.",
+    ),
+}
+"""Why a call was cut off, and what to do."""
+
+_TONES: dict[Cause, wire.ToneName] = {
+    Cause.USER_BUSY: "busy",
+    Cause.UNALLOCATED_NUMBER: "congestion",
+    Cause.CALL_REJECTED: "congestion",
+    Cause.DESTINATION_OUT_OF_ORDER: "congestion",
+    Cause.NORMAL_CIRCUIT_CONGESTION: "congestion",
+    Cause.SWITCH_CONGESTION: "congestion",
+    Cause.NETWORK_OUT_OF_ORDER: "congestion",
+    Cause.GATEWAY_DOWN: "congestion",
+}
+
+
+def money(micros: int, currency: str) -> wire.Money:
+    """Return an amount as the wire shows it."""
+    return wire.Money(micros, currency, format_money(micros, currency))
+
+
+def quote(order: CallOrder, rate: Rate) -> wire.RateQuote:
+    """Return what the call costs, for its caller."""
+    return wire.RateQuote(
+        per_minute=money(rate.per_minute_micros, order.currency),
+        connect_fee=money(rate.connect_fee_micros, order.currency),
+        first_increment_s=rate.first_s,
+        next_increment_s=rate.next_s,
+        description=order.rate_description,
+    )
+
+
+def limited_by(seconds: int, longest_s: int, *, is_capped: bool = False) -> wire.Lack:
+    """Return what ends a call after so many seconds, where calls last no longer than `longest_s`.
+
+    `is_capped` says that a spending limit ends before the balance.
+    """
+    if seconds >= longest_s:
+        return "duration"
+    return "cap" if is_capped else "credit"
+
+
+def ready(
+    call_id: str,
+    order: CallOrder,
+    rate: Rate,
+    *,
+    webrtc: bool,
+    resume_token: str,
+    resume_seconds: int,
+) -> wire.Ready:
+    """Return the answer to a good token."""
+    codec: wire.Codec = "pcm16" if order.codec == "pcm16" else "pcmu"
+    return wire.Ready(
+        version=wire.VERSION,
+        call_id=call_id,
+        destination=order.destination,
+        codec=codec,
+        frame_bytes=wire.FRAME_BYTES[codec],
+        rate=quote(order, rate),
+        webrtc=webrtc,
+        resume_token=resume_token if resume_seconds else "",
+        resume_seconds=resume_seconds,
+    )
+
+
+def caller_cause(call: Call) -> Cause:
+    """Return the cause of a call that its caller ends now."""
+    answered = call.answered_ns is not None
+    return Cause.NORMAL_CLEARING if answered else Cause.ORIGINATOR_CANCEL
+
+
+def end_tone(call: Call) -> wire.ToneName | None:
+    """Return the tone that tells why a call failed before its answer, or was cut off after it."""
+    if call.answered_ns is not None:
+        return "cut-off" if call.cause is Cause.ALLOTTED_TIMEOUT else None
+    if call.cause is None or call.ended_by == "caller":
+        return None
+    return _TONES.get(call.cause)
+
+
+def end_message(
+    call_id: str, call: Call, seconds: int, cost: wire.Money, ran_out_of: CutOff | None = None
+) -> wire.Cancel | wire.Disconnect:
+    """Return the last message of a call."""
+    cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+    message, action, lack = cause.message, "", None
+    if ran_out_of in LACKS:
+        (message, action), lack = _CUT_OFF_WORDS[ran_out_of], LACKS[ran_out_of]
+    gave_up = call.answered_ns is None and call.ended_by == "caller"
+    kind = wire.Cancel if gave_up else wire.Disconnect
+    return kind(
+        call_id=call_id,
+        cause=cause,
+        name=cause.name,
+        message=message,
+        ended_by=call.ended_by,
+        seconds=seconds,
+        cost=cost,
+        action=action,
+        cut_off=lack,
+    )
+
+
+def opened(call_id: str, order: CallOrder, node: str, created_at: datetime) -> CallOpened:
+    """Return what is known of a call when its hold is placed."""
+    return CallOpened(
+        call_id=call_id,
+        account_id=order.account_id,
+        node=node,
+        destination=order.destination,
+        country=order.country,
+        codec=order.codec,
+        origin=order.origin,
+        currency=order.currency,
+        rate=order.rate,
+        created_at=created_at,
+        key_id=order.key_id,
+    )
+
+
+class WallClock:
+    """Dates the monotonic times of one call, so that its record never goes back in time."""
+
+    def __init__(self, at_ns: int, at: datetime) -> None:
+        self._at_ns = at_ns
+        self._at = at
+
+    def date(self, at_ns: int) -> datetime:
+        """Return the date of a monotonic time, in UTC to the millisecond."""
+        millis = (at_ns - self._at_ns) // 1_000_000
+        seconds = self._at.timestamp() + millis / 1000
+        return datetime.fromtimestamp(round(seconds, 3), UTC)
+
+    def date_or_none(self, at_ns: int | None) -> datetime | None:
+        """Return the date, or None where there is no time."""
+        return None if at_ns is None else self.date(at_ns)
+
+
+def closed(
+    call: Call, clock: WallClock, seconds: int, browser: LegQuality, carrier: LegQuality
+) -> CallClosed:
+    """Return what is known of a call that has ended."""
+    cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+    return CallClosed(
+        ringing_at=clock.date_or_none(call.ringing_ns),
+        answered_at=clock.date_or_none(call.answered_ns),
+        ended_at=clock.date(call.ended_ns or 0),
+        seconds=seconds,
+        cause=cause,
+        cause_name=cause.name,
+        ended_by=call.ended_by,
+        carrier_call_id=call.carrier_call_id,
+        carrier_seconds=call.carrier_seconds,
+        browser=browser,
+        carrier=carrier,
+    )

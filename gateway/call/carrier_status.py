@@ -1,0 +1,58 @@
+"""What the carrier says of a call, as events of the call.
+
+Reports come twice, out of order, or never. Each is turned into the event it proves; the call's
+transition table absorbs what it already knows, and terminal statuses are final. The words are those
+of Twilio, "Call resource".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.cdr import EndedBy
+from gateway.call.machine import Answered, CarrierEnded, Event, Ringing
+from gateway.cause import Cause, from_sip
+
+TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
+UNKNOWN = "unknown"
+"""Our word for a call that the carrier does not show; it may show it a moment later."""
+_UNANSWERED: dict[str, tuple[Cause, EndedBy]] = {
+    "busy": (Cause.USER_BUSY, "callee"),
+    "no-answer": (Cause.NO_ANSWER, "callee"),
+    "failed": (Cause.NORMAL_TEMPORARY_FAILURE, "carrier"),
+    "canceled": (Cause.ORIGINATOR_CANCEL, "caller"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierStatus:
+    """One report of a call's state, from a callback or a REST reply."""
+
+    carrier_call_id: str
+    status: str
+    seconds: int | None = None
+    """Whole seconds from answer to end, known at the end."""
+    sip_response: int = 0
+    answered_at: datetime | None = None
+    """Known at the end, to a second."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the carrier's leg is over."""
+        return self.status in TERMINAL
+
+    def event(self) -> Event | None:
+        """Return what the report proves, or None where that is nothing new."""
+        if self.status == "ringing":
+            return Ringing()
+        if self.status == "in-progress":
+            return Answered()
+        if self.status == "completed":
+            return CarrierEnded(Cause.NORMAL_CLEARING, "callee", self.seconds)
+        if self.status in _UNANSWERED:
+            cause, ended_by = _UNANSWERED[self.status]
+            if self.status == "failed":
+                cause = from_sip(self.sip_response) or cause
+            return CarrierEnded(cause, ended_by, 0)
+        return None

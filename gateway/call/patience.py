@@ -1,0 +1,39 @@
+"""How long a call is waited for that nobody answers, or nobody is heard on. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.call.machine import TALKING, Call, Ended, State
+from gateway.cause import Cause
+from gateway.settings import Settings
+
+SECOND_NS: Final = 1_000_000_000
+DIAL_MARGIN_NS: Final = 30 * SECOND_NS
+"""Twilio may ring five seconds longer than asked, and may queue a call before that."""
+
+
+def overdue(
+    call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, now_ns: int
+) -> tuple[Ended, int] | None:
+    """Return how and when a call ends that has been silent for too long, None for one that has not.
+
+    One that was heard ends with its last sound: nothing came of the seconds behind it.
+
+    Args:
+        call: The call.
+        settings: How long is too long.
+        dialled_ns: When the carrier was asked for it.
+        heard_ns: When the phone was last heard, None where no stream has begun.
+        now_ns: Monotonic, as the others.
+
+    """
+    if call.state in (State.DIALLING, State.RINGING):
+        if now_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
+            return Ended(Cause.NO_ANSWER, "limit"), now_ns
+    elif call.state in TALKING:
+        allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
+        since_ns = call.answered_ns if heard_ns is None else heard_ns
+        if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
+            return Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns or now_ns
+    return None

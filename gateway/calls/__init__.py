@@ -1,0 +1,1 @@
+"""Live calls of one node: from the request to the last report."""

@@ -1,0 +1,498 @@
+"""One call at work: feeds its state machine and performs the commands that come back.
+
+The legs, the carrier and the meter report to it. It owns the order in which things happen to a
+call. What may happen is `call.py`'s word, what it costs `charging.py`'s, how the carrier is asked
+`carrier_line.py`'s.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zlib import crc32
+
+from billing.cdr import CallClosed, CallOpened, EndedBy
+from gateway.browser import messages as wire
+from gateway.browser import reports
+from gateway.browser.leg import BrowserLeg
+from gateway.call.carrier_status import CarrierStatus
+from gateway.call.machine import (
+    LIVE,
+    TALKING,
+    Answered,
+    Call,
+    CarrierEnded,
+    Command,
+    DialAccepted,
+    Ended,
+    Event,
+    HeldByCaller,
+    Requested,
+    ResumedByCaller,
+    Ringing,
+    Settled,
+    State,
+    StreamStarted,
+)
+from gateway.call.patience import overdue
+from gateway.call.resume_token import resume_token
+from gateway.calls.carrier_line import CarrierLine
+from gateway.calls.reachability import UNREACHED_NS
+from gateway.calls.services import Services
+from gateway.cause import Cause
+from gateway.charging.call_charge import Charging
+from gateway.errors import UnexpectedEventError
+from gateway.heartbeat.ticker import BEATS_PER_SECOND, Deadline
+from gateway.logs.call_events import CallLog
+from gateway.ports import CallOrder, DialOrder
+from gateway.sound.call_media import CallMedia
+from gateway.sound.media_path import MediaPath
+from gateway.twilio.leg import CarrierLeg, StreamEnd
+
+log = logging.getLogger(__name__)
+
+SECOND_NS = 1_000_000_000
+END_TONE_NS = 2_400_000_000
+"""How long the tone of a failed or cut-off call is played before the caller is told in words."""
+
+_LOST_CODES = frozenset({1001, 1006})
+"""Close codes of a browser that reloads its page or has lost its network (RFC 6455 7.4.1): it may
+come back. Any other code was meant."""
+
+CONNECTING_NS = 1_500_000_000
+"""How long a caller may hear nothing: then a tone says that the call is being placed."""
+
+_NEWS = (DialAccepted, Ringing, Answered, StreamStarted, CarrierEnded)
+"""What only the carrier can say of a call."""
+
+_STREAM_ENDS = {
+    StreamEnd.STOPPED: Ended(Cause.NORMAL_CLEARING, "callee"),
+    StreamEnd.LOST: Ended(Cause.NETWORK_OUT_OF_ORDER, "carrier"),
+    StreamEnd.UNREADABLE: Ended(Cause.PROTOCOL_ERROR, "carrier"),
+}
+
+
+class Bridge:
+    """One call between a browser leg and a carrier leg."""
+
+    def __init__(
+        self,
+        call_id: str,
+        order: CallOrder,
+        dial_order: DialOrder,
+        browser: BrowserLeg,
+        services: Services,
+        *,
+        on_release: Callable[[Bridge], None],
+    ) -> None:
+        self.call_id = call_id
+        self.account_id = order.account_id
+        self.order = order
+        self.call = Call()
+        self._s = services
+        self._clock_ns = services.ticker.clock_ns
+        self._wall = reports.WallClock(self._clock_ns(), datetime.now(UTC))
+        self.opened: CallOpened = reports.opened(
+            call_id, order, services.settings.node, self._wall.date(self._clock_ns())
+        )
+        self._token = dial_order.token
+        self._line = CarrierLine(
+            *(services.carrier, dial_order, self.receive, services.reachability),
+            lambda carrier_call_id: services.stray(carrier_call_id, call_id),
+        )
+        self._browser: BrowserLeg | None = browser
+        self._carrier_leg: CarrierLeg | None = None
+        self._media = CallMedia(
+            browser.connection,
+            codec=order.codec,
+            country=order.country,
+            packet_ms=int(services.settings.ptime_ms),
+            ticker=services.ticker,
+            tell=self._tell,
+            on_bad_frame=self._refuse_frame,
+            on_sound=self._phone_heard,
+            repairs=services.repairs,
+        )
+        self._path = MediaPath(
+            *(services.endpoint, browser.connection, self._media),
+            tell=self._tell,
+            press=self._media.press,
+        )
+        self._resumed = 0
+        self._given_up: Deadline | None = None
+        """When a caller who is away will not be waited for any longer."""
+        self._charging = Charging(
+            self.opened,
+            order,
+            self._wall,
+            settings=services.settings,
+            gate=services.gate,
+            metering=services.metering,
+            ticker=services.ticker,
+            spawn=services.spawn,
+            notify=services.notify,
+            report=self.receive,
+            tell=self._tell,
+            beep=self._media.beep,
+            closed=self._closed,
+            keep=services.keep,
+        )
+        self._on_release = on_release
+        self._events: list[tuple[Event, int]] = []
+        self._is_receiving = False
+        self._end_tone: Deadline | None = None
+        self._dialled_ns = self.news_ns = self._clock_ns()
+        self._log = CallLog(call_id, services.settings.node, order.account_id)
+        self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
+
+    # What the outside reports.
+
+    def start(self) -> None:
+        """Begin the call; its browser leg is ready."""
+        self._listen()
+        self._s.ticker.add_duty(self._slot, self._each_second)
+        self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._tell_connecting)
+        self._s.polling.add(self)
+        order = self.order
+        self._log.requested(self._clock_ns(), key_id=order.key_id, country=order.country)
+        self.receive(Requested())
+
+    def receive(self, event: Event, at_ns: int | None = None) -> None:
+        """Take one event; events that commands cause are taken after it, in order."""
+        self._events.append((event, self._clock_ns() if at_ns is None else at_ns))
+        if self._is_receiving:
+            return
+        self._is_receiving = True
+        try:
+            while self._events:
+                self._advance(*self._events.pop(0))
+        finally:
+            self._is_receiving = False
+
+    def _advance(self, event: Event, at_ns: int) -> None:
+        if isinstance(event, _NEWS):
+            self.news_ns = at_ns
+        if isinstance(event, CarrierEnded):
+            self._line.is_over = True
+        elif isinstance(event, DialAccepted):
+            self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
+            self._s.ticker.at(at_ns + UNREACHED_NS, self._miss_callbacks)
+        before = self.call.state
+        try:
+            commands = self.call.receive(event, at_ns)
+        except UnexpectedEventError as error:
+            log.exception("Call %s: %s in %s.", self.call_id, error.event, error.state)
+            return
+        self._log.advanced(self.call, before, event, at_ns, refusal=self._charging.refusal)
+        for command in commands:
+            _PERFORM[command](self)
+
+    def owns(self, carrier_call_id: str) -> bool:
+        """Whether this call lives on a call of the carrier that has proved to be made for it.
+
+        The first that proves it is taken.
+        """
+        if self.call.state in LIVE or self.call.state is State.ENDING:
+            return bool(carrier_call_id) and self._line.named(carrier_call_id)
+        return self._line.is_over and carrier_call_id == self._line.carrier_call_id
+
+    def carrier_status(self, status: CarrierStatus) -> None:
+        """Take a status callback; one of another carrier call is none of ours."""
+        event = status.event()
+        if self._is_ours(status.carrier_call_id) and event is not None:
+            self.receive(event)
+
+    def stream_failed(self, carrier_call_id: str) -> None:
+        """The carrier could not open the media stream: nobody will be heard.
+
+        Of a stream that has begun its socket tells more.
+        """
+        if self._carrier_leg is None and self._is_ours(carrier_call_id):
+            self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier"))
+
+    def _is_ours(self, carrier_call_id: str) -> bool:
+        if not self.owns(carrier_call_id):
+            log.warning("Call %s: a callback of another carrier call.", self.call_id)
+            return False
+        return True
+
+    def stream_started(self, leg: CarrierLeg, carrier_call_id: str, token: str) -> bool:
+        """Take the carrier's media stream; False for one that is not this call's, or is late."""
+        if not hmac.compare_digest(token.encode(), self._token.encode()):
+            return False
+        if self._carrier_leg is not None or self.call.state not in LIVE:
+            return False
+        if not self.owns(carrier_call_id):
+            return False
+        self._carrier_leg = leg
+        self._s.polling.remove(self)
+        self.receive(StreamStarted())
+        return True
+
+    def stream_digit(self, digit: str) -> None:
+        """Tell the caller which key was pressed at the phone."""
+        self._tell(wire.DtmfReceived(digit=digit))
+
+    def stream_ended(self, how: StreamEnd) -> None:
+        """The carrier's stream is over: the callee hung up, or nothing more can be heard."""
+        self.receive(_STREAM_ENDS[how])
+
+    def browser_message(self, message: wire.ClientMessage) -> None:
+        """Do what the caller asks."""
+        match message:
+            case wire.Hangup():
+                self.end(reports.caller_cause(self.call), "caller")
+                if self._end_tone is not None:
+                    self._tell_end()
+            case wire.Mute(muted=muted):
+                self._media.mute(muted)
+                self._tell(wire.Mute(muted=muted))
+            case wire.Hold(held=held):
+                self.receive(HeldByCaller() if held else ResumedByCaller())
+                self._tell(wire.Hold(held=self.call.state is State.ON_HOLD))
+            case wire.SendDtmf(digits=digits):
+                self._media.press(digits)
+            case wire.Offer() | wire.SelectPath() | wire.Report():
+                self._path.take(message)
+
+    def browser_closed(self, code: int) -> None:
+        """The caller's socket is gone: for good, or until another takes the call up."""
+        self._browser = None
+        resume_s = self._s.settings.resume_s
+        if code in _LOST_CODES and resume_s and self.call.state in LIVE:
+            self._path.socket_lost()
+            self._watch_caller(self._clock_ns())
+            self._given_up = self._s.ticker.at(
+                self._clock_ns() + resume_s * SECOND_NS,
+                lambda: self.end(reports.caller_cause(self.call), "caller"),
+            )
+        else:
+            self.end(reports.caller_cause(self.call), "caller")
+
+    def resume(self, leg: BrowserLeg, generation: int) -> bool:
+        """Go on with this socket in place of the one before; False for a token that was used."""
+        if generation != self._resumed or self.call.state not in LIVE:
+            return False
+        self._resumed += 1
+        self._wait_no_longer()
+        before, self._browser = self._browser, leg
+        if before is not None:
+            before.listener = None
+            before.take_audio(None)
+            before.close(1000, "taken up elsewhere")
+        self._path.socket_back(leg.connection, self._clock_ns())
+        self._media.back()
+        self._listen()
+        self._tell_state()
+        return True
+
+    def tell_draining(self, seconds_left: int) -> None:
+        """Tell the caller that this node ends all calls in so many seconds."""
+        self._tell(wire.Draining(seconds_left=seconds_left))
+
+    def _listen(self) -> None:
+        if self._browser is not None:
+            self._browser.listener = self
+            self._browser.take_audio(self._media.take_frame)
+        self._tell(
+            reports.ready(
+                self.call_id,
+                self.order,
+                self._charging.rate,
+                webrtc=self._path.can_offer,
+                resume_token=resume_token(self._s.resume_key, self.call_id, self._resumed),
+                resume_seconds=self._s.settings.resume_s,
+            )
+        )
+
+    def _tell_state(self) -> None:
+        """Tell a caller who is back what holds."""
+        if self.call.state is State.RINGING:
+            self._tell(wire.Ringing())
+        elif self.call.state in TALKING:
+            self._report_answer()
+        self._tell(wire.PathSelected(path=self._path.path))
+        if self._media.is_muted:
+            self._tell(wire.Mute(muted=True))
+        if self.call.state is State.ON_HOLD:
+            self._tell(wire.Hold(held=True))
+
+    def _wait_no_longer(self) -> None:
+        if self._given_up is not None:
+            self._given_up.cancel()
+            self._given_up = None
+
+    def _watch_caller(self, now_ns: int) -> None:
+        """Let the phone hear comfort noise while the caller can neither speak nor hear."""
+        if self._path.is_audible(now_ns):
+            self._media.back()
+        else:
+            self._media.away()
+
+    def end(self, cause: Cause, ended_by: EndedBy, at_ns: int | None = None) -> None:
+        """End the call for a reason; repeating it is harmless."""
+        if self.call.state not in (State.NEW, State.SETTLED):
+            self.receive(Ended(cause, ended_by), at_ns)
+
+    def used(self) -> tuple[int, int]:
+        """Return the seconds charged for so far and their price in micros."""
+        if self.call.answered_ns is None or self.call.ended_ns is not None:
+            return self._charging.final
+        return self._charging.used()
+
+    @property
+    def unused_micros(self) -> int:
+        """What is held for the call and not used yet."""
+        return self._charging.unused_micros
+
+    @property
+    def answered_at(self) -> datetime | None:
+        """When the phone was answered."""
+        return self._wall.date_or_none(self.call.answered_ns)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the call ended; it is known here until it is settled."""
+        return self._wall.date_or_none(self.call.ended_ns)
+
+    # Commands.
+
+    def _tell_connecting(self) -> None:
+        """Let a caller who has heard nothing yet hear that the call is being placed."""
+        if self.call.state in (State.FUNDING, State.DIALLING):
+            self._play_tone("connecting")
+
+    def _bridge_silence(self) -> None:
+        """Let the caller of an answered call whose stream is late hear that it is waited for."""
+        if self.call.state is State.ANSWERED and self._carrier_leg is None:
+            self._media.play_to_caller("connecting")
+
+    def _play_tone(self, name: wire.ToneName) -> None:
+        self._tell(wire.ToneStarted(name=name))
+        self._media.play_to_caller(name)
+
+    def _start_meter(self) -> None:
+        self._media.stop_tone()
+        self._charging.start(self.call.answered_ns or self._clock_ns())
+        self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._bridge_silence)
+
+    def _phone_heard(self) -> None:
+        self._charging.heard()
+
+    def _report_answer(self) -> None:
+        at = self._wall.date(self.call.answered_ns or 0)
+        self._tell(wire.Accept(at=at.isoformat().replace("+00:00", "Z")))
+
+    def _join_media(self) -> None:
+        if self._carrier_leg is not None:
+            self._media.stop_tone()
+            self._media.join(self._carrier_leg)
+
+    def _stop_meter(self) -> None:
+        self._media.part()
+        self._charging.stop(self.call.ended_ns or self._clock_ns())
+
+    def _report_end(self) -> None:
+        self._wait_no_longer()
+        self._media.part()
+        tone = reports.end_tone(self.call)
+        if self._charging.refusal and self._browser is not None:
+            self._browser.refuse(self._charging.refusal)
+        elif tone is not None and self._browser is not None:
+            self._play_tone(tone)
+            self._end_tone = self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
+        else:
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self._end_tone is not None:
+            self._end_tone.cancel()
+            self._end_tone = None
+        self._media.stop_tone()
+        self._path.close()
+        seconds, cost_micros = self._charging.final
+        cost = reports.money(cost_micros, self.order.currency)
+        ran_out_of = self._charging.ran_out_of
+        self._tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
+        if self._browser is not None:
+            self._browser.close(1000, "call ended")
+
+    def _close_carrier_socket(self) -> None:
+        if self._carrier_leg is not None:
+            self._carrier_leg.close(1000, "call ended")
+
+    async def _settle(self) -> None:
+        await self._charging.settle()
+        self._log.settled(self.call, *self._charging.final)
+        self.receive(Settled())
+
+    def _closed(self, seconds: int) -> CallClosed:
+        return reports.closed(self.call, self._wall, seconds, *self._media.quality())
+
+    def _release(self) -> None:
+        self._s.ticker.remove_duty(self._slot, self._each_second)
+        self._s.polling.remove(self)
+        self._on_release(self)
+
+    # What the heartbeat brings.
+
+    def _each_second(self, now_ns: int) -> None:
+        if self.call.state in TALKING:
+            self._media.watch_delay(now_ns)
+            quality = self._media.measure(now_ns, self._path.network())
+            # In one write: the kernel takes a third of what a second's messages cost.
+            self._tell(*self._charging.bill(now_ns), self._media.volume, *quality)
+            self._charging.warn(now_ns)
+            if self._browser is None:
+                self._watch_caller(now_ns)
+        heard_ns = self._media.heard_ns()
+        end = overdue(self.call, self._s.settings, self._dialled_ns, heard_ns, now_ns)
+        if end is not None:
+            self.receive(*end)
+
+    @property
+    def wants_news(self) -> bool:
+        """Whether the carrier can say how it stands with a call that no stream proves yet."""
+        return self.call.state in LIVE and bool(self._line.carrier_call_id)
+
+    async def poll(self) -> None:
+        """Ask the carrier how it stands."""
+        await self._line.poll()
+
+    def _miss_callbacks(self) -> None:
+        """Ask at once for a call of which the carrier should have said something."""
+        if self._line.is_silent:
+            self.news_ns = 0
+
+    # Messages to the caller.
+
+    def _tell(self, *messages: wire.GatewayMessage) -> None:
+        if self._browser is not None:
+            self._browser.send(*messages)
+
+    def _refuse_frame(self) -> None:
+        """A frame of the wrong size: the caller's program does not speak the codec it asked for."""
+        if self._browser is not None:
+            self._browser.refuse("bad_message")
+
+
+_PERFORM: dict[Command, Callable[[Bridge], None]] = {
+    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._charging.place_hold()),
+    Command.DIAL: lambda bridge: bridge._s.spawn(bridge._line.dial()),
+    Command.PLAY_RINGBACK: lambda bridge: bridge._play_tone("ringback"),
+    Command.START_METER: lambda bridge: bridge._start_meter(),
+    Command.JOIN_MEDIA: lambda bridge: bridge._join_media(),
+    Command.HOLD_MEDIA: lambda bridge: bridge._media.hold(),
+    Command.RESUME_MEDIA: lambda bridge: bridge._media.resume(),
+    Command.STOP_METER: lambda bridge: bridge._stop_meter(),
+    Command.REPORT_RINGING: lambda bridge: bridge._tell(wire.Ringing()),
+    Command.REPORT_ANSWER: lambda bridge: bridge._report_answer(),
+    Command.REPORT_END: lambda bridge: bridge._report_end(),
+    Command.HANG_UP_CARRIER: lambda bridge: bridge._s.spawn(bridge._line.end()),
+    Command.CLOSE_CARRIER_SOCKET: lambda bridge: bridge._close_carrier_socket(),
+    Command.SETTLE: lambda bridge: bridge._s.spawn(bridge._settle()),
+    Command.RELEASE: lambda bridge: bridge._release(),
+}
+"""What each command of the state machine is here."""

@@ -1,0 +1,255 @@
+"""Ends the carrier's calls that ring, or talk, for nobody.
+
+A ghost is a call of the carrier that has proved to be ours, by a signed callback at the address of
+one of our calls or by the token of its media stream, although our call is over, unknown, or lives
+on another call of the carrier. It is ended, and again until the carrier confirms it. What is to be
+ended is kept in the store that all nodes share, so that it outlives this process. Only the node
+that a call belongs to knows whether it lives: it judges while it lives itself, others once it is
+gone. An address may name another node than the one that holds the call; what a living node holds by
+the spend gate's word is no ghost. Ending is idempotent, so two nodes that end the same ghost do no
+harm. Knows no media and no money.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from billing.errors import StoreUnavailableError
+from billing.ports import OpenCall
+from gateway.charging.node_watch import NodeWatch
+from gateway.errors import CarrierError
+from gateway.ports import GHOSTS_MAX, Carrier, Ghost, GhostStore
+
+INTERVAL_S = 1.0
+"""How often the shared list is looked at; it is nearly always empty."""
+AT_ONCE_MAX = 10
+"""Requests to the carrier at a time."""
+ATTEMPT_S = 10.0
+"""How long one attempt may take, the carrier's repetitions included."""
+_PAUSE_S_MAX = 60.0
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What may stand in a request to the carrier and in the shared list."""
+
+log = logging.getLogger(__name__)
+
+
+class Ghosts:
+    """The ghosts that one node has learnt of, and those it ends for others."""
+
+    def __init__(
+        self,
+        store: GhostStore,
+        watch: NodeWatch,
+        carrier: Carrier,
+        *,
+        owns: Callable[[str, str], bool],
+        open_calls: Callable[[], Awaitable[Sequence[OpenCall]]],
+        lifetime_s: float,
+        wall_clock_s: Callable[[], float],
+    ) -> None:
+        """Work for a node.
+
+        Args:
+            store: the shared list.
+            watch: which node this is, and which others are gone.
+            carrier: ends calls.
+            owns: whether a live call of this node, by its id, lives on this call of the carrier.
+            open_calls: the calls of all nodes that the spend gate holds credit for.
+            lifetime_s: how long a call of the carrier can last at most, queue and ringing included.
+            wall_clock_s: seconds that all nodes agree on, within a few.
+
+        """
+        self._store = store
+        self._watch = watch
+        self._carrier = carrier
+        self._node = watch.node
+        self._owns = owns
+        self._open_calls = open_calls
+        self._lifetime_s = lifetime_s
+        self._clock_s = wall_clock_s
+        self._unnoted: dict[str, Ghost] = {}
+        """What the shared list could not take yet."""
+        self._noted: dict[str, Ghost] = {}
+        """This node's own that the shared list took: it may lose them with all its data."""
+        self._trying: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def found(self, carrier_call_id: str, call_id: str, node: str = "") -> None:
+        """Take what the carrier has proved; end it, unless it is what a live call lives on.
+
+        `node` is whose call it was made for; empty for this node's own.
+        """
+        owner = node or self._node
+        if not all(_ID.fullmatch(text) for text in (carrier_call_id, call_id, owner)):
+            return
+        if self._owns(call_id, carrier_call_id):
+            return
+        if carrier_call_id in self._trying or carrier_call_id in self._unnoted:
+            return
+        if len(self._unnoted) >= GHOSTS_MAX:
+            log.error("Too many carrier calls are to be ended; %s is not.", carrier_call_id)
+            return
+        now_s = self._clock_s()
+        ghost = Ghost(call_id=call_id, node=owner, noted_s=now_s, due_s=now_s)
+        self._unnoted[carrier_call_id] = ghost
+        task = asyncio.get_running_loop().create_task(self._begin(carrier_call_id, ghost))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _begin(self, carrier_call_id: str, ghost: Ghost) -> None:
+        """Note it first: what is noted outlives this process."""
+        try:
+            ghost = await self._note(carrier_call_id, ghost)
+        except StoreUnavailableError:
+            log.warning("Carrier call %s, to be ended, cannot be noted yet.", carrier_call_id)
+        if ghost.node == self._node:
+            with contextlib.suppress(StoreUnavailableError):
+                await self._work_off(carrier_call_id, ghost)
+
+    async def _note(self, carrier_call_id: str, ghost: Ghost) -> Ghost:
+        noted = await self._store.note(carrier_call_id, ghost)
+        if noted is None:
+            log.error("The list of carrier calls to be ended is full: %s.", carrier_call_id)
+            return ghost
+        self._unnoted.pop(carrier_call_id, None)
+        if noted.node == self._node:
+            self._noted[carrier_call_id] = noted
+        return noted
+
+    async def round(self) -> int:
+        """End what is due, of this node and of nodes that are gone; return how many were tried.
+
+        Raises StoreUnavailableError, once what is known here has been tried.
+        """
+        outage: StoreUnavailableError | None = None
+        judged: Mapping[str, Ghost] = {}
+        try:
+            for carrier_call_id, ghost in tuple(self._unnoted.items()):
+                await self._note(carrier_call_id, ghost)
+                if carrier_call_id in self._unnoted:
+                    break
+            known = tuple(self._noted)
+            listed = await self._store.all()
+            self._note_lost([i for i in known if i not in listed])
+            judged = await self._judged_here(listed)
+        except StoreUnavailableError as error:
+            outage = error
+        now_s = self._clock_s()
+        own = {i: ghost for i, ghost in self._unnoted.items() if ghost.node == self._node}
+        due = [
+            (ghost.due_s, carrier_call_id, ghost)
+            for carrier_call_id, ghost in {**own, **judged}.items()
+            if ghost.due_s <= now_s and carrier_call_id not in self._trying
+        ]
+        queue = iter(sorted(due, key=lambda each: each[:2]))
+
+        async def work() -> None:
+            for _, carrier_call_id, ghost in queue:
+                await self._work_off(carrier_call_id, ghost)
+
+        workers = [asyncio.ensure_future(work()) for _ in range(min(AT_ONCE_MAX, len(due)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+        if outage is not None:
+            raise outage
+        return len(due)
+
+    def _note_lost(self, carrier_call_ids: Sequence[str]) -> None:
+        """Note again what the list has lost; what is being tried comes next time.
+
+        What others have ended in this node's absence is ended once more, which does no harm.
+        """
+        for carrier_call_id in carrier_call_ids:
+            if carrier_call_id in self._trying:
+                continue
+            if (ghost := self._noted.pop(carrier_call_id, None)) is not None:
+                self._unnoted.setdefault(carrier_call_id, ghost)
+
+    async def _judged_here(self, listed: Mapping[str, Ghost]) -> Mapping[str, Ghost]:
+        """Return the ghosts of this node, and of nodes that are gone."""
+        others = {ghost.node for ghost in listed.values()} - {self._node}
+        lives = await self._watch.nodes() if others else {}
+        gone = await self._watch.gone(self._watch.missed(lives, others))
+        orphaned = {i: ghost for i, ghost in listed.items() if ghost.node in gone}
+        if orphaned:
+            for call in await self._open_calls():
+                if call.carrier_call_id in orphaned and lives.get(call.node):
+                    await self._store.forget(call.carrier_call_id)
+                    del orphaned[call.carrier_call_id]
+        own = {i: ghost for i, ghost in listed.items() if ghost.node == self._node}
+        return own | orphaned
+
+    async def _work_off(self, carrier_call_id: str, ghost: Ghost) -> None:
+        """Try once to end a ghost; forget it, or say when it is due again."""
+        if carrier_call_id in self._trying:
+            return
+        self._trying.add(carrier_call_id)
+        try:
+            # Whoever tries keeps the others from it meanwhile.
+            claimed = msgspec.structs.replace(ghost, due_s=self._clock_s() + ATTEMPT_S)
+            if not await self._put(carrier_call_id, ghost, claimed):
+                return
+            if await self._is_done(carrier_call_id, ghost):
+                await self._forget(carrier_call_id)
+            else:
+                await self._put(carrier_call_id, claimed, _tried(claimed, self._clock_s()))
+        finally:
+            self._trying.discard(carrier_call_id)
+
+    async def _put(self, carrier_call_id: str, seen: Ghost, ghost: Ghost) -> bool:
+        if carrier_call_id in self._unnoted:
+            self._unnoted[carrier_call_id] = ghost
+            return True
+        return await self._store.claim(carrier_call_id, seen, ghost)
+
+    async def _forget(self, carrier_call_id: str) -> None:
+        self._noted.pop(carrier_call_id, None)
+        if self._unnoted.pop(carrier_call_id, None) is None:
+            await self._store.forget(carrier_call_id)
+
+    async def _is_done(self, carrier_call_id: str, ghost: Ghost) -> bool:
+        if self._owns(ghost.call_id, carrier_call_id):
+            return True
+        if await self._is_ended(carrier_call_id, ghost):
+            log.info("Ended carrier call %s of call %s.", carrier_call_id, ghost.call_id)
+            return True
+        if self._clock_s() - ghost.noted_s <= self._lifetime_s:
+            return False
+        log.error(
+            "The carrier never confirmed the end of its call %s, of call %s.",
+            *(carrier_call_id, ghost.call_id),
+        )
+        return True
+
+    async def _is_ended(self, carrier_call_id: str, ghost: Ghost) -> bool:
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                status = await self._carrier.hang_up(carrier_call_id)
+        except (CarrierError, TimeoutError) as error:
+            log.warning(
+                "Ending carrier call %s of call %s failed: %s",
+                *(carrier_call_id, ghost.call_id, error or "no answer"),
+            )
+            return False
+        return status.is_terminal
+
+    async def stop(self) -> None:
+        """Leave what is noted to the others, and to this node's next run."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _tried(ghost: Ghost, now_s: float) -> Ghost:
+    """Return a ghost with its next time: soon at first, at last once a minute."""
+    pause_s = min(max(1.0, (now_s - ghost.noted_s) / 2), _PAUSE_S_MAX)
+    return msgspec.structs.replace(ghost, due_s=now_s + pause_s)

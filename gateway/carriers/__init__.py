@@ -1,1 +1,0 @@
-"""Carriers: who reaches phones."""

@@ -1,0 +1,99 @@
+"""Gives back the price of calls that went wrong, once per call and boundedly often per account.
+
+Acts on closings as they are booked, in the drainer's process. What is refunded and why is
+`billing.call_refunds`' word. Knows no socket and no live call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from billing.call_refunds import refund_of
+from billing.errors import CreditsLostError, StoreUnavailableError
+from billing.outbox import Ending, fold
+from billing.ports import LedgerStore, OutboxEntry, SpendGate
+from gateway.charging.recovery import bring_credits
+
+KIND = "call-refund"
+_DAY = timedelta(days=1)
+
+log = structlog.get_logger(__name__)
+
+Notify = Callable[[str, dict[str, Any]], None]
+"""Takes the name of an event and what it says."""
+
+
+class CallRefunds:
+    """The automatic refunds of one deployment."""
+
+    def __init__(
+        self,
+        ledger: LedgerStore,
+        gate: SpendGate,
+        *,
+        short_call_s: int,
+        per_day_max: int,
+        notify: Notify,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._ledger = ledger
+        self._gate = gate
+        self._short_call_s = short_call_s
+        self._per_day_max = per_day_max
+        self._notify = notify
+        self._clock = clock
+
+    async def on_booked(self, entries: Sequence[OutboxEntry]) -> None:
+        """Refund what the rules refund among these entries; a repeat changes nothing.
+
+        Raises StoreUnavailableError.
+        """
+        if not self._per_day_max:
+            return
+        closings = [entry for entry in entries if entry.kind == "C"]
+        for call_id, change in fold(closings).changes.items():
+            if change.ending is not None:
+                await self._consider(call_id, change.account_id, change.ending)
+
+    async def _consider(self, call_id: str, account_id: str, ending: Ending) -> None:
+        refund = refund_of(ending.charged_micros, ending.detail, short_call_s=self._short_call_s)
+        if refund is None:
+            return
+        day_ago = self._clock() - _DAY
+        if await self._ledger.count_credits(account_id, KIND, day_ago) >= self._per_day_max:
+            log.warning("no further refund today", account=account_id, call=call_id)
+            return
+        try:
+            sequence = await self._ledger.add_credit(
+                account_id,
+                refund.micros,
+                reference=f"call:{call_id}",
+                kind=KIND,
+                reason=refund.rule.value,
+                call_id=call_id,
+            )
+        except CreditsLostError:
+            # Other bookings must not wait until an operator has mended the book.
+            log.warning(
+                "call not refunded: its book lacks credits", account=account_id, call=call_id
+            )
+            return
+        # A partition that is being filled takes no credits; it will be filled with this one.
+        with contextlib.suppress(StoreUnavailableError):
+            await bring_credits(self._gate, self._ledger, account_id)
+        if sequence is not None:
+            self._notify(
+                "call.refunded",
+                {
+                    "account_id": account_id,
+                    "call_id": call_id,
+                    "micros": refund.micros,
+                    "rule": refund.rule.name.lower(),
+                    "reason": refund.rule.value,
+                },
+            )

@@ -1,0 +1,83 @@
+"""The rate deck that a node quotes from, kept up to date with the decks of all nodes.
+
+Knows no database: what keeps the decks is given. A call keeps the rate it was quoted, so that a new
+deck moves no running call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from billing.errors import RateDeckError
+from billing.rate_deck import DeckEntry, RateDeck
+from gateway.heartbeat.refreshed import Refreshed
+
+log = structlog.get_logger(__name__)
+
+
+class RateDecks(Protocol):
+    """Imported decks. Raises StoreUnavailableError."""
+
+    async def version_in_force(self, at: datetime) -> int | None:
+        """Return the version of the deck in force; None where none is."""
+
+    async def in_force(self, at: datetime) -> tuple[int, str] | None:
+        """Return the same with its content, as CSV."""
+
+
+class RateBook(Refreshed):
+    """The deck in use; another replaces it whole."""
+
+    NAME = "rate deck"
+
+    def __init__(
+        self, decks: RateDecks, *, fallback: RateDeck, clock: Callable[[], datetime]
+    ) -> None:
+        """Take the deck that holds where none was imported, and the wall clock, in UTC."""
+        super().__init__()
+        self._decks = decks
+        self._fallback = fallback
+        self._clock = clock
+        self._unreadable: int | None = None
+        self.deck = fallback
+        self.version: int | None = None
+        """Of the deck in use; None for the fallback."""
+
+    def lookup(self, number: str) -> DeckEntry | None:
+        """Return the entry of an E.164 number with its plus sign; None denies it."""
+        return self.deck.lookup(number)
+
+    def match(self, digits: str) -> DeckEntry | None:
+        """Return the entry of numbers that begin with `digits` and match no longer prefix.
+
+        None denies them.
+        """
+        return self.deck.match(digits)
+
+    async def load(self) -> None:
+        """Take the deck in force into use, at a node's start.
+
+        Raises RateDeckError where it cannot be read, StoreUnavailableError.
+        """
+        at = self._clock()
+        version = await self._decks.version_in_force(at)
+        if version == self.version or (version is not None and version == self._unreadable):
+            return
+        found = await self._decks.in_force(at)
+        if found is None:
+            self.version, self.deck = None, self._fallback
+            return
+        version, content = found
+        try:
+            # Reading a large deck takes seconds; frames of running calls do not wait for it.
+            deck = await asyncio.to_thread(RateDeck.from_csv, content)
+        except RateDeckError:
+            self._unreadable = version
+            raise
+        self.version, self.deck = version, deck
+        log.info("rate deck in use", version=version, prefixes=len(deck))

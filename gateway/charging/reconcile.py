@@ -1,0 +1,161 @@
+"""Keeps the spend gate in line with the book of record while calls go on.
+
+Fills partitions that lost their data, brings credits that did not arrive, ends at the gate what has
+ended in the book, opens again what the gate forgot, has it tell again what has ended there and the
+book was never told, and sets frozen flags. What differs is
+`billing.reconcile`'s word; every repair is harmless where it was not needed, so that all nodes may
+do this at once. Knows no live call.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from billing.errors import RateDeckError, StoreUnavailableError
+from billing.money import LIMIT
+from billing.ports import (
+    CdrStore,
+    LedgerStore,
+    OpenCall,
+    Opening,
+    OpenResult,
+    Positions,
+    SpendCap,
+    SpendGate,
+    Tick,
+)
+from billing.rating import Rate
+from billing.reconcile import repairs
+from gateway.charging.recovery import Drain, bring_credits, close_as_booked, fill_gate
+from gateway.charging.retelling import ENDINGS_PER_PAGE, lacking, tell
+
+INTERVAL_S = 5.0
+"""How soon an empty gate is filled: well within what calls may use without it."""
+ROUNDS_PER_CYCLE = 12
+"""Rounds in which every partition is compared once: a minute, so that no round is long."""
+CALLS_PER_PARTITION_MAX = 100
+"""Calls looked into in one comparison; the next one finds the rest."""
+ENDING_AGE_S_MIN = 10
+"""How old an ending must be to be looked for in the book: younger ones are on their way to it."""
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """One node's rounds of comparison."""
+
+    def __init__(
+        self,
+        gate: SpendGate,
+        ledger: LedgerStore,
+        records: CdrStore,
+        positions: Positions,
+        *,
+        partitions: int,
+        drain: Drain,
+    ) -> None:
+        self._gate = gate
+        self._ledger = ledger
+        self._records = records
+        self._positions = positions
+        self._partitions = partitions
+        self._drain = drain
+        self._next = 0
+        self._due = partitions
+        """Partitions to compare in this round: all at first, and after an outage, for a failover
+        may have rolled the gate back."""
+        self._looked_until_s: dict[int, int] = {}
+        """Partition -> second of the gate's clock until which its endings were looked for."""
+
+    async def round(self) -> None:
+        """Fill what is empty and compare the partitions that are due.
+
+        Raises StoreUnavailableError; the next round begins where this one ended.
+        """
+        try:
+            filled = await fill_gate(self._gate, self._ledger, self._partitions, self._drain)
+            if filled:
+                log.warning("Filled %d empty partitions of the spend gate.", filled)
+            while self._due:
+                await self._compare(self._next)
+                self._next = (self._next + 1) % self._partitions
+                self._due -= 1
+        except StoreUnavailableError:
+            self._due = self._partitions
+            # The book that comes back may be an older copy.
+            self._looked_until_s.clear()
+            raise
+        self._due = -(-self._partitions // ROUNDS_PER_CYCLE)
+
+    async def _compare(self, partition: int) -> None:
+        # In this order: what changes between the two reads is then known to the book.
+        snapshot = await self._gate.snapshot(partition)
+        due = repairs(snapshot, await self._positions.read(partition, self._partitions))
+        for account_id in due.credits:
+            await bring_credits(self._gate, self._ledger, account_id)
+        for account_id, frozen in due.freezes:
+            await self._gate.freeze(account_id, frozen)
+        for call in due.unbooked[:CALLS_PER_PARTITION_MAX]:
+            await self._end_if_booked(call)
+        for call in due.lost[:CALLS_PER_PARTITION_MAX]:
+            await self._reopen(partition, call)
+        await self._look_for_endings(partition)
+
+    async def _look_for_endings(self, partition: int) -> None:
+        """Look for the next page of endings in the book; what it lacks is told to it again."""
+        page = await self._gate.endings(
+            partition,
+            self._looked_until_s.get(partition, 0),
+            count_max=ENDINGS_PER_PAGE,
+            age_s_min=ENDING_AGE_S_MIN,
+        )
+        for ending in await lacking(self._records, page.endings):
+            if await tell(self._gate, ending):
+                log.warning("The end of call %s was lost on its way to the book.", ending.call_id)
+        self._looked_until_s[partition] = page.ended_s
+
+    async def _end_if_booked(self, call: OpenCall) -> None:
+        record = await self._records.get(call.account_id, call.call_id)
+        if record is not None and record.closed is not None:
+            await close_as_booked(self._gate, record)
+            log.warning("Call %s had ended in the book only.", call.call_id)
+
+    async def _reopen(self, partition: int, call: OpenCall) -> None:
+        """Open a call that the gate forgot; one that has ended there is told to the book again."""
+        record = await self._records.get(call.account_id, call.call_id)
+        if record is None or record.closed is not None:
+            return
+        opening = Opening(
+            call_id=call.call_id,
+            account_id=call.account_id,
+            node=call.node,
+            first_micros=0,
+            want_micros=call.held_micros,
+            concurrent_calls_max=0,
+            detail=msgspec.json.encode(record.opened),
+            # They count what it holds, and take nothing of it away.
+            caps=[SpendCap(name, LIMIT) for name in call.cap_names],
+            per_minute_micros=_per_minute_micros(record.opened.rate),
+            is_running=True,
+        )
+        result = (await self._gate.open(opening)).result
+        if result is OpenResult.ALREADY_CLOSED:
+            if await self._gate.tell_again(call.call_id, call.account_id):
+                log.warning("Call %s had ended in the spend gate only.", call.call_id)
+        elif result is OpenResult.OPENED:
+            tick = Tick(call.call_id, call.account_id, call.held_micros, call.seconds)
+            await self._gate.tick(partition, [tick])
+            if call.carrier_call_id:
+                await self._gate.name_carrier_call(
+                    call.call_id, call.account_id, call.carrier_call_id
+                )
+            log.warning("Call %s was live in the book only.", call.call_id)
+
+
+def _per_minute_micros(rate: str) -> int:
+    try:
+        return Rate.from_json(rate).per_minute_micros
+    except RateDeckError:
+        return 0

@@ -1,0 +1,237 @@
+"""Fills a spend gate that lost its data, and settles calls whose node is gone.
+
+Such a call is ended at the carrier and charged for the seconds that the spend gate had confirmed,
+or for what the carrier says it carried, if that is less. Where the gate had confirmed none, nobody
+is known to have heard anything, and nothing is charged. The gate's tombstone lets only the first
+settlement count, whoever comes. Knows no socket and no live call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from billing.cdr import CallClosed, CallRecord
+from billing.errors import RateDeckError
+from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
+from billing.rating import Rate
+from gateway.call.carrier_status import CarrierStatus
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+from gateway.logs import call_events
+from gateway.ports import Carrier
+
+SETTLED_AT_ONCE = 8
+"""Calls settled side by side: each asks the carrier, who answers in its own time."""
+CARRIER_TIMEOUT_S = 10.0
+"""How long one settlement waits for the carrier, repetitions included."""
+_DURATION_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
+"""When to ask for the duration of a call that we ended: it is known a moment after the end."""
+START_TIMEOUT_S = 10.0
+"""How long the start of a node waits for settlements; what is left is the sweeper's."""
+
+log = logging.getLogger(__name__)
+
+
+def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
+    """Nobody goes on ending the carrier's calls."""
+
+
+Drain = Callable[[], Awaitable[int]]
+"""Books what waits in the outbox; the book of record must be up to date before it is read."""
+
+
+async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain: Drain) -> int:
+    """Fill the partitions of an empty spend gate from the book of record; return how many."""
+    empty = [p for p in range(partitions) if not await gate.is_ready(p)]
+    if empty:
+        await drain()
+    for partition in empty:
+        await gate.rebuild(partition, await ledger.partition_state(partition, partitions))
+    return len(empty)
+
+
+async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:
+    """Bring the credits that the book of record has and the spend gate has not."""
+    known = await gate.credit_sequence(account_id)
+    while page := await ledger.credits_after(account_id, known):
+        for sequence, micros in page:
+            await gate.credit(account_id, sequence, micros)
+            known = sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Settles calls that no node looks after any more."""
+
+    gate: SpendGate
+    records: CdrStore
+    carrier: Carrier
+    drain: Drain
+    stray: Callable[[str, str], None] = _left_alone
+    """Goes on ending a call of the carrier, by its id there, whose call, by its id here, is settled
+    although the carrier has not confirmed its end."""
+    kept: Callable[[str], Closing | None] = lambda _: None
+    """Returns how a call ended that this node has closed, and the gate has lost."""
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    async def settle(
+        self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
+    ) -> Sequence[OpenCall]:
+        """Settle calls; return those that must wait, because the carrier does not say they ended.
+
+        `without_carrier` settles these as well, at their confirmed seconds.
+        Raises StoreUnavailableError; what was settled stays settled.
+        """
+        if not orphans:
+            return []
+        await self.drain()
+        queue = iter(orphans)
+
+        async def work() -> list[OpenCall]:
+            return [call for call in queue if not await self._settle_one(call, without_carrier)]
+
+        workers = [asyncio.ensure_future(work()) for _ in range(min(SETTLED_AT_ONCE, len(orphans)))]
+        try:
+            waiting = await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+        return [call for calls in waiting for call in calls]
+
+    async def _settle_one(self, orphan: OpenCall, without_carrier: bool) -> bool:
+        record = await self.records.get(orphan.account_id, orphan.call_id)
+        if record is not None and record.closed is not None:
+            await close_as_booked(self.gate, record)
+            return True
+        kept = self.kept(orphan.call_id)
+        if kept is not None:
+            await self.gate.close(kept)
+            return True
+        status = await self._end_at_carrier(orphan.carrier_call_id)
+        is_over = status is not None and status.is_terminal
+        if orphan.carrier_call_id and not (is_over or without_carrier):
+            return False
+        seconds = _used_s(orphan, status)
+        price = _price(orphan, record, seconds)
+        ended_at = self.clock()
+        detail = CallClosed(
+            answered_at=_answered_at(status, ended_at, seconds),
+            ended_at=ended_at,
+            seconds=seconds,
+            cause=Cause.NORMAL_TEMPORARY_FAILURE,
+            cause_name=Cause.NORMAL_TEMPORARY_FAILURE.name,
+            ended_by="gateway",
+            carrier_call_id=orphan.carrier_call_id,
+            carrier_seconds=status.seconds if status is not None else None,
+        )
+        outcome = await self.gate.close(
+            Closing(orphan.call_id, orphan.account_id, price, seconds, msgspec.json.encode(detail))
+        )
+        if outcome.result is CloseResult.CLOSED:
+            call_events.settled_late(
+                orphan.call_id,
+                node=orphan.node,
+                account=orphan.account_id,
+                carrier_call_id=orphan.carrier_call_id,
+                cause=Cause.NORMAL_TEMPORARY_FAILURE,
+                seconds=seconds,
+                cost_micros=price,
+            )
+        if orphan.carrier_call_id and not is_over:
+            self.stray(orphan.carrier_call_id, orphan.call_id)
+        return True
+
+    async def _end_at_carrier(self, carrier_call_id: str) -> CarrierStatus | None:
+        """See that the carrier's leg is over; None where the carrier cannot say."""
+        if not carrier_call_id:
+            return None
+        try:
+            async with asyncio.timeout(CARRIER_TIMEOUT_S):
+                status = await self.carrier.fetch(carrier_call_id)
+                for delay_s in _DURATION_DELAYS_S:
+                    if status.is_terminal and status.seconds is not None:
+                        break
+                    if not status.is_terminal:
+                        # Again each time: what is answered by 404 was not carried out.
+                        await self.carrier.hang_up(carrier_call_id)
+                    await asyncio.sleep(delay_s)
+                    status = await self.carrier.fetch(carrier_call_id)
+        except (CarrierError, TimeoutError):
+            return None
+        return status
+
+
+def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
+    """Return the seconds to charge: those confirmed, or what the carrier says, whichever is less.
+
+    What the carrier carried after the node had gone was heard by nobody; so was a phone that was
+    answered then, of which no second is confirmed.
+    """
+    if status is None or not status.is_terminal:
+        return orphan.seconds
+    if status.status != "completed":
+        return 0
+    return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
+
+
+def _answered_at(status: CarrierStatus | None, ended_at: datetime, seconds: int) -> datetime | None:
+    """Return when the phone was answered as the carrier says; else the book says it.
+
+    Two clocks may differ: the charged seconds lie between answer and end all the same.
+    """
+    if status is None or status.answered_at is None:
+        return None
+    return min(status.answered_at, ended_at - timedelta(seconds=seconds))
+
+
+def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
+    """Return the price at the call's own rate; its hold where the book does not know the rate.
+
+    Confirmed seconds cost no more than was held for them: an increment that was rounded up must
+    not take what nobody granted.
+    """
+    if not seconds:
+        return 0
+    if record is None:
+        return orphan.held_micros
+    try:
+        price = Rate.from_json(record.opened.rate).cost(seconds)
+    except RateDeckError:
+        return orphan.held_micros
+    return min(price, orphan.held_micros)
+
+
+async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
+    """Close a call at the gate that has ended in the book; a repeat changes nothing."""
+    assert record.closed is not None
+    opened, closed = record.opened, record.closed
+    await gate.close(
+        Closing(
+            opened.call_id,
+            opened.account_id,
+            record.cost_micros,
+            closed.seconds,
+            msgspec.json.encode(closed),
+        )
+    )
+
+
+async def settle_own(settler: Settler, node: str) -> int:
+    """Settle what an earlier run of this node left open; return how many calls it left.
+
+    Waits a bounded time; calls that are still open then are the sweeper's.
+    Raises StoreUnavailableError.
+    """
+    orphans = await settler.gate.open_calls(node)
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await settler.settle(orphans)
+    except TimeoutError:
+        log.warning("The carrier is slow to say how calls of an earlier run ended.")
+    return len(orphans)

@@ -1,0 +1,89 @@
+"""Tells the book of record again what it lacks of calls that the spend gate remembers.
+
+Such a call has lost its outbox entries, or the book was restored from a copy that is older than
+the call. The gate remembers an ended call for a day (`billing.ports.GateEnding`). What is told is
+state, so that it may be told twice, by whomever. Knows no live call of a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from billing.ports import CdrStore, GateEnding, PartitionState, Positions, SpendGate
+from billing.reconcile import repairs
+from gateway.charging.recovery import Drain
+
+ENDINGS_PER_PAGE = 500
+"""Endings read and looked up at once."""
+
+
+async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[GateEnding]:
+    """Return those of which the book lacks the end, or the beginning where the gate knows that.
+
+    Raises StoreUnavailableError.
+    """
+    found: list[GateEnding] = []
+    for start in range(0, len(endings), ENDINGS_PER_PAGE):
+        page = endings[start : start + ENDINGS_PER_PAGE]
+        booked = await records.booked([ending.call_id for ending in page])
+        doubtful = [ending for ending in page if ending.call_id not in booked]
+        headless = [ending.call_id for ending in doubtful if not ending.opened]
+        ended = await records.ended(headless) if headless else ()
+        found += [ending for ending in doubtful if ending.call_id not in ended]
+    return found
+
+
+async def tell(gate: SpendGate, ending: GateEnding) -> bool:
+    """Put an ending into the outbox, unless it waits there or the gate knows too little of it."""
+    if not ending.account_id:
+        return False
+    return await gate.tell_again(ending.call_id, ending.account_id, ending.opened)
+
+
+@dataclass(frozen=True, slots=True)
+class Retelling:
+    """Sees that the book has all that the gate knows of calls, before the gate is filled anew."""
+
+    gate: SpendGate
+    records: CdrStore
+    positions: Positions
+    drain: Drain
+
+    async def book_all(
+        self, partition: int, partitions: int, on_found: Callable[[Sequence[GateEnding]], None]
+    ) -> list[GateEnding]:
+        """Book what a partition knows of calls; return what the book lacks still.
+
+        `on_found` is told of ended calls that the book lacks, before they are told to it. A call
+        that is open and cannot be told is returned as if it had ended with what it holds. A
+        partition that has lost its data knows nothing.
+
+        Raises StoreUnavailableError; a repetition goes on.
+        """
+        gate = self.gate
+        if not await gate.is_ready(partition):
+            return []
+        await gate.tell_open(partition)
+        snapshot = await gate.snapshot(partition)
+        await self.drain()
+        book = await self.positions.read(partition, partitions)
+        left = await lacking(self.records, _open_untold(snapshot, book))
+        page = await gate.endings(partition, 0, count_max=ENDINGS_PER_PAGE)
+        while page.endings:
+            if found := await lacking(self.records, page.endings):
+                on_found(found)
+                for ending in found:
+                    await tell(gate, ending)
+                await self.drain()
+                left += await lacking(self.records, found)
+            page = await gate.endings(partition, page.ended_s, count_max=ENDINGS_PER_PAGE)
+        return left
+
+
+def _open_untold(gate: PartitionState, book: PartitionState) -> list[GateEnding]:
+    """Return the open calls that the book does not know as live; it may know them as ended."""
+    return [
+        GateEnding(call.call_id, call.account_id, call.seconds, call.held_micros)
+        for call in repairs(gate, book).unbooked
+    ]

@@ -1,0 +1,105 @@
+"""Settles the calls of nodes that are gone.
+
+Knows calls only as the spend gate lists them, and of nodes what `node_watch` says.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from billing.ports import OpenCall
+from gateway.charging.node_watch import NodeWatch
+from gateway.charging.recovery import Settler
+
+INTERVAL_S = 1.0
+"""How soon it is seen that a lease has run out."""
+SWEEP_NS = 5_000_000_000
+"""How often the calls of nodes that are missed, or wait for their carrier, are looked for."""
+CARRIER_PATIENCE_NS = 60_000_000_000
+"""How long a call waits for a carrier who does not say that it has ended."""
+FULL_LOOK_EVERY = 12
+"""Sweeps of which one lists all calls although no node is known to be gone: a minute."""
+CALLS_PER_SWEEP_MAX = 200
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """One node's sweeps. Several nodes may sweep the same calls; each call is settled once."""
+
+    def __init__(
+        self,
+        settler: Settler,
+        watch: NodeWatch,
+        *,
+        is_live_here: Callable[[str], bool],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        """Sweep for a node; `is_live_here` knows the ids of its own live calls."""
+        self._settler = settler
+        self._watch = watch
+        self._is_live_here = is_live_here
+        self._clock_ns = clock_ns
+        self._sweeps = 0
+        self._due_ns = 0
+        self._missed: Collection[str] = ()
+        """Nodes that have calls or are known, and were not found alive by the last sweep."""
+        self._gone: Collection[str] = ()
+        """Those of them whose calls have been looked for."""
+        self._waiting_ns: dict[str, int] = {}
+        """Call -> since when its carrier has been asked in vain."""
+
+    async def sweep(self) -> int:
+        """Settle the calls of nodes that are gone; return how many were tried.
+
+        Raises StoreUnavailableError.
+        """
+        lives = await self._watch.nodes()
+        missed = self._watch.missed(lives, lives.keys() | set(self._missed))
+        gone = await self._watch.gone(missed)
+        if not self._must_look(gone):
+            return 0
+        calls = await self._settler.gate.open_calls()
+        self._missed = self._watch.missed(lives, lives.keys() | {call.node for call in calls})
+        self._gone = gone = await self._watch.gone(self._missed)
+        orphans = [call for call in calls if self._is_orphan(call, gone)][:CALLS_PER_SWEEP_MAX]
+        left = {call.call_id for call in calls} - {call.call_id for call in orphans}
+        left.update(await self._settle(orphans))
+        for node in set(gone) & lives.keys() - {
+            call.node for call in calls if call.call_id in left
+        }:
+            await self._watch.forget(node)
+        return len(orphans)
+
+    def _must_look(self, gone: Collection[str]) -> bool:
+        """Whether to list all calls: at once for a node that is newly gone, else now and then."""
+        now_ns = self._clock_ns()
+        if set(gone) <= set(self._gone) and now_ns < self._due_ns:
+            self._gone = gone
+            return False
+        self._due_ns = now_ns + SWEEP_NS
+        self._sweeps += 1
+        is_due = self._sweeps % FULL_LOOK_EVERY == 1
+        return is_due or bool(gone or self._missed or self._waiting_ns)
+
+    def _is_orphan(self, call: OpenCall, gone: Collection[str]) -> bool:
+        if call.node == self._watch.node:
+            return not self._is_live_here(call.call_id)
+        return call.node in gone
+
+    async def _settle(self, orphans: Sequence[OpenCall]) -> Collection[str]:
+        """Settle calls; return the ids of those that wait for their carrier."""
+        now_ns = self._clock_ns()
+        overdue = [
+            call
+            for call in orphans
+            if now_ns - self._waiting_ns.get(call.call_id, now_ns) >= CARRIER_PATIENCE_NS
+        ]
+        late_ids = {call.call_id for call in overdue}
+        await self._settler.settle(overdue, without_carrier=True)
+        waiting = await self._settler.settle([c for c in orphans if c.call_id not in late_ids])
+        self._waiting_ns = {
+            call.call_id: self._waiting_ns.get(call.call_id, now_ns) for call in waiting
+        }
+        return self._waiting_ns.keys()

@@ -1,0 +1,442 @@
+"""`caller accounts`: accounts, their keys, their credit and their limits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from billing.errors import StoreUnavailableError
+from billing.money import format_money
+from billing.stores.payments import SqlPaymentStore
+from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
+from gateway.charging.recovery import bring_credits
+from gateway.cli.command import fail, out, read_amount, run_with
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
+from gateway.http.bearer import key_hash, new_api_key
+from gateway.post.mail import is_address
+from gateway.roles import adapters
+from gateway.scopes import LEAST, Scope
+from gateway.settings import Settings
+from gateway.stores.accounts import KeyRow, SqlAccountStore
+
+app = typer.Typer(
+    add_completion=False, help="Accounts, their keys, credit and limits.", no_args_is_help=True
+)
+
+AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
+KeyId = Annotated[str, typer.Argument(help="Id of the key, as `keys` shows it.")]
+Scopes = Annotated[
+    list[Scope] | None, typer.Option("--scope", help="What it may do; give it once for each.")
+]
+Expiry = Annotated[
+    str,
+    typer.Option("--expires", help="When it ends, such as 2030-01-31 or 2030-01-31T12:00 (UTC)."),
+]
+
+
+@app.command("create")
+def create_account(  # noqa: PLR0917
+    context: typer.Context,
+    account_id: Annotated[str, typer.Argument(help="Id of the account, such as acme.")],
+    credit: Annotated[str, typer.Option(help="Credit to begin with, such as 10.00.")] = "0",
+    email: Annotated[str, typer.Option(help="Where its holder is told of things.")] = "",
+    scope: Scopes = None,
+    expires: Expiry = "",
+) -> None:
+    """Create an account and print its API key, which is shown only once.
+
+    Without --scope the key may place calls and nothing else.
+    """
+    micros, expires_at = read_amount(credit), _read_instant(expires)
+    if email:
+        _require_address(email)
+
+    async def create(accounts: SqlAccountStore, read: Settings) -> str:
+        if not await accounts.create_account(account_id, read.currency):
+            fail("An account of this id exists.", "Choose another id.", EXIT_SETTINGS)
+        key = new_api_key()
+        await accounts.add_api_key(
+            account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
+        )
+        if email:
+            await accounts.set_email(account_id, email)
+        return key
+
+    async def work(book: adapters.Book, read: Settings) -> None:
+        out.print(await create(book.accounts, read))
+
+    async def work_with_credit(stores: adapters.Stores, read: Settings) -> None:
+        key = await create(stores.accounts, read)
+        try:
+            await _grant(stores, account_id, micros, f"grant:{account_id}:first")
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(
+                "The account is made, but its credit could not be brought to Redis. Repeat that"
+                " alone: `caller accounts credit ACCOUNT AMOUNT --reference first`."
+            ) from error
+        finally:
+            # It is there, whatever became of the credit, and can be shown at no other time.
+            out.print(key)
+
+    if micros:
+        run_with(context, adapters.open_stores, work_with_credit, may_begin=True)
+    else:
+        run_with(context, adapters.open_book, work, may_begin=True)
+
+
+@app.command("email")
+def set_address(
+    context: typer.Context,
+    account_id: AccountId,
+    address: Annotated[str, typer.Argument(help="Where its holder is told of things.")] = "",
+    none: Annotated[bool, typer.Option("--none", help="Forget the address.")] = False,
+) -> None:
+    """Set the mail address of an account's holder; it goes before one given with a payment."""
+    if none == bool(address):
+        fail("Give an address, or --none.", "One of them, not both.", EXIT_SETTINGS)
+    if address:
+        _require_address(address)
+
+    async def work(book: adapters.Book, _read: Settings) -> None:
+        await book.accounts.set_email(account_id, address)
+        out.print("Noted." if address else "Forgotten.")
+
+    run_with(context, adapters.open_book, work)
+
+
+# A negative amount begins like an option.
+@app.command("credit", context_settings={"ignore_unknown_options": True})
+def credit_account(
+    context: typer.Context,
+    account_id: AccountId,
+    amount: Annotated[str, typer.Argument(help="Amount, such as 10.00; negative to take back.")],
+    reference: Annotated[str, typer.Option(help="Names this credit; it is booked only once.")],
+) -> None:
+    """Grant an account credit, once per reference."""
+    micros = read_amount(amount, may_be_negative=True)
+    if not micros:
+        fail(
+            "A credit of nothing is none.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS
+        )
+
+    async def work(stores: adapters.Stores, read: Settings) -> None:
+        await _require_account(stores.accounts, account_id)
+        if micros + await stores.ledger.balance(account_id) < 0:
+            hint = "`caller ledger show` says what there is to take back."
+            fail("The account has less than that.", hint, EXIT_SETTINGS)
+        is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
+        balance = await stores.gate.balance(account_id)
+        state = "Granted" if is_new else "Granted before"
+        out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
+
+    run_with(context, adapters.open_stores, work)
+
+
+@app.command("limit")
+def limit_account(
+    context: typer.Context,
+    account_id: AccountId,
+    call: Annotated[str, typer.Option(help="Most that one call may cost; none lifts it.")] = "",
+    day: Annotated[str, typer.Option(help="Most in one day (UTC); none lifts it.")] = "",
+    month: Annotated[str, typer.Option(help="Most in one month (UTC); none lifts it.")] = "",
+) -> None:
+    """Show or set what an account may spend. It holds for calls that begin from now on."""
+    wanted = {"call": call, "day": day, "month": month}
+    changes = {
+        name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
+    }
+
+    async def work(book: adapters.Book, read: Settings) -> None:
+        caps = await book.accounts.set_caps(account_id, changes)
+        for name, micros in caps.items():
+            shown = "no limit" if micros is None else format_money(micros, read.currency)
+            out.print(f"{name:<7}{shown}")
+
+    run_with(context, adapters.open_book, work)
+
+
+@app.command("keys")
+def list_keys(context: typer.Context, account_id: AccountId) -> None:
+    """List an account's API keys by their ids; the keys themselves are kept nowhere."""
+
+    async def work(book: adapters.Book, read: Settings) -> None:
+        table = Table("key", "label", "may do", "made (UTC)", "ends (UTC)", "most a day", "state")
+        for key in await book.accounts.keys(account_id):
+            cap = key.day_cap_micros
+            table.add_row(
+                key.id,
+                key.label,
+                " ".join(scope for scope in Scope if scope in key.scopes),
+                f"{key.created_at:%Y-%m-%d %H:%M}",
+                f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",
+                "no limit" if cap is None else format_money(cap, read.currency),
+                _state(key),
+            )
+        out.print(table)
+
+    run_with(context, adapters.open_book, work)
+
+
+@app.command("new-key")
+def make_key(  # noqa: PLR0917
+    context: typer.Context,
+    account_id: AccountId,
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    day: Annotated[str, typer.Option(help="Most its calls may cost in one day (UTC).")] = "",
+    scope: Scopes = None,
+    expires: Expiry = "",
+) -> None:
+    """Make an API key and print it; it is shown only once.
+
+    Without --scope it may place calls and nothing else.
+    """
+    cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
+
+    async def work(book: adapters.Book, _read: Settings) -> None:
+        key = new_api_key()
+        key_id = await book.accounts.add_api_key(
+            account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
+        )
+        try:
+            if cap is not None:
+                await book.accounts.set_key_cap(account_id, key_id, cap)
+        finally:
+            # It is there, whatever became of its cap, and can be shown at no other time.
+            out.print(key)
+
+    run_with(context, adapters.open_book, work)
+
+
+@app.command("change-key")
+def change_key(
+    context: typer.Context,
+    account_id: AccountId,
+    key_id: KeyId,
+    scope: Scopes = None,
+    expires: Annotated[str, typer.Option(help="When it ends (UTC); never lifts it.")] = "",
+) -> None:
+    """Say what a key may do, instead of what it could, and when it ends; on every node at once."""
+    if not scope and not expires:
+        fail("Nothing is to be changed.", "Give --scope, --expires or both.", EXIT_SETTINGS)
+    expires_at = None if expires == "never" else _read_instant(expires)
+
+    async def work(book: adapters.Book, _read: Settings) -> None:
+        await _require_key(book.accounts, account_id, key_id)
+        try:
+            if scope:
+                await book.accounts.set_key_scopes(account_id, key_id, scope)
+        finally:
+            # Also where only Redis could not be told of the scopes.
+            if expires:
+                await book.accounts.set_key_expiry(account_id, key_id, expires_at)
+        out.print("Changed.")
+
+    run_with(context, adapters.open_book, work)
+
+
+@app.command("revoke-key")
+def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
+    """Refuse a key from now on, on every node at once; calls that are placed go on."""
+
+    async def work(book: adapters.Book, _read: Settings) -> None:
+        await _require_key(book.accounts, account_id, key_id)
+        await book.accounts.revoke_api_key(account_id, key_id)
+        out.print("Revoked.")
+
+    run_with(context, adapters.open_book, work)
+
+
+@app.command("freeze")
+def freeze_account(context: typer.Context, account_id: AccountId) -> None:
+    """Let an account place no calls, and end those that it has."""
+    _freeze(context, account_id, frozen=True)
+
+
+@app.command("unfreeze")
+def unfreeze_account(context: typer.Context, account_id: AccountId) -> None:
+    """Let a frozen account place calls again."""
+    _freeze(context, account_id, frozen=False)
+
+
+_FREEZE_UNTOLD = (
+    "The change is kept in SQL, but Redis could not be told: nodes that reach it follow within a"
+    " minute. Repeat it until it succeeds."
+)
+
+
+def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
+    async def work(book: adapters.Book, read: Settings) -> None:
+        await _require_account(book.accounts, account_id)
+        # Kept by whatever is there: nodes follow the book within a minute, once they reach Redis.
+        await book.ledger.freeze(account_id, frozen)
+        try:
+            stores = await adapters.open_stores(read)
+            try:
+                await stores.freeze(account_id, frozen)
+            finally:
+                await stores.close()
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(_FREEZE_UNTOLD) from error
+        out.print("Frozen." if frozen else "No longer frozen.")
+
+    run_with(context, adapters.open_book, work)
+
+
+_DELETION_BROKEN_OFF = (
+    "The deletion is noted in SQL: the account is frozen and its keys are revoked. Redis, or SQL,"
+    " did not answer then, so it is not finished: repeat it until it succeeds."
+)
+_DELETION_NOT_BEGUN = (
+    "Redis did not answer, and without it nobody knows what the account has left. Repeat the"
+    " command; with --write-off the account is closed in SQL whether Redis answers or not."
+)
+
+
+@app.command("delete")
+def delete_account(
+    context: typer.Context,
+    account_id: AccountId,
+    write_off: Annotated[
+        bool, typer.Option("--write-off", help="Bring what it has left, or owes, to nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account: its calls end, its keys, its addresses and its saved card are forgotten.
+
+    Its calls, payments and ledger stay, for the books need them. A repeat finishes a deletion that
+    broke off.
+    """
+    if not yes:
+        typer.confirm(f"Delete {account_id} for good?", abort=True)
+
+    async def work(book: adapters.Book, read: Settings) -> None:
+        account = await book.accounts.account(account_id)
+        if account is None:
+            raise LookupError
+        is_marked = write_off or account.deleted_at is not None
+        if is_marked:
+            # Kept by whatever is there; the keys are refused as soon as Redis can be told.
+            with contextlib.suppress(StoreUnavailableError):
+                await book.accounts.mark_deleted(account_id)
+        try:
+            stores = await adapters.open_stores(read)
+            try:
+                await delete(stores, read)
+            finally:
+                await stores.close()
+        except StoreUnavailableError as error:
+            said = _DELETION_BROKEN_OFF if is_marked else _DELETION_NOT_BEGUN
+            raise StoreUnavailableError(said) from error
+
+    async def delete(stores: adapters.Stores, read: Settings) -> None:
+        try:
+            deletion = await _delete(stores, read, account_id, write_off=write_off)
+        except PaymentError:
+            hint = "Nobody can call; the same command finishes it."
+            fail("The payment service did not forget the card.", hint, EXIT_UNAVAILABLE)
+        _explain(deletion, read)
+
+    run_with(context, adapters.open_book, work)
+
+
+async def _delete(
+    stores: adapters.Stores, read: Settings, account_id: str, *, write_off: bool
+) -> Deletion:
+    desk = (
+        adapters.build_card_desk(read, stores, notify=_to_nobody) if read.stripe_api_key else None
+    )
+    deletion = AccountDeletion(
+        stores.gate,
+        stores.ledger,
+        stores.accounts,
+        SqlPaymentStore(stores.engine),
+        desk.service.forget_customer if desk else None,
+    )
+    try:
+        return await deletion.delete(account_id, write_off=write_off)
+    finally:
+        if desk is not None:
+            await desk.service.close()
+
+
+def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
+
+
+def _explain(deletion: Deletion, read: Settings) -> None:
+    left = format_money(deletion.left_micros, read.currency)
+    if deletion.outcome is Outcome.HAS_CREDIT:
+        fail(
+            f"The account has {left}, holds of running calls included. Nothing was changed.",
+            "`caller payments refund` sends it back to the card; or delete it with --write-off.",
+            EXIT_SETTINGS,
+        )
+    if deletion.outcome is Outcome.CALLS_GO_ON:
+        fail(
+            "Nobody can call on it any more, but not all of its calls have ended.",
+            "The same command finishes it in a minute, when they have been settled.",
+            EXIT_UNAVAILABLE,
+        )
+    out.print("Deleted. Its call records, payments and ledger stay, for the books need them.")
+    if deletion.left_micros:
+        out.print(f"Credit came meanwhile: {left}. Refund it, or repeat this with --write-off.")
+    if deletion.customer_id:
+        out.print(
+            f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
+        )
+
+
+def _require_address(text: str) -> None:
+    if not is_address(text):
+        fail("This is not a mail address.", "Write it as name@example.com.", EXIT_SETTINGS)
+
+
+async def _require_account(accounts: SqlAccountStore, account_id: str) -> None:
+    """Raise LookupError where there is no such account; a deleted one is told in words."""
+    account = await accounts.account(account_id)
+    if account is None:
+        raise LookupError
+    if account.deleted_at is not None:
+        fail("The account was deleted.", "`caller ledger show` shows its ledger.", EXIT_SETTINGS)
+
+
+async def _require_key(accounts: SqlAccountStore, account_id: str, key_id: str) -> None:
+    if key_id not in {key.id for key in await accounts.keys(account_id)}:
+        fail("The account has no such key.", "`caller accounts keys` lists them.", EXIT_SETTINGS)
+
+
+def _state(key: KeyRow) -> str:
+    if key.revoked_at:
+        return "revoked"
+    return "expired" if key.expires_at and key.expires_at <= datetime.now(UTC) else "valid"
+
+
+def _read_instant(text: str) -> datetime | None:
+    """Return a time to come, in UTC where no zone is given; None for an empty text."""
+    if not text:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        fail("This is not a time.", "Write it as 2030-01-31T12:00Z.", EXIT_SETTINGS)
+    at = read if read.tzinfo else read.replace(tzinfo=UTC)
+    if at <= datetime.now(UTC):
+        fail("This time has passed.", "Give one that is to come.", EXIT_SETTINGS)
+    return at
+
+
+async def _grant(stores: adapters.Stores, account_id: str, micros: int, reference: str) -> bool:
+    sequence = await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
+    try:
+        await bring_credits(stores.gate, stores.ledger, account_id)
+    except StoreUnavailableError as error:
+        raise StoreUnavailableError(
+            "The credit is kept in SQL, but Redis could not be told. Repeat the command until it"
+            " succeeds: it is booked once."
+        ) from error
+    return sequence is not None

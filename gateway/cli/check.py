@@ -1,0 +1,27 @@
+"""`caller check`: what an operator should know before a start."""
+
+from __future__ import annotations
+
+import typer
+from rich.table import Table
+
+from gateway.cli.command import out, read_settings, run
+from gateway.roles import check, preflight
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command("check")
+def check_command(context: typer.Context) -> None:
+    """Validate the settings, reach Redis, SQL and Twilio, and say what is weak."""
+    read = read_settings(context)
+
+    async def work() -> None:
+        findings = await check.findings(read)
+        table = Table("", "what", "finding", show_edge=False)
+        for finding in findings:
+            table.add_row(finding.mark, finding.subject, finding.text)
+        out.print(table)
+        raise typer.Exit(preflight.exit_code(findings))
+
+    run(work())

@@ -1,0 +1,37 @@
+"""`caller demo`: the gateway with everything around it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import typer
+
+from gateway.cli.command import announce, err, out, run, stop_on_signal
+from gateway.logs import formats
+from gateway.roles.demo import Demo
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """Run everything at once, with a simulated phone network and an account with credit.
+
+    With Twilio's credentials, a caller id and a public origin in the environment, the same command
+    calls real phones.
+    """
+
+    async def work() -> None:
+        stop = stop_on_signal()
+        show = Demo(context.obj)
+        read = show.settings()
+        level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
+        formats.configure(level, read.log_format)
+        with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
+            await show.start()
+        show.explain(out)
+        await stop.wait()
+        announce("Stopping…")
+        await show.stop()
+
+    run(work())

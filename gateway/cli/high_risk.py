@@ -1,0 +1,113 @@
+"""`caller rates sync-high-risk`: the carrier's own list of high-risk prefixes, for all nodes.
+
+Thin: how it is read is `carriers.twilio_dialing`, what it closes `high_risk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from rich.text import Text
+
+from gateway.call.high_risk import PREFIXES_MAX, ClosedList
+from gateway.cli.command import Yes, confirm, err, fail, out, read_settings, run
+from gateway.errors import EXIT_UNAVAILABLE
+from gateway.roles import adapters
+from gateway.settings import Settings
+from gateway.stores.high_risk import SqlHighRiskLists
+from gateway.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
+
+SHOWN_MAX = 20
+"""Prefixes that are named where many change."""
+
+
+def sync_high_risk(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change; keep nothing.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Close the prefixes that Twilio lists as high-risk special services, on every node.
+
+    The list is read whole or, where any part of it cannot be, the present one stays. Run it again
+    now and then: `caller check` says how old it is.
+    """
+    read = read_settings(context)
+
+    async def work() -> None:
+        countries, found = await _listed(read)
+        async with adapters.migrated_database(read) as engine:
+            lists = SqlHighRiskLists(engine)
+            before = await lists.newest()
+            _show(ClosedList(read.open_high_risk, found), {} if before is None else before.prefixes)
+            _warn_of_toll_fraud(countries)
+            if dry_run:
+                return
+            confirm("Put this list in force?", yes=yes)
+            version = await lists.replace(found)
+        out.print(f"Version {version} is in force; nodes follow within seconds.")
+
+    run(work())
+
+
+async def closed_list(read: Settings) -> ClosedList:
+    """Return what is closed on every node."""
+    async with adapters.migrated_database(read) as engine:
+        found = await SqlHighRiskLists(engine).newest()
+    return ClosedList(read.open_high_risk, None if found is None else found.prefixes)
+
+
+async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
+    """Return the carrier's countries, and its prefixes with the first country that has each."""
+    found: dict[str, str] = {}
+    async with adapters.build_reader(read, "voice", HIGH_RISK_LIST) as reader:
+        dialing = TwilioDialing(reader)
+        countries = list(await dialing.countries())
+        with Progress(console=err, transient=True) as progress:
+            task = progress.add_task("Twilio's prefixes", total=len(countries))
+            for country in countries:
+                for prefix in await dialing.prefixes(country):
+                    found.setdefault(prefix, country.iso_code)
+                progress.advance(task)
+    if not 0 < len(found) <= PREFIXES_MAX:
+        hint = f"It lists {len(found)} prefixes; the present list stays in force."
+        fail("The carrier's list is empty, or longer than any can be.", hint, EXIT_UNAVAILABLE)
+    return countries, found
+
+
+def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
+    found = closed.carriers
+    out.print(f"{len(found)} prefixes, compared with the list in force:")
+    dropped = before.keys() - found.keys()
+    still_closed = set(filter(closed.closes, dropped))
+    for word, prefixes in (
+        ("closed", found.keys() - before.keys()),
+        ("open again", dropped - still_closed),
+        ("dropped, and closed by a shorter prefix", still_closed),
+    ):
+        if prefixes:
+            out.print(f"{len(prefixes)} {word}: {_named(sorted(prefixes))}")
+    if found.keys() == before.keys():
+        out.print("Nothing changes.")
+
+
+def _warn_of_toll_fraud(countries: Iterable[Country]) -> None:
+    opened = [c.iso_code for c in countries if c.high_risk_tollfraud_numbers_enabled]
+    if opened:
+        named = ", ".join(opened[:SHOWN_MAX]) + (", …" if len(opened) > SHOWN_MAX else "")
+        told = (
+            " Twilio's ranges of toll fraud, which it lists to nobody, may be called in"
+            f" {len(opened)} countries ({named}). Close them in Twilio's console (Voice, Geographic"
+            " Permissions)."
+        )
+        out.print(Text.assemble(("Warning:", "yellow"), told))
+
+
+def _named(prefixes: list[str]) -> str:
+    return ", ".join(f"+{p}" for p in prefixes[:SHOWN_MAX]) + (
+        ", …" if len(prefixes) > SHOWN_MAX else ""
+    )

@@ -1,0 +1,373 @@
+"""`caller ledger`: statements, the audit of all money, and filling the credit store anew."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from billing.errors import StoreUnavailableError
+from billing.money import format_money, in_units, is_currency
+from billing.partition import PARTITIONS
+from billing.ports import GateEnding
+from billing.reconcile import Surplus
+from billing.statement import StatementLine
+from billing.stores import gate_audit
+from billing.stores.audit import ADVICE, Totals, audit, totals
+from billing.stores.column_audit import UNREADABLE
+from billing.stores.gate_audit import audit_gate, find_surpluses
+from billing.stores.positions import SqlPositions
+from billing.stores.sql import SqlLedgerStore
+from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
+from billing.stores.withdrawal import withdraw
+from gateway.charging.recovery import Drain, fill_gate
+from gateway.charging.retelling import Retelling
+from gateway.cli.command import err, fail, out, read_moment, run_with
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
+from gateway.payments import proof
+from gateway.payments.proof import PaymentProof
+from gateway.roles import adapters
+from gateway.settings import Settings
+from gateway.stores.leases import RedisNodeLeases
+
+app = typer.Typer(
+    add_completion=False,
+    help="What accounts paid and were given, and its proof.",
+    no_args_is_help=True,
+)
+
+
+@app.command("show")
+def show_account(
+    context: typer.Context,
+    account_id: Annotated[str, typer.Argument(help="Id of the account.")],
+    lines: Annotated[int, typer.Option(min=0, help="Most lines; 0 for all.")] = 50,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Print an account's statement, newest line first."""
+
+    async def work(book: adapters.Book, _read: Settings) -> None:
+        if await book.accounts.account(account_id) is None:
+            raise LookupError
+        statement = await _statement(SqlStatementStore(book.engine), account_id, lines)
+        if as_csv:
+            _print_csv(statement)
+        else:
+            out.print(_statement_table(statement))
+
+    run_with(context, adapters.open_book, work)
+
+
+async def _open_as_it_is(read: Settings) -> adapters.Stores:
+    """Open the stores, and fill nothing: what the credit store has lost is to be told."""
+    return await adapters.open_stores(read, fills=False)
+
+
+@app.command("audit")
+def audit_ledger(
+    context: typer.Context,
+    watch: Annotated[
+        float, typer.Option(min=0, help="Audit again every so many seconds, until interrupted.")
+    ] = 0,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Compare the book with all that was paid at the payment service since this date"
+            " or moment (UTC). Default: of the last three days."
+        ),
+    ] = "",
+) -> None:
+    """Prove that ledger, balances, calls, payments and the credit store agree; calls may go on.
+
+    Ends with 0 when all agree, 1 with findings, 3 when a store or the payment service is away, 70
+    when the audit itself is at fault.
+    """
+    moment = read_moment(since) if since else None
+
+    async def work(stores: adapters.Stores, read: Settings) -> None:
+        findings, is_whole = await _audit(stores, read, moment)
+        while watch:
+            await asyncio.sleep(watch)
+            try:
+                await _audit(stores, read, moment)
+            except StoreUnavailableError as error:
+                err.print(f"Not audited: {error}.")
+        if findings:
+            raise typer.Exit(EXIT_FINDINGS)
+        if not is_whole:
+            raise typer.Exit(EXIT_UNAVAILABLE)
+
+    run_with(context, _open_as_it_is, work)
+
+
+@app.command("rebuild")
+def rebuild_gate(  # noqa: PLR0917
+    context: typer.Context,
+    partition: Annotated[
+        int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this one; else all.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while nodes are running.")] = False,
+    forget_credits: Annotated[
+        bool,
+        typer.Option(
+            "--forget-credits", help="Also where that takes credit that the book lacks for good."
+        ),
+    ] = False,
+    forget_calls: Annotated[
+        bool,
+        typer.Option(
+            "--forget-calls", help="Also where calls that cannot be booked are given up for good."
+        ),
+    ] = False,
+) -> None:
+    """Fill the credit store anew from the SQL book of record.
+
+    What the credit store knows of calls and the book does not is booked first. Live calls go on and
+    are opened again; calls that begin meanwhile are refused. Refused while the credit store holds
+    credit that the book lacks, or calls that cannot be booked, which is how a book looks that was
+    restored from an older copy.
+    """
+
+    async def work(stores: adapters.Stores, read: Settings) -> None:
+        alive = sorted(await RedisNodeLeases(stores.redis).alive())
+        if alive and not force:
+            hint = "Stop them first; with --force their calls go on, and new ones are refused."
+            fail(f"Nodes are running: {', '.join(alive)}.", hint, EXIT_SETTINGS)
+        chosen = range(PARTITIONS) if partition is None else [partition]
+        # A refund by rule that the book lost is booked again under the number that the gate knows.
+        recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
+        drain = adapters.build_drainer(recovering, read).drain_once
+        left = await _book_calls(stores, drain, chosen)
+        if left:
+            err.print("These cannot be booked, for too little is known of them:")
+            _show_calls(left)
+            if not forget_calls:
+                fail("The credit store knows calls that the book lacks.", _UNTOLD, EXIT_FINDINGS)
+        found = await find_surpluses(stores.gate, stores.engine, chosen)
+        if found:
+            await _show_surpluses(stores, found)
+            if not forget_credits:
+                fail("The credit store holds credit that the book lacks.", _LACKING, EXIT_FINDINGS)
+        if not yes:
+            typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
+        for one in chosen:
+            await withdraw(stores.redis, one)
+        await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
+        out.print(f"Filled {len(chosen)} partitions from the book of record.")
+
+    run_with(context, _open_as_it_is, work)
+
+
+PAYMENTS_LOOK_BACK = timedelta(days=3)
+"""How far an audit looks unless it is told: Stripe tries to deliver a webhook for so long."""
+_ADVICE = {
+    **ADVICE,
+    **gate_audit.ADVICE,
+    **proof.ADVICE,
+}
+
+_LACKING = (
+    "Was the database restored from an older copy? `caller payments reconcile --since DATE` books"
+    " what was paid since; then try again. Credits that are no payments (`caller accounts credit`)"
+    " cannot be found again: fill with --forget-credits, then grant them again."
+)
+
+
+BOOKING_S_MAX = 900.0
+"""How long a rebuild books calls: a day's calls take minutes."""
+_UNTOLD = (
+    "The outbox entries in the table rejected_entries may say why. Take what these calls cost by"
+    " `caller accounts credit ACCOUNT --reference CALL -- -AMOUNT`, then fill with --forget-calls."
+)
+_UNTIL_NOW = "All that was booked stays booked; the same command goes on."
+
+
+async def _book_calls(
+    stores: adapters.Stores, drain: Drain, chosen: Iterable[int]
+) -> Sequence[GateEnding]:
+    """Book what the credit store knows of calls, and name what was lacking; return what is still.
+
+    Raises StoreUnavailableError.
+    """
+    named: set[str] = set()
+    left: list[GateEnding] = []
+
+    def found(endings: Sequence[GateEnding]) -> None:
+        if not named:
+            err.print("Calls have ended that the book lacks; they are booked first:")
+        named.update(ending.call_id for ending in endings)
+        _show_calls(endings)
+
+    retelling = Retelling(stores.gate, stores.records, SqlPositions(stores.engine), drain)
+    try:
+        async with asyncio.timeout(BOOKING_S_MAX):
+            for one in chosen:
+                left += await retelling.book_all(one, PARTITIONS, found)
+    except TimeoutError:
+        fail("Not all calls could be booked in time.", _UNTIL_NOW, EXIT_UNAVAILABLE)
+    if booked := named - {ending.call_id for ending in left}:
+        out.print(f"Booked {len(booked)} calls.")
+    return left
+
+
+def _show_calls(endings: Iterable[GateEnding]) -> None:
+    for one in endings:
+        account = one.account_id or "account unknown"
+        cost = in_units(one.charged_micros)
+        err.print(Text(f"  {account}  {one.call_id}  {one.seconds} s  {cost}"), soft_wrap=True)
+
+
+async def _show_surpluses(stores: adapters.Stores, found: Iterable[Surplus]) -> None:
+    table = Table("account", show_edge=False)
+    table.add_column("credits the book lacks", justify="right")
+    table.add_column("more than in the book", justify="right")
+    for surplus in found:
+        account = await stores.accounts.account(surplus.account_id)
+        currency = "" if account is None else account.currency
+        # To the last digit: what is shown as nothing would be taken all the same.
+        amount = f"{in_units(surplus.micros)} {currency}"
+        table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
+    err.print(table)
+
+
+async def _audit(
+    stores: adapters.Stores, read: Settings, since: datetime | None
+) -> tuple[Sequence[str], bool]:
+    """Audit everything once, print what was found, and return it; and whether all was asked."""
+    findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
+    is_whole = True
+    if not read.stripe_api_key:
+        out.print("The payment service was not asked: CALLER_STRIPE_API_KEY is not set.")
+    elif any(_hides_payments(finding) for finding in findings):
+        out.print("The payment service was not asked: correct what cannot be read first.")
+        is_whole = False
+    else:
+        try:
+            findings += await _audit_payments(stores, read, since)
+        except PaymentError as error:
+            out.print(f"The payment service could not be asked. {error}")
+            is_whole = False
+    for finding in findings:
+        out.print(Text(finding, style="bold red"))
+    for advice in dict.fromkeys(_advice(finding) for finding in findings):
+        out.print(Text(f"→ {advice}"))
+    out.print(_totals_table(await totals(stores.engine)))
+    if findings or is_whole:
+        out.print(f"{len(findings)} findings." if findings else "All agree.")
+    return findings, is_whole
+
+
+def _hides_payments(finding: str) -> bool:
+    """Whether a finding is of a value that payments cannot be read without.
+
+    A payment of an unknown state is left out by itself.
+    """
+    rule, _, subject = finding.partition(": ")
+    table = subject.partition(" ")[0]
+    is_of_payments = table in {"payments", "credits", "accounts"}
+    return rule == UNREADABLE and is_of_payments and not finding.endswith("column state)")
+
+
+async def _audit_payments(
+    stores: adapters.Stores, read: Settings, since: datetime | None
+) -> list[str]:
+    """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
+    desk = adapters.build_card_desk(read, stores, notify=lambda _name, _data: None)
+    until = datetime.now(UTC)
+    since = since or until - PAYMENTS_LOOK_BACK
+    try:
+        compared = PaymentProof(desk.history, service=desk.service, store=desk.store)
+        done = await compared.compare(since)
+    finally:
+        await desk.service.close()
+    period = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+    said = f"{done.objects} objects there, {done.credits} credits here"
+    out.print(f"Compared with the payment service: {period}, {said}.")
+    if not done.is_whole:
+        left = f"; {done.unasked} credits were not asked about" if done.unasked else ""
+        out.print(f"Not all of it was compared{left}. Narrow it with --since.")
+    return list(done.findings)
+
+
+def _advice(finding: str) -> str:
+    """Return what to do about a finding."""
+    rule = finding.partition(": ")[0]
+    return _ADVICE.get(rule, "")
+
+
+def _totals_table(sums: Iterable[Totals]) -> Table:
+    table = Table("currency", show_edge=False)
+    for name in ("accounts", "credits", "charges", "holds", "balances", "write-offs"):
+        table.add_column(name, justify="right")
+    for of in sums:
+        amounts = (of.credits, of.charges, of.holds, of.balances, of.write_offs)
+        shown = (_shown(micros, of.currency) for micros in amounts)
+        table.add_row(of.currency, str(of.accounts), *shown)
+    return table
+
+
+async def _statement(
+    store: SqlStatementStore, account_id: str, count_max: int
+) -> Sequence[StatementLine]:
+    """Return the newest lines; all of them for 0."""
+    found: list[StatementLine] = []
+    before = None
+    while not count_max or len(found) < count_max:
+        wanted = min(PAGE_LINES_MAX, count_max - len(found) if count_max else PAGE_LINES_MAX)
+        page = await store.page(account_id, limit=wanted, before=before)
+        found += page
+        if len(page) < wanted:
+            break
+        before = page[-1].reference
+    return found
+
+
+def _statement_table(statement: Iterable[StatementLine]) -> Table:
+    table = Table("date (UTC)", "kind", "reason", show_edge=False)
+    for name in ("amount", "balance"):
+        table.add_column(name, justify="right")
+    table.add_column("call")
+    for line in statement:
+        cells = (
+            f"{line.at:%Y-%m-%d %H:%M:%S}",
+            line.kind,
+            line.reason,
+            _shown(line.micros, line.currency),
+            _shown(line.balance_micros, line.currency),
+            line.call_id or "",
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _print_csv(statement: Iterable[StatementLine]) -> None:
+    writer = csv.writer(sys.stdout)
+    head = ("at", "kind", "reason", "amount", "balance", "currency", "call_id", "reference")
+    writer.writerow(head)
+    for line in statement:
+        writer.writerow(
+            (
+                line.at.isoformat(),
+                line.kind,
+                line.reason,
+                in_units(line.micros),
+                in_units(line.balance_micros),
+                line.currency,
+                line.call_id or "",
+                line.reference,
+            )
+        )
+
+
+def _shown(micros: int, currency: str) -> str:
+    """Return an amount for people; an account that was lost may have a currency unknown to us."""
+    return format_money(micros, currency) if is_currency(currency) else in_units(micros)

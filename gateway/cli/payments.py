@@ -1,0 +1,215 @@
+"""`caller payments`: what the operator does about payments, refunds and disputes."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+from rich.text import Text
+
+from billing.errors import StoreUnavailableError
+from billing.money import format_money
+from billing.stores.payments import SqlPaymentStore
+from gateway.cli.command import (
+    err,
+    fail,
+    out,
+    read_amount,
+    read_moment,
+    read_settings,
+    run,
+    run_with,
+    unchanged,
+)
+from gateway.errors import (
+    EXIT_FINDINGS,
+    EXIT_SETTINGS,
+    EXIT_UNAVAILABLE,
+    PROBLEMS,
+    PaymentError,
+    RequestRefusedError,
+)
+from gateway.payments.events import HISTORY
+from gateway.payments.evidence import DisputeEvidence
+from gateway.payments.history import PaymentHistory
+from gateway.post.webhooks import Notices
+from gateway.roles import adapters
+from gateway.settings import Settings
+
+app = typer.Typer(
+    add_completion=False, help="Payments by card, refunds and disputes.", no_args_is_help=True
+)
+
+PaymentId = Annotated[str, typer.Argument(help="Id of the payment, as `payments list` shows it.")]
+
+Work = Callable[[adapters.Stores, adapters.CardDesk], Awaitable[None]]
+
+
+@app.command("list")
+def list_payments(
+    context: typer.Context,
+    account_id: Annotated[str, typer.Argument(help="Id of the account.")],
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Most that are shown.")] = 50,
+) -> None:
+    """List an account's payments, newest first."""
+
+    async def work(book: adapters.Book, _read: Settings) -> None:
+        table = Table(
+            Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state"
+        )
+        for payment in await SqlPaymentStore(book.engine).page(account_id, limit=limit):
+            table.add_row(
+                payment.id,
+                payment.created_at.strftime("%Y-%m-%d %H:%M:%S"),
+                payment.kind,
+                format_money(payment.micros, payment.currency),
+                format_money(payment.refunded_micros, payment.currency),
+                payment.state.value + (f" ({payment.failure})" if payment.failure else ""),
+            )
+        out.print(table)
+
+    run_with(context, adapters.open_book, work)
+
+
+@app.command("refund")
+def refund_payment(
+    context: typer.Context,
+    payment_id: PaymentId,
+    amount: Annotated[str, typer.Argument(help="Amount, such as 10.00.")],
+    reference: Annotated[
+        str, typer.Option(help="Names this refund; it is made only once. Default: a new one.")
+    ] = "",
+) -> None:
+    """Send unspent credit back to the card that it was paid with."""
+    micros = read_amount(amount, may_be_negative=True)
+    name = reference or secrets.token_hex(6)
+
+    async def work(_stores: adapters.Stores, desk: adapters.CardDesk) -> None:
+        # Said first: whoever is cut off in the middle needs it to finish.
+        out.print(f"Refund {name}")
+        try:
+            payment = await desk.payments.refund(payment_id, micros, reference=name)
+        except PaymentError as error:
+            if not error.retryable:
+                raise
+            hint = f"Finish it with the same command and --reference {name}."
+            fail("It is not known whether the refund was made.", hint, EXIT_UNAVAILABLE)
+        refunded = format_money(payment.refunded_micros, payment.currency)
+        out.print(f"Refunded. Of this payment so far: {refunded}")
+
+    _with_desk(context, work)
+
+
+@app.command("reconcile")
+def reconcile_payments(
+    context: typer.Context,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="Go over everything that the payment service knows since this date or moment"
+            " (UTC), also what is not known here: after the database was restored from a copy."
+        ),
+    ] = "",
+    after: Annotated[str, typer.Option(help="Go on from where one with --since broke off.")] = "",
+) -> None:
+    """Look for payments that no webhook told of, and book them.
+
+    With --since it ends with 1 when something was paid and cannot be booked, or is booked
+    otherwise than the service says: that is named, and left to people.
+    """
+    moment = read_moment(since) if since else None
+    if after and (moment is None or after.partition(":")[0] not in HISTORY):
+        fail("--after goes with --since, as it was printed.", "Copy both.", EXIT_SETTINGS)
+
+    async def work(_stores: adapters.Stores, desk: adapters.CardDesk) -> None:
+        is_whole = True
+        if moment is not None:
+            is_whole = await _go_over(desk.history, moment, after)
+        out.print(f"Looked at {await desk.reconciler.reconcile()}.")
+        if not is_whole:
+            raise typer.Exit(EXIT_FINDINGS)
+
+    _with_desk(context, work, recovers=moment is not None)
+
+
+async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> bool:
+    """Book what the book lacks, page by page; return whether nothing is left, or differs."""
+    counts: Counter[str] = Counter()
+    is_whole = True
+    try:
+        async for step in history.walk(since, resume):
+            for found in step.unbooked:
+                left = await history.book(found)
+                counts["booked"] += left is None
+                if left is not None:
+                    is_whole = False
+                    out.print(Text(str(left), style="bold red"))
+            for finding in (str(point) for points in step.differing.values() for point in points):
+                is_whole = False
+                out.print(Text(finding, style="bold red"))
+            counts[step.kind] += step.count
+            resume = step.resume
+            said = f"{step.kind}: {counts[step.kind]} looked at, {counts['booked']} booked in all"
+            err.print(said)
+    except (PaymentError, StoreUnavailableError) as error:
+        fail(f"Broken off: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+    if resume:
+        fail("There is more to look at.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+    looked_at = sum(counts.values()) - counts["booked"]
+    out.print(f"Of {looked_at} objects {counts['booked']} were booked anew.")
+    return is_whole
+
+
+def _how_to_go_on(since: datetime, resume: str) -> str:
+    option = f" --after {resume}" if resume else ""
+    return f"Go on with `caller payments reconcile --since {since.isoformat()}{option}`."
+
+
+@app.command("evidence")
+def give_evidence(
+    context: typer.Context,
+    payment_id: PaymentId,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Hand it to the bank, once and for good.")
+    ] = False,
+) -> None:
+    """Store evidence for a disputed payment, made of the account's call records; and print it."""
+
+    async def work(stores: adapters.Stores, desk: adapters.CardDesk) -> None:
+        evidence = DisputeEvidence(desk.service, desk.store, stores.records)
+        for name, text in (await evidence.give(payment_id, submit=submit)).items():
+            out.print(Text(name, style="bold"))
+            out.print(text)
+        out.print("Handed to the bank." if submit else "Stored; --submit hands it to the bank.")
+
+    _with_desk(context, work)
+
+
+def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) -> None:
+    """Run with everything open; tell a refusal in its own words."""
+    read = read_settings(context)
+    if not read.stripe_api_key:
+        problem = PROBLEMS["payments_off"]
+        fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
+
+    async def with_desk() -> None:
+        stores = await unchanged(adapters.open_stores(read))
+        notices = Notices(read.events_url, read.events_secret)
+        desk = adapters.build_card_desk(read, stores, notify=notices.notify, recovers=recovers)
+        notices.start()
+        try:
+            await work(stores, desk)
+        except RequestRefusedError as error:
+            problem = PROBLEMS[error.code]
+            fail(problem.message, problem.action, EXIT_SETTINGS)
+        finally:
+            await notices.stop()
+            await desk.service.close()
+            await stores.close()
+
+    run(with_desk())

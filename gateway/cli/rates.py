@@ -1,0 +1,457 @@
+"""`caller rates`: importing, comparing and withdrawing rate decks, and quoting from them.
+
+Thin: what a deck changes and earns is `billing.rate_changes`, what is kept `billing.stores`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import phonenumbers
+import typer
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from billing.errors import RateDeckError
+from billing.rate_changes import Margin, at_margin, diff, margins
+from billing.rate_deck import DESCRIPTION_CHARS_MAX, DeckEntry, RateDeck, carrier_rate
+from billing.rating import SECONDS_MAX
+from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
+from billing.stores.sql import utc_now
+from gateway.call.high_risk import ClosedList
+from gateway.call.number import destination
+from gateway.cli import rate_tables
+from gateway.cli.command import Yes, confirm, err, fail, out, read_amount, read_settings, run
+from gateway.cli.high_risk import closed_list, sync_high_risk
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS, RequestRefusedError
+from gateway.roles import adapters
+from gateway.settings import Settings
+from gateway.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
+
+app = typer.Typer(
+    help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
+)
+
+app.command("sync-high-risk")(sync_high_risk)
+
+CostsFile = Annotated[
+    Path | None,
+    typer.Option("--costs", help="CSV with the carrier's prices: prefix,price_per_minute."),
+]
+Activate = Annotated[
+    str,
+    typer.Option(help="When the deck comes into force: now, or a time such as 2026-12-01T00:00Z."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep nothing.")]
+
+
+@app.command("import")
+def import_deck(  # noqa: PLR0917
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The deck: CSV, see docs/operations.md.")],
+    activate: Activate = "now",
+    costs: CostsFile = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Import a deck: show what it changes and earns, ask, and activate it now or later.
+
+    Any fault in the file, named by line and column, imports nothing; so does a price that does not
+    cover the carrier's minute which the deck names. With --dry-run the exit code is 1 when a prefix
+    is sold below cost.
+    """
+    read = read_settings(context)
+    content = _read_text(file)
+    at = _activation(activate)
+
+    async def work() -> None:
+        known = None if costs is None else RateDeck.from_costs_csv(_read_text(costs))
+        await _import(read, content, file.name, at, known, dry_run=dry_run, yes=yes)
+
+    run(work())
+
+
+@app.command("list")
+def list_decks(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE_ROWS_MAX, help="Most versions.")] = 20,
+) -> None:
+    """List the imported decks, newest first: in force, scheduled, replaced or withdrawn."""
+    read = read_settings(context)
+
+    async def work() -> None:
+        now = utc_now()
+        async with _open_decks(read) as decks:
+            versions = await decks.list(limit)
+            in_force = await decks.version_in_force(now)
+        table = Table("version", "state", "from", "prefixes", "source", "imported", show_edge=False)
+        for deck in versions:
+            table.add_row(
+                str(deck.version),
+                _state(deck, in_force, now),
+                _time(deck.activates_at),
+                str(deck.prefixes),
+                deck.source,
+                _time(deck.imported_at),
+            )
+        out.print(table)
+        if in_force is None:
+            out.print(f"In force: {_fallback_name(read)}.")
+
+    run(work())
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Option(help="Only prefixes that begin with these digits.")] = "",
+    version: Annotated[int | None, typer.Option(help="Default: the deck in force.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The whole deck, as imported.")] = False,
+) -> None:
+    """Show the prices of a deck, or print it as CSV to edit and import again."""
+    read = read_settings(context)
+
+    async def work() -> None:
+        name, content = await _find(read, version)
+        if as_csv:
+            sys.stdout.write(content)
+            return
+        deck = RateDeck.from_csv(content)
+        found = [p for p in deck.prefixes if p.startswith(prefix.removeprefix("+"))]
+        out.print(f"{name}: {len(found)} prefixes")
+        out.print(rate_tables.deck(deck, found[:limit], read.currency))
+        if len(found) > limit:
+            out.print(f"… and {len(found) - limit} more; see --prefix, --limit and --csv.")
+
+    run(work())
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    version: Annotated[int | None, typer.Option(help="Default: the deck in force.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Withdraw a deck for good: the one before it is in force again. Running calls keep rates."""
+    read = read_settings(context)
+
+    async def work() -> None:
+        now = utc_now()
+        async with _open_decks(read) as decks:
+            in_force = await decks.version_in_force(now)
+            wanted = in_force if version is None else version
+            versions = {d.version: d for d in await decks.list(PAGE_ROWS_MAX)}
+            if wanted not in versions or versions[wanted].withdrawn_at is not None:
+                hint = "`caller rates list` shows them."
+                fail("There is no such deck, or it is withdrawn already.", hint, EXIT_SETTINGS)
+            if wanted == in_force:
+                del versions[wanted]
+                name, content = await _following(read, decks, versions.values(), now)
+                out.print(f"In force again would be {name}:")
+                before = _read_kept(await decks.content(wanted) or "")
+                _print(rate_tables.changes(diff(before, _read_kept(content)), read.currency))
+            confirm(f"Withdraw version {wanted}?", yes=yes)
+            await decks.withdraw(wanted)
+        out.print(f"Version {wanted} is withdrawn; nodes follow within seconds.")
+
+    run(work())
+
+
+@app.command()
+def quote(
+    context: typer.Context,
+    number: Annotated[str, typer.Argument(help="Number in full, such as +442079460018.")],
+    minutes: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=SECONDS_MAX // 60, help="Length of a call whose price is shown."),
+    ] = None,
+    credit: Annotated[str, typer.Option(help="Show how long this amount lasts.")] = "",
+    costs: CostsFile = None,
+) -> None:
+    """Show what a call to a number costs: rate, prefix, prices, and what it earns.
+
+    Give --minutes several times for several lengths; default 1, 3 and 10.
+    """
+    read = read_settings(context)
+    micros = read_amount(credit) if credit else None
+
+    async def work() -> None:
+        name, content = await _find(read, None)
+        dialled = _dialled(number, await closed_list(read))
+        entry = RateDeck.from_csv(content).lookup(dialled)
+        if entry is None:
+            message = PROBLEMS["destination_not_priced"].message
+            fail(message, f"No prefix of {name} prices it.", EXIT_SETTINGS)
+        out.print(rate_tables.quote(entry, read.currency, minutes or [1, 3, 10], micros))
+        carrier = None
+        if costs is not None:
+            carrier = RateDeck.from_costs_csv(_read_text(costs)).lookup(dialled)
+        _print(rate_tables.earnings([Margin(entry.prefix, entry, carrier.rate)] if carrier else []))
+
+    run(work())
+
+
+@app.command("sync-twilio")
+def sync_twilio(  # noqa: PLR0917
+    context: typer.Context,
+    margin: Annotated[str, typer.Option(help="Earned on top of Twilio's price, such as 30%.")],
+    increment: Annotated[
+        str, typer.Option(help="First and next seconds billed. Twilio bills whole minutes.")
+    ] = "60/60",
+    countries: Annotated[
+        str, typer.Option(help="ISO codes, separated by commas. Default: all.")
+    ] = "",
+    stream_price: Annotated[
+        str, typer.Option(help="What Twilio charges for a minute of media stream, on top.")
+    ] = "0",
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Write the deck there; import nothing.")
+    ] = None,
+    costs_file: Annotated[
+        Path | None, typer.Option("--costs-out", help="Write Twilio's prices there, for --costs.")
+    ] = None,
+    activate: Activate = "now",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Make a deck of Twilio's own price list plus a margin, and write or import it.
+
+    Countries that share a country code with chosen ones are denied by their own prefixes.
+    """
+    read = read_settings(context)
+    permille, (first_s, next_s) = _margin(margin), _increment(increment)
+    stream_micros = read_amount(stream_price)
+    at = _activation(activate)
+    chosen = frozenset(filter(None, (name.strip().upper() for name in countries.split(","))))
+
+    async def work() -> None:
+        costs = await _twilio_costs(read, chosen, stream_micros)
+        content = at_margin(costs, permille, first_s, next_s).to_csv()
+        if costs_file is not None:
+            costs_file.write_text(costs.to_costs_csv(), encoding="utf-8")
+        if file is not None:
+            file.write_text(content, encoding="utf-8")
+            out.print(f"{len(costs)} prefixes written.")
+            return
+        source = f"Twilio + {permille / 10:g} %"
+        await _import(read, content, source, at, costs, dry_run=dry_run, yes=yes)
+
+    run(work())
+
+
+# -- decks ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
+    async with adapters.migrated_database(read) as engine:
+        yield SqlRateDeckStore(engine)
+
+
+async def _import(
+    read: Settings,
+    content: str,
+    source: str,
+    at: datetime | None,
+    costs: RateDeck | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    async with _open_decks(read) as decks:
+        with err.status("Reading and comparing…"):
+            deck = RateDeck.from_csv(content)
+            name, before = await _in_force(read, decks, at or utc_now())
+            changes = diff(_read_kept(before), deck)
+            known = costs or deck.costs()
+            earned = [] if known is None else list(margins(deck, known))
+        out.print(f"{len(deck)} prefixes, compared with {name}:")
+        _print(rate_tables.changes(changes, read.currency))
+        _print(rate_tables.earnings(earned))
+        if dry_run:
+            is_loss = rate_tables.losing(earned) or any(m.is_short_loss() for m in earned)
+            raise typer.Exit(EXIT_FINDINGS if is_loss else 0)
+        confirm("Import this deck?", yes=yes)
+        activates_at = at or utc_now()
+        version = await decks.add(content, source, activates_at)
+    since = _time(activates_at)
+    out.print(f"Version {version} is in force at {since}; nodes follow it.")
+
+
+async def _in_force(read: Settings, decks: SqlRateDeckStore, at: datetime) -> tuple[str, str]:
+    """Return name and content of the deck in force at a time."""
+    found = await decks.in_force(at)
+    if found is None:
+        return _fallback_name(read), adapters.load_deck(read).to_csv()
+    return f"version {found[0]}", found[1]
+
+
+async def _find(read: Settings, version: int | None) -> tuple[str, str]:
+    """Return name and content of a version, or of the deck in force."""
+    async with _open_decks(read) as decks:
+        if version is None:
+            return await _in_force(read, decks, utc_now())
+        content = await decks.content(version)
+    if content is None:
+        fail("There is no such version.", "`caller rates list` shows them.", EXIT_SETTINGS)
+    return f"version {version}", content
+
+
+def _read_kept(content: str) -> RateDeck:
+    """Read a deck that is only compared; one that cannot be read must not keep itself in force."""
+    try:
+        return RateDeck.from_csv(content)
+    except RateDeckError:
+        said = "A deck cannot be read any more; it is compared as if it were empty."
+        err.print(Text(said, style="yellow"))
+        return RateDeck({})
+
+
+def _fallback_name(read: Settings) -> str:
+    if read.rate_deck:
+        return "the deck of CALLER_RATE_DECK"
+    return "the bundled deck of EXAMPLE prices"
+
+
+async def _following(
+    read: Settings, decks: SqlRateDeckStore, left: Iterable[DeckVersion], now: datetime
+) -> tuple[str, str]:
+    """Return name and content of the deck that is in force where only these are left."""
+    past = [d for d in left if d.withdrawn_at is None and d.activates_at <= now]
+    latest = max(past, key=lambda d: (d.activates_at, d.version), default=None)
+    if latest is None:
+        return _fallback_name(read), adapters.load_deck(read).to_csv()
+    return f"version {latest.version}", await decks.content(latest.version) or ""
+
+
+def _state(deck: DeckVersion, in_force: int | None, now: datetime) -> str | Text:
+    if deck.withdrawn_at is not None:
+        return "withdrawn"
+    if deck.version == in_force:
+        return Text("in force", style="green")
+    return "scheduled" if deck.activates_at > now else "replaced"
+
+
+def _print(parts: Iterable[Table | Text]) -> None:
+    for part in parts:
+        out.print(part)
+
+
+# -- Twilio --------------------------------------------------------------------------------------
+
+
+async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: int) -> RateDeck:
+    """Return Twilio's prices for the chosen countries, and denials of their neighbours.
+
+    The price of a minute of media stream is added to each.
+
+    A neighbour shares the country code: +1 alone is two dozen countries.
+    """
+    async with adapters.build_reader(read, "pricing", PRICE_LIST) as reader:
+        pricing = TwilioPricing(reader)
+        known = [country.iso_country for country in await pricing.countries()]
+        if chosen - set(known):
+            hint = "Twilio has no prices for: " + ", ".join(sorted(chosen - set(known)))
+            fail("A country is unknown.", hint, EXIT_SETTINGS)
+        wanted = chosen or frozenset(known)
+        asked = [iso for iso in known if iso in wanted or iso in _neighbours(wanted)]
+        prices: list[PrefixPrice] = []
+        with Progress(console=err, transient=True) as progress:
+            task = progress.add_task("Twilio's prices", total=len(asked))
+            for iso in asked:
+                prices += await pricing.prices(iso, read.caller_id)
+                progress.advance(task)
+    if any(price.currency != read.currency for price in prices):
+        hint = f"No exchange rates are known here: CALLER_CURRENCY is {read.currency}."
+        fail("Twilio's prices are in another currency.", hint, EXIT_SETTINGS)
+    return _costs(prices, wanted, stream_micros)
+
+
+def _neighbours(countries: Iterable[str]) -> frozenset[str]:
+    """Return the countries that share a country code with one of these."""
+    codes = {phonenumbers.country_code_for_region(iso) for iso in countries}
+    return frozenset(
+        region
+        for code in codes
+        for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code, ())
+    )
+
+
+def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros: int) -> RateDeck:
+    """Return the prices by prefix, the dearest where countries share one; None denies."""
+    entries: dict[str, DeckEntry | None] = {}
+    for price in prices:
+        if price.country not in wanted:
+            entries.setdefault(price.prefix, None)
+            continue
+        held, micros = entries.get(price.prefix), price.per_minute_micros + stream_micros
+        if held is None or held.rate.per_minute_micros < micros:
+            shown = "".join(filter(str.isprintable, price.description))
+            entries[price.prefix] = DeckEntry(
+                price.prefix,
+                shown[:DESCRIPTION_CHARS_MAX].strip(),
+                price.country,
+                carrier_rate(micros),
+            )
+    if not entries:
+        raise RateDeckError("Twilio has no prices for these countries")
+    return RateDeck(entries)
+
+
+# -- what was typed ------------------------------------------------------------------------------
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        fail("The file cannot be read as text.", "It must be CSV in UTF-8.", EXIT_SETTINGS)
+
+
+def _activation(text: str) -> datetime | None:
+    """Return the time that was typed; None for now."""
+    if text == "now":
+        return None
+    hint = "Write a coming time with its zone, such as 2026-12-01T00:00Z, or now."
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        fail("The activation is no time.", hint, EXIT_SETTINGS)
+    if at.tzinfo is None or at < utc_now():
+        fail("The activation is in the past, or has no time zone.", hint, EXIT_SETTINGS)
+    return at
+
+
+def _margin(text: str) -> int:
+    """Return a margin in thousandths."""
+    match = re.fullmatch(r"([0-9]{1,4})(?:\.([0-9]))? ?%?", text, re.ASCII)
+    if match is None:
+        fail("The margin is no percentage.", "Write it such as 30% or 12.5%.", EXIT_SETTINGS)
+    return 10 * int(match[1]) + int(match[2] or 0)
+
+
+def _increment(text: str) -> tuple[int, int]:
+    """Return first and next seconds billed."""
+    match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text, re.ASCII)
+    if match is None:
+        fail("The increment is none.", "Write it such as 60/60 or 1/1.", EXIT_SETTINGS)
+    return int(match[1]), int(match[2])
+
+
+def _dialled(number: str, closed: ClosedList) -> str:
+    try:
+        return destination(number, closed).number
+    except RequestRefusedError as error:
+        fail(str(error), PROBLEMS[error.code].action, EXIT_SETTINGS)
+
+
+def _time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -1,0 +1,34 @@
+"""`caller serve`: the gateway as a process."""
+
+from __future__ import annotations
+
+import typer
+
+from gateway.cli.command import announce, complain, read_settings, run, stop_on_signal
+from gateway.roles import preflight
+from gateway.roles.serve import Node
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the gateway: pages, API, webhooks and media on one port."""
+    read = read_settings(context)
+
+    async def work() -> None:
+        stop = stop_on_signal()
+        found = await preflight.findings(read, is_starting=True)
+        if code := preflight.exit_code(found):
+            for finding in found:
+                if finding.is_fatal:
+                    complain(finding.text, "`caller check` says more.")
+            raise typer.Exit(code)
+        node = Node(read, context.obj)
+        await node.start()
+        announce(f"Caller serves {read.origin} as node {read.node}.")
+        await stop.wait()
+        announce("Stopping: no new calls; running ones may finish.")
+        await node.stop()
+
+    run(work())

@@ -1,1 +1,0 @@
-"""The engine: live calls, their bridges, the meter's rounds and the one heartbeat."""

@@ -1,0 +1,1 @@
+"""What is due: the one ticker of a process, its timers and its periodic tasks."""

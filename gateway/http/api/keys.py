@@ -1,0 +1,47 @@
+"""`GET /v1/key`: what an API key is, for whoever holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.http.access import Access, DeclaredRoute
+from gateway.http.bearer import Authenticator, Sender
+from gateway.http.problems import Json
+from gateway.scopes import Scope
+
+
+class KeyView(msgspec.Struct, kw_only=True):
+    """A key as its holder sees it. Times are RFC 3339 in UTC."""
+
+    id: str
+    account: str
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysApi:
+    """Handler of keys."""
+
+    auth: Authenticator
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's route."""
+        return [self.auth.route("/v1/key", self.show_key, Access.KEY)]
+
+    async def show_key(self, _request: Request, sender: Sender) -> Response:
+        """Return whose key this is and what it may do."""
+        account = sender.account
+        return Json(
+            KeyView(
+                id=account.key_id,
+                account=account.id,
+                scopes=[scope for scope in Scope if scope in account.scopes],
+                expires_at=account.key_expires_at,
+            )
+        )

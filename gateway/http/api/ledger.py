@@ -1,0 +1,64 @@
+"""`GET /v1/ledger`: the statement of the API key's account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.statement import StatementLine, StatementStore
+from gateway.browser import messages as wire
+from gateway.browser.reports import money
+from gateway.http.access import DeclaredRoute
+from gateway.http.bearer import Authenticator, Sender
+from gateway.http.body import page_asked_for
+from gateway.http.problems import Json
+from gateway.scopes import Scope
+
+
+class LineView(msgspec.Struct, kw_only=True):
+    """One line as the API shows it. Times are RFC 3339 in UTC."""
+
+    reference: str
+    at: datetime
+    kind: str
+    reason: str
+    amount: wire.Money
+    """Below zero for what the account paid."""
+    balance: wire.Money
+    """What was left after it; the holds of live calls are not taken off."""
+    call_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerApi:
+    """Handler of the statement."""
+
+    auth: Authenticator
+    statements: StatementStore
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's route."""
+        return [self.auth.route("/v1/ledger", self.list_lines, Scope.RECORDS)]
+
+    async def list_lines(self, request: Request, sender: Sender) -> Response:
+        """Return a page of the account's lines, newest first."""
+        limit, before = page_asked_for(request)
+        lines = await self.statements.page(sender.account.id, limit=limit + 1, before=before)
+        following = lines[limit - 1].reference if len(lines) > limit else None
+        return Json({"lines": [_view(line) for line in lines[:limit]], "next": following})
+
+
+def _view(line: StatementLine) -> LineView:
+    return LineView(
+        reference=line.reference,
+        at=line.at,
+        kind=line.kind,
+        reason=line.reason,
+        amount=money(line.micros, line.currency),
+        balance=money(line.balance_micros, line.currency),
+        call_id=line.call_id,
+    )

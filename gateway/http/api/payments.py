@@ -1,0 +1,304 @@
+"""`/v1`: top-ups and payments of the API key's account; and what the payment service reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.errors import MoneyError
+from billing.money import parse_money
+from billing.payments import Payment, PaymentProfile, PaymentState
+from gateway.browser import messages as wire
+from gateway.browser.reports import money
+from gateway.errors import PaymentError, RequestRefusedError
+from gateway.http.access import DeclaredRoute, signed
+from gateway.http.bearer import Authenticator, Sender
+from gateway.http.body import page_asked_for, read_body, read_json
+from gateway.http.problems import Json
+from gateway.http.velocity import address_of, refuse
+from gateway.limits.velocity import checkout_uses
+from gateway.logs.refused_signatures import PAYMENTS_HINT, RefusedSignatures
+from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.events import subject
+from gateway.payments.ports import PaymentStore
+from gateway.payments.service import Payments, payment_id_of
+from gateway.payments.signature import is_signed
+from gateway.ports import Velocity
+from gateway.scopes import Scope
+from gateway.secret import Secret
+from gateway.settings import Settings
+
+WEBHOOK_BYTES_MAX = 256 * 1024
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+Amount = Annotated[str, msgspec.Meta(max_length=32)]
+
+
+class TopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/top-ups`."""
+
+    amount: Amount
+    """A plain decimal number of the account's currency, such as "25.00"."""
+    save_card: bool = False
+
+
+class SavedCardRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/saved-card-charges`."""
+
+    amount: Amount
+
+
+class AutoTopUpRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `PUT /v1/auto-top-up`."""
+
+    enabled: bool
+    threshold: Amount = "0"
+    amount: Amount = "0"
+
+
+class AutoTopUpView(msgspec.Struct, kw_only=True):
+    """What an account has set for its automatic top-ups."""
+
+    enabled: bool
+    threshold: wire.Money
+    amount: wire.Money
+    maximum: wire.Money
+    """Most that `amount` may be."""
+    has_card: bool
+    off_reason: str
+
+
+class TopUpOffer(msgspec.Struct, kw_only=True):
+    """What can be paid here."""
+
+    enabled: bool
+    currency: str
+    amounts: list[wire.Money]
+    minimum: wire.Money
+    maximum: wire.Money
+    auto: AutoTopUpView
+
+
+class PaymentView(msgspec.Struct, kw_only=True):
+    """One payment as the API shows it. Times are RFC 3339 in UTC."""
+
+    id: str
+    kind: str
+    state: str
+    amount: wire.Money
+    refunded: wire.Money
+    receipt_url: str
+    failure: str
+    created_at: datetime
+    url: str = ""
+    """Where it is to be paid; only in the reply to its creation."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardPayments:
+    """What takes payments, where a payment service is set up."""
+
+    payments: Payments
+    auto: AutoTopUps
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsApi:
+    """Handlers of the payments' resources."""
+
+    settings: Settings
+    auth: Authenticator
+    velocity: Velocity
+    store: PaymentStore
+    cards: CardPayments | None
+    """None where no payment service is set up: then nothing can be paid, but all be read."""
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resources' routes."""
+        route, scope = self.auth.route, Scope.PAYMENTS
+        return [
+            route("/v1/top-ups", self.show_offer, scope),
+            route("/v1/top-ups", self.start_top_up, scope, method="POST"),
+            route("/v1/top-ups/{payment_id}", self.show_top_up, scope),
+            route("/v1/saved-card-charges", self.charge_saved_card, scope, method="POST"),
+            route("/v1/payments", self.list_payments, scope),
+            route("/v1/auto-top-up", self.set_auto, scope, method="PUT"),
+        ]
+
+    async def show_offer(self, _request: Request, sender: Sender) -> Response:
+        """Return the amounts that are offered, and what is set for automatic top-ups."""
+        profile = await self.store.profile(sender.account.id)
+        settings, currency = self.settings, profile.currency
+        return Json(
+            TopUpOffer(
+                enabled=self.cards is not None,
+                currency=currency,
+                amounts=[money(micros, currency) for micros in settings.top_up_amounts],
+                minimum=money(settings.top_up_min, currency),
+                maximum=money(settings.top_up_max, currency),
+                auto=self._auto_view(profile),
+            )
+        )
+
+    async def start_top_up(self, request: Request, sender: Sender) -> Response:
+        """Begin a payment; the person makes it on the payment service's own page."""
+        cards = self._cards()
+        key = _idempotency_key(request)
+        body = await read_json(request, TopUpRequest)
+        micros = _amount(body.amount, "amount")
+        account_id = sender.account.id
+        await self._count_start(request, account_id, key)
+        with _service_errors():
+            payment, url = await cards.payments.start_checkout(
+                account_id, micros, save_card=body.save_card, key=key
+            )
+        return Json(_view(payment, url), 201)
+
+    async def charge_saved_card(self, request: Request, sender: Sender) -> Response:
+        """Charge the saved card at once; each tap has an idempotency key of its own."""
+        cards = self._cards()
+        key = _idempotency_key(request)
+        if not key:
+            raise RequestRefusedError("bad_request", field="Idempotency-Key")
+        body = await read_json(request, SavedCardRequest)
+        micros = _amount(body.amount, "amount")
+        account_id = sender.account.id
+        await self._count_start(request, account_id, key)
+        return Json(_view(await cards.auto.charge_now(account_id, micros, key)), 201)
+
+    async def _count_start(self, request: Request, account_id: str, key: str) -> None:
+        """Refuse the start of a payment that is too fast; a repeat begins none."""
+        if not key or await self.store.find(payment_id_of(account_id, key)) is None:
+            refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
+
+    async def show_top_up(self, request: Request, sender: Sender) -> Response:
+        """Return a payment; one that is not settled yet is looked up at the payment service."""
+        payment = await self.store.find(request.path_params["payment_id"])
+        if payment is None or payment.account_id != sender.account.id:
+            raise RequestRefusedError("payment_not_found")
+        if self.cards is not None:
+            payment = await self.cards.payments.refresh(payment)
+        return Json(_view(payment))
+
+    async def list_payments(self, request: Request, sender: Sender) -> Response:
+        """Return a page of the account's payments, newest first."""
+        limit, before = page_asked_for(request)
+        found = await self.store.page(sender.account.id, limit=limit + 1, before=before)
+        following = found[limit - 1].id if len(found) > limit else None
+        return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
+
+    async def set_auto(self, request: Request, sender: Sender) -> Response:
+        """Switch automatic top-ups on or off."""
+        cards = self._cards()
+        body = await read_json(request, AutoTopUpRequest)
+        profile = await cards.payments.set_auto(
+            sender.account.id,
+            enabled=body.enabled,
+            threshold_micros=_amount(body.threshold, "threshold"),
+            amount_micros=_amount(body.amount, "amount"),
+        )
+        cards.auto.forget(sender.account.id)
+        return Json(self._auto_view(profile))
+
+    def _auto_view(self, profile: PaymentProfile) -> AutoTopUpView:
+        maximum = min(self.settings.top_up_max, self.settings.auto_top_up_day_max)
+        return AutoTopUpView(
+            enabled=profile.auto_enabled,
+            threshold=money(profile.auto_threshold_micros, profile.currency),
+            amount=money(profile.auto_amount_micros, profile.currency),
+            maximum=money(maximum, profile.currency),
+            has_card=profile.has_card,
+            off_reason=profile.auto_off_reason,
+        )
+
+    def _cards(self) -> CardPayments:
+        if self.cards is None:
+            raise RequestRefusedError("payments_off")
+        return self.cards
+
+
+@dataclass(frozen=True, slots=True)
+class StripeWebhook:
+    """Handler of what the payment service calls: signed events, old style and thin."""
+
+    secrets: tuple[Secret, ...]
+    settle: Callable[[str, str], Awaitable[Any]]
+    """`Payments.settle`."""
+    clock_s: Callable[[], float]
+    """Wall clock, in Unix seconds."""
+    refused_signatures: RefusedSignatures
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the webhook's route."""
+        return [signed("/stripe/webhook", self.receive)]
+
+    async def receive(self, request: Request) -> Response:
+        """Verify an event, then find out for ourselves what it is about.
+
+        Only a success is the service's last attempt, so it is given when all is booked.
+        """
+        header = request.headers.get("stripe-signature", "")
+        # Nothing is read of a request that bears no signature.
+        body = await read_body(request, WEBHOOK_BYTES_MAX) if header else b""
+        if not header or not is_signed(header, body, self.secrets, self.clock_s()):
+            self.refused_signatures.note(address_of(request), "payment event", PAYMENTS_HINT)
+            raise RequestRefusedError("bad_signature")
+        about = subject(body)
+        if about is not None:
+            with _service_errors():
+                await self.settle(*about)
+        return Response(status_code=200)
+
+
+@contextmanager
+def _service_errors() -> Iterator[None]:
+    try:
+        yield
+    except PaymentError as error:
+        is_amount = error.service_code in ("amount_too_small", "amount_too_large")
+        raise RequestRefusedError(
+            "amount_out_of_range" if is_amount else "payment_unavailable"
+        ) from None
+
+
+def _view(payment: Payment, url: str = "") -> PaymentView:
+    # That a paid one was disputed in vain concerns only the operator.
+    state = PaymentState.PAID if payment.state is PaymentState.WON else payment.state
+    return PaymentView(
+        id=payment.id,
+        kind=payment.kind,
+        state=state.value,
+        amount=money(payment.micros, payment.currency),
+        refunded=money(payment.refunded_micros, payment.currency),
+        receipt_url=payment.receipt_url,
+        failure=payment.failure,
+        created_at=payment.created_at,
+        url=url,
+    )
+
+
+def _idempotency_key(request: Request) -> str:
+    """Return the request's key, empty for none."""
+    key = request.headers.get("idempotency-key", "")
+    if key and not _KEY.fullmatch(key):
+        raise RequestRefusedError("bad_request", field="Idempotency-Key")
+    return key
+
+
+def _amount(text: str, field: str) -> int:
+    try:
+        micros = parse_money(text)
+    except MoneyError:
+        micros = -1
+    if micros < 0:
+        raise RequestRefusedError("bad_request", field=field)
+    return micros

@@ -1,0 +1,147 @@
+"""`/v1/rates`: what calls cost, for the account that asks. Issues no token.
+
+A number comes in a body, for addresses are logged on the way; an address may hold a prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from billing.ports import SpendGate
+from billing.rate_deck import DeckEntry
+from gateway.browser import messages as wire
+from gateway.browser.reports import limited_by, money
+from gateway.call.number import DIGITS_MIN, destination
+from gateway.calls.closed_book import ClosedBook
+from gateway.charging.rate_book import RateBook
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
+from gateway.http.bearer import Authenticator, Sender
+from gateway.http.body import read_json
+from gateway.http.problems import Json
+from gateway.http.velocity import refuse, who
+from gateway.limits.velocity import quote_uses
+from gateway.ports import Account, Velocity
+from gateway.scopes import Scope
+from gateway.settings import Settings
+
+SHOWN_S = (60, 180, 600)
+"""Calls whose prices are shown."""
+
+# Shorter than any number that can be dialled.
+_PREFIX = re.compile(rf"[1-9][0-9]{{0,{DIGITS_MIN - 2}}}", re.ASCII)
+
+
+class RateRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/rates`."""
+
+    destination: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class PriceView(msgspec.Struct, kw_only=True):
+    """What a call of this length costs."""
+
+    seconds: int
+    cost: wire.Money
+
+
+class RateView(msgspec.Struct, kw_only=True):
+    """A rate, and how long the account's balance lasts on it."""
+
+    destination: str | None
+    """Null where a prefix was asked for."""
+    country: str
+    prefix: str
+    description: str
+    per_minute: wire.Money
+    connect_fee: wire.Money
+    minimum: wire.Money
+    cap: wire.Money | None
+    """Most that a call costs; null for no cap."""
+    first_increment_s: int
+    next_increment_s: int
+    free_s: int
+    prices: list[PriceView]
+    balance: wire.Money
+    affordable_seconds: int
+    limited_by: wire.Lack
+    """Whether the balance ends it, or the longest time allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RatesApi:
+    """Handlers of the rates."""
+
+    settings: Settings
+    auth: Authenticator
+    velocity: Velocity
+    gate: SpendGate
+    book: RateBook
+    closed_book: ClosedBook
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the resource's routes."""
+        return [
+            self.auth.route("/v1/rates", self.find_rate, Scope.CALLS, method="POST"),
+            self.auth.route("/v1/rates", self.show_rate, Scope.CALLS),
+        ]
+
+    async def find_rate(self, request: Request, sender: Sender) -> Response:
+        """Return the rate of the number in the body."""
+        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
+        body = await read_json(request, RateRequest)
+        dialled = destination(body.destination, self.closed_book.closed)
+        return await self._priced(sender.account, self.book.lookup(dialled.number), dialled.number)
+
+    async def show_rate(self, request: Request, sender: Sender) -> Response:
+        """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
+        refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
+        given = request.query_params.multi_items()
+        for name, value in given:
+            if name == "number" or sum(map(str.isdigit, value)) >= DIGITS_MIN:
+                raise RequestRefusedError("number_in_address", field=name[:32])
+        prefix = dict(given).get("prefix", "")
+        if len(given) != 1 or not _PREFIX.fullmatch(prefix):
+            raise RequestRefusedError("bad_request", field="prefix")
+        if self.closed_book.closed.closes(prefix):
+            raise RequestRefusedError("number_high_risk", field="prefix")
+        return await self._priced(sender.account, self.book.match(prefix), None)
+
+    async def _priced(
+        self, account: Account, entry: DeckEntry | None, number: str | None
+    ) -> Response:
+        if entry is None:
+            field = "prefix" if number is None else "destination"
+            raise RequestRefusedError("destination_not_priced", field=field)
+        rate, currency = entry.rate, account.currency
+        balance = await self.gate.balance(account.id)
+        longest_s = self.settings.call_duration_max_s
+        seconds = rate.affordable_seconds(balance, longest_s)
+        return Json(
+            RateView(
+                destination=number,
+                country=entry.country,
+                prefix=entry.prefix,
+                description=entry.description,
+                per_minute=money(rate.per_minute_micros, currency),
+                connect_fee=money(rate.connect_fee_micros, currency),
+                minimum=money(rate.minimum_micros, currency),
+                cap=money(rate.cap_micros, currency) if rate.cap_micros else None,
+                first_increment_s=rate.first_s,
+                next_increment_s=rate.next_s,
+                free_s=rate.free_s,
+                prices=[
+                    PriceView(seconds=seconds, cost=money(rate.cost(seconds), currency))
+                    for seconds in SHOWN_S
+                ],
+                balance=money(balance, currency),
+                affordable_seconds=seconds,
+                limited_by=limited_by(seconds, longest_s),
+            )
+        )

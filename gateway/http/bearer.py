@@ -1,0 +1,195 @@
+"""Authenticates requests by API key, and checks the key's scope and expiry.
+
+An API key is a bearer token. Only its SHA-256 is stored, which is enough for a random key of 144
+bits; looking it up by hash leaks nothing of it through time.
+
+Accounts of keys are cached. A cached account is valid only in the key epoch in which it was looked
+up; every change of a key or an account ends the epoch for all processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from billing.errors import StoreUnavailableError
+from gateway.errors import RequestRefusedError
+from gateway.http.access import Access, DeclaredRoute
+from gateway.http.body import JSON_BYTES_MAX, read_body
+from gateway.http.velocity import address_of, refuse
+from gateway.limits.velocity import Use, wrong_key_uses
+from gateway.ports import Account, AccountStore, CallOrder, KeyEpochs, Velocity
+from gateway.scopes import Scope
+
+KEY_PREFIX = "ck_"
+KEY_CHARS_MAX = 128
+_CACHE_NS = 10_000_000_000
+"""How long a cached account is used within one epoch. Bounds the delay of changes that end no
+epoch: a row edited by hand, or an end of epoch that was lost in a failover of Redis."""
+_CACHE_STALE_NS = 600_000_000_000
+"""How long it is used while the store is away, within one epoch."""
+_CACHE_KEYS_MAX = 10_000
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+def new_api_key() -> str:
+    """Return a fresh random key."""
+    return KEY_PREFIX + secrets.token_urlsafe(18)
+
+
+def key_hash(key: str) -> str:
+    """Return what is stored of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The account that sends a request, and the key epoch of its look-up; empty if unknown."""
+
+    account: Account
+    epoch: str
+
+
+Handler = Callable[[Request, Sender], Awaitable[Response]]
+"""Answers an authorized request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    sender: Sender
+    asked_ns: int
+
+
+class Authenticator:
+    """Finds the account of a request's API key, and makes the routes that need one."""
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        epochs: KeyEpochs,
+        velocity: Velocity,
+        clock_ns: Callable[[], int],
+        utc_now: Callable[[], datetime],
+    ) -> None:
+        self._accounts = accounts
+        self._epochs = epochs
+        self._velocity = velocity
+        self._clock_ns = clock_ns
+        self._utc_now = utc_now
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def route(
+        self, path: str, handler: Handler, needs: Scope | Access, *, method: str = "GET"
+    ) -> DeclaredRoute:
+        """Return a route that calls the handler only for keys with the scope that it needs.
+
+        `Access.KEY` admits every valid key.
+        """
+
+        async def endpoint(request: Request) -> Response:
+            sender = await self.sender(request, needs)
+            if method in _WITH_BODY:
+                body = await read_body(request, JSON_BYTES_MAX)
+                request = Request(request.scope, _replay(body))
+                # Checked again: the key may have been revoked while the body arrived.
+                sender = await self.sender(request, needs)
+            return await handler(request, sender)
+
+        return DeclaredRoute(path, endpoint, needs, method=method)
+
+    async def sender(self, request: Request, needs: Scope | Access) -> Sender:
+        """Return the sender of a request. Raises RequestRefusedError, StoreUnavailableError."""
+        given = request.headers.getlist("authorization")
+        scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() != "bearer":
+            raise RequestRefusedError("unauthorized")
+        tried = wrong_key_uses(address_of(request))
+        is_key = key.startswith(KEY_PREFIX) and len(key) <= KEY_CHARS_MAX
+        sender = await self._lookup(key_hash(key), tried) if is_key else None
+        if sender is None or self._is_past(sender.account.key_expires_at):
+            refuse(await self._velocity.hit(tried))
+            raise RequestRefusedError("unauthorized")
+        if isinstance(needs, Scope) and needs not in sender.account.scopes:
+            raise RequestRefusedError("scope_missing", scope=needs)
+        return sender
+
+    async def still_allows(self, order: CallOrder) -> bool:
+        """Return whether the key that a call token was issued to may still place the call.
+
+        Raises StoreUnavailableError.
+        """
+        if self._is_past(order.key_expires_at):
+            return False
+        try:
+            account = await self._accounts.account_by_key_id(order.key_id)
+        except StoreUnavailableError:
+            # An epoch alone may have come back with an older copy of the store.
+            if order.key_epoch and order.key_epoch == await self._epoch():
+                return True
+            raise
+        if account is None or self._is_past(account.key_expires_at):
+            return False
+        # The spend gate refuses calls of frozen accounts, but is not asked for line checks.
+        return Scope.CALLS in account.scopes and not (order.is_check and account.frozen)
+
+    def _is_past(self, at: datetime | None) -> bool:
+        return at is not None and at <= self._utc_now()
+
+    async def _epoch(self) -> str:
+        """Return the key epoch; empty while Redis is away, which no cached account matches."""
+        try:
+            return await self._epochs.current()
+        except StoreUnavailableError:
+            return ""
+
+    async def _lookup(self, digest: str, tried: Sequence[Use]) -> Sender | None:
+        """Return whose key this is; None for nobody's.
+
+        Raises RequestRefusedError for a key not seen before, where too many were tried: one that is
+        known works on beside somebody at its address who tries others.
+        """
+        now_ns = self._clock_ns()
+        # Read before the account: a change in between makes the cached account invalid.
+        epoch = await self._epoch()
+        known = self._known.get(digest)
+        age_ns = _CACHE_STALE_NS
+        if known is not None and known.sender.epoch == epoch:
+            age_ns = now_ns - known.asked_ns
+        if known is not None and age_ns < _CACHE_NS:
+            return known.sender
+        if known is None:
+            refuse(await self._velocity.look(tried))
+        try:
+            account = await self._accounts.account_by_key_hash(digest)
+        except StoreUnavailableError:
+            if known is not None and age_ns < _CACHE_STALE_NS:
+                return known.sender
+            raise
+        if account is None:
+            self._known.pop(digest, None)
+            return None
+        sender = Sender(account, epoch)
+        if epoch:
+            self._remember(digest, _Known(sender, now_ns))
+        return sender
+
+    def _remember(self, digest: str, known: _Known) -> None:
+        self._known.pop(digest, None)
+        self._known[digest] = known
+        if len(self._known) > _CACHE_KEYS_MAX:
+            self._known.popitem(last=False)
+
+
+def _replay(body: bytes) -> Callable[[], Awaitable[Message]]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,1 @@
+"""What other services tell: webhooks, verified before anything else."""

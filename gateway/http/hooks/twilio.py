@@ -1,0 +1,146 @@
+"""The carrier's callbacks: verified first, then handed to the call they are about.
+
+A callback that shows a call of the carrier to be running proves that it was made for the call in
+its address. Where that call does not live on it, the carrier's call is ended; whichever node gets
+the callback sees to that. Such a callback is answered with success, so that it is not repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.calls.bridge import Bridge
+from gateway.calls.live import Calls
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute, signed
+from gateway.http.body import read_body
+from gateway.http.velocity import address_of
+from gateway.logs.refused_signatures import CARRIER_HINT
+from gateway.ports import SignatureVerifier
+from gateway.settings import Settings
+from gateway.twilio.status import from_callback
+
+log = logging.getLogger(__name__)
+
+_BODY_BYTES_MAX = 64 * 1024
+_FIELDS_MAX = 200
+"""Twilio sends about forty fields and may add more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioWebhooks:
+    """Handlers of what Twilio calls."""
+
+    settings: Settings
+    calls: Calls
+    verifier: SignatureVerifier
+    reattach_reply: str
+    """What the carrier is to do when a media socket has closed."""
+    stray: Callable[[str, str, str], None]
+    """Ends a call of the carrier unless a call lives on it: its id there, the id here of the call
+    that it was made for, and the node of that one."""
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the callbacks' routes, those of other nodes as well, which may be gone."""
+        base = "/n/{node}/twilio"
+        return [
+            signed(base + "/status/{call_id}", self.status),
+            signed(base + "/stream/{call_id}", self.stream),
+            signed(base + "/reattach/{call_id}", self.reattach),
+        ]
+
+    async def status(self, request: Request) -> Response:
+        """Take a call's status."""
+        status = from_callback(await self._verified(request))
+        call = self._call(request)
+        if call is not None:
+            call.carrier_status(status)
+        if not status.is_terminal:
+            self._is_running(request, status.carrier_call_id)
+        return Response(status_code=204)
+
+    async def stream(self, request: Request) -> Response:
+        """Take a stream's status: the only place where a failed media handshake shows."""
+        form = await self._verified(request)
+        event = form.get("StreamEvent")
+        if event == "stream-error":
+            log.warning(
+                "The carrier's media stream of call %s failed: %.200s",
+                *(request.path_params["call_id"], form.get("StreamError", "")),
+            )
+            call = self._call(request)
+            if call is not None:
+                call.stream_failed(form.get("CallSid", ""))
+        if event in ("stream-started", "stream-error"):
+            self._is_running(request, form.get("CallSid", ""))
+        return Response(status_code=204)
+
+    async def reattach(self, request: Request) -> Response:
+        """Say what follows when a media socket has closed: nothing, the call is over."""
+        form = await self._verified(request)
+        self._is_running(request, form.get("CallSid", ""))
+        return Response(self.reattach_reply, media_type="text/xml")
+
+    def _call(self, request: Request) -> Bridge | None:
+        is_ours = request.path_params["node"] == self.settings.node
+        return self.calls.find(request.path_params["call_id"]) if is_ours else None
+
+    def _is_running(self, request: Request, carrier_call_id: str) -> None:
+        place = request.path_params
+        self.stray(carrier_call_id, place["call_id"], place["node"])
+
+    async def _verified(self, request: Request) -> Mapping[str, str]:
+        url = self.settings.origin + request.scope["path"]
+        if query := request.scope["query_string"]:
+            url += "?" + query.decode("latin-1")
+        signature = request.headers.get("x-twilio-signature")
+        settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
+        # Nothing is read of a request that bears no signature.
+        form = await _form(request) if signature else None
+        if form is None or not self.verifier.verify(url, form, signature, settings):
+            self.calls.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
+            raise RequestRefusedError("bad_signature")
+        self.calls.reachability.reached()
+        return form
+
+
+class _Form(Mapping[str, str]):
+    """The fields of a form; where one is repeated its last value counts, but all are signed."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name][-1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def getlist(self, name: str) -> list[str]:
+        """Return all values of a field; Twilio's validator asks for them so."""
+        return self._values[name]
+
+
+async def _form(request: Request) -> _Form:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise RequestRefusedError("bad_request")
+    body = await read_body(request, _BODY_BYTES_MAX)
+    try:
+        pairs = parse_qsl(
+            body.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX
+        )
+    except ValueError:
+        raise RequestRefusedError("bad_request") from None
+    return _Form(pairs)

@@ -1,1 +1,0 @@
-"""Legs: the two sides of a call, each over its own media connection."""

@@ -1,0 +1,1 @@
+"""How often and how much: named limits as pure tables and budgets."""

@@ -1,0 +1,126 @@
+"""The events of calls in the log, one structured line each; nothing else writes them.
+
+`EVENTS` names the events and the fields of each. A line says which call, on which node and of which
+account, never a phone number or a token. Knows a call only by its state machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from gateway.call.machine import Call, DialAccepted, Event, HoldRefused, State
+from gateway.cause import Cause
+
+FIELDS: Final = ("call_id", "node", "account", "carrier_call_id")
+"""What every line says; empty while there is none."""
+
+_CAUSE: Final = ("cause", "cause_name")
+EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "call requested": ("key", "country"),
+    "call refused": ("code",),
+    "call placed": ("after_s",),
+    "call answered": ("after_s",),
+    "call ended": (*_CAUSE, "ended_by", "seconds"),
+    "call settled": (*_CAUSE, "seconds", "cost_micros"),
+}
+"""Event -> its own fields beside `FIELDS`. A call that was requested is refused or settled in the
+end, once."""
+
+_log = structlog.get_logger(__name__)
+
+
+def refused(code: str, *, node: str, account: str, call_id: str = "") -> None:
+    """Write that a call was refused, before it had an id or after; `code` is one of `PROBLEMS`."""
+    _write("call refused", (call_id, node, account, ""), code=code)
+
+
+def settled_late(
+    call_id: str,
+    *,
+    node: str,
+    account: str,
+    carrier_call_id: str,
+    cause: Cause,
+    seconds: int,
+    cost_micros: int,
+) -> None:
+    """Write that a call was settled that its own node has left; `node` is that one."""
+    _settled((call_id, node, account, carrier_call_id), cause, seconds, cost_micros)
+
+
+class CallLog:
+    """Writes the events of one call as its state machine comes to them."""
+
+    __slots__ = ("_account", "_call_id", "_has_ended", "_node", "_requested_ns")
+
+    def __init__(self, call_id: str, node: str, account: str) -> None:
+        self._call_id = call_id
+        self._node = node
+        self._account = account
+        self._requested_ns = 0
+        self._has_ended = False
+
+    def requested(self, now_ns: int, *, key_id: str, country: str) -> None:
+        """Write that an admitted caller asks for the call."""
+        self._requested_ns = now_ns
+        _write("call requested", self._whose(""), key=key_id, country=country)
+
+    def advanced(
+        self, call: Call, before: State, event: Event, now_ns: int, *, refusal: str
+    ) -> None:
+        """Write what a call's event has brought about; `before` is the state it came in."""
+        if isinstance(event, DialAccepted):
+            self._after("call placed", call, now_ns)
+        elif before in (State.DIALLING, State.RINGING) and call.state is State.ANSWERED:
+            self._after("call answered", call, now_ns)
+        if isinstance(event, HoldRefused):
+            refused(refusal, node=self._node, account=self._account, call_id=self._call_id)
+        elif call.cause is not None and not self._has_ended:
+            self._ended(call)
+
+    def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
+        """Write what the call is charged."""
+        cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
+        _settled(self._whose(call.carrier_call_id), cause, seconds, cost_micros)
+
+    def _ended(self, call: Call) -> None:
+        self._has_ended = True
+        since_ns = call.answered_ns if call.answered_ns is not None else call.ended_ns
+        seconds = ((call.ended_ns or 0) - (since_ns or 0)) / 1e9
+        assert call.cause is not None
+        _write(
+            "call ended",
+            self._whose(call.carrier_call_id),
+            cause=int(call.cause),
+            cause_name=call.cause.name,
+            ended_by=call.ended_by,
+            seconds=round(seconds, 1),
+        )
+
+    def _after(self, name: str, call: Call, now_ns: int) -> None:
+        after_s = round((now_ns - self._requested_ns) / 1e9, 1)
+        _write(name, self._whose(call.carrier_call_id), after_s=after_s)
+
+    def _whose(self, carrier_call_id: str) -> tuple[str, str, str, str]:
+        return self._call_id, self._node, self._account, carrier_call_id
+
+
+def _settled(
+    whose: tuple[str, str, str, str], cause: Cause, seconds: int, cost_micros: int
+) -> None:
+    _write(
+        "call settled",
+        whose,
+        cause=int(cause),
+        cause_name=cause.name,
+        seconds=seconds,
+        cost_micros=cost_micros,
+    )
+
+
+def _write(name: str, whose: tuple[str, str, str, str], **fields: object) -> None:
+    assert tuple(fields) == EVENTS[name]
+    _log.info(name, **dict(zip(FIELDS, whose, strict=True)), **fields)

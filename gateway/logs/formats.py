@@ -1,0 +1,188 @@
+"""Log lines for people or for machines, ours and the libraries'.
+
+As `json` everything that a process writes to standard error is a line of JSON: what it says to its
+operator, warnings, and faults that nobody caught.
+
+No line holds the value of a variable, a number, a token or a name, at whatever level; and a fault
+that repeats itself neither fills the disk nor holds up the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+
+import structlog
+
+from gateway.logs import tracebacks
+
+OURS: Final = ("gateway", "billing", "media")
+"""Packages whose lines are written at the level that is set. All others only warn: what a library
+says below that are its parameters (aiosqlite's are numbers, httpx's are addresses)."""
+
+QUIETER: Final = {
+    # What it warns of is what a client sent, and anyone can send that.
+    "uvicorn": logging.ERROR,
+    # Each start would tell how it reads its own configuration.
+    "alembic": logging.WARNING,
+}
+
+EVENT_CHARACTERS_MAX: Final = 2_000
+
+_log = structlog.get_logger(__name__)
+_is_json = False
+
+
+def is_json() -> bool:
+    """Whether lines are written for machines."""
+    return _is_json
+
+
+def prepare(environ: Mapping[str, str]) -> None:
+    """Write lines in the form that an environment asks for whose settings are not read yet."""
+    configure("info", "json" if environ.get("CALLER_LOG_FORMAT") == "json" else "text")
+
+
+def configure(level: str, form: str) -> None:
+    """Send all log lines, ours and the libraries', to standard error as `text` or `json`."""
+    global _is_json  # noqa: PLW0603 - as logging's own configuration, it is the process's
+    _is_json = form == "json"
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if form == "text":
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # Its default shows the variables of each frame.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = _Handler(sys.stderr)
+    handler.addFilter(_Repeats())
+    handler.setFormatter(
+        _Formatter(
+            foreign_pre_chain=shared,
+            processors=[
+                _tell_fault,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    logging.captureWarnings(True)
+    # A library's own handlers would write past this one.
+    for name in root.manager.loggerDict:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    severity = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(max(severity, logging.WARNING))
+    for name in OURS:
+        logging.getLogger(name).setLevel(severity)
+    for name, least in QUIETER.items():
+        logging.getLogger(name).setLevel(max(severity, least))
+
+
+def take_hooks() -> None:
+    """Log what nobody caught, in threads and destructors too, as any other fault is logged."""
+    sys.excepthook = _tell_last
+    threading.excepthook = lambda args: tell_uncaught(args.exc_value, "A thread failed.")
+    sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "A destructor failed.")
+
+
+def tell_uncaught(error: BaseException | None, what: str) -> None:
+    """Log an exception that has ended something."""
+    if error is not None and not isinstance(error, SystemExit):
+        _log.error(what, exc_info=error)
+
+
+def _tell_last(
+    _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
+) -> None:
+    tell_uncaught(error, "The process ended.")
+
+
+def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what an event loop reports; its own handler prints callbacks with their arguments."""
+    message = str(context.get("message", "")).partition("(")[0].partition("<")[0].strip()
+    what = context.get("task") or context.get("future")
+    name = what.get_name() if isinstance(what, asyncio.Task) else ""
+    _log.error("event loop", report=message, task=name, exc_info=context.get("exception"))
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Writes lines; of one that cannot be written only that is said, not what it holds."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        event = f"A log line of {record.name} could not be written."
+        line = json.dumps({"event": event, "level": "error", "logger": __name__})
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write((line if _is_json else event) + "\n")
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders lines, and blots out what must be in none of them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return tracebacks.blot(super().format(record))
+
+
+class _Repeats(logging.Filter):
+    """Bounds how often a fault, or a library, says the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._budget = tracebacks.RepeatBudget()
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_ours = record.name.partition(".")[0] in OURS
+        if not is_ours and record.levelno < logging.WARNING:
+            return False
+        structured = record.msg if isinstance(record.msg, dict) else {}
+        error = _error_of(structured.get("exc_info") or record.exc_info)
+        if is_ours and error is None:
+            return True
+        place = (record.pathname, record.lineno) if error is None else tracebacks.origin(error)
+        with self._lock:
+            left_out = self._budget.admit((record.name, place), time.monotonic_ns())
+        record.left_out = left_out
+        return left_out is not None
+
+
+def _tell_fault(_logger: object, _name: str, event: Any) -> Any:
+    """Put the traceback of a line, and how often it was left out, into its fields."""
+    error = _error_of(event.pop("exc_info", None))
+    if error is not None:
+        event["exception"] = tracebacks.describe(error)
+    if left_out := getattr(event["_record"], "left_out", 0):
+        event["left_out"] = left_out
+    text = str(event["event"])
+    if len(text) > EVENT_CHARACTERS_MAX:
+        event["event"] = text[:EVENT_CHARACTERS_MAX] + "…"
+    return event
+
+
+def _error_of(exc_info: Any) -> BaseException | None:
+    """Return the exception of a line, in each of the ways that a logger can be given it."""
+    found = sys.exc_info() if exc_info is True else exc_info
+    error = found[1] if isinstance(found, tuple) else found
+    return error if isinstance(error, BaseException) else None

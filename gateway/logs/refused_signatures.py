@@ -1,0 +1,92 @@
+"""Callbacks and handshakes whose signature was refused, in the log: by their source, bounded.
+
+A rotated token or a wrong public origin shows nowhere else. Anyone can send such requests, so each
+source gets one line a minute with a count, and sources beyond `SOURCES_MAX` share one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from gateway.heartbeat.ticker import Ticker
+from gateway.limits.velocity import network
+
+PERIOD_NS: Final = 60_000_000_000
+SOURCES_MAX: Final = 100
+"""Sources told apart; one is forgotten when it has been quiet for a period."""
+OTHERS: Final = "others"
+"""What the sources beyond that are told as."""
+
+CARRIER_HINT: Final = (
+    "Check CALLER_TWILIO_AUTH_TOKEN, CALLER_TWILIO_WEBHOOK_KEYS and CALLER_PUBLIC_ORIGIN."
+)
+PAYMENTS_HINT: Final = "Check CALLER_STRIPE_WEBHOOK_SECRETS."
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Source:
+    told_ns: int
+    what: str = ""
+    hint: str = ""
+    untold: int = 0
+
+
+class RefusedSignatures:
+    """Counts refused signatures by source, and writes the counts."""
+
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
+        self._sources: dict[str, _Source] = {}
+
+    def note(self, address: str, what: str, hint: str) -> None:
+        """Count one; the first of a source in a minute is written at once.
+
+        Args:
+            address: Whose it was; an IPv6 /64 is one source.
+            what: What was signed, such as "callback".
+            hint: What the operator is to check.
+
+        """
+        now_ns = self._ticker.clock_ns()
+        name = network(address)
+        if name not in self._sources and len(self._sources) >= SOURCES_MAX:
+            name = OTHERS
+        source = self._sources.get(name)
+        if source is None:
+            if not self._sources:
+                self._ticker.at(now_ns + PERIOD_NS, self._look)
+            source = self._sources[name] = _Source(now_ns - PERIOD_NS)
+        source.what, source.hint = what, hint
+        source.untold += 1
+        if now_ns - source.told_ns >= PERIOD_NS:
+            self._tell(name, source, now_ns)
+
+    def _look(self) -> None:
+        """Write what was counted since, and forget who was quiet."""
+        now_ns = self._ticker.clock_ns()
+        for name, source in list(self._sources.items()):
+            if now_ns - source.told_ns < PERIOD_NS:
+                continue
+            if source.untold:
+                self._tell(name, source, now_ns)
+            else:
+                del self._sources[name]
+        if self._sources:
+            first_ns = min(source.told_ns for source in self._sources.values())
+            self._ticker.at(first_ns + PERIOD_NS, self._look)
+
+    @staticmethod
+    def _tell(name: str, source: _Source, now_ns: int) -> None:
+        _log.warning(
+            "signature refused",
+            source=name,
+            what=source.what,
+            count=source.untold,
+            hint=source.hint,
+        )
+        source.told_ns, source.untold = now_ns, 0

@@ -1,0 +1,1 @@
+"""What leaves for people and programs: mails and webhooks."""

@@ -1,0 +1,180 @@
+"""Makes the adapters that the settings ask for; `node.py` puts them together.
+
+What the drainer needs as well is `storage`'s, and has its names here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billing.payments import AutoLimits
+from billing.rate_deck import RateDeck
+from billing.stores.payments import SqlPaymentStore
+from billing.stores.sql import SqlLedgerStore
+from gateway.charging import recovery
+from gateway.charging.call_refunds import Notify
+from gateway.errors import SettingsError
+from gateway.limits.velocity import effective
+from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.history import PaymentHistory
+from gateway.payments.reconciler import Reconciler as PaymentReconciler
+from gateway.payments.service import Payments
+from gateway.roles.storage import (
+    Book,
+    Stores,
+    build_drainer,
+    database_url,
+    migrated_database,
+    open_book,
+    open_database,
+    open_mails,
+    open_stores,
+)
+from gateway.settings import Settings
+from gateway.stores.velocity import RedisVelocity
+from gateway.twilio.reader import TwilioReader, origin_of
+from gateway.twilio.rest import TwilioCarrier
+
+__all__ = [
+    "Book",
+    "CardDesk",
+    "Stores",
+    "build_card_desk",
+    "build_carrier",
+    "build_drainer",
+    "build_reader",
+    "build_velocity",
+    "database_url",
+    "load_deck",
+    "migrated_database",
+    "open_book",
+    "open_database",
+    "open_mails",
+    "open_stores",
+    "require_carrier",
+]
+
+if TYPE_CHECKING:
+    from gateway.payments.stripe_client import StripePayments
+
+
+def load_deck(settings: Settings) -> RateDeck:
+    """Return the rate deck. Raises SettingsError, RateDeckError."""
+    if not settings.rate_deck:
+        return RateDeck.example()
+    try:
+        text = Path(settings.rate_deck).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("CALLER_RATE_DECK names a file that cannot be read.") from error
+    return RateDeck.from_csv(text)
+
+
+def require_carrier(settings: Settings) -> None:
+    """Raise SettingsError naming what is missing of the carrier's account."""
+    for name in ("twilio_account_sid", "twilio_auth_token", "caller_id"):
+        if not getattr(settings, name):
+            raise SettingsError(f"CALLER_{name.upper()} is missing; `caller demo` needs none.")
+
+
+def build_carrier(settings: Settings) -> TwilioCarrier:
+    """Return the carrier. Raises SettingsError naming what is missing."""
+    require_carrier(settings)
+    return TwilioCarrier(
+        base_url=settings.carrier_url,
+        account_sid=settings.twilio_account_sid,
+        username=settings.twilio_api_key_sid or settings.twilio_account_sid,
+        password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
+        caller_id=settings.caller_id,
+        timeout_s=settings.carrier_timeout_ms / 1000,
+    )
+
+
+def build_reader(settings: Settings, api: str, what: str) -> TwilioReader:
+    """Return what reads lists from one of Twilio's APIs. Raises SettingsError."""
+    if not (settings.twilio_account_sid and settings.twilio_auth_token):
+        raise SettingsError("CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.")
+    return TwilioReader(
+        what,
+        base_url=origin_of(settings.carrier_url, api),
+        username=settings.twilio_api_key_sid or settings.twilio_account_sid,
+        password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
+        timeout_s=settings.carrier_timeout_ms / 1000,
+    )
+
+
+def build_velocity(
+    settings: Settings, stores: Stores, clock_ns: Callable[[], int]
+) -> RedisVelocity:
+    """Return the velocity limits that the settings ask for.
+
+    The carrier's token hides whom they count, for all nodes have it and nobody else does.
+    """
+    limits = effective(settings.velocity_limits)
+    secret = settings.twilio_auth_token.reveal()
+    return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class CardDesk:
+    """Everything that takes payments by card."""
+
+    service: StripePayments
+    store: SqlPaymentStore
+    payments: Payments
+    auto: AutoTopUps
+    reconciler: PaymentReconciler
+    history: PaymentHistory
+
+
+def build_card_desk(
+    settings: Settings,
+    stores: Stores,
+    *,
+    notify: Notify,
+    on_credit: Callable[[str], Awaitable[None]] | None = None,
+    recovers: bool = False,
+) -> CardDesk:
+    """Return what takes payments; `on_credit` is called after an account's credit has changed.
+
+    One that `recovers` books credits that the book has lost and the spend gate has.
+    """
+    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
+
+    async def credit_changed(account_id: str) -> None:
+        await recovery.bring_credits(stores.gate, stores.ledger, account_id)
+        if on_credit is not None:
+            await on_credit(account_id)
+
+    async def freeze_changed(account_id: str, frozen: bool) -> None:
+        await stores.freeze(account_id, frozen)
+        if on_credit is not None:
+            await on_credit(account_id)
+
+    service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
+    store = SqlPaymentStore(stores.engine)
+    payments = Payments(
+        settings,
+        service=service,
+        store=store,
+        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
+        balance=stores.gate.balance,
+        on_credit=credit_changed,
+        on_freeze=freeze_changed,
+        notify=notify,
+    )
+    pause = timedelta(seconds=settings.auto_top_up_pause_s)
+    auto = AutoTopUps(
+        payments,
+        service=service,
+        store=store,
+        limits=AutoLimits(settings.auto_top_up_day_max, pause),
+        notify=notify,
+    )
+    reconciler = PaymentReconciler(payments, auto, service=service, store=store)
+    history = PaymentHistory(payments, service=service, store=store)
+    return CardDesk(service, store, payments, auto, reconciler, history)

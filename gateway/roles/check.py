@@ -1,0 +1,258 @@
+"""What `caller check` looks at: all that a start needs, and all that a node speaks to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from billing.errors import BillingError, StoreUnavailableError
+from billing.stores.database import create_engine
+from billing.stores.redis import RedisSpendGate
+from billing.stores.redis_client import disconnect
+from gateway.call.high_risk import HIGH_RISK, ClosedList
+from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
+from gateway.errors import CarrierError, PaymentError, SettingsError
+from gateway.limits.velocity import LIMITS
+from gateway.post import mail
+from gateway.roles import adapters, preflight, public_origin
+from gateway.roles.addresses import webrtc_addresses
+from gateway.roles.preflight import Finding, away, credit_client, wrong
+from gateway.settings import Settings
+from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.high_risk import SqlHighRiskLists, SyncedList
+from gateway.stores.leases import RedisNodeLeases
+from gateway.twilio.rest import TRIAL
+from media import playout
+
+SYNCED_DAYS_MAX = 35
+"""A list that is synced every month is never this old."""
+
+_WHY_VAIN = "no listed prefix begins it. A listed prefix is opened by itself or by longer ones."
+_ORIGIN_HINT = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
+
+
+async def findings(settings: Settings) -> list[Finding]:
+    """Look at everything."""
+    start = await preflight.findings(settings, is_starting=False)
+    return [
+        build_finding(playout.__file__),
+        *_settings(settings),
+        *start,
+        await _high_risk(settings),
+        _velocity(settings),
+        _webrtc(settings),
+        await _drainer(settings),
+        *await _carrier(settings),
+        await _reach(settings),
+        *await _payments(settings),
+        *await _mail(settings),
+    ]
+
+
+def build_finding(module_file: str) -> Finding:
+    """Judge where a module of the frame path was loaded from; see docs/design/0005-compiled.md."""
+    if not module_file.endswith(".py"):
+        return Finding("build", "The frame path is compiled.")
+    text = (
+        "The frame path is interpreted: calls take a quarter more CPU. Install with a C compiler."
+    )
+    return Finding("build", text, is_weak=True)
+
+
+def _settings(settings: Settings) -> list[Finding]:
+    found = [Finding("settings", "All are known and within their bounds.")]
+    if not settings.origin.startswith("https://"):
+        text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
+        found.append(Finding("origin", text, is_weak=True))
+    return found
+
+
+async def _high_risk(settings: Settings) -> Finding:
+    try:
+        synced = await _synced_list(settings)
+    except (BillingError, sa.exc.DBAPIError):
+        text = "The carrier's list is not known: the database does not answer, or is an older one."
+        return high_risk_finding(settings, None, datetime.now(UTC), unknown=text)
+    return high_risk_finding(settings, synced, datetime.now(UTC))
+
+
+async def _synced_list(settings: Settings) -> SyncedList | None:
+    """Return the carrier's list; None where none was ever synced. Makes no database."""
+    try:
+        engine = create_engine(adapters.database_url(settings))
+    except (ValueError, sa.exc.ArgumentError):
+        raise StoreUnavailableError("the database is not usable") from None
+    try:
+        is_there = engine.dialect.name != "sqlite" or _is_file(engine.url.database)
+        return await SqlHighRiskLists(engine).newest() if is_there else None
+    finally:
+        await engine.dispose()
+
+
+def _is_file(name: str | None) -> bool:
+    return Path(name or "").exists()
+
+
+def high_risk_finding(
+    settings: Settings, synced: SyncedList | None, now: datetime, *, unknown: str = ""
+) -> Finding:
+    """Judge what is closed: the age of the carrier's list, and what the operator opens."""
+    closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
+    texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
+    if synced is not None:
+        age_days = (now - synced.synced_at).days
+        texts.append(f"{len(synced.prefixes)} of Twilio's list, synced {age_days} days ago.")
+        if age_days > SYNCED_DAYS_MAX:
+            texts.append("Run `caller rates sync-high-risk` again.")
+            is_weak = True
+    elif unknown:
+        texts.append(unknown)
+    elif settings.twilio_account_sid:
+        texts.append("Twilio's list was never synced: run `caller rates sync-high-risk`.")
+        is_weak = True
+    opened = [(prefix, closed.opens(prefix)) for prefix in settings.open_high_risk]
+    if named := ", ".join(f"+{prefix} ({whose})" for prefix, whose in opened if whose):
+        texts.append(f"CALLER_OPEN_HIGH_RISK opens {named}: watch what is called there.")
+    if vain := ", ".join(f"+{prefix}" for prefix, whose in opened if not whose):
+        texts.append(f"CALLER_OPEN_HIGH_RISK names {vain}, which opens nothing: {_WHY_VAIN}")
+    return Finding("high risk", " ".join(texts), is_weak=is_weak or bool(opened))
+
+
+def _velocity(settings: Settings) -> Finding:
+    off = [name for name, amount in settings.velocity_limits if amount is None]
+    if not off:
+        return Finding("velocity", f"{len(LIMITS)} limits hold.")
+    text = f"CALLER_VELOCITY_LIMITS switches off {', '.join(off)}: a leaked key calls without end."
+    return Finding("velocity", text, is_weak=True)
+
+
+def _webrtc(settings: Settings) -> Finding:
+    if settings.webrtc == "off":
+        return Finding("webrtc", "Off: browsers send their audio on the socket.")
+    addresses, port = webrtc_addresses(settings)
+    told = f"Browsers are told {', '.join(addresses)}, UDP port {port}"
+    if settings.public_ips or any(ip_address(address).is_global for address in addresses):
+        return Finding("webrtc", f"{told}.")
+    text = f"{told}, which the internet cannot reach; set CALLER_PUBLIC_IPS."
+    return Finding("webrtc", text, is_weak=True)
+
+
+async def _drainer(settings: Settings) -> Finding:
+    redis = credit_client(settings)
+    if redis is None:
+        return Finding("drainer", "Not looked for: it runs with `caller serve`.")
+    try:
+        age_s = await RedisDrainMark(redis).age_s()
+        waiting_count = await RedisSpendGate(redis).outbox_length()
+        is_served = bool(await RedisNodeLeases(redis).alive())
+    except BillingError:
+        text = "Not known: the credit store does not answer."
+        return Finding("drainer", text, is_weak=bool(settings.redis_url))
+    finally:
+        await disconnect(redis)
+    return drainer_finding(age_s, waiting_count, is_served=is_served)
+
+
+def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool) -> Finding:
+    """Judge when the outbox was last drained to its end; None for never, as far as is known.
+
+    A deployment that is down needs no drainer, unless something waits for the book of record.
+    """
+    when = "has not been drained yet" if age_s is None else f"was last drained {age_s:.0f} s ago"
+    text = f"The outbox {when}; {waiting_count} entries wait."
+    is_late = age_s is None or age_s > DRAINED_AGE_S_MAX
+    if is_late and (is_served or waiting_count):
+        hint = (
+            "The drainer is stopped, stuck or cannot reach the database: see the log of"
+            " `caller serve`, or run `caller drain` beside it."
+        )
+        return away("drainer", f"{text} {hint}")
+    return Finding("drainer", text)
+
+
+async def _reach(settings: Settings) -> Finding:
+    """Ask the public origin, and see that this gateway answers there."""
+    answer = await public_origin.ask(settings.origin)
+    served = await _instances(settings)
+    if answer.instance in served:
+        return Finding("reach", f"{settings.origin} leads to this gateway.")
+    if answer.instance and served:
+        text = f"{public_origin.other_gateway(settings.origin)} {_ORIGIN_HINT}"
+        return away("reach", text)
+    if answer.instance:
+        text = f"A gateway answers at {settings.origin}; whether this one, is not known."
+        return Finding("reach", text, is_weak=True)
+    if answer.is_silent and not served:
+        text = f"{answer.fault} Start `caller serve`, then check again."
+        return Finding("reach", text, is_weak=True)
+    return away("reach", f"{answer.fault} {_ORIGIN_HINT}")
+
+
+async def _instances(settings: Settings) -> frozenset[str]:
+    """Return what the processes call themselves that serve on these stores."""
+    redis = credit_client(settings)
+    if redis is None:
+        return frozenset()
+    try:
+        return await RedisNodeLeases(redis).instances()
+    except BillingError:
+        return frozenset()
+    finally:
+        await disconnect(redis)
+
+
+async def _carrier(settings: Settings) -> list[Finding]:
+    if preflight.carrier_account(settings):
+        return []
+    carrier = adapters.build_carrier(settings)
+    try:
+        status = await carrier.reach()
+    except CarrierError as error:
+        text = f"{error} Check CALLER_CARRIER_URL and Twilio's credentials (HTTP {error.status})."
+        return [away("carrier", text)]
+    finally:
+        await carrier.close()
+    if not status:
+        text = "Answers; the API key may place calls, not read the account."
+        return [Finding("carrier", text)]
+    text = f"Answers; the account is {status}."
+    if is_trial := status.endswith(TRIAL):
+        text += " It reaches verified numbers only, and announces itself before each call."
+    return [Finding("carrier", text, is_weak=is_trial)]
+
+
+async def _payments(settings: Settings) -> list[Finding]:
+    if not settings.stripe_api_key:
+        return []
+    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
+
+    service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
+    try:
+        await service.reach()
+    except PaymentError as error:
+        if error.status in (401, 403):
+            text = f"Stripe refuses CALLER_STRIPE_API_KEY (HTTP {error.status})."
+            return [away("payments", text)]
+        return [away("payments", f"{error} Check CALLER_STRIPE_URL.")]
+    finally:
+        await service.close()
+    if not settings.stripe_webhook_secrets:
+        text = "Stripe answers; without CALLER_STRIPE_WEBHOOK_SECRETS payments are found late."
+        return [Finding("payments", text, is_weak=True)]
+    return [Finding("payments", "Stripe answers.")]
+
+
+async def _mail(settings: Settings) -> list[Finding]:
+    if not settings.smtp_url:
+        return []
+    try:
+        fault = await mail.try_server(settings.smtp_url, settings.mail_from)
+    except SettingsError as error:
+        return [wrong("mail", str(error))]
+    if fault:
+        return [away("mail", fault)]
+    return [Finding("mail", "The mail server answers, and takes our credentials.")]

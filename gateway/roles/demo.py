@@ -1,0 +1,184 @@
+"""`caller demo`: the gateway with everything around it that a newcomer does not have yet.
+
+A simulated phone network and a simulated payment service, each a process of its own, an account
+with credit, and a page to call from. The gateway is the same as ever: it is only told other
+addresses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from gateway import settings
+from gateway.charging.recovery import bring_credits
+from gateway.http.bearer import key_hash, new_api_key
+from gateway.roles.children import Child
+from gateway.roles.serve import Node
+from gateway.scopes import PAGE
+from gateway.settings import Settings
+from gateway.stores import private_files
+from gateway.stores.accounts import ensure_account
+
+ACCOUNT_ID = "demo"
+CREDIT_MICROS = 10_000_000
+SIMULATED_CALLER_ID = "+15005550006"
+"""Twilio's own number for tests that succeed."""
+
+PHONEBOOK = {
+    "+15005551000": "Echo: hear yourself",
+    "+15005551001": "A tone",
+    "+15005551002": "Somebody talking",
+    "+15005551003": "Voicemail with a beep",
+    "+15005551004": "A busy line",
+    "+15005551005": "Nobody answers",
+    "+15005551007": "Hangs up after some seconds",
+    "+15005551008": "Presses keys at you",
+}
+
+
+class Demo:
+    """Everything `make run` starts."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = dict(environ)
+        self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
+        self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
+        self._port_moved_from = 0
+        self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
+        self._prepare()
+        self._settings = settings.from_mapping(self._environ)
+        self._node = Node(self._settings, self._environ)
+        self._simulators: list[Child] = []
+
+    def settings(self) -> Settings:
+        """Return the settings that the demo came to."""
+        return self._settings
+
+    def _load_secrets(self, data_dir: Path) -> dict[str, str]:
+        """Return the demo's own credentials, made once and kept for its owner only."""
+        path = data_dir / private_files.DEMO
+        private_files.close_folder(data_dir)
+        private_files.close(path)
+        made = {
+            "account_sid": "AC" + secrets.token_hex(16),
+            "auth_token": secrets.token_hex(16),
+            "api_key": new_api_key(),
+            "stripe_api_key": "sk_test_" + secrets.token_hex(16),
+            "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
+        }
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if made.keys() - kept.keys():
+            kept = made | kept
+            fresh = path.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
+                json.dump(kept, new)
+            fresh.replace(path)
+        return dict(kept)
+
+    def _prepare(self) -> None:
+        """Fill in what the environment leaves open."""
+        host = self._environ.get("CALLER_HOST", "127.0.0.1")
+        if "CALLER_PORT" not in self._environ:
+            port = _free_port(host, 8080)
+            self._port_moved_from = 0 if port == 8080 else 8080
+            self._environ["CALLER_PORT"] = str(port)
+        if self._is_simulated:
+            self._simulator_port = _free_port("127.0.0.1", 8090)
+            self._environ |= {
+                "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
+                "CALLER_TWILIO_AUTH_TOKEN": self._secrets["auth_token"],
+                "CALLER_CALLER_ID": SIMULATED_CALLER_ID,
+                "CALLER_CARRIER_URL": f"http://127.0.0.1:{self._simulator_port}",
+            }
+            entries = ",".join(f"{number}={label}" for number, label in PHONEBOOK.items())
+            self._environ.setdefault("CALLER_PHONEBOOK", entries)
+        if self._pays_in_play:
+            self._payments_port = _free_port("127.0.0.1", 8095)
+            self._environ |= {
+                "CALLER_STRIPE_API_KEY": self._secrets["stripe_api_key"],
+                "CALLER_STRIPE_WEBHOOK_SECRETS": self._secrets["stripe_webhook_secret"],
+                "CALLER_STRIPE_URL": f"http://127.0.0.1:{self._payments_port}",
+            }
+
+    async def start(self) -> None:
+        """Start the simulators and the gateway, and see that the account has its credit."""
+        if self._is_simulated:
+            await self._simulate("simulate", self._simulator_port)
+        if self._pays_in_play:
+            await self._simulate("simulate-payments", self._payments_port)
+        await self._node.start()
+        stores = self._node.stores
+        await ensure_account(
+            stores.accounts,
+            stores.ledger,
+            account_id=ACCOUNT_ID,
+            currency=self._settings.currency,
+            key_hash=key_hash(self._secrets["api_key"]),
+            key_label="demo",
+            key_scopes=PAGE,
+            credit_micros=CREDIT_MICROS,
+            credit_reference="grant:demo:first",
+        )
+        await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
+
+    async def stop(self) -> None:
+        """End the gateway first, so that its calls end properly."""
+        await self._node.stop()
+        for simulator in self._simulators:
+            await simulator.stop()
+
+    async def _simulate(self, command: str, port: int) -> None:
+        simulator = Child([command, "--port", str(port)], self._environ)
+        self._simulators.append(simulator)
+        await simulator.start()
+
+    def explain(self, console: Console) -> None:
+        """Say where the phone is and what can be dialled."""
+        link = f"{self._settings.origin}/#key={self._secrets['api_key']}"
+        lines = [
+            Text(),
+            Text("Open the phone:", style="bold"),
+            Text.assemble("  ", (link, f"link {link}")),
+            Text(),
+        ]
+        if self._is_simulated:
+            lines.append(Text("The phone network is simulated. Dial, for example:"))
+            lines += [
+                Text.assemble("  ", (number, "cyan"), f"  {label}")
+                for number, label in PHONEBOOK.items()
+            ]
+        else:
+            said = " calls go through your Twilio account."
+            lines.append(Text.assemble(("Real phones:", "bold yellow"), said))
+        if self._pays_in_play:
+            lines.append(Text("\nTop-ups are simulated too: no money moves."))
+        key = self._secrets["api_key"]
+        lines.append(Text(f"\nAPI key for programs:  {key}\nStop with Ctrl-C.\n"))
+        if self._port_moved_from:
+            said = f"Port {self._port_moved_from} is in use; CALLER_PORT chooses one."
+            lines.append(Text(said, style="dim"))
+        # Wrapped by nobody: a link that is broken over two lines leads nowhere.
+        console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """Return the wanted port if it is free for TCP and UDP, else one that is."""
+    for port in (wanted, 0):
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tcp.bind((host, port))
+                udp.bind((host, tcp.getsockname()[1]))
+            except OSError:
+                continue
+            return int(tcp.getsockname()[1])
+    raise OSError("no free port")

@@ -1,0 +1,297 @@
+"""What a node cannot start without, looked at before it starts.
+
+One look for `caller check`, which reports it, and for `caller serve`, which refuses with the same
+sentences. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from rich.text import Text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.errors import (
+    BillingError,
+    DatabaseLockedError,
+    StoreUnavailableError,
+    UnfitBookError,
+)
+from billing.stores import refusals, schema
+from billing.stores.database import create_engine
+from billing.stores.redis_client import connect, disconnect, preflight
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
+from gateway.roles import adapters
+from gateway.settings import Settings
+from gateway.sockets import tls
+from gateway.stores import embedded, private_files
+from gateway.stores.leases import RedisNodeLeases
+
+CERTIFICATE_DAYS_LEFT_MIN = 14
+"""Certificates that renew themselves do so a month before their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    subject: str
+    text: str
+    is_fatal: bool = False
+    is_weak: bool = False
+    is_away: bool = False
+    """Of a fatal one: whether a service does not answer, or refuses us; otherwise it is the
+    settings that must be corrected."""
+
+    @property
+    def mark(self) -> Text:
+        """A sign that also reads without colour."""
+        if self.is_fatal:
+            return Text("✗", style="red")
+        return Text("!", style="yellow") if self.is_weak else Text("✓", style="green")
+
+
+def wrong(subject: str, text: str) -> Finding:
+    """Return a finding that the settings must be corrected."""
+    return Finding(subject, text, is_fatal=True)
+
+
+def away(subject: str, text: str) -> Finding:
+    """Return a finding that a service does not answer, or refuses us."""
+    return Finding(subject, text, is_fatal=True, is_away=True)
+
+
+def exit_code(found: list[Finding]) -> int:
+    """Return what a command ends with that found this."""
+    fatal = [finding for finding in found if finding.is_fatal]
+    if not fatal:
+        return 0
+    return EXIT_UNAVAILABLE if all(finding.is_away for finding in fatal) else EXIT_SETTINGS
+
+
+async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
+    """Look at everything that a start needs; one that `is_starting` needs its ports for itself."""
+    found = [
+        *rates(settings),
+        *files(settings),
+        *certificate(settings, datetime.now(UTC)),
+        *carrier_account(settings),
+        await credit_store(settings),
+        await database(settings),
+    ]
+    return [*found, *await ports(settings, is_starting=is_starting)]
+
+
+def rates(settings: Settings) -> list[Finding]:
+    """Read the rate deck."""
+    try:
+        deck = adapters.load_deck(settings)
+    except BillingError as error:
+        return [wrong("rates", f"The rate deck cannot be used: {error}")]
+    except GatewayError as error:
+        return [wrong("rates", str(error))]
+    if not settings.rate_deck:
+        text = "The bundled deck holds EXAMPLE prices; set CALLER_RATE_DECK to your own."
+        return [Finding("rates", text, is_weak=True)]
+    text = f"{len(deck)} prefixes are priced."
+    if costs := deck.costs():
+        text += f" {len(costs)} of them cover the carrier's minute, which the deck names."
+    return [Finding("rates", text)]
+
+
+def files(settings: Settings) -> list[Finding]:
+    """Look at the folder of the embedded stores."""
+    if settings.redis_url and settings.database_url:
+        return []
+    folder = settings.data_dir
+    if problem := private_files.refusal(folder):
+        return [wrong("files", problem)]
+    if private_files.is_open(folder):
+        text = f"Everyone on this machine may look into {folder}; the next start closes it."
+        return [Finding("files", text, is_weak=True)]
+    return []
+
+
+def certificate(settings: Settings, now: datetime) -> list[Finding]:
+    """Look at the certificate of the port, where it has one."""
+    if not settings.tls_certificate:
+        return []
+    path = Path(settings.tls_certificate)
+    try:
+        tls.load(path, Path(settings.tls_key))
+        facts = tls.read_facts(path)
+    except GatewayError as error:
+        return [wrong("tls", str(error))]
+    if not facts.valid_from <= now < facts.valid_until:
+        text = f"CALLER_TLS_CERTIFICATE is valid from {facts.valid_from} to {facts.valid_until}."
+        return [wrong("tls", text)]
+    text = f"CALLER_TLS_CERTIFICATE is valid until {facts.valid_until}."
+    is_weak = facts.valid_until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN)
+    if not facts.covers(settings.origin):
+        text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
+    elif facts.is_self_signed:
+        text = "CALLER_TLS_CERTIFICATE is self-signed: neither carrier nor browsers trust it."
+        is_weak = True
+    return [Finding("tls", text, is_weak=is_weak)]
+
+
+def carrier_account(settings: Settings) -> list[Finding]:
+    """See that the carrier's account is named; whether it can be reached shows later."""
+    try:
+        adapters.require_carrier(settings)
+    except GatewayError as error:
+        return [wrong("carrier", str(error))]
+    return []
+
+
+async def credit_store(settings: Settings) -> Finding:
+    """Reach Redis, and judge whether credits may be kept there."""
+    if not settings.redis_url:
+        text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
+        return Finding("redis", text, is_weak=True)
+    try:
+        redis = connect(settings.redis_url.reveal())
+    except ValueError as error:
+        return wrong("redis", f"CALLER_REDIS_URL is not usable: {error}.")
+    try:
+        report = await preflight(redis)
+    except BillingError as error:
+        return away("redis", _sentence(error))
+    finally:
+        await disconnect(redis)
+    text = "; ".join([f"Answers, version {report.version}.", *report.warnings])
+    return Finding("redis", text, is_weak=bool(report.warnings))
+
+
+async def database(settings: Settings) -> Finding:
+    """Reach SQL; see that its tables are known and that we may bring them up to date."""
+    try:
+        engine = create_engine(adapters.database_url(settings))
+    except (ValueError, sa.exc.ArgumentError):
+        return wrong("database", "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…")
+    file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+    if problem := _file_problem(settings, file):
+        return wrong("database", problem)
+    try:
+        found = await _schema(engine, file)
+    except StoreUnavailableError as error:
+        return away("database", _unreached(error))
+    finally:
+        await engine.dispose()
+    if file is not None:
+        return _of_sqlite(settings, file, found.age)
+    if found.age is not schema.Age.CURRENT and not found.may_change:
+        return away("database", refusals.RIGHTS)
+    return Finding("database", _answers(found.age))
+
+
+def _file_problem(settings: Settings, file: Path | None) -> str:
+    if file is None or not settings.database_url:
+        return ""
+    if not file.parent.is_dir():
+        return "CALLER_DATABASE_URL names a file in a folder that does not exist."
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        return "CALLER_DATABASE_URL names a file that may not be written."
+    return ""
+
+
+async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
+    """Look at the tables; a file that is not there is not made."""
+    if file is not None and not os.access(file, os.F_OK):
+        return schema.Schema(schema.Age.NEW, may_change=True)
+    return await schema.look(engine)
+
+
+def _unreached(error: StoreUnavailableError) -> str:
+    if isinstance(error, DatabaseLockedError):
+        return f"Does not answer: {error}."
+    if isinstance(error, UnfitBookError) or error.__cause__ is None:
+        return _sentence(error)
+    return f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL."
+
+
+def _of_sqlite(settings: Settings, file: Path, age: schema.Age) -> Finding:
+    if not settings.database_url:
+        text = f"SQLite in {settings.data_dir}: fine for one machine."
+        if age is schema.Age.OLDER:
+            text += f" It {age.value}."
+        return Finding("database", text, is_weak=True)
+    if private_files.is_open(file):
+        text = "Answers, but everyone on this machine may read its file; the next start closes it."
+        return Finding("database", text, is_weak=True)
+    return Finding("database", _answers(age))
+
+
+def _answers(age: schema.Age) -> str:
+    return "Answers." if age is schema.Age.CURRENT else f"Answers; it {age.value}."
+
+
+async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
+    """See that the ports can be listened on, unless this node does so already."""
+    problems = list(_port_problems(settings))
+    if problems and not is_starting and settings.node in await _living_nodes(settings):
+        return [Finding("ports", f"In use, by this node itself ({settings.node}) as it seems.")]
+    return problems
+
+
+async def _living_nodes(settings: Settings) -> frozenset[str]:
+    redis = credit_client(settings)
+    if redis is None:
+        return frozenset()
+    try:
+        return await RedisNodeLeases(redis).alive()
+    except BillingError:
+        return frozenset()
+    finally:
+        await disconnect(redis)
+
+
+def credit_client(settings: Settings) -> Any:
+    """Return a client of the credit store, None where there is none yet."""
+    url = settings.redis_url.reveal() or embedded.url_of(settings.data_dir / private_files.VALKEY)
+    try:
+        return connect(url) if url else None
+    except ValueError:
+        return None
+
+
+def _port_problems(settings: Settings) -> Iterator[Finding]:
+    wanted = [("CALLER_PORT", socket.SOCK_STREAM, settings.port)]
+    if settings.webrtc == "on":
+        name = "CALLER_UDP_PORT" if settings.udp_port else "CALLER_PORT"
+        wanted.append((name, socket.SOCK_DGRAM, settings.udp_port or settings.port))
+    for name, kind, port in wanted:
+        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                yield _port_problem(name, f"{protocol} port {port} of {settings.host}", error)
+
+
+def _port_problem(name: str, address: str, error: OSError) -> Finding:
+    if error.errno == errno.EADDRINUSE:
+        text = f"{name}: {address} is in use by another process. Choose another port, or end it."
+        return away("ports", text)
+    if error.errno == errno.EACCES:
+        text = f"{name}: this user may not listen on {address}. Choose a port from 1024 on."
+        return wrong("ports", text)
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return wrong("ports", "CALLER_HOST is no address of this machine.")
+    return wrong("ports", f"{name}: {address} cannot be listened on ({error.strerror}).")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}".rstrip(".") + "."

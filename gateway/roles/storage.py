@@ -1,0 +1,257 @@
+"""Opens the stores that a process of the gateway keeps accounts in, and makes what drains them.
+
+Apart from `build`, because the drainer is a process of every node that needs nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.drain import Drainer, OnTurn
+from billing.errors import StoreUnavailableError
+from billing.partition import PARTITIONS
+from billing.stores.database import create_engine
+from billing.stores.migrations import PATIENT_MS, migrate
+from billing.stores.payments import SqlPaymentStore
+from billing.stores.redis import RedisSpendGate
+from billing.stores.redis_client import connect, disconnect, preflight
+from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway.charging import recovery
+from gateway.charging.call_refunds import CallRefunds, Notify
+from gateway.errors import SettingsError
+from gateway.post.mail import Mails
+from gateway.settings import Settings
+from gateway.stores import private_files
+from gateway.stores.accounts import SqlAccountStore
+from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.embedded import EmbeddedValkey
+from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
+
+_MAILED_TIMEOUT_S = 1.0
+_MAILED_TTL_S = 86_400
+"""How long it is remembered that a mail which may come once a day was sent."""
+
+
+def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Nobody is told of events."""
+
+
+@dataclass(slots=True)
+class Stores:
+    """What is open to Redis and SQL."""
+
+    redis: Any
+    engine: AsyncEngine
+    gate: RedisSpendGate
+    ledger: SqlLedgerStore
+    records: SqlCdrStore
+    accounts: SqlAccountStore
+    key_epochs: RedisKeyEpochs
+    valkey: EmbeddedValkey | None
+
+    async def freeze(self, account_id: str, frozen: bool) -> None:
+        """Freeze or thaw an account on every node at once; a deleted one stays frozen.
+
+        The book first: the spend gate is brought in line with it when it was away. Raises
+        LookupError: no such account; StoreUnavailableError: a repeat finishes it.
+        """
+        await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
+        await self.key_epochs.end()
+
+    async def close(self) -> None:
+        """Give everything back; the embedded Valkey last."""
+        await disconnect(self.redis)
+        await self.engine.dispose()
+        if self.valkey is not None:
+            await self.valkey.stop()
+
+
+def database_url(settings: Settings) -> str:
+    """Return the database that the settings mean."""
+    own = settings.data_dir.absolute() / private_files.DATABASE
+    return settings.database_url.reveal() or f"sqlite:///{own}"
+
+
+@dataclass(slots=True)
+class Book:
+    """What is open to SQL alone; Redis is reached only when a change of keys must be told."""
+
+    engine: AsyncEngine
+    ledger: SqlLedgerStore
+    accounts: SqlAccountStore
+
+    async def close(self) -> None:
+        """Give everything back."""
+        await self.engine.dispose()
+
+
+async def open_book(settings: Settings) -> Book:
+    """Open SQL, and make it ready, for what must not depend on Redis.
+
+    Raises StoreUnavailableError, SettingsError. So does a change of keys, which is kept then.
+    """
+    if settings.redis_url:
+        # Said before anything is changed.
+        await disconnect(_connect(settings.redis_url.reveal()))
+    engine = await _open_migrated(settings, COMMAND_LOCK_WAIT_MS)
+
+    async def end_epoch() -> None:
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                redis, _ = await _open_redis(settings, stack, is_child=False)
+                await RedisKeyEpochs(redis).end()
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(UNTOLD) from error
+
+    accounts = SqlAccountStore(engine, on_change=end_epoch)
+    return Book(engine, SqlLedgerStore(engine), accounts)
+
+
+COMMAND_LOCK_WAIT_MS = 10_000
+"""How long a command waits for another process that brings the database to its newest tables."""
+
+
+async def open_stores(
+    settings: Settings, *, is_child: bool = False, is_node: bool = False, fills: bool = True
+) -> Stores:
+    """Open Redis and SQL, and make them ready; a child leaves the bundled Valkey to its parent.
+
+    A node waits as long as it takes for another that migrates. Who `fills` brings what the spend
+    gate has lost from the book; an audit must see that it is lost. Raises StoreUnavailableError,
+    SettingsError.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        redis, valkey = await _open_redis(settings, stack, is_child=is_child)
+        await preflight(redis)
+        engine = await _open_migrated(settings, PATIENT_MS if is_node else COMMAND_LOCK_WAIT_MS)
+        stack.push_async_callback(engine.dispose)
+        gate = RedisSpendGate(redis)
+        ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
+        epochs = RedisKeyEpochs(redis)
+        accounts = SqlAccountStore(engine, on_change=epochs.end)
+        stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
+        if fills:
+            drain = build_drainer(stores, settings).drain_once
+            await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
+        stack.pop_all()
+    return stores
+
+
+async def _open_redis(
+    settings: Settings, stack: contextlib.AsyncExitStack, *, is_child: bool
+) -> tuple[Any, EmbeddedValkey | None]:
+    """Return a client, and the bundled Valkey where there is one; the stack gives them back."""
+    valkey, url = None, settings.redis_url.reveal()
+    if not url:
+        private_files.close_folder(settings.data_dir)
+        valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
+        url = await valkey.start()
+        stack.push_async_callback(valkey.stop)
+    redis = _connect(url)
+    stack.push_async_callback(disconnect, redis)
+    return redis, valkey
+
+
+async def _open_migrated(settings: Settings, lock_wait_ms: int) -> AsyncEngine:
+    if not settings.database_url:
+        private_files.close_folder(settings.data_dir)
+    engine = open_database(settings)
+    try:
+        await migrate(engine, lock_wait_ms=lock_wait_ms)
+    except BaseException:
+        await engine.dispose()
+        raise
+    return engine
+
+
+def _connect(url: str) -> Any:
+    try:
+        return connect(url)
+    except ValueError as error:
+        raise SettingsError(f"CALLER_REDIS_URL is not usable: {error}.") from None
+
+
+def open_database(settings: Settings) -> AsyncEngine:
+    """Return the database alone, its tables not looked at. Raises SettingsError."""
+    try:
+        engine = create_engine(database_url(settings))
+    except (ValueError, sa.exc.ArgumentError):
+        raise SettingsError(
+            "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
+        ) from None
+    file = engine.url.database or ""
+    if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
+        raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
+    if engine.dialect.name == "sqlite":
+        private_files.close_database(Path(file))
+    return engine
+
+
+@contextlib.asynccontextmanager
+async def migrated_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """Open the database alone, its tables the newest: for what needs no credit store.
+
+    Raises StoreUnavailableError, SettingsError.
+    """
+    engine = await _open_migrated(settings, COMMAND_LOCK_WAIT_MS)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def build_drainer(
+    stores: Stores,
+    settings: Settings,
+    notify: Notify = _to_nobody,
+    on_turn: OnTurn = lambda: None,
+) -> Drainer:
+    """Return what empties the spend gate's outbox into the book of record.
+
+    It also refunds the calls that the settings say are refunded, and leaves a mark that says when
+    the outbox was last empty. `on_turn` is told that it is at work.
+    """
+    refunds = CallRefunds(
+        stores.ledger,
+        stores.gate,
+        short_call_s=settings.refund_short_call_s,
+        per_day_max=settings.refunds_day_max,
+        notify=notify,
+    )
+    return Drainer(
+        stores.gate,
+        stores.ledger,
+        PARTITIONS,
+        refunds.on_booked,
+        on_turn=on_turn,
+        on_drained=RedisDrainMark(stores.redis).set,
+    )
+
+
+def open_mails(settings: Settings, stores: Stores) -> Mails:
+    """Return the mails to account holders. Raises SettingsError naming what is wrong."""
+
+    async def once_a_day(name: str) -> bool:
+        try:
+            async with asyncio.timeout(_MAILED_TIMEOUT_S):
+                key = f"caller:mailed:{name}"
+                return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailableError("what was mailed cannot be noted") from error
+
+    return Mails(
+        settings.smtp_url,
+        settings.mail_from,
+        origin=settings.origin,
+        addresses=SqlPaymentStore(stores.engine),
+        once_a_day=once_a_day,
+    )

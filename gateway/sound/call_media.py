@@ -1,0 +1,345 @@
+"""The sound of one call: both directions, its tones, mute and hold, and the ways it takes.
+
+Knows neither why a call rings or ends nor what it costs; the bridge says when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from billing.cdr import LegQuality
+from gateway.browser import messages as wire
+from gateway.heartbeat.ticker import Ticker
+from gateway.ports import AudioSession, MediaConnection
+from gateway.sound.directions import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
+from gateway.sound.line_quality import LineQuality, Measured
+from gateway.sound.media_path import Network
+from gateway.sound.stalls import StallWatch
+from gateway.twilio.leg import CarrierLeg
+from media import tones
+from media.allowance import Allowance
+from media.resample import Downsampler, Upsampler
+
+CALLER_STALLED_NS = 700_000_000
+"""Silence on WebRTC after which the caller's voice counts as lost: a browser sends fifty packets a
+second, be it of silence, and radio networks stop for a third of a second now and then."""
+PHONE_STALLED_NS = 300_000_000
+"""Silence of the carrier that a browser is told of before it thinks its own path lost."""
+
+
+def converters(codec: str) -> tuple[Convert | None, Convert | None]:
+    """Return what turns the caller's frames into mu-law and back; None is the identity."""
+    return (Downsampler().convert, Upsampler().convert) if codec == "pcm16" else (None, None)
+
+
+class Beep:
+    """Plays the warning beep once, one frame a beat."""
+
+    __slots__ = ("_frames", "_on_end", "_send")
+
+    def __init__(self, send: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        audio = tones.warning_beep()
+        cuts = range(0, len(audio), FRAME_BYTES)
+        self._frames: Iterator[bytes] = (audio[at : at + FRAME_BYTES] for at in cuts)
+        self._send = send
+        self._on_end = on_end
+
+    def play(self) -> None:
+        """Send the next 20 ms, or say that all has been sent."""
+        frame = next(self._frames, None)
+        if frame is None:
+            self._on_end()
+        else:
+            self._send(frame)
+
+
+class CallMedia:
+    """What the caller and the phone hear."""
+
+    def __init__(
+        self,
+        browser: MediaConnection,
+        *,
+        codec: str,
+        country: str,
+        packet_ms: int,
+        ticker: Ticker,
+        tell: Callable[[wire.GatewayMessage], None],
+        on_bad_frame: Callable[[], None],
+        on_sound: Callable[[], None] = lambda: None,
+        repairs: Allowance | None = None,
+    ) -> None:
+        """`on_sound` is called once, with the first audio that comes from the phone."""
+        to_mulaw, from_mulaw = converters(codec)
+        self._ticker = ticker
+        self._country = country
+        self._packet_ms = packet_ms
+        self._leg: CarrierLeg | None = None
+        self._player: TonePlayer | None = None
+        self._beep: Beep | None = None
+        self._is_muted = False
+        self._is_on_hold = False
+        self._is_away = False
+        self._is_over = False
+        self._on_sound = on_sound
+        self._heard_bytes = self._heard_ns = 0
+        self._quality = LineQuality()
+        self._uplink = Uplink(
+            clock_ns=ticker.clock_ns,
+            frame_bytes=wire.FRAME_BYTES[codec],
+            convert=to_mulaw,
+            on_talk=lambda talking: tell(wire.Talk(leg="browser", talking=talking)),
+            on_bad_frame=on_bad_frame,
+            repairs=repairs,
+        )
+        self._downlink = Downlink(
+            clock_ns=ticker.clock_ns,
+            convert=from_mulaw,
+            on_talk=lambda talking: tell(wire.Talk(leg="carrier", talking=talking)),
+            repairs=repairs,
+        )
+        up, down = self._uplink, self._downlink
+        self._stalls = (
+            StallWatch(
+                CALLER_STALLED_NS,
+                lambda: up.last_in_ns,
+                lambda stalled: tell(wire.Stalled(leg="browser", stalled=stalled)),
+            ),
+            StallWatch(
+                PHONE_STALLED_NS,
+                lambda: down.last_in_ns,
+                lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
+            ),
+        )
+        """What a browser on WebRTC cannot see by itself."""
+        self._is_by_session = False
+        self.take_frame = self._uplink.frame
+        """Takes the caller's frames from the socket, from the first to the last."""
+        self.take_packet = self._uplink.packet
+        """Takes the caller's packets from a WebRTC session."""
+        self.hear_by_socket(browser)
+
+    def heard_ns(self) -> int | None:
+        """Return when the phone last sent sound, however silent; None before its stream has begun.
+
+        Asked once a second: sound that is new came no later than whatever its socket said last.
+        Twilio sends 160 bytes every 20 ms for the whole call, so that other messages, such as
+        marks that come back, prove no live stream.
+        """
+        if self._leg is None:
+            return None
+        heard_bytes = self._downlink.heard_bytes
+        if heard_bytes != self._heard_bytes:
+            self._heard_bytes = heard_bytes
+            self._heard_ns = self._leg.connection.counters.last_in_ns
+        return self._heard_ns
+
+    @property
+    def volume(self) -> wire.Volume:
+        """Both levels of late."""
+        return wire.Volume(
+            input_dbov=self._uplink.talk.level_dbov, output_dbov=self._downlink.talk.level_dbov
+        )
+
+    def join(self, leg: CarrierLeg) -> None:
+        """Connect both legs: from now on the caller and the phone hear each other."""
+        self._leg = leg
+        self._heard_ns = self._ticker.clock_ns()
+        self._uplink.join(leg.connection, leg.outbound)
+        leg.on_audio = self._first_audio
+        leg.on_mark = self._uplink.mark_returned
+        self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
+        self._ticker.add_waiter(self._downlink.pacer, self._downlink.poll)
+        self._watch_stalls()
+        self._open()
+        self._reassure()
+
+    def _first_audio(self, payload: bytes, at_ms: int | None) -> None:
+        """Take the phone's audio until there is some; no later frame comes through here."""
+        if payload and self._leg is not None:
+            self._leg.on_audio = self._downlink.audio
+            self._on_sound()
+            self._downlink.audio(payload, at_ms)
+
+    def hear_by_socket(self, browser: MediaConnection) -> None:
+        """Send what the caller hears as frames of this socket."""
+        self._downlink.by_socket(browser)
+        self._is_by_session = False
+        self._watch_stalls()
+
+    def hear_by_session(self, session: AudioSession) -> None:
+        """Send what the caller hears as packets of this WebRTC session."""
+        self._downlink.by_session(session.send_audio)
+        self._is_by_session = True
+        self._watch_stalls()
+
+    def _watch_stalls(self) -> None:
+        """Watch both voices while the browser hears by WebRTC."""
+        for watch in self._stalls:
+            if self._is_by_session and self._leg is not None and not self._is_over:
+                watch.start(self._ticker.clock_ns())
+                self._ticker.add_waiter(watch, watch.poll)
+            else:
+                self._ticker.remove_waiter(watch)
+
+    def away(self) -> None:
+        """The caller cannot be heard for now: the phone hears that the line is alive."""
+        if not self._is_away:
+            self._is_away = True
+            self._open()
+            self._reassure()
+
+    def _reassure(self) -> None:
+        if self._is_away and self._leg is not None and not self._is_on_hold and not self._is_over:
+            self._play(tones.comfort_noise().frame, self._uplink.play)
+
+    def back(self) -> None:
+        """The caller can be heard again."""
+        if self._is_away:
+            self._is_away = False
+            if not self._is_on_hold and self._leg is not None:
+                self.stop_tone()
+            self._open()
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether the caller's voice is kept from the phone."""
+        return self._is_muted
+
+    def mute(self, muted: bool) -> None:
+        """Keep the caller's voice from the phone, or let it through again."""
+        self._is_muted = muted
+        self._open()
+
+    def hold(self) -> None:
+        """Part the two; the phone hears the comfort tone."""
+        self._is_on_hold = True
+        self._open()
+        if self._leg is not None:
+            self._play(tones.hold().frame, self._uplink.play)
+
+    def resume(self) -> None:
+        """Join the two again."""
+        self._is_on_hold = False
+        self.stop_tone()
+        self._open()
+        self._reassure()
+
+    def press(self, digits: str) -> None:
+        """Let the phone hear keys, ahead of speech."""
+        if self._leg is not None and not self._is_over:
+            self._uplink.play(tones.dtmf(digits))
+
+    def play_to_caller(self, name: wire.ToneName) -> None:
+        """Play a call-progress tone of the destination's country until it is stopped."""
+        self._play(_PROGRESS[name](self._country).frame, self._downlink.tone)
+
+    def stop_tone(self) -> None:
+        """End whatever tone plays."""
+        if self._player is not None:
+            self._ticker.remove_player(self._player)
+            self._player = None
+
+    def beep(self) -> None:
+        """Let the caller alone hear a short beep, in place of what the phone says meanwhile."""
+        if self._beep is None and not self._is_over:
+            self._beep = Beep(self._downlink.tone, self._end_beep)
+            self._ticker.add_player(self._beep)
+            self._open()
+
+    def _end_beep(self) -> None:
+        if self._beep is not None:
+            self._ticker.remove_player(self._beep)
+            self._beep = None
+            self._open()
+
+    def part(self) -> None:
+        """End all sound between the legs for good."""
+        self._is_over = True
+        self._ticker.remove_waiter(self._uplink.playout)
+        self._ticker.remove_waiter(self._downlink.pacer)
+        self._watch_stalls()
+        self.stop_tone()
+        self._end_beep()
+        self._open()
+
+    def watch_delay(self, now_ns: int) -> None:
+        """Ask the carrier, once a second, how much it has yet to play."""
+        if self._leg is not None and not self._is_over:
+            self._uplink.watch_carrier(now_ns)
+
+    def measure(self, now_ns: int, network: Network) -> list[wire.GatewayMessage]:
+        """Return how good the line is, and what is newly wrong or right with it.
+
+        There is none to be judged before both legs are joined.
+        """
+        if self._leg is None:
+            return []
+        up, down, playout = self._uplink, self._downlink, self._uplink.playout
+        session, rtt_ns = network.session, playout.carrier_rtt_ns
+        return self._quality.each_second(
+            Measured(
+                path=network.path,
+                rtt_ms=network.rtt_ms,
+                carrier_rtt_ms=None if rtt_ns is None else rtt_ns / 1e6,
+                packet_ms=FRAME_MS if session is None else self._packet_ms,
+                uplink_frames=up.frames,
+                uplink_packets=up.frames if session is None else session.packets,
+                uplink_lost=0 if session is None else session.lost,
+                uplink_jitter_ms=up.jitter.ms if session is None else session.jitter_ms,
+                concealed_ms=playout.counters.concealed_ms,
+                delay_ms=playout.delay_ns(now_ns) / 1e6,
+                uplink_level_dbov=up.talk.level_dbov,
+                downlink_frames=down.sent,
+                downlink_jitter_ms=down.jitter.ms,
+                downlink_held_ms=down.pacer.held_ms(),
+                downlink_level_dbov=down.talk.level_dbov,
+                report=network.report,
+                is_muted=self._is_muted,
+                is_on_hold=self._is_on_hold,
+                is_away=self._is_away,
+            )
+        )
+
+    def quality(self) -> tuple[LegQuality, LegQuality]:
+        """Return what the browser leg and the carrier leg have carried, and how well."""
+        up, down = self._uplink, self._downlink
+        playout = up.playout.counters
+        cut = playout.late + playout.cut_ms // FRAME_MS
+        browser = LegQuality(
+            frames_in=up.sent + up.dropped,
+            frames_out=down.sent,
+            frames_dropped=up.dropped + cut,
+            talk_ms=up.talk.talk_ms,
+            silence_ms=up.talk.silence_ms,
+        )
+        dropped = 0 if self._leg is None else self._leg.connection.counters.audio_dropped
+        cut_down = down.pacer.cut_ms // FRAME_MS
+        carrier = LegQuality(
+            frames_in=down.sent + cut_down,
+            frames_out=up.sent - cut,
+            frames_dropped=dropped + cut_down,
+            talk_ms=down.talk.talk_ms,
+            silence_ms=down.talk.silence_ms,
+        )
+        return self._quality.legs(browser, carrier)
+
+    def _open(self) -> None:
+        can_talk = self._leg is not None and not self._is_on_hold and not self._is_over
+        self._uplink.is_open = can_talk and not self._is_muted and not self._is_away
+        self._downlink.is_open = can_talk and self._beep is None
+
+    def _play(self, frame_at: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
+        self.stop_tone()
+        self._player = TonePlayer(frame_at, send)
+        self._ticker.add_player(self._player)
+
+
+_PROGRESS: dict[wire.ToneName, Callable[[str], tones.Tone]] = {
+    "connecting": lambda _country: tones.connecting(),
+    "ringback": tones.ringback,
+    "busy": tones.busy,
+    "congestion": tones.congestion,
+    "cut-off": tones.congestion,
+}
+"""The sound of a tone in a country; E.180 has none of its own for a call that is cut off."""

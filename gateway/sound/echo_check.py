@@ -1,0 +1,195 @@
+"""A check of the line before a call: what the caller says comes back, and a verdict follows.
+
+It takes the same socket, the same WebRTC session and the same way a call's audio takes, and costs
+nothing. Knows no carrier and no money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.browser import messages as wire
+from gateway.browser.leg import BrowserLeg
+from gateway.heartbeat.ticker import Deadline, Ticker
+from gateway.ports import AudioEndpoint, AudioSession, MediaConnection
+from gateway.sound.directions import FRAME_BYTES, FRAME_MS
+from gateway.sound.media_path import MediaPath, Network
+from media.level import SILENCE_DBOV
+from media.quality import JitterMeter, mos
+from media.vad import TalkDetector
+
+SECONDS = 5
+WAIT_NS = 15_000_000_000
+"""How long the first sound may take: a person may be asked for the microphone."""
+LONGEST_NS = 30_000_000_000
+"""How long a check may take in all, however often it begins anew on another way."""
+
+UNDERWAY_MS = 100
+"""Audio that may be on its way at the end, and is not lost."""
+
+SECOND_NS = 1_000_000_000
+GOOD_MOS = 4.0
+FAIR_MOS = 3.6
+"""Users are satisfied, or some are not (ITU-T G.107 Annex B)."""
+
+_WORDS: dict[wire.Verdict, tuple[str, str]] = {
+    "good": ("Calls will sound good from here.", ""),
+    "fair": (
+        "Calls will be understood, with some disturbance.",
+        "Move closer to the Wi-Fi, or use a cable.",
+    ),
+    "poor": (
+        "Calls will be hard to understand from here.",
+        "Try another network, or end what else uses this one.",
+    ),
+    "failed": ("No sound arrived.", "Allow the microphone, and see that it is not muted."),
+}
+
+
+def judge(
+    network: Network,
+    *,
+    jitter_ms: float,
+    loss_percent: float,
+    level_dbov: int,
+) -> wire.CheckResult:
+    """Return the verdict on what was measured; `loss_percent` is of the caller's voice."""
+    rtt_ms = network.rtt_ms or 0.0
+    buffer_ms = 2 * jitter_ms if network.report is None else network.report.buffer_ms
+    score = mos(delay_ms=rtt_ms / 2 + FRAME_MS + buffer_ms, loss_percent=loss_percent)
+    verdict: wire.Verdict = "poor"
+    if level_dbov <= SILENCE_DBOV:
+        verdict, score = "failed", 1.0
+    elif score >= FAIR_MOS:
+        verdict = "good" if score >= GOOD_MOS else "fair"
+    message, action = _WORDS[verdict]
+    return wire.CheckResult(
+        verdict=verdict,
+        path=network.path,
+        mos=round(score, 2),
+        rtt_ms=network.rtt_ms,
+        jitter_ms=round(jitter_ms, 1),
+        loss_percent=round(loss_percent, 2),
+        level_dbov=level_dbov,
+        message=message,
+        action=action,
+    )
+
+
+class EchoCheck:
+    """One caller who hears themselves."""
+
+    def __init__(
+        self,
+        leg: BrowserLeg,
+        endpoint: AudioEndpoint | None,
+        ticker: Ticker,
+        *,
+        on_end: Callable[[EchoCheck], object],
+    ) -> None:
+        self._leg = leg
+        self._ticker = ticker
+        self._on_end = on_end
+        self._talk = TalkDetector()
+        self._level_dbov = SILENCE_DBOV
+        self._send: Callable[[bytes], None] = leg.connection.send_audio_binary
+        self._end: Deadline | None = None
+        self._latest_ns = 0
+        self.take_packet = self._packet
+        self._path = MediaPath(
+            endpoint, leg.connection, self, tell=leg.send, press=lambda _digit: None
+        )
+        self._listen_anew()
+
+    def _listen_anew(self) -> None:
+        """Measure from here: what another way carried says nothing of this one."""
+        self._jitter = JitterMeter()
+        self._frames = 0
+        self._first_ns = 0
+
+    def start(self) -> None:
+        """Take the caller's audio from now on."""
+        self._leg.listener = self
+        self._leg.take_audio(self._frame)
+        self._leg.send(
+            wire.CheckReady(version=wire.VERSION, seconds=SECONDS, webrtc=self._path.can_offer)
+        )
+        now_ns = self._ticker.clock_ns()
+        self._latest_ns = now_ns + LONGEST_NS
+        self._end = self._ticker.at(now_ns + WAIT_NS, self._finish)
+
+    def hear_by_socket(self, browser: MediaConnection) -> None:
+        """Echo on the socket from now on."""
+        self._send = browser.send_audio_binary
+        self._listen_anew()
+
+    def hear_by_session(self, session: AudioSession) -> None:
+        """Echo by WebRTC from now on."""
+        self._send = session.send_audio
+        self._listen_anew()
+
+    def browser_message(self, message: wire.ClientMessage) -> None:
+        """Do what the caller asks."""
+        if isinstance(message, wire.Hangup):
+            self._close()
+        elif isinstance(message, wire.Offer | wire.SelectPath | wire.Report):
+            self._path.take(message)
+
+    def browser_closed(self, _code: int) -> None:
+        """The caller is gone."""
+        self._over()
+
+    def _packet(self, _sequence: int, _timestamp: int, payload: bytes) -> None:
+        if payload and not len(payload) % FRAME_BYTES:
+            self._frame(payload)
+
+    def _frame(self, payload: bytes) -> None:
+        if not payload or len(payload) % FRAME_BYTES:
+            self._leg.refuse("bad_message")
+            return
+        now_ns = self._ticker.clock_ns()
+        if not self._frames:
+            self._first_ns = now_ns
+            if self._end is not None:
+                self._end.cancel()
+            due_ns = min(now_ns + SECONDS * SECOND_NS, self._latest_ns)
+            self._end = self._ticker.at(due_ns, self._finish)
+        self._frames += len(payload) // FRAME_BYTES
+        self._jitter.feed(now_ns, self._frames * FRAME_MS)
+        self._send(payload)
+        self._talk.feed(payload)
+        self._level_dbov = max(self._level_dbov, self._talk.level_dbov)
+
+    def _finish(self) -> None:
+        network = self._path.network()
+        session = network.session
+        if session is None:
+            elapsed_ms = (self._ticker.clock_ns() - self._first_ns) / 1e6
+            expected = max(1.0, (elapsed_ms - UNDERWAY_MS) / FRAME_MS)
+            loss_percent = max(0.0, 100 * (1 - self._frames / expected))
+            jitter_ms = self._jitter.ms
+        else:
+            loss_percent = 100 * session.lost / max(1, session.packets + session.lost)
+            jitter_ms = session.jitter_ms
+        self._leg.send(
+            judge(
+                network,
+                jitter_ms=jitter_ms,
+                loss_percent=loss_percent,
+                level_dbov=self._level_dbov,
+            )
+        )
+        self._close()
+
+    def _close(self) -> None:
+        self._leg.close(1000, "check ended")
+        self._over()
+
+    def _over(self) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+            self._leg.listener = None
+            self._leg.take_audio(None)
+            self._path.close()
+            self._on_end(self)

@@ -1,0 +1,454 @@
+"""How good one call's line is: a sample a second, warnings in words, figures for the call record.
+
+Judges what it is given once a second. Knows no clock, no socket and no leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import log10
+from typing import Final, NamedTuple
+
+import msgspec
+
+from billing.cdr import LegQuality
+from gateway.browser import messages as wire
+from gateway.sound.packet_counts import Counts, Flow
+from media.g711 import FRAME_MS
+from media.level import SILENCE_DBOV
+from media.quality import Monitor
+
+PHONE_NETWORK_MS: Final = 60
+"""Delay between carrier and ear, which nobody measures: more than a fixed line's few milliseconds,
+less than the 80 to 110 of a mobile network (ITU-T G.114, Annex A)."""
+
+# The limits of Twilio's Voice SDK, which users know, where it has them.
+RTT_MS_MAX: Final = 400
+JITTER_MS_MAX: Final = 30
+LOSS_PERCENT_MAX: Final = 1
+MOS_MIN: Final = 3
+MEAN_LOSS_PERCENT_MAX: Final = 3
+MEAN_LOSS_PERCENT_FINE: Final = 1
+MEAN_LOSS_SAMPLES: Final = 7
+SAME_LEVEL_S: Final = 10
+
+BACKLOG_MS_MAX: Final = 400
+BACKLOG_S: Final = 3
+BROWSER_SILENT_S: Final = 3
+UPLINK_TOLERANCE: Final = 0.1
+"""Share of a second's packets that clocks and jitter may carry over to the next."""
+REPORT_TOLERANCE: Final = 0.5
+"""The same of what a client reports, whose seconds are not ours."""
+FRAMES_PER_S: Final = 1_000 // FRAME_MS
+REPORT_S: Final = 3
+"""How long a client's report says something of the present."""
+PHONE_SILENT_S: Final = 8
+
+
+class Measured(NamedTuple):
+    """What one second brings. Counts run on; the uplink is the caller's voice."""
+
+    path: wire.Path
+    rtt_ms: float | None
+    """Between browser and gateway; what the report says where it is not known here."""
+    carrier_rtt_ms: float | None
+    uplink_frames: int
+    """That came, by whichever path."""
+    uplink_packets: int
+    """What the path in use has counted, as all that follows of the uplink."""
+    uplink_lost: int
+    uplink_jitter_ms: float
+    packet_ms: int
+    """Length of the uplink's packets."""
+    concealed_ms: float
+    """Invented by the playout so far."""
+    delay_ms: float
+    """What playout and carrier hold of the caller's voice now."""
+    uplink_level_dbov: int
+    downlink_frames: int
+    downlink_jitter_ms: float
+    """Between carrier and gateway."""
+    downlink_held_ms: float
+    """What is held of the phone's voice here, to be given evenly."""
+    downlink_level_dbov: int
+    report: wire.Report | None
+    """The client's newest one, or None; the last holds for a few seconds."""
+    is_muted: bool
+    is_on_hold: bool
+    is_away: bool
+    """The caller can neither be heard nor hear."""
+
+
+class _Figure:
+    """Mean and extremes of one figure over the call."""
+
+    __slots__ = ("_count", "_sum", "least", "most")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = 0.0
+        self.least: float | None = None
+        self.most: float | None = None
+
+    def add(self, value: float) -> None:
+        self._count += 1
+        self._sum += value
+        self.least = value if self.least is None else min(self.least, value)
+        self.most = value if self.most is None else max(self.most, value)
+
+    @property
+    def mean(self) -> float | None:
+        return self._sum / self._count if self._count else None
+
+
+class _Direction:
+    """One direction over the call."""
+
+    __slots__ = ("_backlog_ms_max", "_flow", "_jitter_ms", "_mos", "_power")
+
+    def __init__(self) -> None:
+        self._flow = Flow()
+        self._backlog_ms_max = 0.0
+        self._jitter_ms = _Figure()
+        self._power = _Figure()
+        self._mos = _Figure()
+
+    def heard(self, sample: wire.LegSample) -> None:
+        """Take a second in which this direction was open."""
+        self._backlog_ms_max = max(self._backlog_ms_max, sample.backlog_ms)
+        if sample.level_dbov > SILENCE_DBOV:
+            self._power.add(10 ** (sample.level_dbov / 10))
+
+    def carried(self, flow: Flow, sample: wire.LegSample) -> None:
+        """Take a second whose packets were counted."""
+        total = self._flow
+        self._flow = Flow(
+            total.packets + flow.packets,
+            total.lost + flow.lost,
+            total.concealed_ms + flow.concealed_ms,
+        )
+        self._jitter_ms.add(sample.jitter_ms)
+        self._mos.add(sample.mos)
+
+    def fill(self, leg: LegQuality, rtt: _Figure) -> LegQuality:
+        """Return the leg's record with these figures."""
+        power = self._power.mean
+        return msgspec.structs.replace(
+            leg,
+            packets_lost=self._flow.lost,
+            loss_percent=round(self._flow.loss_percent, 2),
+            jitter_ms=_rounded(self._jitter_ms.mean),
+            jitter_ms_max=self._jitter_ms.most,
+            rtt_ms=_rounded(rtt.mean),
+            concealed_ms=round(self._flow.concealed_ms),
+            backlog_ms_max=round(self._backlog_ms_max),
+            level_dbov=None if power is None else round(10 * log10(power)),
+            mos=_rounded(self._mos.mean, 2),
+            mos_min=self._mos.least,
+        )
+
+
+class _Second(NamedTuple):
+    """What warnings are judged by."""
+
+    sample: wire.Sample
+    loss_percent: float | None
+    """Of the direction that lost more; None where nothing was counted."""
+    mean_loss_percent: float | None
+    mos: float | None
+    """The worse direction's. A voice that does not come at all has warnings of its own, and counts
+    neither here nor among losses."""
+    is_joined: bool
+    """Whether the phone may be heard: the call is not on hold."""
+    is_spoken: bool
+    """Whether the caller may be heard: neither muted nor on hold."""
+    is_browser_silent: bool
+    is_phone_silent: bool
+    is_same_level: bool
+
+
+class _Rule(NamedTuple):
+    """When to warn, and the words for it."""
+
+    name: str
+    message: str
+    is_bad: Callable[[_Second], bool | None]
+    """None where a second says nothing, so that all stays as it is."""
+    samples: int = 5
+    raise_at: int = 3
+    clear_at: int = 1
+
+
+def _in_a_row(
+    name: str, message: str, is_bad: Callable[[_Second], bool | None], samples: int
+) -> _Rule:
+    """Return a rule that so many bad seconds raise, and one good one clears."""
+    return _Rule(name, message, is_bad, samples, samples, samples - 1)
+
+
+def _is_mean_loss_bad(second: _Second) -> bool | None:
+    mean = second.mean_loss_percent
+    if mean is None or MEAN_LOSS_PERCENT_FINE <= mean <= MEAN_LOSS_PERCENT_MAX:
+        return None
+    return mean > MEAN_LOSS_PERCENT_MAX
+
+
+RULES: Final = (
+    _Rule(
+        "high-rtt",
+        "The connection answers slowly: expect pauses, and to talk over each other.",
+        lambda s: None if s.sample.rtt_ms is None else s.sample.rtt_ms > RTT_MS_MAX,
+    ),
+    _Rule(
+        "high-jitter",
+        "The connection is uneven: words may be chopped.",
+        lambda s: max(s.sample.browser.jitter_ms, s.sample.carrier.jitter_ms) > JITTER_MS_MAX,
+    ),
+    _Rule(
+        "high-packet-loss",
+        "Some of the sound is lost on the way.",
+        lambda s: None if s.loss_percent is None else s.loss_percent > LOSS_PERCENT_MAX,
+    ),
+    _in_a_row(
+        "high-packets-lost-fraction",
+        "Much of the sound is lost on the way.",
+        _is_mean_loss_bad,
+        1,
+    ),
+    _Rule(
+        "low-mos",
+        "The line sounds bad.",
+        lambda s: None if s.mos is None or not s.is_joined else s.mos < MOS_MIN,
+    ),
+    _Rule(
+        "high-delay",
+        "Your voice reaches the phone late.",
+        lambda s: s.sample.browser.backlog_ms > BACKLOG_MS_MAX,
+        samples=BACKLOG_S,
+        raise_at=BACKLOG_S,
+        clear_at=0,
+    ),
+    _in_a_row(
+        "constant-audio-input-level",
+        f"The level of your microphone has not changed for {SAME_LEVEL_S} seconds: it may be off.",
+        lambda s: s.is_spoken and not s.is_browser_silent and s.is_same_level,
+        SAME_LEVEL_S,
+    ),
+    _in_a_row(
+        "no-audio-from-phone",
+        f"The phone's side has been silent for {PHONE_SILENT_S} seconds.",
+        lambda s: s.is_joined and s.is_phone_silent,
+        PHONE_SILENT_S,
+    ),
+    _in_a_row(
+        "no-audio-from-browser",
+        f"Your voice has not arrived here for {BROWSER_SILENT_S} seconds.",
+        lambda s: s.is_spoken and s.is_browser_silent,
+        BROWSER_SILENT_S,
+    ),
+)
+"""Every warning of the line."""
+
+
+class LineQuality:
+    """Judges one call's line, second by second."""
+
+    __slots__ = (
+        "_browser",
+        "_browser_counts",
+        "_carrier",
+        "_carrier_counts",
+        "_carrier_flow",
+        "_carrier_rtt",
+        "_downlink_frames",
+        "_has_reported",
+        "_is_expected",
+        "_level_dbov",
+        "_losses",
+        "_monitors",
+        "_paths",
+        "_report",
+        "_report_age_s",
+        "_rtt",
+    )
+
+    def __init__(self) -> None:
+        self._browser = _Direction()
+        self._browser_counts = Counts(UPLINK_TOLERANCE)
+        self._is_expected = False
+        """Whether the caller should have been heard during the last second."""
+        self._carrier = _Direction()
+        self._carrier_counts = Counts(REPORT_TOLERANCE)
+        self._carrier_flow = Flow()
+        """What the newest report brought."""
+        self._report: wire.Report | None = None
+        self._report_age_s = 0
+        self._has_reported = False
+        self._rtt = _Figure()
+        self._carrier_rtt = _Figure()
+        self._paths: dict[str, None] = {}
+        """Insertion order is order of first use."""
+        self._losses: list[float] = []
+        """Of the last seconds, the newest last."""
+        self._downlink_frames = 0
+        self._level_dbov: int | None = None
+        self._monitors = tuple(
+            Monitor(samples=rule.samples, raise_at=rule.raise_at, clear_at=rule.clear_at)
+            for rule in RULES
+        )
+
+    def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
+        """Return the sample of this second, then what is newly wrong or right."""
+        is_reported = self._take_report(measured)
+        flow = self._heard_of_caller(measured)
+        sample = self._sample(measured, flow)
+        self._record(measured, sample, flow, is_reported=is_reported)
+        return [sample, *self._warn(self._judged(measured, sample, flow))]
+
+    def legs(self, browser: LegQuality, carrier: LegQuality) -> tuple[LegQuality, LegQuality]:
+        """Return the records of both legs with what was measured of the line filled in."""
+        browser = msgspec.structs.replace(browser, paths=tuple(self._paths))
+        return (
+            self._browser.fill(browser, self._rtt),
+            self._carrier.fill(carrier, self._carrier_rtt),
+        )
+
+    def _heard_of_caller(self, measured: Measured) -> Flow:
+        is_expected = not (measured.is_muted or measured.is_on_hold)
+        due = 1_000 // measured.packet_ms if is_expected and self._is_expected else 0
+        self._is_expected = is_expected
+        counts = Flow(
+            measured.uplink_packets,
+            measured.uplink_lost,
+            measured.concealed_ms,
+            measured.packet_ms,
+        )
+        return self._browser_counts.step(
+            measured.path,
+            counts,
+            measured.uplink_frames,
+            due,
+            is_counted_later=measured.path == "webrtc",
+        )
+
+    def _take_report(self, measured: Measured) -> bool:
+        """Take what the client says now; return whether this second is one to judge.
+
+        A client that says nothing is not judged, but for one that spoke before and is away.
+        """
+        report = measured.report
+        # Before the phone is heard there are tones, and on hold there is nothing.
+        due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
+        if report is not None and report is not self._report:
+            due *= self._report_age_s + 1
+            self._report, self._report_age_s, self._has_reported = report, 0, True
+            counts = Flow(report.packets, report.lost, report.concealed_ms)
+            self._carrier_flow = self._carrier_counts.step(
+                "report",
+                counts,
+                report.packets,
+                due,
+                is_counted_later=measured.path == "webrtc",
+            )
+            return True
+        is_lost = measured.is_away and self._has_reported
+        self._report_age_s = 0 if is_lost else self._report_age_s + 1
+        if self._report_age_s <= REPORT_S and not is_lost:
+            return False
+        self._report = None
+        self._carrier_flow = Flow(lost=due) if is_lost else Flow()
+        return is_lost
+
+    def _sample(self, measured: Measured, flow: Flow) -> wire.Sample:
+        """Return the second's figures.
+
+        A client that reports nothing is taken to lose nothing and to hold nothing back; a round
+        trip that is not known counts as none.
+        """
+        report, carrier_flow = self._report, self._carrier_flow
+        rtt_ms, jitter_ms = measured.rtt_ms, measured.downlink_jitter_ms
+        buffer_ms = measured.downlink_held_ms
+        if report is not None:
+            rtt_ms = report.rtt_ms if rtt_ms is None else rtt_ms
+            jitter_ms, buffer_ms = report.jitter_ms, buffer_ms + report.buffer_ms
+        network_ms = ((rtt_ms or 0) + (measured.carrier_rtt_ms or 0)) / 2 + PHONE_NETWORK_MS
+        return wire.Sample(
+            path=measured.path,
+            rtt_ms=_rounded(rtt_ms),
+            carrier_rtt_ms=_rounded(measured.carrier_rtt_ms),
+            browser=wire.LegSample(
+                loss_percent=round(flow.loss_percent, 1),
+                jitter_ms=round(measured.uplink_jitter_ms, 1),
+                concealed_percent=round(flow.concealed_percent, 1),
+                backlog_ms=round(measured.delay_ms, 1),
+                level_dbov=measured.uplink_level_dbov,
+                mos=round(flow.mos(measured.packet_ms + network_ms + measured.delay_ms), 2),
+            ),
+            carrier=wire.LegSample(
+                loss_percent=round(carrier_flow.loss_percent, 1),
+                jitter_ms=round(jitter_ms, 1),
+                concealed_percent=round(carrier_flow.concealed_percent, 1),
+                backlog_ms=round(buffer_ms, 1),
+                level_dbov=measured.downlink_level_dbov,
+                mos=round(carrier_flow.mos(FRAME_MS + network_ms + buffer_ms), 2),
+            ),
+        )
+
+    def _record(
+        self, measured: Measured, sample: wire.Sample, flow: Flow, *, is_reported: bool
+    ) -> None:
+        self._paths[measured.path] = None
+        if sample.rtt_ms is not None:
+            self._rtt.add(sample.rtt_ms)
+        if sample.carrier_rtt_ms is not None:
+            self._carrier_rtt.add(sample.carrier_rtt_ms)
+        if measured.is_on_hold:
+            return
+        self._carrier.heard(sample.carrier)
+        # What a browser reports of tones says nothing of a phone that has not been heard.
+        flow_down = self._carrier_flow
+        if is_reported and (flow_down.packets or flow_down.lost) and measured.downlink_frames:
+            self._carrier.carried(self._carrier_flow, sample.carrier)
+        if not measured.is_muted:
+            self._browser.heard(sample.browser)
+            if flow.packets or flow.lost:
+                self._browser.carried(flow, sample.browser)
+
+    def _judged(self, measured: Measured, sample: wire.Sample, flow: Flow) -> _Second:
+        flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
+        losses = [f.loss_percent for f, _ in flows if f.packets]
+        scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
+        if losses:
+            self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
+        is_full = len(self._losses) == MEAN_LOSS_SAMPLES
+        is_same_level = measured.uplink_level_dbov == self._level_dbov
+        self._level_dbov = measured.uplink_level_dbov
+        is_phone_still = measured.downlink_frames == self._downlink_frames
+        self._downlink_frames = measured.downlink_frames
+        is_joined = not (measured.is_on_hold or measured.is_away)
+        return _Second(
+            sample=sample,
+            loss_percent=max(losses, default=None),
+            mean_loss_percent=sum(self._losses) / MEAN_LOSS_SAMPLES if is_full else None,
+            mos=min(scores, default=None),
+            is_joined=is_joined,
+            is_spoken=is_joined and not measured.is_muted,
+            is_browser_silent=not flow.packets,
+            is_phone_silent=is_phone_still or measured.downlink_level_dbov == SILENCE_DBOV,
+            is_same_level=is_same_level,
+        )
+
+    def _warn(self, second: _Second) -> Iterator[wire.GatewayMessage]:
+        for rule, monitor in zip(RULES, self._monitors, strict=True):
+            is_bad = rule.is_bad(second)
+            change = None if is_bad is None else monitor.feed(is_bad)
+            if change is not None:
+                yield (
+                    wire.Warning(name=rule.name, message=rule.message)
+                    if change
+                    else wire.WarningCleared(name=rule.name)
+                )
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(value, digits)

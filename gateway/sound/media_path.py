@@ -1,0 +1,205 @@
+"""The way a caller's audio takes: frames on the control socket, or WebRTC packets beside it.
+
+The browser offers and chooses; what it speaks is taken from either way. Where the WebRTC session is
+lost the socket carries on by itself. Knows no carrier and no call state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from gateway.browser import messages as wire
+from gateway.errors import OfferError
+from gateway.ports import (
+    AudioEndpoint,
+    AudioSession,
+    MediaConnection,
+    SessionQuality,
+    SessionState,
+)
+
+log = logging.getLogger(__name__)
+
+OFFERS_MAX = 60
+"""Offers taken on one socket; a browser that keeps losing its network makes one at times."""
+
+ALIVE_NS = 3_000_000_000
+"""Silence after which a session does not count as alive: a browser sends 50 packets a second."""
+
+Message = wire.Offer | wire.SelectPath | wire.Report
+
+
+class Sound(Protocol):
+    """What is spoken and heard by way of this path."""
+
+    @property
+    def take_packet(self) -> Callable[[int, int, bytes], None]:
+        """Takes sequence number, RTP timestamp and payload of the caller's packets."""
+
+    def hear_by_socket(self, browser: MediaConnection) -> None:
+        """Send what the caller hears as frames of this socket."""
+
+    def hear_by_session(self, session: AudioSession) -> None:
+        """Send what the caller hears as packets of this session."""
+
+
+class Network(NamedTuple):
+    """What is known of the way between browser and gateway."""
+
+    path: wire.Path
+    rtt_ms: float | None
+    report: wire.Report | None
+    """What the browser measured last; None where it has said nothing for a while."""
+    session: SessionQuality | None
+    """What came by WebRTC; None on the socket."""
+
+
+class MediaPath:
+    """One caller's way, from the first socket to the last."""
+
+    def __init__(
+        self,
+        endpoint: AudioEndpoint | None,
+        browser: MediaConnection,
+        sound: Sound,
+        *,
+        tell: Callable[[wire.GatewayMessage], None],
+        press: Callable[[str], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._browser: MediaConnection | None = browser
+        self._sound = sound
+        self._tell = tell
+        self._press = press
+        self._session: AudioSession | None = None
+        self._next: AudioSession | None = None
+        """A session that is to replace the one in use once it is connected."""
+        self._silent_ns = -1
+        """When the session in use last said anything before the newest offer of it."""
+        self._offers = 0
+        self._report: wire.Report | None = None
+        self.path: wire.Path = "websocket"
+
+    @property
+    def can_offer(self) -> bool:
+        """Whether offers are taken here."""
+        return self._endpoint is not None
+
+    def take(self, message: Message) -> None:
+        """Do what the browser says about its audio."""
+        if isinstance(message, wire.Report):
+            self._report = message
+        elif isinstance(message, wire.SelectPath):
+            self._select(message.path)
+            self._tell(wire.PathSelected(path=self.path))
+        else:
+            self._answer(message)
+
+    def _answer(self, offer: wire.Offer) -> None:
+        try:
+            sdp = self._accept(offer.sdp)
+        except OfferError as error:
+            self._tell(wire.OfferRefused(id=offer.id, code=error.code, message=str(error)))
+        else:
+            self._tell(wire.Answer(id=offer.id, sdp=sdp))
+
+    def _accept(self, sdp: str) -> str:
+        self._offers += 1
+        if self._endpoint is None or self._offers > OFFERS_MAX:
+            raise OfferError("webrtc_off")
+        if self._session is not None and self._session.state is SessionState.CONNECTED:
+            try:
+                answer = self._endpoint.restart(self._session, sdp)
+            except OfferError as error:
+                if error.code != "other_peer":
+                    raise
+            else:
+                self._silent_ns = self._session.last_in_ns
+                return answer
+        source = "" if self._browser is None else self._browser.peer.rpartition(":")[0]
+        session, answer = self._endpoint.accept(sdp, source)
+        if self._next is not None:
+            self._next.close()
+        self._next = session
+        session.on_audio = self._sound.take_packet
+        session.on_digit = lambda digit, _duration_ms: self._press(digit)
+        session.on_state = lambda state: self._session_changed(session, state)
+        return answer
+
+    def _session_changed(self, session: AudioSession, state: SessionState) -> None:
+        if state is SessionState.CONNECTED and session is self._next:
+            old, self._session, self._next = self._session, session, None
+            self._silent_ns = -1
+            if self.path == "webrtc":
+                self._sound.hear_by_session(session)
+            if old is not None:
+                old.close()
+        elif state in (SessionState.CLOSED, SessionState.FAILED):
+            if session is self._next:
+                self._next = None
+            elif session is self._session:
+                self._session = None
+                self._fall_back()
+
+    def _fall_back(self) -> None:
+        if self.path == "webrtc":
+            self._select("websocket")
+            self._tell(wire.PathSelected(path=self.path))
+
+    def _select(self, path: wire.Path) -> None:
+        session = self._session
+        if path == "webrtc" and session is not None and self._is_heard(session):
+            self._sound.hear_by_session(session)
+            self.path = "webrtc"
+        elif path == "websocket":
+            if self._browser is not None:
+                self._sound.hear_by_socket(self._browser)
+            self.path = "websocket"
+
+    def _is_heard(self, session: AudioSession) -> bool:
+        """Whether the browser reaches us by it: an ICE restart that is not heard has not helped."""
+        is_connected = session.state is SessionState.CONNECTED
+        return is_connected and session.last_in_ns > self._silent_ns
+
+    def is_audible(self, now_ns: int) -> bool:
+        """Whether the caller can speak and hear at all."""
+        if self.path == "websocket":
+            return self._browser is not None
+        session = self._session
+        return session is not None and now_ns - session.last_in_ns < ALIVE_NS
+
+    def socket_lost(self) -> None:
+        """The control socket is gone; a WebRTC session may still carry the audio."""
+        self._browser = None
+
+    def socket_back(self, browser: MediaConnection, now_ns: int) -> None:
+        """Another control socket has taken the call up."""
+        self._browser = browser
+        self._offers = 0
+        if not (self.path == "webrtc" and self.is_audible(now_ns)):
+            self._select("websocket")
+
+    def network(self) -> Network:
+        """Return what is known now; to be asked once a second."""
+        report, self._report = self._report, None
+        session = self._session if self.path == "webrtc" else None
+        quality = None if session is None else session.quality
+        rtt_ms = None if quality is None else quality.rtt_ms
+        if rtt_ms is None and report is not None:
+            rtt_ms = report.rtt_ms
+        return Network(path=self.path, rtt_ms=rtt_ms, report=report, session=quality)
+
+    def close(self) -> None:
+        """End the sessions; the audio is over."""
+        self._endpoint = None
+        for session in (self._session, self._next):
+            if session is not None:
+                session.on_state = _nobody
+                session.close()
+        self._session = self._next = None
+
+
+def _nobody(_state: SessionState) -> None:
+    """Nobody is told of a session's end."""

@@ -1,0 +1,1 @@
+"""Twilio, and services that speak like it: media streams, REST, webhooks."""

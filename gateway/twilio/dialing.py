@@ -1,0 +1,94 @@
+"""Which ranges Twilio holds for high risk: its Voice Dialing Permissions API (v1).
+
+It lists the prefixes of special services, country by country; the ranges of toll fraud it only says
+to be open or closed (https://www.twilio.com/docs/voice/api/dialingpermissions-country-resource).
+Only reads. Knows no list of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.twilio.reader import Meta, TwilioReader
+
+HIGH_RISK_LIST = "list of high-risk prefixes"
+COUNTRIES_MAX = 400
+PREFIXES_PER_COUNTRY_MAX = 5_000
+"""Far above what any numbering plan has, far below what an endless list would send."""
+
+_COUNTRIES = "/v1/DialingPermissions/Countries"
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}", re.ASCII)
+_SHOWN_CHARACTERS_MAX = 40
+
+
+class Country(msgspec.Struct, frozen=True):
+    """A country, and what of it this account may call by Twilio's own permissions."""
+
+    iso_code: str
+    """ISO 3166 alpha-2."""
+    country_codes: tuple[str, ...] | None = None
+    """What its numbers begin with, such as `+371`."""
+    high_risk_special_numbers_enabled: bool | None = None
+    high_risk_tollfraud_numbers_enabled: bool | None = None
+
+
+class _CountriesPage(msgspec.Struct):
+    content: list[Country]
+    meta: Meta
+
+
+class _Prefix(msgspec.Struct):
+    prefix: str
+
+
+class _PrefixesPage(msgspec.Struct):
+    content: list[_Prefix]
+    meta: Meta
+
+
+class TwilioDialing:
+    """The dialling permissions of a Twilio account."""
+
+    def __init__(self, reader: TwilioReader) -> None:
+        """Take what reads the Voice API."""
+        self._reader = reader
+
+    async def countries(self) -> Sequence[Country]:
+        """Return all countries, in Twilio's order. Raises CarrierError."""
+        found: list[Country] = []
+        async for page in self._reader.pages(f"{_COUNTRIES}?PageSize=1000", _CountriesPage):
+            found += page.content
+            if len(found) > COUNTRIES_MAX:
+                raise self._reader.nonsense()
+        if not found or not all(_COUNTRY.fullmatch(country.iso_code) for country in found):
+            raise self._reader.nonsense()
+        return found
+
+    async def prefixes(self, country: Country) -> Sequence[str]:
+        """Return a country's prefixes of special services, as digits. Raises CarrierError.
+
+        One that cannot be read fails the whole list: left out, it would be open. So does one of
+        another country's numbers, which would all be closed.
+        """
+        iso_code = country.iso_code
+        own = tuple(code for code in country.country_codes or () if _PREFIX.fullmatch(code))
+        target = f"{_COUNTRIES}/{iso_code}/HighRiskSpecialPrefixes?PageSize=1000"
+        found: list[str] = []
+        async for page in self._reader.pages(target, _PrefixesPage):
+            for listed in page.content:
+                if not _PREFIX.fullmatch(listed.prefix):
+                    shown = listed.prefix[:_SHOWN_CHARACTERS_MAX]
+                    raise self._reader.nonsense(f"{iso_code} lists {shown!r}, which is no prefix.")
+                if not listed.prefix.startswith(own):
+                    codes = ", ".join(own) or "unknown"
+                    raise self._reader.nonsense(
+                        f"{iso_code} lists {listed.prefix}, and its country code is {codes}."
+                    )
+                found.append(listed.prefix[1:])
+            if len(found) > PREFIXES_PER_COUNTRY_MAX:
+                raise self._reader.nonsense()
+        return found

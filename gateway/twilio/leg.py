@@ -1,0 +1,192 @@
+"""The carrier leg: one Twilio Media Stream socket.
+
+Turns messages into calls on its listener and audio into messages. Knows no browser and no money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, Protocol
+
+from gateway.errors import PeerProtocolError
+from gateway.ports import MediaConnection
+from gateway.twilio import media
+from gateway.twilio.media import Dtmf, Mark, Media, Start, StartDetail, Stop
+from gateway.twilio.outbound import Outbound
+
+try:
+    from gateway.twilio._native import audio_of
+except ImportError:  # not compiled
+
+    def audio_of(_text: bytes, _stream_sid: bytes, /) -> tuple[bytes, int] | None:
+        """Return audio and time of a media message of this stream; None leaves it to the parser."""
+        return None
+
+
+# A name of the module's own is found at once where this is compiled.
+_audio_of: Final = audio_of
+
+
+_UNREADABLE_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
+"""Close codes of a peer, or of our own socket, that cannot take what the other sent (RFC 6455,
+7.4.1): it breaks the protocol, is of another kind, is no UTF-8, breaks a rule, is too large."""
+
+
+class StreamEnd(Enum):
+    """How a stream came to its end."""
+
+    STOPPED = auto()
+    """The carrier said so: the callee hung up."""
+    LOST = auto()
+    """The connection broke."""
+    UNREADABLE = auto()
+    """One side could not take what the other sent."""
+
+
+class CarrierListener(Protocol):
+    """Whoever acts on what the carrier's stream says."""
+
+    def stream_digit(self, digit: str) -> None:
+        """A key was pressed at the phone."""
+
+    def stream_ended(self, how: StreamEnd) -> None:
+        """The stream is over."""
+
+
+class CarrierLeg:
+    """One stream's socket. It waits for `start`, then carries one call's audio."""
+
+    __slots__ = (
+        "_bind",
+        "_connection",
+        "_listener",
+        "_sid",
+        "_start",
+        "_stopped",
+        "on_audio",
+        "on_mark",
+        "outbound",
+        "stream_sid",
+    )
+
+    # What each message touches.
+    _sid: bytes
+    on_audio: Callable[[bytes, int | None], None]
+
+    def __init__(
+        self,
+        connection: MediaConnection,
+        *,
+        bind: Callable[[CarrierLeg, Start], CarrierListener | None],
+    ) -> None:
+        self._connection = connection
+        self._bind = bind
+        self._listener: CarrierListener | None = None
+        self._stopped = False
+        self._start: StartDetail | None = None
+        self.stream_sid = ""
+        self._sid = b""
+        self.outbound = Outbound("")
+        self.on_audio = _discard
+        """Takes audio and the carrier's time of it, in milliseconds since its stream began."""
+        self.on_mark: Callable[[str], None] = _nobody
+        connection.on_text = self._text_received
+        connection.on_binary = self._binary_received
+        connection.on_close = self._closed
+
+    @property
+    def connection(self) -> MediaConnection:
+        """The socket underneath, for the frame path."""
+        return self._connection
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` was accepted."""
+        return self._listener is not None
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake; whatever the socket says from now on is discarded."""
+        self.on_audio = _discard
+        self._listener = None
+        self._stopped = True
+        self._connection.close(code, reason)
+
+    def _text_received(self, payload: bytes) -> None:
+        audio = _audio_of(payload, self._sid)
+        if audio is not None:
+            self.on_audio(*audio)
+            return
+        try:
+            message = media.parse(payload)
+            if isinstance(message, Media) and message.stream_sid == self.stream_sid:
+                if message.media.is_inbound:
+                    self.on_audio(message.media.payload, message.media.at_ms)
+            else:
+                self._control_received(message)
+        except PeerProtocolError as error:
+            self._refuse(error.close_code, "protocol error")
+
+    def _control_received(self, message: media.Message | media.Unknown) -> None:
+        if isinstance(message, Start):
+            self._started(message)
+        elif isinstance(message, Media | Dtmf | Mark | Stop):
+            if message.stream_sid != self.stream_sid:
+                raise PeerProtocolError("A message of another stream.", close_code=1008)
+            self._stream_message(message)
+
+    def _started(self, message: Start) -> None:
+        detail = message.start
+        is_ours = detail.media_format.encoding == "audio/x-mulaw" and not self.stream_sid
+        if self._stopped or not is_ours or not message.stream_sid:
+            raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
+        self.stream_sid = message.stream_sid
+        self._start = detail
+        self._sid = message.stream_sid.encode()
+        self.outbound = Outbound(message.stream_sid)
+        listener = self._bind(self, message)
+        if listener is None:
+            raise PeerProtocolError("A stream of no call here.", close_code=1008)
+        if not self._stopped:
+            self._listener = listener
+
+    def _stream_message(self, message: Media | Dtmf | Mark | Stop) -> None:
+        if self._listener is None or self._start is None:
+            return
+        if isinstance(message, Dtmf):
+            self._listener.stream_digit(message.dtmf.digit)
+        elif isinstance(message, Mark):
+            self.on_mark(message.mark.name)
+        elif isinstance(message, Stop):
+            if message.contradicts(self._start):
+                raise PeerProtocolError("A stop of another call.", close_code=1008)
+            self._end(StreamEnd.STOPPED)
+
+    def _binary_received(self, _payload: bytes) -> None:
+        """Twilio sends text only."""
+        self._refuse(1003, "text messages only")
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """End the stream for what was sent on it; the peer's closing may take its time."""
+        self._connection.close(code, reason)
+        self._end(StreamEnd.UNREADABLE)
+
+    def _closed(self, code: int) -> None:
+        if code == 1000:
+            self._end(StreamEnd.STOPPED)
+        else:
+            self._end(StreamEnd.UNREADABLE if code in _UNREADABLE_CODES else StreamEnd.LOST)
+
+    def _end(self, how: StreamEnd) -> None:
+        listener, self._listener = self._listener, None
+        self.on_audio = _discard
+        if listener is not None:
+            listener.stream_ended(how)
+
+
+def _discard(_payload: bytes, _at_ms: int | None) -> None:
+    """Audio that has nowhere to go."""
+
+
+def _nobody(_name: str) -> None:
+    """Nobody waits for a mark."""

@@ -1,0 +1,48 @@
+"""Messages to a Twilio Media Stream, sans-I/O.
+
+Source: Twilio, "Media Streams - WebSocket Messages". A missing or an extra field is a protocol
+violation there (warning 31951). Knows no socket, no call and no clock.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from typing import Final
+
+import msgspec
+
+try:
+    from gateway.twilio._native import media_message
+except ImportError:  # not compiled
+
+    def media_message(prefix: bytes, audio: bytes, /) -> bytes:
+        """Return the prefix, the audio in base64, and what ends the message."""
+        return prefix + b2a_base64(audio, newline=False) + b'"}}'
+
+
+# A name of the module's own is found at once where this is compiled.
+_media_message: Final = media_message
+
+
+class Outbound:
+    """Writes the messages of one stream; its constant parts are encoded once."""
+
+    __slots__ = ("_media_prefix", "_stream")
+
+    def __init__(self, stream_sid: str) -> None:
+        sid = msgspec.json.encode(stream_sid)
+        self._stream = b'"streamSid":' + sid
+        self._media_prefix = b'{"event":"media",' + self._stream + b',"media":{"payload":"'
+
+    def media(self, payload: bytes) -> bytes:
+        """Return a media message with mu-law audio of any length."""
+        return _media_message(self._media_prefix, payload)
+
+    def mark(self, name: str) -> bytes:
+        """Return a mark; it comes back once all audio before it has been played or cleared."""
+        encoded = msgspec.json.encode(name)
+        return b'{"event":"mark",' + self._stream + b',"mark":{"name":' + encoded + b"}}"
+
+    def clear(self) -> bytes:
+        """Return the order to discard all audio not yet played; pending marks come back."""
+        return b'{"event":"clear",' + self._stream + b"}"

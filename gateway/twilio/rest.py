@@ -1,0 +1,232 @@
+"""Places and ends calls through Twilio's REST API.
+
+Also any service that speaks that API: only the base URL differs. Knows no call of ours but its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.rest import Client
+
+from gateway.call.carrier_status import UNKNOWN, CarrierStatus
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+from gateway.ports import DialOrder
+from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml
+from gateway.twilio.status import from_reply
+
+STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
+TRIAL = ", on trial"
+"""What is said of an account that nobody pays for (the `type` of Twilio's Account resource)."""
+TOO_MANY_REQUESTS = 429
+"""Never processed and always safe to repeat (Twilio error 20429)."""
+QUEUE_S_MAX = 86_400
+"""How long Twilio may queue a call before it dials it, or cancels it."""
+_PLACE_ATTEMPTS = 4
+_END_ATTEMPTS = 5
+_BACKOFF_S = 0.25
+
+_NOT_TO_BE_ENDED = frozenset({20404, 21220})
+"""Refusals to end a call that may have ended already: it is then asked for."""
+
+_CALLER_ID = "CALLER_CALLER_ID must be a number of this Twilio account, or verified there"
+_REFUSALS: dict[int, tuple[Cause, str]] = {
+    13224: (Cause.UNALLOCATED_NUMBER, ""),
+    20429: (Cause.SWITCH_CONGESTION, ""),
+    21210: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is neither."),
+    21211: (Cause.INVALID_NUMBER_FORMAT, ""),
+    21212: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is not a valid number."),
+    21213: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}: it is missing."),
+    21214: (Cause.UNALLOCATED_NUMBER, ""),
+    21215: (
+        Cause.OUTGOING_CALL_BARRED,
+        "Calls to this country are not enabled in Twilio's geographic permissions.",
+    ),
+    21216: (Cause.OUTGOING_CALL_BARRED, "Twilio blocks this number."),
+    21217: (Cause.INVALID_NUMBER_FORMAT, ""),
+    21219: (
+        Cause.OUTGOING_CALL_BARRED,
+        "A trial account calls verified numbers only; verify the number at Twilio, or upgrade.",
+    ),
+    21606: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}, and able to place calls."),
+}
+"""Twilio's error code -> the cause, and what the operator should know beside it."""
+
+
+class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
+    """Twilio's client, with the time-out that it takes but does not apply."""
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["timeout"] = kwargs.get("timeout") or self.timeout
+        return await super().request(*args, **kwargs)
+
+
+class TwilioCarrier:
+    """A Twilio account; must be built inside a running event loop."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        account_sid: str,
+        username: str,
+        password: str,
+        caller_id: str,
+        timeout_s: float,
+    ) -> None:
+        self._http = _HttpClient(timeout=timeout_s)
+        self._client = Client(username, password, account_sid, http_client=self._http)
+        self._client.api.base_url = base_url
+        self._account_sid = account_sid
+        self._username = username
+        self._caller_id = caller_id
+        self._timeout_s = timeout_s
+
+    async def place(self, order: DialOrder) -> str:
+        """Place the call. Repeated only where Twilio has certainly not carried it out.
+
+        No attempt begins after the time-out of one request, so that the caller gets a definite
+        answer within two of them.
+        """
+        clock = asyncio.get_running_loop().time
+        last_s = clock() + self._timeout_s
+        for attempt in range(_PLACE_ATTEMPTS):
+            try:
+                return str(await self._create(order))
+            except CarrierError as error:
+                pause_s = _BACKOFF_S * 2**attempt
+                is_last = attempt == _PLACE_ATTEMPTS - 1 or clock() + pause_s > last_s
+                if not error.retryable or is_last:
+                    raise
+                await asyncio.sleep(pause_s)
+        raise AssertionError
+
+    async def _create(self, order: DialOrder) -> str:
+        call = await _translated(
+            self._client.calls.create_async(
+                to=order.destination,
+                from_=self._caller_id,
+                twiml=connect_twiml(order),
+                status_callback=order.status_url + WEBHOOK_OVERRIDES,
+                status_callback_event=STATUS_EVENTS,
+                status_callback_method="POST",
+                timeout=order.ring_timeout_s,
+                time_limit=order.time_limit_s,
+            )
+        )
+        if not call.sid:
+            raise _no_answer()
+        return str(call.sid)
+
+    async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
+        """End the call; an ended one is reported as it is."""
+        context = self._client.calls(carrier_call_id)
+
+        async def end() -> CarrierStatus:
+            try:
+                call = await _translated(context.update_async(status="completed"))
+            except CarrierError as error:
+                if error.carrier_code in _NOT_TO_BE_ENDED:
+                    return await self.fetch(carrier_call_id)
+                raise
+            return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
+
+        return await _persistently(end)
+
+    async def fetch(self, carrier_call_id: str) -> CarrierStatus:
+        """Ask for the call's state; unknown for a call that Twilio does not show.
+
+        Reads are eventually consistent: a call that was just placed may be answered by 404.
+        """
+        try:
+            call = await _translated(self._client.calls(carrier_call_id).fetch_async())
+        except CarrierError as error:
+            if error.status == 404:
+                return CarrierStatus(carrier_call_id, UNKNOWN)
+            raise
+        return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
+
+    async def reach(self) -> str:
+        """Prove address and credentials; return the account's status.
+
+        Empty where it is not shown, and with TRIAL where nobody pays for the account.
+
+        A Standard API key may place calls but not read the account (Twilio error 20003); its calls
+        it may read.
+        """
+        try:
+            account = await _translated(self._client.api.v2010.account.fetch_async())
+        except CarrierError as error:
+            has_key = self._username != self._account_sid
+            if not (has_key and error.status in (401, 403)):
+                raise
+            with contextlib.suppress(CarrierError):
+                await _translated(self._client.calls.list_async(limit=1, page_size=1))
+                return ""
+            raise
+        return f"{account.status}{TRIAL}" if account.type == "Trial" else str(account.status)
+
+    async def close(self) -> None:
+        """Close the HTTP session."""
+        await self._http.close()
+
+
+async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> CarrierStatus:
+    """Repeat an action that may be repeated until it works, a bounded number of times."""
+    for attempt in range(_END_ATTEMPTS):
+        try:
+            return await action()
+        except CarrierError as error:
+            hopeless = not (error.retryable or error.ambiguous)
+            if hopeless or attempt == _END_ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(_BACKOFF_S * 2**attempt)
+    raise AssertionError
+
+
+async def _translated(request: Awaitable[Any]) -> Any:
+    """Await a request of the client; every way it can fail becomes a CarrierError."""
+    try:
+        return await request
+    except TwilioRestException as error:
+        raise _refusal(error) from error
+    except aiohttp.ClientConnectorError as error:
+        raise CarrierError(
+            "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True
+        ) from error
+    except (TimeoutError, aiohttp.ClientError, OSError, TwilioException, *_NONSENSE) as error:
+        raise _no_answer() from error
+
+
+_NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
+"""What the client raises for a reply of another shape than Twilio's."""
+
+
+def _no_answer() -> CarrierError:
+    return CarrierError(
+        "The carrier gave no answer.", cause=Cause.RECOVERY_ON_TIMER_EXPIRE, ambiguous=True
+    )
+
+
+def _refusal(error: TwilioRestException) -> CarrierError:
+    code = error.code if isinstance(error.code, int) else 0
+    cause, words = _REFUSALS.get(code, (Cause.CALL_REJECTED, ""))
+    if error.status >= 500:
+        cause = Cause.NETWORK_OUT_OF_ORDER
+    elif error.status in (401, 403) and code not in _REFUSALS:
+        cause, words = Cause.NETWORK_OUT_OF_ORDER, "It does not accept the Twilio credentials."
+    return CarrierError(
+        f"The carrier refused the request. {words}".rstrip(),
+        cause=cause,
+        retryable=error.status == TOO_MANY_REQUESTS,
+        ambiguous=error.status >= 500,
+        carrier_code=code,
+        status=error.status,
+    )

@@ -1,0 +1,46 @@
+"""Reads what Twilio says of a call, in its callbacks and in its Call resource.
+
+Source: Twilio, "Call resource" and "Outbound call status callbacks". Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from gateway.call.carrier_status import CarrierStatus
+
+_YEAR_MIN = 2008
+"""Of Twilio's founding: an earlier end is no time, and cannot always be reckoned with."""
+
+
+def from_callback(form: Mapping[str, str]) -> CarrierStatus:
+    """Read a status callback's form; unknown statuses and missing fields prove nothing."""
+    return CarrierStatus(
+        carrier_call_id=form.get("CallSid", ""),
+        status=form.get("CallStatus", ""),
+        seconds=_whole(form.get("CallDuration")),
+        sip_response=_whole(form.get("SipResponseCode")) or 0,
+    )
+
+
+def _whole(text: object) -> int | None:
+    digits = str(text)
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+
+
+def from_reply(
+    carrier_call_id: str, status: object, duration: object, end_time: object = None
+) -> CarrierStatus:
+    """Read a Call resource; Twilio writes numbers as strings, and its `start_time` is no answer."""
+    seconds = _whole(duration)
+    answered_at = _answered_at(end_time, seconds) if status == "completed" else None
+    return CarrierStatus(carrier_call_id, str(status), seconds, answered_at=answered_at)
+
+
+def _answered_at(end_time: object, seconds: int | None) -> datetime | None:
+    if not seconds or not isinstance(end_time, datetime):
+        return None
+    if end_time.tzinfo is None or end_time.year < _YEAR_MIN:
+        return None
+    return end_time - timedelta(seconds=seconds)

@@ -1,0 +1,1 @@
+"""Services that a newcomer does not have yet, simulated: a carrier and a payment service."""

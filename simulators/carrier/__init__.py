@@ -1,0 +1,14 @@
+"""A simulated carrier: Twilio's REST, signed webhooks and Media Streams, spoken by a local service.
+
+It runs as a process of its own and meets the gateway only where Twilio would: REST requests come
+in, webhooks and media sockets go out. It knows nothing of the gateway; whatever it plays, hears
+or measures is kept in memory and bounded.
+
+The dialled number chooses what happens (`scripts`); a control API under `/simulator/v1/`
+(`control`) shows what the called party heard, injects faults and acts on live calls.
+
+Pure: `calls callbacks callee clips digits faults frames numbers orders playout resources scripts
+signing tariff twiml`. Touching the world: `webhooks` (HTTP out), `media_socket` and `stream`
+(WebSocket out), `ticker` (time), `line`, `conversation` and `exchange` (tasks), `rest`, `control`
+and `service` (HTTP in). Start it with `simulators.carrier.service.SimulatorService`.
+"""

@@ -1,0 +1,209 @@
+"""An answered call: executes its TwiML, verb by verb, until there is nothing left to do.
+
+Knows no REST and no call queue. Cancelling `run` is how the call is taken elsewhere: an open
+stream is then stopped in good order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from typing import Final
+from urllib.parse import urljoin
+
+from media.g711 import RATE_HZ
+from media.tones import dtmf
+from simulators.carrier import twiml
+from simulators.carrier.callbacks import call_params, stream_params
+from simulators.carrier.callee import Callee, Impairment
+from simulators.carrier.calls import Call
+from simulators.carrier.equipment import Equipment, new_sid
+from simulators.carrier.errors import FetchError, StreamError, TwimlError
+from simulators.carrier.frames import MessageWriter
+from simulators.carrier.orders import Hook
+from simulators.carrier.recording import Recording
+from simulators.carrier.scripts import Script, StreamFault
+from simulators.carrier.signing import sign
+from simulators.carrier.stream import MediaLeg
+
+DOCUMENTS_MAX: Final = 100
+"""Redirects followed in one call, so that a loop ends."""
+LEGS_KEPT: Final = 20
+NOT_READ_S: Final = 5.0
+_WAIT_DIGIT_S: Final = 0.5
+
+Program = bytes | Hook
+"""TwiML itself, or where to fetch it."""
+
+
+class Conversation:
+    """The called party's side of one answered call."""
+
+    def __init__(self, equipment: Equipment, call: Call, script: Script) -> None:
+        self.callee = Callee(script, equipment.settings.echo_delay_ms)
+        self.recording = Recording(equipment.settings.heard_s_max)
+        self.legs: deque[MediaLeg] = deque(maxlen=LEGS_KEPT)
+        """Streams of this call, newest last."""
+        self._equipment = equipment
+        self._call = call
+        self._script = script
+
+    async def run(self, program: Program) -> None:
+        """Execute a program and those it redirects to; returns when the call should end."""
+        base = ""
+        for _ in range(DOCUMENTS_MAX):
+            try:
+                if isinstance(program, Hook):
+                    base = program.url
+                    program = await self._fetch(program)
+                redirect = await self._execute(twiml.parse(program))
+            except (TwimlError, FetchError) as error:
+                self._report(error.code, str(error))
+                return
+            if redirect is None:
+                return
+            program = Hook(urljoin(base, redirect.url), redirect.method)
+
+    async def _fetch(self, hook: Hook) -> bytes:
+        params = call_params(self._call, self._call.status)
+        if self._call.answered_by is not None:
+            params["AnsweredBy"] = self._call.answered_by
+        if not hook.url.startswith(("http://", "https://")):
+            raise FetchError("not an HTTP URL")
+        return await self._equipment.webhooks.fetch(hook, params)
+
+    async def _execute(self, verbs: tuple[twiml.Verb, ...]) -> twiml.Redirect | None:
+        for verb in verbs:
+            match verb:
+                case twiml.Redirect():
+                    return verb
+                case twiml.Hangup():
+                    return None
+                case twiml.Stream():
+                    if not await self._stream(verb):
+                        return None
+                case twiml.Pause():
+                    await asyncio.sleep(verb.duration_s)
+                case twiml.PlayDigits():
+                    await self._play_digits(verb.digits)
+                case twiml.Unknown():
+                    self._report(12200, verb.name)
+        return None
+
+    async def _play_digits(self, digits: str) -> None:
+        for digit in digits:
+            if digit in "wW":
+                await asyncio.sleep(_WAIT_DIGIT_S)
+            else:
+                audio = dtmf(digit)
+                self.recording.add_audio(audio, self._equipment.clock.epoch_ns())
+                await asyncio.sleep(len(audio) / RATE_HZ)
+
+    # --- streams ---------------------------------------------------------------------------
+
+    async def _stream(self, verb: twiml.Stream) -> bool:
+        """Open a stream and wait for its end; return whether the next verb shall run."""
+        if self._script.stream_fault is StreamFault.NEVER_OPENED:
+            await asyncio.Event().wait()
+        stream_sid = new_sid("MZ")
+        leg = self._leg(verb, stream_sid)
+        self.legs.append(leg)
+        settings = self._equipment.settings
+        try:
+            twiml.check_stream(verb)
+            await leg.open(verb.url, sign(verb.url, {}, settings.auth_token), plain=settings.plain)
+        except StreamError as error:
+            self._report(error.code, str(error), stream_sid)
+            self._announce(verb, stream_sid, "stream-error", f"{error.code}: {error}")
+            return not settings.broken_stream_ends_call
+        self._announce(verb, stream_sid, "stream-started")
+        return await self._converse(verb, leg)
+
+    async def _converse(self, verb: twiml.Stream, leg: MediaLeg) -> bool:
+        settings = self._equipment.settings
+        loop = asyncio.get_running_loop()
+        fault = loop.call_later(settings.hangup_after_s, self._break, leg)
+        self._equipment.ticker.add(leg)
+        try:
+            await leg.ended.wait()
+        finally:
+            fault.cancel()
+            try:
+                await leg.stop()
+            finally:
+                self._equipment.ticker.remove(leg)
+                leg.playout.release()
+                broken = self._announce_end(verb, leg)
+        return not (broken and settings.broken_stream_ends_call)
+
+    def _leg(self, verb: twiml.Stream, stream_sid: str) -> MediaLeg:
+        parameters, refused = twiml.kept_parameters(verb)
+        for name in refused:
+            self._report(12200, f"Parameter {name} is too long or has no name", stream_sid)
+        call = self._call
+        return MediaLeg(
+            writer=MessageWriter(call.account_sid, call.sid, stream_sid, parameters),
+            callee=self.callee,
+            recording=self.recording,
+            report=lambda code, detail: self._report(code, detail, stream_sid),
+            clock=self._equipment.clock,
+            # First timestamps of 57 to 171 ms were seen in real captures.
+            first_timestamp_ms=random.randint(40, 180),  # noqa: S311 - not a secret
+            impairment=Impairment() if self._script.impaired else None,
+        )
+
+    def _break(self, leg: MediaLeg) -> None:
+        match self._script.stream_fault:
+            case StreamFault.TCP_DROPPED:
+                leg.drop()
+            case StreamFault.FROZEN:
+                leg.frozen = True
+            case StreamFault.NOT_READ:
+                self.stall(leg, NOT_READ_S)
+            case _:
+                pass
+
+    def stall(self, leg: MediaLeg, seconds: float) -> None:
+        """Leave the media socket unread for a while."""
+        leg.set_reading(False)
+        asyncio.get_running_loop().call_later(seconds, leg.set_reading, True)
+
+    def _announce_end(self, verb: twiml.Stream, leg: MediaLeg) -> bool:
+        """Report how a stream ended; return whether it broke."""
+        sid = leg.writer.stream_sid
+        if leg.stopped_by_us:
+            self._announce(verb, sid, "stream-stopped")
+            return False
+        if leg.protocol_error:
+            code, detail = 31924, "the application broke the WebSocket protocol"
+        elif leg.close_code == 1006:
+            code, detail = 31903, "the connection broke"
+        else:
+            # Raised even for an intended close.
+            self._report(31921, f"closed by the application with {leg.close_code}", sid)
+            self._announce(verb, sid, "stream-stopped")
+            return False
+        self._report(code, detail, sid)
+        self._announce(verb, sid, "stream-error", f"{code}: {detail}")
+        return True
+
+    def _announce(self, verb: twiml.Stream, stream_sid: str, event: str, error: str = "") -> None:
+        if not verb.status_callback.startswith(("http://", "https://")):
+            return
+        hook = Hook(verb.status_callback, verb.status_callback_method)
+        at_ns = self._equipment.clock.epoch_ns()
+        params = stream_params(self._call, stream_sid, event, at_ns, name=verb.name, error=error)
+        self._equipment.tasks.spawn(self._post(hook, params))
+
+    async def _post(self, hook: Hook, params: dict[str, str]) -> None:
+        await self._equipment.webhooks.post("stream", hook, params)
+
+    def _report(self, code: int, detail: str, stream_sid: str = "") -> None:
+        self._equipment.debugger.report(
+            code,
+            self._equipment.clock.epoch_ns(),
+            detail=detail,
+            call_sid=self._call.sid,
+            stream_sid=stream_sid,
+        )

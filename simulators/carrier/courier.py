@@ -1,0 +1,73 @@
+"""Delivers one call's status callbacks, in order, or as badly as a fault asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from simulators.carrier.callbacks import status_params
+from simulators.carrier.calls import Call, Progress
+from simulators.carrier.equipment import Equipment
+from simulators.carrier.faults import CallbackFault
+from simulators.carrier.orders import Hook
+
+REORDER_HOLD_S: Final = 1.0
+"""How long an event is held back for the next one to overtake it."""
+
+
+class StatusCourier:
+    """The status callbacks of one call."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        call: Call,
+        hook: Hook | None,
+        events: frozenset[str],
+        fault: Callable[[], CallbackFault],
+    ) -> None:
+        self.hook = hook
+        self._equipment = equipment
+        self._call = call
+        self._events = events
+        self._fault = fault
+        self._held: Mapping[str, str] | None = None
+        self._turn = asyncio.Lock()
+
+    def announce(self, progress: Progress) -> None:
+        """Deliver a status event, if anyone subscribed to it, in the background."""
+        if self.hook is None or progress.event not in self._events:
+            return
+        params = status_params(self._call, progress)
+        fault = self._fault()
+        if progress.event in fault.drop:
+            self._equipment.webhooks.log_dropped("status", self.hook, params)
+            return
+        if fault.reorder and self._held is None and progress.event != "completed":
+            self._held = params
+            self._equipment.tasks.spawn(self._release(params, fault))
+            return
+        self._queue(params, fault)
+        if self._held is not None:
+            overtaken, self._held = self._held, None
+            self._queue(overtaken, fault)
+
+    async def _release(self, params: Mapping[str, str], fault: CallbackFault) -> None:
+        await asyncio.sleep(REORDER_HOLD_S)
+        if self._held is params:
+            self._held = None
+            self._queue(params, fault)
+
+    def _queue(self, params: Mapping[str, str], fault: CallbackFault) -> None:
+        token = str(uuid.uuid4())
+        for _ in range(2 if fault.duplicate else 1):
+            self._equipment.tasks.spawn(self._deliver(params, fault.delay_s, token))
+
+    async def _deliver(self, params: Mapping[str, str], delay_s: float, token: str) -> None:
+        assert self.hook is not None, "only queued with a hook"
+        await asyncio.sleep(delay_s)
+        # First come, first served: events leave in the order in which they were queued.
+        async with self._turn:
+            await self._equipment.webhooks.post("status", self.hook, params, token)

@@ -1,0 +1,159 @@
+"""The exchange: places calls at the account's pace, and knows all of them.
+
+Creates above the rate are queued, not refused; calls above the concurrency cap wait in the queue
+as well. Knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from typing import Final
+
+from simulators.carrier import errors
+from simulators.carrier.calls import Call, Status
+from simulators.carrier.equipment import Equipment, new_sid
+from simulators.carrier.errors import RestError
+from simulators.carrier.faults import Faults, RestFault
+from simulators.carrier.line import Line
+from simulators.carrier.orders import CallOrder, CallUpdate
+from simulators.carrier.scripts import create_fault, script_for
+
+_NUMBERS_COUNTED: Final = 10_000
+
+
+class Exchange:
+    """All calls of one simulated account."""
+
+    def __init__(self, equipment: Equipment, faults: Faults) -> None:
+        self._equipment = equipment
+        self._faults = faults
+        self._lines: dict[str, Line] = {}
+        self._queue: deque[Line] = deque()
+        self._ended: deque[Line] = deque()
+        self._recorded: deque[Line] = deque()
+        self._live = 0
+        self._wake = asyncio.Event()
+        self._attempts: Counter[str] = Counter()
+
+    def create_fault(self, number: str) -> RestFault | None:
+        """Return what the dialled number's script does to this create request."""
+        script = script_for(number)
+        if len(self._attempts) > _NUMBERS_COUNTED:
+            self._attempts.clear()
+        self._attempts[number] += 1
+        hold_s = self._equipment.settings.create_hold_s
+        return create_fault(script, self._attempts[number], hold_s)
+
+    def place(self, order: CallOrder) -> Line:
+        """Queue a call.
+
+        Raises:
+            RestError: 20429, the queue is full.
+        """
+        settings = self._equipment.settings
+        if len(self._queue) >= settings.queue_max:
+            raise RestError(errors.TOO_MANY_REQUESTS)
+        call = Call(
+            sid=new_sid("CA"),
+            account_sid=settings.account_sid,
+            to=order.to,
+            from_=order.from_,
+            created_at_ns=self._equipment.clock.epoch_ns(),
+        )
+        faults = self._faults
+        line = Line(
+            self._equipment, call, order, script_for(order.to), lambda: faults.plan.callbacks
+        )
+        self._lines[call.sid] = line
+        self._queue.append(line)
+        self._wake.set()
+        return line
+
+    def find(self, sid: str) -> Line:
+        """Return a call's line.
+
+        Raises:
+            RestError: 20404, there is none.
+        """
+        line = self._lines.get(sid)
+        if line is None:
+            path = f"/2010-04-01/Accounts/{self._equipment.settings.account_sid}/Calls/{sid}.json"
+            raise RestError(errors.NOT_FOUND, path)
+        return line
+
+    def lines(self) -> list[Line]:
+        """Return all known calls, newest first."""
+        return list(reversed(self._lines.values()))
+
+    def update(self, sid: str, change: CallUpdate) -> Line:
+        """Change a call.
+
+        Raises:
+            RestError: 20404 unknown, 21220 over already.
+        """
+        line = self.find(sid)
+        if line.call.over:
+            raise RestError(errors.CALL_OVER)
+        if line in self._queue and change.status is not None:
+            self._queue.remove(line)
+            line.cancel_queued()
+            self._retire(line)
+        else:
+            line.update(change)
+        return line
+
+    def remove(self, sid: str) -> None:
+        """Forget a call that is over.
+
+        Raises:
+            RestError: 20404 unknown, 21220 not over yet.
+        """
+        line = self.find(sid)
+        if not line.call.over:
+            raise RestError(errors.CALL_OVER)
+        del self._lines[sid]
+
+    async def dispatch(self) -> None:
+        """Dial queued calls, one every 1/cps seconds, until cancelled."""
+        settings = self._equipment.settings
+        loop = asyncio.get_running_loop()
+        next_s = loop.time()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue and self._live < settings.concurrency_max:
+                await asyncio.sleep(max(next_s - loop.time(), 0))
+                # A queued call may have been canceled during the wait.
+                if not self._queue:
+                    break
+                next_s = max(next_s, loop.time()) + 1 / settings.cps
+                self._live += 1
+                self._equipment.tasks.spawn(self._run(self._queue.popleft()))
+
+    async def _run(self, line: Line) -> None:
+        try:
+            await line.run()
+        finally:
+            self._live -= 1
+            self._wake.set()
+            self._retire(line)
+
+    def _retire(self, line: Line) -> None:
+        settings = self._equipment.settings
+        self._ended.append(line)
+        self._recorded.append(line)
+        while len(self._ended) > settings.calls_kept:
+            self._lines.pop(self._ended.popleft().call.sid, None)
+        while len(self._recorded) > settings.recordings_kept:
+            self._recorded.popleft().conversation.recording.forget()
+
+    @property
+    def live(self) -> int:
+        """Calls between dispatch and end."""
+        return self._live
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for dispatch."""
+        return sum(1 for line in self._queue if line.call.status is Status.QUEUED)

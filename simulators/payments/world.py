@@ -1,0 +1,135 @@
+"""What all parts of one simulated account share: objects, events, appointments, the balance. Pure.
+
+Knows how an event comes about and how money is counted; what happens when is in the parts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from simulators.payments.agenda import Agenda
+from simulators.payments.cards import Behaviour
+from simulators.payments.clock import NS_PER_S
+from simulators.payments.faults import Faults
+from simulators.payments.outbox import Outbox
+from simulators.payments.registry import Registry
+from simulators.payments.resources import (
+    BalanceTransaction,
+    Cause,
+    Event,
+    EventData,
+    Json,
+    Resource,
+    to_json,
+)
+from simulators.payments.settings import PaymentSimulatorSettings
+
+
+@dataclass(slots=True)
+class Purse:
+    """What a payment method does, and whether it can be used again."""
+
+    behaviour: Behaviour
+    is_used: bool = False
+    """It was charged: unless it belongs to a customer it never can be again."""
+
+
+class World:
+    """The shared state of one account.
+
+    Args:
+        settings: the account.
+        origin: where the hosted page is.
+    """
+
+    def __init__(self, settings: PaymentSimulatorSettings, origin: str) -> None:
+        self.settings = settings
+        self.origin = origin
+        self.faults = Faults()
+        self.outbox = Outbox(settings.webhook_retries_s, self.faults)
+        self.agenda = Agenda()
+        self.on_forget: list[Callable[[str], None]] = [self._forget]
+        """Told the identifier of each object that went."""
+        self.registry = Registry(
+            settings.seed, settings.objects_kept, self._tell, {Event: settings.events_kept}
+        )
+        self.purses: dict[str, Purse] = {}
+        """By payment method."""
+        self.balance: Counter[str] = Counter()
+        """By currency, in its smallest unit; disputes can make it negative."""
+        self.cause = Cause()
+        """What the events of this moment are due to."""
+
+    def emit(
+        self, event_type: str, resource: Resource, now_ns: int, before: Json | None = None
+    ) -> None:
+        """Tell everybody that something has happened.
+
+        Args:
+            event_type: Stripe's name for it.
+            resource: the object as it is now.
+            now_ns: the time, in nanoseconds of the epoch.
+            before: the object as it was, for the attributes that the event changed.
+        """
+        snapshot = to_json(resource)
+        data = EventData(object=snapshot)
+        if before is not None:
+            data.previous_attributes = {
+                name: before.get(name)
+                for name, value in snapshot.items()
+                if before.get(name) != value
+            }
+        is_told = bool(self.settings.webhook_url)
+        event = Event(
+            id=self.registry.new_id(Event.PREFIX),
+            created=now_ns // NS_PER_S,
+            type=event_type,
+            data=data,
+            request=self.cause,
+            pending_webhooks=int(is_told),
+        )
+        self.registry.add(event)
+        if is_told:
+            self.outbox.add(event, now_ns)
+
+    def book(
+        self, kind: str, amount: int, currency: str, source: str, now_ns: int, *, category: str = ""
+    ) -> BalanceTransaction:
+        """Move money into the balance, or out of it, and return the record of it."""
+        self.balance[currency] += amount
+        return self.registry.add(
+            BalanceTransaction(
+                id=self.registry.new_id(BalanceTransaction.PREFIX),
+                created=now_ns // NS_PER_S,
+                available_on=now_ns // NS_PER_S,
+                type=kind,
+                amount=amount,
+                net=amount,
+                currency=currency,
+                source=source,
+                reporting_category=category or kind,
+            )
+        )
+
+    def later(
+        self, object_id: str, delay_s: float, now_ns: int, action: Callable[[int], None]
+    ) -> None:
+        """Let something happen to an object after a while, instead of what was to happen."""
+        self.agenda.set(object_id, now_ns + round(delay_s * NS_PER_S), action)
+
+    def _tell(self, object_id: str) -> None:
+        for forget in self.on_forget:
+            forget(object_id)
+
+    def _forget(self, object_id: str) -> None:
+        self.agenda.drop(object_id)
+        self.purses.pop(object_id, None)
+
+
+def encode(body: Resource | Json) -> bytes:
+    """Return JSON as Stripe writes it: indented by two spaces."""
+    return msgspec.json.format(msgspec.json.encode(body), indent=2)

@@ -1,0 +1,429 @@
+"""Carrier calls that no call lives on: ended until that is confirmed, by whoever may."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.ports import OpenCall
+from gateway.call.carrier_status import CarrierStatus
+from gateway.calls import ghosts as ghosts_module
+from gateway.calls.ghosts import INTERVAL_S, Ghosts
+from gateway.cause import Cause
+from gateway.charging.node_watch import NodeWatch
+from gateway.errors import CarrierError
+from gateway.ports import Ghost
+from tests.gateway.virtual_time import virtual_loop
+
+LIFETIME_S = 1_000.0
+AWAY = CarrierError("The carrier gave no answer.", cause=Cause.NETWORK_OUT_OF_ORDER)
+
+
+class Store:
+    """`gateway.ports.GhostStore` in memory."""
+
+    def __init__(self):
+        self.ghosts: dict[str, Ghost] = {}
+        self.is_away = False
+        self.is_full = False
+
+    def _ask(self):
+        if self.is_away:
+            raise StoreUnavailableError("away")
+
+    async def note(self, carrier_call_id, ghost):
+        self._ask()
+        if self.is_full:
+            return None
+        return self.ghosts.setdefault(carrier_call_id, ghost)
+
+    async def all(self):
+        self._ask()
+        return dict(self.ghosts)
+
+    async def claim(self, carrier_call_id, seen, claimed):
+        self._ask()
+        if self.ghosts.get(carrier_call_id) != seen:
+            return False
+        self.ghosts[carrier_call_id] = claimed
+        return True
+
+    async def forget(self, carrier_call_id):
+        self._ask()
+        self.ghosts.pop(carrier_call_id, None)
+
+
+class Carrier:
+    """A carrier whose calls end when it says so."""
+
+    def __init__(self):
+        self.ended: list[tuple[float, str]] = []
+        self.replies: dict[str, list[str | CarrierError]] = {}
+        """Carrier call -> its next replies; `canceled` when there are no more."""
+        self.hangs = False
+
+    async def hang_up(self, carrier_call_id):
+        self.ended.append((virtual_loop().time(), carrier_call_id))
+        if self.hangs:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.1)
+        replies = self.replies.get(carrier_call_id)
+        reply = replies.pop(0) if replies else "canceled"
+        if isinstance(reply, CarrierError):
+            raise reply
+        return CarrierStatus(carrier_call_id, reply)
+
+
+class Leases:
+    """Who lives."""
+
+    def __init__(self):
+        self.lives = {"n1": True, "n2": True}
+
+    async def nodes(self):
+        return dict(self.lives)
+
+    async def renew(self, node):
+        """Say whether the lease was still held."""
+        return self.lives.get(node, False)
+
+
+class Node:
+    """One process: what it knows, and its duty."""
+
+    def __init__(self, cluster, name):
+        self.live: set[tuple[str, str]] = set()
+        self.watch = NodeWatch(cluster.leases, name, virtual_loop().clock_ns)
+        self.ghosts = Ghosts(
+            cluster.store,
+            self.watch,
+            cluster.carrier,
+            owns=lambda call_id, carrier_call_id: (call_id, carrier_call_id) in self.live,
+            open_calls=cluster.open_calls,
+            lifetime_s=LIFETIME_S,
+            wall_clock_s=virtual_loop().time,
+        )
+        self.duty = asyncio.ensure_future(self._rounds())
+
+    async def _rounds(self):
+        while True:
+            try:
+                await self.ghosts.round()
+            except StoreUnavailableError:
+                pass
+            await asyncio.sleep(INTERVAL_S)
+
+    async def dies(self):
+        self.duty.cancel()
+        await self.ghosts.stop()
+
+
+class Cluster:
+    """Nodes that share a list, and a carrier."""
+
+    def __init__(self):
+        self.store, self.carrier, self.leases = Store(), Carrier(), Leases()
+        self.nodes = []
+        self.held: dict[str, str] = {}
+        """Carrier call -> node, as the spend gate has it."""
+
+    async def open_calls(self):
+        return [OpenCall("c", "alice", node, 1, 1, sid) for sid, node in self.held.items()]
+
+    def node(self, name):
+        self.nodes.append(Node(self, name))
+        return self.nodes[-1]
+
+
+@pytest.fixture
+async def cluster():
+    cluster = Cluster()
+    yield cluster
+    for node in cluster.nodes:
+        await node.dies()
+
+
+async def test_a_ghost_is_ended_at_once_and_forgotten(cluster):
+    node = cluster.node("n1")
+    begun_s = virtual_loop().time()
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(0.2)
+    assert cluster.carrier.ended == [(begun_s, "CA1")]
+    assert cluster.store.ghosts == {}
+
+
+async def test_what_a_call_lives_on_is_left_alone(cluster):
+    node = cluster.node("n1")
+    node.live.add(("c1", "CA1"))
+    node.ghosts.found("CA1", "c1")
+    node.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(5)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}
+
+
+async def test_it_is_ended_again_until_that_is_confirmed(cluster):
+    """The first replies come of reads that do not show it yet."""
+    node = cluster.node("n1")
+    cluster.carrier.replies["CA1"] = ["unknown", AWAY, "ringing", "in-progress", "completed"]
+    begun_s = virtual_loop().time()
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(30)
+    times = [at_s - begun_s for at_s, _ in cluster.carrier.ended]
+    assert len(times) == 5
+    assert times[1] < 2.5
+    assert times[-1] < 20
+    assert cluster.store.ghosts == {}
+
+
+async def test_repeated_callbacks_make_no_more_requests(cluster):
+    node = cluster.node("n1")
+    for _ in range(50):
+        node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(0.05)
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(5)
+    assert len(cluster.carrier.ended) == 1
+
+
+async def test_it_is_asked_for_less_and_less_often_and_not_for_ever(cluster, caplog):
+    node = cluster.node("n1")
+    cluster.carrier.replies["CA1"] = ["unknown"] * 999
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(LIFETIME_S - 100)
+    assert "CA1" in cluster.store.ghosts
+    assert len(cluster.carrier.ended) < 40
+    await asyncio.sleep(300)
+    assert cluster.store.ghosts == {}
+    asked = len(cluster.carrier.ended)
+    await asyncio.sleep(300)
+    assert len(cluster.carrier.ended) == asked
+    assert "never confirmed the end of its call CA1, of call c1" in caplog.text
+
+
+async def test_a_carrier_that_hangs_costs_a_bounded_time(cluster):
+    node = cluster.node("n1")
+    cluster.carrier.hangs = True
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(ghosts_module.ATTEMPT_S + 2)
+    cluster.carrier.hangs = False
+    await asyncio.sleep(10)
+    assert cluster.store.ghosts == {}
+
+
+async def test_it_outlives_the_process_that_learnt_of_it(cluster):
+    node = cluster.node("n1")
+    cluster.carrier.replies["CA1"] = ["in-progress"]
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(0.2)
+    await node.dies()
+    cluster.node("n1")
+    await asyncio.sleep(5)
+    assert len(cluster.carrier.ended) == 2
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_process_that_dies_while_it_asks_is_followed_by_the_next(cluster):
+    node = cluster.node("n1")
+    cluster.carrier.hangs = True
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(0.1)
+    await node.dies()
+    cluster.carrier.hangs = False
+    cluster.node("n1")
+    await asyncio.sleep(ghosts_module.ATTEMPT_S + 2)
+    assert cluster.store.ghosts == {}
+
+
+async def test_another_node_goes_on_once_the_first_is_gone(cluster):
+    node, _ = cluster.node("n1"), cluster.node("n2")
+    cluster.carrier.replies["CA1"] = ["in-progress"]
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(0.2)
+    await node.dies()
+    await asyncio.sleep(20)
+    assert "CA1" in cluster.store.ghosts, "its node has a lease, and may come back"
+    cluster.leases.lives["n1"] = False
+    await asyncio.sleep(15)
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_callback_that_comes_to_the_wrong_node_never_ends_a_live_call(cluster):
+    first, other = cluster.node("n1"), cluster.node("n2")
+    first.live.add(("c1", "CA1"))
+    other.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(10)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}, "the node whose call it is has said so"
+
+
+async def test_a_callback_that_comes_to_the_wrong_node_ends_a_call_that_is_over(cluster):
+    cluster.node("n1")
+    other = cluster.node("n2")
+    other.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(2)
+    assert [sid for _, sid in cluster.carrier.ended] == ["CA1"]
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_callback_of_a_node_that_is_gone_ends_its_call(cluster):
+    other = cluster.node("n2")
+    cluster.leases.lives = {"n2": True}
+    other.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(9)
+    assert cluster.carrier.ended == [], "its lease may have been lost with the store"
+    await asyncio.sleep(5)
+    assert [sid for _, sid in cluster.carrier.ended] == ["CA1"]
+
+
+async def test_where_the_store_has_proved_itself_a_node_is_believed_gone_at_once(cluster):
+    other = cluster.node("n2")
+    await other.watch.renew()
+    await asyncio.sleep(10)
+    cluster.leases.lives = {"n2": True}
+    other.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(1.1)
+    assert [sid for _, sid in cluster.carrier.ended] == ["CA1"]
+
+
+async def test_an_address_of_another_node_takes_no_live_call_from_its_own(cluster):
+    node = cluster.node("n1")
+    node.live.add(("c1", "CA1"))
+    node.ghosts.found("CA1", "c1", "n9")
+    await asyncio.sleep(60)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_what_a_living_node_holds_is_no_ghost_whatever_the_address_says(cluster, lives):
+    other = cluster.node("n2")
+    cluster.held = {"CA1": "n1", "CA2": "n2"}
+    cluster.leases.lives["n1"] = lives
+    other.ghosts.found("CA1", "c1", "n9")
+    await asyncio.sleep(60)
+    assert [sid for _, sid in cluster.carrier.ended] == ([] if lives else ["CA1"])
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_lease_that_was_lost_for_a_moment_gives_nothing_away(cluster):
+    other = cluster.node("n2")
+    cluster.leases.lives = {}
+    other.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(8)
+    cluster.leases.lives = {"n1": True, "n2": True}
+    await asyncio.sleep(60)
+    assert cluster.carrier.ended == []
+
+
+async def test_two_that_follow_share_the_work(cluster):
+    node = cluster.node("n1")
+    cluster.carrier.replies = {f"CA{n}": ["in-progress"] for n in range(20)}
+    for n in range(20):
+        node.ghosts.found(f"CA{n}", f"c{n}")
+    await asyncio.sleep(0.3)
+    await node.dies()
+    cluster.leases.lives = {"n2": True, "n3": True}
+    cluster.node("n2")
+    cluster.node("n3")
+    await asyncio.sleep(30)
+    assert cluster.store.ghosts == {}
+    assert len(cluster.carrier.ended) == 40, "each was claimed by one of them"
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+async def test_without_the_list_a_ghost_is_ended_all_the_same(cluster, is_full, caplog):
+    node = cluster.node("n1")
+    cluster.store.is_full, cluster.store.is_away = is_full, not is_full
+    cluster.carrier.replies["CA1"] = ["unknown", "in-progress"]
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(10)
+    assert len(cluster.carrier.ended) == 3
+    assert node.ghosts._unnoted == {}
+    assert ("is full" if is_full else "cannot be noted yet") in caplog.text
+
+
+async def test_what_could_not_be_noted_is_noted_later(cluster):
+    node = cluster.node("n1")
+    cluster.store.is_away = True
+    cluster.carrier.replies["CA1"] = ["in-progress"] * 99
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(5)
+    cluster.store.is_away = False
+    await asyncio.sleep(5)
+    assert cluster.store.ghosts.keys() == {"CA1"}
+    assert node.ghosts._unnoted == {}
+
+
+async def test_what_is_remembered_here_is_bounded(cluster, monkeypatch, caplog):
+    monkeypatch.setattr(ghosts_module, "GHOSTS_MAX", 3)
+    node = cluster.node("n1")
+    cluster.store.is_away = True
+    cluster.carrier.replies = {f"CA{n}": ["in-progress"] * 9 for n in range(9)}
+    for n in range(5):
+        node.ghosts.found(f"CA{n}", f"c{n}")
+    await asyncio.sleep(0.5)
+    assert len(node.ghosts._unnoted) == 3
+    assert "CA4 is not" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("carrier_call_id", "call_id", "node"),
+    [
+        ("", "c1", "n1"),
+        ("CA1/../../Keys", "c1", "n1"),
+        ("CA1?", "c1", "n1"),
+        ("C" * 65, "c1", "n1"),
+        ("CA1", "", "n1"),
+        ("CA1", "c/1", "n1"),
+        ("CA1", "c1", "n 1"),
+        ("CA1\n", "c1", "n1"),
+    ],
+)
+async def test_what_is_no_id_goes_nowhere(cluster, carrier_call_id, call_id, node):
+    cluster.node("n1").ghosts.found(carrier_call_id, call_id, node)
+    await asyncio.sleep(2)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_burst_is_ended_some_at_a_time(cluster):
+    """After a restart everything is due at once."""
+    at_s = virtual_loop().time()
+    ghost = Ghost(call_id="c1", node="n1", noted_s=at_s, due_s=at_s)
+    cluster.store.ghosts = {
+        f"CA{n}": msgspec.structs.replace(ghost, call_id=f"c{n}") for n in range(100)
+    }
+    cluster.node("n1")
+    await asyncio.sleep(0.05)
+    assert len(cluster.carrier.ended) == ghosts_module.AT_ONCE_MAX
+    await asyncio.sleep(5)
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_list_that_lost_its_data_is_told_again(cluster):
+    """Emptied between two tries, and while one waits for the carrier."""
+    node = cluster.node("n1")
+    cluster.carrier.replies["CA1"] = ["in-progress"] * 8
+    node.ghosts.found("CA1", "c1")
+    for _ in range(40):
+        await asyncio.sleep(1.05)
+        cluster.store.ghosts.clear()
+    await asyncio.sleep(120)
+    assert len(cluster.carrier.ended) == 9
+    assert cluster.store.ghosts == {}
+    assert node.ghosts._noted == node.ghosts._unnoted == {}
+
+
+async def test_a_list_that_loses_its_data_while_the_carrier_is_asked_is_told_again(cluster):
+    node = cluster.node("n1")
+    cluster.carrier.hangs = True
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(1)
+    cluster.store.ghosts.clear()
+    await asyncio.sleep(3)
+    cluster.carrier.hangs = False
+    await asyncio.sleep(20)
+    assert len(cluster.carrier.ended) == 2
+    assert cluster.store.ghosts == node.ghosts._noted == {}

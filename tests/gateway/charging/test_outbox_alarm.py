@@ -1,0 +1,87 @@
+"""The alarm is raised once when too much waits, and falls when it does not."""
+
+import logging
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm, OutboxAlarm
+
+
+class Gate:
+    """The length of an outbox."""
+
+    length = 0
+
+    async def outbox_length(self):
+        if self.length is None:
+            raise StoreUnavailableError("the spend gate refused or is away")
+        return self.length
+
+
+async def test_the_alarm_is_said_once_and_clears(caplog):
+    caplog.set_level(logging.INFO)
+    gate, raised = Gate(), []
+    alarm = OutboxAlarm(gate, 100)
+    for gate.length in (100, 101, 5_000, 101, 100, 0):
+        await alarm.look()
+        raised.append(alarm.is_raised)
+    assert raised == [False, True, True, True, False, False]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
+    assert "101 entries" in caplog.messages[0]
+
+
+async def test_an_outage_leaves_the_alarm_as_it_was():
+    gate = Gate()
+    gate.length = 101
+    alarm = OutboxAlarm(gate, 100)
+    await alarm.look()
+    gate.length = None
+    with pytest.raises(StoreUnavailableError):
+        await alarm.look()
+    assert alarm.is_raised
+
+
+class Mark:
+    """When the outbox was last drained."""
+
+    age = None
+
+    async def age_s(self):
+        if isinstance(self.age, Exception):
+            raise self.age
+        return self.age
+
+
+async def test_an_outbox_that_nobody_drains_is_said_once_and_clears(caplog):
+    caplog.set_level(logging.INFO)
+    now_s, mark, raised = 100.0, Mark(), []
+    alarm = DrainerAlarm(mark, lambda: now_s)
+    for passed_s, mark.age in ((1, None), (5, 0.2), (10, 10.2), (10, 20.2), (5, 25.2), (5, 0.1)):
+        now_s += passed_s
+        await alarm.look()
+        raised.append(alarm.is_raised)
+    assert raised == [False, False, False, True, True, False]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
+    assert "drained 20 s ago" in caplog.messages[0]
+
+
+async def test_a_mark_that_cannot_be_read_is_as_old_as_when_it_was():
+    now_s, mark = 100.0, Mark()
+    alarm = DrainerAlarm(mark, lambda: now_s)
+    mark.age = StoreUnavailableError()
+    now_s += DRAINED_AGE_S_MAX
+    with pytest.raises(StoreUnavailableError):
+        await alarm.look()
+    assert not alarm.is_raised
+    now_s += 1
+    assert alarm.is_raised
+
+
+async def test_a_mark_that_was_never_left_is_missed_from_the_start():
+    now_s = 100.0
+    alarm = DrainerAlarm(Mark(), lambda: now_s)
+    await alarm.look()
+    assert alarm.age_s == 0
+    now_s += DRAINED_AGE_S_MAX + 1
+    assert alarm.is_raised

@@ -1,0 +1,213 @@
+"""`caller accounts`: holders' addresses and deletion; the rest is in `test_cli`."""
+
+import sqlite3
+from contextlib import closing
+
+import httpx
+import pytest
+
+from gateway.cli import accounts, ledger
+from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.http.bearer import key_hash
+from tests.gateway.cli.test_payments import Desk, desk, simulator
+from tests.valkey import valkey_server, valkey_url
+
+__all__ = ["desk", "simulator", "valkey_server", "valkey_url"]
+
+
+def asked(desk, *arguments, **changes):
+    """Run `caller accounts …`; return its exit code and what it says, on one line."""
+    done = desk.run(*arguments, app=accounts.app, **changes)
+    assert "Traceback" not in done.output
+    return done.exit_code, " ".join(done.output.split())
+
+
+def kept(desk, query):
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book:
+        return book.execute(query).fetchall()
+
+
+def save_card(desk: Desk) -> None:
+    """Let acme pay with a card that may be charged again."""
+    desk.paid(25)
+    customer = httpx.post(
+        desk.environ["CALLER_STRIPE_URL"] + "/v1/customers",
+        headers={"authorization": f"Bearer {desk.environ['CALLER_STRIPE_API_KEY']}"},
+    ).json()
+    with closing(sqlite3.connect(f"{desk.environ['CALLER_DATA_DIR']}/caller.db")) as book, book:
+        book.execute(
+            "INSERT INTO payment_profiles (account_id, customer_id, payment_method_id, email)"
+            " VALUES ('acme', ?, 'pm_1', 'card@example.com')",
+            (customer["id"],),
+        )
+
+
+def test_an_address_is_noted_at_creation_changed_and_forgotten(desk):
+    assert asked(desk, "create", "shop", "--email", "shop@example.com")[0] == 0
+    addresses = "SELECT email FROM accounts WHERE id = 'shop'"
+    assert kept(desk, addresses) == [("shop@example.com",)]
+    assert asked(desk, "email", "shop", "new@example.com") == (0, "Noted.")
+    assert kept(desk, addresses) == [("new@example.com",)]
+    assert asked(desk, "email", "shop", "--none") == (0, "Forgotten.")
+    assert kept(desk, addresses) == [("",)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "other", "--email", "nobody"),
+        ("email", "acme", "a@b@c"),
+        ("email", "acme"),
+        ("email", "acme", "a@example.com", "--none"),
+        ("email", "nobody", "a@example.com"),
+    ],
+)
+def test_what_is_no_address_changes_nothing(desk, arguments):
+    code, said = asked(desk, *arguments)
+    assert code == EXIT_SETTINGS
+    assert said.startswith("Error:")
+    assert kept(desk, "SELECT id, email FROM accounts") == [("acme", "")]
+
+
+def test_credit_stands_in_the_way_until_it_is_written_off(desk):
+    save_card(desk)
+    code, said = asked(desk, "delete", "acme", "--yes")
+    assert code == EXIT_SETTINGS
+    assert "The account has $25.00, holds of running calls included. Nothing was changed." in said
+    assert kept(desk, "SELECT frozen, deleted_at FROM accounts") == [(0, None)]
+    code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
+    assert (code, said.startswith("Deleted. Its call records,")) == (0, True)
+    assert asked(desk, "delete", "acme", "--yes")[0] == 0
+    assert desk.does("GET", "/objects/customers")["data"] == []
+    ((frozen, email, balance),) = kept(desk, "SELECT frozen, email, balance_micros FROM accounts")
+    assert (frozen, email, balance) == (1, "", 0)
+    assert kept(desk, "SELECT count(*) FROM payment_profiles") == [(0,)]
+    assert kept(desk, "SELECT label FROM api_keys WHERE revoked_at IS NOT NULL") == [("",)]
+    # The table's columns wrap as the terminal is wide.
+    assert "closing" in desk.says("show", "acme", app=ledger.app)
+    assert "All agree." in desk.says("audit", app=ledger.app)
+
+
+def test_a_deletion_is_asked_about(desk):
+    done = desk.run("delete", "acme", app=accounts.app)
+    assert done.exit_code == 1
+    assert "for good?" in done.output
+    assert kept(desk, "SELECT deleted_at FROM accounts") == [(None,)]
+
+
+def test_a_payment_service_that_is_away_is_said_so_and_the_repeat_finishes(desk):
+    save_card(desk)
+    desk.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/customers"})
+    code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
+    assert code == EXIT_UNAVAILABLE
+    assert "Nobody can call; the same command finishes it." in said
+    desk.does("DELETE", "/faults")
+    assert asked(desk, "delete", "acme", "--yes")[0] == 0
+    assert desk.does("GET", "/objects/customers")["data"] == []
+
+
+def test_where_no_service_is_set_up_its_customer_is_named(desk):
+    save_card(desk)
+    customer_id = desk.does("GET", "/objects/customers")["data"][0]["id"]
+    _, said = asked(desk, "delete", "acme", "--yes", "--write-off", CALLER_STRIPE_API_KEY="")
+    assert f"delete its customer {customer_id} there" in said
+
+
+def test_money_that_comes_late_is_told_of(desk):
+    payment_id = desk.pays(25)
+    asked(desk, "delete", "acme", "--yes")
+    desk.says("reconcile")
+    _, said = asked(desk, "delete", "acme", "--yes")
+    assert "Credit came meanwhile: $25.00." in said
+    assert desk.says("refund", payment_id, "25").endswith("$25.00")
+    assert "Credit" not in asked(desk, "delete", "acme", "--yes")[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("credit", "acme", "5", "--reference", "r1"),
+        ("unfreeze", "acme"),
+        ("freeze", "acme"),
+        ("new-key", "acme"),
+        ("email", "acme", "a@example.com"),
+        ("create", "acme"),
+    ],
+)
+def test_a_deleted_account_stays_deleted(desk, arguments):
+    asked(desk, "delete", "acme", "--yes")
+    assert asked(desk, *arguments)[0] == EXIT_SETTINGS
+    assert kept(desk, "SELECT frozen, email, balance_micros FROM accounts") == [(1, "", 0)]
+
+
+def test_nobody_is_deleted_who_is_not_there(desk):
+    assert "no account" in asked(desk, "delete", "nobody", "--yes")[1]
+
+
+def scopes_and_end(desk, key):
+    query = "SELECT scopes, expires_at FROM api_keys WHERE key_hash = '{}'"
+    return kept(desk, query.format(key_hash(key)))[0]
+
+
+def test_a_key_may_dial_where_nothing_else_is_said(desk):
+    for arguments in (("create", "shop"), ("new-key", "acme")):
+        code, key = asked(desk, *arguments)
+        assert (code, scopes_and_end(desk, key)) == (0, ("calls", None))
+
+
+def test_a_key_may_do_what_is_named_until_it_is_changed(desk, monkeypatch):
+    wanted = ("--scope", "records", "--scope", "calls", "--expires", "2090-01-31")
+    for arguments in (("create", "shop"), ("new-key", "shop")):
+        code, key = asked(desk, *arguments, *wanted)
+        assert code == 0
+        assert scopes_and_end(desk, key) == ("calls records", "2090-01-31 00:00:00.000000")
+    key_id = key_hash(key)[:16]
+    change = ("change-key", "shop", key_id)
+    assert asked(desk, *change, "--scope", "payments") == (0, "Changed.")
+    assert scopes_and_end(desk, key) == ("payments", "2090-01-31 00:00:00.000000")
+    assert asked(desk, *change, "--expires", "2080-01-01T12:00+02:00") == (0, "Changed.")
+    assert scopes_and_end(desk, key) == ("payments", "2080-01-01 10:00:00.000000")
+    assert asked(desk, *change, "--expires", "never") == (0, "Changed.")
+    assert scopes_and_end(desk, key) == ("payments", None)
+    monkeypatch.setattr(accounts.out, "_width", 200)
+    listed = asked(desk, "keys", "shop")[1]
+    assert "payments" in listed
+    assert "2090-01-31 00:00" in listed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("new-key", "acme", "--scope", "everything"),
+        ("new-key", "acme", "--scope", ""),
+        ("new-key", "acme", "--expires", "2020-01-01"),
+        ("new-key", "acme", "--expires", "soon"),
+        ("create", "shop", "--expires", "2020-01-01"),
+        ("change-key", "acme", "nokey", "--scope", "calls"),
+        ("change-key", "acme", "nokey"),
+    ],
+)
+def test_what_is_no_scope_and_no_time_to_come_makes_no_key(desk, arguments):
+    before = kept(desk, "SELECT * FROM api_keys")
+    code, said = asked(desk, *arguments)
+    assert code == EXIT_SETTINGS
+    assert said
+    assert kept(desk, "SELECT * FROM api_keys") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("credit", "acme", "0", "--reference", "r"), "nothing"),
+        (("credit", "acme", "-0", "--reference", "r"), "nothing"),
+        (("credit", "acme", "-0.01", "--reference", "r"), "less than that"),
+        (("limit", "acme", "--day", "-5"), "must not be negative"),
+        (("create", "other", "--credit", "-5"), "must not be negative"),
+    ],
+)
+def test_no_amount_brings_an_account_below_nothing(desk, arguments, words):
+    code, said = asked(desk, *arguments)
+    assert (code, words in said) == (EXIT_SETTINGS, True)
+    assert kept(desk, "SELECT id, balance_micros, day_cap_micros FROM accounts") == [
+        ("acme", 0, None)
+    ]

@@ -1,0 +1,383 @@
+"""`caller ledger`: statements, the audit and its exit codes, filling the credit store anew."""
+
+import asyncio
+import csv
+import io
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from billing.cdr import CallClosed, CallOpened
+from billing.partition import PARTITIONS, partition_of
+from billing.ports import Closing, Opening
+from billing.rating import Rate
+from billing.stores.database import create_engine
+from billing.stores.redis import RedisSpendGate
+from billing.stores.redis_client import connect, disconnect
+from billing.stores.sql import SqlLedgerStore
+from gateway.__main__ import main
+from gateway.cli import accounts, ledger
+from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
+from gateway.stores.leases import RedisNodeLeases
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+
+@pytest.fixture
+def caller(tmp_path, valkey_url, monkeypatch):
+    """Return a way to run `caller ledger …` on stores of the test's own, on a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("billing.stores.gate_audit.COMPARISON_PAUSE_S", 0)
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments, app=ledger.app, answer=""):
+        return CliRunner().invoke(app, list(arguments), obj=given, input=answer)
+
+    run.database = tmp_path / "caller.db"
+    run.url = valkey_url
+    done = run("create", "acme", "--credit", "12.50", app=accounts.app)
+    assert done.exit_code == 0, done.output
+    return run
+
+
+def on_redis(url, work):
+    """Run something on the server of the test."""
+
+    async def connected():
+        redis = connect(url)
+        try:
+            return await work(redis)
+        finally:
+            await disconnect(redis)
+
+    return asyncio.run(connected())
+
+
+def damage(caller, statement):
+    with closing(sqlite3.connect(caller.database)) as book, book:
+        book.execute(statement)
+
+
+def test_a_statement_shows_what_moved_credit_and_what_was_left(caller):
+    caller("credit", "acme", "2", "--reference", "r[red]2", app=accounts.app)
+    done = caller("show", "acme")
+    assert done.exit_code == 0, done.output
+    rows = [line.split("│") for line in done.output.splitlines() if "grant" in line]
+    assert [[cell.strip() for cell in row[3:5]] for row in rows] == [
+        *(["$2.00", "$14.50"], ["$12.50", "$12.50"]),
+    ]
+    assert caller("show", "acme", "--lines", "1").output.count("grant") == 1
+
+
+def test_a_statement_is_to_be_had_for_spreadsheets(caller):
+    caller("credit", "--reference", "r2", "--", "acme", "-0.000001", app=accounts.app)
+    done = caller("show", "acme", "--csv", "--lines", "0")
+    newest, oldest = csv.DictReader(io.StringIO(done.output))
+    assert (newest["amount"], newest["balance"]) == ("-0.000001", "12.499999")
+    assert (oldest["kind"], oldest["currency"], oldest["balance"]) == ("grant", "USD", "12.500000")
+    assert oldest["reference"] == "credit:grant:acme:first"
+
+
+def test_a_long_statement_is_read_page_by_page(caller, monkeypatch):
+    for n in range(4):
+        caller("credit", "acme", "1", "--reference", f"r{n}", app=accounts.app)
+    monkeypatch.setattr(ledger, "PAGE_LINES_MAX", 2)
+    assert caller("show", "acme", "--lines", "0").output.count("grant") == 5
+    assert caller("show", "acme", "--lines", "3").output.count("grant") == 3
+
+
+def test_a_statement_of_nobody_is_a_sentence(caller):
+    done = caller("show", "nobody")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "There is no account of this id." in done.output
+
+
+def test_an_audit_that_finds_nothing_shows_the_totals(caller):
+    done = caller("audit")
+    assert done.exit_code == 0, done.output
+    assert "All agree." in done.output
+    (row,) = [line.split("│") for line in done.output.splitlines() if "USD" in line]
+    assert [cell.strip() for cell in row] == [
+        *("USD", "1", "$12.50", "$0.00", "$0.00", "$12.50", "$0.00"),
+    ]
+
+
+def test_a_book_that_disagrees_with_itself_and_the_gate_is_a_finding(caller):
+    damage(caller, "UPDATE accounts SET balance_micros = balance_micros - 1")
+    done = caller("audit")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "balance is not ledger less holds: acme" in done.output
+    assert "spend gate and book differ in the balance: acme" in done.output
+    assert "2 findings." in done.output
+
+
+@pytest.mark.parametrize("lost", ["all", "one"])
+def test_a_credit_store_that_is_empty_is_a_finding_until_it_is_filled(caller, lost):
+    async def lose(redis):
+        if lost == "all":
+            await redis.flushall()
+        else:
+            await redis.delete(*await redis.keys("{cr:7}:*"))
+
+    on_redis(caller.url, lose)
+    for _ in range(2):
+        done = caller("audit")
+        assert done.exit_code == EXIT_FINDINGS, done.output
+        assert "All agree" not in done.output
+        count = PARTITIONS if lost == "all" else 1
+        assert f"could not be compared: {count} of {PARTITIONS} partitions" in done.output
+        assert "`caller ledger rebuild`" in done.output
+    assert caller("rebuild", "--yes").exit_code == 0
+    assert caller("audit").exit_code == 0
+
+
+def test_a_currency_that_is_unknown_can_be_shown(caller):
+    damage(caller, "UPDATE accounts SET currency = 'XBT'")
+    done = caller("audit")
+    assert done.exit_code == EXIT_FINDINGS
+    assert "12.500000" in done.output
+
+
+def test_a_watch_goes_on_until_interrupted(caller, monkeypatch):
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger.asyncio, "sleep", pause)
+    done = caller("audit", "--watch", "5")
+    assert pauses == [5.0] * 3
+    assert done.output.count("All agree.") == 3
+    assert done.exit_code == 130
+
+
+def test_an_audit_without_its_stores_is_a_sentence(tmp_path):
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
+    done = CliRunner().invoke(ledger.app, ["audit"], obj=given)
+    assert done.exit_code == EXIT_UNAVAILABLE
+    assert "Check CALLER_REDIS_URL" in done.output
+    assert "Traceback" not in done.output
+
+
+async def _damage_balances(redis):
+    """Give every account of the spend gate nothing at all."""
+    for key in await redis.keys("{cr:*}:bal"):
+        for account in await redis.hkeys(key):
+            await redis.hset(key, account, 0)
+
+
+def test_a_gate_is_filled_anew(caller):
+    on_redis(caller.url, _damage_balances)
+    assert caller("audit").exit_code == EXIT_FINDINGS
+    done = caller("rebuild", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "Filled 64 partitions" in done.output
+    assert caller("audit").exit_code == 0
+
+
+def test_one_partition_is_filled_anew(caller):
+    """And only that one."""
+    on_redis(caller.url, _damage_balances)
+    partition = partition_of("acme", PARTITIONS)
+    for one, code in (((partition + 1) % PARTITIONS, EXIT_FINDINGS), (partition, 0)):
+        done = caller("rebuild", "--partition", str(one), "--yes")
+        assert done.exit_code == 0, done.output
+        assert caller("audit").exit_code == code
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+def test_a_gate_is_not_filled_without_a_yes(caller, answer):
+    on_redis(caller.url, _damage_balances)
+    done = caller("rebuild", answer=answer)
+    assert done.exit_code == 1
+    assert caller("audit").exit_code == EXIT_FINDINGS
+
+
+def test_a_gate_in_use_is_filled_anew_by_force_only(caller):
+    on_redis(caller.url, lambda redis: RedisNodeLeases(redis).renew("n7"))
+    done = caller("rebuild", "--yes")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "Nodes are running: n7." in done.output
+    assert caller("rebuild", "--yes", "--force").exit_code == 0
+
+
+def test_no_money_that_waits_in_the_outbox_is_lost(caller):
+    """A credit that the gate lacks arrives with the filling."""
+    engine = create_engine(f"sqlite:///{caller.database}")
+
+    async def grant():
+        await SqlLedgerStore(engine).add_credit("acme", 5, reference="late", kind="grant")
+        await engine.dispose()
+
+    asyncio.run(grant())
+    caller("rebuild", "--yes")
+    assert caller("audit").exit_code == 0
+
+
+def test_an_audit_that_fails_ends_otherwise_than_one_that_finds(caller, monkeypatch):
+    async def broken(*_arguments, **_options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ledger, "audit_gate", broken)
+    monkeypatch.setattr(sys, "argv", ["caller", "ledger", "audit"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_CRASHED
+    assert EXIT_CRASHED not in (0, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE)
+
+
+def test_an_audit_says_what_to_do_once_for_each_kind(caller):
+    damage(caller, "UPDATE accounts SET balance_micros = balance_micros - 1")
+    done = caller("audit")
+    said = " ".join(done.output.split())
+    assert said.count("→") == 2
+    assert "Compare `caller ledger show` with the row" in said
+    assert "`caller ledger rebuild` fills the credit store from the book" in said
+    assert "The payment service was not asked: CALLER_STRIPE_API_KEY is not set." in said
+
+
+async def _give(redis):
+    """Give every account of the spend gate a micro-unit too much."""
+    for key in await redis.keys("{cr:*}:bal"):
+        for account in await redis.hkeys(key):
+            await redis.hincrby(key, account, 1)
+
+
+def test_no_filling_takes_what_an_account_has_without_a_word(caller):
+    on_redis(caller.url, _give)
+    done = caller("rebuild", "--yes")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "acme" in done.output
+    assert "0.000001 USD" in done.output
+    assert caller("rebuild", "--yes", "--forget-credits").exit_code == 0
+    assert caller("audit").exit_code == 0
+
+
+def test_a_moment_that_is_none_is_a_sentence(caller):
+    done = caller("audit", "--since", "yesterday")
+    assert done.exit_code == EXIT_SETTINGS
+    assert "Write it as 2026-11-24" in done.output
+
+
+async def _hold_calls(redis, ended_by="caller"):
+    """Calls that cost 0.30 each: two accounts, begun and ended."""
+    gate, now = RedisSpendGate(redis), datetime.now(UTC)
+    for account, call in ((a, f"{a}-{n}") for a in ("acme", "bert") for n in range(3)):
+        terms = {"account_id": account, "currency": "USD", "node": "n1", "codec": "pcmu"}
+        opened = CallOpened(
+            call_id=call,
+            destination="+15005551000",
+            country="US",
+            origin="",
+            rate=Rate(per_minute_micros=6_000_000).to_json(),
+            created_at=now - timedelta(seconds=4),
+            **terms,
+        )
+        detail = msgspec.json.encode(opened)
+        await gate.open(Opening(call, account, "n1", 100_000, 800_000, 9, detail))
+        ended = CallClosed(
+            answered_at=now - timedelta(seconds=3),
+            ended_at=now,
+            seconds=3,
+            cause=16,
+            cause_name="NORMAL_CLEARING",
+            ended_by=ended_by,
+        )
+        await gate.close(Closing(call, account, 300_000, 3, msgspec.json.encode(ended)))
+
+
+@pytest.fixture
+def restored(caller, request):
+    """A book that is older than six calls, of which the outbox has nothing left."""
+    caller("create", "bert", "--credit", "7", app=accounts.app)
+    with closing(sqlite3.connect(caller.database)) as book:
+        copy = sqlite3.connect(":memory:")
+        book.backup(copy)
+    on_redis(caller.url, partial(_hold_calls, ended_by=getattr(request, "param", "caller")))
+    assert caller("rebuild", "--yes").exit_code == 0
+    assert caller("audit").exit_code == 0
+    with closing(sqlite3.connect(caller.database)) as book:
+        copy.backup(book)
+    copy.close()
+    return caller
+
+
+def test_calls_that_a_restored_book_lacks_are_named_and_booked_first(restored):
+    done = restored("rebuild", answer="y\n")
+    assert done.exit_code == 0, done.output
+    for name in (f"{a}  {a}-{n}  3 s  0.300000" for a in ("acme", "bert") for n in range(3)):
+        assert done.output.count(name) == 1
+    assert "Booked 6 calls." in done.output
+    audited = restored("audit")
+    assert audited.exit_code == 0, audited.output
+    assert "Booked" not in restored("rebuild", "--yes").output
+    assert restored("show", "acme").output.count("-$0.30") == 3
+    assert "$6.10" in restored("show", "bert").output
+
+
+def test_a_rebuild_that_is_killed_is_repeated(restored, monkeypatch):
+    """Killed where it finds it hardest: as it books, and as it fills."""
+    code = (
+        "import os, signal, sys;"
+        "from gateway.charging import recovery, retelling;"
+        "from gateway import __main__;"
+        "from gateway.cli import ledger;"
+        "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "{};"
+        "sys.argv = ['caller', 'ledger', 'rebuild', '--yes'];"
+        "__main__.main()"
+    )
+    for point in (
+        "retelling.tell = die",
+        "from billing.stores import booking; booking._write = die",
+        "ledger.fill_gate = die",
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", code.format(point)], check=False, capture_output=True, text=True
+        )
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert restored("rebuild", "--yes").exit_code == 0
+    assert restored("audit").exit_code == 0
+    assert restored("show", "acme").output.count("-$0.30") == 3
+
+
+async def _forget_ends(redis):
+    for key in await redis.keys("{cr:*}:ends"):
+        await redis.hdel(key, "acme-1")
+
+
+def test_a_call_that_cannot_be_booked_is_given_up_only_if_told_to(restored):
+    on_redis(restored.url, _forget_ends)
+    done = restored("rebuild", "--yes")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    said = " ".join(done.output.split())
+    assert "account unknown acme-1 0 s 0.300000" in said
+    assert "--forget-calls" in said
+    assert restored("rebuild", "--yes", "--forget-calls").exit_code == 0
+    assert restored("audit").exit_code == 0
+
+
+@pytest.mark.parametrize("restored", ["gateway"], indirect=True)
+def test_a_refund_by_rule_that_a_restored_book_lacks_is_booked_again(restored):
+    done = restored("rebuild", "--yes")
+    assert done.exit_code == 0, done.output
+    assert restored("audit").exit_code == 0
+    with closing(sqlite3.connect(restored.database)) as book:
+        query = "SELECT reference FROM credits WHERE kind = 'call-refund' ORDER BY reference"
+        refunded = [reference for (reference,) in book.execute(query)]
+    assert refunded == [f"call:{a}-{n}" for a in ("acme", "bert") for n in range(3)]

@@ -1,0 +1,609 @@
+"""`/v1`: tokens, live calls and records, each of the key's own account only."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from billing.caps import caps_of
+from billing.cdr import CallClosed, CallOpened, CallRecord
+from billing.ports import OpenCall, Opening
+from billing.rate_deck import RateDeck
+from billing.rating import Rate
+from gateway.browser.messages import FRAME_BYTES
+from gateway.call.high_risk import ClosedList
+from gateway.calls.closed_book import ClosedBook
+from gateway.http.api.calls import CallsApi
+from gateway.http.bearer import key_hash
+from gateway.http.body import PAGE_MAX
+from gateway.limits.velocity import Use
+from tests.gateway.calls.test_live import Node, keep_talking
+from tests.gateway.http.test_bearer import Account, Accounts, authenticator
+from tests.gateway.stage import CENT, CREDIT
+
+ECHO = "+15005551000"
+PAGE = "https://calls.example.com"
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next
+1500,Test numbers,,0.60,0,1,1
+44,United Kingdom,GB,1.20,0.05,60,6
+"""
+
+
+class Ledger:
+    """Credits that are booked and that the spend gate has yet to see."""
+
+    def __init__(self):
+        self.credits = {}
+
+    async def credits_after(self, account_id, sequence):
+        return [(n, m) for n, m in self.credits.get(account_id, []) if n > sequence]
+
+
+class Records:
+    """`billing.ports.CdrStore` in memory."""
+
+    def __init__(self):
+        self.kept = []
+
+    def add(self, call_id, account_id="alice", *, is_closed=True, node="n1"):
+        opened = CallOpened(
+            call_id=call_id,
+            account_id=account_id,
+            node=node,
+            destination=ECHO,
+            country="US",
+            codec="pcmu",
+            origin="",
+            currency="USD",
+            rate=Rate(per_minute_micros=60 * CENT).to_json(),
+            created_at=START + timedelta(minutes=len(self.kept)),
+        )
+        closed = CallClosed(
+            answered_at=opened.created_at,
+            ended_at=opened.created_at + timedelta(seconds=7),
+            seconds=7,
+            cause=17,
+            cause_name="USER_BUSY",
+            ended_by="callee",
+            carrier_call_id="CA9",
+            carrier_seconds=7,
+        )
+        record = CallRecord(
+            opened=opened,
+            closed=closed if is_closed else None,
+            cost_micros=7 * CENT,
+            used_s=7,
+        )
+        self.kept.insert(0, record)
+
+    async def get(self, account_id, call_id):
+        mine = [r for r in self.kept if r.opened.account_id == account_id]
+        return next((r for r in mine if r.opened.call_id == call_id), None)
+
+    async def page(self, account_id, *, limit, before=None):
+        mine = [r for r in self.kept if r.opened.account_id == account_id]
+        if before is not None:
+            ids = [r.opened.call_id for r in mine]
+            mine = mine[ids.index(before) + 1 :] if before in ids else []
+        return mine[:limit]
+
+
+class Api:
+    """The API of a node, and requests of one of its accounts."""
+
+    def __init__(self, stage, client_of, **changes):
+        self.stage = stage
+        self.node = Node(stage, **changes)
+        self.accounts, self.ledger, self.records = Accounts(), Ledger(), Records()
+        for account_id in ("alice", "bob"):
+            self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
+        settings = stage.services(**changes).settings
+        self.closed_book = ClosedBook(None, settings.open_high_risk)
+        api = CallsApi(
+            settings=settings,
+            auth=authenticator(self.accounts, stage.clock_ns),
+            calls=self.node.calls,
+            tokens=self.node.tokens,
+            velocity=self.node.velocity,
+            gate=stage.gate,
+            ledger=self.ledger,
+            records=self.records,
+            deck=RateDeck.from_csv(DECK),
+            closed_book=self.closed_book,
+            on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
+        )
+        self.short = []
+        self.client = client_of(api.routes())
+
+    async def ask(self, method, path, account="alice", **options):
+        headers = {"authorization": f"Bearer ck_{account}", **options.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def token(self, destination=ECHO, *, headers=None, **body):
+        body = {"destination": destination, **body}
+        return await self.ask("POST", "/v1/call-tokens", json=body, headers=headers or {})
+
+    async def live_call(self):
+        """Place a call of alice and return the caller's socket."""
+        caller = await self.node.starts()
+        return caller, caller.messages[0]["call_id"]
+
+
+@pytest.fixture
+def api(stage, client_of):
+    return Api(stage, client_of)
+
+
+def code_of(reply):
+    return reply.status_code, reply.json()["code"]
+
+
+# Tokens.
+
+
+async def test_a_token_quotes_the_call(api):
+    reply = await api.token()
+    body = reply.json()
+    assert reply.status_code == 201
+    assert api.node.tokens.orders.keys() == {body["token"]}
+    assert body["media_url"] == "wss://calls.example.com/n/n1/media/browser"
+    assert (body["destination"], body["country"], body["codec"]) == (ECHO, "US", "pcmu")
+    assert body["rate"]["per_minute"]["micros"] == 600_000
+    assert body["balance"]["micros"] == CREDIT
+    assert body["affordable_seconds"] == 1000
+    assert body["expires_in_seconds"] == 60
+    left = datetime.fromisoformat(body["expires_at"]) - datetime.now(UTC)
+    assert timedelta(seconds=50) < left < timedelta(seconds=61)
+
+
+async def test_the_order_holds_what_was_promised(api):
+    reply = await api.token("+44 20 7946-0018", codec="pcm16", origin=PAGE)
+    order = api.node.tokens.orders[reply.json()["token"]]
+    assert (order.account_id, order.destination, order.country) == (
+        *("alice", "+442079460018"),
+        "GB",
+    )
+    assert (order.codec, order.origin, order.currency) == ("pcm16", PAGE, "USD")
+    assert Rate.from_json(order.rate).connect_fee_micros == 50_000
+    assert order.rate_description == "United Kingdom"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"destination": "hello"}, (422, "number_invalid")),
+        ({"destination": "112"}, (422, "number_emergency")),
+        ({"destination": "+15005"}, (422, "number_too_short")),
+        ({"destination": "+442079460018", "codec": "opus"}, (422, "codec_unknown")),
+        ({"destination": "+33123456789"}, (422, "destination_not_priced")),
+        ({"destination": "+449098790000"}, (422, "number_premium")),
+        ({"destination": ECHO, "origin": "https://evil.example"}, (403, "bad_origin")),
+        ({}, (400, "bad_request")),
+        ({"destination": 5}, (400, "bad_request")),
+        ({"destination": "1" * 65}, (400, "bad_request")),
+        ({"destination": ECHO, "extra": 1}, (400, "bad_request")),
+        ([], (400, "bad_request")),
+    ],
+)
+async def test_a_request_that_cannot_be_granted_says_why(api, body, expected):
+    reply = await api.ask("POST", "/v1/call-tokens", json=body)
+    assert code_of(reply) == expected
+    assert api.node.tokens.orders == {}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 4000])
+async def test_what_is_no_json_is_refused(api, body):
+    assert code_of(await api.ask("POST", "/v1/call-tokens", content=body)) == (400, "bad_request")
+
+
+async def test_a_long_body_is_refused(api):
+    reply = await api.ask("POST", "/v1/call-tokens", content=b" " * 5000)
+    assert code_of(reply) == (413, "payload_too_large")
+
+
+async def test_a_quote_says_the_same_and_promises_nothing(api):
+    reply = await api.ask("POST", "/v1/quotes", json={"destination": "+44 20 7946-0018"})
+    token = (await api.token("+442079460018")).json()
+    assert reply.status_code == 200
+    assert reply.json() == {name: token[name] for name in reply.json()}
+    assert reply.json()["rate"]["connect_fee"]["micros"] == 50_000
+    assert len(api.node.tokens.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("destination", "code"),
+    [
+        ("+33123456789", "destination_not_priced"),
+        ("112", "number_emergency"),
+        ("+112", "number_emergency"),
+        ("+15005", "number_too_short"),
+        ("+449098790000", "number_premium"),
+        ("hello", "number_invalid"),
+    ],
+)
+async def test_the_quote_of_what_could_not_be_called_says_why(api, destination, code):
+    reply = await api.ask("POST", "/v1/quotes", json={"destination": destination})
+    refused = await api.token(destination)
+    assert (reply.status_code, refused.status_code) == (200, 422)
+    problem = refused.json()
+    assert problem["code"] == code
+    refusal = {name: problem[name] for name in ("code", "title", "action")}
+    assert reply.json() == {"refusal": refusal}
+
+
+async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
+    async def code():
+        # What is known of a key is believed for ten seconds.
+        await api.stage.run(11)
+        reply = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
+        assert reply.status_code == 200
+        return reply.json()["refusal"]["code"]
+
+    cap(api, day_cap_micros=CENT - 1)
+    assert await code() == "cap_reached"
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
+    assert await code() == "account_frozen"
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice")
+    api.stage.gate.fill(alice=CENT - 1)
+    assert await code() == "insufficient_credit"
+
+
+async def test_a_quote_that_is_no_request_is_refused(api):
+    body = {"destination": ECHO, "codec": "pcmu"}
+    assert code_of(await api.ask("POST", "/v1/quotes", json=body)) == (400, "bad_request")
+    reply = await api.ask("POST", "/v1/quotes", account="eve", json={"destination": ECHO})
+    assert code_of(reply) == (401, "unauthorized")
+
+
+async def test_a_quote_says_what_limits_the_call(stage, client_of):
+    api = Api(stage, client_of, call_duration_max_s=600)
+
+    async def limit(micros, **caps):
+        cap(api, **caps)
+        api.stage.gate.fill(alice=micros)
+        await api.stage.run(11)
+        shown = (await api.ask("POST", "/v1/quotes", json={"destination": ECHO})).json()
+        return shown["affordable_seconds"], shown["limited_by"]
+
+    assert await limit(50 * CENT) == (50, "credit")
+    assert await limit(1000 * CENT) == (600, "duration")
+    assert await limit(50 * CENT, call_cap_micros=20 * CENT) == (20, "cap")
+    assert await limit(50 * CENT, day_cap_micros=30 * CENT) == (30, "cap")
+    assert await limit(1000 * CENT, call_cap_micros=900 * CENT) == (600, "duration")
+
+
+async def test_a_page_gets_a_token_for_itself_only(api):
+    ours = await api.token(headers={"origin": PAGE})
+    assert api.node.tokens.orders[ours.json()["token"]].origin == PAGE
+    foreign = await api.token(headers={"origin": "https://evil.example"}, origin=PAGE)
+    assert code_of(foreign) == (403, "bad_origin")
+
+
+@pytest.mark.parametrize(
+    ("settings", "origin", "url"),
+    [
+        ({"public_origin": "https://a.example"}, "", "wss://a.example"),
+        ({"public_origin": "http://127.0.0.1:8080"}, "", "ws://127.0.0.1:8080"),
+        (
+            {"public_origin": "http://127.0.0.1:8080"},
+            "http://localhost:8080",
+            "ws://localhost:8080",
+        ),
+        (
+            {"public_origin": "https://a.example", "allowed_origins": ("https://b.example",)},
+            "https://b.example",
+            "wss://a.example",
+        ),
+    ],
+)
+async def test_the_socket_is_where_the_page_can_reach_it(stage, client_of, settings, origin, url):
+    api = Api(stage, client_of, **settings)
+    reply = await api.token(headers={"origin": origin} if origin else {})
+    assert reply.json()["media_url"] == url + "/n/n1/media/browser"
+
+
+async def test_credit_must_reach_the_first_increment(api):
+    api.stage.gate.fill(alice=CENT - 1)
+    assert code_of(await api.token()) == (402, "insufficient_credit")
+    assert api.short == [("alice", CENT - 1)]
+    api.stage.gate.fill(alice=CENT)
+    assert (await api.token()).status_code == 201
+    assert len(api.short) == 1
+
+
+def cap(api, **caps):
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", **caps)
+
+
+@pytest.mark.parametrize(
+    ("caps", "seconds"),
+    [
+        ({"call_cap_micros": 30 * CENT + 1}, 30),
+        ({"day_cap_micros": 50 * CENT}, 40),
+        ({"month_cap_micros": 60 * CENT, "day_cap_micros": 70 * CENT}, 50),
+        ({"key_day_cap_micros": 20 * CENT}, 20),
+        ({"day_cap_micros": 50 * CENT, "call_cap_micros": 25 * CENT}, 25),
+        ({"day_cap_micros": 10**12}, 990),
+    ],
+)
+async def test_what_is_affordable_honours_the_caps(api, caps, seconds):
+    """Ten cents have been spent already, by another key."""
+    at = datetime.now(UTC)
+    spent = caps_of(
+        "alice",
+        day_cap_micros=CREDIT,
+        month_cap_micros=CREDIT,
+        key_id="another",
+        key_day_cap_micros=CREDIT,
+        at=at,
+    )
+    opening = Opening("c0", "alice", "n1", CENT, 10 * CENT, 9, b"{}", caps=spent)
+    await api.stage.gate.open(opening)
+    cap(api, **caps)
+    reply = (await api.token()).json()
+    assert reply["affordable_seconds"] == seconds
+    order = api.node.tokens.orders[reply["token"]]
+    assert {name: getattr(order, name) for name in caps} == caps
+    assert order.key_id == "k1"
+    assert reply["balance"]["micros"] == CREDIT - 10 * CENT
+    assert await api.stage.gate.open_calls() == [
+        replace(OPEN, cap_names=tuple(c.name for c in spent))
+    ]
+
+
+OPEN = OpenCall("c0", "alice", "n1", 10 * CENT, 0)
+
+
+@pytest.mark.parametrize("name", ["call", "day", "month", "key_day"])
+async def test_a_cap_must_leave_the_first_increment(api, name):
+    cap(api, **{f"{name}_cap_micros": CENT - 1})
+    assert code_of(await api.token()) == (402, "cap_reached")
+    cap(api, **{f"{name}_cap_micros": CENT})
+    await api.stage.run(11)
+    assert (await api.token()).json()["affordable_seconds"] == 1
+
+
+async def test_a_credit_that_was_just_booked_counts(api):
+    api.stage.gate.fill(alice=0)
+    api.ledger.credits["alice"] = [(2, CREDIT)]
+    assert (await api.token()).status_code == 201
+    assert api.stage.balance() == CREDIT
+
+
+async def test_a_frozen_account_gets_no_token(api):
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
+    assert code_of(await api.token()) == (403, "account_frozen")
+
+
+async def test_a_draining_node_gives_no_token(api):
+    await api.node.calls.drain(0)
+    assert code_of(await api.token()) == (503, "gateway_draining")
+
+
+async def test_no_token_while_the_gate_is_away(api):
+    api.stage.gate.is_away = True
+    reply = await api.token()
+    assert code_of(reply) == (503, "store_unavailable")
+    assert reply.headers["retry-after"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/call-tokens"),
+        ("GET", "/v1/calls"),
+        ("GET", "/v1/calls/c1"),
+        ("DELETE", "/v1/calls/c1"),
+        ("GET", "/v1/account"),
+        ("GET", "/v1/phonebook"),
+    ],
+)
+async def test_nothing_is_served_without_a_key(api, method, path):
+    assert code_of(await api.ask(method, path, "mallory")) == (401, "unauthorized")
+
+
+def test_every_codec_can_be_asked_for():
+    assert set(FRAME_BYTES) == {"pcmu", "pcm16"}
+
+
+# Calls.
+
+
+async def test_a_live_call_is_shown_as_it_stands(api):
+    _, call_id = await api.live_call()
+    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    api.stage.spawn(keep_talking(stream))
+    await api.stage.run(1.5)
+    shown = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
+    assert (shown["id"], shown["state"], shown["seconds"]) == (call_id, "live", 2)
+    assert shown["cost"]["micros"] == 2 * CENT
+    assert (shown["carrier_call_id"], shown["ended_at"], shown["cause"]) == ("CA1", None, None)
+    assert shown["answered_at"] >= shown["created_at"]
+
+
+async def test_a_record_is_shown_with_its_cause_in_words(api):
+    api.records.add("c1")
+    shown = (await api.ask("GET", "/v1/calls/c1")).json()
+    assert (shown["state"], shown["seconds"], shown["cost"]["micros"]) == ("ended", 7, 7 * CENT)
+    assert (shown["cause"], shown["cause_name"]) == (17, "USER_BUSY")
+    assert shown["cause_message"] == "The line is busy."
+    assert (shown["carrier_call_id"], shown["carrier_seconds"]) == ("CA9", 7)
+    assert (shown["browser"]["frames_in"], shown["browser"]["paths"]) == (0, [])
+    assert (shown["carrier"]["mos"], shown["carrier"]["packets_lost"]) == (None, 0)
+
+
+async def test_a_live_call_is_not_shown_as_its_unfinished_record(api):
+    _, call_id = await api.live_call()
+    api.records.add(call_id, is_closed=False)
+    listed = (await api.ask("GET", "/v1/calls")).json()["calls"]
+    assert [(c["id"], c["state"], c["carrier_call_id"]) for c in listed] == [
+        (call_id, "live", "CA1")
+    ]
+
+
+async def test_a_call_of_another_node_is_live_by_its_record(api):
+    api.records.add("c1", is_closed=False, node="n2")
+    shown = (await api.ask("GET", "/v1/calls/c1")).json()
+    assert (shown["state"], shown["ended_at"]) == ("live", None)
+    assert (shown["seconds"], shown["cost"]["micros"]) == (7, 7 * CENT)
+
+
+async def test_a_call_that_has_ended_here_has_no_cost_until_its_record_is_written(api):
+    api.records.add("c1", is_closed=False)
+    shown = (await api.ask("GET", "/v1/calls/c1")).json()
+    assert (shown["state"], shown["cost"]) == ("settling", None)
+
+
+async def test_a_call_that_is_being_settled_has_no_cost_and_says_how_it_ended(api):
+    caller, call_id = await api.live_call()
+    api.stage.gate.is_away = True
+    await api.ask("DELETE", f"/v1/calls/{call_id}")
+    await api.stage.run(0.5)
+    for shown in (
+        (await api.ask("GET", f"/v1/calls/{call_id}")).json(),
+        (await api.ask("GET", "/v1/calls")).json()["calls"][0],
+    ):
+        assert (shown["state"], shown["cost"]) == ("settling", None)
+        assert shown["ended_at"] is not None
+        assert shown["ended_by"] == caller.of("disconnect")[0]["ended_by"]
+        assert shown["cause"] == caller.of("disconnect")[0]["cause"]
+
+
+async def test_what_is_held_for_a_call_is_not_spent(api):
+    """The balance falls by what is used, second by second, and by nothing before the answer."""
+    _, call_id = await api.live_call()
+    assert api.stage.balance() < CREDIT
+    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    api.stage.spawn(keep_talking(stream))
+    await api.stage.run(3.5)
+    used = (await api.ask("GET", f"/v1/calls/{call_id}")).json()["cost"]["micros"]
+    account = (await api.ask("GET", "/v1/account")).json()
+    assert used > 0
+    assert account["balance"]["micros"] == CREDIT - used
+
+
+async def test_other_accounts_calls_do_not_exist(api):
+    _, live = await api.live_call()
+    api.records.add("c1")
+    for call_id in (live, "c1", "nothing"):
+        for method in ("GET", "DELETE"):
+            reply = await api.ask(method, f"/v1/calls/{call_id}", "bob")
+            assert code_of(reply) == (404, "call_not_found")
+    assert (await api.ask("GET", "/v1/calls", "bob")).json() == {"calls": [], "next": None}
+    assert len(api.node.calls) == 1
+
+
+async def test_a_live_call_is_ended_by_request(api):
+    caller, call_id = await api.live_call()
+    reply = await api.ask("DELETE", f"/v1/calls/{call_id}")
+    assert (reply.status_code, reply.json()["id"]) == (202, call_id)
+    assert caller.of("disconnect")[0]["ended_by"] == "operator"
+
+
+async def test_an_ended_call_cannot_be_ended(api):
+    api.records.add("c1")
+    assert code_of(await api.ask("DELETE", "/v1/calls/c1")) == (409, "call_ended")
+
+
+async def test_calls_come_in_pages_newest_first_each_once(api):
+    for n in range(7):
+        api.records.add(f"c{n}")
+    _, live = await api.live_call()
+    seen, before = [], {}
+    while True:
+        page = (await api.ask("GET", "/v1/calls", params={"limit": 3, **before})).json()
+        seen += [call["id"] for call in page["calls"]]
+        if page["next"] is None:
+            break
+        before = {"before": page["next"]}
+    assert seen == [live, *(f"c{n}" for n in reversed(range(7)))]
+
+
+async def test_a_page_that_is_just_full_is_the_last(api):
+    for n in range(3):
+        api.records.add(f"c{n}")
+    page = (await api.ask("GET", "/v1/calls", params={"limit": 3})).json()
+    assert (len(page["calls"]), page["next"]) == (3, None)
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "201", "x", "", "1.5", "٣", "9" * 30, "9" * 5_000, "0" * 8 + "1" + "9" * 5]
+)
+async def test_a_limit_out_of_bounds_is_refused(api, limit):
+    reply = await api.ask("GET", "/v1/calls", params={"limit": limit})
+    assert code_of(reply) == (400, "bad_request")
+    assert reply.json()["field"] == "limit"
+
+
+@pytest.mark.parametrize("limit", ["1", str(PAGE_MAX)])
+async def test_a_limit_within_bounds_is_taken(api, limit):
+    assert (await api.ask("GET", "/v1/calls", params={"limit": limit})).status_code == 200
+
+
+# The account.
+
+
+async def test_the_account_shows_its_balance_and_live_calls(api):
+    await api.live_call()
+    shown = (await api.ask("GET", "/v1/account")).json()
+    assert shown == {
+        "id": "alice",
+        "currency": "USD",
+        "balance": {"micros": CREDIT, "currency": "USD", "text": "$10.00"},
+        "live_calls": 1,
+    }
+
+
+async def test_the_phonebook_is_the_operators(stage, client_of):
+    api = Api(stage, client_of, phonebook=("+15005551000=Echo: hear yourself",))
+    shown = (await api.ask("GET", "/v1/phonebook")).json()
+    assert shown == {"entries": [{"number": ECHO, "label": "Echo: hear yourself"}]}
+    assert msgspec.json.encode(shown)
+
+
+# Velocity.
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/v1/call-tokens", "account_tokens_minute"),
+        ("/v1/check-tokens", "address_tokens_minute"),
+        ("/v1/quotes", "account_quotes_minute"),
+    ],
+)
+async def test_what_is_asked_too_often_is_refused_for_a_while(api, path, limit):
+    api.node.velocity.refuses[limit] = 17
+    body = {} if "check" in path else {"destination": ECHO}
+    reply = await api.ask("POST", path, json=body)
+    assert code_of(reply) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "17"
+    assert api.node.tokens.orders == {}
+
+
+async def test_no_token_is_given_for_a_call_that_may_not_start(api):
+    api.node.velocity.refuses["number_calls_minute"] = 9
+    reply = await api.token()
+    assert code_of(reply) == (429, "number_limited")
+    assert reply.headers["retry-after"] == "9"
+    assert api.node.tokens.orders == {}
+    counted = {use.limit for use in api.node.velocity.used}
+    assert counted == {f"{of}_tokens_minute" for of in ("account", "key", "address")}
+    assert Use("number_calls_minute", f"alice {ECHO}") in api.node.velocity.looked
+
+
+async def test_a_destination_of_the_carriers_list_is_refused_from_its_taking_over_on(api):
+    assert (await api.token(ECHO)).status_code == 201
+    api.closed_book.closed = ClosedList((), {ECHO[1:8]: "US"})
+    assert code_of(await api.token(ECHO)) == (422, "number_high_risk")
+    quote = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
+    assert (quote.status_code, quote.json()["refusal"]["code"]) == (200, "number_high_risk")
+
+
+async def test_a_high_risk_destination_is_open_only_to_whom_the_operator_opens_it(stage, client_of):
+    cuba = "+5371234567"
+    assert code_of(await Api(stage, client_of).token(cuba)) == (422, "number_high_risk")
+    api = Api(stage, client_of, open_high_risk=("53",))
+    assert code_of(await api.token(cuba)) == (422, "destination_not_priced")

@@ -1,0 +1,449 @@
+"""`/v1` top-ups and payments, and the payment service's webhook."""
+
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from billing.errors import MoneyError, StoreUnavailableError
+from billing.payments import Payment, PaymentProfile, PaymentState
+from gateway import settings
+from gateway.errors import PaymentError, RequestRefusedError
+from gateway.heartbeat.ticker import Ticker
+from gateway.http.api.payments import (
+    WEBHOOK_BYTES_MAX,
+    CardPayments,
+    PaymentsApi,
+    StripeWebhook,
+)
+from gateway.http.bearer import key_hash
+from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
+from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.payments.service import payment_id_of
+from gateway.secret import Secret
+from tests.gateway.calls.test_live import Velocity
+from tests.gateway.http.test_bearer import Account, Accounts, authenticator
+
+UNIT = 1_000_000
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW_S = 1_900_000_000
+SECRET = "whsec_test"
+PAY_URL = "https://pay.example/cs_1"
+ALICE = PaymentProfile("alice", "USD")
+
+
+def payment(payment_id="pay_1", account_id="alice", **changes):
+    plain = Payment(payment_id, account_id, "checkout", 25 * UNIT, "USD", PaymentState.OPEN, AT, AT)
+    return replace(plain, **changes)
+
+
+class Store:
+    """What the API reads of `gateway.payments.ports.PaymentStore`, in memory."""
+
+    def __init__(self):
+        self.payments = []
+        self.profiles = {"alice": ALICE, "bob": PaymentProfile("bob", "EUR")}
+
+    async def find(self, payment_id):
+        return next((p for p in self.payments if p.id == payment_id), None)
+
+    async def page(self, account_id, *, limit, before=None):
+        mine = [p for p in self.payments if p.account_id == account_id]
+        ids = [p.id for p in mine]
+        return mine[ids.index(before) + 1 :][:limit] if before else mine[:limit]
+
+    async def profile(self, account_id):
+        return self.profiles[account_id]
+
+
+class Till:
+    """Takes the place of `Payments`: says what it was asked, or fails as it is told."""
+
+    def __init__(self):
+        self.asked = []
+        self.failure = None
+
+    def _note(self, *what):
+        self.asked.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+    async def start_checkout(self, account_id, micros, *, save_card, key):
+        self._note(account_id, micros, save_card, key)
+        return payment(account_id=account_id, micros=micros), PAY_URL
+
+    async def set_auto(self, account_id, *, enabled, threshold_micros, amount_micros):
+        self._note(account_id, enabled, threshold_micros, amount_micros)
+        return replace(
+            ALICE,
+            auto_enabled=enabled,
+            auto_threshold_micros=threshold_micros,
+            auto_amount_micros=amount_micros,
+            customer_id="cus_1",
+            payment_method_id="pm_1",
+        )
+
+    async def refresh(self, known):
+        self._note(known.id)
+        return replace(known, state=PaymentState.PAID, receipt_url="https://receipt.example/1")
+
+    async def settle(self, kind, object_id):
+        self._note(kind, object_id)
+
+
+class Auto:
+    """Notes whose settings are to be asked for again."""
+
+    def __init__(self):
+        self.forgotten, self.charged = [], []
+        self.failure = None
+
+    def forget(self, account_id):
+        self.forgotten.append(account_id)
+
+    async def charge_now(self, account_id, micros, key):
+        self.charged.append((account_id, micros, key))
+        if self.failure is not None:
+            raise self.failure
+        return payment(account_id=account_id, micros=micros, kind="saved", state=PaymentState.PAID)
+
+
+class Api:
+    """The API, and requests of one of its accounts."""
+
+    def __init__(self, client_of, *, is_on=True):
+        self.store, self.till, self.auto, accounts = Store(), Till(), Auto(), Accounts()
+        self.velocity = Velocity()
+        for account_id in ("alice", "bob"):
+            accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
+        api = PaymentsApi(
+            settings=settings.Settings(),
+            auth=authenticator(accounts),
+            velocity=self.velocity,
+            store=self.store,
+            cards=CardPayments(self.till, self.auto) if is_on else None,
+        )
+        webhook = StripeWebhook(
+            (Secret(SECRET), Secret("whsec_old")),
+            self.till.settle,
+            lambda: NOW_S,
+            RefusedSignatures(Ticker(time.monotonic_ns)),
+        )
+        self.client = client_of([*api.routes(), *webhook.routes()])
+
+    async def ask(self, method, path, account="alice", **options):
+        headers = {"authorization": f"Bearer ck_{account}", **options.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def pay(self, amount="25.00", *, headers=None, **body):
+        body = {"amount": amount, **body}
+        return await self.ask("POST", "/v1/top-ups", json=body, headers=headers or {})
+
+    async def deliver(self, event, *, secret=SECRET, at=NOW_S, headers=None):
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+        if headers is None:
+            headers = {"stripe-signature": f"t={at},v1={digest}"}
+        return await self.client.post("/stripe/webhook", content=body, headers=headers)
+
+
+@pytest.fixture
+def api(client_of):
+    return Api(client_of)
+
+
+@pytest.fixture
+def closed_api(client_of):
+    return Api(client_of, is_on=False)
+
+
+def money(units, text=None):
+    return {"micros": units * UNIT, "currency": "USD", "text": text or f"${units}.00"}
+
+
+async def test_an_offer_names_what_can_be_paid(api):
+    reply = await api.ask("GET", "/v1/top-ups")
+    assert reply.json() == {
+        "enabled": True,
+        "currency": "USD",
+        "amounts": [money(units) for units in (10, 25, 50, 100)],
+        "minimum": money(5),
+        "maximum": money(500),
+        "auto": {
+            "enabled": False,
+            "threshold": money(0),
+            "amount": money(0),
+            "maximum": money(200),
+            "has_card": False,
+            "off_reason": "",
+        },
+    }
+    assert (await api.ask("GET", "/v1/top-ups", "bob")).json()["currency"] == "EUR"
+
+
+async def test_where_nothing_can_be_paid_everything_can_be_read(closed_api):
+    assert (await closed_api.ask("GET", "/v1/top-ups")).json()["enabled"] is False
+    closed_api.store.payments = [payment()]
+    shown = await closed_api.ask("GET", "/v1/top-ups/pay_1")
+    assert shown.json()["state"] == "open"
+    assert len((await closed_api.ask("GET", "/v1/payments")).json()["payments"]) == 1
+    for reply in (
+        await closed_api.pay(),
+        await closed_api.ask("PUT", "/v1/auto-top-up", json={"enabled": False}),
+    ):
+        assert (reply.status_code, reply.json()["code"]) == (501, "payments_off")
+
+
+async def test_a_top_up_leads_to_the_page_that_takes_it(api):
+    reply = await api.pay("25.00", save_card=True, headers={"idempotency-key": "form-1"})
+    assert reply.status_code == 201
+    assert reply.json() == {
+        "id": "pay_1",
+        "kind": "checkout",
+        "state": "open",
+        "amount": money(25),
+        "refunded": money(0),
+        "receipt_url": "",
+        "failure": "",
+        "created_at": "2026-11-24T12:00:00Z",
+        "url": PAY_URL,
+    }
+    await api.pay("7.50")
+    assert api.till.asked == [
+        ("alice", 25 * UNIT, True, "form-1"),
+        ("alice", 7_500_000, False, ""),
+    ]
+
+
+@pytest.mark.parametrize("amount", ["", "-5", "1e3", "5,00", "0.0000001", "five", "9" * 40, None])
+async def test_an_amount_is_a_plain_number(api, amount):
+    reply = await api.pay(amount)
+    assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
+    assert api.till.asked == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"amount": "5", "card": "4242"}', b"[" * 4_000])
+async def test_a_body_of_another_shape_is_refused(api, content):
+    reply = await api.ask("POST", "/v1/top-ups", content=content)
+    assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("key", ["a b", "x" * 256, "\u00fc".encode("latin-1")])
+async def test_an_idempotency_key_is_short_and_plain(api, key):
+    reply = await api.pay(headers={"idempotency-key": key})
+    assert (reply.status_code, reply.json()["field"]) == (400, "Idempotency-Key")
+
+
+async def test_a_body_is_bounded(api):
+    reply = await api.ask("POST", "/v1/top-ups", content=b" " * (JSON_BYTES_MAX + 1))
+    assert reply.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (PaymentError("x", retryable=True), 503, "payment_unavailable"),
+        (PaymentError("x", service_code="resource_missing"), 503, "payment_unavailable"),
+        (PaymentError("x", service_code="amount_too_small"), 422, "amount_out_of_range"),
+        (PaymentError("x", service_code="amount_too_large"), 422, "amount_out_of_range"),
+        (RequestRefusedError("amount_out_of_range", field="amount"), 422, "amount_out_of_range"),
+        (StoreUnavailableError("x"), 503, "store_unavailable"),
+    ],
+)
+async def test_what_keeps_a_payment_from_beginning_is_told(api, failure, status, code):
+    api.till.failure = failure
+    reply = await api.pay()
+    assert (reply.status_code, reply.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", "/v1/top-ups"), ("POST", "/v1/top-ups"), ("GET", "/v1/top-ups/pay_1")),
+        *(("GET", "/v1/payments"), ("PUT", "/v1/auto-top-up")),
+    ],
+)
+async def test_nothing_is_told_without_a_key(api, method, path):
+    assert (await api.client.request(method, path)).status_code == 401
+
+
+async def test_a_payment_is_looked_up_when_it_is_read(api):
+    api.store.payments = [payment()]
+    shown = await api.ask("GET", "/v1/top-ups/pay_1")
+    assert (shown.json()["state"], shown.json()["receipt_url"]) == (
+        "paid",
+        "https://receipt.example/1",
+    )
+    assert api.till.asked == [("pay_1",)]
+
+
+@pytest.mark.parametrize("payment_id", ["pay_2", "pay_b"])
+async def test_nobody_elses_payment_is_shown(api, payment_id):
+    api.store.payments = [payment("pay_b", "bob")]
+    reply = await api.ask("GET", f"/v1/top-ups/{payment_id}")
+    assert (reply.status_code, reply.json()["code"]) == (404, "payment_not_found")
+    assert api.till.asked == []
+
+
+async def test_payments_come_in_pages(api):
+    api.store.payments = [
+        payment("pay_3", state=PaymentState.WON, refunded_micros=5 * UNIT),
+        payment("pay_2", state=PaymentState.LOST),
+        payment("pay_b", "bob"),
+        payment("pay_1", state=PaymentState.FAILED, failure="card_declined"),
+    ]
+    first = (await api.ask("GET", "/v1/payments?limit=2")).json()
+    assert [(p["id"], p["state"], p["refunded"]) for p in first["payments"]] == [
+        ("pay_3", "paid", money(5)),
+        ("pay_2", "lost", money(0)),
+    ]
+    assert first["next"] == "pay_2"
+    second = (await api.ask("GET", "/v1/payments?limit=2&before=pay_2")).json()
+    assert [(p["id"], p["failure"]) for p in second["payments"]] == [("pay_1", "card_declined")]
+    assert second["next"] is None
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", str(PAGE_MAX + 1), "x", "1" * 20])
+async def test_a_page_is_bounded(api, limit):
+    assert (await api.ask("GET", f"/v1/payments?limit={limit}")).status_code == 400
+
+
+async def test_automatic_top_ups_are_set_and_asked_for_again(api):
+    body = {"enabled": True, "threshold": "5.00", "amount": "25.00"}
+    reply = await api.ask("PUT", "/v1/auto-top-up", json=body)
+    assert reply.json() == {
+        "enabled": True,
+        "threshold": money(5),
+        "amount": money(25),
+        "maximum": money(200),
+        "has_card": True,
+        "off_reason": "",
+    }
+    assert api.till.asked == [("alice", True, 5 * UNIT, 25 * UNIT)]
+    assert api.auto.forgotten == ["alice"]
+
+
+async def test_without_a_card_nothing_is_set(api):
+    api.till.failure = RequestRefusedError("no_saved_card")
+    reply = await api.ask("PUT", "/v1/auto-top-up", json={"enabled": True, "amount": "25"})
+    assert (reply.status_code, reply.json()["code"]) == (409, "no_saved_card")
+    wrong = await api.ask("PUT", "/v1/auto-top-up", json={"enabled": True, "threshold": "-1"})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "threshold")
+
+
+# -- the webhook ---------------------------------------------------------------------------------
+
+PAID = {
+    "object": "event",
+    "type": "payment_intent.succeeded",
+    "data": {"object": {"object": "payment_intent", "id": "pi_1", "amount_received": 10**9}},
+}
+
+
+async def test_a_signed_event_is_looked_into(api):
+    assert (await api.deliver(PAID)).status_code == 200
+    assert (await api.deliver(PAID, secret="whsec_old")).status_code == 200
+    assert api.till.asked == [("payment_intent", "pi_1")] * 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secret": "whsec_other"},
+        {"at": NOW_S - int(timedelta(minutes=6).total_seconds())},
+        {"at": NOW_S + int(timedelta(days=1).total_seconds())},
+        {"headers": {}},
+        {"headers": {"stripe-signature": "t=1,v1=2"}},
+    ],
+)
+async def test_what_is_not_signed_now_does_nothing(api, changes):
+    reply = await api.deliver(PAID, **changes)
+    assert (reply.status_code, reply.json()["code"]) == (403, "bad_signature")
+    assert api.till.asked == []
+
+
+@pytest.mark.parametrize("event", [b"", b"not json", {"type": "payout.paid"}, {}])
+async def test_an_event_about_nothing_of_ours_is_taken(api, event):
+    assert (await api.deliver(event)).status_code == 200
+    assert api.till.asked == []
+
+
+async def test_an_event_is_bounded(api):
+    reply = await api.deliver(b" " * (WEBHOOK_BYTES_MAX + 1))
+    assert reply.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (PaymentError("x", retryable=True), 503),
+        (StoreUnavailableError("x"), 503),
+        (MoneyError("x"), 500),
+    ],
+)
+async def test_what_is_not_booked_is_to_be_sent_again(api, failure, status):
+    api.till.failure = failure
+    assert (await api.deliver(PAID)).status_code == status
+
+
+async def test_payments_that_are_begun_too_often_reach_no_payment_service(api):
+    api.velocity.refuses["account_checkouts_hour"] = 1200
+    reply = await api.pay()
+    assert (reply.status_code, reply.json()["code"]) == (429, "rate_limited")
+    assert reply.headers["retry-after"] == "1200"
+    assert api.till.asked == []
+    assert [use.subject for use in api.velocity.used] == ["alice", "127.0.0.1"]
+
+
+async def test_the_repeat_of_a_payment_begins_none(api):
+    api.store.payments.append(payment(payment_id_of("alice", "key-1234")))
+    api.velocity.refuses["account_checkouts_hour"] = 1200
+    for _ in range(3):
+        assert (await api.pay(headers={"Idempotency-Key": "key-1234"})).status_code == 201
+    assert api.velocity.used == []
+    assert (await api.pay(headers={"Idempotency-Key": "key-5678"})).status_code == 429
+
+
+# One tap on the saved card.
+
+
+async def test_a_saved_card_is_charged_at_once(api):
+    reply = await api.ask(
+        "POST",
+        "/v1/saved-card-charges",
+        json={"amount": "25.00"},
+        headers={"idempotency-key": "tap-1"},
+    )
+    assert reply.status_code == 201
+    shown = reply.json()
+    assert (shown["kind"], shown["state"], shown["url"]) == ("saved", "paid", "")
+    assert api.auto.charged == [("alice", 25 * UNIT, "tap-1")]
+    assert [use.limit for use in api.velocity.used] == [
+        "account_checkouts_hour",
+        "address_checkouts_hour",
+    ]
+
+
+async def test_a_tap_without_a_key_of_its_own_charges_nothing(api):
+    for headers in ({}, {"idempotency-key": "a b"}):
+        reply = await api.ask(
+            "POST", "/v1/saved-card-charges", json={"amount": "25.00"}, headers=headers
+        )
+        assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
+    assert api.auto.charged == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("no_saved_card", 409), ("charge_in_flight", 409), ("card_limit_reached", 409)],
+)
+async def test_a_tap_that_is_refused_says_why(api, code, status):
+    api.auto.failure = RequestRefusedError(code)
+    reply = await api.ask(
+        "POST", "/v1/saved-card-charges", json={"amount": "25"}, headers={"idempotency-key": "k"}
+    )
+    assert (reply.status_code, reply.json()["code"]) == (status, code)

@@ -1,0 +1,209 @@
+"""Velocity limits: the table, what counts for whom, and when a refused use may be repeated."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import PROBLEMS
+from gateway.limits.velocity import (
+    HOUR_S,
+    LIMITS,
+    LONG_CALLS,
+    MINUTE_S,
+    SHORT_CALLS,
+    Limit,
+    Override,
+    Refusal,
+    Use,
+    Window,
+    call_uses,
+    checkout_uses,
+    effective,
+    longest,
+    markdown,
+    network,
+    outcome,
+    outcome_wait_s,
+    parse_override,
+    quote_uses,
+    token_uses,
+    wait_s,
+    wrong_key_uses,
+)
+
+TEN = Limit("ten", 10, 60, "rate_limited", "")
+
+
+# The table.
+
+
+def test_every_limit_has_a_bound_a_window_a_reason_and_a_refusal():
+    for name, limit in LIMITS.items():
+        assert limit.name == name
+        assert limit.amount > 0
+        assert limit.window_s == (HOUR_S if name.endswith("_hour") else MINUTE_S)
+        assert limit.reason
+        assert PROBLEMS[limit.code].status == 429
+        assert PROBLEMS[limit.code].retry
+        assert f"`{name}`" in markdown()
+
+
+def test_an_account_has_room_for_its_keys_and_an_address_for_its_accounts():
+    for key, limit in LIMITS.items():
+        if key.startswith("key_"):
+            account = LIMITS[key.replace("key_", "account_")]
+            address = LIMITS[key.replace("key_", "address_")]
+            assert limit.amount < account.amount < address.amount
+
+
+def test_every_use_has_a_limit():
+    uses = [
+        *call_uses("a", "k", "192.0.2.1", "+442079460018"),
+        *token_uses("a", "k", "192.0.2.1"),
+        *quote_uses("a", "k", "192.0.2.1"),
+        *checkout_uses("a", "192.0.2.1"),
+        *wrong_key_uses("192.0.2.1"),
+    ]
+    assert {use.limit for use in uses} == LIMITS.keys()
+
+
+def test_a_call_counts_for_account_key_address_and_number():
+    uses = set(call_uses("a", "k", "192.0.2.1:99", "+1"))
+    assert {
+        Use("account_calls_minute", "a"),
+        Use("key_calls_hour", "k"),
+        Use("address_calls_hour", "192.0.2.1"),
+        Use("number_calls_minute", "a +1"),
+    } <= uses
+
+
+def test_an_account_without_a_key_counts_for_none():
+    assert not [use for use in call_uses("a", "", "", "+1") if use.limit.startswith("key_")]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"), [(0, SHORT_CALLS), (10, SHORT_CALLS), (11, LONG_CALLS)]
+)
+def test_a_call_is_short_or_long(seconds, name):
+    assert outcome("a", seconds) == Use(name, "a")
+
+
+# What the operator sets.
+
+
+@pytest.mark.parametrize(
+    ("text", "override"),
+    [
+        ("key_calls_hour=1000", Override("key_calls_hour", 1000)),
+        (" key_calls_hour = off ", Override("key_calls_hour", None)),
+        ("all=off", Override("all", None)),
+    ],
+)
+def test_an_override_is_read(text, override):
+    assert parse_override(text) == override
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("key_calls_hour", "key_calls_hour=", "key_calls_hour=0", "key_calls_hour=-1"),
+        *("key_calls_hour=1000001", "key_calls_hour=99999999999", "key_calls_hour=1e3"),
+        *("all", "all=5", "calls=5", "=5", "key_calls_hour=٣"),
+    ],
+)
+def test_any_other_override_is_refused(text):
+    with pytest.raises(ValueError, match=r"velocity limit|must be"):
+        parse_override(text)
+
+
+def test_overrides_change_what_they_name_and_the_last_one_counts():
+    limits = effective([Override("key_calls_hour", 1), Override("key_calls_hour", 7)])
+    assert limits["key_calls_hour"].amount == 7
+    assert limits["key_calls_hour"].window_s == HOUR_S
+    assert limits.keys() == LIMITS.keys()
+    assert effective([]) == LIMITS
+    assert "key_calls_hour" not in effective([Override("key_calls_hour", None)])
+    assert effective([Override("all", None), Override("key_calls_hour", 7)]).keys() == {
+        "key_calls_hour"
+    }
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:5060", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("[2001:db8:1:2::9]:443", "2001:db8:1:2::"),
+        ("::1", "::"),
+        ("", "unknown"),
+        ("client.example", "unknown"),
+        ("unix:", "unknown"),
+    ],
+)
+def test_an_address_stands_for_its_network(address, expected):
+    assert network(address) == expected
+
+
+@given(st.text(max_size=60))
+def test_no_address_raises(text):
+    assert network(text)
+
+
+# When to try again.
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (Window(0, 0.0, 0, 0.0), 0),
+        (Window(0, 0.0, 9, 61.0), 0),
+        # Ten in one go, at once: the window must end before they begin to fade.
+        (Window(0, 0.0, 10, 120.0), 61),
+        (Window(0, 0.0, 10, 60.5), 1),
+        # They fade by one each six seconds.
+        (Window(10, 60.0, 0, 0.0), 1),
+        (Window(10, 60.0, 1, 120.0), 7),
+        (Window(10, 30.0, 5, 90.0), 1),
+        (Window(10, 30.0, 4, 90.0), 0),
+        # Beyond the limit, as outcomes are counted.
+        (Window(0, 0.0, 40, 60.0), 46),
+    ],
+)
+def test_the_wait_is_until_one_more_is_within_the_limit(window, expected):
+    assert wait_s(TEN, window) == expected
+
+
+@given(
+    st.integers(0, 30),
+    st.floats(0, 60),
+    st.integers(0, 30),
+    st.floats(60, 120),
+)
+def test_after_the_wait_one_more_is_within_the_limit(previous, left_s, current, current_left_s):
+    """Windows a script can leave: what is left moves with the clock, and so do the counters."""
+    left_s = min(left_s, current_left_s - 60)
+    waited = wait_s(TEN, Window(previous, left_s, current, current_left_s))
+    left_s, current_left_s = left_s - waited, current_left_s - waited
+    if current_left_s <= 60:
+        previous, left_s, current, current_left_s = current, current_left_s, 0, 0.0
+    assert wait_s(TEN, Window(previous, max(0.0, left_s), current, current_left_s)) == 0
+    assert waited <= 121
+
+
+def test_outcomes_matter_while_the_bad_ones_outweigh_the_good():
+    bad = Window(0, 0.0, 12, 90.0)
+    assert outcome_wait_s(TEN, bad, Window(0, 0.0, 12, 90.0)) == 0
+    assert outcome_wait_s(TEN, bad, Window(0, 0.0, 11, 90.0)) == wait_s(TEN, bad) > 0
+    assert outcome_wait_s(TEN, Window(0, 0.0, 9, 90.0), Window(0, 0.0, 0, 0.0)) == 0
+    # Good ones fade as bad ones do.
+    assert outcome_wait_s(TEN, bad, Window(20, 30.0, 0, 0.0)) > 0
+
+
+def test_the_longest_wait_is_told():
+    assert longest([]) is None
+    assert longest([Refusal(TEN, 3), Refusal(TEN, 9), Refusal(TEN, 4)]) == Refusal(TEN, 9)

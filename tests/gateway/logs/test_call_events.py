@@ -1,0 +1,118 @@
+"""The events of calls in the log: each once, with its fields, and as the documentation says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.cause import Cause
+from gateway.errors import CarrierError
+from gateway.logs import call_events
+from tests.gateway.stage import CENT
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
+
+
+@pytest.fixture
+def lines():
+    """The events of calls written so far."""
+    with capture_logs() as written:
+        yield written
+
+
+def of_calls(lines):
+    return [line for line in lines if line["event"] in call_events.EVENTS]
+
+
+def events(lines):
+    return [line["event"].removeprefix("call ") for line in of_calls(lines)]
+
+
+def test_the_documentation_names_each_event_and_its_fields():
+    text = DOCUMENT.read_text().partition("## Events of calls")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(call \w+)` \|[^|]*\| ([^|]*) \|$", text, re.MULTILINE)
+    told = {name: tuple(re.findall(r"`(\w+)`", fields)) for name, fields in rows}
+    assert told == call_events.EVENTS
+    common = text.partition("Each line has")[2].partition(".")[0]
+    assert tuple(re.findall(r"`(\w+)`", common)) == call_events.FIELDS
+
+
+async def test_a_call_that_goes_as_it_should(stage, lines):
+    caller = await stage.call(key_id="k1", country="GB").answered()
+    await stage.run(2)
+    caller.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert events(lines) == ["requested", "placed", "answered", "ended", "settled"]
+    requested, placed, answered, ended, settled = of_calls(lines)
+    for line in of_calls(lines):
+        assert (line["call_id"], line["node"], line["account"]) == ("c1", "n1", "alice")
+        assert line["log_level"] == "info"
+    assert (requested["key"], requested["country"]) == ("k1", "GB")
+    assert requested["carrier_call_id"] == ""
+    for line in (placed, answered, ended, settled):
+        assert line["carrier_call_id"] == "CA1"
+    assert placed["after_s"] <= answered["after_s"] < 1
+    assert (ended["cause"], ended["cause_name"], ended["ended_by"]) == (
+        *(16, "NORMAL_CLEARING"),
+        "caller",
+    )
+    assert 2 <= ended["seconds"] < 2.2
+    record = stage.record()
+    assert (settled["cause"], settled["seconds"]) == (16, record.seconds)
+    assert settled["cost_micros"] == caller.bridge.used()[1] > 0
+    assert not re.search(r"\+?\d{7,}", str(lines))
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [("no credit", "insufficient_credit"), ("store away", "store_unavailable")],
+)
+async def test_a_refused_hold(stage, lines, failure, code):
+    if failure == "no credit":
+        stage.gate.fill(alice=-stage.balance())
+    else:
+        stage.gate.is_away = True
+    stage.call()
+    await stage.until(lambda: stage.released)
+    assert events(lines) == ["requested", "refused"]
+    assert (lines[-1]["code"], lines[-1]["call_id"]) == (code, "c1")
+
+
+async def test_a_carrier_that_does_not_take_the_call(stage, lines):
+    stage.carrier.on_place = CarrierError("no", cause=Cause.CALL_REJECTED)
+    stage.call()
+    await stage.until(lambda: stage.released)
+    assert events(lines) == ["requested", "ended", "settled"]
+    assert (lines[-2]["cause"], lines[-2]["seconds"]) == (21, 0)
+    assert lines[-1]["cost_micros"] == 0
+
+
+async def test_a_caller_who_gives_up_before_the_hold(stage, lines):
+    caller = stage.call()
+    caller.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert events(lines) == ["requested", "ended", "settled"]
+    assert lines[1]["cause"] == 487
+
+
+async def test_callbacks_twice_and_out_of_order_are_one_event(stage, lines):
+    caller = await stage.call().answered()
+    for status in ("ringing", "in-progress", "initiated", "completed", "completed", "ringing"):
+        caller.status(status)
+    await stage.until(lambda: stage.released)
+    assert events(lines) == ["requested", "placed", "answered", "ended", "settled"]
+
+
+def test_a_call_of_another_node(lines):
+    call_events.settled_late(
+        "c9",
+        node="n2",
+        account="bob",
+        carrier_call_id="CA9",
+        cause=Cause.NORMAL_TEMPORARY_FAILURE,
+        seconds=7,
+        cost_micros=CENT,
+    )
+    (line,) = of_calls(lines)
+    assert (line["event"], line["node"], line["seconds"]) == ("call settled", "n2", 7)

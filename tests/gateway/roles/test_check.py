@@ -1,0 +1,375 @@
+"""What `caller check` finds, on real stores and a carrier that is there or not."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from billing.stores.redis_client import connect, disconnect
+from gateway.roles import adapters, check
+from gateway.roles.check import Finding
+from gateway.settings import from_mapping
+from gateway.stores import embedded
+from gateway.stores.drain_mark import RedisDrainMark
+from gateway.stores.high_risk import SqlHighRiskLists
+from gateway.stores.leases import RedisNodeLeases
+from simulators.carrier.service import SimulatorService
+from simulators.carrier.settings import SimulatorSettings
+from tests.certificates import DAY, Authority
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+ACCOUNT_SID = "AC" + "0" * 32
+
+
+async def found(**environ):
+    """Return the findings by their subject; the carrier is one that is not there."""
+    defaults = {
+        "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": "secret",
+        "CALLER_ID": "+15005550006",
+        "CARRIER_URL": f"http://127.0.0.1:{free_port()}",
+    }
+    given = {f"CALLER_{n}": str(v) for n, v in {**defaults, **environ}.items() if v is not None}
+    return {finding.subject: finding for finding in await check.findings(from_mapping(given))}
+
+
+@contextlib.asynccontextmanager
+async def twilio(status, body):
+    """Answer every request like this; yields the URL."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def test_a_mark_reads_without_colour():
+    marks = [Finding("a", "b", is_fatal=f, is_weak=w).mark for f in (0, 1) for w in (0, 1)]
+    assert ["✓" in marks[0], "!" in marks[1], "✗" in marks[2], "✗" in marks[3]] == [True] * 4
+
+
+async def test_everything_is_looked_at_once(tmp_path):
+    findings = await found(DATA_DIR=tmp_path)
+    assert set(findings) == {
+        *("build", "settings", "origin", "rates", "webrtc", "redis", "drainer", "database"),
+        *("carrier", "high risk", "velocity", "reach"),
+    }
+
+
+def test_a_frame_path_that_is_interpreted_is_weak():
+    assert check.build_finding("/site-packages/media/playout.py").is_weak
+    assert not check.build_finding("/site-packages/media/playout.cpython-311.so").is_weak
+
+
+async def test_defaults_are_weak_but_not_fatal(tmp_path):
+    findings = await found(DATA_DIR=tmp_path)
+    for subject in ("origin", "rates", "redis", "database"):
+        assert findings[subject].is_weak, subject
+        assert not findings[subject].is_fatal
+    assert list(tmp_path.iterdir()) == [], "nothing is changed"
+
+
+async def test_a_sound_node_has_nothing_to_correct(tmp_path, valkey_url):
+    deck = tmp_path / "deck.csv"
+    deck.write_text(
+        "prefix,description,country,rate_per_minute,connect_fee,first,next\n44,GB,,1,0,1,1\n"
+    )
+    async with twilio(200, b'{"status":"active"}') as url:
+        findings = await found(
+            PUBLIC_ORIGIN="https://calls.example.com",
+            RATE_DECK=deck,
+            REDIS_URL=valkey_url,
+            DATABASE_URL=f"sqlite:///{tmp_path / 'book.db'}",
+            CARRIER_URL=url,
+        )
+    # Nobody serves this name.
+    assert [f.subject for f in findings.values() if f.is_fatal] == ["reach"]
+    assert "origin" not in findings
+    assert findings["rates"].text == "1 prefixes are priced."
+    assert findings["redis"].text.startswith("Answers, version")
+    assert findings["database"].text == "Answers; it has no tables yet; `caller serve` makes them."
+    assert findings["carrier"].text == "Answers; the account is active."
+
+
+@pytest.mark.parametrize(
+    ("subject", "environ"),
+    [
+        ("rates", {"RATE_DECK": "/nowhere.csv"}),
+        ("redis", {"REDIS_URL": "redis://127.0.0.1:1/0"}),
+        ("redis", {"REDIS_URL": "redis://127.0.0.1:notaport/0"}),
+        ("database", {"DATABASE_URL": "postgresql://127.0.0.1:1/db"}),
+        ("database", {"DATABASE_URL": "postgresql://host:port/db"}),
+        ("carrier", {"CALLER_ID": None}),
+        ("carrier", {}),
+    ],
+)
+async def test_what_is_broken_is_fatal_and_the_rest_is_still_looked_at(tmp_path, subject, environ):
+    findings = await found(DATA_DIR=tmp_path, **environ)
+    assert findings[subject].is_fatal
+    assert len(findings) == 12
+
+
+async def tls_found(tmp_path, pair, origin="https://127.0.0.1"):
+    environ = {"TLS_CERTIFICATE": pair.certificate, "TLS_KEY": pair.key, "PUBLIC_ORIGIN": origin}
+    return (await found(DATA_DIR=tmp_path, **environ))["tls"]
+
+
+async def test_a_certificate_is_looked_at(tmp_path):
+    authority = Authority(tmp_path)
+    sound = authority.issue(tmp_path, "sound")
+    finding = await tls_found(tmp_path, sound)
+    assert finding.text.startswith("CALLER_TLS_CERTIFICATE is valid until ")
+    assert not finding.is_weak
+    assert not finding.is_fatal
+    ending = await tls_found(tmp_path, authority.issue(tmp_path, "ending", life=13 * DAY))
+    assert ending.is_weak
+    assert not ending.is_fatal
+    stranger = await tls_found(tmp_path, sound, "https://calls.example.com")
+    assert stranger.text == "CALLER_TLS_CERTIFICATE does not name https://calls.example.com."
+    assert stranger.is_weak
+    for name, times in (
+        ("ended", {"age": 2 * DAY, "life": -DAY}),
+        ("not-begun", {"age": -DAY, "life": 2 * DAY}),
+    ):
+        finding = await tls_found(tmp_path, authority.issue(tmp_path, name, **times))
+        assert finding.is_fatal
+        assert finding.text.startswith("CALLER_TLS_CERTIFICATE is valid from ")
+    mixed = await tls_found(tmp_path, sound._replace(key=tmp_path / "ended.key"))
+    assert mixed.is_fatal
+    assert mixed.text == "CALLER_TLS_KEY does not belong to CALLER_TLS_CERTIFICATE."
+
+
+async def test_wrong_credentials_say_what_to_check():
+    async with twilio(401, b'{"code":20003,"message":"Authenticate","status":401}') as url:
+        finding = (await found(CARRIER_URL=url))["carrier"]
+    assert finding.is_fatal
+    assert "Twilio's credentials (HTTP 401)" in finding.text
+    assert "secret" not in finding.text
+
+
+async def test_a_standard_key_is_enough(tmp_path):
+    """It may place calls, and may not read the account (Twilio error 20003)."""
+    key = {"TWILIO_API_KEY_SID": "SK" + "0" * 32, "TWILIO_API_KEY_SECRET": "s"}
+    settings = SimulatorSettings(
+        account_sid=ACCOUNT_SID,
+        auth_token="secret",
+        api_key_sid=key["TWILIO_API_KEY_SID"],
+        api_key_secret="s",
+    )
+    carrier = SimulatorService(settings)
+    await carrier.start()
+    try:
+        environ = {"DATA_DIR": tmp_path, "CARRIER_URL": carrier.url, **key}
+        finding = (await found(**environ))["carrier"]
+        wrong = (await found(**environ | {"TWILIO_API_KEY_SECRET": "wrong"}))["carrier"]
+    finally:
+        await carrier.stop()
+    assert (finding.is_fatal, finding.is_weak) == (False, False)
+    assert "may place calls, not read the account" in finding.text
+    assert wrong.is_fatal
+
+
+@pytest.mark.parametrize(("kind", "is_weak"), [("Full", False), ("Trial", True)])
+async def test_a_trial_account_is_named(kind, is_weak):
+    body = b'{"sid":"AC1","status":"active","type":"%s"}' % kind.encode()
+    async with twilio(200, body) as url:
+        finding = (await found(CARRIER_URL=url))["carrier"]
+    assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+    assert ("on trial" in finding.text) == is_weak
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "is_weak"),
+    [
+        ({"WEBRTC": "off"}, "Off", False),
+        ({}, "127.0.0.1, UDP port 8080", True),
+        ({"PUBLIC_IPS": "203.0.113.7,2001:db8::7", "UDP_PORT": "9000"}, "UDP port 9000", False),
+    ],
+)
+async def test_it_says_where_browsers_send_their_packets(tmp_path, environ, text, is_weak):
+    finding = (await found(DATA_DIR=tmp_path, **environ))["webrtc"]
+    assert text in finding.text
+    assert (finding.is_weak, finding.is_fatal) == (is_weak, False)
+
+
+async def test_it_says_whether_the_public_origin_leads_here(tmp_path, valkey_url):
+    """By what a living node of these stores calls itself."""
+    redis = connect(valkey_url)
+    leases = RedisNodeLeases(redis, instance="this-one")
+    environ = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url}
+
+    async def reach(instance):
+        async with twilio(200, b'{"instance":"%s"}' % instance) as url:
+            return (await found(PUBLIC_ORIGIN=url, **environ))["reach"]
+
+    assert (await reach(b"this-one")).is_weak, "nobody is known to serve"
+    await leases.renew("n1")
+    ours, other = await reach(b"this-one"), await reach(b"that-one")
+    assert (ours.is_weak, ours.is_fatal) == (False, False)
+    assert other.is_fatal
+    assert "another gateway" in other.text
+    dead = f"http://127.0.0.1:{free_port()}"
+    gone = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert gone.is_fatal
+    assert "Nothing listens" in gone.text
+    await leases.forget("n1")
+    not_started = (await found(PUBLIC_ORIGIN=dead, **environ))["reach"]
+    assert (not_started.is_weak, not_started.is_fatal) == (True, False)
+    assert "Start `caller serve`" in not_started.text
+    await disconnect(redis)
+
+
+async def test_the_payment_service_is_tried(tmp_path):
+    key = {"DATA_DIR": tmp_path, "STRIPE_API_KEY": "sk_test_" + "a" * 24}
+    listed = b'{"object":"list","data":[],"has_more":false,"url":"/v1/payment_intents"}'
+    async with twilio(200, listed) as url:
+        weak = (await found(STRIPE_URL=url, **key))["payments"]
+        whole = (await found(STRIPE_URL=url, STRIPE_WEBHOOK_SECRETS="whsec_a", **key))["payments"]
+    assert (weak.is_weak, whole.is_weak, whole.is_fatal) == (True, False, False)
+    refusal = b'{"error":{"type":"invalid_request_error","message":"Invalid API Key"}}'
+    async with twilio(401, refusal) as url:
+        refused = (await found(STRIPE_URL=url, **key))["payments"]
+    assert "refuses CALLER_STRIPE_API_KEY (HTTP 401)" in refused.text
+    gone = (await found(STRIPE_URL=f"http://127.0.0.1:{free_port()}", **key))["payments"]
+    assert gone.is_fatal
+    assert "aaaa" not in refused.text + gone.text
+
+
+async def test_the_mail_server_is_tried(tmp_path):
+    given = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_FROM": "a@example.com"}
+    finding = (await found(DATA_DIR=tmp_path, **given))["mail"]
+    assert (finding.is_fatal, finding.is_away) == (True, True)
+    assert "does not answer" in finding.text
+    given["SMTP_URL"] = "smtp://u:hunter2@mail.example.com:25"
+    finding = (await found(DATA_DIR=tmp_path, **given))["mail"]
+    assert (finding.is_fatal, finding.is_away) == (True, False)
+    assert "hunter2" not in finding.text
+
+
+async def test_a_data_folder_that_everyone_may_open_is_told(tmp_path):
+    folder = tmp_path / "data"
+    assert "files" not in await found(DATA_DIR=folder)
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    finding = (await found(DATA_DIR=folder))["files"]
+    assert (finding.is_weak, finding.is_fatal) == (True, False)
+    assert "next start closes it" in finding.text
+    (folder / "other").write_text("")
+    assert (await found(DATA_DIR=folder))["files"].is_fatal
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+async def test_a_database_file_that_everyone_may_read_is_told(tmp_path):
+    file = tmp_path / "book.db"
+    file.write_bytes(b"")
+    for mode, is_weak in ((0o644, True), (0o600, False)):
+        file.chmod(mode)
+        assert (await found(DATABASE_URL=f"sqlite:///{file}"))["database"].is_weak is is_weak
+
+
+async def test_what_is_opened_to_fraud_is_named(tmp_path):
+    unlimited = {"DATA_DIR": tmp_path, "VELOCITY_LIMITS": "key_calls_hour=off,key_calls_minute=500"}
+    assert not (await found(DATA_DIR=tmp_path))["velocity"].is_weak
+    opened = await found(OPEN_HIGH_RISK="53,49,7", **unlimited)
+    assert "opens +53 (Cuba): watch what is called there." in opened["high risk"].text
+    assert "names +49, +7, which opens nothing:" in opened["high risk"].text
+    assert "off key_calls_hour:" in opened["velocity"].text
+    assert opened["high risk"].is_weak
+    assert opened["velocity"].is_weak
+
+
+async def test_the_age_of_the_carriers_list_is_told(tmp_path):
+    never = (await found(DATA_DIR=tmp_path))["high risk"]
+    assert never.is_weak
+    assert "never synced: run `caller rates sync-high-risk`" in never.text
+    assert not (await found(DATA_DIR=tmp_path, TWILIO_ACCOUNT_SID=None))["high risk"].is_weak
+    assert list(tmp_path.iterdir()) == []
+    url = f"sqlite:///{tmp_path}/book.db"
+    settings = from_mapping({"CALLER_DATABASE_URL": url})
+    async with adapters.migrated_database(settings) as engine:
+        clock = [datetime.now(UTC)]
+        lists = SqlHighRiskLists(engine, clock=lambda: clock[0])
+        for days, is_weak in ((3, False), (36, True)):
+            clock[0] = datetime.now(UTC) - timedelta(days=days)
+            await lists.replace({"37181": "LV"})
+            finding = (await found(DATABASE_URL=url))["high risk"]
+            assert f"1 of Twilio's list, synced {days} days ago." in finding.text
+            assert finding.is_weak is is_weak
+        opened = (await found(DATABASE_URL=url, OPEN_HIGH_RISK="37181,3718"))["high risk"]
+    assert "opens +37181 (LV)" in opened.text
+    assert "names +3718, which opens nothing" in opened.text
+
+
+async def test_a_carriers_list_that_cannot_be_looked_at_is_told(tmp_path):
+    (tmp_path / "book.db").write_text("")
+    for url in (f"sqlite:///{tmp_path}/book.db", f"postgresql://127.0.0.1:{free_port()}/x"):
+        finding = (await found(DATABASE_URL=url))["high risk"]
+        assert (finding.is_weak, "is not known" in finding.text) == (True, True)
+
+
+async def test_a_deck_below_the_carriers_minute_is_fatal(tmp_path):
+    deck = tmp_path / "deck.csv"
+    header = "prefix,description,country,rate_per_minute,connect_fee,first,next,carrier_per_minute"
+    deck.write_text(f"{header}\n44,UK,GB,0.01,0,60,60,0.01\n")
+    covered = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
+    assert covered.text.endswith("1 of them cover the carrier's minute, which the deck names.")
+    deck.write_text(f"{header}\n44,UK,GB,0.01,0,1,1,0.01\n")
+    refused = (await found(DATA_DIR=tmp_path, RATE_DECK=deck))["rates"]
+    assert refused.is_fatal
+    assert "set a minimum" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("age_s", "waiting", "is_served", "is_fatal"),
+    [
+        (0.3, 7, True, False),
+        (None, 0, False, False),
+        (86_400, 0, False, False),
+        (86_400, 1, False, True),
+        (20, 0, True, True),
+        (None, 0, True, True),
+    ],
+)
+def test_a_drainer_that_nobody_misses_is_no_fault(age_s, waiting, is_served, is_fatal):
+    finding = check.drainer_finding(age_s, waiting, is_served=is_served)
+    assert finding.is_fatal is is_fatal
+    assert f"{waiting} entries wait" in finding.text
+    assert ("`caller drain`" in finding.text) is is_fatal
+
+
+async def test_the_age_of_the_last_draining_is_read_where_the_credit_store_is(tmp_path, valkey_url):
+    redis = connect(valkey_url)
+    await RedisDrainMark(redis).set()
+    await RedisNodeLeases(redis).renew("n1")
+    finding = (await found(DATA_DIR=tmp_path, REDIS_URL=valkey_url))["drainer"]
+    assert (finding.is_fatal, finding.text) == (
+        False,
+        "The outbox was last drained 0 s ago; 0 entries wait.",
+    )
+    await redis.delete("caller:drained")
+    assert (await found(DATA_DIR=tmp_path, REDIS_URL=valkey_url))["drainer"].is_fatal
+    await disconnect(redis)
+    gone = await found(DATA_DIR=tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert gone["drainer"].is_weak
+
+
+async def test_the_bundled_server_is_looked_for_and_not_started(tmp_path):
+    valkey = embedded.EmbeddedValkey(tmp_path / "valkey")
+    await valkey.start()
+    try:
+        finding = (await found(DATA_DIR=tmp_path))["drainer"]
+        assert "has not been drained yet; 0 entries wait" in finding.text
+    finally:
+        await valkey.stop()
+    assert "it runs with" in (await found(DATA_DIR=tmp_path / "other"))["drainer"].text

@@ -1,0 +1,198 @@
+"""Child processes: started, restarted, ended; real ones, of a stand-in for the command line."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from gateway.roles import children
+from gateway.roles.children import Child, Pulse
+
+STAND_IN = """
+import os, signal, sys, time
+name = sys.argv[1]
+with open("started", "a") as file:
+    file.write(f"{os.getpid()} {' '.join(sys.argv[1:])} {os.environ.get('WORD', '')}\\n")
+if name == "stubborn":
+    while True:
+        time.sleep(1)
+if name == "beating":
+    while True:
+        os.write(0, b".")
+        time.sleep(0.02)
+sys.stdin.read()
+with open("finished", "a") as file:
+    file.write("in good order")
+"""
+
+PARENT_GONE = """
+import uvloop
+from gateway.roles.children import parent_gone
+uvloop.run(parent_gone())
+print("gone")
+"""
+
+
+@pytest.fixture
+def yard(tmp_path, monkeypatch):
+    """A folder whose `python -m gateway` is the stand-in."""
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "__init__.py").touch()
+    (tmp_path / "gateway" / "__main__.py").write_text(STAND_IN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(children, "_HOME", str(tmp_path))
+    monkeypatch.setattr(children, "_RESTART_DELAY_S", 0.05)
+    return tmp_path
+
+
+async def started(yard, count):
+    """Return the lines that the stand-ins wrote, once there are so many."""
+    path = yard / "started"
+    async with asyncio.timeout(20):
+        while not path.exists() or path.read_text().count("\n") < count:
+            await asyncio.sleep(0.01)
+    return path.read_text().splitlines()
+
+
+def environ(**more):
+    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | more
+
+
+async def test_a_child_gets_its_arguments_and_only_the_given_environment(yard):
+    child = Child(["drain"], environ(WORD="hello"))
+    await child.start()
+    (line,) = await started(yard, 1)
+    await child.stop()
+    assert line.split()[1:] == ["drain", "--child", "hello"]
+
+
+async def test_a_stopped_child_finishes_what_it_does(yard):
+    child = Child(["drain"], environ())
+    await child.start()
+    await started(yard, 1)
+    await child.stop()
+    assert (yard / "finished").read_text() == "in good order"
+
+
+async def test_a_child_that_dies_is_started_again(yard, caplog):
+    child = Child(["drain"], environ())
+    await child.start()
+    (first,) = await started(yard, 1)
+    os.kill(int(first.split()[0]), signal.SIGKILL)
+    _, second = await started(yard, 2)
+    await child.stop()
+    assert first.split()[0] != second.split()[0]
+    assert "Process drain ended with -9" in caplog.text
+    assert len((yard / "started").read_text().splitlines()) == 2, "none is started after the end"
+
+
+async def test_a_child_that_does_not_end_is_killed(yard, monkeypatch):
+    monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)
+    child = Child(["stubborn"], environ())
+    await child.start()
+    (line,) = await started(yard, 1)
+    before = time.monotonic()
+    await child.stop()
+    assert time.monotonic() - before < 5
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(line.split()[0]), 0)
+
+
+def alive(line):
+    try:
+        os.kill(int(line.split()[0]), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_a_child_that_is_stopped_is_replaced(yard, monkeypatch, caplog):
+    monkeypatch.setattr(children, "_END_S_MAX", 0.2)
+    child = Child(["beating"], environ(), silence_s_max=2)
+    await child.start()
+    (first,) = await started(yard, 1)
+    # Longer than it may be silent.
+    await asyncio.sleep(2.5)
+    assert len((yard / "started").read_text().splitlines()) == 1
+    os.kill(int(first.split()[0]), signal.SIGSTOP)
+    await started(yard, 2)
+    await child.stop()
+    assert not alive(first)
+    assert "Process beating stands still" in caplog.text
+
+
+async def test_a_parent_that_stood_still_itself_finds_its_child_alive(yard, caplog):
+    child = Child(["beating"], environ(), silence_s_max=1.5)
+    await child.start()
+    await started(yard, 1)
+    await asyncio.sleep(0.5)
+    for _ in range(3):
+        time.sleep(2)
+        await asyncio.sleep(0.1)
+    await child.stop()
+    assert len((yard / "started").read_text().splitlines()) == 1
+    assert "stands still" not in caplog.text
+
+
+async def test_a_child_that_never_shows_a_sign_of_life_is_replaced(yard, monkeypatch):
+    monkeypatch.setattr(children, "_START_S_MAX", 0.5)
+    monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(children, "_END_S_MAX", 0.2)
+    child = Child(["stubborn"], environ(), silence_s_max=0.1)
+    await child.start()
+    first, second = await started(yard, 2)
+    await child.stop()
+    assert not alive(first)
+    assert not alive(second)
+
+
+async def test_a_silent_child_that_nobody_listens_to_is_left_alone(yard, monkeypatch):
+    monkeypatch.setattr(children, "_START_S_MAX", 0.1)
+    child = Child(["drain"], environ())
+    await child.start()
+    await started(yard, 1)
+    await asyncio.sleep(0.5)
+    await child.stop()
+    assert len((yard / "started").read_text().splitlines()) == 1
+
+
+async def test_a_pulse_ceases_when_the_work_comes_to_no_turn(monkeypatch):
+    now_s, sent, beats = 0.0, [], iter(range(6))
+    pulse = Pulse(3.0, lambda: now_s)
+
+    async def second_passes(_delay_s):
+        nonlocal now_s
+        now_s += 1
+        if now_s == 5:
+            pulse.turn()
+        if next(beats) == 5:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(children.asyncio, "sleep", second_passes)
+    monkeypatch.setattr(children, "sys", SimpleNamespace(stdin=SimpleNamespace(fileno=lambda: 9)))
+    monkeypatch.setattr(children.os, "write", lambda fd, data: sent.append((now_s, fd, data)))
+    with pytest.raises(asyncio.CancelledError):
+        await pulse.run()
+    assert sent == [(at, 9, b".") for at in (0, 1, 2, 5)]
+
+
+async def test_stopping_what_was_never_started_is_harmless():
+    await Child(["drain"], {}).stop()
+
+
+def test_a_child_knows_when_its_parent_is_gone():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT_GONE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"not yet")
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        out, _ = process.communicate(timeout=20)
+    assert out == b"gone\n"

@@ -1,0 +1,159 @@
+"""`caller demo`: what it fills in, what it keeps, and that a newcomer's first command works."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from rich.console import Console
+
+from gateway.errors import SettingsError
+from gateway.roles import demo
+from gateway.roles.demo import PHONEBOOK, Demo
+from simulators.carrier.scripts import SCRIPTS
+from tests.valkey import free_port
+
+REAL = {
+    "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "CALLER_TWILIO_AUTH_TOKEN": "secret",
+    "CALLER_CALLER_ID": "+442079460018",
+    "CALLER_PUBLIC_ORIGIN": "https://calls.example.com",
+}
+
+
+@pytest.fixture
+def environ(tmp_path):
+    return {"CALLER_DATA_DIR": str(tmp_path / "data"), "CALLER_PORT": str(free_port())}
+
+
+def explained(show):
+    console = Console(width=200, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    show.explain(console)
+    console.file.close()
+    return console.export_text()
+
+
+async def test_a_newcomer_needs_no_setting(environ):
+    settings = Demo(environ).settings()
+    assert settings.twilio_account_sid.startswith("AC")
+    assert settings.carrier_url.startswith("http://127.0.0.1:")
+    assert settings.caller_id == "+15005550006"
+    assert len(settings.phonebook) == len(PHONEBOOK)
+
+
+def test_everything_in_the_phonebook_answers_as_it_says():
+    assert PHONEBOOK.keys() <= SCRIPTS.keys()
+
+
+async def test_secrets_are_made_once_and_kept_from_others(environ, tmp_path):
+    first, second = Demo(environ).settings(), Demo(environ).settings()
+    assert first.twilio_auth_token == second.twilio_auth_token
+    kept = tmp_path / "data" / "demo.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    names = {"account_sid", "auth_token", "api_key", "stripe_api_key", "stripe_webhook_secret"}
+    assert set(json.loads(kept.read_text())) == names
+
+
+async def test_secrets_of_an_earlier_version_are_kept_and_completed(environ, tmp_path):
+    first = Demo(environ).settings()
+    kept = tmp_path / "data" / "demo.json"
+    older = json.loads(kept.read_text())
+    del older["stripe_api_key"], older["stripe_webhook_secret"]
+    kept.write_text(json.dumps(older))
+    second = Demo(environ).settings()
+    assert second.twilio_auth_token == first.twilio_auth_token
+    assert second.stripe_api_key != first.stripe_api_key
+    assert json.loads(kept.read_text()).items() >= older.items()
+
+
+async def test_with_a_key_of_its_own_real_payments_are_taken(environ):
+    show = Demo(environ | {"CALLER_STRIPE_API_KEY": "sk_live_a"})
+    assert show.settings().stripe_url == "https://api.stripe.com"
+    assert "no money moves" not in explained(show)
+    assert "no money moves" in explained(Demo(environ))
+
+
+async def test_with_twilios_credentials_it_calls_real_phones(environ):
+    show = Demo(environ | REAL)
+    assert show.settings().carrier_url == "https://api.twilio.com"
+    assert show.settings().phonebook == ()
+    assert "Real phones" in explained(show)
+
+
+async def test_ones_own_settings_win(environ):
+    show = Demo(environ | {"CALLER_PHONEBOOK": "+15005551000=Echo"})
+    assert show.settings().phonebook == ("+15005551000=Echo",)
+    with pytest.raises(SettingsError):
+        Demo(environ | {"CALLER_NONSENSE": "1"})
+
+
+async def test_a_port_in_use_is_avoided_and_that_is_said(environ):
+    del environ["CALLER_PORT"]
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", 8080))
+            taken.listen()
+        show = Demo(environ)
+    assert show.settings().port != 8080
+    assert "Port 8080 is in use" in explained(show)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_free_port_is_the_wanted_one_where_that_is_free(kind):
+    wanted = free_port()
+    assert demo._free_port("127.0.0.1", wanted) == wanted
+    with socket.socket(type=kind) as taken:
+        taken.bind(("127.0.0.1", wanted))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        assert demo._free_port("127.0.0.1", wanted) != wanted
+
+
+async def test_it_says_where_the_phone_is(environ):
+    show = Demo(environ)
+    text = explained(show)
+    assert f"http://127.0.0.1:{environ['CALLER_PORT']}/#key=ck_" in text
+    assert all(number in text for number in PHONEBOOK)
+
+
+def test_the_first_command_works_and_ends_properly(environ, tmp_path):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("CALLER_")}
+    with (
+        open(tmp_path / "log", "w+b") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "gateway", "demo"],
+            env=clean | environ | {"COLUMNS": "200"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            key = printed_key(tmp_path / "log", process)
+            base = f"http://127.0.0.1:{environ['CALLER_PORT']}"
+            headers = {"authorization": f"Bearer {key}"}
+            account = httpx.get(f"{base}/v1/account", headers=headers).json()
+            assert (account["id"], account["balance"]["text"]) == ("demo", "$10.00")
+            assert httpx.get(f"{base}/readyz").json()["status"] == "ok"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+
+
+def printed_key(log, process):
+    """Return the API key once it is printed."""
+    deadline = time.monotonic() + 40
+    while not (found := re.search(r"/#key=(ck_\S+)", log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return found.group(1)

@@ -1,0 +1,117 @@
+"""The drainer as a process of its own: stopped, killed, unable to write, it is noticed."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+
+import pytest
+
+from gateway import settings
+from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm
+from gateway.roles import adapters, children
+from gateway.roles.children import Child
+from gateway.stores.drain_mark import RedisDrainMark
+from tests.valkey import valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+PATIENCE_S = 90
+SILENCE_S = 4.0
+
+
+class Drainer:
+    """A drainer under supervision, and what is seen of it from outside."""
+
+    def __init__(self, environ, stores):
+        self.stores = stores
+        self.mark = RedisDrainMark(stores.redis)
+        self.alarm = DrainerAlarm(self.mark, time.monotonic)
+        self.child = Child(["drain"], environ, silence_s_max=SILENCE_S)
+
+    @property
+    def pid(self):
+        return self.child._process.pid
+
+    async def until(self, condition):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await self.alarm.look()
+                if condition():
+                    return
+                await asyncio.sleep(0.05)
+
+    async def drains_again(self, since_s):
+        """Wait until the outbox was drained after a moment."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                age_s = await self.mark.age_s()
+                if age_s is not None and time.monotonic() - age_s > since_s:
+                    return
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def drainer(tmp_path, valkey_url, monkeypatch):
+    monkeypatch.setattr(children, "_RESTART_DELAY_S", 0.05)
+    monkeypatch.setattr(children, "_END_S_MAX", 0.5)
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | given
+    stores = await adapters.open_stores(settings.from_mapping(given))
+    opened = Drainer(environ, stores)
+    assert await opened.mark.age_s() is None
+    await opened.child.start()
+    await opened.drains_again(0)
+    yield opened
+    await opened.child.stop()
+    await stores.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+async def test_a_drainer_that_stands_still_or_dies_is_replaced(drainer, number):
+    pid = drainer.pid
+    os.kill(pid, number)
+    since_s = time.monotonic()
+    await drainer.drains_again(since_s)
+    assert drainer.pid != pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    await drainer.until(lambda: not drainer.alarm.is_raised)
+
+
+async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(drainer, tmp_path, caplog):
+    """Another process holds the database; the drainer waits for it in good order."""
+    stores, pid = drainer.stores, drainer.pid
+    async with stores.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO accounts (id, slot, currency, created_at)"
+            " VALUES ('alice', 0, 'USD', '2026-11-24 12:00:00')"
+        )
+    with contextlib.closing(sqlite3.connect(tmp_path / "caller.db")) as book:
+        book.execute("BEGIN EXCLUSIVE")
+        # Something must wait: what is empty needs no database.
+        partition = stores.gate.partition("alice")
+        await stores.redis.xadd(f"{{cr:{partition}}}:led", {"k": "?"})
+        await drainer.until(lambda: drainer.alarm.is_raised)
+        assert drainer.alarm.age_s > DRAINED_AGE_S_MAX
+        assert "The outbox was last drained" in caplog.text
+        book.rollback()
+    await drainer.until(lambda: not drainer.alarm.is_raised)
+    assert drainer.pid == pid
+    assert await stores.gate.outbox_length() == 0
+
+
+async def test_two_drainers_at_once_do_no_harm(drainer):
+    second = Child(["drain"], drainer.child._environ, silence_s_max=SILENCE_S)
+    await second.start()
+    pid = drainer.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # The other one's mark is everybody's.
+        await drainer.drains_again(time.monotonic() + 2)
+    finally:
+        await second.stop()
+    await drainer.drains_again(time.monotonic())
+    assert drainer.pid != pid

@@ -1,0 +1,219 @@
+"""What is looked at before a start: the same by `check`, which reports, as by `serve`."""
+
+import re
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from billing.stores.database import create_engine
+from billing.stores.migrations import migrate
+from billing.stores.redis_client import connect, disconnect
+from gateway import errors
+from gateway.cli import app
+from gateway.roles import preflight
+from gateway.roles.preflight import Finding, away, wrong
+from gateway.settings import from_mapping
+from gateway.stores.leases import RedisNodeLeases
+from tests.certificates import Authority
+from tests.valkey import free_port, valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+ACCOUNT = {
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "secret",
+    "CALLER_ID": "+15005550006",
+}
+
+
+def environ(**changes):
+    given = {**ACCOUNT, "PORT": free_port(), **changes}
+    return {f"CALLER_{name}": str(value) for name, value in given.items() if value is not None}
+
+
+def run(*arguments, **changes):
+    """Run a command; return its code and what it said on one line."""
+    done = CliRunner().invoke(app.app, list(arguments), obj=environ(**changes))
+    assert "Traceback" not in done.output
+    return done.exit_code, " ".join(done.output.replace("│", " ").split())
+
+
+def assert_both_say(code, words, **changes):
+    """`serve` refuses, and `check` says so too."""
+    refused, said = run("serve", **changes)
+    assert (refused, words in said) == (code, True), said
+    checked, report = run("check", **changes)
+    assert checked in (errors.EXIT_SETTINGS, errors.EXIT_UNAVAILABLE)
+    # A table wraps its lines; words are compared without what it puts between them.
+    assert words.split()[0] in report
+
+
+async def newer_book(file):
+    engine = create_engine(f"sqlite:///{file}")
+    await migrate(engine)
+    await engine.dispose()
+    with sqlite3.connect(file) as book:
+        book.execute("UPDATE alembic_version SET version_num = '9999'")
+    book.close()
+
+
+@pytest.fixture
+async def newer(tmp_path):
+    """A data folder whose database a newer release has made."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    await newer_book(folder / "caller.db")
+    return folder
+
+
+def test_a_book_of_a_newer_release_is_a_sentence(newer, valkey_url):
+    given = {"DATA_DIR": newer, "REDIS_URL": valkey_url}
+    assert_both_say(3, "The database was made by another release of Caller", **given)
+    code, said = run("accounts", "keys", "acme", **given)
+    assert (code, "another release of Caller" in said) == (3, True)
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_both_say(
+            3, f"CALLER_PORT: TCP port {port} of 127.0.0.1 is in use", DATA_DIR=tmp_path, PORT=port
+        )
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        assert_both_say(
+            3,
+            f"CALLER_UDP_PORT: UDP port {port} of 127.0.0.1 is in use",
+            DATA_DIR=tmp_path,
+            UDP_PORT=port,
+        )
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "not-a-host.invalid"])
+def test_a_host_of_another_machine_is_named(tmp_path, host):
+    assert_both_say(2, "CALLER_HOST is no address of this machine", DATA_DIR=tmp_path, HOST=host)
+
+
+async def test_the_ports_of_a_node_that_runs_are_its_own(tmp_path, valkey_url):
+    redis = connect(valkey_url)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = from_mapping(environ(DATA_DIR=tmp_path, REDIS_URL=valkey_url, PORT=port))
+        assert [f.is_fatal for f in await preflight.ports(settings, is_starting=False)] == [True]
+        await RedisNodeLeases(redis).renew("n1")
+        assert [f.is_fatal for f in await preflight.ports(settings, is_starting=False)] == [False]
+        assert [f.is_fatal for f in await preflight.ports(settings, is_starting=True)] == [True]
+    await disconnect(redis)
+
+
+def test_a_data_folder_that_cannot_be_one_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert_both_say(2, f"CALLER_DATA_DIR: {folder} cannot be used", DATA_DIR=folder)
+        code, said = run("accounts", "create", "acme", DATA_DIR=folder)
+        assert code == 2
+        assert "CALLER_PORT" not in said
+
+
+def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
+    assert_both_say(2, "CALLER_CALLER_ID is missing", DATA_DIR=tmp_path, CALLER_ID=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"TWILIO_API_KEY_SID": "SK" + "0" * 32}, "need each other"),
+        ({"TWILIO_API_KEY_SECRET": "s"}, "need each other"),
+        ({"TOP_UP_MIN": "50", "TOP_UP_MAX": "10"}, "CALLER_TOP_UP_MIN is above"),
+        ({"SMTP_URL": "smtps://mail.example.com:465"}, "CALLER_MAIL_FROM must be"),
+        ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "trusts everyone (0.0.0.0/0)"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8,::/0"}, "trusts everyone (::/0)"),
+        ({"REDIS_URL": "redis://:pa@ss@host/0"}, "percent-encoded"),
+        ({"REDIS_URL": "redis://:pa/hunter2@host/0"}, "percent-encoded"),
+        ({"REDIS_URL": "redis://:hunter2#2@host/0"}, "percent-encoded"),
+        ({"DATABASE_URL": "postgresql://u:hun?ter2@host/db"}, "percent-encoded"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path, changes, words):
+    for name in ("serve", "check"):
+        code, said = run(name, DATA_DIR=tmp_path, **changes)
+        assert (code, words in said) == (2, True), said
+        assert "hunter2" not in said
+        assert "ss@host" not in said
+
+
+def test_addresses_with_encoded_passwords_are_taken():
+    for url in ("redis://:p%40ss%2F@host/0", "redis://u:p@host", "unix:///run/@valkey.sock"):
+        assert from_mapping({"CALLER_REDIS_URL": url}).redis_url.reveal() == url
+    for url in ("sqlite:////srv/a@b/c.db", "postgresql://u:p%23@host:5432/db?sslmode=require"):
+        assert from_mapping({"CALLER_DATABASE_URL": url}).database_url.reveal() == url
+
+
+@pytest.mark.parametrize(
+    ("node", "folder"), [("N1", "data"), ("[bold]", "data"), ("n1", "[/x]"), ("n1", "[red]a")]
+)
+def test_what_an_operator_typed_is_no_markup(tmp_path, node, folder):
+    """A pattern with brackets lost them, and a folder named as a closing tag was a traceback."""
+    (tmp_path / folder).mkdir(mode=0o755, parents=True)
+    (tmp_path / folder).chmod(0o777)
+    code, said = run("serve", DATA_DIR=tmp_path / folder, NODE=node)
+    assert code == 2
+    if node == "n1":
+        assert folder in said.replace(" ", "")
+    else:
+        assert "must match [a-z0-9][a-z0-9-]{0,31}." in said
+    run("check", DATA_DIR=tmp_path / folder, NODE=node)
+
+
+def test_a_self_signed_certificate_is_called_so(tmp_path):
+    authority = Authority(tmp_path)
+    given = {"tls_certificate": "TLS_CERTIFICATE", "key": "TLS_KEY"}
+    for is_own, words in ((True, "is self-signed"), (False, "is valid until")):
+        pair = authority.issue(tmp_path, f"own{is_own}", self_signed=is_own)
+        settings = from_mapping(
+            environ(
+                **{given["tls_certificate"]: pair.certificate, given["key"]: pair.key},
+                PUBLIC_ORIGIN="https://localhost",
+            )
+        )
+        (finding,) = preflight.certificate(settings, preflight.datetime.now(preflight.UTC))
+        assert words in finding.text
+        assert (finding.is_weak, finding.is_fatal) == (is_own, False)
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        ([], 0),
+        ([Finding("a", "b", is_weak=True)], 0),
+        ([away("a", "b")], 3),
+        ([wrong("a", "b")], 2),
+        ([away("a", "b"), wrong("a", "b")], 2),
+    ],
+)
+def test_the_code_says_what_is_to_be_done(found, code):
+    assert preflight.exit_code(found) == code
+
+
+def test_the_documentation_lists_the_exit_codes():
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    table = text.partition("## Exit codes")[2].partition("\n## ")[0]
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    codes = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    assert listed == {0, *codes}
+
+
+def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url):
+    folder = tmp_path / "elsewhere"
+    code, said = run("accounts", "keys", "acme", DATA_DIR=folder, REDIS_URL=valkey_url)
+    assert (code, f"There is no store in {folder}" in said) == (2, True)
+    assert not folder.exists()
+    code, said = run("accounts", "create", "acme", DATA_DIR=folder, REDIS_URL=valkey_url)
+    assert code == 0
+    assert f"A new store is begun in {folder}" in said
+    code, said = run("accounts", "create", "other", DATA_DIR=folder, REDIS_URL=valkey_url)
+    assert (code, "A new store" in said) == (0, False)

@@ -1,0 +1,74 @@
+"""One gateway process, whole: it serves, keeps its lease, and leaves nothing open."""
+
+import asyncio
+import os
+
+import aiohttp
+import pytest
+
+from billing.errors import RateDeckError
+from gateway.errors import SettingsError
+from gateway.roles.serve import Node
+from gateway.settings import from_mapping
+from gateway.stores.leases import RedisNodeLeases
+from tests.valkey import own_valkey, valkey_server, valkey_url
+
+__all__ = ["own_valkey", "valkey_server", "valkey_url"]
+
+
+@pytest.fixture
+def environ(tmp_path, valkey_url):
+    return {name: value for name, value in os.environ.items() if not name.startswith("CALLER_")} | {
+        "CALLER_PORT": "0",
+        "CALLER_DATA_DIR": str(tmp_path),
+        "CALLER_REDIS_URL": valkey_url,
+        "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "CALLER_TWILIO_AUTH_TOKEN": "secret",
+        "CALLER_CALLER_ID": "+15005550006",
+        "CALLER_CARRIER_URL": "http://127.0.0.1:9",
+        "CALLER_STRIPE_API_KEY": "sk_test_node",
+        "CALLER_STRIPE_WEBHOOK_SECRETS": "whsec_node",
+        "CALLER_STRIPE_URL": "http://127.0.0.1:9",
+    }
+
+
+async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
+    node = Node(from_mapping(environ), environ)
+    await node.start()
+    leases = RedisNodeLeases(node.stores.redis)
+    try:
+        assert await leases.alive() == {"n1"}
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{node.port}") as session:
+            async with session.get("/readyz") as reply:
+                state = await reply.json()
+            assert reply.status == 200
+            assert state["status"] == "ok"
+            assert state["outbox"] == state["database"] == "ok"
+            # Payments are set up, so their webhook is served, and believes nobody.
+            async with session.post("/stripe/webhook", data=b"{}") as reply:
+                assert reply.status == 403
+    finally:
+        await node.stop()
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert not names & {"metering", "notices", "lease", "sweep for lost calls"}
+    again = Node(from_mapping(environ), environ)
+    await again.start()
+    await again.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"CALLER_CALLER_ID": ""}, SettingsError),
+        ({"CALLER_RATE_DECK": "{folder}/deck.csv"}, RateDeckError),
+    ],
+)
+async def test_a_node_that_cannot_start_says_why_and_leaves_nothing(
+    environ, tmp_path, change, error
+):
+    (tmp_path / "deck.csv").write_text("no deck\n")
+    environ |= {name: value.format(folder=tmp_path) for name, value in change.items()}
+    before = asyncio.all_tasks()
+    with pytest.raises(error):
+        await Node(from_mapping(environ), environ).start()
+    assert asyncio.all_tasks() == before

@@ -1,0 +1,57 @@
+"""What a second brought, by counts that run on; the tests of the line prove how it is judged."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.sound.packet_counts import Counts, Flow
+
+DUE = 50
+
+
+def lost_of(seconds: list[tuple[int, int]], *, is_counted_later: bool = True) -> int:
+    """Return all that is lost of seconds of (packets, newly counted losses)."""
+    counts, packets, lost, total = Counts(0.1), 0, 0, 0
+    counts.step("a", Flow(), 0, DUE, is_counted_later=is_counted_later)
+    for came, newly in seconds:
+        packets, lost = packets + came, lost + newly
+        flow = counts.step(
+            "a", Flow(packets, lost), packets, DUE, is_counted_later=is_counted_later
+        )
+        total += flow.lost
+    return total
+
+
+def test_the_first_counts_are_where_counting_begins() -> None:
+    flow = Counts(0.1).step("a", Flow(500, 7, 40.0), 500, DUE, is_counted_later=True)
+    assert (flow.packets, flow.lost, flow.concealed_ms) == (0, 0, 0)
+
+
+def test_silence_is_lost_once_whoever_tells_it() -> None:
+    assert lost_of([(50, 0), (0, 0), (0, 0), (50, 100)]) == 100
+    assert lost_of([(50, 0), (0, 0), (0, 0), (50, 0)], is_counted_later=False) == 100
+
+
+def test_a_packet_more_or_less_is_no_loss() -> None:
+    assert lost_of([(49, 0), (51, 0), (46, 0), (54, 0)]) == 0
+
+
+def test_where_nothing_is_due_nothing_is_missed() -> None:
+    counts = Counts(0.1)
+    for _ in range(3):
+        assert counts.step("a", Flow(), 0, 0, is_counted_later=True).lost == 0
+
+
+@given(st.lists(st.integers(0, 60), max_size=60))
+def test_a_source_that_counts_all_its_losses_is_believed(came: list[int]) -> None:
+    """Whatever is missing is counted by its numbers in the second after: each is lost once."""
+    seconds, missing = [], 0
+    for packets in came:
+        newly, missing = missing if packets else 0, missing if not packets else 0
+        missing += max(0, DUE - packets)
+        seconds.append((packets, newly))
+    seconds.append((DUE, missing))
+    lost = sum(newly for _, newly in seconds)
+    # Fewer than a tenth are lost only once they are counted; never is more lost than there was.
+    assert lost <= lost_of(seconds) <= lost + DUE * 0.1 * len(seconds) + DUE
