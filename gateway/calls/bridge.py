@@ -1,7 +1,7 @@
 """One call at work: feeds its state machine and performs the commands that come back.
 
 The legs, the carrier and the meter report to it. It owns the order in which things happen to a
-call. What may happen is `call.py`'s word, what it costs `charging.py`'s, how the carrier is asked
+call. What may happen is `call.machine`'s word, what it costs `charging`'s, how the carrier is asked
 `carrier_line.py`'s.
 """
 

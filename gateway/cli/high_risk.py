@@ -1,6 +1,6 @@
 """`caller rates sync-high-risk`: the carrier's own list of high-risk prefixes, for all nodes.
 
-Thin: how it is read is `carriers.twilio_dialing`, what it closes `high_risk`.
+Thin: how it is read is `twilio.dialing`, what it closes `call.high_risk`.
 """
 
 from __future__ import annotations

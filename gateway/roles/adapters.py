@@ -1,4 +1,4 @@
-"""Makes the adapters that the settings ask for; `node.py` puts them together.
+"""Makes the adapters that the settings ask for; `serve` puts them together.
 
 What the drainer needs as well is `storage`'s, and has its names here too.
 """

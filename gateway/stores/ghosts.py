@@ -1,6 +1,6 @@
 """The carrier's calls that must be ended, in Redis, for all nodes: one hash, rarely with anything.
 
-Knows no carrier; when which of them is due, and who ends it, is the engine's matter.
+Knows no carrier; when which of them is due, and who ends it, is `calls.ghosts`' matter.
 """
 
 from __future__ import annotations

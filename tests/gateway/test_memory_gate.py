@@ -1,4 +1,4 @@
-"""The gate that the engine is tested with keeps the promises of all spend gates."""
+"""The gate that calls are tested with keeps the promises of all spend gates."""
 
 import pytest
 
