@@ -17,15 +17,16 @@ import pytest
 from tests.compiling import ROOT, compile_path
 from tests.priority import later
 
-COPIED = ("gateway", "media", "billing", "tests", "docs", "deploy", "pyproject.toml")
+COPIED = ("gateway", "media", "billing", "simulators", "tests", "docs", "deploy", "pyproject.toml")
 LEFT_OUT = shutil.ignore_patterns("node_modules", "__pycache__")
 
 TESTS = (
     "tests/media",
-    "tests/gateway/engine",
-    "tests/gateway/legs",
-    "tests/gateway/sockets",
-    "tests/gateway/webrtc",
+    *(
+        f"tests/gateway/{room}"
+        for room in ("browser", "calls", "charging", "heartbeat", "sound", "sockets", "webrtc")
+    ),
+    "tests/gateway/twilio/test_leg.py",
     "tests/gateway/twilio/test_media.py",
     "tests/gateway/twilio/test_native.py",
     "tests/gateway/twilio/test_outbound.py",

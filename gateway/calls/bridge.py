@@ -1,8 +1,8 @@
 """One call at work: feeds its state machine and performs the commands that come back.
 
 The legs, the carrier and the meter report to it. It owns the order in which things happen to a
-call. What may happen is `call.machine`'s word, what it costs `charging`'s, how the carrier is asked
-`carrier_line.py`'s.
+call. What may happen is decided by `call.machine`, what it costs by `charging.call_charge`, how the
+carrier is asked by `carrier_line`.
 """
 
 from __future__ import annotations
