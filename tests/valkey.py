@@ -1,7 +1,7 @@
 """A Valkey server of the test session's own, and empty databases on it.
 
-Import the fixtures into a conftest: `valkey_server` (one process per session) and `valkey_url` (it,
-emptied). Tests that kill or stop a server make one of their own: `ValkeyServer`.
+Fixtures for all tests: `valkey_server`, one process for each worker, and `valkey_url`, the same
+emptied. Tests that kill or stop a server make one of their own: `ValkeyServer`.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@ import pytest
 
 from billing.ports import PartitionState
 from billing.stores.redis import RedisSpendGate, connect, disconnect
-from tests.valkey import own_valkey, valkey_server, valkey_url
 
-__all__ = ["client", "empty_gate", "gate", "own_valkey", "valkey_server", "valkey_url"]
+__all__ = ["client", "empty_gate", "gate"]
 
 
 @pytest.fixture

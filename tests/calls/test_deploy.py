@@ -14,10 +14,8 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from billing.stores.redis_client import connect, disconnect, preflight
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import PostgresServer
 from tests.valkey import find_binary, free_port
-
-__all__ = ["postgres_server"]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PASSWORD = "0f" * 24

@@ -8,9 +8,6 @@ import pytest
 from gateway.limits.velocity import LIMITS
 from tests.calls.test_payments import KEY, SECRET, free_port
 from tests.calls.world import ECHO, Customer, Phone, Process, World
-from tests.valkey import own_valkey
-
-__all__ = ["own_valkey"]
 
 TO_ONE_NUMBER = LIMITS["number_calls_minute"].amount
 

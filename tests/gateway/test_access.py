@@ -18,9 +18,7 @@ from gateway.roles import adapters
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
-from tests.valkey import free_port, own_valkey, valkey_server, valkey_url
-
-__all__ = ["own_valkey", "valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 ECHO = "+15005551000"
 CALL, PAYMENT = "call-of-alice", "payment-of-alice"

@@ -9,18 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.stores import gate_audit
 from gateway.charging import call_charge
 from tests.money.ledger_world import World
-from tests.postgres import database_url, engine, postgres_server, postgres_url
-from tests.valkey import own_valkey, valkey_server, valkey_url
-
-__all__ = [
-    "database_url",
-    "engine",
-    "own_valkey",
-    "postgres_server",
-    "postgres_url",
-    "valkey_server",
-    "valkey_url",
-]
 
 
 @pytest.fixture

@@ -6,19 +6,8 @@ import sqlalchemy as sa
 from billing.stores import tables
 from billing.stores.sql import SqlLedgerStore
 from tests.billing.outbox_entries import START
-from tests.postgres import database_url, engine, postgres_server, postgres_url
-from tests.valkey import own_valkey, valkey_server, valkey_url
 
-__all__ = [
-    "database_url",
-    "engine",
-    "own_valkey",
-    "postgres_server",
-    "postgres_url",
-    "store",
-    "valkey_server",
-    "valkey_url",
-]
+__all__ = ["store"]
 
 
 @pytest.fixture

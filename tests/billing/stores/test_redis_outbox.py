@@ -3,9 +3,6 @@
 from billing.ports import OutboxEntry
 from billing.stores import redis_outbox
 from billing.stores.redis_client import connect, disconnect
-from tests.valkey import own_valkey
-
-__all__ = ["own_valkey"]
 
 
 async def test_partitions_are_read_and_trimmed_together(own_valkey, monkeypatch):

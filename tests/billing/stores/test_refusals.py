@@ -13,10 +13,7 @@ from billing.stores import refusals, schema
 from billing.stores.database import create_engine, reading
 from billing.stores.migrations import migrate
 from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
-from tests.postgres import postgres_server
 from tests.valkey import ValkeyServer, free_port
-
-__all__ = ["postgres_server"]
 
 
 async def refused(url, wanted=UnfitBookError):

@@ -17,18 +17,6 @@ from billing.stores.sql import SqlLedgerStore
 from billing.stores.withdrawal import withdraw
 from gateway.charging.call_refunds import CallRefunds
 from tests.billing.outbox_entries import START, opening
-from tests.postgres import database_url, engine, postgres_server, postgres_url
-from tests.valkey import own_valkey, valkey_server, valkey_url
-
-__all__ = [
-    "database_url",
-    "engine",
-    "own_valkey",
-    "postgres_server",
-    "postgres_url",
-    "valkey_server",
-    "valkey_url",
-]
 
 PRICE = 30_000
 CREDIT = 1_000_000

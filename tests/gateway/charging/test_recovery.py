@@ -28,9 +28,6 @@ from gateway.charging.recovery import Settler
 from gateway.errors import CarrierError
 from gateway.stores.accounts import SqlAccountStore
 from tests.gateway.stage import CENT
-from tests.valkey import valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
 
 PARTITIONS = 4
 CREDIT = 1_000 * CENT

@@ -10,9 +10,8 @@ from gateway.cli import accounts, ledger
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.http.bearer import key_hash
 from tests.gateway.cli.test_payments import Desk, desk, simulator
-from tests.valkey import valkey_server, valkey_url
 
-__all__ = ["desk", "simulator", "valkey_server", "valkey_url"]
+__all__ = ["desk", "simulator"]
 
 
 def asked(desk, *arguments, **changes):

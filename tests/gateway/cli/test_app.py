@@ -22,9 +22,7 @@ from gateway.errors import (
     SettingsError,
 )
 from gateway.http.bearer import key_hash
-from tests.valkey import free_port, valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 
 def caller(*arguments, **environ):

@@ -27,9 +27,7 @@ from gateway.__main__ import main
 from gateway.cli import accounts, ledger
 from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.stores.leases import RedisNodeLeases
-from tests.valkey import free_port, valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 
 @pytest.fixture

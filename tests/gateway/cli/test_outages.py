@@ -10,9 +10,7 @@ from typer.testing import CliRunner
 from gateway.cli import command
 from gateway.cli.app import app
 from gateway.errors import EXIT_UNAVAILABLE
-from tests.valkey import free_port, own_valkey, valkey_server
-
-__all__ = ["own_valkey", "valkey_server"]
+from tests.valkey import free_port
 
 
 @pytest.fixture

@@ -22,9 +22,6 @@ from gateway.cli import accounts, ledger, payments
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.roles import adapters
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
-from tests.valkey import valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
 
 API_KEY = "sk_test_desk"
 UNIT = 1_000_000

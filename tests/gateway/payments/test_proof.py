@@ -23,9 +23,6 @@ from gateway.payments.history import UNBOOKED, PaymentHistory
 from gateway.payments.proof import ADVICE, PaymentProof
 from tests.billing import outbox_entries as calls
 from tests.gateway.payments.conftest import UNIT
-from tests.valkey import valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
 
 
 @pytest.fixture(autouse=True)

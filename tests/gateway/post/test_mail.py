@@ -29,9 +29,8 @@ from gateway.roles.serve import Node
 from gateway.secret import Secret
 from gateway.settings import from_mapping
 from tests.gateway.payments.conftest import UNIT, shop
-from tests.valkey import own_valkey, valkey_server, valkey_url
 
-__all__ = ["own_valkey", "shop", "valkey_server", "valkey_url"]
+__all__ = ["shop"]
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ORIGIN = "https://calls.example.com"

@@ -9,9 +9,7 @@ from billing.errors import RateDeckError, StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.roles import adapters
 from gateway.settings import from_mapping
-from tests.valkey import free_port, valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 TWILIO = {
     "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,

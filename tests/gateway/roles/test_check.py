@@ -17,9 +17,7 @@ from gateway.stores.leases import RedisNodeLeases
 from simulators.carrier.service import SimulatorService
 from simulators.carrier.settings import SimulatorSettings
 from tests.certificates import DAY, Authority
-from tests.valkey import free_port, valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 ACCOUNT_SID = "AC" + "0" * 32
 

@@ -14,9 +14,6 @@ from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm
 from gateway.roles import adapters, children
 from gateway.roles.children import Child
 from gateway.stores.drain_mark import RedisDrainMark
-from tests.valkey import valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
 
 PATIENCE_S = 90
 SILENCE_S = 4.0

@@ -18,9 +18,7 @@ from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import from_mapping
 from gateway.stores.leases import RedisNodeLeases
 from tests.certificates import Authority
-from tests.valkey import free_port, valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 ACCOUNT = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,

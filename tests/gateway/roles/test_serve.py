@@ -11,9 +11,6 @@ from gateway.errors import SettingsError
 from gateway.roles.serve import Node
 from gateway.settings import from_mapping
 from gateway.stores.leases import RedisNodeLeases
-from tests.valkey import own_valkey, valkey_server, valkey_url
-
-__all__ = ["own_valkey", "valkey_server", "valkey_url"]
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import pytest
 from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
 from gateway.stores.drain_mark import RedisDrainMark
-from tests.valkey import free_port, valkey_server, valkey_url
-
-__all__ = ["valkey_server", "valkey_url"]
+from tests.valkey import free_port
 
 
 async def test_a_mark_ages_until_it_is_set_again(valkey_url):

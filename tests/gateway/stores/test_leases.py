@@ -8,9 +8,6 @@ from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
 from gateway.stores import leases as module
 from gateway.stores.leases import RedisNodeLeases
-from tests.valkey import own_valkey, valkey_server, valkey_url
-
-__all__ = ["own_valkey", "valkey_server", "valkey_url"]
 
 
 @pytest.fixture

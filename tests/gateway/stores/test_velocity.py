@@ -10,9 +10,6 @@ from gateway.limits.velocity import LIMITS, SHORT_CALLS, Override, Use, effectiv
 from gateway.stores import velocity as module
 from gateway.stores.velocity import RedisVelocity
 from tests.money.topologies import Cluster, master_and_replica, sentinels
-from tests.valkey import own_valkey, valkey_server, valkey_url
-
-__all__ = ["own_valkey", "valkey_server", "valkey_url"]
 
 SECRET = "0f" * 16
 NUMBER = "+442079460018"
