@@ -340,6 +340,14 @@ class Velocity(Protocol):
         """Count how something that was allowed turned out."""
 
 
+Notify = Callable[[str, Mapping[str, Any]], None]
+"""Takes the name of an event for the operator's program or the account holder, and its data."""
+
+
+def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Take an event where nobody wants to know of it."""
+
+
 class SignatureVerifier(Protocol):
     """Tells the carrier's requests from everybody else's."""
 
