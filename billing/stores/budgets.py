@@ -92,7 +92,7 @@ def limit_columns(*holders: str) -> Sequence[sa.ColumnElement[Any]]:
 
 
 def calls_with_holders() -> sa.FromClause:
-    """Return the calls with their accounts, and with those other holders that are there."""
+    """Return the calls joined with their accounts, and with other holders as far as they exist."""
     joined = tables.calls.join(tables.accounts)
     for kind in HOLDERS.values():
         if kind.table is not tables.accounts:
