@@ -20,18 +20,19 @@ from gateway.browser.leg import BrowserLeg
 from gateway.browser.messages import Resume, Start
 from gateway.call.resume_token import generation_of
 from gateway.call.stream_token import call_of, stream_token
-from gateway.calls.bridge import SECOND_NS, Bridge
+from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
 from gateway.cause import Cause
-from gateway.charging.call_charge import Keep, Notify, to_nobody
 from gateway.charging.closings import keep_nothing
+from gateway.charging.context import Keep
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.limits.velocity import call_uses, outcome
 from gateway.logs import call_events
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import (
     Acceptance,
     AudioEndpoint,
@@ -41,9 +42,11 @@ from gateway.ports import (
     DialOrder,
     HandshakeRequest,
     MediaConnection,
+    Notify,
     Refusal,
     SignatureVerifier,
     Velocity,
+    to_nobody,
 )
 from gateway.settings import Settings
 from gateway.sound.echo_check import EchoCheck
@@ -398,7 +401,8 @@ def _time_limit_s(order: CallOrder, most_s: int) -> int:
 
     A cap per call is never raised while the call runs, as credit may be.
     """
-    if order.call_cap_micros is None:
+    limit_micros = order.limits.call_micros
+    if limit_micros is None:
         return most_s
-    reach_s = Rate.from_json(order.rate).affordable_seconds(order.call_cap_micros, most_s)
+    reach_s = Rate.from_json(order.rate).affordable_seconds(limit_micros, most_s)
     return min(most_s, reach_s + _TIME_LIMIT_MARGIN_S)

@@ -11,16 +11,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from billing.errors import StoreUnavailableError
+from billing.spend_limits import UNLIMITED, SpendLimits
 from gateway.errors import RequestRefusedError
 from gateway.http import bearer
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import CallOrder
 from gateway.scopes import PAGE, Scope
 from tests.gateway.calls.test_live import Velocity
 
-SECOND_NS = 1_000_000_000
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -29,11 +30,8 @@ class Account:
     id: str = "alice"
     currency: str = "USD"
     frozen: bool = False
-    call_cap_micros: int | None = None
-    day_cap_micros: int | None = None
-    month_cap_micros: int | None = None
+    limits: SpendLimits = UNLIMITED
     key_id: str = "k1"
-    key_day_cap_micros: int | None = None
     scopes: frozenset[Scope] = PAGE
     key_expires_at: datetime | None = None
 

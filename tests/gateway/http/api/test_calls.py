@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from billing.caps import caps_of
 from billing.cdr import CallClosed, CallOpened, CallRecord
 from billing.ports import OpenCall, Opening
 from billing.rate_deck import RateDeck
@@ -21,6 +20,7 @@ from gateway.limits.velocity import Use
 from tests.gateway.calls.test_live import Node, keep_talking
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 from tests.gateway.stage import CENT, CREDIT
+from tests.limits import limits
 
 ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
@@ -241,7 +241,7 @@ async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
         assert reply.status_code == 200
         return reply.json()["refusal"]["code"]
 
-    cap(api, day_cap_micros=CENT - 1)
+    cap(api, day=CENT - 1)
     assert await code() == "cap_reached"
     api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
     assert await code() == "account_frozen"
@@ -269,9 +269,9 @@ async def test_a_quote_says_what_limits_the_call(stage, client_of):
 
     assert await limit(50 * CENT) == (50, "credit")
     assert await limit(1000 * CENT) == (600, "duration")
-    assert await limit(50 * CENT, call_cap_micros=20 * CENT) == (20, "cap")
-    assert await limit(50 * CENT, day_cap_micros=30 * CENT) == (30, "cap")
-    assert await limit(1000 * CENT, call_cap_micros=900 * CENT) == (600, "duration")
+    assert await limit(50 * CENT, call=20 * CENT) == (20, "cap")
+    assert await limit(50 * CENT, day=30 * CENT) == (30, "cap")
+    assert await limit(1000 * CENT, call=900 * CENT) == (600, "duration")
 
 
 async def test_a_page_gets_a_token_for_itself_only(api):
@@ -314,38 +314,31 @@ async def test_credit_must_reach_the_first_increment(api):
 
 
 def cap(api, **caps):
-    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", **caps)
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", limits=limits(**caps))
 
 
 @pytest.mark.parametrize(
     ("caps", "seconds"),
     [
-        ({"call_cap_micros": 30 * CENT + 1}, 30),
-        ({"day_cap_micros": 50 * CENT}, 40),
-        ({"month_cap_micros": 60 * CENT, "day_cap_micros": 70 * CENT}, 50),
-        ({"key_day_cap_micros": 20 * CENT}, 20),
-        ({"day_cap_micros": 50 * CENT, "call_cap_micros": 25 * CENT}, 25),
-        ({"day_cap_micros": 10**12}, 990),
+        ({"call": 30 * CENT + 1}, 30),
+        ({"day": 50 * CENT}, 40),
+        ({"month": 60 * CENT, "day": 70 * CENT}, 50),
+        ({"key_day": 20 * CENT}, 20),
+        ({"day": 50 * CENT, "call": 25 * CENT}, 25),
+        ({"day": 10**12}, 990),
     ],
 )
 async def test_what_is_affordable_honours_the_caps(api, caps, seconds):
     """Ten cents have been spent already, by another key."""
     at = datetime.now(UTC)
-    spent = caps_of(
-        "alice",
-        day_cap_micros=CREDIT,
-        month_cap_micros=CREDIT,
-        key_id="another",
-        key_day_cap_micros=CREDIT,
-        at=at,
-    )
+    spent = limits(day=CREDIT, month=CREDIT, key_id="another", key_day=CREDIT).caps(at)
     opening = Opening("c0", "alice", "n1", CENT, 10 * CENT, 9, b"{}", caps=spent)
     await api.stage.gate.open(opening)
     cap(api, **caps)
     reply = (await api.token()).json()
     assert reply["affordable_seconds"] == seconds
     order = api.node.tokens.orders[reply["token"]]
-    assert {name: getattr(order, name) for name in caps} == caps
+    assert order.limits == limits(**caps)
     assert order.key_id == "k1"
     assert reply["balance"]["micros"] == CREDIT - 10 * CENT
     assert await api.stage.gate.open_calls() == [
@@ -358,9 +351,9 @@ OPEN = OpenCall("c0", "alice", "n1", 10 * CENT, 0)
 
 @pytest.mark.parametrize("name", ["call", "day", "month", "key_day"])
 async def test_a_cap_must_leave_the_first_increment(api, name):
-    cap(api, **{f"{name}_cap_micros": CENT - 1})
+    cap(api, **{name: CENT - 1})
     assert code_of(await api.token()) == (402, "cap_reached")
-    cap(api, **{f"{name}_cap_micros": CENT})
+    cap(api, **{name: CENT})
     await api.stage.run(11)
     assert (await api.token()).json()["affordable_seconds"] == 1
 
