@@ -57,11 +57,12 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.api.calls import CallsApi
 from gateway.http.api.keys import KeysApi
 from gateway.http.api.ledger import LedgerApi
-from gateway.http.api.payments import CardPayments, PaymentsApi, StripeWebhook
+from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.api.rates import RatesApi
 from gateway.http.app import create_app
 from gateway.http.bearer import Authenticator
 from gateway.http.health import Health
+from gateway.http.hooks.stripe import StripeWebhook
 from gateway.http.hooks.twilio import TwilioWebhooks
 from gateway.payments.reconciler import PERIOD_S
 from gateway.post.mail import Mails
