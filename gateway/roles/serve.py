@@ -28,8 +28,10 @@ from billing.stores.rate_decks import SqlRateDeckStore
 from billing.stores.statement import SqlStatementStore
 from gateway.call import number
 from gateway.calls import ghosts
+from gateway.calls.admission import Admission
 from gateway.calls.closed_book import ClosedBook
 from gateway.calls.ghosts import Ghosts
+from gateway.calls.index import CallIndex
 from gateway.calls.live import Calls
 from gateway.charging import (
     closings,
@@ -235,7 +237,12 @@ class Node:
         )
         await self._watch(settler, stack)
         webhooks = TwilioWebhooks(
-            settings, self.calls, verifier, hangup_twiml(), self._ghosts.found
+            settings,
+            self.calls,
+            verifier,
+            self.calls.refused_signatures,
+            hangup_twiml(),
+            self._ghosts.found,
         )
         routes = [*self._api_routes(auth, tokens), *webhooks.routes(), *pages.routes(STATIC_DIR)]
         self.app = create_app(routes)
@@ -353,7 +360,7 @@ class Node:
         sweeps = Sweeper(
             settler,
             self._watch_on_nodes,
-            is_live_here=lambda call_id: self.calls.find(call_id) is not None,
+            is_live_here=self.calls.holds,
             clock_ns=time.monotonic_ns,
         )
         comparison = Reconciler(
@@ -386,19 +393,19 @@ class Node:
 
     def _api_routes(self, auth: Authenticator, tokens: RedisCallTokens) -> list[DeclaredRoute]:
         stores, settings, cards = self.stores, self.settings, self._cards
-        calls = CallsApi(
-            settings=settings,
-            auth=auth,
-            calls=self.calls,
+        admission = Admission(
+            settings,
             tokens=tokens,
             velocity=self._velocity,
             gate=stores.gate,
             ledger=stores.ledger,
-            records=stores.records,
-            deck=self._rates,
+            rates=self._rates,
             closed_book=self._closed_book,
+            is_draining=lambda: self.calls.is_draining,
             on_balance=self._metering.on_balance,
         )
+        index = CallIndex(settings.node, self.calls, stores.records, stores.gate)
+        calls = CallsApi(settings, auth, admission, index, stores.gate)
         rates = RatesApi(
             settings, auth, self._velocity, stores.gate, self._rates, self._closed_book
         )

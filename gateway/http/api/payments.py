@@ -21,8 +21,8 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator, Sender
 from gateway.http.body import page_asked_for, read_json
 from gateway.http.problems import Json, payment_errors
-from gateway.http.velocity import address_of, refuse
-from gateway.limits.velocity import checkout_uses
+from gateway.http.velocity import address_of
+from gateway.limits.velocity import checkout_uses, refuse
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import Payments, payment_id_of
