@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from billing.cdr import CallOpened, EndedBy
+from billing.spend_limits import UNLIMITED, SpendLimits
 from gateway.call.carrier_status import CarrierStatus
 from gateway.cause import Cause
 from gateway.connection_counters import ConnectionCounters
@@ -245,24 +246,12 @@ class Account(Protocol):
         """Whether it may not place calls."""
 
     @property
-    def call_cap_micros(self) -> int | None:
-        """Most that one of its calls may cost; None for no cap, as with those below."""
-
-    @property
-    def day_cap_micros(self) -> int | None:
-        """Most that its calls of a UTC day may cost."""
-
-    @property
-    def month_cap_micros(self) -> int | None:
-        """Most that its calls of a UTC month may cost."""
+    def limits(self) -> SpendLimits:
+        """Its spending limits, with those of the key it was found by."""
 
     @property
     def key_id(self) -> str:
         """Name of the key it was found by; empty for none."""
-
-    @property
-    def key_day_cap_micros(self) -> int | None:
-        """Most that the key's calls of a UTC day may cost."""
 
     @property
     def scopes(self) -> frozenset[Scope]:
@@ -308,18 +297,14 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     rate_description: str
     balance_micros: int | None = None
     """What the account had when the token was issued; None where nobody looked."""
-    call_cap_micros: int | None = None
-    day_cap_micros: int | None = None
-    month_cap_micros: int | None = None
-    """Most that the call, and the account's calls of a UTC day and month, may cost."""
+    limits: SpendLimits = UNLIMITED
+    """What bounds the cost of the call besides the balance."""
     key_id: str = ""
     """The key the call is bought with."""
     key_epoch: str = ""
     """Key epoch in which the key was valid."""
     key_expires_at: datetime | None = None
     """When the key expires; None for never."""
-    key_day_cap_micros: int | None = None
-    """Most that the key's calls of a UTC day may cost."""
     is_check: bool = False
     """Not a call: the caller is to hear themselves for some seconds, free of charge."""
 

@@ -6,17 +6,18 @@ Knows no script of the gate and no outbox: what that still holds must be booked 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.caps import account_day, account_month, caps_of, key_day
 from billing.errors import RateDeckError
 from billing.ports import OpenCall, PartitionState
 from billing.rating import Rate
+from billing.spend_limits import cap_name
 from billing.stores import tables
+from billing.stores.budgets import BUDGETS, BudgetKind, limit_columns, limits_of
 
 TOMBSTONE_AGE = timedelta(hours=24)
 """How long a rebuilt spend gate remembers an ended call, to refuse its late duplicates."""
@@ -56,10 +57,7 @@ async def read_partition(
         open_calls=await read_open_calls(connection, is_here),
         closed_calls=[(call_id, micros) for call_id, micros in ended_rows],
         frozen=[row.id for row in here if row.frozen],
-        spent=[
-            *await _spent_by_accounts(connection, is_here, now),
-            *await _spent_by_keys(connection, is_here, now),
-        ],
+        spent=[spent for kind in BUDGETS for spent in await _spent(connection, kind, is_here, now)],
     )
 
 
@@ -67,38 +65,30 @@ async def read_open_calls(
     connection: AsyncConnection, is_here: sa.ColumnElement[bool]
 ) -> list[OpenCall]:
     """Return the live calls of some accounts, with the spend caps that they began under."""
-    accounts, calls, keys = tables.accounts.c, tables.calls.c, tables.api_keys.c
+    calls = tables.calls.c
     columns: Sequence[sa.ColumnElement[Any]] = (
         *(calls.id, calls.account_id, calls.node, calls.spent_micros, calls.seconds),
         *(calls.carrier_call_id, calls.rate, calls.key_id, calls.created_at),
-        *(accounts.day_cap_micros, accounts.month_cap_micros),
-        keys.day_cap_micros.label("key_day_cap_micros"),
+        *limit_columns("account", "key"),
     )
     rows = await connection.execute(
         sa.select(*columns).select_from(_KEYED_CALLS_HERE).where(is_here, ~calls.closed)
     )
-    return [_open_call(row) for row in rows]
+    return [_open_call(row) for row in rows.mappings()]
 
 
-def _open_call(row: sa.Row[Any]) -> OpenCall:
-    # A call counts in the period it began in, until its next tick names another.
-    caps = caps_of(
-        row.account_id,
-        day_cap_micros=row.day_cap_micros,
-        month_cap_micros=row.month_cap_micros,
-        key_id=row.key_id,
-        key_day_cap_micros=row.key_day_cap_micros,
-        at=row.created_at,
-    )
+def _open_call(row: sa.RowMapping) -> OpenCall:
+    limits = limits_of(row, account=row["account_id"], key=row["key_id"])
     return OpenCall(
-        call_id=row.id,
-        account_id=row.account_id,
-        node=row.node,
-        held_micros=row.spent_micros,
-        seconds=row.seconds,
-        carrier_call_id=row.carrier_call_id,
-        per_minute_micros=_per_minute_micros(row.rate),
-        cap_names=tuple(cap.name for cap in caps),
+        call_id=row["id"],
+        account_id=row["account_id"],
+        node=row["node"],
+        held_micros=row["spent_micros"],
+        seconds=row["seconds"],
+        carrier_call_id=row["carrier_call_id"],
+        per_minute_micros=_per_minute_micros(row["rate"]),
+        # A call counts in the period it began in, until its next tick names another.
+        cap_names=tuple(cap.name for cap in limits.caps(row["created_at"])),
     )
 
 
@@ -110,49 +100,16 @@ def _per_minute_micros(rate: str) -> int:
         return 0
 
 
-async def _spent_by_accounts(
-    connection: AsyncConnection, is_here: sa.ColumnElement[bool], now: datetime
+async def _spent(
+    connection: AsyncConnection, kind: BudgetKind, is_here: sa.ColumnElement[bool], now: datetime
 ) -> Sequence[tuple[str, int]]:
-    """Return what accounts with caps have spent and hold, this day and this month."""
-    accounts, calls = tables.accounts.c, tables.calls.c
-    day, month = _day_of(now), _day_of(now).replace(day=1)
-    of_day = sa.case((calls.created_at >= day, calls.spent_micros), else_=0)
+    """Return what the calls of each budget of a kind have cost and hold in this period."""
+    calls = tables.calls.c
     rows = await connection.execute(
-        sa.select(
-            *(accounts.id, accounts.day_cap_micros, accounts.month_cap_micros),
-            sa.func.sum(of_day).label("day_micros"),
-            sa.func.sum(calls.spent_micros).label("month_micros"),
-        )
-        .select_from(_CALLS_HERE)
-        .where(
-            is_here,
-            accounts.day_cap_micros.is_not(None) | accounts.month_cap_micros.is_not(None),
-            calls.created_at >= month,
-        )
-        .group_by(accounts.id)
+        sa.select(kind.id, sa.func.sum(calls.spent_micros))
+        .select_from(kind.calls)
+        .where(is_here, kind.limit.is_not(None), calls.created_at >= kind.period.start(now))
+        .group_by(kind.id)
     )
-    spent: list[tuple[str, int]] = []
-    for row in rows:
-        if row.day_cap_micros is not None and row.day_micros:
-            spent.append((account_day(row.id, now), int(row.day_micros)))
-        if row.month_cap_micros is not None and row.month_micros:
-            spent.append((account_month(row.id, now), int(row.month_micros)))
-    return spent
-
-
-async def _spent_by_keys(
-    connection: AsyncConnection, is_here: sa.ColumnElement[bool], now: datetime
-) -> Sequence[tuple[str, int]]:
-    """Return what the calls of keys with a cap have cost and hold, this day."""
-    calls, keys = tables.calls.c, tables.api_keys.c
-    rows = await connection.execute(
-        sa.select(keys.id, sa.func.sum(calls.spent_micros))
-        .select_from(_KEYED_CALLS_HERE)
-        .where(is_here, keys.day_cap_micros.is_not(None), calls.created_at >= _day_of(now))
-        .group_by(keys.id)
-    )
-    return [(key_day(key_id, now), int(micros)) for key_id, micros in rows if micros]
-
-
-def _day_of(now: datetime) -> datetime:
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    names = ((cap_name(kind.holder_name(of), kind.period, now), int(spent)) for of, spent in rows)
+    return [(name, micros) for name, micros in names if micros]

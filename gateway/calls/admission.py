@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from billing.caps import caps_of
 from billing.ports import LedgerStore, SpendGate, Tick
 from billing.rating import Rate
 from gateway.browser.messages import FRAME_BYTES, Lack
@@ -172,14 +171,11 @@ class Admission:
             currency=account.currency,
             rate=entry.rate.to_json(),
             rate_description=entry.description,
-            balance_micros=await self._room(account, balance, entry.rate.cost(1)),
-            call_cap_micros=account.call_cap_micros,
-            day_cap_micros=account.day_cap_micros,
-            month_cap_micros=account.month_cap_micros,
+            balance_micros=await self._headroom(account, balance, entry.rate.cost(1)),
+            limits=account.limits,
             key_id=account.key_id,
             key_epoch=buyer.key_epoch,
             key_expires_at=account.key_expires_at,
-            key_day_cap_micros=account.key_day_cap_micros,
         )
         return self._lasting(order, entry.rate, balance)
 
@@ -195,32 +191,25 @@ class Admission:
             raise RequestRefusedError("insufficient_credit")
         return balance
 
-    async def _room(self, account: Account, balance: int, needed_micros: int) -> int:
+    async def _headroom(self, account: Account, balance: int, needed_micros: int) -> int:
         """Return what the balance and the caps leave for a call of any length.
 
         Raises RequestRefusedError where a cap does not leave enough for its first increment.
         """
-        caps = caps_of(
-            account.id,
-            day_cap_micros=account.day_cap_micros,
-            month_cap_micros=account.month_cap_micros,
-            key_id=account.key_id,
-            key_day_cap_micros=account.key_day_cap_micros,
-            at=self.utc_now(),
-        )
-        rooms = [balance]
+        caps = account.limits.caps(self.utc_now())
+        headrooms = [balance]
         if caps:
             # A claim of nothing, for no call, changes nothing and tells what has been spent.
             partition = self.gate.partition(account.id)
             outcome = await self.gate.tick(partition, [Tick("", account.id, 0, 0, caps)])
-            rooms += [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in caps]
-        per_call = balance if account.call_cap_micros is None else account.call_cap_micros
-        if min(*rooms, per_call) < needed_micros:
+            headrooms += [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in caps]
+        per_call = account.limits.call_micros
+        if min(*headrooms, balance if per_call is None else per_call) < needed_micros:
             raise RequestRefusedError("cap_reached")
-        return min(rooms)
+        return min(headrooms)
 
     def _lasting(self, order: CallOrder, rate: Rate, balance: int) -> Quote:
-        bounds = (order.balance_micros, order.call_cap_micros)
+        bounds = (order.balance_micros, order.limits.call_micros)
         reach_micros = min([balance, *(bound for bound in bounds if bound is not None)])
         longest_s = self.settings.call_duration_max_s
         seconds = rate.affordable_seconds(reach_micros, longest_s)

@@ -443,7 +443,8 @@ def _time_limit_s(order: CallOrder, most_s: int) -> int:
 
     A cap per call is never raised while the call runs, as credit may be.
     """
-    if order.call_cap_micros is None:
+    limit_micros = order.limits.call_micros
+    if limit_micros is None:
         return most_s
-    reach_s = Rate.from_json(order.rate).affordable_seconds(order.call_cap_micros, most_s)
+    reach_s = Rate.from_json(order.rate).affordable_seconds(limit_micros, most_s)
     return min(most_s, reach_s + _TIME_LIMIT_MARGIN_S)

@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from billing.caps import caps_of, day_left
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.errors import StoreUnavailableError
 from billing.meter import SHARERS_PER_CALL, CallMeter, CutOff, MeterState
@@ -29,6 +28,7 @@ from billing.ports import (
     SpendGate,
 )
 from billing.rating import Rate
+from billing.spend_limits import day_left
 from billing.warnings import Change, EndWarnings
 from gateway.browser import messages as wire
 from gateway.browser import reports
@@ -185,8 +185,9 @@ class Charging:
         """Filling of the spend gate that knows the carrier's name of the call."""
         self._limit = CutOff.DURATION
         self._seconds_max = settings.call_duration_max_s
-        if order.call_cap_micros is not None:
-            seconds = self.rate.affordable_seconds(order.call_cap_micros, self._seconds_max)
+        limit_micros = order.limits.call_micros
+        if limit_micros is not None:
+            seconds = self.rate.affordable_seconds(limit_micros, self._seconds_max)
             if seconds < self._seconds_max:
                 self._limit, self._seconds_max = CutOff.CAP, seconds
 
@@ -292,15 +293,8 @@ class Charging:
     def caps(self, now_ns: int) -> Sequence[SpendCap]:
         """Return the spend caps that hold for the call now."""
         if now_ns >= self._caps_end_ns:
-            order, at = self._order, self._wall.date(now_ns)
-            self._caps = caps_of(
-                self.account_id,
-                day_cap_micros=order.day_cap_micros,
-                month_cap_micros=order.month_cap_micros,
-                key_id=order.key_id,
-                key_day_cap_micros=order.key_day_cap_micros,
-                at=at,
-            )
+            at = self._wall.date(now_ns)
+            self._caps = self._order.limits.caps(at)
             self._caps_end_ns = now_ns + day_left(at) // timedelta(microseconds=1) * 1_000
         return self._caps
 

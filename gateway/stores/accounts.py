@@ -16,7 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ports import LedgerStore
+from billing.spend_limits import UNLIMITED, SpendLimits
 from billing.stores import tables
+from billing.stores.budgets import CALL_LIMIT, limit_columns, limits_of
 from billing.stores.database import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
 from gateway.scopes import LEAST, Scope
@@ -42,18 +44,12 @@ class AccountRow:
     """ISO 4217."""
     frozen: bool
     created_at: datetime
-    call_cap_micros: int | None = None
-    """Most that one call may cost; None for no cap, as with those below."""
-    day_cap_micros: int | None = None
-    """Of a UTC day."""
-    month_cap_micros: int | None = None
-    """Of a UTC month."""
+    limits: SpendLimits = UNLIMITED
+    """Its own, and those of the key it was found by."""
     deleted_at: datetime | None = None
     """None while the account is there."""
     key_id: str = ""
     """Name of the key the account was found by; empty when it was found otherwise."""
-    key_day_cap_micros: int | None = None
-    """Of the key's calls, of a UTC day."""
     scopes: frozenset[Scope] = frozenset()
     """What the key may do."""
     key_expires_at: datetime | None = None
@@ -349,7 +345,18 @@ class SqlAccountStore:
             found = (await connection.execute(query)).mappings().one_or_none()
         if found is None:
             return None
-        return AccountRow(**{**found, "scopes": scope_names.from_text(found.get("scopes", ""))})
+        key_id = found.get("key_id", "")
+        return AccountRow(
+            id=found["id"],
+            currency=found["currency"],
+            frozen=found["frozen"],
+            created_at=found["created_at"],
+            limits=limits_of(found, account=found["id"], key=key_id),
+            deleted_at=found["deleted_at"],
+            key_id=key_id,
+            scopes=scope_names.from_text(found.get("scopes", "")),
+            key_expires_at=found.get("key_expires_at"),
+        )
 
 
 def _counted_from(
@@ -394,15 +401,14 @@ _ACCOUNT = sa.select(
     tables.accounts.c.currency,
     tables.accounts.c.frozen,
     tables.accounts.c.created_at,
-    tables.accounts.c.call_cap_micros,
-    tables.accounts.c.day_cap_micros,
-    tables.accounts.c.month_cap_micros,
     tables.accounts.c.deleted_at,
+    CALL_LIMIT,
+    *limit_columns("account"),
 )
 _KEYED = (
     _ACCOUNT.add_columns(
         tables.api_keys.c.id.label("key_id"),
-        tables.api_keys.c.day_cap_micros.label("key_day_cap_micros"),
+        *limit_columns("key"),
         tables.api_keys.c.scopes,
         tables.api_keys.c.expires_at.label("key_expires_at"),
     )

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from billing.caps import caps_of
 from billing.errors import StoreUnavailableError
 from billing.ports import CreditResult
 from gateway.charging.recovery import bring_credits
+from tests.limits import limits
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT
 
 
@@ -133,7 +133,7 @@ async def test_an_account_that_is_gone_from_the_gate_in_mid_call(world):
 
 async def test_what_a_call_gives_back_is_room_under_its_cap(world):
     """Calls of a day under a cap, one after another: the cap counts what they cost."""
-    terms = {"day_cap_micros": 20 * CENT}
+    terms = {"limits": limits(day=20 * CENT)}
     first = await world.call("c1", **terms)
     await world.pass_seconds(5)
     await world.hang_up(first)
@@ -144,14 +144,7 @@ async def test_what_a_call_gives_back_is_room_under_its_cap(world):
     await world.pass_seconds(20)
     assert (third.seconds, third.end.ended_by) == (10, "limit")
     assert (await world.call("c4", **terms)).refusal == "cap_reached"
-    (cap,) = caps_of(
-        "alice",
-        day_cap_micros=20 * CENT,
-        month_cap_micros=None,
-        key_id="",
-        key_day_cap_micros=None,
-        at=world.date(),
-    )
+    (cap,) = limits(day=20 * CENT).caps(world.date())
     state = await world.gate.snapshot(world.gate.partition("alice"))
     assert state.spent == [(cap.name, 20 * CENT)]
     await world.assert_in_order()

@@ -12,6 +12,7 @@ from billing.stores.withdrawal import withdraw
 from gateway.charging import reconcile
 from gateway.charging.recovery import Settler, fill_gate
 from gateway.charging.retelling import Retelling
+from tests.limits import limits
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier
 
@@ -268,7 +269,7 @@ async def test_a_call_opened_again_counts_under_its_caps(world, own_valkey):
         await connection.execute(
             sa.update(tables.accounts).values(day_cap_micros=20 * CENT, caps_counted_from=None)
         )
-    call = await world.call("c1", node=1, day_cap_micros=20 * CENT)
+    call = await world.call("c1", node=1, limits=limits(day=20 * CENT))
     await world.pass_seconds(5)
     await world.drainer.drain_once()
     world.crash(1)

@@ -13,6 +13,7 @@ from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores import tables
+from tests.limits import limits
 from tests.money.ledger_world import CENT, CENT_A_SECOND, PARTITIONS, UNIT
 from tests.money.test_draining import DyingOutbox
 
@@ -91,10 +92,12 @@ class Schedule:
 
     async def _call(self, node):
         account_id = self.chance.choice(ACCOUNTS)
-        terms = {"day_cap_micros": CAPPED.get(account_id), "rate": self.chance.choice(RATES)}
+        rate, call_micros = self.chance.choice(RATES), None
         if self.chance.random() < 0.1:
-            terms["call_cap_micros"] = self.chance.randrange(1, 50 * CENT)
-        await self.world.call(f"c{next(self.numbers)}", account_id, node=node, **terms)
+            call_micros = self.chance.randrange(1, 50 * CENT)
+        bounds = limits(account_id, call=call_micros, day=CAPPED.get(account_id))
+        call_id = f"c{next(self.numbers)}"
+        await self.world.call(call_id, account_id, node=node, rate=rate, limits=bounds)
 
     async def _repetitions(self):
         for node in self.world.nodes:

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from billing import reconcile
-from billing.caps import account_day, account_month, key_day
 from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
 from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, MALFORMED, STRAY
 from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
+from billing.spend_limits import Period, cap_name
 from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
 from billing.stores.gate_audit import EMPTY, INCOMPARABLE, audit_gate, find_surpluses
@@ -246,8 +246,8 @@ async def test_an_empty_gate_is_named_and_so_are_the_live_calls_of_the_book(gate
 
 
 NOW = START.replace(hour=18)
-DAY, MONTH = account_day("alice", NOW), account_month("alice", NOW)
-KEY_DAY = key_day("k1", NOW)
+DAY, MONTH = (cap_name("account:alice", period, NOW) for period in Period)
+KEY_DAY = cap_name("key:k1", Period.DAY, NOW)
 CAPS = tuple(SpendCap(name, 1_000_000) for name in (DAY, MONTH, KEY_DAY))
 
 

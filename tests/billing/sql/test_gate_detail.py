@@ -4,15 +4,15 @@ from datetime import UTC, datetime, time, timedelta
 
 import sqlalchemy as sa
 
-from billing.caps import account_day, account_month
 from billing.ports import PartitionState
+from billing.spend_limits import Period, cap_name
 from billing.stores import tables
 from billing.stores.gate_detail import read_detail
 from tests.billing.outbox_entries import START, closed, opened, ticked
 
 MIDNIGHT = datetime.combine(START, time(), UTC)
 SHORTLY_BEFORE = MIDNIGHT - timedelta(seconds=30)
-DAY, MONTH = account_day("alice", START), account_month("alice", START)
+DAY, MONTH = (cap_name("account:alice", period, START) for period in Period)
 
 
 NOTHING = PartitionState()

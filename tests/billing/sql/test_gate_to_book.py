@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from billing.caps import caps_of
 from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
 from billing.partition import partition_of
@@ -20,6 +19,7 @@ from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore
 from tests.billing.outbox_entries import BOOKED_AT, START, OneByOne, closing, opening
+from tests.limits import limits
 
 PARTITIONS = 4
 ACCOUNTS = ("alice", "bob")
@@ -143,14 +143,7 @@ async def test_a_rebuilt_gate_knows_what_its_caps_have_let_through(
 ):
     async with engine.begin() as connection:
         await connection.execute(sa.update(tables.accounts).values(day_cap_micros=200_000))
-    (cap,) = caps_of(
-        "alice",
-        day_cap_micros=200_000,
-        month_cap_micros=None,
-        key_id="",
-        key_day_cap_micros=None,
-        at=START,
-    )
+    (cap,) = limits(day=200_000).caps(START)
     rate = Rate(per_minute_micros=600_000)
     for call_id in ("live", "ended"):
         detail = msgspec.structs.replace(opening(call_id), rate=rate.to_json())

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.caps import caps_of
 from billing.ports import OpenCall, Opening
 from billing.rate_deck import RateDeck
 from billing.rating import Rate
@@ -17,6 +16,7 @@ from gateway.limits.velocity import Use, call_uses, quote_uses, token_uses
 from tests.gateway.calls.test_live import Tokens, Velocity
 from tests.gateway.http.test_bearer import Account
 from tests.gateway.stage import CENT, CREDIT
+from tests.limits import limits
 
 ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
@@ -94,7 +94,7 @@ async def refusal(asked):
 async def test_the_order_holds_what_was_promised(desk):
     expires_at = AT + timedelta(days=1)
     quote, ticket = await desk.admit(
-        "+44 20 7946-0018", "pcm16", PAGE, key_expires_at=expires_at, call_cap_micros=9 * CREDIT
+        "+44 20 7946-0018", "pcm16", PAGE, key_expires_at=expires_at, limits=limits(call=9 * CREDIT)
     )
     order = desk.tokens.orders[ticket.token]
     assert (order.account_id, order.destination, order.country) == (
@@ -104,7 +104,7 @@ async def test_the_order_holds_what_was_promised(desk):
     assert (order.codec, order.origin, order.currency) == ("pcm16", PAGE, "USD")
     assert Rate.from_json(order.rate).connect_fee_micros == 50_000
     assert order.rate_description == "United Kingdom"
-    assert (order.balance_micros, order.call_cap_micros) == (CREDIT, 9 * CREDIT)
+    assert (order.balance_micros, order.limits) == (CREDIT, limits(call=9 * CREDIT))
     assert (order.key_id, order.key_epoch, order.key_expires_at) == ("k1", "e1", expires_at)
     assert not order.is_check
     assert quote.rate == Rate.from_json(order.rate)
@@ -144,7 +144,7 @@ async def test_a_draining_node_quotes_and_admits_nobody(desk):
         ({"frozen": True}, "account_frozen"),
         ({"number": "hello"}, "number_invalid"),
         ({"number": "+33123456789"}, "destination_not_priced"),
-        ({"day_cap_micros": 0}, "cap_reached"),
+        ({"limits": limits(day=0)}, "cap_reached"),
         ({"origin": "https://evil.example"}, "bad_origin"),
     ],
 )
@@ -199,43 +199,36 @@ async def test_a_quote_says_what_limits_the_call(stage):
 
     async def limit(micros, **caps):
         stage.gate.fill(alice=micros)
-        quote = await desk.quote(**caps)
+        quote = await desk.quote(limits=limits(**caps))
         return quote.affordable_s, quote.limited_by
 
     assert await limit(50 * CENT) == (50, "credit")
     assert await limit(1000 * CENT) == (600, "duration")
-    assert await limit(50 * CENT, call_cap_micros=20 * CENT) == (20, "cap")
-    assert await limit(50 * CENT, day_cap_micros=30 * CENT) == (30, "cap")
-    assert await limit(1000 * CENT, call_cap_micros=900 * CENT) == (600, "duration")
+    assert await limit(50 * CENT, call=20 * CENT) == (20, "cap")
+    assert await limit(50 * CENT, day=30 * CENT) == (30, "cap")
+    assert await limit(1000 * CENT, call=900 * CENT) == (600, "duration")
 
 
 @pytest.mark.parametrize(
     ("caps", "seconds"),
     [
-        ({"call_cap_micros": 30 * CENT + 1}, 30),
-        ({"day_cap_micros": 50 * CENT}, 40),
-        ({"month_cap_micros": 60 * CENT, "day_cap_micros": 70 * CENT}, 50),
-        ({"key_day_cap_micros": 20 * CENT}, 20),
-        ({"day_cap_micros": 50 * CENT, "call_cap_micros": 25 * CENT}, 25),
-        ({"day_cap_micros": 10**12}, 990),
+        ({"call": 30 * CENT + 1}, 30),
+        ({"day": 50 * CENT}, 40),
+        ({"month": 60 * CENT, "day": 70 * CENT}, 50),
+        ({"key_day": 20 * CENT}, 20),
+        ({"day": 50 * CENT, "call": 25 * CENT}, 25),
+        ({"day": 10**12}, 990),
     ],
 )
 async def test_what_is_affordable_honours_the_caps(desk, caps, seconds):
     """Ten cents have been spent already, by another key."""
-    spent = caps_of(
-        "alice",
-        day_cap_micros=CREDIT,
-        month_cap_micros=CREDIT,
-        key_id="another",
-        key_day_cap_micros=CREDIT,
-        at=AT,
-    )
+    spent = limits(day=CREDIT, month=CREDIT, key_id="another", key_day=CREDIT).caps(AT)
     opening = Opening("c0", "alice", "n1", CENT, 10 * CENT, 9, b"{}", caps=spent)
     await desk.stage.gate.open(opening)
-    quote, ticket = await desk.admit(**caps)
+    quote, ticket = await desk.admit(limits=limits(**caps))
     assert quote.affordable_s == seconds
     order = desk.tokens.orders[ticket.token]
-    assert {name: getattr(order, name) for name in caps} == caps
+    assert order.limits == limits(**caps)
     assert order.key_id == "k1"
     assert quote.balance_micros == CREDIT - 10 * CENT
     assert await desk.stage.gate.open_calls() == [
@@ -248,8 +241,8 @@ OPEN = OpenCall("c0", "alice", "n1", 10 * CENT, 0)
 
 @pytest.mark.parametrize("name", ["call", "day", "month", "key_day"])
 async def test_a_cap_must_leave_the_first_increment(desk, name):
-    assert await refusal(desk.admit(**{f"{name}_cap_micros": CENT - 1})) == "cap_reached"
-    quote, _ = await desk.admit(**{f"{name}_cap_micros": CENT})
+    assert await refusal(desk.admit(limits=limits(**{name: CENT - 1}))) == "cap_reached"
+    quote, _ = await desk.admit(limits=limits(**{name: CENT}))
     assert quote.affordable_s == 1
 
 

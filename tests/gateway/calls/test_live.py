@@ -23,6 +23,7 @@ from tests.gateway.stage import (
     order,
     start_message,
 )
+from tests.limits import limits
 
 BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
 PAGE = "https://calls.example.com"
@@ -266,7 +267,7 @@ async def test_the_carrier_is_told_where_to_report(stage, node):
 
 @pytest.mark.parametrize(("cap", "limit_s"), [(90 * CENT, 120), (10**9, 14_400)])
 async def test_a_cap_per_call_bounds_the_carrier_too(stage, node, cap, limit_s):
-    await node.starts(call_cap_micros=cap)
+    await node.starts(limits=limits(call=cap))
     (placed,) = stage.carrier.placed
     assert placed.time_limit_s == limit_s
 

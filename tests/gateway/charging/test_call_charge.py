@@ -14,6 +14,7 @@ from billing.rating import Rate
 from media import tones
 from tests.gateway.stage import CENT, CREDIT, SPEECH_FRAME
 from tests.gateway.virtual_time import SECOND_NS, virtual_loop
+from tests.limits import limits
 
 BEEP = tones.warning_beep()
 
@@ -449,7 +450,7 @@ async def test_every_call_of_the_account_is_warned_in_the_same_second(stage):
 
 
 async def test_a_call_is_cut_off_at_its_own_cap(stage):
-    call = stage.call(call_cap_micros=12 * CENT + 5, media_silence_s=60)
+    call = stage.call(limits=limits(call=12 * CENT + 5), media_silence_s=60)
     await call.answered()
     await ended(stage, call)
     assert (call.end["ended_by"], call.end["cut_off"], call.end["seconds"]) == ("limit", "cap", 12)
@@ -459,7 +460,7 @@ async def test_a_call_is_cut_off_at_its_own_cap(stage):
 
 
 async def test_a_cap_of_the_day_ends_all_calls_of_the_account(stage):
-    caps = {"day_cap_micros": 40 * CENT, "month_cap_micros": 4_000 * CENT, "media_silence_s": 60}
+    caps = {"limits": limits(day=40 * CENT, month=4_000 * CENT), "media_silence_s": 60}
     calls = [await stage.call(f"c{n}", **caps).answered() for n in range(2)]
     await ended(stage, *calls)
     assert {call.end["cut_off"] for call in calls} == {"cap"}
@@ -473,9 +474,9 @@ async def test_a_cap_of_the_day_ends_all_calls_of_the_account(stage):
 
 
 async def test_a_cap_of_a_key_leaves_other_keys_alone(stage):
-    caps = {"key_id": "k1", "key_day_cap_micros": 20 * CENT, "media_silence_s": 99}
-    call = await stage.call("c1", **caps).answered()
-    other = stage.call("c2", **{**caps, "key_id": "k2", "key_day_cap_micros": None})
+    bounds = limits(key_id="k1", key_day=20 * CENT)
+    call = await stage.call("c1", key_id="k1", limits=bounds, media_silence_s=99).answered()
+    other = stage.call("c2", key_id="k2", media_silence_s=99)
     await other.answered()
     await stage.until(lambda: call.browser.closed)
     assert (call.end["cut_off"], call.end["seconds"]) == ("cap", 20)
@@ -484,14 +485,14 @@ async def test_a_cap_of_a_key_leaves_other_keys_alone(stage):
 
 
 async def test_a_call_below_its_first_second_is_refused_for_its_cap(stage):
-    call = stage.call(call_cap_micros=CENT - 1)
+    call = stage.call(limits=limits(call=CENT - 1))
     await stage.until(lambda: stage.released)
     assert call.browser.closed == (1008, "cap_reached")
     assert stage.balance() == CREDIT
 
 
 async def test_a_new_day_is_a_new_cap(stage):
-    call = await stage.call(day_cap_micros=40 * CENT, media_silence_s=99).answered()
+    call = await stage.call(limits=limits(day=40 * CENT), media_silence_s=99).answered()
     charging = call.bridge._charging
     now_ns = virtual_loop().now_ns
     today = datetime.now(UTC).date()

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from billing.errors import StoreUnavailableError
+from billing.spend_limits import UNLIMITED, SpendLimits
 from gateway.errors import RequestRefusedError
 from gateway.http import bearer
 from gateway.http.access import Access
@@ -29,11 +30,8 @@ class Account:
     id: str = "alice"
     currency: str = "USD"
     frozen: bool = False
-    call_cap_micros: int | None = None
-    day_cap_micros: int | None = None
-    month_cap_micros: int | None = None
+    limits: SpendLimits = UNLIMITED
     key_id: str = "k1"
-    key_day_cap_micros: int | None = None
     scopes: frozenset[Scope] = PAGE
     key_expires_at: datetime | None = None
 

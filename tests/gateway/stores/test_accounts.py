@@ -17,6 +17,7 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from gateway.scopes import LEAST, PAGE, Scope
 from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
+from tests.limits import limits
 from tests.postgres import sqlite_threads_ended
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -90,10 +91,13 @@ async def test_the_caps_of_an_account_and_of_its_key_are_read(accounts, engine):
         await connection.execute(
             sa.update(keys).where(keys.c.id == key_id).values(day_cap_micros=4)
         )
-    alice = replace(ALICE, call_cap_micros=1, day_cap_micros=2, month_cap_micros=3)
+    alice = replace(ALICE, limits=limits(call=1, day=2, month=3))
     assert await accounts.account("alice") == alice
     assert await accounts.account_by_key_hash(HASH) == replace(
-        alice, key_id=key_id, key_day_cap_micros=4, scopes=LEAST
+        alice,
+        limits=limits(call=1, day=2, month=3, key_id=key_id, key_day=4),
+        key_id=key_id,
+        scopes=LEAST,
     )
 
 
@@ -131,8 +135,8 @@ async def test_every_change_of_what_a_key_may_do_is_told_after_it_is_made(engine
     await accounts.revoke_api_key("alice", key_id)
     await accounts.revoke_api_key("alice", key_id)
     await accounts.mark_deleted("alice")
-    changed = replace(BY_KEY, key_day_cap_micros=4)
-    capped = replace(changed, day_cap_micros=2)
+    changed = replace(BY_KEY, limits=limits(key_id=key_id, key_day=4))
+    capped = replace(changed, limits=limits(day=2, key_id=key_id, key_day=4))
     scoped = replace(capped, scopes=frozenset({Scope.RECORDS}))
     expired = replace(scoped, key_expires_at=NOW)
     assert seen == [changed, capped, scoped, expired, None, None, None]

@@ -20,6 +20,7 @@ from tests.gateway.calls.test_index import Records
 from tests.gateway.calls.test_live import Node, keep_talking
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 from tests.gateway.stage import CENT, CREDIT
+from tests.limits import limits
 
 ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
@@ -168,7 +169,7 @@ async def test_a_quote_says_that_there_is_no_credit_no_room_or_no_leave(api):
         assert reply.status_code == 200
         return reply.json()["refusal"]["code"]
 
-    cap(api, day_cap_micros=CENT - 1)
+    cap(api, day=CENT - 1)
     assert await code() == "cap_reached"
     api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", frozen=True)
     assert await code() == "account_frozen"
@@ -192,11 +193,11 @@ async def test_a_page_gets_a_token_for_itself_only(api):
 
 
 def cap(api, **caps):
-    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", **caps)
+    api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", limits=limits(**caps))
 
 
 async def test_what_neither_credit_nor_caps_cover_must_be_paid_for(api):
-    cap(api, day_cap_micros=CENT - 1)
+    cap(api, day=CENT - 1)
     assert code_of(await api.token()) == (402, "cap_reached")
     api.stage.gate.fill(alice=CENT - 1)
     assert code_of(await api.token()) == (402, "insufficient_credit")

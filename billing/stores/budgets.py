@@ -1,0 +1,98 @@
+"""Where the book of record keeps spending limits: one line for each kind of budget.
+
+Reading the limits of a call, filling the spend gate's counters and auditing them all follow this
+table. Knows no spend gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from billing.spend_limits import Budget, Period, SpendLimits
+from billing.stores import tables
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetKind:
+    """One kind of budget: who holds it, and the column of its limit; NULL is no limit."""
+
+    holder: str
+    period: Period
+    table: sa.Table
+    """Of the holders."""
+    limit: sa.Column[int]
+    of_call: sa.Column[str]
+    """Which holder a call belongs to."""
+
+    @property
+    def id(self) -> sa.Column[str]:
+        """Names a holder."""
+        return self.table.c.id
+
+    @property
+    def counted_from(self) -> sa.Column[datetime]:
+        """From when on calls count under the budget; NULL for always."""
+        return self.table.c.caps_counted_from
+
+    @property
+    def label(self) -> str:
+        """Name of the limit in a row that holds those of several kinds."""
+        return f"{self.holder}_{self.period.value}_limit_micros"
+
+    @property
+    def holders(self) -> sa.FromClause:
+        """The holders with their accounts."""
+        accounts = tables.accounts
+        return accounts if self.table is accounts else self.table.join(accounts)
+
+    @property
+    def calls(self) -> sa.FromClause:
+        """The calls with their holders and accounts."""
+        calls = tables.calls.join(tables.accounts)
+        if self.table is tables.accounts:
+            return calls
+        return calls.join(self.table, self.id == self.of_call)
+
+    def holder_name(self, holder_id: str) -> str:
+        """Name a holder as the spend gate does."""
+        return f"{self.holder}:{holder_id}"
+
+
+BUDGETS = (
+    BudgetKind(
+        *("account", Period.DAY, tables.accounts, tables.accounts.c.day_cap_micros),
+        of_call=tables.calls.c.account_id,
+    ),
+    BudgetKind(
+        *("account", Period.MONTH, tables.accounts, tables.accounts.c.month_cap_micros),
+        of_call=tables.calls.c.account_id,
+    ),
+    BudgetKind(
+        *("key", Period.DAY, tables.api_keys, tables.api_keys.c.day_cap_micros),
+        of_call=tables.calls.c.key_id,
+    ),
+)
+"""All kinds of budget, in the order in which a call's caps are named."""
+
+CALL_LIMIT = tables.accounts.c.call_cap_micros.label("call_limit_micros")
+"""Most that one call of an account may cost; NULL is no limit."""
+
+
+def limit_columns(*holders: str) -> Sequence[sa.ColumnElement[Any]]:
+    """Return the limits of these holders' budgets, as `limits_of` reads them."""
+    return [kind.limit.label(kind.label) for kind in BUDGETS if kind.holder in holders]
+
+
+def limits_of(row: Mapping[Any, Any], **holder_ids: str) -> SpendLimits:
+    """Return the limits that are in a row, given the id of each kind of holder."""
+    budgets = (
+        Budget(kind.holder_name(holder_ids[kind.holder]), kind.period, row[kind.label])
+        for kind in BUDGETS
+        if row.get(kind.label) is not None
+    )
+    return SpendLimits(row.get(CALL_LIMIT.name), tuple(budgets))
