@@ -87,7 +87,7 @@ class Call:
     def overdue(self) -> None:
         raise RuntimeError("the machine stood still for too long to measure anything")
 
-    disowned = barred = reopen = overdue
+    settled_elsewhere = frozen = reopen = overdue
 
 
 class Traffic:

@@ -402,6 +402,14 @@ class CarrierCallbacks(Protocol):
         """Note that the carrier could not open the media stream of a call."""
 
 
+Notify = Callable[[str, Mapping[str, Any]], None]
+"""Takes the name of an event for the operator's program or the account holder, and its data."""
+
+
+def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
+    """Take an event where nobody wants to know of it."""
+
+
 class SignatureVerifier(Protocol):
     """Tells the carrier's requests from everybody else's."""
 

@@ -42,7 +42,8 @@ from gateway.calls.carrier_line import CarrierLine
 from gateway.calls.reachability import UNREACHED_NS
 from gateway.calls.services import Services
 from gateway.cause import Cause
-from gateway.charging.call_charge import Charging
+from gateway.charging.call_charge import CallCharge
+from gateway.charging.context import CallContext
 from gateway.errors import UnexpectedEventError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Deadline
 from gateway.logs.call_events import CallLog
@@ -123,22 +124,7 @@ class Bridge:
         self._resumed = 0
         self._given_up: Deadline | None = None
         """When a caller who is away will not be waited for any longer."""
-        self._charging = Charging(
-            self.opened,
-            order,
-            self._wall,
-            settings=services.settings,
-            gate=services.gate,
-            metering=services.metering,
-            ticker=services.ticker,
-            spawn=services.spawn,
-            notify=services.notify,
-            report=self.receive,
-            tell=self._tell,
-            beep=self._media.beep,
-            closed=self._closed,
-            keep=services.keep,
-        )
+        self._charge = CallCharge(CallContext(self.opened, order, self._wall, services, self))
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
@@ -177,7 +163,7 @@ class Bridge:
         if isinstance(event, CarrierEnded):
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
-            self._s.spawn(self._charging.name_carrier_call(event.carrier_call_id))
+            self._s.spawn(self._charge.name_carrier_call(event.carrier_call_id))
             self._s.ticker.at(at_ns + UNREACHED_NS, self._miss_callbacks)
         before = self.call.state
         try:
@@ -185,7 +171,7 @@ class Bridge:
         except UnexpectedEventError as error:
             log.exception("Call %s: %s in %s.", self.call_id, error.event, error.state)
             return
-        self._log.advanced(self.call, before, event, at_ns, refusal=self._charging.refusal)
+        self._log.advanced(self.call, before, event, at_ns, refusal=self._charge.refusal)
         for command in commands:
             _PERFORM[command](self)
 
@@ -300,7 +286,7 @@ class Bridge:
             reports.ready(
                 self.call_id,
                 self.order,
-                self._charging.rate,
+                self._charge.rate,
                 webrtc=self._path.can_offer,
                 resume_token=resume_token(self._s.resume_key, self.call_id, self._resumed),
                 resume_seconds=self._s.settings.resume_s,
@@ -339,13 +325,13 @@ class Bridge:
     def used(self) -> tuple[int, int]:
         """Return the seconds charged for so far and their price in micros."""
         if self.call.answered_ns is None or self.call.ended_ns is not None:
-            return self._charging.final
-        return self._charging.used()
+            return self._charge.final
+        return self._charge.used()
 
     @property
     def unused_micros(self) -> int:
         """What is held for the call and not used yet."""
-        return self._charging.unused_micros
+        return self._charge.unused_micros
 
     @property
     def answered_at(self) -> datetime | None:
@@ -375,11 +361,17 @@ class Bridge:
 
     def _start_meter(self) -> None:
         self._media.stop_tone()
-        self._charging.start(self.call.answered_ns or self._clock_ns())
+        self._charge.start(self.call.answered_ns or self._clock_ns())
         self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._bridge_silence)
 
+    def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
+        """Warn the caller of the call's coming end, audibly, or take a warning back."""
+        self._tell(message)
+        if isinstance(message, wire.CreditWarning):
+            self._media.beep()
+
     def _phone_heard(self) -> None:
-        self._charging.heard()
+        self._charge.heard()
 
     def _report_answer(self) -> None:
         at = self._wall.date(self.call.answered_ns or 0)
@@ -392,14 +384,14 @@ class Bridge:
 
     def _stop_meter(self) -> None:
         self._media.part()
-        self._charging.stop(self.call.ended_ns or self._clock_ns())
+        self._charge.stop(self.call.ended_ns or self._clock_ns())
 
     def _report_end(self) -> None:
         self._wait_no_longer()
         self._media.part()
         tone = reports.end_tone(self.call)
-        if self._charging.refusal and self._browser is not None:
-            self._browser.refuse(self._charging.refusal)
+        if self._charge.refusal and self._browser is not None:
+            self._browser.refuse(self._charge.refusal)
         elif tone is not None and self._browser is not None:
             self._play_tone(tone)
             self._end_tone = self._s.ticker.at(self._clock_ns() + END_TONE_NS, self._tell_end)
@@ -412,9 +404,9 @@ class Bridge:
             self._end_tone = None
         self._media.stop_tone()
         self._path.close()
-        seconds, cost_micros = self._charging.final
+        seconds, cost_micros = self._charge.final
         cost = reports.money(cost_micros, self.order.currency)
-        ran_out_of = self._charging.ran_out_of
+        ran_out_of = self._charge.ran_out_of
         self._tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
         if self._browser is not None:
             self._browser.close(1000, "call ended")
@@ -424,11 +416,12 @@ class Bridge:
             self._carrier_leg.close(1000, "call ended")
 
     async def _settle(self) -> None:
-        await self._charging.settle()
-        self._log.settled(self.call, *self._charging.final)
+        await self._charge.settle()
+        self._log.settled(self.call, *self._charge.final)
         self.receive(Settled())
 
-    def _closed(self, seconds: int) -> CallClosed:
+    def closed(self, seconds: int) -> CallClosed:
+        """Return what is kept of the call, which has ended and is charged for so many seconds."""
         return reports.closed(self.call, self._wall, seconds, *self._media.quality())
 
     def _release(self) -> None:
@@ -443,8 +436,8 @@ class Bridge:
             self._media.watch_delay(now_ns)
             quality = self._media.measure(now_ns, self._path.network())
             # In one write: the kernel takes a third of what a second's messages cost.
-            self._tell(*self._charging.bill(now_ns), self._media.volume, *quality)
-            self._charging.warn(now_ns)
+            self._tell(*self._charge.bill(now_ns), self._media.volume, *quality)
+            self._charge.warn(now_ns)
             if self._browser is None:
                 self._watch_caller(now_ns)
         heard_ns = self._media.heard_ns()
@@ -479,7 +472,7 @@ class Bridge:
 
 
 _PERFORM: dict[Command, Callable[[Bridge], None]] = {
-    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._charging.place_hold()),
+    Command.PLACE_HOLD: lambda bridge: bridge._s.spawn(bridge._charge.place_hold()),
     Command.DIAL: lambda bridge: bridge._s.spawn(bridge._line.dial()),
     Command.PLAY_RINGBACK: lambda bridge: bridge._play_tone("ringback"),
     Command.START_METER: lambda bridge: bridge._start_meter(),

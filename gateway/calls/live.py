@@ -26,8 +26,8 @@ from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
 from gateway.cause import Cause
-from gateway.charging.call_charge import Keep, Notify, to_nobody
 from gateway.charging.closings import keep_nothing
+from gateway.charging.context import Keep
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.limits.velocity import call_uses, outcome
@@ -43,9 +43,11 @@ from gateway.ports import (
     HandshakeRequest,
     LiveCall,
     MediaConnection,
+    Notify,
     Refusal,
     SignatureVerifier,
     Velocity,
+    to_nobody,
 )
 from gateway.settings import Settings
 from gateway.sound.echo_check import EchoCheck

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -18,14 +17,12 @@ from billing.errors import CreditsLostError, StoreUnavailableError
 from billing.outbox import Ending, fold
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
 from gateway.charging.recovery import bring_credits
+from gateway.ports import Notify
 
 KIND = "call-refund"
 _DAY = timedelta(days=1)
 
 log = structlog.get_logger(__name__)
-
-Notify = Callable[[str, dict[str, Any]], None]
-"""Takes the name of an event and what it says."""
 
 
 class CallRefunds:

@@ -40,11 +40,11 @@ class MeteredCall(Protocol):
         Holds of its calls here count as left as far as they are not used.
         """
 
-    def disowned(self) -> None:
-        """The call was settled elsewhere."""
+    def settled_elsewhere(self) -> None:
+        """Another node has settled the call."""
 
-    def barred(self) -> None:
-        """The account may no longer call."""
+    def frozen(self) -> None:
+        """The account was frozen: the call must end."""
 
     def reopen(self) -> None:
         """The spend gate has lost the call, and must be told of it again."""
@@ -66,7 +66,7 @@ class Metering:
         self._held: dict[str, MeteredCall] = {}
         """Calls that the spend gate holds credit for, charged or not."""
         self._rounds: dict[int, asyncio.Task[None]] = {}
-        self._hurries: dict[str, asyncio.Task[None]] = {}
+        self._urgent: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
         self.is_gate_away = False
         self.on_balance: Callable[[str, int], None] = _ignore_balance
@@ -80,10 +80,10 @@ class Metering:
         """End the rounds; those under way are awaited."""
         if self._loop is not None:
             self._loop.cancel()
-        for task in self._hurries.values():
+        for task in self._urgent.values():
             task.cancel()
         pending = [t for t in (self._loop, *self._rounds.values()) if t is not None]
-        await asyncio.gather(*pending, *self._hurries.values(), return_exceptions=True)
+        await asyncio.gather(*pending, *self._urgent.values(), return_exceptions=True)
 
     def add(self, call: MeteredCall) -> None:
         """Charge this call from now on."""
@@ -102,9 +102,9 @@ class Metering:
         """The spend gate holds credit for this call from now on: it is reminded of it."""
         self._held[call.meter.call_id] = call
 
-    def release(self, call: MeteredCall) -> None:
-        """The call is settled."""
-        self._held.pop(call.meter.call_id, None)
+    def release(self, call_id: str) -> None:
+        """Forget a call that is settled."""
+        self._held.pop(call_id, None)
 
     async def remind(self) -> None:
         """Tell the calls that no round charges now which filling the spend gate lives on.
@@ -123,26 +123,26 @@ class Metering:
                 for call in silent[partition]:
                     call.known_in(filling)
 
-    async def hurry(self, account_id: str) -> None:
+    async def charge_now(self, account_id: str) -> None:
         """Charge an account's calls now: its credit has changed, or one of them is at its end.
 
-        Returns when the spend gate has answered, or is away. Whoever gives up waiting does not
-        undo the claim.
+        Returns when the spend gate has answered, or is away. To give up waiting does not undo the
+        claim.
         """
-        task = self._hurries.get(account_id)
+        task = self._urgent.get(account_id)
         if task is None:
             # Not yet under way, so that it will see whatever credit there is by now.
-            task = asyncio.get_running_loop().create_task(self._hurry(account_id))
-            self._hurries[account_id] = task
+            task = asyncio.get_running_loop().create_task(self._charge_account(account_id))
+            self._urgent[account_id] = task
         await asyncio.wait([task])
 
-    async def _hurry(self, account_id: str) -> None:
+    async def _charge_account(self, account_id: str) -> None:
         partition = self._gate.partition(account_id)
         try:
             while (under_way := self._rounds.get(partition)) is not None:
                 await asyncio.wait([under_way])
         finally:
-            del self._hurries[account_id]
+            del self._urgent[account_id]
         known = self._partitions.get(partition, {})
         calls = {call_id: call for call_id, call in known.items() if call.account_id == account_id}
         if calls:
@@ -220,7 +220,7 @@ class Metering:
         by_account: dict[str, list[tuple[MeteredCall, Tick]]] = {}
         for call, tick in live:
             if tick.call_id in closed:
-                call.disowned()
+                call.settled_elsewhere()
             elif tick.call_id in lost:
                 call.meter.unavailable(now_ns)
                 call.charged(None)
@@ -232,7 +232,7 @@ class Metering:
         for account_id, granted in by_account.items():
             if account_id in outcome.frozen:
                 for call, _ in granted:
-                    call.barred()
+                    call.frozen()
                 continue
             _share_out(account_id, granted, outcome, now_ns)
             is_ending = account_id in outcome.ending
@@ -274,19 +274,20 @@ def _share_out(
     ]
     burn_here = sum(burn for burn, _ in ahead)
     burn = max(burn_here, outcome.burns.get(account_id, 0))
-    # The rooms of calls under different caps differ: each counts on what its own leave it.
-    rooms = [_room(tick, balance, outcome) for _, tick in granted]
+    # Calls under different caps have different headroom: each counts on what its own caps leave.
+    headrooms = [_headroom(tick, balance, outcome) for _, tick in granted]
     shares = {
-        room: share_out(room * burn_here // burn if burn else room, ahead) for room in set(rooms)
+        headroom: share_out(headroom * burn_here // burn if burn else headroom, ahead)
+        for headroom in set(headrooms)
     }
     for place, (call, tick) in enumerate(granted):
         if tick.call_id in outcome.short:
             # It holds all that it can have.
             call.meter.share(0, is_capped=tick.call_id in outcome.capped)
         else:
-            room, own = rooms[place], ahead[place][0]
+            headroom, own = headrooms[place], ahead[place][0]
             abreast = _abreast(own, burn, outcome.open_calls.get(account_id, 0))
-            call.meter.share(shares[room][place], is_capped=room < balance, abreast=abreast)
+            call.meter.share(shares[headroom][place], is_capped=headroom < balance, abreast=abreast)
 
 
 def _abreast(own: int, burn: int, open_calls: int) -> int:
@@ -298,7 +299,7 @@ def _abreast(own: int, burn: int, open_calls: int) -> int:
     return max(CALLS_ABREAST, -(-open_calls * own // burn) if burn else 0)
 
 
-def _room(tick: Tick, balance_micros: int, outcome: TickOutcome) -> int:
+def _headroom(tick: Tick, balance_micros: int, outcome: TickOutcome) -> int:
     """Return what the balance and the call's caps leave for it and those that share them."""
-    rooms = [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in tick.caps]
-    return max(0, min([balance_micros, *rooms]))
+    headrooms = [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in tick.caps]
+    return max(0, min([balance_micros, *headrooms]))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -18,6 +17,7 @@ from gateway.charging.recovery import bring_credits
 from gateway.cli.command import fail, out, read_amount, run_with
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.http.bearer import key_hash, new_api_key
+from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import adapters
 from gateway.scopes import LEAST, Scope
@@ -347,9 +347,7 @@ def delete_account(
 async def _delete(
     stores: adapters.Stores, read: Settings, account_id: str, *, write_off: bool
 ) -> Deletion:
-    desk = (
-        adapters.build_card_desk(read, stores, notify=_to_nobody) if read.stripe_api_key else None
-    )
+    desk = adapters.build_card_desk(read, stores, notify=to_nobody) if read.stripe_api_key else None
     deletion = AccountDeletion(
         stores.gate,
         stores.ledger,
@@ -362,10 +360,6 @@ async def _delete(
     finally:
         if desk is not None:
             await desk.service.close()
-
-
-def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
-    """Nobody is told of events."""
 
 
 def _explain(deletion: Deletion, read: Settings) -> None:

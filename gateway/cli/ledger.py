@@ -34,6 +34,7 @@ from gateway.cli.command import err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
+from gateway.ports import to_nobody
 from gateway.roles import adapters
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
@@ -281,7 +282,7 @@ async def _audit_payments(
     stores: adapters.Stores, read: Settings, since: datetime | None
 ) -> list[str]:
     """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
-    desk = adapters.build_card_desk(read, stores, notify=lambda _name, _data: None)
+    desk = adapters.build_card_desk(read, stores, notify=to_nobody)
     until = datetime.now(UTC)
     since = since or until - PAYMENTS_LOOK_BACK
     try:

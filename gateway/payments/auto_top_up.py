@@ -31,8 +31,9 @@ from billing.payments import (
     to_minor,
 )
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.payments.ports import Charge, Clock, Notify, PaymentService, PaymentStore
+from gateway.payments.ports import Charge, Clock, PaymentService, PaymentStore
 from gateway.payments.service import Payments, new_payment_id, payment_id_of
+from gateway.ports import Notify
 
 ASK_AGAIN: Final = timedelta(seconds=15)
 """How long what a person has set is believed, and a refusal is left to stand."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from billing.payments import (
     AUTOMATIC,
@@ -25,8 +25,6 @@ OnCredit = Callable[[str], Awaitable[None]]
 """Brings an account's booked credits to the spend gate and to its running calls."""
 OnFreeze = Callable[[str, bool], Awaitable[None]]
 """Freezes an account and ends its calls at once, or lets it place calls again."""
-Notify = Callable[[str, dict[str, Any]], None]
-"""Takes the name of an event and what it says."""
 Clock = Callable[[], datetime]
 
 

@@ -43,12 +43,12 @@ from gateway.payments.ports import (
     CheckoutOrder,
     Clock,
     CreditBook,
-    Notify,
     OnCredit,
     OnFreeze,
     PaymentService,
     PaymentStore,
 )
+from gateway.ports import Notify
 from gateway.settings import Settings
 
 DOUBLE_CLICK: Final = timedelta(seconds=30)

@@ -16,13 +16,13 @@ from billing.rate_deck import RateDeck
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
 from gateway.charging import recovery
-from gateway.charging.call_refunds import Notify
 from gateway.errors import SettingsError
 from gateway.limits.velocity import effective
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import Reconciler as PaymentReconciler
 from gateway.payments.service import Payments
+from gateway.ports import Notify
 from gateway.roles.storage import (
     Book,
     Stores,

@@ -345,7 +345,7 @@ class Node:
             self.settings,
             self.stores,
             notify=self._notify,
-            on_credit=self._metering.hurry,
+            on_credit=self._metering.charge_now,
         )
         stack.push_async_callback(_within, "payment service", cards.service.close)
         stack.push_async_callback(_within, "automatic top-ups", cards.auto.stop)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.charging import recovery
-from gateway.charging.call_refunds import CallRefunds, Notify
+from gateway.charging.call_refunds import CallRefunds
 from gateway.errors import SettingsError
+from gateway.ports import Notify, to_nobody
 from gateway.post.mail import Mails
 from gateway.settings import Settings
 from gateway.stores import private_files
@@ -39,10 +40,6 @@ from gateway.stores.key_epochs import UNTOLD, RedisKeyEpochs
 _MAILED_TIMEOUT_S = 1.0
 _MAILED_TTL_S = 86_400
 """How long it is remembered that a mail which may come once a day was sent."""
-
-
-def _to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
-    """Nobody is told of events."""
 
 
 @dataclass(slots=True)
@@ -212,7 +209,7 @@ async def migrated_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
 def build_drainer(
     stores: Stores,
     settings: Settings,
-    notify: Notify = _to_nobody,
+    notify: Notify = to_nobody,
     on_turn: OnTurn = lambda: None,
 ) -> Drainer:
     """Return what empties the spend gate's outbox into the book of record.

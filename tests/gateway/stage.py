@@ -164,6 +164,12 @@ class Stage:
             await self.run(0.02)
         raise AssertionError("it never came true")
 
+    async def ended(self, *calls: Caller) -> None:
+        """Let time pass until these calls have been settled and told of their end."""
+        await self.until(
+            lambda: len(self.released) == len(calls) and all(c.browser.closed for c in calls), 120
+        )
+
     def balance(self, account_id: str = "alice") -> int:
         return self.gate._of(account_id).balances[account_id]
 
@@ -275,6 +281,11 @@ class Caller:
         """The one message that ends the call."""
         (message,) = [m for m in self.browser.messages if m["type"] in ("disconnect", "cancel")]
         return message
+
+    @property
+    def warned(self) -> list[tuple[int, str]]:
+        """The warnings of the call's end: seconds left, and for want of what."""
+        return [(w["seconds_left"], w["cause"]) for w in self.browser.of("credit-warning")]
 
     @property
     def heard_by_phone(self) -> list[bytes]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.stores import gate_audit
-from gateway.charging import call_charge
+from gateway.charging import cut_off, settlement
 from tests.money.ledger_world import World
 from tests.postgres import database_url, engine, postgres_server, postgres_url
 from tests.valkey import own_valkey, valkey_server, valkey_url
@@ -32,11 +32,11 @@ async def new_world(
     # Nothing moves between two comparisons unless the test moves it.
     monkeypatch.setattr(gate_audit, "COMPARISON_PAUSE_S", 0)
     # The clock stands still while the gate is asked, however long a busy machine takes.
-    monkeypatch.setattr(call_charge, "ASK_AGAIN_S", 30)
+    monkeypatch.setattr(cut_off, "ASK_AGAIN_S", 30)
 
     def make(url: str, **options: Any) -> World:
         world = World(url, engine, **options)
-        monkeypatch.setattr(call_charge, "asyncio", world.asyncio_in_world_time())
+        monkeypatch.setattr(settlement, "asyncio", world.asyncio_in_world_time())
         made.append(world)
         return world
 

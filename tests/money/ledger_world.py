@@ -28,11 +28,13 @@ from billing.stores.gate_audit import audit_gate
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from gateway.browser import messages as wire
 from gateway.browser.reports import WallClock
 from gateway.call.machine import Ended, Event, HoldPlaced, HoldRefused
 from gateway.cause import Cause
-from gateway.charging.call_charge import Charging
+from gateway.charging.call_charge import CallCharge
 from gateway.charging.closings import Closings
+from gateway.charging.context import CallContext, ChargeServices
 from gateway.charging.reconcile import Reconciler
 from gateway.charging.recovery import bring_credits, fill_gate
 from gateway.charging.rounds import GROUPS, Metering
@@ -94,22 +96,8 @@ class PhoneCall:
             key_id=order.key_id,
         )
         self._wall = WallClock(world.now_ns, world.date())
-        self.charging = Charging(
-            self.opened,
-            order,
-            self._wall,
-            settings=node.settings,
-            gate=node.gate,
-            metering=node.metering,
-            ticker=node.ticker,
-            spawn=world.spawn,
-            notify=lambda _name, _data: None,
-            report=self._report,
-            tell=lambda *_messages: None,
-            beep=lambda: None,
-            closed=self._closed,
-            keep=node.closings.keep,
-        )
+        context = CallContext(self.opened, order, self._wall, node.services, self)
+        self.charge = CallCharge(context)
 
     @property
     def seconds(self) -> int:
@@ -119,20 +107,21 @@ class PhoneCall:
     @property
     def refusal(self) -> str:
         """Why it was refused, empty for a call that took place."""
-        return self.charging.refusal
+        return self.charge.refusal
 
     def hang_up(self) -> None:
         """The caller ends the call now."""
         self._over(Ended(Cause.NORMAL_CLEARING, "caller"), self.node.world.now_ns)
 
-    def _report(self, event: Event, at_ns: int | None = None) -> None:
+    def receive(self, event: Event, at_ns: int | None = None) -> None:
+        """Take what its money makes happen."""
         now_ns = self.node.world.now_ns
         if isinstance(event, HoldPlaced):
             self.is_live, self.answered_ns = True, now_ns
             self.node.calls[self.call_id] = self
-            self.charging.start(now_ns)
+            self.charge.start(now_ns)
             if self.is_heard:
-                self.charging.heard()
+                self.charge.heard()
         elif isinstance(event, Ended):
             self._over(event, now_ns if at_ns is None else at_ns)
         else:
@@ -143,10 +132,14 @@ class PhoneCall:
             return
         self.is_live, self.end, self.ended_ns = False, end, at_ns
         del self.node.calls[self.call_id]
-        self.charging.stop(at_ns)
-        self.node.world.spawn(self.charging.settle())
+        self.charge.stop(at_ns)
+        self.node.world.spawn(self.charge.settle())
 
-    def _closed(self, seconds: int) -> CallClosed:
+    def warn(self, _message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
+        """Nobody hears warnings."""
+
+    def closed(self, seconds: int) -> CallClosed:
+        """Return what is kept of the call."""
         cause, ended_by = Cause.NORMAL_TEMPORARY_FAILURE, _BY_GATEWAY
         if self.end is not None:
             cause, ended_by = self.end.cause, self.end.ended_by
@@ -174,6 +167,14 @@ class Node:
         self.ticker = Ticker(world.clock_ns)
         self.metering = Metering(self.gate, world.clock_ns)
         self.closings = Closings(self.gate, SqlCdrStore(world.engine))
+        self.services = ChargeServices(
+            settings=self.settings,
+            gate=self.gate,
+            metering=self.metering,
+            ticker=self.ticker,
+            spawn=world.spawn,
+            keep=self.closings.keep,
+        )
         self.calls: dict[str, PhoneCall] = {}
         self.is_running = True
 
@@ -327,7 +328,7 @@ class World:
         sequence = await self.book.add_credit(account_id, micros, reference=reference, kind=kind)
         await bring_credits(self.gate, self.book, account_id)
         for node in self.nodes:
-            await node.metering.hurry(account_id)
+            await node.metering.charge_now(account_id)
         await self.calm()
         return sequence
 
@@ -350,7 +351,7 @@ class World:
         )
         call = PhoneCall(self.nodes[node], call_id, account_id, order, is_heard=is_heard)
         self.calls.append(call)
-        await call.charging.place_hold()
+        await call.charge.place_hold()
         return call
 
     async def hang_up(self, *calls: PhoneCall) -> None:

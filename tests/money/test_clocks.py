@@ -78,7 +78,7 @@ async def test_a_day_at_the_highest_rate_is_exact(new_world, valkey_url):
     await world.open_accounts(alice=credit)
     call = await world.call("c1", rate=rate)
     while call.is_live:
-        left_s = call.charging.meter.remaining_s(world.now_ns)
+        left_s = call.charge.meter.remaining_s(world.now_ns)
         await world.leap(max(1, min(1_800, left_s // 4)))
         if left_s > 80_000:
             assert await world.findings() == []

@@ -81,7 +81,7 @@ async def test_calls_of_a_dead_node_are_settled_once_and_a_zombie_is_refused(wat
     ended, lasting, nameless = [await world.call(f"c{n}", node=2) for n in range(3)]
     other = await world.call("other", node=0)
     for call, name, seconds in ((ended, "CA1", 22), (lasting, "CA2", 4_000)):
-        await call.charging.name_carrier_call(name)
+        await call.charge.name_carrier_call(name)
         carrier.seconds[name] = seconds
     carrier.over.add("CA1")
     await world.pass_seconds(21)
@@ -114,7 +114,7 @@ async def test_calls_of_an_account_that_is_spent_cost_no_more_than_there_is(watc
     await world.book.add_credit("alice", -50 * UNIT + 30 * CENT, reference="re:1", kind="refund")
     await world.reconciler.round()
     call = await world.call("c1", node=2)
-    await call.charging.name_carrier_call("CA1")
+    await call.charge.name_carrier_call("CA1")
     watch.carrier.over.add("CA1")
     watch.carrier.seconds["CA1"] = 35
     await world.pass_seconds(21)
@@ -182,7 +182,7 @@ async def test_a_filling_from_the_book_knows_the_carriers_calls(watch, valkey_se
     talking = await world.call("talking", node=2)
     ringing = await world.call("ringing", node=2, is_heard=False)
     for call, name in ((talking, "CA1"), (ringing, "CA2")):
-        await call.charging.name_carrier_call(name)
+        await call.charge.name_carrier_call(name)
         carrier.seconds[name] = 60
     await world.pass_seconds(5)
     await world.drainer.drain_once()
@@ -207,7 +207,7 @@ async def test_a_gate_filled_anew_knows_the_carriers_calls_again(watch, valkey_s
     carrier.over.add("CA1")
     await world.pass_seconds(5)
     await world.drainer.drain_once()
-    await call.charging.name_carrier_call("CA1")
+    await call.charge.name_carrier_call("CA1")
     valkey_server.command("FLUSHALL")
     # Between two rounds of the node, which therefore never finds the gate empty.
     await world.reconcile()
@@ -231,7 +231,7 @@ async def test_a_call_of_a_dead_node_that_nobody_heard_costs_nothing(watch, valk
     unheard = [await world.call(f"c{n}", node=2, rate=DEAR, is_heard=False) for n in range(3)]
     heard = await world.call("heard", node=2, rate=DEAR)
     for n, call in enumerate((*unheard, heard)):
-        await call.charging.name_carrier_call(f"CA{n}")
+        await call.charge.name_carrier_call(f"CA{n}")
         carrier.seconds[f"CA{n}"] = 70
     carrier.over |= {"CA0", "CA3"}
     await world.pass_seconds(5)
@@ -259,7 +259,7 @@ async def test_a_call_that_nobody_heard_gives_all_it_held_back(watch, valkey_ser
     await world.pass_seconds(6)
     assert await world.gate.balance("alice") == 50 * UNIT - 2 * DEAR.cost(14)
     assert await world.findings() == []
-    calls[0].charging.heard()
+    calls[0].charge.heard()
     await world.pass_seconds()
     valkey_server.command("FLUSHALL")
     await world.reconcile()

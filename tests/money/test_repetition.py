@@ -84,7 +84,7 @@ def _rows_of(world):
 async def test_an_opening_that_is_repeated_holds_once(world):
     call = await world.call("c1")
     for _ in range(3):
-        await call.charging.place_hold()
+        await call.charge.place_hold()
     assert await world.gate.balance("alice") == 50 * UNIT - HORIZON_S * CENT
     await world.pass_seconds(2)
     await world.hang_up(call)

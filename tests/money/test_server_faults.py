@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores.redis import _Script
-from gateway.charging import call_charge
+from gateway.charging import cut_off
 from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, SECOND_NS, UNIT
 from tests.valkey import ValkeyServer
 
@@ -293,9 +294,11 @@ async def test_two_versions_of_the_scripts_charge_the_same_calls(new_world, own_
             own_valkey.command("SCRIPT", "FLUSH")
             assert await world.findings() == []
     # The one knows and ends what the other has begun.
-    opening = calls[0].charging._opening(CENT)
+    charge = calls[0].charge
+    opening = charge._hold.opening(CENT)
     assert (await newer.open(opening)).granted_micros == (12 + HORIZON_S) * CENT
-    calls[0].charging._gate = newer
+    context = charge._context
+    charge._context = replace(context, services=replace(context.services, gate=newer))
     await world.hang_up(*calls)
     assert await world.gate.balance("alice") == 50 * UNIT - 4 * 12 * CENT
     await world.assert_in_order()
@@ -305,7 +308,7 @@ async def test_a_call_near_its_end_waits_for_a_silent_server_as_far_as_its_credi
     new_world, valkey_url, monkeypatch
 ):
     world = new_world(valkey_url)
-    monkeypatch.setattr(call_charge, "ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr(cut_off, "ASK_AGAIN_S", 0.05)
     await world.open_accounts(alice=12 * CENT, bob=30 * CENT)
     calls = [await world.call(f"c-{name}", name) for name in ("alice", "bob")]
     await world.pass_seconds(9)

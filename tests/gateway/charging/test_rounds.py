@@ -27,7 +27,7 @@ class MeteredCall:
         self.meter.answered(virtual_loop().now_ns)
         self.meter.heard()
         self.charges: list[int | None] = []
-        self.disownments = self.reopenings = self.bars = self.ends = 0
+        self.settlements = self.reopenings = self.freezes = self.ends = 0
         self.fillings = []
         self.spend_caps = ()
 
@@ -44,8 +44,8 @@ class MeteredCall:
         self.ends += 1
         self.office.metering.remove(self)
 
-    def barred(self):
-        self.bars += 1
+    def frozen(self):
+        self.freezes += 1
 
     def left_s(self):
         return self.meter.remaining_s(virtual_loop().now_ns)
@@ -53,8 +53,8 @@ class MeteredCall:
     def charged(self, balance_micros):
         self.charges.append(balance_micros)
 
-    def disowned(self):
-        self.disownments += 1
+    def settled_elsewhere(self):
+        self.settlements += 1
 
 
 class Office:
@@ -169,16 +169,16 @@ async def test_a_call_that_ended_during_a_round_is_left_alone(office):
     await office.gate.close(Closing("ended", account_id, micros, seconds, b"{}"))
     office.gate.held_back.set()
     await asyncio.sleep(0.01)
-    assert (ended.charges, ended.disownments) == ([], 0)
+    assert (ended.charges, ended.settlements) == ([], 0)
     assert len(other.charges) == 1
 
 
-async def test_a_call_that_was_settled_elsewhere_is_disowned(office):
+async def test_a_call_that_was_settled_elsewhere_is_ended(office):
     account_id = office.account(3)
     call, other = await office.call(account_id), await office.call(account_id, "c2")
     await office.gate.close(Closing("c1", account_id, CENT, 1, b"{}"))
     await asyncio.sleep(1)
-    assert (call.disownments, call.charges) == (1, [])
+    assert (call.settlements, call.charges) == (1, [])
     assert len(other.charges) == 1
 
 
@@ -187,16 +187,16 @@ async def test_a_call_that_the_gate_has_lost_is_opened_again_and_lives_on(office
     call, other = await office.call(account_id), await office.call(account_id, "c2")
     del office.gate._of(account_id).calls["c1"]
     await asyncio.sleep(2)
-    assert (call.reopenings, call.disownments, call.charges) == (2, 0, [None, None])
+    assert (call.reopenings, call.settlements, call.charges) == (2, 0, [None, None])
     assert call.meter.state is MeterState.AWAY
     assert len(other.charges) == 2
 
 
-async def test_calls_of_a_frozen_account_are_barred(office):
+async def test_calls_of_a_frozen_account_are_ended(office):
     call, other = await office.call(office.account(3)), await office.call(office.account(4), "c2")
     await office.gate.freeze(call.account_id, True)
     await asyncio.sleep(1)
-    assert (call.bars, call.charges) == (1, [])
+    assert (call.freezes, call.charges) == (1, [])
     assert (other.bars, len(other.charges)) == (0, 1)
 
 
@@ -250,7 +250,7 @@ async def test_credit_that_comes_is_seen_at_once_when_hurried(office):
     await office.gate.credit(call.account_id, 1, 50 * CENT)
     before = call.left_s()
     rounds = len(office.gate.ticks)
-    await office.metering.hurry(call.account_id)
+    await office.metering.charge_now(call.account_id)
     assert len(office.gate.ticks) == rounds + 1
     assert call.left_s() == before + 50
 
@@ -265,9 +265,9 @@ async def test_only_the_calls_of_the_account_are_hurried(office):
         await office.call(one, "b"),
         await office.call(other, "c"),
     ]
-    await office.metering.hurry(one)
+    await office.metering.charge_now(one)
     assert [len(call.charges) for call in calls] == [1, 1, 0]
-    await office.metering.hurry("nobody")
+    await office.metering.charge_now("nobody")
     assert len(office.gate.ticks) == 1
 
 
@@ -275,11 +275,11 @@ async def test_haste_waits_for_the_round_under_way_and_is_shared(office):
     office.gate.held_back = asyncio.Event()
     call = await office.call(office.account(3))
     await asyncio.sleep(1)
-    hurries = [asyncio.create_task(office.metering.hurry(call.account_id)) for _ in range(3)]
+    asked = [asyncio.create_task(office.metering.charge_now(call.account_id)) for _ in range(3)]
     await asyncio.sleep(0.01)
     assert len(office.gate.ticks) == 1
     office.gate.held_back.set()
-    await asyncio.gather(*hurries)
+    await asyncio.gather(*asked)
     assert len(office.gate.ticks) == 2
     assert len(call.charges) == 2
 
@@ -289,7 +289,7 @@ async def test_whoever_gives_up_waiting_does_not_undo_the_claim(office):
     call = await office.call(office.account(3))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            await office.metering.hurry(call.account_id)
+            await office.metering.charge_now(call.account_id)
     office.gate.held_back.set()
     await asyncio.sleep(0.01)
     assert len(call.charges) == 1
@@ -299,11 +299,11 @@ async def test_stopping_forgets_haste(office):
     office.gate.held_back = asyncio.Event()
     call = await office.call(office.account(3))
     await asyncio.sleep(1)
-    hurry = asyncio.create_task(office.metering.hurry(call.account_id))
+    asked = asyncio.create_task(office.metering.charge_now(call.account_id))
     await asyncio.sleep(0.01)
     stopping = asyncio.create_task(office.metering.stop())
     await asyncio.sleep(0.01)
-    assert hurry.done()
+    assert asked.done()
     office.gate.held_back.set()
     await stopping
     assert len(office.gate.ticks) == 1
@@ -421,7 +421,7 @@ async def test_a_call_that_no_round_charges_is_reminded_while_the_gate_holds_it(
     part.is_ready = False
     await office.metering.remind()
     part.is_ready = True
-    office.metering.release(ringing)
+    office.metering.release(ringing.meter.call_id)
     await office.metering.remind()
     assert ringing.fillings == ["another"]
 

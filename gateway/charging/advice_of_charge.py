@@ -1,0 +1,49 @@
+"""Advice of charge: what a call has cost and how long it can go on, as its caller is shown.
+
+The figures are shown once a second; the call's coming end is warned of. Knows no store.
+"""
+
+from __future__ import annotations
+
+from billing.meter import CallMeter
+from billing.warnings import Change, EndWarnings
+from gateway.browser import messages as wire
+from gateway.browser import reports
+from gateway.charging.context import CallContext
+
+
+class AdviceOfCharge:
+    """What one caller is shown of the money."""
+
+    __slots__ = ("_context", "_warnings", "balance_micros")
+
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
+        self._warnings = EndWarnings()
+        self.balance_micros = 0
+        """What the account has left, with what is held for its calls here and not used."""
+
+    def bill(self, meter: CallMeter, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
+        """Return what has been used and what is left."""
+        currency = self._context.order.currency
+        return (
+            wire.Cost(
+                seconds=meter.owed_s(now_ns),
+                cost=reports.money(meter.cost_micros(now_ns), currency),
+            ),
+            wire.Credit(
+                balance=reports.money(self.balance_micros, currency),
+                remaining_seconds=meter.remaining_s(now_ns),
+            ),
+        )
+
+    def warn(self, meter: CallMeter, now_ns: int) -> None:
+        """Warn the caller of the end, or take it back."""
+        left_s = meter.remaining_s(now_ns)
+        change = self._warnings.note(left_s)
+        if change is Change.GIVEN:
+            cause = reports.LACKS[meter.runs_out_of]
+            self._context.call.warn(wire.CreditWarning(seconds_left=left_s, cause=cause))
+            self._context.notify("call.credit_warning", cause=cause, seconds_left=left_s)
+        elif change is Change.TAKEN_BACK:
+            self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))

@@ -1,0 +1,71 @@
+"""What the parts of a call's charge share: the call, its order, and the services of its node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from billing.cdr import CallClosed, CallOpened
+from billing.ports import Closing, Opening, SpendGate
+from gateway.browser import messages as wire
+from gateway.browser.reports import WallClock
+from gateway.call.machine import Event
+from gateway.charging.closings import keep_nothing
+from gateway.charging.rounds import Metering
+from gateway.heartbeat.ticker import Ticker
+from gateway.ports import CallOrder, Notify, to_nobody
+from gateway.settings import Settings
+
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
+"""Runs a coroutine of a call in the background; the node waits for it when it stops."""
+
+Keep = Callable[[Opening, Closing], None]
+"""Remembers the end of a call, and how it would be opened again, until it is booked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeServices:
+    """What the charges of all calls of a node use."""
+
+    settings: Settings
+    gate: SpendGate
+    metering: Metering
+    ticker: Ticker
+    spawn: Spawn
+    keep: Keep = keep_nothing
+    notify: Notify = to_nobody
+    """Takes warnings and cut-offs for the operator's program."""
+
+
+class PaidCall(Protocol):
+    """What a call does for its money."""
+
+    def receive(self, event: Event, at_ns: int | None = None) -> None:
+        """Take a hold placed or refused, or the call's end; `at_ns` is its time, None for now."""
+
+    def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
+        """Warn the caller of the call's coming end, audibly, or take a warning back."""
+
+    def closed(self, seconds: int) -> CallClosed:
+        """Return what is kept of the ended call, which is charged for so many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """One call, as all parts of its charge see it."""
+
+    opened: CallOpened
+    order: CallOrder
+    wall: WallClock
+    services: ChargeServices
+    call: PaidCall
+
+    def now_ns(self) -> int:
+        """Return the monotonic time."""
+        return self.services.ticker.clock_ns()
+
+    def notify(self, name: str, **data: Any) -> None:
+        """Tell the operator's program of an event of this call."""
+        ids = {"account_id": self.opened.account_id, "call_id": self.opened.call_id}
+        self.services.notify(name, {**ids, **data})

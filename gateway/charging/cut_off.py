@@ -1,0 +1,118 @@
+"""Ends a call at its last paid second, after asking the spend gate once more for credit.
+
+Knows no caller and no price: what is paid is the meter's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from billing.cdr import EndedBy
+from billing.meter import CallMeter, CutOff, MeterState
+from gateway.call.machine import Ended
+from gateway.cause import Cause
+from gateway.charging.context import CallContext
+from gateway.heartbeat.ticker import Deadline
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_S = 0.3
+"""How long the spend gate may take to say, at the cut-off, whether credit has come meanwhile."""
+
+_CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
+    CutOff.CREDIT: (Cause.ALLOTTED_TIMEOUT, "credit"),
+    CutOff.CAP: (Cause.ALLOTTED_TIMEOUT, "limit"),
+    CutOff.DURATION: (Cause.ALLOTTED_TIMEOUT, "limit"),
+    CutOff.GRACE: (Cause.NORMAL_TEMPORARY_FAILURE, "gateway"),
+}
+
+
+class CutOffTimer:
+    """The end of one call for want of credit, of leave or of a spend gate."""
+
+    __slots__ = ("_context", "_deadline", "_due_ns", "_is_asking", "_meter", "ran_out_of")
+
+    _meter: CallMeter
+    """Charges the call; there is none before the phone is answered."""
+
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
+        self._deadline: Deadline | None = None
+        self._due_ns = 0
+        """Of the deadline, while there is one."""
+        self._is_asking = False
+        """The last paid second is over, and the gate is asked for more."""
+        self.ran_out_of: CutOff | None = None
+        """What the call was cut off for want of."""
+
+    def start(self, meter: CallMeter) -> None:
+        """Cut the call off when what this meter has been granted is used up."""
+        self._meter = meter
+        self.arm()
+
+    def arm(self) -> None:
+        """See that `_cut` is called no later than the cut-off; called too early, it arms again."""
+        due_ns = self._meter.cut_off_ns
+        if due_ns is None or self._is_asking:
+            return
+        if self._deadline is not None:
+            if self._due_ns <= due_ns:
+                return
+            self._deadline.cancel()
+        self._due_ns = due_ns
+        self._deadline = self._context.services.ticker.at(due_ns, self._cut)
+
+    def cancel(self) -> None:
+        """Do not cut: the call has ended."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def overdue(self) -> None:
+        """End the call as of a cut-off that passed while this process stood still.
+
+        Credit that has come since changes nothing.
+        """
+        due_ns = self._meter.cut_off_ns
+        assert due_ns is not None
+        is_ours = self._meter.remaining_s(self._context.now_ns()) > 0
+        self._end(due_ns, CutOff.GRACE if is_ours else self._meter.runs_out_of)
+
+    def _cut(self) -> None:
+        """The paid time is over; charge no second beyond it."""
+        self._deadline = None
+        due_ns, now_ns = self._meter.cut_off_ns, self._context.now_ns()
+        if due_ns is None or due_ns > now_ns:
+            self.arm()
+        elif self._meter.is_overdue(now_ns):
+            self.overdue()
+        elif self._meter.is_at_limit or self._meter.cut_off is CutOff.GRACE:
+            self._end(due_ns, self._meter.cut_off)
+        else:
+            self._is_asking = True
+            self._context.services.spawn(self._ask_again(due_ns))
+
+    async def _ask_again(self, due_ns: int) -> None:
+        """Ask the spend gate once more: credit that came in the last second saves the call."""
+        try:
+            async with asyncio.timeout(ASK_AGAIN_S):
+                await self._context.services.metering.charge_now(self._meter.account_id)
+        except TimeoutError:
+            log.info("Call %s: no word on credit at its cut-off.", self._meter.call_id)
+            # As far as the credit that is known of reaches, the call may wait for the store.
+            self._meter.unavailable(self._context.now_ns())
+        finally:
+            self._is_asking = False
+        if self._meter.state is MeterState.ENDED:
+            return
+        if self._meter.cut_off_ns == due_ns:
+            self._end(due_ns, self._meter.cut_off)
+        else:
+            self.arm()
+
+    def _end(self, due_ns: int, ran_out_of: CutOff) -> None:
+        self.ran_out_of = ran_out_of
+        cause, ended_by = _CUT_OFFS[ran_out_of]
+        self._context.call.receive(Ended(cause, ended_by), due_ns)
+        seconds, _ = self._meter.final(due_ns)
+        self._context.notify("call.cut_off", cause=ran_out_of.value, seconds=seconds)

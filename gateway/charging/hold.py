@@ -1,0 +1,150 @@
+"""One call's hold at the spend gate: places it, and places it again where the gate has lost it.
+
+The gate is also told the carrier's id of the call, so that another node can end and settle the call
+if this one dies. Knows no caller; what the call costs is decided by its meter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import msgspec
+
+from billing.errors import StoreUnavailableError
+from billing.meter import SHARERS_PER_CALL, CallMeter, MeterState
+from billing.ports import Opening, OpenOutcome, OpenResult
+from billing.rating import Rate
+from gateway.call.machine import Ended
+from gateway.cause import Cause
+from gateway.charging.call_caps import CallCaps
+from gateway.charging.closings import reopening
+from gateway.charging.context import CallContext
+
+log = logging.getLogger(__name__)
+
+
+class Hold:
+    """What the spend gate holds for one call."""
+
+    __slots__ = (
+        "_caps",
+        "_carrier_call_id",
+        "_context",
+        "_is_reopening",
+        "_meter",
+        "_named_in",
+        "_rate",
+        "is_open",
+        "lock",
+    )
+
+    _meter: CallMeter
+    """Charges the call; there is none before the first hold is placed."""
+
+    def __init__(self, context: CallContext, rate: Rate, caps: CallCaps) -> None:
+        self._context = context
+        self._rate = rate
+        self._caps = caps
+        self.is_open = False
+        """Whether the gate holds credit for the call, as far as is known."""
+        self.lock = asyncio.Lock()
+        """Taken while the call is opened again or closed: what is closed must stay so."""
+        self._is_reopening = False
+        self._carrier_call_id = ""
+        self._named_in: str | None = None
+        """Filling of the spend gate that knows the carrier's id of the call."""
+
+    def opening(self, want_micros: int) -> Opening:
+        """Return the request that opens the call."""
+        context = self._context
+        settings = context.services.settings
+        return Opening(
+            call_id=context.opened.call_id,
+            account_id=context.opened.account_id,
+            node=settings.node,
+            first_micros=self._rate.cost(1),
+            want_micros=want_micros,
+            concurrent_calls_max=settings.account_calls_max,
+            detail=msgspec.json.encode(context.opened),
+            caps=self._caps.at(context.now_ns()),
+            per_minute_micros=self._rate.per_minute_micros,
+        )
+
+    async def place(self, want_micros: int) -> OpenOutcome:
+        """Ask for the first hold.
+
+        Raises StoreUnavailableError; the hold may have been placed all the same.
+        """
+        services = self._context.services
+        sharers = SHARERS_PER_CALL * services.settings.account_calls_max
+        return await services.gate.open(replace(self.opening(want_micros), sharers=sharers))
+
+    def placed(self, meter: CallMeter) -> None:
+        """Note that the gate holds credit for the call, on which this meter runs."""
+        self._meter = meter
+        self.is_open = True
+
+    async def name_carrier_call(self, carrier_call_id: str) -> None:
+        """Tell the gate the carrier's id of the call, for the node that settles it if this dies."""
+        self._carrier_call_id = carrier_call_id
+        opened, self._named_in = self._context.opened, None
+        gate = self._context.services.gate
+        try:
+            name = gate.name_carrier_call(opened.call_id, opened.account_id, carrier_call_id)
+            if (filling := await name) is None:
+                self.reopen()
+            self._named_in = filling
+        except StoreUnavailableError:
+            log.info("Call %s: its carrier call could not be noted.", opened.call_id)
+
+    def known_in(self, filling: str) -> None:
+        """Tell the carrier's id again to a gate that was filled since, or missed it."""
+        if self._carrier_call_id and filling != self._named_in and self.is_open:
+            # One request is enough; when it fails, the next round is the next occasion.
+            self._named_in = filling
+            self._context.services.spawn(self.name_carrier_call(self._carrier_call_id))
+
+    def reopen(self) -> None:
+        """Open the call again at a gate that has lost it, with all that it has used."""
+        if not self._is_reopening:
+            self._is_reopening = True
+            self._context.services.spawn(self._reopen())
+
+    async def _reopen(self) -> None:
+        try:
+            async with self.lock:
+                if self.is_open:
+                    await self.open_again(self._owed_micros())
+        except StoreUnavailableError:
+            log.info("Call %s cannot be opened again yet.", self._context.opened.call_id)
+        finally:
+            self._is_reopening = False
+
+    def _owed_micros(self) -> int:
+        """Return what the gate must hold for the call."""
+        now_ns = self._context.now_ns()
+        if self._meter.state is MeterState.ENDED:
+            return self._meter.final(now_ns)[1]
+        # What the book may know it to hold, it must hold again.
+        return max(self._meter.want_micros(now_ns), self._meter.granted_micros)
+
+    async def open_again(self, want_micros: int) -> None:
+        """Ask the gate to hold this much for the call again; the lock must be held.
+
+        Raises StoreUnavailableError.
+        """
+        context = self._context
+        opening = reopening(self.opening(0), want_micros)
+        result = (await context.services.gate.open(opening)).result
+        if result is OpenResult.ALREADY_CLOSED:
+            self.settled_elsewhere()
+            return
+        log.warning("Call %s, lost by the credit store: %s.", opening.call_id, result.value)
+        if result is OpenResult.OPENED and self._carrier_call_id:
+            await self.name_carrier_call(self._carrier_call_id)
+
+    def settled_elsewhere(self) -> None:
+        """End the call: another node has settled it."""
+        self._context.call.receive(Ended(Cause.NORMAL_TEMPORARY_FAILURE, "gateway"))

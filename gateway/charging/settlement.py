@@ -1,0 +1,86 @@
+"""Settles a call that has ended: posts its final price and gives back the rest of its hold.
+
+The spend gate is asked until it answers: a call that is not settled would hold credit for ever.
+Knows no caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from billing.errors import StoreUnavailableError
+from billing.ports import CloseResult, Closing
+from gateway.charging.closings import reopening
+from gateway.charging.context import CallContext
+from gateway.charging.hold import Hold
+
+log = logging.getLogger(__name__)
+
+_BACKOFF_S = 0.5
+_BACKOFF_S_MAX = 10.0
+
+_LATE_HOLD_S = 5.0
+"""How long a request to the spend gate may still be on its way after its time-out."""
+
+_T = TypeVar("_T")
+
+
+class Settlement:
+    """The settlement of one call."""
+
+    __slots__ = ("_context", "_hold")
+
+    def __init__(self, context: CallContext, hold: Hold) -> None:
+        self._context = context
+        self._hold = hold
+
+    async def settle(self, seconds: int, micros: int, *, is_out_of_credit: bool) -> None:
+        """Post the final price; other calls of the account get what was held too much."""
+        services, call_id = self._context.services, self._context.opened.call_id
+        async with self._hold.lock:
+            closing = self._closing(seconds, micros, is_out_of_credit=is_out_of_credit)
+            services.keep(reopening(self._hold.opening(0), micros), closing)
+            if await self._close(closing) is CloseResult.UNKNOWN:
+                await self._persist(lambda: self._hold.open_again(micros))
+                if await self._close(closing) is CloseResult.UNKNOWN:
+                    log.error("Call %s could not be settled.", call_id)
+            self._hold.is_open = False
+            services.metering.release(call_id)
+        await services.metering.charge_now(closing.account_id)
+
+    async def void(self) -> None:
+        """Give back a first hold that may have been placed, or be placed yet, unanswered."""
+        closing = self._closing(0, 0, is_out_of_credit=False)
+        if await self._close(closing) is CloseResult.UNKNOWN:
+            await asyncio.sleep(_LATE_HOLD_S)
+            await self._close(closing)
+
+    def _closing(self, seconds: int, micros: int, *, is_out_of_credit: bool) -> Closing:
+        return Closing(
+            call_id=self._context.opened.call_id,
+            account_id=self._context.opened.account_id,
+            final_micros=micros,
+            seconds=seconds,
+            detail=msgspec.json.encode(self._context.call.closed(seconds)),
+            is_out_of_credit=is_out_of_credit,
+        )
+
+    async def _close(self, closing: Closing) -> CloseResult:
+        return (await self._persist(lambda: self._context.services.gate.close(closing))).result
+
+    async def _persist(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask the spend gate as often as it takes to be answered."""
+        backoff_s = _BACKOFF_S
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailableError:
+                call_id = self._context.opened.call_id
+                log.warning("Call %s cannot be settled yet; trying again.", call_id)
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(2 * backoff_s, _BACKOFF_S_MAX)

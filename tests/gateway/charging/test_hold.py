@@ -1,0 +1,189 @@
+"""The hold of one call at the spend gate: first, and again where the gate has lost it."""
+
+from dataclasses import replace
+
+import pytest
+
+from billing.errors import MoneyError, StoreUnavailableError
+from tests.gateway.stage import CENT, CREDIT
+
+# The first hold.
+
+
+async def test_no_credit_no_call(stage):
+    stage.gate.fill(alice=CENT - 1)
+    call = stage.call()
+    await stage.until(lambda: stage.released)
+    assert call.browser.of("error")[0]["code"] == "insufficient_credit"
+    assert call.browser.closed == (1008, "insufficient_credit")
+    assert stage.carrier.placed == []
+    assert "disconnect" not in call.kinds
+
+
+async def test_a_frozen_account_places_no_call(stage):
+    await stage.gate.freeze("alice", True)
+    call = stage.call()
+    await stage.until(lambda: stage.released)
+    assert call.browser.closed == (1008, "account_frozen")
+
+
+async def test_too_many_calls_of_one_account(stage):
+    await stage.call("c1", account_calls_max=1).answered()
+    call = stage.call("c2", account_calls_max=1)
+    await stage.until(lambda: stage.released)
+    assert call.browser.of("error")[0]["code"] == "too_many_calls"
+
+
+async def test_a_gate_that_is_away_refuses_new_calls(stage):
+    stage.gate.is_away = True
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.browser.of("error")[0] == {
+        "type": "error",
+        "code": "store_unavailable",
+        "message": "Credits cannot be checked right now.",
+        "action": "Try again in a moment.",
+        "retry": True,
+    }
+    assert call.browser.closed == (1013, "store_unavailable")
+    assert stage.carrier.placed == []
+    stage.gate.is_away = False
+    await stage.until(lambda: stage.released)
+
+
+async def test_a_fault_of_the_gate_ends_the_call_in_a_sentence(stage):
+    stage.gate.fault = MoneyError("beyond")
+    call = stage.call()
+    await stage.run(0.1)
+    assert call.browser.of("error")[0]["code"] == "internal_error"
+    assert call.browser.closed == (1011, "internal_error")
+    await stage.until(lambda: stage.released)
+    assert stage.carrier.placed == []
+
+
+# A gate that forgets.
+
+
+async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage, caplog):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3.5)
+    part = stage.gate._of("alice")
+    part.calls.clear()
+    part.balances["alice"] = CREDIT
+    await stage.run(2)
+    assert call.bridge.call.is_live
+    (held,) = await stage.gate.open_calls()
+    assert held.carrier_call_id == "CA1"
+    await stage.run(2)
+    call.says(type="hangup")
+    await stage.ended(call)
+    assert call.end["seconds"] == 8
+    assert stage.balance() == CREDIT - 8 * CENT
+    assert caplog.text.count("lost by the credit store") == 1
+
+
+async def test_opening_again_is_tried_until_it_succeeds(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3.5)
+    stage.gate._of("alice").calls.clear()
+    stage.gate._of("alice").balances["alice"] = CREDIT
+    opens, open_ = [], stage.gate.open
+
+    async def fails_twice(opening):
+        opens.append(opening)
+        stage.gate.is_away = len(opens) < 3
+        try:
+            return await open_(opening)
+        finally:
+            stage.gate.is_away = False
+
+    stage.gate.open = fails_twice
+    await stage.run(4)
+    assert [opening.is_running for opening in opens] == [True] * 3
+    assert [held.call_id for held in await stage.gate.open_calls()] == ["c1"]
+    assert call.bridge.call.is_live
+
+
+# The carrier's id of the call.
+
+
+async def test_the_gate_learns_the_carriers_name_of_the_call(stage):
+    call = await stage.call().answered()
+    await stage.run(0.1)
+    (held,) = await stage.gate.open_calls()
+    assert held.carrier_call_id == call.bridge.call.carrier_call_id == "CA1"
+    assert held.per_minute_micros == 60 * CENT
+
+
+async def test_a_name_that_cannot_be_noted_costs_nothing(stage):
+    stage.carrier.place_takes_s = 0.5
+    call = stage.call()
+    await stage.run(0.2)
+    stage.gate.is_away = True
+    await stage.run(0.5)
+    stage.gate.is_away = False
+    await call.answered()
+    assert call.bridge.call.is_live
+
+
+def name_at_gate(stage):
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    return next(iter(part.calls.values())).carrier_call_id
+
+
+async def test_a_gate_filled_from_the_book_is_told_the_carriers_name_again(stage):
+    await stage.call(media_silence_s=60).answered()
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    assert name_at_gate(stage) == "CA1"
+    part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    await stage.run(2)
+    # It is the same filling: it must have heard.
+    assert name_at_gate(stage) == ""
+    part.filling = "another"
+    await stage.run(1.1)
+    assert name_at_gate(stage) == "CA1"
+
+
+async def test_a_name_that_could_not_be_noted_is_told_in_the_next_round(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    stage.gate.fault = StoreUnavailableError("the spend gate is away")
+    await call.bridge._charge.name_carrier_call("CA1")
+    assert name_at_gate(stage) == ""
+    await stage.run(1.1)
+    assert name_at_gate(stage) == "CA1"
+
+
+@pytest.mark.parametrize("state", ["placed", "ringing", "ending"])
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_a_call_without_rounds_is_told_again_to_a_gate_filled_anew(stage, state, is_lost):
+    """Also one that the book did not know yet: the gate has lost it, and no claim says so."""
+    call = stage.call()
+    await stage.run(0.2)
+    if state == "ringing":
+        call.status("ringing")
+    elif state == "ending":
+        stage.carrier.on_hang_up = ["in-progress"] * 99
+        call.says(type="hangup")
+    await stage.run(0.1)
+    assert name_at_gate(stage) == "CA1"
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    held_micros = part.calls["c1"].held_micros
+    if is_lost:
+        del part.calls["c1"]
+        part.balances["alice"] = CREDIT
+    else:
+        part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    part.filling = "another"
+    for _ in range(2):
+        await stage.metering.remind()
+        await stage.run(0.1)
+    assert name_at_gate(stage) == "CA1"
+    assert CREDIT - stage.balance() == part.calls["c1"].held_micros <= held_micros
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released, 70)
+    assert stage.balance() == CREDIT
+    await stage.metering.remind()
+    await stage.run(0.1)
+    assert stage.metering._held == part.calls == {}
