@@ -364,8 +364,8 @@ class GateRows:
     out: Collection[bytes]
 
 
-class LedgerStore(Protocol):
-    """The book of record: credits first, debits drained from the outbox."""
+class CreditBook(Protocol):
+    """Where credits are booked."""
 
     async def add_credit(
         self,
@@ -384,6 +384,10 @@ class LedgerStore(Protocol):
         which payment it is. Raises
         CreditsLostError rather than give out a sequence that the spend gate has seen.
         """
+
+
+class LedgerStore(CreditBook, Protocol):
+    """The book of record: credits first, debits drained from the outbox."""
 
     async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:
         """Return how many credits of a kind an account was given since then."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing import gate_rows, reconcile
+from billing.clock import Clock, utc_now
 from billing.errors import StoreUnavailableError
 from billing.gate_rows import GateContents, read_rows
 from billing.outbox import fold
@@ -33,7 +34,6 @@ from billing.stores.database import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert,
 from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
 from billing.stores.positions import read_positions
-from billing.stores.sql import Clock, utc_now
 
 ENTRIES_MAX = 5_000
 """Entries of one outbox that a comparison takes in; a longer one must be drained first."""

@@ -6,13 +6,14 @@ the ledger. Knows no payment service and no card: only ids that the service gave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.clock import Clock, utc_now
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
@@ -42,8 +43,6 @@ _OF_PAYMENTS = ("top-up", "refund", "dispute")
 _UNSETTLED = sorted(state.value for state in UNSETTLED)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 
-Clock = Callable[[], datetime]
-
 
 class SqlPaymentStore:
     """Payments in SQLite or PostgreSQL. Every method raises StoreUnavailableError."""
@@ -53,7 +52,7 @@ class SqlPaymentStore:
         engine: AsyncEngine,
         *,
         timeout_s: float = TIMEOUT_S,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._engine = engine
         self._timeout_s = timeout_s

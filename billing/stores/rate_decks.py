@@ -15,10 +15,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.clock import Clock, utc_now
 from billing.rate_deck import RateDeck
 from billing.stores import tables
 from billing.stores.database import TIMEOUT_S, reading, writing
-from billing.stores.sql import Clock, utc_now
 
 PAGE_ROWS_MAX = 500
 """Decks of one list."""

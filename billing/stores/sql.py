@@ -7,7 +7,7 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError, MoneyError, RateDeckError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
@@ -30,16 +31,9 @@ from billing.stores.refill import read_partition
 PAGE_ROWS_MAX = 500
 """Rows of one page of call records, and credits of one catch-up of the spend gate."""
 
-Clock = Callable[[], datetime]
-
 GateSequence = Callable[[str], Awaitable[int]]
 """Returns the sequence of the last credit that the spend gate has of an account. May raise
 StoreUnavailableError."""
-
-
-def utc_now() -> datetime:
-    """Return the wall clock: for display and retention, never for measuring."""
-    return datetime.now(UTC)
 
 
 class SqlLedgerStore:

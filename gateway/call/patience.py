@@ -6,9 +6,9 @@ from typing import Final
 
 from gateway.call.machine import TALKING, Call, Ended, State
 from gateway.cause import Cause
+from gateway.nanoseconds import SECOND_NS
 from gateway.settings import Settings
 
-SECOND_NS: Final = 1_000_000_000
 DIAL_MARGIN_NS: Final = 30 * SECOND_NS
 """Twilio may ring five seconds longer than asked, and may queue a call before that."""
 

@@ -47,6 +47,7 @@ from gateway.charging.context import CallContext
 from gateway.errors import UnexpectedEventError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Deadline
 from gateway.logs.call_events import CallLog
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import CallOrder, DialOrder
 from gateway.sound.call_media import CallMedia
 from gateway.sound.media_path import MediaPath
@@ -54,7 +55,6 @@ from gateway.twilio.leg import CarrierLeg, StreamEnd
 
 log = logging.getLogger(__name__)
 
-SECOND_NS = 1_000_000_000
 END_TONE_NS = 2_400_000_000
 """How long the tone of a failed or cut-off call is played before the caller is told in words."""
 

@@ -21,7 +21,7 @@ from gateway.browser.messages import Resume, Start
 from gateway.call.carrier_status import CarrierStatus
 from gateway.call.resume_token import generation_of
 from gateway.call.stream_token import call_of, stream_token
-from gateway.calls.bridge import SECOND_NS, Bridge
+from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
 from gateway.calls.services import Services
@@ -33,6 +33,7 @@ from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.limits.velocity import call_uses, outcome
 from gateway.logs import call_events
 from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import (
     Acceptance,
     AudioEndpoint,

@@ -7,12 +7,13 @@ Acts on closings as they are booked, in the drainer's process. What is refunded 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 import structlog
 
 from billing.call_refunds import refund_of
+from billing.clock import Clock, utc_now
 from billing.errors import CreditsLostError, StoreUnavailableError
 from billing.outbox import Ending, fold
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
@@ -36,7 +37,7 @@ class CallRefunds:
         short_call_s: int,
         per_day_max: int,
         notify: Notify,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._ledger = ledger
         self._gate = gate

@@ -12,11 +12,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from billing.cdr import CallClosed, CallRecord
+from billing.clock import Clock, utc_now
 from billing.errors import RateDeckError
 from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
 from billing.rating import Rate
@@ -78,7 +79,7 @@ class Settler:
     although the carrier has not confirmed its end."""
     kept: Callable[[str], Closing | None] = lambda _: None
     """Returns how a call ended that this node has closed, and the gate has lost."""
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Clock = utc_now
 
     async def settle(
         self, orphans: Sequence[OpenCall], *, without_carrier: bool = False

@@ -19,12 +19,12 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from billing.clock import utc_now
 from billing.errors import RateDeckError
 from billing.rate_changes import Margin, at_margin, diff, margins
 from billing.rate_deck import DESCRIPTION_CHARS_MAX, DeckEntry, RateDeck, carrier_rate
 from billing.rating import SECONDS_MAX
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
-from billing.stores.sql import utc_now
 from gateway.call.high_risk import ClosedList
 from gateway.call.number import destination
 from gateway.cli import rate_tables

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-_SECOND_NS: Final = 1_000_000_000
+from gateway.nanoseconds import SECOND_NS
+
 _CLOCK_MONOTONIC: Final = 1
 """As `linux/time.h` has it."""
 _COUNT_BYTES: Final = 8
@@ -48,7 +49,7 @@ class LoopInterval:
         self.stop()
         loop = asyncio.get_running_loop()
         if sys.platform != "linux":
-            self._wait(period_ns / _SECOND_NS, action)
+            self._wait(period_ns / SECOND_NS, action)
             return
         self._descriptor = descriptor = _make_timer(period_ns)
 
@@ -84,7 +85,7 @@ def _make_timer(period_ns: int) -> int:
     descriptor: int = library.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "timerfd_create")
-    seconds, nanoseconds = divmod(period_ns, _SECOND_NS)
+    seconds, nanoseconds = divmod(period_ns, SECOND_NS)
     times = _Times(seconds, nanoseconds, seconds, nanoseconds)
     if library.timerfd_settime(descriptor, 0, ctypes.byref(times), None) < 0:
         os.close(descriptor)

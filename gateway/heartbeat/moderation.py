@@ -12,9 +12,10 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from gateway.nanoseconds import SECOND_NS
+
 log = logging.getLogger(__name__)
 
-SECOND_NS: Final = 1_000_000_000
 PERIOD_NS: Final = 600_000
 """From one look to the next: every frame waits for half of it in the mean, where it lasts 20 ms."""
 BUSY_PER_S: Final = 4_500

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from billing.clock import Clock
 from billing.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
@@ -77,7 +78,7 @@ class Authenticator:
         epochs: KeyEpochs,
         velocity: Velocity,
         clock_ns: Callable[[], int],
-        utc_now: Callable[[], datetime],
+        utc_now: Clock,
     ) -> None:
         self._accounts = accounts
         self._epochs = epochs

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from billing.clock import Clock, utc_now
 from billing.money import LIMIT
 from billing.payments import (
     AUTOMATIC,
@@ -31,7 +32,7 @@ from billing.payments import (
     to_minor,
 )
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.payments.ports import Charge, Clock, PaymentService, PaymentStore
+from gateway.payments.ports import Charge, PaymentService, PaymentStore
 from gateway.payments.service import Payments, new_payment_id, payment_id_of
 from gateway.ports import Notify
 
@@ -68,7 +69,7 @@ class AutoTopUps:
         store: PaymentStore,
         limits: AutoLimits,
         notify: Notify,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         new_id: Callable[[], str] = new_payment_id,
     ) -> None:
         self._payments = payments

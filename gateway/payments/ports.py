@@ -25,7 +25,6 @@ OnCredit = Callable[[str], Awaitable[None]]
 """Brings an account's booked credits to the spend gate and to its running calls."""
 OnFreeze = Callable[[str, bool], Awaitable[None]]
 """Freezes an account and ends its calls at once, or lets it place calls again."""
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,23 +143,6 @@ class PaymentService(Protocol):
 
     async def close(self) -> None:
         """Give back connections."""
-
-
-class CreditBook(Protocol):
-    """The part of `billing.ports.LedgerStore` that payments write to."""
-
-    async def add_credit(
-        self,
-        account_id: str,
-        amount_micros: int,
-        *,
-        reference: str,
-        kind: str,
-        reason: str = "",
-        call_id: str | None = None,
-        payment_id: str | None = None,
-    ) -> int | None:
-        """Book a credit once per reference; return its sequence, or None for a repeat."""
 
 
 class PaymentStore(Protocol):

@@ -5,17 +5,18 @@ Runs now and then on any node, or on all: everything it does may be done twice.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from billing.clock import Clock, utc_now
 from billing.errors import MoneyError
 from billing.payments import SAVED_CARD_KINDS, Payment, PaymentState
 from gateway.errors import PaymentError
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.events import KINDS
-from gateway.payments.ports import Clock, PaymentService, PaymentStore
+from gateway.payments.ports import PaymentService, PaymentStore
 from gateway.payments.service import Payments
 
 QUIET: Final = timedelta(seconds=60)
@@ -46,7 +47,7 @@ class Reconciler:
         *,
         service: PaymentService,
         store: PaymentStore,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._payments = payments
         self._auto = auto

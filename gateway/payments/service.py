@@ -11,11 +11,12 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from billing.clock import Clock, utc_now
 from billing.errors import MoneyError
 from billing.payments import (
     BY_PAGE,
@@ -37,12 +38,11 @@ from billing.payments import (
     to_minor,
     undone,
 )
+from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.payments.events import CHECKOUT, INTENT
 from gateway.payments.ports import (
     CheckoutOrder,
-    Clock,
-    CreditBook,
     OnCredit,
     OnFreeze,
     PaymentService,
@@ -99,7 +99,7 @@ class Payments:
         on_credit: OnCredit,
         on_freeze: OnFreeze,
         notify: Notify,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         new_id: Callable[[], str] = new_payment_id,
     ) -> None:
         self._settings = settings

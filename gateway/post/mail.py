@@ -14,7 +14,7 @@ import smtplib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
+from billing.clock import Clock, utc_now
 from billing.errors import StoreUnavailableError
 from billing.payments import PaymentProfile
 from gateway.errors import SettingsError
@@ -203,7 +204,7 @@ class Mails:
         tls: ssl.SSLContext | None = None,
         delays_s: tuple[float, ...] = DELAYS_S,
         timeout_s: float = TIMEOUT_S,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         """Raise SettingsError for a server or sender that cannot be used.
 

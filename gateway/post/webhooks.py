@@ -11,14 +11,15 @@ import hashlib
 import hmac
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import aiohttp
 import msgspec
 import structlog
 
+from billing.clock import Clock, utc_now
 from gateway.secret import Secret
 
 TIMEOUT_S: Final = 5.0
@@ -47,7 +48,7 @@ class Notices:
         secret: Secret,
         *,
         delays_s: tuple[float, ...] = DELAYS_S,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self._url = url
         self._secret = secret

@@ -12,7 +12,6 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from starlette.applications import Starlette
 
+from billing.clock import utc_now
 from billing.errors import StoreUnavailableError
 from billing.partition import PARTITIONS
 from billing.stores.payments import SqlPaymentStore
@@ -129,10 +129,6 @@ async def _bind_udp(endpoint: WebRtcEndpoint) -> None:
         raise OSError(error.errno, text) from None
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _warm_up() -> None:
     """Make the tables that are otherwise made at first use, so that no audio waits for it."""
     tones.hold()
@@ -202,7 +198,7 @@ class Node:
         stack.push_async_callback(_within, "mails", self._mails.stop)
         stack.push_async_callback(_within, "drainer", self._drain_process.stop)
         decks = SqlRateDeckStore(self.stores.engine)
-        self._rates = RateBook(decks, fallback=fallback, clock=_utc_now)
+        self._rates = RateBook(decks, fallback=fallback, clock=utc_now)
         await self._rates.load()
         lists = SqlHighRiskLists(self.stores.engine)
         self._closed_book = ClosedBook(lists, settings.open_high_risk)
@@ -220,7 +216,7 @@ class Node:
         self._velocity = adapters.build_velocity(settings, self.stores, time.monotonic_ns)
         stores = self.stores
         auth = Authenticator(
-            stores.accounts, stores.key_epochs, self._velocity, time.monotonic_ns, _utc_now
+            stores.accounts, stores.key_epochs, self._velocity, time.monotonic_ns, utc_now
         )
         tokens = RedisCallTokens(
             self.stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows

@@ -14,8 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.engine import MediaEngine
-from gateway.sockets.limits import SECOND_NS
 from gateway.sockets.strangers import Stranger
 from gateway.sockets.tls import ServerTls
 

@@ -13,11 +13,12 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.limits import MediaLimits
 from gateway.sockets.proxies import Proxies
 from gateway.sockets.request_budget import RequestBudget
 from gateway.sockets.standing import Standing

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.limits.frame_budget import BudgetLimits
-
-SECOND_NS = 1_000_000_000
+from gateway.nanoseconds import SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ import structlog
 from websockets.frames import CloseCode
 
 from gateway.limits.frame_budget import FLOODED, FrameBudget
+from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.limits import MediaLimits
 from gateway.sockets.send_side import Phase, SendSide
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from gateway.sockets.limits import SECOND_NS
+from gateway.nanoseconds import SECOND_NS
 
 _SOURCES_MAX: Final = 8192
 """Sources remembered; the one that was heard of least recently is forgotten first."""

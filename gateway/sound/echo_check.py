@@ -11,6 +11,7 @@ from collections.abc import Callable
 from gateway.browser import messages as wire
 from gateway.browser.leg import BrowserLeg
 from gateway.heartbeat.ticker import Deadline, Ticker
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioEndpoint, AudioSession, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS
 from gateway.sound.media_path import MediaPath, Network
@@ -27,7 +28,6 @@ LONGEST_NS = 30_000_000_000
 UNDERWAY_MS = 100
 """Audio that may be on its way at the end, and is not lost."""
 
-SECOND_NS = 1_000_000_000
 GOOD_MOS = 4.0
 FAIR_MOS = 3.6
 """Users are satisfied, or some are not (ITU-T G.107 Annex B)."""

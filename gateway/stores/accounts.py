@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.clock import Clock, utc_now
 from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
 from billing.stores import tables
@@ -31,8 +32,6 @@ CAP_KNOWN_AFTER = timedelta(seconds=60)
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class SqlAccountStore:
         engine: AsyncEngine,
         *,
         timeout_s: float = TIMEOUT_S,
-        clock: Clock = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
         on_change: Callable[[], Awaitable[None]] = _ignore_change,
     ) -> None:
         self._engine = engine

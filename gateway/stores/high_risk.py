@@ -5,15 +5,16 @@ Kept whole or not at all. Knows no carrier and no number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.clock import Clock, utc_now
 from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.database import TIMEOUT_S, reading, writing
@@ -36,10 +37,6 @@ class SyncedList:
     """When the carrier last gave it, in UTC."""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SqlHighRiskLists:
     """The carrier's lists in SQLite or PostgreSQL."""
 
@@ -48,7 +45,7 @@ class SqlHighRiskLists:
         engine: AsyncEngine,
         *,
         timeout_s: float = TIMEOUT_S,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Clock = utc_now,
     ) -> None:
         self._engine = engine
         self._timeout_s = timeout_s

@@ -30,6 +30,7 @@ from gateway.limits.velocity import (
     outcome_wait_s,
     wait_s,
 )
+from gateway.nanoseconds import SECOND_NS
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,6 @@ _AWAY = (
     # it learns the slots anew.
     AttributeError,
 )
-_SECOND_NS = 1_000_000_000
 _PREFIX = "caller:velocity"
 
 _T = TypeVar("_T")
@@ -174,14 +174,14 @@ class RedisVelocity:
             return  # the next good outcome may end it
         if use not in self._refused:
             log.info("velocity limit reached", limit=limit.name, wait_s=wait)
-        self._refused[use] = self._clock_ns() + wait * _SECOND_NS
+        self._refused[use] = self._clock_ns() + wait * SECOND_NS
         if len(self._refused) > REFUSED_USES_MAX:
             self._refused.popitem(last=False)
 
     def _remembered(self, limit: Limit, use: Use) -> Refusal | None:
         left_ns = self._refused.get(use, 0) - self._clock_ns()
         if left_ns > 0:
-            return Refusal(limit, -(-left_ns // _SECOND_NS))
+            return Refusal(limit, -(-left_ns // SECOND_NS))
         self._refused.pop(use, None)
         return None
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import OfferError
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.certificate import Identity
 from gateway.webrtc.dtls import DtlsContext
@@ -32,7 +33,6 @@ from gateway.webrtc.stun import username_of
 
 log = logging.getLogger(__name__)
 
-SECOND_NS: Final = 1_000_000_000
 DATAGRAM_BYTES_MAX: Final = 1_500
 """What libsrtp's buffers take; a browser sends 1,200."""
 BUFFER_BYTES: Final = 4 * 1024 * 1024

@@ -10,10 +10,10 @@ import math
 import selectors
 from typing import Any
 
+from gateway.nanoseconds import SECOND_NS
+
 EPOCH_NS = 1_000_000_000_000
 """Where time begins: far from zero, so that a forgotten time shows."""
-
-SECOND_NS = 1_000_000_000
 
 
 class _JumpingSelector(selectors.DefaultSelector):

@@ -39,10 +39,10 @@ from gateway.charging.reconcile import Reconciler
 from gateway.charging.recovery import bring_credits, fill_gate
 from gateway.charging.rounds import GROUPS, Metering
 from gateway.heartbeat.ticker import Ticker
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import CallOrder
 from gateway.settings import Settings
 
-SECOND_NS = 1_000_000_000
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CENT = 10_000
 UNIT = 100 * CENT

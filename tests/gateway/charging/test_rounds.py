@@ -197,7 +197,7 @@ async def test_calls_of_a_frozen_account_are_ended(office):
     await office.gate.freeze(call.account_id, True)
     await asyncio.sleep(1)
     assert (call.freezes, call.charges) == (1, [])
-    assert (other.bars, len(other.charges)) == (0, 1)
+    assert (other.freezes, len(other.charges)) == (0, 1)
 
 
 # What an account's calls may count on.
@@ -244,7 +244,7 @@ async def test_a_cap_bounds_what_is_left_for_the_calls_below_it(office):
 # Haste.
 
 
-async def test_credit_that_comes_is_seen_at_once_when_hurried(office):
+async def test_credit_that_comes_is_seen_at_once_when_asked_for(office):
     call = await office.call(office.account(3, credit=9 * CENT))
     await asyncio.sleep(3.3)
     await office.gate.credit(call.account_id, 1, 50 * CENT)
@@ -255,7 +255,7 @@ async def test_credit_that_comes_is_seen_at_once_when_hurried(office):
     assert call.left_s() == before + 50
 
 
-async def test_only_the_calls_of_the_account_are_hurried(office):
+async def test_only_the_calls_of_the_account_are_charged(office):
     one, other = office.account(3), "neighbour"
     while office.gate.partition(other) != 3:
         other += "x"

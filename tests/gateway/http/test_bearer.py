@@ -17,11 +17,11 @@ from gateway.http import bearer
 from gateway.http.access import Access
 from gateway.http.bearer import Authenticator, key_hash, new_api_key
 from gateway.limits.velocity import Use
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import CallOrder
 from gateway.scopes import PAGE, Scope
 from tests.gateway.calls.test_live import Velocity
 
-SECOND_NS = 1_000_000_000
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 

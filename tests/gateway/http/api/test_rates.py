@@ -1,9 +1,8 @@
 """`/v1/rates`: rate, prices and affordable time of a number or a prefix."""
 
-from datetime import UTC, datetime
-
 import pytest
 
+from billing.clock import utc_now
 from billing.rate_deck import RateDeck
 from gateway.call.high_risk import ClosedList
 from gateway.calls.closed_book import ClosedBook
@@ -31,7 +30,7 @@ def ask(stage, client_of):
         auth=authenticator(accounts),
         velocity=velocity,
         gate=stage.gate,
-        book=RateBook(None, fallback=deck, clock=lambda: datetime.now(UTC)),
+        book=RateBook(None, fallback=deck, clock=utc_now),
         closed_book=ClosedBook(None, ()),
     )
     client = client_of(api.routes())

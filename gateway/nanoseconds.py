@@ -1,0 +1,5 @@
+"""Units of the monotonic clock, which counts nanoseconds."""
+
+from typing import Final
+
+SECOND_NS: Final = 1_000_000_000
