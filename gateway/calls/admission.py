@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import msgspec
 
+from billing.clock import Clock, utc_now
 from billing.ports import LedgerStore, SpendGate, Tick
 from billing.rating import Rate
 from gateway.browser.messages import FRAME_BYTES, Lack
@@ -100,7 +101,7 @@ class Admission:
     """Whether the node that would hold the call takes no new ones."""
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
     """Called with an account and its balance when that does not cover a call."""
-    utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    utc_now: Clock = utc_now
 
     async def quote(self, buyer: Buyer, number: str) -> Quote:
         """Return what a call would cost and how long it could last. Nothing is promised."""
