@@ -79,6 +79,9 @@ BUDGETS = (
 )
 """All kinds of budget, in the order in which a call's caps are named."""
 
+HOLDERS = {kind.holder: kind for kind in BUDGETS}
+"""One kind of budget of each kind of holder."""
+
 CALL_LIMIT = tables.accounts.c.call_cap_micros.label("call_limit_micros")
 """Most that one call of an account may cost; NULL is no limit."""
 
@@ -86,6 +89,15 @@ CALL_LIMIT = tables.accounts.c.call_cap_micros.label("call_limit_micros")
 def limit_columns(*holders: str) -> Sequence[sa.ColumnElement[Any]]:
     """Return the limits of these holders' budgets, as `limits_of` reads them."""
     return [kind.limit.label(kind.label) for kind in BUDGETS if kind.holder in holders]
+
+
+def calls_with_holders() -> sa.FromClause:
+    """Return the calls joined with their accounts, and with other holders as far as they exist."""
+    joined = tables.calls.join(tables.accounts)
+    for kind in HOLDERS.values():
+        if kind.table is not tables.accounts:
+            joined = joined.outerjoin(kind.table, kind.id == kind.of_call)
+    return joined
 
 
 def limits_of(row: Mapping[Any, Any], **holder_ids: str) -> SpendLimits:

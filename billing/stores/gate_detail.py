@@ -19,7 +19,7 @@ from billing.reconcile import BookedDetail, Ending, cap_owner
 from billing.spend_limits import cap_name
 from billing.stores import tables
 from billing.stores.booking import IDS_PER_QUERY
-from billing.stores.budgets import BUDGETS, BudgetKind
+from billing.stores.budgets import BUDGETS, HOLDERS, BudgetKind
 from billing.stores.refill import CALL_AGE_MAX, TOMBSTONE_AGE
 
 REMEMBERED = TOMBSTONE_AGE - timedelta(hours=1)
@@ -68,7 +68,7 @@ async def read_detail(
         caps |= await _caps(connection, kind, is_here, now)
     owners = {cap_owner(name) for name in [*dict(gate.spent), *caps]}
     known: dict[str, str] = {}
-    for kind in {kind.holder: kind for kind in BUDGETS}.values():
+    for kind in HOLDERS.values():
         prefix = kind.holder_name("")
         named = (name.removeprefix(prefix) for name in owners if name.startswith(prefix))
         for ids in _chunks(named):

@@ -17,7 +17,14 @@ from billing.ports import OpenCall, PartitionState
 from billing.rating import Rate
 from billing.spend_limits import cap_name
 from billing.stores import tables
-from billing.stores.budgets import BUDGETS, BudgetKind, limit_columns, limits_of
+from billing.stores.budgets import (
+    BUDGETS,
+    HOLDERS,
+    BudgetKind,
+    calls_with_holders,
+    limit_columns,
+    limits_of,
+)
 
 TOMBSTONE_AGE = timedelta(hours=24)
 """How long a rebuilt spend gate remembers an ended call, to refuse its late duplicates."""
@@ -25,9 +32,6 @@ CALL_AGE_MAX = timedelta(hours=24)
 """No call lasts longer; keeps the search for tombstones on the index of `created_at`."""
 
 _CALLS_HERE = tables.calls.join(tables.accounts)
-_KEYED_CALLS_HERE = _CALLS_HERE.outerjoin(
-    tables.api_keys, tables.api_keys.c.id == tables.calls.c.key_id
-)
 
 
 async def read_partition(
@@ -67,18 +71,19 @@ async def read_open_calls(
     """Return the live calls of some accounts, with the spend caps that they began under."""
     calls = tables.calls.c
     columns: Sequence[sa.ColumnElement[Any]] = (
-        *(calls.id, calls.account_id, calls.node, calls.spent_micros, calls.seconds),
-        *(calls.carrier_call_id, calls.rate, calls.key_id, calls.created_at),
-        *limit_columns("account", "key"),
+        *(calls.id, calls.node, calls.spent_micros, calls.seconds),
+        *(calls.carrier_call_id, calls.rate, calls.created_at),
+        *(kind.of_call for kind in HOLDERS.values()),
+        *limit_columns(*HOLDERS),
     )
     rows = await connection.execute(
-        sa.select(*columns).select_from(_KEYED_CALLS_HERE).where(is_here, ~calls.closed)
+        sa.select(*columns).select_from(calls_with_holders()).where(is_here, ~calls.closed)
     )
     return [_open_call(row) for row in rows.mappings()]
 
 
 def _open_call(row: sa.RowMapping) -> OpenCall:
-    limits = limits_of(row, account=row["account_id"], key=row["key_id"])
+    holder_ids = {kind.holder: row[kind.of_call.name] for kind in HOLDERS.values()}
     return OpenCall(
         call_id=row["id"],
         account_id=row["account_id"],
@@ -88,7 +93,7 @@ def _open_call(row: sa.RowMapping) -> OpenCall:
         carrier_call_id=row["carrier_call_id"],
         per_minute_micros=_per_minute_micros(row["rate"]),
         # A call counts in the period it began in, until its next tick names another.
-        cap_names=tuple(cap.name for cap in limits.caps(row["created_at"])),
+        cap_names=tuple(cap.name for cap in limits_of(row, **holder_ids).caps(row["created_at"])),
     )
 
 

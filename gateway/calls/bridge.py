@@ -364,12 +364,6 @@ class Bridge:
         self._charge.start(self.call.answered_ns or self._clock_ns())
         self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._bridge_silence)
 
-    def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
-        """Warn the caller of the call's coming end, audibly, or take a warning back."""
-        self._tell(message)
-        if isinstance(message, wire.CreditWarning):
-            self._media.beep()
-
     def _phone_heard(self) -> None:
         self._charge.heard()
 
@@ -420,14 +414,22 @@ class Bridge:
         self._log.settled(self.call, *self._charge.final)
         self.receive(Settled())
 
-    def closed(self, seconds: int) -> CallClosed:
-        """Return what is kept of the call, which has ended and is charged for so many seconds."""
-        return reports.closed(self.call, self._wall, seconds, *self._media.quality())
-
     def _release(self) -> None:
         self._s.ticker.remove_duty(self._slot, self._each_second)
         self._s.polling.remove(self)
         self._on_release(self)
+
+    # What its charge asks of it (`charging.context.PaidCall`), beside `receive`.
+
+    def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
+        """Warn the caller of the call's coming end, audibly, or take a warning back."""
+        self._tell(message)
+        if isinstance(message, wire.CreditWarning):
+            self._media.beep()
+
+    def closed(self, seconds: int) -> CallClosed:
+        """Return what is kept of the call, which has ended and is charged for so many seconds."""
+        return reports.closed(self.call, self._wall, seconds, *self._media.quality())
 
     # What the heartbeat brings.
 

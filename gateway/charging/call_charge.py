@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 class CallCharge:
     """The money of one call."""
 
-    # A dict of so many attributes is not shared between calls, and takes a kilobyte of each.
     __slots__ = (
         "_advice",
         "_caps",
@@ -155,7 +154,7 @@ class CallCharge:
 
     @property
     def ran_out_of(self) -> CutOff | None:
-        """What the call was cut off for want of."""
+        """What the call was cut off for; None if it was not."""
         return self._cut_off.ran_out_of
 
     def used(self) -> tuple[int, int]:

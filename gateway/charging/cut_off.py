@@ -29,7 +29,7 @@ _CUT_OFFS: dict[CutOff, tuple[Cause, EndedBy]] = {
 
 
 class CutOffTimer:
-    """The end of one call for want of credit, of leave or of a spend gate."""
+    """Ends one call that has run out of credit, of a limit or of grace."""
 
     __slots__ = ("_context", "_deadline", "_due_ns", "_is_asking", "_meter", "ran_out_of")
 
@@ -44,7 +44,7 @@ class CutOffTimer:
         self._is_asking = False
         """The last paid second is over, and the gate is asked for more."""
         self.ran_out_of: CutOff | None = None
-        """What the call was cut off for want of."""
+        """What the call was cut off for; None if it was not."""
 
     def start(self, meter: CallMeter) -> None:
         """Cut the call off when what this meter has been granted is used up."""

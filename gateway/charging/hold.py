@@ -87,7 +87,7 @@ class Hold:
         self.is_open = True
 
     async def name_carrier_call(self, carrier_call_id: str) -> None:
-        """Tell the gate the carrier's id of the call, for the node that settles it if this dies."""
+        """Tell the gate the carrier's id of the call: another node may have to settle it."""
         self._carrier_call_id = carrier_call_id
         opened, self._named_in = self._context.opened, None
         gate = self._context.services.gate

@@ -20,7 +20,7 @@ from billing.ports import SpendCap, SpendGate, Tick, TickOutcome
 log = logging.getLogger(__name__)
 
 REMINDER_S = 1.0
-"""How soon a call that no round charges hears that the spend gate was filled anew."""
+"""How soon a call that no round charges learns that the spend gate was filled again."""
 GROUPS = 8
 GROUP_INTERVAL_NS = 1_000_000_000 // GROUPS
 
@@ -47,7 +47,7 @@ class MeteredCall(Protocol):
         """The account was frozen: the call must end."""
 
     def reopen(self) -> None:
-        """The spend gate has lost the call, and must be told of it again."""
+        """The spend gate has lost the call: it must be opened again."""
 
     def known_in(self, filling: str) -> None:
         """The spend gate has the call, and lives on this filling from the book of record."""
@@ -70,7 +70,7 @@ class Metering:
         self._loop: asyncio.Task[None] | None = None
         self.is_gate_away = False
         self.on_balance: Callable[[str, int], None] = _ignore_balance
-        """Told what each account that is charged has left, each second."""
+        """Called each second with what each account that is charged has left."""
 
     def start(self) -> None:
         """Begin the rounds on the running loop."""
@@ -91,7 +91,7 @@ class Metering:
         self._partitions.setdefault(partition, {})[call.meter.call_id] = call
 
     def remove(self, call: MeteredCall) -> None:
-        """No longer charge this call."""
+        """Stop charging this call."""
         partition = self._gate.partition(call.account_id)
         calls = self._partitions.get(partition, {})
         calls.pop(call.meter.call_id, None)
@@ -99,7 +99,7 @@ class Metering:
             self._partitions.pop(partition, None)
 
     def hold(self, call: MeteredCall) -> None:
-        """The spend gate holds credit for this call from now on: it is reminded of it."""
+        """Note that the spend gate holds credit for this call; see `remind`."""
         self._held[call.meter.call_id] = call
 
     def release(self, call_id: str) -> None:
@@ -251,7 +251,7 @@ class Metering:
 
 
 def _ignore_balance(_account_id: str, _balance_micros: int) -> None:
-    """Nobody acts on balances."""
+    """Do nothing about an account that runs low."""
 
 
 def _share_out(
