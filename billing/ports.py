@@ -312,6 +312,12 @@ class SpendGate(Protocol):
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
 
+    async def node_of(self, account_id: str, call_id: str) -> str | None:
+        """Return the node of an account's open call; None: it has no such open call.
+
+        Raises StoreUnavailableError.
+        """
+
     async def snapshot(self, partition: int) -> PartitionState:
         """Return all that a partition holds at one moment, tombstones left out."""
 

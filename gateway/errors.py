@@ -7,6 +7,7 @@
     ├── CarrierError           the carrier refused or could not be reached; `retryable`
     ├── PaymentError           the payment service refused or could not be reached; `retryable`
     ├── RequestRefusedError    a request that a person can correct; becomes problem+json
+    │   └── TooFastError       a request that a velocity limit refuses
     └── UnexpectedEventError   we are wrong; that call ends, the process lives
 
 `PROBLEMS` maps every public code to its HTTP status, its words and whether to retry.
@@ -151,6 +152,10 @@ class RequestRefusedError(GatewayError):
         """When the same request may succeed; 0 where that is not known."""
 
 
+class TooFastError(RequestRefusedError):
+    """A request that a velocity limit refuses, whatever it asks for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """How a refusal is told to programs (status) and to people (message, action)."""
@@ -212,6 +217,11 @@ PROBLEMS: dict[str, Problem] = {
     "not_found": Problem(404, "There is no such thing here.", "Check the address."),
     "call_not_found": Problem(404, "There is no such call.", "Check the call's id."),
     "call_ended": Problem(409, "The call has ended already.", "Nothing is left to do."),
+    "call_elsewhere": Problem(
+        409,
+        "The call is live on another node of this gateway, and only that node can end it.",
+        "Send the request to the node that holds the call, or hang up where the call was placed.",
+    ),
     "method_not_allowed": Problem(
         405, "This address does not allow that method.", "See the documentation of the API."
     ),

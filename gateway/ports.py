@@ -1,4 +1,4 @@
-"""What the gateway's adapters promise: media connections, the carrier, accounts.
+"""What the gateway's adapters promise: media connections, the carrier, accounts, live calls.
 
 Knows no socket, no vendor and no store; only shapes that both sides agree on.
 """
@@ -13,8 +13,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from billing.cdr import CallOpened, EndedBy
 from billing.spend_limits import UNLIMITED, SpendLimits
 from gateway.call.carrier_status import CarrierStatus
+from gateway.cause import Cause
 from gateway.connection_counters import ConnectionCounters
 from gateway.limits.velocity import Refusal as VelocityRefusal
 from gateway.limits.velocity import Use
@@ -338,6 +340,66 @@ class Velocity(Protocol):
 
     async def count(self, outcome: Use) -> None:
         """Count how something that was allowed turned out."""
+
+
+class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that a node holds, at one moment: live, or ended and not settled yet."""
+
+    opened: CallOpened
+    answered_at: datetime | None
+    ended_at: datetime | None
+    """None while it is live."""
+    seconds: int
+    """Charged for so far."""
+    cost_micros: int
+    """Their price."""
+    unused_micros: int
+    """Held for it and not used yet."""
+    carrier_call_id: str
+    """Empty until the carrier has named it."""
+    cause: Cause | None
+    """None while it is live."""
+    ended_by: EndedBy
+
+
+class LiveCalls(Protocol):
+    """The calls within a process's reach: those of its own node, or of every node."""
+
+    async def of_account(self, account_id: str) -> Sequence[LiveCall]:
+        """Return an account's calls."""
+
+    async def show(self, account_id: str, call_id: str) -> LiveCall | None:
+        """Return one of them; None where it is not within reach."""
+
+    async def end(self, account_id: str, call_id: str) -> LiveCall | None:
+        """End one of them on request and return how it stands; the carrier has yet to confirm."""
+
+
+class NodeLoad(Protocol):
+    """How busy a node is, and whether it takes new calls."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes none, because it is about to stop."""
+
+    def __len__(self) -> int:
+        """Return how many calls it holds."""
+
+
+class CarrierCallbacks(Protocol):
+    """Takes what the carrier reports of a node's calls outside their media sockets.
+
+    Reports of calls that the node does not hold change nothing.
+    """
+
+    def carrier_reached(self) -> None:
+        """Note that something signed by the carrier has come."""
+
+    def carrier_status(self, call_id: str, status: CarrierStatus) -> None:
+        """Take a call's status."""
+
+    def stream_failed(self, call_id: str, carrier_call_id: str) -> None:
+        """Note that the carrier could not open the media stream of a call."""
 
 
 Notify = Callable[[str, Mapping[str, Any]], None]

@@ -42,6 +42,7 @@ TESTED_BY: dict[str, str] = {
     "gateway.cli.settings": "tests/gateway/test_imports.py",
     "gateway.cli.simulate": "tests/gateway/roles/test_demo.py",
     "gateway.cli.simulate_payments": "tests/gateway/roles/test_demo.py",
+    "gateway.roles.media": "tests/gateway/roles/test_serve.py",
     "gateway.roles.storage": "tests/gateway/roles/test_adapters.py",
 }
 # Modules that hold declarations only, and so nothing that could be wrong by itself.

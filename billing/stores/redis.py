@@ -323,6 +323,20 @@ class RedisSpendGate:
             found.extend(_open_call(*flat[i : i + 3]) for i in range(0, len(flat), 3))
         return found
 
+    async def node_of(self, account_id: str, call_id: str) -> str | None:
+        """Return the node of an account's open call; None: it has no such open call."""
+        partition = self.partition(account_id)
+        own = self._keys[partition][_KEY_NAMES.index("own")]
+        row = await self._bounded(
+            self._redis.execute_command("HGET", own, call_id.encode(errors="replace"))
+        )
+        if row is None:
+            if not await self.is_ready(partition):
+                raise StoreUnavailableError("a partition of the spend gate is not filled yet")
+            return None
+        owner, node, *_ = msgspec.json.decode(row)
+        return str(node) if owner == account_id else None
+
     async def snapshot(self, partition: int) -> PartitionState:
         """Return all that a partition holds at one moment, tombstones left out, each sorted."""
         answer = await self._run(self._snapshot, partition, timeout_s=REBUILD_TIMEOUT_S)

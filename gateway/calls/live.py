@@ -18,6 +18,7 @@ from billing.ports import SpendGate
 from billing.rating import Rate
 from gateway.browser.leg import BrowserLeg
 from gateway.browser.messages import Resume, Start
+from gateway.call.carrier_status import CarrierStatus
 from gateway.call.resume_token import generation_of
 from gateway.call.stream_token import call_of, stream_token
 from gateway.calls.bridge import Bridge
@@ -41,6 +42,7 @@ from gateway.ports import (
     Carrier,
     DialOrder,
     HandshakeRequest,
+    LiveCall,
     MediaConnection,
     Notify,
     Refusal,
@@ -101,7 +103,6 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stray = stray
         self.refused_signatures = RefusedSignatures(ticker)
-        self.reachability = Reachability(ticker.clock_ns, probe)
         polling = Polling(self._spawn)
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
@@ -113,7 +114,7 @@ class Calls:
             ticker=ticker,
             spawn=self._spawn,
             polling=polling,
-            reachability=self.reachability,
+            reachability=Reachability(ticker.clock_ns, probe),
             stray=stray,
             keep=keep,
             notify=notify,
@@ -135,9 +136,30 @@ class Calls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def find(self, call_id: str) -> Bridge | None:
-        """Return a live call."""
-        return self._calls.get(call_id)
+    def holds(self, call_id: str) -> bool:
+        """Whether this node holds a call, live or not settled yet."""
+        return call_id in self._calls
+
+    async def of_account(self, account_id: str) -> Sequence[LiveCall]:
+        """Return an account's calls on this node."""
+        return [_view(call) for call in self._calls.values() if call.account_id == account_id]
+
+    async def show(self, account_id: str, call_id: str) -> LiveCall | None:
+        """Return one of an account's calls; None where it is not on this node."""
+        call = self._of(account_id, call_id)
+        return None if call is None else _view(call)
+
+    async def end(self, account_id: str, call_id: str) -> LiveCall | None:
+        """End one of an account's calls on request and return how it stands."""
+        call = self._of(account_id, call_id)
+        if call is None:
+            return None
+        call.end(Cause.MANAGER_REQUEST, "operator")
+        return _view(call)
+
+    def _of(self, account_id: str, call_id: str) -> Bridge | None:
+        call = self._calls.get(call_id)
+        return call if call is not None and call.account_id == account_id else None
 
     def owns(self, call_id: str, carrier_call_id: str) -> bool:
         """Whether a call of the carrier, made for `call_id`, is one that a call here lives on.
@@ -151,14 +173,6 @@ class Calls:
             other.call.carrier_call_id == carrier_call_id and other.call.is_live
             for other in self._calls.values()
         )
-
-    def of_account(self, account_id: str) -> Sequence[Bridge]:
-        """Return an account's live calls on this node."""
-        return [call for call in self._calls.values() if call.account_id == account_id]
-
-    def unused_micros(self, account_id: str) -> int:
-        """Return what is held for an account's calls on this node and not used yet."""
-        return sum(call.unused_micros for call in self.of_account(account_id))
 
     def route(self, request: HandshakeRequest) -> Acceptance | Refusal:
         """Decide an opening handshake on a media path."""
@@ -318,6 +332,22 @@ class Calls:
         if not self._calls:
             self._idle.set()
 
+    # The carrier's callbacks.
+
+    def carrier_reached(self) -> None:
+        """Note that something signed by the carrier has come."""
+        self._services.reachability.reached()
+
+    def carrier_status(self, call_id: str, status: CarrierStatus) -> None:
+        """Take a call's status."""
+        if (call := self._calls.get(call_id)) is not None:
+            call.carrier_status(status)
+
+    def stream_failed(self, call_id: str, carrier_call_id: str) -> None:
+        """Note that the carrier could not open the media stream of a call."""
+        if (call := self._calls.get(call_id)) is not None:
+            call.stream_failed(carrier_call_id)
+
     # Carrier legs.
 
     def _route_carrier(self, request: HandshakeRequest) -> Acceptance | Refusal:
@@ -329,7 +359,7 @@ class Calls:
         if not self._verifier.verify(url, {}, signature, settings):
             self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
             return Refusal(403, "The signature of the handshake is missing or wrong.")
-        self.reachability.reached()
+        self.carrier_reached()
         return Acceptance(self._attach_carrier, is_proven=True)
 
     def _attach_carrier(self, connection: MediaConnection) -> None:
@@ -394,6 +424,21 @@ class Calls:
         except TimeoutError:
             return False
         return True
+
+
+def _view(call: Bridge) -> LiveCall:
+    seconds, cost_micros = call.used()
+    return LiveCall(
+        opened=call.opened,
+        answered_at=call.answered_at,
+        ended_at=call.ended_at,
+        seconds=seconds,
+        cost_micros=cost_micros,
+        unused_micros=call.unused_micros,
+        carrier_call_id=call.call.carrier_call_id,
+        cause=call.call.cause,
+        ended_by=call.call.ended_by,
+    )
 
 
 def _time_limit_s(order: CallOrder, most_s: int) -> int:

@@ -20,6 +20,7 @@ from gateway.http.bearer import key_hash, new_api_key
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
 from gateway.roles import adapters
+from gateway.roles.payments import compose_payments
 from gateway.scopes import LEAST, Scope
 from gateway.settings import Settings
 from gateway.stores.accounts import KeyRow, SqlAccountStore
@@ -347,7 +348,7 @@ def delete_account(
 async def _delete(
     stores: adapters.Stores, read: Settings, account_id: str, *, write_off: bool
 ) -> Deletion:
-    desk = adapters.build_card_desk(read, stores, notify=to_nobody) if read.stripe_api_key else None
+    desk = compose_payments(read, stores, notify=to_nobody) if read.stripe_api_key else None
     deletion = AccountDeletion(
         stores.gate,
         stores.ledger,

@@ -36,6 +36,7 @@ from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
 from gateway.ports import to_nobody
 from gateway.roles import adapters
+from gateway.roles.payments import compose_payments
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
 
@@ -282,7 +283,7 @@ async def _audit_payments(
     stores: adapters.Stores, read: Settings, since: datetime | None
 ) -> list[str]:
     """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
-    desk = adapters.build_card_desk(read, stores, notify=to_nobody)
+    desk = compose_payments(read, stores, notify=to_nobody)
     until = datetime.now(UTC)
     since = since or until - PAYMENTS_LOOK_BACK
     try:

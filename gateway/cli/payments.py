@@ -39,6 +39,7 @@ from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
 from gateway.post.webhooks import Notices
 from gateway.roles import adapters
+from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.settings import Settings
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ app = typer.Typer(
 
 PaymentId = Annotated[str, typer.Argument(help="Id of the payment, as `payments list` shows it.")]
 
-Work = Callable[[adapters.Stores, adapters.CardDesk], Awaitable[None]]
+Work = Callable[[adapters.Stores, PaymentServices], Awaitable[None]]
 
 
 @app.command("list")
@@ -89,7 +90,7 @@ def refund_payment(
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
-    async def work(_stores: adapters.Stores, desk: adapters.CardDesk) -> None:
+    async def work(_stores: adapters.Stores, desk: PaymentServices) -> None:
         # Said first: whoever is cut off in the middle needs it to finish.
         out.print(f"Refund {name}")
         try:
@@ -126,7 +127,7 @@ def reconcile_payments(
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
         fail("--after goes with --since, as it was printed.", "Copy both.", EXIT_SETTINGS)
 
-    async def work(_stores: adapters.Stores, desk: adapters.CardDesk) -> None:
+    async def work(_stores: adapters.Stores, desk: PaymentServices) -> None:
         is_whole = True
         if moment is not None:
             is_whole = await _go_over(desk.history, moment, after)
@@ -180,7 +181,7 @@ def give_evidence(
 ) -> None:
     """Store evidence for a disputed payment, made of the account's call records; and print it."""
 
-    async def work(stores: adapters.Stores, desk: adapters.CardDesk) -> None:
+    async def work(stores: adapters.Stores, desk: PaymentServices) -> None:
         evidence = DisputeEvidence(desk.service, desk.store, stores.records)
         for name, text in (await evidence.give(payment_id, submit=submit)).items():
             out.print(Text(name, style="bold"))
@@ -200,7 +201,7 @@ def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) ->
     async def with_desk() -> None:
         stores = await unchanged(adapters.open_stores(read))
         notices = Notices(read.events_url, read.events_secret)
-        desk = adapters.build_card_desk(read, stores, notify=notices.notify, recovers=recovers)
+        desk = compose_payments(read, stores, notify=notices.notify, recovers=recovers)
         notices.start()
         try:
             await work(stores, desk)

@@ -25,8 +25,8 @@ from billing.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.body import JSON_BYTES_MAX, read_body
-from gateway.http.velocity import address_of, refuse
-from gateway.limits.velocity import Use, wrong_key_uses
+from gateway.http.velocity import address_of
+from gateway.limits.velocity import Use, refuse, wrong_key_uses
 from gateway.ports import Account, AccountStore, CallOrder, KeyEpochs, Velocity
 from gateway.scopes import Scope
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.calls.live import Calls
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
+from gateway.ports import NodeLoad
 
 _CHECK_TIMEOUT_S = 2.0
 _FRESH_NS = 1_000_000_000
@@ -56,7 +56,7 @@ class _Latest:
 class Health:
     """Handlers of the probes."""
 
-    calls: Calls
+    calls: NodeLoad
     ticker: Ticker
     checks: Mapping[str, Check]
     """What must answer for the node to take calls, by name."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.errors import BillingError
-from gateway.errors import PROBLEMS, RequestRefusedError
+from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError
 
 _CODE_OF_STATUS = {
     404: "not_found",
@@ -70,6 +71,18 @@ async def on_billing_error(_request: Request, error: Exception) -> Response:
     """Reply when a store is away; billing knows no HTTP."""
     code = error.code if isinstance(error, BillingError) else "internal_error"
     return problem(code if code in PROBLEMS else "internal_error")
+
+
+@contextmanager
+def payment_errors() -> Iterator[None]:
+    """Refuse a request during which the payment service refused, or could not be reached."""
+    try:
+        yield
+    except PaymentError as error:
+        is_amount = error.service_code in ("amount_too_small", "amount_too_large")
+        raise RequestRefusedError(
+            "amount_out_of_range" if is_amount else "payment_unavailable"
+        ) from None
 
 
 async def on_http_error(_request: Request, error: Exception) -> Response:

@@ -1,11 +1,9 @@
-"""Whom a request counts for in the velocity limits, and how one that is too fast is answered."""
+"""Whom a request counts for in the velocity limits."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 
-from gateway.errors import RequestRefusedError
-from gateway.limits.velocity import Refusal
 from gateway.ports import Account
 
 
@@ -17,9 +15,3 @@ def address_of(request: Request) -> str:
 def who(request: Request, account: Account) -> tuple[str, str, str]:
     """Return account, key and address that a request counts for."""
     return account.id, account.key_id, address_of(request)
-
-
-def refuse(refusal: Refusal | None) -> None:
-    """Raise RequestRefusedError where a limit is reached; it says when to try again."""
-    if refusal is not None:
-        raise RequestRefusedError(refusal.limit.code, retry_after_s=refusal.wait_s)

@@ -15,6 +15,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import floor
 from typing import NamedTuple
 
+from gateway.errors import TooFastError
+
 MINUTE_S = 60
 HOUR_S = 3_600
 
@@ -242,6 +244,12 @@ def _parsed(address: str) -> IPv4Address | IPv6Address:
         return ip_address(address)
     except ValueError:
         return ip_address(address.rpartition(":")[0].strip("[]"))
+
+
+def refuse(refusal: Refusal | None) -> None:
+    """Raise TooFastError where a limit is reached; it says when to try again."""
+    if refusal is not None:
+        raise TooFastError(refusal.limit.code, retry_after_s=refusal.wait_s)
 
 
 class Window(NamedTuple):

@@ -5,24 +5,12 @@ What the drainer needs as well is `storage`'s, and has its names here too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from billing.payments import AutoLimits
 from billing.rate_deck import RateDeck
-from billing.stores.payments import SqlPaymentStore
-from billing.stores.sql import SqlLedgerStore
-from gateway.charging import recovery
 from gateway.errors import SettingsError
 from gateway.limits.velocity import effective
-from gateway.payments.auto_top_up import AutoTopUps
-from gateway.payments.history import PaymentHistory
-from gateway.payments.reconciler import Reconciler as PaymentReconciler
-from gateway.payments.service import Payments
-from gateway.ports import Notify
 from gateway.roles.storage import (
     Book,
     Stores,
@@ -41,9 +29,7 @@ from gateway.twilio.rest import TwilioCarrier
 
 __all__ = [
     "Book",
-    "CardDesk",
     "Stores",
-    "build_card_desk",
     "build_carrier",
     "build_drainer",
     "build_reader",
@@ -57,9 +43,6 @@ __all__ = [
     "open_stores",
     "require_carrier",
 ]
-
-if TYPE_CHECKING:
-    from gateway.payments.stripe_client import StripePayments
 
 
 def load_deck(settings: Settings) -> RateDeck:
@@ -116,65 +99,3 @@ def build_velocity(
     limits = effective(settings.velocity_limits)
     secret = settings.twilio_auth_token.reveal()
     return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class CardDesk:
-    """Everything that takes payments by card."""
-
-    service: StripePayments
-    store: SqlPaymentStore
-    payments: Payments
-    auto: AutoTopUps
-    reconciler: PaymentReconciler
-    history: PaymentHistory
-
-
-def build_card_desk(
-    settings: Settings,
-    stores: Stores,
-    *,
-    notify: Notify,
-    on_credit: Callable[[str], Awaitable[None]] | None = None,
-    recovers: bool = False,
-) -> CardDesk:
-    """Return what takes payments; `on_credit` is called after an account's credit has changed.
-
-    One that `recovers` books credits that the book has lost and the spend gate has.
-    """
-    # Imported here, for a gateway without payments starts sooner without the vendor's library.
-    from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
-
-    async def credit_changed(account_id: str) -> None:
-        await recovery.bring_credits(stores.gate, stores.ledger, account_id)
-        if on_credit is not None:
-            await on_credit(account_id)
-
-    async def freeze_changed(account_id: str, frozen: bool) -> None:
-        await stores.freeze(account_id, frozen)
-        if on_credit is not None:
-            await on_credit(account_id)
-
-    service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
-    store = SqlPaymentStore(stores.engine)
-    payments = Payments(
-        settings,
-        service=service,
-        store=store,
-        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
-        balance=stores.gate.balance,
-        on_credit=credit_changed,
-        on_freeze=freeze_changed,
-        notify=notify,
-    )
-    pause = timedelta(seconds=settings.auto_top_up_pause_s)
-    auto = AutoTopUps(
-        payments,
-        service=service,
-        store=store,
-        limits=AutoLimits(settings.auto_top_up_day_max, pause),
-        notify=notify,
-    )
-    reconciler = PaymentReconciler(payments, auto, service=service, store=store)
-    history = PaymentHistory(payments, service=service, store=store)
-    return CardDesk(service, store, payments, auto, reconciler, history)

@@ -501,6 +501,17 @@ class SpendGateContract:
         assert by_id(await gate.open_calls()) == [first, second, third]
         assert await gate.open_calls("n3") == []
 
+    async def test_an_open_call_has_a_node_for_its_own_account(self, gate):
+        await gate.credit("bob", 1, UNIT)
+        await gate.open(opening("c1", node="n1"))
+        await gate.open(opening("c2", "bob", node="n2"))
+        assert await gate.node_of("alice", "c1") == "n1"
+        assert await gate.node_of("bob", "c2") == "n2"
+        for account_id, call_id in (("alice", "c2"), ("bob", "c1"), ("alice", "ü"), ("nobody", "")):
+            assert await gate.node_of(account_id, call_id) is None
+        await gate.close(closing("c1"))
+        assert await gate.node_of("alice", "c1") is None
+
     async def test_an_open_call_is_described_whole(self, gate):
         capped = {"caps": [DAY, MONTH], "per_minute_micros": 10**12, "node": 'n/"é"'}
         await gate.open(opening(**capped))
@@ -549,7 +560,7 @@ class SpendGateContract:
             *(gate.open(opening()), gate.close(closing()), self.tick(gate, tick(1, 1))),
             *(gate.credit("alice", 1, 1), gate.balance("alice"), gate.credit_sequence("alice")),
             *(gate.freeze("alice", True), gate.open_calls("n1"), gate.snapshot(partition)),
-            gate.name_carrier_call("c1", "alice", "CA1"),
+            *(gate.name_carrier_call("c1", "alice", "CA1"), gate.node_of("alice", "c1")),
         ):
             with pytest.raises(StoreUnavailableError):
                 await attempt

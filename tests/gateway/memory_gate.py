@@ -412,6 +412,13 @@ class MemorySpendGate(OneByOne):
 
         return await self._answer(listed)
 
+    async def node_of(self, account_id: str, call_id: str) -> str | None:
+        def found() -> str | None:
+            call = self._ready(self.partition(account_id)).calls.get(call_id)
+            return call.node if call is not None and call.account_id == account_id else None
+
+        return await self._answer(found)
+
     async def snapshot(self, partition: int) -> PartitionState:
         def state() -> PartitionState:
             part = self._ready(partition)

@@ -1,13 +1,11 @@
-"""`/v1`: top-ups and payments of the API key's account; and what the payment service reports."""
+"""`/v1`: top-ups and payments of the API key's account."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -18,25 +16,19 @@ from billing.money import parse_money
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway.browser import messages as wire
 from gateway.browser.reports import money
-from gateway.errors import PaymentError, RequestRefusedError
-from gateway.http.access import DeclaredRoute, signed
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator, Sender
-from gateway.http.body import page_asked_for, read_body, read_json
-from gateway.http.problems import Json
-from gateway.http.velocity import address_of, refuse
-from gateway.limits.velocity import checkout_uses
-from gateway.logs.refused_signatures import PAYMENTS_HINT, RefusedSignatures
+from gateway.http.body import page_asked_for, read_json
+from gateway.http.problems import Json, payment_errors
+from gateway.http.velocity import address_of
+from gateway.limits.velocity import checkout_uses, refuse
 from gateway.payments.auto_top_up import AutoTopUps
-from gateway.payments.events import subject
 from gateway.payments.ports import PaymentStore
 from gateway.payments.service import Payments, payment_id_of
-from gateway.payments.signature import is_signed
 from gateway.ports import Velocity
 from gateway.scopes import Scope
-from gateway.secret import Secret
 from gateway.settings import Settings
-
-WEBHOOK_BYTES_MAX = 256 * 1024
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
@@ -157,7 +149,7 @@ class PaymentsApi:
         micros = _amount(body.amount, "amount")
         account_id = sender.account.id
         await self._count_start(request, account_id, key)
-        with _service_errors():
+        with payment_errors():
             payment, url = await cards.payments.start_checkout(
                 account_id, micros, save_card=body.save_card, key=key
             )
@@ -224,50 +216,6 @@ class PaymentsApi:
         if self.cards is None:
             raise RequestRefusedError("payments_off")
         return self.cards
-
-
-@dataclass(frozen=True, slots=True)
-class StripeWebhook:
-    """Handler of what the payment service calls: signed events, old style and thin."""
-
-    secrets: tuple[Secret, ...]
-    settle: Callable[[str, str], Awaitable[Any]]
-    """`Payments.settle`."""
-    clock_s: Callable[[], float]
-    """Wall clock, in Unix seconds."""
-    refused_signatures: RefusedSignatures
-
-    def routes(self) -> list[DeclaredRoute]:
-        """Return the webhook's route."""
-        return [signed("/stripe/webhook", self.receive)]
-
-    async def receive(self, request: Request) -> Response:
-        """Verify an event, then find out for ourselves what it is about.
-
-        Only a success is the service's last attempt, so it is given when all is booked.
-        """
-        header = request.headers.get("stripe-signature", "")
-        # Nothing is read of a request that bears no signature.
-        body = await read_body(request, WEBHOOK_BYTES_MAX) if header else b""
-        if not header or not is_signed(header, body, self.secrets, self.clock_s()):
-            self.refused_signatures.note(address_of(request), "payment event", PAYMENTS_HINT)
-            raise RequestRefusedError("bad_signature")
-        about = subject(body)
-        if about is not None:
-            with _service_errors():
-                await self.settle(*about)
-        return Response(status_code=200)
-
-
-@contextmanager
-def _service_errors() -> Iterator[None]:
-    try:
-        yield
-    except PaymentError as error:
-        is_amount = error.service_code in ("amount_too_small", "amount_too_large")
-        raise RequestRefusedError(
-            "amount_out_of_range" if is_amount else "payment_unavailable"
-        ) from None
 
 
 def _view(payment: Payment, url: str = "") -> PaymentView:

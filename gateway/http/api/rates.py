@@ -25,8 +25,8 @@ from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator, Sender
 from gateway.http.body import read_json
 from gateway.http.problems import Json
-from gateway.http.velocity import refuse, who
-from gateway.limits.velocity import quote_uses
+from gateway.http.velocity import who
+from gateway.limits.velocity import quote_uses, refuse
 from gateway.ports import Account, Velocity
 from gateway.scopes import Scope
 from gateway.settings import Settings

@@ -15,14 +15,12 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.calls.bridge import Bridge
-from gateway.calls.live import Calls
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute, signed
 from gateway.http.body import read_body
 from gateway.http.velocity import address_of
-from gateway.logs.refused_signatures import CARRIER_HINT
-from gateway.ports import SignatureVerifier
+from gateway.logs.refused_signatures import CARRIER_HINT, RefusedSignatures
+from gateway.ports import CarrierCallbacks, SignatureVerifier
 from gateway.settings import Settings
 from gateway.twilio.status import from_callback
 
@@ -38,8 +36,9 @@ class TwilioWebhooks:
     """Handlers of what Twilio calls."""
 
     settings: Settings
-    calls: Calls
+    calls: CarrierCallbacks
     verifier: SignatureVerifier
+    refused_signatures: RefusedSignatures
     reattach_reply: str
     """What the carrier is to do when a media socket has closed."""
     stray: Callable[[str, str, str], None]
@@ -58,9 +57,8 @@ class TwilioWebhooks:
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
         status = from_callback(await self._verified(request))
-        call = self._call(request)
-        if call is not None:
-            call.carrier_status(status)
+        if self._is_for_this_node(request):
+            self.calls.carrier_status(request.path_params["call_id"], status)
         if not status.is_terminal:
             self._is_running(request, status.carrier_call_id)
         return Response(status_code=204)
@@ -74,9 +72,8 @@ class TwilioWebhooks:
                 "The carrier's media stream of call %s failed: %.200s",
                 *(request.path_params["call_id"], form.get("StreamError", "")),
             )
-            call = self._call(request)
-            if call is not None:
-                call.stream_failed(form.get("CallSid", ""))
+            if self._is_for_this_node(request):
+                self.calls.stream_failed(request.path_params["call_id"], form.get("CallSid", ""))
         if event in ("stream-started", "stream-error"):
             self._is_running(request, form.get("CallSid", ""))
         return Response(status_code=204)
@@ -87,9 +84,8 @@ class TwilioWebhooks:
         self._is_running(request, form.get("CallSid", ""))
         return Response(self.reattach_reply, media_type="text/xml")
 
-    def _call(self, request: Request) -> Bridge | None:
-        is_ours = request.path_params["node"] == self.settings.node
-        return self.calls.find(request.path_params["call_id"]) if is_ours else None
+    def _is_for_this_node(self, request: Request) -> bool:
+        return bool(request.path_params["node"] == self.settings.node)
 
     def _is_running(self, request: Request, carrier_call_id: str) -> None:
         place = request.path_params
@@ -104,9 +100,9 @@ class TwilioWebhooks:
         # Nothing is read of a request that bears no signature.
         form = await _form(request) if signature else None
         if form is None or not self.verifier.verify(url, form, signature, settings):
-            self.calls.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
+            self.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
             raise RequestRefusedError("bad_signature")
-        self.calls.reachability.reached()
+        self.calls.carrier_reached()
         return form
 
 

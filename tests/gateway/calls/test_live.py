@@ -241,9 +241,14 @@ async def test_a_good_token_starts_a_call(stage, node):
     assert caller.kinds == ["ready"]
     assert (len(node.calls), node.bridge.call.state) == (1, State.DIALLING)
     call_id = caller.messages[0]["call_id"]
-    assert node.calls.find(call_id) is node.bridge
-    assert node.calls.of_account("alice") == [node.bridge]
-    assert node.calls.of_account("bob") == []
+    assert node.calls.holds(call_id)
+    assert node.bridge.call_id == call_id
+    shown = await node.calls.show("alice", call_id)
+    assert await node.calls.of_account("alice") == [shown]
+    assert shown.opened == node.bridge.opened
+    assert await node.calls.of_account("bob") == []
+    assert await node.calls.show("bob", call_id) is await node.calls.end("bob", call_id) is None
+    assert node.bridge.call.is_live
 
 
 async def test_the_carrier_is_told_where_to_report(stage, node):
@@ -633,7 +638,9 @@ async def test_a_settled_call_is_forgotten(stage, node):
     call_id = caller.messages[0]["call_id"]
     caller.say({"type": "hangup"})
     await stage.until(lambda: not len(node.calls))
-    assert node.calls.find(call_id) is None
+    assert not node.calls.holds(call_id)
+    assert await node.calls.show("alice", call_id) is None
+    assert await node.calls.end("alice", call_id) is None
     assert stage.balance() == CREDIT
 
 

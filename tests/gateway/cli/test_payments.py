@@ -21,6 +21,7 @@ from gateway import settings
 from gateway.cli import accounts, ledger, payments
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.roles import adapters
+from gateway.roles.payments import compose_payments
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 
 API_KEY = "sk_test_desk"
@@ -72,7 +73,7 @@ class Desk:
 
         async def begin():
             stores = await adapters.open_stores(read)
-            desk = adapters.build_card_desk(read, stores, notify=lambda name, data: None)
+            desk = compose_payments(read, stores, notify=lambda name, data: None)
             try:
                 payment, _ = await desk.payments.start_checkout("acme", parse_money(str(units)))
             finally:
@@ -96,7 +97,7 @@ class Desk:
 
         async def settle():
             stores = await adapters.open_stores(read)
-            desk = adapters.build_card_desk(read, stores, notify=lambda name, data: None)
+            desk = compose_payments(read, stores, notify=lambda name, data: None)
             try:
                 await desk.payments.settle("checkout.session", session_id)
             finally:

@@ -22,8 +22,8 @@ from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway import settings
 from gateway.heartbeat.ticker import Ticker
-from gateway.http.api.payments import StripeWebhook
 from gateway.http.app import create_app
+from gateway.http.hooks.stripe import StripeWebhook
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import Reconciler

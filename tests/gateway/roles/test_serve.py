@@ -9,6 +9,7 @@ import pytest
 from billing.errors import RateDeckError
 from gateway.errors import SettingsError
 from gateway.roles.serve import Node
+from gateway.roles.stopping import Stops
 from gateway.settings import from_mapping
 from gateway.stores.leases import RedisNodeLeases
 
@@ -69,3 +70,43 @@ async def test_a_node_that_cannot_start_says_why_and_leaves_nothing(
     with pytest.raises(error):
         await Node(from_mapping(environ), environ).start()
     assert asyncio.all_tasks() == before
+
+
+async def test_a_node_whose_drainer_cannot_start_listens_no_more(environ, monkeypatch):
+    node = Node(from_mapping(environ), environ)
+
+    async def fail():
+        raise OSError("no process can be started")
+
+    monkeypatch.setattr(node._drainer, "start", fail)
+    before = asyncio.all_tasks()
+    with pytest.raises(OSError, match="no process"):
+        await node.start()
+    assert asyncio.all_tasks() == before
+    with pytest.raises(OSError, match=r"."):
+        await asyncio.open_connection("127.0.0.1", node.port)
+    again = Node(from_mapping(environ), environ)
+    await again.start()
+    await again.stop()
+
+
+async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monkeypatch):
+    order = []
+    add = Stops.add
+
+    def noting(self, name, stop):
+        async def noted():
+            order.append(name)
+            return await stop()
+
+        add(self, name, noted)
+
+    monkeypatch.setattr(Stops, "add", noting)
+    node = Node(from_mapping(environ), environ)
+    await node.start()
+    await node.stop()
+    assert order == [
+        *("media sockets", "server", "metering", "periodic work", "ticker", "UDP port", "lease"),
+        *("automatic top-ups", "payment service", "notices", "ending of lost carrier calls"),
+        *("drainer", "mails", "stores", "carrier"),
+    ]

@@ -1,22 +1,22 @@
 """`/v1`: tokens, live calls and records, each of the key's own account only."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from billing.cdr import CallClosed, CallOpened, CallRecord
-from billing.ports import OpenCall, Opening
+from billing.ports import Opening
 from billing.rate_deck import RateDeck
-from billing.rating import Rate
 from gateway.browser.messages import FRAME_BYTES
-from gateway.call.high_risk import ClosedList
+from gateway.calls.admission import Admission
 from gateway.calls.closed_book import ClosedBook
+from gateway.calls.index import CallIndex
 from gateway.http.api.calls import CallsApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import PAGE_MAX
 from gateway.limits.velocity import Use
+from tests.gateway.calls.test_admission import DECK, Ledger
+from tests.gateway.calls.test_index import Records
 from tests.gateway.calls.test_live import Node, keep_talking
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 from tests.gateway.stage import CENT, CREDIT
@@ -25,69 +25,6 @@ from tests.limits import limits
 ECHO = "+15005551000"
 PAGE = "https://calls.example.com"
 START = datetime(2026, 3, 1, tzinfo=UTC)
-DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next
-1500,Test numbers,,0.60,0,1,1
-44,United Kingdom,GB,1.20,0.05,60,6
-"""
-
-
-class Ledger:
-    """Credits that are booked and that the spend gate has yet to see."""
-
-    def __init__(self):
-        self.credits = {}
-
-    async def credits_after(self, account_id, sequence):
-        return [(n, m) for n, m in self.credits.get(account_id, []) if n > sequence]
-
-
-class Records:
-    """`billing.ports.CdrStore` in memory."""
-
-    def __init__(self):
-        self.kept = []
-
-    def add(self, call_id, account_id="alice", *, is_closed=True, node="n1"):
-        opened = CallOpened(
-            call_id=call_id,
-            account_id=account_id,
-            node=node,
-            destination=ECHO,
-            country="US",
-            codec="pcmu",
-            origin="",
-            currency="USD",
-            rate=Rate(per_minute_micros=60 * CENT).to_json(),
-            created_at=START + timedelta(minutes=len(self.kept)),
-        )
-        closed = CallClosed(
-            answered_at=opened.created_at,
-            ended_at=opened.created_at + timedelta(seconds=7),
-            seconds=7,
-            cause=17,
-            cause_name="USER_BUSY",
-            ended_by="callee",
-            carrier_call_id="CA9",
-            carrier_seconds=7,
-        )
-        record = CallRecord(
-            opened=opened,
-            closed=closed if is_closed else None,
-            cost_micros=7 * CENT,
-            used_s=7,
-        )
-        self.kept.insert(0, record)
-
-    async def get(self, account_id, call_id):
-        mine = [r for r in self.kept if r.opened.account_id == account_id]
-        return next((r for r in mine if r.opened.call_id == call_id), None)
-
-    async def page(self, account_id, *, limit, before=None):
-        mine = [r for r in self.kept if r.opened.account_id == account_id]
-        if before is not None:
-            ids = [r.opened.call_id for r in mine]
-            mine = mine[ids.index(before) + 1 :] if before in ids else []
-        return mine[:limit]
 
 
 class Api:
@@ -101,20 +38,23 @@ class Api:
             self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         settings = stage.services(**changes).settings
         self.closed_book = ClosedBook(None, settings.open_high_risk)
-        api = CallsApi(
-            settings=settings,
-            auth=authenticator(self.accounts, stage.clock_ns),
-            calls=self.node.calls,
+        admission = Admission(
+            settings,
             tokens=self.node.tokens,
             velocity=self.node.velocity,
             gate=stage.gate,
             ledger=self.ledger,
-            records=self.records,
-            deck=RateDeck.from_csv(DECK),
+            rates=RateDeck.from_csv(DECK),
             closed_book=self.closed_book,
-            on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
+            is_draining=lambda: self.node.calls.is_draining,
         )
-        self.short = []
+        api = CallsApi(
+            settings=settings,
+            auth=authenticator(self.accounts, stage.clock_ns),
+            admission=admission,
+            index=CallIndex(settings.node, self.node.calls, self.records, stage.gate),
+            gate=stage.gate,
+        )
         self.client = client_of(api.routes())
 
     async def ask(self, method, path, account="alice", **options):
@@ -156,18 +96,6 @@ async def test_a_token_quotes_the_call(api):
     assert body["expires_in_seconds"] == 60
     left = datetime.fromisoformat(body["expires_at"]) - datetime.now(UTC)
     assert timedelta(seconds=50) < left < timedelta(seconds=61)
-
-
-async def test_the_order_holds_what_was_promised(api):
-    reply = await api.token("+44 20 7946-0018", codec="pcm16", origin=PAGE)
-    order = api.node.tokens.orders[reply.json()["token"]]
-    assert (order.account_id, order.destination, order.country) == (
-        *("alice", "+442079460018"),
-        "GB",
-    )
-    assert (order.codec, order.origin, order.currency) == ("pcm16", PAGE, "USD")
-    assert Rate.from_json(order.rate).connect_fee_micros == 50_000
-    assert order.rate_description == "United Kingdom"
 
 
 @pytest.mark.parametrize(
@@ -257,23 +185,6 @@ async def test_a_quote_that_is_no_request_is_refused(api):
     assert code_of(reply) == (401, "unauthorized")
 
 
-async def test_a_quote_says_what_limits_the_call(stage, client_of):
-    api = Api(stage, client_of, call_duration_max_s=600)
-
-    async def limit(micros, **caps):
-        cap(api, **caps)
-        api.stage.gate.fill(alice=micros)
-        await api.stage.run(11)
-        shown = (await api.ask("POST", "/v1/quotes", json={"destination": ECHO})).json()
-        return shown["affordable_seconds"], shown["limited_by"]
-
-    assert await limit(50 * CENT) == (50, "credit")
-    assert await limit(1000 * CENT) == (600, "duration")
-    assert await limit(50 * CENT, call=20 * CENT) == (20, "cap")
-    assert await limit(50 * CENT, day=30 * CENT) == (30, "cap")
-    assert await limit(1000 * CENT, call=900 * CENT) == (600, "duration")
-
-
 async def test_a_page_gets_a_token_for_itself_only(api):
     ours = await api.token(headers={"origin": PAGE})
     assert api.node.tokens.orders[ours.json()["token"]].origin == PAGE
@@ -281,88 +192,15 @@ async def test_a_page_gets_a_token_for_itself_only(api):
     assert code_of(foreign) == (403, "bad_origin")
 
 
-@pytest.mark.parametrize(
-    ("settings", "origin", "url"),
-    [
-        ({"public_origin": "https://a.example"}, "", "wss://a.example"),
-        ({"public_origin": "http://127.0.0.1:8080"}, "", "ws://127.0.0.1:8080"),
-        (
-            {"public_origin": "http://127.0.0.1:8080"},
-            "http://localhost:8080",
-            "ws://localhost:8080",
-        ),
-        (
-            {"public_origin": "https://a.example", "allowed_origins": ("https://b.example",)},
-            "https://b.example",
-            "wss://a.example",
-        ),
-    ],
-)
-async def test_the_socket_is_where_the_page_can_reach_it(stage, client_of, settings, origin, url):
-    api = Api(stage, client_of, **settings)
-    reply = await api.token(headers={"origin": origin} if origin else {})
-    assert reply.json()["media_url"] == url + "/n/n1/media/browser"
-
-
-async def test_credit_must_reach_the_first_increment(api):
-    api.stage.gate.fill(alice=CENT - 1)
-    assert code_of(await api.token()) == (402, "insufficient_credit")
-    assert api.short == [("alice", CENT - 1)]
-    api.stage.gate.fill(alice=CENT)
-    assert (await api.token()).status_code == 201
-    assert len(api.short) == 1
-
-
 def cap(api, **caps):
     api.accounts.by_hash[key_hash("ck_alice")] = Account("alice", limits=limits(**caps))
 
 
-@pytest.mark.parametrize(
-    ("caps", "seconds"),
-    [
-        ({"call": 30 * CENT + 1}, 30),
-        ({"day": 50 * CENT}, 40),
-        ({"month": 60 * CENT, "day": 70 * CENT}, 50),
-        ({"key_day": 20 * CENT}, 20),
-        ({"day": 50 * CENT, "call": 25 * CENT}, 25),
-        ({"day": 10**12}, 990),
-    ],
-)
-async def test_what_is_affordable_honours_the_caps(api, caps, seconds):
-    """Ten cents have been spent already, by another key."""
-    at = datetime.now(UTC)
-    spent = limits(day=CREDIT, month=CREDIT, key_id="another", key_day=CREDIT).caps(at)
-    opening = Opening("c0", "alice", "n1", CENT, 10 * CENT, 9, b"{}", caps=spent)
-    await api.stage.gate.open(opening)
-    cap(api, **caps)
-    reply = (await api.token()).json()
-    assert reply["affordable_seconds"] == seconds
-    order = api.node.tokens.orders[reply["token"]]
-    assert order.limits == limits(**caps)
-    assert order.key_id == "k1"
-    assert reply["balance"]["micros"] == CREDIT - 10 * CENT
-    assert await api.stage.gate.open_calls() == [
-        replace(OPEN, cap_names=tuple(c.name for c in spent))
-    ]
-
-
-OPEN = OpenCall("c0", "alice", "n1", 10 * CENT, 0)
-
-
-@pytest.mark.parametrize("name", ["call", "day", "month", "key_day"])
-async def test_a_cap_must_leave_the_first_increment(api, name):
-    cap(api, **{name: CENT - 1})
+async def test_what_neither_credit_nor_caps_cover_must_be_paid_for(api):
+    cap(api, day=CENT - 1)
     assert code_of(await api.token()) == (402, "cap_reached")
-    cap(api, **{name: CENT})
-    await api.stage.run(11)
-    assert (await api.token()).json()["affordable_seconds"] == 1
-
-
-async def test_a_credit_that_was_just_booked_counts(api):
-    api.stage.gate.fill(alice=0)
-    api.ledger.credits["alice"] = [(2, CREDIT)]
-    assert (await api.token()).status_code == 201
-    assert api.stage.balance() == CREDIT
+    api.stage.gate.fill(alice=CENT - 1)
+    assert code_of(await api.token()) == (402, "insufficient_credit")
 
 
 async def test_a_frozen_account_gets_no_token(api):
@@ -500,6 +338,15 @@ async def test_an_ended_call_cannot_be_ended(api):
     assert code_of(await api.ask("DELETE", "/v1/calls/c1")) == (409, "call_ended")
 
 
+async def test_who_would_end_a_call_of_another_node_is_told_to_ask_there(api):
+    await api.stage.gate.open(Opening("c1", "alice", "n2", CENT, CENT, 9, b"{}"))
+    for _ in range(2):
+        reply = await api.ask("DELETE", "/v1/calls/c1")
+        assert code_of(reply) == (409, "call_elsewhere")
+        assert "node that holds the call" in reply.json()["action"]
+        api.records.add("c1", is_closed=False, node="n2")
+
+
 async def test_calls_come_in_pages_newest_first_each_once(api):
     for n in range(7):
         api.records.add(f"c{n}")
@@ -585,18 +432,3 @@ async def test_no_token_is_given_for_a_call_that_may_not_start(api):
     counted = {use.limit for use in api.node.velocity.used}
     assert counted == {f"{of}_tokens_minute" for of in ("account", "key", "address")}
     assert Use("number_calls_minute", f"alice {ECHO}") in api.node.velocity.looked
-
-
-async def test_a_destination_of_the_carriers_list_is_refused_from_its_taking_over_on(api):
-    assert (await api.token(ECHO)).status_code == 201
-    api.closed_book.closed = ClosedList((), {ECHO[1:8]: "US"})
-    assert code_of(await api.token(ECHO)) == (422, "number_high_risk")
-    quote = await api.ask("POST", "/v1/quotes", json={"destination": ECHO})
-    assert (quote.status_code, quote.json()["refusal"]["code"]) == (200, "number_high_risk")
-
-
-async def test_a_high_risk_destination_is_open_only_to_whom_the_operator_opens_it(stage, client_of):
-    cuba = "+5371234567"
-    assert code_of(await Api(stage, client_of).token(cuba)) == (422, "number_high_risk")
-    api = Api(stage, client_of, open_high_risk=("53",))
-    assert code_of(await api.token(cuba)) == (422, "destination_not_priced")

@@ -1,37 +1,23 @@
-"""`/v1` top-ups and payments, and the payment service's webhook."""
+"""`/v1` top-ups and payments."""
 
-import hashlib
-import hmac
-import json
-import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import StoreUnavailableError
 from billing.payments import Payment, PaymentProfile, PaymentState
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
-from gateway.heartbeat.ticker import Ticker
-from gateway.http.api.payments import (
-    WEBHOOK_BYTES_MAX,
-    CardPayments,
-    PaymentsApi,
-    StripeWebhook,
-)
+from gateway.http.api.payments import CardPayments, PaymentsApi
 from gateway.http.bearer import key_hash
 from gateway.http.body import JSON_BYTES_MAX, PAGE_MAX
-from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.service import payment_id_of
-from gateway.secret import Secret
 from tests.gateway.calls.test_live import Velocity
 from tests.gateway.http.test_bearer import Account, Accounts, authenticator
 
 UNIT = 1_000_000
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-NOW_S = 1_900_000_000
-SECRET = "whsec_test"
 PAY_URL = "https://pay.example/cs_1"
 ALICE = PaymentProfile("alice", "USD")
 
@@ -91,9 +77,6 @@ class Till:
         self._note(known.id)
         return replace(known, state=PaymentState.PAID, receipt_url="https://receipt.example/1")
 
-    async def settle(self, kind, object_id):
-        self._note(kind, object_id)
-
 
 class Auto:
     """Notes whose settings are to be asked for again."""
@@ -127,13 +110,7 @@ class Api:
             store=self.store,
             cards=CardPayments(self.till, self.auto) if is_on else None,
         )
-        webhook = StripeWebhook(
-            (Secret(SECRET), Secret("whsec_old")),
-            self.till.settle,
-            lambda: NOW_S,
-            RefusedSignatures(Ticker(time.monotonic_ns)),
-        )
-        self.client = client_of([*api.routes(), *webhook.routes()])
+        self.client = client_of(api.routes())
 
     async def ask(self, method, path, account="alice", **options):
         headers = {"authorization": f"Bearer ck_{account}", **options.pop("headers", {})}
@@ -142,13 +119,6 @@ class Api:
     async def pay(self, amount="25.00", *, headers=None, **body):
         body = {"amount": amount, **body}
         return await self.ask("POST", "/v1/top-ups", json=body, headers=headers or {})
-
-    async def deliver(self, event, *, secret=SECRET, at=NOW_S, headers=None):
-        body = event if isinstance(event, bytes) else json.dumps(event).encode()
-        digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-        if headers is None:
-            headers = {"stripe-signature": f"t={at},v1={digest}"}
-        return await self.client.post("/stripe/webhook", content=body, headers=headers)
 
 
 @pytest.fixture
@@ -333,61 +303,6 @@ async def test_without_a_card_nothing_is_set(api):
     assert (reply.status_code, reply.json()["code"]) == (409, "no_saved_card")
     wrong = await api.ask("PUT", "/v1/auto-top-up", json={"enabled": True, "threshold": "-1"})
     assert (wrong.status_code, wrong.json()["field"]) == (400, "threshold")
-
-
-# -- the webhook ---------------------------------------------------------------------------------
-
-PAID = {
-    "object": "event",
-    "type": "payment_intent.succeeded",
-    "data": {"object": {"object": "payment_intent", "id": "pi_1", "amount_received": 10**9}},
-}
-
-
-async def test_a_signed_event_is_looked_into(api):
-    assert (await api.deliver(PAID)).status_code == 200
-    assert (await api.deliver(PAID, secret="whsec_old")).status_code == 200
-    assert api.till.asked == [("payment_intent", "pi_1")] * 2
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"secret": "whsec_other"},
-        {"at": NOW_S - int(timedelta(minutes=6).total_seconds())},
-        {"at": NOW_S + int(timedelta(days=1).total_seconds())},
-        {"headers": {}},
-        {"headers": {"stripe-signature": "t=1,v1=2"}},
-    ],
-)
-async def test_what_is_not_signed_now_does_nothing(api, changes):
-    reply = await api.deliver(PAID, **changes)
-    assert (reply.status_code, reply.json()["code"]) == (403, "bad_signature")
-    assert api.till.asked == []
-
-
-@pytest.mark.parametrize("event", [b"", b"not json", {"type": "payout.paid"}, {}])
-async def test_an_event_about_nothing_of_ours_is_taken(api, event):
-    assert (await api.deliver(event)).status_code == 200
-    assert api.till.asked == []
-
-
-async def test_an_event_is_bounded(api):
-    reply = await api.deliver(b" " * (WEBHOOK_BYTES_MAX + 1))
-    assert reply.status_code == 413
-
-
-@pytest.mark.parametrize(
-    ("failure", "status"),
-    [
-        (PaymentError("x", retryable=True), 503),
-        (StoreUnavailableError("x"), 503),
-        (MoneyError("x"), 500),
-    ],
-)
-async def test_what_is_not_booked_is_to_be_sent_again(api, failure, status):
-    api.till.failure = failure
-    assert (await api.deliver(PAID)).status_code == status
 
 
 async def test_payments_that_are_begun_too_often_reach_no_payment_service(api):

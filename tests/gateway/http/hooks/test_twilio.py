@@ -55,7 +55,12 @@ async def hooks(stage, client_of):
     verifier = TwilioSignatureVerifier("secret")
     running = []
     webhooks = TwilioWebhooks(
-        SETTINGS, node.calls, verifier, hangup_twiml(), lambda *call: running.append(call)
+        SETTINGS,
+        node.calls,
+        verifier,
+        node.calls.refused_signatures,
+        hangup_twiml(),
+        lambda *call: running.append(call),
     )
     async with client_of(webhooks.routes()) as client:
         yield Hooks(node, client, running)

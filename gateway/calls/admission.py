@@ -1,0 +1,238 @@
+"""Decides who may place a call: prices it, checks funds, caps and velocity, and issues its token.
+
+Every way to ask for a call comes through here. Takes and returns plain values, or raises the
+refusal; knows no HTTP and no live call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import msgspec
+
+from billing.clock import Clock, utc_now
+from billing.ports import LedgerStore, SpendGate, Tick
+from billing.rating import Rate
+from gateway.browser.messages import FRAME_BYTES, Lack
+from gateway.browser.reports import limited_by
+from gateway.call.number import destination
+from gateway.calls.closed_book import ClosedBook
+from gateway.charging.rate_book import RateBook
+from gateway.charging.recovery import bring_credits
+from gateway.errors import RequestRefusedError
+from gateway.limits.velocity import call_uses, quote_uses, refuse, token_uses
+from gateway.logs import call_events
+from gateway.ports import Account, CallOrder, CallTokens, Velocity
+from gateway.settings import Settings
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who asks for a call."""
+
+    account: Account
+    """The account that pays, as found by its key."""
+    key_epoch: str
+    """Key epoch of that look-up; empty if unknown."""
+    address: str
+    """The client's network address."""
+
+    @property
+    def subjects(self) -> tuple[str, str, str]:
+        """Account, key and address that velocity limits count."""
+        return self.account.id, self.account.key_id, self.address
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """The call that is asked for."""
+
+    destination: str
+    """As a person wrote it."""
+    codec: str
+    page_origin: str
+    """Origin of the page that will open the media socket; empty for a program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a call would cost and how long it could last."""
+
+    order: CallOrder
+    rate: Rate
+    balance_micros: int
+    affordable_s: int
+    """How long balance, spend caps and the longest time allowed would let it last."""
+    limited_by: Lack
+    """Which of the three ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A one-use token, and where it is good."""
+
+    token: str
+    expires_at: datetime
+    ttl_s: int
+    media_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The rules that a call must pass before its media socket is opened.
+
+    Every method raises RequestRefusedError for a call that may not be placed, and
+    StoreUnavailableError.
+    """
+
+    settings: Settings
+    tokens: CallTokens
+    velocity: Velocity
+    gate: SpendGate
+    ledger: LedgerStore
+    rates: RateBook
+    closed_book: ClosedBook
+    is_draining: Callable[[], bool]
+    """Whether the node that would hold the call takes no new ones."""
+    on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
+    """Called with an account and its balance when that does not cover a call."""
+    utc_now: Clock = utc_now
+
+    async def quote(self, buyer: Buyer, number: str) -> Quote:
+        """Return what a call would cost and how long it could last. Nothing is promised."""
+        refuse(await self.velocity.hit(quote_uses(*buyer.subjects)))
+        return await self._quote(buyer, number)
+
+    async def admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
+        """Return a call's quote and the token that allows it, once; a refusal is logged."""
+        refuse(await self.velocity.hit(token_uses(*buyer.subjects)))
+        try:
+            return await self._admit(buyer, request)
+        except RequestRefusedError as error:
+            call_events.refused(error.code, node=self.settings.node, account=buyer.account.id)
+            raise
+
+    async def admit_check(self, buyer: Buyer, page_origin: str) -> Ticket:
+        """Return the token that allows one check of the line, which is free of charge."""
+        account = buyer.account
+        refuse(await self.velocity.hit(token_uses(*buyer.subjects)))
+        if account.frozen:
+            raise RequestRefusedError("account_frozen")
+        if self.is_draining():
+            raise RequestRefusedError("gateway_draining")
+        order = CallOrder(
+            account_id=account.id,
+            destination="",
+            country="",
+            codec="pcmu",
+            origin=self._allowed_origin(page_origin),
+            currency=account.currency,
+            rate="",
+            rate_description="",
+            key_id=account.key_id,
+            key_epoch=buyer.key_epoch,
+            key_expires_at=account.key_expires_at,
+            is_check=True,
+        )
+        return await self._issue(order)
+
+    async def _admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
+        if self.is_draining():
+            raise RequestRefusedError("gateway_draining")
+        if request.codec not in FRAME_BYTES:
+            raise RequestRefusedError("codec_unknown", field="codec")
+        quote = await self._quote(buyer, request.destination)
+        # Counted when the call begins; here it only saves a token that would be refused then.
+        uses = call_uses(*buyer.subjects, quote.order.destination)
+        refuse(await self.velocity.look(uses))
+        origin = self._allowed_origin(request.page_origin)
+        order = msgspec.structs.replace(quote.order, codec=request.codec, origin=origin)
+        return quote, await self._issue(order)
+
+    async def _quote(self, buyer: Buyer, number: str) -> Quote:
+        account = buyer.account
+        if account.frozen:
+            raise RequestRefusedError("account_frozen")
+        dialled = destination(number, self.closed_book.closed)
+        entry = self.rates.lookup(dialled.number)
+        if entry is None:
+            raise RequestRefusedError("destination_not_priced", field="destination")
+        balance = await self._balance(account.id, entry.rate.cost(1))
+        order = CallOrder(
+            account_id=account.id,
+            destination=dialled.number,
+            country=dialled.country,
+            codec="pcmu",
+            origin="",
+            currency=account.currency,
+            rate=entry.rate.to_json(),
+            rate_description=entry.description,
+            balance_micros=await self._headroom(account, balance, entry.rate.cost(1)),
+            limits=account.limits,
+            key_id=account.key_id,
+            key_epoch=buyer.key_epoch,
+            key_expires_at=account.key_expires_at,
+        )
+        return self._lasting(order, entry.rate, balance)
+
+    async def _balance(self, account_id: str, needed_micros: int) -> int:
+        """Return the balance. Raises RequestRefusedError where it does not reach."""
+        balance = await self.gate.balance(account_id)
+        if balance < needed_micros:
+            # A credit may be booked that the spend gate has yet to see.
+            await bring_credits(self.gate, self.ledger, account_id)
+            balance = await self.gate.balance(account_id)
+        if balance < needed_micros:
+            self.on_balance(account_id, balance)
+            raise RequestRefusedError("insufficient_credit")
+        return balance
+
+    async def _headroom(self, account: Account, balance: int, needed_micros: int) -> int:
+        """Return what the balance and the caps leave for a call of any length.
+
+        Raises RequestRefusedError where a cap does not leave enough for its first increment.
+        """
+        caps = account.limits.caps(self.utc_now())
+        headrooms = [balance]
+        if caps:
+            # A claim of nothing, for no call, changes nothing and tells what has been spent.
+            partition = self.gate.partition(account.id)
+            outcome = await self.gate.tick(partition, [Tick("", account.id, 0, 0, caps)])
+            headrooms += [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in caps]
+        per_call = account.limits.call_micros
+        if min(*headrooms, balance if per_call is None else per_call) < needed_micros:
+            raise RequestRefusedError("cap_reached")
+        return min(headrooms)
+
+    def _lasting(self, order: CallOrder, rate: Rate, balance: int) -> Quote:
+        bounds = (order.balance_micros, order.limits.call_micros)
+        reach_micros = min([balance, *(bound for bound in bounds if bound is not None)])
+        longest_s = self.settings.call_duration_max_s
+        seconds = rate.affordable_seconds(reach_micros, longest_s)
+        lack = limited_by(seconds, longest_s, is_capped=reach_micros < balance)
+        return Quote(order, rate, balance, seconds, lack)
+
+    def _allowed_origin(self, origin: str) -> str:
+        """Return the page origin that a token is bound to; empty binds it to none."""
+        if origin and origin not in self.settings.page_origins:
+            raise RequestRefusedError("bad_origin", field="origin")
+        return origin
+
+    async def _issue(self, order: CallOrder) -> Ticket:
+        token = await self.tokens.issue(order)
+        expires_at = self.utc_now() + timedelta(seconds=self.tokens.ttl_s)
+        return Ticket(token, expires_at, self.tokens.ttl_s, self._media_url(order.origin))
+
+    def _media_url(self, page_origin: str) -> str:
+        """Return the socket's address, on the page's own origin where there is one."""
+        own = urlsplit(self.settings.origin)
+        page = urlsplit(page_origin)
+        is_own_page = page_origin and page.port == own.port and page.scheme == own.scheme
+        netloc = page.netloc if is_own_page and own.hostname in _LOOPBACK else own.netloc
+        scheme = "wss" if own.scheme == "https" else "ws"
+        return f"{scheme}://{netloc}/n/{self.settings.node}/media/browser"

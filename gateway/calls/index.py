@@ -1,0 +1,72 @@
+"""Finds an account's calls wherever they are: live within reach, live elsewhere, or in the records.
+
+Knows no bridge; live calls are behind a port, so that the same index serves a process that holds
+calls and one that holds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from billing.cdr import CallRecord
+from billing.ports import CdrStore, SpendGate
+from gateway.errors import RequestRefusedError
+from gateway.ports import LiveCall, LiveCalls
+
+
+@dataclass(frozen=True, slots=True)
+class CallIndex:
+    """An account's calls. Every method raises StoreUnavailableError."""
+
+    node: str
+    """The node whose calls `live` holds."""
+    live: LiveCalls
+    records: CdrStore
+    gate: SpendGate
+
+    async def live_calls(self, account_id: str) -> Sequence[LiveCall]:
+        """Return the calls within reach, newest first."""
+        found = await self.live.of_account(account_id)
+        return sorted(found, key=lambda call: call.opened.created_at, reverse=True)
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None
+    ) -> tuple[Sequence[LiveCall | CallRecord], str | None]:
+        """Return a page of calls, newest first, and what the following page comes before.
+
+        The first page begins with live calls whose record is not written yet.
+        """
+        records = await self.records.page(account_id, limit=limit + 1, before=before)
+        live = {call.opened.call_id: call for call in await self.live_calls(account_id)}
+        shown = records[:limit]
+        calls = [live.pop(record.opened.call_id, record) for record in shown]
+        following = shown[-1].opened.call_id if len(records) > limit else None
+        return ([*live.values(), *calls] if before is None else calls), following
+
+    async def show(self, account_id: str, call_id: str) -> LiveCall | CallRecord:
+        """Return one call. Raises RequestRefusedError: there is none."""
+        live = await self.live.show(account_id, call_id)
+        found = live or await self.records.get(account_id, call_id)
+        if found is None:
+            raise RequestRefusedError("call_not_found")
+        return found
+
+    async def end(self, account_id: str, call_id: str) -> LiveCall:
+        """End a call and return how it stands; the carrier has yet to confirm its end.
+
+        Raises RequestRefusedError that says why it cannot be ended here: there is none, it has
+        ended, or another node holds it. A call that another node has begun is in the spend gate
+        before it is in the records, and leaves the gate before its record is closed.
+        """
+        ended = await self.live.end(account_id, call_id)
+        if ended is not None:
+            return ended
+        record = await self.records.get(account_id, call_id)
+        if record is None or record.closed is None:
+            node = await self.gate.node_of(account_id, call_id)
+            if node is not None and node != self.node:
+                raise RequestRefusedError("call_elsewhere")
+            if record is None and node is None:
+                raise RequestRefusedError("call_not_found")
+        raise RequestRefusedError("call_ended")

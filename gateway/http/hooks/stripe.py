@@ -1,0 +1,58 @@
+"""The payment service's webhook: verified first, then looked up at the service.
+
+An event is believed in nothing but which object it is about. Knows no account and no credit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import RequestRefusedError
+from gateway.http.access import DeclaredRoute, signed
+from gateway.http.body import read_body
+from gateway.http.problems import payment_errors
+from gateway.http.velocity import address_of
+from gateway.logs.refused_signatures import PAYMENTS_HINT, RefusedSignatures
+from gateway.payments.events import subject
+from gateway.payments.signature import is_signed
+from gateway.secret import Secret
+
+WEBHOOK_BYTES_MAX = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StripeWebhook:
+    """Handler of what the payment service calls: signed events, old style and thin."""
+
+    secrets: tuple[Secret, ...]
+    settle: Callable[[str, str], Awaitable[Any]]
+    """`Payments.settle`."""
+    clock_s: Callable[[], float]
+    """Wall clock, in Unix seconds."""
+    refused_signatures: RefusedSignatures
+
+    def routes(self) -> list[DeclaredRoute]:
+        """Return the webhook's route."""
+        return [signed("/stripe/webhook", self.receive)]
+
+    async def receive(self, request: Request) -> Response:
+        """Verify an event, then find out for ourselves what it is about.
+
+        Only a success is the service's last attempt, so it is given when all is booked.
+        """
+        header = request.headers.get("stripe-signature", "")
+        # Nothing is read of a request that bears no signature.
+        body = await read_body(request, WEBHOOK_BYTES_MAX) if header else b""
+        if not header or not is_signed(header, body, self.secrets, self.clock_s()):
+            self.refused_signatures.note(address_of(request), "payment event", PAYMENTS_HINT)
+            raise RequestRefusedError("bad_signature")
+        about = subject(body)
+        if about is not None:
+            with payment_errors():
+                await self.settle(*about)
+        return Response(status_code=200)

@@ -1,0 +1,36 @@
+"""Puts together what decides who may ask for something, and how often: keys, tokens, velocity.
+
+Knows no route and no call.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from billing.clock import utc_now
+from gateway.http.bearer import Authenticator
+from gateway.roles import adapters
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.tokens import RedisCallTokens
+from gateway.stores.velocity import RedisVelocity
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The same for every process of a deployment, for all of it is kept in the stores."""
+
+    velocity: RedisVelocity
+    auth: Authenticator
+    tokens: RedisCallTokens
+
+
+def compose_access(settings: Settings, stores: Stores) -> Access:
+    """Return what decides; a call token is good only while its key may place calls."""
+    velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
+    auth = Authenticator(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now)
+    tokens = RedisCallTokens(
+        stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
+    )
+    return Access(velocity, auth, tokens)

@@ -1,0 +1,81 @@
+"""Puts together what deals with the carrier's side of calls, whether or not they live here.
+
+Knows no live call: what a call lives on is asked of its owner.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.calls.ghosts import Ghosts
+from gateway.charging.closings import Closings
+from gateway.charging.recovery import Settler
+from gateway.ports import Notify
+from gateway.roles import storage
+from gateway.roles.membership import Membership
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.stores.ghosts import RedisGhostStore
+from gateway.twilio.rest import QUEUE_S_MAX, TwilioCarrier
+from gateway.twilio.signature import TwilioSignatureVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSide:
+    """The carrier, proof of its requests, and what ends and settles calls that lost their node."""
+
+    carrier: TwilioCarrier
+    verifier: TwilioSignatureVerifier
+    ghosts: Ghosts
+    """Ends the carrier's calls that no call lives on."""
+    closings: Closings
+    """Remembers how this node's calls ended until that is booked."""
+    settler: Settler
+    """Settles calls that no node looks after any more."""
+
+
+def compose_carrier_side(
+    settings: Settings,
+    stores: Stores,
+    carrier: TwilioCarrier,
+    membership: Membership,
+    *,
+    owns: Callable[[str, str], bool],
+    notify: Notify,
+) -> CarrierSide:
+    """Return the carrier's side.
+
+    Args:
+        settings: What the operator has set.
+        stores: Where holds, records and ghosts are kept.
+        carrier: Reaches phones.
+        membership: Says which nodes are gone, so that their ghosts are ended here.
+        owns: Whether a call here lives on a call of the carrier: its id here, its id there.
+        notify: Told of refunds of calls that are settled late.
+
+    """
+    ghosts = Ghosts(
+        RedisGhostStore(stores.redis),
+        membership.watch,
+        carrier,
+        owns=owns,
+        open_calls=stores.gate.open_calls,
+        lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
+        wall_clock_s=time.time,
+    )
+    closings = Closings(stores.gate, stores.records)
+    settler = Settler(
+        gate=stores.gate,
+        records=stores.records,
+        carrier=carrier,
+        drain=storage.build_drainer(stores, settings, notify).drain_once,
+        stray=ghosts.found,
+        kept=closings.find,
+    )
+    verifier = TwilioSignatureVerifier(
+        settings.twilio_auth_token.reveal(),
+        [key.reveal() for key in settings.twilio_webhook_keys],
+    )
+    return CarrierSide(carrier, verifier, ghosts, closings, settler)

@@ -1,0 +1,111 @@
+"""What a process does periodically beside answering: one function for each kind of process.
+
+Knows when, not how: each piece of work belongs to the part that does it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from billing.partition import PARTITIONS
+from billing.stores.positions import SqlPositions
+from gateway.calls import ghosts
+from gateway.charging import closings, node_watch, outbox_alarm, reconcile, rounds, sweeper
+from gateway.charging.outbox_alarm import DrainerAlarm, OutboxAlarm
+from gateway.charging.reconcile import Reconciler
+from gateway.charging.recovery import Drain
+from gateway.charging.rounds import Metering
+from gateway.charging.sweeper import Sweeper
+from gateway.heartbeat.periodic_task import Duty
+from gateway.payments.reconciler import PERIOD_S
+from gateway.roles.carrier import CarrierSide
+from gateway.roles.membership import Membership
+from gateway.roles.payments import PaymentServices
+from gateway.roles.prices import Prices
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.sockets.tls import CERTIFICATE_INTERVAL_S, ServerTls
+from gateway.stores.drain_mark import RedisDrainMark
+
+RATES_INTERVAL_S = 15.0
+"""How soon a rate deck that is activated, or a high-risk list, holds on every node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """What is watched of the way from the spend gate to the books."""
+
+    outbox: OutboxAlarm
+    drainer: DrainerAlarm
+
+
+def new_alarms(settings: Settings, stores: Stores) -> Alarms:
+    """Return alarms that are not raised."""
+    return Alarms(
+        OutboxAlarm(stores.gate, settings.outbox_alarm),
+        DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic),
+    )
+
+
+def of_port(tls: ServerTls | None) -> Sequence[Duty]:
+    """Return what a process that listens does; `tls` is its certificate."""
+    if tls is None:
+        return ()
+    return (Duty("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
+
+
+def of_quotes(prices: Prices) -> Sequence[Duty]:
+    """Return what a process that quotes calls does."""
+    return (
+        Duty("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
+        Duty("look for new closed lists", prices.closed_book.refresh, RATES_INTERVAL_S),
+    )
+
+
+def of_node(
+    membership: Membership,
+    carrier_side: CarrierSide,
+    metering: Metering,
+    is_live_here: Callable[[str], bool],
+) -> Sequence[Duty]:
+    """Return what a process that holds calls does."""
+    ended = carrier_side.closings.round
+    sweeps = Sweeper(
+        carrier_side.settler,
+        membership.watch,
+        is_live_here=is_live_here,
+        clock_ns=time.monotonic_ns,
+    )
+    return (
+        Duty("lease", membership.watch.renew, node_watch.RENEWAL_S),
+        Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
+        Duty("reminder of calls", metering.remind, rounds.REMINDER_S),
+        Duty("ending of lost carrier calls", carrier_side.ghosts.round, ghosts.INTERVAL_S),
+        Duty("check that ended calls are booked", ended, closings.INTERVAL_S),
+    )
+
+
+def of_books(stores: Stores, drain: Drain, alarms: Alarms) -> Sequence[Duty]:
+    """Return what keeps credit store and books in line, and watches the way between them."""
+    comparison = Reconciler(
+        stores.gate,
+        stores.ledger,
+        stores.records,
+        SqlPositions(stores.engine),
+        partitions=PARTITIONS,
+        drain=drain,
+    )
+    return (
+        Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
+        Duty("watch on the outbox", alarms.outbox.look, outbox_alarm.INTERVAL_S),
+        Duty("watch on the drainer", alarms.drainer.look, outbox_alarm.INTERVAL_S),
+    )
+
+
+def of_payments(payments: PaymentServices | None) -> Sequence[Duty]:
+    """Return what finds out of payments that nobody has reported."""
+    if payments is None:
+        return ()
+    return (Duty("look for payments", payments.reconciler.reconcile, PERIOD_S),)

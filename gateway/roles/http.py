@@ -1,0 +1,153 @@
+"""Puts together the routes of a process: API, webhooks of other services, probes and pages.
+
+Reaches live calls through ports only, so that a process without media serves the same API.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from billing.stores.payments import SqlPaymentStore
+from billing.stores.statement import SqlStatementStore
+from gateway.calls.admission import Admission
+from gateway.calls.index import CallIndex
+from gateway.heartbeat.ticker import Ticker
+from gateway.http import pages
+from gateway.http.access import DeclaredRoute
+from gateway.http.api.calls import CallsApi
+from gateway.http.api.keys import KeysApi
+from gateway.http.api.ledger import LedgerApi
+from gateway.http.api.payments import CardPayments, PaymentsApi
+from gateway.http.api.rates import RatesApi
+from gateway.http.health import Health
+from gateway.http.hooks.stripe import StripeWebhook
+from gateway.http.hooks.twilio import TwilioWebhooks
+from gateway.logs.refused_signatures import RefusedSignatures
+from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
+from gateway.roles.access import Access
+from gateway.roles.carrier import CarrierSide
+from gateway.roles.duties import Alarms
+from gateway.roles.payments import PaymentServices
+from gateway.roles.prices import Prices
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+from gateway.twilio.markup import hangup_twiml
+
+STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
+
+Routes = Sequence[DeclaredRoute]
+
+
+def api_routes(
+    settings: Settings,
+    stores: Stores,
+    access: Access,
+    prices: Prices,
+    payments: PaymentServices | None,
+    *,
+    live: LiveCalls,
+    is_draining: Callable[[], bool],
+    on_balance: Callable[[str, int], None],
+) -> Routes:
+    """Return the routes of `/v1`.
+
+    Args:
+        settings: What the operator has set.
+        stores: Where accounts, records and credit are kept.
+        access: Who may ask, and how often.
+        prices: What calls are quoted from.
+        payments: Takes payments; None where no payment service is set up.
+        live: The live calls within reach.
+        is_draining: Whether the node that would hold a new call takes none.
+        on_balance: Told of an account and its balance when that does not cover a call.
+
+    """
+    auth, velocity = access.auth, access.velocity
+    admission = Admission(
+        settings,
+        tokens=access.tokens,
+        velocity=velocity,
+        gate=stores.gate,
+        ledger=stores.ledger,
+        rates=prices.rates,
+        closed_book=prices.closed_book,
+        is_draining=is_draining,
+        on_balance=on_balance,
+    )
+    index = CallIndex(settings.node, live, stores.records, stores.gate)
+    cards = None if payments is None else CardPayments(payments.payments, payments.auto)
+    payment_store = SqlPaymentStore(stores.engine)
+    rates = RatesApi(settings, auth, velocity, stores.gate, prices.rates, prices.closed_book)
+    return [
+        *CallsApi(settings, auth, admission, index, stores.gate).routes(),
+        *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
+        *rates.routes(),
+        *KeysApi(auth).routes(),
+        *LedgerApi(auth, SqlStatementStore(stores.engine)).routes(),
+    ]
+
+
+def carrier_routes(
+    settings: Settings,
+    carrier_side: CarrierSide,
+    callbacks: CarrierCallbacks,
+    refused_signatures: RefusedSignatures,
+) -> Routes:
+    """Return the routes that the carrier calls."""
+    return TwilioWebhooks(
+        settings,
+        callbacks,
+        carrier_side.verifier,
+        refused_signatures,
+        hangup_twiml(),
+        carrier_side.ghosts.found,
+    ).routes()
+
+
+def payment_routes(
+    settings: Settings, payments: PaymentServices, refused_signatures: RefusedSignatures
+) -> Routes:
+    """Return the routes that the payment service calls."""
+    return StripeWebhook(
+        settings.stripe_webhook_secrets, payments.payments.settle, time.time, refused_signatures
+    ).routes()
+
+
+def health_routes(
+    stores: Stores,
+    access: Access,
+    alarms: Alarms,
+    *,
+    load: NodeLoad,
+    ticker: Ticker,
+    instance: str,
+) -> Routes:
+    """Return the probes' routes."""
+
+    async def ask_sql() -> None:
+        async with stores.engine.connect() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+    return Health(
+        load,
+        ticker,
+        checks={"redis": stores.redis.ping},
+        weaknesses={"database": ask_sql},
+        alarms={
+            "outbox": lambda: alarms.outbox.is_raised,
+            "drainer": lambda: alarms.drainer.is_raised,
+        },
+        figures={"drained_age_s": lambda: alarms.drainer.age_s},
+        refusals=access.velocity.refusals,
+        instance=instance,
+    ).routes()
+
+
+def page_routes() -> Routes:
+    """Return the routes of the phone page."""
+    return pages.routes(STATIC_DIR)

@@ -1,0 +1,88 @@
+"""Puts together what takes payments by card, for the gateway and for an operator's commands.
+
+Knows no live call: a change of credit is told to who asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from billing.payments import AutoLimits
+from billing.stores.payments import SqlPaymentStore
+from billing.stores.sql import SqlLedgerStore
+from gateway.charging import recovery
+from gateway.payments.auto_top_up import AutoTopUps
+from gateway.payments.history import PaymentHistory
+from gateway.payments.reconciler import Reconciler
+from gateway.payments.service import Payments
+from gateway.ports import Notify
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.payments.stripe_client import StripePayments
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentServices:
+    """Everything that takes payments by card."""
+
+    service: StripePayments
+    store: SqlPaymentStore
+    payments: Payments
+    auto: AutoTopUps
+    reconciler: Reconciler
+    history: PaymentHistory
+
+
+def compose_payments(
+    settings: Settings,
+    stores: Stores,
+    *,
+    notify: Notify,
+    on_credit: Callable[[str], Awaitable[None]] | None = None,
+    recovers: bool = False,
+) -> PaymentServices:
+    """Return what takes payments; `on_credit` is called after an account's credit has changed.
+
+    One that `recovers` books credits that the book has lost and the spend gate has.
+    """
+    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
+
+    async def credit_changed(account_id: str) -> None:
+        await recovery.bring_credits(stores.gate, stores.ledger, account_id)
+        if on_credit is not None:
+            await on_credit(account_id)
+
+    async def freeze_changed(account_id: str, frozen: bool) -> None:
+        await stores.freeze(account_id, frozen)
+        if on_credit is not None:
+            await on_credit(account_id)
+
+    service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
+    store = SqlPaymentStore(stores.engine)
+    payments = Payments(
+        settings,
+        service=service,
+        store=store,
+        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
+        balance=stores.gate.balance,
+        on_credit=credit_changed,
+        on_freeze=freeze_changed,
+        notify=notify,
+    )
+    pause = timedelta(seconds=settings.auto_top_up_pause_s)
+    auto = AutoTopUps(
+        payments,
+        service=service,
+        store=store,
+        limits=AutoLimits(settings.auto_top_up_day_max, pause),
+        notify=notify,
+    )
+    reconciler = Reconciler(payments, auto, service=service, store=store)
+    history = PaymentHistory(payments, service=service, store=store)
+    return PaymentServices(service, store, payments, auto, reconciler, history)

@@ -1,0 +1,35 @@
+"""Puts together what leaves the gateway: events for the operator's program, mails to holders.
+
+Knows nothing of what happened; it carries what the other parts tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.post.mail import Mails
+from gateway.post.webhooks import Notices
+from gateway.roles import storage
+from gateway.roles.storage import Stores
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Both ways out."""
+
+    notices: Notices
+    mails: Mails
+
+    def notify(self, name: str, data: Mapping[str, Any]) -> None:
+        """Tell the operator's program and the account holder of an event."""
+        self.notices.notify(name, data)
+        self.mails.notify(name, data)
+
+
+def open_post(settings: Settings, stores: Stores) -> Post:
+    """Return both, not started yet. Raises SettingsError naming what is wrong."""
+    notices = Notices(settings.events_url, settings.events_secret)
+    return Post(notices, storage.open_mails(settings, stores))

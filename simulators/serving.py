@@ -1,0 +1,125 @@
+"""The HTTP server of a simulated service: one bound port, one uvicorn, inside a running event loop.
+
+Knows nothing of what is simulated; the application is given to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+
+_BACKLOG: Final = 256
+
+
+class Service(Protocol):
+    """A simulated service that can be run."""
+
+    async def start(self) -> None:
+        """Bind and serve in the background. Raises OSError: the address is taken."""
+
+    async def serve(self) -> None:
+        """Wait until the server ends; only while started."""
+
+    async def stop(self) -> None:
+        """Close the port and release everything; safe to call twice."""
+
+
+async def run(service: Service) -> None:
+    """Serve until cancelled."""
+    await service.start()
+    try:
+        await service.serve()
+    finally:
+        await service.stop()
+
+
+class HttpServer:
+    """A listening socket, and the web server that answers on it once it has an application."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Bind and listen; port 0 lets the system choose. Raises OSError: the address is taken."""
+        self._host = host
+        self._socket = _bind(host, port)
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, as a client writes them."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    def start(self, app: Starlette) -> None:
+        """Answer requests in the background."""
+        self._server = _Server(_config(app))
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+
+    async def serve(self) -> None:
+        """Wait until the server ends; only while started."""
+        assert self._serving is not None, "started"
+        await asyncio.shield(self._serving)
+
+    async def stop(self) -> None:
+        """Let requests that are being answered finish, then close the port."""
+        if self._server is not None and self._serving is not None:
+            self._server.ending.set()
+            await self._serving
+        self._socket.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: signals belong to the program that runs the loop."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ending = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end, instead of polling for it ten times a second."""
+        await self.ending.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(_BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # uvicorn dates its replies in the main loop, which is replaced here: the date would be
+        # that of the start for ever.
+        date_header=False,
+        timeout_graceful_shutdown=2,
+    )

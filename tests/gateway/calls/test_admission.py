@@ -1,0 +1,293 @@
+"""Who may place a call: funds, caps, destinations, origins and velocity, on plain values."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from billing.ports import OpenCall, Opening
+from billing.rate_deck import RateDeck
+from billing.rating import Rate
+from gateway.call.high_risk import ClosedList
+from gateway.calls.admission import Admission, Buyer, CallRequest
+from gateway.calls.closed_book import ClosedBook
+from gateway.errors import RequestRefusedError, TooFastError
+from gateway.limits.velocity import Use, call_uses, quote_uses, token_uses
+from tests.gateway.calls.test_live import Tokens, Velocity
+from tests.gateway.http.test_bearer import Account
+from tests.gateway.stage import CENT, CREDIT
+from tests.limits import limits
+
+ECHO = "+15005551000"
+PAGE = "https://calls.example.com"
+ADDRESS = "192.0.2.1"
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+WHO = ("alice", "k1", ADDRESS)
+DECK = """prefix,description,country,rate_per_minute,connect_fee,first,next
+1500,Test numbers,,0.60,0,1,1
+44,United Kingdom,GB,1.20,0.05,60,6
+"""
+
+
+class Ledger:
+    """Credits that are booked and that the spend gate has yet to see."""
+
+    def __init__(self):
+        self.credits = {}
+
+    async def credits_after(self, account_id, sequence):
+        return [(n, m) for n, m in self.credits.get(account_id, []) if n > sequence]
+
+
+class Desk:
+    """The admission of one node, asked by alice."""
+
+    def __init__(self, stage, **changes):
+        self.stage = stage
+        self.tokens, self.velocity, self.ledger = Tokens(), Velocity(), Ledger()
+        settings = stage.services(**changes).settings
+        self.closed_book = ClosedBook(None, settings.open_high_risk)
+        self.is_draining = False
+        self.short = []
+        self.admission = Admission(
+            settings,
+            tokens=self.tokens,
+            velocity=self.velocity,
+            gate=stage.gate,
+            ledger=self.ledger,
+            rates=RateDeck.from_csv(DECK),
+            closed_book=self.closed_book,
+            is_draining=lambda: self.is_draining,
+            on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
+            utc_now=lambda: AT,
+        )
+
+    async def quote(self, number=ECHO, **account):
+        return await self.admission.quote(buyer(**account), number)
+
+    async def admit(self, number=ECHO, codec="pcmu", origin="", **account):
+        request = CallRequest(number, codec, origin)
+        return await self.admission.admit(buyer(**account), request)
+
+    async def check(self, origin="", **account):
+        return await self.admission.admit_check(buyer(**account), origin)
+
+
+def buyer(**account):
+    return Buyer(Account(**account), "e1", ADDRESS)
+
+
+@pytest.fixture
+def desk(stage):
+    return Desk(stage)
+
+
+async def refusal(asked):
+    with pytest.raises(RequestRefusedError) as refused:
+        await asked
+    return refused.value.code
+
+
+# Tokens.
+
+
+async def test_the_order_holds_what_was_promised(desk):
+    expires_at = AT + timedelta(days=1)
+    quote, ticket = await desk.admit(
+        "+44 20 7946-0018", "pcm16", PAGE, key_expires_at=expires_at, limits=limits(call=9 * CREDIT)
+    )
+    order = desk.tokens.orders[ticket.token]
+    assert (order.account_id, order.destination, order.country) == (
+        *("alice", "+442079460018"),
+        "GB",
+    )
+    assert (order.codec, order.origin, order.currency) == ("pcm16", PAGE, "USD")
+    assert Rate.from_json(order.rate).connect_fee_micros == 50_000
+    assert order.rate_description == "United Kingdom"
+    assert (order.balance_micros, order.limits) == (CREDIT, limits(call=9 * CREDIT))
+    assert (order.key_id, order.key_epoch, order.key_expires_at) == ("k1", "e1", expires_at)
+    assert not order.is_check
+    assert quote.rate == Rate.from_json(order.rate)
+    assert (quote.order.destination, quote.balance_micros) == (order.destination, CREDIT)
+
+
+async def test_a_ticket_says_how_long_and_where_it_is_good(desk):
+    _, ticket = await desk.admit()
+    assert (ticket.ttl_s, ticket.expires_at) == (60, AT + timedelta(seconds=60))
+    assert ticket.media_url == "wss://calls.example.com/n/n1/media/browser"
+
+
+async def test_a_check_costs_nothing_and_is_bound_like_a_call(desk):
+    desk.stage.gate.fill(alice=0)
+    ticket = await desk.check(PAGE)
+    order = desk.tokens.orders[ticket.token]
+    assert (order.is_check, order.origin, order.destination) == (True, PAGE, "")
+    assert (order.key_id, order.key_epoch) == ("k1", "e1")
+    assert await refusal(desk.check("https://evil.example")) == "bad_origin"
+    assert await refusal(desk.check(frozen=True)) == "account_frozen"
+    desk.is_draining = True
+    assert await refusal(desk.check()) == "gateway_draining"
+    assert len(desk.tokens.orders) == 1
+
+
+async def test_a_draining_node_quotes_and_admits_nobody(desk):
+    desk.is_draining = True
+    assert await refusal(desk.admit()) == "gateway_draining"
+    assert (await desk.quote()).affordable_s == 1000
+    assert desk.tokens.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"codec": "opus"}, "codec_unknown"),
+        ({"frozen": True}, "account_frozen"),
+        ({"number": "hello"}, "number_invalid"),
+        ({"number": "+33123456789"}, "destination_not_priced"),
+        ({"limits": limits(day=0)}, "cap_reached"),
+        ({"origin": "https://evil.example"}, "bad_origin"),
+    ],
+)
+async def test_what_is_refused_gets_no_token(desk, asked, code):
+    assert await refusal(desk.admit(**asked)) == code
+    assert desk.tokens.orders == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "origin", "url"),
+    [
+        ({"public_origin": "https://a.example"}, "", "wss://a.example"),
+        ({"public_origin": "http://127.0.0.1:8080"}, "", "ws://127.0.0.1:8080"),
+        (
+            {"public_origin": "http://127.0.0.1:8080"},
+            "http://localhost:8080",
+            "ws://localhost:8080",
+        ),
+        (
+            {"public_origin": "https://a.example", "allowed_origins": ("https://b.example",)},
+            "https://b.example",
+            "wss://a.example",
+        ),
+    ],
+)
+async def test_the_socket_is_where_the_page_can_reach_it(stage, settings, origin, url):
+    _, ticket = await Desk(stage, **settings).admit(origin=origin)
+    assert ticket.media_url == url + "/n/n1/media/browser"
+
+
+# Funds and caps.
+
+
+async def test_credit_must_reach_the_first_increment(desk):
+    desk.stage.gate.fill(alice=CENT - 1)
+    assert await refusal(desk.admit()) == "insufficient_credit"
+    assert desk.short == [("alice", CENT - 1)]
+    desk.stage.gate.fill(alice=CENT)
+    await desk.admit()
+    assert len(desk.short) == 1
+
+
+async def test_a_credit_that_was_just_booked_counts(desk):
+    desk.stage.gate.fill(alice=0)
+    desk.ledger.credits["alice"] = [(2, CREDIT)]
+    await desk.admit()
+    assert desk.stage.balance() == CREDIT
+
+
+async def test_a_quote_says_what_limits_the_call(stage):
+    desk = Desk(stage, call_duration_max_s=600)
+
+    async def limit(micros, **caps):
+        stage.gate.fill(alice=micros)
+        quote = await desk.quote(limits=limits(**caps))
+        return quote.affordable_s, quote.limited_by
+
+    assert await limit(50 * CENT) == (50, "credit")
+    assert await limit(1000 * CENT) == (600, "duration")
+    assert await limit(50 * CENT, call=20 * CENT) == (20, "cap")
+    assert await limit(50 * CENT, day=30 * CENT) == (30, "cap")
+    assert await limit(1000 * CENT, call=900 * CENT) == (600, "duration")
+
+
+@pytest.mark.parametrize(
+    ("caps", "seconds"),
+    [
+        ({"call": 30 * CENT + 1}, 30),
+        ({"day": 50 * CENT}, 40),
+        ({"month": 60 * CENT, "day": 70 * CENT}, 50),
+        ({"key_day": 20 * CENT}, 20),
+        ({"day": 50 * CENT, "call": 25 * CENT}, 25),
+        ({"day": 10**12}, 990),
+    ],
+)
+async def test_what_is_affordable_honours_the_caps(desk, caps, seconds):
+    """Ten cents have been spent already, by another key."""
+    spent = limits(day=CREDIT, month=CREDIT, key_id="another", key_day=CREDIT).caps(AT)
+    opening = Opening("c0", "alice", "n1", CENT, 10 * CENT, 9, b"{}", caps=spent)
+    await desk.stage.gate.open(opening)
+    quote, ticket = await desk.admit(limits=limits(**caps))
+    assert quote.affordable_s == seconds
+    order = desk.tokens.orders[ticket.token]
+    assert order.limits == limits(**caps)
+    assert order.key_id == "k1"
+    assert quote.balance_micros == CREDIT - 10 * CENT
+    assert await desk.stage.gate.open_calls() == [
+        replace(OPEN, cap_names=tuple(c.name for c in spent))
+    ]
+
+
+OPEN = OpenCall("c0", "alice", "n1", 10 * CENT, 0)
+
+
+@pytest.mark.parametrize("name", ["call", "day", "month", "key_day"])
+async def test_a_cap_must_leave_the_first_increment(desk, name):
+    assert await refusal(desk.admit(limits=limits(**{name: CENT - 1}))) == "cap_reached"
+    quote, _ = await desk.admit(limits=limits(**{name: CENT}))
+    assert quote.affordable_s == 1
+
+
+# Destinations.
+
+
+async def test_a_destination_of_the_carriers_list_is_refused_from_its_taking_over_on(desk):
+    await desk.admit()
+    desk.closed_book.closed = ClosedList((), {ECHO[1:8]: "US"})
+    assert await refusal(desk.admit()) == "number_high_risk"
+    assert await refusal(desk.quote()) == "number_high_risk"
+
+
+async def test_a_high_risk_destination_is_open_only_to_whom_the_operator_opens_it(stage):
+    cuba = "+5371234567"
+    assert await refusal(Desk(stage).admit(cuba)) == "number_high_risk"
+    opened = Desk(stage, open_high_risk=("53",))
+    assert await refusal(opened.admit(cuba)) == "destination_not_priced"
+
+
+# Velocity.
+
+
+async def test_each_way_to_ask_has_its_own_limits_and_counts_before_it_looks_further(desk):
+    for ask, uses in (
+        (desk.quote, quote_uses(*WHO)),
+        (desk.admit, token_uses(*WHO)),
+        (desk.check, token_uses(*WHO)),
+    ):
+        desk.velocity.used.clear()
+        desk.velocity.refuses = {uses[0].limit: 17}
+        with pytest.raises(TooFastError) as refused:
+            await ask(frozen=True)
+        assert (refused.value.code, refused.value.retry_after_s) == ("rate_limited", 17)
+        assert desk.velocity.used == list(uses)
+        desk.velocity.refuses = {}
+    assert desk.tokens.orders == {}
+
+
+async def test_a_call_that_may_not_start_gets_no_token_and_is_not_counted(desk):
+    desk.velocity.refuses["number_calls_minute"] = 9
+    with pytest.raises(TooFastError) as refused:
+        await desk.admit()
+    assert (refused.value.code, refused.value.retry_after_s) == ("number_limited", 9)
+    assert desk.tokens.orders == {}
+    assert desk.velocity.used == list(token_uses(*WHO))
+    assert desk.velocity.looked == list(call_uses(*WHO, ECHO))
+    assert Use("number_calls_minute", f"alice {ECHO}") in desk.velocity.looked

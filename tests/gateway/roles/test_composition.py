@@ -1,0 +1,167 @@
+"""A process without media, put together from the same parts as `caller serve`."""
+
+import contextlib
+
+import httpx
+import pytest
+
+from billing.ports import Opening
+from gateway.charging.recovery import bring_credits
+from gateway.heartbeat.ticker import Ticker
+from gateway.http.app import create_app
+from gateway.http.bearer import key_hash, new_api_key
+from gateway.roles import adapters, duties, http, storage
+from gateway.roles.access import compose_access
+from gateway.roles.carrier import compose_carrier_side
+from gateway.roles.membership import new_membership
+from gateway.roles.payments import compose_payments
+from gateway.roles.post import open_post
+from gateway.roles.prices import load_prices
+from gateway.roles.stopping import Stops
+from gateway.scopes import PAGE
+from gateway.settings import from_mapping
+from tests.valkey import valkey_server, valkey_url
+
+__all__ = ["valkey_server", "valkey_url"]
+
+ECHO = "+15005551000"
+
+
+class NoCalls:
+    """`gateway.ports.LiveCalls` and `NodeLoad` of a process that holds no call."""
+
+    is_draining = False
+
+    def __len__(self):
+        return 0
+
+    async def of_account(self, account_id):
+        return []
+
+    async def show(self, account_id, call_id):
+        return None
+
+    async def end(self, account_id, call_id):
+        return None
+
+
+class Office:
+    """Everything of a gateway but its media."""
+
+    def __init__(self, settings, stores, post, prices, stops):
+        self.stores, self.post, self.prices = stores, post, prices
+        self.access = compose_access(settings, stores)
+        self.membership = new_membership(settings, stores.redis)
+        self.carrier_side = compose_carrier_side(
+            *(settings, stores, adapters.build_carrier(settings), self.membership),
+            owns=lambda _call_id, _carrier_call_id: False,
+            notify=post.notify,
+        )
+        stops.add("carrier", self.carrier_side.carrier.close)
+        self.payments = compose_payments(settings, stores, notify=post.notify)
+        stops.add("payment service", self.payments.service.close)
+        self.alarms = duties.new_alarms(settings, stores)
+        self.duties = [
+            *duties.of_port(None),
+            *duties.of_quotes(prices),
+            *duties.of_books(stores, self.carrier_side.settler.drain, self.alarms),
+            *duties.of_payments(self.payments),
+        ]
+        routes = [
+            *http.api_routes(
+                *(settings, stores, self.access, prices, self.payments),
+                live=NoCalls(),
+                is_draining=lambda: False,
+                on_balance=self.payments.auto.consider,
+            ),
+            *http.health_routes(
+                *(stores, self.access, self.alarms),
+                load=NoCalls(),
+                ticker=Ticker(lambda: 0),
+                instance=self.membership.instance,
+            ),
+        ]
+        self.app = create_app(routes)
+
+
+@pytest.fixture
+async def office(tmp_path, valkey_url):
+    settings = from_mapping(
+        {
+            "CALLER_NODE": "office",
+            "CALLER_DATA_DIR": str(tmp_path),
+            "CALLER_REDIS_URL": valkey_url,
+            "CALLER_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+            "CALLER_TWILIO_AUTH_TOKEN": "secret",
+            "CALLER_CALLER_ID": "+15005550006",
+            "CALLER_CARRIER_URL": "http://127.0.0.1:9",
+            "CALLER_STRIPE_API_KEY": "sk_test_office",
+            "CALLER_STRIPE_WEBHOOK_SECRETS": "whsec_office",
+            "CALLER_STRIPE_URL": "http://127.0.0.1:9",
+        }
+    )
+    stops = Stops()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(stops.run)
+        stores = await storage.open_stores(settings)
+        stops.add("stores", stores.close)
+        prices = await load_prices(settings, stores.engine, adapters.load_deck(settings))
+        yield Office(settings, stores, open_post(settings, stores), prices, stops)
+
+
+@pytest.fixture
+async def client(office):
+    stores, key = office.stores, new_api_key()
+    await stores.accounts.create_account("alice", "USD")
+    await stores.accounts.add_api_key("alice", key_hash(key), "", scopes=PAGE)
+    await stores.ledger.add_credit("alice", 10**7, reference="grant", kind="grant")
+    await bring_credits(stores.gate, stores.ledger, "alice")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(office.app),
+        base_url="http://office",
+        headers={"authorization": f"Bearer {key}"},
+    ) as client:
+        yield client
+
+
+async def test_it_admits_calls_that_a_node_will_hold(office, client):
+    body = {"destination": ECHO}
+    quote = (await client.post("/v1/quotes", json=body)).json()
+    assert quote["balance"]["micros"] == 10**7
+    reply = await client.post("/v1/call-tokens", json=body)
+    assert reply.status_code == 201
+    order = await office.access.tokens.redeem(reply.json()["token"])
+    assert (order.account_id, order.destination) == ("alice", ECHO)
+
+
+async def test_it_says_where_a_call_is_that_it_cannot_end(office, client):
+    await office.stores.gate.open(Opening("c1", "alice", "n1", 1, 10, 9, b"{}"))
+    reply = await client.delete("/v1/calls/c1")
+    assert (reply.status_code, reply.json()["code"]) == (409, "call_elsewhere")
+    reply = await client.delete("/v1/calls/c2")
+    assert (reply.status_code, reply.json()["code"]) == (404, "call_not_found")
+
+
+async def test_it_is_ready_and_shows_what_is_in_the_books(office, client):
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    healthy = (await client.get("/healthz")).json()
+    assert (healthy["calls"], healthy["instance"]) == (0, office.membership.instance)
+    assert (await client.get("/v1/ledger")).json()["lines"][0]["reference"] == "credit:grant"
+    assert (await client.get("/v1/top-ups")).json()["enabled"]
+    assert (await client.get("/v1/live-calls")).json() == {"calls": []}
+
+
+async def test_its_periodic_work_has_nothing_of_a_node(office):
+    names = {duty._name for duty in office.duties}
+    assert {"look for payments", "look for new rates", "watch on the outbox"} <= names
+    assert not names & {"lease", "sweep for lost calls", "reminder of calls"}
+    of_node = duties.of_node(office.membership, office.carrier_side, Metering(), lambda _: False)
+    assert {"lease", "sweep for lost calls", "reminder of calls"} <= {d._name for d in of_node}
+
+
+class Metering:
+    """What the periodic work of a node asks of its metering."""
+
+    async def remind(self):
+        pass

@@ -1,0 +1,91 @@
+"""The server that the simulated services share: it binds, answers, and gives its port back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from simulators.serving import HttpServer, run
+
+
+class Held:
+    """An application of one answer, which can be held back."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.app = Starlette(routes=[Route("/", self.answer)])
+
+    async def answer(self, _request: Request) -> Response:
+        self.asked.set()
+        await self.may_answer.wait()
+        return PlainTextResponse("here")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_it_answers_at_its_origin_without_a_stale_date(host: str) -> None:
+    server, held = HttpServer(host, 0), Held()
+    held.may_answer.set()
+    server.start(held.app)
+    async with httpx.AsyncClient(base_url=server.origin) as client:
+        reply = await client.get("/")
+    await server.stop()
+    assert reply.text == "here"
+    assert not {"date", "server"} & reply.headers.keys()
+
+
+async def test_a_request_that_is_being_answered_is_answered_before_the_end() -> None:
+    server, held = HttpServer("127.0.0.1", 0), Held()
+    server.start(held.app)
+    async with httpx.AsyncClient(base_url=server.origin) as client:
+        asking = asyncio.ensure_future(client.get("/"))
+        await held.asked.wait()
+        serving = asyncio.ensure_future(server.serve())
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)
+        assert not serving.done()
+        held.may_answer.set()
+        assert (await asking).text == "here"
+    await stopping
+    await serving
+
+
+async def test_the_port_is_taken_while_it_is_bound_and_free_afterwards() -> None:
+    server = HttpServer("127.0.0.1", 0)
+    port = server.port
+    with pytest.raises(OSError, match="in use"):
+        HttpServer("127.0.0.1", port)
+    await server.stop()
+    await HttpServer("127.0.0.1", port).stop()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_a_service_that_is_cancelled_is_stopped() -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.did: list[str] = []
+
+        async def start(self) -> None:
+            self.did.append("start")
+
+        async def serve(self) -> None:
+            self.did.append("serve")
+            await asyncio.Event().wait()
+
+        async def stop(self) -> None:
+            self.did.append("stop")
+
+    service = Service()
+    running = asyncio.create_task(run(service))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert service.did == ["start", "serve", "stop"]
