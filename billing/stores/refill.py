@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.caps import account_day, account_month, caps_of, key_day
+from billing.cdr import in_brief
 from billing.errors import RateDeckError
-from billing.ports import OpenCall, PartitionState
+from billing.outbox import is_tellable
+from billing.ports import CallMemory, OpenCall, PartitionState
 from billing.rating import Rate
-from billing.stores import tables
+from billing.stores import column_audit, tables
+from billing.stores.call_rows import closed_in, opened_in
 
 TOMBSTONE_AGE = timedelta(hours=24)
 """How long a rebuilt spend gate remembers an ended call, to refuse its late duplicates."""
@@ -40,17 +44,20 @@ async def read_partition(
             accounts.id, accounts.balance_micros, accounts.credit_sequence, accounts.frozen
         ).where(is_here)
     )
+    has_ended = (
+        is_here,
+        calls.closed,
+        calls.created_at >= now - TOMBSTONE_AGE - CALL_AGE_MAX,
+        calls.ended_at >= now - TOMBSTONE_AGE,
+    )
     ended_rows = await connection.execute(
-        sa.select(calls.id, calls.spent_micros)
-        .select_from(_CALLS_HERE)
-        .where(
-            is_here,
-            calls.closed,
-            calls.created_at >= now - TOMBSTONE_AGE - CALL_AGE_MAX,
-            calls.ended_at >= now - TOMBSTONE_AGE,
-        )
+        sa.select(calls.id, calls.spent_micros).select_from(_CALLS_HERE).where(*has_ended)
     )
     here = account_rows.all()
+    memories = [
+        *await _memories(connection, is_here, ~calls.closed),
+        *await _memories(connection, *has_ended),
+    ]
     return PartitionState(
         accounts=[(row.id, row.balance_micros, row.credit_sequence) for row in here],
         open_calls=await read_open_calls(connection, is_here),
@@ -60,6 +67,7 @@ async def read_partition(
             *await _spent_by_accounts(connection, is_here, now),
             *await _spent_by_keys(connection, is_here, now),
         ],
+        memories=memories,
     )
 
 
@@ -78,6 +86,36 @@ async def read_open_calls(
         sa.select(*columns).select_from(_KEYED_CALLS_HERE).where(is_here, ~calls.closed)
     )
     return [_open_call(row) for row in rows]
+
+
+async def _memories(
+    connection: AsyncConnection, *conditions: sa.ColumnElement[bool]
+) -> list[CallMemory]:
+    """Return what the book knows of calls, but of rows with a value that cannot be read."""
+    of_legs = {"browser_quality", "carrier_quality"}
+    columns = (column for column in tables.calls.c if column.name not in of_legs)
+    rows = await connection.execute(
+        sa.select(*columns)
+        .select_from(_CALLS_HERE)
+        .where(*conditions, column_audit.is_readable(connection, tables.calls))
+    )
+    return [memory for row in rows if is_tellable(memory := _memory(row))]
+
+
+def _memory(row: sa.Row[Any]) -> CallMemory:
+    opened = msgspec.json.encode(opened_in(row)) if row.opened else b""
+    if not row.closed:
+        return CallMemory(row.id, row.account_id, opened)
+    return CallMemory(
+        row.id,
+        row.account_id,
+        opened,
+        in_brief(msgspec.json.encode(closed_in(row))),
+        row.spent_micros,
+        row.written_off_micros,
+        row.seconds,
+        int(row.ended_at.timestamp()),
+    )
 
 
 def _open_call(row: sa.Row[Any]) -> OpenCall:
