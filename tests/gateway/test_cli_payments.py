@@ -426,7 +426,12 @@ def test_an_amount_that_differs_is_named_by_both_and_changed_by_none(desk, monke
 
 @pytest.mark.parametrize(
     "lost",
-    ["checkout_id = NULL", "checkout_id = ''", "payment_intent_id = NULL", "payment_intent_id = ''"],
+    [
+        "checkout_id = NULL",
+        "checkout_id = ''",
+        "payment_intent_id = NULL",
+        "payment_intent_id = ''",
+    ],
 )
 def test_what_a_payments_row_lacks_is_filled_in(desk, monkeypatch, lost):
     monkeypatch.setattr("gateway.payments.proof.PATIENCE_S", 0)
