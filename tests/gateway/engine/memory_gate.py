@@ -382,7 +382,7 @@ class MemorySpendGate(OneByOne):
             if part.closed.get(call_id) == int(end["s"])
         }
         for memory in state.memories:
-            if memory.closed:
+            if memory.closed and memory.call_id in part.closed:
                 part.ends[memory.call_id] = "", _end(memory)
         part.began |= {memory.call_id: memory.opened for memory in state.memories if memory.opened}
         part.began = {
