@@ -55,8 +55,8 @@ REBUILD_TIMEOUT_S = 30.0
 CALLS_PER_SCRIPT_MAX = 1_000
 """Bound of one tick script: it holds the server for some 4 ms, and Lua's stack for 2,000 values."""
 
-MEMORIES_PER_SCRIPT_MAX = 500
-"""Bound of one script that notes what is known of calls: some 400 kB."""
+MEMORIES_PER_SCRIPT_MAX = 200
+"""Bound of one script that notes what is known of calls: some 150 kB."""
 
 TOMBSTONE_S = 24 * 3_600
 """How long a closed call is remembered: past any retry of its carrier's callbacks."""

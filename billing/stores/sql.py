@@ -7,6 +7,7 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -25,7 +26,7 @@ from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_rows import record_in
 from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
-from billing.stores.refill import read_partition
+from billing.stores.refill import memories_of, read_partition
 
 PAGE_ROWS_MAX = 500
 """Rows of one page of call records, and credits of one catch-up of the spend gate."""
@@ -188,7 +189,8 @@ class SqlLedgerStore:
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
         async with reading(self._engine, self._timeout_s) as connection:
-            return await read_partition(connection, partition, partitions, self._clock())
+            state, rows = await read_partition(connection, partition, partitions, self._clock())
+        return replace(state, memories=await memories_of(rows))
 
     async def balance(self, account_id: str) -> int:
         """Return the book's available micros, 0 for an account it does not know.
