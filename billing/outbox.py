@@ -17,7 +17,7 @@ import msgspec
 
 from billing.cdr import CallClosed, CallOpened
 from billing.money import LIMIT
-from billing.ports import OutboxEntry
+from billing.ports import CallMemory, OutboxEntry
 
 COUNT_MAX = 2**31 - 1
 """Bound of seconds and causes: the book's integer columns have 32 bits."""
@@ -143,6 +143,22 @@ def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
         except (_MalformedError, KeyError):
             batch.rejected.append(entry)
     return batch
+
+
+def is_tellable(memory: CallMemory) -> bool:
+    """Say whether the book could read what the gate would tell of a call."""
+    call = {"c": memory.call_id.encode(), "a": memory.account_id.encode()}
+    entries = []
+    if memory.opened:
+        entries.append(OutboxEntry("", "O", {**call, "s": b"0", "m": memory.opened}))
+    if memory.closed:
+        figures = {
+            "s": b"%d" % memory.charged_micros,
+            "w": b"%d" % memory.written_off_micros,
+            "d": b"%d" % memory.seconds,
+        }
+        entries.append(OutboxEntry("", "C", {**call, **figures, "m": memory.closed}))
+    return not fold(entries).rejected
 
 
 Changes = dict[str, CallChange]

@@ -194,7 +194,7 @@ class GateEnding:
     call_id: str
     account_id: str
     """Empty where the gate knows no more than that the call is over and what it cost: it was filled
-    with it from the book."""
+    with it from a book that could tell no more."""
     seconds: int
     charged_micros: int
     opened: bytes = b""
@@ -329,6 +329,23 @@ class SpendGate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class CallMemory:
+    """What the gate keeps of a call only to tell it to a book that has forgotten it."""
+
+    call_id: str
+    account_id: str
+    opened: bytes = b""
+    """`CallOpened` as JSON; empty where it is not known."""
+    closed: bytes = b""
+    """`CallClosed` as JSON, in brief; empty for a call that lives."""
+    charged_micros: int = 0
+    written_off_micros: int = 0
+    seconds: int = 0
+    ended_s: int = 0
+    """When it ended, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionState:
     """What a partition of the spend gate is rebuilt from."""
 
@@ -340,6 +357,8 @@ class PartitionState:
     frozen: Sequence[str] = ()
     spent: Sequence[tuple[str, int]] = ()
     """Name of a spend cap, micros: caps of periods that are not over."""
+    memories: Sequence[CallMemory] = ()
+    """Of the open and the closed calls, as far as the book can tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ ADVICE: Final = (
 _DIGIT: Final = "[0-9]"
 _MOMENT: Final = "YYYY-YY-YY YY:YY:YY.YYYYYY".replace("Y", _DIGIT)
 """As SQLAlchemy writes a time to SQLite; in this form alone times sort as text."""
+_BEYOND_ASCII: Final = "*[^\x01-\x7f]*"
 _CHOICES: Final[Mapping[sa.Column[Any], Collection[str]]] = {
     tables.payments.c.state: [state.value for state in PaymentState],
 }
@@ -40,8 +41,8 @@ async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
             continue
         query = (
             sa.select(
-                *(sa.cast(_as_kept(column), sa.String) for column in table.primary_key),
-                *(sa.cast(_as_kept(c), sa.String).label("account") for c in _accounts(table)),
+                *(_named(connection, column) for column in table.primary_key),
+                *(_named(connection, column).label("account") for column in _accounts(table)),
                 *(fault.label(f"in {column.name}") for column, fault in faults.items()),
             )
             .select_from(table)
@@ -58,6 +59,11 @@ async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
             )
             found.append(Disagreement(UNREADABLE, subject, f"{whose}column {names}"))
     return found
+
+
+def is_readable(connection: AsyncConnection, table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition that every value of a row can be read."""
+    return sa.not_(sa.or_(sa.false(), *(fault for _, fault in _faults(connection, table))))
 
 
 async def hide(connection: AsyncConnection) -> None:
@@ -78,13 +84,16 @@ async def hide(connection: AsyncConnection) -> None:
 async def blank_out(connection: AsyncConnection, *of: sa.Table) -> None:
     """Put blanks in place of what cannot be read, in a transaction of SQLite that is given up.
 
-    Keys stay: a row of a key that cannot be read belongs to nothing.
+    Keys stay, and are spelt in ASCII: a row of a key that cannot be read belongs to nothing.
     """
+    # One side of a key changes after the other.
+    await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     for table in of:
         for column, fault in _faults(connection, table):
-            if not column.primary_key and not column.foreign_keys:
-                update = sa.update(table).where(fault)
-                await connection.execute(update.values({column.name: _blank(column)}))
+            is_key = column.primary_key or column.foreign_keys
+            shown = _named(connection, column) if is_key else _blank(column)
+            which = fault & (sa.func.typeof(_as_kept(column)) == "text") if is_key else fault
+            await connection.execute(sa.update(table).where(which).values({column.name: shown}))
 
 
 def _accounts(table: sa.Table) -> Iterator[sa.Column[Any]]:
@@ -94,7 +103,27 @@ def _accounts(table: sa.Table) -> Iterator[sa.Column[Any]]:
 
 def _as_kept(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """Return a column without its type: what is kept must not be read."""
-    return sa.literal_column(column.name)
+    return sa.literal_column(f"{column.table.name}.{column.name}")
+
+
+def _named(connection: AsyncConnection, column: sa.Column[Any]) -> sa.ColumnElement[str]:
+    """Return what is kept as text that can be read; other bytes as SQLite writes them."""
+    kept = _as_kept(column)
+    name = sa.cast(kept, sa.String)
+    if connection.dialect.name != "sqlite":
+        return name
+    # Blobs as well: a cast makes text of whatever bytes they are.
+    spelt: sa.ColumnElement[str] = "x'" + sa.func.hex(kept) + "'"
+    return sa.case((_is_utf8(name), name), else_=spelt)
+
+
+def _is_utf8(text: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Ask Python only where it must be: of what is not plain ASCII."""
+    content = sa.cast(text, sa.LargeBinary)
+    is_ascii = (sa.func.length(text) == sa.func.length(content)) & ~text.bool_op("GLOB")(
+        _BEYOND_ASCII
+    )
+    return sa.case((is_ascii, sa.true()), else_=sa.func.is_utf8(content))
 
 
 def _faults(
@@ -124,7 +153,7 @@ def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.Colum
     elif column in _CHOICES:
         is_right = kept.in_(_CHOICES[column])
     else:
-        is_right = kind == "text"
+        is_right = (kind == "text") & _is_utf8(kept)
     return kept.is_not(None) & ~is_right
 
 

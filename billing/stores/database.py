@@ -220,7 +220,17 @@ def _prepared(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
+def _is_utf8(content: bytes | None) -> bool:
+    try:
+        (content or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Text is whatever bytes were given as such, and SQLite has no question that tells.
+    connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
     cursor = connection.cursor()
     # Asked first: changing the mode wants the whole database, and most connections find it set.
     # SQLite does not wait for that but refuses, when another starter is at the same thing. It may:

@@ -1,8 +1,8 @@
 -- Fill an empty partition from the book of record.
 -- ARGV: JSON [accounts, open calls, closed calls, frozen, spent], rows as in PartitionState
 -- Returns 1, 0 when the partition was ready already, -1 when its outbox must be drained first.
--- What the book does not hold stays for the calls that it has: how they were opened and how they
--- ended, for a book that forgets it again, and their names at the carrier.
+-- What is known of the calls that the book has stays: how they were opened, how and when they ended,
+-- for a book that forgets it (see remember.lua), and their names at the carrier.
 if is_ready() then return 0 end
 if redis.call('XLEN', LED) > 0 then return -1 end
 local began, ends, owners = {}, {}, {}
@@ -10,6 +10,8 @@ for key, rows in pairs({[BEGAN] = began, [ENDS] = ends, [OWN] = owners}) do
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do rows[flat[i]] = flat[i + 1] end
 end
+local ages, flat = {}, redis.call('ZRANGE', AGE, 0, -1, 'WITHSCORES')
+for i = 1, #flat, 2 do ages[flat[i]] = flat[i + 1] end
 local function keep(key, rows, call)
   if rows[call] then redis.call('HSET', key, call, rows[call]) end
 end
@@ -32,7 +34,7 @@ end
 local now = clock()
 for _, row in ipairs(closed) do
   redis.call('HSET', DONE, row[1], whole(row[2]))
-  redis.call('ZADD', AGE, now, row[1])
+  redis.call('ZADD', AGE, ages[row[1]] or now, row[1])
   local _, charged = end_in(ends[row[1]] or '')
   if charged == whole(row[2]) then
     keep(ENDS, ends, row[1])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import astuple
 from importlib import resources
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -53,6 +54,9 @@ REBUILD_TIMEOUT_S = 30.0
 
 CALLS_PER_SCRIPT_MAX = 1_000
 """Bound of one tick script: it holds the server for some 4 ms, and Lua's stack for 2,000 values."""
+
+MEMORIES_PER_SCRIPT_MAX = 200
+"""Bound of one script that notes what is known of calls: some 150 kB."""
 
 TOMBSTONE_S = 24 * 3_600
 """How long a closed call is remembered: past any retry of its carrier's callbacks."""
@@ -128,6 +132,7 @@ class RedisSpendGate:
         self._open_calls = _Script("open_calls")
         self._snapshot = _Script("snapshot")
         self._inspect = _Script("inspect")
+        self._remember = _Script("remember")
         self._rebuild = _Script("rebuild")
 
     def partition(self, account_id: str) -> int:
@@ -274,6 +279,12 @@ class RedisSpendGate:
 
         Its outbox must be drained before `state` is read, or what it says would count twice.
         """
+        for start in range(0, len(state.memories), MEMORIES_PER_SCRIPT_MAX):
+            some = state.memories[start : start + MEMORIES_PER_SCRIPT_MAX]
+            told = chain.from_iterable(map(astuple, some))
+            await self._run(
+                *(self._remember, partition, TOMBSTONE_S, *told), timeout_s=REBUILD_TIMEOUT_S
+            )
         open_calls = [astuple(call) for call in state.open_calls]
         rows = (state.accounts, open_calls, state.closed_calls, state.frozen, state.spent)
         filled = await self._run(

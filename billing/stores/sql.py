@@ -7,6 +7,7 @@ spent arrives as outbox entries. Knows no table layout beyond `tables` and no sp
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -15,18 +16,18 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from billing.cdr import CallClosed, CallOpened, CallRecord, LegQuality
+from billing.cdr import CallRecord
 from billing.clock import Clock, utc_now
-from billing.errors import CreditsLostError, MoneyError, RateDeckError, StoreUnavailableError
+from billing.errors import CreditsLostError, MoneyError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import OutboxBatch, fold
 from billing.ports import OutboxEntry, PartitionState
-from billing.rating import Rate
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
+from billing.stores.call_rows import record_in
 from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
-from billing.stores.refill import read_partition
+from billing.stores.refill import memories_of, read_partition
 
 PAGE_ROWS_MAX = 500
 """Rows of one page of call records, and credits of one catch-up of the spend gate."""
@@ -182,7 +183,8 @@ class SqlLedgerStore:
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
         async with reading(self._engine, self._timeout_s) as connection:
-            return await read_partition(connection, partition, partitions, self._clock())
+            state, rows = await read_partition(connection, partition, partitions, self._clock())
+        return replace(state, memories=await memories_of(rows))
 
     async def balance(self, account_id: str) -> int:
         """Return the book's available micros, 0 for an account it does not know.
@@ -234,7 +236,7 @@ class SqlCdrStore:
                 sa.select(calls).where(calls.c.id == call_id, calls.c.account_id == account_id)
             )
             row = rows.one_or_none()
-        return None if row is None else _record(row)
+        return None if row is None else record_in(row)
 
     async def booked(self, call_ids: Sequence[str]) -> Collection[str]:
         """Return those of at most `PAGE_ROWS_MAX` calls whose beginning and end are booked.
@@ -273,7 +275,7 @@ class SqlCdrStore:
         )
         async with reading(self._engine, self._timeout_s) as connection:
             rows = await connection.execute(query)
-            return [_record(row) for row in rows]
+            return [record_in(row) for row in rows]
 
 
 async def _raise_balance(
@@ -338,56 +340,3 @@ def _keep_rejected(
             for entry in entries
         ],
     )
-
-
-def _record(row: sa.Row[Any]) -> CallRecord:
-    opened = CallOpened(
-        call_id=row.id,
-        account_id=row.account_id,
-        node=row.node,
-        destination=row.destination,
-        country=row.country,
-        codec=row.codec,
-        origin=row.origin,
-        currency=row.currency,
-        rate=row.rate,
-        created_at=row.created_at,
-        key_id=row.key_id,
-    )
-    return CallRecord(
-        opened=opened,
-        closed=_closing(row) if row.closed else None,
-        cost_micros=row.spent_micros if row.closed else _used_micros(row),
-        written_off_micros=row.written_off_micros,
-        used_s=row.seconds,
-    )
-
-
-def _used_micros(row: sa.Row[Any]) -> int:
-    """Return the price of what a call has used: until its end is booked, `spent` is its hold.
-
-    0 where the row's rate cannot be read; the audit reports such rows.
-    """
-    try:
-        return Rate.from_json(row.rate).cost(row.seconds)
-    except RateDeckError:
-        return 0
-
-
-def _closing(row: sa.Row[Any]) -> CallClosed:
-    return CallClosed(
-        ringing_at=row.ringing_at,
-        answered_at=row.answered_at,
-        ended_at=row.ended_at,
-        seconds=row.seconds,
-        cause=row.cause,
-        cause_name=row.cause_name,
-        ended_by=row.ended_by,
-        carrier_call_id=row.carrier_call_id,
-        carrier_seconds=row.carrier_seconds,
-        browser=_QUALITY.decode(row.browser_quality),
-        carrier=_QUALITY.decode(row.carrier_quality),
-    )
-
-
-_QUALITY = msgspec.json.Decoder(LegQuality)

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from billing.cdr import CallOpened
 from billing.ports import CdrStore, GateEnding, PartitionState, Positions, SpendGate
 from billing.reconcile import repairs
 from gateway.charging.recovery import Drain
 
 ENDINGS_PER_PAGE = 500
 """Endings read and looked up at once."""
+
+_OPENED = msgspec.json.Decoder(CallOpened)
 
 
 async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[GateEnding]:
@@ -39,6 +44,16 @@ async def tell(gate: SpendGate, ending: GateEnding) -> bool:
     if not ending.account_id:
         return False
     return await gate.tell_again(ending.call_id, ending.account_id, ending.opened)
+
+
+def whose(ending: GateEnding) -> str:
+    """Return the account of a call: as its end says, else as its opening does, else nothing."""
+    if ending.account_id or not ending.opened:
+        return ending.account_id
+    try:
+        return _OPENED.decode(ending.opened).account_id
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

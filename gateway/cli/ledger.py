@@ -29,7 +29,7 @@ from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway.charging.recovery import Drain, fill_gate
-from gateway.charging.retelling import Retelling
+from gateway.charging.retelling import Retelling, whose
 from gateway.cli.command import err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.payments import proof
@@ -148,13 +148,18 @@ def rebuild_gate(  # noqa: PLR0917
         # A refund by rule that the book lost is booked again under the number that the gate knows.
         recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
         drain = adapters.build_drainer(recovering, read).drain_once
-        left = await _book_calls(stores, drain, chosen)
+        begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
+        if lost:
+            err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
+        named, left = await _book_calls(stores, drain, chosen)
         if left:
             err.print("These cannot be booked, for too little is known of them:")
             _show_calls(left)
             if not forget_calls:
                 fail("The credit store knows calls that the book lacks.", _UNTOLD, EXIT_FINDINGS)
         found = await find_surpluses(stores.gate, stores.engine, chosen)
+        concerned = named | {surplus.account_id for surplus in found}
+        await _show_reopened(stores, concerned, begun_at)
         if found:
             await _show_surpluses(stores, found)
             if not forget_credits:
@@ -187,26 +192,35 @@ _LACKING = (
 BOOKING_S_MAX = 900.0
 """How long a rebuild books calls: a day's calls take minutes."""
 _UNTOLD = (
-    "The outbox entries in the table rejected_entries may say why. Take what these calls cost by"
-    " `caller accounts credit ACCOUNT --reference CALL -- -AMOUNT`, then fill with --forget-calls."
+    "The outbox entries in the table rejected_entries may say why. Whose an unknown account's call"
+    " was, and its seconds, the line `call settled` of the nodes' logs says. Fill with"
+    " --forget-calls; then take what these calls cost by `caller accounts credit ACCOUNT"
+    " --reference CALL -- -AMOUNT`."
+)
+_LOST = (
+    "Of calls that the book lacks they tell nothing. If the database was restored from an older"
+    " copy as well, the carrier's own list of calls shows which these are: compare it with the"
+    " call records."
 )
 _UNTIL_NOW = "All that was booked stays booked; the same command goes on."
 
 
 async def _book_calls(
     stores: adapters.Stores, drain: Drain, chosen: Iterable[int]
-) -> Sequence[GateEnding]:
-    """Book what the credit store knows of calls, and name what was lacking; return what is still.
+) -> tuple[set[str], Sequence[GateEnding]]:
+    """Book what the credit store knows of calls, and name what was lacking.
 
-    Raises StoreUnavailableError.
+    Returns whose calls these were, and what is lacking still. Raises StoreUnavailableError.
     """
     named: set[str] = set()
+    accounts: set[str] = set()
     left: list[GateEnding] = []
 
     def found(endings: Sequence[GateEnding]) -> None:
         if not named:
             err.print("Calls have ended that the book lacks; they are booked first:")
         named.update(ending.call_id for ending in endings)
+        accounts.update(ending.account_id for ending in endings)
         _show_calls(endings)
 
     retelling = Retelling(stores.gate, stores.records, SqlPositions(stores.engine), drain)
@@ -218,14 +232,39 @@ async def _book_calls(
         fail("Not all calls could be booked in time.", _UNTIL_NOW, EXIT_UNAVAILABLE)
     if booked := named - {ending.call_id for ending in left}:
         out.print(f"Booked {len(booked)} calls.")
-    return left
+    return accounts, left
+
+
+async def _without_data(stores: adapters.Stores, chosen: Iterable[int]) -> int:
+    """Return how many partitions hold nothing: a withdrawn one still has all that it had."""
+    waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
+    return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
+
+
+async def _show_reopened(
+    stores: adapters.Stores, account_ids: Iterable[str], begun_at: datetime
+) -> None:
+    """Name the accounts that the booking of their calls has opened anew."""
+    for account_id in sorted(account_ids):
+        account = await stores.accounts.account(account_id)
+        if account is not None and account.frozen and account.created_at >= begun_at:
+            err.print(
+                Text(
+                    f"The book lacked account {account_id}: it is opened anew, frozen and without"
+                    f" keys. `caller accounts unfreeze {account_id}` and `caller accounts new-key"
+                    f" {account_id}` let it call again."
+                ),
+                soft_wrap=True,
+            )
 
 
 def _show_calls(endings: Iterable[GateEnding]) -> None:
     for one in endings:
-        account = one.account_id or "account unknown"
+        account = whose(one) or "account unknown"
+        # Who does not tell whose a call was does not tell its seconds either.
+        length = f"{one.seconds} s" if one.account_id else "seconds unknown"
         cost = in_units(one.charged_micros)
-        err.print(Text(f"  {account}  {one.call_id}  {one.seconds} s  {cost}"), soft_wrap=True)
+        err.print(Text(f"  {account}  {one.call_id}  {length}  {cost}"), soft_wrap=True)
 
 
 async def _show_surpluses(stores: adapters.Stores, found: Iterable[Surplus]) -> None:

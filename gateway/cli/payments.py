@@ -6,6 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ from gateway.errors import (
     PaymentError,
     RequestRefusedError,
 )
+from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
@@ -150,9 +152,13 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
                 if left is not None:
                     is_whole = False
                     out.print(Text(str(left), style="bold red"))
-            for finding in (str(point) for points in step.differing.values() for point in points):
-                is_whole = False
-                out.print(Text(finding, style="bold red"))
+            for point in chain.from_iterable(step.differing.values()):
+                named = step.blank.get(point.subject) if point.rule == PAYMENT_DIFFERS else None
+                if named is not None and await history.fill_in(point.subject, named):
+                    out.print(f"Filled in what the row of payment {point.subject} lacked.")
+                else:
+                    is_whole = False
+                    out.print(Text(str(point), style="bold red"))
             counts[step.kind] += step.count
             resume = step.resume
             said = f"{step.kind}: {counts[step.kind]} looked at, {counts['booked']} booked in all"

@@ -7,6 +7,7 @@ for it can be booked; what differs here is for people.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -56,10 +57,14 @@ _ADVICE: Final = (
 ADVICE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
-            *(AMOUNT_DIFFERS, ACCOUNT_DIFFERS, CURRENCY_DIFFERS, PAYMENT_DIFFERS),
+            *(AMOUNT_DIFFERS, ACCOUNT_DIFFERS, CURRENCY_DIFFERS),
             *(ENTRY_DIFFERS, BOOKED_BEFORE),
         ),
         _ADVICE,
+    ),
+    PAYMENT_DIFFERS: (
+        "Where it says `none here`, `caller payments reconcile --since DATE` fills it in. Else:"
+        f" {_ADVICE}"
     ),
     UNPROVEN: (
         "A refund that broke off is finished by the same `caller payments refund` with its"
@@ -113,6 +118,16 @@ def rows_that_differ(trace: PaymentTrace, payment: Payment) -> Iterator[Disagree
         yield Disagreement(PAYMENT_DIFFERS, payment.id, figures)
 
 
+def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
+    """Whether a payment's row only lacks ids that the object names, and differs in nothing else."""
+    filled = replace(
+        payment,
+        checkout_id=payment.checkout_id or trace.checkout_id or None,
+        payment_intent_id=payment.payment_intent_id or trace.intent_id or None,
+    )
+    return any(rows_that_differ(trace, payment)) and not any(rows_that_differ(trace, filled))
+
+
 def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
     """Whether the row must name the intent that the object does, or that it does not."""
     is_settled = payment.state in _SETTLED
@@ -129,8 +144,9 @@ def entries_that_differ(
         if credit is None:
             continue
         payment = payments.get(credit.named_payment_id)
-        if payment is not None and payment.payment_intent_id not in (None, trace.intent_id):
-            yield _of_another(credit, payment.payment_intent_id or "", trace.intent_id)
+        here = payment.payment_intent_id if payment is not None else None
+        if here and here != trace.intent_id:
+            yield _of_another(credit, here, trace.intent_id)
         # What we give back we book first, and ask the service for then.
         is_first_there = credit.reference.startswith(("pi:", "re:", "du:"))
         at, created_at = credit.at, trace.created_at

@@ -21,6 +21,7 @@ from gateway.errors import PaymentError
 from gateway.payments.comparison import (
     differences,
     entries_that_differ,
+    is_blank,
     is_suspect,
     minor_money,
     rows_that_differ,
@@ -79,6 +80,8 @@ class Step:
     unbooked: Sequence[Unbooked]
     differing: Mapping[str, Sequence[Disagreement]]
     """Payment intent -> in what the book differs from it; "" for pages that nobody paid on."""
+    blank: Mapping[str, PaymentTrace]
+    """Payment -> the object that names what its row lacks, where it differs in nothing else."""
     proven: Collection[str]
     """References of credits that the page proves."""
     resume: str
@@ -129,6 +132,24 @@ class PaymentHistory:
         left = await self._lacking(found.references)
         return replace(found, references=left, why=why) if left else None
 
+    async def fill_in(self, payment_id: str, named: PaymentTrace) -> bool:
+        """Note the ids that a payment's row lacks; False where another payment has them.
+
+        Raises StoreUnavailableError.
+        """
+        ids = ([name] if name else [] for name in (named.checkout_id, named.intent_id))
+        known = dict(await self._store.find_all([payment_id], *ids))
+        payment = known.pop(payment_id, None)
+        if payment is None or known:
+            return False
+        await self._store.record(
+            payment_id,
+            payment.state,
+            checkout_id=named.checkout_id or None,
+            payment_intent_id=named.intent_id or None,
+        )
+        return True
+
     async def still(self, found: Sequence[Unbooked]) -> Sequence[Unbooked]:
         """Return what the book still lacks: a webhook may have been on its way."""
         left = [(one, await self._lacking(one.references)) for one in found]
@@ -151,7 +172,8 @@ class PaymentHistory:
         return list(differences(intent, booked, payment))
 
     async def _step(self, kind: str, page: HistoryPage, resume: str) -> Step:
-        suspects, rows, proven = await self._suspects(page.traces, bear_notes=kind in _NOTED)
+        blank: dict[str, PaymentTrace] = {}
+        suspects, rows, proven = await self._suspects(page.traces, blank, bear_notes=kind in _NOTED)
         unbooked, differing = [], dict[str, Sequence[Disagreement]](rows)
         for trace in suspects:
             intent = noted(
@@ -169,12 +191,15 @@ class PaymentHistory:
                     unbooked.append(Unbooked(intent, lacking, trace.checkout_id))
                     # What its row lacks is filled in when it is booked.
                     differing.pop(intent.id, None)
-        return Step(kind, page.count, unbooked, differing, proven, resume)
+        return Step(kind, page.count, unbooked, differing, blank, proven, resume)
 
     async def _suspects(
-        self, traces: Sequence[PaymentTrace], *, bear_notes: bool
+        self, traces: Sequence[PaymentTrace], blank: dict[str, PaymentTrace], *, bear_notes: bool
     ) -> tuple[Sequence[PaymentTrace], Mapping[str, Sequence[Disagreement]], Collection[str]]:
-        """Return what must be fetched whole, what the lists alone tell, and what is proven."""
+        """Return what must be fetched whole, what the lists alone tell, and what is proven.
+
+        `blank` is told which rows lack what an object names.
+        """
         names = {name for trace in traces for name in trace.amounts}
         names |= {top_up_reference(trace.intent_id) for trace in traces}
         booked = await self._store.booked(names)
@@ -199,6 +224,7 @@ class PaymentHistory:
             else:
                 proven |= {name for name, minor in trace.amounts.items() if minor}
             points = [p for row in rows if row for p in rows_that_differ(trace, row)]
+            blank |= {row.id: trace for row in rows if row and is_blank(trace, row)}
             points += entries_that_differ(trace, booked, payments)
             if points:
                 told.setdefault(trace.intent_id, []).extend(dict.fromkeys(points))

@@ -13,6 +13,7 @@ from billing.errors import MoneyError, StoreUnavailableError
 from billing.meter import CallMeter
 from billing.money import LIMIT
 from billing.ports import (
+    CallMemory,
     CloseOutcome,
     CloseResult,
     Closing,
@@ -387,6 +388,33 @@ class SpendGateContract:
         page = await gate.endings(gate.partition("alice"), 0, count_max=5)
         assert page.endings == [GateEnding("c1", "", 0, 3 * CENT)]
         assert not await gate.tell_again("c1", "alice")
+
+    async def test_what_a_gate_is_filled_with_of_calls_it_tells_to_a_book_that_lost_it(
+        self, empty_gate
+    ):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        state = PartitionState(
+            open_calls=[held_call("c2", 8 * CENT, 2)],
+            closed_calls=[("c1", 3 * CENT)],
+            memories=[
+                CallMemory("c1", "alice", b'{"of":1}', b'{"end":1}', 3 * CENT, 1 * CENT, 4, 9),
+                CallMemory("c2", "alice", b'{"of":2}'),
+                CallMemory("gone", "alice", b'{"of":3}', b'{"end":3}', CENT, 0, 1, 9),
+            ],
+        )
+        assert await gate.rebuild(partition, state)
+        page = await gate.endings(partition, 0, count_max=5)
+        assert page.endings == [GateEnding("c1", "alice", 4, 3 * CENT, b'{"of":1}')]
+        assert not await gate.tell_again("gone", "alice"), "the book knows no such call"
+        assert await gate.tell_again("c1", "alice", page.endings[0].opened)
+        await gate.tell_open(partition)
+        name, account = {"c": b"c1", "a": b"alice"}, {"a": b"alice"}
+        assert await self.outbox(gate) == [
+            ("O", {**name, "s": b"0", "m": b'{"of":1}'}),
+            ("C", {**name, "s": b"30000", "d": b"4", "w": b"10000", "m": b'{"end":1}'}),
+            ("O", {"c": b"c2", **account, "s": b"80000", "m": b'{"of":2}'}),
+            ("T", {"d": b"c2 80000:2"}),
+        ]
 
     async def test_open_calls_are_told_again_with_all_they_hold(self, gate):
         partition = gate.partition("alice")

@@ -16,6 +16,7 @@ from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
+    CallMemory,
     CloseOutcome,
     CloseResult,
     Closing,
@@ -380,6 +381,10 @@ class MemorySpendGate(OneByOne):
             for call_id, (entry_id, end) in part.ends.items()
             if part.closed.get(call_id) == int(end["s"])
         }
+        for memory in state.memories:
+            if memory.closed and memory.call_id in part.closed:
+                part.ends[memory.call_id] = "", _end(memory)
+        part.began |= {memory.call_id: memory.opened for memory in state.memories if memory.opened}
         part.began = {
             call_id: record
             for call_id, record in part.began.items()
@@ -454,6 +459,17 @@ class MemorySpendGate(OneByOne):
         if not self._partitions[partition].is_ready:
             raise StoreUnavailableError("the partition waits to be rebuilt")
         return self._partitions[partition]
+
+
+def _end(memory: CallMemory) -> dict[str, bytes]:
+    return {
+        "c": memory.call_id.encode(),
+        "a": memory.account_id.encode(),
+        "s": b"%d" % memory.charged_micros,
+        "d": b"%d" % memory.seconds,
+        "w": b"%d" % memory.written_off_micros,
+        "m": memory.closed,
+    }
 
 
 def _ending(part: _Partition, call_id: str) -> GateEnding:

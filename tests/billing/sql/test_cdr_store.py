@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from billing.cdr import CallRecord
+from billing.cdr import CallRecord, LegQuality
 from billing.stores import tables
+from billing.stores.call_rows import closed_in, opened_in
 from billing.stores.sql import PAGE_ROWS_MAX, SqlCdrStore
 from tests.billing.outbox_entries import RATE, START, closed, closing, opened, opening, ticked
 
@@ -122,3 +124,15 @@ async def test_paging_reads_the_index_alone(engine, store):
 
 async def test_a_name_that_no_database_holds_is_no_call(records):
     assert await records.get("alice", "c1\0") is None
+
+
+async def test_how_a_call_was_opened_and_ended_is_read_from_its_row(engine, store):
+    """Without the figures of its legs, unless they are given."""
+    await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3)])
+    async with engine.connect() as connection:
+        row = (await connection.execute(sa.select(tables.calls))).one()
+    legs = {"browser": LegQuality(), "carrier": LegQuality()}
+    assert opened_in(row) == opening("c1")
+    assert closed_in(row) == msgspec.structs.replace(closing(3), **legs)
+    legs["browser"] = LegQuality(talk_ms=9)
+    assert closed_in(row, **legs) == msgspec.structs.replace(closing(3), **legs)

@@ -186,7 +186,7 @@ async def test_partitions_together_hold_everything_once(store, engine):
     )
     await store.freeze("bob", True)
     states = [await store.partition_state(p, 64) for p in range(64)]
-    assert len([s for s in states if s != PartitionState([], [], [], [], [])]) == 2
+    assert len([s for s in states if s != PartitionState([], [], [], [], [], [])]) == 2
     whole = await store.partition_state(0, 1)
     for name in ("accounts", "open_calls", "closed_calls", "frozen"):
         parts = [row for state in states for row in getattr(state, name)]

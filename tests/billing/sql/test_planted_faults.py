@@ -509,7 +509,14 @@ async def test_a_settled_call_may_have_ended_by_another_clock(book):
     assert await audit(book) == []
 
 
-async def test_every_value_of_sqlite_that_cannot_be_read_is_named_and_hides_no_other(book):
+@pytest.mark.parametrize(
+    # A blob fits no column; text fits neither numbers nor times, nor text that is no UTF-8.
+    ("form", "ending"),
+    [("?", b""), ("CAST(? AS TEXT)", b"\xff"), ("CAST(? AS BLOB)", b"\xc3")],
+)
+async def test_every_value_of_sqlite_that_cannot_be_read_is_named_and_hides_no_other(
+    book, form, ending
+):
     """Whatever its type is; of PostgreSQL the types themselves keep it."""
     if book.dialect.name != "sqlite":
         pytest.skip("platform: PostgreSQL refuses such values")
@@ -521,16 +528,16 @@ async def test_every_value_of_sqlite_that_cannot_be_read_is_named_and_hides_no_o
             columns = [one.name for one in tables.metadata.tables[name].columns]
             query = f"SELECT rowid, {', '.join(columns)} FROM {name} ORDER BY rowid LIMIT 1"
             row, *kept = file.execute(query).fetchone()
-            # A blob fits no column; text fits neither numbers nor times.
-            values = ", ".join(f"{column} = ?" for column in columns)
-            change = f"UPDATE {name} SET {values} WHERE rowid = {row}"
-            file.execute(change, [column.encode() for column in columns])
+            change = f"UPDATE {name} SET {{}} WHERE rowid = {row}"
+            values = ", ".join(f"{column} = {form}" for column in columns)
+            file.execute(change.format(values), [c.encode() + ending for c in columns])
             found = await audit(book)
             named = [one for one in found if one.startswith(f"{UNREADABLE}: {name} ")]
             assert [one for one in named if one.endswith(f"column {', '.join(columns)})")], found
             assert any(one.startswith("balance is not ledger less holds: ") for one in found)
             assert await totals(book)
-            file.execute(change, kept)
+            values = ", ".join(f"{column} = ?" for column in columns)
+            file.execute(change.format(values), kept)
         file.execute("UPDATE accounts SET balance_micros = balance_micros - 1 WHERE id = 'idle'")
     assert await audit(book) == []
 
@@ -543,6 +550,9 @@ UNREAD = {
     "day that is none": ("calls", "many3", "ended_at", "'2026-02-30 00:00:00.000000'"),
     "number": ("calls", "many3", "seconds", "'x'"),
     "flag": ("calls", "many3", "closed", "2"),
+    "text of other bytes": ("calls", "many3", "cause_name", "CAST(x'4eff' AS TEXT)"),
+    "text of a cut character": ("calls", "many3", "node", "CAST(x'6ec3' AS TEXT)"),
+    "text of other bytes after a zero": ("calls", "many3", "codec", "CAST(x'7000ff' AS TEXT)"),
 }
 
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from billing.cdr import CallClosed, CallOpened, LegQuality
 from billing.ports import OpenCall
 from billing.rating import Rate
 from billing.stores import tables
@@ -138,3 +139,51 @@ async def test_ended_calls_are_remembered_for_a_day_however_long_they_were(cappe
         ],
     )
     assert (await capped.partition_state(0, 1)).closed_calls == [("long", 1)]
+
+
+async def test_what_the_gate_would_have_to_tell_again_is_told_to_it(capped):
+    await capped.apply_outbox(
+        0,
+        [
+            *(begun("ended", 100), closed("ended", 30, 3)),
+            *(begun("live", 100, "bob"), closed("headless", 5, 1)),
+        ],
+    )
+    found = {one.call_id: one for one in (await capped.partition_state(0, 1)).memories}
+    assert found.keys() == {"ended", "live", "headless"}
+    ended, live, headless = found["ended"], found["live"], found["headless"]
+    assert (ended.account_id, ended.charged_micros, ended.seconds) == ("alice", 30, 3)
+    ended_at = START + timedelta(seconds=8)
+    assert ended.ended_s == int(ended_at.timestamp())
+    assert msgspec.json.decode(ended.opened, type=CallOpened) == msgspec.structs.replace(
+        opening("ended"), rate=Rate(per_minute_micros=13_000).to_json()
+    )
+    end = msgspec.json.decode(ended.closed, type=CallClosed)
+    assert (end.ended_at, end.seconds, end.browser) == (ended_at, 3, LegQuality())
+    assert (live.account_id, live.opened != b"", live.closed) == ("bob", True, b"")
+    assert (headless.opened, headless.closed != b"") == (b"", True)
+
+
+@pytest.mark.parametrize("value", ["cause = NULL", "ended_by = 'x'", "spent_micros = -1"])
+async def test_what_no_book_could_read_again_is_not_told(engine, capped, value):
+    """The call stays one that has ended."""
+    await capped.apply_outbox(0, [begun("c1", 100), closed("c1", 30, 3)])
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(f"UPDATE calls SET {value}"))
+    state = await capped.partition_state(0, 1)
+    assert [call_id for call_id, _ in state.closed_calls] == ["c1"]
+    assert state.memories == []
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_gate_from_being_filled(engine, capped):
+    if engine.dialect.name != "sqlite":
+        pytest.skip("platform: PostgreSQL refuses such values")
+    await capped.apply_outbox(
+        0, [begun("c1", 100), closed("c1", 30, 3), begun("c2", 100), closed("c2", 30, 3)]
+    )
+    async with engine.begin() as connection:
+        bad = "answered_at = 'x', cause_name = CAST(x'4eff' AS TEXT)"
+        await connection.execute(sa.text(f"UPDATE calls SET {bad} WHERE id = 'c1'"))
+    state = await capped.partition_state(0, 1)
+    assert sorted(state.closed_calls) == [("c1", 30), ("c2", 30)]
+    assert [one.call_id for one in state.memories] == ["c2"]

@@ -354,20 +354,73 @@ def test_a_rebuild_that_is_killed_is_repeated(restored, monkeypatch):
     assert restored("show", "acme").output.count("-$0.30") == 3
 
 
-async def _forget_ends(redis):
-    for key in await redis.keys("{cr:*}:ends"):
-        await redis.hdel(key, "acme-1")
+async def _forget(redis, *names):
+    for name in names:
+        for key in await redis.keys(f"{{cr:*}}:{name}"):
+            await redis.hdel(key, "acme-1")
 
 
-def test_a_call_that_cannot_be_booked_is_given_up_only_if_told_to(restored):
-    on_redis(restored.url, _forget_ends)
+@pytest.mark.parametrize("lost", [("ends",), ("ends", "began")])
+def test_a_call_that_cannot_be_booked_is_given_up_only_if_told_to(restored, lost):
+    on_redis(restored.url, lambda redis: _forget(redis, *lost))
     done = restored("rebuild", "--yes")
     assert done.exit_code == EXIT_FINDINGS, done.output
     said = " ".join(done.output.split())
-    assert "account unknown acme-1 0 s 0.300000" in said
+    account = "acme" if lost == ("ends",) else "account unknown"
+    assert f"{account} acme-1 seconds unknown 0.300000" in said
+    assert "`call settled`" in said
     assert "--forget-calls" in said
     assert restored("rebuild", "--yes", "--forget-calls").exit_code == 0
     assert restored("audit").exit_code == 0
+    # What it said is to be done, as it was said.
+    taken = restored(
+        *("credit", "acme", "--reference", "acme-1", "--", "-0.300000"), app=accounts.app
+    )
+    assert taken.exit_code == 0, taken.output
+    assert "Balance: $11.60" in taken.output
+    assert restored("audit").exit_code == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_calls_are_booked_in_an_older_book_by_a_gate_that_was_filled_from_a_newer(
+    caller, tmp_path, times
+):
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
+        book.backup(kept)
+    caller("create", "bert", "--credit", "7", app=accounts.app)
+    on_redis(caller.url, _hold_calls)
+    assert caller("rebuild", "--yes").exit_code == 0
+    for _ in range(times):
+        on_redis(caller.url, lambda redis: redis.flushall())
+        done = caller("rebuild", "--yes")
+        assert done.exit_code == 0, done.output
+        assert "64 of 64 partitions have lost their data" in done.output
+    assert caller("audit").exit_code == 0
+    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
+        kept.backup(book)
+    done = caller("rebuild", "--yes")
+    said = " ".join(done.output.split())
+    assert "lost their data" not in said
+    for name in (f"{a} {a}-{n} 3 s 0.300000" for a in ("acme", "bert") for n in range(3)):
+        assert said.count(name) == 1, done.output
+    assert "Booked 6 calls." in said
+    # Bert's account is younger than the copy, and so is what he was granted.
+    assert "The book lacked account bert: it is opened anew, frozen" in said
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "bert │ 1 │ 7.000000 USD" in said
+    done = caller("rebuild", "--yes", "--forget-credits")
+    assert done.exit_code == 0, done.output
+    for arguments in (
+        ("unfreeze", "bert"),
+        ("new-key", "bert"),
+        ("credit", "bert", "7", "--reference", "again"),
+    ):
+        assert caller(*arguments, app=accounts.app).exit_code == 0
+    done = caller("audit")
+    assert done.exit_code == 0, done.output
+    assert "$11.60" in caller("show", "acme").output
+    assert "$6.10" in caller("show", "bert").output
 
 
 @pytest.mark.parametrize("restored", ["gateway"], indirect=True)

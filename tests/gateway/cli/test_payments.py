@@ -422,3 +422,48 @@ def test_an_amount_that_differs_is_named_by_both_and_changed_by_none(desk, monke
         desk.run("audit", app=ledger.app).output.split()
     )
     assert damage(desk, "SELECT micros FROM credits") == [(50_000_000,)]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "checkout_id = NULL",
+        "checkout_id = ''",
+        "payment_intent_id = NULL",
+        "payment_intent_id = ''",
+    ],
+)
+def test_what_a_payments_row_lacks_is_filled_in(desk, monkeypatch, lost):
+    monkeypatch.setattr("gateway.payments.proof.PATIENCE_S", 0)
+    monkeypatch.setattr("billing.stores.audit.RECHECK_S", 0)
+    desk.paid(25)
+    desk.paid(30)
+    kept = "SELECT id, checkout_id, payment_intent_id FROM payments ORDER BY id"
+    before = damage(desk, kept)
+    damage(desk, f"UPDATE payments SET {lost} WHERE id = (SELECT max(id) FROM payments)")
+    done = desk.run("audit", app=ledger.app)
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "none here" in done.output
+    assert "fills it in" in " ".join(done.output.split())
+    done = desk.run("reconcile", "--since", TODAY)
+    assert done.exit_code == 0, done.output
+    assert done.output.count(f"Filled in what the row of payment {before[-1][0]} lacked.") == 1
+    assert damage(desk, kept) == before
+    assert desk.run("audit", app=ledger.app).exit_code == 0
+
+
+def test_an_id_that_another_payment_has_is_given_to_no_second_one(desk, monkeypatch):
+    monkeypatch.setattr("gateway.payments.proof.PATIENCE_S", 0)
+    monkeypatch.setattr("billing.stores.audit.RECHECK_S", 0)
+    desk.paid(25)
+    desk.paid(30)
+    (first, second) = damage(desk, "SELECT checkout_id FROM payments ORDER BY id")
+    damage(
+        desk,
+        f"UPDATE payments SET checkout_id = NULL WHERE checkout_id = '{second[0]}'",
+        f"UPDATE payments SET checkout_id = '{second[0]}' WHERE checkout_id = '{first[0]}'",
+    )
+    done = desk.run("reconcile", "--since", TODAY)
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "Filled in" not in done.output
+    assert damage(desk, "SELECT count(*) FROM payments WHERE checkout_id IS NULL") == [(1,)]
