@@ -42,6 +42,11 @@ TESTED_BY: dict[str, str] = {
     "gateway.cli_settings": "tests/gateway/test_imports.py",
     "gateway.cli_simulate": "tests/gateway/test_demo.py",
     "gateway.cli_simulate_payments": "tests/gateway/test_demo.py",
+    "gateway.process": "tests/gateway/test_command.py",
+    "gateway.roles.child": "tests/gateway/test_demo.py",
+    "gateway.roles.drain": "tests/gateway/test_drainer_process.py",
+    "gateway.roles.simulate": "tests/gateway/test_demo.py",
+    "gateway.roles.simulate_payments": "tests/gateway/test_demo.py",
     "gateway.storage": "tests/gateway/test_build.py",
 }
 # Modules that hold declarations only, and so nothing that could be wrong by itself.

@@ -26,13 +26,12 @@ from gateway.simulator.playout import BYTES_PER_MS
 from gateway.simulator.resources import Json
 from gateway.simulator.scripts import SCRIPTS
 from gateway.simulator.stream import MediaLeg, StreamState
-from media.tones import DTMF_KEYS
 
 PLAY_BYTES_MAX: Final = 8000 * 300
 """Longest clip that can be played: five minutes of mu-law."""
 BODY_BYTES_MAX: Final = 64 * 1024
 MARKS_SHOWN: Final = 50
-_KEYS: Final = frozenset("".join(DTMF_KEYS))
+_KEYS: Final = frozenset("0123456789*#ABCD")
 PATH: Final = "/simulator/v1"
 
 

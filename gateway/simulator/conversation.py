@@ -25,7 +25,6 @@ from gateway.simulator.scripts import Script, StreamFault
 from gateway.simulator.signing import sign
 from gateway.simulator.stream import MediaLeg
 from media.g711 import RATE_HZ
-from media.tones import dtmf
 
 DOCUMENTS_MAX: Final = 100
 """Redirects followed in one call, so that a loop ends."""
@@ -92,6 +91,9 @@ class Conversation:
         return None
 
     async def _play_digits(self, digits: str) -> None:
+        # Imported here, for the library behind it is 14 MB, and few calls play digits.
+        from media.tones import dtmf  # noqa: PLC0415
+
         for digit in digits:
             if digit in "wW":
                 await asyncio.sleep(_WAIT_DIGIT_S)
