@@ -20,6 +20,7 @@ HEAVY = {
         "limits",
         "numpy",
     ),
+    "sqlalchemy.dialects.postgresql",
     *("phonenumbers", "pydantic", "pylibsrtp", "redis", "smtplib", "sqlalchemy", "starlette"),
     *("stripe", "twilio", "typer", "uvicorn", "webrtcvad", "websockets"),
 }
@@ -30,7 +31,8 @@ USED = {
     "simulate": {"aiohttp", "phonenumbers", "starlette", "uvicorn", "websockets"},
     "simulate-payments": {"aiohttp", "starlette", "uvicorn"},
     "settings": {"typer"},
-    "serve": HEAVY - {"aiosqlite", "alembic", "asyncpg", "stripe"},
+    "serve": HEAVY
+    - {"aiosqlite", "alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "stripe"},
 }
 """Command -> the heavy packages that it may import before it does anything; a role is a child."""
 
