@@ -21,6 +21,7 @@ COPIED = ("gateway", "media", "billing", "tests", "docs", "deploy", "pyproject.t
 LEFT_OUT = shutil.ignore_patterns("node_modules", "__pycache__")
 
 TESTS = (
+    "tests/billing/sql/test_booking.py",
     "tests/media",
     "tests/gateway/engine",
     "tests/gateway/legs",
