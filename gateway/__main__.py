@@ -1,4 +1,4 @@
-"""`caller`, also `python -m gateway`: the command line."""
+"""`caller`, also `python -m gateway`: the command line, or a role that one of ours starts."""
 
 from __future__ import annotations
 
@@ -14,34 +14,21 @@ from gateway.roles import children  # noqa: E402
 if "--child" in sys.argv:
     # Before the rest is imported: until then a signal would end a child that is needed.
     children.ignore_signals()
-import typer  # noqa: E402
-
-from gateway.cli.app import app  # noqa: E402
-from gateway.cli.command import USAGE_ERROR, complain  # noqa: E402
-from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS  # noqa: E402
+    from gateway.roles.child import main as command
+else:
+    from gateway.cli.app import main as command
+from gateway.errors import EXIT_CRASHED  # noqa: E402
 from gateway.logs import formats  # noqa: E402
 
 gc.enable()
 
 
 def main() -> None:
-    """Run the command line with this process's environment; log what no command expected."""
+    """Run what is asked for with this process's environment; log what nobody expected."""
     formats.prepare(os.environ)
     formats.take_hooks()
-    # Typer tells a wrong option as a drawing; where lines are for machines it is left to us.
-    is_drawn = not formats.is_json()
     try:
-        code = app(
-            obj=dict(os.environ),
-            prog_name="caller",
-            args=sys.argv[1:],
-            standalone_mode=is_drawn,
-        )
-    except USAGE_ERROR as error:
-        complain(error.format_message(), "`caller --help` lists commands and options.")
-        sys.exit(EXIT_SETTINGS)
-    except typer.Abort:
-        sys.exit(EXIT_FINDINGS)
+        code = command(sys.argv[1:], os.environ)
     except Exception as error:
         formats.tell_uncaught(error, "The command failed: a bug of the program.")
         # The interpreter itself would end with 1, which says that something was found.

@@ -21,6 +21,7 @@ COPIED = ("gateway", "media", "billing", "simulators", "tests", "docs", "deploy"
 LEFT_OUT = shutil.ignore_patterns("node_modules", "__pycache__")
 
 TESTS = (
+    "tests/billing/sql/test_booking.py",
     "tests/media",
     *(
         f"tests/gateway/{room}"

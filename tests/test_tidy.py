@@ -44,6 +44,11 @@ TESTED_BY: dict[str, str] = {
     "gateway.cli.simulate_payments": "tests/gateway/roles/test_demo.py",
     "gateway.roles.media": "tests/gateway/roles/test_serve.py",
     "gateway.roles.storage": "tests/gateway/roles/test_adapters.py",
+    "gateway.roles.child": "tests/gateway/roles/test_demo.py",
+    "gateway.roles.drain": "tests/gateway/roles/test_drainer_process.py",
+    "gateway.roles.process": "tests/gateway/cli/test_command.py",
+    "gateway.roles.simulate": "tests/gateway/roles/test_demo.py",
+    "gateway.roles.simulate_payments": "tests/gateway/roles/test_demo.py",
 }
 # Modules that hold declarations only, and so nothing that could be wrong by itself.
 NOTHING_TO_TEST = {"billing.ports", "gateway.ports"}

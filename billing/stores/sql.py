@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -26,7 +27,15 @@ from billing.ports import OutboxEntry, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_rows import record_in
-from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
+from billing.stores.database import (
+    TIMEOUT_S,
+    Transactions,
+    newest_first,
+    reading,
+    upsert,
+    upsert_in,
+    writing,
+)
 from billing.stores.refill import memories_of, read_partition
 
 PAGE_ROWS_MAX = 500
@@ -306,19 +315,25 @@ def _lock_partitions(connection: sa.Connection, counts: Mapping[int, int], at: d
     `counts` is in ascending order, in which the rows are locked, so that no two drainers wait for
     each other.
     """
-    insert = upsert(connection, tables.partitions)
     connection.execute(
-        insert.on_conflict_do_update(
-            index_elements=["partition"],
-            set_={
-                "drained_count": tables.partitions.c.drained_count + insert.excluded.drained_count,
-                "drained_at": insert.excluded.drained_at,
-            },
-        ),
+        _counting(connection.dialect.name),
         [
             {"partition": partition, "drained_count": count, "drained_at": at}
             for partition, count in counts.items()
         ],
+    )
+
+
+@cache
+def _counting(dialect: str) -> sa.Executable:
+    """Return the statement, made once: to make it costs more than to run it."""
+    insert = upsert_in(dialect, tables.partitions)
+    return insert.on_conflict_do_update(
+        index_elements=["partition"],
+        set_={
+            "drained_count": tables.partitions.c.drained_count + insert.excluded.drained_count,
+            "drained_at": insert.excluded.drained_at,
+        },
     )
 
 

@@ -1,17 +1,21 @@
 """The command line: what an operator types.
 
-Each command is a module, imported when it is typed: a node runs some of them as processes of its
-own, and none of these carries what only another needs.
+Each command is a module, imported when it is typed, so that none carries what only another needs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
+
+from gateway.cli.command import USAGE_ERROR, complain
+from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS
+from gateway.logs import formats
 
 COMMANDS: Final = {
     "serve": "gateway.cli.serve",
@@ -57,3 +61,21 @@ app = typer.Typer(
 @app.callback()
 def caller() -> None:
     """A phone call behind a button on a web page: the gateway between browsers and phones."""
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
+    """Run a command; return the exit code."""
+    # Typer tells a wrong option as a drawing; where lines are for machines it is left to us.
+    is_drawn = not formats.is_json()
+    try:
+        return app(
+            obj=dict(environ),
+            prog_name="caller",
+            args=list(arguments),
+            standalone_mode=is_drawn,
+        )
+    except USAGE_ERROR as error:
+        complain(error.format_message(), "`caller --help` lists commands and options.")
+        return EXIT_SETTINGS
+    except typer.Abort:
+        return EXIT_FINDINGS

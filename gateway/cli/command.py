@@ -1,53 +1,29 @@
-"""What the command line's commands share: running to the end, and telling failures in words."""
+"""What the command line's commands share: running with what they need, and reading arguments."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
 import typer
-import uvloop
 from rich.console import Console
-from rich.text import Text
 
-from billing.errors import (
-    BillingError,
-    CreditsLostError,
-    DatabaseLockedError,
-    MoneyError,
-    RateDeckError,
-    StoreUnavailableError,
-    UnfitBookError,
-)
+from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import parse_money
-from gateway import settings
-from gateway.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_SETTINGS,
-    EXIT_UNAVAILABLE,
-    GatewayError,
-    SettingsError,
-)
+from gateway.errors import EXIT_SETTINGS, SettingsError
 from gateway.logs import formats
-from gateway.roles.children import parent_gone
+from gateway.roles import process
+from gateway.roles.process import complain, err, stop_on_signal
 from gateway.settings import Settings
+
+__all__ = ["complain", "err", "stop_on_signal"]
 
 # What is printed may hold anything an operator typed or a vendor said: none of it is markup.
 out = Console(markup=False, highlight=False, emoji=False)
-err = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 _log = structlog.get_logger(__name__)
-
-
-SWITCH_S = 0.0005
-"""How long a thread that computes, such as one that reads a rate deck, keeps the interpreter from
-the loop each time the loop has waited for the kernel. Python's own 5 ms are a gap in every call."""
-
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -57,77 +33,12 @@ USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 this one of its kinds."""
 
 
-IsChild = Annotated[
-    bool, typer.Option("--child", hidden=True, help="End when standard input closes.")
-]
-"""Of a command that another process of ours starts."""
-
-
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
-    sys.setswitchinterval(SWITCH_S)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.get_loop().set_exception_handler(formats.on_loop_error)
-            runner.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except SettingsError as error:
-        fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
-    except RateDeckError as error:
-        fail(str(error), "Correct the rate deck.", EXIT_SETTINGS)
-    except CreditsLostError as error:
-        hint = (
-            "The database was restored from an older copy. `caller payments reconcile --since DATE`"
-            " finds what was paid since; `caller ledger rebuild` names what is lacking then."
-        )
-        fail(f"Nothing was booked: {error}.", hint, EXIT_UNAVAILABLE)
-    except DatabaseLockedError as error:
-        hint = f"`fuser {error.file}` names the process; end it, or wait for it, and try again."
-        fail(f"SQL did not answer: {error}.", hint, EXIT_UNAVAILABLE)
-    except UnfitBookError as error:
-        fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
-    except BillingError as error:
-        hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
-        fail(str(error), hint, EXIT_UNAVAILABLE)
-    except OSError as error:
-        if error.filename is not None:
-            hint = "Check CALLER_DATA_DIR and the files that the settings name."
-            fail(f"{error.filename}: {error.strerror}.", hint, EXIT_UNAVAILABLE)
-        hint = "Check CALLER_HOST, CALLER_PORT and CALLER_UDP_PORT; another process may use it."
-        fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
-    except GatewayError as error:
-        fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
-
-
-def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
-
-    A child is ended by its parent, whatever signals say.
-    """
-    stop = asyncio.Event()
-    if is_child:
-        return stop
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    return stop
-
-
-async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
-    """Return when `stop` is set or, for a child process, when the parent is gone."""
-    waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(stop.wait())]
-    if is_child:
-        waiting.append(asyncio.ensure_future(parent_gone()))
-    _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+        process.run(work)
+    except process.EndedError as ended:
+        raise typer.Exit(ended.code) from None
 
 
 class _Closable(Protocol):
@@ -195,16 +106,6 @@ def confirm(question: str, *, yes: bool) -> None:
         typer.confirm(question, abort=True)
 
 
-def complain(what: str, hint: str) -> None:
-    """Say what is wrong and what to do about it, in the form of log lines if that is JSON."""
-    if formats.is_json():
-        _log.error(what, hint=hint)
-        return
-    said = Text.assemble(("Error:", "bold red"), f" {what}\n", (hint, "dim"))
-    # Not wrapped: a path that is broken over two lines is none.
-    err.print(said, soft_wrap=True)
-
-
 def announce(text: str) -> None:
     """Say how a long-running command stands, in the form of log lines if that is JSON."""
     if formats.is_json():
@@ -215,14 +116,10 @@ def announce(text: str) -> None:
 
 def read_settings(context: typer.Context) -> Settings:
     """Return the settings of the environment, and log as they say."""
-    # Also what is wrong with the settings is told in the form that they ask for.
-    formats.prepare(context.obj)
     try:
-        read = settings.from_mapping(context.obj)
+        return process.read_settings(context.obj)
     except SettingsError as error:
         fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
-    formats.configure(read.log_level, read.log_format)
-    return read
 
 
 def read_moment(text: str) -> datetime:

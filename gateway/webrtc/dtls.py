@@ -32,8 +32,8 @@ _DTLS_1_2: Final = 0xFEFD
 _RELEASE_BUFFERS: Final = 0x10
 """SSL_MODE_RELEASE_BUFFERS: an idle connection keeps no record buffers."""
 _RECORD_HEADER_BYTES: Final = 13
-_RECORD_BYTES_MAX: Final = 16_384
 _ALERT: Final = 21
+_HANDSHAKE: Final = 22
 _CLOSE_NOTIFY: Final = b"\x01\x00"
 _CIPHER: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256"
 """The one that every WebRTC peer must have (RFC 8827, 6.5)."""
@@ -142,18 +142,8 @@ class DtlsServer:
             return self._receive_handshake(datagram, now_ns)
         if self._closing is not None and self._closing.opens(datagram):
             self.state = DtlsState.CLOSED
-        if self._ssl is None:
-            return []
-        try:
-            self._ssl.bio_write(datagram)
-            while True:  # until it wants more than this datagram
-                self._ssl.recv(_RECORD_BYTES_MAX)
-        except SSL.ZeroReturnError:
-            self.state = DtlsState.CLOSED
-        except SSL.Error:
-            pass
-        # The peer repeats its last flight when ours was lost, and OpenSSL then repeats ours.
-        return self._written()
+        # The peer repeats its last flight when ours was lost (RFC 6347, 4.2.4).
+        return self._flight if self._flight and _holds_finished(datagram) else []
 
     def repeat(self, now_ns: int) -> list[bytes]:
         """Return the last flight once more when it is due (RFC 6347, 4.2.4)."""
@@ -166,21 +156,13 @@ class DtlsServer:
         return self._flight
 
     def settle(self) -> None:
-        """Keep no more than what the end takes: the peer has been seen to use its keys.
-
-        So it has our last flight, and nothing will have to be repeated. OpenSSL's connection, some
-        80 KiB, makes room for a close_notify written in advance and a key to know the peer's by.
-        """
-        if self.state is DtlsState.CONNECTED and self._ssl is not None:
-            self._closing = _ClosingKey(self._ssl)
-            self._farewell = self._shut_down()
-            self._forget()
+        """Forget our last flight: the peer has been seen to use its keys, and so has it."""
+        if self.state is DtlsState.CONNECTED:
+            self._flight = []
 
     def close(self) -> list[bytes]:
         """Return the close_notify that ends the association, nothing where there is none."""
-        datagrams: list[bytes] = []
-        if self.state is DtlsState.CONNECTED:
-            datagrams = self._farewell or self._shut_down()
+        datagrams = self._farewell if self.state is DtlsState.CONNECTED else []
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
         self._forget()
@@ -219,6 +201,12 @@ class DtlsServer:
         return written
 
     def _finish(self) -> list[bytes]:
+        """Keep what the rest of the association takes, and not OpenSSL's connection.
+
+        That has some 80 KiB; what lies between those of calls that begin together stays the
+        process's when they have gone. In its place there are our last flight, a close_notify
+        written in advance, and a key to know the peer's by.
+        """
         assert self._ssl is not None
         profile = PROFILES.get(self._ssl.get_selected_srtp_profile())
         if profile is None or not self._is_expected_peer(self._ssl):
@@ -227,8 +215,12 @@ class DtlsServer:
             return farewell
         self.keys = _export_keys(self._ssl, profile)
         self.state = DtlsState.CONNECTED
-        self._flight = []
-        return self._written()
+        self._closing = _ClosingKey(self._ssl)
+        flight = self._written()
+        self._farewell = self._shut_down()
+        self._forget()
+        self._flight = flight
+        return flight
 
     def _is_expected_peer(self, ssl: SSL.Connection) -> bool:
         certificate = ssl.get_peer_certificate()
@@ -266,6 +258,17 @@ class DtlsServer:
             return list(split_at_records(self._ssl.bio_read(65536)))
         except SSL.Error:
             return []
+
+
+def _holds_finished(datagram: bytes) -> bool:
+    """Tell whether a datagram has a handshake record under the new keys: only Finished is one."""
+    start = 0
+    while start + _RECORD_HEADER_BYTES <= len(datagram):
+        if datagram[start] == _HANDSHAKE and datagram[start + 3 : start + 5] == b"\0\1":
+            return True
+        length = int.from_bytes(datagram[start + 11 : start + 13], "big")
+        start += _RECORD_HEADER_BYTES + length
+    return False
 
 
 class _ClosingKey:

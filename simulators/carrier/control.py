@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from media.tones import DTMF_KEYS
 from simulators.carrier import errors
 from simulators.carrier.callee import DIGITS_MAX
 from simulators.carrier.calls import Status
@@ -32,7 +31,7 @@ PLAY_BYTES_MAX: Final = 8000 * 300
 """Longest clip that can be played: five minutes of mu-law."""
 BODY_BYTES_MAX: Final = 64 * 1024
 MARKS_SHOWN: Final = 50
-_KEYS: Final = frozenset("".join(DTMF_KEYS))
+_KEYS: Final = frozenset("0123456789*#ABCD")
 PATH: Final = "/simulator/v1"
 
 

@@ -13,7 +13,6 @@ from typing import Final
 from urllib.parse import urljoin
 
 from media.g711 import RATE_HZ
-from media.tones import dtmf
 from simulators.carrier import twiml
 from simulators.carrier.callbacks import call_params, stream_params
 from simulators.carrier.callee import Callee, Impairment
@@ -92,6 +91,9 @@ class Conversation:
         return None
 
     async def _play_digits(self, digits: str) -> None:
+        # Imported here, for the library behind it is 14 MB, and few calls play digits.
+        from media.tones import dtmf  # noqa: PLC0415
+
         for digit in digits:
             if digit in "wW":
                 await asyncio.sleep(_WAIT_DIGIT_S)

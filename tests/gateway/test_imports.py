@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from gateway.cli.app import COMMANDS
+from gateway.cli import COMMANDS
+from gateway.roles.child import ROLES
 
 HEAVY = {
     *(
@@ -19,27 +20,27 @@ HEAVY = {
         "limits",
         "numpy",
     ),
-    *("phonenumbers", "pylibsrtp", "redis", "smtplib", "sqlalchemy", "starlette", "stripe"),
-    *("twilio", "uvicorn", "webrtcvad", "websockets"),
+    "sqlalchemy.dialects.postgresql",
+    *("phonenumbers", "pydantic", "pylibsrtp", "redis", "smtplib", "sqlalchemy", "starlette"),
+    *("stripe", "twilio", "typer", "uvicorn", "webrtcvad", "websockets"),
 }
 """Packages of a megabyte and more."""
 
 USED = {
     "drain": {"redis", "smtplib", "sqlalchemy"},
-    "simulate": {
-        *("aiohttp", "numpy", "phonenumbers", "starlette", "uvicorn", "websockets"),
-    },
+    "simulate": {"aiohttp", "phonenumbers", "starlette", "uvicorn", "websockets"},
     "simulate-payments": {"aiohttp", "starlette", "uvicorn"},
-    "settings": set(),
-    "serve": HEAVY - {"aiosqlite", "alembic", "asyncpg", "stripe"},
+    "settings": {"typer"},
+    "serve": HEAVY
+    - {"aiosqlite", "alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "stripe"},
 }
-"""Command -> the heavy packages that it may import before it does anything."""
+"""Command -> the heavy packages that it may import before it does anything; a role is a child."""
 
 LIST = """
 import sys
 from importlib import import_module
 from gateway import __main__
-import_module(sys.argv[1])
+import_module(sys.argv.pop(1))
 print(*sys.modules)
 """
 
@@ -48,7 +49,10 @@ print(*sys.modules)
 def test_a_process_carries_what_it_uses(command):
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     listed = subprocess.run(
-        [sys.executable, "-c", LIST, COMMANDS[command]],
+        [
+            *(sys.executable, "-c", LIST),
+            *((ROLES[command], "--child") if command in ROLES else (COMMANDS[command],)),
+        ],
         env=environ,
         stdout=subprocess.PIPE,
         check=True,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,11 +136,9 @@ def test_another_certificate_gets_no_keys(fingerprints: list[tuple[str, str]]) -
 
 @pytest.mark.parametrize("name", ["sha256", "sha384", "sha512"])
 def test_any_sound_hash_proves_the_certificate(name: str) -> None:
-    ssl = Handshake().run().server._ssl
-    assert ssl is not None
-    certificate = ssl.get_peer_certificate()
-    assert certificate is not None
-    fingerprints = [("sha-256", "00"), (f"sha-{name[3:]}", certificate.digest(name).decode())]
+    encoded = shared_certificate().x509.public_bytes(Encoding.DER)
+    digest = hashlib.new(name, encoded).digest().hex(":").upper()
+    fingerprints = [("sha-256", "00"), (f"sha-{name[3:]}", digest)]
     assert Handshake(fingerprints).run().server.state is DtlsState.CONNECTED
 
 
@@ -192,10 +192,15 @@ def test_the_last_flight_is_repeated_when_the_client_repeats_its_own() -> None:
     answers = take(handshake.to_server)
     lost = [reply for datagram in answers for reply in handshake.server.receive(datagram, 0)]
     assert lost
-    again = [reply for datagram in answers for reply in handshake.server.receive(datagram, 0)]
-    handshake.to_client += again or lost
+    assert handshake.server.state is DtlsState.CONNECTED
+    for _ in range(2):
+        again = [reply for datagram in answers for reply in handshake.server.receive(datagram, 0)]
+        assert again == lost
+    handshake.to_client += again
     handshake.pump()
     assert handshake.client.connected
+    handshake.server.settle()
+    assert not any(handshake.server.receive(datagram, 0) for datagram in answers)
 
 
 # -- forgery -------------------------------------------------------------------------------------
@@ -311,13 +316,21 @@ def test_close_notify_of_the_client_is_understood(settled: bool) -> None:
     assert handshake.server.state is DtlsState.CLOSED
 
 
-def test_a_settled_server_keeps_no_connection() -> None:
+def test_openssl_keeps_nothing_once_the_handshake_is_done() -> None:
     server = Handshake().run().server
-    assert server._ssl is not None
-    server.settle()
-    assert server._ssl is None
     assert server.state is DtlsState.CONNECTED
-    server.settle()
+    assert server._ssl is None
+
+
+def test_only_a_repeated_flight_is_answered_with_ours() -> None:
+    handshake = Handshake().run()
+    finished = b"\x16\xfe\xfd\0\1" + bytes(6) + b"\0\1?"
+    (flight,) = handshake.server.receive(finished, 0)
+    assert handshake.server.receive(bytes(20) + finished, 0) == []
+    change_cipher_spec = b"\x14\xfe\xfd" + bytes(8) + b"\0\1\1"
+    assert handshake.server.receive(change_cipher_spec + finished, 0) == [flight]
+    for other in (b"\x16", finished[:3] + bytes(2) + finished[5:], b"\x17" + finished[1:]):
+        assert handshake.server.receive(other, 0) == []
 
 
 def test_application_data_is_read_away() -> None:

@@ -1,0 +1,40 @@
+"""Runs a role as a child of another process: `python -m gateway ROLE --child`.
+
+The command line's library and what it brings, some 14 MB, stay with whoever types commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Final
+
+from gateway.roles import process
+
+ROLES: Final = {
+    "drain": "gateway.roles.drain",
+    "simulate": "gateway.roles.simulate",
+    "simulate-payments": "gateway.roles.simulate_payments",
+}
+"""Command -> the module whose `work` it is, imported when it is asked for."""
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a role to its end; return the exit code."""
+    parser = argparse.ArgumentParser(prog="caller")
+    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("--port", type=int, default=argparse.SUPPRESS)
+    parser.add_argument("--child", action="store_true")
+    options = vars(parser.parse_args(arguments))
+    del options["child"]
+    role = import_module(ROLES[options.pop("role")])
+
+    async def work() -> None:
+        await role.work(process.read_settings(environ), is_child=True, **options)
+
+    try:
+        process.run(work())
+    except process.EndedError as ended:
+        return ended.code
+    return 0

@@ -1,0 +1,85 @@
+"""The drainer: empties the outbox of the credit store into the SQL book of record.
+
+Imports what draining needs and no more: it is a process of every node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.roles import storage
+from gateway.roles.children import Pulse
+from gateway.roles.process import stop_on_signal, wait
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.post.webhooks import Notices
+
+DRAIN_INTERVAL_S = 0.5
+"""How soon after its end a call is found in the list."""
+DRAIN_TURN_S_MAX = 60.0
+"""How long one batch may take before the drainer counts as stuck: several times what all time-outs
+of its stores come to."""
+
+
+async def work(read: Settings, *, is_child: bool) -> None:
+    """Drain until told to stop."""
+    _yield_to_audio()
+    ending = asyncio.ensure_future(wait(stop_on_signal(is_child=is_child), is_child=is_child))
+    opening = asyncio.ensure_future(storage.open_stores(read, is_child=is_child))
+    await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        # A store that is away is waited for; a parent that is gone has taken its own with it.
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        return
+    stores, enough = opening.result(), asyncio.Event()
+    notices, mails = _open_notices(read), storage.open_mails(read, stores)
+
+    def notify(name: str, data: Mapping[str, Any]) -> None:
+        if notices is not None:
+            notices.notify(name, data)
+        mails.notify(name, data)
+
+    pulse = Pulse(DRAIN_TURN_S_MAX, time.monotonic)
+    drainer = storage.build_drainer(stores, read, notify, pulse.turn)
+    draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
+    pulsing = asyncio.ensure_future(pulse.run()) if is_child else None
+    await ending
+    enough.set()
+    await draining
+    if pulsing is not None:
+        pulsing.cancel()
+    if notices is not None:
+        await notices.stop()
+    await mails.stop()
+    await stores.close()
+
+
+def _open_notices(read: Settings) -> Notices | None:
+    """Return what tells the operator's program of events, if there is one."""
+    if not read.events_url:
+        return None
+    # Imported here, for a drainer that tells no program carries no HTTP client.
+    from gateway.post.webhooks import Notices  # noqa: PLC0415
+
+    notices = Notices(read.events_url, read.events_secret)
+    notices.start()
+    return notices
+
+
+def _yield_to_audio() -> None:
+    """Run only where nothing else wants the core: books can wait, audio cannot.
+
+    A nicer process is not enough on Linux: once running it keeps the core for its whole slice of
+    some milliseconds, and every call on that core would hear it. SCHED_IDLE gives way at once.
+    """
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(10)

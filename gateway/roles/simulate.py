@@ -1,0 +1,45 @@
+"""The simulated carrier. Knows no store."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.errors import SettingsError
+from gateway.roles.process import stop_on_signal, wait
+from gateway.settings import Settings
+from simulators.carrier import service
+
+PORT = 8090
+RING_S = 2.0
+CALLS_PER_SECOND = 50.0
+
+
+async def work(
+    read: Settings,
+    *,
+    is_child: bool,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    ring_s: float = RING_S,
+    calls_per_second: float = CALLS_PER_SECOND,
+) -> None:
+    """Serve until told to stop. Raises SettingsError."""
+    if not (read.twilio_account_sid and read.twilio_auth_token):
+        raise SettingsError(
+            "CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing. Choose any: "
+            "AC and 32 hexadecimal digits, and any secret; the gateway needs the same."
+        )
+    simulated = service.SimulatorSettings(
+        account_sid=read.twilio_account_sid,
+        auth_token=read.twilio_auth_token.reveal(),
+        host=host,
+        port=port,
+        ring_s=ring_s,
+        cps=calls_per_second,
+        plain=not read.tls_certificate,
+    )
+    stop = stop_on_signal(is_child=is_child)
+    serving = asyncio.ensure_future(service.run(simulated))
+    await wait(stop, is_child=is_child)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)

@@ -1,0 +1,38 @@
+"""The simulated payment service. Knows no store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from gateway.errors import SettingsError
+from gateway.roles.process import stop_on_signal, wait
+from gateway.settings import Settings
+from simulators.payments import service
+
+PORT = 8095
+
+
+async def work(
+    read: Settings, *, is_child: bool, host: str = "127.0.0.1", port: int = PORT
+) -> None:
+    """Serve until told to stop. Raises SettingsError."""
+    if not (read.stripe_api_key and read.stripe_webhook_secrets):
+        raise SettingsError(
+            "CALLER_STRIPE_API_KEY and CALLER_STRIPE_WEBHOOK_SECRETS are missing. Choose any: "
+            "sk_test_ and some letters, and any secret; the gateway needs the same."
+        )
+    simulated = service.PaymentSimulatorSettings(
+        api_key=read.stripe_api_key.reveal(),
+        webhook_secret=read.stripe_webhook_secrets[0].reveal(),
+        webhook_url=f"{read.origin}/stripe/webhook",
+        host=host,
+        port=port,
+        # The books outlive the service: what it names now must not have been named before.
+        seed=secrets.randbits(62),
+    )
+    stop = stop_on_signal(is_child=is_child)
+    serving = asyncio.ensure_future(service.run(simulated))
+    await wait(stop, is_child=is_child)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
