@@ -28,12 +28,22 @@ WAITING_MAX: Final = 4
 BEAT_NS: Final = 20 * MS_NS
 SURPLUS_NS_MIN: Final = 30 * MS_NS
 """A carrier that plays 20 ms at a time returns marks up to 20 ms late; the rest is the way's."""
-DRIFT_NS_MAX: Final = 15 * MS_NS
+LONGER_NS_MIN: Final = 24 * MS_NS
+"""A beginning on another beat measures up to 20 ms more; more than this is the way's, or a stall's
+that the clear was behind."""
+DRIFT_NS_MAX: Final = 10 * MS_NS
 """A carrier whose clock is fast has less to play than was believed, and would run dry: the model
 follows it. By more than this at once no clock is off."""
 SLOW_NS_MAX: Final = 40 * MS_NS
 SLOW_APART_NS: Final = 60 * SECOND_NS
 """A surplus below this, and none so long before: a clock that is slow, with the noise of marks."""
+STEADY_MARKS: Final = 3
+STEADY_NS_MAX: Final = 6 * MS_NS
+"""A surplus that so many marks in a row are above is no noise, though each of them might be: a
+clock that is slow."""
+STEP_NS_MIN: Final = 5 * MS_NS
+STEPPED_NS_MIN: Final = 12 * MS_NS
+"""A steady surplus that is above this, and has risen by more than that at once, is no clock's."""
 LEARN_MARKS: Final = 8
 """A faster round trip of the first marks after the carrier was dry lowers the floor. One of a later
 mark lowers the model."""
@@ -49,7 +59,11 @@ it is measured anew, in a pause before that if there is one."""
 CLEARS_APART_NS: Final = SECOND_NS
 """The least time between two clears; doubled with each that no mark came back after."""
 UNMARKED_APART_NS: Final = 4 * SECOND_NS
-"""The same of a carrier that has never returned a mark: it is cleared in pauses only."""
+"""The same of a carrier that has never returned a mark: nothing tells what it has."""
+UNMARKED_PATIENCE_NS: Final = 6 * SECOND_NS
+"""How long after its mark was sent such a carrier's clear waits for a pause. A mark goes within a
+second of a clear, so that what a stall leaves is gone after 7 s, of a caller who never pauses too.
+"""
 DOUBLINGS: Final = 3
 CHECKS: Final = 2
 CHECKED_AFTER_NS: Final = 4 * SECOND_NS
@@ -71,12 +85,16 @@ class Marks:
         "_forced",
         "_forced_ns",
         "_has_corrected",
+        "_has_stepped",
         "_is_measuring",
         "_learnt",
         "_longer_ns",
         "_name",
         "_quiet_ns",
         "_sent_ns",
+        "_steady_before_ns",
+        "_steady_marks",
+        "_steady_ns",
         "_surplus_ns",
         "_waiting",
         "_waits_ns",
@@ -98,6 +116,13 @@ class Marks:
         """From when a clear waits for a pause no longer."""
         self._has_corrected = False
         """The model has been raised since the last clear."""
+        self._steady_marks = 0
+        self._steady_ns = NEVER_NS
+        """Least surplus of so many marks in a row."""
+        self._steady_before_ns = 0
+        """That of those before them."""
+        self._has_stepped = False
+        """It has risen at once since the last clear."""
         self._is_measuring = False
         """The next mark to come back is the first after a clear."""
         self._longer_ns: int | None = None
@@ -111,12 +136,15 @@ class Marks:
         self.rtt_ns: int | None = None
         """Floor of the round trips without audio; None before the first mark came back."""
 
-    def due(self, now_ns: int, end_ns: int) -> str | None:
+    def due(self, now_ns: int, end_ns: int, *, is_way_shorter: bool = False) -> str | None:
         """Return the name of a mark to send now, if any.
 
         `end_ns` is when the carrier runs dry by the model; of one that did a second ago there is
-        nothing to learn.
+        nothing to learn. A way that has become shorter hides as much surplus from marks.
         """
+        if is_way_shorter:
+            self._checks = CHECKS + 1
+            self._doubt(now_ns + PATIENCE_NS)
         age_ns = now_ns - self._sent_ns
         if self._name in self._waiting:
             late_ns = age_ns - self._waiting[self._name][1] - (self.rtt_ns or 0)
@@ -164,7 +192,7 @@ class Marks:
         before_ns, self._before_ns = self._before_ns, surplus_ns
         self._surplus_ns = max(0, surplus_ns)
         if -DRIFT_NS_MAX <= surplus_ns <= SURPLUS_NS_MIN:
-            return min(0, surplus_ns) // 2
+            return self._steady(now_ns, surplus_ns) or min(0, surplus_ns) // 2
         agreed_ns = min(before_ns, surplus_ns)
         is_agreed = agreed_ns > SURPLUS_NS_MIN
         since_ns = now_ns - self._corrected_ns
@@ -183,6 +211,31 @@ class Marks:
         self._before_ns -= agreed_ns
         self._surplus_ns -= agreed_ns
         return agreed_ns
+
+    def _steady(self, now_ns: int, surplus_ns: int) -> int:
+        """Return what to add for a surplus that is small, and steady."""
+        self._steady_ns = min(self._steady_ns, surplus_ns)
+        self._steady_marks += 1
+        if self._steady_marks < STEADY_MARKS:
+            return 0
+        steady_ns, before_ns = self._steady_ns, self._steady_before_ns
+        self._steady_anew(steady_ns)
+        if steady_ns <= STEADY_NS_MAX:
+            return 0
+        if steady_ns - before_ns < STEP_NS_MIN and not self._has_stepped:
+            self._steady_before_ns = 0
+            self._before_ns -= steady_ns
+            self._surplus_ns = max(0, self._surplus_ns - steady_ns)
+            return steady_ns
+        if steady_ns > STEPPED_NS_MIN:
+            self._has_stepped = True
+            self._doubt(now_ns + PATIENCE_NS)
+        return 0
+
+    def _steady_anew(self, before_ns: int) -> None:
+        self._steady_marks = 0
+        self._steady_ns = NEVER_NS
+        self._steady_before_ns = before_ns
 
     def gave(self, length_ns: int, *, is_quiet: bool) -> None:
         """Take note, while the model is in doubt, of audio that the carrier was given."""
@@ -220,7 +273,8 @@ class Marks:
         self._clears += 1
         self._forced_ns = NEVER_NS
         self._before_ns = self._surplus_ns = self._quiet_ns = self._learnt = 0
-        self._has_corrected = False
+        self._has_corrected = self._has_stepped = False
+        self._steady_anew(0)
         self._is_measuring = self.is_in_doubt = True
 
     def _doubt(self, forced_ns: int) -> None:
@@ -232,7 +286,7 @@ class Marks:
     def _overdue(self, now_ns: int) -> None:
         if self.rtt_ns is None:
             self._is_measuring = False
-            self._doubt(NEVER_NS)
+            self._doubt(self._sent_ns + UNMARKED_PATIENCE_NS)
         else:
             self._doubt(now_ns)
 
@@ -247,7 +301,7 @@ class Marks:
         self._is_measuring = False
         change_ns = 0 if self.rtt_ns is None else trip_ns - self.rtt_ns
         is_said_twice = longer_ns is not None and abs(trip_ns - longer_ns) <= SURPLUS_NS_MIN
-        if change_ns > SURPLUS_NS_MIN and not is_said_twice:
+        if change_ns > LONGER_NS_MIN and not is_said_twice:
             self._longer_ns = trip_ns
             self._forced += 1
             self._doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)

@@ -147,9 +147,8 @@ class Playout(Waiter):
             FormatError: The frame is shorter than 8 bytes or longer than 960.
 
         """
-        counters = self.counters
+        counters, size = self.counters, len(frame)
         number = self._arriving if sequence is None else sequence
-        size = len(frame)
         if (
             self._is_straight
             and number == self._next
@@ -206,9 +205,12 @@ class Playout(Waiter):
         """Take the next frame as the first from another source of the same voice."""
         self._detach()
 
-    def mark_due(self, now_ns: int) -> str | None:
-        """Return the name of a mark to send now, if any: at most one a second."""
-        name = self._marks.due(now_ns, self._end_ns)
+    def mark_due(self, now_ns: int, *, is_way_shorter: bool = False) -> str | None:
+        """Return the name of a mark to send now, if any: at most one a second.
+
+        `is_way_shorter` tells that what the carrier sends comes sooner than before.
+        """
+        name = self._marks.due(now_ns, self._end_ns, is_way_shorter=is_way_shorter)
         self._judge(now_ns)
         return name
 
@@ -322,9 +324,8 @@ class Playout(Waiter):
 
     def _rejoin(self, now_ns: int, sequence: int, ahead: int) -> None:
         """Go on with this frame after the stream broke off: at its turn, if that is to come."""
-        turn_ns = self._end_ns + (ahead * self._size - self._filled) * SAMPLE_NS
+        start_ns = turn_ns = self._end_ns + (ahead * self._size - self._filled) * SAMPLE_NS
         self._catch_up(now_ns)
-        start_ns = turn_ns
         if not self._slack.is_in_time(turn_ns - now_ns, self._cap_ns):
             start_ns = max(self._end_ns, now_ns + self._slack.lead_ns)
         self._gap_ns = start_ns - self._end_ns
@@ -344,8 +345,7 @@ class Playout(Waiter):
             self._next = (self._next + 1) & SEQUENCE_MASK
         self._filled = 0
         self._is_joining = True
-        # How late what was cut came says nothing of what follows.
-        self._slack.begin(now_ns)
+        self._slack.begin(now_ns)  # how late what was cut came says nothing of what follows
 
     def _detach(self) -> None:
         """Forget the sequence, and what is held of it."""

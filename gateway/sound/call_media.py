@@ -266,7 +266,8 @@ class CallMedia:
     def watch_delay(self, now_ns: int) -> None:
         """Ask the carrier, once a second, how much it has yet to play."""
         if self._leg is not None and not self._is_over:
-            self._uplink.watch_carrier(now_ns)
+            is_way_shorter = self._downlink.way_back.is_shorter()
+            self._uplink.watch_carrier(now_ns, is_way_shorter=is_way_shorter)
 
     def measure(self, now_ns: int, network: Network) -> list[wire.GatewayMessage]:
         """Return how good the line is, and what is newly wrong or right with it.

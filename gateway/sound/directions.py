@@ -17,6 +17,7 @@ from media.pacing import Pacer
 from media.playout import Playout
 from media.quality import JitterMeter
 from media.vad import TalkDetector
+from media.way_back import WayBack
 
 FRAME_MS = 20
 FRAME_BYTES = 160
@@ -203,9 +204,9 @@ class Uplink:
         if self.playout.is_clear_due:
             self._clear(now_ns)
 
-    def watch_carrier(self, now_ns: int) -> None:
+    def watch_carrier(self, now_ns: int, *, is_way_shorter: bool = False) -> None:
         """Ask the carrier, once a second, how much it has yet to play."""
-        name = self.playout.mark_due(now_ns)
+        name = self.playout.mark_due(now_ns, is_way_shorter=is_way_shorter)
         if self.playout.is_clear_due:
             self._clear(now_ns)
         if name is not None:
@@ -254,6 +255,7 @@ class Downlink:
         "pacer",
         "sent",
         "talk",
+        "way_back",
     )
 
     # What each frame touches.
@@ -295,6 +297,7 @@ class Downlink:
         """When the last packet was sent, if it was a tone's; else 0."""
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
+        self.way_back = WayBack()
         self.is_open = True
         self.last_in_ns = 0
         """When the carrier last sent audio."""
@@ -317,10 +320,13 @@ class Downlink:
         `at_ms` is its own time, since its stream began; None where it is not known.
         """
         self.heard_bytes += len(payload)
+        self.last_in_ns = now_ns = self._clock_ns()
+        is_looked_at = not self.sent % JITTER_STRIDE
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
-        self.last_in_ns = now_ns = self._clock_ns()
-        if not self.sent % JITTER_STRIDE:
+        elif is_looked_at:
+            self.way_back.feed(now_ns, at_ms)
+        if is_looked_at:
             self.jitter.feed(now_ns, at_ms)
         if not self.is_open:
             return

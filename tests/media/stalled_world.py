@@ -18,6 +18,7 @@ from statistics import median
 
 from media.playout import Playout
 from media.vad import TalkDetector
+from media.way_back import WayBack
 from tests.media.playout_world import FRAME, MS, SAMPLE, SECOND, SPEECH
 
 Stalls = Sequence[tuple[float, float]]
@@ -25,6 +26,8 @@ Stalls = Sequence[tuple[float, float]]
 
 CALM_S = 16
 """How long nothing stands still at the end of a call."""
+VOICE = 5 * FRAME
+"""How far apart the frames of the phone's voice are that are looked at."""
 SIDES = ("before us", "process", "to the carrier", "from the carrier")
 
 
@@ -87,6 +90,7 @@ class Call:
         self._last = dict.fromkeys(SIDES, 0)
         self._marks: list[tuple[int, str]] = []
         self._polls_at = -1
+        self._way_back = WayBack()
 
     def run(self, observe: tuple[float, float]) -> Call:
         """Play the call; look at the carrier in this span of seconds."""
@@ -102,6 +106,8 @@ class Call:
         phase = self._chance.random()
         for second in range(int(self.seconds)):
             self._at(int((second + phase) * SECOND), self._each_second, is_ours=True)
+        for at in range(0, int(self.seconds * SECOND), VOICE):
+            self._at(at, self._speak)
         for at in range(int(observe[0] * SECOND), int(observe[1] * SECOND), 5 * MS):
             self._at(at, self._observe)
         while self._events:
@@ -157,7 +163,7 @@ class Call:
         self._look(now)
 
     def _each_second(self, now: int) -> None:
-        name = self.playout.mark_due(now)
+        name = self.playout.mark_due(now, is_way_shorter=self._way_back.is_shorter())
         self._look(now)
         if name is not None and self.has_marks:
             at = self._through("to the carrier", now, self._way(now, 1))
@@ -198,6 +204,12 @@ class Call:
                 now += int(self._chance.uniform(0, self.bunch_ms) * MS)
             at = self._through("from the carrier", now, self._way(now, 2))
             self._at(at, lambda at: self._mark_back(at, entry[1]), is_ours=True)
+
+    def _speak(self, now: int) -> None:
+        """Send a frame of the phone's voice that is looked at, by the carrier's clock."""
+        at_ms = int(now * (1 + self.ppm * 1e-6)) // MS
+        at = self._through("from the carrier", now, self._way(now, 2))
+        self._at(at, lambda at: self._way_back.feed(at, at_ms), is_ours=True)
 
     def _cleared(self, now: int) -> None:
         self.end = min(self.end, now)

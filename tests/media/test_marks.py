@@ -133,6 +133,23 @@ def test_the_first_mark_after_a_clear_measures_the_network() -> None:
     assert marks.is_in_doubt, "what is much shorter is measured again"
 
 
+def test_a_little_longer_is_a_beginning_on_another_beat_and_more_is_measured_again() -> None:
+    marks = learnt()
+    measured(marks, 20 * SECOND, 64 * MS)
+    assert marks.rtt_ns == 64 * MS
+    marks = learnt()
+    measured(marks, 20 * SECOND, 65 * MS)
+    assert marks.rtt_ns == 40 * MS
+    assert marks.is_clear_due(21 * SECOND + 95 * MS, 50 * MS)
+
+
+def test_a_way_that_is_a_little_shorter_at_once_is_no_fast_clock() -> None:
+    marks = learnt()
+    for second in (20, 21):
+        assert trip(marks, second * SECOND, lead=30 * MS, rtt=28 * MS) == 0
+    assert marks.is_clear_due(23 * SECOND + 58 * MS, 50 * MS)
+
+
 def test_a_longer_way_is_believed_when_two_measurements_say_so() -> None:
     marks = learnt()
     measured(marks, 20 * SECOND, 340 * MS)
@@ -193,18 +210,70 @@ def test_a_mark_that_is_a_second_overdue_asks_for_a_clear_by_its_absence() -> No
         at += 20 * SECOND
 
 
-def test_a_carrier_that_returns_no_marks_is_cleared_in_pauses_alone() -> None:
+def unmarked(marks: Marks, at: int) -> None:
+    """Send a mark that does not come back, and notice so."""
+    assert marks.due(at, at + 30 * MS) is not None
+    marks.due(at + 2 * SECOND, at + 2 * SECOND)
+
+
+def test_a_carrier_that_returns_no_marks_is_cleared_in_pauses() -> None:
     marks = Marks()
     at = 0
     for _ in range(4):
-        assert marks.due(at, at + 30 * MS) is not None
-        marks.due(at + 2 * SECOND, at + 2 * SECOND)
-        assert not marks.is_clear_due(at + 9 * SECOND, 50 * MS)
+        unmarked(marks, at)
+        at += 3 * SECOND
+        assert not marks.is_clear_due(at - 1, 50 * MS)
         marks.gave(60 * MS, is_quiet=True)
-        assert marks.is_clear_due(at + 9 * SECOND, 50 * MS)
-        at += 9 * SECOND
+        assert marks.is_clear_due(at, 50 * MS)
         marks.cleared(at)
         at += SECOND
+
+
+def test_a_carrier_that_returns_no_marks_is_cleared_by_the_clock_if_nobody_pauses() -> None:
+    marks = Marks()
+    unmarked(marks, 0)
+    assert not marks.is_clear_due(6 * SECOND - 1, 50 * MS)
+    assert marks.is_clear_due(6 * SECOND, 50 * MS)
+    for at in (6 * SECOND, 13 * SECOND, 20 * SECOND):
+        marks.cleared(at)
+        unmarked(marks, at + SECOND)
+        assert not marks.is_clear_due(at + 7 * SECOND - 1, 50 * MS)
+        assert marks.is_clear_due(at + 7 * SECOND, 50 * MS)
+
+
+def steady(marks: Marks, at: int, surplus: int) -> int:
+    """Return what three marks of the same small surplus correct."""
+    rows = [at, at + SECOND, at + 2 * SECOND]
+    return sum(trip(marks, row, lead=30 * MS, rtt=40 * MS, surplus=surplus) for row in rows)
+
+
+def test_a_small_surplus_that_comes_at_once_and_stays_is_a_doubt() -> None:
+    marks = learnt(count=9)
+    assert steady(marks, 20 * SECOND, 12 * MS) == 0
+    assert not marks.is_in_doubt
+    marks = learnt(count=9)
+    assert steady(marks, 20 * SECOND, 25 * MS) == 0
+    assert steady(marks, 23 * SECOND, 25 * MS) == 0, "until a clear tells, it may be the way's"
+    assert marks.is_clear_due(24 * SECOND + 95 * MS, 50 * MS)
+
+
+def test_a_small_surplus_that_comes_slowly_is_a_clocks() -> None:
+    marks = learnt(count=9)
+    assert steady(marks, 20 * SECOND, 4 * MS) == 0
+    assert steady(marks, 23 * SECOND, 6 * MS + 1) == 6 * MS + 1
+    assert not marks.is_in_doubt
+
+
+def test_a_way_that_is_shorter_may_hide_a_surplus_and_is_measured_twice() -> None:
+    marks = learnt()
+    at = 20 * SECOND
+    assert marks.due(at, at + 30 * MS, is_way_shorter=True) is not None
+    assert not marks.is_clear_due(22 * SECOND - 1, 50 * MS)
+    assert marks.is_clear_due(22 * SECOND, 50 * MS)
+    measured(marks, 22 * SECOND, 40 * MS)
+    assert marks.is_clear_due(26 * SECOND, 50 * MS), "the way may have stood still meanwhile"
+    measured(marks, 26 * SECOND, 40 * MS)
+    assert not marks.is_clear_due(60 * SECOND, 50 * MS), "the last check is a pause's"
 
 
 def test_less_than_a_carriers_beat_is_noise() -> None:

@@ -7,9 +7,12 @@ clocks that are off, jitter and late marks. Looked at from ten seconds after the
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from tests.media.stalled_world import Call, call_of, judged
+from media.playout_counters import PlayoutCounters
+from tests.media.stalled_world import Call, Stalls, call_of, judged
 
 BACKLOG_MS_MAX = 100
 ERROR_MS_MAX = 30
@@ -31,10 +34,21 @@ def test_an_owner_that_clears_only_when_a_mark_is_back_is_as_well_off(first: int
     assert [seed for seed in seeds if wrong(call_of(seed, keeps_to_marks=True))] == []
 
 
+@pytest.mark.parametrize("is_loud", [False, True], ids=["speech", "noise"])
 @pytest.mark.parametrize("first", range(2_000, 2_040, 20))
-def test_a_carrier_without_marks_is_cleared_in_pauses(first: int) -> None:
+def test_a_carrier_without_marks_is_cleared_in_pauses_or_by_the_clock(
+    first: int, is_loud: bool
+) -> None:
     seeds = range(first, first + 20)
-    assert [seed for seed in seeds if wrong(call_of(seed, has_marks=False))] == []
+    rows = {seed: call_of(seed, has_marks=False, is_loud=is_loud) for seed in seeds}
+    assert [seed for seed, call in rows.items() if wrong(call)] == []
+    assert [seed for seed, call in rows.items() if call.clears > call.seconds / 4 + 1] == []
+
+
+@pytest.mark.parametrize("seed", [10_538, 13_051])
+def test_a_way_that_becomes_shorter_while_it_stands_still_hides_no_surplus(seed: int) -> None:
+    """Marks show nothing: by as much as is shorter the carrier has more."""
+    assert not wrong(call_of(seed))
 
 
 @pytest.mark.parametrize("first", range(3_000, 3_040, 20))
@@ -63,3 +77,49 @@ def test_a_quiet_line_is_never_cleared(is_loud: bool) -> None:
     counters = call.playout.counters
     assert counters.cut_ms == 0
     assert counters.concealed_ms <= 80, "the end of the call"
+
+
+def counted(
+    stops: Stalls, *, is_packets: bool, jitter_ms: float = 0, seed: int = 1
+) -> PlayoutCounters:
+    """Return what 20 s count in which the process stops so, and the carrier is not cleared."""
+    stalls = {"process": stops}
+    call = Call(seed, 20, stalls, jitter_ms=jitter_ms, is_packets=is_packets).run((0, 0))
+    assert call.clears == 0
+    return call.playout.counters
+
+
+def at_frames(every: int, length_ms: float, count: int) -> Stalls:
+    """Return stops that begin as a frame comes, so that it is late by all of their length."""
+    begins = [1.015 + 0.02 * every * index - 1e-6 for index in range(count)]
+    return [(begin, begin + length_ms / 1_000) for begin in begins]
+
+
+@pytest.mark.parametrize(
+    ("is_packets", "often_ms", "once_ms", "twice_ms", "dry_ms"),
+    [(True, 7.5, 10.9, 11.5, 16.6), (False, 16.0, 19.4, 18.6, 32.6)],
+)
+def test_what_a_stop_of_the_process_changes_is_known_to_the_millisecond(
+    is_packets: bool, often_ms: float, once_ms: float, twice_ms: float, dry_ms: float
+) -> None:
+    """Frames come evenly here: what they come unevenly by is off what a stop may take.
+
+    A start is waited for until a tick, so that its lead may be 2.5 ms longer.
+    """
+    quiet = counted([], is_packets=is_packets)
+    assert counted(at_frames(10, often_ms, 90), is_packets=is_packets) == quiet
+    assert counted(at_frames(150, once_ms, 6), is_packets=is_packets) == quiet
+    assert counted(at_frames(20, twice_ms, 2), is_packets=is_packets).stretched_ms > 0
+    assert counted(at_frames(150, dry_ms, 1), is_packets=is_packets) != quiet
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("is_packets", [True, False], ids=["packets", "stream"])
+def test_stops_of_5_to_7_ms_several_times_a_second_alter_no_frame(
+    is_packets: bool, seed: int
+) -> None:
+    chance = random.Random(seed)
+    begins = [1 + 0.25 * index + chance.uniform(0, 0.2) for index in range(70)]
+    stops = [(begin, begin + chance.uniform(0.005, 0.007)) for begin in begins]
+    quiet = counted([], is_packets=is_packets, jitter_ms=0.5, seed=seed)
+    assert counted(stops, is_packets=is_packets, jitter_ms=0.5, seed=seed) == quiet

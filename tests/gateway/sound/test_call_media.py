@@ -475,6 +475,25 @@ def test_a_doubt_is_ended_in_the_next_pause(studio):
     assert studio.clears == 1
 
 
+def hear_phone(studio, way_ms):
+    """Let audio come from the phone that took so long."""
+    for _ in range(5):
+        studio.leg.on_audio(SPEECH_FRAME, studio.now_ns // 1_000_000 - way_ms)
+
+
+def test_a_way_from_the_carrier_that_becomes_shorter_leaves_its_marks_in_doubt(studio):
+    """They may hide what has piled up meanwhile: as much as is shorter."""
+    studio.joined()
+    for way_ms, seconds in ((60, 5), (70, 3), (50, 3)):
+        for _ in range(seconds):
+            hear_phone(studio, way_ms)
+            behind(studio, 1, 0)
+    assert studio.clears == 0
+    hear_phone(studio, 20)
+    behind(studio, 4, 0)
+    assert studio.clears >= 1
+
+
 def test_a_mark_after_the_end_does_no_harm(studio):
     studio.joined().talk(50)
     studio.media.watch_delay(studio.now_ns)
