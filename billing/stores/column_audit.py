@@ -6,7 +6,8 @@ hidden from the other rules, which have something to say of all the others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ _DIGIT: Final = "[0-9]"
 _MOMENT: Final = "YYYY-YY-YY YY:YY:YY.YYYYYY".replace("Y", _DIGIT)
 """As SQLAlchemy writes a time to SQLite; in this form alone times sort as text."""
 _BEYOND_ASCII: Final = "*[^\x01-\x7f]*"
+"""Of text that goes beyond ASCII, up to its first zero."""
 _CHOICES: Final[Mapping[sa.Column[Any], Collection[str]]] = {
     tables.payments.c.state: [state.value for state in PaymentState],
 }
@@ -36,7 +38,7 @@ async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
     """Return the values that cannot be read, by table, row and column."""
     found: list[Disagreement] = []
     for table in tables.metadata.sorted_tables:
-        faults = dict(_faults(connection, table))
+        faults = dict(_faults(connection.dialect.name, table))
         if not faults:
             continue
         query = (
@@ -63,13 +65,15 @@ async def unreadable(connection: AsyncConnection) -> list[Disagreement]:
 
 def is_readable(connection: AsyncConnection, table: sa.Table) -> sa.ColumnElement[bool]:
     """Return the condition that every value of a row can be read."""
-    return sa.not_(sa.or_(sa.false(), *(fault for _, fault in _faults(connection, table))))
+    return sa.not_(
+        sa.or_(sa.false(), *(fault for _, fault in _faults(connection.dialect.name, table)))
+    )
 
 
 async def hide(connection: AsyncConnection) -> None:
     """Show this transaction of SQLite a blank in place of each value that cannot be read."""
     for table in tables.metadata.sorted_tables:
-        faults = dict(_faults(connection, table))
+        faults = dict(_faults(connection.dialect.name, table))
         shown = (
             sa.case((faults[column], _blank(column)), else_=_as_kept(column)).label(column.name)
             for column in table.columns
@@ -89,7 +93,7 @@ async def blank_out(connection: AsyncConnection, *of: sa.Table) -> None:
     # One side of a key changes after the other.
     await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     for table in of:
-        for column, fault in _faults(connection, table):
+        for column, fault in _faults(connection.dialect.name, table):
             is_key = column.primary_key or column.foreign_keys
             shown = _named(connection, column) if is_key else _blank(column)
             which = fault & (sa.func.typeof(_as_kept(column)) == "text") if is_key else fault
@@ -120,22 +124,26 @@ def _named(connection: AsyncConnection, column: sa.Column[Any]) -> sa.ColumnElem
 def _is_utf8(text: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     """Ask Python only where it must be: of what is not plain ASCII."""
     content = sa.cast(text, sa.LargeBinary)
-    is_ascii = (sa.func.length(text) == sa.func.length(content)) & ~text.bool_op("GLOB")(
-        _BEYOND_ASCII
-    )
-    return sa.case((is_ascii, sa.true()), else_=sa.func.is_utf8(content))
+    is_whole = sa.func.length(text) == sa.func.length(content)
+    is_ascii = ~text.bool_op("GLOB")(_BEYOND_ASCII)
+    return sa.case((is_whole & is_ascii, sa.true()), else_=sa.func.is_utf8(content))
 
 
+@cache
 def _faults(
-    connection: AsyncConnection, table: sa.Table
-) -> Iterator[tuple[sa.Column[Any], sa.ColumnElement[bool]]]:
-    """Yield each column that can hold what cannot be read, and when it does."""
-    for column in table.columns:
-        kept = _as_kept(column)
-        if connection.dialect.name == "sqlite":
-            yield column, sa.func.coalesce(_is_foreign(column, kept), sa.false())
-        elif column in _CHOICES:
-            yield column, kept.not_in(_CHOICES[column])
+    dialect: str, table: sa.Table
+) -> Sequence[tuple[sa.Column[Any], sa.ColumnElement[bool]]]:
+    """Return the columns that can hold what cannot be read, and when they do."""
+    if dialect == "sqlite":
+        return [
+            (column, sa.func.coalesce(_is_foreign(column, _as_kept(column)), sa.false()))
+            for column in table.columns
+        ]
+    return [
+        (column, _as_kept(column).not_in(_CHOICES[column]))
+        for column in table.columns
+        if column in _CHOICES
+    ]
 
 
 def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:

@@ -432,3 +432,19 @@ def test_a_refund_by_rule_that_a_restored_book_lacks_is_booked_again(restored):
         query = "SELECT reference FROM credits WHERE kind = 'call-refund' ORDER BY reference"
         refunded = [reference for (reference,) in book.execute(query)]
     assert refunded == [f"call:{a}-{n}" for a in ("acme", "bert") for n in range(3)]
+
+
+@pytest.mark.parametrize("named", ["accounts id", "calls account_id", "calls cause_name"])
+def test_text_that_cannot_be_read_is_named_and_the_rest_is_audited(caller, named):
+    on_redis(caller.url, _hold_calls)
+    assert caller("rebuild", "--yes").exit_code == 0
+    table, column = named.split()
+    with closing(sqlite3.connect(caller.database, isolation_level=None)) as book:
+        row = f"WHERE rowid = (SELECT min(rowid) FROM {table})"
+        book.execute(f"UPDATE {table} SET {column} = CAST(x'63ff' AS TEXT) {row}")
+    done = caller("audit")
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert f"value that cannot be read: {table} " in done.output
+    assert f"column {column})" in done.output
+    assert ("x'63FF'" in done.output) == (column != "cause_name")
+    assert "Correct the value in the row" in done.output
