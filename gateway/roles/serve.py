@@ -257,7 +257,7 @@ class Node:
             carrier=self._carrier,
             tokens=tokens,
             velocity=self._velocity,
-            verifier=verifier,
+            streams=adapters.build_streams(settings, verifier, self.ticker),
             metering=self._metering,
             ticker=self.ticker,
             stray=self._ghosts.found,
