@@ -162,7 +162,7 @@ class DialOrder:
     """One call that a carrier is asked to place."""
 
     call_id: str
-    """The carrier's reports and its media stream name it, and prove that they do so rightly."""
+    """Ours. What the carrier reports, and its media stream, must prove to be of this call."""
     destination: str
     """E.164."""
     ring_timeout_s: int
