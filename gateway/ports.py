@@ -162,20 +162,15 @@ Router = Callable[[HandshakeRequest], Acceptance | Refusal]
 
 @dataclass(frozen=True, slots=True)
 class DialOrder:
-    """Everything a carrier needs to place one call."""
+    """One call that a carrier is asked to place."""
 
     call_id: str
+    """Ours. What the carrier reports, and its media stream, must prove to be of this call."""
     destination: str
     """E.164."""
     ring_timeout_s: int
     time_limit_s: int
     """Longest the carrier lets the call last, whatever happens to us."""
-    stream_url: str
-    stream_status_url: str
-    status_url: str
-    reattach_url: str
-    token: str
-    """Secret of this call that the carrier's media socket must bring back; good once."""
 
 
 class Carrier(Protocol):
@@ -184,8 +179,8 @@ class Carrier(Protocol):
     async def place(self, order: DialOrder) -> str:
         """Place a call once; return the carrier's id for it.
 
-        Where no answer came, the call may have been placed: only what the carrier sends to the
-        order's own addresses, or brings the order's token, proves it.
+        Where no answer came, the call may have been placed: only a report of the carrier for this
+        call, or a media stream that proves to be this call's, shows it.
         """
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
@@ -196,6 +191,74 @@ class Carrier(Protocol):
 
     async def close(self) -> None:
         """Give back connections."""
+
+
+class StreamEnd(Enum):
+    """How a carrier's media stream came to its end."""
+
+    STOPPED = auto()
+    """The carrier said so: the callee hung up."""
+    LOST = auto()
+    """The connection broke."""
+    UNREADABLE = auto()
+    """One side could not take what the other sent."""
+
+
+class CarrierListener(Protocol):
+    """Acts on what a carrier's media stream says beside its audio."""
+
+    def stream_digit(self, digit: str) -> None:
+        """A key was pressed at the phone."""
+
+    def stream_ended(self, how: StreamEnd) -> None:
+        """The stream is over; said once, and not of a leg that we closed."""
+
+
+class CarrierLeg(Protocol):
+    """One call's media stream at the carrier. A call plugs its callables in and sends through it.
+
+    Audio is mu-law at 8 kHz, of any length. The carrier plays it in order and at its own pace.
+    """
+
+    on_audio: Callable[[bytes, int | None], None]
+    """Called with the phone's audio and the carrier's time of it: milliseconds since the stream
+    began, None where it does not say."""
+    on_mark: Callable[[str], None]
+    """Called with the name of a mark once all audio before it has been played or cleared."""
+
+    @property
+    def counters(self) -> ConnectionCounters:
+        """What its connection has carried so far."""
+
+    def send_audio(self, payload: bytes) -> None:
+        """Let the phone hear this behind what was sent before; dropped where nobody reads it."""
+
+    def send_mark(self, name: str) -> None:
+        """Mark the end of the audio sent so far."""
+
+    def clear(self) -> None:
+        """Discard all audio that has not been played yet; marks that wait are returned."""
+
+    def close(self) -> None:
+        """End the stream; nothing of it is delivered from now on."""
+
+
+BindStream = Callable[[CarrierLeg, str, str], CarrierListener | None]
+"""Finds the call that a media stream belongs to, by the id of that call, which the stream has
+proven, and the carrier's id of its own. None: there is no such call, and the stream is to end."""
+
+
+class CarrierStreams(Protocol):
+    """Takes the media streams that a carrier opens to this node."""
+
+    path: str
+    """Where it opens them."""
+
+    def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
+        """Decide an opening handshake; refuse one that does not prove to be the carrier's.
+
+        A stream that does not say in time which call it belongs to is closed.
+        """
 
 
 GHOSTS_MAX = 1_000

@@ -1,36 +1,65 @@
-"""What the carrier says of a call, as events of the call.
+"""What a carrier reports of a call, as events of the call.
 
 Reports come twice, out of order, or never. Each is turned into the event it proves; the call's
-transition table absorbs what it already knows, and terminal statuses are final. The words are those
-of Twilio, "Call resource".
+transition table absorbs what it already knows, and terminal states are final. Knows no carrier's
+own words: its adapter translates them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
+from typing import Final
 
 from billing.cdr import EndedBy
 from gateway.call.machine import Answered, CarrierEnded, Event, Ringing
 from gateway.cause import Cause, from_sip
 
-TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
-UNKNOWN = "unknown"
-"""Our word for a call that the carrier does not show; it may show it a moment later."""
-_UNANSWERED: dict[str, tuple[Cause, EndedBy]] = {
-    "busy": (Cause.USER_BUSY, "callee"),
-    "no-answer": (Cause.NO_ANSWER, "callee"),
-    "failed": (Cause.NORMAL_TEMPORARY_FAILURE, "carrier"),
-    "canceled": (Cause.ORIGINATOR_CANCEL, "caller"),
+
+class CarrierState(Enum):
+    """How a call stands at its carrier."""
+
+    QUEUED = "queued"
+    """Accepted; the carrier has not dialled yet."""
+    DIALLING = "dialling"
+    """The carrier has dialled; no phone rings yet."""
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    COMPLETED = "completed"
+    """Over, after it was answered."""
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    """The carrier does not show the call, or says what its adapter cannot read; it may show it a
+    moment later."""
+
+
+TERMINAL: Final = frozenset(
+    {
+        CarrierState.COMPLETED,
+        CarrierState.BUSY,
+        CarrierState.NO_ANSWER,
+        CarrierState.FAILED,
+        CarrierState.CANCELLED,
+    }
+)
+_UNANSWERED: Final[dict[CarrierState, tuple[Cause, EndedBy]]] = {
+    CarrierState.BUSY: (Cause.USER_BUSY, "callee"),
+    CarrierState.NO_ANSWER: (Cause.NO_ANSWER, "callee"),
+    CarrierState.FAILED: (Cause.NORMAL_TEMPORARY_FAILURE, "carrier"),
+    CarrierState.CANCELLED: (Cause.ORIGINATOR_CANCEL, "caller"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierStatus:
-    """One report of a call's state, from a callback or a REST reply."""
+    """One report of a call's state, from a callback or a reply."""
 
     carrier_call_id: str
-    status: str
+    state: CarrierState
     seconds: int | None = None
     """Whole seconds from answer to end, known at the end."""
     sip_response: int = 0
@@ -40,19 +69,19 @@ class CarrierStatus:
     @property
     def is_terminal(self) -> bool:
         """Whether the carrier's leg is over."""
-        return self.status in TERMINAL
+        return self.state in TERMINAL
 
     def event(self) -> Event | None:
         """Return what the report proves, or None where that is nothing new."""
-        if self.status == "ringing":
+        if self.state is CarrierState.RINGING:
             return Ringing()
-        if self.status == "in-progress":
+        if self.state is CarrierState.ANSWERED:
             return Answered()
-        if self.status == "completed":
+        if self.state is CarrierState.COMPLETED:
             return CarrierEnded(Cause.NORMAL_CLEARING, "callee", self.seconds)
-        if self.status in _UNANSWERED:
-            cause, ended_by = _UNANSWERED[self.status]
-            if self.status == "failed":
+        if self.state in _UNANSWERED:
+            cause, ended_by = _UNANSWERED[self.state]
+            if self.state is CarrierState.FAILED:
                 cause = from_sip(self.sip_response) or cause
             return CarrierEnded(cause, ended_by, 0)
         return None

@@ -7,7 +7,6 @@ carrier is asked by `carrier_line`.
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -48,10 +47,9 @@ from gateway.errors import UnexpectedEventError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Deadline
 from gateway.logs.call_events import CallLog
 from gateway.nanoseconds import SECOND_NS
-from gateway.ports import CallOrder, DialOrder
+from gateway.ports import CallOrder, CarrierLeg, DialOrder, StreamEnd
 from gateway.sound.call_media import CallMedia
 from gateway.sound.media_path import MediaPath
-from gateway.twilio.leg import CarrierLeg, StreamEnd
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +96,6 @@ class Bridge:
         self.opened: CallOpened = reports.opened(
             call_id, order, services.settings.node, self._wall.date(self._clock_ns())
         )
-        self._token = dial_order.token
         self._line = CarrierLine(
             *(services.carrier, dial_order, self.receive, services.reachability),
             lambda carrier_call_id: services.stray(carrier_call_id, call_id),
@@ -204,10 +201,11 @@ class Bridge:
             return False
         return True
 
-    def stream_started(self, leg: CarrierLeg, carrier_call_id: str, token: str) -> bool:
-        """Take the carrier's media stream; False for one that is not this call's, or is late."""
-        if not hmac.compare_digest(token.encode(), self._token.encode()):
-            return False
+    def stream_started(self, leg: CarrierLeg, carrier_call_id: str) -> bool:
+        """Take the carrier's media stream, which has proved to be made for this call.
+
+        False for one that is late, or that comes from another call of the carrier.
+        """
         if self._carrier_leg is not None or self.call.state not in LIVE:
             return False
         if not self.owns(carrier_call_id):
@@ -407,7 +405,7 @@ class Bridge:
 
     def _close_carrier_socket(self) -> None:
         if self._carrier_leg is not None:
-            self._carrier_leg.close(1000, "call ended")
+            self._carrier_leg.close()
 
     async def _settle(self) -> None:
         await self._charge.settle()

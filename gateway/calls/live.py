@@ -11,7 +11,6 @@ import secrets
 import string
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
@@ -20,7 +19,6 @@ from gateway.browser.leg import BrowserLeg
 from gateway.browser.messages import Resume, Start
 from gateway.call.carrier_status import CarrierStatus
 from gateway.call.resume_token import generation_of
-from gateway.call.stream_token import call_of, stream_token
 from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Probe, Reachability, not_looked_at
@@ -40,20 +38,20 @@ from gateway.ports import (
     CallOrder,
     CallTokens,
     Carrier,
+    CarrierLeg,
+    CarrierListener,
+    CarrierStreams,
     DialOrder,
     HandshakeRequest,
     LiveCall,
     MediaConnection,
     Notify,
     Refusal,
-    SignatureVerifier,
     Velocity,
     to_nobody,
 )
 from gateway.settings import Settings
 from gateway.sound.echo_check import EchoCheck
-from gateway.twilio.leg import CarrierLeg, CarrierListener
-from gateway.twilio.media import Start as StreamStart
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +80,7 @@ class Calls:
         carrier: Carrier,
         tokens: CallTokens,
         velocity: Velocity,
-        verifier: SignatureVerifier,
+        streams: CarrierStreams,
         metering: Metering,
         ticker: Ticker,
         stray: Callable[[str, str], None],
@@ -98,7 +96,7 @@ class Calls:
         self._settings = settings
         self._tokens = tokens
         self._velocity = velocity
-        self._verifier = verifier
+        self._streams = streams
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
         self._stray = stray
@@ -131,7 +129,6 @@ class Calls:
         self._drained_ns = 0
         """When calls that still run will be ended, once the node drains."""
         self._browser_path = f"/n/{settings.node}/media/browser"
-        self._carrier_path = f"/n/{settings.node}/media/carrier"
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -178,7 +175,7 @@ class Calls:
         """Decide an opening handshake on a media path."""
         if request.path == self._browser_path:
             return self._route_browser(request)
-        if request.path == self._carrier_path:
+        if request.path == self._streams.path:
             return self._route_carrier(request)
         return Refusal(404, "No media socket is served at this address.")
 
@@ -305,17 +302,11 @@ class Calls:
 
     def _dial_order(self, call_id: str, order: CallOrder) -> DialOrder:
         settings = self._settings
-        hooks = f"{settings.origin}/n/{settings.node}/twilio"
         return DialOrder(
             call_id=call_id,
             destination=order.destination,
             ring_timeout_s=settings.ring_timeout_s,
             time_limit_s=_time_limit_s(order, settings.call_duration_max_s),
-            stream_url=settings.media_origin + self._carrier_path,
-            stream_status_url=f"{hooks}/stream/{quote(call_id)}",
-            status_url=f"{hooks}/status/{quote(call_id)}",
-            reattach_url=f"{hooks}/reattach/{quote(call_id)}",
-            token=stream_token(settings.twilio_auth_token.reveal(), call_id),
         )
 
     def _released(self, bridge: Bridge) -> None:
@@ -351,35 +342,21 @@ class Calls:
     # Carrier legs.
 
     def _route_carrier(self, request: HandshakeRequest) -> Acceptance | Refusal:
-        url = self._settings.media_origin + self._carrier_path
-        if request.query:
-            url += "?" + request.query
-        signature = request.headers.get("x-twilio-signature")
-        settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
-        if not self._verifier.verify(url, {}, signature, settings):
+        verdict = self._streams.route(request, self._stream_started)
+        if isinstance(verdict, Refusal):
             self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
-            return Refusal(403, "The signature of the handshake is missing or wrong.")
-        self.carrier_reached()
-        return Acceptance(self._attach_carrier, is_proven=True)
+        else:
+            self.carrier_reached()
+        return verdict
 
-    def _attach_carrier(self, connection: MediaConnection) -> None:
-        leg = CarrierLeg(connection, bind=self._bind)
-        due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
-        self._ticker.at(due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start"))
-
-    def _bind(self, leg: CarrierLeg, start: StreamStart) -> CarrierListener | None:
-        """Find the call that a stream belongs to, by the secret that only its order held."""
-        detail = start.start
-        if detail.account_sid != self._settings.twilio_account_sid:
-            return None
-        token = detail.custom_parameters.get("token", "")
-        call_id = call_of(self._settings.twilio_auth_token.reveal(), token)
-        if not call_id:
-            return None
+    def _stream_started(
+        self, leg: CarrierLeg, call_id: str, carrier_call_id: str
+    ) -> CarrierListener | None:
+        """Give a stream to the call it was made for; end what it shows if that call is over."""
         bridge = self._calls.get(call_id)
-        if bridge is not None and bridge.stream_started(leg, detail.call_sid, token):
+        if bridge is not None and bridge.stream_started(leg, carrier_call_id):
             return bridge
-        self._stray(detail.call_sid, call_id)
+        self._stray(carrier_call_id, call_id)
         return None
 
     # The node.

@@ -1,8 +1,8 @@
 """Whether what the carrier sends reaches this node, judged by the calls it has placed.
 
-A carrier that can reach the public origin says `initiated` of a call as soon as it dials, and opens
-the media stream as soon as the phone is answered. Where nothing came since a call was placed, of
-any call, although the carrier's own record shows that it dialled, the origin cannot be reached: the
+A carrier that can reach the public origin reports a call as soon as it dials, and opens the media
+stream as soon as the phone is answered. Where nothing has come since a call was placed, of any
+call, although the carrier's own record shows that it dialled, the origin cannot be reached: the
 phone would ring, and be answered, for nobody. Knows no HTTP.
 """
 
@@ -14,11 +14,11 @@ from typing import Final
 
 import structlog
 
-from gateway.call.carrier_status import TERMINAL, CarrierStatus
+from gateway.call.carrier_status import TERMINAL, CarrierState, CarrierStatus
 
 UNREACHED_NS: Final = 8_000_000_000
 """How long the first callback of a placed call may take: two attempts of the carrier's, each given
-up after four seconds (the `rt` and `ct` of our connection overrides)."""
+up after four seconds, as its adapter asks for."""
 PROBED_NS: Final = 30_000_000_000
 """How long the outcome of a look at the public origin holds."""
 PERIOD_NS: Final = 60_000_000_000
@@ -32,8 +32,8 @@ HINT: Final = (
 Probe = Callable[[], Awaitable[str]]
 """Looks at the public origin from here; returns what is wrong with it, or nothing."""
 
-_RINGING: Final = frozenset({"initiated", "ringing"})
-_ANSWERED: Final = frozenset({"in-progress", "completed"})
+_RINGING: Final = frozenset({CarrierState.DIALLING, CarrierState.RINGING})
+_ANSWERED: Final = frozenset({CarrierState.ANSWERED, CarrierState.COMPLETED})
 _FAILED: Final = TERMINAL - _ANSWERED
 
 _log = structlog.get_logger(__name__)
@@ -79,13 +79,13 @@ class Reachability:
         if not self.is_silent_since(ordered_ns):
             return False
         is_late = self.clock_ns() - placed_ns >= UNREACHED_NS
-        is_answered = status.status in _ANSWERED
-        if not status.is_terminal and not (is_late and (is_answered or status.status in _RINGING)):
+        is_answered = status.state in _ANSWERED
+        if not status.is_terminal and not (is_late and (is_answered or status.state in _RINGING)):
             return False
         fault = await self._look()
         # A phone that rings may be answered yet and its stream come, and one that was answered may
         # have been hung up before that, if the origin is sound.
-        is_cut_off = (is_answered and is_late) or (bool(fault) and status.status not in _FAILED)
+        is_cut_off = (is_answered and is_late) or (bool(fault) and status.state not in _FAILED)
         if not self.is_silent_since(ordered_ns) or not (is_cut_off or status.is_terminal):
             return False
         self._warn(fault)

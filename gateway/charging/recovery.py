@@ -21,7 +21,7 @@ from billing.clock import Clock, utc_now
 from billing.errors import RateDeckError
 from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
 from billing.rating import Rate
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.logs import call_events
@@ -176,7 +176,7 @@ def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
     """
     if status is None or not status.is_terminal:
         return orphan.seconds
-    if status.status != "completed":
+    if status.state is not CarrierState.COMPLETED:
         return 0
     return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from billing.rate_deck import RateDeck
 from gateway.errors import SettingsError
+from gateway.heartbeat.ticker import Ticker
 from gateway.limits.velocity import effective
+from gateway.ports import SignatureVerifier
 from gateway.roles.storage import (
     Book,
     Stores,
@@ -24,8 +26,10 @@ from gateway.roles.storage import (
 )
 from gateway.settings import Settings
 from gateway.stores.velocity import RedisVelocity
+from gateway.twilio.hooks import NodeHooks
 from gateway.twilio.reader import TwilioReader, origin_of
 from gateway.twilio.rest import TwilioCarrier
+from gateway.twilio.streams import TwilioStreams
 
 __all__ = [
     "Book",
@@ -33,6 +37,7 @@ __all__ = [
     "build_carrier",
     "build_drainer",
     "build_reader",
+    "build_streams",
     "build_velocity",
     "database_url",
     "load_deck",
@@ -73,6 +78,28 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
         password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         caller_id=settings.caller_id,
         timeout_s=settings.carrier_timeout_ms / 1000,
+        hooks=_node_hooks(settings).of_call,
+    )
+
+
+def build_streams(settings: Settings, verifier: SignatureVerifier, ticker: Ticker) -> TwilioStreams:
+    """Return what takes the carrier's media streams."""
+    return TwilioStreams(
+        _node_hooks(settings),
+        verifier,
+        ticker,
+        account_sid=settings.twilio_account_sid,
+        start_timeout_s=settings.start_timeout_s,
+    )
+
+
+def _node_hooks(settings: Settings) -> NodeHooks:
+    """Return the addresses that the carrier is given."""
+    return NodeHooks(
+        origin=settings.origin,
+        media_origin=settings.media_origin,
+        node=settings.node,
+        secret=settings.twilio_auth_token.reveal(),
     )
 
 

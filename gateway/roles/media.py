@@ -16,7 +16,7 @@ from gateway.heartbeat.interval import LoopInterval
 from gateway.heartbeat.moderation import Moderation
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.ports import Notify
-from gateway.roles import descriptors
+from gateway.roles import adapters, descriptors
 from gateway.roles.access import Access
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.carrier import CarrierSide
@@ -118,7 +118,7 @@ def compose_media(
         carrier=carrier_side.carrier,
         tokens=access.tokens,
         velocity=access.velocity,
-        verifier=carrier_side.verifier,
+        streams=adapters.build_streams(settings, carrier_side.verifier, ticker),
         metering=metering,
         ticker=ticker,
         stray=carrier_side.ghosts.found,

@@ -8,7 +8,7 @@ from gateway.sockets.engine import MediaEngine
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.one_port import OnePortServer, create_server
-from gateway.sockets.send_side import Phase
+from gateway.sockets.phase import Phase
 from gateway.sockets.tls import ServerTls
 
 __all__ = [

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.connection_counters import ConnectionCounters
 from gateway.limits.frame_budget import BudgetLimits, Standstill
 
 if TYPE_CHECKING:
@@ -132,3 +133,61 @@ class DirectReader:
             self._loop.add_reader(self._poller.fileno(), self.read)
         else:
             self._loop.remove_reader(self._poller.fileno())
+
+
+class DirectReading:
+    """The reading of one socket past its transport, while that is on."""
+
+    __slots__ = ("_descriptor", "_reader", "is_on")
+
+    def __init__(self, reader: DirectReader) -> None:
+        self._reader = reader
+        self._descriptor = -1
+        self.is_on = False
+
+    @property
+    def standstill(self) -> Standstill:
+        """How long this process read nothing."""
+        return self._reader.standstill
+
+    def begin(
+        self,
+        transport: asyncio.Transport,
+        descriptor: int,
+        owner: Owner,
+        message_bytes_max: int,
+    ) -> None:
+        """Read in the transport's place; it reads on where no descriptor or watch is left."""
+        try:
+            self._reader.add(descriptor, owner, message_bytes_max)
+        except OSError:
+            return
+        transport.pause_reading()
+        self._descriptor = descriptor
+        self.is_on = True
+
+    def end(self, transport: asyncio.Transport, counters: ConnectionCounters) -> None:
+        """Let the transport read from now on, as it does where this is not on."""
+        if self.is_on:
+            self.take_counts(counters)
+            self.is_on = False
+            self._reader.remove(self._descriptor)
+            if not transport.is_closing():
+                transport.resume_reading()
+
+    def ask_again(self) -> None:
+        """The owner has other handlers from now on."""
+        if self.is_on:
+            self._reader.ask_again(self._descriptor)
+
+    def spend(self, frames: int) -> int:
+        """Count frames that were not read as such here."""
+        return self._reader.spend(self._descriptor, frames)
+
+    def take_counts(self, counters: ConnectionCounters) -> None:
+        """Add what was read since the last time."""
+        if self.is_on:
+            messages, size, last_in_ns = self._reader.take_counts(self._descriptor)
+            counters.messages_in += messages
+            counters.bytes_in += size
+            counters.last_in_ns = max(counters.last_in_ns, last_in_ns)

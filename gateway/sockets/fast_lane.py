@@ -2,20 +2,19 @@
 
 A complete, unfragmented, masked data frame within the size limit is unmasked and delivered right
 here. Everything else (opening handshake, control frames, fragments, faults) goes frame by frame
-to the sans-I/O core of `websockets`, so conformance to RFC 6455 is the library's, and the library
-always stands at a frame boundary.
+to the sans-I/O core of `websockets`, so conformance to RFC 6455 is the library's (`library`).
 
 The very same is done by `_native`, where it is, for a socket that is open and speaks no TLS; what
 it does not take arrives here as if the transport had read it.
 
-Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive and congestion
-are checked when the engine's sweep says so.
+What a phase allows stands in `phase`; what goes out is `sending`'s, how much may come in
+`receive_bounds`'. Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive
+and congestion are checked when the engine's sweep says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -23,15 +22,13 @@ from typing import Any, Final, cast
 import structlog
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from gateway.connection_counters import ConnectionCounters
 from gateway.limits.frame_budget import FLOODED
 from gateway.ports import Refusal, Router
-from gateway.sockets.assembly import MessageAssembly, is_utf8
+from gateway.sockets.assembly import is_utf8
 from gateway.sockets.counters import EngineCounters
-from gateway.sockets.direct import DirectReader
+from gateway.sockets.direct import DirectReader, DirectReading
 from gateway.sockets.frame_header import (
     BINARY_FIN,
     MALFORMED,
@@ -39,10 +36,13 @@ from gateway.sockets.frame_header import (
     TEXT_FIN,
     frame_extent,
 )
+from gateway.sockets.keepalive import Due, Keepalive
+from gateway.sockets.library import Library
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.opening import OpeningHandshake, answer, refuse
+from gateway.sockets.phase import Phase, Reads
 from gateway.sockets.receive_bounds import ReceiveBounds
-from gateway.sockets.send_side import Phase
+from gateway.sockets.sending import Sending
 from gateway.sockets.standing import Standing
 
 try:
@@ -52,35 +52,29 @@ except ImportError:  # pragma: no cover - no C extension for this platform
 
 log = structlog.get_logger(__name__)
 
-# The library logs every frame at DEBUG and every connection at INFO. Payloads are audio and
-# tokens, so they reach no log whatever level the process runs at.
-_library_log = logging.getLogger("gateway.sockets.websockets")
-_library_log.setLevel(logging.WARNING)
-
 _OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.")
 _FULL: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later.", {"Retry-After": "5"})
-_REASON_BYTES_MAX: Final = 123
-"""RFC 6455, 5.5: a control frame carries 125 bytes, two of them the close code."""
 
 
 def _ignore(_: Any) -> None:
     """Stand in for a callable that a leg has not plugged in, or no longer wants."""
 
 
-class MediaSocket(ReceiveBounds):
+class MediaSocket(Sending):
     """One media connection; implements `gateway.ports.MediaConnection`."""
 
     __slots__ = (
         "_arrived_ns",
-        "_assembly",
+        "_bounds",
         "_held",
-        "_is_between_messages",
+        "_keepalive",
+        "_library",
         "_message_bytes_max",
         "_on_binary",
+        "_on_fast_path",
         "_on_text",
         "_opening",
-        "_pinged_ns",
-        "_protocol",
+        "_reading",
         "_rosters",
         "_router",
         "_standing",
@@ -102,23 +96,21 @@ class MediaSocket(ReceiveBounds):
         standing: Standing,
     ) -> None:
         """Make a socket that enters itself into each of `rosters` while its connection lasts."""
-        super().__init__(limits, clock_ns, engine_counters, reader)
+        super().__init__(limits, clock_ns, engine_counters)
         self._router = router
         self._standing = standing
         self._rosters = rosters
         self._message_bytes_max = limits.message_bytes_max
-        # The library's core is there for the opening handshake, and again once there is something
-        # for it to judge, which few connections ever have: with what it remembers of the handshake
-        # it takes 4 KB.
-        self._protocol: ServerProtocol | None = None
+        self._reading = DirectReading(reader)
+        self._bounds = ReceiveBounds(limits, clock_ns, self._reading)
+        self._library = Library(limits.message_bytes_max)
         self._opening: OpeningHandshake | None = OpeningHandshake(
-            self._library(State.CONNECTING), limits.head_bytes_max
+            self._library.protocol, limits.head_bytes_max
         )
-        self._assembly = MessageAssembly()
-        self._is_between_messages = False  # open, and no fragmented message in progress
+        self._keepalive = Keepalive(limits)
+        self._on_fast_path = False  # the phase delivers, and no fragmented message is in progress
         self._held = b""  # the beginning of an incomplete frame
         self._arrived_ns = 0  # of the last frame that went to the library
-        self._pinged_ns = 0
         self._on_text = self._on_binary = self.on_close = _ignore
 
     # The leg's callables, which the direct reader holds too.
@@ -131,8 +123,7 @@ class MediaSocket(ReceiveBounds):
     @on_text.setter
     def on_text(self, on_text: Callable[[bytes], None]) -> None:
         self._on_text = on_text
-        if self._reads_directly:
-            self._reader.ask_again(self._descriptor)
+        self._reading.ask_again()
 
     @property
     def on_binary(self) -> Callable[[bytes], None]:
@@ -142,8 +133,7 @@ class MediaSocket(ReceiveBounds):
     @on_binary.setter
     def on_binary(self, on_binary: Callable[[bytes], None]) -> None:
         self._on_binary = on_binary
-        if self._reads_directly:
-            self._reader.ask_again(self._descriptor)
+        self._reading.ask_again()
 
     @property
     def counters(self) -> ConnectionCounters:
@@ -151,8 +141,7 @@ class MediaSocket(ReceiveBounds):
         counters = self._counters
         counters.messages_out = self._messages_out
         counters.bytes_out = self._bytes_out
-        if self._reads_directly:
-            self._take_counts()
+        self._reading.take_counts(counters)
         return counters
 
     # The transport's calls.
@@ -174,7 +163,7 @@ class MediaSocket(ReceiveBounds):
         counters = self._counters
         try:
             while at < size:
-                if self._is_between_messages and size - at > 6:
+                if self._on_fast_path and size - at > 6:
                     first = data[at]
                     length = data[at + 1] - 0x80  # negative when the frame is not masked
                     mask_at = at + 2
@@ -190,7 +179,9 @@ class MediaSocket(ReceiveBounds):
                         and end <= size
                     ):
                         at = end
-                        if not self._is_taken(1 + (length >> 10)):
+                        verdict = self._bounds.spend(1 + (length >> 10))
+                        if verdict:
+                            self.frames_dropped(1, verdict == FLOODED)
                             continue
                         payload = apply_mask(data[payload_at:end], data[mask_at:payload_at])
                         counters.messages_in += 1
@@ -203,7 +194,7 @@ class MediaSocket(ReceiveBounds):
                         else:
                             self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
                         continue
-                at = self._take_other(data, at)
+                at = self._take_slowly(data, at)
         except Exception as error:  # a leg's fault ends its own connection, not the process
             self.handler_failed(error)
 
@@ -213,14 +204,14 @@ class MediaSocket(ReceiveBounds):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget the transport and report the end, if it has not been reported."""
-        self._read_by_transport()
+        self._reading.end(self._transport, self._counters)
         self._forget_transport()
-        self._is_between_messages = False
+        self._on_fast_path = False
         self._held = b""
         for roster in self._rosters:
             roster.discard(self)
         self._standing.leave(self)
-        self._let_go_of_library()
+        self._library.let_go()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
 
     # The direct reader's calls.
@@ -228,42 +219,25 @@ class MediaSocket(ReceiveBounds):
     @property
     def takes_frames(self) -> bool:
         """Whether the next byte begins a frame that may be delivered as it is."""
-        return self._is_between_messages and not self._held
+        return self._on_fast_path and not self._held
 
     def peer_ended(self) -> None:
         """Let the transport find the end of the stream."""
-        self._read_by_transport()
+        self._reading.end(self._transport, self._counters)
+
+    def frames_dropped(self, count: int, is_flooded: bool, /) -> None:
+        """Count frames that the peer was not to send; end the connection if it sends on."""
+        self._engine_counters.excess_frames += count
+        if is_flooded:
+            self._end_flood("frame budget exceeded")
 
     def handler_failed(self, error: Exception) -> None:
         """End the connection whose leg failed."""
         log.error("media handler failed", peer=self.peer, exc_info=error)
         self._engine_counters.handler_faults += 1
         self._held = b""
-        if self._phase < Phase.DRAINING:
+        if self._rules.speaks:
             self._fail(CloseCode.INTERNAL_ERROR, "")
-
-    def _read_past_transport(self) -> None:
-        try:
-            self._reader.add(self._descriptor, self, self._message_bytes_max)
-        except OSError:  # no descriptor or watch is left: the transport reads on
-            return
-        self._transport.pause_reading()
-        self._reads_directly = True
-
-    def _read_by_transport(self) -> None:
-        if self._reads_directly:
-            self._take_counts()
-            self._reads_directly = False
-            self._reader.remove(self._descriptor)
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
-
-    def _take_counts(self) -> None:
-        messages, size, last_in_ns = self._reader.take_counts(self._descriptor)
-        counters = self._counters
-        counters.messages_in += messages
-        counters.bytes_in += size
-        counters.last_in_ns = max(counters.last_in_ns, last_in_ns)
 
     # Closing.
 
@@ -273,12 +247,10 @@ class MediaSocket(ReceiveBounds):
         Messages that arrive from now on are not delivered. A `reason` longer than a close frame
         can carry is cut.
         """
-        if self._phase is not Phase.OPEN:
-            return
-        fitting = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
-        self._library().send_close(code, fitting)
-        self._leave_open(Phase.CLOSING)
-        self._flush()
+        if self._phase is Phase.OPEN:
+            self._library.close(code, reason)
+            self._leave_open(Phase.CLOSING)
+            self._flush()
 
     def vouch(self) -> None:
         """Stay whatever strangers come: the peer has proven whose it is."""
@@ -290,49 +262,34 @@ class MediaSocket(ReceiveBounds):
             self.abort()
         self.close(CloseCode.GOING_AWAY)
 
-    def _library(self, state: State = State.OPEN) -> ServerProtocol:
-        """Return the library's core, made in this state if there is none."""
-        if self._protocol is None:
-            self._protocol = ServerProtocol(
-                state=state, max_size=self._message_bytes_max, logger=_library_log
-            )
-        return self._protocol
-
-    def _let_go_of_library(self) -> None:
-        if self._protocol is not None:
-            # Its parser's frame holds it, and it would live until a full collection.
-            self._protocol.parser.close()
-            self._protocol = None
-
     # The slow way in.
 
-    def _take_other(self, data: bytes, at: int) -> int:
+    def _take_slowly(self, data: bytes, at: int) -> int:
         """Take what starts at `at` and is no plain data frame; return where the next thing starts.
 
         An incomplete frame is held until the rest arrives, unless its header is already at fault:
         then the library gets all of it, to refuse it at once.
         """
-        phase = self._phase
-        if phase is Phase.OPENING:
+        reads = self._rules.reads
+        if reads is Reads.HANDSHAKE:
             return self._take_opening(data, at)
-        if phase > Phase.CLOSING:
+        if reads is Reads.NOTHING:
             self._discard(len(data) - at)
             return len(data)
         # The library counts the fragments it has seen of a message against the limit.
-        # Without the library there are none: a frame that comes in pieces does not call for it.
-        seen_bytes = None if self._protocol is None else self._protocol.current_size
-        payload_bytes_max = self._message_bytes_max - (seen_bytes or 0)
-        extent = frame_extent(data, at, payload_bytes_max)
+        seen_bytes = self._library.fragment_bytes
+        extent = frame_extent(data, at, self._message_bytes_max - (seen_bytes or 0))
         end = len(data) if extent is MALFORMED else at + extent
         if extent is NEEDS_MORE or end > len(data):
             self._held = data[at:]
             return len(data)
-        is_within_message = extent is MALFORMED or seen_bytes is not None
-        if phase is Phase.CLOSING and not is_within_message and TEXT_FIN <= data[at] <= BINARY_FIN:
-            self._is_taken(1 + (end - at >> 10))  # either way it goes nowhere
+        is_whole_message = extent is not MALFORMED and seen_bytes is None
+        if reads is Reads.CLOSE and is_whole_message and TEXT_FIN <= data[at] <= BINARY_FIN:
+            if verdict := self._bounds.spend(1 + (end - at >> 10)):  # it goes nowhere either way
+                self.frames_dropped(1, verdict == FLOODED)
             return end
         # What is no plain frame cannot be left out, so that only a flood ends it. It costs more.
-        if self._spend(2 + (end - at >> 10)) == FLOODED:
+        if self._bounds.spend(2 + (end - at >> 10)) == FLOODED:
             self._end_flood("frame budget exceeded")
         else:
             self._hand_over(data[at:end])
@@ -352,7 +309,7 @@ class MediaSocket(ReceiveBounds):
     def _answer(self, request: Request) -> None:
         """Answer a complete opening handshake, and let the router's choice attach itself."""
         self._standing.answer()
-        protocol = self._library()
+        protocol = self._library.protocol
         acceptance = None
         try:
             response, acceptance = answer(protocol, request, self._router, self.peer)
@@ -369,43 +326,40 @@ class MediaSocket(ReceiveBounds):
         if acceptance is None:
             self._flush()
             return
-        self._phase = Phase.OPEN
-        self._is_between_messages = True
+        self._enter(Phase.OPEN)
+        self._on_fast_path = True
         self._engine_counters.opened += 1
         self._counters.last_in_ns = self._clock_ns()
         self._flush()
-        self._let_go_of_library()
+        self._library.let_go()
         self._opening = None
         self._update_clearance()
         if self._writes_directly:
-            self._read_past_transport()
+            self._reading.begin(self._transport, self._descriptor, self, self._message_bytes_max)
         acceptance.attach(self)
 
     def _hand_over(self, frame: bytes) -> None:
         """Let the library judge one frame, then perform what it asks for."""
         self._arrived_ns = self._clock_ns()
-        protocol = self._library()
-        protocol.receive_data(frame)
-        for event in protocol.events_received():
-            if isinstance(event, Frame) and event.opcode is not Opcode.CLOSE:
-                self._take_frame(event)
+        for accepted in self._library.judge(frame):
+            self._take_frame(accepted)
         self._flush()
 
     def _take_frame(self, frame: Frame) -> None:
         """Deliver a data frame that the library found acceptable; count an idle one."""
         is_control = frame.opcode in {Opcode.PING, Opcode.PONG}
-        if (is_control or not frame.data) and self._has_many_idle(self._arrived_ns):
+        if (is_control or not frame.data) and self._bounds.has_many_idle(self._arrived_ns):
             self._end_flood("too many control frames")
-        elif not is_control and self._phase is Phase.OPEN:
+        elif not is_control and self._rules.reads is Reads.FRAMES:
             self._deliver(frame)
 
     def _deliver(self, frame: Frame) -> None:
         try:
-            message = self._assembly.add(frame)
+            message = self._library.assemble(frame)
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
             return
-        self._is_between_messages = not self._assembly.in_progress
+        self._on_fast_path = not self._library.is_within_message
         if message is None:
             return
         is_text, payload = message
@@ -418,37 +372,45 @@ class MediaSocket(ReceiveBounds):
         else:
             self._on_binary(payload)
 
-    # The way out.
+    # What ends a connection.
+
+    def _end_flood(self, reason: str) -> None:
+        """Fail the connection, and read nothing more of it: it may send on until it is aborted."""
+        if self._rules.speaks:
+            self._engine_counters.floods += 1
+            log.warning("media peer flooded, closed", peer=self.peer, reason=reason)
+            self._fail(CloseCode.POLICY_VIOLATION, reason)
+            self._discard(self._limits.discarded_bytes_max + 1)
+
+    def _discard(self, size: int) -> None:
+        """Count what is read in vain; a peer that sends on is not read until it is aborted."""
+        if self._bounds.discard(size) and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         """Fail the connection (RFC 6455, 7.1.7) for what the library does not see."""
-        self._library().fail(code, reason)
+        self._library.fail(code, reason)
         self._flush()
 
     def _flush(self) -> None:
         """Send what the library has ready; an empty item means the end of what we send."""
-        for data in self._library().data_to_send():
+        for data in self._library.ready():
             if data:
                 self._send_control(data)
-            elif self._phase < Phase.DRAINING:
+            elif self._rules.speaks:
                 self._finish()
 
     def _finish(self) -> None:
-        """Half-close after everything waiting is sent, and report the end."""
-        protocol = self._library()
-        self._leave_open(Phase.DRAINING)
-        self._end_sending()
-        if protocol.state is State.CONNECTING:
+        """End the stream behind everything that waits, and report the end."""
+        self._leave_open(Phase.ENDING)
+        if self._library.is_refused:
             self._engine_counters.refused += 1
-            return
-        # A peer that closes properly names the code; in a failure it is the code that we sent.
-        close = protocol.close_rcvd if protocol.parser_exc is None else None
-        close = close or protocol.close_sent
-        self._report_close(close.code if close else CloseCode.ABNORMAL_CLOSURE)
+        else:
+            self._report_close(self._library.close_code())
 
     def _leave_open(self, phase: Phase) -> None:
-        self._is_between_messages = False
-        self._read_by_transport()
+        self._on_fast_path = False
+        self._reading.end(self._transport, self._counters)
         super()._leave_open(phase)
 
     def _report_close(self, code: int) -> None:
@@ -468,21 +430,15 @@ class MediaSocket(ReceiveBounds):
         if self._phase is Phase.OPEN:
             self.check_congestion()
             self.keepalive(now_ns)
-        elif self._phase is not Phase.OPENING and now_ns >= self._deadline_ns:
+        elif self._rules.has_deadline and now_ns >= self._deadline_ns:
             self.abort()
 
     def keepalive(self, now_ns: int) -> None:
-        """Ping after a silence (RFC 6455, 5.5.2); abort when a ping stays unanswered.
-
-        Whatever arrives answers a ping: it proves that the peer lives.
-        """
-        arrived_ns = max(self._arrived_ns, self.counters.last_in_ns)
-        pinged_ns = self._pinged_ns
-        if pinged_ns > arrived_ns:
-            if now_ns - pinged_ns >= self._limits.pong_timeout_ns:
-                self._engine_counters.unanswered += 1
-                self.abort()
-        elif now_ns - arrived_ns >= self._limits.ping_interval_ns:
-            self._pinged_ns = now_ns
-            self._library().send_ping(b"")
+        """Ping a peer that has been silent for long; abort one that answers no ping."""
+        due = self._keepalive.look(now_ns, max(self._arrived_ns, self.counters.last_in_ns))
+        if due is Due.PING:
+            self._library.ping()
             self._flush()
+        elif due is Due.ABORT:
+            self._engine_counters.unanswered += 1
+            self.abort()

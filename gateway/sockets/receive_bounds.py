@@ -1,92 +1,63 @@
-"""What one peer may send: frames beyond its budget are dropped, and a flood ends the connection.
+"""What one peer may send: its budget of frames, its idle frames, and what is read in vain.
 
-Knows no frame's content. The socket that derives from it says what has arrived, and how it fails.
+Knows no frame's content and no transport: the socket says what has arrived, and does what a verdict
+asks for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import structlog
-from websockets.frames import CloseCode
-
-from gateway.limits.frame_budget import FLOODED, FrameBudget
+from gateway.limits.frame_budget import FrameBudget
 from gateway.nanoseconds import SECOND_NS
-from gateway.sockets.counters import EngineCounters
-from gateway.sockets.direct import DirectReader
+from gateway.sockets.direct import DirectReading
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.send_side import Phase, SendSide
-
-log = structlog.get_logger(__name__)
 
 
-class ReceiveBounds(SendSide):
-    """Counts what comes, by whichever way it is read."""
+class ReceiveBounds:
+    """Counts what comes from one peer, by whichever way it is read."""
 
     __slots__ = (
         "_budget",
-        "_discarded",
-        "_reader",
-        "_reads_directly",
+        "_clock_ns",
+        "_discarded_max",
+        "_idle_max_per_s",
+        "_reading",
         "_window_count",
         "_window_ns",
+        "discarded",
     )
 
     def __init__(
-        self,
-        limits: MediaLimits,
-        clock_ns: Callable[[], int],
-        engine_counters: EngineCounters,
-        reader: DirectReader,
+        self, limits: MediaLimits, clock_ns: Callable[[], int], reading: DirectReading
     ) -> None:
-        super().__init__(limits, clock_ns, engine_counters)
-        self._reader = reader
-        self._reads_directly = False
-        self._budget = FrameBudget(limits.frames, reader.standstill)
-        self._discarded = 0
+        self._clock_ns = clock_ns
+        self._reading = reading
+        self._budget = FrameBudget(limits.frames, reading.standstill)
+        self._idle_max_per_s = limits.control_frames_max_per_s
+        self._discarded_max = limits.discarded_bytes_max
         self._window_ns = self._window_count = 0
+        self.discarded = 0
+        """Bytes read in vain."""
 
-    def frames_dropped(self, count: int, is_flooded: bool, /) -> None:
-        """Count frames that the peer was not to send; end the connection if it sends on."""
-        self._engine_counters.excess_frames += count
-        if is_flooded:
-            self._end_flood("frame budget exceeded")
+    def spend(self, frames: int) -> int:
+        """Count frames that have arrived: TAKEN, DROPPED, or FLOODED as in `FrameBudget`.
 
-    def _spend(self, frames: int) -> int:
-        """Count frames that have arrived. While the direct reader counts, it counts these too."""
-        if self._reads_directly:
-            return self._reader.spend(self._descriptor, frames)
+        While the direct reader counts, it counts these too.
+        """
+        if self._reading.is_on:
+            return self._reading.spend(frames)
         return self._budget.spend(self._clock_ns(), frames)
 
-    def _is_taken(self, frames: int) -> bool:
-        """Count frames that have arrived; if they are too many drop them, or end the connection."""
-        verdict = self._spend(frames)
-        if verdict:
-            self.frames_dropped(1, verdict == FLOODED)
-        return not verdict
-
-    def _has_many_idle(self, now_ns: int) -> bool:
+    def has_many_idle(self, now_ns: int) -> bool:
         """Count one frame that carries nothing; tell whether this second has had too many."""
         if now_ns - self._window_ns >= SECOND_NS:
             self._window_ns = now_ns
             self._window_count = 0
         self._window_count += 1
-        return self._window_count > self._limits.control_frames_max_per_s
+        return self._window_count > self._idle_max_per_s
 
-    def _end_flood(self, reason: str) -> None:
-        """Fail the connection, and read nothing more of it: it may send on until it is aborted."""
-        if self._phase < Phase.DRAINING:
-            self._engine_counters.floods += 1
-            log.warning("media peer flooded, closed", peer=self.peer, reason=reason)
-            self._fail(CloseCode.POLICY_VIOLATION, reason)
-            self._discard(self._limits.discarded_bytes_max + 1)
-
-    def _discard(self, size: int) -> None:
-        """Count what is read in vain; a peer that sends on is not read until it is aborted."""
-        self._discarded += size
-        if self._discarded > self._limits.discarded_bytes_max and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def _fail(self, code: CloseCode, reason: str) -> None:
-        """Fail the connection (RFC 6455, 7.1.7)."""
-        raise NotImplementedError
+    def discard(self, size: int) -> bool:
+        """Count bytes that go nowhere; tell whether to read no more of this peer."""
+        self.discarded += size
+        return self.discarded > self._discarded_max

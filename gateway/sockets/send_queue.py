@@ -1,6 +1,8 @@
 """What waits for a peer that does not read: control in full, audio only while it is fresh.
 
-Pure. Knows no transport; it holds finished frames and says which one is next.
+Two things make frames wait: the kernel's buffer is full, which stops everything, or it holds more
+than the peer should be behind, which stops audio. Pure. Knows no transport; it holds finished
+frames and says which one is next.
 """
 
 from __future__ import annotations
@@ -13,7 +15,15 @@ class SendQueue:
     known at once, and a control message never overtakes the audio it was sent after.
     """
 
-    __slots__ = ("_audio", "_audio_max", "_control", "_next_number", "control_bytes")
+    __slots__ = (
+        "_audio",
+        "_audio_max",
+        "_control",
+        "_is_stopped",
+        "_next_number",
+        "control_bytes",
+        "holds_audio",
+    )
 
     def __init__(self, audio_messages_max: int) -> None:
         # Lists, because there is one of each per socket, nearly always empty, and an empty deque
@@ -22,11 +32,27 @@ class SendQueue:
         self._control: list[tuple[int, bytes]] = []
         self._audio_max = audio_messages_max
         self._next_number = 0
+        self._is_stopped = False
+        self.holds_audio = False
+        """Whether audio, and what was sent behind it, waits for the peer to catch up."""
         self.control_bytes = 0
         """Bytes of all waiting control frames, headers included."""
 
     def __len__(self) -> int:
         return len(self._audio) + len(self._control)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a frame may be written without passing through here, but for held audio."""
+        return not (self._is_stopped or self._audio or self._control)
+
+    def stop(self) -> None:
+        """Let everything wait: the kernel takes no more."""
+        self._is_stopped = True
+
+    def go(self) -> None:
+        """Let everything go that is not held for another reason."""
+        self._is_stopped = False
 
     def add_audio(self, frame: bytes) -> int:
         """Append an audio frame; return how many older ones, 0 or 1, were dropped for it."""
@@ -42,11 +68,13 @@ class SendQueue:
         self._control.append((self._take_number(), frame))
         self.control_bytes += len(frame)
 
-    def pop(self, *, audio_may_go: bool) -> bytes | None:
+    def pop(self) -> bytes | None:
         """Remove and return the next frame; None if there is none that may go."""
+        if self._is_stopped:
+            return None
         audio, control = self._audio, self._control
         if audio and (not control or audio[0][0] < control[0][0]):
-            return audio.pop(0)[1] if audio_may_go else None
+            return None if self.holds_audio else audio.pop(0)[1]
         if not control:
             return None
         frame = control.pop(0)[1]

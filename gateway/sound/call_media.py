@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from billing.cdr import LegQuality
 from gateway.browser import messages as wire
 from gateway.heartbeat.ticker import Ticker
-from gateway.ports import AudioSession, MediaConnection
+from gateway.ports import AudioSession, CarrierLeg, MediaConnection
 from gateway.sound.directions import FRAME_BYTES, FRAME_MS, Convert, Downlink, TonePlayer, Uplink
 from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
 from gateway.sound.stalls import StallWatch
-from gateway.twilio.leg import CarrierLeg
 from media import tones
 from media.allowance import Allowance
 from media.resample import Downsampler, Upsampler
@@ -131,7 +130,7 @@ class CallMedia:
         heard_bytes = self._downlink.heard_bytes
         if heard_bytes != self._heard_bytes:
             self._heard_bytes = heard_bytes
-            self._heard_ns = self._leg.connection.counters.last_in_ns
+            self._heard_ns = self._leg.counters.last_in_ns
         return self._heard_ns
 
     @property
@@ -145,7 +144,7 @@ class CallMedia:
         """Connect both legs: from now on the caller and the phone hear each other."""
         self._leg = leg
         self._heard_ns = self._ticker.clock_ns()
-        self._uplink.join(leg.connection, leg.outbound)
+        self._uplink.join(leg)
         leg.on_audio = self._first_audio
         leg.on_mark = self._uplink.mark_returned
         self._ticker.add_waiter(self._uplink.playout, self._uplink.poll)
@@ -314,7 +313,7 @@ class CallMedia:
             talk_ms=up.talk.talk_ms,
             silence_ms=up.talk.silence_ms,
         )
-        dropped = 0 if self._leg is None else self._leg.connection.counters.audio_dropped
+        dropped = 0 if self._leg is None else self._leg.counters.audio_dropped
         cut_down = down.pacer.cut_ms // FRAME_MS
         carrier = LegQuality(
             frames_in=down.sent + cut_down,

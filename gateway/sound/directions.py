@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from gateway.twilio.outbound import Outbound
 from media.allowance import Allowance
 from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
@@ -41,20 +40,28 @@ Convert = Callable[[bytes], bytes]
 SendAudio = Callable[[bytes], None]
 
 
-class AudioConnection(Protocol):
-    """What audio is sent through; `gateway.ports.MediaConnection` is one.
+# What audio is sent through is held whole: a bound method of its own would be one more object to
+# fetch for each frame.
 
-    It is held whole: a bound method of its own would be one more object to fetch for each frame.
-    """
 
-    def send_audio_text(self, payload: bytes) -> None:
-        """Send audio in a text message."""
+class CarrierAudio(Protocol):
+    """Sends what the phone hears; `gateway.ports.CarrierLeg` is one."""
+
+    def send_audio(self, payload: bytes) -> None:
+        """Let the phone hear this behind what was sent before."""
+
+    def send_mark(self, name: str) -> None:
+        """Mark the end of the audio sent so far."""
+
+    def clear(self) -> None:
+        """Discard all audio that has not been played yet."""
+
+
+class BrowserAudio(Protocol):
+    """Sends what the caller hears; `gateway.ports.MediaConnection` is one."""
 
     def send_audio_binary(self, payload: bytes) -> None:
         """Send audio in a binary message."""
-
-    def send_text(self, payload: bytes) -> None:
-        """Send a text message without audio."""
 
 
 SendPacket = Callable[[bytes, int | None], None]
@@ -68,15 +75,14 @@ class Uplink:
     """
 
     __slots__ = (
+        "_carrier",
         "_clock_ns",
-        "_connection",
         "_convert",
         "_frame_bytes",
         "_is_open",
         "_is_packets",
         "_on_bad_frame",
         "_on_talk",
-        "_outbound",
         "dropped",
         "frames",
         "jitter",
@@ -93,8 +99,7 @@ class Uplink:
     _clock_ns: Callable[[], int]
     last_in_ns: int
     _convert: Convert | None
-    _connection: AudioConnection
-    _outbound: Outbound
+    _carrier: CarrierAudio
     playout: Playout
     talk: TalkDetector
     frames: int
@@ -115,8 +120,7 @@ class Uplink:
         self._convert = convert
         self._on_talk = on_talk
         self._on_bad_frame = on_bad_frame
-        self._connection = _NOWHERE
-        self._outbound = Outbound("")
+        self._carrier = _NOWHERE
         self._is_open = False
         self._is_packets = False
         self.last_in_ns = 0
@@ -131,10 +135,9 @@ class Uplink:
         """Frames that went to the phone, or were held back to go there."""
         self.dropped = 0
 
-    def join(self, connection: AudioConnection, outbound: Outbound) -> None:
-        """Send to this stream from now on."""
-        self._connection = connection
-        self._outbound = outbound
+    def join(self, carrier: CarrierAudio) -> None:
+        """Send to this leg from now on."""
+        self._carrier = carrier
 
     @property
     def is_open(self) -> bool:
@@ -188,7 +191,7 @@ class Uplink:
 
     def _play(self, now_ns: int, payload: bytes, sequence: int | None) -> None:
         for piece in self.playout.put(now_ns, payload, sequence):
-            self._connection.send_audio_text(self._outbound.media(piece))
+            self._carrier.send_audio(piece)
         if self.playout.is_clear_due:
             self._clear(now_ns)
         self.sent += 1
@@ -200,7 +203,7 @@ class Uplink:
     def poll(self, now_ns: int) -> None:
         """Conceal what has not come in time."""
         for piece in self.playout.poll(now_ns):
-            self._connection.send_audio_text(self._outbound.media(piece))
+            self._carrier.send_audio(piece)
         if self.playout.is_clear_due:
             self._clear(now_ns)
 
@@ -210,7 +213,7 @@ class Uplink:
         if self.playout.is_clear_due:
             self._clear(now_ns)
         if name is not None:
-            self._connection.send_text(self._outbound.mark(name))
+            self._carrier.send_mark(name)
 
     def mark_returned(self, name: str) -> None:
         """Take a mark that the carrier returns."""
@@ -220,13 +223,13 @@ class Uplink:
 
     def _clear(self, now_ns: int) -> None:
         """Take back what the carrier has yet to play: the next frame begins anew with it."""
-        self._connection.send_text(self._outbound.clear())
+        self._carrier.clear()
         self.playout.cleared(now_ns)
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
         audio = self.playout.insert(self._clock_ns(), tone)
-        self._connection.send_audio_text(self._outbound.media(audio))
+        self._carrier.send_audio(audio)
         self.sent += len(tone) // FRAME_BYTES
 
 
@@ -266,7 +269,7 @@ class Downlink:
     _is_even: bool
     _send_packet: SendPacket | None
     _convert: Convert | None
-    _connection: AudioConnection
+    _connection: BrowserAudio
     talk: TalkDetector
     is_open: bool
     last_in_ns: int
@@ -305,7 +308,7 @@ class Downlink:
         self.heard_bytes = 0
         """What the carrier has sent, whether it could be handed on or not."""
 
-    def by_socket(self, connection: AudioConnection) -> None:
+    def by_socket(self, connection: BrowserAudio) -> None:
         """Send frames of the caller's codec from now on."""
         self._connection = connection
         self._send_packet = None
@@ -428,15 +431,18 @@ class TonePlayer:
 
 
 class _Nowhere:
-    """Stands in for a connection that is not there yet."""
+    """Stands in for a leg or a connection that is not there yet."""
 
-    def send_audio_text(self, _payload: bytes) -> None:
+    def send_audio(self, _payload: bytes) -> None:
         pass
 
     def send_audio_binary(self, _payload: bytes) -> None:
         pass
 
-    def send_text(self, _payload: bytes) -> None:
+    def send_mark(self, _name: str) -> None:
+        pass
+
+    def clear(self) -> None:
         pass
 
 

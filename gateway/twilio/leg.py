@@ -6,11 +6,11 @@ Turns messages into calls on its listener and audio into messages. Knows no brow
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Final
 
+from gateway.connection_counters import ConnectionCounters
 from gateway.errors import PeerProtocolError
-from gateway.ports import MediaConnection
+from gateway.ports import CarrierListener, MediaConnection, StreamEnd
 from gateway.twilio import media
 from gateway.twilio.media import Dtmf, Mark, Media, Start, StartDetail, Stop
 from gateway.twilio.outbound import Outbound
@@ -33,52 +33,36 @@ _UNREADABLE_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
 7.4.1): it breaks the protocol, is of another kind, is no UTF-8, breaks a rule, is too large."""
 
 
-class StreamEnd(Enum):
-    """How a stream came to its end."""
+class TwilioLeg:
+    """One stream's socket. It waits for `start`, then carries one call's audio.
 
-    STOPPED = auto()
-    """The carrier said so: the callee hung up."""
-    LOST = auto()
-    """The connection broke."""
-    UNREADABLE = auto()
-    """One side could not take what the other sent."""
-
-
-class CarrierListener(Protocol):
-    """Whoever acts on what the carrier's stream says."""
-
-    def stream_digit(self, digit: str) -> None:
-        """A key was pressed at the phone."""
-
-    def stream_ended(self, how: StreamEnd) -> None:
-        """The stream is over."""
-
-
-class CarrierLeg:
-    """One stream's socket. It waits for `start`, then carries one call's audio."""
+    `gateway.ports.CarrierLeg`.
+    """
 
     __slots__ = (
         "_bind",
         "_connection",
         "_listener",
+        "_outbound",
         "_sid",
         "_start",
         "_stopped",
         "on_audio",
         "on_mark",
-        "outbound",
         "stream_sid",
     )
 
-    # What each message touches.
+    # What each message touches, in and out.
     _sid: bytes
     on_audio: Callable[[bytes, int | None], None]
+    _connection: MediaConnection
+    _outbound: Outbound
 
     def __init__(
         self,
         connection: MediaConnection,
         *,
-        bind: Callable[[CarrierLeg, Start], CarrierListener | None],
+        bind: Callable[[TwilioLeg, Start], CarrierListener | None],
     ) -> None:
         self._connection = connection
         self._bind = bind
@@ -87,7 +71,7 @@ class CarrierLeg:
         self._start: StartDetail | None = None
         self.stream_sid = ""
         self._sid = b""
-        self.outbound = Outbound("")
+        self._outbound = Outbound("")
         self.on_audio = _discard
         """Takes audio and the carrier's time of it, in milliseconds since its stream began."""
         self.on_mark: Callable[[str], None] = _nobody
@@ -96,16 +80,28 @@ class CarrierLeg:
         connection.on_close = self._closed
 
     @property
-    def connection(self) -> MediaConnection:
-        """The socket underneath, for the frame path."""
-        return self._connection
+    def counters(self) -> ConnectionCounters:
+        """What the socket underneath has carried so far."""
+        return self._connection.counters
 
     @property
     def is_started(self) -> bool:
         """Whether `start` was accepted."""
         return self._listener is not None
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def send_audio(self, payload: bytes) -> None:
+        """Send a media message; dropped, oldest first, when the carrier does not read."""
+        self._connection.send_audio_text(self._outbound.media(payload))
+
+    def send_mark(self, name: str) -> None:
+        """Ask for a mark to be returned once all audio before it has been played or cleared."""
+        self._connection.send_text(self._outbound.mark(name))
+
+    def clear(self) -> None:
+        """Order all audio that has not been played yet to be discarded."""
+        self._connection.send_text(self._outbound.clear())
+
+    def close(self, code: int = 1000, reason: str = "call ended") -> None:
         """Start the closing handshake; whatever the socket says from now on is discarded."""
         self.on_audio = _discard
         self._listener = None
@@ -143,7 +139,7 @@ class CarrierLeg:
         self.stream_sid = message.stream_sid
         self._start = detail
         self._sid = message.stream_sid.encode()
-        self.outbound = Outbound(message.stream_sid)
+        self._outbound = Outbound(message.stream_sid)
         listener = self._bind(self, message)
         if listener is None:
             raise PeerProtocolError("A stream of no call here.", close_code=1008)

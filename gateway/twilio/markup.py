@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
-from gateway.ports import DialOrder
+from gateway.twilio.hooks import CallHooks
 
 WEBHOOK_OVERRIDES = "#rc=3&rp=all&ct=2000&rt=4000"
 """How Twilio is to deliver a callback: three more attempts, whatever failed (it would make one
@@ -13,21 +13,21 @@ within its 15 s for all. A fragment is not sent.
 Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides"."""
 
 
-def connect_twiml(order: DialOrder) -> str:
+def connect_twiml(hooks: CallHooks) -> str:
     """Return what the carrier does with the answered call.
 
     Nothing may follow `</Connect>` but the redirect to our re-attach endpoint: whatever follows
     runs when the media socket closes, on a line that is paid for.
     """
     stream = Stream(
-        url=order.stream_url, status_callback=order.stream_status_url + WEBHOOK_OVERRIDES
+        url=hooks.stream_url, status_callback=hooks.stream_status_url + WEBHOOK_OVERRIDES
     )
-    stream.parameter(name="token", value=order.token)
+    stream.parameter(name="token", value=hooks.token)
     connect = Connect()
     connect.append(stream)
     response = VoiceResponse()
     response.append(connect)
-    response.redirect(order.reattach_url + WEBHOOK_OVERRIDES, method="POST")
+    response.redirect(hooks.reattach_url + WEBHOOK_OVERRIDES, method="POST")
     return str(response)
 
 

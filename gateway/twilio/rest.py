@@ -15,10 +15,11 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
-from gateway.call.carrier_status import UNKNOWN, CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
+from gateway.twilio.hooks import CallHooks
 from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml
 from gateway.twilio.status import from_reply
 
@@ -80,7 +81,9 @@ class TwilioCarrier:
         password: str,
         caller_id: str,
         timeout_s: float,
+        hooks: Callable[[str], CallHooks],
     ) -> None:
+        """Place calls for this account; `hooks` returns the addresses of a call, by our id."""
         self._http = _HttpClient(timeout=timeout_s)
         self._client = Client(username, password, account_sid, http_client=self._http)
         self._client.api.base_url = base_url
@@ -88,6 +91,7 @@ class TwilioCarrier:
         self._username = username
         self._caller_id = caller_id
         self._timeout_s = timeout_s
+        self._hooks = hooks
 
     async def place(self, order: DialOrder) -> str:
         """Place the call. Repeated only where Twilio has certainly not carried it out.
@@ -109,12 +113,13 @@ class TwilioCarrier:
         raise AssertionError
 
     async def _create(self, order: DialOrder) -> str:
+        hooks = self._hooks(order.call_id)
         call = await _translated(
             self._client.calls.create_async(
                 to=order.destination,
                 from_=self._caller_id,
-                twiml=connect_twiml(order),
-                status_callback=order.status_url + WEBHOOK_OVERRIDES,
+                twiml=connect_twiml(hooks),
+                status_callback=hooks.status_url + WEBHOOK_OVERRIDES,
                 status_callback_event=STATUS_EVENTS,
                 status_callback_method="POST",
                 timeout=order.ring_timeout_s,
@@ -149,7 +154,7 @@ class TwilioCarrier:
             call = await _translated(self._client.calls(carrier_call_id).fetch_async())
         except CarrierError as error:
             if error.status == 404:
-                return CarrierStatus(carrier_call_id, UNKNOWN)
+                return CarrierStatus(carrier_call_id, CarrierState.UNKNOWN)
             raise
         return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
 

@@ -7,8 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
+
+_STATES: Final = {
+    "queued": CarrierState.QUEUED,
+    "initiated": CarrierState.DIALLING,
+    "ringing": CarrierState.RINGING,
+    "in-progress": CarrierState.ANSWERED,
+    "completed": CarrierState.COMPLETED,
+    "busy": CarrierState.BUSY,
+    "no-answer": CarrierState.NO_ANSWER,
+    "failed": CarrierState.FAILED,
+    "canceled": CarrierState.CANCELLED,
+}
+"""Twilio's `CallStatus` -> ours. A status that Twilio adds, or a missing one, proves nothing."""
 
 _YEAR_MIN = 2008
 """Of Twilio's founding: an earlier end is no time, and cannot always be reckoned with."""
@@ -18,24 +32,28 @@ def from_callback(form: Mapping[str, str]) -> CarrierStatus:
     """Read a status callback's form; unknown statuses and missing fields prove nothing."""
     return CarrierStatus(
         carrier_call_id=form.get("CallSid", ""),
-        status=form.get("CallStatus", ""),
+        state=_state(form.get("CallStatus")),
         seconds=_whole(form.get("CallDuration")),
         sip_response=_whole(form.get("SipResponseCode")) or 0,
     )
-
-
-def _whole(text: object) -> int | None:
-    digits = str(text)
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
 def from_reply(
     carrier_call_id: str, status: object, duration: object, end_time: object = None
 ) -> CarrierStatus:
     """Read a Call resource; Twilio writes numbers as strings, and its `start_time` is no answer."""
-    seconds = _whole(duration)
-    answered_at = _answered_at(end_time, seconds) if status == "completed" else None
-    return CarrierStatus(carrier_call_id, str(status), seconds, answered_at=answered_at)
+    state, seconds = _state(status), _whole(duration)
+    answered_at = _answered_at(end_time, seconds) if state is CarrierState.COMPLETED else None
+    return CarrierStatus(carrier_call_id, state, seconds, answered_at=answered_at)
+
+
+def _state(status: object) -> CarrierState:
+    return _STATES.get(str(status), CarrierState.UNKNOWN)
+
+
+def _whole(text: object) -> int | None:
+    digits = str(text)
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
 def _answered_at(end_time: object, seconds: int | None) -> datetime | None:

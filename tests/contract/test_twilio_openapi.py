@@ -11,6 +11,7 @@ import pytest
 from openapi_core.exceptions import OpenAPIError
 
 from gateway.ports import DialOrder
+from gateway.twilio.hooks import CallHooks
 from gateway.twilio.rest import TwilioCarrier
 
 from .conftest import ACCOUNT, CALLER_ID, OTHER_NUMBER, TOKEN
@@ -28,6 +29,8 @@ ORDER = DialOrder(
     destination=ECHO,
     ring_timeout_s=45,
     time_limit_s=600,
+)
+HOOKS = CallHooks(
     stream_url="wss://phone.example/n/a/media/carrier",
     stream_status_url="https://phone.example/n/a/twilio/stream/01JD3",
     status_url="https://phone.example/n/a/twilio/status/01JD3",
@@ -54,6 +57,7 @@ async def adapter(twilio: TwilioServer) -> AsyncIterator[TwilioCarrier]:
         password=TOKEN,
         caller_id=CALLER_ID,
         timeout_s=5,
+        hooks=lambda _: HOOKS,
     )
     yield carrier
     await carrier.close()
@@ -113,6 +117,7 @@ async def test_reaching_the_account_with_a_standard_key(
         password=TOKEN,
         caller_id=CALLER_ID,
         timeout_s=5,
+        hooks=lambda _: HOOKS,
     )
     assert await carrier.reach() == ""
     await carrier.close()

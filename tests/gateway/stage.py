@@ -17,7 +17,7 @@ import msgspec
 from billing.cdr import CallClosed
 from billing.rating import Rate
 from gateway.browser.leg import BrowserLeg
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.calls.bridge import Bridge
 from gateway.calls.polling import INTERVAL_BEATS, Polling
 from gateway.calls.reachability import Reachability
@@ -27,7 +27,7 @@ from gateway.errors import CarrierError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Ticker
 from gateway.ports import AudioEndpoint, CallOrder, DialOrder
 from gateway.settings import from_mapping
-from gateway.twilio.leg import CarrierLeg
+from gateway.twilio.leg import TwilioLeg
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.virtual_time import virtual_loop
@@ -60,8 +60,8 @@ class ScriptedCarrier:
         self.on_place: str | CarrierError = "CA1"
         self.place_takes_s = 0.0
         self.on_hang_up: list[str | CarrierError] = []
-        """Statuses of the next replies; `completed` when there are no more."""
-        self.on_fetch: str | CarrierError = "in-progress"
+        """States in the next replies; `completed` when there are no more."""
+        self.on_fetch: str | CarrierError = "answered"
 
     async def place(self, order: DialOrder) -> str:
         self.placed.append(order)
@@ -72,12 +72,12 @@ class ScriptedCarrier:
         self.hung_up.append(carrier_call_id)
         await asyncio.sleep(0)
         status = _outcome(self.on_hang_up.pop(0) if self.on_hang_up else "completed")
-        return CarrierStatus(carrier_call_id, status)
+        return CarrierStatus(carrier_call_id, CarrierState(status))
 
     async def fetch(self, carrier_call_id: str) -> CarrierStatus:
         self.fetched.append(carrier_call_id)
         await asyncio.sleep(0)
-        return CarrierStatus(carrier_call_id, _outcome(self.on_fetch))
+        return CarrierStatus(carrier_call_id, CarrierState(_outcome(self.on_fetch)))
 
     async def close(self) -> None:
         pass
@@ -233,23 +233,21 @@ class Caller:
     def status(self, status: str, sid: str = "CA1", **fields: Any) -> None:
         """Let a status callback arrive."""
         self.stage.reachability.reached()
-        self.bridge.carrier_status(CarrierStatus(sid, status, **fields))
+        self.bridge.carrier_status(CarrierStatus(sid, CarrierState(status), **fields))
 
-    def opens_stream(self, *, sid: str = "CA1", token: str | None = None) -> CarrierLeg:
-        """Let the carrier's media socket say its first words."""
-        wanted = self.dial_order.token if token is None else token
+    def opens_stream(self, *, sid: str = "CA1") -> TwilioLeg:
+        """Let the carrier's media socket say its first words; it has proved whose it is."""
 
-        def bind(leg: CarrierLeg, start: Any) -> Bridge | None:
-            given = start.start.custom_parameters["token"]
-            return self.bridge if self.bridge.stream_started(leg, sid, given) else None
+        def bind(leg: TwilioLeg, _start: Any) -> Bridge | None:
+            return self.bridge if self.bridge.stream_started(leg, sid) else None
 
         self.stage.reachability.reached()
         connection = RecordingConnection(self.stage.clock_ns)
-        leg = CarrierLeg(connection, bind=bind)
+        leg = TwilioLeg(connection, bind=bind)
         if not self.carrier.counters.messages_in:
             self.carrier = connection
         connection.say({"event": "connected", "protocol": "Call", "version": "1.0.0"})
-        connection.say(start_message(sid, wanted))
+        connection.say(start_message(sid, ""))
         return leg
 
     def phone_speaks(self, count: int = 1, frame: bytes = SPEECH_FRAME) -> None:
@@ -263,7 +261,7 @@ class Caller:
         """Let the phone ring and be answered, and say something unless the test lets it speak."""
         await self.stage.run(0.02)
         self.status("ringing")
-        self.status("in-progress")
+        self.status("answered")
         self.opens_stream()
         if speaks:
             self.phone_speaks(frame=SILENT_FRAME)
@@ -311,17 +309,11 @@ def order(rate: Rate | None = None, **changes: Any) -> CallOrder:
 
 
 def dial_order(call_id: str, order: CallOrder) -> DialOrder:
-    hooks = "https://calls.example.com/n/n1/twilio"
     return DialOrder(
         call_id=call_id,
         destination=order.destination,
         ring_timeout_s=60,
         time_limit_s=14_400,
-        stream_url="wss://calls.example.com/n/n1/media/carrier",
-        stream_status_url=f"{hooks}/stream/{call_id}",
-        status_url=f"{hooks}/status/{call_id}",
-        reattach_url=f"{hooks}/reattach/{call_id}",
-        token=f"{call_id}.secret",
     )
 
 

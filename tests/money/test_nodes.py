@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from billing.rating import Rate
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.charging.node_watch import LEASE_S_MIN, NodeWatch
 from gateway.charging.recovery import Settler
 from gateway.charging.sweeper import Sweeper
@@ -22,8 +22,8 @@ class Carrier:
         self.hung_up = []
 
     async def fetch(self, name):
-        status = "completed" if name in self.over else "in-progress"
-        return CarrierStatus(name, status, self.seconds[name] if name in self.over else None)
+        state = CarrierState.COMPLETED if name in self.over else CarrierState.ANSWERED
+        return CarrierStatus(name, state, self.seconds[name] if name in self.over else None)
 
     async def hang_up(self, name):
         self.hung_up.append(name)

@@ -44,9 +44,9 @@ async def test_a_call_tells_its_story_in_order(stage):
     await stage.run(0.1)
     assert call.kinds == ["ready"]
     assert stage.balance() == CREDIT - 8 * CENT
-    call.status("initiated")
+    call.status("dialling")
     call.status("ringing")
-    call.status("in-progress")
+    call.status("answered")
     call.opens_stream()
     call.phone_speaks()
     await stage.run(2.5)
@@ -117,7 +117,7 @@ async def test_ringing_sounds_like_ringing_until_the_answer(stage):
     await stage.run(3.001)
     assert call.browser.audio == RINGBACK[:150], "50 frames a second, from the first to the last"
     assert call.browser.of("tone") == [{"type": "tone", "name": "ringback"}]
-    call.status("in-progress")
+    call.status("answered")
     call.browser.forget()
     await stage.run(1)
     assert call.browser.audio == []
@@ -126,7 +126,7 @@ async def test_ringing_sounds_like_ringing_until_the_answer(stage):
 async def test_the_callback_may_prove_the_answer(stage):
     call = stage.call()
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     answered_ns = virtual_loop().now_ns
     assert call.bridge.call.answered_ns == answered_ns
     await stage.run(1.5)
@@ -146,7 +146,7 @@ async def test_the_stream_may_prove_the_answer(stage):
     assert call.bridge.call.state is State.ANSWERED
     call.phone_speaks()
     await stage.run(1.5)
-    for late in ("initiated", "ringing", "in-progress"):
+    for late in ("dialling", "ringing", "answered"):
         call.status(late)
     assert call.kinds == ["ready", "accept"]
     assert call.bridge.used() == (2, 2 * CENT)
@@ -168,7 +168,7 @@ async def test_both_hear_each_other_only_once_the_stream_is_open(stage):
     call = stage.call()
     await stage.run(0.1)
     call.speaks(3)
-    call.status("in-progress")
+    call.status("answered")
     call.speaks(3)
     call.opens_stream()
     assert call.heard_by_phone == []
@@ -463,7 +463,7 @@ async def test_a_caller_may_leave_and_return_while_the_phone_rings(stage):
     assert call.browser.kinds == ["ready", "ringing", "media"]
     await stage.run(0.1)
     assert call.browser.audio, "it rings on"
-    call.status("in-progress")
+    call.status("answered")
     call.opens_stream()
     call.speaks()
     assert await has_begun(call)
@@ -496,7 +496,7 @@ async def test_a_phone_that_answers_while_the_caller_is_away_hears_that_the_line
     call.status("ringing")
     call.browser.end(1001)
     await stage.run(1)
-    call.status("in-progress")
+    call.status("answered")
     call.opens_stream()
     await stage.run(0.1)
     assert call.heard_by_phone == noise(5)
@@ -677,7 +677,7 @@ async def test_hold_before_the_stream_is_refused_or_kept(stage):
     call = stage.call()
     await stage.run(0.1)
     call.says(type="hold", held=True)
-    call.status("in-progress")
+    call.status("answered")
     call.says(type="hold", held=True)
     assert [m["held"] for m in call.browser.of("hold")] == [False, True]
     call.opens_stream()
@@ -807,10 +807,10 @@ async def test_the_carrier_refuses(stage, cause, tone):
     ("status", "sip", "cause", "tone"),
     [
         ("busy", 486, Cause.USER_BUSY, "busy"),
-        ("no-answer", 487, Cause.NO_ANSWER, None),
+        ("no_answer", 487, Cause.NO_ANSWER, None),
         ("failed", 404, Cause.UNALLOCATED_NUMBER, "congestion"),
         ("failed", 0, Cause.NORMAL_TEMPORARY_FAILURE, None),
-        ("canceled", 0, Cause.ORIGINATOR_CANCEL, None),
+        ("cancelled", 0, Cause.ORIGINATOR_CANCEL, None),
     ],
 )
 async def test_the_phone_is_not_reached(stage, status, sip, cause, tone):
@@ -906,7 +906,7 @@ async def test_the_end_is_told_and_charged_once_whoever_repeats_it(stage):
     call.carrier.end(1000)
     call.browser.end()
     await stage.run(70)
-    for late in ("ringing", "in-progress", "completed"):
+    for late in ("ringing", "answered", "completed"):
         call.status(late)
     assert call.kinds.count("disconnect") == 1
     assert len(stage.released) == 1
@@ -915,7 +915,7 @@ async def test_the_end_is_told_and_charged_once_whoever_repeats_it(stage):
 
 
 async def test_a_lost_completed_is_asked_for(stage):
-    stage.carrier.on_hang_up = ["in-progress", "in-progress", "completed"]
+    stage.carrier.on_hang_up = ["answered", "answered", "completed"]
     call = await stage.call().answered()
     call.says(type="hangup")
     await stage.until(lambda: stage.released)
@@ -977,7 +977,7 @@ async def test_the_first_callback_names_a_call_without_an_answer(stage):
     call = stage.call()
     await stage.run(0.1)
     call.status("ringing", sid="CA5")
-    call.status("in-progress", sid="CA5")
+    call.status("answered", sid="CA5")
     call.opens_stream(sid="CA5")
     await stage.run(1)
     assert call.bridge.call.carrier_call_id == "CA5"
@@ -991,27 +991,18 @@ async def test_callbacks_out_of_order_lose_nothing(stage):
     call.phone_speaks()
     await stage.run(1.5)
     call.status("completed", seconds=2)
-    for late in ("in-progress", "ringing", "initiated"):
+    for late in ("answered", "ringing", "dialling"):
         call.status(late)
     await stage.until(lambda: stage.released)
     assert stage.record().seconds == 2
     assert call.kinds == ["ready", "accept", "disconnect"]
 
 
-@pytest.mark.parametrize("token", ["", "c1.wrong", "c1.sécret", "c1"])
-async def test_a_stream_without_the_secret_is_refused(stage, token):
-    call = stage.call()
-    await stage.run(0.1)
-    call.opens_stream(token=token)
-    assert call.carrier.closed == (1008, "protocol error")
-    assert call.bridge.call.state is State.DIALLING
-
-
 async def test_a_stream_of_another_carrier_call_is_refused(stage):
     call = stage.call()
     await stage.run(0.1)
     call.opens_stream(sid="CA2")
-    assert call.carrier.closed is not None
+    assert call.carrier.closed == (1008, "protocol error")
     assert call.bridge.call.state is State.DIALLING
 
 
@@ -1025,7 +1016,7 @@ async def test_a_second_stream_is_refused_and_the_first_goes_on(stage):
 
 
 async def test_a_stream_that_comes_after_the_end_is_refused(stage):
-    stage.carrier.on_hang_up = ["in-progress"] * 9
+    stage.carrier.on_hang_up = ["answered"] * 9
     call = stage.call()
     await stage.run(0.1)
     call.says(type="hangup")
@@ -1092,9 +1083,9 @@ async def until_ended(stage, call, begun_ns):
     ("status", "cause"),
     [
         ("busy", "USER_BUSY"),
-        ("no-answer", "NO_ANSWER"),
+        ("no_answer", "NO_ANSWER"),
         ("failed", "NORMAL_TEMPORARY_FAILURE"),
-        ("canceled", "ORIGINATOR_CANCEL"),
+        ("cancelled", "ORIGINATOR_CANCEL"),
     ],
 )
 async def test_a_call_that_is_not_answered_without_any_callback(stage, status, cause, rings):
@@ -1111,7 +1102,7 @@ async def test_a_call_that_is_not_answered_without_any_callback(stage, status, c
 async def test_a_cancelled_call_without_any_callback(stage):
     """The carrier's reply still shows it ringing, and so do the next ones."""
     stage.carrier.on_fetch = "ringing"
-    stage.carrier.on_hang_up = ["ringing", NO_ANSWER, "unknown", "canceled"]
+    stage.carrier.on_hang_up = ["ringing", NO_ANSWER, "unknown", "cancelled"]
     call = stage.call()
     await stage.run(10)
     begun_ns = stage.clock_ns()
@@ -1122,7 +1113,7 @@ async def test_a_cancelled_call_without_any_callback(stage):
 
 async def test_an_end_that_shows_late_is_recorded_soon_after_it_shows(stage):
     stage.carrier.on_fetch = "ringing"
-    stage.carrier.on_hang_up = ["in-progress"] * 99
+    stage.carrier.on_hang_up = ["answered"] * 99
     call = await stage.call().answered()
     call.says(type="hangup")
     await stage.run(20)
@@ -1290,7 +1281,7 @@ async def test_an_answered_call_without_a_stream_is_given_up(stage):
     fee = Rate(per_minute_micros=60 * CENT, first_s=60, next_s=60, connect_fee_micros=25 * CENT)
     call = stage.call(rate=fee)
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(30)
     assert call.bridge.call.is_live
     assert set(stage.carrier.fetched) == {"CA1"}
@@ -1310,7 +1301,7 @@ async def test_a_late_stream_is_waited_for_and_charged_from_the_answer(stage, st
     """As with a trial account, whose announcement comes first and wants a key pressed."""
     call = stage.call(media_silence_s=60)
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(stream_after_s)
     assert stage.balance() < CREDIT, "credit is held for what may still be owed"
     call.opens_stream()
@@ -1327,7 +1318,7 @@ async def test_a_stream_is_waited_for_while_the_carrier_cannot_say_how_it_stands
     stage.carrier.on_fetch = told
     call = stage.call()
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(29.5)
     assert call.bridge.call.is_live
     await stage.run(1.6)
@@ -1339,7 +1330,7 @@ async def test_a_stream_is_waited_for_while_the_carrier_cannot_say_how_it_stands
 async def test_a_caller_hears_that_a_late_stream_is_waited_for(stage):
     call = stage.call()
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(1.4)
     before = len(call.browser.audio)
     await stage.run(1)
@@ -1354,7 +1345,7 @@ async def test_a_caller_hears_that_a_late_stream_is_waited_for(stage):
 async def test_a_caller_who_toys_with_hold_does_not_shorten_the_wait(stage):
     call = stage.call()
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     for n in range(14):
         call.says(type="hold", held=bool(n % 2))
         await stage.run(2)
@@ -1365,7 +1356,7 @@ async def test_a_call_that_ends_while_its_stream_is_waited_for_costs_nothing(sta
     stage.carrier.on_fetch = "completed"
     call = stage.call()
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     await stage.until(lambda: stage.released, 8)
     assert call.end["name"] == "NORMAL_CLEARING"
     assert stage.balance() == CREDIT
@@ -1381,7 +1372,7 @@ async def test_a_stream_that_carries_no_sound_costs_nothing(stage):
     assert stage.record().carrier.mos is None
 
 
-@pytest.mark.parametrize("state", ["dialled", "ringing", "in-progress"])
+@pytest.mark.parametrize("state", ["dialled", "ringing", "answered"])
 async def test_a_stream_that_cannot_be_opened_ends_the_call_at_once(stage, state):
     call = stage.call()
     await stage.run(0.1)
@@ -1408,7 +1399,7 @@ async def test_an_error_of_a_stream_that_has_begun_is_its_sockets_affair(stage):
 async def test_the_wait_for_a_stream_can_be_shortened(stage):
     call = stage.call(stream_timeout_s=10)
     await stage.run(0.1)
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(10)
     assert call.bridge.call.is_live
     await stage.run(1.1)

@@ -124,7 +124,7 @@ async def test_a_reply_that_names_another_call_than_the_callback_is_a_stray(ends
     ("status", "event"),
     [
         ("ringing", Ringing()),
-        ("in-progress", Answered()),
+        ("answered", Answered()),
         ("busy", CarrierEnded(Cause.USER_BUSY, "callee", 0)),
         ("queued", None),
         ("unknown", None),
@@ -188,7 +188,7 @@ async def test_a_call_without_a_name_is_ended_once_it_has_one(ends):
 
 async def test_ending_is_repeated_until_it_is_confirmed(ends):
     ends.line.named("CA1")
-    ends.carrier.on_hang_up = [NO_ANSWER, "in-progress", REFUSED, "unknown", "completed"]
+    ends.carrier.on_hang_up = [NO_ANSWER, "answered", REFUSED, "unknown", "completed"]
     await ends.line.end()
     assert len(ends.carrier.hung_up) == 5
     assert ends.strays == []
@@ -197,7 +197,7 @@ async def test_ending_is_repeated_until_it_is_confirmed(ends):
 
 async def test_the_callback_ends_the_asking(ends):
     ends.line.named("CA1")
-    ends.carrier.on_hang_up = ["in-progress"] * 9
+    ends.carrier.on_hang_up = ["answered"] * 9
     over = asyncio.create_task(
         after(2.0, ends._report, CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
     )
@@ -230,7 +230,7 @@ async def test_after_a_minute_of_asking_in_vain_others_go_on(ends, caplog):
 
 
 @pytest.mark.parametrize("each_takes_s", [0.0, 5.0, 32.5, 1e6])
-@pytest.mark.parametrize("answer", [NO_ANSWER, REFUSED, "unknown", "in-progress"])
+@pytest.mark.parametrize("answer", [NO_ANSWER, REFUSED, "unknown", "answered"])
 async def test_however_long_each_request_takes_the_end_waits_one_minute(ends, each_takes_s, answer):
     """A carrier that drops, refuses, answers 404 or hangs, with the client's own repetitions."""
     ends.line.named("CA1")

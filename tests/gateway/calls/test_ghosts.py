@@ -7,7 +7,7 @@ import pytest
 
 from billing.errors import StoreUnavailableError
 from billing.ports import OpenCall
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.calls import ghosts as ghosts_module
 from gateway.calls.ghosts import INTERVAL_S, Ghosts
 from gateway.cause import Cause
@@ -60,7 +60,7 @@ class Carrier:
     def __init__(self):
         self.ended: list[tuple[float, str]] = []
         self.replies: dict[str, list[str | CarrierError]] = {}
-        """Carrier call -> its next replies; `canceled` when there are no more."""
+        """Carrier call -> its next replies; `cancelled` when there are no more."""
         self.hangs = False
 
     async def hang_up(self, carrier_call_id):
@@ -69,10 +69,10 @@ class Carrier:
             await asyncio.Event().wait()
         await asyncio.sleep(0.1)
         replies = self.replies.get(carrier_call_id)
-        reply = replies.pop(0) if replies else "canceled"
+        reply = replies.pop(0) if replies else "cancelled"
         if isinstance(reply, CarrierError):
             raise reply
-        return CarrierStatus(carrier_call_id, reply)
+        return CarrierStatus(carrier_call_id, CarrierState(reply))
 
 
 class Leases:
@@ -166,7 +166,7 @@ async def test_what_a_call_lives_on_is_left_alone(cluster):
 async def test_it_is_ended_again_until_that_is_confirmed(cluster):
     """The first replies come of reads that do not show it yet."""
     node = cluster.node("n1")
-    cluster.carrier.replies["CA1"] = ["unknown", AWAY, "ringing", "in-progress", "completed"]
+    cluster.carrier.replies["CA1"] = ["unknown", AWAY, "ringing", "answered", "completed"]
     begun_s = virtual_loop().time()
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(30)
@@ -214,7 +214,7 @@ async def test_a_carrier_that_hangs_costs_a_bounded_time(cluster):
 
 async def test_it_outlives_the_process_that_learnt_of_it(cluster):
     node = cluster.node("n1")
-    cluster.carrier.replies["CA1"] = ["in-progress"]
+    cluster.carrier.replies["CA1"] = ["answered"]
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(0.2)
     await node.dies()
@@ -238,7 +238,7 @@ async def test_a_process_that_dies_while_it_asks_is_followed_by_the_next(cluster
 
 async def test_another_node_goes_on_once_the_first_is_gone(cluster):
     node, _ = cluster.node("n1"), cluster.node("n2")
-    cluster.carrier.replies["CA1"] = ["in-progress"]
+    cluster.carrier.replies["CA1"] = ["answered"]
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(0.2)
     await node.dies()
@@ -319,7 +319,7 @@ async def test_a_lease_that_was_lost_for_a_moment_gives_nothing_away(cluster):
 
 async def test_two_that_follow_share_the_work(cluster):
     node = cluster.node("n1")
-    cluster.carrier.replies = {f"CA{n}": ["in-progress"] for n in range(20)}
+    cluster.carrier.replies = {f"CA{n}": ["answered"] for n in range(20)}
     for n in range(20):
         node.ghosts.found(f"CA{n}", f"c{n}")
     await asyncio.sleep(0.3)
@@ -336,7 +336,7 @@ async def test_two_that_follow_share_the_work(cluster):
 async def test_without_the_list_a_ghost_is_ended_all_the_same(cluster, is_full, caplog):
     node = cluster.node("n1")
     cluster.store.is_full, cluster.store.is_away = is_full, not is_full
-    cluster.carrier.replies["CA1"] = ["unknown", "in-progress"]
+    cluster.carrier.replies["CA1"] = ["unknown", "answered"]
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(10)
     assert len(cluster.carrier.ended) == 3
@@ -347,7 +347,7 @@ async def test_without_the_list_a_ghost_is_ended_all_the_same(cluster, is_full, 
 async def test_what_could_not_be_noted_is_noted_later(cluster):
     node = cluster.node("n1")
     cluster.store.is_away = True
-    cluster.carrier.replies["CA1"] = ["in-progress"] * 99
+    cluster.carrier.replies["CA1"] = ["answered"] * 99
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(5)
     cluster.store.is_away = False
@@ -360,7 +360,7 @@ async def test_what_is_remembered_here_is_bounded(cluster, monkeypatch, caplog):
     monkeypatch.setattr(ghosts_module, "GHOSTS_MAX", 3)
     node = cluster.node("n1")
     cluster.store.is_away = True
-    cluster.carrier.replies = {f"CA{n}": ["in-progress"] * 9 for n in range(9)}
+    cluster.carrier.replies = {f"CA{n}": ["answered"] * 9 for n in range(9)}
     for n in range(5):
         node.ghosts.found(f"CA{n}", f"c{n}")
     await asyncio.sleep(0.5)
@@ -405,7 +405,7 @@ async def test_a_burst_is_ended_some_at_a_time(cluster):
 async def test_a_list_that_lost_its_data_is_told_again(cluster):
     """Emptied between two tries, and while one waits for the carrier."""
     node = cluster.node("n1")
-    cluster.carrier.replies["CA1"] = ["in-progress"] * 8
+    cluster.carrier.replies["CA1"] = ["answered"] * 8
     node.ghosts.found("CA1", "c1")
     for _ in range(40):
         await asyncio.sleep(1.05)

@@ -1,28 +1,22 @@
 """The live calls of a node: who may open a media socket, whose call it is, and the drain."""
 
 import asyncio
-import base64
 
 import pytest
+from structlog.testing import capture_logs
 
 from billing.errors import StoreUnavailableError
 from gateway.call.machine import State
 from gateway.call.resume_token import resume_token
 from gateway.calls import live as calls_module
 from gateway.calls.live import Calls
+from gateway.connection_counters import ConnectionCounters
 from gateway.limits.velocity import LIMITS, LONG_CALLS, SHORT_CALLS, Refusal, Use, call_uses
 from gateway.ports import Acceptance, HandshakeRequest
+from gateway.ports import Refusal as Refused
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.sound.test_media_path import Endpoint
-from tests.gateway.stage import (
-    ACCOUNT_SID,
-    CENT,
-    CREDIT,
-    SILENT_FRAME,
-    Stage,
-    order,
-    start_message,
-)
+from tests.gateway.stage import CENT, CREDIT, SILENT_FRAME, Stage, order
 from tests.limits import limits
 
 BROWSER, CARRIER = "/n/n1/media/browser", "/n/n1/media/carrier"
@@ -80,15 +74,47 @@ class Velocity:
         return Refusal(LIMITS[refused[0]], self.refuses[refused[0]]) if refused else None
 
 
-class Verifier:
-    """`gateway.ports.SignatureVerifier` that takes one word for a signature of anything."""
+class Stream:
+    """`gateway.ports.CarrierLeg` that has no wire: the test is the carrier."""
+
+    def __init__(self, clock_ns):
+        self.clock_ns = clock_ns
+        self.counters = ConnectionCounters()
+        self.listener = None
+        self.is_closed = False
+        self.on_audio = lambda payload, at_ms: None
+        self.on_mark = lambda name: None
+
+    def speaks(self, frame):
+        self.counters.last_in_ns = self.clock_ns()
+        self.on_audio(frame, None)
+
+    def send_audio(self, payload):
+        pass
+
+    def send_mark(self, name):
+        pass
+
+    def clear(self):
+        pass
+
+    def close(self):
+        self.is_closed = True
+
+
+class Streams:
+    """`gateway.ports.CarrierStreams` that takes one header's word for anything."""
+
+    path = CARRIER
 
     def __init__(self):
-        self.asked = []
+        self.bind = None
 
-    def verify(self, url, form, signature, settings=""):
-        self.asked.append((url, dict(form), settings))
-        return signature == "signed"
+    def route(self, request, bind):
+        self.bind = bind
+        if request.headers.get("signature") != "signed":
+            return Refused(403, "Not signed.")
+        return Acceptance(lambda _: None, is_proven=True)
 
 
 class Node:
@@ -96,14 +122,14 @@ class Node:
 
     def __init__(self, stage: Stage, **changes):
         self.stage = stage
-        self.tokens, self.velocity, self.verifier = Tokens(), Velocity(), Verifier()
+        self.tokens, self.velocity, self.streams = Tokens(), Velocity(), Streams()
         self.calls = Calls(
             stage.services(**changes).settings,
             gate=stage.gate,
             carrier=stage.carrier,
             tokens=self.tokens,
             velocity=self.velocity,
-            verifier=self.verifier,
+            streams=self.streams,
             metering=stage.metering,
             ticker=stage.ticker,
             stray=lambda *stray: stage.strays.append(stray),
@@ -137,10 +163,13 @@ class Node:
         connection.say({**message, "token": ready["resume_token"], **changes})
         return connection
 
-    def streams(self, token, call_sid="CA1", **changes):
-        connection = self.opens(CARRIER, x_twilio_signature="signed")
-        connection.say(start_message(call_sid, token, **changes))
-        return connection
+    def begins_stream(self, call_id=None, carrier_call_id="CA1"):
+        """Let the carrier open a stream of a call, of the one placed last unless it is named."""
+        self.opens(CARRIER, signature="signed")
+        stream = Stream(self.stage.clock_ns)
+        placed = self.stage.carrier.placed[-1].call_id
+        stream.listener = self.streams.bind(stream, call_id or placed, carrier_call_id)
+        return stream
 
     @property
     def bridge(self):
@@ -182,19 +211,17 @@ async def test_further_pages_may_be_allowed(stage):
     assert isinstance(node.handshake(BROWSER, origin="https://shop.example"), Acceptance)
 
 
-async def test_the_carriers_handshake_must_be_signed(stage, node):
-    assert node.handshake(CARRIER).status == 403
-    assert node.handshake(CARRIER, x_twilio_signature="forged").status == 403
-    accepted = node.handshake(
-        CARRIER,
-        "a=1",
-        x_twilio_signature="signed",
-        x_twilio_webhooks_signature_settings="algorithm=HMAC_SHA256",
-    )
-    assert isinstance(accepted, Acceptance)
-    url = "wss://calls.example.com/n/n1/media/carrier"
-    assert node.verifier.asked[0] == (url, {}, "")
-    assert node.verifier.asked[-1] == (url + "?a=1", {}, "algorithm=HMAC_SHA256")
+async def test_the_carriers_adapter_judges_its_handshakes(stage, node):
+    opened_ns = stage.clock_ns()
+    await stage.run(0.1)
+    with capture_logs() as lines:
+        assert node.handshake(CARRIER).status == 403
+        assert node.handshake(CARRIER, signature="forged").status == 403
+    (told,) = [line for line in lines if line["event"] == "signature refused"]
+    assert (told["what"], told["source"]) == ("media handshake", "192.0.2.1")
+    assert node.calls.reachability.is_silent_since(opened_ns)
+    assert isinstance(node.handshake(CARRIER, signature="signed"), Acceptance)
+    assert not node.calls.reachability.is_silent_since(opened_ns)
 
 
 async def test_sockets_that_wait_to_start_keep_nobody_out(stage):
@@ -229,7 +256,7 @@ async def test_only_a_good_resume_is_vouched_for(stage, node):
 
 
 async def test_the_carriers_signature_is_proof(stage, node):
-    assert node.handshake(CARRIER, x_twilio_signature="signed").is_proven
+    assert node.handshake(CARRIER, signature="signed").is_proven
     assert not node.handshake(BROWSER).is_proven
 
 
@@ -251,17 +278,11 @@ async def test_a_good_token_starts_a_call(stage, node):
     assert node.bridge.call.is_live
 
 
-async def test_the_carrier_is_told_where_to_report(stage, node):
+async def test_the_carrier_is_told_whose_call_it_is_and_how_long_it_may_take(stage, node):
     caller = await node.starts()
     call_id = caller.messages[0]["call_id"]
     (placed,) = stage.carrier.placed
-    base = "https://calls.example.com/n/n1/twilio"
-    assert placed.status_url == f"{base}/status/{call_id}"
-    assert placed.stream_status_url == f"{base}/stream/{call_id}"
-    assert placed.reattach_url == f"{base}/reattach/{call_id}"
-    assert placed.stream_url == "wss://calls.example.com/n/n1/media/carrier"
-    assert placed.token.startswith(call_id + ".")
-    assert len(placed.token) > len(call_id) + 30
+    assert (placed.call_id, placed.destination) == (call_id, order().destination)
     assert (placed.ring_timeout_s, placed.time_limit_s) == (60, 14_400)
 
 
@@ -351,7 +372,7 @@ async def test_a_caller_who_left_during_the_check_starts_no_call(stage, node):
 
 async def test_a_call_is_taken_up_again_by_its_token(stage, node):
     first = await node.starts()
-    node.streams(stage.carrier.placed[0].token)
+    node.begins_stream()
     (ready,) = first.of("ready")
     first.end(1006)
     second = node.resumes(ready)
@@ -524,78 +545,31 @@ async def test_a_draining_node_begins_no_check(stage, node):
 # The carrier's streams.
 
 
-async def test_a_stream_finds_its_call_by_the_secret(stage, node):
+async def test_a_stream_finds_its_call(stage, node):
     caller = await node.starts()
-    stream = node.streams(stage.carrier.placed[0].token)
-    assert stream.closed is None
+    stream = node.begins_stream()
+    assert stream.listener is node.bridge
+    assert not stream.is_closed
     assert node.bridge.call.state is State.ANSWERED
     assert "accept" in caller.kinds
-
-
-@pytest.mark.parametrize("token", ["", ".", "x.y", "{id}", "{id}.", "{id}.x"])
-async def test_a_stream_with_another_secret_finds_none(stage, node, token):
-    caller = await node.starts()
-    stream = node.streams(token.replace("{id}", caller.messages[0]["call_id"]))
-    assert stream.closed[0] == 1008
-    assert node.bridge.call.state is State.DIALLING
-
-
-async def test_a_stream_of_another_account_finds_none(stage, node):
-    await node.starts()
-    token = stage.carrier.placed[0].token
-    stream = node.streams(token, accountSid="AC" + "f" * 32)
-    assert stream.closed[0] == 1008
-    assert node.streams(token, accountSid=ACCOUNT_SID).closed is None
-
-
-async def test_a_stream_without_parameters_finds_none(stage, node):
-    await node.starts()
-    stream = node.opens(CARRIER, x_twilio_signature="signed")
-    stream.say(start_message("CA1", "", customParameters={}))
-    assert stream.closed[0] == 1008
-
-
-async def test_a_carrier_socket_that_never_starts_is_closed(stage, node):
-    stream = node.opens(CARRIER, x_twilio_signature="signed")
-    await stage.run(5.1)
-    assert stream.closed == (1008, "no start")
-
-
-async def test_a_started_stream_is_not_closed_for_that(stage, node):
-    await node.starts()
-    stream = node.streams(stage.carrier.placed[0].token)
-    for _ in range(60):
-        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": "/w=="}})
-        await stage.run(0.1)
-    assert stream.closed is None
 
 
 async def test_a_stream_of_a_call_that_is_over_shows_a_phone_that_talks_to_nobody(stage, node):
     caller = await node.starts()
     call_id = caller.messages[0]["call_id"]
-    token = stage.carrier.placed[0].token
     caller.say({"type": "hangup"})
     await stage.until(lambda: not len(node.calls))
-    assert node.streams(token, "CA7").closed[0] == 1008
+    assert node.begins_stream(call_id, "CA7").listener is None
     assert stage.strays == [("CA7", call_id)]
 
 
 async def test_a_stream_of_another_carrier_call_is_one_too_many(stage, node):
     caller = await node.starts()
     call_id = caller.messages[0]["call_id"]
-    token = stage.carrier.placed[0].token
-    first = node.streams(token)
-    assert node.streams(token, "CA2").closed[0] == 1008
-    assert first.closed is None
+    first = node.begins_stream()
+    assert node.begins_stream(call_id, "CA2").listener is None
+    assert not first.is_closed
     assert stage.strays == [("CA2", call_id)]
-
-
-@pytest.mark.parametrize("token", ["", ".", "x.y", "{id}.x"])
-async def test_what_is_not_proven_ours_is_left_alone(stage, node, token):
-    caller = await node.starts()
-    node.streams(token.replace("{id}", caller.messages[0]["call_id"]), "CA7")
-    node.streams(stage.carrier.placed[0].token, "CA7", accountSid="AC" + "f" * 32)
-    assert stage.strays == []
 
 
 async def test_a_node_knows_the_carrier_calls_that_its_calls_live_on(stage, node):
@@ -613,7 +587,7 @@ async def test_a_node_knows_the_carrier_calls_that_its_calls_live_on(stage, node
 
 async def test_what_the_carrier_has_not_ended_is_not_remembered_as_over(stage, node):
     caller = await node.starts()
-    stage.carrier.on_hang_up = ["in-progress"] * 99
+    stage.carrier.on_hang_up = ["answered"] * 99
     caller.say({"type": "hangup"})
     await stage.until(lambda: not len(node.calls), 90)
     ((carrier_call_id, call_id),) = stage.strays
@@ -661,7 +635,7 @@ async def test_an_idle_node_is_drained_at_once(stage, node):
 async def test_draining_takes_no_new_calls_and_lets_the_running_finish(stage, node):
     caller = await node.starts()
     late = node.opens(BROWSER)
-    node.streams(stage.carrier.placed[0].token)
+    node.begins_stream()
     draining = asyncio.create_task(node.calls.drain(30))
     await stage.run(0.5)
     late.say({"type": "start", "version": 1, "token": await node.tokens.issue(order())})
@@ -676,7 +650,7 @@ async def test_draining_takes_no_new_calls_and_lets_the_running_finish(stage, no
 
 async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
     caller = await node.starts()
-    stream = node.streams(stage.carrier.placed[0].token)
+    stream = node.begins_stream()
     stage.spawn(keep_talking(stream))
     await stage.run(1)
     await node.calls.drain(2.5)
@@ -688,7 +662,7 @@ async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
 
 async def test_a_drain_that_cannot_settle_ends_all_the_same(stage, node, caplog):
     await node.starts()
-    node.streams(stage.carrier.placed[0].token)
+    node.begins_stream()
     stage.gate.is_away = True
     started_ns = stage.clock_ns()
     await node.calls.drain(1)
@@ -697,12 +671,9 @@ async def test_a_drain_that_cannot_settle_ends_all_the_same(stage, node, caplog)
     assert node.calls._tasks == set()
 
 
-SILENCE = base64.b64encode(SILENT_FRAME).decode()
-
-
 async def keep_talking(stream):
-    while stream.closed is None:
-        stream.say({"event": "media", "streamSid": "MZ1", "media": {"payload": SILENCE}})
+    while not stream.is_closed:
+        stream.speaks(SILENT_FRAME)
         await asyncio.sleep(0.1)
 
 
@@ -747,7 +718,7 @@ async def test_what_changes_while_a_call_is_counted_holds(stage, change):
 async def test_how_a_call_turned_out_is_counted_once_it_is_settled(stage, seconds, counted):
     node = Node(stage, media_silence_s=60)
     caller = await node.starts()
-    node.streams(node.bridge._token)
+    node.begins_stream()
     await stage.run(seconds)
     assert node.velocity.outcomes == []
     caller.say({"type": "hangup"})

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.calls.reachability import PROBED_NS, UNREACHED_NS, Reachability
 from gateway.cause import Cause
 from tests.gateway.virtual_time import virtual_loop
@@ -27,18 +27,18 @@ def warnings(lines):
 @pytest.mark.parametrize(
     ("status", "after_s", "fault", "is_cut_off"),
     [
-        ("in-progress", 8, "", True),
-        ("in-progress", 7.9, DEAD, False),
+        ("answered", 8, "", True),
+        ("answered", 7.9, DEAD, False),
         ("ringing", 8, DEAD, True),
         ("ringing", 60, "", False),
-        ("initiated", 8, DEAD, True),
+        ("dialling", 8, DEAD, True),
         ("queued", 600, DEAD, False),
         ("unknown", 600, DEAD, False),
         ("completed", 8, "", True),
         ("completed", 3, DEAD, True),
         ("completed", 3, "", False),
         ("busy", 30, DEAD, False),
-        ("no-answer", 30, DEAD, False),
+        ("no_answer", 30, DEAD, False),
     ],
 )
 @pytest.mark.parametrize("has_reached", [False, True])
@@ -57,7 +57,9 @@ async def test_what_is_concluded(status, after_s, fault, is_cut_off, has_reached
     if has_reached:
         reach.reached()
     await asyncio.sleep(after_s)
-    found = await reach.is_cut_off(CarrierStatus("CA1", status), ordered_ns, placed_ns)
+    found = await reach.is_cut_off(
+        CarrierStatus("CA1", CarrierState(status)), ordered_ns, placed_ns
+    )
     assert found is (is_cut_off and not has_reached)
 
 
@@ -71,7 +73,9 @@ async def test_a_callback_that_comes_while_the_origin_is_looked_at_counts():
     reach = Reachability(loop.clock_ns, probe)
     placed_ns = loop.clock_ns()
     await asyncio.sleep(9)
-    assert not await reach.is_cut_off(CarrierStatus("CA1", "ringing"), placed_ns, placed_ns)
+    assert not await reach.is_cut_off(
+        CarrierStatus("CA1", CarrierState.RINGING), placed_ns, placed_ns
+    )
 
 
 async def test_the_origin_is_looked_at_once_for_all_and_the_warning_counts(lines):
@@ -85,7 +89,7 @@ async def test_the_origin_is_looked_at_once_for_all_and_the_warning_counts(lines
     reach = Reachability(loop.clock_ns, probe)
     placed_ns = loop.clock_ns()
     await asyncio.sleep(9)
-    ringing = CarrierStatus("CA1", "ringing")
+    ringing = CarrierStatus("CA1", CarrierState.RINGING)
     for _ in range(2):
         cut = [reach.is_cut_off(ringing, placed_ns, placed_ns) for _ in range(100)]
         assert all(await asyncio.gather(*cut))
@@ -120,7 +124,7 @@ async def test_a_phone_that_rings_for_nobody_is_ended_within_eight_seconds(stage
 
 @pytest.mark.parametrize("fault", ["", DEAD])
 async def test_a_phone_that_was_answered_for_nobody_is_ended(stage, fault):
-    stage.carrier.on_fetch = "in-progress"
+    stage.carrier.on_fetch = "answered"
     stage.origin_fault = fault
     call = stage.call()
     await stage.run(8.4)
@@ -149,11 +153,11 @@ async def test_an_ordinary_outcome_keeps_its_cause_and_the_operator_is_warned(st
 
 async def test_a_single_callback_is_enough_to_wait_for_a_late_stream(stage):
     """An account on trial plays its announcement first."""
-    stage.carrier.on_fetch = "in-progress"
+    stage.carrier.on_fetch = "answered"
     stage.origin_fault = DEAD
     call = stage.call()
     await stage.run(0.1)
-    call.status("initiated")
+    call.status("dialling")
     await stage.run(25)
     assert call.bridge.call.is_live
     call.opens_stream()

@@ -164,7 +164,7 @@ async def test_a_call_without_rounds_is_told_again_to_a_gate_filled_anew(stage, 
     if state == "ringing":
         call.status("ringing")
     elif state == "ending":
-        stage.carrier.on_hang_up = ["in-progress"] * 99
+        stage.carrier.on_hang_up = ["answered"] * 99
         call.says(type="hangup")
     await stage.run(0.1)
     assert name_at_gate(stage) == "CA1"

@@ -20,7 +20,7 @@ from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.charging import recovery
 from gateway.charging.reconcile import ROUNDS_PER_CYCLE, Reconciler
@@ -57,8 +57,10 @@ class Carrier:
 
     async def hang_up(self, carrier_call_id):
         # As Twilio does: the duration is known a moment after the end.
-        self.known[carrier_call_id] = CarrierStatus(carrier_call_id, "completed", self.talked_s)
-        return CarrierStatus(carrier_call_id, "completed")
+        self.known[carrier_call_id] = CarrierStatus(
+            carrier_call_id, CarrierState.COMPLETED, self.talked_s
+        )
+        return CarrierStatus(carrier_call_id, CarrierState.COMPLETED)
 
 
 class Books:
@@ -222,8 +224,8 @@ async def test_an_orphan_is_charged_for_its_confirmed_seconds(books):
         ("completed", 2, 2),
         ("completed", 3600, 5),
         ("completed", None, 5),
-        ("no-answer", 0, 0),
-        ("canceled", None, 0),
+        ("no_answer", 0, 0),
+        ("cancelled", None, 0),
     ],
 )
 async def test_the_carrier_says_how_long_an_orphan_lasted(books, status, seconds, charged_s):
@@ -231,7 +233,7 @@ async def test_the_carrier_says_how_long_an_orphan_lasted(books, status, seconds
     await books.open()
     await books.use(5)
     await books.gate.name_carrier_call("c1", "alice", "CA1")
-    books.carrier.known["CA1"] = CarrierStatus("CA1", status, seconds)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState(status), seconds)
     assert await books.settle() == 1
     record = await books.ended()
     assert (record.closed.seconds, record.cost_micros) == (charged_s, charged_s * CENT)
@@ -248,7 +250,7 @@ async def test_a_settled_call_says_when_its_phone_was_answered(books, is_named):
     if is_named:
         await books.gate.name_carrier_call("c1", "alice", "CA1")
         books.carrier.known["CA1"] = CarrierStatus(
-            "CA1", "completed", 60, answered_at=begun - timedelta(seconds=50)
+            "CA1", CarrierState.COMPLETED, 60, answered_at=begun - timedelta(seconds=50)
         )
     await books.settle()
     closed = (await books.ended()).closed
@@ -263,7 +265,7 @@ async def test_charged_seconds_lie_between_answer_and_end_whatever_the_carriers_
     await books.use(5)
     await books.gate.name_carrier_call("c1", "alice", "CA1")
     ahead = datetime.now(UTC) + timedelta(seconds=90)
-    books.carrier.known["CA1"] = CarrierStatus("CA1", "completed", 5, answered_at=ahead)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState.COMPLETED, 5, answered_at=ahead)
     await books.settle()
     closed = (await books.ended()).closed
     assert closed.ended_at - closed.answered_at == timedelta(seconds=5)
@@ -273,7 +275,7 @@ async def test_an_answer_that_nobody_heard_is_told_as_the_carrier_says(books):
     await books.open()
     await books.gate.name_carrier_call("c1", "alice", "CA1")
     at = datetime.now(UTC) - timedelta(seconds=9)
-    books.carrier.known["CA1"] = CarrierStatus("CA1", "completed", 9, answered_at=at)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState.COMPLETED, 9, answered_at=at)
     await books.settle()
     closed = (await books.ended()).closed
     assert (closed.seconds, closed.answered_at) == (0, at)
@@ -283,7 +285,7 @@ async def test_a_call_that_lives_at_the_carrier_is_ended_there(books):
     await books.open()
     await books.use(5)
     await books.gate.name_carrier_call("c1", "alice", "CA1")
-    books.carrier.known["CA1"] = CarrierStatus("CA1", "in-progress")
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState.ANSWERED)
     books.carrier.talked_s = 11
     await books.settle()
     assert books.carrier.known["CA1"].is_terminal
@@ -297,7 +299,7 @@ async def test_an_orphan_takes_no_more_than_its_confirmed_seconds_of_what_is_lef
     await books.open()
     await books.use(4)
     await books.gate.name_carrier_call("c1", "alice", "CA1")
-    books.carrier.known["CA1"] = CarrierStatus("CA1", "completed", 15)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState.COMPLETED, 15)
     await books.settle()
     record = await books.ended()
     assert (record.cost_micros, record.written_off_micros) == (4 * CENT, 0)
@@ -313,7 +315,7 @@ async def test_a_call_waits_while_its_carrier_does_not_say_it_ended(books, monke
     await books.open("nameless")
     await books.use(5, "named")
     await books.gate.name_carrier_call("named", "alice", "CA1")
-    books.carrier.known["CA1"] = CarrierStatus("CA1", "in-progress")
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState.ANSWERED)
     books.carrier.error = trouble if isinstance(trouble, CarrierError) else None
     books.carrier.hangs = trouble == "hangs"
     if trouble == "still in progress":
@@ -332,14 +334,14 @@ async def test_a_call_that_the_carrier_does_not_show_is_ended_and_waits(books, m
 
     async def ended_unseen(carrier_call_id):
         books.carrier.asked["ended"] += 1
-        return CarrierStatus(carrier_call_id, "unknown")
+        return CarrierStatus(carrier_call_id, CarrierState.UNKNOWN)
 
     monkeypatch.setattr(recovery, "_DURATION_DELAYS_S", (0.0, 0.01))
     monkeypatch.setattr(books.carrier, "hang_up", ended_unseen)
     await books.open()
     await books.use(5)
     await books.gate.name_carrier_call("c1", "alice", "CA1")
-    books.carrier.known["CA1"] = CarrierStatus("CA1", "unknown")
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState.UNKNOWN)
     assert await books.settle() == 1
     (waiting,) = await books.gate.open_calls("n1")
     assert waiting.call_id == "c1"
@@ -367,7 +369,7 @@ async def test_settlements_that_race_charge_once(books):
         await books.open(f"c{n}")
         await books.use(3, f"c{n}")
         await books.gate.name_carrier_call(f"c{n}", "alice", f"CA{n}")
-        books.carrier.known[f"CA{n}"] = CarrierStatus(f"CA{n}", "in-progress")
+        books.carrier.known[f"CA{n}"] = CarrierStatus(f"CA{n}", CarrierState.ANSWERED)
     books.carrier.talked_s = 4
     orphans = await books.gate.open_calls()
     rivals = [books.settler.settle(orphans) for _ in range(3)]
@@ -418,7 +420,7 @@ async def test_a_phone_answered_while_its_node_was_dead_costs_nothing(
     await books.open()
     await books.use(0)
     await books.gate.name_carrier_call("c1", "alice", "CA1")
-    books.carrier.known["CA1"] = CarrierStatus("CA1", status, seconds)
+    books.carrier.known["CA1"] = CarrierStatus("CA1", CarrierState(status), seconds)
     if not is_known:
         await books.gate._redis.delete(books.gate._outbox(books.gate.partition("alice")))
     assert await books.settle() == 1

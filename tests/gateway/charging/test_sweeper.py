@@ -7,7 +7,7 @@ import pytest
 from billing.errors import StoreUnavailableError
 from billing.ports import Opening, Tick
 from billing.rating import Rate
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.charging import sweeper
 from gateway.charging.node_watch import NodeWatch
@@ -61,7 +61,7 @@ class Carrier:
         self.asked.append(carrier_call_id)
         if self.is_away:
             raise CarrierError("no answer", cause=Cause.NETWORK_OUT_OF_ORDER)
-        return CarrierStatus(carrier_call_id, "completed", 3)
+        return CarrierStatus(carrier_call_id, CarrierState.COMPLETED, 3)
 
 
 class World:

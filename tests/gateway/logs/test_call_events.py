@@ -98,7 +98,7 @@ async def test_a_caller_who_gives_up_before_the_hold(stage, lines):
 
 async def test_callbacks_twice_and_out_of_order_are_one_event(stage, lines):
     caller = await stage.call().answered()
-    for status in ("ringing", "in-progress", "initiated", "completed", "completed", "ringing"):
+    for status in ("ringing", "answered", "dialling", "completed", "completed", "ringing"):
         caller.status(status)
     await stage.until(lambda: stage.released)
     assert events(lines) == ["requested", "placed", "answered", "ended", "settled"]

@@ -30,7 +30,7 @@ from websockets.utils import apply_mask
 from gateway.ports import Acceptance, MediaConnection
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.send_side import Phase
+from gateway.sockets.phase import Phase
 
 
 async def test_it_is_the_connection_that_legs_expect(serve):
@@ -451,14 +451,14 @@ async def test_the_library_is_let_go_once_the_handshake_is_done(serve):
     server = await serve()
     _, leg = await server.open(frame(TEXT, b"a"))
     await leg.wait(1)
-    assert leg.connection._protocol is None
+    assert leg.connection._library._protocol is None
 
 
 async def test_a_lost_connection_is_freed_without_the_collector(serve):
     server = await serve()
     peer, leg = await server.open(frame(TEXT, b"a", fin=False) + frame(CONT, b"b"))
     await leg.wait(1)
-    library = weakref.ref(leg.connection._protocol)
+    library = weakref.ref(leg.connection._library._protocol)
     gc.collect()
     gc.disable()
     try:

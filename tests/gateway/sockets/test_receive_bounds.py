@@ -87,7 +87,7 @@ async def test_who_floods_on_and_reads_nothing_is_not_read_and_is_gone_in_time(
     await pour(peer, AUDIO * 100)
     assert leg.events[-1] == ("close", 1008)
     (media,) = server.engine.connections
-    assert media._discarded <= 2 * MediaLimits().discarded_bytes_max + 2**18
+    assert media._bounds.discarded <= 2 * MediaLimits().discarded_bytes_max + 2**18
     server.engine.sweep(clock.advance(6))
     await server.gone()
 
@@ -120,7 +120,7 @@ async def test_who_sends_on_after_our_close_is_not_listened_to(serve: Any, clock
     await pour(peer, AUDIO * 100)
     assert server.engine.counters.floods == 1
     (media,) = server.engine.connections
-    assert media._discarded <= 2 * MediaLimits().discarded_bytes_max + 2**18
+    assert media._bounds.discarded <= 2 * MediaLimits().discarded_bytes_max + 2**18
     assert leg.events == [("close", 1000)]
     server.engine.sweep(clock.advance(6))
     await server.gone()

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from gateway.sockets.send_queue import SendQueue
 
 
-def drain(queue: SendQueue, *, audio_may_go: bool = True) -> list[bytes]:
+def drain(queue: SendQueue) -> list[bytes]:
     frames = []
-    while (frame := queue.pop(audio_may_go=audio_may_go)) is not None:
+    while (frame := queue.pop()) is not None:
         frames.append(frame)
     return frames
 
@@ -39,8 +39,32 @@ def test_withheld_audio_holds_back_the_control_behind_it():
     queue.add_control(b"c1")
     queue.add_audio(b"a1")
     queue.add_control(b"c2")
-    assert drain(queue, audio_may_go=False) == [b"c1"]
+    queue.holds_audio = True
+    assert drain(queue) == [b"c1"]
+    queue.holds_audio = False
     assert drain(queue) == [b"a1", b"c2"]
+
+
+def test_nothing_leaves_while_the_kernel_takes_no_more():
+    queue = SendQueue(2)
+    assert queue.is_free
+    queue.stop()
+    assert not queue.is_free
+    queue.add_control(b"c1")
+    queue.add_audio(b"a1")
+    assert drain(queue) == []
+    queue.go()
+    assert not queue.is_free, "what waits goes first"
+    assert drain(queue) == [b"c1", b"a1"]
+    assert queue.is_free
+
+
+def test_a_queue_that_only_holds_audio_is_free_for_the_rest():
+    queue = SendQueue(2)
+    queue.holds_audio = True
+    assert queue.is_free
+    queue.add_audio(b"a1")
+    assert not queue.is_free
 
 
 def test_control_bytes_are_those_that_wait():
@@ -49,7 +73,7 @@ def test_control_bytes_are_those_that_wait():
     queue.add_control(b"678")
     queue.add_audio(b"not counted")
     assert queue.control_bytes == 8
-    assert queue.pop(audio_may_go=True) == b"12345"
+    assert queue.pop() == b"12345"
     assert queue.control_bytes == 3
     queue.clear()
     assert (len(queue), queue.control_bytes) == (0, 0)
@@ -70,5 +94,5 @@ def test_it_equals_a_list_that_forgets_its_oldest_audio(steps, audio_max):
             queue.add_control(frame)
             model.append(frame)
         else:
-            assert queue.pop(audio_may_go=True) == (model.pop(0) if model else None)
+            assert queue.pop() == (model.pop(0) if model else None)
     assert drain(queue) == model

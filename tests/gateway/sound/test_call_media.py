@@ -11,7 +11,7 @@ from gateway.ports import SessionQuality
 from gateway.sound.call_media import CallMedia, converters
 from gateway.sound.directions import SOURCE_SILENT_NS
 from gateway.sound.media_path import Network
-from gateway.twilio.leg import CarrierLeg
+from gateway.twilio.leg import TwilioLeg
 from media import tones
 from media.bounds import BACKLOG_NS_MAX, CAP_NS
 from media.playout import NEVER_NS
@@ -53,7 +53,7 @@ class Studio:
             on_bad_frame=self._bad,
             on_sound=self._sound,
         )
-        self.leg = CarrierLeg(self.phone, bind=lambda *_: None)
+        self.leg = TwilioLeg(self.phone, bind=lambda *_: None)
 
     def _bad(self):
         self.bad_frames += 1

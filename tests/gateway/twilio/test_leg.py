@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.twilio.leg import CarrierLeg, StreamEnd
+from gateway.ports import StreamEnd
+from gateway.twilio.leg import TwilioLeg
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.stage import start_message
 
@@ -68,7 +69,7 @@ class Trunk:
         self.socket = RecordingConnection()
         self.call = Call() if call else None
         self.bound, self.heard, self.marks = [], [], []
-        self.leg = CarrierLeg(self.socket, bind=self._bind)
+        self.leg = TwilioLeg(self.socket, bind=self._bind)
 
     def _bind(self, leg, start):
         self.bound.append(start)
@@ -95,13 +96,25 @@ def test_a_stream_starts_with_its_call(trunk):
     assert (start.start.call_sid, start.start.custom_parameters) == ("CA1", {"token": "c1.secret"})
     assert trunk.leg.is_started
     assert trunk.leg.stream_sid == "MZ1"
-    assert trunk.leg.connection is trunk.socket
+    assert trunk.leg.counters is trunk.socket.counters
 
 
 def test_audio_out_names_the_stream(trunk):
-    message = json.loads(trunk.started().leg.outbound.media(FRAME))
-    assert message["streamSid"] == "MZ1"
+    trunk.started().leg.send_audio(FRAME)
+    ((kind, payload),) = trunk.socket.sent
+    message = json.loads(payload)
+    assert (kind, message["streamSid"]) == ("audio-text", "MZ1")
     assert base64.b64decode(message["media"]["payload"]) == FRAME
+
+
+def test_marks_and_clears_name_the_stream_and_are_never_dropped(trunk):
+    leg = trunk.started().leg
+    leg.send_mark("m")
+    leg.clear()
+    assert [kind for kind, _ in trunk.socket.sent] == ["text", "text"]
+    marked, cleared = trunk.socket.messages
+    assert marked == {"event": "mark", "streamSid": "MZ1", "mark": {"name": "m"}}
+    assert cleared == {"event": "clear", "streamSid": "MZ1"}
 
 
 def test_audio_comes_in_as_bytes_with_the_carriers_time(trunk):
@@ -298,7 +311,7 @@ def test_an_end_before_the_start_concerns_nobody(trunk):
 
 
 def test_a_leg_that_we_closed_says_nothing_more(trunk):
-    trunk.started().leg.close(1000, "call ended")
+    trunk.started().leg.close()
     trunk.leg._text_received(json.dumps(media()).encode())
     trunk.leg._text_received(json.dumps(dtmf()).encode())
     trunk.socket.end(1000)

@@ -7,9 +7,11 @@ import time
 
 import pytest
 
+from gateway.call.carrier_status import CarrierState
 from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import DialOrder
+from gateway.twilio.hooks import CallHooks
 from gateway.twilio.markup import WEBHOOK_OVERRIDES
 from gateway.twilio.rest import TwilioCarrier
 from simulators.carrier.signing import split_overrides
@@ -37,11 +39,6 @@ class Desk:
             destination=to,
             ring_timeout_s=30,
             time_limit_s=600,
-            stream_url=self.peer.media_url,
-            stream_status_url=f"{self.peer.http}/stream",
-            status_url=f"{self.peer.http}/status",
-            reattach_url=f"{self.peer.http}/reattach",
-            token=f"{call_id}.secret",
         )
 
     async def fault(self, **rest):
@@ -54,7 +51,21 @@ class Desk:
         return [call.sid for call in found]
 
 
-def carrier_at(url, *, timeout_s=5.0, username=ACCOUNT, password=TOKEN):
+def hooks_at(media_url, http):
+    """Return the same addresses for each call, and its own token."""
+    return lambda call_id: CallHooks(
+        stream_url=media_url,
+        stream_status_url=f"{http}/stream",
+        status_url=f"{http}/status",
+        reattach_url=f"{http}/reattach",
+        token=f"{call_id}.secret",
+    )
+
+
+NOWHERE = hooks_at("wss://calls.example.com/media", "https://calls.example.com")
+
+
+def carrier_at(url, *, timeout_s=5.0, username=ACCOUNT, password=TOKEN, hooks=NOWHERE):
     return TwilioCarrier(
         base_url=url,
         account_sid=ACCOUNT,
@@ -62,6 +73,7 @@ def carrier_at(url, *, timeout_s=5.0, username=ACCOUNT, password=TOKEN):
         password=password,
         caller_id=FROM,
         timeout_s=timeout_s,
+        hooks=hooks,
     )
 
 
@@ -76,8 +88,10 @@ async def carrier_on(url, **changes):
 
 @pytest.fixture
 async def desk(start):
-    async with start() as simulated, carrier_on(simulated.service.url) as carrier:
-        yield Desk(simulated, carrier)
+    async with start() as simulated:
+        hooks = hooks_at(simulated.peer.media_url, simulated.peer.http)
+        async with carrier_on(simulated.service.url, hooks=hooks) as carrier:
+            yield Desk(simulated, carrier)
 
 
 async def until_over(desk, sid):
@@ -251,7 +265,7 @@ async def test_a_call_is_ended_in_whatever_state_and_as_often_as_asked(desk):
     for _ in range(3):
         assert (await desk.carrier.hang_up(sid)).carrier_call_id == sid
     await desk.simulated.over(sid)
-    assert (await desk.carrier.hang_up(sid)).status == "completed"
+    assert (await desk.carrier.hang_up(sid)).state is CarrierState.COMPLETED
 
 
 async def test_a_call_that_has_not_been_dialled_is_ended(start):
@@ -270,8 +284,8 @@ async def test_a_call_that_has_not_been_dialled_is_ended(start):
 async def test_a_call_that_ended_by_itself_is_reported_as_it_is(desk):
     sid = await desk.carrier.place(desk.order("+15005551004"))
     await desk.simulated.over(sid, "busy")
-    assert (await desk.carrier.hang_up(sid)).status == "busy"
-    assert (await desk.carrier.fetch(sid)).status == "busy"
+    assert (await desk.carrier.hang_up(sid)).state is CarrierState.BUSY
+    assert (await desk.carrier.fetch(sid)).state is CarrierState.BUSY
 
 
 async def test_a_call_that_the_carrier_does_not_show_is_unknown_and_not_over(desk):
@@ -279,7 +293,8 @@ async def test_a_call_that_the_carrier_does_not_show_is_unknown_and_not_over(des
     unknown = "CA" + "0" * 32
     for ask in (desk.carrier.fetch, desk.carrier.hang_up):
         status = await ask(unknown)
-        assert (status.status, status.is_terminal, status.event()) == ("unknown", False, None)
+        assert (status.state, status.event()) == (CarrierState.UNKNOWN, None)
+        assert not status.is_terminal
 
 
 async def test_a_live_call_that_is_not_shown_yet_is_ended_by_asking_again(desk):
@@ -313,11 +328,11 @@ async def test_ending_is_not_repeated_where_that_is_hopeless(desk):
 async def test_the_state_and_duration_of_a_call(desk):
     sid = await desk.carrier.place(desk.order())
     await desk.peer.media()
-    assert (await desk.carrier.fetch(sid)).status == "in-progress"
+    assert (await desk.carrier.fetch(sid)).state is CarrierState.ANSWERED
     await desk.carrier.hang_up(sid)
     await desk.simulated.over(sid)
     status = await desk.carrier.fetch(sid)
-    assert status.status == "completed"
+    assert status.state is CarrierState.COMPLETED
     assert status.seconds in (1, 2)
 
 

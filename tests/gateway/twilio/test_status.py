@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.call.carrier_status import CarrierStatus
+from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.call.machine import Answered, CarrierEnded, Ringing
 from gateway.cause import Cause
 from gateway.twilio.status import from_callback, from_reply
@@ -44,6 +44,27 @@ def test_a_callback_proves_what_it_says(form, event):
     assert from_callback(form).event() == event
 
 
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("queued", CarrierState.QUEUED),
+        ("initiated", CarrierState.DIALLING),
+        ("ringing", CarrierState.RINGING),
+        ("in-progress", CarrierState.ANSWERED),
+        ("completed", CarrierState.COMPLETED),
+        ("busy", CarrierState.BUSY),
+        ("no-answer", CarrierState.NO_ANSWER),
+        ("failed", CarrierState.FAILED),
+        ("canceled", CarrierState.CANCELLED),
+        *((odd, CarrierState.UNKNOWN) for odd in ("teleported", "answered", "", None)),
+    ],
+)
+def test_twilios_words_become_ours_in_callbacks_and_replies(status, state):
+    form = {} if status is None else {"CallStatus": status}
+    assert from_callback(form).state is state
+    assert from_reply("CA1", status, None).state is state
+
+
 @pytest.mark.parametrize("text", ["-1", "", "1e3", "٣", "9" * 40, None])
 def test_a_duration_that_is_none_is_unknown(text):
     status = from_callback({"CallStatus": "completed", "CallDuration": text})
@@ -51,7 +72,7 @@ def test_a_duration_that_is_none_is_unknown(text):
 
 
 def test_a_reply_writes_numbers_as_strings():
-    assert from_reply("CA1", "completed", "15") == CarrierStatus("CA1", "completed", 15)
+    assert from_reply("CA1", "completed", "15") == CarrierStatus("CA1", CarrierState.COMPLETED, 15)
     assert from_reply("CA1", "completed", None).seconds is None
     assert from_reply("CA1", "busy", None).is_terminal
     assert not from_reply("CA1", "queued", None).is_terminal

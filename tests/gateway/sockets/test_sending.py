@@ -13,7 +13,7 @@ import pytest
 from socket_peers import BINARY, CLOSE, TEXT, DeafPeer, Leg, MediaServer
 
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.send_side import Phase
+from gateway.sockets.phase import Phase
 from gateway.sockets.tls import ServerTls
 
 AUDIO_BYTES = 1000
@@ -141,8 +141,9 @@ async def test_a_close_waits_for_its_turn_and_ends_the_stream(deaf):
     leg.connection.send_text(b"goodbye")
     leg.connection.data_received(b"\x88\x82\0\0\0\0\x03\xe8")  # the peer closes, but does not read
     assert leg.events == [("close", 1000)]
-    assert leg.connection.phase is Phase.DRAINING
+    assert leg.connection.phase is Phase.ENDING
     frames = await peer.frames_to_end()
+    assert leg.connection.phase is Phase.DRAINING
     assert frames[-2:] == [(TEXT, b"goodbye"), (CLOSE, b"\x03\xe8")]
     peer.leave()
     await server.gone()

@@ -1,8 +1,8 @@
-"""Tokens by which the carrier's media stream proves which call it belongs to.
+"""Tokens by which a Twilio media stream proves which call it belongs to.
 
-A token names the call and signs it (HMAC-SHA256, RFC 2104) under the carrier account's own secret,
+A token names the call and signs it (HMAC-SHA256, RFC 2104) under the Twilio account's own secret,
 so that the stream of a call that is over, or of an earlier run, can be told from one that is not
-ours. That each is good once is the call's matter. Knows no call.
+ours. That a call takes one stream only is the call's matter. Pure; knows no call.
 """
 
 from __future__ import annotations

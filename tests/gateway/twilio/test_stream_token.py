@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.call.stream_token import call_of, stream_token
+from gateway.twilio.stream_token import call_of, stream_token
 
 SECRET = "0f" * 16
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import socket
 import sys
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from gateway.sockets.frame_header import (
     message_bytes,
 )
 from gateway.sockets.limits import MediaLimits
+from gateway.sockets.phase import RULES, Phase
 from gateway.sockets.send_queue import SendQueue
 
 if sys.platform == "linux":
@@ -33,43 +33,29 @@ if sys.platform == "linux":
 log = structlog.get_logger(__name__)
 
 
-class Phase(enum.IntEnum):
-    """The life of a media socket; it only moves forward."""
-
-    OPENING = 0
-    """The opening handshake is incomplete."""
-    OPEN = 1
-    CLOSING = 2
-    """We sent a close frame and read on for the peer's."""
-    DRAINING = 3
-    """Nothing more is read; waiting for the peer to close the TCP connection."""
-    LOST = 4
-
-
-class SendSide(asyncio.Protocol):
+class Sending(asyncio.Protocol):
     """Everything that goes out of one connection, in order and within bounds.
 
     Audio goes straight to the kernel. When the kernel's buffer is full, or holds more than the
     peer should be behind, audio waits in a short queue that forgets its oldest; control waits in
     full behind it.
+
+    The socket derives from it, so that a frame out touches one object.
     """
 
     __slots__ = (
         "_audio_clear",
         "_bytes_out",
         "_clock_ns",
-        "_congested",
-        "_control_clear",
         "_counters",
         "_deadline_ns",
         "_descriptor",
-        "_end_after_queue",
         "_engine_counters",
         "_limits",
         "_messages_out",
-        "_paused",
         "_phase",
         "_queue",
+        "_rules",
         "_transport",
         "_write",
         "_writes_directly",
@@ -97,12 +83,9 @@ class SendSide(asyncio.Protocol):
         self._engine_counters = engine_counters
         self._queue = SendQueue(limits.audio_messages_waiting_max)
         self._phase = Phase.OPENING
-        self._deadline_ns = 0  # of every phase but OPEN
-        self._paused = False
-        self._congested = False
-        self._control_clear = True  # a control frame may be written now
-        self._audio_clear = False  # an audio frame may be written now
-        self._end_after_queue = False
+        self._rules = RULES[Phase.OPENING]
+        self._deadline_ns = 0  # of a phase that has one
+        self._audio_clear = False  # the phase and the queue let audio be written at once
         self._descriptor = -1  # of the connection while it is known
         self._writes_directly = False  # frames may be written past the transport
         self._messages_out = 0
@@ -128,7 +111,9 @@ class SendSide(asyncio.Protocol):
     def send_text(self, *payloads: bytes) -> None:
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
         frames = [data_header(TEXT_FIN, len(payload)) + payload for payload in payloads]
-        if self._phase is Phase.OPEN and self._control_clear:
+        if not self._rules.sends:
+            return
+        if self._queue.is_free:
             data = b"".join(frames)
             rest = direct.send_data(self._descriptor, data) if self._writes_directly else data
             if rest is not None:
@@ -137,46 +122,43 @@ class SendSide(asyncio.Protocol):
                 self._count_out(frame)
             return
         for frame in frames:
-            if self._phase is Phase.OPEN:
-                self._send_control(frame)
+            self._send_control(frame)
 
     def abort(self) -> None:
         """Drop the connection at once, with all that waits."""
         if self._phase is not Phase.LOST:
             self._queue.clear()
-            self._end_after_queue = False
             self._leave_open(Phase.DRAINING)
-            self._control_clear = False
             self._transport.abort()
 
     # What the transport calls.
 
     def pause_writing(self) -> None:
         """Let frames wait here: the kernel's buffer is full."""
-        self._paused = True
+        self._queue.stop()
         self._update_clearance()
 
     def resume_writing(self) -> None:
         """Send what waits: the transport has handed everything to the kernel."""
-        self._paused = False
+        self._queue.go()
         self._send_waiting()
 
     # What the sweep calls.
 
     def check_congestion(self) -> None:
         """Hold audio back while the kernel has too much that the peer has not acknowledged."""
-        if self._phase is Phase.OPEN:
+        if self._rules.sends:
             self.judge_unsent(self._unsent_bytes())
 
     def judge_unsent(self, unsent_bytes: int) -> None:
         """Hold audio back beyond the limit, until half of that is left of what is unsent."""
-        bytes_max = self._limits.unsent_bytes_max
-        if self._congested:
+        bytes_max, queue = self._limits.unsent_bytes_max, self._queue
+        if queue.holds_audio:
             if unsent_bytes < bytes_max // 2:
-                self._congested = False
+                queue.holds_audio = False
                 self._send_waiting()
         elif unsent_bytes > bytes_max:
-            self._congested = True
+            queue.holds_audio = True
             self._update_clearance()
 
     # What the receiving half calls.
@@ -207,11 +189,13 @@ class SendSide(asyncio.Protocol):
 
     def _send_control(self, frame: bytes) -> None:
         """Write a frame that may not be dropped, or keep it behind what waits."""
-        if self._control_clear:
+        if not self._rules.speaks:
+            return
+        queue = self._queue
+        if queue.is_free:
             self._write(frame)
             self._count_out(frame)
             return
-        queue = self._queue
         queue.add_control(frame)
         self._update_clearance()
         if queue.control_bytes > self._limits.control_bytes_waiting_max:
@@ -219,31 +203,38 @@ class SendSide(asyncio.Protocol):
             log.warning("media peer does not read, aborted", peer=self.peer)
             self.abort()
 
-    def _leave_open(self, phase: Phase) -> None:
-        """Enter `phase`; what still waits is no longer held back for its age."""
+    def _enter(self, phase: Phase) -> None:
+        assert phase in self._rules.followers, (self._phase, phase)
         self._phase = phase
-        self._congested = False
+        self._rules = RULES[phase]
+
+    def _leave_open(self, phase: Phase) -> None:
+        """Enter `phase`; what still waits is no longer held back for its age.
+
+        In `Phase.ENDING` the end of the stream follows it.
+        """
+        self._enter(phase)
+        self._queue.holds_audio = False
         self._deadline_ns = self._clock_ns() + self._limits.close_timeout_ns
         self._send_waiting()
 
-    def _end_sending(self) -> None:
-        """Half-close behind everything that waits.
+    def _end_stream(self) -> None:
+        """Half-close.
 
         The peer closes in its turn. Closing both ways here, with input unread, would reset the
         connection and could take our last words from the peer (RFC 9112, 9.6).
         """
-        if self._queue:
-            self._end_after_queue = True
-        elif self._transport.can_write_eof():
+        self._enter(Phase.DRAINING)
+        if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
             self._transport.close()
 
     def _forget_transport(self) -> None:
-        self._phase = Phase.LOST
+        self._enter(Phase.LOST)
         self._descriptor = -1
         self._writes_directly = False
-        self._control_clear = self._audio_clear = False
+        self._audio_clear = False
         self._queue.clear()
 
     # Our own.
@@ -251,7 +242,7 @@ class SendSide(asyncio.Protocol):
     def _send_audio(self, first: int, payload: bytes) -> None:
         length = len(payload)
         if not self._audio_clear:
-            if self._phase is Phase.OPEN:
+            if self._rules.sends:
                 frame = data_header(first, length) + payload
                 self._counters.audio_dropped += self._queue.add_audio(frame)
                 self._update_clearance()
@@ -268,16 +259,12 @@ class SendSide(asyncio.Protocol):
     def _send_waiting(self) -> None:
         """Write what waits, in order, until the transport pauses us or audio must wait on."""
         queue = self._queue
-        while not self._paused:
-            frame = queue.pop(audio_may_go=not self._congested)
-            if frame is None:
-                break
+        while (frame := queue.pop()) is not None:
             self._write(frame)
             self._count_out(frame)
         self._update_clearance()
-        if self._end_after_queue and not queue:
-            self._end_after_queue = False
-            self._end_sending()
+        if self._phase is Phase.ENDING and not queue:
+            self._end_stream()
 
     def _count_out(self, frame: bytes) -> None:
         payload_bytes = message_bytes(frame)
@@ -286,10 +273,8 @@ class SendSide(asyncio.Protocol):
             self._bytes_out += payload_bytes
 
     def _update_clearance(self) -> None:
-        self._control_clear = not self._paused and not self._queue
-        self._audio_clear = (
-            self._control_clear and not self._congested and self._phase is Phase.OPEN
-        )
+        queue = self._queue
+        self._audio_clear = queue.is_free and not queue.holds_audio and self._rules.sends
 
     def _unsent_bytes(self) -> int:
         """Return SIOCOUTQ, tcp(7): bytes written and not acknowledged; 0 where it is unknown."""

@@ -1,0 +1,121 @@
+"""The sans-I/O core of `websockets` behind one media socket: all of RFC 6455 but the fast path.
+
+It is made for the opening handshake, let go with it, and made again once there is something for it
+to judge, which few connections ever have: with what it remembers of the handshake it takes 4 KB.
+It always stands at a frame boundary. Knows no transport and no leg.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.sockets.assembly import MessageAssembly
+
+# The library logs every frame at DEBUG and every connection at INFO. Payloads are audio and
+# tokens, so they reach no log whatever level the process runs at.
+_log: Final = logging.getLogger("gateway.sockets.websockets")
+_log.setLevel(logging.WARNING)
+
+_REASON_BYTES_MAX: Final = 123
+"""RFC 6455, 5.5: a control frame carries 125 bytes, two of them the close code."""
+
+
+class Library:
+    """What the library knows of one connection, and the message that it is in the midst of."""
+
+    __slots__ = ("_assembly", "_message_bytes_max", "_protocol")
+
+    def __init__(self, message_bytes_max: int) -> None:
+        self._message_bytes_max = message_bytes_max
+        self._protocol: ServerProtocol | None = self._new(State.CONNECTING)
+        self._assembly = MessageAssembly()
+
+    @property
+    def protocol(self) -> ServerProtocol:
+        """The core itself; of an open connection if there is none."""
+        if self._protocol is None:
+            self._protocol = self._new(State.OPEN)
+        return self._protocol
+
+    def _new(self, state: State) -> ServerProtocol:
+        return ServerProtocol(state=state, max_size=self._message_bytes_max, logger=_log)
+
+    def let_go(self) -> None:
+        """Forget the connection so far."""
+        if self._protocol is not None:
+            # Its parser's frame holds it, and it would live until a full collection.
+            self._protocol.parser.close()
+            self._protocol = None
+
+    # What arrives.
+
+    @property
+    def fragment_bytes(self) -> int | None:
+        """What it has seen of a fragmented message; None between messages."""
+        # Without the library there are none: a frame that comes in pieces does not call for it.
+        return None if self._protocol is None else self._protocol.current_size
+
+    @property
+    def is_within_message(self) -> bool:
+        """Whether a fragmented message has begun and not ended, as far as it was delivered."""
+        return self._assembly.in_progress
+
+    def judge(self, frame: bytes) -> Sequence[Frame]:
+        """Take one whole frame, or a faulty one; return those acceptable, but close frames.
+
+        What it answers is ready to be sent.
+        """
+        protocol = self.protocol
+        protocol.receive_data(frame)
+        return [
+            event
+            for event in protocol.events_received()
+            if isinstance(event, Frame) and event.opcode is not Opcode.CLOSE
+        ]
+
+    def assemble(self, frame: Frame) -> tuple[bool, bytes] | None:
+        """Take the next data frame; return `(is_text, payload)` when it completes a message.
+
+        Raises UnicodeDecodeError.
+        """
+        return self._assembly.add(frame)
+
+    # What is to be sent.
+
+    def ready(self) -> list[bytes]:
+        """Return what is to be sent; an empty item is the end of the stream."""
+        return self.protocol.data_to_send()
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; a reason longer than a close frame can carry is cut."""
+        fitting = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
+        self.protocol.send_close(code, fitting)
+
+    def fail(self, code: CloseCode, reason: str) -> None:
+        """Fail the connection (RFC 6455, 7.1.7)."""
+        self.protocol.fail(code, reason)
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self.protocol.send_ping(b"")
+
+    # How it ended.
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the opening handshake was refused."""
+        return self.protocol.state is State.CONNECTING
+
+    def close_code(self) -> int:
+        """Return the code of a connection that has ended."""
+        # A peer that closes properly names the code; in a failure it is the code that we sent.
+        protocol = self.protocol
+        close = protocol.close_rcvd if protocol.parser_exc is None else None
+        close = close or protocol.close_sent
+        return close.code if close else CloseCode.ABNORMAL_CLOSURE

@@ -1,0 +1,50 @@
+"""The addresses at which Twilio reaches one node, and the secret that its media streams bring back.
+
+Computes only; knows no HTTP and no live call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from gateway.twilio.stream_token import call_of, stream_token
+
+
+@dataclass(frozen=True, slots=True)
+class CallHooks:
+    """What Twilio is given for one call: where it reports, and where it brings the audio."""
+
+    stream_url: str
+    stream_status_url: str
+    status_url: str
+    reattach_url: str
+    """What follows when the media stream has closed is asked for here."""
+    token: str
+    """Secret of this call; its media stream must bring it back."""
+
+
+class NodeHooks:
+    """The addresses of one node."""
+
+    def __init__(self, *, origin: str, media_origin: str, node: str, secret: str) -> None:
+        """Take the public origins for HTTP and for WebSockets; `secret` signs the calls' tokens."""
+        self._base = f"{origin}/n/{node}/twilio"
+        self._secret = secret
+        self.stream_path = f"/n/{node}/media/carrier"
+        self.stream_url = media_origin + self.stream_path
+
+    def of_call(self, call_id: str) -> CallHooks:
+        """Return the addresses and the token of one call."""
+        name = quote(call_id)
+        return CallHooks(
+            stream_url=self.stream_url,
+            stream_status_url=f"{self._base}/stream/{name}",
+            status_url=f"{self._base}/status/{name}",
+            reattach_url=f"{self._base}/reattach/{name}",
+            token=stream_token(self._secret, call_id),
+        )
+
+    def call_of(self, token: str) -> str:
+        """Return the id of the call that a genuine token is of; empty for any other text."""
+        return call_of(self._secret, token)

@@ -1,0 +1,69 @@
+"""Takes the media streams that Twilio opens to this node, and finds out whose each is.
+
+A handshake must be signed for our account; the first message of the stream must name that account
+and bring the token of one of our calls. What the call is, and whether it wants the stream, it does
+not know.
+"""
+
+from __future__ import annotations
+
+from gateway.heartbeat.ticker import Ticker
+from gateway.ports import (
+    Acceptance,
+    BindStream,
+    CarrierListener,
+    HandshakeRequest,
+    MediaConnection,
+    Refusal,
+    SignatureVerifier,
+)
+from gateway.twilio.hooks import NodeHooks
+from gateway.twilio.leg import TwilioLeg
+from gateway.twilio.media import Start
+
+_SECOND_NS = 1_000_000_000
+
+
+class TwilioStreams:
+    """The media streams of one node; `gateway.ports.CarrierStreams`."""
+
+    def __init__(
+        self,
+        hooks: NodeHooks,
+        verifier: SignatureVerifier,
+        ticker: Ticker,
+        *,
+        account_sid: str,
+        start_timeout_s: int,
+    ) -> None:
+        """Take the streams of this account; each has to start in time."""
+        self._hooks = hooks
+        self._verifier = verifier
+        self._ticker = ticker
+        self._account_sid = account_sid
+        self._start_timeout_ns = start_timeout_s * _SECOND_NS
+        self.path = hooks.stream_path
+
+    def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
+        """Accept a handshake that Twilio has signed for our account."""
+        url = self._hooks.stream_url
+        if request.query:
+            url += "?" + request.query
+        signature = request.headers.get("x-twilio-signature")
+        settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
+        if not self._verifier.verify(url, {}, signature, settings):
+            return Refusal(403, "The signature of the handshake is missing or wrong.")
+        return Acceptance(lambda connection: self._attach(connection, bind), is_proven=True)
+
+    def _attach(self, connection: MediaConnection, bind: BindStream) -> None:
+        leg = TwilioLeg(connection, bind=lambda leg, start: self._bind(leg, start, bind))
+        due_ns = self._ticker.clock_ns() + self._start_timeout_ns
+        self._ticker.at(due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start"))
+
+    def _bind(self, leg: TwilioLeg, start: Start, bind: BindStream) -> CarrierListener | None:
+        """Find the call that a stream belongs to, by the secret that only its order held."""
+        detail = start.start
+        if detail.account_sid != self._account_sid:
+            return None
+        call_id = self._hooks.call_of(detail.custom_parameters.get("token", ""))
+        return bind(leg, call_id, detail.call_sid) if call_id else None
