@@ -219,9 +219,9 @@ async def test_the_carriers_adapter_judges_its_handshakes(stage, node):
         assert node.handshake(CARRIER, signature="forged").status == 403
     (told,) = [line for line in lines if line["event"] == "signature refused"]
     assert (told["what"], told["source"]) == ("media handshake", "192.0.2.1")
-    assert node.calls.reachability.is_silent_since(opened_ns)
+    assert node.calls._services.reachability.is_silent_since(opened_ns)
     assert isinstance(node.handshake(CARRIER, signature="signed"), Acceptance)
-    assert not node.calls.reachability.is_silent_since(opened_ns)
+    assert not node.calls._services.reachability.is_silent_since(opened_ns)
 
 
 async def test_sockets_that_wait_to_start_keep_nobody_out(stage):

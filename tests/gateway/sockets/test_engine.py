@@ -10,11 +10,12 @@ import pytest
 from socket_peers import CLOSE, Clock, EchoLeg, Leg, close_frame, handshake
 from structlog.testing import capture_logs
 
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.fast_lane import MediaSocket
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.limits import MediaLimits
 
 
 class Watched:

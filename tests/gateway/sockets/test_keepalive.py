@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.keepalive import Due, Keepalive
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.sockets.limits import MediaLimits
 
 LIMITS = MediaLimits(ping_interval_ns=20 * SECOND_NS, pong_timeout_ns=20 * SECOND_NS)
 START_NS = 1_000 * SECOND_NS

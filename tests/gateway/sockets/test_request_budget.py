@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sockets.limits import SECOND_NS
+from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.request_budget import RequestBudget
 
 HERE, THERE = b"\x7f\0\0\1", b"\x7f\0\0\2"

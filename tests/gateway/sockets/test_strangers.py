@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sockets.limits import SECOND_NS, MediaLimits
+from gateway.nanoseconds import SECOND_NS
+from gateway.sockets.limits import MediaLimits
 from gateway.sockets.strangers import Source, Stranger, Strangers, source_of
 
 LIMITS = MediaLimits(strangers_max=12, strangers_per_network_max=6, strangers_per_address_max=4)

@@ -244,7 +244,7 @@ def test_every_codec_can_be_asked_for():
 
 async def test_a_live_call_is_shown_as_it_stands(api):
     _, call_id = await api.live_call()
-    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    stream = api.node.begins_stream()
     api.stage.spawn(keep_talking(stream))
     await api.stage.run(1.5)
     shown = (await api.ask("GET", f"/v1/calls/{call_id}")).json()
@@ -306,7 +306,7 @@ async def test_what_is_held_for_a_call_is_not_spent(api):
     """The balance falls by what is used, second by second, and by nothing before the answer."""
     _, call_id = await api.live_call()
     assert api.stage.balance() < CREDIT
-    stream = api.node.streams(api.stage.carrier.placed[0].token)
+    stream = api.node.begins_stream()
     api.stage.spawn(keep_talking(stream))
     await api.stage.run(3.5)
     used = (await api.ask("GET", f"/v1/calls/{call_id}")).json()["cost"]["micros"]
