@@ -318,6 +318,7 @@ class Bridge:
             self._tell(wire.Mute(muted=True))
         if self.call.state is State.ON_HOLD:
             self._tell(wire.Hold(held=True))
+        self._charging.tell_state(self._clock_ns())
 
     def _wait_no_longer(self) -> None:
         if self._given_up is not None:

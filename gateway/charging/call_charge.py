@@ -447,12 +447,21 @@ class Charging:
         left_s = self.meter.remaining_s(now_ns)
         change = self._warnings.note(left_s)
         if change is Change.GIVEN:
-            cause = reports.LACKS[self.meter.runs_out_of]
-            self._tell(wire.CreditWarning(seconds_left=left_s, cause=cause))
+            warning = self._warning(left_s)
+            self._tell(warning)
             self._beep()
-            self._note("call.credit_warning", cause=cause, seconds_left=left_s)
+            self._note("call.credit_warning", cause=warning.cause, seconds_left=left_s)
         elif change is Change.TAKEN_BACK:
             self._tell(wire.CreditWarningCleared(seconds_left=left_s))
+
+    def tell_state(self, now_ns: int) -> None:
+        """Tell a caller who is back of a warning that holds."""
+        if self._warnings.is_standing:
+            self._tell(self._warning(self.meter.remaining_s(now_ns)))
+
+    def _warning(self, left_s: int) -> wire.CreditWarning:
+        cause = reports.LACKS[self.meter.runs_out_of]
+        return wire.CreditWarning(seconds_left=left_s, cause=cause)
 
     def _note(self, name: str, **data: Any) -> None:
         call_id = self._opened.call_id

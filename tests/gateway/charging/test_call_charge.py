@@ -16,6 +16,7 @@ from tests.gateway.stage import CENT, CREDIT, SPEECH_FRAME
 from tests.gateway.virtual_time import SECOND_NS, virtual_loop
 
 BEEP = tones.warning_beep()
+BEEP_FRAMES = [BEEP[at : at + 160] for at in range(0, len(BEEP), 160)]
 
 
 # The first hold.
@@ -147,7 +148,7 @@ async def test_the_longest_call_ends_at_its_limit(stage):
     await stage.until(lambda: stage.released and call.browser.closed)
     assert (call.end["name"], call.end["ended_by"]) == ("ALLOTTED_TIMEOUT", "limit")
     assert (call.end["cut_off"], stage.record().seconds) == ("duration", 10)
-    assert [w["cause"] for w in call.browser.of("credit-warning")] == []
+    assert warned(call) == [(9, "duration")]
 
 
 async def test_a_gate_that_stays_away_costs_no_more_than_the_grace(stage):
@@ -221,7 +222,8 @@ async def test_a_cut_off_is_heard_and_then_told_in_words(stage):
     assert call.carrier.closed, "the phone is let go at once"
     assert call.browser.of("tone")[-1] == {"type": "tone", "name": "cut-off"}
     await stage.run(1)
-    assert call.browser.audio[1:51] == [tones.congestion("US").frame(n) for n in range(50)]
+    heard = [frame for frame in call.browser.audio if frame not in BEEP_FRAMES]
+    assert heard[1:51] == [tones.congestion("US").frame(n) for n in range(50)]
     await ended(stage, call)
     assert call.end["message"] == "The call was cut off because the credit is used up."
     assert call.end["action"] == "Top up the account, then call again."
@@ -401,35 +403,49 @@ async def test_a_warning_is_a_beep_that_the_caller_alone_hears(stage):
     for _ in range(10):
         call.phone_speaks()
         await stage.run(0.02)
-    frames = [BEEP[at : at + 160] for at in range(0, len(BEEP), 160)]
-    assert [f for f in call.browser.audio if f != SPEECH_FRAME] == frames
+    assert [f for f in call.browser.audio if f != SPEECH_FRAME] == BEEP_FRAMES
     assert call.browser.audio[-1] == SPEECH_FRAME, "the phone is heard again"
     assert call.carrier.audio == []
 
 
-async def test_a_call_short_from_the_start_is_not_warned_of_what_it_never_had(stage):
-    stage.gate.fill(alice=9 * CENT)
-    call = await stage.call(media_silence_s=60).answered()
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(61, [60, 30, 10]), (60, [59, 30, 10]), (45, [44, 30, 10]), (9, [8])]
+)
+async def test_a_call_short_from_the_start_is_warned_at_once(stage, seconds, told):
+    stage.gate.fill(alice=seconds * CENT)
+    call = await stage.call(media_silence_s=99).answered()
+    await stage.run(1.5)
+    assert [left_s for left_s, _ in warned(call)] == told[:1]
     await ended(stage, call)
-    assert warned(call) == []
+    assert [left_s for left_s, _ in warned(call)] == told
+
+
+async def test_a_caller_who_is_back_is_told_of_a_warning_that_holds(stage):
+    stage.gate.fill(alice=45 * CENT)
+    call = await stage.call(media_silence_s=99, resume_s=15).answered()
+    await stage.run(3)
+    call.browser.end(1006)
+    assert call.returns()
+    (told,) = call.browser.of("credit-warning")
+    assert (told["cause"], 40 < told["seconds_left"] < 44) == ("credit", True)
 
 
 async def test_a_top_up_takes_the_warning_back(stage):
     stage.gate.fill(alice=12 * CENT)
     call = await stage.call(media_silence_s=99).answered()
-    await stage.until(lambda: warned(call))
+    await stage.until(lambda: (10, "credit") in warned(call))
     await stage.gate.credit("alice", 2, 30 * CENT)
     await stage.run(2)
     (cleared,) = call.browser.of("credit-warning-cleared")
     assert 36 <= cleared["seconds_left"] <= 40
     await ended(stage, call)
-    assert warned(call) == [(10, "credit"), (30, "credit"), (10, "credit")]
+    assert [left_s for left_s, _ in warned(call)] == [11, 10, 30, 10]
 
 
 async def test_the_longest_time_allowed_is_warned_of_too(stage):
     call = await stage.call(call_duration_max_s=33, media_silence_s=99).answered()
     await ended(stage, call)
-    assert warned(call) == [(30, "duration"), (10, "duration")]
+    assert warned(call) == [(32, "duration"), (30, "duration"), (10, "duration")]
     assert call.end["message"].endswith("as long as a call may.")
 
 
@@ -454,7 +470,7 @@ async def test_a_call_is_cut_off_at_its_own_cap(stage):
     await ended(stage, call)
     assert (call.end["ended_by"], call.end["cut_off"], call.end["seconds"]) == ("limit", "cap", 12)
     assert "spending limit" in call.end["message"]
-    assert warned(call) == [(10, "cap")]
+    assert warned(call) == [(11, "cap"), (10, "cap")]
     assert stage.balance() == CREDIT - 12 * CENT
 
 
