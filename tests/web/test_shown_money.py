@@ -118,7 +118,7 @@ async def test_a_refusal_is_said_while_typing(
         await expect(status(page)).to_have_text("Ready to call")
     assert gateway.token_requests == []
     assert failed == []
-    assert not any(re.search(r"\d{6}", address) for address in gateway.roles.addresses)
+    assert not any(re.search(r"\d{6}", address) for address in gateway.addresses)
 
 
 async def test_a_number_in_the_making_is_not_blamed(page: Page, gateway: FakeGateway) -> None:
