@@ -313,12 +313,12 @@ class Bridge:
             self._tell(wire.Ringing())
         elif self.call.state in TALKING:
             self._report_answer()
+            self._charging.warn(self._clock_ns(), is_back=True)
         self._tell(wire.PathSelected(path=self._path.path))
         if self._media.is_muted:
             self._tell(wire.Mute(muted=True))
         if self.call.state is State.ON_HOLD:
             self._tell(wire.Hold(held=True))
-        self._charging.tell_state(self._clock_ns())
 
     def _wait_no_longer(self) -> None:
         if self._given_up is not None:

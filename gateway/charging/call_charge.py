@@ -442,26 +442,18 @@ class Charging:
             ),
         )
 
-    def warn(self, now_ns: int) -> None:
-        """Warn the caller of the end, or take it back."""
+    def warn(self, now_ns: int, *, is_back: bool = False) -> None:
+        """Warn the caller of the end, or take it back; tell one who is back of what holds."""
         left_s = self.meter.remaining_s(now_ns)
         change = self._warnings.note(left_s)
-        if change is Change.GIVEN:
-            warning = self._warning(left_s)
-            self._tell(warning)
-            self._beep()
-            self._note("call.credit_warning", cause=warning.cause, seconds_left=left_s)
+        if change is Change.GIVEN or (is_back and self._warnings.is_standing):
+            cause = reports.LACKS[self.meter.runs_out_of]
+            self._tell(wire.CreditWarning(seconds_left=left_s, cause=cause))
+            if change is Change.GIVEN:
+                self._beep()
+                self._note("call.credit_warning", cause=cause, seconds_left=left_s)
         elif change is Change.TAKEN_BACK:
             self._tell(wire.CreditWarningCleared(seconds_left=left_s))
-
-    def tell_state(self, now_ns: int) -> None:
-        """Tell a caller who is back of a warning that holds."""
-        if self._warnings.is_standing:
-            self._tell(self._warning(self.meter.remaining_s(now_ns)))
-
-    def _warning(self, left_s: int) -> wire.CreditWarning:
-        cause = reports.LACKS[self.meter.runs_out_of]
-        return wire.CreditWarning(seconds_left=left_s, cause=cause)
 
     def _note(self, name: str, **data: Any) -> None:
         call_id = self._opened.call_id

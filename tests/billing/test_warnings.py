@@ -39,7 +39,10 @@ GIVEN, TAKEN_BACK = Change.GIVEN, Change.TAKEN_BACK
         ([62, 60, 63, 59, 64, 58, 60], [(60, GIVEN)]),
         # Credit that rises takes the warning back; it may come again.
         ([62, 60, 65, 60], [(60, GIVEN), (65, TAKEN_BACK), (60, GIVEN)]),
-        ([40, 30, 10, 40, 41, 30], [(40, GIVEN), (30, GIVEN), (10, GIVEN), (40, TAKEN_BACK), (30, GIVEN)]),
+        (
+            [40, 30, 10, 40, 41, 30],
+            [(40, GIVEN), (30, GIVEN), (10, GIVEN), (40, TAKEN_BACK), (30, GIVEN)],
+        ),
         ([40, 10, 16, 10], [(40, GIVEN), (10, GIVEN), (16, TAKEN_BACK), (10, GIVEN)]),
     ],
 )

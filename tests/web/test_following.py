@@ -1,4 +1,4 @@
-"""What the page shows of the account follows what happens elsewhere, and no fault outlives its end."""
+"""What the page shows follows what happens elsewhere, and no fault outlives its end."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def _asked(gateway: FakeGateway) -> int:
 # -- what is wrong now ---------------------------------------------------------------------------
 
 
-async def test_being_offline_is_over_with_the_network(browser: Browser, gateway: FakeGateway) -> None:
+async def test_being_offline_is_over_with_the_network(
+    browser: Browser, gateway: FakeGateway
+) -> None:
     page, _ = await open_page(browser, gateway)
     await expect(page.get_by_text("Credit $5.00")).to_be_visible()
     await page.context.set_offline(True)

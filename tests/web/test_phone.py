@@ -477,7 +477,7 @@ async def test_recent_calls_are_listed_and_called_again(
     ]
     page, faults = await open_page(browser, gateway, timezone_id="Asia/Tokyo")
     rows = page.locator("caller-recent-calls li")
-    await expect(rows.first).to_contain_text("+442079460018")
+    await expect(rows.first).to_contain_text("+44 20 7946 0018")
     await expect(rows.first).to_contain_text("Nov 20, 8:00 PM · Completed")
     await expect(rows.first).to_contain_text("1:02:05")
     await expect(rows.first).to_contain_text("$0.8071")

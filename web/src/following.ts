@@ -27,6 +27,7 @@ export interface Followed {
   refresh(): Promise<boolean>;
 }
 
+/** Follows for as long as the page is open. */
 export class Following {
   /** Tells the other tabs of this browser that something has changed. */
   readonly #tabs = new BroadcastChannel('caller');
@@ -41,14 +42,6 @@ export class Following {
     window.addEventListener('online', this.#soon);
     document.addEventListener('visibilitychange', this.#soon);
     this.#wait(false);
-  }
-
-  /** Follow no more. */
-  stop(): void {
-    window.clearTimeout(this.#timer);
-    this.#tabs.close();
-    window.removeEventListener('online', this.#soon);
-    document.removeEventListener('visibilitychange', this.#soon);
   }
 
   /** What is shown has just been read, for it has changed: let the other tabs read it as well. */

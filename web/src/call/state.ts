@@ -49,7 +49,7 @@ export interface CallState {
   readonly unlike: number;
   readonly ending?: Ending;
   /** It failed before any phone was dialled. */
-  readonly isUnplaced?: boolean;
+  readonly unplaced?: boolean;
   readonly failure?: CallFailure;
 }
 
@@ -127,8 +127,8 @@ function failing(state: CallState, tone: NonNullable<CallState['tone']>, nowMs: 
 /** Return the state after the end; a failure says why the gateway could not. */
 export function ended(state: CallState, nowMs: number, failure?: CallFailure): CallState {
   if (state.phase === 'ended') return state;
-  const isUnplaced = state.phase === 'connecting' && !state.lost;
-  return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure, isUnplaced }) };
+  const unplaced = state.phase === 'connecting' && !state.lost;
+  return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure, unplaced }) };
 }
 
 /** Return the state of a call whose gateway is not heard since then, in local monotonic milliseconds. */

@@ -39,7 +39,7 @@ export class App extends LitElement {
     followed: { attribute: false },
     returned: { attribute: false },
     failure: { attribute: false },
-    isExplained: { attribute: false },
+    told: { attribute: false },
     busy: { attribute: false },
   };
   static override styles = [
@@ -165,7 +165,7 @@ export class App extends LitElement {
   /** What is wrong now; the next reading that goes well ends it. */
   declare failure: CallFailure | undefined;
   /** The phone says already why the gateway is away: its call has ended of it. */
-  declare isExplained: boolean;
+  declare told: boolean;
   declare busy: boolean;
   #beside: typeof Beside | undefined;
   #following: Beside.Following | undefined;
@@ -173,7 +173,7 @@ export class App extends LitElement {
   constructor() {
     super();
     this.phonebook = [];
-    this.callsFailed = this.isExplained = this.busy = false;
+    this.callsFailed = this.told = this.busy = false;
   }
 
   override connectedCallback(): void {
@@ -186,7 +186,6 @@ export class App extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     window.removeEventListener('hashchange', this.#open);
-    this.#following?.stop();
   }
 
   protected override render(): TemplateResult {
@@ -233,7 +232,7 @@ export class App extends LitElement {
 
   #page(): TemplateResult {
     const offered = offeredKey();
-    const failure = this.busy || this.isExplained ? undefined : this.failure;
+    const failure = this.busy || this.told ? undefined : this.failure;
     return html`<main class="phone">
       ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
       ${this.followed && this.offer ? this.#progress() : nothing}
@@ -419,7 +418,7 @@ export class App extends LitElement {
   #recover(): void {
     this.#phone?.forget(this.failure);
     this.failure = undefined;
-    this.isExplained = false;
+    this.told = false;
   }
 
   #failed(failure: CallFailure): void {
@@ -436,7 +435,7 @@ export class App extends LitElement {
       return;
     }
     // 502: the gateway is being restarted.
-    this.isExplained = state.failure !== undefined || state.ending?.cause === 502;
+    this.told = state.failure !== undefined || state.ending?.cause === 502;
     await this.refresh();
     this.#following?.changed();
   }

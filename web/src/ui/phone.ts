@@ -40,6 +40,8 @@ export class Phone extends LitElement {
       section {
         display: grid;
         gap: 18px;
+        /* The header's height, where time and cost fit below it. */
+        scroll-margin-block-start: clamp(0rem, (100vh - 33rem) * 9, 9rem);
       }
       section:focus-visible {
         outline: 2px solid color-mix(in srgb, var(--accent) 50%, transparent);
@@ -141,9 +143,8 @@ export class Phone extends LitElement {
     }
     this.state = this.#call.state;
     window.addEventListener('beforeunload', askBeforeLeaving);
-    void this.#focusPanel();
-    // What is shown of the call stands where the number stood, not where the button was pressed.
-    window.scrollTo(0, 0);
+    // What is shown of a call begins where the phone does, not where the button was pressed.
+    void this.#focusPanel().then(() => this.#panel?.scrollIntoView());
     this.dispatchEvent(new CustomEvent('call-started'));
   }
 
@@ -185,6 +186,10 @@ export class Phone extends LitElement {
     if (this.#restored) this.#dialler?.fill(this.#restored);
   }
 
+  get #panel(): HTMLElement | null {
+    return this.renderRoot.querySelector('section');
+  }
+
   get #dialler(): Dialler | null {
     return this.renderRoot.querySelector('caller-dialler');
   }
@@ -213,7 +218,7 @@ export class Phone extends LitElement {
     const { state } = this;
     if (state?.lost && this.busy) return t('reconnecting');
     if (state?.tone && this.busy) return t(state.tone);
-    if (state?.isUnplaced) return t('unplaced');
+    if (state?.unplaced) return t('unplaced');
     if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
     return state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
   }
@@ -289,7 +294,7 @@ export class Phone extends LitElement {
   async #focusPanel(): Promise<void> {
     const number = this.state?.destination;
     await this.updateComplete;
-    this.renderRoot.querySelector('section')?.focus({ preventScroll: true });
+    this.#panel?.focus({ preventScroll: true });
     if (!this.busy && number) this.#dialler?.fill(number);
   }
 }
