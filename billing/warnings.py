@@ -26,16 +26,21 @@ class Change(Enum):
 class EndWarnings:
     """The warnings of one call.
 
-    Each threshold is warned of once per fall, and only where more than it was left before; a fall
-    past several gives one warning.
+    Each threshold is warned of once per fall; a fall past several gives one warning. A call that
+    begins below a threshold is warned at the first look.
     """
 
     __slots__ = ("_armed", "_standing_s")
 
     def __init__(self) -> None:
-        self._armed: tuple[int, ...] = ()
+        self._armed: tuple[int, ...] = THRESHOLDS_S
         self._standing_s: int | None = None
         """Threshold of the warning that was given last and holds."""
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether a warning was given and holds."""
+        return self._standing_s is not None
 
     def note(self, left_s: int) -> Change | None:
         """Take how many whole seconds are left; return what to tell, if anything."""

@@ -297,6 +297,8 @@ class Bridge:
             self._tell(wire.Ringing())
         elif self.call.state in TALKING:
             self._report_answer()
+            if warning := self._charge.standing_warning(self._clock_ns()):
+                self._tell(warning)
         self._tell(wire.PathSelected(path=self._path.path))
         if self._media.is_muted:
             self._tell(wire.Mute(muted=True))

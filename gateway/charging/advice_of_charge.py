@@ -47,3 +47,10 @@ class AdviceOfCharge:
             self._context.notify("call.credit_warning", cause=cause, seconds_left=left_s)
         elif change is Change.TAKEN_BACK:
             self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))
+
+    def standing_warning(self, meter: CallMeter, now_ns: int) -> wire.CreditWarning | None:
+        """Return the warning that holds, for a caller who has taken the call up again."""
+        if not self._warnings.is_standing:
+            return None
+        cause = reports.LACKS[meter.runs_out_of]
+        return wire.CreditWarning(seconds_left=meter.remaining_s(now_ns), cause=cause)

@@ -175,6 +175,10 @@ class CallCharge:
         """Warn the caller of the end, or take it back."""
         self._advice.warn(self.meter, now_ns)
 
+    def standing_warning(self, now_ns: int) -> wire.CreditWarning | None:
+        """Return the warning of the call's coming end that holds, if any."""
+        return self._advice.standing_warning(self.meter, now_ns)
+
     # What the meter's rounds report.
 
     def caps(self, now_ns: int) -> Sequence[SpendCap]:

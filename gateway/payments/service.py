@@ -213,7 +213,7 @@ class Payments:
             customer_id=profile.customer_id or "",
             email=profile.email,
             success_url=self._return_url(payment),
-            cancel_url=f"{self._settings.origin}/",
+            cancel_url=f"{self._settings.origin}/?top-up-cancelled=1",
             # From the payment's own time, so that a repeated request is the same to the letter.
             expires_at=payment.created_at + CHECKOUT_LIFE,
         )

@@ -62,7 +62,8 @@ class HostedPages:
         try:
             self._checkout.pay(session.id, form.required("method"), email, self._clock.now_ns())
         except ApiError as error:
-            return _respond(self._checkout_page(session, error.message), error.status)
+            # A person sees a form again, and no program is told of a failure.
+            return _respond(self._checkout_page(session, error.message))
         finally:
             self._wake()
         return _redirect(self._next(session))

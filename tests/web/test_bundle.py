@@ -41,7 +41,7 @@ async def test_all_that_is_loaded_to_talk_is_small(
     await page.keyboard.press("Enter")
     await expect(page.locator("caller-phone .status")).to_have_text("In call")
     await until(lambda: gateway.line.peer.selected)
-    files = re.findall(r"/static/([^?\s]+)", " ".join(gateway.roles.addresses))
+    files = re.findall(r"/static/([^?\s]+)", " ".join(gateway.addresses))
     names = {"index.html", *(name for name in files if not name.startswith(BESIDE))}
     assert not any(name.startswith(LATER) for name in names)
     for part in ("app", "main", "page", "worklets", "socket-worker"):

@@ -33,7 +33,7 @@ async def test_a_link_replaces_no_key_unasked(page: Page, gateway: FakeGateway) 
     await page.reload()
     await expect(page.locator("footer")).to_contain_text("alice")
     assert {path for path, account in gateway.senders if account == "mallory"} == {"/v1/key"}
-    assert not any("ck_" in address for address in gateway.roles.addresses)
+    assert not any("ck_" in address for address in gateway.addresses)
 
 
 async def test_a_link_that_is_wanted_changes_the_account(page: Page, gateway: FakeGateway) -> None:

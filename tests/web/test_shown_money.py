@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ _CLIPPED = """() => {
     element, ...(element.shadowRoot ? all(element.shadowRoot) : []),
   ]);
   return all(document)
-    .filter((element) => element.matches('button, dd, p, strong, h2'))
+    .filter((element) => element.matches('button, dd, p, strong, h2, dialog'))
     .filter((element) => !element.classList.contains('hidden'))
     .filter(({ scrollWidth, clientWidth }) => clientWidth && scrollWidth > clientWidth + 1)
     .map((element) => element.outerHTML);
@@ -85,6 +86,30 @@ async def test_a_cost_keeps_its_decimals(page: Page, gateway: FakeGateway) -> No
         await expect(cost).to_have_text(words)
 
 
+@pytest.mark.parametrize("seconds", [60, 8])
+async def test_the_coming_end_counts_with_the_time_left(
+    page: Page, gateway: FakeGateway, seconds: int
+) -> None:
+    # Silence: the fake's own bill comes with the audio.
+    gateway.is_mute = True
+    line = await dial(page, gateway)
+    told = f"This call ends in {seconds} seconds, when the credit is used up."
+    shown = page.locator("caller-call-notices .ending > p")
+    await line.send("credit-warning", seconds_left=seconds, cause="credit")
+    for left in range(seconds, seconds - 5, -1):
+        await expect(shown).to_have_text(
+            f"This call ends in {_clock(left)}, when the credit is used up."
+        )
+        await expect(page.locator("caller-in-call dd").nth(1)).to_have_text(_clock(left))
+        await expect(alert(page)).to_have_text(told)
+        await line.send("credit", balance=money(10_000), remaining_seconds=left - 1)
+    await expect(shown).to_have_attribute("aria-hidden", "true")
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
 # -- what is known of a number -------------------------------------------------------------------
 
 
@@ -113,12 +138,15 @@ async def test_a_refusal_is_said_while_typing(
     await page.get_by_role("textbox").press("Enter")
     if code == "insufficient_credit":
         await expect(alert(page)).to_contain_text(told)
+        # Once: the hint makes room for it.
+        await expect(hint(page)).not_to_contain_text(told)
+        await expect(status(page)).to_have_text("No call was placed")
     else:
         await expect(page.get_by_role("textbox")).to_be_focused()
         await expect(status(page)).to_have_text("Ready to call")
     assert gateway.token_requests == []
     assert failed == []
-    assert not any(re.search(r"\d{6}", address) for address in gateway.roles.addresses)
+    assert not any(re.search(r"\d{6}", address) for address in gateway.addresses)
 
 
 async def test_a_number_in_the_making_is_not_blamed(page: Page, gateway: FakeGateway) -> None:
@@ -304,6 +332,54 @@ async def test_hang_up_and_mute_stay_within_reach(browser: Browser, gateway: Fak
     await expect(status(page)).to_have_text("In call, muted")
     await button(page, "Hang up").click()
     await expect(status(page)).to_have_text("Call ended")
+    await page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "script"),
+    [(375, 667, ""), (320, 568, ""), (320, 640, _LARGE_TEXT), (667, 375, "")],
+)
+async def test_a_call_that_begins_is_on_the_screen(
+    browser: Browser, gateway: FakeGateway, width: int, height: int, script: str
+) -> None:
+    gateway.top_ups.offer = top_up_offer()
+    gateway.calls = [past_call(ECHO, "2026-11-20T11:00:00Z", 7, 16)] * 5
+    viewport = {"width": width, "height": height}
+    page, _ = await open_page(browser, gateway, viewport=viewport, script=script)
+    await expect(page.locator("caller-recent-calls li").first).to_be_visible()
+    await button(page, "Call +1 500 555 1000 again").last.click()
+    await expect(status(page)).to_have_text("In call")
+    shown = [status(page), page.get_by_role("timer")]
+    if height > width:
+        shown.append(page.locator("caller-call-facts dd").first)
+    if not script and height > width:
+        shown.append(page.locator(".credit"))
+    dock = await page.locator("caller-in-call .dock").bounding_box()
+    assert dock is not None
+    for what in shown:
+        box = await what.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] <= dock["y"] - box["height"]
+    await page.context.close()
+
+
+@pytest.mark.parametrize("height", [568, 667])
+async def test_the_open_keypad_is_on_the_screen_whatever_is_warned_of(
+    browser: Browser, gateway: FakeGateway, height: int
+) -> None:
+    page, _ = await open_page(browser, gateway, viewport={"width": 375, "height": 800})
+    line = await dial(page, gateway)
+    await button(page, "Keypad").click()
+    await line.send("warning", name="high-packets-lost-fraction", message="Much is lost.")
+    await expect(page.get_by_text("Much is lost.")).to_be_visible()
+    await page.set_viewport_size({"width": 320, "height": height})
+    await asyncio.sleep(0.3)
+    dock = await page.locator("caller-in-call .dock").bounding_box()
+    for key in ("Key 1", "Key #"):
+        box = await button(page, key).bounding_box()
+        assert box is not None
+        assert dock is not None
+        assert 0 <= box["y"] <= dock["y"] - box["height"]
     await page.context.close()
 
 

@@ -17,6 +17,7 @@ from tests.web.test_resume import RESUME, reload, stored
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OTHER = "+442079460018"
+OTHER_SHOWN = "+44 20 7946 0018"
 
 
 def in_call(page: Page) -> Any:
@@ -56,6 +57,34 @@ async def test_silence_of_the_gateway_is_no_good_line(
     await expect(status(page)).to_have_text("In call")
     await expect(in_call(page)).not_to_contain_text("cut in")
     await page.context.close()
+
+
+async def test_a_line_that_is_warned_of_is_not_good(browser: Browser, gateway: FakeGateway) -> None:
+    page, line = await live(browser, gateway)
+    await line.sample(4.3)
+    await expect(in_call(page)).to_contain_text("Good")
+    await line.send("warning", name="high-packets-lost-fraction", message="Much is lost.")
+    await expect(in_call(page)).to_contain_text("Fair")
+    await expect(in_call(page)).not_to_contain_text("Good")
+    gateway.is_mute = True
+    await expect(status(page)).to_have_class("status lost", timeout=4_000)
+    await expect(in_call(page)).not_to_contain_text("Much is lost.")
+    gateway.is_mute = False
+    await expect(status(page)).to_have_class("status live")
+    await expect(in_call(page)).to_contain_text("Much is lost.")
+    await line.send("warning-cleared", name="high-packets-lost-fraction")
+    await line.sample(4.3)
+    await expect(in_call(page)).to_contain_text("Good")
+    await page.context.close()
+
+
+async def test_who_hung_up_is_said(page: Page, gateway: FakeGateway) -> None:
+    line = await dial(page, gateway)
+    await line.end()
+    await expect(page.locator("caller-phone .summary")).to_contain_text("The other side hung up.")
+    await dial(page, gateway)
+    await button(page, "Hang up").click()
+    await expect(page.locator("caller-phone .summary")).to_contain_text("You hung up.")
 
 
 async def test_a_lost_call_counts_down_to_its_end(browser: Browser, gateway: FakeGateway) -> None:
@@ -129,7 +158,7 @@ async def test_dialling_another_ends_the_call_before_it(
     assert (first.start["type"], second.start["type"]) == ("resume", "start")
     assert first.of_type("hangup")
     await expect(status(page)).to_have_text("In call")
-    await expect(in_call(page)).to_contain_text(OTHER)
+    await expect(in_call(page)).to_contain_text(OTHER_SHOWN)
     await page.context.close()
 
 
@@ -183,10 +212,10 @@ async def test_another_tab_follows_a_live_call(page: Page, gateway: FakeGateway)
     gateway.calls = [past_call(ECHO, "2026-11-20T11:00:00Z", 10, 16)]
     await expect(row).to_contain_text("Completed")
     await expect(row).to_contain_text("$0.0022")
-    asked = sum("v1/calls" in address for address in gateway.roles.addresses)
+    asked = sum("v1/calls" in address for address in gateway.addresses)
     await asyncio.sleep(3)
     # What is over is not asked for any more.
-    assert sum("v1/calls" in address for address in gateway.roles.addresses) <= asked + 1
+    assert sum("v1/calls" in address for address in gateway.addresses) <= asked + 1
 
 
 async def test_a_key_that_may_only_read_calls_nobody_again(

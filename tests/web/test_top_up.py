@@ -75,10 +75,10 @@ async def test_nothing_is_offered_or_loaded_where_nobody_can_pay(
     page: Page, gateway: FakeGateway
 ) -> None:
     await expect(page.get_by_text("$5.00")).to_be_visible()
-    await until(lambda: any("top-ups" in address for address in gateway.roles.addresses))
+    await until(lambda: any("top-ups" in address for address in gateway.addresses))
     await page.wait_for_load_state("networkidle")
     await expect(page.locator("caller-top-up, caller-payments")).to_have_count(0)
-    assert not any("paying" in address for address in gateway.roles.addresses)
+    assert not any("paying" in address for address in gateway.addresses)
 
 
 async def test_person_is_sent_to_the_payment_page_by_keyboard(
@@ -370,7 +370,7 @@ async def test_there_is_no_list_before_the_first_payment(
 ) -> None:
     gateway.top_ups.offer = top_up_offer()
     page, _ = await open_page(browser, gateway)
-    await until(lambda: any("v1/payments" in address for address in gateway.roles.addresses))
+    await until(lambda: any("v1/payments" in address for address in gateway.addresses))
     await expect(page.locator("caller-payments section")).to_have_count(0)
     await page.context.close()
 

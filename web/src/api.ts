@@ -24,7 +24,11 @@ interface Options {
 }
 
 export class Api {
-  constructor(readonly key: string) {}
+  /** `reached` is called whenever the gateway has done what it was asked for. */
+  constructor(
+    readonly key: string,
+    private readonly reached: () => void = () => {},
+  ) {}
 
   /** Ask for the one-use token of a call. Throws CallFailure. */
   callToken(destination: string): Promise<CallToken> {
@@ -77,7 +81,10 @@ export class Api {
   /** Read a resource, or post to it if there is a body. Throws CallFailure. */
   async json<T>(path: string, body?: object, options?: Options): Promise<T> {
     const response = await this.#fetch(path, body, options);
-    if (response.ok) return response.json() as Promise<T>;
+    if (response.ok) {
+      this.reached();
+      return response.json() as Promise<T>;
+    }
     if (response.status === 401) throw new CallFailure('key-refused');
     throw new CallFailure('request-refused', await readProblem(response));
   }

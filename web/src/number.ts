@@ -33,9 +33,19 @@ export function isDiallable(number: string): boolean {
   return E164.test(number);
 }
 
-/** Return the number in groups where its plan is known (+1), else as it is. */
+/** Country codes of one and two digits (ITU-T E.164); all others have three. */
+const COUNTRY = /^\+([17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|\d{3})/;
+
+/**
+ * Return the number in groups: as the +1 plan has them, else the country code apart (ITU-T E.123) and the rest by
+ * fours from its end, for easier comparison.
+ */
 export function grouped(number: string): string {
-  return number.replace(/^\+1(\d{3})(\d{3})(\d{4})$/, '+1 $1 $2 $3');
+  if (!isDiallable(number)) return number;
+  return number
+    .replace(COUNTRY, '$& ')
+    .replace(/^(\+1 \d{3})(\d{3})(?=\d{4}$)/, '$1 $2 ')
+    .replace(/\B(?=(\d{4})+$)/g, ' ');
 }
 
 function keyOfLetter(letter: string): string {

@@ -1,10 +1,13 @@
 """What the caller is shown of the money: warnings of the call's coming end."""
 
+import pytest
+
 from media import tones
 from tests.gateway.stage import CENT, SPEECH_FRAME
 from tests.gateway.virtual_time import SECOND_NS, virtual_loop
 
 BEEP = tones.warning_beep()
+BEEP_FRAMES = [BEEP[at : at + 160] for at in range(0, len(BEEP), 160)]
 
 
 async def test_the_end_of_the_credit_is_warned_of_three_times(stage):
@@ -28,35 +31,49 @@ async def test_a_warning_is_a_beep_that_the_caller_alone_hears(stage):
     for _ in range(10):
         call.phone_speaks()
         await stage.run(0.02)
-    frames = [BEEP[at : at + 160] for at in range(0, len(BEEP), 160)]
-    assert [f for f in call.browser.audio if f != SPEECH_FRAME] == frames
+    assert [f for f in call.browser.audio if f != SPEECH_FRAME] == BEEP_FRAMES
     assert call.browser.audio[-1] == SPEECH_FRAME, "the phone is heard again"
     assert call.carrier.audio == []
 
 
-async def test_a_call_short_from_the_start_is_not_warned_of_what_it_never_had(stage):
-    stage.gate.fill(alice=9 * CENT)
-    call = await stage.call(media_silence_s=60).answered()
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(61, [60, 30, 10]), (60, [59, 30, 10]), (45, [44, 30, 10]), (9, [8])]
+)
+async def test_a_call_short_from_the_start_is_warned_at_once(stage, seconds, told):
+    stage.gate.fill(alice=seconds * CENT)
+    call = await stage.call(media_silence_s=99).answered()
+    await stage.run(1.5)
+    assert [left_s for left_s, _ in call.warned] == told[:1]
     await stage.ended(call)
-    assert call.warned == []
+    assert [left_s for left_s, _ in call.warned] == told
+
+
+async def test_a_caller_who_is_back_is_told_of_a_warning_that_holds(stage):
+    stage.gate.fill(alice=45 * CENT)
+    call = await stage.call(media_silence_s=99, resume_s=15).answered()
+    await stage.run(3)
+    call.browser.end(1006)
+    assert call.returns()
+    (told,) = call.browser.of("credit-warning")
+    assert (told["cause"], 40 < told["seconds_left"] < 44) == ("credit", True)
 
 
 async def test_a_top_up_takes_the_warning_back(stage):
     stage.gate.fill(alice=12 * CENT)
     call = await stage.call(media_silence_s=99).answered()
-    await stage.until(lambda: call.warned)
+    await stage.until(lambda: (10, "credit") in call.warned)
     await stage.gate.credit("alice", 2, 30 * CENT)
     await stage.run(2)
     (cleared,) = call.browser.of("credit-warning-cleared")
     assert 36 <= cleared["seconds_left"] <= 40
     await stage.ended(call)
-    assert call.warned == [(10, "credit"), (30, "credit"), (10, "credit")]
+    assert [left_s for left_s, _ in call.warned] == [11, 10, 30, 10]
 
 
 async def test_the_longest_time_allowed_is_warned_of_too(stage):
     call = await stage.call(call_duration_max_s=33, media_silence_s=99).answered()
     await stage.ended(call)
-    assert call.warned == [(30, "duration"), (10, "duration")]
+    assert call.warned == [(32, "duration"), (30, "duration"), (10, "duration")]
     assert call.end["message"].endswith("as long as a call may.")
 
 

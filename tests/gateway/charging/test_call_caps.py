@@ -13,7 +13,7 @@ async def test_a_call_is_cut_off_at_its_own_cap(stage):
     await stage.ended(call)
     assert (call.end["ended_by"], call.end["cut_off"], call.end["seconds"]) == ("limit", "cap", 12)
     assert "spending limit" in call.end["message"]
-    assert call.warned == [(10, "cap")]
+    assert call.warned == [(11, "cap"), (10, "cap")]
     assert stage.balance() == CREDIT - 12 * CENT
 
 

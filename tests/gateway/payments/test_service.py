@@ -49,7 +49,7 @@ async def test_the_page_comes_back_to_us_and_says_whose_money_it_is(shop):
     (session,) = await shop.objects("checkout.sessions")
     assert url == session["url"]
     assert session["success_url"] == f"https://calls.example.com/?top-up={payment.id}"
-    assert session["cancel_url"] == "https://calls.example.com/"
+    assert session["cancel_url"] == "https://calls.example.com/?top-up-cancelled=1"
     assert session["amount_total"] == 2_500
     assert session["client_reference_id"] == "alice"
     assert session["metadata"] == {"account": "alice", "payment": payment.id}

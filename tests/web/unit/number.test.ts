@@ -32,7 +32,20 @@ test('what cannot be dialled is known before the gateway is asked', () => {
   }
 });
 
-test('numbers of the +1 plan are shown in groups, others as they are', () => {
-  assert.equal(grouped('+15005551000'), '+1 500 555 1000');
-  assert.equal(grouped('+442079460018'), '+442079460018');
+test('numbers are shown in groups, and dial the same', () => {
+  const SHOWN: [number: string, shown: string][] = [
+    ['+15005551000', '+1 500 555 1000'],
+    ['+442079460018', '+44 20 7946 0018'],
+    ['+493012345678', '+49 30 1234 5678'],
+    ['+4930123456', '+49 3012 3456'],
+    ['+35312345678', '+353 1234 5678'],
+    ['+79161234567', '+7 91 6123 4567'],
+    ['+999123456789012', '+999 1234 5678 9012'],
+  ];
+  for (const [number, shown] of SHOWN) {
+    assert.equal(grouped(number), shown);
+    assert.equal(dialled(shown), number);
+  }
+  assert.equal(grouped('+4420'), '+4420');
+  assert.equal(grouped(''), '');
 });

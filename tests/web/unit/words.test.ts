@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { CallFailure } from '../../../web/src/call/failure';
 import { addWords, clock, failureInWords, money, price, t, when } from '../../../web/src/i18n';
-import { causeInWords, warningInWords } from '../../../web/src/i18n/outcomes';
+import { causeInWords, endingInWords, seconds, warningInWords } from '../../../web/src/i18n/outcomes';
 import { de } from '../../../web/src/i18n/de';
 import { en } from '../../../web/src/i18n/en';
 import { beside } from '../../../web/src/i18n/en-beside';
@@ -17,8 +17,9 @@ addWords(beside);
 
 const usd = (micros: number): Money => ({ micros, currency: 'USD', text: '' });
 
-test('what is paid or left is shown in whole minor units', () => {
-  assert.deepEqual([0, 1_250_000, 4_999_783, 5e9].map(usd).map(money), ['$0.00', '$1.25', '$5.00', '$5,000.00']);
+test('what is paid or left is shown in whole minor units, and never as more than it is', () => {
+  assert.deepEqual([0, 1_250_000, 4_999_783, 5e9].map(usd).map(money), ['$0.00', '$1.25', '$4.99', '$5,000.00']);
+  assert.deepEqual([9_995_000, 10_000, -1, -10_000].map(usd).map(money), ['$9.99', '$0.01', '-$0.01', '-$0.01']);
   assert.equal(money({ micros: 7_000_000, currency: 'JPY', text: '' }), '¥7');
 });
 
@@ -59,8 +60,17 @@ test('a warning says what is wrong and what to do', () => {
   assert.deepEqual(warningInWords('of-another-day', 'Words.'), ['Words.', '']);
 });
 
+test('who ended a call is said', () => {
+  const end = { call_id: 'c', cause: 16, name: 'NORMAL_CLEARING', message: 'The call has ended.', seconds: 1, cost: usd(1), action: '', cut_off: null };
+  const said = (ended_by: string, cause = 16): string => endingInWords({ ...end, cause, ended_by })[0];
+  globalThis.document ??= { documentElement: { lang: 'en' } } as Document;
+  assert.deepEqual(['callee', 'caller', 'carrier'].map((by) => said(by)), ['The other side hung up.', 'You hung up.', 'The call has ended.']);
+  assert.equal(said('callee', 17), 'The call has ended.');
+  assert.deepEqual([30, 1].map(seconds), ['30 seconds', '1 second']);
+});
+
 test('every failure has a next step in every language', () => {
-  for (const table of [en, de]) {
+  for (const table of [en, beside, keyForm, de]) {
     for (const key of Object.keys(table).filter((key) => /^(failure|problem)\.[^.]+$/.test(key))) {
       assert.ok((table as Record<string, string>)[`${key}.next`], key);
     }

@@ -13,6 +13,7 @@ export type FailureCode =
   | 'microphone-timeout'
   | 'audio-blocked'
   | 'key-refused'
+  | 'key-revoked'
   | 'request-refused'
   | 'offline'
   | 'gateway-unreachable'
@@ -33,6 +34,11 @@ export class CallFailure extends Error {
   ) {
     super(code);
   }
+}
+
+/** Return whether it says that the gateway cannot be reached now, which is over as soon as it can be. */
+export function isUnreachable(failure?: CallFailure): boolean {
+  return /^(offline|gateway-unreachable)$/.test(failure?.code ?? '');
 }
 
 /** Return any error as a failure; what nobody foresaw is a fault of the page. */

@@ -48,6 +48,8 @@ export interface CallState {
   /** Samples in a row that are unlike the quality shown. */
   readonly unlike: number;
   readonly ending?: Ending;
+  /** It failed before any phone was dialled. */
+  readonly unplaced?: boolean;
   readonly failure?: CallFailure;
 }
 
@@ -94,7 +96,11 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
     case 'credit':
       return { ...state, balance: message.balance, remainingSeconds: message.remaining_seconds };
     case 'credit-warning':
-      return { ...state, endWarning: { secondsLeft: message.seconds_left, cause: message.cause } };
+      return {
+        ...state,
+        remainingSeconds: message.seconds_left,
+        endWarning: { secondsLeft: message.seconds_left, cause: message.cause },
+      };
     case 'credit-warning-cleared':
       return { ...state, endWarning: undefined };
     case 'draining':
@@ -121,7 +127,8 @@ function failing(state: CallState, tone: NonNullable<CallState['tone']>, nowMs: 
 /** Return the state after the end; a failure says why the gateway could not. */
 export function ended(state: CallState, nowMs: number, failure?: CallFailure): CallState {
   if (state.phase === 'ended') return state;
-  return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure }) };
+  const unplaced = state.phase === 'connecting' && !state.lost;
+  return { ...state, phase: 'ended', endedAtMs: state.endedAtMs ?? nowMs, ...(failure && { failure, unplaced }) };
 }
 
 /** Return the state of a call whose gateway is not heard since then, in local monotonic milliseconds. */

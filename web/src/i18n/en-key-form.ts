@@ -8,8 +8,12 @@ export const keyForm = {
   keyInvalid: 'This does not look like an API key. Copy the whole text that starts with “ck_”.',
   topUpReturned: 'Paid. You can close this tab.',
   'topUpReturned.next': 'Go on in the tab you came from; the credit is there.',
+  topUpCancelled: 'Nothing was paid. You can close this tab.',
+  'topUpCancelled.next': 'Go on in the tab you came from; you can top up again there.',
   openHere: 'Open the phone here instead',
 
+  'failure.key-revoked': 'The API key is no longer accepted: it was revoked, or its time is over.',
+  'failure.key-revoked.next': 'Ask the operator for another.',
   keyKept: 'The key stays in this tab and is forgotten when you close it.',
 
   offerTitle: 'Change the account?',

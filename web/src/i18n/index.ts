@@ -43,15 +43,20 @@ export function t(key: Key, values: Record<string, string> = {}): string {
   return (strings[key] ?? key).replace(/\{(\w+)\}/g, (_, name: string) => values[name]);
 }
 
-/** Return an amount that is paid or left, in whole minor units: $5.00. */
+/** Return an amount that is paid or left, in the whole minor units it holds: $5.00, and $4.99 for $4.999. */
 export function money({ micros, currency }: Money): string {
-  return inCurrency(currency).format(micros / 1e6);
+  const unit = 10 ** (6 - minorDigits(currency));
+  return inCurrency(currency).format((Math.floor(micros / unit) * unit) / 1e6);
 }
 
 /** Return what calls cost, always with two digits more, so that a running cost keeps its width: $0.0130. */
 export function price({ micros, currency }: Money): string {
-  const minorDigits = inCurrency(currency).resolvedOptions().maximumFractionDigits ?? 2;
-  return inCurrency(currency, Math.min(minorDigits + 2, 4)).format(micros / 1e6);
+  return inCurrency(currency, Math.min(minorDigits(currency) + 2, 4)).format(micros / 1e6);
+}
+
+/** Return how many digits the currency has after the decimal separator (ISO 4217). */
+function minorDigits(currency: string): number {
+  return inCurrency(currency).resolvedOptions().maximumFractionDigits ?? 2;
 }
 
 function inCurrency(currency: string, minimumFractionDigits?: number): Intl.NumberFormat {

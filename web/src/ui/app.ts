@@ -7,20 +7,23 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { Api } from '../api';
 import { answerOffer, dropKey, offeredKey, storedKey, takeKey } from '../api-key';
-import { CallFailure, asFailure } from '../call/failure';
+import { CallFailure, asFailure, isUnreachable } from '../call/failure';
 import type { CallState } from '../call/state';
 import { keepNumber } from '../call/tab-store';
 import { money, t } from '../i18n';
 import type { CallRecord, KeyAccess, Money, Payment, PhonebookEntry, TopUpOffer } from '../wire';
+import type * as Beside from './beside';
 import { handset } from './icons';
 import type { FollowedPayment } from './payment-progress';
 import './phone';
 import type { Phone } from './phone';
-import type { ReadCalls } from './recent-calls';
 import { theme } from './theme';
 import type { TopUp } from './top-up';
 
 const RECENT_CALLS = 8;
+
+/** What a person did on the payment service's page. */
+export type Returned = 'paid' | 'cancelled';
 
 export class App extends LitElement {
   static override properties = {
@@ -34,7 +37,9 @@ export class App extends LitElement {
     phonebook: { attribute: false },
     offer: { attribute: false },
     followed: { attribute: false },
+    returned: { attribute: false },
     failure: { attribute: false },
+    told: { attribute: false },
     busy: { attribute: false },
   };
   static override styles = [
@@ -155,19 +160,26 @@ export class App extends LitElement {
   declare offer: TopUpOffer | undefined;
   /** The payment a person comes back from, or makes in another tab. */
   declare followed: FollowedPayment | undefined;
+  /** What has become of the payment that a person comes back from. */
+  declare returned: Returned | undefined;
+  /** What is wrong now; the next reading that goes well ends it. */
   declare failure: CallFailure | undefined;
+  /** The phone says already why the gateway is away: its call has ended of it. */
+  declare told: boolean;
   declare busy: boolean;
+  #beside: typeof Beside | undefined;
+  #following: Beside.Following | undefined;
 
   constructor() {
     super();
     this.phonebook = [];
-    this.callsFailed = this.busy = false;
+    this.callsFailed = this.told = this.busy = false;
   }
 
   override connectedCallback(): void {
     super.connectedCallback();
     window.addEventListener('hashchange', this.#open);
-    this.followed = takeReturnedPayment();
+    [this.returned, this.followed] = takeReturned();
     this.#open();
   }
 
@@ -209,15 +221,21 @@ export class App extends LitElement {
   #keyForm(): TemplateResult {
     void import('./key-form');
     return html`<main>
-      <caller-key-form .failure=${this.failure} .paid=${!!this.followed} @key-given=${this.#open}></caller-key-form>
+      <caller-key-form
+        .failure=${this.failure}
+        .last=${this.last}
+        .returned=${this.returned}
+        @key-given=${this.#open}
+      ></caller-key-form>
     </main>`;
   }
 
   #page(): TemplateResult {
-    void import('./beside');
     const offered = offeredKey();
+    const failure = this.busy || this.told ? undefined : this.failure;
     return html`<main class="phone">
-      ${this.failure ? html`<caller-outcome .failure=${this.failure}></caller-outcome>` : nothing} ${this.followed && this.offer ? this.#progress() : nothing}
+      ${failure ? html`<caller-outcome .failure=${failure}></caller-outcome>` : nothing}
+      ${this.followed && this.offer ? this.#progress() : nothing}
       ${offered && !this.busy ? this.#keyOffer(offered) : nothing}
       ${this.#may('calls') || this.busy ? this.#dialler() : html`<p class="card">${t('mayNotCall')}</p>`}
       <div class="aside">
@@ -250,22 +268,20 @@ export class App extends LitElement {
       @charged=${this.#follow}
       @credit=${(event: CustomEvent<Money>) => (this.left = event.detail)}
       @call-started=${() => (this.busy = true)}
+      @call-placed=${() => this.#following?.changed()}
       @call-ended=${(event: CustomEvent<CallState>) => this.#ended(event.detail)}
     ></caller-phone>`;
   }
 
   #recentCalls(): TemplateResult {
     return html`<caller-recent-calls
-      .api=${this.api}
       .last=${this.last}
       .calls=${this.calls}
       .phonebook=${this.phonebook}
       .failed=${this.callsFailed}
       .busy=${this.busy}
       .canCall=${this.#may('calls')}
-      .canReadCredit=${this.#may('account')}
-      @retry=${() => void this.#refresh()}
-      @read=${this.#readCalls}
+      @retry=${() => void this.refresh()}
       @redial=${(event: CustomEvent<string>) => this.#phone?.dial(event.detail)}
     ></caller-recent-calls>`;
   }
@@ -306,7 +322,10 @@ export class App extends LitElement {
 
   /** A payment has an outcome: the credit is another, and so may be the card that is saved. */
   async #settled({ state }: Payment): Promise<void> {
-    await this.#refresh();
+    await this.refresh();
+    // Another object: what is listed of payments is read by it.
+    this.balance &&= { ...this.balance };
+    this.#following?.changed();
     if (this.api && this.#may('payments')) this.offer = (await this.api.topUpOffer()) ?? this.offer;
     if (state === 'paid') this.#phone?.offerCall();
   }
@@ -325,17 +344,20 @@ export class App extends LitElement {
     if (this.api) this.followed = undefined;
     this.#clear();
     if (!key) return;
-    this.api = new Api(key);
+    this.api = new Api(key, () => isUnreachable(this.failure) && this.#recover());
     void this.#load(this.api);
   };
 
   #forget(failure?: CallFailure): void {
+    const { access, last } = this;
     dropKey();
     // Where the tab's own key is no good any more, nobody is replaced by the one that a link has brought.
     answerOffer(failure !== undefined);
     this.#clear();
     this.#open();
-    if (!this.api) this.failure = failure;
+    if (this.api || !failure) return;
+    this.failure = access ? new CallFailure('key-revoked') : failure;
+    this.last = last;
   }
 
   #clear(): void {
@@ -347,7 +369,10 @@ export class App extends LitElement {
   }
 
   async #load(api: Api): Promise<void> {
-    await this.#refresh();
+    const beside = import('./beside');
+    await this.refresh();
+    this.#beside = await beside;
+    this.#following ??= new this.#beside.Following(this);
     if (this.api !== api) return;
     if (this.#may('calls')) this.phonebook = await api.phonebook();
     const offer = this.#may('payments') ? await api.topUpOffer() : undefined;
@@ -355,41 +380,49 @@ export class App extends LitElement {
     if (this.api === api) this.offer = offer;
   }
 
-  async #refresh(): Promise<void> {
-    const { api } = this;
-    if (!api) return;
-    const [access] = await Promise.allSettled([api.access()]);
-    if (this.api !== api) return;
-    if (access.status === 'rejected') {
-      this.callsFailed = true;
-      this.#failed(asFailure(access.reason));
-      return;
-    }
-    this.access = access.value;
-    const [account, calls] = await Promise.allSettled([
-      this.#may('account') ? api.account() : undefined,
-      this.#may('records') ? api.calls(RECENT_CALLS) : undefined,
-    ]);
-    if (this.api !== api) return;
-    if (account.status === 'fulfilled') {
-      this.balance = account.value?.balance;
-      if (!this.busy) this.left = undefined;
-      this.failure = undefined;
-    } else {
-      this.#failed(asFailure(account.reason));
-    }
-    this.callsFailed = calls.status === 'rejected';
-    if (calls.status === 'fulfilled') this.calls = calls.value;
+  /** Whether a call goes on, here excepted, or is being settled. */
+  goesOn(): boolean {
+    const calls = this.busy ? undefined : this.#beside?.listed(this.calls, this.last);
+    return calls?.some(({ state }) => state !== 'ended') ?? false;
   }
 
-  readonly #readCalls = ({ detail }: CustomEvent<ReadCalls>): void => {
-    this.calls = detail.calls;
-    if (this.busy) return;
-    this.left = detail.left;
-    if (detail.isOver) void this.#refresh();
-  };
+  /** Read what is shown of the account; return whether that went well. */
+  async refresh(): Promise<boolean> {
+    const { api } = this;
+    if (!api) return true;
+    try {
+      const access = await api.access();
+      if (this.api !== api) return true;
+      this.access = access;
+      const [account, calls] = await Promise.allSettled([
+        this.#may('account') ? api.account() : undefined,
+        this.#may('records') ? api.calls(RECENT_CALLS) : undefined,
+      ]);
+      if (this.api !== api) return true;
+      this.callsFailed = calls.status === 'rejected' && !this.calls;
+      if (calls.status === 'fulfilled') this.calls = calls.value;
+      if (account.status === 'rejected') throw account.reason;
+      if (calls.status === 'rejected' && !account.value) throw calls.reason;
+      const balance = account.value?.balance;
+      if (balance?.micros !== this.balance?.micros) this.balance = balance;
+      if (!this.busy) this.left = undefined;
+      this.#recover();
+      return calls.status === 'fulfilled';
+    } catch (error) {
+      if (this.api === api) this.#failed(asFailure(error));
+      return false;
+    }
+  }
+
+  /** Nothing is wrong any more: neither here nor, of what kept a call from being placed, in the phone. */
+  #recover(): void {
+    this.#phone?.forget(this.failure);
+    this.failure = undefined;
+    this.told = false;
+  }
 
   #failed(failure: CallFailure): void {
+    this.callsFailed = !this.calls;
     if (failure.code === 'key-refused') this.#forget(failure);
     else this.failure = failure;
   }
@@ -401,16 +434,20 @@ export class App extends LitElement {
       this.#forget(state.failure);
       return;
     }
-    await this.#refresh();
+    // 502: the gateway is being restarted.
+    this.told = state.failure !== undefined || state.ending?.cause === 502;
+    await this.refresh();
+    this.#following?.changed();
   }
 }
 
-/** Return the payment that the payment service's page sends a person back from, taking it out of the address. */
-function takeReturnedPayment(): FollowedPayment | undefined {
-  const id = new URLSearchParams(location.search).get('top-up');
-  if (id === null) return undefined;
+/** Take out of the address what the payment service's page sends a person back with. */
+function takeReturned(): [Returned?, FollowedPayment?] {
+  const query = new URLSearchParams(location.search);
+  const id = query.get('top-up');
+  if (id === null && !query.has('top-up-cancelled')) return [];
   history.replaceState(null, '', location.pathname + location.hash);
-  return { id };
+  return id === null ? ['cancelled'] : ['paid', { id }];
 }
 
 customElements.define('caller-app', App);

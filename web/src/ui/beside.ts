@@ -8,4 +8,7 @@ import './outcome';
 import './phonebook';
 import './recent-calls';
 
+export { Following } from '../following';
+export { listed } from './recent-calls';
+
 addWords(beside);

@@ -5,6 +5,7 @@ import type { TemplateResult } from 'lit';
 import type { CallState, LineQuality } from '../call/state';
 import { clock, price, t } from '../i18n';
 import type { Key } from '../i18n';
+import { isOfNetwork } from '../i18n/outcomes';
 import { theme } from './theme';
 
 const QUALITY: Record<LineQuality, Key> = { good: 'lineGood', fair: 'lineFair', poor: 'linePoor' };
@@ -100,7 +101,8 @@ export class CallFacts extends LitElement {
   }
 
   #line(): TemplateResult | string {
-    const { quality, lost } = this.state;
+    const { lost } = this.state;
+    const quality = shown(this.state);
     if (lost) return t('lineLost');
     if (!quality) return t('lineUnknown');
     return html`<span class="bars ${quality}" aria-hidden="true"><i></i><i></i><i></i></span> ${t(QUALITY[quality])}`;
@@ -113,9 +115,15 @@ export class CallFacts extends LitElement {
 
   /** Changes only with the quality or the path, so that a screen reader is silent between. */
   #spokenLine(): string {
-    const { quality, path } = this.state;
+    const { path } = this.state;
+    const quality = shown(this.state);
     return quality ? t('lineIs', { line: t(QUALITY[quality]), path: PATH[path] }) : '';
   }
+}
+
+/** Return the quality to show: a line that is warned of is not good, whatever its last seconds were. */
+function shown({ quality, warnings }: CallState): LineQuality | undefined {
+  return quality === 'good' && Object.keys(warnings).some(isOfNetwork) ? 'fair' : quality;
 }
 
 function fact(name: Key, value: string | TemplateResult, note = ''): TemplateResult {

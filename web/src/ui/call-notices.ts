@@ -6,9 +6,10 @@
 import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
+import { MICROPHONE_SILENT } from '../call/call';
 import type { CallState } from '../call/state';
 import { clock, t } from '../i18n';
-import { warningInWords } from '../i18n/outcomes';
+import { seconds, warningInWords } from '../i18n/outcomes';
 import type { TopUpOffer } from '../wire';
 import { theme } from './theme';
 import { fireTopUp, topUpButton } from './top-up-button';
@@ -26,9 +27,9 @@ export class CallNotices extends LitElement {
       .ending {
         font-weight: 600;
       }
-      /* Stays in the page, so that screen readers watch it; takes back its part of the grid's gap. */
-      [role='alert']:empty {
-        margin-block-end: -18px;
+      /* Stays in the page, so that screen readers watch it; takes no part in the grid. */
+      .none {
+        position: absolute;
       }
       .top-up {
         justify-self: start;
@@ -46,7 +47,11 @@ export class CallNotices extends LitElement {
 
   protected override render(): TemplateResult {
     const { lost, cutAtMs, drainedAtMs } = this.state;
-    return html`<div role="alert">${this.#endWarning()}</div>
+    const end = this.#endWarning();
+    return html`<div class=${end ? 'alert ending' : 'none'}>
+        ${end ? this.#timeLeft() : nothing}
+        <div role="alert">${end}</div>
+      </div>
       ${this.#countdown('cutIn', lost ? cutAtMs : undefined)} ${this.#countdown('drains', drainedAtMs)}
       <slot></slot>
       ${this.#warnings()}`;
@@ -59,15 +64,21 @@ export class CallNotices extends LitElement {
     return html`<p class="alert number">${t(name, { time })}</p>`;
   }
 
+  /** Draw the time that is left, as it is beside the cost; not a live region, for it changes each second. */
+  #timeLeft(): TemplateResult | typeof nothing {
+    const { endWarning, remainingSeconds } = this.state;
+    if (!endWarning || remainingSeconds === undefined) return nothing;
+    return html`<p class="number" aria-hidden="true">${t(`endsIn.${endWarning.cause}`, { time: clock(remainingSeconds) })}</p>`;
+  }
+
   /** Words that stay as they are until the next warning: a screen reader reads each once. */
-  #endWarning(): TemplateResult | typeof nothing {
+  #endWarning(): TemplateResult | undefined {
     const { endWarning } = this.state;
-    if (!endWarning) return nothing;
+    if (!endWarning) return undefined;
     const { secondsLeft, cause } = endWarning;
-    return html`<p class="alert ending">
-      <span>${t(`endsIn.${cause}`, { seconds: String(secondsLeft) })}</span>
-      ${cause === 'credit' ? this.#topUp() : nothing}
-    </p>`;
+    return html`<span class="hidden">${t(`endsIn.${cause}`, { time: seconds(secondsLeft) })}</span>${cause === 'credit'
+        ? this.#topUp()
+        : nothing}`;
   }
 
   #topUp(): TemplateResult | typeof nothing {
@@ -82,9 +93,11 @@ export class CallNotices extends LitElement {
   }
 
   #warnings(): TemplateResult[] {
-    return Object.entries(this.state.warnings).map(([name, message]) => {
+    // Of a gateway that is not heard nothing else is known.
+    const shown = Object.entries(this.state.warnings).filter(([name]) => !this.state.lost || name === MICROPHONE_SILENT);
+    return shown.map(([name, message]) => {
       const [what, next] = warningInWords(name, message);
-      return html`<p class="alert small" role="status"><strong>${what}</strong> <span>${next}</span></p>`;
+      return html`<p class="alert small" part="warning" role="status"><strong>${what}</strong> <span>${next}</span></p>`;
     });
   }
 }

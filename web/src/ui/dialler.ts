@@ -28,6 +28,7 @@ export class Dialler extends LitElement {
     api: { attribute: false },
     text: { attribute: false },
     answer: { attribute: false },
+    told: { attribute: false },
     complaint: { attribute: false },
   };
   static override styles = [
@@ -84,6 +85,8 @@ export class Dialler extends LitElement {
   declare text: string;
   /** What a call to the number would cost, or why it may not be placed, once that is known. */
   declare answer: Quote | QuoteRefusal | undefined;
+  /** Code of the refusal that stands above already. */
+  declare told: string | undefined;
   declare complaint: string;
   #quoted = '';
   #quoteTimer = 0;
@@ -157,7 +160,7 @@ export class Dialler extends LitElement {
 
   #hint(): string {
     const problem = this.#refusal();
-    if (problem) return failureInWords(new CallFailure('request-refused', problem)).join(' ');
+    if (problem && problem.code !== this.told) return failureInWords(new CallFailure('request-refused', problem)).join(' ');
     if (this.complaint) return this.complaint;
     const number = this.number;
     return isDiallable(number) ? t('willDial', { number: grouped(number) }) : t('numberHint');

@@ -182,6 +182,9 @@ export const inCallStyle = css`
     :host([keypad]) .meters {
       display: none;
     }
+    :host([keypad]) caller-call-notices::part(warning) {
+      order: 1;
+    }
   }
   @media (forced-colors: active) {
     .bar {

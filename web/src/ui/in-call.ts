@@ -43,6 +43,7 @@ export class InCall extends LitElement {
   /** Tells the page how much of its bottom the controls cover on a small screen. */
   readonly #dock = new ResizeObserver(([{ target }]) => {
     document.documentElement.style.setProperty('--bar', `${(target as HTMLElement).offsetHeight}px`);
+    this.#showPanel();
   });
 
   constructor() {
@@ -71,7 +72,11 @@ export class InCall extends LitElement {
   }
 
   protected override updated(changed: PropertyValues): void {
-    if (changed.has('opened')) this.renderRoot.querySelector('.panel')?.scrollIntoView({ block: 'nearest' });
+    if (changed.has('opened')) this.#showPanel();
+  }
+
+  #showPanel(): void {
+    this.renderRoot.querySelector('.panel')?.scrollIntoView({ block: 'nearest' });
   }
 
   /** Move one meter; 0 to 1, linear. Bypasses rendering: it comes twenty times a second. */

@@ -4,14 +4,23 @@ import { LitElement, css, html, nothing } from 'lit';
 import type { TemplateResult } from 'lit';
 import { keepKey } from '../api-key';
 import type { CallFailure } from '../call/failure';
+import type { CallState } from '../call/state';
 import { addWords, t } from '../i18n';
+import type { Key } from '../i18n';
 import { keyForm } from '../i18n/en-key-form';
+import type { Returned } from './app';
 import { theme } from './theme';
+
+const WORDS: Record<Returned, [Key, Key]> = {
+  paid: ['topUpReturned', 'topUpReturned.next'],
+  cancelled: ['topUpCancelled', 'topUpCancelled.next'],
+};
 
 export class KeyForm extends LitElement {
   static override properties = {
     failure: { attribute: false },
-    paid: { attribute: false },
+    last: { attribute: false },
+    returned: { attribute: false },
     complaint: { attribute: false },
   };
   static override styles = [
@@ -51,8 +60,10 @@ export class KeyForm extends LitElement {
 
   /** Why the last key was no good. */
   declare failure: CallFailure | undefined;
+  /** The call that ended as the key was found to be no good. */
+  declare last: CallState | undefined;
   /** The tab comes back from the payment service's page, which another tab has opened. */
-  declare paid: boolean;
+  declare returned: Returned | undefined;
   declare complaint: string;
 
   constructor() {
@@ -65,16 +76,17 @@ export class KeyForm extends LitElement {
   }
 
   protected override render(): TemplateResult {
-    return this.paid ? this.#paid() : this.#form();
+    return this.returned ? this.#back(this.returned) : this.#form();
   }
 
-  /** A tab that was only opened to pay in: the service's page comes back here once it has the money. */
-  #paid(): TemplateResult {
+  /** A tab that was only opened to pay in: the service's page comes back here, with the money or without. */
+  #back(returned: Returned): TemplateResult {
+    const [what, next] = WORDS[returned];
     return html`<section class="card" role="status">
-        <h2>${t('topUpReturned')}</h2>
-        <p>${t('topUpReturned.next')}</p>
+        <h2>${t(what)}</h2>
+        <p>${t(next)}</p>
       </section>
-      <button type="button" @click=${() => (this.paid = false)}>${t('openHere')}</button>`;
+      <button type="button" @click=${() => (this.returned = undefined)}>${t('openHere')}</button>`;
   }
 
   #form(): TemplateResult {
@@ -103,7 +115,8 @@ export class KeyForm extends LitElement {
     if (this.complaint) return html`<p class="alert" role="alert">${this.complaint}</p>`;
     if (!this.failure) return nothing;
     void import('./beside');
-    return html`<caller-outcome .failure=${this.failure}></caller-outcome>`;
+    return html`<caller-outcome .failure=${this.failure}></caller-outcome>
+      ${this.last ? html`<caller-outcome .state=${this.last}></caller-outcome>` : nothing}`;
   }
 
   readonly #submit = (event: SubmitEvent): void => {

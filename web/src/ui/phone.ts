@@ -1,6 +1,6 @@
 /**
- * The phone itself: one call at a time, before, during and after. Fires `call-started` and `call-ended`, `credit` with
- * what a call says is left, and `top-up` where somebody wants credit.
+ * The phone itself: one call at a time, before, during and after. Fires `call-started`, `call-placed` as it begins to
+ * ring and to be charged, and `call-ended`, `credit` with what a call says is left, and `top-up` where somebody wants credit.
  */
 
 import { LitElement, css, html, nothing } from 'lit';
@@ -8,7 +8,7 @@ import type { TemplateResult } from 'lit';
 import type { Api } from '../api';
 import { Call } from '../call/call';
 import type { CallEvents } from '../call/call';
-import { asFailure } from '../call/failure';
+import { asFailure, isUnreachable } from '../call/failure';
 import type { CallFailure } from '../call/failure';
 import type { CallState } from '../call/state';
 import { dropCall, keptCall, takeNumber } from '../call/tab-store';
@@ -40,6 +40,8 @@ export class Phone extends LitElement {
       section {
         display: grid;
         gap: 18px;
+        /* The header's height, where time and cost fit below it. */
+        scroll-margin-block-start: clamp(0rem, (100vh - 33rem) * 9, 9rem);
       }
       section:focus-visible {
         outline: 2px solid color-mix(in srgb, var(--accent) 50%, transparent);
@@ -61,6 +63,9 @@ export class Phone extends LitElement {
       }
       .status.live::before {
         background: var(--level);
+      }
+      .status.lost::before {
+        background: var(--stop);
       }
       .notice {
         text-align: center;
@@ -138,7 +143,8 @@ export class Phone extends LitElement {
     }
     this.state = this.#call.state;
     window.addEventListener('beforeunload', askBeforeLeaving);
-    void this.#focusPanel();
+    // What is shown of a call begins where the phone does, not where the button was pressed.
+    void this.#focusPanel().then(() => this.#panel?.scrollIntoView());
     this.dispatchEvent(new CustomEvent('call-started'));
   }
 
@@ -170,8 +176,18 @@ export class Phone extends LitElement {
     if (!this.busy && number) this.choose(number);
   }
 
+  /** Tell no more that the gateway could not be reached: it can be, after this failure of the page if there was one. */
+  forget(failure?: CallFailure): void {
+    const own = this.failure ?? this.state?.failure;
+    if (own?.code === 'offline' || (failure && isUnreachable(own))) this.state = this.failure = undefined;
+  }
+
   protected override firstUpdated(): void {
     if (this.#restored) this.#dialler?.fill(this.#restored);
+  }
+
+  get #panel(): HTMLElement | null {
+    return this.renderRoot.querySelector('section');
   }
 
   get #dialler(): Dialler | null {
@@ -179,10 +195,12 @@ export class Phone extends LitElement {
   }
 
   #changed(state: CallState): void {
-    const { balance } = state;
+    const { balance, phase } = state;
     if (balance && balance !== this.state?.balance) this.dispatchEvent(new CustomEvent('credit', { detail: balance }));
+    const isNews = phase !== this.state?.phase;
     this.state = state;
-    if (state.phase !== 'ended') return;
+    if (isNews && phase !== 'ended') this.dispatchEvent(new CustomEvent('call-placed'));
+    if (phase !== 'ended') return;
     window.removeEventListener('beforeunload', askBeforeLeaving);
     stopKeys();
     void this.#focusPanel();
@@ -191,7 +209,7 @@ export class Phone extends LitElement {
 
   protected override render(): TemplateResult {
     return html`<section class="card" tabindex="-1" aria-label=${t('title')}>
-      <p class="status ${this.state?.phase ?? ''}" role="status">${this.#status()}</p>
+      <p class="status ${this.state?.lost ? 'lost' : (this.state?.phase ?? '')}" role="status">${this.#status()}</p>
       ${this.busy ? this.#inCall() : this.#idle()}
     </section>`;
   }
@@ -200,6 +218,7 @@ export class Phone extends LitElement {
     const { state } = this;
     if (state?.lost && this.busy) return t('reconnecting');
     if (state?.tone && this.busy) return t(state.tone);
+    if (state?.unplaced) return t('unplaced');
     if (state?.phase !== 'live') return t(state?.phase ?? 'idle');
     return state.held ? t('liveHeld') : t(state.muted ? 'liveMuted' : 'live');
   }
@@ -235,6 +254,7 @@ export class Phone extends LitElement {
         : nothing}
       <caller-dialler
         .api=${this.api}
+        .told=${state?.failure?.problem?.code}
         @dial=${(event: CustomEvent<string>) => this.dial(event.detail)}
         @key=${(event: CustomEvent<string>) => playKey(event.detail)}
       ></caller-dialler>
@@ -274,7 +294,7 @@ export class Phone extends LitElement {
   async #focusPanel(): Promise<void> {
     const number = this.state?.destination;
     await this.updateComplete;
-    this.renderRoot.querySelector('section')?.focus({ preventScroll: true });
+    this.#panel?.focus({ preventScroll: true });
     if (!this.busy && number) this.#dialler?.fill(number);
   }
 }

@@ -1,42 +1,26 @@
 /**
- * The latest calls of the account, each to be called again; those that are not over are followed. Fires `redial` with
- * the number as its detail, and `read` with the calls as they are then.
+ * The latest calls of the account, each to be called again. Fires `redial` with the number as its detail, and `retry`
+ * where they could not be read.
  */
 
 import { LitElement, css, html, nothing } from 'lit';
-import type { PropertyValues, TemplateResult } from 'lit';
-import type { Api } from '../api';
+import type { TemplateResult } from 'lit';
 import type { CallState } from '../call/state';
 import { clock, price, t, when } from '../i18n';
 import { causeInWords } from '../i18n/outcomes';
 import { grouped } from '../number';
-import type { CallRecord, Money, PhonebookEntry } from '../wire';
+import type { CallRecord, PhonebookEntry } from '../wire';
 import { handset } from './icons';
 import { theme } from './theme';
 
-/** Pause before calls that are not over are read again; longer where that fails. */
-const WATCH_MS = 1500;
-const WATCH_MS_MAX = 30_000;
-
-/** What is known of the calls after another look. */
-export interface ReadCalls {
-  calls: CallRecord[];
-  /** The credit meanwhile, where it may be read and no call of this page says it. */
-  left: Money | undefined;
-  /** The record of a call has been written. */
-  isOver: boolean;
-}
-
 export class RecentCalls extends LitElement {
   static override properties = {
-    api: { attribute: false },
     calls: { attribute: false },
     last: { attribute: false },
     phonebook: { attribute: false },
     failed: { attribute: false },
     busy: { attribute: false },
     canCall: { attribute: false },
-    canReadCredit: { attribute: false },
   };
   static override styles = [
     theme,
@@ -46,6 +30,7 @@ export class RecentCalls extends LitElement {
         gap: 12px;
       }
       ul {
+        container-type: inline-size;
         padding: 0;
         list-style: none;
       }
@@ -82,10 +67,21 @@ export class RecentCalls extends LitElement {
         border-radius: 50%;
         color: var(--go);
       }
+      /* Large text or a narrow window: whom and when in lines of their own. */
+      @container (max-width: 16rem) {
+        li {
+          grid-template-columns: minmax(0, 1fr) auto;
+        }
+        .who {
+          grid-column: 1 / -1;
+        }
+        .figures {
+          text-align: start;
+        }
+      }
     `,
   ];
 
-  declare api: Api;
   declare calls: CallRecord[] | undefined;
   /** The call that has just ended on this page: it is listed as its end was told until its record is written. */
   declare last: CallState | undefined;
@@ -95,30 +91,11 @@ export class RecentCalls extends LitElement {
   declare busy: boolean;
   /** Whether the key may place calls. */
   declare canCall: boolean;
-  /** Whether the key may read the account. */
-  declare canReadCredit: boolean;
-  #watcher = 0;
-  #failures = 0;
 
   constructor() {
     super();
     this.phonebook = [];
-    this.failed = this.busy = this.canCall = this.canReadCredit = false;
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    document.addEventListener('visibilitychange', this.#seen);
-  }
-
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    document.removeEventListener('visibilitychange', this.#seen);
-    window.clearTimeout(this.#watcher);
-  }
-
-  protected override updated(changed: PropertyValues): void {
-    if (changed.has('calls') || changed.has('last')) this.#watch();
+    this.failed = this.busy = this.canCall = false;
   }
 
   protected override render(): TemplateResult {
@@ -134,51 +111,13 @@ export class RecentCalls extends LitElement {
   }
 
   #list(): TemplateResult | typeof nothing {
-    const calls = this.#shown();
+    const calls = listed(this.calls, this.last);
     if (!calls) return html`<p class="small muted">${t('loading')}</p>`;
     if (!calls.length) return html`<p class="small muted">${t('recentEmpty')}</p>`;
     const now = new Date();
     return html`<ul>
       ${calls.map((call) => this.#row(call, now))}
     </ul>`;
-  }
-
-  #shown(): CallRecord[] | undefined {
-    const { calls } = this;
-    const own = this.last && recordOf(this.last);
-    if (!own || !calls || calls.some(({ id, state }) => id === own.id && state === 'ended')) return calls;
-    return [own, ...calls.filter(({ id }) => id !== own.id)];
-  }
-
-  /** Read the calls again while one of them lives or is being settled, here, in another tab or by another key. */
-  readonly #watch = (): void => {
-    window.clearTimeout(this.#watcher);
-    if (document.hidden || !this.#shown()?.some(isOpen)) return;
-    const pauseMs = Math.min(WATCH_MS_MAX, WATCH_MS * 2 ** this.#failures);
-    this.#watcher = window.setTimeout(() => void this.#read(), pauseMs);
-  };
-
-  /** Whoever comes back to the page finds what has happened meanwhile. */
-  readonly #seen = (): void => {
-    if (!document.hidden && !this.busy) this.dispatchEvent(new CustomEvent('retry'));
-    this.#watch();
-  };
-
-  async #read(): Promise<void> {
-    const { api } = this;
-    const open = this.#shown()?.filter(isOpen).length ?? 0;
-    try {
-      const calls = await api.calls(Math.max(1, this.calls?.length ?? 0));
-      const account = this.canReadCredit && !this.busy ? await api.account() : undefined;
-      if (this.api !== api) return;
-      this.#failures = 0;
-      this.calls = calls;
-      const isOver = (this.#shown()?.filter(isOpen).length ?? 0) < open;
-      this.dispatchEvent(new CustomEvent('read', { detail: { calls, left: account?.balance, isOver } satisfies ReadCalls }));
-    } catch {
-      this.#failures++;
-      this.#watch();
-    }
   }
 
   #row(call: CallRecord, now: Date): TemplateResult {
@@ -209,8 +148,11 @@ export class RecentCalls extends LitElement {
   }
 }
 
-function isOpen({ state }: CallRecord): boolean {
-  return state !== 'ended';
+/** Return the calls with the one that has just ended here, as its end was told, until its record is written. */
+export function listed(calls: CallRecord[] | undefined, last: CallState | undefined): CallRecord[] | undefined {
+  const own = last && recordOf(last);
+  if (!own || !calls || calls.some(({ id, state }) => id === own.id && state === 'ended')) return calls;
+  return [own, ...calls.filter(({ id }) => id !== own.id)];
 }
 
 /** Return the record that a call's last message amounts to. */

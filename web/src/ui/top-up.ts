@@ -57,7 +57,7 @@ export class TopUp extends LitElement {
         background: var(--card);
         color: inherit;
         box-shadow: var(--shadow);
-        overflow-wrap: break-word;
+        overflow-wrap: anywhere;
       }
       /* Beside a call, or above its controls. */
       dialog:not(:modal) {
@@ -81,6 +81,7 @@ export class TopUp extends LitElement {
       }
       form {
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         gap: 16px;
       }
       fieldset {
