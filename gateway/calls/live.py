@@ -53,7 +53,7 @@ from gateway.ports import (
 from gateway.settings import Settings
 from gateway.sound.echo_check import EchoCheck
 from gateway.twilio.leg import CarrierLeg, CarrierListener
-from gateway.twilio.media import Start as StreamStart
+from gateway.twilio.media import StreamStart
 
 log = logging.getLogger(__name__)
 

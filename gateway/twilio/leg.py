@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from gateway.errors import PeerProtocolError
 from gateway.ports import MediaConnection
 from gateway.twilio import media
-from gateway.twilio.media import Dtmf, Mark, Media, Start, StartDetail, Stop
+from gateway.twilio.media import Dtmf, Mark, Media, StartDetail, Stop, StreamStart
 from gateway.twilio.outbound import Outbound
 
 try:
@@ -78,7 +78,7 @@ class CarrierLeg:
         self,
         connection: MediaConnection,
         *,
-        bind: Callable[[CarrierLeg, Start], CarrierListener | None],
+        bind: Callable[[CarrierLeg, StreamStart], CarrierListener | None],
     ) -> None:
         self._connection = connection
         self._bind = bind
@@ -106,7 +106,7 @@ class CarrierLeg:
         return self._listener is not None
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Start the closing handshake; whatever the socket says from now on is discarded."""
+        """StreamStart the closing handshake; whatever the socket says from now on is discarded."""
         self.on_audio = _discard
         self._listener = None
         self._stopped = True
@@ -128,14 +128,14 @@ class CarrierLeg:
             self._refuse(error.close_code, "protocol error")
 
     def _control_received(self, message: media.Message | media.Unknown) -> None:
-        if isinstance(message, Start):
+        if isinstance(message, StreamStart):
             self._started(message)
         elif isinstance(message, Media | Dtmf | Mark | Stop):
             if message.stream_sid != self.stream_sid:
                 raise PeerProtocolError("A message of another stream.", close_code=1008)
             self._stream_message(message)
 
-    def _started(self, message: Start) -> None:
+    def _started(self, message: StreamStart) -> None:
         detail = message.start
         is_ours = detail.media_format.encoding == "audio/x-mulaw" and not self.stream_sid
         if self._stopped or not is_ours or not message.stream_sid:
