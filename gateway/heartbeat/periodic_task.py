@@ -19,7 +19,7 @@ CANCELLATIONS_MAX = 5
 CANCELLATION_S = 1.0
 
 
-class Duty:
+class PeriodicTask:
     """Does its work at once and then again and again, with a pause after each time."""
 
     def __init__(self, name: str, work: Callable[[], Awaitable[object]], interval_s: float) -> None:

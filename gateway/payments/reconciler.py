@@ -37,7 +37,7 @@ LOST_AFTER: Final = timedelta(hours=2)
 log = structlog.get_logger(__name__)
 
 
-class Reconciler:
+class PaymentReconciler:
     """Settles what waits. One of these does one round at a time."""
 
     def __init__(

@@ -18,7 +18,7 @@ from gateway.charging.reconcile import Reconciler
 from gateway.charging.recovery import Drain
 from gateway.charging.rounds import Metering
 from gateway.charging.sweeper import Sweeper
-from gateway.heartbeat.periodic_task import Duty
+from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.payments.reconciler import PERIOD_S
 from gateway.roles.carrier import CarrierSide
 from gateway.roles.membership import Membership
@@ -49,18 +49,18 @@ def new_alarms(settings: Settings, stores: Stores) -> Alarms:
     )
 
 
-def of_port(tls: ServerTls | None) -> Sequence[Duty]:
+def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
     """Return what a process that listens does; `tls` is its certificate."""
     if tls is None:
         return ()
-    return (Duty("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
+    return (PeriodicTask("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
 
 
-def of_quotes(prices: Prices) -> Sequence[Duty]:
+def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
     """Return what a process that quotes calls does."""
     return (
-        Duty("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
-        Duty("look for new closed lists", prices.closed_book.refresh, RATES_INTERVAL_S),
+        PeriodicTask("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
+        PeriodicTask("look for new closed lists", prices.closed_book.refresh, RATES_INTERVAL_S),
     )
 
 
@@ -69,7 +69,7 @@ def of_node(
     carrier_side: CarrierSide,
     metering: Metering,
     is_live_here: Callable[[str], bool],
-) -> Sequence[Duty]:
+) -> Sequence[PeriodicTask]:
     """Return what a process that holds calls does."""
     ended = carrier_side.closings.round
     sweeps = Sweeper(
@@ -79,15 +79,15 @@ def of_node(
         clock_ns=time.monotonic_ns,
     )
     return (
-        Duty("lease", membership.watch.renew, node_watch.RENEWAL_S),
-        Duty("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
-        Duty("reminder of calls", metering.remind, rounds.REMINDER_S),
-        Duty("ending of lost carrier calls", carrier_side.ghosts.round, ghosts.INTERVAL_S),
-        Duty("check that ended calls are booked", ended, closings.INTERVAL_S),
+        PeriodicTask("lease", membership.watch.renew, node_watch.RENEWAL_S),
+        PeriodicTask("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
+        PeriodicTask("reminder of calls", metering.remind, rounds.REMINDER_S),
+        PeriodicTask("ending of lost carrier calls", carrier_side.ghosts.round, ghosts.INTERVAL_S),
+        PeriodicTask("check that ended calls are booked", ended, closings.INTERVAL_S),
     )
 
 
-def of_books(stores: Stores, drain: Drain, alarms: Alarms) -> Sequence[Duty]:
+def of_books(stores: Stores, drain: Drain, alarms: Alarms) -> Sequence[PeriodicTask]:
     """Return what keeps credit store and books in line, and watches the way between them."""
     comparison = Reconciler(
         stores.gate,
@@ -98,14 +98,16 @@ def of_books(stores: Stores, drain: Drain, alarms: Alarms) -> Sequence[Duty]:
         drain=drain,
     )
     return (
-        Duty("comparison of credit store and books", comparison.round, reconcile.INTERVAL_S),
-        Duty("watch on the outbox", alarms.outbox.look, outbox_alarm.INTERVAL_S),
-        Duty("watch on the drainer", alarms.drainer.look, outbox_alarm.INTERVAL_S),
+        PeriodicTask(
+            "comparison of credit store and books", comparison.round, reconcile.INTERVAL_S
+        ),
+        PeriodicTask("watch on the outbox", alarms.outbox.look, outbox_alarm.INTERVAL_S),
+        PeriodicTask("watch on the drainer", alarms.drainer.look, outbox_alarm.INTERVAL_S),
     )
 
 
-def of_payments(payments: PaymentServices | None) -> Sequence[Duty]:
+def of_payments(payments: PaymentServices | None) -> Sequence[PeriodicTask]:
     """Return what finds out of payments that nobody has reported."""
     if payments is None:
         return ()
-    return (Duty("look for payments", payments.reconciler.reconcile, PERIOD_S),)
+    return (PeriodicTask("look for payments", payments.reconciler.reconcile, PERIOD_S),)

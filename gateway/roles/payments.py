@@ -16,7 +16,7 @@ from billing.stores.sql import SqlLedgerStore
 from gateway.charging import recovery
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.history import PaymentHistory
-from gateway.payments.reconciler import Reconciler
+from gateway.payments.reconciler import PaymentReconciler
 from gateway.payments.service import Payments
 from gateway.ports import Notify
 from gateway.roles.storage import Stores
@@ -34,7 +34,7 @@ class PaymentServices:
     store: SqlPaymentStore
     payments: Payments
     auto: AutoTopUps
-    reconciler: Reconciler
+    reconciler: PaymentReconciler
     history: PaymentHistory
 
 
@@ -83,6 +83,6 @@ def compose_payments(
         limits=AutoLimits(settings.auto_top_up_day_max, pause),
         notify=notify,
     )
-    reconciler = Reconciler(payments, auto, service=service, store=store)
+    reconciler = PaymentReconciler(payments, auto, service=service, store=store)
     history = PaymentHistory(payments, service=service, store=store)
     return PaymentServices(service, store, payments, auto, reconciler, history)

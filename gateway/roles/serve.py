@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from gateway.charging import recovery
 from gateway.charging.rounds import Metering
-from gateway.heartbeat.periodic_task import Duty
+from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
 from gateway.roles import adapters, duties, http, storage
 from gateway.roles.access import compose_access
@@ -142,7 +142,9 @@ class Node:
         metering.on_balance = payments.auto.consider
         return payments
 
-    async def _run(self, stops: Stops, tls: ServerTls | None, periodic: Sequence[Duty]) -> None:
+    async def _run(
+        self, stops: Stops, tls: ServerTls | None, periodic: Sequence[PeriodicTask]
+    ) -> None:
         """Listen, beat, and begin the periodic work.
 
         It stops in another order: first the sockets, and the beat last, for closing them hangs on

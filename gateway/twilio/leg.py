@@ -12,7 +12,7 @@ from gateway.connection_counters import ConnectionCounters
 from gateway.errors import PeerProtocolError
 from gateway.ports import CarrierListener, MediaConnection, StreamEnd
 from gateway.twilio import media
-from gateway.twilio.media import Dtmf, Mark, Media, Start, StartDetail, Stop
+from gateway.twilio.media import Dtmf, Mark, Media, StartDetail, Stop, StreamStart
 from gateway.twilio.outbound import Outbound
 
 try:
@@ -62,7 +62,7 @@ class TwilioLeg:
         self,
         connection: MediaConnection,
         *,
-        bind: Callable[[TwilioLeg, Start], CarrierListener | None],
+        bind: Callable[[TwilioLeg, StreamStart], CarrierListener | None],
     ) -> None:
         self._connection = connection
         self._bind = bind
@@ -124,14 +124,14 @@ class TwilioLeg:
             self._refuse(error.close_code, "protocol error")
 
     def _control_received(self, message: media.Message | media.Unknown) -> None:
-        if isinstance(message, Start):
+        if isinstance(message, StreamStart):
             self._started(message)
         elif isinstance(message, Media | Dtmf | Mark | Stop):
             if message.stream_sid != self.stream_sid:
                 raise PeerProtocolError("A message of another stream.", close_code=1008)
             self._stream_message(message)
 
-    def _started(self, message: Start) -> None:
+    def _started(self, message: StreamStart) -> None:
         detail = message.start
         is_ours = detail.media_format.encoding == "audio/x-mulaw" and not self.stream_sid
         if self._stopped or not is_ours or not message.stream_sid:

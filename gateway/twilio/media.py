@@ -46,7 +46,7 @@ class StartDetail(msgspec.Struct, frozen=True, rename="camel"):
     custom_parameters: dict[str, str] = {}
 
 
-class Start(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="start"):
+class StreamStart(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="start"):
     """The stream begins."""
 
     stream_sid: str
@@ -131,7 +131,7 @@ class Unknown(msgspec.Struct, frozen=True):
     event: str
 
 
-Message = Connected | Start | Media | Dtmf | Mark | Stop
+Message = Connected | StreamStart | Media | Dtmf | Mark | Stop
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _decode_unknown: Callable[[bytes], Unknown] = msgspec.json.Decoder(Unknown).decode

@@ -19,7 +19,7 @@ from gateway.ports import (
 )
 from gateway.twilio.hooks import NodeHooks
 from gateway.twilio.leg import TwilioLeg
-from gateway.twilio.media import Start
+from gateway.twilio.media import StreamStart
 
 _SECOND_NS = 1_000_000_000
 
@@ -60,7 +60,7 @@ class TwilioStreams:
         due_ns = self._ticker.clock_ns() + self._start_timeout_ns
         self._ticker.at(due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start"))
 
-    def _bind(self, leg: TwilioLeg, start: Start, bind: BindStream) -> CarrierListener | None:
+    def _bind(self, leg: TwilioLeg, start: StreamStart, bind: BindStream) -> CarrierListener | None:
         """Find the call that a stream belongs to, by the secret that only its order held."""
         detail = start.start
         if detail.account_sid != self._account_sid:

@@ -27,7 +27,7 @@ from gateway.webrtc.certificate import Identity
 from gateway.webrtc.dtls import DtlsContext
 from gateway.webrtc.outgoing import StreamStart
 from gateway.webrtc.port import Port
-from gateway.webrtc.sdp import Answer, Offer, parse_offer, write_answer
+from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from gateway.webrtc.stun import username_of
 
@@ -277,10 +277,10 @@ class WebRtcEndpoint:
         return self._context
 
     def _answer(
-        self, session: WebRtcSession, offer: Offer, entry: _Entry, credentials: Credentials
+        self, session: WebRtcSession, offer: SdpOffer, entry: _Entry, credentials: Credentials
     ) -> str:
         self._by_ufrag[credentials.ufrag] = session
-        answer = Answer(
+        answer = SdpAnswer(
             session_id=entry.session_id,
             ufrag=credentials.ufrag,
             password=credentials.password,
@@ -403,7 +403,7 @@ class _Entry:
     version: int = 1
 
 
-def _make_credentials(offer: Offer) -> Credentials:
+def _make_credentials(offer: SdpOffer) -> Credentials:
     # RFC 8445, 5.3: at least 24 bits of chance in the fragment and 128 in the password.
     return Credentials(secrets.token_hex(8), secrets.token_hex(16), offer.ufrag)
 

@@ -61,7 +61,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class SdpOffer:
     """The audio section that is taken, and what must be said of the others."""
 
     ufrag: str
@@ -85,7 +85,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SdpAnswer:
     """Our side of a session."""
 
     session_id: int
@@ -102,7 +102,7 @@ class Answer:
     """Higher in each answer of one session (RFC 3264 section 8)."""
 
 
-def parse_offer(text: str) -> Offer:
+def parse_offer(text: str) -> SdpOffer:
     """Return what an offer proposes.
 
     Raises:
@@ -121,7 +121,7 @@ def parse_offer(text: str) -> Offer:
     if not _find(scopes, "rtcp-mux"):
         raise OfferError("no_rtcp_mux")
     _check_setup(scopes)
-    return Offer(
+    return SdpOffer(
         ufrag=_credential(scopes, "ice-ufrag", _UFRAG),
         password=_credential(scopes, "ice-pwd", _PASSWORD),
         fingerprints=_fingerprints(scopes),
@@ -142,7 +142,7 @@ def parse_offer(text: str) -> Offer:
     )
 
 
-def write_answer(offer: Offer, answer: Answer) -> str:
+def write_answer(offer: SdpOffer, answer: SdpAnswer) -> str:
     """Return the answer: ICE-lite, DTLS server, PCMU and telephone events on one port."""
     lines = [
         "v=0",
@@ -309,7 +309,7 @@ def _is_token(value: str) -> bool:
 # -- writing -------------------------------------------------------------------------------------
 
 
-def _taken_lines(section: Section, offer: Offer, answer: Answer) -> Iterator[str]:
+def _taken_lines(section: Section, offer: SdpOffer, answer: SdpAnswer) -> Iterator[str]:
     payload_type, event = offer.payload_type, offer.telephone_event
     host, port = answer.candidates[0]
     direction = _MIRRORED[offer.direction]

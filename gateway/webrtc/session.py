@@ -20,7 +20,7 @@ from gateway.limits.frame_budget import FLOODED, BudgetLimits, FrameBudget
 from gateway.ports import SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
 from gateway.webrtc.outgoing import OutgoingStream, StreamStart
-from gateway.webrtc.sdp import Offer
+from gateway.webrtc.sdp import SdpOffer
 from gateway.webrtc.srtp import SrtpTransport
 from gateway.webrtc.stun import (
     ROLE_CONFLICT,
@@ -138,7 +138,7 @@ class WebRtcSession:
         self,
         host: Host,
         context: DtlsContext,
-        offer: Offer,
+        offer: SdpOffer,
         *,
         credentials: Credentials,
         start: StreamStart,
@@ -262,7 +262,7 @@ class WebRtcSession:
         both = (self._credentials, self._next_credentials)
         return [credentials.ufrag for credentials in both if credentials is not None]
 
-    def restart(self, offer: Offer, credentials: Credentials) -> None:
+    def restart(self, offer: SdpOffer, credentials: Credentials) -> None:
         """Take checks with new credentials too; the old ones end when the new are nominated.
 
         RFC 8445, 9: the path changes, the DTLS association and the stream go on. The offer is of

@@ -57,7 +57,7 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PlayoutMark:
     """Wants its name back when the audio before it has been heard."""
 
     name: str
@@ -68,7 +68,7 @@ class Clear:
     """Throws away what has not been heard."""
 
 
-def parse(text: bytes, stream_sid: str) -> Audio | Mark | Clear:
+def parse(text: bytes, stream_sid: str) -> Audio | PlayoutMark | Clear:
     """Return the message in one WebSocket text.
 
     Raises:
@@ -85,7 +85,7 @@ def parse(text: bytes, stream_sid: str) -> Audio | Mark | Clear:
     if isinstance(message, _Mark):
         if not message.mark.name:
             raise FrameError(INVALID_MESSAGE, "mark.name is empty")
-        return Mark(message.mark.name)
+        return PlayoutMark(message.mark.name)
     return Clear()
 
 

@@ -18,7 +18,14 @@ from simulators.carrier.beats import FRAME_NS, Beats
 from simulators.carrier.callee import Callee, Impairment
 from simulators.carrier.clock import Clock
 from simulators.carrier.errors import FrameError, StreamError
-from simulators.carrier.frames import MALFORMED_MESSAGE, Audio, Clear, Mark, MessageWriter, parse
+from simulators.carrier.frames import (
+    MALFORMED_MESSAGE,
+    Audio,
+    Clear,
+    MessageWriter,
+    PlayoutMark,
+    parse,
+)
 from simulators.carrier.media_socket import LINGER_S, MediaSocket, dial
 from simulators.carrier.playout import MARKS_MAX, Playout
 from simulators.carrier.recording import Recording
@@ -179,7 +186,7 @@ class MediaLeg:
             return
         if isinstance(message, Audio):
             self._take_audio(message.payload)
-        elif isinstance(message, Mark):
+        elif isinstance(message, PlayoutMark):
             if len(self._mark_times) < MARKS_MAX:
                 self._mark_times[message.name] = self._clock.monotonic_ns()
             self._echo(self.playout.mark(message.name))

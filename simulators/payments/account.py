@@ -13,7 +13,7 @@ from simulators.payments.settings import PaymentSimulatorSettings
 from simulators.payments.world import World
 
 
-class Account:
+class MerchantAccount:
     """Everything that can be done with one account.
 
     Args:

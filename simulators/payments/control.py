@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulators.payments.access import authenticate, read_body
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.cards import DECLINES, Behaviour
 from simulators.payments.clock import Clock
 from simulators.payments.errors import ApiError
@@ -83,7 +83,7 @@ T = TypeVar("T")
 class ControlApi:
     """The routes that do what no API request can."""
 
-    def __init__(self, account: Account, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, account: MerchantAccount, clock: Clock, wake: Callable[[], None]) -> None:
         self._account = account
         self._world = account.world
         self._registry = account.world.registry

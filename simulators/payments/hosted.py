@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from simulators.payments import pages
 from simulators.payments.access import read_text
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.checkout import return_url
 from simulators.payments.clock import Clock
 from simulators.payments.customers import EMAIL_MAX
@@ -34,7 +34,7 @@ _HEADERS = {
 class HostedPages:
     """The pages that a payer sees."""
 
-    def __init__(self, account: Account, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, account: MerchantAccount, clock: Clock, wake: Callable[[], None]) -> None:
         self._account = account
         self._checkout = account.checkout
         self._registry = account.world.registry

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from simulators.payments import listing
 from simulators.payments.access import authenticate, read_text
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.checkout import STATUSES, payer_email
 from simulators.payments.clock import Clock
 from simulators.payments.errors import API_ERROR, ApiError
@@ -51,7 +51,7 @@ Handler = Callable[[Form, Mapping[str, str], int], Resource | Json]
 class RestApi:
     """The routes of one account."""
 
-    def __init__(self, account: Account, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, account: MerchantAccount, clock: Clock, wake: Callable[[], None]) -> None:
         self._account = account
         self._world = account.world
         self._registry = account.world.registry

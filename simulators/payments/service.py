@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.applications import Starlette
 
 from simulators import serving
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import Clock
 from simulators.payments.control import ControlApi
 from simulators.payments.courier import Courier
@@ -30,7 +30,7 @@ class PaymentSimulatorService:
         self._clock = clock or Clock()
         self._server: HttpServer | None = None
         self._courier: Courier | None = None
-        self._account: Account | None = None
+        self._account: MerchantAccount | None = None
 
     @property
     def port(self) -> int:
@@ -52,7 +52,7 @@ class PaymentSimulatorService:
         """
         settings, clock = self._settings, self._clock
         self._server = HttpServer(settings.host, settings.port)
-        account = Account(settings, settings.public_origin.rstrip("/") or self.origin)
+        account = MerchantAccount(settings, settings.public_origin.rstrip("/") or self.origin)
         courier = Courier(account.world, clock)
         await courier.start()
         rest = RestApi(account, clock, courier.wake)

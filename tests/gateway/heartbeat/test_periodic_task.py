@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from billing.errors import StoreUnavailableError
-from gateway.heartbeat.periodic_task import Duty
+from gateway.heartbeat.periodic_task import PeriodicTask
 
 
 async def run(outcomes, seconds):
@@ -18,7 +18,7 @@ async def run(outcomes, seconds):
         if outcomes and (error := outcomes.pop(0)) is not None:
             raise error
 
-    duty = Duty("sweep", work, 10)
+    duty = PeriodicTask("sweep", work, 10)
     duty.start()
     await asyncio.sleep(seconds)
     await duty.stop()
@@ -49,7 +49,7 @@ async def test_a_duty_is_stopped_in_mid_work_and_before_it_began():
     async def hang():
         await asyncio.Event().wait()
 
-    duty = Duty("sweep", hang, 1)
+    duty = PeriodicTask("sweep", hang, 1)
     await duty.stop()
     duty.start()
     await asyncio.sleep(1)
@@ -66,7 +66,7 @@ async def test_a_cancellation_that_is_lost_in_the_work_is_repeated():
         except asyncio.CancelledError:
             lost.append(True)
 
-    duty = Duty("stubborn work", work, 10.0)
+    duty = PeriodicTask("stubborn work", work, 10.0)
     duty.start()
     await asyncio.sleep(1)
     await duty.stop()
@@ -84,7 +84,7 @@ async def test_work_that_cannot_be_ended_is_left_behind_with_a_word(caplog):
                     raise
 
     ended = []
-    duty = Duty("endless work", work, 10.0)
+    duty = PeriodicTask("endless work", work, 10.0)
     duty.start()
     await asyncio.sleep(1)
     await duty.stop()

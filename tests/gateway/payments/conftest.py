@@ -26,7 +26,7 @@ from gateway.http.app import create_app
 from gateway.http.hooks.stripe import StripeWebhook
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.auto_top_up import AutoTopUps
-from gateway.payments.reconciler import Reconciler
+from gateway.payments.reconciler import PaymentReconciler
 from gateway.payments.service import Payments
 from gateway.payments.stripe_client import StripePayments
 from gateway.secret import Secret
@@ -88,7 +88,7 @@ class Shop:
 
     def new_reconciler(self):
         """What a node that starts now reconciles with."""
-        return Reconciler(
+        return PaymentReconciler(
             self.payments, self.auto, service=self.service, store=self.store, clock=self.clock
         )
 

@@ -30,7 +30,7 @@ def start(**changes) -> bytes:
 def test_every_message_of_a_real_call_is_understood():
     assert tm.parse(b'{"event":"connected","protocol":"Call","version":"1.0.0"}') == tm.Connected()
     begun = tm.parse(start())
-    assert isinstance(begun, tm.Start)
+    assert isinstance(begun, tm.StreamStart)
     assert begun.start.custom_parameters == {"token": "t"}
     assert begun.start.media_format.sample_rate == 8000
     payload = base64.b64encode(b"\xff" * 160).decode()
@@ -83,7 +83,7 @@ def test_what_is_not_needed_of_audio_may_be_anything(odd):
 @pytest.mark.parametrize("odd", ["8000", None, 8000.0, []])
 def test_a_start_is_known_by_its_encoding(odd):
     begun = tm.parse(start(mediaFormat={"encoding": "audio/x-mulaw", "sampleRate": odd}))
-    assert isinstance(begun, tm.Start)
+    assert isinstance(begun, tm.StreamStart)
     assert begun.start.media_format.encoding == "audio/x-mulaw"
 
 

@@ -18,7 +18,7 @@ DATA = Path(__file__).parent / "data"
 OFFERS = {path.stem: path.read_text().replace("\n", "\r\n") for path in DATA.glob("*.sdp")}
 FIREFOX, CHROMIUM = OFFERS["firefox_audio"], OFFERS["chromium_audio"]
 
-ANSWER = sdp.Answer(
+ANSWER = sdp.SdpAnswer(
     session_id=4611686018427387903,
     ufrag="lUfr",
     password="p" * 24,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.carrier.errors import FrameError
-from simulators.carrier.frames import Audio, Clear, Mark, MessageWriter, parse
+from simulators.carrier.frames import Audio, Clear, MessageWriter, PlayoutMark, parse
 
 from .peer import INBOUND_SCHEMA
 
@@ -69,7 +69,7 @@ def test_everything_written_is_valid(name: str, parameters: dict[str, str], audi
     [
         ('{"event":"media","streamSid":"%s","media":{"payload":"/38A"}}', Audio(b"\xff\x7f\x00")),
         ('{"media":{"payload":"/38A"}, "event":"media","streamSid":"%s"}', Audio(b"\xff\x7f\x00")),
-        ('{"event":"mark","streamSid":"%s","mark":{"name":"x"}}', Mark("x")),
+        ('{"event":"mark","streamSid":"%s","mark":{"name":"x"}}', PlayoutMark("x")),
         ('{"event":"clear","streamSid":"%s"}', Clear()),
     ],
 )

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import stripe
 
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import Clock
 from simulators.payments.form import Form, parse
 from simulators.payments.resources import Event
@@ -48,12 +48,12 @@ def form(encoded: str) -> Form:
 
 
 @pytest.fixture
-def account() -> Account:
+def account() -> MerchantAccount:
     """Return an account with no clock and no socket."""
-    return Account(replace(FAST, webhook_url="http://127.0.0.1:9/hook"), "http://pay.test")
+    return MerchantAccount(replace(FAST, webhook_url="http://127.0.0.1:9/hook"), "http://pay.test")
 
 
-def event_types(account: Account) -> list[str]:
+def event_types(account: MerchantAccount) -> list[str]:
     """Return the types of all events, oldest first."""
     return [event.type for event in account.world.registry.newest(Event)][::-1]
 
