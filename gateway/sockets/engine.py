@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from gateway.limits.source import source_of
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
@@ -21,7 +22,7 @@ from gateway.sockets.limits import SECOND_NS, MediaLimits
 from gateway.sockets.proxies import Proxies
 from gateway.sockets.request_budget import RequestBudget
 from gateway.sockets.standing import Standing
-from gateway.sockets.strangers import Stranger, Strangers, source_of
+from gateway.sockets.strangers import Stranger, Strangers
 
 log = structlog.get_logger(__name__)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.browser import messages as wire
 from gateway.errors import OfferError
+from gateway.limits.source import subject_of
 from gateway.ports import (
     AudioEndpoint,
     AudioSession,
@@ -118,7 +119,7 @@ class MediaPath:
             else:
                 self._silent_ns = self._session.last_in_ns
                 return answer
-        source = "" if self._browser is None else self._browser.peer.rpartition(":")[0]
+        source = "" if self._browser is None else subject_of(self._browser.peer)
         session, answer = self._endpoint.accept(sdp, source)
         if self._next is not None:
             self._next.close()
