@@ -362,6 +362,7 @@ class Node:
             SqlPositions(stores.engine),
             partitions=PARTITIONS,
             drain=settler.drain,
+            on_filled=sweeps.gate_filled,
         )
         self._alarm = OutboxAlarm(stores.gate, settings.outbox_alarm)
         self._drainer_alarm = DrainerAlarm(RedisDrainMark(stores.redis), time.monotonic)
