@@ -98,7 +98,7 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stray = stray
         self.refused_signatures = RefusedSignatures(ticker)
-        self.reachability = Reachability(ticker.clock_ns, probe)
+        self.reachability = Reachability(ticker.clock_ns, probe, read_ns=lambda: ticker.read_ns)
         polling = Polling(self._spawn)
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
@@ -178,7 +178,7 @@ class Calls:
     def _attach_browser(self, connection: MediaConnection, origin: str) -> None:
         leg = BrowserLeg(connection, origin=origin, on_start=self._browser_started)
         due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
-        self._ticker.at(due_ns, lambda: self._start_overdue(leg))
+        self._ticker.when_read(due_ns, lambda: self._start_overdue(leg))
 
     def _start_overdue(self, leg: BrowserLeg) -> None:
         if not leg.started and not leg.is_closed:
@@ -332,7 +332,9 @@ class Calls:
     def _attach_carrier(self, connection: MediaConnection) -> None:
         leg = CarrierLeg(connection, bind=self._bind)
         due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
-        self._ticker.at(due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start"))
+        self._ticker.when_read(
+            due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start")
+        )
 
     def _bind(self, leg: CarrierLeg, start: StreamStart) -> CarrierListener | None:
         """Find the call that a stream belongs to, by the secret that only its order held."""

@@ -470,12 +470,15 @@ class Node:
         for slot in range(0, BEATS_PER_SECOND, _MEDIA_BEATS):
             self.ticker.add_duty(slot, self._moderation.judge)
             if self._webrtc is not None:
-                self.ticker.add_duty(slot, self._webrtc.tick)
+                self.ticker.add_duty(slot, self._tick_webrtc)
+
+    def _tick_webrtc(self, now_ns: int) -> None:
+        if self._webrtc is not None:
+            self._webrtc.tick(now_ns, self.ticker.read_ns)
 
     def _sweep_sockets(self) -> None:
-        now_ns = self.ticker.clock_ns()
-        self._engine.sweep(now_ns, SWEEP_PARTS)
-        self.ticker.at(now_ns + 1, self._sweep_sockets)
+        self._engine.sweep(self.ticker.read_ns, SWEEP_PARTS)
+        self.ticker.at(self.ticker.clock_ns() + 1, self._sweep_sockets)
 
     async def stop(self) -> None:
         """Drain the calls, then close everything in the order of dependence."""

@@ -109,16 +109,22 @@ class MediaEngine:
         media.data_received(data)
         return media
 
-    def sweep(self, now_ns: int, parts: int = 1) -> None:
+    def sweep(self, read_ns: int, parts: int = 1) -> None:
         """Check sockets for congestion, deadlines and silence: all, or the next of `parts` parts.
 
         Handshakes that are late are dropped at each sweep. Every socket should have its turn about
         once a second; in parts, no sweep is long. Asking the kernel costs more than anything else
         that is done for a socket but its frames.
+
+        Args:
+            read_ns: Until when all that has come has been read: now, but for a while after this
+                process stood still.
+            parts: In how many sweeps every socket has its turn.
+
         """
-        self.reader.standstill.look(now_ns)
-        self.counters.late += self.strangers.drop_late(now_ns)
-        self._report_crowd(now_ns)
+        self.reader.standstill.look(self.clock_ns())
+        self.counters.late += self.strangers.drop_late(read_ns)
+        self._report_crowd(read_ns)
         if not self._turn:
             self._turn = [*self.connections, *self.watched]
             self._turn_size = len(self._turn)
@@ -126,7 +132,7 @@ class MediaEngine:
         now, self._turn = self._turn[:count], self._turn[count:]
         for watched in now:
             if watched in self.connections or watched in self.watched:
-                watched.check(now_ns)
+                watched.check(read_ns)
 
     def close_all(self, code: int = _GOING_AWAY, reason: str = "") -> None:
         """Start the closing handshake on every open socket."""

@@ -164,22 +164,22 @@ class MediaPath:
         is_connected = session.state is SessionState.CONNECTED
         return is_connected and session.last_in_ns > self._silent_ns
 
-    def is_audible(self, now_ns: int) -> bool:
-        """Whether the caller can speak and hear at all."""
+    def is_audible(self, read_ns: int) -> bool:
+        """Whether the caller can speak and hear at all, by what has come until then."""
         if self.path == "websocket":
             return self._browser is not None
         session = self._session
-        return session is not None and now_ns - session.last_in_ns < ALIVE_NS
+        return session is not None and read_ns - session.last_in_ns < ALIVE_NS
 
     def socket_lost(self) -> None:
         """The control socket is gone; a WebRTC session may still carry the audio."""
         self._browser = None
 
-    def socket_back(self, browser: MediaConnection, now_ns: int) -> None:
+    def socket_back(self, browser: MediaConnection, read_ns: int) -> None:
         """Another control socket has taken the call up."""
         self._browser = browser
         self._offers = 0
-        if not (self.path == "webrtc" and self.is_audible(now_ns)):
+        if not (self.path == "webrtc" and self.is_audible(read_ns)):
             self._select("websocket")
 
     def network(self) -> Network:
