@@ -14,13 +14,13 @@ from typing import Any, Final, Protocol
 import structlog
 
 from gateway.limits.source import source_of
+from gateway.limits.source_budget import SourceBudget
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
 from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import SECOND_NS, MediaLimits
 from gateway.sockets.proxies import Proxies
-from gateway.sockets.request_budget import RequestBudget
 from gateway.sockets.standing import Standing
 from gateway.sockets.strangers import Stranger, Strangers
 
@@ -66,9 +66,13 @@ class MediaEngine:
         self.proxies = Proxies(trusted_proxies)
         self.strangers = Strangers(self.limits)
         """Every other connection of the process, of whatever protocol."""
-        self.requests = RequestBudget(self.limits.requests_per_s, self.limits.requests_at_once)
+        per_s, at_once = self.limits.connections_per_s, self.limits.connections_at_once
+        self._of_address = SourceBudget(per_s, at_once)
+        """Connections of each address, and of each network."""
+        self._of_network = SourceBudget(2 * per_s, 2 * at_once)
+        self.requests = SourceBudget(self.limits.requests_per_s, self.limits.requests_at_once)
         self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
-        self._logged_count = 0
+        self._logged_dropped = self._logged_turned_away = 0
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = self.proxies.tell(router)
@@ -81,6 +85,16 @@ class MediaEngine:
     def protocol_factory(self) -> MediaSocket:
         """Make the protocol of a connection that carries media only."""
         return self._make_socket(None)
+
+    def may_connect(self, host: str) -> bool:
+        """Count a connection from this address; False where its source makes too many."""
+        if host in self.proxies:
+            return True
+        (network, address), now_ns = source_of(host), self.clock_ns()
+        if self._of_address.take(address, now_ns) and self._of_network.take(network, now_ns):
+            return True
+        self.counters.turned_away += 1
+        return False
 
     def admit(self, host: str, drop: Callable[[], object]) -> Stranger:
         """Count a new connection from this address; it may be dropped at once, or later."""
@@ -159,9 +173,11 @@ class MediaEngine:
         )
 
     def _report_crowd(self, now_ns: int) -> None:
-        """Log that strangers are being dropped, once a minute whatever they do."""
-        dropped = self.strangers.dropped - self._logged_count
-        if dropped and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
+        """Log that strangers are dropped or turned away, once a minute whatever they do."""
+        dropped = self.strangers.dropped - self._logged_dropped
+        turned_away = self.counters.turned_away - self._logged_turned_away
+        if (dropped or turned_away) and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
             self._logged_ns = now_ns
-            self._logged_count += dropped
-            log.warning("too many connections, silent ones dropped", dropped=dropped)
+            self._logged_dropped += dropped
+            self._logged_turned_away += turned_away
+            log.warning("too many connections", dropped=dropped, turned_away=turned_away)
