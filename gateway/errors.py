@@ -63,6 +63,7 @@ OFFER_REFUSALS: dict[str, str] = {
     "bad_setup": "The offer does not leave the passive end of DTLS to us.",
     "other_peer": "The offer is of another browser.",
     "session_ended": "The WebRTC session has ended.",
+    "not_ready": "The call is not ready for an offer; offer again after `ready`.",
     "webrtc_off": "WebRTC is not offered here.",
     "sessions_full": "The gateway takes no more WebRTC sessions.",
     "pending_full": "Too many WebRTC sessions are being set up.",

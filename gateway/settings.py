@@ -190,7 +190,11 @@ def _phonebook_entry(value: str) -> str:
 class Settings:
     """Everything that can be set, as it was set."""
 
-    host: str = _text("127.0.0.1", "Address to listen on; 0.0.0.0 for every interface.")
+    host: str = _text(
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 for every interface by IPv4, :: by IPv6. Never both: put a "
+        "proxy in front for that.",
+    )
     port: int = _number(8080, "Port for pages, API, webhooks and media alike.", 0, 65535, "")
     node: str = _text(
         "n1",

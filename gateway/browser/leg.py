@@ -14,12 +14,14 @@ from gateway.browser.messages import (
     Error,
     GatewayMessage,
     Hangup,
+    Offer,
+    OfferRefused,
     Ping,
     Pong,
     Resume,
     Start,
 )
-from gateway.errors import PROBLEMS, PeerProtocolError
+from gateway.errors import OFFER_REFUSALS, PROBLEMS, PeerProtocolError
 from gateway.ports import MediaConnection
 
 MESSAGES_PER_S_MAX = 50
@@ -118,6 +120,10 @@ class BrowserLeg:
             self.refuse("bad_message")
         elif isinstance(message, Hangup):
             self.close(1000, "call ended")
+        elif isinstance(message, Offer):
+            # An offer is too large to be kept for somebody who has proven nothing yet.
+            code = "not_ready"
+            self.send(OfferRefused(id=message.id, code=code, message=OFFER_REFUSALS[code]))
 
     def _start(self, message: Start | Resume) -> None:
         if self.started or message.version != browser_media.VERSION:

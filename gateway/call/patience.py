@@ -14,7 +14,7 @@ DIAL_MARGIN_NS: Final = 30 * SECOND_NS
 
 
 def overdue(
-    call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, now_ns: int
+    call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, read_ns: int
 ) -> tuple[Ended, int] | None:
     """Return how and when a call ends that has been silent for too long, None for one that has not.
 
@@ -25,15 +25,15 @@ def overdue(
         settings: How long is too long.
         dialled_ns: When the carrier was asked for it.
         heard_ns: When the phone was last heard, None where no stream has begun.
-        now_ns: Monotonic, as the others.
+        read_ns: Until when all that has come has been read; monotonic, as the others.
 
     """
     if call.state in (State.DIALLING, State.RINGING):
-        if now_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
-            return Ended(Cause.NO_ANSWER, "limit"), now_ns
+        if read_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
+            return Ended(Cause.NO_ANSWER, "limit"), read_ns
     elif call.state in TALKING:
         allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
         since_ns = call.answered_ns if heard_ns is None else heard_ns
-        if now_ns > (since_ns or now_ns) + allowed_s * SECOND_NS:
-            return Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns or now_ns
+        if read_ns > (since_ns or read_ns) + allowed_s * SECOND_NS:
+            return Ended(Cause.MEDIA_TIMEOUT, "carrier"), heard_ns or read_ns
     return None

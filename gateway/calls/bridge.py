@@ -161,7 +161,7 @@ class Bridge:
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charge.name_carrier_call(event.carrier_call_id))
-            self._s.ticker.at(at_ns + UNREACHED_NS, self._miss_callbacks)
+            self._s.ticker.when_read(at_ns + UNREACHED_NS, self._miss_callbacks)
         before = self.call.state
         try:
             commands = self.call.receive(event, at_ns)
@@ -247,8 +247,8 @@ class Bridge:
         resume_s = self._s.settings.resume_s
         if code in _LOST_CODES and resume_s and self.call.state in LIVE:
             self._path.socket_lost()
-            self._watch_caller(self._clock_ns())
-            self._given_up = self._s.ticker.at(
+            self._watch_caller()
+            self._given_up = self._s.ticker.when_read(
                 self._clock_ns() + resume_s * SECOND_NS,
                 lambda: self.end(reports.caller_cause(self.call), "caller"),
             )
@@ -266,7 +266,7 @@ class Bridge:
             before.listener = None
             before.take_audio(None)
             before.close(1000, "taken up elsewhere")
-        self._path.socket_back(leg.connection, self._clock_ns())
+        self._path.socket_back(leg.connection, self._s.ticker.read_ns)
         self._media.back()
         self._listen()
         self._tell_state()
@@ -310,9 +310,9 @@ class Bridge:
             self._given_up.cancel()
             self._given_up = None
 
-    def _watch_caller(self, now_ns: int) -> None:
+    def _watch_caller(self) -> None:
         """Let the phone hear comfort noise while the caller can neither speak nor hear."""
-        if self._path.is_audible(now_ns):
+        if self._path.is_audible(self._s.ticker.read_ns):
             self._media.back()
         else:
             self._media.away()
@@ -441,9 +441,9 @@ class Bridge:
             self._tell(*self._charge.bill(now_ns), self._media.volume, *quality)
             self._charge.warn(now_ns)
             if self._browser is None:
-                self._watch_caller(now_ns)
-        heard_ns = self._media.heard_ns()
-        end = overdue(self.call, self._s.settings, self._dialled_ns, heard_ns, now_ns)
+                self._watch_caller()
+        heard_ns, read_ns = self._media.heard_ns(), self._s.ticker.read_ns
+        end = overdue(self.call, self._s.settings, self._dialled_ns, heard_ns, read_ns)
         if end is not None:
             self.receive(*end)
 

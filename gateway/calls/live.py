@@ -112,7 +112,7 @@ class Calls:
             ticker=ticker,
             spawn=self._spawn,
             polling=polling,
-            reachability=Reachability(ticker.clock_ns, probe),
+            reachability=Reachability(ticker.clock_ns, probe, read_ns=lambda: ticker.read_ns),
             stray=stray,
             keep=keep,
             notify=notify,
@@ -192,7 +192,7 @@ class Calls:
     def _attach_browser(self, connection: MediaConnection, origin: str) -> None:
         leg = BrowserLeg(connection, origin=origin, on_start=self._browser_started)
         due_ns = self._ticker.clock_ns() + self._settings.start_timeout_s * SECOND_NS
-        self._ticker.at(due_ns, lambda: self._start_overdue(leg))
+        self._ticker.when_read(due_ns, lambda: self._start_overdue(leg))
 
     def _start_overdue(self, leg: BrowserLeg) -> None:
         if not leg.started and not leg.is_closed:

@@ -47,8 +47,16 @@ async def not_looked_at() -> str:
 class Reachability:
     """What has reached one node of what the carrier sends."""
 
-    def __init__(self, clock_ns: Callable[[], int], probe: Probe = not_looked_at) -> None:
+    def __init__(
+        self,
+        clock_ns: Callable[[], int],
+        probe: Probe = not_looked_at,
+        *,
+        read_ns: Callable[[], int] | None = None,
+    ) -> None:
+        """`read_ns` returns until when all that has come has been read; None for now."""
         self.clock_ns = clock_ns
+        self._read_ns = read_ns or clock_ns
         self._probe = probe
         self._reached_ns = -1
         self._probing: asyncio.Future[str] | None = None
@@ -78,7 +86,7 @@ class Reachability:
         """
         if not self.is_silent_since(ordered_ns):
             return False
-        is_late = self.clock_ns() - placed_ns >= UNREACHED_NS
+        is_late = self._read_ns() - placed_ns >= UNREACHED_NS
         is_answered = status.state in _ANSWERED
         if not status.is_terminal and not (is_late and (is_answered or status.state in _RINGING)):
             return False

@@ -84,9 +84,14 @@ class NodeWatch:
             return ()
         # Only what the store still knows after it was asked proves that it had forgotten nothing.
         await self.renew()
+        return () if self.proven_since_ns is None else missed
+
+    @property
+    def proven_since_ns(self) -> int | None:
+        """Since when the store has lost nothing; None while it has yet to prove itself."""
         since_ns = self._steady_ns
         is_steady = since_ns is not None and self._clock_ns() - since_ns >= STEADY_NS_MIN
-        return missed if is_steady else ()
+        return since_ns if is_steady else None
 
     async def forget(self, node: str) -> None:
         """Give a node's lease back, and forget the node."""

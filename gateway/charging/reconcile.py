@@ -10,6 +10,7 @@ do this at once. Knows no live call.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -35,6 +36,8 @@ INTERVAL_S = 5.0
 """How soon an empty gate is filled: well within what calls may use without it."""
 ROUNDS_PER_CYCLE = 12
 """Rounds in which every partition is compared once: a minute, so that no round is long."""
+ATTEMPTS_PER_ROUND = 4
+"""A store that loses its data while it is filled is filled again at once, so many times."""
 CALLS_PER_PARTITION_MAX = 100
 """Calls looked into in one comparison; the next one finds the rest."""
 ENDING_AGE_S_MIN = 10
@@ -55,13 +58,16 @@ class Reconciler:
         *,
         partitions: int,
         drain: Drain,
+        on_filled: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_filled` is called when partitions of the gate were empty and have been filled."""
         self._gate = gate
         self._ledger = ledger
         self._records = records
         self._positions = positions
         self._partitions = partitions
         self._drain = drain
+        self._on_filled = on_filled
         self._next = 0
         self._due = partitions
         """Partitions to compare in this round: all at first, and after an outage, for a failover
@@ -72,12 +78,29 @@ class Reconciler:
     async def round(self) -> None:
         """Fill what is empty and compare the partitions that are due.
 
+        Where partitions have become empty meanwhile it begins again at once, a few times.
         Raises StoreUnavailableError; the next round begins where this one ended.
         """
+        for attempts_left in reversed(range(ATTEMPTS_PER_ROUND)):
+            try:
+                await self._fill_and_compare()
+            except StoreUnavailableError:
+                if not (attempts_left and await self._is_emptied()):
+                    raise
+            else:
+                return
+
+    async def _is_emptied(self) -> bool:
+        """Whether the gate answers, and has lost data."""
+        ready = [await self._gate.is_ready(partition) for partition in range(self._partitions)]
+        return not all(ready)
+
+    async def _fill_and_compare(self) -> None:
         try:
             filled = await fill_gate(self._gate, self._ledger, self._partitions, self._drain)
             if filled:
                 log.warning("Filled %d empty partitions of the spend gate.", filled)
+                self._on_filled()
             while self._due:
                 await self._compare(self._next)
                 self._next = (self._next + 1) % self._partitions

@@ -47,8 +47,16 @@ class Sweeper:
         """Nodes that have calls or are known, and were not found alive by the last sweep."""
         self._gone: Collection[str] = ()
         """Those of them whose calls have been looked for."""
+        self._looked_since_ns: int | None = None
+        """Since when the store had lost nothing when all calls were last listed for that reason."""
+        self._is_filled = False
+        """Whether the spend gate was filled since all calls were last listed."""
         self._waiting_ns: dict[str, int] = {}
         """Call -> since when its carrier has been asked in vain."""
+
+    def gate_filled(self) -> None:
+        """List all calls in the next sweep: a gate that was filled has calls that it had lost."""
+        self._is_filled = True
 
     async def sweep(self) -> int:
         """Settle the calls of nodes that are gone; return how many were tried.
@@ -60,7 +68,9 @@ class Sweeper:
         gone = await self._watch.gone(missed)
         if not self._must_look(gone):
             return 0
+        proven_since_ns = self._watch.proven_since_ns
         calls = await self._settler.gate.open_calls()
+        self._is_filled, self._looked_since_ns = False, proven_since_ns
         self._missed = self._watch.missed(lives, lives.keys() | {call.node for call in calls})
         self._gone = gone = await self._watch.gone(self._missed)
         orphans = [call for call in calls if self._is_orphan(call, gone)][:CALLS_PER_SWEEP_MAX]
@@ -73,15 +83,21 @@ class Sweeper:
         return len(orphans)
 
     def _must_look(self, gone: Collection[str]) -> bool:
-        """Whether to list all calls: at once for a node that is newly gone, else now and then."""
-        now_ns = self._clock_ns()
-        if set(gone) <= set(self._gone) and now_ns < self._due_ns:
+        """Whether to list all calls: at once where something has changed, else now and then.
+
+        A store that has lost its data has lost the list of nodes with it: a node that died before
+        it wrote itself down again is known by its calls alone.
+        """
+        now_ns, proven_since_ns = self._clock_ns(), self._watch.proven_since_ns
+        is_new = bool(set(gone) - set(self._gone)) or self._is_filled
+        is_new |= proven_since_ns not in (None, self._looked_since_ns)
+        if not is_new and now_ns < self._due_ns:
             self._gone = gone
             return False
         self._due_ns = now_ns + SWEEP_NS
         self._sweeps += 1
         is_due = self._sweeps % FULL_LOOK_EVERY == 1
-        return is_due or bool(gone or self._missed or self._waiting_ns)
+        return is_due or is_new or bool(gone or self._missed or self._waiting_ns)
 
     def _is_orphan(self, call: OpenCall, gone: Collection[str]) -> bool:
         if call.node == self._watch.node:

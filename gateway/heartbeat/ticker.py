@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.heartbeat.backlog import Backlog
 from media.waiter import Waiter
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Ticker:
         """
         self.clock_ns = clock_ns
         self._read = read
+        self._backlog = Backlog(clock_ns())
         self.lag_ns_max = 0
         """Longest that a beat has been late since it was last read."""
         self._players: set[Player] = set()
@@ -84,6 +86,7 @@ class Ticker:
 
     def start(self) -> None:
         """Begin to beat on the running loop."""
+        self._backlog = Backlog(self.clock_ns())
         self._due_ns = self.clock_ns() + BEAT_NS
         self._poll_ns = self._urgent_ns = self._due_ns - POLL_NS
         self._arm()
@@ -100,10 +103,31 @@ class Ticker:
         lag_ns, self.lag_ns_max = self.lag_ns_max, 0
         return lag_ns
 
+    @property
+    def read_ns(self) -> int:
+        """Until when all that has come has been read; silence of a peer is judged up to there."""
+        return self._backlog.read_until(self.clock_ns())
+
     def at(self, due_ns: int, action: Callable[[], None]) -> Deadline:
         """Call `action` at the first beat at or after `due_ns`."""
         deadline = Deadline(action)
         heapq.heappush(self._deadlines, (due_ns, next(self._order), deadline))
+        return deadline
+
+    def when_read(self, due_ns: int, action: Callable[[], None]) -> Deadline:
+        """Call `action` at the first beat at which all that came until `due_ns` has been read.
+
+        For what ends a peer that has not said something in time.
+        """
+
+        def judge() -> None:
+            if self.read_ns >= due_ns:
+                action()
+            else:
+                deadline.action = judge
+                heapq.heappush(self._deadlines, (self.clock_ns() + 1, next(self._order), deadline))
+
+        deadline = self.at(due_ns, judge)
         return deadline
 
     def add_player(self, player: Player) -> None:
@@ -201,6 +225,7 @@ class Ticker:
 
     def _begin_beat(self, now_ns: int) -> None:
         """Serve what cannot wait; its duties are owed from now on."""
+        self._backlog.read_until(now_ns)
         for player in tuple(self._players):
             _guarded(player.play)
         due: list[Deadline] = []

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import floor
 from typing import NamedTuple
 
 from gateway.errors import TooFastError
+from gateway.limits.source import subject_of
 
 MINUTE_S = 60
 HOUR_S = 3_600
@@ -29,10 +29,6 @@ the whole minute begun, so that its calls are ended at once; a person's greeting
 
 ALL = "all"
 OFF = "off"
-
-_UNKNOWN_ADDRESS = "unknown"
-_IPV6_NETWORK_BITS = 64
-"""What one IPv6 customer has at the least: RFC 6177 section 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,13 +197,13 @@ def checkout_uses(account_id: str, address: str) -> Sequence[Use]:
     """Return what the start of a payment uses."""
     return (
         Use("account_checkouts_hour", account_id),
-        Use("address_checkouts_hour", network(address)),
+        Use("address_checkouts_hour", subject_of(address)),
     )
 
 
 def wrong_key_uses(address: str) -> Sequence[Use]:
     """Return what a wrong key uses."""
-    return (Use("address_wrong_keys_minute", network(address)),)
+    return (Use("address_wrong_keys_minute", subject_of(address)),)
 
 
 def outcome(account_id: str, seconds: int) -> Use:
@@ -218,32 +214,8 @@ def outcome(account_id: str, seconds: int) -> Use:
 def _of_each(what: str, account_id: str, key_id: str, address: str) -> Sequence[Use]:
     """Return the uses of an account, of its key if it was found by one, and of an address."""
     keys = (Use(f"key_{what}", key_id),) if key_id else ()
-    of_address = Use(f"address_{what}", network(address))
+    of_address = Use(f"address_{what}", subject_of(address))
     return (Use(f"account_{what}", account_id), *keys, of_address)
-
-
-def network(address: str) -> str:
-    """Return whom an address stands for: itself in IPv4, its /64 in IPv6.
-
-    Takes `host`, `host:port` and `[host]:port`. What is no address, such as the empty one of a
-    unix socket, is one subject.
-    """
-    try:
-        parsed = _parsed(address)
-    except ValueError:
-        return _UNKNOWN_ADDRESS
-    if isinstance(parsed, IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> _IPV6_NETWORK_BITS << _IPV6_NETWORK_BITS))
-
-
-def _parsed(address: str) -> IPv4Address | IPv6Address:
-    try:
-        return ip_address(address)
-    except ValueError:
-        return ip_address(address.rpartition(":")[0].strip("[]"))
 
 
 def refuse(refusal: Refusal | None) -> None:

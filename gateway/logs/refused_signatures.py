@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from gateway.heartbeat.ticker import Ticker
-from gateway.limits.velocity import network
+from gateway.limits.source import subject_of
 
 PERIOD_NS: Final = 60_000_000_000
 SOURCES_MAX: Final = 100
@@ -53,7 +53,7 @@ class RefusedSignatures:
 
         """
         now_ns = self._ticker.clock_ns()
-        name = network(address)
+        name = subject_of(address)
         if name not in self._sources and len(self._sources) >= SOURCES_MAX:
             name = OTHERS
         source = self._sources.get(name)

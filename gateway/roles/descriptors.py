@@ -33,6 +33,8 @@ def raise_limit(wanted: int) -> int:
 def media_limits(calls_max: int) -> MediaLimits:
     """Return the limits of the sockets, as far as the system gives the process descriptors."""
     connections_max = 3 * calls_max + 100
+    # A program may begin all calls of a node together, and the carrier of a test has one address.
+    at_once = max(MediaLimits().connections_at_once, connections_max)
     reserved = connections_max + _RESERVED
     wished = MediaLimits().strangers_max
     given = raise_limit(reserved + wished)
@@ -44,6 +46,7 @@ def media_limits(calls_max: int) -> MediaLimits:
         strangers_max=strangers_max,
         strangers_per_network_max=strangers_max // 2,
         strangers_per_address_max=strangers_max // 4,
+        connections_at_once=at_once,
         ping_interval_ns=_PING_NS,
         pong_timeout_ns=_PING_NS,
     )

@@ -64,20 +64,23 @@ def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
     )
 
 
-def of_node(
-    membership: Membership,
-    carrier_side: CarrierSide,
-    metering: Metering,
-    is_live_here: Callable[[str], bool],
-) -> Sequence[PeriodicTask]:
-    """Return what a process that holds calls does."""
-    ended = carrier_side.closings.round
-    sweeps = Sweeper(
+def new_sweeper(
+    membership: Membership, carrier_side: CarrierSide, is_live_here: Callable[[str], bool]
+) -> Sweeper:
+    """Return what settles the calls of nodes that are gone."""
+    return Sweeper(
         carrier_side.settler,
         membership.watch,
         is_live_here=is_live_here,
         clock_ns=time.monotonic_ns,
     )
+
+
+def of_node(
+    membership: Membership, carrier_side: CarrierSide, metering: Metering, sweeps: Sweeper
+) -> Sequence[PeriodicTask]:
+    """Return what a process that holds calls does."""
+    ended = carrier_side.closings.round
     return (
         PeriodicTask("lease", membership.watch.renew, node_watch.RENEWAL_S),
         PeriodicTask("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
@@ -87,7 +90,9 @@ def of_node(
     )
 
 
-def of_books(stores: Stores, drain: Drain, alarms: Alarms) -> Sequence[PeriodicTask]:
+def of_books(
+    stores: Stores, drain: Drain, alarms: Alarms, on_filled: Callable[[], None]
+) -> Sequence[PeriodicTask]:
     """Return what keeps credit store and books in line, and watches the way between them."""
     comparison = Reconciler(
         stores.gate,
@@ -96,6 +101,7 @@ def of_books(stores: Stores, drain: Drain, alarms: Alarms) -> Sequence[PeriodicT
         SqlPositions(stores.engine),
         partitions=PARTITIONS,
         drain=drain,
+        on_filled=on_filled,
     )
     return (
         PeriodicTask(

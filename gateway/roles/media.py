@@ -70,13 +70,16 @@ class Media:
         for slot in range(0, BEATS_PER_SECOND, _MODERATION_BEATS):
             self.ticker.add_duty(slot, self.moderation.judge)
             if self.endpoint is not None:
-                self.ticker.add_duty(slot, self.endpoint.tick)
+                self.ticker.add_duty(slot, self._tick_endpoint)
         self.metering.start()
 
+    def _tick_endpoint(self, now_ns: int) -> None:
+        if self.endpoint is not None:
+            self.endpoint.tick(now_ns, self.ticker.read_ns)
+
     def _sweep(self) -> None:
-        now_ns = self.ticker.clock_ns()
-        self.engine.sweep(now_ns, SWEEP_PARTS)
-        self.ticker.at(now_ns + 1, self._sweep)
+        self.engine.sweep(self.ticker.read_ns, SWEEP_PARTS)
+        self.ticker.at(self.ticker.clock_ns() + 1, self._sweep)
 
     async def stop_beating(self) -> None:
         """Cease to beat."""

@@ -101,6 +101,7 @@ class Node:
         stops.add("lease", membership.leave)
         alarms = duties.new_alarms(settings, stores)
         calls, refused = media.calls, media.calls.refused_signatures
+        sweeps = duties.new_sweeper(membership, carrier_side, calls.holds)
         self.app = create_app(
             [
                 *http.api_routes(
@@ -126,8 +127,8 @@ class Node:
             [
                 *duties.of_port(tls),
                 *duties.of_payments(payments),
-                *duties.of_node(membership, carrier_side, metering, calls.holds),
-                *duties.of_books(stores, carrier_side.settler.drain, alarms),
+                *duties.of_node(membership, carrier_side, metering, sweeps),
+                *duties.of_books(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled),
                 *duties.of_quotes(prices),
             ],
         )

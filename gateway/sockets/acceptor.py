@@ -11,9 +11,11 @@ import contextlib
 import errno
 import functools
 import socket
+import struct
 from collections.abc import Callable
 from typing import Final
 
+from gateway.limits.turns import Turns
 from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.strangers import Stranger
@@ -21,6 +23,11 @@ from gateway.sockets.tls import ServerTls
 
 _ACCEPTS_PER_PASS: Final = 16
 """A flood of connections is taken in turns with everything else that the loop has to do."""
+_RESETS_PER_PASS: Final = 256
+"""Those that are turned away cost a few microseconds each, and would fill the kernel's queue."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER of socket(7): `close` throws away what is unsent and answers by RST. A connection that
+is closed in order stays with the kernel for a minute."""
 _PAUSE_S: Final = 0.1
 """How long nothing is accepted when descriptors have run out and no stranger holds one."""
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -51,6 +58,10 @@ class Acceptor:
         self._engine = engine
         self._new_protocol = new_protocol
         self._tls = tls
+        limits = engine.limits
+        self._turns: Turns[asyncio.Future[None]] = Turns(
+            limits.handshakes_per_address_max, limits.handshakes_max
+        )
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -68,7 +79,8 @@ class Acceptor:
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
     def _accept_some(self) -> None:
-        for _ in range(_ACCEPTS_PER_PASS):
+        accepts_left = _ACCEPTS_PER_PASS
+        for _ in range(_RESETS_PER_PASS):
             try:
                 connection, address = self._listener.accept()
             except OSError as error:
@@ -77,8 +89,16 @@ class Acceptor:
                 # accept(2): what is wrong with one connection, or with the network under it, is
                 # reported here, and the next one may be sound.
                 return
+            host = str(address[0])
+            if not self._engine.may_connect(host):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                connection.close()
+                continue
             connection.setblocking(False)
-            self._welcome(connection, str(address[0]))
+            self._welcome(connection, host)
+            accepts_left -= 1
+            if not accepts_left:
+                return
 
     def _welcome(self, connection: socket.socket, host: str) -> None:
         stranger = self._engine.admit(host, functools.partial(_shut, connection))
@@ -90,20 +110,66 @@ class Acceptor:
         task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, connection: socket.socket, stranger: Stranger) -> None:
-        limits, new_protocol = self._engine.limits, functools.partial(self._new_protocol, stranger)
         try:
             if self._tls is None:
+                new_protocol = functools.partial(self._new_protocol, stranger)
                 await self._loop.connect_accepted_socket(new_protocol, connection)
+            elif stranger.source is None:
+                await self._shake_hands(connection, stranger, self._tls)
             else:
-                await self._loop.connect_accepted_socket(
-                    new_protocol,
-                    connection,
-                    ssl=self._tls.context,
-                    ssl_handshake_timeout=limits.handshake_timeout_ns / SECOND_NS,
-                    ssl_shutdown_timeout=limits.close_timeout_ns / SECOND_NS,
-                )
+                source = stranger.source.address
+                await self._wait_for_turn(connection, stranger, source)
+                try:
+                    await self._shake_hands(connection, stranger, self._tls)
+                finally:
+                    self._give_back(source)
         except (OSError, asyncio.CancelledError):  # no TLS, or not in time: nobody is there to tell
             self._engine.strangers.leave(stranger)
+
+    async def _shake_hands(
+        self, connection: socket.socket, stranger: Stranger, tls: ServerTls
+    ) -> None:
+        limits = self._engine.limits
+        await self._loop.connect_accepted_socket(
+            functools.partial(self._new_protocol, stranger),
+            connection,
+            ssl=tls.context,
+            ssl_handshake_timeout=limits.handshake_timeout_ns / SECOND_NS,
+            ssl_shutdown_timeout=limits.close_timeout_ns / SECOND_NS,
+        )
+
+    async def _wait_for_turn(
+        self, connection: socket.socket, stranger: Stranger, source: bytes
+    ) -> None:
+        """Return when the handshake may begin; its place is given back by the caller.
+
+        Raises asyncio.CancelledError where the connection is dropped before that.
+        """
+        turn = self._loop.create_future()
+        if self._turns.take(source, turn):
+            return
+        shut = stranger.drop
+        stranger.drop = turn.cancel
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._turns.withdraw(source, turn)
+            if not turn.cancelled():
+                self._give_back(source)
+            connection.close()
+            raise
+        if stranger.is_in:
+            stranger.drop = shut
+
+    def _give_back(self, source: bytes) -> None:
+        """Free a place, and let who has waited for it begin."""
+        following = self._turns.give_back(source)
+        while following is not None:
+            source, turn = following
+            if not turn.done():
+                turn.set_result(None)
+                return
+            following = self._turns.give_back(source)
 
     def _free_descriptor(self) -> None:
         """Let the connection go that matters least; without one, leave the rest to the kernel."""

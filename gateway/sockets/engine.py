@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from gateway.limits.source import source_of
+from gateway.limits.source_budget import SourceBudget
 from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Router
 from gateway.sockets.counters import EngineCounters
@@ -20,9 +22,8 @@ from gateway.sockets.direct import DirectReader
 from gateway.sockets.fast_lane import MediaSocket
 from gateway.sockets.limits import MediaLimits
 from gateway.sockets.proxies import Proxies
-from gateway.sockets.request_budget import RequestBudget
 from gateway.sockets.standing import Standing
-from gateway.sockets.strangers import Stranger, Strangers, source_of
+from gateway.sockets.strangers import Stranger, Strangers
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +67,13 @@ class MediaEngine:
         self.proxies = Proxies(trusted_proxies)
         self.strangers = Strangers(self.limits)
         """Every other connection of the process, of whatever protocol."""
-        self.requests = RequestBudget(self.limits.requests_per_s, self.limits.requests_at_once)
+        per_s, at_once = self.limits.connections_per_s, self.limits.connections_at_once
+        self._of_address = SourceBudget(per_s, at_once)
+        """Connections of each address, and of each network."""
+        self._of_network = SourceBudget(2 * per_s, 2 * at_once)
+        self.requests = SourceBudget(self.limits.requests_per_s, self.limits.requests_at_once)
         self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
-        self._logged_count = 0
+        self._logged_dropped = self._logged_turned_away = 0
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = self.proxies.tell(router)
@@ -81,6 +86,16 @@ class MediaEngine:
     def protocol_factory(self) -> MediaSocket:
         """Make the protocol of a connection that carries media only."""
         return self._make_socket(None)
+
+    def may_connect(self, host: str) -> bool:
+        """Count a connection from this address; False where its source makes too many."""
+        if host in self.proxies:
+            return True
+        (network, address), now_ns = source_of(host), self.clock_ns()
+        if self._of_address.take(address, now_ns) and self._of_network.take(network, now_ns):
+            return True
+        self.counters.turned_away += 1
+        return False
 
     def admit(self, host: str, drop: Callable[[], object]) -> Stranger:
         """Count a new connection from this address; it may be dropped at once, or later."""
@@ -109,16 +124,22 @@ class MediaEngine:
         media.data_received(data)
         return media
 
-    def sweep(self, now_ns: int, parts: int = 1) -> None:
+    def sweep(self, read_ns: int, parts: int = 1) -> None:
         """Check sockets for congestion, deadlines and silence: all, or the next of `parts` parts.
 
         Handshakes that are late are dropped at each sweep. Every socket should have its turn about
         once a second; in parts, no sweep is long. Asking the kernel costs more than anything else
         that is done for a socket but its frames.
+
+        Args:
+            read_ns: Until when all that has come has been read: now, but for a while after this
+                process stood still.
+            parts: In how many sweeps every socket has its turn.
+
         """
-        self.reader.standstill.look(now_ns)
-        self.counters.late += self.strangers.drop_late(now_ns)
-        self._report_crowd(now_ns)
+        self.reader.standstill.look(self.clock_ns())
+        self.counters.late += self.strangers.drop_late(read_ns)
+        self._report_crowd(read_ns)
         if not self._turn:
             self._turn = [*self.connections, *self.watched]
             self._turn_size = len(self._turn)
@@ -126,7 +147,7 @@ class MediaEngine:
         now, self._turn = self._turn[:count], self._turn[count:]
         for watched in now:
             if watched in self.connections or watched in self.watched:
-                watched.check(now_ns)
+                watched.check(read_ns)
 
     def close_all(self, code: int = _GOING_AWAY, reason: str = "") -> None:
         """Start the closing handshake on every open socket."""
@@ -153,9 +174,11 @@ class MediaEngine:
         )
 
     def _report_crowd(self, now_ns: int) -> None:
-        """Log that strangers are being dropped, once a minute whatever they do."""
-        dropped = self.strangers.dropped - self._logged_count
-        if dropped and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
+        """Log that strangers are dropped or turned away, once a minute whatever they do."""
+        dropped = self.strangers.dropped - self._logged_dropped
+        turned_away = self.counters.turned_away - self._logged_turned_away
+        if (dropped or turned_away) and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
             self._logged_ns = now_ns
-            self._logged_count += dropped
-            log.warning("too many connections, silent ones dropped", dropped=dropped)
+            self._logged_dropped += dropped
+            self._logged_turned_away += turned_away
+            log.warning("too many connections", dropped=dropped, turned_away=turned_away)

@@ -23,10 +23,11 @@ import httptools
 from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.limits.source import Source, source_of
 from gateway.ports import ANSWER_FIELDS
 from gateway.sockets.engine import MediaEngine
 from gateway.sockets.half_closing import HalfClosing
-from gateway.sockets.strangers import Source, Stranger, source_of
+from gateway.sockets.strangers import Stranger
 
 _PREFIX: Final = b"GET /n/"
 _MEDIA: Final = b"/media/"

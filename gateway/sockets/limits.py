@@ -35,6 +35,17 @@ class MediaLimits:
     ones get 429. The callbacks of a hundred calls begun each second, and a sixth of a core."""
     requests_at_once: int = 1000
     """Those that may come together."""
+    connections_per_s: int = 100
+    """New connections of one address, or IPv6 /64, that are taken in a second for long, and half as
+    many as of its /24 or /48; further ones are reset. TLS takes about a millisecond for each."""
+    connections_at_once: int = 1000
+    """Those that may come together: an office, or a mobile carrier, after an outage. A node takes
+    as many as all its calls may need, if that is more."""
+    handshakes_per_address_max: int = 32
+    """TLS handshakes of one address, or IPv6 /64, that are under way at once; others wait. With
+    0.3 s for two round trips of a slow network that is a hundred a second."""
+    handshakes_max: int = 256
+    """The same of all. One that is under way takes some 60 KiB."""
     head_bytes_max: int = 16 * 1024
     """Size of an opening handshake; a larger one is answered 431."""
     message_bytes_max: int = 16 * 1024

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from gateway.limits.source import host_of
 from gateway.ports import Acceptance, HandshakeRequest, Refusal, Router
 
 
@@ -54,7 +55,7 @@ class Proxies:
 
         def route(request: HandshakeRequest) -> Acceptance | Refusal:
             client = None
-            if request.peer.rpartition(":")[0].strip("[]") in self:
+            if host_of(request.peer) in self:
                 client = self.client_of(request.headers.get("x-forwarded-for", ""))
             if client is None:
                 return router(request)

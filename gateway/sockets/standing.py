@@ -8,12 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.sockets.strangers import Stranger, Strangers, source_of
-
-
-def host_of(peer: str) -> str:
-    """Return the address of a peer that is written as `host:port`."""
-    return peer.rpartition(":")[0].strip("[]")
+from gateway.limits.source import host_of, source_of
+from gateway.sockets.strangers import Stranger, Strangers
 
 
 class Standing:

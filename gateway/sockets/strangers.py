@@ -10,46 +10,14 @@ Pure: time and addresses are arguments; what drops a connection is a callable of
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
+from gateway.limits.source import Source
 from gateway.sockets.limits import MediaLimits
 
-_V4_IN_V6: Final = bytes(10) + b"\xff\xff"
-"""RFC 4291, 2.5.5.2: an IPv4 address as an IPv6 socket shows it."""
-
 _K = TypeVar("_K")
-
-
-class Source(NamedTuple):
-    """Where a connection comes from, at two widths; both are prefixes of its packed address.
-
-    IPv4: the address, and its /24, which is the longest prefix that is routed on its own. IPv6: the
-    /64, in which one host chooses any address (RFC 4291, 2.5.4), and the /48, the most that an end
-    site is given (RFC 6177).
-    """
-
-    network: bytes
-    address: bytes
-
-
-_UNKNOWN: Final = Source(b"", b"\0")
-
-
-def source_of(host: str) -> Source:
-    """Return the source of an IP address; whatever is none comes from one source."""
-    try:
-        if ":" not in host:
-            packed = socket.inet_pton(socket.AF_INET, host)
-            return Source(packed[:3], packed)
-        packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except (OSError, ValueError):
-        return _UNKNOWN
-    if packed.startswith(_V4_IN_V6):
-        return Source(packed[12:15], packed[12:])
-    return Source(packed[:6], packed[:8])
 
 
 def _nothing() -> None:

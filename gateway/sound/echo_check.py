@@ -116,7 +116,7 @@ class EchoCheck:
         )
         now_ns = self._ticker.clock_ns()
         self._latest_ns = now_ns + LONGEST_NS
-        self._end = self._ticker.at(now_ns + WAIT_NS, self._finish)
+        self._end = self._ticker.when_read(now_ns + WAIT_NS, self._finish)
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Echo on the socket from now on."""
@@ -153,7 +153,7 @@ class EchoCheck:
             if self._end is not None:
                 self._end.cancel()
             due_ns = min(now_ns + SECONDS * SECOND_NS, self._latest_ns)
-            self._end = self._ticker.at(due_ns, self._finish)
+            self._end = self._ticker.when_read(due_ns, self._finish)
         self._frames += len(payload) // FRAME_BYTES
         self._jitter.feed(now_ns, self._frames * FRAME_MS)
         self._send(payload)

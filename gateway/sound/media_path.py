@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.browser import messages as wire
 from gateway.errors import OfferError
+from gateway.limits.source import subject_of
 from gateway.ports import (
     AudioEndpoint,
     AudioSession,
@@ -118,7 +119,7 @@ class MediaPath:
             else:
                 self._silent_ns = self._session.last_in_ns
                 return answer
-        source = "" if self._browser is None else self._browser.peer.rpartition(":")[0]
+        source = "" if self._browser is None else subject_of(self._browser.peer)
         session, answer = self._endpoint.accept(sdp, source)
         if self._next is not None:
             self._next.close()
@@ -163,22 +164,22 @@ class MediaPath:
         is_connected = session.state is SessionState.CONNECTED
         return is_connected and session.last_in_ns > self._silent_ns
 
-    def is_audible(self, now_ns: int) -> bool:
-        """Whether the caller can speak and hear at all."""
+    def is_audible(self, read_ns: int) -> bool:
+        """Whether the caller can speak and hear at all, by what has come until then."""
         if self.path == "websocket":
             return self._browser is not None
         session = self._session
-        return session is not None and now_ns - session.last_in_ns < ALIVE_NS
+        return session is not None and read_ns - session.last_in_ns < ALIVE_NS
 
     def socket_lost(self) -> None:
         """The control socket is gone; a WebRTC session may still carry the audio."""
         self._browser = None
 
-    def socket_back(self, browser: MediaConnection, now_ns: int) -> None:
+    def socket_back(self, browser: MediaConnection, read_ns: int) -> None:
         """Another control socket has taken the call up."""
         self._browser = browser
         self._offers = 0
-        if not (self.path == "webrtc" and self.is_audible(now_ns)):
+        if not (self.path == "webrtc" and self.is_audible(read_ns)):
             self._select("websocket")
 
     def network(self) -> Network:

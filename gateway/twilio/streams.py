@@ -8,6 +8,7 @@ not know.
 from __future__ import annotations
 
 from gateway.heartbeat.ticker import Ticker
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import (
     Acceptance,
     BindStream,
@@ -20,8 +21,6 @@ from gateway.ports import (
 from gateway.twilio.hooks import NodeHooks
 from gateway.twilio.leg import TwilioLeg
 from gateway.twilio.media import StreamStart
-
-_SECOND_NS = 1_000_000_000
 
 
 class TwilioStreams:
@@ -41,7 +40,7 @@ class TwilioStreams:
         self._verifier = verifier
         self._ticker = ticker
         self._account_sid = account_sid
-        self._start_timeout_ns = start_timeout_s * _SECOND_NS
+        self._start_timeout_ns = start_timeout_s * SECOND_NS
         self.path = hooks.stream_path
 
     def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
@@ -58,7 +57,9 @@ class TwilioStreams:
     def _attach(self, connection: MediaConnection, bind: BindStream) -> None:
         leg = TwilioLeg(connection, bind=lambda leg, start: self._bind(leg, start, bind))
         due_ns = self._ticker.clock_ns() + self._start_timeout_ns
-        self._ticker.at(due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start"))
+        self._ticker.when_read(
+            due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start")
+        )
 
     def _bind(self, leg: TwilioLeg, start: StreamStart, bind: BindStream) -> CarrierListener | None:
         """Find the call that a stream belongs to, by the secret that only its order held."""

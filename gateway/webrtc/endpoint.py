@@ -256,10 +256,13 @@ class WebRtcEndpoint:
         entry.version += 1
         return self._answer(session, offer, entry, credentials)
 
-    def tick(self, now_ns: int) -> None:
-        """Do what has become due: repeated flights, reports, and the ends of those not heard."""
+    def tick(self, now_ns: int, read_ns: int | None = None) -> None:
+        """Do what has become due: repeated flights, reports, and the ends of those not heard.
+
+        `read_ns` is until when all that has come has been read, None for now.
+        """
         for session in tuple(self._sessions):
-            self._guarded(session.tick, now_ns)
+            self._guarded(session.tick, now_ns, read_ns)
 
     def _check_room(self, source: str) -> None:
         limits = self.limits

@@ -104,7 +104,9 @@ class Stage:
             self.ticker.add_duty(slot, self.polling.look)
         self.origin_fault = ""
         """What a look at the public origin finds."""
-        self.reachability = Reachability(self.clock_ns, self._look_at_origin)
+        self.reachability = Reachability(
+            self.clock_ns, self._look_at_origin, read_ns=lambda: self.ticker.read_ns
+        )
         self.strays: list[tuple[str, str]] = []
         """The carrier's calls that are to be ended, and the calls they were made for."""
         self.endpoint: AudioEndpoint | None = None
@@ -155,6 +157,10 @@ class Stage:
     async def run(self, seconds: float) -> None:
         """Let time pass."""
         await asyncio.sleep(seconds)
+
+    def stand_still(self, seconds: float) -> None:
+        """Stop the process: time passes, and what comes meanwhile waits in the sockets."""
+        virtual_loop().now_ns += round(seconds * 1e9)
 
     async def until(self, condition: Callable[[], object], seconds_max: float = 60.0) -> None:
         """Let time pass, beat by beat, until something is true."""

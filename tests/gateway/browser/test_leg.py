@@ -115,6 +115,15 @@ def test_messages_reach_the_listener(desk, sent, received):
     assert desk.listener.messages == [received]
 
 
+def test_an_offer_before_the_call_is_ready_is_refused(desk):
+    desk.socket.say(START)
+    for early in ({"type": "offer", "id": 7, "sdp": "v=0"}, {"type": "mute", "muted": True}):
+        desk.socket.say(early)
+    (told,) = desk.socket.messages
+    assert (told["type"], told["id"], told["code"]) == ("offer-refused", 7, "not_ready")
+    assert desk.socket.closed is None
+
+
 def test_a_ping_is_answered_at_any_time(desk):
     desk.socket.say({"type": "ping", "id": 1})
     desk.started().socket.say({"type": "ping", "id": 2})

@@ -1462,3 +1462,72 @@ async def test_a_released_call_leaves_nothing_behind(stage):
     assert stage.metering._partitions == stage.metering._held == {}
     assert stage.ticker._deadlines == []
     assert len(asyncio.all_tasks()) <= 2
+
+
+# A process that stood still.
+
+
+@pytest.mark.parametrize("stood_s", [0.4, 3, 12])
+async def test_a_phone_whose_audio_waits_is_not_silent(stage, stood_s):
+    """Timers wake before the sockets are read, and a beat makes up for those that were missed."""
+    call = await stage.call().answered()
+    for _ in range(150):
+        call.phone_speaks()
+        await stage.run(0.02)
+    for _ in range(3):
+        stage.stand_still(stood_s)
+        await stage.run(1)
+        call.phone_speaks(round(stood_s * 50))
+        await stage.run(0.5)
+    assert call.bridge.call.state is State.ANSWERED
+    call.says(type="hangup")
+    await stage.until(lambda: stage.released)
+    assert stage.record().cause_name == "NORMAL_CLEARING"
+
+
+async def test_a_phone_that_is_gone_is_missed_once_all_has_been_read(stage):
+    call = await stage.call().answered()
+    for _ in range(50):
+        call.phone_speaks()
+        await stage.run(0.02)
+    stage.stand_still(8)
+    await stage.until(lambda: stage.released, 7)
+    record = stage.record()
+    assert (record.cause_name, record.seconds) == ("MEDIA_TIMEOUT", 1)
+
+
+async def test_a_stream_that_waits_to_be_accepted_is_not_late(stage):
+    call = stage.call(stream_timeout_s=5)
+    await stage.run(0.02)
+    call.status("in-progress")
+    await stage.run(1)
+    stage.stand_still(10)
+    await stage.run(1)
+    call.opens_stream()
+    call.phone_speaks()
+    await stage.run(1)
+    assert call.bridge.call.state is State.ANSWERED
+
+
+async def test_a_caller_who_is_back_while_the_process_stood_still_is_taken(stage):
+    call = await stage.call(media_silence_s=60, resume_s=5).answered()
+    call.browser.end(1006)
+    await stage.run(1)
+    stage.stand_still(10)
+    await stage.run(1)
+    assert call.returns()
+    await stage.run(10)
+    assert call.bridge.call.state is State.ANSWERED
+
+
+async def test_callbacks_that_wait_are_not_missed(stage):
+    """The carrier's record says that the phone was answered, and the word of it is in a socket."""
+    call = stage.call()
+    await stage.run(0.1)
+    stage.stand_still(10)
+    await stage.run(2)
+    assert call.bridge.call.is_live
+    call.status("ringing")
+    call.status("in-progress")
+    await stage.run(1)
+    assert call.bridge.call.state is State.ANSWERED

@@ -23,7 +23,7 @@ from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.charging import recovery
-from gateway.charging.reconcile import ROUNDS_PER_CYCLE, Reconciler
+from gateway.charging.reconcile import ATTEMPTS_PER_ROUND, ROUNDS_PER_CYCLE, Reconciler
 from gateway.charging.recovery import Settler
 from gateway.errors import CarrierError
 from gateway.stores.accounts import SqlAccountStore
@@ -488,6 +488,38 @@ async def test_a_gate_that_agrees_is_left_alone(books, caplog):
     await cycle(books)
     assert not caplog.records
     await books.assert_agreed()
+
+
+@pytest.mark.parametrize("times", [1, ATTEMPTS_PER_ROUND - 1])
+async def test_a_gate_that_loses_its_data_while_it_is_filled_is_filled_again_at_once(books, times):
+    rebuild, losses, fillings = books.gate.rebuild, [], []
+
+    async def lose_what_was_filled(partition, state):
+        filled = await rebuild(partition, state)
+        if partition == PARTITIONS - 1 and len(losses) < times:
+            losses.append(partition)
+            await books.gate._redis.flushall()
+        return filled
+
+    books.gate.rebuild = lose_what_was_filled
+    books.reconciler._on_filled = lambda: fillings.append(True)
+    await books.gate._redis.flushall()
+    await books.reconciler.round()
+    assert len(fillings) == times + 1
+    await books.assert_agreed()
+
+
+async def test_a_store_that_is_away_is_asked_once_in_a_round(books):
+    asked = []
+
+    async def away(partition):
+        asked.append(partition)
+        raise StoreUnavailableError("away")
+
+    books.gate.is_ready = away
+    with pytest.raises(StoreUnavailableError):
+        await books.reconciler.round()
+    assert len(asked) == 2
 
 
 async def test_an_empty_gate_is_filled_while_calls_go_on(books, caplog):

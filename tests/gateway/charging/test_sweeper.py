@@ -238,3 +238,45 @@ async def test_the_carrier_is_asked_every_five_seconds_while_it_does_not_answer(
     world.carrier.is_away = True
     await world.live_for(30)
     assert 5 <= len(world.carrier.asked) <= 7
+
+
+async def test_a_node_that_died_with_the_store_is_known_by_its_calls(world):
+    """The list of nodes is lost, and it never writes itself down again."""
+    world.live.add("c1")
+    await world.open("c1", "n1")
+    await world.live_for(30)
+    world.leases.lives.clear()
+    await world.open("c2", "n2", "CA2")
+    for elapsed_s in range(60):
+        if elapsed_s % 5 == 4:
+            await world.watch.renew()
+        await world.sweeper.sweep()
+        if "c2" not in await world.open_ids():
+            break
+        await asyncio.sleep(1)
+    assert elapsed_s <= 15
+    assert await world.open_ids() == ["c1"]
+
+
+async def test_calls_that_come_with_a_filling_are_looked_for_at_once(world):
+    await world.live_for(30)
+    await world.open("c9", "n9")
+    await world.live_for(10)
+    assert await world.open_ids() == ["c9"]
+    world.sweeper.gate_filled()
+    assert await world.sweep_for(5) == 0
+
+
+async def test_a_filling_is_looked_at_once(world):
+    looks = []
+    await world.live_for(30)
+    open_calls = world.gate.open_calls
+
+    async def counted(node=None):
+        looks.append(node)
+        return await open_calls(node)
+
+    world.gate.open_calls = counted
+    world.sweeper.gate_filled()
+    await world.live_for(20)
+    assert len(looks) == 1

@@ -21,7 +21,6 @@ from gateway.limits.velocity import (
     effective,
     longest,
     markdown,
-    network,
     outcome,
     outcome_wait_s,
     parse_override,
@@ -129,29 +128,6 @@ def test_overrides_change_what_they_name_and_the_last_one_counts():
 
 
 # Addresses.
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("192.0.2.1:5060", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ("[2001:db8:1:2::9]:443", "2001:db8:1:2::"),
-        ("::1", "::"),
-        ("", "unknown"),
-        ("client.example", "unknown"),
-        ("unix:", "unknown"),
-    ],
-)
-def test_an_address_stands_for_its_network(address, expected):
-    assert network(address) == expected
-
-
-@given(st.text(max_size=60))
-def test_no_address_raises(text):
-    assert network(text)
 
 
 # When to try again.

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets import MediaEngine, MediaLimits, ServerTls, create_server
+from gateway.sockets.proxies import Proxies
 from tests.certificates import Authority
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -145,7 +146,7 @@ async def assert_served(house: House, host: str = CALLER) -> list[Peer]:
 async def test_5000_sockets_of_one_address_keep_nobody_out(
     start: Open, many_descriptors: None, sent: tuple[bytes, ...]
 ) -> None:
-    house = await start()
+    house = await start(MediaLimits(connections_per_s=FLOOD, connections_at_once=2 * FLOOD))
     early = await assert_served(house)
     await house.flood(FLOOD, *sent)
     limits = house.engine.limits
@@ -315,3 +316,107 @@ async def test_stop_does_not_wait_for_handshakes(clock: Clock, tls: ServerTls) -
     await house.server.stop()
     assert len(house.engine.strangers) == 0
     house.end()
+
+
+# How often one source may connect.
+
+
+def is_reset(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+async def test_connections_beyond_the_rate_of_their_source_are_reset(
+    start: Open, clock: Clock
+) -> None:
+    house = await start(MediaLimits(connections_per_s=10, connections_at_once=20))
+    await house.flood(300)
+    assert sum(is_reset(connection) for connection in house.hostile) == 280
+    assert house.engine.counters.turned_away == 280
+    for peer in await assert_served(house):
+        await peer.leave()
+    clock.advance(1)
+    await house.flood(30)
+    assert house.engine.counters.turned_away == 300
+
+
+async def test_a_network_has_twice_the_rate_of_an_address(start: Open) -> None:
+    house = await start(MediaLimits(connections_per_s=10, connections_at_once=20))
+    for n in range(10, 20):
+        await house.flood(20, host=f"127.0.7.{n}")
+    assert house.engine.counters.turned_away == 160
+    for peer in await assert_served(house):
+        await peer.leave()
+
+
+async def test_a_trusted_proxy_may_connect_as_often_as_it_likes(start: Open) -> None:
+    house = await start(MediaLimits(connections_per_s=10, connections_at_once=20))
+    house.engine.proxies = Proxies([HOSTILE])
+    await house.flood(300)
+    assert house.engine.counters.turned_away == 0
+    assert len(house.engine.strangers) == 300
+
+
+def client_hello(authority: Authority) -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority.client().wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+async def tls_call(house: House, authority: Authority, host: str) -> Peer:
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", house.server.port, local_addr=(host, 0), ssl=authority.client()
+        )
+    return Peer(reader, writer)
+
+
+@pytest.mark.parametrize("in_all", [2, 100])
+async def test_handshakes_wait_for_those_of_their_own_source(
+    start: Open, authority: Authority, tls: ServerTls, clock: Clock, in_all: int
+) -> None:
+    """Whoever leaves handshakes open holds up itself alone."""
+    limits = MediaLimits(handshakes_per_address_max=2, handshakes_max=in_all + 2)
+    house = await start(limits, tls)
+    await house.flood(20, client_hello(authority))
+    answered = sum(bool(_peek(connection)) for connection in house.hostile)
+    assert (answered, len(house.engine.strangers)) == (2, 20)
+    peers = [await tls_call(house, authority, CALLER) for _ in range(3)]
+    for peer in peers:
+        peer.send(HELLO)
+        assert (await peer.response())[0] == 200
+        await peer.leave()
+    house.engine.sweep(clock.advance(5))
+    await house.idle()
+    assert len(house.engine.strangers) == 0
+    peer = await tls_call(house, authority, HOSTILE)
+    await peer.leave()
+
+
+async def test_one_that_waits_is_served_when_its_turn_comes(
+    start: Open, authority: Authority, tls: ServerTls
+) -> None:
+    house = await start(MediaLimits(handshakes_per_address_max=1), tls)
+    await house.flood(3, client_hello(authority))
+    waiting = asyncio.ensure_future(tls_call(house, authority, HOSTILE))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    for connection in house.hostile[:3]:
+        connection.close()
+    peer = await waiting
+    peer.send(HELLO)
+    assert (await peer.response())[0] == 200
+    await peer.leave()
+
+
+def _peek(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(100, socket.MSG_PEEK)
+    except (BlockingIOError, ConnectionError):
+        return b""

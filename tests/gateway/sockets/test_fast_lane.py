@@ -387,6 +387,19 @@ async def test_a_half_open_connection_is_dropped(serve, clock):
     assert server.engine.counters.unanswered == 1
 
 
+async def test_a_peer_whose_answer_waits_is_not_dropped(serve, clock):
+    """A sweep is told until when all was read: after a standstill that is its beginning."""
+    server = await serve()
+    peer, leg = await server.open()
+    server.engine.sweep(clock.advance(20))
+    assert await peer.frame() == (PING, b"")
+    stood_ns = clock.advance(1)
+    peer.send(frame(PONG))
+    clock.advance(30)
+    server.engine.sweep(stood_ns)
+    assert leg.connection.phase is Phase.OPEN
+
+
 async def test_a_talking_peer_is_never_pinged(serve, clock):
     server = await serve()
     peer, leg = await server.open()

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
+from gateway.limits.source import source_of
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.standing import Standing, host_of
-from gateway.sockets.strangers import Strangers, source_of
-
-
-@pytest.mark.parametrize(
-    ("peer", "host"),
-    [("192.0.2.1:80", "192.0.2.1"), ("[2001:db8::1]:80", "2001:db8::1"), ("", "")],
-)
-def test_a_peer_is_written_with_its_port(peer, host):
-    assert host_of(peer) == host
+from gateway.sockets.standing import Standing
+from gateway.sockets.strangers import Strangers
 
 
 class House:

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.limits.source import Source, source_of
 from gateway.nanoseconds import SECOND_NS
 from gateway.sockets.limits import MediaLimits
-from gateway.sockets.strangers import Source, Stranger, Strangers, source_of
+from gateway.sockets.strangers import Stranger, Strangers
 
 LIMITS = MediaLimits(strangers_max=12, strangers_per_network_max=6, strangers_per_address_max=4)
 HOSTS = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1", "198.51.100.2", "2001:db8::1"]
-
-
-@pytest.mark.parametrize(
-    ("host", "network", "address"),
-    [
-        ("192.0.2.7", b"\xc0\x00\x02", b"\xc0\x00\x02\x07"),
-        ("::ffff:192.0.2.7", b"\xc0\x00\x02", b"\xc0\x00\x02\x07"),
-        ("2001:db8:1:2:3:4:5:6", b"\x20\x01\x0d\xb8\x00\x01", b"\x20\x01\x0d\xb8\x00\x01\x00\x02"),
-        ("2001:db8:1:2::9", b"\x20\x01\x0d\xb8\x00\x01", b"\x20\x01\x0d\xb8\x00\x01\x00\x02"),
-        ("fe80::1%eth0", b"\xfe\x80" + bytes(4), b"\xfe\x80" + bytes(6)),
-        ("", b"", b"\0"),
-        ("/run/socket", b"", b"\0"),
-        ("192.0.2.7:80", b"", b"\0"),
-        ("192.0.2\0", b"", b"\0"),
-    ],
-)
-def test_a_source_is_an_address_and_its_network(host: str, network: bytes, address: bytes) -> None:
-    assert source_of(host) == Source(network, address)
 
 
 class House:

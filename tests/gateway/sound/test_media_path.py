@@ -39,12 +39,14 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
+        self.sources: list[str] = []
         self.restarted: list[str] = []
 
     def accept(self, offer: str, source: str) -> tuple[Session, str]:
         if offer == "bad":
             raise OfferError("no_audio")
         self.sessions.append(Session())
+        self.sources.append(source)
         return self.sessions[-1], "answer " + offer
 
     def restart(self, session: Session, offer: str) -> str:
@@ -252,3 +254,29 @@ def test_another_session_starts_with_a_clean_sheet(room):
     room.connect("other")
     room.choose("webrtc")
     assert room.told[-1] == wire.PathSelected(path="webrtc")
+
+
+@pytest.mark.parametrize(
+    "peers",
+    [
+        ["192.0.2.1:5060", "192.0.2.1:5061", "[::ffff:192.0.2.1]:5060"],
+        ["[2001:db8:1:2::1]:5060", "[2001:db8:1:2::2]:5060", "[2001:db8:1:2:ffff::1]:1"],
+    ],
+)
+def test_the_sessions_of_one_host_count_together(peers):
+    """In an IPv6 /64 one host chooses any address."""
+    endpoint = Endpoint()
+    for peer in peers:
+        room = Room(endpoint)
+        room.socket.peer = peer
+        room.path.take(wire.Offer(id=1, sdp="v=0"))
+    assert len(set(endpoint.sources)) == 1
+
+
+def test_the_sessions_of_two_hosts_count_apart():
+    endpoint = Endpoint()
+    for peer in ("192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1"):
+        room = Room(endpoint)
+        room.socket.peer = peer
+        room.path.take(wire.Offer(id=1, sdp="v=0"))
+    assert len(set(endpoint.sources)) == 4

@@ -544,3 +544,15 @@ async def test_what_the_kernel_does_not_take_is_counted_and_not_kept() -> None:
         assert endpoint.counters == EndpointCounters(unsent=1)
     endpoint.send(b"nobody listens", ("127.0.0.1", 9))
     assert endpoint.counters == EndpointCounters(unsent=2)
+
+
+def test_a_session_is_judged_by_what_has_been_read() -> None:
+    """After a standstill its checks wait in the port."""
+    endpoint = Recorder()
+    call, pending = endpoint.call().connect(), endpoint.call()
+    read_ns = endpoint.now_ns + SECOND
+    endpoint.tick(endpoint.now_ns + 100 * SECOND, read_ns)
+    assert call.session.state is SessionState.CONNECTED
+    assert pending.session.state is SessionState.NEW
+    endpoint.tick(endpoint.now_ns + 100 * SECOND)
+    assert call.session.state is pending.session.state is SessionState.FAILED

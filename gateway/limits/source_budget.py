@@ -1,7 +1,7 @@
-"""How many HTTP requests one source may have answered: a token bucket for each.
+"""How often one source may have something done: a token bucket for each.
 
-Whoever the sender says to be, a request costs the loop some tenths of a millisecond before that is
-known. Pure: time is an argument, and what is remembered is bounded.
+Whoever the sender says to be, a connection or a request costs the loop some tenths of a millisecond
+before that is known. Pure: time is an argument, and what is remembered is bounded.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _SOURCES_MAX: Final = 8192
 """Sources remembered; the one that was heard of least recently is forgotten first."""
 
 
-class RequestBudget:
-    """The requests of all sources of one process."""
+class SourceBudget:
+    """What all sources of one process may have done of one kind."""
 
     def __init__(self, per_second: int, burst: int) -> None:
         self._refill_ns = SECOND_NS // per_second
@@ -28,7 +28,7 @@ class RequestBudget:
         return len(self._spent_until_ns)
 
     def take(self, source: bytes, now_ns: int) -> bool:
-        """Count a request of this source; False where it is one too many."""
+        """Count one of this source; False where it is one too many."""
         spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns) + self._refill_ns
         is_within = spent_until_ns - now_ns <= self._burst_ns
         self._spent_until_ns[source] = spent_until_ns if is_within else now_ns + self._burst_ns

@@ -1,32 +1,32 @@
-"""How many requests a source may have answered, on a clock that the tests set."""
+"""How often a source may have something done, on a clock that the tests set."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.limits.source_budget import SourceBudget
 from gateway.nanoseconds import SECOND_NS
-from gateway.sockets.request_budget import RequestBudget
 
 HERE, THERE = b"\x7f\0\0\1", b"\x7f\0\0\2"
 
 
 def test_a_burst_passes_and_then_the_rate():
-    budget = RequestBudget(10, 30)
+    budget = SourceBudget(10, 30)
     assert [budget.take(HERE, 0) for _ in range(31)] == [True] * 30 + [False]
     assert [budget.take(HERE, SECOND_NS) for _ in range(11)] == [True] * 10 + [False]
 
 
 def test_one_source_takes_nothing_from_another():
-    budget = RequestBudget(10, 30)
+    budget = SourceBudget(10, 30)
     while budget.take(HERE, 0):
         pass
     assert budget.take(THERE, 0)
 
 
 @given(st.lists(st.integers(0, SECOND_NS), max_size=300))
-def test_no_pattern_of_requests_gets_more_than_burst_and_rate(pauses):
-    budget, now_ns, passed = RequestBudget(20, 25), 0, 0
+def test_no_pattern_gets_more_than_burst_and_rate(pauses):
+    budget, now_ns, passed = SourceBudget(20, 25), 0, 0
     for pause_ns in pauses:
         now_ns += pause_ns
         passed += budget.take(HERE, now_ns)
@@ -34,14 +34,14 @@ def test_no_pattern_of_requests_gets_more_than_burst_and_rate(pauses):
 
 
 def test_what_is_refused_costs_nothing_of_what_comes_later():
-    budget = RequestBudget(10, 10)
+    budget = SourceBudget(10, 10)
     for _ in range(1000):
         budget.take(HERE, 0)
     assert sum(budget.take(HERE, SECOND_NS) for _ in range(20)) == 10
 
 
 def test_what_is_remembered_is_bounded():
-    budget = RequestBudget(10, 10)
+    budget = SourceBudget(10, 10)
     for n in range(20_000):
         budget.take(n.to_bytes(4, "big"), 0)
     assert len(budget) == 8192

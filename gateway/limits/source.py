@@ -1,0 +1,69 @@
+"""Where a connection comes from, for whatever counts by source: one rule for all limits.
+
+Pure: takes addresses as text, knows no connection.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, NamedTuple
+
+UNKNOWN_ADDRESS: Final = "unknown"
+_ADDRESS_BYTES: Final = 8
+_NETWORK_BYTES: Final = 6
+
+
+class Source(NamedTuple):
+    """Where a connection comes from, at two widths; both are prefixes of its packed address.
+
+    IPv4: the address, and its /24, which is the longest prefix that is routed on its own. IPv6: the
+    /64, in which one host chooses any address (RFC 4291, 2.5.4), and the /48, the most that an end
+    site is given (RFC 6177).
+    """
+
+    network: bytes
+    address: bytes
+
+
+_UNKNOWN: Final = Source(b"", b"\0")
+
+
+def host_of(peer: str) -> str:
+    """Return the address of a peer that is written as `host:port`."""
+    return peer.rpartition(":")[0].strip("[]")
+
+
+def source_of(host: str) -> Source:
+    """Return the source of an IP address; whatever is none comes from one source."""
+    try:
+        parsed = _unmapped(ip_address(host))
+    except ValueError:
+        return _UNKNOWN
+    packed = parsed.packed
+    if isinstance(parsed, IPv4Address):
+        return Source(packed[:3], packed)
+    return Source(packed[:_NETWORK_BYTES], packed[:_ADDRESS_BYTES])
+
+
+def subject_of(address: str) -> str:
+    """Return whom an address stands for, as text: itself in IPv4, its /64 in IPv6.
+
+    Takes `host`, `host:port` and `[host]:port`. What is no address, such as the empty one of a
+    unix socket, is one subject.
+    """
+    source = source_of(address)
+    if source is _UNKNOWN:
+        source = source_of(host_of(address))
+    if source is _UNKNOWN:
+        return UNKNOWN_ADDRESS
+    packed = source.address
+    if len(packed) == _ADDRESS_BYTES:
+        return str(IPv6Address(packed + bytes(_ADDRESS_BYTES)))
+    return str(IPv4Address(packed))
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 socket shows as one of its own (RFC 4291, 2.5.5.2)."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
