@@ -91,7 +91,7 @@ def of_node(
 
 
 def of_books(
-    stores: Stores, drain: Drain, alarms: Alarms, on_filled: Callable[[], None]
+    stores: Stores, drain: Drain, alarms: Alarms, on_filled: Callable[[], None] = lambda: None
 ) -> Sequence[PeriodicTask]:
     """Return what keeps credit store and books in line, and watches the way between them."""
     comparison = Reconciler(

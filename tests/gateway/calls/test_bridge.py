@@ -1499,7 +1499,7 @@ async def test_a_phone_that_is_gone_is_missed_once_all_has_been_read(stage):
 async def test_a_stream_that_waits_to_be_accepted_is_not_late(stage):
     call = stage.call(stream_timeout_s=5)
     await stage.run(0.02)
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(1)
     stage.stand_still(10)
     await stage.run(1)
@@ -1528,6 +1528,6 @@ async def test_callbacks_that_wait_are_not_missed(stage):
     await stage.run(2)
     assert call.bridge.call.is_live
     call.status("ringing")
-    call.status("in-progress")
+    call.status("answered")
     await stage.run(1)
     assert call.bridge.call.state is State.ANSWERED

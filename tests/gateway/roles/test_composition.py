@@ -156,7 +156,8 @@ async def test_its_periodic_work_has_nothing_of_a_node(office):
     names = {duty._name for duty in office.duties}
     assert {"look for payments", "look for new rates", "watch on the outbox"} <= names
     assert not names & {"lease", "sweep for lost calls", "reminder of calls"}
-    of_node = duties.of_node(office.membership, office.carrier_side, Metering(), lambda _: False)
+    sweeps = duties.new_sweeper(office.membership, office.carrier_side, lambda _: False)
+    of_node = duties.of_node(office.membership, office.carrier_side, Metering(), sweeps)
     assert {"lease", "sweep for lost calls", "reminder of calls"} <= {d._name for d in of_node}
 
 

@@ -141,6 +141,16 @@ def test_a_socket_that_never_starts_is_closed(trunk):
     assert stream.closed == (1008, "no start")
 
 
+def test_a_start_that_waits_while_the_process_stands_still_is_not_late(trunk):
+    stream = trunk.opens()
+    trunk.wait(1)
+    trunk.now_ns += 8_000_000_000
+    trunk.wait(1)
+    assert stream.closed is None
+    trunk.wait(5)
+    assert stream.closed == (1008, "no start")
+
+
 def test_a_started_stream_is_not_closed_for_that(trunk):
     stream = trunk.starts()
     for _ in range(60):
