@@ -13,18 +13,22 @@ export PYTHON VENV
 RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
+PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs lock clean
+.PHONY: help run test test-all check bench docs lock clean
 
 help: ## Show these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start everything and open a phone in the browser
 	@$(RUN) caller demo $(ARGS)
 
-test: ## Pass the tests
-	@$(TEST) python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
+test: ## Pass the tests that tell whether a change is right: minutes
+	@$(TEST) $(PYTEST) $(ARGS)
+
+test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
+	@$(TEST) $(PYTEST) --thorough $(ARGS)
 
 check: ## Check format, style, types and imports
 	@$(DEV) ruff format --check .

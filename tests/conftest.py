@@ -1,4 +1,7 @@
-"""What holds for every test: under CI nothing is skipped in silence, and examples are repeatable.
+"""What holds for every test: which run, that none is skipped in silence under CI, and examples.
+
+`make test` leaves out what `tests/thorough.py` lists and what is marked `thorough`; with
+`--thorough`, or named on the command line, they run.
 
 A test that needs a server, a browser or a compiler skips with its reason on a person's machine.
 Under CI (the variable `CI` is set) the same skip is a failure, because a check that did not run
@@ -10,10 +13,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.thorough import is_left_out
 
 pytest_plugins = ("tests.postgres", "tests.valkey")
 
@@ -21,17 +27,62 @@ IS_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 ALWAYS_ALLOWED = "platform:"
 
 # Time limits per example say more about a busy machine than about the code. Under CI Hypothesis
-# loads a profile of its own that has none either and tries the same examples every time.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-if not IS_CI:
-    settings.load_profile("unhurried")
+# tries the same examples every time.
+UNHURRIED = settings(
+    settings.get_profile("ci" if IS_CI else "default"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("few", UNHURRIED, max_examples=25)
+settings.register_profile("many", UNHURRIED)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, lest everybody waits for one of them in the end."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--thorough`."""
+    parser.addoption(
+        "--thorough", action="store_true", help="run also what needs servers, browsers or minutes"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples property tests try, where they do not say so themselves."""
+    config.addinivalue_line("markers", "thorough: needs more than `make test` takes")
+    settings.load_profile("many" if config.getoption("thorough") else "few")
+
+
+def _named(config: pytest.Config) -> list[Path]:
+    """Return the files and folders that were asked for on the command line."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return []
+    return [Path(config.invocation_params.dir, arg.partition("::")[0]) for arg in config.args]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files and folders that only `make test-all` runs."""
+    if config.getoption("thorough") or not is_left_out(collection_path, _named(config)):
+        return None
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out single tests that only `make test-all` runs; begin with the files that take long.
+
+    Otherwise everybody waits for one of them in the end.
+    """
+    if not config.getoption("thorough") and not _named(config):
+        left_out = [item for item in items if _is_thorough(item)]
+        items[:] = [item for item in items if not _is_thorough(item)]
+        config.hook.pytest_deselected(items=left_out)
     folders = ("benchmarks", "calls", "e2e", "web", "money")
     first = ("tests/test_compiled", *(f"tests/{folder}/" for folder in folders))
     items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
+
+
+def _is_thorough(item: pytest.Item) -> bool:
+    if item.get_closest_marker("thorough"):
+        return True
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and "postgres" in callspec.id.split("-")
 
 
 @pytest.hookimpl(wrapper=True)

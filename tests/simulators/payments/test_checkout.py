@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import NS_PER_S
 from simulators.payments.errors import ApiError
 
@@ -233,7 +233,7 @@ async def test_amounts_that_stripe_refuses(payments: Payments) -> None:
             await payments.open(line_items=[line(currency, amount)])
 
 
-def test_an_expired_session_cannot_be_paid(account: Account) -> None:
+def test_an_expired_session_cannot_be_paid(account: MerchantAccount) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
     account.world.agenda.advance(NOW_NS + 24 * 3600 * NS_PER_S)
     assert session.status == "expired"
@@ -242,14 +242,14 @@ def test_an_expired_session_cannot_be_paid(account: Account) -> None:
     assert event_types(account) == ["checkout.session.expired"]
 
 
-def test_a_paid_session_does_not_expire(account: Account) -> None:
+def test_a_paid_session_does_not_expire(account: MerchantAccount) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
     account.checkout.pay(session.id, "card", None, NOW_NS)
     account.world.agenda.advance(NOW_NS + 25 * 3600 * NS_PER_S)
     assert session.status == "complete"
 
 
-def test_a_session_refuses_what_it_does_not_offer(account: Account) -> None:
+def test_a_session_refuses_what_it_does_not_offer(account: MerchantAccount) -> None:
     session = account.checkout.create(
         form(f"{SESSION}&allowed_payment_method_types[0]=card"), NOW_NS
     )
@@ -258,7 +258,7 @@ def test_a_session_refuses_what_it_does_not_offer(account: Account) -> None:
             account.checkout.pay(session.id, button, email, NOW_NS)
 
 
-def test_sessions_are_bounded_and_finished_ones_go_first(account: Account) -> None:
+def test_sessions_are_bounded_and_finished_ones_go_first(account: MerchantAccount) -> None:
     kept = account.world.settings.objects_kept
     first = account.checkout.create(form(SESSION), NOW_NS)
     second = account.checkout.create(form(SESSION), NOW_NS)

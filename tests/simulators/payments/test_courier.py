@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from simulators.payments import courier
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import Clock
 from simulators.payments.errors import missing
 from simulators.payments.resources import API_VERSION
@@ -141,11 +141,11 @@ async def test_a_slow_receiver_is_not_waited_for(start: Start, receiver: Receive
 async def test_what_was_forgotten_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     async with Receiver() as receiver:
         settings = replace(FAST, webhook_url=receiver.url, events_kept=10)
-        world = Account(settings, "http://pay.test").world
+        world = MerchantAccount(settings, "http://pay.test").world
         clock = Clock()
         heart = courier.Courier(world, clock)
         world.agenda.set("gone", 0, _come_to_nothing)
-        customer = Account(FAST, "http://pay.test").customers.open(NOW_NS)
+        customer = MerchantAccount(FAST, "http://pay.test").customers.open(NOW_NS)
         for _ in range(11):
             world.emit("customer.created", customer, clock.now_ns())
         await heart.start()
@@ -164,7 +164,7 @@ def _come_to_nothing(_: int) -> None:
 
 
 async def test_a_broken_world_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    world = Account(FAST, "http://pay.test").world
+    world = MerchantAccount(FAST, "http://pay.test").world
     world.agenda.set("bad", 0, _break)
     heart = courier.Courier(world, Clock())
     await heart.start()

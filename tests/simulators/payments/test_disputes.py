@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import NS_PER_S
 from simulators.payments.disputes import EVIDENCE_DUE_S
 from simulators.payments.refunds import find_charge
@@ -143,7 +143,7 @@ async def test_a_charge_is_disputed_once_and_for_no_more_than_it_was(payments: P
 
 @pytest.mark.parametrize(("is_inquiry", "status"), [(False, "lost"), (True, "warning_closed")])
 def test_a_dispute_that_nobody_answers_ends_by_itself(
-    account: Account, is_inquiry: bool, status: str
+    account: MerchantAccount, is_inquiry: bool, status: str
 ) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
     account.checkout.pay(session.id, "card", None, NOW_NS)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from simulators.payments import pages
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.pages import NOTICE
 
 from .conftest import CANCEL, NOW_NS, Payments, Start, form
@@ -107,14 +107,14 @@ async def test_an_intent_without_a_way_back_ends_on_a_page(payments: Payments) -
     "url",
     ["https://a.test;script-src *", "javascript:alert(1)", "https://a b", "", "https://a.test,x"],
 )
-def test_a_policy_holds_no_more_than_an_origin(account: Account, url: str) -> None:
+def test_a_policy_holds_no_more_than_an_origin(account: MerchantAccount, url: str) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
     session.success_url = url
     page = pages.checkout(session, account.checkout.basket(session.id), None)
     assert page.policy.endswith("form-action 'self'")
 
 
-def test_whatever_is_shown_is_escaped(account: Account) -> None:
+def test_whatever_is_shown_is_escaped(account: MerchantAccount) -> None:
     session = account.checkout.create(form(f"{SESSION}<b>"), NOW_NS)
     session.cancel_url = 'https://a.test/"><script>'
     page = pages.checkout(session, account.checkout.basket(session.id), "<i>")

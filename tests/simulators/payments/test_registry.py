@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.agenda import Agenda
 from simulators.payments.errors import ApiError
 from simulators.payments.registry import Registry
@@ -77,7 +77,7 @@ def test_an_object_is_found_by_kind() -> None:
     }
 
 
-def test_what_can_still_happen_is_not_finished(account: Account) -> None:
+def test_what_can_still_happen_is_not_finished(account: MerchantAccount) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
     account.checkout.pay(session.id, "bank", None, NOW_NS)
     intent = account.world.registry.find(PaymentIntent, str(session.payment_intent))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from simulators.payments.account import Account
+from simulators.payments.account import MerchantAccount
 from simulators.payments.resources import BalanceTransaction, Cause, Event, to_json
 from simulators.payments.world import World, encode
 
 from .conftest import FAST, NOW_NS, form
 
 
-def test_an_event_is_a_snapshot_with_what_has_changed(account: Account) -> None:
+def test_an_event_is_a_snapshot_with_what_has_changed(account: MerchantAccount) -> None:
     world = account.world
     world.cause = Cause("req_1", "key")
     customer = account.customers.open(NOW_NS, "a@example.com")
@@ -28,7 +28,7 @@ def test_an_event_is_a_snapshot_with_what_has_changed(account: Account) -> None:
 
 
 def test_without_an_endpoint_nothing_is_pending() -> None:
-    account = Account(replace(FAST, webhook_url=""), "http://pay.test")
+    account = MerchantAccount(replace(FAST, webhook_url=""), "http://pay.test")
     account.customers.create(form("name=A"), NOW_NS)
     world = account.world
     assert [event.pending_webhooks for event in world.registry.newest(Event)] == [0]
@@ -47,7 +47,7 @@ def test_the_balance_is_the_sum_of_its_movements() -> None:
 
 
 def test_what_is_forgotten_leaves_nothing_behind() -> None:
-    account = Account(replace(FAST, objects_kept=10), "http://pay.test")
+    account = MerchantAccount(replace(FAST, objects_kept=10), "http://pay.test")
     for _ in range(11):
         account.customers.find_method("pm_card_visa", NOW_NS)
     assert len(account.world.purses) == 10

@@ -1,0 +1,52 @@
+"""What `make test` leaves to `make test-all`, and why.
+
+`make test` is hermetic and representative: it tells within minutes whether a change is right. What
+needs other servers, browsers, compilers or minutes runs with `--thorough`, as does what is named on
+the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+
+THOROUGH: dict[str, str] = {
+    "benchmarks": "the benchmarks' own parts, and servers that they start",
+    "calls/test_carrier_faults.py": "faults of the carrier, one whole call each",
+    "calls/test_credit.py": "whole calls that run out of credit",
+    "calls/test_deploy.py": "proxies and database servers",
+    "calls/test_ghosts.py": "nodes that are killed",
+    "calls/test_logs.py": "whole calls at debug level",
+    "calls/test_outages.py": "stores that are killed",
+    "calls/test_payments.py": "a payment service in a process of its own",
+    "calls/test_recovery.py": "nodes that are killed",
+    "calls/test_shutdown.py": "processes that are killed",
+    "calls/test_sound.py": "minutes of audio",
+    "calls/test_tls.py": "whole calls over TLS",
+    "calls/test_velocity.py": "hundreds of calls",
+    "contract": "the vendor's own description of its API, from npm",
+    "e2e": "browsers",
+    "gateway/cli/test_accounts.py": "commands on real stores",
+    "gateway/cli/test_ledger.py": "commands on real stores",
+    "gateway/cli/test_outages.py": "commands while stores are away",
+    "gateway/cli/test_payments.py": "commands on real stores and a payment service",
+    "gateway/payments/test_proof.py": "audits against a payment service",
+    "gateway/payments/test_webhook_delivery.py": "webhooks that are delivered again after seconds",
+    "gateway/sockets/test_oracle.py": "large examples",
+    "gateway/sockets/test_relays.py": "other proxies",
+    "money": "two nodes and more, real servers, faults",
+    "simulators/payments/test_stripe_client.py": "the vendor's client at length",
+    "test_compiled.py": "a compiler, and the tests of compiled modules again",
+    "web": "browsers",
+}
+"""Folder or file of tests -> what it takes."""
+
+
+def is_left_out(path: Path, named: Iterable[Path]) -> bool:
+    """Return whether a file or folder is left to `make test-all`, given what was asked for."""
+    place = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else ""
+    if place not in THOROUGH:
+        return False
+    return not any(name == path or name.is_relative_to(path) for name in named)
