@@ -33,7 +33,7 @@ class EndWarnings:
     __slots__ = ("_armed", "_standing_s")
 
     def __init__(self) -> None:
-        self._armed = THRESHOLDS_S
+        self._armed: tuple[int, ...] = THRESHOLDS_S
         self._standing_s: int | None = None
         """Threshold of the warning that was given last and holds."""
 
