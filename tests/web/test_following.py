@@ -187,6 +187,23 @@ async def test_a_revoked_key_is_named_and_its_last_call_has_a_price(
     await page.context.close()
 
 
+async def test_a_call_goes_on_whose_key_is_no_good_any_more(
+    browser: Browser, gateway: FakeGateway
+) -> None:
+    page, _ = await open_page(browser, gateway)
+    line = await dial(page, gateway)
+    before = len(gateway.addresses)
+    gateway.keys.clear()
+    await page.evaluate("() => window.dispatchEvent(new Event('online'))")
+    await until(lambda: any("v1/key" in address for address in gateway.addresses[before:]))
+    await asyncio.sleep(0.5)
+    await expect(status(page)).to_have_text("In call")
+    assert line.close_code is None
+    await button(page, "Hang up").click()
+    await expect(alert(page)).to_contain_text("The API key is no longer accepted")
+    await page.context.close()
+
+
 async def test_a_tab_that_was_opened_to_pay_says_that_nothing_was_paid(
     browser: Browser, gateway: FakeGateway
 ) -> None:

@@ -373,7 +373,7 @@ async def test_refused_microphone_is_explained(
     await page.get_by_role("textbox").fill(ECHO)
     await page.keyboard.press("Enter")
     await expect(alert(page)).to_contain_text("was not allowed to use the microphone")
-    await expect(status(page)).to_have_text("Call ended")
+    await expect(status(page)).to_have_text("No call was placed")
     assert faults.texts == []
     await page.context.close()
 

@@ -164,7 +164,7 @@ export class App extends LitElement {
   declare returned: Returned | undefined;
   /** What is wrong now; the next reading that goes well ends it. */
   declare failure: CallFailure | undefined;
-  /** The phone says already why the gateway is away: its call has ended of it. */
+  /** The phone already says why the gateway is away: that ended its call. */
   declare told: boolean;
   declare busy: boolean;
   #beside: typeof Beside | undefined;
@@ -423,7 +423,8 @@ export class App extends LitElement {
 
   #failed(failure: CallFailure): void {
     this.callsFailed = !this.calls;
-    if (failure.code === 'key-refused') this.#forget(failure);
+    // A call goes on without its key; what is wrong shows once it has ended.
+    if (failure.code === 'key-refused' && !this.busy) this.#forget(failure);
     else this.failure = failure;
   }
 

@@ -209,7 +209,7 @@ export class Phone extends LitElement {
 
   protected override render(): TemplateResult {
     return html`<section class="card" tabindex="-1" aria-label=${t('title')}>
-      <p class="status ${this.state?.lost ? 'lost' : (this.state?.phase ?? '')}" role="status">${this.#status()}</p>
+      <p class="status ${this.busy && this.state?.lost ? 'lost' : (this.state?.phase ?? '')}" role="status">${this.#status()}</p>
       ${this.busy ? this.#inCall() : this.#idle()}
     </section>`;
   }
