@@ -334,8 +334,10 @@ class _End(_Tagged):
     name: str
     message: str
     ended_by: str
-    seconds: int
-    cost: Money
+    seconds: int | None
+    """Charged for; null, like `cost`, where another node may have settled the call meanwhile. The
+    call's record tells it."""
+    cost: Money | None
     action: str = ""
     """What to do next; empty where that is obvious."""
     cut_off: Lack | None = None

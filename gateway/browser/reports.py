@@ -126,10 +126,29 @@ def end_tone(call: Call) -> wire.ToneName | None:
     return _TONES.get(call.cause)
 
 
+def final_figures(
+    call: Call, seconds: int, cost_micros: int, currency: str, *, has_stood: bool
+) -> tuple[int | None, wire.Money | None]:
+    """Return the seconds charged and their price, as far as this node knows them.
+
+    It does not where it has just stood still for longer than a call may, so that it could not be
+    paid for, or was not this node's any more: another one may have settled it by what the spend
+    gate knew.
+    """
+    is_without_gate = (call.cause, call.ended_by) == (Cause.NORMAL_TEMPORARY_FAILURE, "gateway")
+    if has_stood and is_without_gate:
+        return None, None
+    return seconds, money(cost_micros, currency)
+
+
 def end_message(
-    call_id: str, call: Call, seconds: int, cost: wire.Money, ran_out_of: CutOff | None = None
+    call_id: str,
+    call: Call,
+    seconds: int | None,
+    cost: wire.Money | None,
+    ran_out_of: CutOff | None = None,
 ) -> wire.Cancel | wire.Disconnect:
-    """Return the last message of a call."""
+    """Return the last message of a call; seconds and cost are None where they are not known."""
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     message, action, lack = cause.message, "", None
     if ran_out_of in LACKS:

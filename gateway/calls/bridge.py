@@ -398,8 +398,9 @@ class Bridge:
             self._end_tone = None
         self._media.stop_tone()
         self._path.close()
-        seconds, cost_micros = self._charge.final
-        cost = reports.money(cost_micros, self.order.currency)
+        has_stood = self._s.ticker.read_ns < self._clock_ns()
+        final, currency = self._charge.final, self.order.currency
+        seconds, cost = reports.final_figures(self.call, *final, currency, has_stood=has_stood)
         ran_out_of = self._charge.ran_out_of
         self._tell(reports.end_message(self.call_id, self.call, seconds, cost, ran_out_of))
         if self._browser is not None:

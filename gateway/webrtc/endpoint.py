@@ -261,8 +261,9 @@ class WebRtcEndpoint:
 
         `read_ns` is until when all that has come has been read, None for now.
         """
+        unread_ns = 0 if read_ns is None else now_ns - read_ns
         for session in tuple(self._sessions):
-            self._guarded(session.tick, now_ns, read_ns)
+            self._guarded(session.tick, now_ns, unread_ns)
 
     def _check_room(self, source: str) -> None:
         limits = self.limits

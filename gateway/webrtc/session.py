@@ -443,14 +443,10 @@ class WebRtcSession:
 
     # -- time --------------------------------------------------------------------------------
 
-    def tick(self, now_ns: int, read_ns: int | None = None) -> None:
-        """Do what has become due; called some ten times a second.
-
-        `read_ns` is until when all that has come has been read, None for now.
-        """
-        read_ns = now_ns if read_ns is None else read_ns
+    def tick(self, now_ns: int, unread_ns: int = 0) -> None:
+        """Do what has become due, some ten times a second; the last `unread_ns` are yet unread."""
         if self.state is SessionState.CONNECTED:
-            if read_ns - self._checked_ns >= self._timeouts.consent_ns:
+            if now_ns - unread_ns - self._checked_ns >= self._timeouts.consent_ns:
                 self._end(SessionState.FAILED)
                 return
             if now_ns >= self._report_ns:
@@ -458,7 +454,7 @@ class WebRtcSession:
             if now_ns < self._asking_until_ns:
                 self._ask_again(now_ns)
             self._tell_digit(self._events.flush(now_ns))
-        elif read_ns >= self._end_ns:
+        elif now_ns - unread_ns >= self._end_ns:
             self._end(SessionState.FAILED)
         elif self.state is SessionState.SECURING:
             self._send_all(self._dtls.repeat(now_ns), self.address)

@@ -63,8 +63,9 @@ export interface Ending {
   name: string;
   message: string;
   ended_by: string;
-  seconds: number;
-  cost: Money;
+  /** Charged for; null, like `cost`, where only the call's record tells it. */
+  seconds: number | null;
+  cost: Money | null;
   action: string;
   /** What the call was cut off for want of; null where it ended otherwise. */
   cut_off: Lack | null;

@@ -1531,3 +1531,26 @@ async def test_callbacks_that_wait_are_not_missed(stage):
     call.status("answered")
     await stage.run(1)
     assert call.bridge.call.state is State.ANSWERED
+
+
+async def test_what_another_node_may_have_settled_is_not_told(stage):
+    """Beyond horizon and grace, and the lease of this node, its own figures prove nothing."""
+    call = await stage.call().answered()
+    for _ in range(150):
+        call.phone_speaks()
+        await stage.run(0.02)
+    stage.stand_still(30)
+    await stage.until(lambda: stage.released)
+    assert (call.end["cause"], call.end["ended_by"]) == (41, "gateway")
+    assert (call.end["seconds"], call.end["cost"]) == (None, None)
+
+
+async def test_a_call_that_ends_for_want_of_its_credit_store_is_told_what_it_cost(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(2)
+    stage.gate.is_away = True
+    await stage.until(lambda: not call.bridge.call.is_live)
+    assert (call.end["cause"], call.end["ended_by"]) == (41, "gateway")
+    assert call.end["seconds"] == call.bridge.used()[0] > 0
+    stage.gate.is_away = False
+    await stage.until(lambda: stage.released)

@@ -113,10 +113,15 @@ export function received(state: CallState, message: GatewayMessage, nowMs: numbe
       return { ...state, warnings: without(state.warnings, message.name) };
     case 'cancel':
     case 'disconnect':
-      return { ...ended(state, nowMs), ending: message, cost: message.cost };
+      return over(ended(state, nowMs), message);
     default:
       return state;
   }
+}
+
+/** Return the state that a call's last message leaves; what was shown last may not be what it cost. */
+function over({ cost: _cost, ...state }: CallState, ending: Ending): CallState {
+  return { ...state, ending, ...(ending.cost && { cost: ending.cost }) };
 }
 
 /** Return the state while a tone tells why the call fails; a call that is cut off has ended by then. */
