@@ -185,6 +185,8 @@ class OutboxEntry:
     kind: str
     """`O` opened, `T` ticked, or named by the carrier, `C` closed."""
     fields: Mapping[str, bytes]
+    previous_id: str = ""
+    """Id of the entry that was written before it, `0-0` for none; empty where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,20 @@ class SpendGate(Protocol):
     async def is_ready(self, partition: int) -> bool:
         """Say whether the partition has been filled from the book of record."""
 
+    async def withdraw(self, partition: int, filling: str = "") -> bool:
+        """Make a partition wait for `rebuild`; a repeat changes nothing.
+
+        From then on everything that concerns it is refused; its outbox stays. Live calls go on
+        meanwhile on what they have paid. Returns False, with nothing changed, where it lives on
+        another filling than the one that is given. Raises StoreUnavailableError.
+        """
+
+    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+        """Return the id of the last entry that each has written; `0-0` for none.
+
+        Booked entries count. Raises StoreUnavailableError.
+        """
+
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         """Return the oldest entries. Raises StoreUnavailableError."""
 
@@ -346,6 +362,16 @@ class CallMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionMark:
+    """How far the book of record has booked a partition's outbox."""
+
+    booked_id: str = ""
+    """Id of the last entry; empty where none is known."""
+    fork_id: str = ""
+    """Id of an entry which proves that the gate is an older copy; empty where none has."""
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionState:
     """What a partition of the spend gate is rebuilt from."""
 
@@ -359,6 +385,8 @@ class PartitionState:
     """Name of a spend cap, micros: caps of periods that are not over."""
     memories: Sequence[CallMemory] = ()
     """Of the open and the closed calls, as far as the book can tell."""
+    mark: PartitionMark = PartitionMark()
+    """Entries that the filled partition writes are newer than it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +447,12 @@ class LedgerStore(CreditBook, Protocol):
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition."""
+
+    async def marks(self) -> Mapping[int, PartitionMark]:
+        """Return the marks of the partitions of which anything was booked."""
+
+    async def forget_fork(self, partition: int, mark: PartitionMark) -> None:
+        """Forget what has proven a partition an older copy; it waits to be filled."""
 
     async def balance(self, account_id: str) -> int:
         """Return what the book says is available: credits less charges less open holds."""

@@ -17,6 +17,7 @@ from billing import gate_rows, reconcile
 from billing.clock import Clock, utc_now
 from billing.errors import StoreUnavailableError
 from billing.gate_rows import GateContents, read_rows
+from billing.lineage import advance, rolled_back
 from billing.outbox import fold
 from billing.partition import PARTITIONS
 from billing.ports import OutboxEntry, PartitionState, SpendGate
@@ -33,6 +34,7 @@ from billing.stores.booking import book
 from billing.stores.database import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert, writing
 from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
+from billing.stores.partition_marks import read_marks
 from billing.stores.positions import read_positions
 
 ENTRIES_MAX = 5_000
@@ -44,6 +46,7 @@ COMPARISONS_MAX = 3
 COMPARISON_PAUSE_S = 1.1
 """Longer than a round of the meter, and than a credit is on its way from the book to the gate."""
 EMPTY = "spend gate has lost its data and could not be compared"
+OLDER_COPY = "spend gate is an older copy than the book"
 INCOMPARABLE = "outbox is too long or too busy to compare"
 ENTRY_UNREADABLE = "outbox entry cannot be read"
 
@@ -99,6 +102,11 @@ ADVICE: Mapping[str, str] = {
         "Start a node (`caller serve`), or run `caller ledger rebuild`: either fills the credit"
         " store from the book. Then audit again."
     ),
+    OLDER_COPY: (
+        "Start a node (`caller serve`), or run `caller ledger rebuild`: either books what only this"
+        " copy knows, and fills it from the book. Running nodes do so within seconds. Credit is not"
+        " to be given again: the book has all of it. Then audit again."
+    ),
     INCOMPARABLE: _WAIT,
     ENTRY_UNREADABLE: "Report it as a bug; draining keeps it in the table rejected_entries.",
 }
@@ -115,14 +123,15 @@ async def audit_gate(
 ) -> list[str]:
     """Return one line per point on which the spend gate and the book differ.
 
-    Lines name account ids and call ids. Partitions that are not filled are one finding together.
+    Lines name account ids and call ids. Partitions that are not filled are one finding together,
+    and so are those that are older copies.
     Raises StoreUnavailableError.
     """
     async with reading(engine, AUDIT_TIMEOUT_S) as connection:
         is_readable = not await column_audit.unreadable(connection)
     comparison = _Comparison(gate, engine, partitions, timeout_s, clock, is_readable)
     findings: list[str] = []
-    empty: list[int] = []
+    whole: dict[str, list[int]] = {OLDER_COPY: [], EMPTY: []}
     for partition in range(partitions):
         found = await comparison.of(partition)
         for _ in range(COMPARISONS_MAX - 1):
@@ -131,13 +140,14 @@ async def audit_gate(
             await asyncio.sleep(COMPARISON_PAUSE_S)
             again = await comparison.of(partition)
             found = [point for point in found if point in again]
-        if any(point.rule == EMPTY for point in found):
-            empty.append(partition)
-        findings += [str(point) for point in found[:FINDINGS_MAX] if point.rule != EMPTY]
-    if empty:
-        named = f"{len(empty)} of {partitions} partitions"
-        numbers = ", ".join(map(str, empty))
-        findings.insert(0, str(Disagreement(EMPTY, named, f"not filled: {numbers}")))
+        for rule in {point.rule for point in found} & whole.keys():
+            whole[rule].append(partition)
+        findings += [str(point) for point in found[:FINDINGS_MAX] if point.rule not in whole]
+    for rule, of in whole.items():
+        if of:
+            named, numbers = f"{len(of)} of {partitions} partitions", ", ".join(map(str, of))
+            figures = f"not filled: {numbers}" if rule == EMPTY else numbers
+            findings.insert(0, str(Disagreement(rule, named, figures)))
     return findings
 
 
@@ -152,21 +162,28 @@ async def find_surpluses(
 ) -> list[Surplus]:
     """Return what filling the chosen partitions from the book would take from accounts.
 
-    A partition that waits to be filled may still hold what the book lacks. Raises
+    A partition that waits to be filled may still hold what the book lacks. What an older copy holds
+    beyond the book, at no higher number of credits, has been spent since. Raises
     StoreUnavailableError, also where an outbox is too long or too busy to compare.
     """
     comparison = _Comparison(gate, engine, partitions, timeout_s, clock)
     found: list[Surplus] = []
     for partition in chosen:
-        sides = await comparison.sides(partition)
-        if sides is None:
-            raise StoreUnavailableError(INCOMPARABLE)
-        found += surpluses(*sides)
+        found += await comparison.surpluses(partition)
     return found
 
 
-_Compared = tuple[AsyncConnection, GateContents, PartitionState, Sequence[OutboxEntry]]
-"""The transaction, both sides, and the entries that could not be read."""
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A partition beside its book."""
+
+    connection: AsyncConnection
+    """The transaction that both are read in."""
+    contents: GateContents
+    book: PartitionState
+    unread: Sequence[OutboxEntry]
+    """Entries that could not be read."""
+    is_older_copy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,27 +201,33 @@ class _Comparison:
         async with self._together(partition) as compared:
             if compared is None:
                 return [Disagreement(INCOMPARABLE, f"partition {partition}")]
-            connection, contents, book, unread = compared
-            gate = contents.state
-            unreadable = [Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in unread]
+            contents, book, gate = compared.contents, compared.book, compared.contents.state
+            whole = [Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in compared.unread]
             if not contents.is_filled:
                 lost = Disagreement(EMPTY, f"partition {partition}")
-                return [lost, *calls_at_no_gate(book), *unreadable]
-            detail = await read_detail(connection, gate, partition, self.partitions, self.clock())
+                return [lost, *calls_at_no_gate(book), *whole]
+            if compared.is_older_copy:
+                whole.append(Disagreement(OLDER_COPY, f"partition {partition}"))
+            detail = await read_detail(
+                compared.connection, gate, partition, self.partitions, self.clock()
+            )
         return [
+            *whole,
             *disagreements(gate, book),
             *details_that_differ(gate, book, detail, contents.openings, contents.endings),
             *contents.faults,
-            *unreadable,
         ]
 
-    async def sides(self, partition: int) -> tuple[PartitionState, PartitionState] | None:
-        """Return a partition and what its book will say once the outbox is drained.
+    async def surpluses(self, partition: int) -> Sequence[Surplus]:
+        """Return what a partition holds that its book will not say once the outbox is drained.
 
-        None where the outbox is too long or too busy.
+        Raises StoreUnavailableError where the outbox is too long or too busy.
         """
         async with self._together(partition) as compared:
-            return None if compared is None else (compared[1].state, compared[2])
+            if compared is None:
+                raise StoreUnavailableError(INCOMPARABLE)
+            found = surpluses(compared.contents.state, compared.book)
+            return [one for one in found if one.credits or not compared.is_older_copy]
 
     @asynccontextmanager
     async def _together(self, partition: int) -> AsyncIterator[_Compared | None]:
@@ -220,15 +243,20 @@ class _Comparison:
                 await column_audit.blank_out(
                     connection, tables.accounts, tables.calls, tables.api_keys
                 )
+            marks = await read_marks(connection)
             found = await self._read_between_changes(partition)
             if found is None:
                 yield None
             else:
                 contents, entries = found
+                is_older_copy = bool(
+                    rolled_back(marks, await self.gate.last_told([partition]))
+                    or advance(marks[partition].booked_id, entries).fork_id
+                )
                 batch = fold(entries)
                 await connection.run_sync(book, batch, self.clock())
                 positions = await read_positions(connection, partition, self.partitions)
-                yield connection, contents, positions, batch.rejected
+                yield _Compared(connection, contents, positions, batch.rejected, is_older_copy)
             await connection.rollback()
 
     async def _lock(self, connection: AsyncConnection, partition: int) -> None:

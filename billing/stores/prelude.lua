@@ -59,9 +59,23 @@ local function spend(caps, micros, now)
   end
 end
 
+-- Return the id of the last entry that was written, booked or not.
+local function last_told()
+  local stream = redis.pcall('XINFO', 'STREAM', LED)
+  for i = 1, #stream, 2 do
+    if stream[i] == 'last-generated-id' then return stream[i + 1] end
+  end
+  return '0-0' -- there is no stream
+end
+
+-- Write an entry. It names the one before it, by which the book knows a gate that was rolled back.
+local function tell(...)
+  return redis.call('XADD', LED, '*', 'p', last_told(), ...)
+end
+
 local function tell_end(call, account, charged, seconds, written_off, record)
-  return redis.call('XADD', LED, '*', 'k', 'C', 'c', call, 'a', account, 's', charged,
-    'd', seconds, 'w', written_off, 'm', record)
+  return tell('k', 'C', 'c', call, 'a', account, 's', charged, 'd', seconds, 'w', written_off,
+    'm', record)
 end
 
 -- Keep what the book would need if the entry that tells it were lost.
@@ -77,12 +91,12 @@ local function end_in(row)
 end
 
 local function tell_opening(call, account, held, record)
-  redis.call('XADD', LED, '*', 'k', 'O', 'c', call, 'a', account, 's', held, 'm', record)
+  tell('k', 'O', 'c', call, 'a', account, 's', held, 'm', record)
 end
 
 -- Let the book know the carrier's name of an open call, so that a filling brings it back.
 local function tell_name(call, state, carrier_call)
-  redis.call('XADD', LED, '*', 'k', 'T', 'd', call .. ' ' .. state, 'n', carrier_call)
+  tell('k', 'T', 'd', call .. ' ' .. state, 'n', carrier_call)
 end
 
 -- There is credit again for calls that asked in vain.

@@ -1,5 +1,6 @@
 -- Fill an empty partition from the book of record.
--- ARGV: JSON [accounts, open calls, closed calls, frozen, spent], rows as in PartitionState
+-- ARGV: JSON [accounts, open calls, closed calls, frozen, spent], rows as in PartitionState; id of
+--   the last entry that the book has booked, or ''
 -- Returns 1, 0 when the partition was ready already, -1 when its outbox must be drained first.
 -- What is known of the calls that the book has stays: how they were opened, how and when they ended,
 -- for a book that forgets it (see remember.lua), and their names at the carrier.
@@ -43,5 +44,9 @@ for _, row in ipairs(closed) do
 end
 for _, account in ipairs(frozen) do redis.call('SADD', FROZ, account) end
 for _, row in ipairs(spent) do spend({row[1]}, row[2], now) end
+-- Entries to come must be newer than those that are booked. Where the outbox is, this fails.
+if ARGV[2] ~= '' and not redis.pcall('XADD', LED, ARGV[2], 'k', '').err then
+  redis.call('XDEL', LED, ARGV[2])
+end
 redis.call('HSET', META, 'ready', '1', 'filling', table.concat(redis.call('TIME'), '.'))
 return 1

@@ -132,6 +132,7 @@ class RedisSpendGate:
         self._open_calls = _Script("open_calls")
         self._snapshot = _Script("snapshot")
         self._inspect = _Script("inspect")
+        self._withdraw = _Script("withdraw")
         self._remember = _Script("remember")
         self._rebuild = _Script("rebuild")
 
@@ -288,7 +289,11 @@ class RedisSpendGate:
         open_calls = [astuple(call) for call in state.open_calls]
         rows = (state.accounts, open_calls, state.closed_calls, state.frozen, state.spent)
         filled = await self._run(
-            self._rebuild, partition, _ENCODER.encode(rows), timeout_s=REBUILD_TIMEOUT_S
+            self._rebuild,
+            partition,
+            _ENCODER.encode(rows),
+            state.mark.booked_id,
+            timeout_s=REBUILD_TIMEOUT_S,
         )
         if filled < 0:
             raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
@@ -299,6 +304,15 @@ class RedisSpendGate:
         meta = self._keys[partition][_KEY_NAMES.index("meta")]
         ready = await self._bounded(self._redis.execute_command("HGET", meta, "ready"))
         return bool(ready == b"1")
+
+    async def withdraw(self, partition: int, filling: str = "") -> bool:
+        """Make a partition wait for `rebuild`; False where it lives on another filling."""
+        return bool(await self._run(self._withdraw, partition, filling))
+
+    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+        """Return the id of the last entry that each has written: one round trip."""
+        outboxes = {partition: self._outbox(partition) for partition in partitions}
+        return await self._bounded(redis_outbox.last_ids(self._redis, outboxes))
 
     async def outbox_length(self) -> int:
         """Return how many entries wait in all partitions."""

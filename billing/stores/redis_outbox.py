@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ResponseError
 
+from billing.lineage import NOTHING_TOLD
 from billing.ports import OutboxEntry
 
 IDS_PER_COMMAND_MAX = 1_000
@@ -22,6 +24,28 @@ async def lengths(redis: Redis | RedisCluster, outboxes: Sequence[bytes]) -> Seq
         pipeline.execute_command("XLEN", outbox)
     counts: Sequence[int] = await pipeline.execute()
     return counts
+
+
+async def last_ids(redis: Redis | RedisCluster, outboxes: Mapping[int, bytes]) -> Mapping[int, str]:
+    """Return the id of the last entry ever written to each, `0-0` where there was none."""
+    pipeline: Any = redis.pipeline(transaction=False)
+    for outbox in outboxes.values():
+        pipeline.execute_command("XINFO", "STREAM", outbox)
+    answers = await pipeline.execute(raise_on_error=False)
+    return dict(zip(outboxes, map(_last_id, answers), strict=True))
+
+
+def _last_id(answer: Any) -> str:
+    if isinstance(answer, ResponseError) and "no such key" in str(answer):
+        return NOTHING_TOLD
+    if isinstance(answer, Exception):
+        raise answer
+    # A map in RESP3, a list of names and values in RESP2.
+    fields = answer
+    if not isinstance(fields, dict):
+        fields = dict(zip(answer[::2], answer[1::2], strict=True))
+    last_id: bytes = fields[b"last-generated-id"]
+    return last_id.decode()
 
 
 async def read(
@@ -59,4 +83,5 @@ async def trim(redis: Redis | RedisCluster, entry_ids: Mapping[bytes, Sequence[s
 def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
     """Read an entry; one without a kind is of none, which whoever folds entries sets aside."""
     values = {name.decode(errors="replace"): value for name, value in fields.items()}
-    return OutboxEntry(entry_id.decode(), values.pop("k", b"").decode(errors="replace"), values)
+    kind, previous = (values.pop(name, b"").decode(errors="replace") for name in ("k", "p"))
+    return OutboxEntry(entry_id.decode(), kind, values, previous)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -23,19 +22,12 @@ from billing.errors import CreditsLostError, MoneyError, StoreUnavailableError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import OutboxBatch, fold
-from billing.ports import OutboxEntry, PartitionState
+from billing.ports import OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_rows import record_in
-from billing.stores.database import (
-    TIMEOUT_S,
-    Transactions,
-    newest_first,
-    reading,
-    upsert,
-    upsert_in,
-    writing,
-)
+from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
+from billing.stores.partition_marks import forget_fork, lock_and_mark, read_marks
 from billing.stores.refill import memories_of, read_partition
 
 PAGE_ROWS_MAX = 500
@@ -181,7 +173,7 @@ class SqlLedgerStore:
         at = self._clock()
 
         def work(connection: sa.Connection) -> None:
-            _lock_partitions(connection, {p: len(batch[p]) for p in folded}, at)
+            lock_and_mark(connection, {p: batch[p] for p in folded}, at)
             book(connection, OutboxBatch(changes), at)
             for partition, one in folded.items():
                 if one.rejected:
@@ -193,7 +185,20 @@ class SqlLedgerStore:
         """Return what the spend gate must hold for a partition. Raises StoreUnavailableError."""
         async with reading(self._engine, self._timeout_s) as connection:
             state, rows = await read_partition(connection, partition, partitions, self._clock())
-        return replace(state, memories=await memories_of(rows))
+            marks = await read_marks(connection)
+        mark = marks.get(partition, PartitionMark())
+        return replace(state, memories=await memories_of(rows), mark=mark)
+
+    async def marks(self) -> Mapping[int, PartitionMark]:
+        """Return how far each partition's outbox is booked. Raises StoreUnavailableError."""
+        async with reading(self._engine, self._timeout_s) as connection:
+            return await read_marks(connection)
+
+    async def forget_fork(self, partition: int, mark: PartitionMark) -> None:
+        """Forget what has proven a partition an older copy. Raises StoreUnavailableError."""
+        if mark.fork_id:
+            async with writing(self._engine, self._timeout_s) as connection:
+                await forget_fork(connection, partition, mark.fork_id)
 
     async def balance(self, account_id: str) -> int:
         """Return the book's available micros, 0 for an account it does not know.
@@ -307,34 +312,6 @@ async def _raise_balance(
     if abs(account.balance_micros) > LIMIT:
         raise MoneyError("the balance would not fit the spend gate")
     return account
-
-
-def _lock_partitions(connection: sa.Connection, counts: Mapping[int, int], at: datetime) -> None:
-    """Make all other drainers of these partitions wait until the transaction ends.
-
-    `counts` is in ascending order, in which the rows are locked, so that no two drainers wait for
-    each other.
-    """
-    connection.execute(
-        _counting(connection.dialect.name),
-        [
-            {"partition": partition, "drained_count": count, "drained_at": at}
-            for partition, count in counts.items()
-        ],
-    )
-
-
-@cache
-def _counting(dialect: str) -> sa.Executable:
-    """Return the statement, made once: to make it costs more than to run it."""
-    insert = upsert_in(dialect, tables.partitions)
-    return insert.on_conflict_do_update(
-        index_elements=["partition"],
-        set_={
-            "drained_count": tables.partitions.c.drained_count + insert.excluded.drained_count,
-            "drained_at": insert.excluded.drained_at,
-        },
-    )
 
 
 def _keep_rejected(

@@ -195,6 +195,10 @@ partitions = sa.Table(
     sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("drained_count", sa.BigInteger, nullable=False),
     sa.Column("drained_at", UtcDateTime, nullable=False),
+    # Outbox entry up to which all is booked; empty where none was since the column exists.
+    sa.Column("booked_id", sa.String, nullable=False, server_default=sa.text("''")),
+    # Entry that proves the partition an older copy than the book, until it is filled; else empty.
+    sa.Column("fork_id", sa.String, nullable=False, server_default=sa.text("''")),
 )
 
 rejected_entries = sa.Table(

@@ -14,6 +14,6 @@ for i = 1, #states, 2 do
 end
 for first = 1, #told, 1000 do
   local part = table.concat(told, ' ', first, math.min(first + 999, #told))
-  redis.call('XADD', LED, '*', 'k', 'T', 'd', part)
+  tell('k', 'T', 'd', part)
 end
 return #told

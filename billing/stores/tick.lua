@@ -108,7 +108,7 @@ if r > 0 then
   if c > 0 then redis.call('HSET', BAL, unpack(charged)) end
   -- Later entries repeat what these say: while nobody drains the outbox, it need not grow.
   if redis.call('XLEN', LED) < tonumber(ARGV[2]) then
-    redis.call('XADD', LED, '*', 'k', 'T', 'd', table.concat(raised, ' '))
+    tell('k', 'T', 'd', table.concat(raised, ' '))
   end
 end
 

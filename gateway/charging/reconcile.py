@@ -1,8 +1,8 @@
 """Keeps the spend gate in line with the book of record while calls go on.
 
-Fills partitions that lost their data, brings credits that did not arrive, ends at the gate what has
-ended in the book, opens again what the gate forgot, has it tell again what has ended there and the
-book was never told, and sets frozen flags. What differs is
+Fills partitions that lost their data or are an older copy, brings credits that did not arrive, ends
+at the gate what has ended in the book, opens again what the gate forgot, has it tell again what has
+ended there and the book was never told, and sets frozen flags. What differs is
 `billing.reconcile`'s word; every repair is harmless where it was not needed, so that all nodes may
 do this at once. Knows no live call.
 """
@@ -29,7 +29,8 @@ from billing.ports import (
 )
 from billing.rating import Rate
 from billing.reconcile import repairs
-from gateway.charging.recovery import Drain, bring_credits, close_as_booked, fill_gate
+from gateway.charging.recovery import Drain, bring_credits, close_as_booked
+from gateway.charging.refilling import Refilling
 from gateway.charging.retelling import ENDINGS_PER_PAGE, lacking, tell
 
 INTERVAL_S = 5.0
@@ -66,8 +67,8 @@ class Reconciler:
         self._records = records
         self._positions = positions
         self._partitions = partitions
-        self._drain = drain
         self._on_filled = on_filled
+        self._refilling = Refilling(gate, ledger, records, positions, partitions, drain)
         self._next = 0
         self._due = partitions
         """Partitions to compare in this round: all at first, and after an outage, for a failover
@@ -97,7 +98,7 @@ class Reconciler:
 
     async def _fill_and_compare(self) -> None:
         try:
-            filled = await fill_gate(self._gate, self._ledger, self._partitions, self._drain)
+            filled = await self._refilling.fill()
             if filled:
                 log.warning("Filled %d empty partitions of the spend gate.", filled)
                 self._on_filled()

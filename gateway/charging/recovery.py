@@ -53,7 +53,10 @@ async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain
     if empty:
         await drain()
     for partition in empty:
-        await gate.rebuild(partition, await ledger.partition_state(partition, partitions))
+        state = await ledger.partition_state(partition, partitions)
+        # Before it is ready: nobody must take what was filled for what has been proven old.
+        await ledger.forget_fork(partition, state.mark)
+        await gate.rebuild(partition, state)
     return len(empty)
 
 

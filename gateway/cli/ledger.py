@@ -27,8 +27,8 @@ from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
-from billing.stores.withdrawal import withdraw
 from gateway.charging.recovery import Drain, fill_gate
+from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose
 from gateway.cli.command import err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
@@ -151,6 +151,8 @@ def rebuild_gate(  # noqa: PLR0917
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
         if lost:
             err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
+        if old := await _older_copies(stores, chosen):
+            err.print(f"{old} of {len(chosen)} partitions are an older copy. {_OLDER}")
         named, left = await _book_calls(stores, drain, chosen)
         if left:
             err.print("These cannot be booked, for too little is known of them:")
@@ -163,11 +165,15 @@ def rebuild_gate(  # noqa: PLR0917
         if found:
             await _show_surpluses(stores, found)
             if not forget_credits:
-                fail("The credit store holds credit that the book lacks.", _LACKING, EXIT_FINDINGS)
+                fail(
+                    "The credit store holds credit that the book lacks.",
+                    _hint(found),
+                    EXIT_FINDINGS,
+                )
         if not yes:
             typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
         for one in chosen:
-            await withdraw(stores.redis, one)
+            await stores.gate.withdraw(one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
         out.print(f"Filled {len(chosen)} partitions from the book of record.")
 
@@ -187,6 +193,25 @@ _LACKING = (
     " what was paid since; then try again. Credits that are no payments (`caller accounts credit`)"
     " cannot be found again: fill with --forget-credits, then grant them again."
 )
+
+_SPENT = (
+    "Where 0 credits are lacking the book has them all, and has charged more than the credit store"
+    " knows: so looks a credit store that was restored from an older copy. Fill with"
+    " --forget-credits then, and grant nothing: it is spent. Only if the database was restored from"
+    " an older copy too, compare `caller ledger show ACCOUNT` with what you granted since then."
+)
+_OLDER = (
+    "What they hold beyond the book has been spent since; nothing of it is to be granted again."
+)
+
+
+def _hint(found: Sequence[Surplus]) -> str:
+    """Return what to do about credit that the book lacks, or has seen spent."""
+    hints = (
+        (_LACKING, any(one.credits for one in found)),
+        (_SPENT, not all(o.credits for o in found)),
+    )
+    return " ".join(hint for hint, applies in hints if applies)
 
 
 BOOKING_S_MAX = 900.0
@@ -239,6 +264,12 @@ async def _without_data(stores: adapters.Stores, chosen: Iterable[int]) -> int:
     """Return how many partitions hold nothing: a withdrawn one still has all that it had."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
     return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
+
+
+async def _older_copies(stores: adapters.Stores, chosen: Iterable[int]) -> int:
+    """Return how many partitions hold what they held some time ago."""
+    old = await older_copies(stores.gate, stores.ledger, PARTITIONS)
+    return sum([one in chosen and await stores.gate.is_ready(one) for one in old])
 
 
 async def _show_reopened(

@@ -22,11 +22,12 @@ from billing.partition import PARTITIONS
 from billing.stores.database import create_engine
 from billing.stores.migrations import PATIENT_MS, migrate
 from billing.stores.payments import SqlPaymentStore
+from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from gateway.charging import recovery
 from gateway.charging.call_refunds import CallRefunds
+from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError
 from gateway.ports import Notify, to_nobody
 from gateway.post.mail import Mails
@@ -138,7 +139,9 @@ async def open_stores(
         stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
         if fills:
             drain = build_drainer(stores, settings).drain_once
-            await recovery.fill_gate(gate, ledger, PARTITIONS, drain)
+            positions = SqlPositions(engine)
+            refilling = Refilling(gate, ledger, stores.records, positions, PARTITIONS, drain)
+            await refilling.fill()
         stack.pop_all()
     return stores
 

@@ -24,6 +24,7 @@ from billing.ports import (
     Opening,
     OpenOutcome,
     OpenResult,
+    PartitionMark,
     PartitionState,
     SpendCap,
     Tick,
@@ -618,6 +619,45 @@ class SpendGateContract:
         assert filling
         assert await gate.fillings([partition]) == {partition: filling}
         assert (await gate.tick(partition, [tick(2, 2)])).filling == filling
+
+    async def test_entries_name_the_one_before_them_booked_or_not(self, gate):
+        partition = gate.partition("alice")
+        assert await gate.last_told([partition]) == {partition: "0-0"}
+        await gate.open(opening())
+        await self.tick(gate, tick(9, 1))
+        first, second = await gate.read_outbox(partition, 10)
+        assert (first.previous_id, second.previous_id) == ("0-0", first.entry_id)
+        await gate.trim_outbox(partition, [first.entry_id, second.entry_id])
+        assert await gate.last_told([partition]) == {partition: second.entry_id}
+        await gate.close(closing())
+        (third,) = await gate.read_outbox(partition, 10)
+        assert third.previous_id == second.entry_id
+
+    async def test_a_withdrawn_partition_waits_and_keeps_its_outbox(self, gate):
+        partition = gate.partition("alice")
+        await gate.open(opening())
+        filling = (await gate.fillings([partition]))[partition]
+        assert await gate.withdraw(partition, "another") is False
+        assert await gate.is_ready(partition)
+        for meant in (filling, filling, ""):
+            assert await gate.withdraw(partition, meant)
+        with pytest.raises(StoreUnavailableError):
+            await gate.balance("alice")
+        (entry,) = await gate.read_outbox(partition, 10)
+        await gate.trim_outbox(partition, [entry.entry_id])
+        assert await gate.rebuild(partition, PartitionState([("alice", CENT, 1)]))
+        assert await gate.balance("alice") == CENT
+
+    async def test_what_a_filled_partition_writes_is_newer_than_what_is_booked(self, empty_gate):
+        gate, partition = empty_gate, empty_gate.partition("alice")
+        mark = PartitionMark("9999999999999-7")
+        await gate.rebuild(partition, PartitionState([("alice", 9 * UNIT, 1)], mark=mark))
+        assert await gate.last_told([partition]) == {partition: mark.booked_id}
+        assert await gate.outbox_length() == 0
+        await gate.open(opening())
+        (entry,) = await gate.read_outbox(partition, 10)
+        assert entry.previous_id == mark.booked_id
+        assert entry.entry_id.startswith("9999999999999-")
 
     async def test_a_snapshot_rebuilds_the_same_partition(self, empty_gate):
         gate, partition = empty_gate, empty_gate.partition("alice")

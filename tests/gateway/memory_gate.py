@@ -58,12 +58,15 @@ class _Partition:
     spent: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, OutboxEntry] = field(default_factory=dict)
     entries: int = 0
+    last_id: str = "0-0"
     filling: str = ""
 
     def note(self, kind: str, **fields: bytes) -> str:
+        previous_id = self.last_id
         self.entries += 1
-        entry_id = f"{self.entries}-0"
-        self.outbox[entry_id] = OutboxEntry(entry_id, kind, fields)
+        past, number = self.last_id.split("-")
+        self.last_id = entry_id = f"{past}-{int(number) + 1}"
+        self.outbox[entry_id] = OutboxEntry(entry_id, kind, fields, previous_id)
         return entry_id
 
     def note_name(self, call: OpenCall) -> None:
@@ -392,12 +395,22 @@ class MemorySpendGate(OneByOne):
         }
         part.frozen, part.out, part.ending = set(state.frozen), set(), set()
         part.spent = dict(state.spent)
+        part.last_id = state.mark.booked_id or part.last_id
         part.is_ready = True
         part.filling += "+"
         return True
 
     async def is_ready(self, partition: int) -> bool:
         return self._partitions[partition].is_ready
+
+    async def withdraw(self, partition: int, filling: str = "") -> bool:
+        part = self._partitions[partition]
+        is_meant = filling in ("", part.filling)
+        part.is_ready = part.is_ready and not is_meant
+        return is_meant
+
+    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+        return {partition: self._partitions[partition].last_id for partition in partitions}
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
         return list(self._partitions[partition].outbox.values())[:count_max]

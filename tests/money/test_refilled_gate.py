@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from billing.ports import CallMemory
-from billing.stores.withdrawal import withdraw
 from gateway.charging.recovery import Settler, fill_gate
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.test_nodes import Carrier
@@ -194,7 +193,7 @@ async def test_an_ended_call_is_remembered_for_a_day_from_its_end(world, own_val
     )
     state.closed_calls.extend((call, 0) for call in ended_s)
     for _ in range(2):
-        await withdraw(world.gate._redis, partition)
+        await world.gate.withdraw(partition)
         assert await world.gate.rebuild(partition, state)
         ages = {
             call: int(own_valkey.command("ZSCORE", f"{tag}:age", call).split(b"\r\n")[1])

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.positions import SqlPositions
-from billing.stores.withdrawal import withdraw
 from gateway.charging import reconcile
 from gateway.charging.recovery import Settler, fill_gate
 from gateway.charging.retelling import Retelling
@@ -63,7 +62,7 @@ async def rebuild(world, *, gate=None, drain=None):
         left += await retelling.book_all(partition, world.partitions, found.extend)
     if not left:
         for partition in range(world.partitions):
-            await withdraw(world.gate._redis, partition)
+            await world.gate.withdraw(partition)
         await fill_gate(world.gate, world.book, world.partitions, drain)
     return found, left
 

@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
+from billing.ports import PartitionMark
 from billing.stores import migrations
 from billing.stores.database import create_engine
 from billing.stores.migrations import migrate
@@ -221,3 +222,14 @@ async def test_postgres_refuses_to_truncate_the_ledger(engine):
         with pytest.raises(sa.exc.DBAPIError, match="immutable"):
             async with engine.begin() as connection:
                 await connection.execute(sa.text("TRUNCATE transfers"))
+
+
+async def test_of_what_was_booked_before_there_were_marks_nothing_is_known(engine, store):
+    await store.apply_outbox(0, [opened("c1", 1)])
+    async with engine.begin() as connection:
+        await connection.run_sync(go_back, "0008")
+    await migrate(engine)
+    assert await store.marks() == {0: PartitionMark()}
+    entry = opened("c2", 1)
+    await store.apply_outbox(0, [entry])
+    assert await store.marks() == {0: PartitionMark(entry.entry_id)}

@@ -14,7 +14,6 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlLedgerStore
-from billing.stores.withdrawal import withdraw
 from gateway.charging.call_refunds import CallRefunds
 from tests.billing.outbox_entries import START, opening
 
@@ -157,7 +156,7 @@ async def test_a_gate_that_is_being_filled_does_not_hold_up_the_book(make_world)
     partition = world.gate.partition("alice")
     entries = await world.gate.read_outbox(partition, 10)
     await world.gate.trim_outbox(partition, [entry.entry_id for entry in entries])
-    await withdraw(world.gate._redis, partition)
+    await world.gate.withdraw(partition)
     await world.ledger.apply_outbox(partition, entries)
     await world.on_booked(entries)
     assert len(await world.refunds()) == 1

@@ -354,6 +354,49 @@ def test_a_rebuild_that_is_killed_is_repeated(restored, monkeypatch):
     assert restored("show", "acme").output.count("-$0.30") == 3
 
 
+async def _copy(redis):
+    return {key: await redis.dump(key) for key in await redis.keys("*")}
+
+
+async def _put_back(copy, redis):
+    await redis.flushall()
+    for key, value in copy.items():
+        await redis.restore(key, 0, value)
+
+
+def test_a_credit_store_restored_from_an_older_copy_is_filled_and_nothing_is_given_twice(caller):
+    copy = on_redis(caller.url, _copy)
+    caller("create", "bert", "--credit", "7", app=accounts.app)
+    on_redis(caller.url, _hold_calls)
+    assert caller("rebuild", "--yes").exit_code == 0
+    on_redis(caller.url, partial(_put_back, copy))
+    audited = caller("audit")
+    said = " ".join(audited.output.split())
+    assert audited.exit_code == EXIT_FINDINGS
+    assert "spend gate is an older copy than the book: 2 of 64 partitions" in said
+    assert "Credit is not to be given again" in said
+    done = caller("rebuild", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == 0, done.output
+    assert "2 of 64 partitions are an older copy." in said
+    assert "grant them again" not in said
+    audited = caller("audit")
+    assert audited.exit_code == 0, audited.output
+    assert "older copy" not in caller("rebuild", "--yes").output
+
+
+def test_a_surplus_at_no_higher_number_of_credits_is_not_to_be_granted_again(caller):
+    """Nothing proves an older copy: a book of an older version has no marks."""
+    key = f"{{cr:{partition_of('acme', PARTITIONS)}}}:bal"
+    on_redis(caller.url, lambda redis: redis.hincrby(key, "acme", 500_000))
+    done = caller("rebuild", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == EXIT_FINDINGS
+    assert "0 │ 0.500000" in said
+    assert "grant nothing: it is spent" in said
+    assert "grant them again" not in said
+
+
 async def _forget(redis, *names):
     for name in names:
         for key in await redis.keys(f"{{cr:*}}:{name}"):

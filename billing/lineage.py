@@ -1,0 +1,61 @@
+"""Whether the spend gate goes on from what the book of record has booked, or is an older copy.
+
+Each partition's outbox numbers its entries in ascending order, and each entry names the one that
+was written before it. The book keeps the id of the last entry it has booked. A partition that has
+written nothing as new as that is an older copy; so is one that wrote a newer entry straight after
+an older one, for in its history the booked entry never was. Knows no store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from billing.ports import OutboxEntry, PartitionMark
+
+NOTHING_TOLD = "0-0"
+"""Stands before the first entry of an outbox."""
+
+_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What a batch of entries makes of the mark of its partition."""
+
+    booked_id: str
+    fork_id: str = ""
+    """Entry that proves the gate an older copy; empty where none does."""
+
+
+def advance(booked_id: str, entries: Iterable[OutboxEntry]) -> Advance:
+    """Return the mark after a partition's entries, in their order."""
+    fork_id, booked = "", _place(booked_id)
+    for entry in entries:
+        place = _place(entry.entry_id)
+        if place <= booked:
+            continue
+        if not fork_id and entry.previous_id and _place(entry.previous_id) < booked:
+            fork_id = entry.entry_id
+        booked_id, booked = entry.entry_id, place
+    return Advance(booked_id, fork_id)
+
+
+def rolled_back(marks: Mapping[int, PartitionMark], told: Mapping[int, str]) -> list[int]:
+    """Return the partitions that are older copies of what the book has booked, in order.
+
+    `told`, the last entry that each has written, must have been read after the book's marks.
+    """
+    return [
+        partition
+        for partition, last_id in sorted(told.items())
+        if (mark := marks.get(partition)) is not None
+        and (mark.fork_id or _place(last_id) < _place(mark.booked_id))
+    ]
+
+
+def _place(entry_id: str) -> tuple[int, int]:
+    """Return where an id stands among its stream's; before all others where it is none."""
+    match = _ID.fullmatch(entry_id)
+    return (0, 0) if match is None else (int(match[1]), int(match[2]))

@@ -1,0 +1,84 @@
+"""What the book of record keeps of each partition of the spend gate: its lock, and its mark.
+
+The mark says how far the partition's outbox is booked, and whether an entry has proven that the
+gate was rolled back (`billing.lineage`). It moves in the transaction that books, under the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.lineage import advance
+from billing.ports import OutboxEntry, PartitionMark
+from billing.stores import tables
+from billing.stores.database import upsert_in
+
+_PARTITIONS = tables.partitions
+_COLUMNS = _PARTITIONS.c
+
+
+def lock_and_mark(
+    connection: sa.Connection, batch: Mapping[int, Sequence[OutboxEntry]], at: datetime
+) -> None:
+    """Make all other drainers of these partitions wait, and note that these entries are booked.
+
+    Until the transaction ends. `batch` is in ascending order, in which the rows are locked, so that
+    no two drainers wait for each other.
+    """
+    connection.execute(
+        _counting(connection.dialect.name),
+        [
+            {"partition": partition, "drained_count": len(entries), "drained_at": at}
+            for partition, entries in batch.items()
+        ],
+    )
+    rows = connection.execute(
+        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id).where(
+            _COLUMNS.partition.in_(batch)
+        )
+    ).all()
+    moved = []
+    for partition, booked_id, fork_id in rows:
+        after = advance(booked_id, batch[partition])
+        if after.booked_id != booked_id:
+            proof = after.fork_id or fork_id
+            moved.append({"of": partition, "booked_id": after.booked_id, "fork_id": proof})
+    if moved:
+        connection.execute(
+            sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of")), moved
+        )
+
+
+@cache
+def _counting(dialect: str) -> sa.Executable:
+    """Return the statement, made once: to make it costs more than to run it."""
+    insert = upsert_in(dialect, _PARTITIONS)
+    return insert.on_conflict_do_update(
+        index_elements=["partition"],
+        set_={
+            "drained_count": _COLUMNS.drained_count + insert.excluded.drained_count,
+            "drained_at": insert.excluded.drained_at,
+        },
+    )
+
+
+async def read_marks(connection: AsyncConnection) -> dict[int, PartitionMark]:
+    """Return the marks of all partitions of which anything was ever booked."""
+    rows = await connection.execute(
+        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
+    )
+    return {partition: PartitionMark(*mark) for partition, *mark in rows}
+
+
+async def forget_fork(connection: AsyncConnection, partition: int, fork_id: str) -> None:
+    """Forget a proof; one that was found since it was read stays."""
+    await connection.execute(
+        sa.update(_PARTITIONS)
+        .where(_COLUMNS.partition == partition, _COLUMNS.fork_id == fork_id)
+        .values(fork_id="")
+    )
