@@ -24,6 +24,7 @@ from simulators.payments.form import Form, parse
 from simulators.payments.pages import Page
 from simulators.payments.resources import Charge, CheckoutSession, PaymentIntent
 
+_DECLINED = 402
 _HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -62,8 +63,9 @@ class HostedPages:
         try:
             self._checkout.pay(session.id, form.required("method"), email, self._clock.now_ns())
         except ApiError as error:
-            # A person sees a form again, and no program is told of a failure.
-            return _respond(self._checkout_page(session, error.message))
+            # A declined card is an ordinary answer to a person, who is shown the form again.
+            status = 200 if error.status == _DECLINED else error.status
+            return _respond(self._checkout_page(session, error.message), status)
         finally:
             self._wake()
         return _redirect(self._next(session))
