@@ -1,8 +1,8 @@
-"""What the carrier says of a call, as events of the call.
+"""Translates the carrier's reports about a call into events of the call's state machine.
 
-Reports come twice, out of order, or never. Each is turned into the event it proves; the call's
-transition table absorbs what it already knows, and terminal statuses are final. The words are those
-of Twilio, "Call resource".
+Reports may arrive twice, out of order, or not at all. Each becomes the event that it proves; the
+transition table ignores what it already knows, and terminal statuses are final. The status words
+are those of Twilio, "Call resource". Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.cause import Cause, from_sip
 
 TERMINAL = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 UNKNOWN = "unknown"
-"""Our word for a call that the carrier does not show; it may show it a moment later."""
+"""Our own status for a call that the carrier does not show yet; it may appear a moment later."""
 _UNANSWERED: dict[str, tuple[Cause, EndedBy]] = {
     "busy": (Cause.USER_BUSY, "callee"),
     "no-answer": (Cause.NO_ANSWER, "callee"),
@@ -27,15 +27,15 @@ _UNANSWERED: dict[str, tuple[Cause, EndedBy]] = {
 
 @dataclass(frozen=True, slots=True)
 class CarrierStatus:
-    """One report of a call's state, from a callback or a REST reply."""
+    """One report of a call's state, from a callback or from a REST reply."""
 
     carrier_call_id: str
     status: str
     seconds: int | None = None
-    """Whole seconds from answer to end, known at the end."""
+    """Whole seconds from answer to end; known only at the end."""
     sip_response: int = 0
     answered_at: datetime | None = None
-    """Known at the end, to a second."""
+    """Known only at the end, to the second."""
 
     @property
     def is_terminal(self) -> bool:
@@ -43,7 +43,7 @@ class CarrierStatus:
         return self.status in TERMINAL
 
     def event(self) -> Event | None:
-        """Return what the report proves, or None where that is nothing new."""
+        """Return the event that this report proves, or None if it proves none."""
         if self.status == "ringing":
             return Ringing()
         if self.status == "in-progress":

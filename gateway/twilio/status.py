@@ -1,4 +1,4 @@
-"""Reads what Twilio says of a call, in its callbacks and in its Call resource.
+"""Reads the state of a call from Twilio's callbacks and from its Call resource.
 
 Source: Twilio, "Call resource" and "Outbound call status callbacks". Knows no HTTP.
 """
@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from gateway.call.carrier_status import CarrierStatus
 
 _YEAR_MIN = 2008
-"""Of Twilio's founding: an earlier end is no time, and cannot always be reckoned with."""
+"""The year Twilio was founded: an earlier date is not a time, and may overflow arithmetic."""
 
 
 def from_callback(form: Mapping[str, str]) -> CarrierStatus:
-    """Read a status callback's form; unknown statuses and missing fields prove nothing."""
+    """Read the form of a status callback; unknown statuses and missing fields prove nothing."""
     return CarrierStatus(
         carrier_call_id=form.get("CallSid", ""),
         status=form.get("CallStatus", ""),
@@ -32,7 +32,10 @@ def _whole(text: object) -> int | None:
 def from_reply(
     carrier_call_id: str, status: object, duration: object, end_time: object = None
 ) -> CarrierStatus:
-    """Read a Call resource; Twilio writes numbers as strings, and its `start_time` is no answer."""
+    """Read a Call resource.
+
+    Twilio writes numbers as strings; `start_time` is not the time of the answer.
+    """
     seconds = _whole(duration)
     answered_at = _answered_at(end_time, seconds) if status == "completed" else None
     return CarrierStatus(carrier_call_id, str(status), seconds, answered_at=answered_at)

@@ -25,7 +25,7 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.certificate import Identity
 from gateway.webrtc.dtls import DtlsContext
-from gateway.webrtc.outgoing import StreamStart
+from gateway.webrtc.outgoing import RtpStart
 from gateway.webrtc.port import Port
 from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
@@ -223,7 +223,7 @@ class WebRtcEndpoint:
             context,
             offer,
             credentials=credentials,
-            start=StreamStart(
+            start=RtpStart(
                 ssrc=secrets.randbits(32),
                 sequence=secrets.randbits(15),
                 timestamp=secrets.randbits(32),

@@ -20,7 +20,7 @@ _WORD: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStart:
+class RtpStart:
     """Where our stream begins; all of it random (RFC 3550, 5.1)."""
 
     ssrc: int
@@ -35,7 +35,7 @@ class OutgoingStream:
 
     __slots__ = ("_expected", "_offset", "_sequence", "cname", "octets", "packets", "ssrc")
 
-    def __init__(self, start: StreamStart) -> None:
+    def __init__(self, start: RtpStart) -> None:
         self.ssrc = start.ssrc
         self.cname = start.cname
         self.packets = self.octets = 0

@@ -19,7 +19,7 @@ from pylibsrtp import Error as SrtpError
 from gateway.limits.frame_budget import FLOODED, BudgetLimits, FrameBudget
 from gateway.ports import SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
-from gateway.webrtc.outgoing import OutgoingStream, StreamStart
+from gateway.webrtc.outgoing import OutgoingStream, RtpStart
 from gateway.webrtc.sdp import SdpOffer
 from gateway.webrtc.srtp import SrtpTransport
 from gateway.webrtc.stun import (
@@ -141,7 +141,7 @@ class WebRtcSession:
         offer: SdpOffer,
         *,
         credentials: Credentials,
-        start: StreamStart,
+        start: RtpStart,
         timeouts: SessionTimeouts,
         now_ns: int,
     ) -> None:
