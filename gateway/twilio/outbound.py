@@ -39,9 +39,7 @@ class Outbound:
         return _media_message(self._media_prefix, payload)
 
     def mark(self, name: str) -> bytes:
-        """Return a mark message, which Twilio returns once the audio before it is played or
-        cleared.
-        """
+        """Return a mark message; it is returned once the audio before it is played or cleared."""
         encoded = msgspec.json.encode(name)
         return b'{"event":"mark",' + self._stream + b',"mark":{"name":' + encoded + b"}}"
 

@@ -10,7 +10,7 @@ from gateway.ports import SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import DtlsContext
 from gateway.webrtc.outgoing import RtpStart
-from gateway.webrtc.sdp import Answer, parse_offer, write_answer
+from gateway.webrtc.sdp import SdpAnswer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from tests.gateway.webrtc.peer import Peer
 
@@ -68,7 +68,7 @@ class Wire:
     def answer(self, ufrag: str, password: str) -> None:
         """Give the peer an answer with these credentials."""
         fingerprint = context().certificate.fingerprint
-        answer = Answer(1, ufrag, password, fingerprint, [("192.0.2.9", 9)], 7_000, "cname", 20)
+        answer = SdpAnswer(1, ufrag, password, fingerprint, [("192.0.2.9", 9)], 7_000, "cname", 20)
         self.peer.accept(write_answer(parse_offer(self.peer.offer()), answer))
 
     # -- the session's host ------------------------------------------------------------------
