@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
-import logging
 import os
 import platform
 import re
@@ -25,10 +24,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+import structlog
+
 from billing.errors import StoreUnavailableError
 from gateway.stores import private_files
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Fsync = Literal["everysec", "always", "no"]
 
@@ -220,12 +221,12 @@ class EmbeddedValkey:
             await asyncio.sleep(delay_s)
             if self.server_pid is not None or not self._take_ownership():
                 continue
-            log.warning("The bundled Valkey is gone; starting it again.")
+            log.warning("embedded valkey restarting")
             self._server = None
             try:
                 await self._ensure_server()
             except (StoreUnavailableError, OSError):
-                log.exception("The bundled Valkey does not start.")
+                log.exception("embedded valkey not started")
                 delay_s = min(2 * delay_s, RESTART_DELAY_S_MAX)
             else:
                 delay_s = WATCH_INTERVAL_S
