@@ -42,10 +42,9 @@ ADDRESSES_MAX: Final = 8
 PACKETS: Final = BudgetLimits()
 """Authenticated packets: a browser that keeps exceeding this loses its session."""
 DATAGRAMS: Final = BudgetLimits(frame_ns=2_000_000, burst_frames=1_000)
-"""Media before authentication, which takes 5 us each. A forger of the address can use it up."""
+"""Media before authentication, which takes 5 us each. Address forgers can use it up."""
 HANDSHAKES: Final = BudgetLimits(frame_ns=20_000_000, burst_frames=200)
-"""Authenticated checks, and DTLS. Browsers check a pair of addresses every 50 ms, later every 2.5
-s."""
+"""Authenticated checks, and DTLS. Browsers check each pair every 50 ms, then every 2.5 s."""
 REPORT_INTERVAL_NS: Final = 1_000_000_000
 RTT_GUESS_NS: Final = 60_000_000
 """Assumed until a report shows the round trip."""
@@ -147,7 +146,7 @@ class WebRtcSession:
         now_ns: int,
     ) -> None:
         self.on_audio: Callable[[int, int, bytes], None] = _ignore
-        """Called with sequence number, timestamp and mu-law payload as each packet arrives."""
+        """Called with sequence number, timestamp and mu-law payload of each packet on arrival."""
         self.on_digit: Callable[[str, int], None] = _ignore
         """Called with a digit and its duration in milliseconds when it ends (RFC 4733)."""
         self.on_state: Callable[[SessionState], None] = _ignore
@@ -157,7 +156,7 @@ class WebRtcSession:
         self.address: Address | None = None
         """Where we send to: the last nominated address, until then the first one checked."""
         self.addresses: dict[Address, None] = {}
-        """Sources from which DTLS and media are accepted, in the order of their last check."""
+        """Sources from which DTLS and media are accepted, by their last check."""
         self.last_in_ns = now_ns
         """When the last authenticated datagram arrived: a check, audio or a report."""
         self.statistics = rtp.ReceiveStatistics()

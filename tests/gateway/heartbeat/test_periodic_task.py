@@ -100,7 +100,7 @@ async def test_work_that_cannot_be_ended_is_abandoned_and_logged():
     assert [(line["event"], line["task"]) for line in logs] == [
         ("periodic task not stopped", "endless work")
     ]
-    assert logs[0]["where"][0].startswith("work:"), "the function it stands in"
+    assert logs[0]["where"][0].startswith("_run:"), "where it stands"
     ended.append(True)
     task._task.cancel()
     await asyncio.gather(task._task, return_exceptions=True)
