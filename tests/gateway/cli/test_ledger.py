@@ -99,7 +99,7 @@ def test_a_long_statement_is_read_page_by_page(caller, monkeypatch):
 def test_a_statement_of_nobody_is_a_sentence(caller):
     done = caller("show", "nobody")
     assert done.exit_code == EXIT_SETTINGS
-    assert "There is no account of this id." in done.output
+    assert "There is no account with this id." in done.output
 
 
 def test_an_audit_that_finds_nothing_shows_the_totals(caller):
@@ -246,7 +246,7 @@ def test_an_audit_says_what_to_do_once_for_each_kind(caller):
     assert said.count("→") == 2
     assert "Compare `caller ledger show` with the row" in said
     assert "`caller ledger rebuild` fills the credit store from the book" in said
-    assert "The payment service was not asked: CALLER_STRIPE_API_KEY is not set." in said
+    assert "The payment service was not checked: CALLER_STRIPE_API_KEY is not set." in said
 
 
 async def _give(redis):
