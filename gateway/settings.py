@@ -1,7 +1,7 @@
-"""Every knob of the gateway: its name, default, bound and meaning, read once.
+"""Defines every setting of the gateway: its name, default, bounds and meaning.
 
-Knows no environment: `from_mapping` is given one. A value that is unknown, unreadable or out of
-its range is refused by name, so that a gateway never starts half configured.
+Knows no environment: `from_mapping` takes one. An unknown setting, or a value that is unreadable or
+out of range, is refused by name, so that a gateway never starts half configured.
 """
 
 from __future__ import annotations
@@ -354,7 +354,7 @@ class Settings:
     )
     outbox_alarm: int = _number(
         100_000,
-        "Number of entries waiting for the SQL database at which /readyz and the log raise an alarm.",
+        "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",
         100,
         10_000_000,
         "entries",

@@ -431,7 +431,7 @@ async def _grant(stores: adapters.Stores, account_id: str, micros: int, referenc
         await bring_credits(stores.gate, stores.ledger, account_id)
     except StoreUnavailableError as error:
         raise StoreUnavailableError(
-            "The credit is kept in SQL, but Redis could not be told. Repeat the command until it"
+            "The credit is saved in SQL, but Redis did not answer. Repeat the command until it"
             " succeeds: it is booked once."
         ) from error
     return sequence is not None

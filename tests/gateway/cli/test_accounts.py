@@ -75,7 +75,7 @@ def test_credit_stands_in_the_way_until_it_is_written_off(desk):
     assert "The account has $25.00, holds of running calls included. Nothing was changed." in said
     assert kept(desk, "SELECT frozen, deleted_at FROM accounts") == [(0, None)]
     code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
-    assert (code, said.startswith("Deleted. Its call records,")) == (0, True)
+    assert (code, said.startswith("Account deleted. Its call records,")) == (0, True)
     assert asked(desk, "delete", "acme", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
     ((frozen, email, balance),) = kept(desk, "SELECT frozen, email, balance_micros FROM accounts")
@@ -197,9 +197,9 @@ def test_what_is_no_scope_and_no_time_to_come_makes_no_key(desk, arguments):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("credit", "acme", "0", "--reference", "r"), "nothing"),
-        (("credit", "acme", "-0", "--reference", "r"), "nothing"),
-        (("credit", "acme", "-0.01", "--reference", "r"), "less than that"),
+        (("credit", "acme", "0", "--reference", "r"), "is zero"),
+        (("credit", "acme", "-0", "--reference", "r"), "is zero"),
+        (("credit", "acme", "-0.01", "--reference", "r"), "lower than that"),
         (("limit", "acme", "--day", "-5"), "must not be negative"),
         (("create", "other", "--credit", "-5"), "must not be negative"),
     ],

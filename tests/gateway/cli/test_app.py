@@ -53,7 +53,7 @@ def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch
         main()
     assert ended.value.code == EXIT_CRASHED
     written = capsys.readouterr().err
-    assert "The command failed" in written
+    assert "command failed" in written
     assert "ZeroDivisionError: 15" in written
     assert "hunter2" not in written
 
