@@ -253,6 +253,7 @@ class CallMeter:
 
     def answered(self, now_ns: int) -> None:
         """Start charging; a repeated call changes nothing."""
+        # Callback and media stream may both report the answer; the first counts.
         if self._answered_ns is None and self._final is None:
             self._answered_ns = now_ns
 
@@ -323,6 +324,7 @@ class CallMeter:
         self._short = outcome_micros is not None
         if outcome_micros is not None:
             self._granted_micros = outcome_micros
+        # Only what was asked for is known to be granted; a late answer must not lower the hold.
         elif asked_micros is not None:
             self._granted_micros = max(self._granted_micros, asked_micros)
         self._move_cut_off(now_ns)

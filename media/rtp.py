@@ -311,6 +311,7 @@ class ReceiveStatistics:
         if sequence != self._restart:
             self._restart = sequence + 1 & 0xFFFF
             return False
+        # Counters of the old sequence would count the jump as loss.
         self.reset(self.ssrc)
         self._base = self.highest = sequence
         return True
@@ -370,6 +371,7 @@ class NackList:
             return False
         for ahead in range(1, delta):
             self._gaps[highest + ahead & 0xFFFF] = _Gap()
+        # Oldest first: the newest gaps are those that can still be filled in time.
         while len(self._gaps) > NACK_ENTRIES_MAX:
             del self._gaps[next(iter(self._gaps))]
         return True

@@ -67,6 +67,7 @@ class Stretcher:
     def grow(self, frame: bytes, *, is_talking: bool) -> bytes:
         """Return the frame longer by up to 15 ms, or unchanged if that would be audible."""
         is_quiet = self.is_quiet(frame, is_talking)
+        # Too short for a cross-fade at any lag; in a pause plain repetition is inaudible.
         if is_quiet and len(frame) < 2 * PITCH_MIN:
             longer = frame * 2
         else:

@@ -156,6 +156,7 @@ class CallMedia:
 
     def _first_audio(self, payload: bytes, at_ms: int | None) -> None:
         """Handle the phone's first audio, then step aside: later frames bypass this."""
+        # An empty payload does not prove that anything can be heard.
         if payload and self._leg is not None:
             self._leg.on_audio = self._downlink.audio
             self._on_sound()

@@ -144,6 +144,8 @@ class Uplink:
     @is_open.setter
     def is_open(self, is_open: bool) -> None:
         if self._is_open and not is_open:
+            # Nothing is expected while closed: without this, playout would conceal a caller who is
+            # muted.
             self.playout.pause()
         self._is_open = is_open
 
@@ -157,6 +159,7 @@ class Uplink:
             return
         self.last_in_ns = now_ns
         self.frames = frames = self.frames + 1
+        # Frames on a socket have no timestamps; their number stands in for one.
         if not frames % JITTER_STRIDE:
             self.jitter.feed(now_ns, frames * FRAME_MS)
         if self._is_open:
@@ -226,6 +229,7 @@ class Uplink:
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
+        # Keys must not wait behind buffered speech.
         audio = self.playout.insert(self._clock_ns(), tone)
         self._connection.send_audio_text(self._outbound.media(audio))
         self.sent += len(tone) // FRAME_BYTES
@@ -323,6 +327,7 @@ class Downlink:
         """
         self.heard_bytes += len(payload)
         self.last_in_ns = now_ns = self._clock_ns()
+        # By frames sent, not received: while closed, nothing needs to be measured.
         is_looked_at = not self.sent % JITTER_STRIDE
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
@@ -336,6 +341,7 @@ class Downlink:
         if self.pacer.is_even or self._is_even:
             self._hand_on(pieces)
             self._is_even = self.pacer.is_even
+            # Whatever follows without pacing must continue where the paced audio ended.
             self._origin_ms = self._due_ms - at_ms - len(payload) // SAMPLES_PER_MS
         # The usual case: a whole frame, nothing left over, nothing to pace.
         elif len(payload) == FRAME_BYTES and not self._rest:
@@ -405,6 +411,7 @@ class Downlink:
 
     def tone(self, frame: bytes) -> None:
         """Forward one 160-byte frame of a tone of our own; it does not count as speech."""
+        # A tone replaces the phone's voice; audio held from before must not follow it.
         self.pacer.restart()
         if self._send_packet is not None:
             self._send_packet(frame, self._due_ms)

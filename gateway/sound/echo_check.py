@@ -152,6 +152,7 @@ class EchoCheck:
             self._first_ns = now_ns
             if self._end is not None:
                 self._end.cancel()
+            # Every change of path restarts the measurement, but not beyond the overall limit.
             due_ns = min(now_ns + SECONDS * SECOND_NS, self._latest_ns)
             self._end = self._ticker.at(due_ns, self._finish)
         self._frames += len(payload) // FRAME_BYTES

@@ -133,6 +133,7 @@ class _Direction:
 
     def fill(self, leg: LegQuality, rtt: _Figure) -> LegQuality:
         """Return the leg's record with these figures filled in."""
+        # Levels are averaged as power, not as decibels.
         power = self._power.mean
         return msgspec.structs.replace(
             leg,
@@ -342,6 +343,7 @@ class LineQuality:
         # Before the phone is heard there are only tones, and on hold there is nothing at all.
         due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
         if report is not None and report is not self._report:
+            # A report covers the seconds since the last one, which may be more than one.
             due *= self._report_age_s + 1
             self._report, self._report_age_s, self._has_reported = report, 0, True
             counts = Flow(report.packets, report.lost, report.concealed_ms)
@@ -419,11 +421,13 @@ class LineQuality:
 
     def _judged(self, measured: Measured, sample: wire.Sample, flow: Flow) -> _Second:
         flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
+        # A direction without any packet has its own warning (no audio) and is not judged by loss.
         losses = [f.loss_percent for f, _ in flows if f.packets]
         scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
         if losses:
             self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
+        # A live microphone does not repeat the same level for long; a dead one does.
         is_same_level = measured.uplink_level_dbov == self._level_dbov
         self._level_dbov = measured.uplink_level_dbov
         is_phone_still = measured.downlink_frames == self._downlink_frames

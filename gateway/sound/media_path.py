@@ -119,6 +119,7 @@ class MediaPath:
             else:
                 self._silent_ns = self._session.last_in_ns
                 return answer
+        # Pending sessions are bounded by address, without the port, which changes at every socket.
         source = "" if self._browser is None else self._browser.peer.rpartition(":")[0]
         session, answer = self._endpoint.accept(sdp, source)
         if self._next is not None:
@@ -181,11 +182,13 @@ class MediaPath:
         """Continue on the control socket that resumed the call."""
         self._browser = browser
         self._offers = 0
+        # A session that survived the socket's loss goes on; only a dead one is replaced.
         if not (self.path == "webrtc" and self.is_audible(now_ns)):
             self._select("websocket")
 
     def network(self) -> Network:
         """Return what is known now; to be called once a second."""
+        # Each report is used once: an old one says nothing about this second.
         report, self._report = self._report, None
         session = self._session if self.path == "webrtc" else None
         quality = None if session is None else session.quality

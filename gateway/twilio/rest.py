@@ -65,6 +65,7 @@ class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
     """Twilio's client, with the timeout that it accepts but does not apply."""
 
     async def request(self, *args: Any, **kwargs: Any) -> Any:
+        # Without this a request has aiohttp's default of five minutes.
         kwargs["timeout"] = kwargs.get("timeout") or self.timeout
         return await super().request(*args, **kwargs)
 
@@ -187,6 +188,8 @@ async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> Carri
         try:
             return await action()
         except CarrierError as error:
+            # Ending and fetching are idempotent, so an ambiguous failure may be repeated; placing
+            # may not.
             hopeless = not (error.retryable or error.ambiguous)
             if hopeless or attempt == _END_ATTEMPTS - 1:
                 raise

@@ -40,6 +40,7 @@ class TwilioSignatureVerifier:
         if not signature:
             return False
         algorithm = get_signature_algorithm(settings)
+        # Never both: a header that names a SharedKey must not fall back to the auth token.
         validators = self._by_shared_key if _names_a_key(settings) else self._by_token
         try:
             given = signature.encode()
