@@ -251,7 +251,7 @@ async def _show_reopened(
         if account is not None and account.frozen and account.created_at >= begun_at:
             err.print(
                 Text(
-                    f"The book lacked account {account_id}: it is opened anew, frozen and without"
+                    f"The book lacked account {account_id}: it is recreated, frozen and without"
                     f" keys. `caller accounts unfreeze {account_id}` and `caller accounts new-key"
                     f" {account_id}` let it call again."
                 ),

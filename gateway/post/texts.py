@@ -87,7 +87,7 @@ def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
         return (*lines, f"Please top up by hand with a card that may be saved, then {again}.")
     return (
         *lines,
-        f"To pay {amount} yourself and save your card anew, open this page:",
+        f"To pay {amount} yourself and save your card again, open this page:",
         data["url"],
         f"It closes after a while; you can always top up at {origin} instead.",
         f"Once you have paid, {again}.",

@@ -99,9 +99,9 @@ class EchoCheck:
         self._path = MediaPath(
             endpoint, leg.connection, self, tell=leg.send, press=lambda _digit: None
         )
-        self._listen_anew()
+        self._restart_measurement()
 
-    def _listen_anew(self) -> None:
+    def _restart_measurement(self) -> None:
         """Restart the measurement: figures of another path say nothing about this one."""
         self._jitter = JitterMeter()
         self._frames = 0
@@ -121,12 +121,12 @@ class EchoCheck:
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Echo on the socket from now on."""
         self._send = browser.send_audio_binary
-        self._listen_anew()
+        self._restart_measurement()
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Echo by WebRTC from now on."""
         self._send = session.send_audio
-        self._listen_anew()
+        self._restart_measurement()
 
     def browser_message(self, message: wire.ClientMessage) -> None:
         """Act on a message from the caller."""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gateway.cli import COMMANDS
+from gateway.cli.app import COMMANDS
 from gateway.roles.child import ROLES
 
 HEAVY = {

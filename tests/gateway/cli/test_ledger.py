@@ -406,7 +406,7 @@ def test_calls_are_booked_in_an_older_book_by_a_gate_that_was_filled_from_a_newe
         assert said.count(name) == 1, done.output
     assert "Booked 6 calls." in said
     # Bert's account is younger than the copy, and so is what he was granted.
-    assert "The book lacked account bert: it is opened anew, frozen" in said
+    assert "The book lacked account bert: it is recreated, frozen" in said
     assert done.exit_code == EXIT_FINDINGS, done.output
     assert "bert │ 1 │ 7.000000 USD" in said
     done = caller("rebuild", "--yes", "--forget-credits")
