@@ -1,1 +1,1 @@
-"""Measurements of the gateway, beside rivals under the same load. Nothing imports this package."""
+"""Benchmarks of the gateway beside rivals under the same load. Nothing imports this package."""

@@ -1,6 +1,7 @@
 """`python -m benchmarks`: the gateway beside HAProxy and Starlette, under the same load.
 
-Then what metering costs, beside one script per call; WebRTC, beside aiortc; and how speech sounds.
+Then the cost of metering, beside one script per call; WebRTC, beside aiortc; and the quality of
+speech.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The comparison itself: all servers carry the same calls, in turns, and so meet the same noise.
+"""Runs the comparison: all servers carry the same calls, in turn, and so meet the same noise.
 
-A round starts each server anew on a core of its own, brings calls up to the lowest load and
-measures some windows there: another second, another noise. In the last round each server goes on to
-the other loads, and then calls are added until frames are lost or late: the highest load held.
+A round restarts each server on a core of its own, brings calls up to the lowest load and measures
+some windows there: another second, another noise. In the last round each server also runs the other
+loads, and then calls are added until frames are lost or late: the highest load held.
 """
 
 from __future__ import annotations

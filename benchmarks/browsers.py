@@ -1,9 +1,8 @@
-"""The load generator of WebRTC: simulated browsers, paced and checked packet by packet.
+"""Generates WebRTC load: simulated browsers, paced and checked packet by packet.
 
-Runs in the process that calls it, on the core that process is pinned to: one loop that spins while
-a window lasts, so that a latency is the server's. Knows legs, not servers: whoever makes a leg has
-brought it up. What is spoken tells its call, its place and its time, so that what is heard proves
-itself.
+Runs in the calling process, on the core it is pinned to: one loop that spins for the length of a
+window, so that a latency is the server's own. Takes connected legs; knows no servers. The audio
+encodes its call, its position and its time, so that what is received can be verified by itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The carrier, played for the gateway: it answers every call at once and dials the media stream.
+"""Plays the carrier for the gateway: answers every call at once and opens the media stream.
 
-Speaks just as much of Twilio's REST API, signed webhooks and Media Streams handshake as a call
-needs; audio is the generator's business. Nothing here is paced or measured.
+Implements just as much of Twilio's REST API, signed webhooks and Media Streams handshake as a call
+needs; audio is the generator's job. Nothing here is paced or measured.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What charging calls costs a node, process by process: `python -m benchmarks.charging`.
+"""Measures what charging calls costs a node, by process: `python -m benchmarks.charging`.
 
 The gateway's own meter in this process, the drainer and Valkey as processes of their own, an
-account in each partition of the spend gate, and calls that begin and end all the while. Then the
-same processes without a call. One account, or calls that never end, would hide what is done per
+account in each partition of the spend gate, and calls that constantly begin and end. Then the same
+processes without a call. One account, or calls that never end, would hide the work done per
 partition. Linux only.
 """
 

@@ -1,7 +1,7 @@
-"""Bringing one leg up: the opening handshake and the few messages before audio, blocking and exact.
+"""Brings one leg up: the opening handshake and the few messages before audio, blocking.
 
-Nothing is read past the message that was asked for, since the socket's next reader is the
-generator. Knows RFC 6455 and the messages a relay and the gateway have in common.
+Nothing is read past the message that was requested, because the socket's next reader is the
+generator. Knows RFC 6455 and the messages that a relay and the gateway have in common.
 """
 
 from __future__ import annotations

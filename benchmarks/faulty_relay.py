@@ -1,4 +1,4 @@
-"""A relay between the two legs of a call that can be told to be faulty."""
+"""A relay between the two legs of a call, with faults that can be switched on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.frame_path`: what the audio work on one 20 ms frame costs.
+"""`python -m benchmarks.frame_path`: the cost of the audio work on one 20 ms frame.
 
-Each figure is the best of several rounds, in microseconds and as a multiple of the least that
-anybody who looks into a frame must pay, the decoding of mu-law. Multiples compare between
-machines, microseconds do not.
+Each figure is the best of several rounds, in microseconds and as a multiple of the minimum that
+anyone who looks into a frame must pay, the decoding of mu-law. Multiples compare between machines,
+microseconds do not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The load generator: compiles generator.c, runs its loop on a thread of its own, reads its counts.
+"""Generates load: compiles generator.c, runs its loop on a thread, reads its counters.
 
-Knows connected sockets only. How a call comes up, and what stands between its two legs, is the
-business of `benchmarks.peers`.
+Knows connected sockets only. How a call is set up, and what is between its two legs, is in
+`benchmarks.peers`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading the generator's log-linear histograms. Pure: an array of counts in, durations out."""
+"""Reads the generator's log-linear histograms. Pure: an array of counts in, durations out."""
 
 from __future__ import annotations
 

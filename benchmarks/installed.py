@@ -1,4 +1,4 @@
-"""Which gateway is measured: the installed one, its frame path compiled, before the source tree's.
+"""Selects the gateway to measure: the installed, compiled one before the source tree's.
 
 `make bench` installs what the tree holds. Knows no server.
 """

@@ -1,4 +1,4 @@
-"""What a window of measurement must be, and how the generators' own ceiling is sought."""
+"""Defines what a valid measurement window is, and how the generators' own limit is found."""
 
 from __future__ import annotations
 

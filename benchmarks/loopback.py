@@ -1,4 +1,4 @@
-"""TCP connections of this process with itself, for legs that no server stands between."""
+"""TCP connections of this process to itself, for legs without a server between them."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What lost packets do to the caller's voice, by PESQ and by our own MOS.
+"""Measures what lost packets do to the caller's voice, by PESQ and by our own MOS.
 
 `python -m benchmarks.loss_scores [recording ...]`
 
 Speech goes through G.711, a network that loses packets at random, the playout and its concealment.
-PESQ-NB (ITU-T P.862.1) hears the difference to the original, the E-model (`media.quality.mos`) is
-told the loss. Arguments are recordings, 16-bit WAV files of eight to thirty seconds; without any,
-a signal like speech is taken. Needs the package `pesq`.
+PESQ-NB (ITU-T P.862.1) compares the result with the original; the E-model (`media.quality.mos`)
+takes the loss as its input. Arguments are recordings, 16-bit WAV files of eight to thirty seconds;
+without any, a speech-like signal is used. Needs the package `pesq`.
 """
 
 from __future__ import annotations

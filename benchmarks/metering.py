@@ -1,6 +1,6 @@
-"""What metering costs: `python -m benchmarks.metering`, and the second half of `make bench`.
+"""Measures the cost of metering: `python -m benchmarks.metering`, and a part of `make bench`.
 
-Runs the gateway's own spend gate on a Valkey of its own, as the gateway runs it: one script per
+Runs the gateway's own spend gate on a Valkey of its own, as the gateway does: one script per
 partition and second for all its calls, eight partitions in one request. Beside it, as the peer, one
 script per call, all in flight at once. Then the drainer into SQLite, and the price of a second.
 """

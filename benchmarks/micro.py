@@ -1,4 +1,4 @@
-"""Prints what single operations cost, each beside the first, which is the measure."""
+"""Prints the cost of single operations, each relative to the first."""
 
 from __future__ import annotations
 

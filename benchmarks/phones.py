@@ -1,6 +1,6 @@
-"""The other sockets of a simulated WebRTC call: the carrier's stream, and the browser's control.
+"""The other sockets of a simulated WebRTC call: the carrier's stream, the browser's control.
 
-Both are given connected, past their handshakes. Knows RFC 6455 as far as a client needs it, and
+Takes both connected, after their handshakes. Knows as much of RFC 6455 as a client needs, and
 Twilio's media and mark messages.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.playout`: what the playout model costs, frame by frame.
+"""`python -m benchmarks.playout`: the cost of the playout model per frame.
 
 Each figure is the best of several rounds, in microseconds and as a multiple of decoding one frame
 of mu-law. Multiples compare between machines, microseconds do not.

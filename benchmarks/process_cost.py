@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and memory from /proc, and the core they run on. Linux only.
+"""Measures processes: CPU time and memory from /proc, and the core they run on. Linux only.
 
 Knows nothing of what the processes do.
 """

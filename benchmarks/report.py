@@ -1,6 +1,6 @@
-"""What a run found: one line per sample, the table, the limits, the line of history.
+"""Reports a run: one line per sample, the table, the limits, the line of history.
 
-Pure but for the history file. Knows results, not how they were measured.
+Pure except for the history file. Knows results, not how they were measured.
 """
 
 from __future__ import annotations

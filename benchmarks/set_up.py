@@ -1,8 +1,8 @@
-"""How long a click takes to the carrier: `python -m benchmarks.set_up`.
+"""Measures the time from a click to the carrier: `python -m benchmarks.set_up`.
 
 From the request for a call token to the carrier's receipt of the order to call: token, media
-socket, start, hold on the credits and the REST request, with the client's own work and the
-carrier's included. Beside it, what two bare requests to the gateway take.
+socket, start, hold and REST request, including the client's own work and the carrier's. Beside it,
+the time of two bare requests to the gateway.
 """
 
 from __future__ import annotations

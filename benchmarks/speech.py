@@ -1,6 +1,6 @@
-"""How speech sounds and how late it is: `python -m benchmarks.speech`, and a part of `make bench`.
+"""Measures the quality and delay of speech: `python -m benchmarks.speech`; part of `make bench`.
 
-A real Chromium calls by the phone page; gateway and simulated carrier are processes of their own.
+A real Chromium calls from the phone page; gateway and simulated carrier are processes of their own.
 The microphone plays speech; what the phone hears is compared with it, and the echo is recorded in
 the page beside the microphone: the carrier's phone plays in real time, as people's do.
 """

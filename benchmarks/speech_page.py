@@ -1,6 +1,6 @@
-"""The phone page in a real Chromium: it makes calls; microphone and loudspeaker are recorded in it.
+"""Makes calls from the phone page in a real Chromium, recording microphone and loudspeaker.
 
-Knows neither gateway nor carrier by anything but their addresses.
+Knows gateway and carrier only by their addresses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the calls of a real browser came to: the table, the limits, the record of the history. Pure.
+"""Reports the calls of a real browser: the table, the limits, the record of the history. Pure.
 
 Knows figures, not how they were taken.
 """

@@ -1,6 +1,6 @@
-"""What recordings of a call say: how late the echo is, and what PESQ makes of the voice. Pure.
+"""Scores recordings of a call: the delay of the echo, and the voice by PESQ. Pure.
 
-PESQ is a package that `make bench` does without: it is compiled where it is installed.
+`make bench` works without the package PESQ, which is compiled at installation.
 """
 
 from __future__ import annotations

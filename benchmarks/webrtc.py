@@ -1,8 +1,8 @@
-"""What a WebRTC call costs: `python -m benchmarks.webrtc`, and a part of `make bench`.
+"""Measures the cost of a WebRTC call: `python -m benchmarks.webrtc`; part of `make bench`.
 
-Whole calls: a simulated browser speaks by SRTP, the played carrier's phone by media messages, 50
-packets a second each way. The gateway, everything on, beside a relay on aiortc. Servers have one
-core to themselves, the simulated browsers and phones another.
+Whole calls: a simulated browser sends SRTP, the played carrier's phone media messages, 50 packets a
+second each way. The gateway, everything on, beside a relay on aiortc. Servers have one core to
+themselves, the simulated browsers and phones another.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What WebRTC calls leave behind: `python -m benchmarks.webrtc_cycles`.
+"""Measures what WebRTC calls leave in memory: `python -m benchmarks.webrtc_cycles`.
 
-Browsers connect to the gateway's WebRTC leg, talk and hang up, one after another; the memory of the
-server is read meanwhile. What it still holds after the last call counts as growth.
+Browsers connect to the gateway's WebRTC leg, talk and hang up, one after another, while the
+server's memory is read. What it still holds after the last call counts as growth.
 """
 
 from __future__ import annotations

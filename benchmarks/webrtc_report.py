@@ -1,4 +1,4 @@
-"""What a run of the WebRTC benchmark found: its samples, the table, the limits, the history.
+"""Reports a run of the WebRTC benchmark: its samples, the table, the limits, the history.
 
 Pure. Knows results, not how they were measured.
 """

@@ -1,1 +1,1 @@
-"""What a call costs and who pays; knows no audio and no HTTP."""
+"""The price of calls and who pays it; knows no audio and no HTTP."""

@@ -1,7 +1,8 @@
-"""Which ended calls are refunded by rule, how much of them, and the reason the customer reads.
+"""Decides which ended calls are refunded by rule, how much, and the reason shown to the customer.
 
-Looks only at the record of the call: what was charged, how it ended, what each leg carried. Knows
-no store and no account; how often an account may be refunded is the caller's business.
+Looks only at the call record: what was charged, how the call ended, what each leg carried. Knows no
+store and no account; how often an account may be refunded is for the caller of this module to
+decide.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from enum import Enum
 from billing.cdr import CallClosed
 
 MUTE_CALL_S_MIN = 3
-"""Shorter calls may end before any audio could have come."""
+"""Shorter calls may end before any audio could arrive."""
 ONE_WAY_CALL_S_MIN = 8
 ONE_WAY_TALK_MS_MIN = 1_000
-"""Speech of the caller that a listener would have answered."""
+"""Speech by the caller that anyone listening would have answered."""
 OUR_FAULT_S = 60
-"""What is refunded of a call that we cut off: at most its last minute, all of a shorter one."""
+"""What is refunded of a call that we cut off: its last minute, or all of a shorter one."""
 
 
 class RefundRule(Enum):
-    """Why a call is refunded; the value is the reason the customer reads."""
+    """Why a call is refunded; the value is the reason shown to the customer."""
 
     NO_AUDIO = "No sound came from the phone."
     OUR_FAULT = "The call was cut off by a fault on our side."
@@ -31,19 +32,19 @@ class RefundRule(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallRefund:
-    """What is given back of one call."""
+    """The refund of one call."""
 
     rule: RefundRule
     micros: int
 
 
 def refund_of(charged_micros: int, closed: CallClosed, *, short_call_s: int) -> CallRefund | None:
-    """Return the refund of an ended call; None for a call that was all right, or cost nothing.
+    """Return the refund of an ended call; None if the call was in order or cost nothing.
 
     Args:
         charged_micros: What the account paid for it.
         closed: The record of its end.
-        short_call_s: Answered calls of at most so many seconds are refunded; 0 for none.
+        short_call_s: Answered calls of at most this many seconds are refunded; 0 for none.
 
     """
     rule = _rule(closed, short_call_s)
@@ -51,6 +52,7 @@ def refund_of(charged_micros: int, closed: CallClosed, *, short_call_s: int) -> 
         return None
     micros = charged_micros
     if rule is RefundRule.OUR_FAULT and closed.seconds > OUR_FAULT_S:
+        # Rounded up, in the customer's favour.
         micros = -(-charged_micros * OUR_FAULT_S // closed.seconds)
     return CallRefund(rule, micros)
 

@@ -1,7 +1,7 @@
-"""The call detail record: what is kept of a call. Metadata only, never audio.
+"""Defines the call detail record: what is kept of a call. Metadata only, never audio.
 
-Knows no store. A record is written once, when the call has ended, and travels as JSON through the
-spend gate's outbox into the book of record.
+A record is written once, when the call has ended, and travels as JSON through the spend gate's
+outbox into the book of record. Knows no store.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ EndedBy = Literal["caller", "callee", "carrier", "credit", "limit", "operator", 
 
 
 class LegQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """What one leg carried, how much of it was speech, and how well its voice came through.
+    """What one leg carried, how much of it was speech, and its quality.
 
     The browser leg's voice is the caller's as the phone hears it; the carrier leg's is the phone's
-    as the caller hears it. None is a figure that nobody measured.
+    as the caller hears it. None is a figure that was not measured.
     """
 
     frames_in: int = 0
     frames_out: int = 0
     frames_dropped: int = 0
-    """Frames discarded because the peer did not read, or because they came too late to play."""
+    """Discarded because the peer did not read, or because they came too late to be played."""
     talk_ms: int = 0
     silence_ms: int = 0
     paths: tuple[str, ...] = ()
-    """How the browser leg's audio travelled, `webrtc` or `websocket`, in the order of first use."""
+    """Media paths of the browser leg, `webrtc` or `websocket`, in order of first use."""
     packets_lost: int = 0
     loss_percent: float = 0.0
     """Of the packets sent to us or, on the carrier leg, to the browser."""
     jitter_ms: float | None = None
-    """Interarrival jitter (RFC 3550), the mean of the call's seconds."""
+    """Interarrival jitter (RFC 3550), averaged over the seconds of the call."""
     jitter_ms_max: float | None = None
     rtt_ms: float | None = None
-    """Round trip between the leg's far end and us, the mean of the call's seconds."""
+    """Round trip between the leg's far end and us, averaged over the seconds of the call."""
     concealed_ms: int = 0
-    """Audio that was invented in place of what did not come in time."""
+    """Audio synthesised in place of what did not arrive in time."""
     backlog_ms_max: int = 0
-    """The most audio that waited to be heard."""
+    """The largest backlog of audio."""
     level_dbov: int | None = None
-    """Mean power of the seconds that had sound, -127 to 0 dBov (RFC 6464)."""
+    """Mean power of the seconds that were not silent, -127 to 0 dBov (RFC 6464)."""
     mos: float | None = None
-    """Conversational quality, 1 to 4.5 (ITU-T G.107), the mean of the call's seconds."""
+    """Conversational quality, 1 to 4.5 (ITU-T G.107), averaged over the seconds of the call."""
     mos_min: float | None = None
 
 
@@ -57,16 +57,16 @@ class CallOpened(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     """E.164, with its plus sign."""
     country: str
-    """ISO 3166 of the destination, empty where a number belongs to none."""
+    """ISO 3166 code of the destination; empty for a number of no country."""
     codec: str
     origin: str
-    """Origin of the page that called, empty for programs."""
+    """Origin of the calling page; empty for programs."""
     currency: str
     rate: str
-    """The rate that holds for this call, as `Rate.to_json` wrote it."""
+    """The rate of this call, as written by `Rate.to_json`."""
     created_at: datetime
     key_id: str = ""
-    """The API or embed key that the call was bought with, empty for none."""
+    """The key that the call was placed with; empty for none."""
 
 
 class CallClosed(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,32 +78,31 @@ class CallClosed(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
     """Charged seconds."""
     cause: int
-    """Q.850 cause value, or an own value above 127."""
+    """Q.850 cause value, or one of ours above 127."""
     cause_name: str
     ended_by: EndedBy
     carrier_call_id: str = ""
     carrier_seconds: int | None = None
-    """What the carrier says it carried; None while it has not said."""
+    """Duration by the carrier's account; None until it has reported one."""
     browser: LegQuality = LegQuality()
     carrier: LegQuality = LegQuality()
 
 
 def in_brief(closed: bytes) -> bytes:
-    """Return a `CallClosed` in JSON without what is measured of the legs: a fifth of its length."""
+    """Return a `CallClosed` in JSON without the legs' figures: a fifth of the length."""
     fields = msgspec.json.decode(closed)
     legs = ("browser", "carrier")
     return msgspec.json.encode({k: v for k, v in fields.items() if k not in legs and v is not None})
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One call as its account holder reads it."""
+    """One call as its account holder sees it."""
 
     opened: CallOpened
     closed: CallClosed | None
     """None until the end of the call is booked."""
     cost_micros: int
-    """What the call was charged; until its end is booked, the price of the seconds it has used,
-    never what is held for it."""
+    """The charge; until the end is booked, the price of the seconds used so far, never the hold."""
     written_off_micros: int = 0
     used_s: int = 0
-    """Seconds used, as far as is booked."""
+    """Seconds used, as far as they are booked."""

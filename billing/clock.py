@@ -1,4 +1,4 @@
-"""The wall clock, as stores and periodic work are given it."""
+"""The wall clock in the form that stores and periodic tasks take it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Returns the time of day, with its zone."""
+"""Returns the current date and time, with a time zone."""
 
 
 def utc_now() -> datetime:

@@ -2,7 +2,7 @@
 
 At least once: an entry is trimmed only after the transaction that booked it, and booking it again
 changes nothing, so a crash in between, or a second drainer, does no harm. Knows both sides only by
-their ports, and neither what an entry says nor where it is kept.
+their ports; knows neither what an entry means nor where it is kept.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from billing.errors import StoreUnavailableError
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
 
 ENTRIES_PER_BATCH = 200
-"""Entries booked in one transaction, of however many partitions. A tick entry names up to 1,000
-calls, mostly the same ones as its neighbours, so a batch stays far below a second."""
+"""Entries booked in one transaction, over all partitions. A tick entry names up to 1,000 calls,
+mostly the same as its neighbours, so a batch takes far less than a second."""
 BATCHES_PER_PASS = 50
-"""After so many a pass, or a partition tried by itself, has had its turn, however much is left."""
+"""A pass, or a partition tried on its own, ends after this many, however much is left."""
 FAILURES_MAX = 3
-"""Attempts of one pass that may fail before it is given up: one master of a cluster being away
-must not keep the others' entries waiting, nor a dead database cost a timeout per partition."""
+"""Failed attempts after which a pass is given up: one cluster master being away must not delay the
+other partitions, and a dead database must not cost a timeout per partition."""
 DELAY_S_MAX = 30.0
 """Longest pause between two attempts while a store is away."""
 DRAINED_S_MIN = 1.0
-"""Passes without failure are told to `OnDrained` at most so often."""
+"""Shortest interval between two calls of `OnDrained`."""
 
 _log = structlog.get_logger(__name__)
 
 OnTurn = Callable[[], None]
-"""Told after each batch, and before and after each pass: the drainer is at work."""
+"""Called after each batch, and before and after each pass: the drainer is alive."""
 OnDrained = Callable[[], Awaitable[None]]
-"""Told that all partitions were drained a moment ago; may raise StoreUnavailableError."""
+"""Called when all partitions have just been drained; may raise StoreUnavailableError."""
 OnBooked = Callable[[Sequence[OutboxEntry]], Awaitable[None]]
-"""Acts on entries that are booked and not yet trimmed. After a crash it is called for them again;
-when it raises StoreUnavailableError, too."""
+"""Acts on entries that are booked but not trimmed yet. Called for them again after a crash, or
+after it raised StoreUnavailableError."""
 
 
 @dataclass(slots=True)
 class _Pass:
-    """What one pass over all partitions came to."""
+    """The outcome of one pass over all partitions."""
 
     booked_count: int = 0
     failures: list[Exception] = field(default_factory=list)
-    """Why partitions are not drained."""
+    """Why partitions could not be drained."""
     is_cut_short: bool = False
-    """Whether it ended with its turn, and more may be waiting."""
+    """Whether it ended at its limit, so that more may be waiting."""
 
     @property
     def is_outage(self) -> bool:
@@ -60,11 +60,11 @@ class _Pass:
 
 
 class Drainer:
-    """Empties every partition's outbox, over and over.
+    """Empties the outboxes of all partitions, over and over.
 
-    What waits in all partitions is booked in one transaction. When that fails, each of them is
-    tried by itself; one that fails again is left out of the common transaction, and tried by itself
-    in each pass, until it succeeds.
+    All waiting entries are booked in one transaction. If it fails, each partition is tried on its
+    own; one that fails again is kept out of the common transaction, and tried on its own in every
+    pass, until it succeeds.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Drainer:
         self._on_turn = on_turn
         self._on_drained = on_drained
         self._failing: set[int] = set()
-        """Partitions that failed when they were last tried by themselves."""
+        """Partitions whose last attempt on their own failed."""
         self._is_divided = False
-        """Whether what could not be booked together was then booked one by one."""
+        """Whether the entries of the last pass could be booked only partition by partition."""
         self._next = 0
-        """Where the next turns begin: after the last partition tried by itself, so that none is
-        starved by another that fails."""
+        """Where the next attempts begin: after the last partition tried on its own, so that a
+        failing one does not starve the others."""
 
     async def drain_once(self) -> int:
-        """Book what waits in all partitions; return the number of entries.
+        """Book everything that waits in all partitions; return the number of entries.
 
-        Raises, after trying the other partitions, what kept one from being drained:
+        After trying the other partitions, raises what kept one from being drained:
         StoreUnavailableError, or a bug. What was booked stays booked.
         """
         done = await self._pass()
@@ -103,10 +103,10 @@ class Drainer:
         return done.booked_count
 
     async def run(self, stop: asyncio.Event, interval_s: float) -> None:
-        """Drain every `interval_s` seconds until `stop` is set, and once more then.
+        """Drain every `interval_s` seconds until `stop` is set, and once more after that.
 
-        While a store is away the pauses double, up to `DELAY_S_MAX`. Nothing but cancellation
-        ends the loop early.
+        While a store is away the pauses double, up to `DELAY_S_MAX`. Only cancellation ends the
+        loop early.
         """
         failure_count, outage_count, told_s = 0, 0, -DRAINED_S_MIN
         loop = asyncio.get_running_loop()
@@ -120,19 +120,19 @@ class Drainer:
             if is_drained and loop.time() - told_s >= DRAINED_S_MIN:
                 await self._tell_drained()
                 told_s = loop.time()
-            # The exponent is bounded because a float's is.
+            # Unbounded, the exponent would overflow a float in a long outage.
             delay_s = interval_s * 2 ** min(outage_count, 16)
             await _wait(stop, max(interval_s, min(delay_s, DELAY_S_MAX)))
         _count_failure(await self._pass(), failure_count)
 
     async def _tell_drained(self) -> None:
         if self._on_drained is not None:
-            # Untold is what an outage looks like, and it is one.
+            # Whoever watches for this call sees an outage if it fails, and that is what it is.
             with contextlib.suppress(StoreUnavailableError):
                 await self._on_drained()
 
     async def _pass(self) -> _Pass:
-        """Book what waits: together as far as that succeeds, the rest partition by partition."""
+        """Book what is waiting: together if possible, otherwise partition by partition."""
         done, apart = _Pass(), set(self._failing)
         doubtful, cause = await self._drain_together(done)
         failures_max = FAILURES_MAX - (cause is not None)
@@ -151,7 +151,7 @@ class Drainer:
         return done
 
     async def _drain_together(self, done: _Pass) -> tuple[set[int], Exception | None]:
-        """Book the partitions in common transactions; return those left in doubt, and why."""
+        """Book partitions in common transactions; return those in doubt, and why."""
         waiting = [p for p in range(self._partitions) if p not in self._failing]
         for _ in range(BATCHES_PER_PASS):
             count_max = max(1, ENTRIES_PER_BATCH // max(1, len(waiting)))
@@ -166,6 +166,7 @@ class Drainer:
                 for partition in doubtful:
                     self._note_failure(partition, error, done)
                 return set(), None
+            # A full batch means that more may be waiting.
             waiting = [p for p, entries in batch.items() if len(entries) == count_max]
             if not waiting:
                 break
@@ -173,10 +174,10 @@ class Drainer:
         return set(), None
 
     def _note_failure(self, partition: int, error: Exception, done: _Pass) -> None:
-        """Keep a partition apart.
+        """Set a partition apart.
 
-        This is the edge of the process: a bug must not leave the other partitions undrained, and
-        the entries it could not book are still in the outbox.
+        This is the edge of the process: a bug must not keep other partitions from being drained,
+        and the entries it could not book are still in the outbox.
         """
         done.failures.append(error)
         if partition not in self._failing and not isinstance(error, StoreUnavailableError):
@@ -200,9 +201,10 @@ class Drainer:
         done.is_cut_short = True
 
     async def _book(self, batch: Mapping[int, Sequence[OutboxEntry]], done: _Pass) -> None:
-        """Book and trim what was read."""
+        """Book and trim a batch."""
         if not batch:
             return
+        # This order is what makes it at least once: booked, acted upon, only then trimmed.
         await self._store.apply_outboxes(batch)
         if self._on_booked is not None:
             await self._on_booked(list(chain.from_iterable(batch.values())))
@@ -214,7 +216,7 @@ class Drainer:
 
 
 def _count_failure(done: _Pass, failure_count: int) -> int:
-    """Return how many passes in a row have failed; say when an outage begins and ends."""
+    """Return how many passes in a row have failed; log an outage's begin and end."""
     if done.failures:
         away = [e for e in done.failures if isinstance(e, StoreUnavailableError)]
         if away and not failure_count:

@@ -1,31 +1,31 @@
-"""What can go wrong in billing. Refusals are values (see `ports`); these are broken promises.
+"""Defines billing's exceptions. Refusals are values (see `ports`); these are failures.
 
 BillingError
-├── MoneyError             an amount that is not one, or beyond 2^53 millionths
-├── RateDeckError          a deck that cannot be read
-└── StoreUnavailableError  the spend gate or the book of record did not answer; retry later
-    ├── CreditsLostError   the book lacks credits that the spend gate has; it must be mended first
-    ├── DatabaseLockedError another process has SQLite's file to itself
-    └── UnfitBookError     the book refuses us, or is not ours: retrying does not help
+├── MoneyError              - not an amount, or one beyond 2^53 millionths
+├── RateDeckError           - a deck that cannot be read
+└── StoreUnavailableError   - the spend gate or the book of record did not answer; retry later
+    ├── CreditsLostError    - the book lacks credits that the spend gate has; repair it first
+    ├── DatabaseLockedError - another process has locked the SQLite file
+    └── UnfitBookError      - the book refuses us, or is not ours: retrying does not help
 """
 
 from __future__ import annotations
 
 
 class BillingError(Exception):
-    """Root of the tree; `code` is stable and public."""
+    """Base class; `code` is stable and public."""
 
     code = "billing_error"
 
 
 class MoneyError(BillingError):
-    """An amount that cannot be parsed, or that integers of 53 bits cannot hold."""
+    """An amount that cannot be parsed, or does not fit integers of 53 bits."""
 
     code = "bad_amount"
 
 
 class RateDeckError(BillingError):
-    """A rate deck that cannot be read; says where."""
+    """A rate deck that cannot be read; the message says where."""
 
     code = "bad_rate_deck"
 
@@ -42,14 +42,14 @@ class StoreUnavailableError(BillingError):
 
 
 class CreditsLostError(StoreUnavailableError):
-    """The book of record is older than the spend gate: it was restored from a copy."""
+    """The book of record is older than the spend gate: it was restored from a backup."""
 
     def __init__(self) -> None:
         super().__init__("the book of record lacks credits that the spend gate has")
 
 
 class DatabaseLockedError(StoreUnavailableError):
-    """Another process has the file of an SQLite database to itself."""
+    """Another process has locked the file of an SQLite database."""
 
     def __init__(self, file: str) -> None:
         super().__init__(f"another process holds the database {file} locked")
@@ -57,4 +57,4 @@ class DatabaseLockedError(StoreUnavailableError):
 
 
 class UnfitBookError(StoreUnavailableError):
-    """The book of record refuses us, or is another release's; says what to do."""
+    """The book of record refuses us, or is another release's; the message says what to do."""

@@ -1,8 +1,8 @@
-"""Reads the raw rows of a partition of the spend gate, and judges them by one another.
+"""Reads the raw rows of a partition of the spend gate and checks them against one another.
 
-Counters must be what the open calls come to, each hold must have its owner, and every row must be
-one that the gate's scripts write. Knows no store and no book: what the book must agree with is
-`reconcile`'s.
+Counters must match the open calls, each hold must have its owner, and every row must be one that
+the gate's scripts write. Knows no store and no book: what the book must agree with is checked by
+`reconcile`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MALFORMED = "spend gate has a row that cannot be read"
 
 _INTEGER = re.compile(rb"-?[0-9]{1,16}")
 _HOLD = re.compile(rb"([0-9]{1,16}):([0-9]{1,10})")
-# Outbox entry, charged, written off, seconds, record in brief; and the account, in its own line.
+# Outbox entry, charged, written off, seconds, record in brief; the account is in a line of its own.
 _ENDING = re.compile(
     rb"[0-9]+-[0-9]+ ([0-9]{1,16}) ([0-9]{1,16}) ([0-9]{1,10}) ([^\n]*)(?:\n(.*))?", re.DOTALL
 )
@@ -34,21 +34,21 @@ _LEADING_INTEGER = re.compile(rb"[0-9]{1,16}")
 
 @dataclass(frozen=True, slots=True)
 class GateContents:
-    """What a partition says, and what is wrong with how it says it."""
+    """The contents of a partition, and the faults found in it."""
 
     state: PartitionState
     """`closed_calls` are the tombstones."""
     openings: Mapping[str, CallOpened]
-    """Call, live or ended -> how the book would be told that it was opened."""
+    """Call, live or ended -> what the gate would tell the book of its opening."""
     endings: Mapping[str, Ending]
-    """Ended call -> how the book would be told that it ended, if it had to be told again."""
+    """Ended call -> what the gate would tell the book of its end, if it had to tell it again."""
     faults: Sequence[Disagreement]
     is_filled: bool = True
-    """False for a partition that has lost its data, or waits to be filled from the book."""
+    """False if the partition has lost its data, or waits to be filled from the book."""
 
 
 def read_rows(rows: GateRows) -> GateContents:
-    """Return what the rows say. Never raises: what cannot be read is a fault."""
+    """Return what the rows contain. Never raises: what cannot be read is a fault."""
     faults: list[Disagreement] = []
     balances = _integers("bal", rows.balances, faults)
     sequences = _integers("cseq", rows.sequences, faults)
@@ -96,7 +96,7 @@ def _tombstones(
     rows: Mapping[bytes, bytes], faults: list[Disagreement]
 ) -> Iterator[tuple[str, int]]:
     for call, value in sorted(rows.items()):
-        # What else a tombstone keeps is its own script's business.
+        # The rest of a tombstone is private to the script that writes it.
         if final := _LEADING_INTEGER.match(value):
             yield _text(call), int(final[0])
         else:
@@ -193,7 +193,7 @@ def _owner(row: bytes) -> _Owner | None:
 
 
 def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterator[Disagreement]:
-    """Yield the counters that are not what the open calls come to, and those of nobody."""
+    """Yield counters that do not match the open calls, and counters of no account."""
     counts = Counter(call.account_id for call in calls)
     burns: Counter[str] = Counter()
     for call in calls:
@@ -203,7 +203,7 @@ def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterat
     for prefix, due, rule in (("n:", counts, COUNT_DIFFERS), ("b:", burns, BURN_DIFFERS)):
         accounts = {name.removeprefix(prefix) for name in kept if name.startswith(prefix)}
         for account in sorted(accounts | {name for name, micros in due.items() if micros}):
-            # A counter of nothing is not kept.
+            # The scripts delete a counter that has reached zero.
             if kept.get(prefix + account, b"0") != b"%d" % due[account]:
                 yield Disagreement(rule, account)
     for name in sorted(kept.keys() - {"ready", "filling"}):
@@ -215,6 +215,6 @@ def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterat
 def _unpaired(
     key: str, rows: Mapping[bytes, bytes], beside: str, ages: Mapping[bytes, bytes]
 ) -> Iterator[Disagreement]:
-    """Yield the rows that lack their other half, by which they are trimmed."""
+    """Yield rows without their counterpart, by which they would be trimmed."""
     for name in sorted(rows.keys() ^ ages.keys()):
         yield Disagreement(STRAY, f"{key if name in rows else beside} {_text(name)}")

@@ -1,9 +1,9 @@
-"""The double-entry rules: which transfer books which event.
+"""Defines the double-entry rules: which transfer books which event.
 
-A transfer moves an amount from one ledger account to another, so what one account loses another
-gains and no entry can fail to sum to zero. Transfers are never changed; a wrong one is undone by
-its mirror. A live call's hold is not a transfer: it becomes one, once, when the call has ended.
-Knows no store and no clock. Amounts are micros: integer millionths of the account's currency.
+A transfer moves an amount from one ledger account to another: what one loses the other gains, so
+entries always sum to zero. Transfers are never changed; a wrong one is undone by its mirror image.
+The hold of a live call is not a transfer; it becomes one, once, when the call has ended. Knows no
+store and no clock. Amounts are micros: integer millionths of the account's currency.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 CUSTOMER = "customer"
-"""What we owe customers: their unspent credit. Each transfer names the customer it concerns."""
+"""What we owe customers: their unspent credit. Each transfer names its customer."""
 PAYMENTS = "payments"
-"""Money that came in from, or went back to, customers."""
+"""Money that came in from customers, or went back to them."""
 GRANTS = "grants"
-"""Credit given away."""
+"""Credit given for free."""
 REVENUE = "revenue"
-"""Price of calls carried."""
+"""The price of calls carried."""
 WRITE_OFF = "write_off"
-"""Price of seconds carried that the customer's balance could not pay; and what deleted accounts had
-left, or owed."""
+"""The price of seconds carried that a balance could not pay; and what deleted accounts had left, or
+owed."""
 
 CREDIT_SOURCES: Mapping[str, str] = {
     "top-up": PAYMENTS,
@@ -31,10 +31,10 @@ CREDIT_SOURCES: Mapping[str, str] = {
     "call-refund": REVENUE,
     "closing": WRITE_OFF,
 }
-"""Kind of a credit -> the ledger account it comes from; a negative credit goes back there.
+"""Kind of credit -> the ledger account it comes from; a negative credit goes back there.
 
 A refund returns money that was paid in; a dispute takes it away, and gives it back when it is won;
-a call refund takes back the price of a call; closing brings a deleted account to nothing.
+a call refund takes back the price of a call; a closing brings a deleted account to zero.
 """
 
 
@@ -43,18 +43,18 @@ class Transfer:
     """One immutable move between two ledger accounts."""
 
     reference: str
-    """Unique for good: what makes booking the same event twice impossible."""
+    """Unique forever: this is what makes booking an event twice impossible."""
     kind: str
     source: str
     target: str
     micros: int
-    """Always above zero."""
+    """Always positive."""
     account_id: str
-    """The customer it concerns."""
+    """The customer concerned."""
     currency: str
     call_id: str | None = None
     reason: str = ""
-    """Why, for the customer; empty where the kind says it all."""
+    """Why, for the customer; empty if the kind explains it."""
 
 
 def credit_transfer(

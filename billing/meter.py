@@ -1,29 +1,30 @@
-"""One call's charging: what to hold each second, and when the money ends.
+"""Meters one call: how much to hold each second, and when the money runs out.
 
-Knows no store and no clock: the engine sends what `tick` returns, reports what came of it, and ends
-the call at `cut_off_ns`. Times are nanoseconds of the engine's monotonic clock.
+Knows no store and no clock: the caller of this module sends what `tick` returns, reports the
+answer, and ends the call at `cut_off_ns`. Times are nanoseconds of a monotonic clock.
 
 Theory of operation. Money runs ahead of the call: each tick asks the spend gate to hold the price
 of the seconds begun and of a horizon beyond them. The horizon shrinks while little credit is left,
-so that calls of one account end together; at last each second is bought as the one before it ends,
-so that the call whose paid time is over first is the first that the credit does not reach for. What
-the gate has granted pays for a whole number of seconds, and the call may last exactly that long:
+so that all calls of an account end together; at last each second is bought as the one before it
+ends, so that the call whose paid time is over first is the first that the credit does not reach.
+What the gate has granted pays for a whole number of seconds, and the call may last exactly that
+long:
 
 * all of the horizon granted: the cut-off moves on with every tick;
-* granted short of it: the account is spent, the cut-off stands at the last paid second. Credit that
+* less granted: the account is spent and the cut-off stays at the last paid second. Credit that
   arrives before then, from a top-up or another call's end, moves it on again;
 * another call of the account has ended for want of credit: this one ends within a second of it;
 * no answer: the store is away. The call lives on what is paid and then on some seconds of grace,
   but not beyond what its account had when it was last heard of;
-* nobody at home: the process stood still past all of that. The call ended at its cut-off, and no
-  credit that is there when the process goes on takes that back.
+* nobody at home: the process stood still past all of that. The call ended at its cut-off, and
+  credit that is there when the process goes on does not change that.
 
-A second counts when it has begun: a call ended `t` ns after answer is charged
-`cost(ceil(t / 1 s))`, never beyond its cut-off, and nothing when it was never answered.
+A second counts once it has begun: a call ended `t` ns after the answer is charged `cost(ceil(t / 1
+s))`, never beyond its cut-off, and nothing if it was never answered.
 
-Nothing heard is nothing charged: seconds are held for from the answer on, but owed only once sound
-has come from the phone, then all of them since the answer. The spend gate is told owed seconds, so
-that whoever settles the call of a dead node knows as well.
+Nothing heard, nothing charged: credit is held from the answer on, but owed only once sound has come
+from the phone, and then for all seconds since the answer. The spend gate is told the seconds owed,
+so that another node that settles a dead node's call knows them as well.
 """
 
 from __future__ import annotations
@@ -35,29 +36,29 @@ from billing.ports import SpendCap, Tick
 from billing.rating import Rate
 
 HORIZON_S = 8
-"""Seconds paid ahead: how long the store may be away before anything is at risk."""
+"""Seconds paid in advance: how long the store may be away before anything is at risk."""
 
 GRACE_S = 6
-"""Unpaid seconds a call may run while the store is away; the exposure of each call."""
+"""Unpaid seconds that a call may run while the store is away; the exposure per call."""
 
 CALLS_ABREAST = 4
-"""A call holds in advance at most this part of the time that is left: as many calls of one account,
-begun one after another, can then still be given the same end."""
+"""A call holds in advance at most this fraction of the time left: as many calls of one account,
+started one after another, can then still be given the same end."""
 
 SHARERS_PER_CALL = 2
-"""A first hold is at most its part of what there is if the account had so many times the calls it
-may have: the call claims once more before it learns how many there are."""
+"""A first hold is at most its share of what there is if the account had this many times the calls
+it may have: the call claims once more before it learns how many there are."""
 
 LATE_S = 1
-"""How late, beyond its grace, a call's end may be noticed: a beat, and a word from the gate."""
+"""How late, beyond its grace, a call's end may be noticed: one tick and one reply from the gate."""
 
 _SECOND_NS = 1_000_000_000
 
 
 def horizon_within(left_s: int, horizon_s: int, abreast: int = CALLS_ABREAST) -> int:
-    """Return how many seconds to hold in advance where the credit lasts for `left_s` more.
+    """Return how many seconds to hold in advance when the credit lasts for `left_s` more.
 
-    `abreast` is how many calls may come to need that credit for each that does now.
+    `abreast` is how many calls may come to need that credit for each that needs it now.
     """
     return min(horizon_s, max(1, left_s // abreast))
 
@@ -67,15 +68,16 @@ def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int
 
     Args:
         balance_micros: What no call holds yet.
-        calls: Of each call its micros per minute, and the seconds it has paid in advance.
+        calls: For each call its micros per minute, and the seconds it has paid in advance.
 
     Returns:
-        The micros each call may count on, rounded down: whoever has paid least far ahead comes
-        first, and what brings all to the same second is divided by their rates.
+        The micros each call may count on, rounded down: the call paid least far ahead comes first,
+        and what brings all to the same second is divided by their rates.
 
     """
     order = sorted(range(len(calls)), key=lambda i: calls[i][1])
-    # Until second L, counted from now, calls that have paid until second p cost rate x (L - p).
+    # Keeping the calls alive until second L from now costs, for each call paid until second p,
+    # rate x (L - p). The loop adds calls, least prepaid first, until the balance is used up at L.
     burn = paid = 0
     wealth = 60 * max(0, balance_micros)
     for place, i in enumerate(order, 1):
@@ -91,7 +93,7 @@ def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int
 
 
 class MeterState(Enum):
-    """What a meter waits for."""
+    """The states of a meter."""
 
     BEFORE_ANSWER = "before_answer"
     RUNNING = "running"
@@ -103,19 +105,19 @@ class MeterState(Enum):
 
 
 class CutOff(Enum):
-    """What a call runs out of at its cut-off."""
+    """What a call has run out of at its cut-off."""
 
     CREDIT = "credit"
     CAP = "cap"
-    """A spending limit: of the call, or one that it shares with others."""
+    """A spending limit: the call's own, or one shared with other calls."""
     GRACE = "grace"
     """The store was away for too long."""
     DURATION = "duration"
-    """The longest call that is allowed."""
+    """The longest call allowed."""
 
 
 class CallMeter:
-    """The charging of one call, from its first hold to its final price."""
+    """The meter of one call, from its first hold to its final price."""
 
     __slots__ = (
         "_abreast",
@@ -155,11 +157,11 @@ class CallMeter:
         horizon_s: int = HORIZON_S,
         grace_s: int = GRACE_S,
     ) -> None:
-        """Take over a call whose first hold is `granted_micros`; it may last `seconds_max`.
+        """Take a call whose first hold is `granted_micros`; it may last `seconds_max`.
 
-        `limit` says what `seconds_max` follows from. `asked_micros` is what the hold was to be;
-        None for the whole horizon. Where it is less, the call asks for no more than it needs until
-        the gate has said what there is and who shares it.
+        `limit` is the reason for `seconds_max`. `asked_micros` is what the hold was meant to be;
+        None for the whole horizon. If it was less, the call claims no more than it needs until the
+        gate has said what credit there is and who shares it.
         """
         self.call_id = call_id
         self.account_id = account_id
@@ -178,7 +180,7 @@ class CallMeter:
         self._is_part_known = asked_micros >= whole_micros
         self._share_micros: int | None = None
         self._abreast = CALLS_ABREAST
-        # With so much more the horizon is whole, wherever in its increments the call is.
+        # With this much left to count on, the horizon is whole at any point of the increments.
         plenty_s = rate.free_s + CALLS_ABREAST * horizon_s + rate.first_s + rate.next_s
         self._plenty_micros = rate.cost(plenty_s)
         self._is_capped = False
@@ -191,7 +193,7 @@ class CallMeter:
 
     @property
     def state(self) -> MeterState:
-        """What the meter waits for; SHORT before AWAY, for a spent account has no grace."""
+        """The current state; SHORT before AWAY, because a spent account has no grace."""
         if self._final is not None:
             return MeterState.ENDED
         if self._answered_ns is None:
@@ -202,7 +204,7 @@ class CallMeter:
 
     @property
     def granted_micros(self) -> int:
-        """What the gate holds for the call, as far as it has said."""
+        """What the gate holds for the call, as far as it has reported."""
         return self._granted_micros
 
     @property
@@ -212,7 +214,7 @@ class CallMeter:
 
     @property
     def cut_off_ns(self) -> int | None:
-        """When the call must end unless more is granted; None before answer."""
+        """When the call must end unless more is granted; None before the answer."""
         if self._answered_ns is None:
             return None
         due_ns = self._answered_ns + self._cut_off_s * _SECOND_NS
@@ -220,7 +222,7 @@ class CallMeter:
 
     @property
     def cut_off(self) -> CutOff:
-        """What the call would run out of at `cut_off_ns`."""
+        """What the call will have run out of at `cut_off_ns`."""
         if self._cut_off_s >= self.seconds_max:
             return self.limit
         ends_with_credit = self._share_micros is not None and self._cut_off_s >= self._reach_s
@@ -231,18 +233,18 @@ class CallMeter:
 
     @property
     def is_at_limit(self) -> bool:
-        """Whether the call must end at `cut_off_ns`, whatever credit comes."""
+        """Whether the call must end at `cut_off_ns`, whatever credit arrives."""
         return self._cut_off_s >= self.seconds_max
 
     @property
     def runs_out_of(self) -> CutOff:
-        """What the end that `remaining_s` counts down to will be for want of."""
+        """What the call will have run out of when `remaining_s` reaches zero."""
         if self._reach_s >= self.seconds_max:
             return self.limit
         return CutOff.CAP if self._is_capped else CutOff.CREDIT
 
     def is_overdue(self, now_ns: int) -> bool:
-        """Whether the cut-off passed so long ago that nobody can have been there to notice."""
+        """Whether the cut-off passed so long ago that the process must have stood still."""
         due_ns = self.cut_off_ns
         if due_ns is None or self._final is not None:
             return False
@@ -250,7 +252,8 @@ class CallMeter:
         return now_ns > due_ns + late_s * _SECOND_NS
 
     def answered(self, now_ns: int) -> None:
-        """Start charging; a repeat changes nothing."""
+        """Start charging; a repeated call changes nothing."""
+        # Callback and media stream may both report the answer; the first counts.
         if self._answered_ns is None and self._final is None:
             self._answered_ns = now_ns
 
@@ -266,7 +269,7 @@ class CallMeter:
         return min(max(begun, 0), self._cut_off_s)
 
     def owed_s(self, now_ns: int) -> int:
-        """Return the seconds to be charged if the call ends now: none before sound has come."""
+        """Return the seconds to charge if the call ends now: none before sound has come."""
         return self.elapsed_s(now_ns) if self._is_heard else 0
 
     def cost_micros(self, now_ns: int) -> int:
@@ -289,7 +292,8 @@ class CallMeter:
             left_s = self._reach_s - seconds
             horizon_s = horizon_within(left_s, horizon_s, self._abreast)
             if left_s < self._abreast:
-                # Bought as it begins: who asks earlier would take it from who needs it earlier.
+                # Buy each second as it begins: asking earlier would take it from a call that
+                # needs it first.
                 horizon_s = 0
         if self._is_paid_over(now_ns):
             horizon_s = max(1, horizon_s)
@@ -298,18 +302,20 @@ class CallMeter:
     def tick(self, now_ns: int, caps: Sequence[SpendCap] = ()) -> Tick:
         """Return the claim to send now.
 
-        Send every claim, and report its fate before the next: `granted` or `unavailable`.
+        Every claim must be sent, and its outcome reported before the next: `granted` or
+        `unavailable`.
         """
         assert self._final is None, "an ended call asks for nothing"
         seconds = self.owed_s(now_ns)
         want_micros = self.want_micros(now_ns)
         if self._asked_micros is None:
-            # Of claims still under way the oldest counts: its answer comes first, and asks least.
+            # With several claims in flight the oldest counts: its answer comes first, and it asked
+            # for least.
             self._asked_micros = want_micros
         return Tick(self.call_id, self.account_id, want_micros, seconds, caps)
 
     def granted(self, outcome_micros: int | None, now_ns: int) -> None:
-        """Take the gate's answer: None when all was granted, else what the call holds in all."""
+        """Take the gate's answer: None if all was granted, else the call's whole hold."""
         if self._final is not None:
             return
         asked_micros, self._asked_micros = self._asked_micros, None
@@ -318,12 +324,13 @@ class CallMeter:
         self._short = outcome_micros is not None
         if outcome_micros is not None:
             self._granted_micros = outcome_micros
+        # Only what was asked for is known to be granted; a late answer must not lower the hold.
         elif asked_micros is not None:
             self._granted_micros = max(self._granted_micros, asked_micros)
         self._move_cut_off(now_ns)
 
     def unavailable(self, now_ns: int) -> None:
-        """Note that the gate did not answer; it may have granted the claim all the same."""
+        """Note that the gate did not answer; it may have granted the claim even so."""
         if self._final is not None:
             return
         self._asked_micros = None
@@ -333,16 +340,16 @@ class CallMeter:
     def share(
         self, share_micros: int, *, is_capped: bool = False, abreast: int = CALLS_ABREAST
     ) -> None:
-        """Learn what the call may count on beyond what it holds, and whether a cap bounds that.
+        """Set what the call may count on beyond its hold, and whether a cap bounds that.
 
         `abreast` is how many calls may come to share it; see `horizon_within`.
         """
         self._share_micros, self._is_capped, self._abreast = share_micros, is_capped, abreast
 
     def end_with_others(self, is_due: bool, asked_ns: int, now_ns: int) -> None:
-        """Learn whether another call of the account has ended for want of credit.
+        """Set whether another call of the account has ended for want of credit.
 
-        This one then ends within a second of it, whatever it holds; but an increment of more than a
+        This one then ends within a second of it, whatever it holds; but an increment longer than a
         second that has begun is paid for, and lasts. `asked_ns` is when the gate was asked.
         """
         if self._answered_ns is None or self._final is not None:
@@ -354,30 +361,31 @@ class CallMeter:
                 self._move_cut_off(now_ns)
             return
         if self._stop is None:
-            # One that begins just now is paid for, if it may be: no more than is held counts.
+            # A second that begins at this moment counts as paid, as far as the hold reaches.
             begun_s = (now_ns - self._answered_ns) // _SECOND_NS + 1
             paid_s = self.rate.affordable_seconds(self.rate.cost(begun_s), self.seconds_max)
             stop_ns = self._answered_ns + paid_s * _SECOND_NS
             if paid_s <= begun_s:
-                # The other one went on when the gate was last asked, and ended later.
+                # The other call was still going on when the gate was last asked, so it ended
+                # after that.
                 last_ns = self._going_on_ns if self._going_on_ns is not None else self._answered_ns
                 stop_ns = min(stop_ns, max(now_ns, last_ns + _SECOND_NS))
             self._stop = paid_s, stop_ns
             self._move_cut_off(now_ns)
 
     def remaining_s(self, now_ns: int) -> int:
-        """Return how many seconds are left to begin, on what is held and on the call's share."""
+        """Return how many seconds may still begin, on the hold and the call's share."""
         return max(0, self._reach_s - self.elapsed_s(now_ns))
 
     def final(self, now_ns: int) -> tuple[int, int]:
-        """End the call; return its seconds and price in micros. A repeat returns the same."""
+        """End the call; return its seconds and price in micros. Repeats return the same."""
         if self._final is None:
             seconds = self.owed_s(now_ns)
             self._final = (seconds, self.rate.cost(seconds))
         return self._final
 
     def _is_paid_over(self, now_ns: int) -> bool:
-        """Whether the next second begins, and is not paid."""
+        """Whether the next second is beginning and is not paid."""
         if self._answered_ns is None:
             return False
         return now_ns >= self._answered_ns + self.paid_seconds * _SECOND_NS
@@ -389,8 +397,9 @@ class CallMeter:
         return reach_s if self._stop is None else min(reach_s, self._stop[0])
 
     def _move_cut_off(self, now_ns: int) -> None:
-        """Place the cut-off anew, never before the end of a second already begun."""
+        """Recompute the cut-off, never before the end of a second already begun."""
         reach_s = self.paid_seconds
+        # Grace covers our store's absence, never an account that is known to be spent.
         if self._away and not self._short:
             reach_s = min(reach_s + self.grace_s, self.seconds_max)
             if self._share_micros is not None:

@@ -1,4 +1,4 @@
-"""Amounts of money: integer micros, parsed and shown only at the edges.
+"""Parses and formats amounts of money, which are integer micros everywhere else.
 
 A micro is a millionth of a currency's unit, so a price per second still has digits to spare. Knows
 no exchange rates: an amount without its currency is only a number.
@@ -13,10 +13,10 @@ from billing.errors import MoneyError
 MICROS_PER_UNIT = 1_000_000
 
 LIMIT = 2**53 - 1
-"""Largest amount, in micros, either way of zero: Lua scripts hold numbers as doubles (IEEE 754)."""
+"""Largest absolute amount in micros: Lua scripts hold numbers as doubles (IEEE 754)."""
 
-# ISO 4217 minor-unit exponents, and the sign an English-language page shows. The dollars of other
-# countries carry their letters, as Unicode CLDR writes them for "en".
+# ISO 4217 minor-unit exponents, and the sign used on an English-language page. Dollars of other
+# countries have a letter prefix, as Unicode CLDR writes them for "en".
 _CURRENCIES: dict[str, tuple[int, str]] = {
     "AED": (2, ""),
     "AUD": (2, "A$"),
@@ -68,7 +68,7 @@ _CURRENCIES: dict[str, tuple[int, str]] = {
 _AMOUNT = re.compile(r"(-?)([0-9]{1,10})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 _DECIMALS_MAX = 4
-"""Decimals shown of an amount that is no whole number of minor units: "$0.0130"."""
+"""Decimals shown of an amount that is not a whole number of minor units: "$0.0130"."""
 
 
 def check_micros(micros: int) -> int:
@@ -81,7 +81,7 @@ def check_micros(micros: int) -> int:
 def parse_money(text: str) -> int:
     """Return the micros of a plain decimal amount such as "-12.5".
 
-    At most six decimals, never rounded. Raises MoneyError on anything else: signs other than a
+    At most six decimals, never rounded. Raises MoneyError on anything else: other signs than a
     minus, exponents, separators, blanks.
     """
     match = _AMOUNT.fullmatch(text)
@@ -93,7 +93,7 @@ def parse_money(text: str) -> int:
 
 
 def is_currency(currency: str) -> bool:
-    """Say whether amounts of this ISO 4217 code can be shown."""
+    """Return whether amounts in this ISO 4217 code can be shown."""
     return currency in _CURRENCIES
 
 
@@ -103,7 +103,7 @@ def exponent(currency: str) -> int:
 
 
 def format_money(micros: int, currency: str) -> str:
-    """Show an amount: "$1.25", and as "€0.0130" where minor units do not reach.
+    """Format an amount: "$1.25", or "€0.0130" if minor units are not enough.
 
     Digits beyond the fourth decimal are rounded half away from zero. Raises MoneyError on an
     unknown currency.
@@ -116,12 +116,12 @@ def format_money(micros: int, currency: str) -> str:
     units, rest = divmod(scaled, 10**decimals)
     number = f"{units:,}.{rest:0{decimals}d}" if decimals else f"{units:,}"
     minus = "-" if micros < 0 and scaled else ""
-    # A no-break space, so that a line never ends between the code and its number.
+    # A no-break space, so that no line breaks between the code and its number.
     return f"{minus}{sign or currency + chr(0xA0)}{number}"
 
 
 def in_units(micros: int) -> str:
-    """Return an amount to the last digit, without its currency: "-0.000001"."""
+    """Return an amount with all its digits and without currency: "-0.000001"."""
     sign, (units, rest) = "-" if micros < 0 else "", divmod(abs(micros), MICROS_PER_UNIT)
     return f"{sign}{units}.{rest:06d}"
 

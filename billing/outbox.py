@@ -1,8 +1,8 @@
-"""Outbox entries, folded into what they say about each call.
+"""Folds outbox entries into what they say about each call.
 
-Entries carry state, not deltas, so folding is blind to repetition and order: of two holds the
-larger is newer, and an end, being final, outranks every hold. Knows no store: the book of record
-compares the outcome with what it holds (`BookedCall.advanced_by`) and books the difference.
+Entries carry state, not deltas, so folding does not depend on repetition or order: of two holds the
+larger is newer, and an end is final and outranks every hold. Knows no store: the book of record
+compares the result with what it holds (`BookedCall.advanced_by`) and books the difference.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from billing.money import LIMIT
 from billing.ports import CallMemory, OutboxEntry
 
 COUNT_MAX = 2**31 - 1
-"""Bound of seconds and causes: the book's integer columns have 32 bits."""
+"""Largest number of seconds, and largest cause: the book's integer columns have 32 bits."""
 ID_CHARACTERS_MAX = 255
 _CLOCK_ID = re.compile(r"([0-9]{13,14})-[0-9]+", re.ASCII)
-"""Id of an entry that the gate's clock gave, from 2001 to 5138."""
+"""Id of an entry taken from the gate's clock, years 2001 to 5138."""
 
 
 class _MalformedError(Exception):
@@ -45,27 +45,27 @@ class CallChange:
     """What one batch of entries says about one call."""
 
     account_id: str = ""
-    """Empty when the batch only ticked the call."""
+    """Empty if the batch only ticked the call."""
     opened: CallOpened | None = None
     held_micros: int = 0
     """Highest cumulative hold seen."""
     seconds: int = 0
     """Highest confirmed second seen."""
     answered_at: datetime | None = None
-    """When the phone was answered, to a second, as the earliest of its confirmed seconds says."""
+    """When the phone was answered, to the second, by the earliest of its confirmed seconds."""
     ending: Ending | None = None
     carrier_call_id: str = ""
-    """The call's name at the carrier, as told while it lives."""
+    """The call's id at the carrier, as reported while it is live."""
 
 
 @dataclass(slots=True)
 class OutboxBatch:
-    """Entries, folded."""
+    """The result of folding."""
 
     changes: dict[str, CallChange] = field(default_factory=dict)
     """By call id."""
     rejected: list[OutboxEntry] = field(default_factory=list)
-    """Entries that cannot be read; to be kept for a human, as they may say who owes what."""
+    """Unreadable entries; kept for a person to look at, as they may say who owes what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +74,18 @@ class BookedCall:
 
     account_id: str
     spent_micros: int = 0
-    """The hold while the call lives, the charge once it has ended."""
+    """The hold while the call is live, the charge once it has ended."""
     seconds: int = 0
     is_opened: bool = False
     """Whether the opening record is there: the end can arrive first."""
     is_closed: bool = False
     answered_at: datetime | None = None
-    """Never None where seconds were charged."""
+    """Never None if seconds were charged."""
     carrier_call_id: str = ""
-    """Empty until the carrier has named it."""
+    """Empty until the carrier has given it."""
 
     def advanced_by(self, change: CallChange) -> BookedCall:
-        """Return the call after the change; equal to itself when the change says nothing new."""
+        """Return the call after the change; equal to itself if nothing is new."""
         is_opened = self.is_opened or change.opened is not None
         answered_at = _earlier(self.answered_at, change.answered_at)
         name = change.carrier_call_id or self.carrier_call_id
@@ -99,7 +99,7 @@ class BookedCall:
                 is_opened=is_opened,
                 is_closed=True,
                 answered_at=_answered_at(change.ending, answered_at),
-                # Whoever settles the call of a dead node may not know it.
+                # A node that settles the call of a dead one may not know it.
                 carrier_call_id=change.ending.detail.carrier_call_id or name,
             )
         return BookedCall(
@@ -113,9 +113,9 @@ class BookedCall:
 
 
 def _answered_at(ending: Ending, known: datetime | None) -> datetime | None:
-    """Return when the phone was answered: as its end says, else as is known, else at the latest.
+    """Return when the phone was answered, from its end, from what is known, or at the latest.
 
-    Whoever settles the call of a dead node may not know it.
+    A node that settles the call of a dead one may not know it.
     """
     detail = ending.detail
     if detail.answered_at is not None or not ending.seconds:
@@ -135,7 +135,7 @@ def _before(at: datetime, seconds: int) -> datetime:
 
 
 def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
-    """Fold entries into one change per call. Never raises: what cannot be read is set aside."""
+    """Fold entries into one change per call. Never raises: unreadable entries are set aside."""
     batch = OutboxBatch()
     for entry in entries:
         try:
@@ -146,7 +146,7 @@ def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
 
 
 def is_tellable(memory: CallMemory) -> bool:
-    """Say whether the book could read what the gate would tell of a call."""
+    """Return whether the book could read what the gate would tell it about a call."""
     call = {"c": memory.call_id.encode(), "a": memory.account_id.encode()}
     entries = []
     if memory.opened:
@@ -191,7 +191,7 @@ def _fold_ticked(changes: Changes, entry: OutboxEntry) -> None:
 
 
 def _told_at(entry_id: str) -> datetime | None:
-    """Return when the gate wrote an entry: a stream's ids begin with its clock's milliseconds."""
+    """Return when the gate wrote an entry: stream ids begin with its clock's milliseconds."""
     match = _CLOCK_ID.fullmatch(entry_id)
     return None if match is None else datetime.fromtimestamp(int(match[1]) / 1000, UTC)
 
@@ -231,7 +231,7 @@ def _parse_ticks(value: bytes) -> Sequence[tuple[str, int, int]]:
 
 
 def _text(value: bytes) -> str:
-    """Return an id; PostgreSQL stores no NUL, so neither may the book."""
+    """Return an id without NUL, which PostgreSQL cannot store."""
     try:
         text = value.decode()
     except UnicodeDecodeError as error:

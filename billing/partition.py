@@ -1,11 +1,11 @@
-"""Which partition of the spend gate holds an account. Fixed for the life of a deployment."""
+"""Maps accounts to partitions of the spend gate. Fixed for the life of a deployment."""
 
 from __future__ import annotations
 
 import zlib
 
 PARTITIONS = 64
-"""Enough for every node of a cluster to hold some, few enough to send one script each a second."""
+"""Enough for every node of a cluster to hold some, few enough for one script each per second."""
 
 
 def partition_of(account_id: str, partitions: int = PARTITIONS) -> int:

@@ -1,8 +1,8 @@
-"""What payments mean for an account: facts to book, states to show, when to charge a saved card.
+"""Derives what payments mean for an account: facts to book, states to show, card charges.
 
-Works on plain snapshots of what the payment service says, whole and current each time, so that
-reports may come twice, late and in any order. Knows no service, no store and no clock. Amounts are
-micros; the service's own are minor units of the currency.
+Works on snapshots of what the payment service says, complete and current each time, so reports may
+come twice, late and in any order. Knows no service, store or clock. Amounts are micros; the
+service's own are minor units of the currency.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _WITHDRAWN = frozenset({"failed", "canceled"})
 _OPEN_DISPUTE = frozenset({"needs_response", "under_review"})
 _LOST_DISPUTE = frozenset({"lost", "appeal_needs_response", "appeal_under_review"})
 _DISPUTED = _OPEN_DISPUTE | _LOST_DISPUTE | {"won"}
-"""States of a dispute in which the money is, or was, taken away; inquiries (`warning_…`) and
-prevented disputes take none."""
+"""States of a dispute in which the money is, or was, withdrawn; inquiries (`warning_…`) and
+prevented disputes withdraw none."""
 
 
 def to_minor(micros: int, currency: str) -> int:
-    """Return what the payment service calls an amount.
+    """Return an amount in the payment service's minor units.
 
     Raises MoneyError for an unknown currency, and for an amount that cannot be charged exactly.
     """
@@ -61,24 +61,24 @@ def from_minor(minor: int, currency: str) -> int:
 BY_PAGE, AUTOMATIC, BY_TAP = "checkout", "auto", "saved"
 """Kinds of a payment: made by a person on a page; or with a saved card, by us or at a tap."""
 SAVED_CARD_KINDS = frozenset({AUTOMATIC, BY_TAP})
-"""Kinds of payments that charge the saved card: one is in flight at a time, and all share a day."""
+"""Kinds of payments that charge the saved card: one at a time, all within one daily limit."""
 TOP_UP_REASONS = {
     BY_PAGE: "Top-up by card.",
     AUTOMATIC: "Automatic top-up.",
     BY_TAP: "Top-up by saved card.",
 }
-"""What the customer reads of a payment's credit."""
+"""The reason that the customer reads beside a payment's credit."""
 
 
 class PaymentState(Enum):
-    """How far a payment has come; the value is what the book keeps."""
+    """How far a payment has come; the value is stored in the book."""
 
     CREATED = "created"
-    """Ours only; the payment service may not know it yet."""
+    """Known to us only; the payment service may not know it yet."""
     OPEN = "open"
-    """A page waits for the person."""
+    """A page is waiting for the person."""
     PROCESSING = "processing"
-    """Paid by a method that takes its time."""
+    """Paid by a method that takes time."""
     FAILED = "failed"
     EXPIRED = "expired"
     PAID = "paid"
@@ -86,11 +86,11 @@ class PaymentState(Enum):
     WON = "won"
     """Paid, after a dispute."""
     LOST = "lost"
-    """Taken back by the card's bank."""
+    """Taken back by the card holder's bank."""
 
 
 UNSETTLED = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING})
-"""States that something is still to follow."""
+"""States that are not final."""
 TAKEN_BACK = frozenset({PaymentState.DISPUTED, PaymentState.LOST})
 """States that keep an account frozen."""
 
@@ -100,7 +100,7 @@ _RANK = {state: rank for rank, state in enumerate(PaymentState)} | {
 
 
 def advance(current: PaymentState, seen: PaymentState) -> PaymentState:
-    """Return the state after a report: the one that has come further, whatever came first."""
+    """Return the state after a report: the one further along, whatever came first."""
     return seen if _RANK[seen] > _RANK[current] else current
 
 
@@ -120,7 +120,7 @@ class Payment:
     updated_at: datetime
     refunded_micros: int = 0
     disputed_micros: int | None = 0
-    """Taken by disputes and not given back; None where it was not noted."""
+    """Taken by disputes and not given back; None if it was not recorded."""
     checkout_id: str | None = None
     payment_intent_id: str | None = None
     receipt_url: str = ""
@@ -135,11 +135,11 @@ class Refund:
     minor: int
     status: str
     our_id: str = ""
-    """What we called it when we asked for it; empty for one from the service's own pages."""
+    """The id we gave it when we requested it; empty if it was made on the service's own pages."""
     currency: str = ""
-    """ISO 4217; empty for that of its payment."""
+    """ISO 4217; empty for its payment's currency."""
     intent_id: str = ""
-    """Of the payment that it says it is of; empty where it does not say."""
+    """The payment it says it belongs to; empty if it does not say."""
 
     @property
     def is_withdrawn(self) -> bool:
@@ -149,41 +149,41 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A payment that the card's holder denies."""
+    """A payment that the card holder denies."""
 
     id: str
     minor: int
     currency: str
     status: str
     intent_id: str = ""
-    """Of the payment that it says it is of; empty where it does not say."""
+    """The payment it says it belongs to; empty if it does not say."""
 
     @property
     def is_answerable(self) -> bool:
-        """Whether evidence may still be given."""
+        """Whether evidence may still be submitted."""
         return self.status in _OPEN_DISPUTE
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """The service's payment intent, with everything that has become of it."""
+    """The service's payment intent, with its refunds and disputes."""
 
     id: str
     status: str
     received_minor: int
     currency: str
-    """ISO 4217, in capitals."""
+    """ISO 4217, upper case."""
     account_id: str = ""
-    """What we noted at the service when we asked for it; empty for one that is not ours."""
+    """From the metadata we gave the service; empty if the intent is not ours."""
     payment_id: str = ""
     customer_id: str = ""
     payment_method_id: str = ""
     is_card_saved: bool = False
-    """The person allowed to charge the card again."""
+    """Whether the person allowed us to charge the card again."""
     email: str = ""
     receipt_url: str = ""
     failure: str = ""
-    """Code of the last attempt's decline."""
+    """Decline code of the last attempt."""
     refunds: Sequence[Refund] = ()
     disputes: Sequence[Dispute] = ()
     kind: str = BY_PAGE
@@ -191,7 +191,7 @@ class Intent:
 
 
 def noted(intent: Intent, *, account_id: str, payment_id: str) -> Intent:
-    """Return an intent with what we noted elsewhere, where it bears no notes itself."""
+    """Return an intent with metadata we recorded elsewhere, if it has none of its own."""
     return replace(
         intent,
         account_id=intent.account_id or account_id,
@@ -211,12 +211,12 @@ class CheckoutPage:
     payment_id: str = ""
     saves_card: bool = False
     account_id: str = ""
-    """What we noted when we opened the page; empty for one that is not ours."""
+    """From the metadata we gave when opening it; empty if the page is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class BookedCredit:
-    """One movement of credit that a payment has caused, as the book has it."""
+    """One movement of credit caused by a payment, as booked."""
 
     reference: str
     account_id: str
@@ -225,20 +225,20 @@ class BookedCredit:
     """Of the account."""
     kind: str
     payment_id: str | None = None
-    """None where it was not noted."""
+    """None if it was not recorded."""
     at: datetime | None = None
     """When it was booked."""
 
     @property
     def named_payment_id(self) -> str:
-        """Return the payment that it says it is of, empty where it does not say."""
+        """Return the payment it says it belongs to; empty if it does not say."""
         prefix, _, rest = self.reference.partition(":")
         return self.payment_id or (rest.partition(":")[0] if prefix == "refund" else "")
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentFact:
-    """One movement of an account's credit, to be booked once for good."""
+    """One movement of an account's credit, to be booked exactly once."""
 
     reference: str
     micros: int
@@ -250,8 +250,8 @@ class PaymentFact:
 def facts_of(intent: Intent, currency: str, kind: str) -> list[PaymentFact]:
     """Return all that an intent proves, oldest first; each has a reference of its own.
 
-    What was undone is told with its undoing, so that it does not matter which of them was reported.
-    Raises MoneyError when the service speaks of another currency than the account's.
+    What was undone is returned together with its reversal, so that it does not matter which of them
+    was reported. Raises MoneyError if the service's currency is not the account's.
     """
     if intent.status != "succeeded" or not intent.received_minor:
         return []
@@ -271,41 +271,41 @@ def facts_of(intent: Intent, currency: str, kind: str) -> list[PaymentFact]:
 
 
 def top_up_reference(intent_id: str) -> str:
-    """Return the reference of the credit that a payment intent paid for."""
+    """Return the reference of the credit paid for by a payment intent."""
     return f"pi:{intent_id}"
 
 
 def refund_reference(our_id: str) -> str:
-    """Return the reference of a refund that we asked for."""
+    """Return the reference of a refund that we requested."""
     return f"refund:{our_id}"
 
 
 def undone(reference: str) -> str:
-    """Return the reference of giving back what a refund took."""
+    """Return the reference of the reversal of a refund."""
     return f"{reference}:failed"
 
 
 def refund_amounts(refund: Refund) -> dict[str, int]:
-    """Return the references of a refund -> minor units that it moves; 0 for what must not be."""
+    """Return a refund's references -> minor units it moves; 0 for what must not be booked."""
     name = refund_reference(refund.our_id) if refund.our_id else f"re:{refund.id}"
     return {name: -refund.minor, undone(name): refund.minor if refund.is_withdrawn else 0}
 
 
 def dispute_amounts(dispute: Dispute) -> dict[str, int]:
-    """Return the references of a dispute -> minor units that it moves; 0 for what must not be."""
+    """Return a dispute's references -> minor units it moves; 0 for what must not be booked."""
     name = f"du:{dispute.id}"
     taken = dispute.minor if dispute.status in _DISPUTED else 0
     return {name: -taken, f"{name}:won": taken if dispute.status == "won" else 0}
 
 
 def top_up_amounts(intent: Intent) -> dict[str, int]:
-    """Return the reference of a payment -> minor units that it brings; 0 for one not paid."""
+    """Return a payment's reference -> minor units it brings; 0 if it is not paid."""
     is_paid = intent.status == "succeeded"
     return {top_up_reference(intent.id): intent.received_minor if is_paid else 0}
 
 
 def amounts_of(intent: Intent) -> dict[str, int]:
-    """Return each reference that an intent may prove -> minor units; 0 for what it does not."""
+    """Return each reference an intent may prove -> minor units; 0 for what it does not prove."""
     amounts = top_up_amounts(intent)
     for refund in intent.refunds:
         amounts |= refund_amounts(refund)
@@ -315,7 +315,7 @@ def amounts_of(intent: Intent) -> dict[str, int]:
 
 
 def objects_of(intent: Intent) -> dict[str, tuple[str, str]]:
-    """Return the references of refunds and disputes -> their own currency, and their intent."""
+    """Return the references of refunds and disputes -> their own currency and intent."""
     found: dict[str, tuple[str, str]] = {}
     for refund in intent.refunds:
         said = refund.currency or intent.currency, refund.intent_id or intent.id
@@ -349,7 +349,7 @@ def _require(currency: str, expected: str) -> None:
 
 
 def state_of(page: CheckoutPage | None, intent: Intent | None) -> PaymentState:
-    """Return the state that the service's own words come to."""
+    """Return the state that follows from what the service reports."""
     if intent is not None and intent.status == "succeeded":
         return _state_of_paid({dispute.status for dispute in intent.disputes})
     if intent is not None and intent.status == "processing":
@@ -376,7 +376,7 @@ def refunded_micros(intent: Intent, currency: str) -> int:
 
 
 def disputed_micros(intent: Intent, currency: str) -> int:
-    """Return how much of a payment disputes have taken and not given back."""
+    """Return how much of a payment disputes have withdrawn and not given back."""
     minor = sum(sum(dispute_amounts(dispute).values()) for dispute in intent.disputes)
     return from_minor(-minor, currency)
 
@@ -388,13 +388,13 @@ class PaymentProfile:
     account_id: str
     currency: str
     frozen: bool = False
-    """The account may not place calls, so that it needs no credit."""
+    """The account may not place calls, so it needs no credit."""
     deleted: bool = False
-    """Nothing more is to be paid, and no card to be kept."""
+    """Nothing more may be charged, and no card kept."""
     customer_id: str | None = None
     payment_method_id: str | None = None
     email: str = ""
-    """What the account holder has told us, else what was given with a payment."""
+    """Given by the account holder, otherwise with a payment."""
     auto_enabled: bool = False
     auto_threshold_micros: int = 0
     auto_amount_micros: int = 0
@@ -408,26 +408,26 @@ class PaymentProfile:
 
 @dataclass(frozen=True, slots=True)
 class AutoHistory:
-    """An account's charges of its saved card within the last `DAY`, whoever began them."""
+    """An account's charges of its saved card within the last `DAY`, whoever started them."""
 
     is_in_flight: bool = False
     charged_micros: int = 0
-    """Of those that worked or may yet work."""
+    """Of charges that succeeded or still may."""
     failures: int = 0
     last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AutoLimits:
-    """The operator's bounds."""
+    """The operator's limits."""
 
     day_max_micros: int
     pause: timedelta
-    """Least time between two charges, doubled by each that failed."""
+    """Shortest time between two charges; doubled by each failure."""
 
 
 class AutoRefusal(Enum):
-    """Why no saved card is charged now."""
+    """Why no saved card may be charged now."""
 
     OFF = "off"
     FROZEN = "frozen"
@@ -445,7 +445,7 @@ def auto_amount(
     balance_micros: int,
     now: datetime,
 ) -> int | AutoRefusal:
-    """Return the micros to charge a saved card with, or why not to."""
+    """Return the micros to charge a saved card, or why not to."""
     pause = limits.pause * 2**history.failures
     refusals = {
         AutoRefusal.OFF: not profile.auto_enabled,
@@ -463,10 +463,10 @@ def auto_amount(
 def saved_card_amount(
     profile: PaymentProfile, history: AutoHistory, limits: AutoLimits, micros: int
 ) -> int | AutoRefusal:
-    """Return the micros that a person may have the saved card charged with, or why not.
+    """Return the micros that a person may charge to the saved card, or why not.
 
-    Their own tap needs no pause; the day's bound holds for all charges of the card, for a key that
-    was stolen taps as well.
+    Their own tap needs no pause. The daily limit applies to all charges of the card, because a
+    thief with a stolen key can tap as well.
     """
     refusals = {
         AutoRefusal.FROZEN: profile.frozen or profile.deleted,
@@ -482,5 +482,5 @@ Decide = Callable[[PaymentProfile, AutoHistory], int | AutoRefusal]
 
 
 def is_final_decline(code: str, failures: int) -> bool:
-    """Whether a card is not to be charged again after a decline, the n-th within a day."""
+    """Return whether a card must not be charged again after a decline, the n-th in a day."""
     return code not in _SOFT_DECLINES or failures >= SOFT_DECLINES_MAX

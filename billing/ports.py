@@ -1,8 +1,8 @@
-"""What billing's adapters must promise: the spend gate and the book of record.
+"""Defines what billing's adapters must provide: the spend gate and the book of record.
 
-The spend gate (Valkey) says at every second whether a call may go on; the book of record (SQL) says
-what was charged. Every method is idempotent: a repeated call changes nothing.
-Amounts are micros: integer millionths of the account's currency.
+The spend gate (Valkey) decides every second whether a call may go on; the book of record (SQL) says
+what was charged. Every method is idempotent: a repeated call changes nothing. Amounts are micros:
+integer millionths of the account's currency.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from billing.errors import StoreUnavailableError
 
 
 class OpenResult(Enum):
-    """What became of a request to open a call."""
+    """Result of a request to open a call."""
 
     OPENED = "opened"
-    """Also when the call was already open."""
+    """Also if the call was already open."""
     INSUFFICIENT_CREDIT = "insufficient_credit"
     FROZEN = "frozen"
     TOO_MANY_CALLS = "too_many_calls"
     CAP_REACHED = "cap_reached"
-    """What a spend cap leaves does not reach the first increment."""
+    """What a spend cap leaves does not cover the first increment."""
     ALREADY_CLOSED = "already_closed"
 
 
 class CreditResult(Enum):
-    """What became of a credit brought to the spend gate."""
+    """Result of bringing a credit to the spend gate."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
     GAP = "gap"
-    """An earlier credit of this account is missing; bring that first."""
+    """An earlier credit of this account is missing; bring that one first."""
 
 
 class CloseResult(Enum):
-    """What became of a request to close a call."""
+    """Result of a request to close a call."""
 
     CLOSED = "closed"
     ALREADY_CLOSED = "already_closed"
@@ -49,22 +49,22 @@ class CloseResult(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpendCap:
-    """A bound on what a group of calls may cost together, such as an account's calls of a day."""
+    """A bound on the joint cost of a group of calls, such as an account's calls of a day."""
 
     name: str
-    """Names the group; a new period is a new name. Its calls all belong to one account."""
+    """Identifies the group; a new period has a new name. All its calls belong to one account."""
     limit_micros: int
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A call that asks for its first hold."""
+    """A request for a call's first hold."""
 
     call_id: str
     account_id: str
     node: str
     first_micros: int
-    """Price of the first increment; the call is refused when the balance does not reach it."""
+    """Price of the first increment; the call is refused if the balance does not cover it."""
     want_micros: int
     """Price of the prepaid horizon; held as far as the balance reaches."""
     concurrent_calls_max: int
@@ -72,13 +72,13 @@ class Opening:
     """`CallOpened` as JSON, for the book of record."""
     caps: Sequence[SpendCap] = ()
     per_minute_micros: int = 0
-    """What the call will burn once it is answered."""
+    """What the call will cost per minute once it is answered."""
     sharers: int = 0
-    """Calls that may come to share what there is: the hold takes at most its part, or the first
-    increment where that is more. 0 for as much as is wanted."""
+    """Calls that may come to share the balance: the hold takes at most its share, or the first
+    increment if that is more. 0 for as much as is wanted."""
     is_running: bool = False
-    """The call has begun, and the gate has lost it: it is opened whatever it can hold, so that its
-    end is charged as far as the balance reaches."""
+    """The call is live and the gate has lost it: it is opened whatever it can hold, so that its end
+    is charged as far as the balance reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class OpenOutcome:
     balance_micros: int = 0
     """What the account has left after it."""
     wanted_micros: int = 0
-    """What the hold was to be: less than asked for where little is to be shared by many."""
+    """What the hold was meant to be: less than requested if a small balance is shared by many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Tick:
     call_id: str
     account_id: str
     want_micros: int
-    """Price of the elapsed seconds and the prepaid horizon together."""
+    """Price of the elapsed seconds plus the prepaid horizon."""
     seconds: int
     """Whole seconds owed; none before sound has come from the phone."""
     caps: Sequence[SpendCap] = ()
@@ -112,33 +112,33 @@ class TickOutcome:
     """The gate's answer to one partition's ticks."""
 
     short: Mapping[str, int]
-    """Calls that got less than they asked for -> what they hold, cumulative."""
+    """Calls that got less than they claimed -> what they hold, cumulative."""
     lost: Sequence[str]
-    """Calls the gate has never heard of, or has forgotten: to be opened again."""
+    """Calls unknown to the gate: to be opened again."""
     closed: Sequence[str]
-    """Calls that have been settled already, by whomever."""
+    """Calls that have been settled already, by any node."""
     balances: Mapping[str, int]
     """Account -> available micros after the ticks."""
     burns: Mapping[str, int] = field(default_factory=dict)
-    """Account -> micros per minute of all its answered calls, on whatever node."""
+    """Account -> micros per minute of all its answered calls, on all nodes."""
     spent: Mapping[str, int] = field(default_factory=dict)
     """Name of a spend cap -> what its calls have cost or hold so far."""
     capped: Collection[str] = ()
-    """Calls among `short` that a spend cap keeps short, not the balance."""
+    """Calls among `short` that a spend cap limits, not the balance."""
     frozen: Collection[str] = ()
-    """Accounts whose calls are to end."""
+    """Accounts whose calls must end."""
     filling: str = ""
-    """Names the filling from the book of record that the partition lives on: a later one knows only
-    what the book had been told when it was made."""
+    """Identifies the filling from the book of record that the partition lives on: a later one knows
+    only what the book had been told when it was made."""
     open_calls: Mapping[str, int] = field(default_factory=dict)
-    """Account -> how many calls it has, answered or not, on whatever node."""
+    """Account -> how many calls it has, answered or not, on all nodes."""
     ending: Collection[str] = ()
     """Accounts of which a call has ended for want of credit: the others end with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A call that has ended and is to be charged for good."""
+    """An ended call, to be charged for good."""
 
     call_id: str
     account_id: str
@@ -147,7 +147,8 @@ class Closing:
     detail: bytes
     """`CallClosed` as JSON, for the book of record."""
     is_out_of_credit: bool = False
-    """It ended for want of credit: what it leaves carries no other call of its account on."""
+    """It ended for want of credit: what it leaves must not keep another call of its account
+    alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class CloseOutcome:
     result: CloseResult
     charged_micros: int = 0
     written_off_micros: int = 0
-    """What the balance could not pay of seconds already used."""
+    """The price of seconds already used that the balance could not pay."""
     balance_micros: int = 0
 
 
@@ -172,7 +173,7 @@ class OpenCall:
     seconds: int
     """Owed, as confirmed by ticks; 0 while nothing is known to have been heard."""
     carrier_call_id: str = ""
-    """Empty until the carrier has named it."""
+    """Empty until the carrier has given it."""
     per_minute_micros: int = 0
     cap_names: Sequence[str] = ()
 
@@ -183,7 +184,7 @@ class OutboxEntry:
 
     entry_id: str
     kind: str
-    """`O` opened, `T` ticked, or named by the carrier, `C` closed."""
+    """`O` opened, `T` ticked or given its carrier id, `C` closed."""
     fields: Mapping[str, bytes]
     previous_id: str = ""
     """Id of the entry that was written before it, `0-0` for none; empty where it does not say."""
@@ -195,17 +196,17 @@ class GateEnding:
 
     call_id: str
     account_id: str
-    """Empty where the gate knows no more than that the call is over and what it cost: it was filled
-    with it from a book that could tell no more."""
+    """Empty if the gate only knows that the call is over and what it cost, because it was filled
+    from a book that knew no more."""
     seconds: int
     charged_micros: int
     opened: bytes = b""
-    """`CallOpened` as JSON; empty where the gate does not know it."""
+    """`CallOpened` as JSON; empty if the gate does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndingPage:
-    """Some endings, the oldest first."""
+    """A page of endings, oldest first."""
 
     endings: Sequence[GateEnding]
     ended_s: int
@@ -213,7 +214,7 @@ class EndingPage:
 
 
 class SpendGate(Protocol):
-    """Credits that live calls spend against."""
+    """The credit that live calls spend."""
 
     def partition(self, account_id: str) -> int:
         """Return the partition that holds this account."""
@@ -227,20 +228,20 @@ class SpendGate(Protocol):
     async def tick_all(
         self, claims: Mapping[int, Sequence[Tick]]
     ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
-        """Raise the holds of several partitions at once; each has an outcome of its own."""
+        """Raise the holds of several partitions at once; each has its own outcome."""
 
     async def close(self, closing: Closing) -> CloseOutcome:
-        """Post a call's final price and void the rest of its hold. Raises StoreUnavailableError."""
+        """Post a call's final price, free the rest of its hold. Raises StoreUnavailableError."""
 
     async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
         """Put a closed call's end into the outbox again, for a book that lacks it.
 
-        Not while it waits there; `opened`, a `CallOpened` as JSON, is told with it. Returns whether
-        it was put. Raises StoreUnavailableError.
+        Does nothing while the end is still waiting there. `opened`, a `CallOpened` as JSON, is sent
+        with it. Returns whether it was put. Raises StoreUnavailableError.
         """
 
     async def tell_open(self, partition: int) -> int:
-        """Put what the open calls hold and owe into the outbox again, and how they were opened.
+        """Put the open calls' openings, holds and seconds into the outbox again.
 
         Returns how many calls are open. Raises StoreUnavailableError.
         """
@@ -248,14 +249,14 @@ class SpendGate(Protocol):
     async def endings(
         self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
     ) -> EndingPage:
-        """Return calls that have ended, the oldest first; an empty page is the last.
+        """Return ended calls, oldest first; an empty page is the last.
 
         Args:
             partition: Whose calls.
             after_s: Second of the gate's clock after which they ended; 0 for all that are
                 remembered.
-            count_max: How many; those of the last second come whole.
-            age_s_min: How many seconds ago they ended at least.
+            count_max: How many; those of the last second are returned whole.
+            age_s_min: Only calls that ended at least this many seconds ago.
 
         Raises StoreUnavailableError.
 
@@ -264,10 +265,11 @@ class SpendGate(Protocol):
     async def name_carrier_call(
         self, call_id: str, account_id: str, carrier_call_id: str
     ) -> str | None:
-        """Remember an open call's name at the carrier, for whoever settles it if its node dies.
+        """Store an open call's id at the carrier, in case its node dies.
 
-        The book is told it too. Returns the filling (see `TickOutcome`) that remembers it; None
-        where the gate does not hold the call open. Raises StoreUnavailableError.
+        The node that settles the call needs it. The book is told as well. Returns the filling (see
+        `TickOutcome`) that stores it; None if the gate does not hold the call open. Raises
+        StoreUnavailableError.
         """
 
     async def fillings(self, partitions: Collection[int]) -> Mapping[int, str]:
@@ -283,16 +285,16 @@ class SpendGate(Protocol):
         """Return the sequence number of the last credit applied, 0 for none."""
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
-        """Refuse, or allow again, an account's new and running calls."""
+        """Refuse, or allow again, an account's new and live calls."""
 
     async def balance(self, account_id: str) -> int:
         """Return the available micros. Raises StoreUnavailableError."""
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
-        """Fill an empty partition; False when it was ready already."""
+        """Fill an empty partition; return False if it was ready already."""
 
     async def is_ready(self, partition: int) -> bool:
-        """Say whether the partition has been filled from the book of record."""
+        """Return whether the partition has been filled from the book of record."""
 
     async def withdraw(self, partition: int, filling: str = "") -> bool:
         """Make a partition wait for `rebuild`; a repeat changes nothing.
@@ -316,29 +318,29 @@ class SpendGate(Protocol):
     ) -> Mapping[int, Sequence[OutboxEntry]]:
         """Return the oldest entries of each of the partitions that has any.
 
-        At most `count_max` of each. Raises StoreUnavailableError, also when one of them is away.
+        At most `count_max` of each. Raises StoreUnavailableError, also if one of them is away.
         """
 
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
-        """Forget entries that the book of record holds. Raises StoreUnavailableError."""
+        """Delete entries that the book of record holds. Raises StoreUnavailableError."""
 
     async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
-        """Forget entries of several partitions. Raises StoreUnavailableError."""
+        """Delete entries of several partitions. Raises StoreUnavailableError."""
 
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
 
     async def node_of(self, account_id: str, call_id: str) -> str | None:
-        """Return the node of an account's open call; None: it has no such open call.
+        """Return the node of an account's open call; None if there is no such open call.
 
         Raises StoreUnavailableError.
         """
 
     async def snapshot(self, partition: int) -> PartitionState:
-        """Return all that a partition holds at one moment, tombstones left out."""
+        """Return a consistent copy of a partition, without tombstones."""
 
     async def inspect(self, partition: int) -> GateRows:
-        """Return all rows of a partition at one moment, as they are; for audits."""
+        """Return a consistent copy of all raw rows of a partition, for audits."""
 
     async def outbox_length(self) -> int:
         """Return how many entries wait in all partitions."""
@@ -346,14 +348,14 @@ class SpendGate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallMemory:
-    """What the gate keeps of a call only to tell it to a book that has forgotten it."""
+    """What the gate keeps of a call only to tell it to a book that has lost it."""
 
     call_id: str
     account_id: str
     opened: bytes = b""
-    """`CallOpened` as JSON; empty where it is not known."""
+    """`CallOpened` as JSON; empty if unknown."""
     closed: bytes = b""
-    """`CallClosed` as JSON, in brief; empty for a call that lives."""
+    """`CallClosed` as JSON, in brief; empty for a live call."""
     charged_micros: int = 0
     written_off_micros: int = 0
     seconds: int = 0
@@ -391,9 +393,9 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class GateRows:
-    """The rows of one partition of the spend gate, unread: an audit trusts none of them.
+    """The raw rows of one partition of the spend gate: an audit trusts none of them.
 
-    What each key holds is said at the head of `stores/prelude.lua`.
+    The keys are documented at the head of `stores/prelude.lua`.
     """
 
     balances: Mapping[bytes, bytes]
@@ -427,9 +429,9 @@ class CreditBook(Protocol):
     ) -> int | None:
         """Book a credit once per reference; return its sequence, or None for a repeat.
 
-        `reason` and `call_id` say why, for the customer who reads the ledger; `payment_id`, of
-        which payment it is. Raises
-        CreditsLostError rather than give out a sequence that the spend gate has seen.
+        `reason` and `call_id` explain it to the customer who reads the ledger; `payment_id` is the
+        payment it belongs to. Raises CreditsLostError rather than return a sequence that the spend
+        gate has seen before.
         """
 
 
@@ -437,13 +439,13 @@ class LedgerStore(CreditBook, Protocol):
     """The book of record: credits first, debits drained from the outbox."""
 
     async def count_credits(self, account_id: str, kind: str, since: datetime) -> int:
-        """Return how many credits of a kind an account was given since then."""
+        """Return how many credits of a kind an account has been given since then."""
 
     async def credits_after(self, account_id: str, sequence: int) -> Sequence[tuple[int, int]]:
         """Return the (sequence, micros) of credits the spend gate has yet to see, in order."""
 
     async def apply_outboxes(self, batch: Mapping[int, Sequence[OutboxEntry]]) -> None:
-        """Book partitions' entries in one transaction; applying any again changes nothing."""
+        """Book several partitions' entries in one transaction; repeats change nothing."""
 
     async def partition_state(self, partition: int, partitions: int) -> PartitionState:
         """Return what the spend gate must hold for a partition."""
@@ -455,18 +457,18 @@ class LedgerStore(CreditBook, Protocol):
         """Forget what has proven a partition an older copy; it waits to be filled."""
 
     async def balance(self, account_id: str) -> int:
-        """Return what the book says is available: credits less charges less open holds."""
+        """Return the available credit by the book: credits minus charges minus open holds."""
 
 
 class Positions(Protocol):
-    """The book of record's view of a partition, to compare the spend gate with."""
+    """The book of record's view of a partition, for comparison with the spend gate."""
 
     async def read(self, partition: int, partitions: int) -> PartitionState:
         """Return accounts, live calls and frozen flags. Raises StoreUnavailableError."""
 
 
 class CdrStore(Protocol):
-    """Call detail records, read by their account."""
+    """Call records, read by the account that owns them."""
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
         """Return one record of this account."""
@@ -480,4 +482,4 @@ class CdrStore(Protocol):
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None
     ) -> Sequence[CallRecord]:
-        """Return the newest records first, older than the call `before`."""
+        """Return records, newest first, older than the call `before`."""

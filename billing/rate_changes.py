@@ -1,8 +1,8 @@
-"""What a new rate deck changes, and what it earns over the carrier's prices.
+"""Compares rate decks: what a new one changes, and what it earns over the carrier's prices.
 
-Knows no store, no account and no carrier. Prices are micros. Lengths of calls are taken as
-exponential, as those of telephony are by tradition: how long a call will go on does not depend on
-how long it has lasted, so that a rate's mean price has a closed form.
+Knows no store, account or carrier. Prices are micros. Call lengths are assumed to be exponentially
+distributed, as is usual in telephony: how long a call will go on does not depend on how long it has
+lasted, so the mean price of a rate has a closed form.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from billing.rate_deck import DeckEntry, RateDeck, carrier_rate, covers_carrier_
 from billing.rating import Rate
 
 REFERENCE_S = (60, 180, 600)
-"""Calls by whose price two rates are compared."""
+"""Lengths of the calls by whose price two rates are compared."""
 
 MEAN_LENGTHS_S = (60, 180, 300)
 """Mean lengths of calls for which margins are shown."""
@@ -31,36 +31,36 @@ class Kind(Enum):
     """What happens to the numbers of a prefix."""
 
     ADDED = "added"
-    """They could not be called."""
+    """They could not be called before."""
     REMOVED = "removed"
-    """No prefix begins them any more."""
+    """No prefix matches them any more."""
     DENIED = "denied"
-    """They are denied by name."""
+    """They are explicitly denied."""
     DEARER = "dearer"
-    """One of the reference calls costs more."""
+    """At least one of the reference calls costs more."""
     CHEAPER = "cheaper"
-    """None of the reference calls costs more, and one less."""
+    """None of the reference calls costs more, and at least one costs less."""
     TERMS = "other terms"
-    """The reference calls cost the same; the rate or its description is another."""
+    """The reference calls cost the same, but the rate or its description differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The numbers that begin with a prefix, and that no longer prefix takes, before and after."""
+    """The numbers matched by a prefix and by no longer one, before and after."""
 
     prefix: str
     kind: Kind
     before: DeckEntry | None
     after: DeckEntry | None
     delta_micros: int
-    """Of the reference call whose price changes most; a call that cannot be placed costs 0."""
+    """For the reference call whose price changes most; a call that cannot be placed costs 0."""
 
 
 def diff(before: RateDeck, after: RateDeck) -> Sequence[Change]:
-    """Return what numbers cost under one deck and under the other, the largest change first.
+    """Return what changes for which numbers from one deck to the other, largest change first.
 
-    A prefix that only one of them has is compared with the shorter one that rates its numbers in
-    the other: a row more may make calls dearer, and a row less too.
+    A prefix that only one deck has is compared with the shorter one that rates its numbers in the
+    other: adding a row may make calls dearer, and so may removing one.
     """
     prefixes = dict.fromkeys((*before.prefixes, *after.prefixes))
     changes = [change for prefix in prefixes if (change := _change(prefix, before, after))]
@@ -102,7 +102,7 @@ def _cost(entry: DeckEntry | None, seconds: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """What the numbers of a prefix are sold for, and what the carrier charges."""
+    """The selling price of the numbers of a prefix, and the carrier's price."""
 
     prefix: str
     """The longer of the deck's prefix and the carrier's."""
@@ -110,21 +110,21 @@ class Margin:
     carrier: Rate
 
     def permille(self, mean_s: int) -> int | None:
-        """Return earnings over the carrier's price, in thousandths of that price, rounded down.
+        """Return the earnings in thousandths of the carrier's price, rounded down.
 
-        For calls of this mean length, the carrier's whole minutes included. None where the
-        carrier charges nothing.
+        For calls of this mean length, with the carrier's whole-minute billing. None if the carrier
+        charges nothing.
         """
         price = round(mean_price_micros(self.sold.rate, mean_s))
         cost = round(mean_price_micros(self.carrier, mean_s))
         return (price - cost) * PERMILLE // cost if cost else None
 
     def is_short_loss(self) -> bool:
-        """Whether the shortest calls are sold below the minute that the carrier bills."""
+        """Whether the shortest calls sell for less than the minute that the carrier bills."""
         return not covers_carrier_minute(self.sold.rate, self.carrier.per_minute_micros)
 
     def is_loss(self, mean_s: int) -> bool:
-        """Whether calls of this mean length are sold below what they cost."""
+        """Whether calls of this mean length sell for less than they cost."""
         permille = self.permille(mean_s)
         return permille is not None and permille < 0
 
@@ -132,7 +132,7 @@ class Margin:
 def margins(deck: RateDeck, costs: RateDeck) -> Iterator[Margin]:
     """Yield the margin of every prefix whose cost is known.
 
-    Prefixes of both: the carrier may tell numbers apart that the deck prices alike.
+    Over the prefixes of both decks: the carrier may distinguish numbers that the deck prices alike.
     """
     for prefix in dict.fromkeys((*deck.prefixes, *costs.prefixes)):
         sold, cost = deck.match(prefix), costs.match(prefix)
@@ -141,15 +141,15 @@ def margins(deck: RateDeck, costs: RateDeck) -> Iterator[Margin]:
 
 
 def with_margin(cost_micros: int, margin_permille: int) -> int:
-    """Return a price that earns at least so much over the cost."""
+    """Return a price that earns at least this much over the cost."""
     return -(-cost_micros * (PERMILLE + margin_permille) // PERMILLE)
 
 
 def at_margin(costs: RateDeck, margin_permille: int, first_s: int, next_s: int) -> RateDeck:
-    """Return a deck that sells what the carrier charges with a margin, in these increments.
+    """Return a deck that sells at the carrier's price plus a margin, in these increments.
 
-    Where the first increment does not cover the carrier's minute, a minimum charge does.
-    Raises RateDeckError where a price or an increment is out of its bounds.
+    If the first increment does not cover the carrier's minute, a minimum charge does. Raises
+    RateDeckError if a price or an increment is out of bounds.
     """
     entries: dict[str, DeckEntry | None] = {}
     for prefix in costs.prefixes:
@@ -178,7 +178,7 @@ def carrier_minutes_permille(mean_s: int) -> int:
 
 @lru_cache(maxsize=65_536)
 def mean_price_micros(rate: Rate, mean_s: int) -> float:
-    """Return the mean price of calls whose lengths are exponential, its one rounding left out."""
+    """Return the mean price of calls of exponential length, without rounding."""
     plain = msgspec.structs.replace(rate, minimum_micros=0, cap_micros=0)
     price = rate.connect_fee_micros + exp(-rate.free_s / mean_s) * _beyond(plain, 0, mean_s)
     if rate.minimum_micros > rate.connect_fee_micros:
@@ -191,7 +191,7 @@ def mean_price_micros(rate: Rate, mean_s: int) -> float:
 
 
 def _longer(rate: Rate, micros: int, mean_s: int) -> tuple[float, float]:
-    """Return how many of all calls cost more than `micros`, and what they add to the mean price."""
+    """Return the share of calls costing more than `micros`, and their part of the mean price."""
     reach_s = rate.affordable_seconds(micros)
     outlive = exp(-reach_s / mean_s)
     so_far = max(rate.cost(reach_s), rate.connect_fee_micros)
@@ -199,7 +199,9 @@ def _longer(rate: Rate, micros: int, mean_s: int) -> tuple[float, float]:
 
 
 def _beyond(rate: Rate, reach_s: int, mean_s: int) -> float:
-    """Return what a call still costs, on average, from the end of an increment or free head."""
+    """Return the mean further cost of a call from the end of an increment or free head."""
     first_s = rate.first_s if reach_s <= rate.free_s else rate.next_s
+    # The first increment whole, then a geometric series over the following ones: a call outlives
+    # one with probability exp(-next / mean).
     billed_s = first_s - rate.next_s * exp(-first_s / mean_s) / expm1(-rate.next_s / mean_s)
     return billed_s * rate.per_minute_micros / 60

@@ -1,7 +1,7 @@
-"""Which rate holds for a number: the longest prefix of its E.164 digits decides.
+"""Finds the rate for a number: the longest matching prefix of its E.164 digits decides.
 
-A number that no priced prefix begins is denied; so is one whose longest prefix is marked `deny`.
-Knows no account and no call, and never rates by country: +1 alone is two dozen of them.
+A number that no prefix matches is denied; so is one whose longest prefix is marked `deny`. Knows no
+account and no call, and never rates by country: +1 alone is two dozen of them.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ COLUMNS = (
     "next",
 )
 OPTIONAL_COLUMNS = ("minimum", "cap", "free", "carrier_per_minute")
-"""May be left out, or left empty for none: least and highest price of a call, free seconds, and
-what the carrier charges for a minute, which every call must then cover."""
+"""May be missing, or empty for none: lowest and highest price of a call, free seconds, and what the
+carrier charges per minute, which every call must then cover."""
 COST_COLUMNS = ("prefix", "price_per_minute")
-"""Of a file with the carrier's prices."""
+"""Columns of a file of the carrier's prices."""
 
 EXAMPLE_CURRENCY = "USD"
 
 DENY = "deny"
-"""Stands in the rate_per_minute of prefixes that must not be called."""
+"""Value of rate_per_minute for prefixes that must not be called."""
 
 PREFIXES_MAX = 1_000_000
-"""Bound of a deck; the largest wholesale decks hold a few hundred thousand prefixes."""
+"""Most prefixes in a deck; the largest wholesale decks hold a few hundred thousand."""
 
 DESCRIPTION_CHARS_MAX = 100
 
@@ -56,23 +56,23 @@ _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class DeckEntry(msgspec.Struct, frozen=True, gc=False):
-    """One priced prefix. Out of the garbage collector's sight, as a deck holds very many."""
+    """One priced prefix. Not tracked by the garbage collector, because a deck holds very many."""
 
     prefix: str
     """Leading digits, without the plus sign."""
     description: str
     country: str
-    """ISO 3166 alpha-2, empty where the numbers belong to no country."""
+    """ISO 3166 alpha-2; empty for numbers of no country."""
     rate: Rate
     carrier_micros: int = 0
-    """What the carrier charges for each minute begun; 0 where the deck does not say."""
+    """What the carrier charges per minute begun; 0 if the deck does not say."""
 
 
 class RateDeck:
-    """An immutable price table; a new one replaces it whole."""
+    """An immutable price table; a new one replaces it as a whole."""
 
     def __init__(self, entries: Mapping[str, DeckEntry | None]) -> None:
-        """Take prefix -> entry, None for prefixes that are denied."""
+        """Take prefix -> entry, None for denied prefixes."""
         self._entries = dict(entries)
         self._lengths = tuple(sorted({len(prefix) for prefix in entries}, reverse=True))
 
@@ -92,15 +92,15 @@ class RateDeck:
         return self.match(number[1:]) if _NUMBER.fullmatch(number) else None
 
     def match(self, digits: str) -> DeckEntry | None:
-        """Return the entry of all numbers that begin with `digits` and that no longer prefix takes.
+        """Return the entry for all numbers that begin with `digits` and match no longer one.
 
-        None where they are denied.
+        None if they are denied.
         """
         prefix = self.prefix_of(digits)
         return None if prefix is None else self._entries[prefix]
 
     def prefix_of(self, digits: str) -> str | None:
-        """Return the longest prefix of `digits`, priced or denied; None where there is none."""
+        """Return the longest matching prefix, priced or denied; None if none matches."""
         for length in self._lengths:
             prefix = digits[:length]
             if prefix in self._entries:
@@ -109,7 +109,7 @@ class RateDeck:
 
     @classmethod
     def example(cls) -> RateDeck:
-        """Return the deck that comes with the package: example prices in EXAMPLE_CURRENCY."""
+        """Return the deck included in the package: example prices in EXAMPLE_CURRENCY."""
         file = resources.files("billing.decks").joinpath("example.csv")
         return cls.from_csv(file.read_text(encoding="utf-8"))
 
@@ -132,7 +132,7 @@ class RateDeck:
         return cls(_read(text, COST_COLUMNS, (), _read_cost))
 
     def costs(self) -> RateDeck | None:
-        """Return what the carrier charges, as far as the deck says; None where it says nothing."""
+        """Return the carrier's prices as far as the deck has them; None if it has none."""
         costs = {
             entry.prefix: DeckEntry(entry.prefix, "", "", carrier_rate(entry.carrier_micros))
             for entry in self
@@ -214,7 +214,7 @@ def _read(
     optional: Collection[str],
     read_row: Callable[[_Row, str], DeckEntry | None],
 ) -> dict[str, DeckEntry | None]:
-    """Return prefix -> what `read_row` makes of its row. Raises RateDeckError."""
+    """Return prefix -> the result of `read_row` for its row. Raises RateDeckError."""
     entries: dict[str, DeckEntry | None] = {}
     for row in _rows(text.removeprefix("\ufeff"), required, optional):
         prefixes = row.cells["prefix"].split()
@@ -270,7 +270,7 @@ def _read_header(
 
 
 def _read_entry(row: _Row, prefix: str) -> DeckEntry | None:
-    """Return the entry of a row, None where it denies. Raises RateDeckError."""
+    """Return the entry of a row; None if it denies. Raises RateDeckError."""
     description = row.cells["description"]
     if len(description) > DESCRIPTION_CHARS_MAX or not description.isprintable():
         raise row.error("description", "too long, or not printable")
@@ -298,7 +298,7 @@ def _read_cost(row: _Row, prefix: str) -> DeckEntry:
 
 
 def carrier_rate(per_minute_micros: int) -> Rate:
-    """Return the rate of a carrier that charges so much a minute. Raises RateDeckError."""
+    """Return the rate of a carrier with this price per minute. Raises RateDeckError."""
     return Rate(
         per_minute_micros=per_minute_micros,
         first_s=CARRIER_INCREMENT_S,
@@ -307,14 +307,14 @@ def carrier_rate(per_minute_micros: int) -> Rate:
 
 
 def covers_carrier_minute(rate: Rate, per_minute_micros: int) -> bool:
-    """Whether the shortest call, however priced, pays for the minute that the carrier bills.
+    """Return whether even the shortest call pays for the minute that the carrier bills.
 
-    Raises RateDeckError for a carrier's price out of its bounds.
+    Raises RateDeckError if the carrier's price is out of bounds.
     """
     return rate.cost(1) >= carrier_rate(per_minute_micros).cost(1)
 
 
-# Where a bound of Rate is a column of the deck.
+# A field of Rate -> the column to name in an error about its bounds.
 _RATE_COLUMNS = {
     "per_minute_micros": "rate_per_minute",
     "connect_fee_micros": "connect_fee",

@@ -1,7 +1,7 @@
-"""The price of a call's duration, exact to the micro.
+"""Computes the price of a call's duration, exact to the micro.
 
-A price is cumulative: `cost(s)` is what a call of `s` seconds costs in all, rounded once, so that
-whatever a meter charges second by second adds up to it. Knows no numbers, no clock and no account.
+Prices are cumulative: `cost(s)` is the price of a call of `s` seconds in all, rounded once, so that
+what a meter charges second by second adds up to it. Knows no numbers, clock or account.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import msgspec
 from billing.errors import RateDeckError
 
 SECONDS_MAX = 86_400
-"""Longest call that is priced: a day. With RATE_MICROS_MAX it keeps every price within 53 bits."""
+"""Longest call that can be priced: a day. With RATE_MICROS_MAX this keeps every price within 53
+bits."""
 
 RATE_MICROS_MAX = 10**12
-"""Highest price of a minute and of a connection, minimum and cap: a million currency units."""
+"""Highest price per minute, connect fee, minimum and cap: a million currency units."""
 
 INCREMENT_S_MAX = 3_600
 """Longest billing increment, and longest free head of a call: an hour."""
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a call costs: micros of the account's currency, seconds.
+    """The price of a call: micros of the account's currency, seconds.
 
-    `first_s`/`next_s` is the billing increment of the trade: 60/6 bills the first minute whole,
-    then every six seconds begun. Raises RateDeckError when a value is out of its bounds.
+    `first_s`/`next_s` is the usual billing increment: 60/6 bills the first minute whole, then every
+    six seconds begun. Raises RateDeckError if a value is out of bounds.
     """
 
     per_minute_micros: int
@@ -33,11 +34,11 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     connect_fee_micros: int = 0
     """Owed from the first second on."""
     free_s: int = 0
-    """Head of the call that only costs the connect fee; increments count from its end."""
+    """Head of the call that costs only the connect fee; increments count from its end."""
     minimum_micros: int = 0
-    """Least price of an answered call, owed from the first second on, connect fee included."""
+    """Lowest price of an answered call, owed from the first second on, connect fee included."""
     cap_micros: int = 0
-    """Most that a call costs: beyond it the call goes on free of charge. 0 for no cap."""
+    """Highest price of a call: beyond it the call goes on free of charge. 0 for no cap."""
 
     def __post_init__(self) -> None:
         for name, low, high in _BOUNDS:
@@ -47,9 +48,9 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             raise RateDeckError("cap below what every call costs", column="cap_micros")
 
     def cost(self, seconds: int) -> int:
-        """Return the micros a call of `seconds` whole seconds costs in all; 0 for none.
+        """Return the price in micros of a call of `seconds` whole seconds; 0 for none.
 
-        Never decreasing, and rounded up once, on the total.
+        Never decreases; rounded up once, on the total.
         """
         if seconds <= 0:
             return 0
@@ -68,7 +69,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return 0
         if self.per_minute_micros == 0 or 0 < self.cap_micros <= micros:
             return cap
-        # ceil(billed x price / 60) <= left just when billed <= floor(60 x left / price).
+        # ceil(billed x price / 60) <= left if and only if billed <= floor(60 x left / price).
         billed = 60 * left // self.per_minute_micros
         if billed < self.first_s:
             return min(self.free_s, cap)
@@ -76,7 +77,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return min(self.free_s + self.first_s + increments * self.next_s, cap)
 
     def to_json(self) -> str:
-        """Return the rate as call records keep it; values a record lacks have their defaults."""
+        """Return the rate as stored in call records; fields missing there have their defaults."""
         return msgspec.json.encode(self).decode()
 
     @classmethod

@@ -1,7 +1,7 @@
-"""What the spend gate and the book of record must agree on, and what mends them where they do not.
+"""Compares the spend gate with the book of record, and says what repairs the differences.
 
 Both sides come as a `PartitionState`: the gate's snapshot, and the book's view of the same
-partition. Knows no store. The book is right; only a gate that is ahead of it cannot be mended.
+partition. Knows no store. The book is right; only a gate that is ahead of it cannot be repaired.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Disagreement:
     subject: str
     """An account id or a call id."""
     figures: str = field(default="", compare=False)
-    """Whose it is, and what each side says; that may change from one look to the next."""
+    """The account, and what each side says; may change from one comparison to the next."""
 
     def __str__(self) -> str:
-        """Word it for people."""
+        """Format it for people."""
         text = f"{self.rule}: {self.subject}"
         return f"{text} ({self.figures})" if self.figures else text
 
@@ -55,7 +55,7 @@ class Repairs:
     """What brings the gate in line with the book."""
 
     credits: Sequence[str]
-    """Accounts of which the gate lacks credits."""
+    """Accounts whose credits the gate lacks."""
     freezes: Sequence[tuple[str, bool]]
     """Account, whether it must be frozen."""
     unbooked: Sequence[OpenCall]
@@ -65,7 +65,7 @@ class Repairs:
 
 
 def repairs(gate: PartitionState, book: PartitionState) -> Repairs:
-    """Return what has to be looked into. `gate` must have been read before `book`."""
+    """Return what has to be repaired or looked into. `gate` must have been read before `book`."""
     sequences = {account_id: sequence for account_id, _, sequence in gate.accounts}
     at_gate = {call.call_id for call in gate.open_calls}
     in_book = {call.call_id for call in book.open_calls}
@@ -94,9 +94,10 @@ def _accounts_that_differ(gate: PartitionState, book: PartitionState) -> Iterato
     at_gate = {account_id: rest for account_id, *rest in gate.accounts}
     in_book = {account_id: rest for account_id, *rest in book.accounts}
     for account_id in sorted(at_gate.keys() | in_book.keys()):
-        # Neither side needs a row for an account that never had credit.
+        # An account that never had credit needs no row on either side.
         available, applied = at_gate.get(account_id, (0, 0))
         balance, booked = in_book.get(account_id, (0, 0))
+        # A missing credit explains a different balance; reporting both would count one fault twice.
         if applied != booked:
             rule = CREDIT_MISSING if applied < booked else CREDIT_UNKNOWN
             yield Disagreement(rule, account_id, f"gate has {applied} credits, book {booked}")
@@ -143,7 +144,7 @@ class Ending:
     written_off_micros: int
     seconds: int
     account_id: str = ""
-    """Empty where it is not kept."""
+    """Empty if it is not kept."""
     cause: int | None = None
     ended_by: str | None = None
     answered_at: datetime | None = None
@@ -152,18 +153,18 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class BookedDetail:
-    """What the book says beyond balances and holds, for an audit of one partition."""
+    """What the book says beyond balances and holds, for the audit of one partition."""
 
     openings: Mapping[str, Mapping[str, object]]
-    """Call -> what its opening says, by the names of `CallOpened`; of those that the gate has."""
+    """Call -> its opening, by the field names of `CallOpened`; for calls that the gate has."""
     endings: Mapping[str, Ending]
-    """Ended call -> how; of those that the gate has tombstones of."""
+    """Ended call -> its end; for calls that the gate has tombstones of."""
     caps: Mapping[str, tuple[int, int]]
-    """Name of a cap that holds now -> least and most that its counter can be."""
+    """Name of a cap in force -> lowest and highest value that its counter can have."""
     owners: Mapping[str, str]
     """Accounts and keys that a cap may belong to -> the account."""
     recent: Mapping[str, Ending] = field(default_factory=dict)
-    """Calls that ended so lately that the gate must have tombstones of them."""
+    """Calls that ended so recently that the gate must have tombstones of them."""
 
 
 def details_that_differ(
@@ -173,10 +174,10 @@ def details_that_differ(
     openings: Mapping[str, CallOpened],
     endings: Mapping[str, Ending],
 ) -> Iterator[Disagreement]:
-    """Yield what an audit finds besides `disagreements`: nothing that is repaired by itself.
+    """Yield what an audit finds besides `disagreements`; none of it is repaired by itself.
 
-    `openings` and `endings` are what the gate would tell the book of its calls if that had to be
-    told again.
+    `openings` and `endings` are what the gate would tell the book about its calls if it had to tell
+    it again.
     """
     in_book = {call.call_id: call for call in book.open_calls}
     for call in gate.open_calls:
@@ -207,7 +208,7 @@ def _account_of(
     openings: Mapping[str, CallOpened],
     in_book: Mapping[str, OpenCall],
 ) -> str:
-    """Return whose a call is, as a figure, by whatever is left of it; empty where nothing is."""
+    """Return a call's account, as a figure, from whatever is left of it; empty if nothing is."""
     sources: Sequence[Mapping[str, Ending | CallOpened | OpenCall]] = (endings, openings, in_book)
     for source in sources:
         if call_id in source and (account_id := source[call_id].account_id):
@@ -269,11 +270,11 @@ def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]
 
 
 def _told_otherwise(told: Ending, booked: Ending) -> str:
-    """Return what a call's end would be told as, and is booked as, where that differs."""
+    """Return how the gate's version of a call's end differs from the book's."""
     written_off = told.written_off_micros
     amounts = {
         "charged": (told.charged_micros, booked.charged_micros),
-        # What the book had closed first, the gate closes at what was charged, without the rest.
+        # A call closed in the book first is closed by the gate at its charge, without the rest.
         "written off": (written_off, written_off and booked.written_off_micros),
     }
     others = {
@@ -281,7 +282,7 @@ def _told_otherwise(told: Ending, booked: Ending) -> str:
         "account": (told.account_id or booked.account_id, booked.account_id),
         "cause": (told.cause, booked.cause),
         "ended by": (told.ended_by, booked.ended_by),
-        # Where the end does not say it, the book has it from elsewhere.
+        # If the end does not say it, the book has it from elsewhere.
         "answered": (told.answered_at or booked.answered_at, booked.answered_at),
         "ended": (told.ended_at, booked.ended_at),
     }
@@ -298,24 +299,24 @@ def _told_otherwise(told: Ending, booked: Ending) -> str:
 
 
 def cap_owner(name: str) -> str:
-    """Return whose a cap is by its name: `account:…` or `key:…`, whatever colons are in the id."""
+    """Return a cap's owner from its name: `account:…` or `key:…`; ids may contain colons."""
     return name.rsplit(":", 2)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Surplus:
-    """What the gate has given an account beyond what the book knows of."""
+    """What the gate has given an account beyond what the book knows."""
 
     account_id: str
     credits: int
-    """How many credits the book lacks; 0 where it has as many."""
+    """How many credits the book lacks; 0 if it has as many."""
     micros: int
-    """How much more the gate holds, live calls included; what calls have cost that the book lacks
-    as well is taken off."""
+    """How much more the gate holds, live calls included, minus the cost of calls that the book
+    lacks as well."""
 
 
 def surpluses(gate: PartitionState, book: PartitionState) -> Iterator[Surplus]:
-    """Yield the accounts whose credit would be lost if the gate were filled from the book."""
+    """Yield the accounts that would lose credit if the gate were filled from the book."""
     at_gate, in_book = _wealth(gate), _wealth(book)
     for account_id in sorted(at_gate):
         total, applied = at_gate[account_id]
@@ -325,7 +326,7 @@ def surpluses(gate: PartitionState, book: PartitionState) -> Iterator[Surplus]:
 
 
 def _wealth(state: PartitionState) -> dict[str, tuple[int, int]]:
-    """Return what accounts have, their holds included, and the number of their last credit."""
+    """Return what accounts have, holds included, and the number of their last credit."""
     found = {account_id: (micros, sequence) for account_id, micros, sequence in state.accounts}
     for call in state.open_calls:
         micros, sequence = found.get(call.account_id, (0, 0))

@@ -1,8 +1,8 @@
-"""Spending limits: the most that one call may cost, and budgets that calls share for a period.
+"""Defines spending limits: the most one call may cost, and budgets shared by calls for a period.
 
-Made where an account and its key are read, and carried whole in a call's order to the spend gate,
-which counts what the calls of each budget cost. Knows no store and no price.
-Periods are those of UTC; limits are micros.
+Created where an account and its key are read, and carried with a call's order to the spend gate,
+which counts what the calls of each budget cost. Knows no store and no price. Periods are UTC;
+limits are micros.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Period(Enum):
     MONTH = "month"
 
     def start(self, at: datetime) -> datetime:
-        """Return when the period that a moment is in began."""
+        """Return the start of the period that contains a moment."""
         midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight if self is Period.DAY else midnight.replace(day=1)
 
@@ -31,20 +31,20 @@ class Budget(msgspec.Struct, frozen=True):
     """What the calls of an account, or of a key, may cost together in each period."""
 
     holder: str
-    """Whose it is: `account:…` or `key:…`, with the id."""
+    """The owner: `account:…` or `key:…`, with the id."""
     period: Period
     limit_micros: int
 
 
 class SpendLimits(msgspec.Struct, frozen=True):
-    """All that bounds what a call may cost besides the balance."""
+    """All bounds on the cost of a call besides the balance."""
 
     call_micros: int | None = None
     """Most that the call itself may cost; None for no limit."""
     budgets: tuple[Budget, ...] = ()
 
     def caps(self, at: datetime) -> tuple[SpendCap, ...]:
-        """Return the caps that hold at a moment, and until its day ends."""
+        """Return the caps in force at a moment and until its day ends."""
         return tuple(
             SpendCap(cap_name(budget.holder, budget.period, at), budget.limit_micros)
             for budget in self.budgets
@@ -55,7 +55,7 @@ UNLIMITED = SpendLimits()
 
 
 def cap_name(holder: str, period: Period, at: datetime) -> str:
-    """Name what a holder spends in the period of a moment.
+    """Return the name of a holder's cap in the period of a moment.
 
     The period is part of the name, so that no counter has to be reset.
     """
@@ -64,5 +64,5 @@ def cap_name(holder: str, period: Period, at: datetime) -> str:
 
 
 def day_left(at: datetime) -> timedelta:
-    """Return how long the day of a moment still lasts: until then its caps hold."""
+    """Return how much of a moment's day is left: until its end the caps hold."""
     return Period.DAY.start(at) + timedelta(days=1) - at

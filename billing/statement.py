@@ -1,4 +1,4 @@
-"""An account's statement: what moved its credit, when and why, and what was left.
+"""Builds an account's statement: what moved its credit, when and why, and the balance after it.
 
 Live calls are not on it: their holds become a line when they have ended. Knows no store.
 """
@@ -15,16 +15,16 @@ from billing.ledger import CUSTOMER, Transfer
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """One transfer as its account sees it."""
+    """One transfer as its account holder sees it."""
 
     reference: str
     at: datetime
     kind: str
     reason: str
     micros: int
-    """Below zero for what the account paid."""
+    """Negative for what the account paid."""
     balance_micros: int
-    """The account's credit after it, holds of live calls not taken off."""
+    """The account's credit after it, holds of live calls not subtracted."""
     currency: str
     call_id: str | None
 
@@ -35,7 +35,7 @@ class StatementStore(Protocol):
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None
     ) -> Sequence[StatementLine]:
-        """Return the newest lines first, older than the line of reference `before`."""
+        """Return lines, newest first, older than the line with the reference `before`."""
 
 
 def lines(

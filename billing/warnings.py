@@ -1,7 +1,7 @@
-"""When to warn of a call's coming end, so that a person can top up or say goodbye in time.
+"""Decides when to warn of a call's coming end, so that there is time to top up or say goodbye.
 
-Knows neither what the call runs out of nor how a warning sounds; told the seconds that are left, at
-least once a second, it says whether to warn.
+Takes the seconds left, at least once a second, and returns whether to warn. Knows neither what the
+call runs out of nor how a warning sounds.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ THRESHOLDS_S = (60, 30, 10)
 """Seconds left at which to warn."""
 
 RISE_S = 5
-"""How far above its threshold the time must rise again before a warning is taken back: more than
-estimates of a shared balance swing by themselves."""
+"""How far above its threshold the time must rise before a warning is withdrawn: more than estimates
+of a shared balance fluctuate by themselves."""
 
 
 class Change(Enum):
-    """What to tell."""
+    """What to tell the caller."""
 
     GIVEN = "given"
     TAKEN_BACK = "taken_back"
@@ -35,7 +35,7 @@ class EndWarnings:
     def __init__(self) -> None:
         self._armed: tuple[int, ...] = THRESHOLDS_S
         self._standing_s: int | None = None
-        """Threshold of the warning that was given last and holds."""
+        """Threshold of the last warning that is still in force."""
 
     @property
     def is_standing(self) -> bool:
@@ -43,7 +43,7 @@ class EndWarnings:
         return self._standing_s is not None
 
     def note(self, left_s: int) -> Change | None:
-        """Take how many whole seconds are left; return what to tell, if anything."""
+        """Take the whole seconds left; return what to tell the caller, if anything."""
         passed = [threshold_s for threshold_s in self._armed if left_s <= threshold_s]
         if passed:
             self._armed = tuple(t for t in self._armed if t not in passed)

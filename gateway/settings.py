@@ -1,7 +1,7 @@
-"""Every knob of the gateway: its name, default, bound and meaning, read once.
+"""Defines every setting of the gateway: its name, default, bounds and meaning.
 
-Knows no environment: `from_mapping` is given one. A value that is unknown, unreadable or out of
-its range is refused by name, so that a gateway never starts half configured.
+Knows no environment: `from_mapping` takes one. An unknown setting, or a value that is unreadable or
+out of range, is refused by name, so that a gateway never starts half configured.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _phonebook_entry(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set, as it was set."""
+    """All settings, parsed."""
 
     host: str = _text(
         "127.0.0.1",
@@ -198,23 +198,23 @@ class Settings:
     port: int = _number(8080, "Port for pages, API, webhooks and media alike.", 0, 65535, "")
     node: str = _text(
         "n1",
-        "This process's id in a cluster; part of the paths of its own media and webhooks.",
+        "This process's id in a cluster; part of the paths of its media and webhooks.",
         pattern=r"[a-z0-9][a-z0-9-]{0,31}",
     )
     public_origin: str = _origin_knob(
         "",
         "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
-        "Default: http, with TLS https, on the host and port above.",
+        "Default: http, or https with TLS, on the host and port above.",
     )
     tls_certificate: str = _text(
         "",
-        "PEM file with the certificate and its chain; the port then speaks TLS. Empty: plain, for "
+        "PEM file with the certificate and its chain; the port then speaks TLS. Empty: no TLS, for "
         "this machine or behind a proxy with TLS.",
     )
     tls_key: str = _text("", "PEM file with the certificate's private key, not encrypted.")
     trusted_proxies: tuple[str, ...] = _names(
         "Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto "
-        "are believed. Empty: nobody's.",
+        "are trusted. Empty: none.",
         _network,
         "IP addresses or networks",
     )
@@ -234,30 +234,33 @@ class Settings:
         pattern=r"(postgresql|postgresql\+asyncpg|sqlite|sqlite\+aiosqlite)://\S+",
     )
     carrier_url: str = _origin_knob(
-        "https://api.twilio.com", "Base of the carrier's REST API; speaks Twilio's."
+        "https://api.twilio.com",
+        "Origin of the carrier's REST API, which must be Twilio's or compatible.",
     )
     twilio_account_sid: str = _text(
         "", "Twilio account that pays for the phone legs.", pattern=r"AC[0-9a-fA-F]{32}"
     )
     twilio_auth_token: Secret = _secret("Its auth token; also signs webhooks and media handshakes.")
     twilio_webhook_keys: tuple[Secret, ...] = _secrets(
-        "Secrets of the SharedKeys that sign webhooks where Twilio has a webhook rule for this "
-        "origin; during a rotation the new and the old one."
+        "Secrets of the SharedKeys that sign webhooks if Twilio has a webhook rule for this "
+        "origin; both the new and the old one during a rotation."
     )
     twilio_api_key_sid: str = _text(
         "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
     )
     twilio_api_key_secret: Secret = _secret("Secret of that API key.")
     caller_id: str = _text(
-        "", "Number shown to the phone: yours at Twilio, or verified there.", pattern=r"\+\d{7,15}"
+        "",
+        "Number shown to the callee: one of yours at Twilio, or verified there.",
+        pattern=r"\+\d{7,15}",
     )
     carrier_timeout_ms: int = _number(
-        5000, "How long one REST request to the carrier may take.", 100, 60_000, "ms"
+        5000, "Timeout of one REST request to the carrier.", 100, 60_000, "ms"
     )
     currency: str = _currency("USD", "Currency of accounts and rates, ISO 4217.")
     rate_deck: str = _text(
         "",
-        "CSV file with the rates while no deck has been imported by `caller rates`. "
+        "CSV file with the rates, used until a deck is imported by `caller rates`. "
         "Empty: the bundled deck of EXAMPLE prices.",
     )
     phonebook: tuple[str, ...] = _names(
@@ -266,74 +269,77 @@ class Settings:
         "+number=label pairs",
     )
     calls_max: int = _number(
-        500, "Most calls of this node at once; more are refused.", 1, 10_000, "calls"
+        500, "Most simultaneous calls of this node; further ones are refused.", 1, 10_000, "calls"
     )
-    account_calls_max: int = _number(10, "Most calls of one account at once.", 1, 10_000, "calls")
+    account_calls_max: int = _number(
+        10, "Most simultaneous calls of one account.", 1, 10_000, "calls"
+    )
     velocity_limits: tuple[Override, ...] = _names(
-        "Changes of the velocity limits, separated by commas; names and defaults are below.",
+        "Changes to the velocity limits, separated by commas; names and defaults are below.",
         parse_override,
         "name=amount or name=off",
     )
     open_high_risk: tuple[str, ...] = _names(
-        "Prefixes of high-risk destinations that may be called all the same, separated by commas.",
+        "Prefixes of high-risk destinations that may be called nevertheless, separated by commas.",
         _prefix,
         "leading digits such as 53",
     )
     call_duration_max_s: int = _number(
-        14_400, "Longest call; also the carrier's own time limit.", 10, 86_400, "s"
+        14_400, "Longest call; also set as the carrier's time limit.", 10, 86_400, "s"
     )
     ring_timeout_s: int = _number(60, "How long a phone may ring.", 5, 600, "s")
     stream_timeout_s: int = _number(
         30,
-        "How long an answered call may wait for the media stream, unless the carrier says "
-        "that it is over. A trial account's announcement takes half of it and wants a key pressed.",
+        "How long an answered call may wait for its media stream, unless the carrier reports its "
+        "end. A trial account's announcement takes half of this and asks for a key press.",
         1,
         60,
         "s",
     )
     media_silence_s: int = _number(
-        3, "How long the carrier may send no sound before the call counts as lost.", 1, 60, "s"
+        3, "How long the carrier may send no audio before the call counts as lost.", 1, 60, "s"
     )
     token_ttl_s: int = _number(60, "Lifetime of a one-use call token.", 5, 600, "s")
     start_timeout_s: int = _number(
-        5, "How long a new browser socket may wait before its start message.", 1, 60, "s"
+        5, "How long a new browser socket may take to send its start message.", 1, 60, "s"
     )
     prepaid_horizon_s: int = _number(
-        8, "Seconds that a running call holds credit for in advance.", 2, 30, "s"
+        8, "Seconds for which a live call holds credit in advance.", 2, 30, "s"
     )
     grace_s: int = _number(
-        6, "Unpaid seconds a call may go on while the credit store is away.", 0, 30, "s"
+        6, "Unpaid seconds a call may last while the credit store is away.", 0, 30, "s"
     )
     stripe_api_key: Secret = _secret(
         "Stripe's secret or restricted key; empty: nobody can top up by card.",
         pattern=r"(sk|rk)_(test|live)_\w+",
     )
     stripe_webhook_secrets: tuple[Secret, ...] = _secrets(
-        "Signing secrets of the webhook endpoint /stripe/webhook; during a rotation the new and "
-        "the old one."
+        "Signing secrets of the webhook endpoint /stripe/webhook; both the new and the old one "
+        "during a rotation."
     )
     stripe_url: str = _origin_knob(
-        "https://api.stripe.com", "Base of the payment service's API; speaks Stripe's."
+        "https://api.stripe.com",
+        "Origin of the payment service's API, which must be Stripe's or compatible.",
     )
     top_up_amounts: tuple[int, ...] = _names(
-        "Amounts that the top-up page offers.",
+        "Amounts offered on the top-up page.",
         _amount,
         "amounts, separated by commas",
         default="10,25,50,100",
     )
-    top_up_min: int = _money("5", "Least free amount of one top-up.")
-    top_up_max: int = _money("500", "Most of one top-up.")
+    top_up_min: int = _money("5", "Smallest amount of one top-up.")
+    top_up_max: int = _money("500", "Largest amount of one top-up.")
     auto_top_up_day_max: int = _money(
-        "200", "Most that the saved card of one account may be charged with within 24 hours."
+        "200", "Most that may be charged to an account's saved card within 24 hours."
     )
     auto_top_up_pause_s: int = _number(
-        60, "Least time between two automatic top-ups of one account.", 10, 86_400, "s"
+        60, "Shortest time between two automatic top-ups of one account.", 10, 86_400, "s"
     )
     refund_short_call_s: int = _number(
-        0, "Answered calls of at most so many seconds are refunded; 0: none.", 0, 60, "s"
+        0, "Answered calls of at most this many seconds are refunded; 0: none.", 0, 60, "s"
     )
     refunds_day_max: int = _number(
-        5, "Automatic refunds of calls per account within 24 hours; 0: none at all.", 0, 100, ""
+        5, "Most automatic call refunds per account within 24 hours; 0: none.", 0, 100, ""
     )
     events_url: Secret = _secret(
         "Where events (low credit, cut-off, top-up, refund) are posted, signed; empty: nowhere.",
@@ -342,24 +348,24 @@ class Settings:
     events_secret: Secret = _secret("Secret that signs those posts (HMAC-SHA256).")
     smtp_url: Secret = _secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
-        "smtp:// takes a password on this machine only. Empty: no mails.",
+        "smtp:// accepts a password on this machine only. Empty: no mail.",
         pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
     )
     mail_from: str = _text(
         "",
-        "Address those mails come from.",
+        "Sender address of that mail.",
         pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
     )
     outbox_alarm: int = _number(
         100_000,
-        "Entries waiting for the SQL database at which /readyz and the log give the alarm.",
+        "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",
         100,
         10_000_000,
         "entries",
     )
     webrtc: str = _choice(
         "on",
-        "Whether browsers may send their audio by WebRTC; the socket always works.",
+        "Whether browsers may use WebRTC for audio; the socket always works.",
         "on",
         "off",
     )
@@ -374,19 +380,21 @@ class Settings:
     )
     ptime_ms: str = _choice(
         "20",
-        "Length of a WebRTC packet in ms; 40 halves the packets and adds 20 ms of delay.",
+        "Length of a WebRTC packet in ms; 40 halves the packet rate and adds 20 ms of delay.",
         *("20", "40"),
     )
     resume_s: int = _number(
         15,
-        "How long the phone is kept for a caller whose socket was lost; 0: not at all.",
+        "How long the phone is kept on the line for a caller whose socket was lost; 0: not at all.",
         *(0, 120, "s"),
     )
     drain_timeout_s: int = _number(
-        30, "How long running calls may go on after SIGTERM before they are ended.", 0, 3600, "s"
+        30, "How long live calls may go on after SIGTERM before they are ended.", 0, 3600, "s"
     )
-    log_level: str = _choice("info", "Least severe log line.", "debug", "info", "warning", "error")
-    log_format: str = _choice("text", "Form of log lines.", "text", "json")
+    log_level: str = _choice(
+        "info", "Lowest level that is logged.", "debug", "info", "warning", "error"
+    )
+    log_format: str = _choice("text", "Format of log lines.", "text", "json")
 
     @property
     def origin(self) -> str:

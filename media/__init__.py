@@ -1,1 +1,1 @@
-"""Bytes and samples in, bytes and samples out; knows no call, no network, no clock and no money."""
+"""Pure audio processing: bytes and samples in, bytes and samples out; knows no call or network."""

@@ -1,4 +1,4 @@
-"""The bounds of what one playout takes, gives and believes. Knows no frame and no clock."""
+"""Defines the limits of one playout's delay. Knows no frame and no clock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ FRAME_BYTES_MIN: Final = 8
 FRAME_BYTES_MAX: Final = 960
 
 CAP_NS: Final = 100 * MS_NS
-"""The carrier is given no more while it has this much."""
+"""The carrier is sent no more while it has this much to play."""
 HARD_NS: Final = 240 * MS_NS
-"""Delay beyond this is cut at once: with networks and phone it would pass the 400 ms that ITU-T
+"""Delay beyond this is cut at once: with networks and phone it would exceed the 400 ms that ITU-T
 G.114 allows at most."""
 BACKLOG_NS_MAX: Final = 1_000 * MS_NS
-"""A carrier that has more than this to play is to be cleared."""
+"""A carrier that has more than this to play is cleared."""

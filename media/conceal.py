@@ -1,6 +1,6 @@
-"""Lost speech continued by repeating its pitch period, after ITU-T G.711 Appendix I.
+"""Conceals lost speech by repeating its last pitch period, after ITU-T G.711 Appendix I.
 
-Works on mu-law at 8 kHz. Knows neither what was lost nor when: it is told what was heard last.
+Works on mu-law at 8 kHz. Knows neither what was lost nor when; takes what was heard last.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from media.g711 import MULAW_SILENCE, SAMPLE_NS
 from media.pitch import PITCH_MAX, ramp, to_mulaw, to_wave, trailing_pitch
 
 HISTORY_SAMPLES: Final = 390
-"""What concealment looks back on: three of the longest periods and a quarter (I.2.2)."""
+"""How far back concealment looks: three of the longest periods and a quarter (I.2.2)."""
 
 # I.2.5, I.2.7: one period is repeated for 10 ms, two for another 10 ms, then three; the level is
 # full for 10 ms, then falls by a fifth each 10 ms. I.2.7 ends at 60 ms; here the last fifth takes
-# 30 ms instead of 10, for what follows is a hole.
+# 30 ms instead of 10, because silence follows it.
 STEP: Final = 80
 PERIODS_MAX: Final = 3
 FADE_END: Final = 400
@@ -25,8 +25,8 @@ FADED: Final = 0.2
 CONCEALED_SAMPLES_MAX: Final = 640
 CONCEALED_NS_MAX: Final = CONCEALED_SAMPLES_MAX * SAMPLE_NS
 
-# I.2.8: speech comes back over a quarter of a period, longer by 4 ms for each 10 ms that were lost,
-# at most 10 ms.
+# I.2.8: speech fades in over a quarter of a period, plus 4 ms for each 10 ms that were lost, at
+# most 10 ms.
 SEAM_MAX: Final = 80
 SEAM_PER_STEP: Final = 32
 
@@ -35,11 +35,11 @@ _ALL_CODES: Final = bytes(range(256))
 _TIME: Final = np.arange(CONCEALED_SAMPLES_MAX)
 _GAIN: Final = np.interp(_TIME, (STEP, FADE_END, CONCEALED_SAMPLES_MAX), (1, FADED, 0))
 _FADES: Final = tuple(to_mulaw(to_wave(_ALL_CODES) * gain) for gain in _GAIN[STEP // 2 :: STEP])
-"""For each step what the mu-law codes become in its midst."""
+"""For each step, the mu-law codes at the gain of its middle."""
 
 
 class Concealer:
-    """Continues one stream where it breaks off; at first with silence, as nothing was heard yet."""
+    """Continues one stream where it breaks off; with silence until something was heard."""
 
     __slots__ = ("_at", "_audio", "_quarter")
 
@@ -50,11 +50,11 @@ class Concealer:
 
     @property
     def is_over(self) -> bool:
-        """Whether what is left to continue with is silence."""
+        """Whether only silence is left to continue with."""
         return self._at >= len(self._audio)
 
     def start(self, history: bytes) -> None:
-        """Continue `history` from now on; of it the last 390 samples are looked at."""
+        """Continue `history` from now on; only its last 390 samples are used."""
         heard = to_wave(history[-HISTORY_SAMPLES:].rjust(HISTORY_SAMPLES, _SILENCE))
         period = trailing_pitch(heard).lag
         self._quarter = quarter = period // 4
@@ -62,7 +62,8 @@ class Concealer:
         for count in range(1, PERIODS_MAX + 1):
             span = count * period
             periods = heard[-span:].copy()
-            # The end of what is repeated runs into its start like what came before the start did.
+            # Fade the end of the repeated part into what preceded it, so that the wrap-around to
+            # its start is as smooth as the original was.
             before = heard[-span - quarter : -span]
             gain = ramp(quarter)
             periods[-quarter:] = periods[-quarter:] * (1 - gain) + before * gain
@@ -83,13 +84,13 @@ class Concealer:
         self._at = 0
 
     def take(self, samples: int) -> bytes:
-        """Return the next so many samples of the continuation."""
+        """Return the next samples of the continuation."""
         start = self._at
         self._at = start + samples
         return self._audio[start : self._at].ljust(samples, _SILENCE)
 
     def join(self, audio: bytes) -> bytes:
-        """Cross-fade from the continuation into `audio`; its length stays."""
+        """Cross-fade from the continuation into `audio`, which keeps its length."""
         seam = self._quarter + self._at // STEP * SEAM_PER_STEP
         seam = min(len(audio), SEAM_MAX if self.is_over else seam, SEAM_MAX)
         gain = ramp(seam)

@@ -1,4 +1,4 @@
-"""Mu-law and A-law (ITU-T G.711) to and from linear samples, and what a frame of them is.
+"""Converts mu-law and A-law (ITU-T G.711) to and from linear samples; defines the frame.
 
 PCM is 16-bit signed little-endian mono. Knows no rate conversion and no level.
 """
@@ -11,12 +11,12 @@ from typing import Final
 from media.errors import FormatError
 
 with warnings.catch_warnings():
-    # In the standard library up to Python 3.12, where importing it warns; after that the package
+    # In the standard library up to Python 3.12, where importing it warns; from 3.13 on the package
     # audioop-lts provides the same module.
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
 
-# `audioop` is exported to the modules of this package whose cost per frame matters.
+# `audioop` is exported for modules of this package that call it for each frame.
 __all__ = [
     "ALAW_SILENCE",
     "FRAME_MS",
@@ -39,7 +39,7 @@ __all__ = [
 RATE_HZ: Final = 8_000
 FRAME_MS: Final = 20
 FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1_000
-"""Samples of a 20 ms frame; in mu-law and A-law also its bytes."""
+"""Samples in a 20 ms frame; in mu-law and A-law also bytes."""
 SAMPLES_PER_MS: Final = RATE_HZ // 1_000
 SAMPLE_NS: Final = 1_000_000_000 // RATE_HZ
 FRAME_NS: Final = FRAME_SAMPLES * SAMPLE_NS
@@ -47,7 +47,7 @@ SAMPLE_BYTES: Final = 2
 """Size of one PCM sample."""
 
 MULAW_SILENCE: Final = 0xFF
-"""The code of +0 in mu-law (G.711 table 2a)."""
+"""The mu-law code of +0 (G.711 table 2a)."""
 ALAW_SILENCE: Final = 0xD5
 """The code of the smallest positive value in A-law, which has no zero (G.711 table 1a)."""
 MULAW_PEAK: Final = 32_124
@@ -57,12 +57,12 @@ SILENCE_FRAME: Final = bytes([MULAW_SILENCE]) * FRAME_SAMPLES
 
 
 def mulaw_decode(mulaw: bytes) -> bytes:
-    """Return PCM for mu-law: two bytes for each one."""
+    """Return PCM for mu-law: two bytes per byte."""
     return audioop.ulaw2lin(mulaw, SAMPLE_BYTES)
 
 
 def mulaw_encode(pcm: bytes) -> bytes:
-    """Return mu-law for PCM: one byte for each two.
+    """Return mu-law for PCM: one byte per two bytes.
 
     Raises:
         FormatError: The input ends in the middle of a sample.
@@ -73,12 +73,12 @@ def mulaw_encode(pcm: bytes) -> bytes:
 
 
 def alaw_decode(alaw: bytes) -> bytes:
-    """Return PCM for A-law: two bytes for each one."""
+    """Return PCM for A-law: two bytes per byte."""
     return audioop.alaw2lin(alaw, SAMPLE_BYTES)
 
 
 def alaw_encode(pcm: bytes) -> bytes:
-    """Return A-law for PCM: one byte for each two.
+    """Return A-law for PCM: one byte per two bytes.
 
     Raises:
         FormatError: The input ends in the middle of a sample.

@@ -1,4 +1,4 @@
-"""Loudness of telephone audio in dBov, as RFC 6464 counts it. Knows no codec but its peak."""
+"""Computes the loudness of telephone audio in dBov (RFC 6464). Knows no codec but its peak."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 from media.g711 import MULAW_PEAK
 
 SILENCE_DBOV: Final = -127
-"""The least level that RFC 6464 can express; digital silence has it too."""
+"""The lowest level that RFC 6464 can express, also used for digital silence."""
 
 
 def level_dbov(rms: float) -> int:
-    """Return the level of samples of this root mean square, from -127 to 0 dBov.
+    """Return the level of samples with this root mean square, from -127 to 0 dBov.
 
     RFC 6464 section 3: 0 dBov is the loudest signal the codec can carry, which in mu-law is a
     square wave between its two extreme values.

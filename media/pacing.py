@@ -1,9 +1,9 @@
-"""What a listener is given, and when, so that a burst is not delay for the rest of the call.
+"""Decides what audio to send to a listener, and when, so that a burst does not become delay.
 
-The listener has a buffer of their own, which evens what networks do to frames. A sender that stalls
-and then sends all at once would fill it, and what its owner has once seen late it keeps room for.
-So a stall is told as a gap, and what it held up is handed on as evenly as it is played. Meanwhile
-it is shortened here; the listener's buffer sees nothing of it.
+The listener has a jitter buffer, which smooths what networks do to frames. A sender that stalls and
+then sends everything at once would fill that buffer, and a buffer that has seen late audio keeps
+room for more. So a stall is signalled as a gap, and what it delayed is forwarded as evenly as it is
+played. Meanwhile it is shortened here; the listener's buffer notices nothing.
 
 Works on mu-law at 8 kHz. Knows no network, call or clock: times are nanoseconds of one clock.
 """
@@ -23,20 +23,20 @@ from media.stretch import SIMILARITY_ANY, Stretcher, shorten
 from media.waiter import Waiter
 
 LOOSE_NS: Final = 80 * MS_NS
-"""Early or late by less, a frame is handed on as it comes: that is what a listener's buffer is
-for."""
+"""A frame that is early or late by less is forwarded as it comes: that is what the listener's
+buffer is for."""
 FOLLOW_SHIFT: Final = 5
-"""A thirty-second of what a frame is early or late moves the turns of all that follow: clocks
-drift."""
+"""Clocks drift, so each frame shifts the schedule by a thirty-second of its own deviation."""
 TICK_NS: Final = 10 * MS_NS
 SETTLE_NS: Final = 100 * MS_NS
-"""Frames are paced for as long after a stall, at least: what it held up comes within that."""
+"""Frames are paced for at least this long after a stall: what it delayed arrives within that."""
 REPEAT_NS: Final = 10_000 * MS_NS
-"""A stall that repeats within this is expected again for as long."""
+"""A stall that recurs within this is expected again for as long."""
 RESERVE_NS: Final = 40 * MS_NS
-"""Most that is kept for such a stall."""
+"""Most audio kept in reserve for such a stall."""
 PATIENCE_NS: Final = 700 * MS_NS
-"""What then waits still is shortened whatever it sounds like: noise has no period to take out."""
+"""What still waits after this is shortened regardless of its sound: noise has no period to
+remove."""
 
 _UNKNOWN: Final = -NEVER_NS
 
@@ -44,7 +44,7 @@ _UNKNOWN: Final = -NEVER_NS
 class Pacer(Waiter):
     """One stream on its way to one listener.
 
-    What `put` and `poll` return is to be handed on at once and in order.
+    The result of `put` and `poll` must be forwarded at once and in order.
     """
 
     __slots__ = (
@@ -69,43 +69,44 @@ class Pacer(Waiter):
     _end_ns: int
 
     def __init__(self, repairs: Allowance | None = None) -> None:
-        """Make a stream; `repairs` are those of all streams of the process, None for its own."""
+        """Create a stream; `repairs` is the budget of the process, None for one of its own."""
         super().__init__(NEVER_NS, TICK_NS)
         self.is_even = False
-        """Whether frames are handed on when they are played, and not as they come."""
+        """Whether frames are being paced instead of forwarded as they come."""
         self._end_ns = _UNKNOWN
-        """When the listener has played all they were given, had they begun at once."""
+        """When the listener will have played everything, had they started at once."""
         self.gap_ms = 0
-        """Silence before what was returned last, because the sender had stalled; to be set to 0 by
-        whoever tells it."""
+        """Silence before what was returned last, because the sender had stalled. Reset to 0 by the
+        code that forwards it."""
         self.cut_ms = 0
-        """Audio that was thrown away, of all frames."""
+        """Audio discarded so far."""
         self.is_talking = False
-        """Whether the source talks, as its owner judges."""
+        """Whether the source is talking, set by the owner."""
         self._repairs = Allowance() if repairs is None else repairs
         self._held: list[bytes] = []
         self._held_ns = 0
         self._leaving = b""
-        """What would follow, had it not been thrown away: what does follow is faded in from it."""
+        """The audio that would have followed had it not been discarded: the audio that does follow
+        is faded in from it."""
         self._since_ns = 0
-        """When what is held began to be more than it should be."""
+        """When the held audio began to exceed what should be held."""
         self._even_ns = _UNKNOWN
-        """Frames are paced until then at least."""
+        """Frames are paced until at least this time."""
         self._stalled_ns = _UNKNOWN
         self._reserve_ns = 0
         self._stretcher = Stretcher()
 
     @property
     def shortened_ms(self) -> int:
-        """Audio that was taken out unheard, of all frames."""
+        """Audio removed inaudibly so far."""
         return self._stretcher.removed // SAMPLES_PER_MS
 
     def held_ms(self) -> float:
-        """Return what waits here."""
+        """Return how much audio is held."""
         return self._held_ns / MS_NS
 
     def put(self, now_ns: int, audio: bytes) -> Sequence[bytes]:
-        """Take audio as it arrives; return what the listener is to be given now."""
+        """Take audio as it arrives; return what to forward now."""
         early_ns = self._end_ns - now_ns
         if not self.is_even and -LOOSE_NS < early_ns < LOOSE_NS:
             self._end_ns += len(audio) * SAMPLE_NS - (early_ns >> FOLLOW_SHIFT)
@@ -113,25 +114,25 @@ class Pacer(Waiter):
         if self._end_ns == _UNKNOWN:
             self._end_ns = now_ns + len(audio) * SAMPLE_NS
             return (audio,)
-        return self._put_aside(now_ns, audio, early_ns)
+        return self._put_slow(now_ns, audio, early_ns)
 
     def poll(self, now_ns: int) -> Sequence[bytes]:
-        """Return what has its turn."""
+        """Return the held audio that is due."""
         if now_ns < self.deadline_ns:
             return ()
         return self._release(now_ns)
 
     def restart(self) -> None:
-        """Forget what waits; the next frame begins a stream."""
+        """Discard the held audio; the next frame begins a new stream."""
         if self._end_ns != _UNKNOWN:
             self._drop(self._held_ns)
             self._loosen()
             self._end_ns = _UNKNOWN
             self.gap_ms = 0
 
-    # -- a frame that is too early or too late to be passed on as it is ------------------------
+    # -- the slow path: a frame too early or too late to be forwarded as it is ------------------
 
-    def _put_aside(self, now_ns: int, audio: bytes, early_ns: int) -> Sequence[bytes]:
+    def _put_slow(self, now_ns: int, audio: bytes, early_ns: int) -> Sequence[bytes]:
         if not self._held:
             self._note_lateness(now_ns, -early_ns)
         if not self.is_even:
@@ -145,7 +146,7 @@ class Pacer(Waiter):
         return self._release(now_ns)
 
     def _note_lateness(self, now_ns: int, late_ns: int) -> None:
-        """Take a frame that finds nothing held: what was kept for stalls was not too much."""
+        """Take a frame that finds nothing held, and judge the reserve by its lateness."""
         is_expected = now_ns - self._stalled_ns < REPEAT_NS
         if late_ns >= (FRAME_NS if self.is_even else LOOSE_NS):
             self.gap_ms += late_ns // MS_NS
@@ -157,7 +158,7 @@ class Pacer(Waiter):
             self._stalled_ns = now_ns
 
     def _drop(self, least_ns: int) -> None:
-        """Throw the oldest away."""
+        """Discard the oldest audio."""
         while self._held and least_ns > 0:
             audio = self._held.pop(0)
             self._leaving = self._leaving or audio
@@ -167,10 +168,11 @@ class Pacer(Waiter):
             self.cut_ms += size_ns // MS_NS
 
     def _release(self, now_ns: int) -> Sequence[bytes]:
-        """Return what has its turn; all of it once so little waits that it need not be paced."""
+        """Return what is due; everything once so little is held that it need not be paced."""
         if now_ns - self._stalled_ns > REPEAT_NS:
             self._reserve_ns = 0
         given: list[bytes] = []
+        # Half a tick early on average: the next poll may come a whole tick later.
         while self._held and self._end_ns - now_ns <= TICK_NS // 2:
             audio = self._held.pop(0)
             self._held_ns -= len(audio) * SAMPLE_NS
@@ -195,7 +197,7 @@ class Pacer(Waiter):
         self.deadline_ns = NEVER_NS
 
     def _shorter(self, now_ns: int, audio: bytes) -> bytes:
-        """Return audio that has its turn, joined and shortened as need be and may be."""
+        """Return audio that is due, faded in and shortened as needed and as allowed."""
         if self._leaving:
             audio = faded(self._leaving, audio)
             self._leaving = b""
@@ -203,6 +205,7 @@ class Pacer(Waiter):
         if excess_ns <= FRAME_NS:
             self._since_ns = now_ns
             return audio
+        # After a stall of the process all streams want repairs at once; those over budget wait.
         if not self._repairs.take(now_ns):
             return audio
         excess = excess_ns // SAMPLE_NS
@@ -216,7 +219,7 @@ class Pacer(Waiter):
 
 
 def faded(leaving: bytes, coming: bytes) -> bytes:
-    """Return `coming`, cross-faded into from `leaving`."""
+    """Return `coming`, cross-faded from `leaving`."""
     size = min(len(leaving), len(coming))
     early, late = to_wave(leaving[:size]), to_wave(coming[:size])
     return to_mulaw(early + (late - early) * ramp(size)) + coming[size:]

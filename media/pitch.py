@@ -1,4 +1,4 @@
-"""The pitch period of speech: the lag at which a signal resembles itself most.
+"""Finds the pitch period of speech: the lag at which a signal is most similar to itself.
 
 Arithmetic on samples at 8 kHz. Knows no codec, no stream and no time.
 """
@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from media.g711 import mulaw_decode, mulaw_encode
 
 # ITU-T G.711 Appendix I, I.2.3: periods from 5 to 15 ms, 200 down to 66 Hz, found by comparing the
-# last 20 ms. A higher voice is found at a multiple of its period.
+# last 20 ms. For a higher voice this finds a multiple of its period, which serves as well.
 PITCH_MIN: Final = 40
 PITCH_MAX: Final = 120
 WINDOW: Final = 160
 
 OVERLAP_MIN: Final = 40
-"""Fewest samples in which a signal is compared with itself: 5 ms."""
+"""Fewest samples over which a signal is compared with itself: 5 ms."""
 
-# A correlation of digital silence is 0 by 0; this much energy makes it 0, and is far below the
-# energy of a single step of mu-law.
+# The correlation of digital silence would be 0 / 0; adding this much energy makes it 0. It is far
+# below the energy of a single mu-law step.
 ENERGY_MIN: Final = 1.0
 
 Wave: TypeAlias = NDArray[np.float64]
 
 
 class Match(NamedTuple):
-    """How a signal resembles itself."""
+    """How similar a signal is to itself."""
 
     lag: int
     """Best lag in samples."""
@@ -48,7 +48,7 @@ def to_mulaw(wave: Wave) -> bytes:
 
 
 def ramp(samples: int) -> Wave:
-    """Return the gain of what comes in during a cross-fade: it rises and ends just below 1."""
+    """Return the gain of the incoming side of a cross-fade: rising, ending just below 1."""
     return np.arange(samples, dtype=np.float64) / max(1, samples)
 
 
@@ -65,7 +65,7 @@ def trailing_pitch(wave: Wave) -> Match:
 
 
 def leading_pitch(wave: Wave) -> Match | None:
-    """Return the lag at which a whole signal best overlaps itself; None where it is too short."""
+    """Return the lag at which a whole signal best overlaps itself; None if it is too short."""
     size = len(wave)
     lag_max = min(PITCH_MAX, size - OVERLAP_MIN)
     if lag_max < PITCH_MIN:

@@ -1,4 +1,4 @@
-"""What the playout model has done to one stream, in figures. Knows not why."""
+"""Counts what the playout has done to one stream. Knows no reasons."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class PlayoutCounters:
-    """What has been done to one stream."""
+    """What was done to one stream."""
 
     frames_in: int = 0
     frames_out: int = 0
-    """Frames that the carrier was given, whole or changed."""
+    """Frames sent to the carrier, unchanged or changed."""
     lost: int = 0
-    """Frames whose turn passed before they came."""
+    """Frames that had not arrived when they were due."""
     late: int = 0
-    """Frames that came after their turn, copies of played ones among them."""
+    """Frames that arrived after they were due, including copies of played ones."""
     duplicate: int = 0
-    """Copies of frames that still waited."""
+    """Copies of frames that were still held."""
     reset: int = 0
-    """Times the sequence began anew by itself."""
+    """Times the sequence restarted by itself."""
     underruns: int = 0
-    """Times the carrier ran dry in the midst of a stream."""
+    """Times the carrier ran dry in the middle of a stream."""
     concealed_ms: int = 0
     shortened_ms: int = 0
-    """Removed so that nobody hears it."""
+    """Removed inaudibly."""
     stretched_ms: int = 0
     cut_ms: int = 0
-    """Removed because the delay was beyond bearing, or because other audio came first."""
+    """Removed because the delay was too long, or because other audio came first."""
     cleared_ms: int = 0
     """Taken back from the carrier, by the model."""
     waited_ms: int = 0
-    """Silence before speech that began, made by waiting while the carrier had nothing to play."""
+    """Silence before speech began, made by waiting while the carrier had nothing to play."""

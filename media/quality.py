@@ -1,6 +1,6 @@
-"""How good a line is: MOS by the E-model, interarrival jitter, and when bad samples make a warning.
+"""Rates a line: MOS by the E-model, interarrival jitter, and a monitor that raises warnings.
 
-Knows no call, no packet and no clock: times and figures are arguments.
+Knows no call, packet or clock: times and figures are arguments.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from typing import Final
 MOS_MIN: Final = 1.0
 MOS_MAX: Final = 4.5
 
-# ITU-T G.107 (06/2015). What is not measured has the default of its table 2: SLR 8, RLR 2, STMR 15,
-# TELR 65, WEPL 110, Nc -70, Nfor -64, Ps = Pr = 35, qdu 1, A 0. Then R is 93.2 without delay or
-# loss.
+# ITU-T G.107 (06/2015). Inputs that are not measured have the defaults of its table 2: SLR 8,
+# RLR 2, STMR 15, TELR 65, WEPL 110, Nc -70, Nfor -64, Ps = Pr = 35, qdu 1, A 0. R is then 93.2
+# without delay or loss.
 _NO_DB: Final = -61.18
-"""Power of all noise, equation 7-3."""
+"""Sum of all noise powers, equation 7-3."""
 _RO: Final = 15 - 1.5 * (8 + _NO_DB)
 """Signal-to-noise ratio, equation 7-2."""
 _ROE: Final = -1.5 * (_NO_DB - 2)
 """The same at the talker's own ear, equation 7-20."""
 _IS: Final = 1.41
-"""What comes with the voice itself, equation 7-8."""
+"""Impairments simultaneous with the voice, equation 7-8."""
 _TELR_DB: Final = 65
 _WEPL_DB: Final = 110
 _DELAY_MS_HARMLESS: Final = 100
-"""mT: least delay that disturbs a conversation."""
+"""mT: shortest delay that disturbs a conversation."""
 
 _BPL_CONCEALED: Final = 15.0
-"""Robustness of G.711 against loss with our concealment, by PESQ (ITU-T P.862.1) of speech that
-went through it: `python -m benchmarks.loss_scores`. G.113, App. I, has 25.1 for that of G.711
+"""Robustness of G.711 against loss with our concealment, measured by PESQ (ITU-T P.862.1) on speech
+that went through it: `python -m benchmarks.loss_scores`. G.113, App. I, has 25.1 for that of G.711
 Appendix I, which scores half a point above PESQ at a tenth lost; its Ie is 0."""
 _BPL_UNCONCEALED: Final = 4.3
 """The same without concealment (G.113, App. I)."""
@@ -41,10 +41,10 @@ def mos(
     """Return the conversational quality of G.711, 1 to 4.5, by the E-model (ITU-T G.107).
 
     Args:
-        delay_ms: From mouth to ear; negative is none.
-        loss_percent: Audio that is not heard as spoken, of all; cut to 0 to 100.
-        burst_ratio: Mean length of bursts of loss over that of random loss; less than 1 is 1.
-        concealed: Whether what is lost is concealed.
+        delay_ms: From mouth to ear; a negative value counts as zero.
+        loss_percent: Share of the audio not heard as spoken; clamped to 0 to 100.
+        burst_ratio: Mean length of loss bursts over that of random loss; less than 1 counts as 1.
+        concealed: Whether losses are concealed.
 
     """
     loss = min(max(loss_percent, 0.0), 100.0)
@@ -55,7 +55,7 @@ def mos(
 
 
 def _delay_impairment(delay_ms: float) -> float:
-    """Return Id: talker's echo, listener's echo, and delay as such (equations 7-18 to 7-28).
+    """Return Id: talker echo, listener echo and pure delay (equations 7-18 to 7-28).
 
     Both echo paths are as long as the voice's own: T is Ta, Tr twice that.
     """
@@ -84,7 +84,7 @@ def _mos_of_rating(rating: float) -> float:
 
 
 class JitterMeter:
-    """Interarrival jitter of packets that carry the time they were made at (RFC 3550 A.8)."""
+    """Interarrival jitter of packets that carry their sampling time (RFC 3550 A.8)."""
 
     __slots__ = ("_transit_ms", "ms")
 
@@ -93,11 +93,11 @@ class JitterMeter:
         self.ms = 0.0
 
     def feed(self, arrival_ns: int, timestamp_ms: float) -> None:
-        """Take a packet; one that took a second more or less than the last begins anew.
+        """Take a packet; if its transit differs by a second from the last, start over.
 
         Args:
             arrival_ns: On the receiver's monotonic clock.
-            timestamp_ms: On the sender's.
+            timestamp_ms: On the sender's clock.
 
         """
         transit_ms = arrival_ns * 1e-6 - timestamp_ms
@@ -108,9 +108,9 @@ class JitterMeter:
 
 
 class Monitor:
-    """Raises when enough of the last samples were bad, and clears when few enough are.
+    """Raises once enough of the last samples were bad, and clears once few enough are.
 
-    The defaults ask for 3 bad of 5, and for 4 good of 5.
+    The defaults require 3 bad of 5 to raise, and 4 good of 5 to clear.
     """
 
     __slots__ = ("_clear_at", "_mask", "_raise_at", "_recent", "is_raised")
@@ -122,7 +122,7 @@ class Monitor:
         self._raise_at = raise_at
         self._clear_at = clear_at
         self._recent = 0
-        """One bit for each of the last samples, the newest lowest: was it bad."""
+        """One bit per recent sample, newest lowest: was it bad."""
         self.is_raised = False
 
     def feed(self, is_bad: bool) -> bool | None:

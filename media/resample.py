@@ -1,11 +1,11 @@
-"""Wide-band PCM at 16 kHz to telephone mu-law at 8 kHz and back, frame by frame.
+"""Converts wide-band PCM at 16 kHz to telephone mu-law at 8 kHz and back, frame by frame.
 
 Both directions share one linear-phase low-pass at 4 kHz. Its state is carried across frames, so
-that frames join without a seam. Knows no call and no transport.
+that they join without a seam. Knows no call and no transport.
 
-A filter is laid out as a matrix: 20 ms are cut into ten blocks, and a block with the history
-before it, times the matrix, is that block's output. One product of two small matrices then does
-for a frame what a sliding filter does sample by sample, at a fifth of the cost in numpy.
+A filter is laid out as a matrix: 20 ms are cut into ten blocks; a block with the history before it,
+multiplied by the matrix, is that block's output. One product of two small matrices thus does for a
+frame what a sliding filter does sample by sample, at a fifth of the cost in numpy.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ TAPS: Final = 47
 KAISER_BETA: Final = 5.0
 
 BLOCKS: Final = 10
-"""Blocks of a frame: more of them multiply fewer zeros, fewer of them copy less history."""
+"""Blocks per frame: more of them multiply fewer zeros, fewer of them copy less history."""
 
 # Loud input overshoots behind any low-pass, at worst to 2.4 times its peak. The matrices therefore
-# yield a smaller amplitude, which no input can bring to overflow 16 bits, and `audioop.mul`
-# restores it with saturation. What is lost is finer than the finest step of mu-law.
+# produce a smaller amplitude, which cannot overflow 16 bits for any input, and `audioop.mul`
+# restores it with saturation. The precision lost is finer than the finest step of mu-law.
 HEADROOM: Final = 2.5
 
 
@@ -44,9 +44,9 @@ def low_pass() -> NDArray[np.float64]:
 
 
 def _matrix(block_samples: int, *, up: int, down: int) -> NDArray[np.float32]:
-    """Lay the filter out for one block: input with its history down, output across.
+    """Lay out the filter for one block: input with its history down, output across.
 
-    Output `c` of a block takes tap `TAPS - 1 + down * c - up * r` of input `r`, where that exists.
+    Output `c` of a block uses tap `TAPS - 1 + down * c - up * r` of input `r`, where that exists.
     """
     history = (TAPS - down) // up
     rows = np.arange(history + block_samples)[:, np.newaxis]
@@ -58,7 +58,7 @@ def _matrix(block_samples: int, *, up: int, down: int) -> NDArray[np.float32]:
 
 
 class _FrameFilter:
-    """One matrix at work on one stream, with every buffer allocated beforehand."""
+    """One filter matrix applied to one stream, with all buffers preallocated."""
 
     __slots__ = (
         "_gathered",
@@ -84,7 +84,7 @@ class _FrameFilter:
         self._samples = np.frombuffer(self._input, np.dtype("<i2"))
         self._line = np.zeros(history + frame_samples, np.float32)
         self._new = self._line[history:]
-        # History is moved as raw bytes: a slice assignment of numpy costs twice as much.
+        # History is moved as raw bytes: slice assignment in numpy costs twice as much.
         self._line_bytes = self._line.data.cast("B")
         self._head = self._line_bytes[: 4 * history]
         self._tail = self._line_bytes[4 * frame_samples :]
@@ -93,7 +93,7 @@ class _FrameFilter:
         self._product = np.empty((BLOCKS, matrix.shape[1]), np.float32)
         self._output = np.empty(self._product.shape, np.dtype("<i2"))
         self.output = self._output.data.cast("B")
-        """The filtered frame as PCM, `HEADROOM` times too quiet, until the next run."""
+        """The filtered frame as PCM, `HEADROOM` times too quiet; valid until the next run."""
 
     def run(self, pcm: bytes) -> None:
         """Filter one whole frame."""
@@ -102,7 +102,7 @@ class _FrameFilter:
         self._head[:] = self._tail
 
     def run_part(self, pcm: bytes) -> None:
-        """Filter less than a frame; the rest of the output means nothing."""
+        """Filter less than a frame; the rest of the output is meaningless."""
         self._input[: len(pcm)] = pcm
         self._filter()
         start = len(pcm) * 4 // SAMPLE_BYTES
@@ -133,7 +133,7 @@ class Downsampler:
         """Return 160 bytes of mu-law for the next 640 bytes of PCM (20 ms).
 
         Raises:
-            FormatError: The frame has another size; the stream is as it was.
+            FormatError: The frame has another size; the stream is unchanged.
 
         """
         if len(pcm) != WIDE_FRAME_BYTES:
@@ -153,9 +153,9 @@ class Upsampler:
         self._filter = _FrameFilter(_UP_MATRIX, FRAME_SAMPLES)
 
     def convert(self, mulaw: bytes) -> bytes:
-        """Return four bytes of PCM for each of the next bytes of mu-law.
+        """Return four bytes of PCM for each byte of mu-law.
 
-        A frame of 160 bytes (20 ms) is the fast case; any other length is as good.
+        A frame of 160 bytes (20 ms) is the fast case; any other length works.
         """
         if len(mulaw) == FRAME_SAMPLES:
             self._filter.run(audioop.ulaw2lin(mulaw, SAMPLE_BYTES))

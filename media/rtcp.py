@@ -1,6 +1,7 @@
-"""RTCP: reports, farewells and requests to send again (RFC 3550 section 6, RFC 4585).
+"""Reads and writes RTCP: reports, BYE and retransmission requests (RFC 3550, RFC 4585).
 
 Knows no socket and no keys: packets are plain RTCP. Wall-clock times are nanoseconds since 1970.
+Sections are those of RFC 3550 section 6 unless another RFC is named.
 """
 
 from __future__ import annotations
@@ -30,51 +31,51 @@ _SENDER: Final = struct.Struct("!IQIII")
 _BLOCK: Final = struct.Struct("!IIIIII")
 _NACK_ITEM: Final = struct.Struct("!HH")
 _NTP_EPOCH_S: Final = 2_208_988_800
-"""Seconds from 1900, where NTP begins, to 1970."""
+"""Seconds from 1900, the NTP epoch, to 1970."""
 _NS_PER_S: Final = 1_000_000_000
 _WORD: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """What a source says of its own stream."""
+    """What a source reports about its own stream."""
 
     ssrc: int
     ntp_middle: int
-    """The middle 32 bits of its NTP time: what a report block returns as `lsr`."""
+    """The middle 32 bits of its NTP time, which a report block returns as `lsr`."""
     packets: int
     octets: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
-    """What a receiver says of the stream of `ssrc` (RFC 3550 section 6.4.1)."""
+    """What a receiver reports about the stream of `ssrc` (RFC 3550 section 6.4.1)."""
 
     ssrc: int
     fraction_lost: int
-    """Since its last report, in 256ths."""
+    """Since its previous report, in 256ths."""
     lost: int
-    """In all; less than zero where packets were repeated."""
+    """Cumulative; negative if packets were duplicated."""
     highest: int
     """Highest sequence number, with its cycles in the upper 16 bits."""
     jitter: int
     """In timestamp ticks."""
     lsr: int
-    """`ntp_middle` of the last sender report that it has, 0 for none."""
+    """`ntp_middle` of the last sender report it received, 0 for none."""
     dlsr: int
     """Time since that report, in 65536ths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """A source leaves."""
+    """A source leaves the session."""
 
     ssrc: int
 
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """A receiver asks for packets of the stream of `ssrc` again."""
+    """A receiver asks for packets of the stream of `ssrc` to be sent again."""
 
     ssrc: int
     sequences: tuple[int, ...]
@@ -84,7 +85,7 @@ RtcpEvent = SenderReport | ReportBlock | Bye | Nack
 
 
 def is_rtcp(packet: bytes) -> bool:
-    """Tell RTCP from RTP on one port by its second byte (RFC 5761 section 4)."""
+    """Distinguish RTCP from RTP on one port by the second byte (RFC 5761 section 4)."""
     return len(packet) >= _HEADER.size and 192 <= packet[1] <= 223
 
 
@@ -96,12 +97,12 @@ def ntp_middle(unix_ns: int) -> int:
 def report_block(
     statistics: ReceiveStatistics, *, lsr: int, since_lsr_ns: int
 ) -> ReportBlock | None:
-    """Return what is to be reported now, and begin the next interval; None before any packet.
+    """Return what to report now, and start the next interval; None before any packet.
 
     Args:
-        statistics: Of the source that is reported on.
-        lsr: `ntp_middle` of its last sender report, 0 if none has come.
-        since_lsr_ns: How long ago that came.
+        statistics: Of the source reported on.
+        lsr: `ntp_middle` of its last sender report, 0 if none was received.
+        since_lsr_ns: How long ago that was received.
 
     """
     if statistics.ssrc is None or statistics.highest is None:
@@ -118,14 +119,14 @@ def report_block(
 
 
 def round_trip_ns(block: ReportBlock, unix_ns: int) -> int | None:
-    """Return the round trip that a block about our own stream shows; None if it answers nothing.
+    """Return the round trip shown by a block about our own stream; None if it shows none.
 
-    RFC 3550 section 6.4.1: what has passed since our report, less what the peer held it.
+    RFC 3550 section 6.4.1: the time since our report, minus how long the peer held it.
     """
     if not block.lsr:
         return None
     passed = ntp_middle(unix_ns) - block.lsr - block.dlsr & _WORD
-    # A peer whose clock runs a little fast may seem to answer before it was asked.
+    # A peer whose clock runs slightly fast may seem to answer before it was asked.
     return 0 if passed > _WORD >> 1 else passed * _NS_PER_S >> 16
 
 
@@ -142,14 +143,14 @@ def sender_report(
     block: ReportBlock | None,
     cname: str,
 ) -> bytes:
-    """Return a compound of sender report and source description.
+    """Return a compound of a sender report and a source description.
 
     Args:
         ssrc: Our source.
         unix_ns: The time of the report.
-        rtp_timestamp: The same instant in the stream's own clock.
+        rtp_timestamp: The same instant on the stream's own clock.
         packets: Sent so far; wraps at 32 bits.
-        octets: Of payload sent so far; wraps at 32 bits.
+        octets: Payload bytes sent so far; wraps at 32 bits.
         block: What we received, if anything.
         cname: Our canonical name; at most 255 bytes.
 
@@ -160,28 +161,28 @@ def sender_report(
 
 
 def receiver_report(ssrc: int, block: ReportBlock | None, cname: str) -> bytes:
-    """Return a compound of receiver report and source description, for who has sent nothing."""
+    """Return a receiver report with a source description, for a peer that has sent nothing."""
     report = _packet(RECEIVER_REPORT, _count(block), ssrc.to_bytes(4, "big") + _packed(block))
     return report + _description(ssrc, cname)
 
 
 def bye(ssrc: int) -> bytes:
-    """Return a farewell; it follows a report in its compound (RFC 3550 section 6.1)."""
+    """Return a BYE; it follows a report in its compound (RFC 3550 section 6.1)."""
     return _packet(BYE, 1, ssrc.to_bytes(4, "big"))
 
 
 def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
-    """Return a generic NACK: our source asks for these packets of the media source again.
+    """Return a generic NACK: a request to the media source to send these packets again.
 
-    It stands alone where the peers agreed on reduced-size RTCP (RFC 5506), or else follows a report
-    in its compound.
+    It stands alone if the peers agreed on reduced-size RTCP (RFC 5506); otherwise it follows a
+    report in its compound.
     """
     items = b"".join(_NACK_ITEM.pack(*item) for item in _nack_items(sequences))
     return _packet(TRANSPORT_FEEDBACK, GENERIC_NACK, struct.pack("!II", ssrc, media_ssrc) + items)
 
 
 def _nack_items(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield packet id and the bit mask of the sixteen that follow it, for numbers in order."""
+    """Yield packet ids, each with the bit mask of the sixteen that follow; input is sorted."""
     first, mask = -1, 0
     for sequence in sequences:
         ahead = sequence - first & 0xFFFF
@@ -196,7 +197,7 @@ def _nack_items(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _ntp(unix_ns: int) -> int:
-    """Return 64 bits: seconds since 1900 above, their fraction below."""
+    """Return a 64-bit NTP time: seconds since 1900 above, their fraction below."""
     seconds, rest_ns = divmod(unix_ns, _NS_PER_S)
     return (seconds + _NTP_EPOCH_S & _WORD) << 32 | (rest_ns << 32) // _NS_PER_S
 
@@ -219,7 +220,7 @@ def _description(ssrc: int, cname: str) -> bytes:
     """Return a source description of one chunk with one item (RFC 3550 section 6.5)."""
     name = cname.encode()
     item = bytes((_CNAME, len(name))) + name
-    # At least one zero ends the list of items.
+    # At least one zero byte ends the list of items, then padding to 32 bits.
     return _packet(SOURCE_DESCRIPTION, 1, ssrc.to_bytes(4, "big") + item + bytes(4 - len(item) % 4))
 
 
@@ -233,7 +234,7 @@ def _packet(packet_type: int, count: int, body: bytes) -> bytes:
 def parse(compound: bytes) -> list[RtcpEvent]:
     """Return what the packets of a compound say, in order, up to the first malformed one.
 
-    Packets and items of other kinds are passed over.
+    Packets and items of other kinds are skipped.
     """
     events: list[RtcpEvent] = []
     at = 0
@@ -256,7 +257,7 @@ def parse(compound: bytes) -> list[RtcpEvent]:
 
 
 def _read(packet_type: int, count: int, body: bytes) -> list[RtcpEvent] | None:
-    """Return what one packet says, or None if it is too short for what it announces."""
+    """Return what one packet says; None if it is shorter than it announces."""
     if packet_type == SENDER_REPORT and len(body) >= _SENDER.size:
         ssrc, ntp, _, packets, octets = _SENDER.unpack_from(body)
         blocks = _read_blocks(count, body[_SENDER.size :])

@@ -1,7 +1,7 @@
-"""RTP packets (RFC 3550), telephone events (RFC 4733), and what a receiver knows of its stream.
+"""Reads and writes RTP packets (RFC 3550) and telephone events (RFC 4733); keeps statistics.
 
-Knows no socket, no keys and no SDP: packets are plain RTP, the clock is the 8 kHz of telephony,
-and times are nanoseconds of the caller's monotonic clock.
+Knows no socket, keys or SDP: packets are plain RTP, the clock is the 8 kHz of telephony, and times
+are nanoseconds of the caller's monotonic clock.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from media.g711 import RATE_HZ
 HEADER_BYTES: Final = 12
 """Size of a header without CSRC list and extension."""
 VERSION: Final = 0x80
-"""First byte of a header of RTP version 2 without padding, extension and CSRC."""
+"""First byte of an RTP version 2 header without padding, extension or CSRC."""
 
 SEQUENCE_MASK: Final = 0xFFFF
 JUMP_FRAMES_MAX: Final = 500
 LATE_FRAMES_MAX: Final = 100
-"""Farther ahead or behind, two packets in a row are a new sequence, one is a stray (RFC 3550 A.1
-names 3000 and 100; ten seconds are more than is ever waited for)."""
+"""Two packets in a row further ahead or behind are a new sequence, a single one is a stray (RFC
+3550 A.1 names 3000 and 100; ten seconds are more than is ever waited for)."""
 
 _HEADER: Final = struct.Struct("!BBHII")
 _VERSION_BITS: Final = 0xC0
@@ -42,14 +42,14 @@ class RtpPacket(NamedTuple):
 
 
 def pack(payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int) -> bytes:
-    """Return the header of a packet; its payload follows."""
+    """Return the header of a packet, to be followed by its payload."""
     return _HEADER.pack(
         VERSION, payload_type | _MARKER if marker else payload_type, sequence, timestamp, ssrc
     )
 
 
 def parse(packet: bytes) -> RtpPacket | None:
-    """Return what a packet says, or None if it is not RTP version 2 or ends too early."""
+    """Return the fields of a packet; None if it is not RTP version 2 or is cut short."""
     size = len(packet)
     if size < HEADER_BYTES:
         return None
@@ -65,7 +65,7 @@ def parse(packet: bytes) -> RtpPacket | None:
 
 
 def _payload_bounds(packet: bytes, first: int) -> tuple[int, int]:
-    """Return where a payload starts and ends; in the wrong order if the packet is malformed."""
+    """Return where a payload starts and ends; in reverse order if the packet is malformed."""
     start, end = HEADER_BYTES + 4 * (first & 0x0F), len(packet)
     if first & _VERSION_BITS != VERSION:
         return 0, 0
@@ -94,27 +94,28 @@ def timestamp_delta(newer: int, older: int) -> int:
 DIGITS: Final = "0123456789*#ABCD"
 """By event code (RFC 4733 section 3.2)."""
 EVENT_SILENCE_NS_MAX: Final = 200_000_000
-"""An event without news for so long is over: while it lasts its packets come as audio's would."""
+"""An event without packets for this long is over: while it lasts they come as regularly as
+audio."""
 
 _EVENT: Final = struct.Struct("!BBH")
 _END: Final = 0x80
 _SEGMENT_TICKS: Final = 0xFFFF
 _LATE_TICKS: Final = RATE_HZ
-"""Packets of an event may come this long after a later one has begun, and are then ignored."""
+"""Packets of an event may arrive this long after a later one has begun, and are then ignored."""
 
 Digit = tuple[str, int]
 """One of DIGITS, and for how many milliseconds it was pressed."""
 
 
 class TelephoneEvents:
-    """Turns the packets of telephone events into digits, each once."""
+    """Turns the packets of telephone events into digits, each exactly once."""
 
     __slots__ = ("_begun", "_carried", "_code", "_duration", "_quiet_since_ns", "_timestamp")
 
     def __init__(self) -> None:
         self._begun = False
         self._timestamp: int | None = None
-        """Of the event that is going on, or else of the last one."""
+        """Of the current event, otherwise of the last one."""
         self._code = 0
         self._duration = 0
         self._carried = 0
@@ -122,11 +123,11 @@ class TelephoneEvents:
         self._quiet_since_ns: int | None = None
 
     def feed(self, timestamp: int, payload: bytes) -> Digit | None:
-        """Take one packet; return the digit that it ends, or that must have ended before it.
+        """Take a packet; return the digit that it ends, or that must have ended before it.
 
         Args:
-            timestamp: The packet's RTP timestamp: when its event began, the same in all of them.
-            payload: Event code, end bit and duration so far in ticks of 8 kHz; else ignored.
+            timestamp: The packet's RTP timestamp: when its event began, equal in all its packets.
+            payload: Event code, end bit and duration so far in ticks of 8 kHz; the rest is ignored.
 
         """
         if len(payload) < _EVENT.size or payload[0] >= len(DIGITS):
@@ -146,14 +147,14 @@ class TelephoneEvents:
         self._quiet_since_ns = None
         if not flags & _END:
             return before
-        # The end of the earlier event was lost with all its repetitions: it is told first, and
-        # this one by the repetitions of its own end, or by `flush`.
+        # All packets that ended the earlier event were lost: return that digit first; this one
+        # follows with a repetition of its own end, or from `flush`.
         return before or self._finish()
 
     def flush(self, now_ns: int) -> Digit | None:
         """Return a digit whose end was lost, once it has been quiet for long enough.
 
-        Called now and then; the silence is counted from the first call after the last packet.
+        To be called regularly; the silence counts from the first call after the last packet.
         """
         if not self._begun:
             return None
@@ -164,7 +165,7 @@ class TelephoneEvents:
         return self._finish()
 
     def _begin_after(self, timestamp: int, code: int) -> Digit | None:
-        """Leave the event that was going on, unless the next one is its own next segment."""
+        """Leave the current event, unless the next one is its next segment."""
         is_segment = (
             self._begun
             and code == self._code
@@ -187,15 +188,15 @@ class TelephoneEvents:
 
 DROPOUT_MAX: Final = 3_000
 MISORDER_MAX: Final = 100
-"""RFC 3550 A.1: a packet further ahead or behind belongs to a stream that has restarted."""
+"""RFC 3550 A.1: a packet further ahead or behind belongs to a restarted stream."""
 WINDOW: Final = 128
-"""Packets back from the highest of which it is known whether they came."""
+"""Packets back from the highest whose arrival is remembered."""
 
 _WINDOW_MASK: Final = (1 << WINDOW) - 1
 
 
 class ReceiveStatistics:
-    """What RFC 3550 lets a receiver report of one source (A.1, A.3, A.8)."""
+    """What RFC 3550 lets a receiver report about one source (A.1, A.3, A.8)."""
 
     __slots__ = (
         "_base",
@@ -216,18 +217,19 @@ class ReceiveStatistics:
         self.reset(None)
 
     def reset(self, ssrc: int | None) -> None:
-        """Begin anew, for the source that is heard from now on."""
+        """Start over, for the source heard from now on."""
         self.ssrc = ssrc
         self.highest: int | None = None
         """Highest sequence number, with its cycles above the low 16 bits."""
         self.received = 0
-        """Packets, late and repeated ones included."""
+        """Packets, including late and duplicate ones."""
         self.late = 0
-        """Packets that came after their successor; each filled a gap."""
+        """Packets that arrived after their successor; each filled a gap."""
         self.duplicates = 0
         self._base = 0
         self._came = _WINDOW_MASK
-        """Bit n: packet `highest - n` came. What preceded the first is not missed."""
+        """Bit n: packet `highest - n` arrived. Anything before the first packet counts as
+        arrived."""
         self._restart: int | None = None
         self._expected_before = self._received_before = 0
         self._jitter = 0
@@ -236,12 +238,12 @@ class ReceiveStatistics:
 
     @property
     def expected(self) -> int:
-        """Packets sent as far as known."""
+        """Packets sent, as far as known."""
         return 0 if self.highest is None else self.highest - self._base + 1
 
     @property
     def lost(self) -> int:
-        """Packets that did not come; less than zero where more were repeated."""
+        """Packets that did not arrive; negative if more were duplicated."""
         return self.expected - self.received
 
     @property
@@ -253,10 +255,10 @@ class ReceiveStatistics:
         """Count one packet.
 
         Args:
-            sequence: Its 16 bits.
-            timestamp: Its 32 bits; None where it is not the time of sampling, as in the packets of
-                a telephone event.
-            arrival_ns: When it came.
+            sequence: Its 16-bit sequence number.
+            timestamp: Its 32-bit timestamp; None if that is not a sampling time, as in the packets
+                of a telephone event.
+            arrival_ns: When it arrived.
 
         """
         if self.highest is None:
@@ -305,16 +307,17 @@ class ReceiveStatistics:
             self.late += 1
 
     def _restarts(self, sequence: int) -> bool:
-        """Believe a far jump when a second packet follows it (A.1)."""
+        """Accept a far jump when the packet after it confirms it (A.1)."""
         if sequence != self._restart:
             self._restart = sequence + 1 & 0xFFFF
             return False
+        # Counters of the old sequence would count the jump as loss.
         self.reset(self.ssrc)
         self._base = self.highest = sequence
         return True
 
     def _measure(self, timestamp: int, arrival_ns: int) -> None:
-        """Smooth the difference in transit time of two packets (A.8)."""
+        """Smooth the difference between the transit times of two packets (A.8)."""
         transit = arrival_ns // _NS_PER_TICK - timestamp
         if self._transit is not None:
             difference = abs(timestamp_delta(transit, self._transit))
@@ -327,13 +330,13 @@ class ReceiveStatistics:
 NACK_ATTEMPTS: Final = 3
 NACK_ENTRIES_MAX: Final = 64
 NACK_AGE_NS_MAX: Final = 200_000_000
-"""A packet that comes later than this has been concealed."""
+"""A packet that arrives later than this has been concealed already."""
 NACK_INTERVAL_NS_MIN: Final = 10_000_000
-"""However short the round trip, the peer is given half a packet's time to answer."""
+"""However short the round trip, the peer gets half a packet's time to answer."""
 
 
 class _Gap:
-    """One packet that is missing."""
+    """One missing packet."""
 
     __slots__ = ("asked", "due_ns", "forget_ns")
 
@@ -352,7 +355,7 @@ class NackList:
         self._highest: int | None = None
 
     def received(self, sequence: int) -> bool:
-        """Note a packet; return whether it shows a new gap, so that `due` has something to ask."""
+        """Note a packet; return whether it reveals a new gap, so that `due` has work."""
         highest = self._highest
         if highest is None or sequence == highest + 1 & 0xFFFF:
             self._highest = sequence
@@ -363,23 +366,25 @@ class NackList:
             return False
         self._highest = sequence
         if not 0 < delta <= NACK_ENTRIES_MAX:
-            # More is missing than could still be played: the stream paused or restarted.
+            # More is missing than could still be played in time: the stream paused or restarted.
             self._gaps.clear()
             return False
         for ahead in range(1, delta):
             self._gaps[highest + ahead & 0xFFFF] = _Gap()
+        # Oldest first: the newest gaps are those that can still be filled in time.
         while len(self._gaps) > NACK_ENTRIES_MAX:
             del self._gaps[next(iter(self._gaps))]
         return True
 
     def due(self, now_ns: int, rtt_ns: int) -> list[int]:
-        """Return what to ask for now, oldest first; each at once, then once a round trip."""
+        """Return what to ask for now, oldest first; each at once, then once per round trip."""
         asked_for: list[int] = []
         for sequence, gap in list(self._gaps.items()):
             if gap.asked and now_ns >= gap.forget_ns:
                 del self._gaps[sequence]
             elif now_ns >= gap.due_ns:
                 if not gap.asked:
+                    # Counted from the first request: `received` has no clock.
                     gap.forget_ns = now_ns + NACK_AGE_NS_MAX
                 gap.asked += 1
                 gap.due_ns = now_ns + max(rtt_ns, NACK_INTERVAL_NS_MIN)

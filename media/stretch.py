@@ -1,8 +1,8 @@
-"""Speech made shorter or longer unheard: by whole frames in pauses, else by pitch periods.
+"""Shortens or lengthens speech inaudibly: by whole frames in pauses, otherwise by pitch periods.
 
 Works on one mu-law frame at 8 kHz at a time. A period is removed or repeated by a cross-fade at the
-most similar lag, as in WSOLA, which leaves the frame's ends as they were. Knows no stream but how
-loud its pauses are.
+most similar lag, as in WSOLA, which leaves the ends of the frame unchanged. Knows nothing of the
+stream but how loud its pauses are.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from media.g711 import FRAME_SAMPLES, SAMPLE_BYTES, audioop
 from media.pitch import PITCH_MAX, PITCH_MIN, leading_pitch, ramp, to_mulaw, to_wave
 
 SIMILARITY_MIN: Final = 0.85
-"""Speech must resemble itself so well to be changed unheard."""
+"""How similar speech must be to itself to be changed inaudibly."""
 SIMILARITY_ANY: Final = -1.0
 """The noise of a pause may be changed anywhere."""
 
 HEAD_SAMPLES: Final = 2 * PITCH_MAX
-"""Of a long frame only the first 30 ms are worked on: room for two of the longest periods."""
+"""Only the first 30 ms of a long frame are processed: room for two of the longest periods."""
 
-# Root mean square in 16-bit scale: below -44 dBov a talker has paused between two words; while
-# nobody talks noise up to -35 dBov is a pause too, unless it stands out from what was before.
+# Root mean square in 16-bit scale: below -44 dBov a talker is pausing between two words; while
+# nobody talks, noise up to -35 dBov is a pause too, unless it stands out from what preceded it.
 QUIET_RMS: Final = 200
 PAUSE_RMS: Final = 570
 NOISE_RATIO: Final = 3
@@ -32,12 +32,12 @@ NOISE_RISE: Final = 1.02
 NOISE_RMS_MIN: Final = 8.0
 
 PATIENCE: Final = 10
-"""Frames in a row without a period after which only each eighth is looked at: loud noise has none,
-and looking costs thirty times as much as passing a frame on."""
+"""After this many frames in a row without a period, only every eighth is examined: loud noise has
+none, and examining costs thirty times as much as forwarding a frame."""
 STRIDE: Final = 8
 NOISE_FRAMES: Final = 75
-"""Frames in a row without a period after which what is heard is noise, and is changed as a pause
-is where it is looked at."""
+"""After this many frames in a row without a period the signal is taken for noise, and an examined
+frame is changed as in a pause."""
 
 
 class Stretcher:
@@ -47,23 +47,27 @@ class Stretcher:
 
     def __init__(self) -> None:
         self._noise_rms = float(QUIET_RMS)
-        """The quietest of late, which pauses are told by."""
+        """The quietest recent level, by which pauses are recognised."""
         self._failures = 0
         self.added = 0
         self.removed = 0
-        """In samples, of all frames."""
+        """In samples, so far."""
 
     def change(
         self, frame: bytes, is_short: bool, excess: int, rest: int, *, is_talking: bool
     ) -> bytes:
-        """Return the frame longer if it is to be, else shorter by what is in excess, or empty."""
+        """Return the frame lengthened if `is_short`, otherwise shortened by any excess.
+
+        May be empty.
+        """
         if is_short:
             return self.grow(frame, is_talking=is_talking)
         return self.shrink_evenly(frame, excess, rest, is_talking=is_talking)
 
     def grow(self, frame: bytes, *, is_talking: bool) -> bytes:
-        """Return the frame longer by 15 ms at most, or as it is where that would be heard."""
+        """Return the frame longer by up to 15 ms, or unchanged if that would be audible."""
         is_quiet = self.is_quiet(frame, is_talking)
+        # Too short for a cross-fade at any lag; in a pause plain repetition is inaudible.
         if is_quiet and len(frame) < 2 * PITCH_MIN:
             longer = frame * 2
         else:
@@ -72,7 +76,7 @@ class Stretcher:
         return longer
 
     def shrink(self, frame: bytes, excess: int, *, is_talking: bool) -> bytes:
-        """Return the frame shorter, or as it is; the whole of a pause's frame goes if it may.
+        """Return the frame shortened, or unchanged; in a pause the whole frame may go.
 
         An excess of 20 ms of samples or less waits for a pause.
         """
@@ -86,9 +90,10 @@ class Stretcher:
         return shorter
 
     def shrink_evenly(self, frame: bytes, excess: int, rest: int, *, is_talking: bool) -> bytes:
-        """Return the frame shorter, so that with others all of the excess and the rest goes.
+        """Return the frame shortened so that, over several, excess and rest go exactly.
 
-        An excess of 20 ms goes by halves, in two frames of a pause, and a rest of less in one.
+        An excess of 20 ms is removed in halves, from two frames of a pause; a smaller rest from
+        one.
         """
         samples = rest or FRAME_SAMPLES // 2
         if excess > FRAME_SAMPLES or len(frame) <= samples:
@@ -99,7 +104,7 @@ class Stretcher:
         return overlap(frame, samples)
 
     def _shrink_noise(self, frame: bytes) -> bytes:
-        """Return the frame shorter if there has long been noise alone."""
+        """Return the frame shortened if there has been only noise for a while."""
         if self._failures < NOISE_FRAMES:
             return frame
         shorter = self._try(shorten, frame, is_quiet=False)
@@ -123,15 +128,16 @@ class Stretcher:
         return changed
 
     def is_quiet(self, frame: bytes, is_talking: bool) -> bool:
-        """Return whether the frame is of a pause."""
+        """Return whether the frame belongs to a pause."""
         rms = float(audioop.rms(audioop.ulaw2lin(frame, SAMPLE_BYTES), SAMPLE_BYTES))
+        # The noise floor falls at once and rises slowly: speech must not raise it.
         noise_rms = self._noise_rms
         self._noise_rms = max(rms, NOISE_RMS_MIN) if rms < noise_rms else noise_rms * NOISE_RISE
         return rms < NOISE_RATIO * noise_rms and rms < (QUIET_RMS if is_talking else PAUSE_RMS)
 
 
 def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
-    """Return the frame without 5 to 15 ms of it, or as it is where that would be heard."""
+    """Return the frame without 5 to 15 ms of it, or unchanged if that would be audible."""
     head = to_wave(frame[:HEAD_SAMPLES])
     match = leading_pitch(head)
     if match is None or match.similarity < similarity_min:
@@ -140,14 +146,14 @@ def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
 
 
 def overlap(frame: bytes, lag: int) -> bytes:
-    """Return the frame cross-faded into what comes so many samples later in it."""
+    """Return the frame cross-faded into its own continuation `lag` samples later."""
     wave = to_wave(frame)
     early, late = wave[:-lag], wave[lag:]
     return to_mulaw(early + (late - early) * ramp(len(early)))
 
 
 def lengthen(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
-    """Return the frame with 5 to 15 ms of it repeated, or as it is where that would be heard."""
+    """Return the frame with 5 to 15 ms of it repeated, or unchanged if that would be audible."""
     head = to_wave(frame[:HEAD_SAMPLES])
     match = leading_pitch(head)
     if match is None or match.similarity < similarity_min:

@@ -1,8 +1,8 @@
-"""What callers of each country hear while a call is being set up: frequencies and cadences.
+"""Lists the call-progress tones of each country: frequencies and cadences.
 
-Facts only, from the list of national tones that ITU-T keeps as Supplement 2 to E.180; how they
-are turned into sound is not known here. Where a country lists several variants, the one of its
-largest network is given; where it lists none, the tone E.180 recommends for new networks.
+Facts only, from the list of national tones in ITU-T E.180 Supplement 2; does not know how they are
+synthesised. Of several variants in a country, that of its largest network is given; a country that
+lists none gets the tone that E.180 recommends for new networks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Burst:
     on_ms: int
     off_ms: int
     modulation_hz: int = 0
-    """Frequency at which the loudness swings; 0 for a steady tone."""
+    """Frequency of amplitude modulation; 0 for a steady tone."""
 
 
 Cadence = tuple[Burst, ...]
-"""Bursts in order, then again from the first."""
+"""Bursts in order, repeated from the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class TonePlan:
     """The call-progress tones of one country."""
 
     ringback: Cadence
-    """The phone rings."""
+    """The phone is ringing."""
     busy: Cadence
     """The phone is in use."""
     congestion: Cadence
-    """The network has no way to the phone; known as reorder in North America."""
+    """The network cannot reach the phone; known as reorder in North America."""
 
 
 def _cadence(frequencies_hz: tuple[int, ...], *on_off_ms: int, modulation_hz: int = 0) -> Cadence:
@@ -47,7 +47,7 @@ def _cadence(frequencies_hz: tuple[int, ...], *on_off_ms: int, modulation_hz: in
 def _plan(
     *, ringback: Cadence, busy_ms: tuple[int, int], congestion_ms: tuple[int, ...], hz: int = 425
 ) -> TonePlan:
-    """Return a plan whose busy and congestion tones are the same sound at different speed."""
+    """Return a plan whose busy and congestion tones are the same sound at different speeds."""
     return TonePlan(
         ringback, busy=_cadence((hz,), *busy_ms), congestion=_cadence((hz,), *congestion_ms)
     )
@@ -57,7 +57,7 @@ _ITU_RINGBACK: Final = _cadence((425,), 1000, 4000)
 _BRITISH_RINGBACK: Final = _cadence((400, 450), 400, 200, 400, 2000)
 
 DEFAULT_PLAN: Final = _plan(ringback=_ITU_RINGBACK, busy_ms=(500, 500), congestion_ms=(250, 250))
-"""E.180 prefers 425 Hz; for countries without a plan of their own here."""
+"""E.180 prefers 425 Hz; for countries without a plan here."""
 
 _NORTH_AMERICA: Final = TonePlan(
     ringback=_cadence((440, 480), 2000, 4000),
@@ -143,5 +143,5 @@ PLANS: Final[dict[str, TonePlan]] = {
 
 
 def plan_of(country: str) -> TonePlan:
-    """Return the tones of a country by its ISO 3166 alpha-2 code; the default for any other."""
+    """Return the tones of a country by ISO 3166 alpha-2 code; the default for any other."""
     return PLANS.get(country, DEFAULT_PLAN)

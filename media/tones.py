@@ -1,8 +1,8 @@
-"""Sounds of our own, in mu-law at 8 kHz: digits, call-progress tones, hold, noise, a warning beep.
+"""Synthesises the gateway's own sounds: DTMF, call-progress tones, hold, noise, warning beep.
 
-Everything is computed once and then only looked up. Knows no call and decides nothing: who hears
-what, and when, is said elsewhere. Levels are in dBm0, where a mu-law sine at its limit has +3.17
-(ITU-T G.711).
+Mu-law at 8 kHz. Everything is computed once and then looked up. Knows no call; who hears what, and
+when, is decided elsewhere. Levels are in dBm0, where a full-scale mu-law sine has +3.17 (ITU-T
+G.711).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from media.tone_plan import Burst, Cadence, plan_of
 SAMPLES_PER_MS: Final = RATE_HZ // 1_000
 OVERLOAD_DBM0: Final = 3.17
 OVERLOAD_PEAK: Final = 32_636
-"""Amplitude of the sine that has the level above: 8159 of G.711 table 2a, in 16 bits."""
+"""Amplitude of that full-scale sine: 8159 of G.711 table 2a, in 16 bits."""
 
-# ITU-T Q.23: a digit is one tone of its row and one of its column. Q.24 wants receivers to take
-# 40 ms on and 40 ms off; 100 and 60 leave them room. The column is 2 dB louder, because lines
-# weaken high frequencies more.
+# ITU-T Q.23: a digit is one tone of its row and one of its column. Q.24 requires receivers to
+# accept 40 ms on and 40 ms off; 100 and 60 leave a margin. The column is 2 dB louder, because lines
+# attenuate high frequencies more.
 DTMF_ROWS_HZ: Final = (697, 770, 852, 941)
 DTMF_COLUMNS_HZ: Final = (1209, 1336, 1477, 1633)
 DTMF_KEYS: Final = ("123A", "456B", "789C", "*0#D")
@@ -37,12 +37,12 @@ DTMF_MS_MIN: Final = 40
 DTMF_MS_MAX: Final = 2_000
 DTMF_DIGITS_MAX: Final = 32
 
-# ITU-T E.180 recommends -10 dBm0 within 5 dB, for earpieces; headsets are louder.
+# ITU-T E.180 recommends -10 dBm0 +/- 5 dB, for earpieces; headsets are louder, so the low end.
 PROGRESS_DBM0: Final = -15.0
 MODULATION_DEPTH: Final = 0.9
 
 COMFORT_NOISE_DBM0: Final = -55.0
-"""Just above what a quiet line has by itself: enough to tell that the line is alive."""
+"""Just above the noise of a quiet line: enough to tell that the line is alive."""
 COMFORT_NOISE_MS: Final = 2_000
 COMFORT_NOISE_BAND_HZ: Final = (100, 3_400)
 
@@ -51,8 +51,8 @@ HOLD_CADENCE: Final = (Burst((425,), 150, 150), Burst((425,), 150, 4_550))
 HOLD_DBM0: Final = -27.0
 
 CONNECTING_CADENCE: Final = (Burst((440,), 60, 140), Burst((440,), 60, 1_240))
-"""Two short beeps every one and a half seconds. E.180 Supplement 2 lists a tone for a call that is
-being placed in few countries, in short bursts of 440 Hz; no ringback is as short."""
+"""Two short beeps every one and a half seconds. E.180 Supplement 2 lists a tone for a call being
+placed in few countries, in short bursts of 440 Hz; no ringback is as short."""
 CONNECTING_DBM0: Final = -24.0
 
 WARNING_HZ: Final = 880
@@ -60,22 +60,22 @@ WARNING_MS: Final = 120
 WARNING_DBM0: Final = -18.0
 
 EDGE_MS: Final = 4
-"""Rise and fall of a tone: short of a digit's 40 ms, long enough not to click."""
+"""Rise and fall time of a tone: short against a digit's 40 ms, long enough not to click."""
 SOFT_EDGE_MS: Final = 20
-"""Rise and fall of what is heard close to speech."""
+"""Rise and fall time of sounds heard close to speech."""
 
 Wave = NDArray[np.float64]
 
 
 class Tone:
-    """A sound that repeats without end, cut into frames of 160 bytes (20 ms) of mu-law."""
+    """A sound that repeats endlessly, cut into frames of 160 bytes (20 ms) of mu-law."""
 
     __slots__ = ("_count", "_frames")
 
     def __init__(self, loop: bytes) -> None:
         if not loop or len(loop) % FRAME_SAMPLES:
             raise FormatError("A loop must be whole frames.")
-        # Most frames of a ringback tone are the same silence: each different one is kept once.
+        # Most frames of a ringback tone are the same silence: equal frames are stored once.
         known: dict[bytes, bytes] = {}
         cuts = (loop[at : at + FRAME_SAMPLES] for at in range(0, len(loop), FRAME_SAMPLES))
         self._frames = tuple(known.setdefault(cut, cut) for cut in cuts)
@@ -92,29 +92,29 @@ class Tone:
 
 
 def ringback(country: str = "") -> Tone:
-    """Return what a caller hears while a phone of this country (ISO 3166 alpha-2) rings."""
+    """Return the tone for a ringing phone in this country (ISO 3166 alpha-2)."""
     return _progress(plan_of(country).ringback)
 
 
 def busy(country: str = "") -> Tone:
-    """Return what a caller hears when a phone of this country (ISO 3166 alpha-2) is in use."""
+    """Return the tone for a busy phone in this country (ISO 3166 alpha-2)."""
     return _progress(plan_of(country).busy)
 
 
 def congestion(country: str = "") -> Tone:
-    """Return what a caller hears when the network of this country has no way to the phone."""
+    """Return the tone for a phone that this country's network cannot reach."""
     return _progress(plan_of(country).congestion)
 
 
 @lru_cache(maxsize=1)
 def connecting() -> Tone:
-    """Return what a caller hears while a call is being placed and no phone rings yet."""
+    """Return the tone for a call that is being placed while no phone rings yet."""
     return Tone(_encode(_loop(CONNECTING_CADENCE, CONNECTING_DBM0, EDGE_MS)))
 
 
 @lru_cache(maxsize=1)
 def hold() -> Tone:
-    """Return what somebody on hold hears: faint noise, and twice a soft beep every 5 seconds."""
+    """Return the hold tone: faint noise, and a soft double beep every 5 seconds."""
     beeps = _loop(HOLD_CADENCE, HOLD_DBM0, SOFT_EDGE_MS)
     return Tone(_encode(beeps + _noise(len(beeps), COMFORT_NOISE_DBM0)))
 
@@ -132,7 +132,7 @@ def warning_beep() -> bytes:
 
 
 def dtmf(digits: str, *, on_ms: int = DTMF_ON_MS, off_ms: int = DTMF_OFF_MS) -> bytes:
-    """Return 1 to 32 digits of `0-9*#A-D` as mu-law in whole frames, the last one's pause included.
+    """Return 1 to 32 digits of `0-9*#A-D` as mu-law in whole frames, final pause included.
 
     Raises:
         FormatError: A character is no digit, they are too many, or a time is not 40 to 2,000 ms.
@@ -162,10 +162,10 @@ def _progress(cadence: Cadence) -> Tone:
 
 
 def _loop(cadence: Cadence, level_dbm0: float, edge_ms: int) -> Wave:
-    """Return a cadence as often as it takes to fill whole frames."""
+    """Return a cadence, repeated until it fills whole frames."""
     parts: list[Wave] = []
     for burst in cadence:
-        # Tones of equal level share the power.
+        # Tones of equal level share the power of the whole.
         each_dbm0 = level_dbm0 - 10 * log10(len(burst.frequencies_hz))
         parts.append(
             _tone(
@@ -184,7 +184,7 @@ def _loop(cadence: Cadence, level_dbm0: float, edge_ms: int) -> Wave:
 def _tone(
     components: tuple[tuple[int, float], ...], on_ms: int, edge_ms: int, modulation_hz: int = 0
 ) -> Wave:
-    """Return sines of (frequency in Hz, level in dBm0) together, with rounded edges."""
+    """Return the sum of sines of (frequency in Hz, level in dBm0), with rounded edges."""
     seconds = np.arange(on_ms * SAMPLES_PER_MS) / RATE_HZ
     wave: Wave = np.zeros(len(seconds))
     for hz, level_dbm0 in components:
@@ -203,14 +203,14 @@ def _silence(off_ms: int) -> Wave:
 
 
 def _noise(samples: int, level_dbm0: float) -> Wave:
-    """Return noise that falls by 3 dB an octave within the telephone band.
+    """Return noise that falls by 3 dB per octave within the telephone band.
 
-    It is made of whole periods only, so that its end joins its start like any two samples.
+    It consists of whole periods only, so that its end joins its start like any two samples.
     """
     hz = np.fft.rfftfreq(samples, 1 / RATE_HZ)
     low, high = COMFORT_NOISE_BAND_HZ
     band = (hz >= low) & (hz <= high)
-    # The phases are scattered, yet the same at each start: a sound here is a constant.
+    # Random phases from a fixed seed: a sound here is a constant, the same in every process.
     phases = np.random.default_rng(seed=0).uniform(0, 2 * np.pi, len(hz))
     spectrum = np.where(band, np.exp(1j * phases) / np.sqrt(np.maximum(hz, low)), 0)
     wave = np.fft.irfft(spectrum, samples)

@@ -1,6 +1,6 @@
-"""Who talks when: speech or silence of one direction, with attack, hangover and level.
+"""Detects speech in one direction, with attack, hangover and level.
 
-Wraps the voice activity detector of WebRTC. Knows no call and no clock: time is what was fed.
+Wraps WebRTC's voice activity detector. Knows no call and no clock: time is the audio fed.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from media.g711 import FRAME_MS, FRAME_SAMPLES, RATE_HZ, SAMPLE_BYTES, audioop
 from media.level import level_dbov
 
 AGGRESSIVENESS: Final = 2
-"""WebRTC's modes run from 0 (all is speech) to 3; 2 lets neither breath nor line noise pass."""
+"""WebRTC's modes run from 0 (everything is speech) to 3; 2 rejects breath and line noise."""
 ATTACK_FRAMES: Final = 3
 ATTACK_WINDOW_FRAMES: Final = 5
 """Talk begins with 3 speech frames of 5: a click or a cough alone does not count."""
 HANGOVER_MS: Final = 300
-"""Silence that ends talk; shorter ones lie between words."""
+"""Silence that ends talk; shorter silences lie between words."""
 
 STRIDE: Final = 5
-"""While talk goes on, each fifth frame is asked about, and every one once a pause has begun: the
-end of talk is told 80 ms late at most. The level is taken of each fifth frame, whoever talks: a
+"""While someone talks, every fifth frame is examined, and every frame once a pause has begun: the
+end of talk is reported at most 80 ms late. The level is taken from every fifth frame in any case: a
 volume meter cannot show more."""
 LEVEL_SAMPLES: Final = 5
 """Levels remembered, so that one reading covers half a second."""
 
 
 SPEECH_PEAK_MIN: Final = 200
-"""Frames that stay below this sample value (-44 dBov) are silence without asking the detector,
-which takes the first noise of a line for speech, and costs ten times as much as looking."""
+"""Frames whose samples stay below this (-44 dBov) are silence without asking the detector, which
+takes a line's first noise for speech and costs ten times as much as the comparison."""
 
-# Names of the module's own are found at once where this is compiled.
+# Compiled code finds a Final of this module without a dictionary lookup.
 _peak: Final = audioop.max
 _rms: Final = audioop.rms
 _ulaw2lin: Final = audioop.ulaw2lin
 
 
 class TalkDetector:
-    """Tells when one party starts and stops talking."""
+    """Reports when one party starts and stops talking."""
 
     __slots__ = (
         "_attack_frames",
@@ -78,24 +78,24 @@ class TalkDetector:
         self._window_mask = (1 << attack_window_frames) - 1
         self._hangover_frames = -(-hangover_ms // FRAME_MS)
         self._recent = 0
-        """One bit for each of the last frames, the newest lowest: was it speech."""
+        """One bit per recent frame, newest lowest: was it speech."""
         self._quiet_frames = 0
-        """Frames without speech since the last one with it, while talking."""
+        """Frames since the last one with speech, while talking."""
         self._frames = 0
         self._talk_frames = 0
         self._rms = [0] * LEVEL_SAMPLES
         self._rest = b""
-        """What is left of audio that came in other sizes; less than a frame."""
+        """Less than a frame, left over from audio of other sizes."""
         self.talking = False
 
     @property
     def talk_ms(self) -> int:
-        """Time spent talking, short silences between words included."""
+        """Time spent talking, including short silences between words."""
         return self._talk_frames * FRAME_MS
 
     @property
     def silence_ms(self) -> int:
-        """Time not spent talking; with `talk_ms` all the time that was fed in whole frames."""
+        """Time not spent talking; with `talk_ms` all the time fed in whole frames."""
         return (self._frames - self._talk_frames) * FRAME_MS
 
     @property
@@ -106,8 +106,8 @@ class TalkDetector:
     def feed(self, frame: bytes) -> bool | None:
         """Take mu-law audio in order; return True when talk starts, False when it stops.
 
-        A frame has 160 bytes (20 ms). Other lengths are cut and joined to frames; where talk both
-        starts and stops within one call, the outcome is None.
+        A frame has 160 bytes (20 ms). Other lengths are cut and joined into frames; if talk both
+        starts and stops within one call, the result is None.
         """
         if len(frame) != FRAME_SAMPLES or self._rest:
             return self._feed_uneven(frame)

@@ -1,7 +1,7 @@
-"""Notices that the way from a carrier has become shorter, by the times it gives its audio.
+"""Detects from audio timestamps that the way from a carrier has become shorter.
 
-Frames come late for many reasons, but none comes sooner than its way is long: the soonest of each
-second tells how long that is, but for the clocks' offset. Knows no frame and no clock.
+Frames are late for many reasons, but none is earlier than its way is long: the earliest frame of
+each second shows that length, plus the offset of the clocks. Knows no frame and no clock.
 """
 
 from __future__ import annotations
@@ -14,32 +14,33 @@ from media.source import MS_NS
 SHORTER_NS_MIN: Final = 15 * MS_NS
 """A carrier's timestamps wander by some ten milliseconds."""
 SECONDS: Final = 8
-"""The soonest of so many seconds is compared with. Clocks that are off by 200 ppm each come no more
-than 4 ms apart in that."""
+"""Each second is compared with the earliest frames of this many before it. Two clocks that are each
+off by 200 ppm drift by no more than 4 ms in that time."""
 
 
 class WayBack:
-    """The way of one stream."""
+    """The way back of one stream."""
 
     __slots__ = ("_least_ns", "_past_ns")
 
     def __init__(self) -> None:
         self._least_ns = NEVER_NS
         self._past_ns: tuple[int, ...] = ()
-        """The least of each of the last seconds."""
+        """The minimum of each of the last seconds."""
 
     def feed(self, now_ns: int, at_ms: int) -> None:
-        """Take note of when audio came that the carrier gave this time."""
+        """Note when audio with this carrier timestamp arrived."""
         self._least_ns = min(self._least_ns, now_ns - at_ms * MS_NS)
 
     def is_shorter(self) -> bool:
-        """Return, asked once a second, whether the way has become shorter in it."""
+        """Return whether the way has become shorter in the last second; call once a second."""
         least_ns, self._least_ns = self._least_ns, NEVER_NS
         past_ns = self._past_ns
         if least_ns == NEVER_NS:
             self._past_ns = past_ns[1:]
             return False
         if past_ns and least_ns < min(past_ns) - SHORTER_NS_MIN:
+            # The older minima belong to the longer way; keeping them would report the change again.
             self._past_ns = (least_ns,)
             return True
         self._past_ns = (*past_ns, least_ns)[-SECONDS:]

@@ -1,4 +1,4 @@
-"""Services that a newcomer does not have yet, simulated: a carrier and a payment service.
+"""Simulates services that a newcomer does not have yet: a carrier and a payment service.
 
-They share `serving`, the HTTP server each of them runs behind.
+Both run behind the HTTP server in `serving`.
 """

@@ -1,6 +1,6 @@
-"""The HTTP server of a simulated service: one bound port, one uvicorn, inside a running event loop.
+"""Serves a simulated service: one bound port, one uvicorn, inside a running event loop.
 
-Knows nothing of what is simulated; the application is given to it.
+Takes the application and knows nothing of what is simulated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A relay of WebRTC audio to a Media Stream as one writes it with aiortc. Run by the benchmark.
+"""A relay of WebRTC audio to a Media Stream, written the usual way with aiortc.
 
-Starlette takes the sockets; aiortc takes the browser's offer, and decodes, waits for and codes its
-audio. It meters nothing, detects no speech and checks no signature.
+Run by the benchmark. Starlette serves the sockets; aiortc takes the browser's offer, and decodes,
+buffers and encodes its audio. It meters nothing, detects no speech and checks no signature.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The gateway itself, everything on: signatures, metering against Valkey, talk detection, records.
+"""The gateway with everything on: signatures, metering against Valkey, talk detection, records.
 
-It runs as an operator would start it, with its embedded stores in a folder of their own. Its phone
-calls are answered by the played carrier.
+Runs as an operator would start it, with its embedded stores in a folder of their own. Its calls are
+answered by the played carrier.
 """
 
 from __future__ import annotations

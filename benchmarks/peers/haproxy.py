@@ -1,7 +1,7 @@
-"""HAProxy as a byte relay: the least that a server in the middle can cost.
+"""HAProxy as a byte relay: the lowest cost that a server in the middle can have.
 
-It carries the very bytes of the two legs from one connection to the other: no handshake, no frame,
-no JSON, no base64. The generator plays both ends, so the carrier leg is accepted, not dialled.
+It forwards the bytes of the two legs from one connection to the other: no handshake, frame, JSON or
+base64. The generator plays both ends, so the carrier leg is accepted, not dialled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a benchmark's WebRTC server is asked: one line of JSON with an offer, one with the answer.
+"""Exchanges offers with a benchmark's WebRTC server: one line of JSON each way.
 
 Knows no WebRTC. The server's end runs on asyncio, the generator's blocks.
 """

@@ -1,4 +1,4 @@
-"""What the benchmark asks of a server under test."""
+"""Defines what the benchmark needs from a server under test."""
 
 from __future__ import annotations
 

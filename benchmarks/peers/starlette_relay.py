@@ -1,7 +1,7 @@
-"""A relay of WebSocket audio as one writes it with Starlette. Run as a process by the benchmark.
+"""A relay of WebSocket audio, written the usual way with Starlette. Run by the benchmark.
 
-Plain on purpose: the documented calls, and what uvicorn picks by itself with uvloop, httptools and
-websockets installed.
+Plain on purpose: the documented calls, and what uvicorn chooses by itself with uvloop, httptools
+and websockets installed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The gateway's WebRTC leg alone, run as a process by the benchmark.
 
-What a browser says goes into a playout, as in a call, and comes back to it: 50 packets a second
-each way, without a carrier.
+Audio from a browser goes into a playout, as in a call, and returns to it: 50 packets a second each
+way, without a carrier.
 """
 
 from __future__ import annotations

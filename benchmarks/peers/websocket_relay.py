@@ -1,9 +1,9 @@
-"""Rivals that relay audio between two sockets, one process each, as one writes them.
+"""Rivals that relay audio between two sockets, one process each, written the usual way.
 
 They speak the same small protocol on `/media/browser/{n}` and `/media/carrier/{n}`: the carrier leg
-sends Twilio's `connected` and `start`, the browser leg is told `accept`, then audio flows; aiortc's
-takes the browser's offer first, as the gateway does. They meter nothing, detect no speech and check
-no signature.
+sends Twilio's `connected` and `start`, the browser leg receives `accept`, then audio flows;
+aiortc's takes the browser's offer first, as the gateway does. They meter nothing, detect no speech
+and check no signature.
 """
 
 from __future__ import annotations

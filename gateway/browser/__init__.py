@@ -1,1 +1,1 @@
-"""The browser of a call: its messages, its leg and its reports."""
+"""The browser leg of a call: its messages, its socket and what is reported to it."""

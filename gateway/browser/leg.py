@@ -1,6 +1,6 @@
 """The browser leg over WebSocket: control messages and audio of one caller.
 
-Turns bytes into calls on its listener and events into bytes. Knows no carrier and no money.
+Turns bytes into calls on its listener, and events into bytes. Knows no carrier and no money.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gateway.errors import OFFER_REFUSALS, PROBLEMS, PeerProtocolError
 from gateway.ports import MediaConnection
 
 MESSAGES_PER_S_MAX = 50
-"""Control messages a client may send in a second; a person's client sends a few."""
+"""Control messages accepted per second; a client driven by a person sends a few."""
 
 
 class BrowserListener(Protocol):
-    """Whoever acts on what the caller does."""
+    """Acts on what the caller does."""
 
     def browser_message(self, message: ClientMessage) -> None:
         """Act on a control message."""
@@ -39,7 +39,7 @@ class BrowserListener(Protocol):
 
 
 class BrowserLeg:
-    """One caller's socket. It waits for `start` or `resume`, then serves one call."""
+    """One caller's socket. Waits for `start` or `resume`, then serves one call."""
 
     __slots__ = (
         "_connection",
@@ -62,7 +62,7 @@ class BrowserLeg:
         self._on_start = on_start
         self._flood = _FloodGuard(MESSAGES_PER_S_MAX)
         self.origin = origin
-        """The page's origin, empty for programs."""
+        """The page's origin; empty for programs."""
         self.listener: BrowserListener | None = None
         self.started = False
         self.is_closed = False
@@ -84,13 +84,13 @@ class BrowserLeg:
         self._connection.send_text(*[browser_media.encode(message) for message in messages])
 
     def refuse(self, code: str, retry_after_s: int = 0) -> None:
-        """Tell what was wrong, and when to try again where that is known; close."""
+        """Send an error, with the time to retry if it is known, and close."""
         problem = PROBLEMS[code]
         self._send_error(code, retry_after_s)
         self.close(problem.close_code, code)
 
     def vouch(self) -> None:
-        """Say that the caller has shown a token that is good."""
+        """Tell the socket that the caller has shown a valid token."""
         self._connection.vouch()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -116,6 +116,8 @@ class BrowserLeg:
             self._start(message)
         elif self.listener is not None:
             self.listener.browser_message(message)
+        # After the end of a call its client may still send what it had begun to; before it,
+        # nothing.
         elif not self.started:
             self.refuse("bad_message")
         elif isinstance(message, Hangup):
@@ -145,7 +147,7 @@ class BrowserLeg:
         )
 
     def _ignore_audio(self, payload: bytes) -> None:
-        """Audio before the call is answered has nowhere to go."""
+        """Discard audio from before the call was answered."""
 
     def _closed(self, code: int) -> None:
         self.is_closed = True
@@ -155,7 +157,7 @@ class BrowserLeg:
 
 
 class _FloodGuard:
-    """Counts events per second of the peer's own arrival times."""
+    """Counts the peer's messages per second of their arrival."""
 
     __slots__ = ("_count", "_limit", "_second")
 
@@ -165,7 +167,8 @@ class _FloodGuard:
         self._count = 0
 
     def is_flooded(self, now_ns: int) -> bool:
-        """Count one event; say whether this second has seen too many."""
+        """Count one message; return whether there were too many in this second."""
+        # Fixed windows: at worst twice the limit around a boundary, for two integers of state.
         second = now_ns // 1_000_000_000
         if second != self._second:
             self._second, self._count = second, 0

@@ -1,7 +1,7 @@
-"""Messages of the browser's media socket, version 1, sans-I/O.
+"""Defines the messages of the browser's media socket, version 1, sans-I/O.
 
-Text messages are JSON objects with a `type`; binary messages are audio of the codec that the call
-token names. `schema()` is the contract that `docs/wire/` publishes. Knows no socket and no call.
+Text messages are JSON objects with a `type`; binary messages are audio in the codec that the call
+token names. `schema()` returns the contract published in `docs/wire/`. Knows no socket and no call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gateway.errors import PeerProtocolError
 
 VERSION = 1
 MESSAGE_BYTES_MAX = 15_000
-"""Longest text message; longer ones end the leg. A browser's offer takes the most."""
+"""Longest text message; a longer one ends the leg. A browser's offer is the longest."""
 
 FRAME_BYTES = {"pcmu": 160, "pcm16": 640}
 """Codec -> bytes of one 20 ms frame: mu-law at 8 kHz, or 16-bit little-endian PCM at 16 kHz."""
@@ -37,32 +37,32 @@ class _Tagged(msgspec.Struct, kw_only=True, tag_field="type"):
 
 
 class Start(_Tagged, tag="start"):
-    """First message of every socket."""
+    """First message on every socket."""
 
     version: int
     token: Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class Resume(_Tagged, tag="resume"):
-    """First message of a socket that takes a call up again, in place of `start`."""
+    """First message on a socket that resumes a call, in place of `start`."""
 
     version: int
     call_id: Annotated[str, msgspec.Meta(max_length=32)]
     token: Annotated[str, msgspec.Meta(max_length=256)]
-    """The `resume_token` of the last `ready`; good once."""
+    """The `resume_token` of the last `ready`; valid once."""
 
 
 class Offer(_Tagged, tag="offer"):
-    """Offer audio by WebRTC: on a new connection, or again to restart ICE on the one there is."""
+    """Offer audio by WebRTC: a new connection, or an ICE restart of the existing one."""
 
     id: int
     sdp: Annotated[str, msgspec.Meta(max_length=12_000)]
 
 
 class SelectPath(_Tagged, tag="media"):
-    """Ask for the phone's voice by this path from now on; confirmed by the same message.
+    """Ask for the phone's voice on this path from now on; confirmed by the same message.
 
-    The caller's voice is taken from whichever path it arrives on.
+    The caller's voice is accepted on either path.
     """
 
     path: Path
@@ -73,7 +73,7 @@ Millis = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
 
 
 class Report(_Tagged, tag="report"):
-    """What the browser measures of the phone's voice, once a second; counts since the start."""
+    """What the browser measures of the phone's voice, once a second; counters are cumulative."""
 
     packets: Count
     """Received, 20 ms each."""
@@ -81,7 +81,7 @@ class Report(_Tagged, tag="report"):
     concealed_ms: Millis = 0.0
     jitter_ms: Millis = 0.0
     buffer_ms: Millis = 0.0
-    """What a sample waits for its turn in the browser."""
+    """How long a sample waits in the browser before it is played."""
     rtt_ms: Millis | None = None
     """Round trip of the audio's own path."""
 
@@ -120,7 +120,7 @@ ClientMessage = (
 
 
 class Money(msgspec.Struct, frozen=True):
-    """An amount: exact, and as a person reads it."""
+    """An amount: exact, and formatted for people."""
 
     micros: int
     currency: str
@@ -128,7 +128,7 @@ class Money(msgspec.Struct, frozen=True):
 
 
 class RateQuote(msgspec.Struct, frozen=True, kw_only=True):
-    """What this call costs."""
+    """The price of this call."""
 
     per_minute: Money
     connect_fee: Money
@@ -138,9 +138,10 @@ class RateQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(_Tagged, tag="ready"):
-    """The token was good: the call is being placed, or is taken up again.
+    """The token was valid: the call is being placed, or has been resumed.
 
-    After `resume` the messages of what holds follow: `ringing`, `accept`, `mute`, `hold`.
+    After `resume` the messages that describe the current state follow: `ringing`, `accept`, `mute`,
+    `hold`.
     """
 
     version: int
@@ -150,15 +151,15 @@ class Ready(_Tagged, tag="ready"):
     frame_bytes: int
     rate: RateQuote
     webrtc: bool = False
-    """Whether an `offer` is taken here."""
+    """Whether an `offer` is accepted here."""
     resume_token: str = ""
-    """Takes the call up again after this socket is lost; empty where that is not possible."""
+    """Resumes the call after this socket is lost; empty if that is not possible."""
     resume_seconds: int = 0
-    """How long the phone is kept for it."""
+    """How long the phone is kept on the line for that."""
 
 
 class CheckReady(_Tagged, tag="check-ready"):
-    """The token was good: what is spoken is heard again, for so many seconds from its start."""
+    """The token was valid: audio is echoed for so many seconds from its start."""
 
     version: int
     seconds: int
@@ -177,18 +178,18 @@ class CheckResult(_Tagged, tag="check-result"):
     level_dbov: int
     message: str
     action: str
-    """What to do about it; empty where nothing is wrong."""
+    """What to do about it; empty if nothing is wrong."""
 
 
 class Answer(_Tagged, tag="answer"):
-    """Answer to the `offer` of this id."""
+    """Answer to the `offer` with this id."""
 
     id: int
     sdp: str
 
 
 class OfferRefused(_Tagged, tag="offer-refused"):
-    """The `offer` of this id is not taken; the audio stays on the socket."""
+    """The `offer` with this id is refused; the audio stays on the socket."""
 
     id: int
     code: str
@@ -196,17 +197,17 @@ class OfferRefused(_Tagged, tag="offer-refused"):
 
 
 class PathSelected(_Tagged, tag="media"):
-    """The phone's voice comes by this path from now on."""
+    """The phone's voice is sent on this path from now on."""
 
     path: Path
 
 
 class Stalled(_Tagged, tag="stalled"):
-    """A voice does not arrive at the gateway, or does again; told while `media` is `webrtc`.
+    """A voice stopped arriving at the gateway, or arrives again; sent while `media` is `webrtc`.
 
-    Of `browser`: the caller's packets are lost. Send `media` `websocket` and speak on the socket;
-    a client that sends nothing on purpose ignores it. Of `carrier`: the phone's voice is held up
-    before the gateway, so that there is nothing to send; the path is not to blame.
+    `browser`: the caller's packets are lost. Send `media` `websocket` and speak on the socket; a
+    client that is silent on purpose ignores this. `carrier`: the phone's voice is held up before
+    the gateway, so that there is nothing to send; the path is not at fault.
     """
 
     leg: Leg
@@ -214,7 +215,7 @@ class Stalled(_Tagged, tag="stalled"):
 
 
 class LegSample(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction during the last seconds."""
+    """One direction over the last seconds."""
 
     loss_percent: float = 0.0
     """Lost on the network, before concealment."""
@@ -222,20 +223,20 @@ class LegSample(msgspec.Struct, frozen=True, kw_only=True):
     """Interarrival jitter (RFC 3550 A.8)."""
     concealed_percent: float = 0.0
     backlog_ms: float = 0.0
-    """Audio waiting to be heard, beyond what the network takes."""
+    """Audio waiting to be heard, beyond the network's own delay."""
     level_dbov: int = -127
     mos: float = 4.4
     """Listening and conversational quality, 1 to 4.5 (ITU-T G.107)."""
 
 
 class Sample(_Tagged, tag="sample"):
-    """How good the line is, once a second during a call."""
+    """The quality of the line, once a second during a call."""
 
     path: Path
     rtt_ms: float | None
     """Between browser and gateway."""
     carrier_rtt_ms: float | None
-    """Between gateway and carrier, marks of the audio measured."""
+    """Between gateway and carrier, measured by marks in the audio."""
     browser: LegSample
     """The caller's voice, as the phone hears it."""
     carrier: LegSample
@@ -266,7 +267,7 @@ class DtmfReceived(_Tagged, tag="dtmf"):
 
 
 class Talk(_Tagged, tag="talk"):
-    """Someone began or ceased to speak."""
+    """Someone started or stopped speaking."""
 
     leg: Leg
     talking: bool
@@ -280,7 +281,7 @@ class Volume(_Tagged, tag="volume"):
 
 
 class Cost(_Tagged, tag="cost"):
-    """What has been used so far, once a second."""
+    """What the call has cost so far, once a second."""
 
     seconds: int
     cost: Money
@@ -292,38 +293,38 @@ class Credit(_Tagged, tag="credit"):
     balance: Money
     """Of the account: what is held for its calls on this node counts only as far as it is used."""
     remaining_seconds: int
-    """Until the first of credit, spending limit and longest time allowed ends; all calls of an
-    account count down to the same end."""
+    """Until the first of credit, spending limit and longest time runs out; all calls of an account
+    count down to the same end."""
 
 
 class Draining(_Tagged, tag="draining"):
-    """The gateway is being restarted; a call that goes on longer is ended then."""
+    """The gateway is restarting; a call still running at the end of this time is ended."""
 
     seconds_left: int
 
 
 class CreditWarning(_Tagged, tag="credit-warning"):
-    """The call will soon be cut off; a beep is heard by the caller alone."""
+    """The call will be cut off soon; only the caller hears a beep."""
 
     seconds_left: int
     cause: Lack
 
 
 class CreditWarningCleared(_Tagged, tag="credit-warning-cleared"):
-    """More time is left again than the last warning said."""
+    """More time is left than the last warning said."""
 
     seconds_left: int
 
 
 class Warning(_Tagged, tag="warning"):
-    """Something is wrong with the call that a person should know."""
+    """Something is wrong with the call that a person should know about."""
 
     name: str
     message: str
 
 
 class WarningCleared(_Tagged, tag="warning-cleared"):
-    """What was wrong is over."""
+    """The problem of this warning is over."""
 
     name: str
 
@@ -339,13 +340,13 @@ class _End(_Tagged):
     call's record tells it."""
     cost: Money | None
     action: str = ""
-    """What to do next; empty where that is obvious."""
+    """What to do next; empty if that is obvious."""
     cut_off: Lack | None = None
-    """What the call was cut off for want of; null where it ended otherwise."""
+    """What the call ran out of when it was cut off; null if it ended otherwise."""
 
 
 class Cancel(_End, tag="cancel"):
-    """The caller gave up before an answer."""
+    """The caller hung up before the call was answered."""
 
 
 class Disconnect(_End, tag="disconnect"):
@@ -360,7 +361,7 @@ class Error(_Tagged, tag="error", omit_defaults=True):
     action: str
     retry: bool
     retry_after_s: int = 0
-    """When the same request may succeed, in seconds; left out where that is not known."""
+    """When the same request may succeed, in seconds; omitted if unknown."""
 
 
 class Pong(_Tagged, tag="pong"):
@@ -404,7 +405,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def parse(text: bytes) -> ClientMessage:
-    """Return the client's message. Raises PeerProtocolError for what is not one."""
+    """Return the client's message. Raises PeerProtocolError if it is not one."""
     if len(text) > MESSAGE_BYTES_MAX:
         raise PeerProtocolError("A text message is too long.", close_code=1009)
     try:
@@ -424,7 +425,7 @@ def schema() -> dict[str, Any]:
         (ClientMessage, GatewayMessage), ref_template="#/$defs/{name}"
     )
     for component in components.values():
-        # Python keeps the indentation of a docstring up to 3.12.
+        # Up to Python 3.12 a docstring keeps its indentation.
         component["description"] = cleandoc(component["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,6 +1,6 @@
-"""What a call says to its caller and to the books: wire messages and call records.
+"""Builds what a call reports to its caller (wire messages) and to the books (call records).
 
-Knows no socket and no store; plain conversions.
+Pure conversions; knows no socket and no store.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ REFUSALS = {
     OpenResult.CAP_REACHED: "cap_reached",
     OpenResult.ALREADY_CLOSED: "bad_token",
 }
-"""What a refused first hold is called outside."""
+"""Result of the first hold -> public error code."""
 
 LACKS: dict[CutOff, wire.Lack] = {
     CutOff.CREDIT: "credit",
     CutOff.CAP: "cap",
     CutOff.DURATION: "duration",
 }
-"""What a call runs out of, as its caller is told; grace is a fault of ours, and not among them."""
+"""What a call ran out of, as the caller is told. Grace is missing: running out of it is our
+fault."""
 
 _CUT_OFF_WORDS: dict[CutOff, tuple[str, str]] = {
     CutOff.CREDIT: (
@@ -62,12 +63,12 @@ _TONES: dict[Cause, wire.ToneName] = {
 
 
 def money(micros: int, currency: str) -> wire.Money:
-    """Return an amount as the wire shows it."""
+    """Return an amount in the form of the wire protocol."""
     return wire.Money(micros, currency, format_money(micros, currency))
 
 
 def quote(order: CallOrder, rate: Rate) -> wire.RateQuote:
-    """Return what the call costs, for its caller."""
+    """Return the price of the call for its caller."""
     return wire.RateQuote(
         per_minute=money(rate.per_minute_micros, order.currency),
         connect_fee=money(rate.connect_fee_micros, order.currency),
@@ -78,9 +79,9 @@ def quote(order: CallOrder, rate: Rate) -> wire.RateQuote:
 
 
 def limited_by(seconds: int, longest_s: int, *, is_capped: bool = False) -> wire.Lack:
-    """Return what ends a call after so many seconds, where calls last no longer than `longest_s`.
+    """Return what ends a call after `seconds`, if calls may last `longest_s`.
 
-    `is_capped` says that a spending limit ends before the balance.
+    `is_capped` says that a spending limit runs out before the balance.
     """
     if seconds >= longest_s:
         return "duration"
@@ -96,7 +97,7 @@ def ready(
     resume_token: str,
     resume_seconds: int,
 ) -> wire.Ready:
-    """Return the answer to a good token."""
+    """Return the reply to a valid token."""
     codec: wire.Codec = "pcm16" if order.codec == "pcm16" else "pcmu"
     return wire.Ready(
         version=wire.VERSION,
@@ -112,13 +113,13 @@ def ready(
 
 
 def caller_cause(call: Call) -> Cause:
-    """Return the cause of a call that its caller ends now."""
+    """Return the cause of a call that its caller ends at this moment."""
     answered = call.answered_ns is not None
     return Cause.NORMAL_CLEARING if answered else Cause.ORIGINATOR_CANCEL
 
 
 def end_tone(call: Call) -> wire.ToneName | None:
-    """Return the tone that tells why a call failed before its answer, or was cut off after it."""
+    """Return the tone for a call that failed before its answer, or was cut off after it."""
     if call.answered_ns is not None:
         return "cut-off" if call.cause is Cause.ALLOTTED_TIMEOUT else None
     if call.cause is None or call.ended_by == "caller":
@@ -151,6 +152,7 @@ def end_message(
     """Return the last message of a call; seconds and cost are None where they are not known."""
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     message, action, lack = cause.message, "", None
+    # The Q.850 cause only says "allotted time-out": the caller needs to know which allotment.
     if ran_out_of in LACKS:
         (message, action), lack = _CUT_OFF_WORDS[ran_out_of], LACKS[ran_out_of]
     gave_up = call.answered_ns is None and call.ended_by == "caller"
@@ -169,7 +171,7 @@ def end_message(
 
 
 def opened(call_id: str, order: CallOrder, node: str, created_at: datetime) -> CallOpened:
-    """Return what is known of a call when its hold is placed."""
+    """Return the record of a call's beginning, made when its hold is placed."""
     return CallOpened(
         call_id=call_id,
         account_id=order.account_id,
@@ -186,7 +188,7 @@ def opened(call_id: str, order: CallOrder, node: str, created_at: datetime) -> C
 
 
 class WallClock:
-    """Dates the monotonic times of one call, so that its record never goes back in time."""
+    """Dates the monotonic times of one call, so that its record never runs backwards."""
 
     def __init__(self, at_ns: int, at: datetime) -> None:
         self._at_ns = at_ns
@@ -199,14 +201,14 @@ class WallClock:
         return datetime.fromtimestamp(round(seconds, 3), UTC)
 
     def date_or_none(self, at_ns: int | None) -> datetime | None:
-        """Return the date, or None where there is no time."""
+        """Return the date, or None if there is no time."""
         return None if at_ns is None else self.date(at_ns)
 
 
 def closed(
     call: Call, clock: WallClock, seconds: int, browser: LegQuality, carrier: LegQuality
 ) -> CallClosed:
-    """Return what is known of a call that has ended."""
+    """Return the record of a call's end."""
     cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
     return CallClosed(
         ringing_at=clock.date_or_none(call.ringing_ns),

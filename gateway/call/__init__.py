@@ -1,1 +1,1 @@
-"""One phone call as pure rules: its states, its number, and the tokens that prove whose it is."""
+"""The pure rules of one phone call: its states, its number and the tokens that identify it."""

@@ -61,10 +61,10 @@ class CarrierStatus:
     carrier_call_id: str
     state: CarrierState
     seconds: int | None = None
-    """Whole seconds from answer to end, known at the end."""
+    """Whole seconds from answer to end; known only at the end."""
     sip_response: int = 0
     answered_at: datetime | None = None
-    """Known at the end, to a second."""
+    """Known only at the end, to the second."""
 
     @property
     def is_terminal(self) -> bool:

@@ -1,14 +1,14 @@
-"""One phone call as a state machine: events in, commands out.
+"""The state machine of one phone call: events in, commands out.
 
-Knows no socket, no clock, no price and no vendor. The bridge feeds it what the two legs, the
-carrier and the meter report, and performs what it returns, in order.
+The bridge feeds it what the two legs, the carrier and the meter report, and carries out the
+returned commands in order. Knows no socket, clock, price or vendor.
 
     NEW ─ FUNDING ─ DIALLING ─ RINGING ─ ANSWERED ⇄ ON_HOLD
              │          └─────────┴─────────┴──────────┴──── ENDING ─ SETTLING ─ SETTLED
          CANCELLING ──────────────────────────────────────────────────┘
 
-Charging starts with the first proof of answer and stops with the first proof of the end.
-ENDING lasts until the carrier confirms that its leg is gone, or the reconciler gives up asking.
+Charging starts at the first proof of answer and stops at the first proof of the end. ENDING lasts
+until the carrier confirms that its leg is gone, or the bridge gives up asking.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gateway.errors import UnexpectedEventError
 
 
 class State(Enum):
-    """Where a call stands."""
+    """The states of a call."""
 
     NEW = auto()
     FUNDING = auto()
     """The first hold is being placed."""
     CANCELLING = auto()
-    """Ended by its caller while the first hold was being placed."""
+    """The caller hung up while the first hold was being placed."""
     DIALLING = auto()
     RINGING = auto()
     ANSWERED = auto()
@@ -40,7 +40,7 @@ class State(Enum):
 
 
 class Command(Enum):
-    """What the bridge must do now; the data are attributes of the call."""
+    """An action for the bridge; its data are attributes of the call."""
 
     PLACE_HOLD = auto()
     DIAL = auto()
@@ -61,62 +61,62 @@ class Command(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to the call."""
+    """Base of everything that can happen to a call."""
 
 
 class Requested(Event):
-    """An admitted caller asks for the call."""
+    """An admitted caller requested the call."""
 
 
 class HoldPlaced(Event):
-    """The first increment is set aside."""
+    """The credit for the first increment is on hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldRefused(Event):
-    """The spend gate said no, or did not answer."""
+    """The spend gate refused the hold, or did not answer."""
 
     cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
 class DialAccepted(Event):
-    """The carrier has taken the call and named it."""
+    """The carrier accepted the call and gave it an id."""
 
     carrier_call_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class DialFailed(Event):
-    """The carrier has certainly not taken the call."""
+    """It is certain that the carrier did not accept the call."""
 
     cause: Cause
 
 
 class Ringing(Event):
-    """The phone rings."""
+    """The phone is ringing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(Event):
-    """The carrier says that the phone was answered."""
+    """The carrier reports that the phone was answered."""
 
 
 class StreamStarted(Event):
-    """The carrier's media stream has begun, which only an answered call has."""
+    """The carrier's media stream began, which happens only on an answered call."""
 
 
 class HeldByCaller(Event):
-    """The caller puts the phone on hold."""
+    """The caller put the call on hold."""
 
 
 class ResumedByCaller(Event):
-    """The caller takes the phone off hold."""
+    """The caller took the call off hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Event):
-    """A first proof, or an order, that the call is over."""
+    """The first proof that the call is over, or the order to end it."""
 
     cause: Cause
     ended_by: EndedBy
@@ -124,7 +124,7 @@ class Ended(Event):
 
 @dataclass(frozen=True, slots=True)
 class CarrierEnded(Event):
-    """The carrier says that its leg is over: final for the carrier."""
+    """The carrier reports that its leg is over; final for the carrier."""
 
     cause: Cause
     ended_by: EndedBy
@@ -132,11 +132,11 @@ class CarrierEnded(Event):
 
 
 class ConfirmationAbandoned(Event):
-    """The carrier could not be made to confirm the end in time."""
+    """The carrier did not confirm the end within the time allowed."""
 
 
 class Settled(Event):
-    """The final price is posted and the record is in the outbox."""
+    """The final price is posted and the call record is in the outbox."""
 
 
 S, C = State, Command
@@ -156,7 +156,7 @@ def _rows(
 def _ignored(
     states: Iterable[State], *events: type[Event]
 ) -> dict[tuple[State, type[Event]], _Row]:
-    """Rows for late or repeated news: the call stays where it is."""
+    """Return rows for late or repeated events, which leave the call in its state."""
     return {(state, event): (state, ()) for state in states for event in events}
 
 
@@ -164,7 +164,8 @@ _END = (C.STOP_METER, C.HANG_UP_CARRIER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END)
 _END_CONFIRMED = (C.STOP_METER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END, C.SETTLE)
 _ANSWER = (C.START_METER, C.REPORT_ANSWER)
 
-# Every move a call can make. A pair that is absent is a bug in the bridge, never ignored.
+# Every transition a call can make. A missing pair is a bug in the bridge and raises: ignoring it
+# would hide a call that is charged and never ends.
 TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
     (S.NEW, Requested): (S.FUNDING, (C.PLACE_HOLD,)),
     (S.FUNDING, HoldPlaced): (S.DIALLING, (C.DIAL,)),
@@ -175,13 +176,15 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
     **_ignored([S.CANCELLING], Ended, HeldByCaller, ResumedByCaller),
     **_ignored([S.FUNDING, S.DIALLING, S.RINGING], HeldByCaller, ResumedByCaller),
     **_ignored(LIVE, DialAccepted),
-    # Whatever the carrier has told us of a call proves that it took the call.
+    # Any report from the carrier proves that it accepted the call, so that a late failure of the
+    # dial request itself means nothing once the call is past DIALLING.
     (S.DIALLING, DialFailed): (S.SETTLING, (C.REPORT_END, C.SETTLE)),
     **_ignored([S.RINGING, *TALKING], DialFailed),
     (S.DIALLING, Ringing): (S.RINGING, (C.PLAY_RINGBACK, C.REPORT_RINGING)),
     **_ignored([S.RINGING, *TALKING], Ringing),
     **_rows([S.DIALLING, S.RINGING], Answered, (S.ANSWERED, _ANSWER)),
     **_ignored(TALKING, Answered),
+    # The stream may overtake the callback "in-progress"; it proves the answer just as well.
     **_rows([S.DIALLING, S.RINGING], StreamStarted, (S.ANSWERED, (*_ANSWER, C.JOIN_MEDIA))),
     (S.ANSWERED, StreamStarted): (S.ANSWERED, (C.JOIN_MEDIA,)),
     (S.ON_HOLD, StreamStarted): (S.ON_HOLD, (C.JOIN_MEDIA, C.HOLD_MEDIA)),
@@ -191,13 +194,14 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
     (S.ANSWERED, ResumedByCaller): (S.ANSWERED, ()),
     **_rows(LIVE, Ended, (S.ENDING, _END)),
     **_rows(LIVE, CarrierEnded, (S.SETTLING, _END_CONFIRMED)),
-    # A call that the carrier takes only after its end is hung up as soon as it has a name.
+    # Accepted only after the caller hung up: end it as soon as there is an id to end it by.
     (S.ENDING, DialAccepted): (S.ENDING, (C.HANG_UP_CARRIER,)),
     (S.ENDING, DialFailed): (S.SETTLING, (C.SETTLE,)),
     (S.ENDING, StreamStarted): (S.ENDING, (C.CLOSE_CARRIER_SOCKET,)),
     **_ignored([S.ENDING], Ringing, Answered, Ended, HeldByCaller, ResumedByCaller),
     (S.ENDING, CarrierEnded): (S.SETTLING, (C.SETTLE,)),
     (S.ENDING, ConfirmationAbandoned): (S.SETTLING, (C.SETTLE,)),
+    # A stream that arrives after the end would otherwise hold the carrier's line open.
     (S.SETTLING, StreamStarted): (S.SETTLING, (C.CLOSE_CARRIER_SOCKET,)),
     (S.SETTLED, StreamStarted): (S.SETTLED, (C.CLOSE_CARRIER_SOCKET,)),
     **_ignored(
@@ -210,7 +214,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
 
 
 class Call:
-    """One call's state, and what is known of its end."""
+    """The state of one call and how it ended."""
 
     __slots__ = (
         "answered_ns",
@@ -236,11 +240,11 @@ class Call:
 
     @property
     def is_live(self) -> bool:
-        """Whether the call may still be talked on."""
+        """Whether the call has not ended yet."""
         return self.cause is None
 
     def receive(self, event: Event, now_ns: int) -> tuple[Command, ...]:
-        """Advance by one event; return what the bridge must do now, in order.
+        """Advance by one event; return the commands for the bridge, in order.
 
         Raises UnexpectedEventError for a pair that the table does not hold.
         """

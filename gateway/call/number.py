@@ -1,6 +1,6 @@
-"""May this number be dialled at all: parsing, and the destinations nobody may call.
+"""Parses a dialled number and refuses destinations that may never be called.
 
-Knows no account, no price and no store. Whether a destination is priced is the rate deck's word.
+Knows no account, price or store. Whether a destination has a price is for the rate deck to say.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from gateway.call.high_risk import SHIPPED, ClosedList
 from gateway.errors import RequestRefusedError
 
 WORLD = "001"
-"""UN M.49 code that phonenumbers gives numbers of no country, such as +800."""
+"""UN M.49 code that phonenumbers returns for numbers of no country, such as +800."""
 
 DIGITS_MIN = 8
 """Fewest digits dialled, country code included: shorter ones are service or emergency codes."""
 
 TEXT_CHARACTERS_MAX = 64
-"""Longest text that is looked at: 15 digits, however they are set apart."""
+"""Longest text that is parsed: 15 digits with any reasonable separators."""
 
 _EMERGENCY_DIGITS_MAX = 6
 _COUNTRY_CODE_DIGITS_MAX = 3
@@ -41,12 +41,13 @@ _BARRED_TYPES = frozenset(
 )
 
 _BARRED_COUNTRY_CODES = frozenset({870, 878, 881, 882, 883, 888, 979})
-"""Satellite, international network and premium codes of ITU-T E.164: dear, and of no country."""
+"""Satellite, international network and premium codes of ITU-T E.164: expensive, and of no
+country."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A number that may be dialled if it is priced."""
+    """A number that may be dialled if it has a price."""
 
     number: str
     """E.164 with its plus sign."""
@@ -55,16 +56,16 @@ class Destination:
 
 
 def load_numbering_plans() -> None:
-    """Load what phonenumbers otherwise loads country by country, at first use."""
+    """Load at start what phonenumbers otherwise loads per country, at first use."""
     phonenumbers.PhoneMetadata.load_all()
     for country_code in (None, *range(1000)):
         _emergency_codes(country_code)
 
 
 def destination(text: str, closed: ClosedList = SHIPPED) -> Destination:
-    """Return what the text dials. Raises RequestRefusedError with the reason.
+    """Return the destination that a text dials. Raises RequestRefusedError with the reason.
 
-    What is premium or satellite by its kind stays refused whatever the closed list opens.
+    Premium and satellite numbers stay refused, whatever the closed list opens.
     """
     if len(text) > TEXT_CHARACTERS_MAX:
         raise RequestRefusedError("number_invalid", field="destination")
@@ -72,6 +73,7 @@ def destination(text: str, closed: ClosedList = SHIPPED) -> Destination:
     digits = number.removeprefix("+")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 15:
         raise RequestRefusedError("number_invalid", field="destination")
+    # Checked before the plus sign is required, so that "112" is refused for the right reason.
     if _is_emergency(digits):
         raise RequestRefusedError("number_emergency", field="destination")
     if not number.startswith("+"):
@@ -90,11 +92,12 @@ def _classified(number: str) -> Destination:
     except phonenumbers.NumberParseException:
         raise RequestRefusedError("number_invalid", field="destination") from None
     kind = phonenumbers.number_type(parsed)
-    # Personal numbers cost their caller extra, but for +1 5xx, which are charged as ordinary ones.
+    # Personal numbers cost the caller extra, except +1 5xx, which are charged as ordinary ones.
     personal = kind == PhoneNumberType.PERSONAL_NUMBER and parsed.country_code != 1
     barred = kind in _BARRED_TYPES or parsed.country_code in _BARRED_COUNTRY_CODES
     if barred or personal:
         raise RequestRefusedError("number_premium", field="destination")
+
     if not phonenumbers.is_valid_number(parsed):
         raise RequestRefusedError("number_invalid", field="destination")
     country = phonenumbers.region_code_for_number(parsed) or ""
@@ -102,7 +105,7 @@ def _classified(number: str) -> Destination:
 
 
 def _is_emergency(digits: str) -> bool:
-    """Whether the digits are an emergency code of any country, with or without its prefix."""
+    """Return whether the digits are any country's emergency code, with or without its prefix."""
     if len(digits) > _EMERGENCY_DIGITS_MAX:
         return False
     return _emergency_codes(None).fullmatch(digits) is not None or any(
@@ -113,10 +116,10 @@ def _is_emergency(digits: str) -> bool:
 
 @functools.cache
 def _emergency_codes(country_code: int | None) -> re.Pattern[str]:
-    """Return a pattern of the emergency codes of a country code's regions; of None, of all.
+    """Return a pattern of the emergency codes of one country code; of all for None.
 
-    One pattern in place of the library's question to each of 240 regions, which takes a
-    millisecond: anyone can have it asked.
+    The library would be asked about each of 240 regions in turn, which takes a millisecond that
+    anyone could make us spend; one compiled pattern does not.
     """
     regions = sorted(
         phonenumbers.SUPPORTED_SHORT_REGIONS

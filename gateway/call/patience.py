@@ -1,4 +1,4 @@
-"""How long a call is waited for that nobody answers, or nobody is heard on. Pure."""
+"""Decides when a call ends that nobody answers, or whose media has gone silent. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DIAL_MARGIN_NS: Final = 30 * SECOND_NS
 def overdue(
     call: Call, settings: Settings, dialled_ns: int, heard_ns: int | None, read_ns: int
 ) -> tuple[Ended, int] | None:
-    """Return how and when a call ends that has been silent for too long, None for one that has not.
+    """Return how and when an overdue call ends; None if the call is not overdue.
 
-    One that was heard ends with its last sound: nothing came of the seconds behind it.
+    A call that was heard ends at its last sound: the seconds after it were of no use to anyone.
 
     Args:
         call: The call.

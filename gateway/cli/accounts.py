@@ -1,4 +1,4 @@
-"""`caller accounts`: accounts, their keys, their credit and their limits."""
+"""`caller accounts`: accounts, their keys, credit and limits."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ app = typer.Typer(
 AccountId = Annotated[str, typer.Argument(help="Id of the account.")]
 KeyId = Annotated[str, typer.Argument(help="Id of the key, as `keys` shows it.")]
 Scopes = Annotated[
-    list[Scope] | None, typer.Option("--scope", help="What it may do; give it once for each.")
+    list[Scope] | None, typer.Option("--scope", help="What the key may do; repeat for several.")
 ]
 Expiry = Annotated[
     str,
-    typer.Option("--expires", help="When it ends, such as 2030-01-31 or 2030-01-31T12:00 (UTC)."),
+    typer.Option("--expires", help="Expiry, such as 2030-01-31 or 2030-01-31T12:00 (UTC)."),
 ]
 
 
@@ -44,8 +44,8 @@ Expiry = Annotated[
 def create_account(  # noqa: PLR0917
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Id of the account, such as acme.")],
-    credit: Annotated[str, typer.Option(help="Credit to begin with, such as 10.00.")] = "0",
-    email: Annotated[str, typer.Option(help="Where its holder is told of things.")] = "",
+    credit: Annotated[str, typer.Option(help="Initial credit, such as 10.00.")] = "0",
+    email: Annotated[str, typer.Option(help="The account holder's e-mail address.")] = "",
     scope: Scopes = None,
     expires: Expiry = "",
 ) -> None:
@@ -59,7 +59,7 @@ def create_account(  # noqa: PLR0917
 
     async def create(accounts: SqlAccountStore, read: Settings) -> str:
         if not await accounts.create_account(account_id, read.currency):
-            fail("An account of this id exists.", "Choose another id.", EXIT_SETTINGS)
+            fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
         await accounts.add_api_key(
             account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
@@ -77,11 +77,11 @@ def create_account(  # noqa: PLR0917
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
-                "The account is made, but its credit could not be brought to Redis. Repeat that"
+                "The account was created, but its credit could not be sent to Redis. Repeat that"
                 " alone: `caller accounts credit ACCOUNT AMOUNT --reference first`."
             ) from error
         finally:
-            # It is there, whatever became of the credit, and can be shown at no other time.
+            # The key exists, whatever became of the credit, and cannot be shown later.
             out.print(key)
 
     if micros:
@@ -94,10 +94,10 @@ def create_account(  # noqa: PLR0917
 def set_address(
     context: typer.Context,
     account_id: AccountId,
-    address: Annotated[str, typer.Argument(help="Where its holder is told of things.")] = "",
-    none: Annotated[bool, typer.Option("--none", help="Forget the address.")] = False,
+    address: Annotated[str, typer.Argument(help="The account holder's e-mail address.")] = "",
+    none: Annotated[bool, typer.Option("--none", help="Remove the address.")] = False,
 ) -> None:
-    """Set the mail address of an account's holder; it goes before one given with a payment."""
+    """Set the account holder's e-mail address; it overrides one given with a payment."""
     if none == bool(address):
         fail("Give an address, or --none.", "One of them, not both.", EXIT_SETTINGS)
     if address:
@@ -105,34 +105,32 @@ def set_address(
 
     async def work(book: adapters.Book, _read: Settings) -> None:
         await book.accounts.set_email(account_id, address)
-        out.print("Noted." if address else "Forgotten.")
+        out.print("E-mail saved." if address else "E-mail removed.")
 
     run_with(context, adapters.open_book, work)
 
 
-# A negative amount begins like an option.
+# Otherwise a negative amount would be taken for an option.
 @app.command("credit", context_settings={"ignore_unknown_options": True})
 def credit_account(
     context: typer.Context,
     account_id: AccountId,
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00; negative to take back.")],
-    reference: Annotated[str, typer.Option(help="Names this credit; it is booked only once.")],
+    reference: Annotated[str, typer.Option(help="Unique name; booked only once.")],
 ) -> None:
-    """Grant an account credit, once per reference."""
+    """Grant credit to an account, once per reference."""
     micros = read_amount(amount, may_be_negative=True)
     if not micros:
-        fail(
-            "A credit of nothing is none.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS
-        )
+        fail("The amount is zero.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS)
 
     async def work(stores: adapters.Stores, read: Settings) -> None:
         await _require_account(stores.accounts, account_id)
         if micros + await stores.ledger.balance(account_id) < 0:
-            hint = "`caller ledger show` says what there is to take back."
-            fail("The account has less than that.", hint, EXIT_SETTINGS)
+            hint = "`caller ledger show` shows what can be taken back."
+            fail("The balance is lower than that.", hint, EXIT_SETTINGS)
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
-        state = "Granted" if is_new else "Granted before"
+        state = "Credit granted" if is_new else "Already granted"
         out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
 
     run_with(context, adapters.open_stores, work)
@@ -142,11 +140,11 @@ def credit_account(
 def limit_account(
     context: typer.Context,
     account_id: AccountId,
-    call: Annotated[str, typer.Option(help="Most that one call may cost; none lifts it.")] = "",
-    day: Annotated[str, typer.Option(help="Most in one day (UTC); none lifts it.")] = "",
-    month: Annotated[str, typer.Option(help="Most in one month (UTC); none lifts it.")] = "",
+    call: Annotated[str, typer.Option(help="Limit per call; none removes it.")] = "",
+    day: Annotated[str, typer.Option(help="Limit per day (UTC); none removes it.")] = "",
+    month: Annotated[str, typer.Option(help="Limit per month (UTC); none removes it.")] = "",
 ) -> None:
-    """Show or set what an account may spend. It holds for calls that begin from now on."""
+    """Show or set an account's spend limits. They apply to calls that start later."""
     wanted = {"call": call, "day": day, "month": month}
     changes = {
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
@@ -163,10 +161,12 @@ def limit_account(
 
 @app.command("keys")
 def list_keys(context: typer.Context, account_id: AccountId) -> None:
-    """List an account's API keys by their ids; the keys themselves are kept nowhere."""
+    """List the ids of an account's API keys; the keys themselves are not stored."""
 
     async def work(book: adapters.Book, read: Settings) -> None:
-        table = Table("key", "label", "may do", "made (UTC)", "ends (UTC)", "most a day", "state")
+        table = Table(
+            *("key", "label", "scopes", "created (UTC)", "expires (UTC)", "daily limit", "state")
+        )
         for key in await book.accounts.keys(account_id):
             cap = key.day_cap_micros
             table.add_row(
@@ -187,12 +187,12 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
 def make_key(  # noqa: PLR0917
     context: typer.Context,
     account_id: AccountId,
-    label: Annotated[str, typer.Option(help="What it is for.")] = "",
-    day: Annotated[str, typer.Option(help="Most its calls may cost in one day (UTC).")] = "",
+    label: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    day: Annotated[str, typer.Option(help="Daily limit on the cost of its calls (UTC).")] = "",
     scope: Scopes = None,
     expires: Expiry = "",
 ) -> None:
-    """Make an API key and print it; it is shown only once.
+    """Create an API key and print it; it is shown only once.
 
     Without --scope it may place calls and nothing else.
     """
@@ -207,7 +207,7 @@ def make_key(  # noqa: PLR0917
             if cap is not None:
                 await book.accounts.set_key_cap(account_id, key_id, cap)
         finally:
-            # It is there, whatever became of its cap, and can be shown at no other time.
+            # The key exists, whatever became of its cap, and cannot be shown later.
             out.print(key)
 
     run_with(context, adapters.open_book, work)
@@ -219,11 +219,11 @@ def change_key(
     account_id: AccountId,
     key_id: KeyId,
     scope: Scopes = None,
-    expires: Annotated[str, typer.Option(help="When it ends (UTC); never lifts it.")] = "",
+    expires: Annotated[str, typer.Option(help="Expiry (UTC); never removes it.")] = "",
 ) -> None:
-    """Say what a key may do, instead of what it could, and when it ends; on every node at once."""
+    """Replace a key's scopes, its expiry, or both, on every node at once."""
     if not scope and not expires:
-        fail("Nothing is to be changed.", "Give --scope, --expires or both.", EXIT_SETTINGS)
+        fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
     expires_at = None if expires == "never" else _read_instant(expires)
 
     async def work(book: adapters.Book, _read: Settings) -> None:
@@ -232,40 +232,40 @@ def change_key(
             if scope:
                 await book.accounts.set_key_scopes(account_id, key_id, scope)
         finally:
-            # Also where only Redis could not be told of the scopes.
+            # Even if only Redis could not be told about the scopes.
             if expires:
                 await book.accounts.set_key_expiry(account_id, key_id, expires_at)
-        out.print("Changed.")
+        out.print("Key changed.")
 
     run_with(context, adapters.open_book, work)
 
 
 @app.command("revoke-key")
 def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
-    """Refuse a key from now on, on every node at once; calls that are placed go on."""
+    """Revoke a key on every node at once; calls already placed go on."""
 
     async def work(book: adapters.Book, _read: Settings) -> None:
         await _require_key(book.accounts, account_id, key_id)
         await book.accounts.revoke_api_key(account_id, key_id)
-        out.print("Revoked.")
+        out.print("Key revoked.")
 
     run_with(context, adapters.open_book, work)
 
 
 @app.command("freeze")
 def freeze_account(context: typer.Context, account_id: AccountId) -> None:
-    """Let an account place no calls, and end those that it has."""
+    """Freeze an account: it may place no calls, and its live calls end."""
     _freeze(context, account_id, frozen=True)
 
 
 @app.command("unfreeze")
 def unfreeze_account(context: typer.Context, account_id: AccountId) -> None:
-    """Let a frozen account place calls again."""
+    """Unfreeze an account: it may place calls again."""
     _freeze(context, account_id, frozen=False)
 
 
 _FREEZE_UNTOLD = (
-    "The change is kept in SQL, but Redis could not be told: nodes that reach it follow within a"
+    "The change is saved in SQL, but Redis did not answer: nodes that reach it follow within a"
     " minute. Repeat it until it succeeds."
 )
 
@@ -273,7 +273,7 @@ _FREEZE_UNTOLD = (
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
     async def work(book: adapters.Book, read: Settings) -> None:
         await _require_account(book.accounts, account_id)
-        # Kept by whatever is there: nodes follow the book within a minute, once they reach Redis.
+        # SQL first: nodes follow the book within a minute, once they reach Redis.
         await book.ledger.freeze(account_id, frozen)
         try:
             stores = await adapters.open_stores(read)
@@ -283,7 +283,7 @@ def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
                 await stores.close()
         except StoreUnavailableError as error:
             raise StoreUnavailableError(_FREEZE_UNTOLD) from error
-        out.print("Frozen." if frozen else "No longer frozen.")
+        out.print("Account frozen." if frozen else "Account unfrozen.")
 
     run_with(context, adapters.open_book, work)
 
@@ -303,14 +303,14 @@ def delete_account(
     context: typer.Context,
     account_id: AccountId,
     write_off: Annotated[
-        bool, typer.Option("--write-off", help="Bring what it has left, or owes, to nothing.")
+        bool, typer.Option("--write-off", help="Write off the remaining credit or debt.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete an account: its calls end, its keys, its addresses and its saved card are forgotten.
+    """Delete an account: end its calls, revoke its keys, erase its addresses and saved card.
 
-    Its calls, payments and ledger stay, for the books need them. A repeat finishes a deletion that
-    broke off.
+    Its call records, payments and ledger are kept for the books. Repeat the command to finish an
+    interrupted deletion.
     """
     if not yes:
         typer.confirm(f"Delete {account_id} for good?", abort=True)
@@ -321,7 +321,7 @@ def delete_account(
             raise LookupError
         is_marked = write_off or account.deleted_at is not None
         if is_marked:
-            # Kept by whatever is there; the keys are refused as soon as Redis can be told.
+            # SQL first; the keys are refused as soon as Redis can be reached.
             with contextlib.suppress(StoreUnavailableError):
                 await book.accounts.mark_deleted(account_id)
         try:
@@ -338,8 +338,8 @@ def delete_account(
         try:
             deletion = await _delete(stores, read, account_id, write_off=write_off)
         except PaymentError:
-            hint = "Nobody can call; the same command finishes it."
-            fail("The payment service did not forget the card.", hint, EXIT_UNAVAILABLE)
+            hint = "Nobody can call; repeat the command to finish."
+            fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
         _explain(deletion, read)
 
     run_with(context, adapters.open_book, work)
@@ -373,13 +373,13 @@ def _explain(deletion: Deletion, read: Settings) -> None:
         )
     if deletion.outcome is Outcome.CALLS_GO_ON:
         fail(
-            "Nobody can call on it any more, but not all of its calls have ended.",
-            "The same command finishes it in a minute, when they have been settled.",
+            "The account is closed, but not all of its calls have ended.",
+            "Repeat the command in a minute, when they have been settled.",
             EXIT_UNAVAILABLE,
         )
-    out.print("Deleted. Its call records, payments and ledger stay, for the books need them.")
+    out.print("Account deleted. Its call records, payments and ledger are kept for the books.")
     if deletion.left_micros:
-        out.print(f"Credit came meanwhile: {left}. Refund it, or repeat this with --write-off.")
+        out.print(f"Credit arrived meanwhile: {left}. Refund it, or repeat with --write-off.")
     if deletion.customer_id:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
@@ -392,7 +392,7 @@ def _require_address(text: str) -> None:
 
 
 async def _require_account(accounts: SqlAccountStore, account_id: str) -> None:
-    """Raise LookupError where there is no such account; a deleted one is told in words."""
+    """Raise LookupError if there is no such account; fail in words if it was deleted."""
     account = await accounts.account(account_id)
     if account is None:
         raise LookupError
@@ -412,7 +412,7 @@ def _state(key: KeyRow) -> str:
 
 
 def _read_instant(text: str) -> datetime | None:
-    """Return a time to come, in UTC where no zone is given; None for an empty text."""
+    """Return a future time, UTC unless a zone is given; None for an empty text."""
     if not text:
         return None
     try:
@@ -421,7 +421,7 @@ def _read_instant(text: str) -> datetime | None:
         fail("This is not a time.", "Write it as 2030-01-31T12:00Z.", EXIT_SETTINGS)
     at = read if read.tzinfo else read.replace(tzinfo=UTC)
     if at <= datetime.now(UTC):
-        fail("This time has passed.", "Give one that is to come.", EXIT_SETTINGS)
+        fail("This time has passed.", "Give one in the future.", EXIT_SETTINGS)
     return at
 
 
@@ -431,7 +431,7 @@ async def _grant(stores: adapters.Stores, account_id: str, micros: int, referenc
         await bring_credits(stores.gate, stores.ledger, account_id)
     except StoreUnavailableError as error:
         raise StoreUnavailableError(
-            "The credit is kept in SQL, but Redis could not be told. Repeat the command until it"
+            "The credit is saved in SQL, but Redis did not answer. Repeat the command until it"
             " succeeds: it is booked once."
         ) from error
     return sequence is not None

@@ -1,6 +1,7 @@
-"""The command line: what an operator types.
+"""The command line that an operator uses.
 
-Each command is a module, imported when it is typed, so that none carries what only another needs.
+Each command is a module that is imported only when it is used, so that none loads what only another
+needs.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ COMMANDS: Final = {
     "ledger": "gateway.cli.ledger",
     "payments": "gateway.cli.payments",
 }
-"""Command -> the module whose `app` it is, in the order of the help."""
+"""Command -> the module of its `app`, in the order of the help."""
 
 
 class _Commands(TyperGroup):
-    """The commands, each imported when it is asked for."""
+    """The commands, each imported when it is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """Return the names, without an import."""
+        """Return the names without importing anything."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """Return a command; None for one that does not exist."""
+        """Return a command; None if it does not exist."""
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
@@ -65,7 +66,7 @@ def caller() -> None:
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     """Run a command; return the exit code."""
-    # Typer tells a wrong option as a drawing; where lines are for machines it is left to us.
+    # Typer draws a box around a usage error; with JSON log lines we write a plain line instead.
     is_drawn = not formats.is_json()
     try:
         return app(

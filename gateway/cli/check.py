@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command("check")
 def check_command(context: typer.Context) -> None:
-    """Validate the settings, reach Redis, SQL and Twilio, and say what is weak."""
+    """Check the settings, connect to Redis, SQL and Twilio, and report weaknesses."""
     read = read_settings(context)
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""What the command line's commands share: running with what they need, and reading arguments."""
+"""What all commands share: running with what they need, and parsing arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.settings import Settings
 
 __all__ = ["complain", "err", "stop_on_signal"]
 
-# What is printed may hold anything an operator typed or a vendor said: none of it is markup.
+# Output may contain anything that an operator typed or a vendor sent: none of it is markup.
 out = Console(markup=False, highlight=False, emoji=False)
 
 _log = structlog.get_logger(__name__)
@@ -29,12 +29,12 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
-"""What typer raises for a command, an option or an argument that it does not know; it exports only
-this one of its kinds."""
+"""Raised by typer for an unknown command, option or argument; it exports only this one of its
+kinds."""
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
+    """Run to completion on uvloop; print a failure as a sentence, with what to do."""
     try:
         process.run(work)
     except process.EndedError as ended:
@@ -55,10 +55,10 @@ def run_with(
     *,
     may_begin: bool = False,
 ) -> None:
-    """Run with open stores; tell an account that is not there in words.
+    """Run with open stores; print a sentence if the account does not exist.
 
-    Only one that `may_begin` makes a data folder: typed in another folder than the gateway's, a
-    command would find nothing there, or leave a second store behind.
+    Only a command that `may_begin` creates a data folder: run in another folder than the gateway's,
+    a command would find nothing there, or leave a second store behind.
     """
     read = read_settings(context)
     if not (read.redis_url and read.database_url) and not read.data_dir.exists():
@@ -66,7 +66,7 @@ def run_with(
         if not may_begin:
             hint = "Run it where the gateway runs, or set CALLER_DATA_DIR to the gateway's."
             fail(f"There is no store in {folder}.", hint, EXIT_SETTINGS)
-        announce(f"A new store is begun in {folder}.")
+        announce(f"Creating a new store in {folder}.")
 
     async def opened() -> None:
         stores = await unchanged(open_stores(read))
@@ -76,7 +76,7 @@ def run_with(
             if isinstance(error, KeyError | IndexError):
                 raise
             hint = "`caller accounts create` makes one."
-            fail("There is no account of this id.", hint, EXIT_SETTINGS)
+            fail("There is no account with this id.", hint, EXIT_SETTINGS)
         finally:
             await stores.close()
 
@@ -84,30 +84,30 @@ def run_with(
 
 
 async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
-    """Open stores; where they are away, say that nothing was changed."""
+    """Open stores; if they are away, say that nothing was changed."""
     try:
         return await opening
     except StoreUnavailableError as error:
         if type(error) is not StoreUnavailableError:
-            raise  # It says more.
+            raise  # Its own message says more.
         said = f"{str(error).rstrip('.')}. Nothing was changed."
         raise StoreUnavailableError(said) from error
 
 
 def fail(what: str, hint: str, code: int) -> NoReturn:
-    """Say what is wrong and what to do about it, and end."""
+    """Print what is wrong and what to do about it, and exit."""
     complain(what, hint)
     raise typer.Exit(code)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask, unless the answer was given with the command; end where it is no."""
+    """Ask, unless the answer was given with the command; exit if it is no."""
     if not yes:
         typer.confirm(question, abort=True)
 
 
 def announce(text: str) -> None:
-    """Say how a long-running command stands, in the form of log lines if that is JSON."""
+    """Print the progress of a long-running command, as a log line if those are JSON."""
     if formats.is_json():
         _log.info(text)
     else:
@@ -115,7 +115,7 @@ def announce(text: str) -> None:
 
 
 def read_settings(context: typer.Context) -> Settings:
-    """Return the settings of the environment, and log as they say."""
+    """Return the settings from the environment, and set up logging accordingly."""
     try:
         return process.read_settings(context.obj)
     except SettingsError as error:
@@ -123,7 +123,7 @@ def read_settings(context: typer.Context) -> Settings:
 
 
 def read_moment(text: str) -> datetime:
-    """Return a moment that was typed; one without a zone is UTC."""
+    """Return the moment that was typed; UTC unless a zone is given."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -133,7 +133,7 @@ def read_moment(text: str) -> datetime:
 
 
 def read_amount(text: str, *, may_be_negative: bool = False) -> int:
-    """Return the micros of an amount that was typed."""
+    """Return the micros of the amount that was typed."""
     try:
         micros = parse_money(text)
     except MoneyError:

@@ -1,4 +1,4 @@
-"""`caller drain`: the drainer, for who runs it apart from a node."""
+"""`caller drain`: runs the drainer apart from a node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def drain(context: typer.Context) -> None:
-    """Empty the outbox of the credit store into the SQL book of record, until told to stop.
+    """Drain the credit store's outbox into the SQL book of record until stopped.
 
     `caller serve` runs this itself, in a process of its own.
     """

@@ -1,6 +1,6 @@
-"""`caller rates sync-high-risk`: the carrier's own list of high-risk prefixes, for all nodes.
+"""`caller rates sync-high-risk`: installs the carrier's list of high-risk prefixes on all nodes.
 
-Thin: how it is read is `twilio.dialing`, what it closes `call.high_risk`.
+Thin: `twilio.dialing` reads the list, `call.high_risk` applies it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
 
 SHOWN_MAX = 20
-"""Prefixes that are named where many change."""
+"""Prefixes listed by name if many change."""
 
 
 def sync_high_risk(
     context: typer.Context,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would change; keep nothing.")
+        bool, typer.Option("--dry-run", help="Show what would change; save nothing.")
     ] = False,
     yes: Yes = False,
 ) -> None:
     """Close the prefixes that Twilio lists as high-risk special services, on every node.
 
-    The list is read whole or, where any part of it cannot be, the present one stays. Run it again
-    now and then: `caller check` says how old it is.
+    The list is read as a whole; if any part of it cannot be read, the present one stays. Run this
+    regularly: `caller check` shows the age of the list.
     """
     read = read_settings(context)
 
@@ -62,7 +62,7 @@ async def closed_list(read: Settings) -> ClosedList:
 
 
 async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
-    """Return the carrier's countries, and its prefixes with the first country that has each."""
+    """Return the carrier's countries, and its prefixes with the first country of each."""
     found: dict[str, str] = {}
     async with adapters.build_reader(read, "voice", HIGH_RISK_LIST) as reader:
         dialing = TwilioDialing(reader)

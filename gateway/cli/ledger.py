@@ -1,4 +1,4 @@
-"""`caller ledger`: statements, the audit of all money, and filling the credit store anew."""
+"""`caller ledger`: statements, the audit of all money, and refilling the credit store."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from gateway.stores.leases import RedisNodeLeases
 
 app = typer.Typer(
     add_completion=False,
-    help="What accounts paid and were given, and its proof.",
+    help="Statements, audit and recovery of the ledger.",
     no_args_is_help=True,
 )
 
@@ -51,7 +51,7 @@ app = typer.Typer(
 def show_account(
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Id of the account.")],
-    lines: Annotated[int, typer.Option(min=0, help="Most lines; 0 for all.")] = 50,
+    lines: Annotated[int, typer.Option(min=0, help="Maximum number of lines; 0 for all.")] = 50,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Print an account's statement, newest line first."""
@@ -69,7 +69,7 @@ def show_account(
 
 
 async def _open_as_it_is(read: Settings) -> adapters.Stores:
-    """Open the stores, and fill nothing: what the credit store has lost is to be told."""
+    """Open the stores without filling anything: losses of the credit store must be reported."""
     return await adapters.open_stores(read, fills=False)
 
 
@@ -77,7 +77,7 @@ async def _open_as_it_is(read: Settings) -> adapters.Stores:
 def audit_ledger(
     context: typer.Context,
     watch: Annotated[
-        float, typer.Option(min=0, help="Audit again every so many seconds, until interrupted.")
+        float, typer.Option(min=0, help="Repeat every this many seconds, until interrupted.")
     ] = 0,
     since: Annotated[
         str,
@@ -87,10 +87,10 @@ def audit_ledger(
         ),
     ] = "",
 ) -> None:
-    """Prove that ledger, balances, calls, payments and the credit store agree; calls may go on.
+    """Check that ledger, balances, calls, payments and the credit store agree; calls may go on.
 
-    Ends with 0 when all agree, 1 with findings, 3 when a store or the payment service is away, 70
-    when the audit itself is at fault.
+    Exits with 0 if all agree, 1 with findings, 3 if a store or the payment service is away, 70 if
+    the audit itself failed.
     """
     moment = read_moment(since) if since else None
 
@@ -114,29 +114,30 @@ def audit_ledger(
 def rebuild_gate(  # noqa: PLR0917
     context: typer.Context,
     partition: Annotated[
-        int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this one; else all.")
+        int | None,
+        typer.Option(min=0, max=PARTITIONS - 1, help="Default: all partitions."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also while nodes are running.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even while nodes are running.")] = False,
     forget_credits: Annotated[
         bool,
         typer.Option(
-            "--forget-credits", help="Also where that takes credit that the book lacks for good."
+            "--forget-credits", help="Proceed although credit that the book lacks is lost."
         ),
     ] = False,
     forget_calls: Annotated[
         bool,
         typer.Option(
-            "--forget-calls", help="Also where calls that cannot be booked are given up for good."
+            "--forget-calls", help="Proceed although calls that cannot be booked are lost."
         ),
     ] = False,
 ) -> None:
-    """Fill the credit store anew from the SQL book of record.
+    """Refill the credit store from the SQL book of record.
 
-    What the credit store knows of calls and the book does not is booked first. Live calls go on and
-    are opened again; calls that begin meanwhile are refused. Refused while the credit store holds
-    credit that the book lacks, or calls that cannot be booked, which is how a book looks that was
-    restored from an older copy.
+    Calls that the credit store knows and the book does not are booked first. Live calls go on and
+    are opened again; new calls are refused meanwhile. Refused while the credit store holds credit
+    that the book lacks, or calls that cannot be booked: that is what a book looks like that was
+    restored from an older backup.
     """
 
     async def work(stores: adapters.Stores, read: Settings) -> None:
@@ -145,7 +146,7 @@ def rebuild_gate(  # noqa: PLR0917
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
             fail(f"Nodes are running: {', '.join(alive)}.", hint, EXIT_SETTINGS)
         chosen = range(PARTITIONS) if partition is None else [partition]
-        # A refund by rule that the book lost is booked again under the number that the gate knows.
+        # An automatic refund that the book has lost is booked again under the gate's number.
         recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
         drain = adapters.build_drainer(recovering, read).drain_once
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
@@ -155,7 +156,7 @@ def rebuild_gate(  # noqa: PLR0917
             err.print(f"{old} of {len(chosen)} partitions are an older copy. {_OLDER}")
         named, left = await _book_calls(stores, drain, chosen)
         if left:
-            err.print("These cannot be booked, for too little is known of them:")
+            err.print("These cannot be booked, because too little is known about them:")
             _show_calls(left)
             if not forget_calls:
                 fail("The credit store knows calls that the book lacks.", _UNTOLD, EXIT_FINDINGS)
@@ -171,7 +172,7 @@ def rebuild_gate(  # noqa: PLR0917
                     EXIT_FINDINGS,
                 )
         if not yes:
-            typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
+            typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions again?", abort=True)
         for one in chosen:
             await stores.gate.withdraw(one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
@@ -181,7 +182,7 @@ def rebuild_gate(  # noqa: PLR0917
 
 
 PAYMENTS_LOOK_BACK = timedelta(days=3)
-"""How far an audit looks unless it is told: Stripe tries to deliver a webhook for so long."""
+"""How far back an audit looks by default: Stripe retries a webhook for so long."""
 _ADVICE = {
     **ADVICE,
     **gate_audit.ADVICE,
@@ -215,7 +216,7 @@ def _hint(found: Sequence[Surplus]) -> str:
 
 
 BOOKING_S_MAX = 900.0
-"""How long a rebuild books calls: a day's calls take minutes."""
+"""Longest time a rebuild spends booking calls: a day's calls take minutes."""
 _UNTOLD = (
     "The outbox entries in the table rejected_entries may say why. Whose an unknown account's call"
     " was, and its seconds, the line `call settled` of the nodes' logs says. Fill with"
@@ -233,9 +234,9 @@ _UNTIL_NOW = "All that was booked stays booked; the same command goes on."
 async def _book_calls(
     stores: adapters.Stores, drain: Drain, chosen: Iterable[int]
 ) -> tuple[set[str], Sequence[GateEnding]]:
-    """Book what the credit store knows of calls, and name what was lacking.
+    """Book the calls that only the credit store knows, and list what was missing.
 
-    Returns whose calls these were, and what is lacking still. Raises StoreUnavailableError.
+    Returns the accounts of these calls, and what is still missing. Raises StoreUnavailableError.
     """
     named: set[str] = set()
     accounts: set[str] = set()
@@ -261,7 +262,7 @@ async def _book_calls(
 
 
 async def _without_data(stores: adapters.Stores, chosen: Iterable[int]) -> int:
-    """Return how many partitions hold nothing: a withdrawn one still has all that it had."""
+    """Return how many partitions are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
     return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
 
@@ -275,13 +276,13 @@ async def _older_copies(stores: adapters.Stores, chosen: Iterable[int]) -> int:
 async def _show_reopened(
     stores: adapters.Stores, account_ids: Iterable[str], begun_at: datetime
 ) -> None:
-    """Name the accounts that the booking of their calls has opened anew."""
+    """List the accounts that were recreated by booking their calls."""
     for account_id in sorted(account_ids):
         account = await stores.accounts.account(account_id)
         if account is not None and account.frozen and account.created_at >= begun_at:
             err.print(
                 Text(
-                    f"The book lacked account {account_id}: it is opened anew, frozen and without"
+                    f"The book lacked account {account_id}: it is recreated, frozen and without"
                     f" keys. `caller accounts unfreeze {account_id}` and `caller accounts new-key"
                     f" {account_id}` let it call again."
                 ),
@@ -292,7 +293,7 @@ async def _show_reopened(
 def _show_calls(endings: Iterable[GateEnding]) -> None:
     for one in endings:
         account = whose(one) or "account unknown"
-        # Who does not tell whose a call was does not tell its seconds either.
+        # A record without its account has no seconds either.
         length = f"{one.seconds} s" if one.account_id else "seconds unknown"
         cost = in_units(one.charged_micros)
         err.print(Text(f"  {account}  {one.call_id}  {length}  {cost}"), soft_wrap=True)
@@ -305,7 +306,7 @@ async def _show_surpluses(stores: adapters.Stores, found: Iterable[Surplus]) -> 
     for surplus in found:
         account = await stores.accounts.account(surplus.account_id)
         currency = "" if account is None else account.currency
-        # To the last digit: what is shown as nothing would be taken all the same.
+        # All digits: an amount displayed as zero would be removed nevertheless.
         amount = f"{in_units(surplus.micros)} {currency}"
         table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
@@ -314,19 +315,19 @@ async def _show_surpluses(stores: adapters.Stores, found: Iterable[Surplus]) -> 
 async def _audit(
     stores: adapters.Stores, read: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
-    """Audit everything once, print what was found, and return it; and whether all was asked."""
+    """Audit everything once, print the findings, and return them with whether all was checked."""
     findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
     is_whole = True
     if not read.stripe_api_key:
-        out.print("The payment service was not asked: CALLER_STRIPE_API_KEY is not set.")
+        out.print("The payment service was not checked: CALLER_STRIPE_API_KEY is not set.")
     elif any(_hides_payments(finding) for finding in findings):
-        out.print("The payment service was not asked: correct what cannot be read first.")
+        out.print("The payment service was not checked: correct what cannot be read first.")
         is_whole = False
     else:
         try:
             findings += await _audit_payments(stores, read, since)
         except PaymentError as error:
-            out.print(f"The payment service could not be asked. {error}")
+            out.print(f"The payment service could not be checked. {error}")
             is_whole = False
     for finding in findings:
         out.print(Text(finding, style="bold red"))
@@ -339,9 +340,9 @@ async def _audit(
 
 
 def _hides_payments(finding: str) -> bool:
-    """Whether a finding is of a value that payments cannot be read without.
+    """Return whether a finding is a value that keeps payments from being read.
 
-    A payment of an unknown state is left out by itself.
+    A payment in an unknown state is omitted by itself.
     """
     rule, _, subject = finding.partition(": ")
     table = subject.partition(" ")[0]
@@ -365,8 +366,8 @@ async def _audit_payments(
     said = f"{done.objects} objects there, {done.credits} credits here"
     out.print(f"Compared with the payment service: {period}, {said}.")
     if not done.is_whole:
-        left = f"; {done.unasked} credits were not asked about" if done.unasked else ""
-        out.print(f"Not all of it was compared{left}. Narrow it with --since.")
+        left = f"; {done.unasked} credits were not checked" if done.unasked else ""
+        out.print(f"The comparison is incomplete{left}. Narrow it with --since.")
     return list(done.findings)
 
 
@@ -441,5 +442,5 @@ def _print_csv(statement: Iterable[StatementLine]) -> None:
 
 
 def _shown(micros: int, currency: str) -> str:
-    """Return an amount for people; an account that was lost may have a currency unknown to us."""
+    """Format an amount; an account that was lost may have a currency unknown to us."""
     return format_money(micros, currency) if is_currency(currency) else in_units(micros)

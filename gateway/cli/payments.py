@@ -1,4 +1,4 @@
-"""`caller payments`: what the operator does about payments, refunds and disputes."""
+"""`caller payments`: payments, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Work = Callable[[adapters.Stores, PaymentServices], Awaitable[None]]
 def list_payments(
     context: typer.Context,
     account_id: Annotated[str, typer.Argument(help="Id of the account.")],
-    limit: Annotated[int, typer.Option(min=1, max=200, help="Most that are shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number shown.")] = 50,
 ) -> None:
     """List an account's payments, newest first."""
 
@@ -85,15 +85,16 @@ def refund_payment(
     payment_id: PaymentId,
     amount: Annotated[str, typer.Argument(help="Amount, such as 10.00.")],
     reference: Annotated[
-        str, typer.Option(help="Names this refund; it is made only once. Default: a new one.")
+        str,
+        typer.Option(help="Unique name; refunded only once. Default: a new one."),
     ] = "",
 ) -> None:
-    """Send unspent credit back to the card that it was paid with."""
+    """Send unspent credit back to the card it was paid with."""
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
     async def work(_stores: adapters.Stores, desk: PaymentServices) -> None:
-        # Said first: whoever is cut off in the middle needs it to finish.
+        # Printed first: it is needed to finish a command that is interrupted.
         out.print(f"Refund {name}")
         try:
             payment = await desk.payments.refund(payment_id, micros, reference=name)
@@ -103,7 +104,7 @@ def refund_payment(
             hint = f"Finish it with the same command and --reference {name}."
             fail("It is not known whether the refund was made.", hint, EXIT_UNAVAILABLE)
         refunded = format_money(payment.refunded_micros, payment.currency)
-        out.print(f"Refunded. Of this payment so far: {refunded}")
+        out.print(f"Refunded. Total of this payment: {refunded}")
 
     _with_desk(context, work)
 
@@ -114,16 +115,16 @@ def reconcile_payments(
     since: Annotated[
         str,
         typer.Option(
-            help="Go over everything that the payment service knows since this date or moment"
+            help="Check everything that the payment service has since this date or moment"
             " (UTC), also what is not known here: after the database was restored from a copy."
         ),
     ] = "",
-    after: Annotated[str, typer.Option(help="Go on from where one with --since broke off.")] = "",
+    after: Annotated[str, typer.Option(help="Continue an interrupted run with --since.")] = "",
 ) -> None:
-    """Look for payments that no webhook told of, and book them.
+    """Find payments whose webhooks were lost, and book them.
 
-    With --since it ends with 1 when something was paid and cannot be booked, or is booked
-    otherwise than the service says: that is named, and left to people.
+    With --since it exits with 1 if a payment cannot be booked, or is booked otherwise than the
+    service says; such payments are listed for a person to look at.
     """
     moment = read_moment(since) if since else None
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
@@ -133,7 +134,7 @@ def reconcile_payments(
         is_whole = True
         if moment is not None:
             is_whole = await _go_over(desk.history, moment, after)
-        out.print(f"Looked at {await desk.reconciler.reconcile()}.")
+        out.print(f"Checked {await desk.reconciler.reconcile()} payments.")
         if not is_whole:
             raise typer.Exit(EXIT_FINDINGS)
 
@@ -141,7 +142,7 @@ def reconcile_payments(
 
 
 async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> bool:
-    """Book what the book lacks, page by page; return whether nothing is left, or differs."""
+    """Book what the book lacks, page by page; return whether nothing is missing or different."""
     counts: Counter[str] = Counter()
     is_whole = True
     try:
@@ -155,20 +156,20 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
             for point in chain.from_iterable(step.differing.values()):
                 named = step.blank.get(point.subject) if point.rule == PAYMENT_DIFFERS else None
                 if named is not None and await history.fill_in(point.subject, named):
-                    out.print(f"Filled in what the row of payment {point.subject} lacked.")
+                    out.print(f"Completed the record of payment {point.subject}.")
                 else:
                     is_whole = False
                     out.print(Text(str(point), style="bold red"))
             counts[step.kind] += step.count
             resume = step.resume
-            said = f"{step.kind}: {counts[step.kind]} looked at, {counts['booked']} booked in all"
+            said = f"{step.kind}: {counts[step.kind]} checked, {counts['booked']} booked in total"
             err.print(said)
     except (PaymentError, StoreUnavailableError) as error:
-        fail(f"Broken off: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+        fail(f"Interrupted: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
     if resume:
-        fail("There is more to look at.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+        fail("There is more to check.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
     looked_at = sum(counts.values()) - counts["booked"]
-    out.print(f"Of {looked_at} objects {counts['booked']} were booked anew.")
+    out.print(f"Checked {looked_at} objects; newly booked: {counts['booked']}.")
     return is_whole
 
 
@@ -182,23 +183,23 @@ def give_evidence(
     context: typer.Context,
     payment_id: PaymentId,
     submit: Annotated[
-        bool, typer.Option("--submit", help="Hand it to the bank, once and for good.")
+        bool, typer.Option("--submit", help="Submit it to the bank; this cannot be undone.")
     ] = False,
 ) -> None:
-    """Store evidence for a disputed payment, made of the account's call records; and print it."""
+    """Store evidence for a disputed payment, taken from the call records, and print it."""
 
     async def work(stores: adapters.Stores, desk: PaymentServices) -> None:
         evidence = DisputeEvidence(desk.service, desk.store, stores.records)
         for name, text in (await evidence.give(payment_id, submit=submit)).items():
             out.print(Text(name, style="bold"))
             out.print(text)
-        out.print("Handed to the bank." if submit else "Stored; --submit hands it to the bank.")
+        out.print("Submitted to the bank." if submit else "Stored; --submit sends it to the bank.")
 
     _with_desk(context, work)
 
 
 def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) -> None:
-    """Run with everything open; tell a refusal in its own words."""
+    """Run with everything open; print a refusal in its own words."""
     read = read_settings(context)
     if not read.stripe_api_key:
         problem = PROBLEMS["payments_off"]

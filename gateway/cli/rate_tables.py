@@ -1,6 +1,6 @@
-"""Rates as tables for a terminal: what a deck changes, what it earns, what a call costs.
+"""Formats rates as tables for a terminal: changes of a deck, margins, prices of a call.
 
-Knows no deck's origin and no store; only how to show what is given.
+Knows neither where a deck comes from nor where it is stored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STYLES = {Kind.DEARER: "yellow", Kind.REMOVED: "red", Kind.DENIED: "red"}
 
 
 def terms(rate: Rate, currency: str) -> str:
-    """Return a rate in words: "$0.013/min 60/6 + $0.01, at least $0.05"."""
+    """Return a rate in words, such as "$0.013/min 60/6 + $0.01, at least $0.05"."""
     parts = [f"{format_money(rate.per_minute_micros, currency)}/min {rate.first_s}/{rate.next_s}"]
     if rate.connect_fee_micros:
         parts.append(f" + {format_money(rate.connect_fee_micros, currency)}")
@@ -78,7 +78,7 @@ def changes(diff: Sequence[Change], currency: str) -> Iterator[Table | Text]:
 
 
 def earnings(found: Sequence[Margin]) -> Iterator[Table | Text]:
-    """Yield what the carrier's whole minutes cost, and which prefixes are sold below cost."""
+    """Yield the cost of the carrier's whole-minute billing, and the prefixes sold below cost."""
     yield Text("The carrier bills whole minutes, so that short calls cost it more than they last:")
     table = Table("mean length", "carrier minutes / talk", show_edge=False)
     if found:
@@ -109,7 +109,7 @@ def _warning(text: str) -> Text:
 
 
 def losing(found: Iterable[Margin]) -> list[Margin]:
-    """Return the margins that are losses for some mean length, the largest loss first."""
+    """Return the margins that are losses at some mean length, largest loss first."""
     losses = [m for m in found if any(map(m.is_loss, MEAN_LENGTHS_S))]
     return sorted(losses, key=lambda m: min(m.permille(s) or 0 for s in MEAN_LENGTHS_S))
 
@@ -130,7 +130,7 @@ def _percent(permille: int | None) -> str:
 def quote(
     entry: DeckEntry, currency: str, minutes: Iterable[int], credit_micros: int | None
 ) -> Table:
-    """Return what a call costs, and how long a credit lasts."""
+    """Return the price of a call, and how long a credit lasts."""
     table = Table("", "", show_header=False, show_edge=False)
     table.add_row("prefix", Text(f"+{entry.prefix} {entry.description}"))
     table.add_row("rate", terms(entry.rate, currency))

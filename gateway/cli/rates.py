@@ -1,6 +1,6 @@
-"""`caller rates`: importing, comparing and withdrawing rate decks, and quoting from them.
+"""`caller rates`: imports, compares and withdraws rate decks, and quotes prices.
 
-Thin: what a deck changes and earns is `billing.rate_changes`, what is kept `billing.stores`.
+Thin: `billing.rate_changes` computes changes and margins, `billing.stores` keeps the decks.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from gateway.settings import Settings
 from gateway.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
 
 app = typer.Typer(
-    help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
+    help="Rate decks: prices by the longest prefix of the number.", no_args_is_help=True
 )
 
 app.command("sync-high-risk")(sync_high_risk)
@@ -49,7 +49,7 @@ Activate = Annotated[
     str,
     typer.Option(help="When the deck comes into force: now, or a time such as 2026-12-01T00:00Z."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; keep nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change; save nothing.")]
 
 
 @app.command("import")
@@ -63,9 +63,9 @@ def import_deck(  # noqa: PLR0917
 ) -> None:
     """Import a deck: show what it changes and earns, ask, and activate it now or later.
 
-    Any fault in the file, named by line and column, imports nothing; so does a price that does not
-    cover the carrier's minute which the deck names. With --dry-run the exit code is 1 when a prefix
-    is sold below cost.
+    Any error in the file, reported by line and column, imports nothing; so does a price that does
+    not cover the carrier's minute as stated in the deck. With --dry-run the exit code is 1 if a
+    prefix is sold below cost.
     """
     read = read_settings(context)
     content = _read_text(file)
@@ -81,7 +81,7 @@ def import_deck(  # noqa: PLR0917
 @app.command("list")
 def list_decks(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=PAGE_ROWS_MAX, help="Most versions.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE_ROWS_MAX, help="Maximum number.")] = 20,
 ) -> None:
     """List the imported decks, newest first: in force, scheduled, replaced or withdrawn."""
     read = read_settings(context)
@@ -113,7 +113,7 @@ def show(
     context: typer.Context,
     prefix: Annotated[str, typer.Option(help="Only prefixes that begin with these digits.")] = "",
     version: Annotated[int | None, typer.Option(help="Default: the deck in force.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most rows.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 100,
     as_csv: Annotated[bool, typer.Option("--csv", help="The whole deck, as imported.")] = False,
 ) -> None:
     """Show the prices of a deck, or print it as CSV to edit and import again."""
@@ -140,7 +140,7 @@ def rollback(
     version: Annotated[int | None, typer.Option(help="Default: the deck in force.")] = None,
     yes: Yes = False,
 ) -> None:
-    """Withdraw a deck for good: the one before it is in force again. Running calls keep rates."""
+    """Withdraw a deck for good: the previous one takes effect. Live calls keep their rates."""
     read = read_settings(context)
 
     async def work() -> None:
@@ -176,9 +176,9 @@ def quote(
     credit: Annotated[str, typer.Option(help="Show how long this amount lasts.")] = "",
     costs: CostsFile = None,
 ) -> None:
-    """Show what a call to a number costs: rate, prefix, prices, and what it earns.
+    """Show the price of a call to a number: rate, prefix, prices, and margin.
 
-    Give --minutes several times for several lengths; default 1, 3 and 10.
+    Repeat --minutes for several lengths; default 1, 3 and 10.
     """
     read = read_settings(context)
     micros = read_amount(credit) if credit else None
@@ -222,9 +222,9 @@ def sync_twilio(  # noqa: PLR0917
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Make a deck of Twilio's own price list plus a margin, and write or import it.
+    """Make a deck from Twilio's own price list plus a margin, and write or import it.
 
-    Countries that share a country code with chosen ones are denied by their own prefixes.
+    Countries that share a country code with the chosen ones are denied by their own prefixes.
     """
     read = read_settings(context)
     permille, (first_s, next_s) = _margin(margin), _increment(increment)
@@ -306,7 +306,7 @@ async def _find(read: Settings, version: int | None) -> tuple[str, str]:
 
 
 def _read_kept(content: str) -> RateDeck:
-    """Read a deck that is only compared; one that cannot be read must not keep itself in force."""
+    """Read a deck for comparison only; if it cannot be read, treat it as empty."""
     try:
         return RateDeck.from_csv(content)
     except RateDeckError:
@@ -324,7 +324,7 @@ def _fallback_name(read: Settings) -> str:
 async def _following(
     read: Settings, decks: SqlRateDeckStore, left: Iterable[DeckVersion], now: datetime
 ) -> tuple[str, str]:
-    """Return name and content of the deck that is in force where only these are left."""
+    """Return name and content of the deck in force once only these are left."""
     past = [d for d in left if d.withdrawn_at is None and d.activates_at <= now]
     latest = max(past, key=lambda d: (d.activates_at, d.version), default=None)
     if latest is None:
@@ -349,7 +349,7 @@ def _print(parts: Iterable[Table | Text]) -> None:
 
 
 async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: int) -> RateDeck:
-    """Return Twilio's prices for the chosen countries, and denials of their neighbours.
+    """Return Twilio's prices for the chosen countries, and denials for their neighbours.
 
     The price of a minute of media stream is added to each.
 
@@ -386,7 +386,7 @@ def _neighbours(countries: Iterable[str]) -> frozenset[str]:
 
 
 def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros: int) -> RateDeck:
-    """Return the prices by prefix, the dearest where countries share one; None denies."""
+    """Return the prices by prefix, the highest if countries share one; None denies."""
     entries: dict[str, DeckEntry | None] = {}
     for price in prices:
         if price.country not in wanted:
@@ -424,7 +424,7 @@ def _activation(text: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        fail("The activation is no time.", hint, EXIT_SETTINGS)
+        fail("The activation is not a time.", hint, EXIT_SETTINGS)
     if at.tzinfo is None or at < utc_now():
         fail("The activation is in the past, or has no time zone.", hint, EXIT_SETTINGS)
     return at
@@ -434,7 +434,7 @@ def _margin(text: str) -> int:
     """Return a margin in thousandths."""
     match = re.fullmatch(r"([0-9]{1,4})(?:\.([0-9]))? ?%?", text, re.ASCII)
     if match is None:
-        fail("The margin is no percentage.", "Write it such as 30% or 12.5%.", EXIT_SETTINGS)
+        fail("The margin is not a percentage.", "Write it such as 30% or 12.5%.", EXIT_SETTINGS)
     return 10 * int(match[1]) + int(match[2] or 0)
 
 
@@ -442,7 +442,7 @@ def _increment(text: str) -> tuple[int, int]:
     """Return first and next seconds billed."""
     match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text, re.ASCII)
     if match is None:
-        fail("The increment is none.", "Write it such as 60/60 or 1/1.", EXIT_SETTINGS)
+        fail("The increment is not valid.", "Write it such as 60/60 or 1/1.", EXIT_SETTINGS)
     return int(match[1]), int(match[2])
 
 

@@ -1,4 +1,4 @@
-"""`caller simulate`: the simulated carrier, for who runs it apart from a demo."""
+"""`caller simulate`: runs the simulated carrier apart from a demo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`caller simulate-payments`: the simulated payment service, for who runs it apart from a demo."""
+"""`caller simulate-payments`: runs the simulated payment service apart from a demo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def simulate_payments(
 ) -> None:
     """Run the simulated payment service: Stripe's API, a page to pay on, webhooks. No money moves.
 
-    Its key is CALLER_STRIPE_API_KEY; it tells the gateway at CALLER_PUBLIC_ORIGIN, or at the
-    gateway's own address, and signs with the first of CALLER_STRIPE_WEBHOOK_SECRETS.
+    Its key is CALLER_STRIPE_API_KEY; it sends webhooks to CALLER_PUBLIC_ORIGIN, or to the gateway's
+    own address, signed with the first of CALLER_STRIPE_WEBHOOK_SECRETS.
     """
     run(role.work(read_settings(context), is_child=False, host=host, port=port))

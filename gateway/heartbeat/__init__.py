@@ -1,1 +1,1 @@
-"""What is due: the one ticker of a process, its timers and its periodic tasks."""
+"""Scheduling: the one ticker of a process, its deadlines and its periodic tasks."""

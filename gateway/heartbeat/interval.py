@@ -1,7 +1,8 @@
-"""An interval shorter than a loop's own timers can tell.
+"""Calls a function at intervals shorter than an event loop's own timers can measure.
 
-uvloop counts whole milliseconds. Linux has timers that are descriptors, timerfd_create(2), which
-any loop watches as it does sockets; Python has them from 3.13 on, the C library always.
+uvloop counts whole milliseconds. Linux has timers that are file descriptors, timerfd_create(2),
+which any loop can watch like a socket; Python has them from 3.13 on, the C library always. Knows
+nothing of what is called.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Final
 from gateway.nanoseconds import SECOND_NS
 
 _CLOCK_MONOTONIC: Final = 1
-"""As `linux/time.h` has it."""
+"""As defined in `linux/time.h`."""
 _COUNT_BYTES: Final = 8
-"""What is read of a timer: how often it has fired since it was last read."""
+"""Read from a timer: how often it has fired since the last read."""
 
 
 class _Times(ctypes.Structure):
-    """`struct itimerspec`: the period, and the time to the first."""
+    """`struct itimerspec`: the period, and the time to the first expiry."""
 
     _fields_ = (
         ("period_s", ctypes.c_long),
@@ -33,17 +34,17 @@ class _Times(ctypes.Structure):
 
 
 class LoopInterval:
-    """Calls something again and again; what a pass of the loop has missed is called once."""
+    """Calls a function repeatedly; several missed periods are called once."""
 
     def __init__(self) -> None:
         self._descriptor = -1
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self, period_ns: int, action: Callable[[], None]) -> None:
-        """Call it each period from now on, on the running loop.
+        """Call the function once a period from now on, on the running loop.
 
         Raises:
-            OSError: the kernel has no descriptor left for it.
+            OSError: The kernel has no file descriptor left for it.
 
         """
         self.stop()
@@ -63,7 +64,7 @@ class LoopInterval:
         loop.add_reader(descriptor, fire)
 
     def stop(self) -> None:
-        """Call it no more; repeating it is harmless."""
+        """Stop calling; repeating this is harmless."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

@@ -1,9 +1,9 @@
 """Reads a busy node's media in batches, as network cards moderate their interrupts.
 
-To be woken for each frame costs the kernel and the loop about as much as the frame itself. Where
-many come, the next is due within microseconds anyhow: the loop then watches one timer instead of
-all the sockets, and reads them together each time it fires. Everything else wakes the loop as ever.
-Knows no frame and no call.
+Being woken for each frame costs the kernel and the loop about as much as the frame itself. When
+many arrive, the next one is due within microseconds anyway: the loop then watches one timer instead
+of all the sockets, and reads them together each time it fires. Everything else wakes the loop as
+usual. Knows no frame and no call.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from gateway.nanoseconds import SECOND_NS
 log = logging.getLogger(__name__)
 
 PERIOD_NS: Final = 600_000
-"""From one look to the next: every frame waits for half of it in the mean, where it lasts 20 ms."""
+"""Interval between two batches: a frame, which lasts 20 ms, waits half of this on average."""
 BUSY_PER_S: Final = 4_500
-"""Reads a second from which it pays: 45 calls of 50 frames a second in each direction."""
+"""Reads per second from which batching pays: 45 calls of 50 frames a second in each direction."""
 CALM_PER_S: Final = 3_000
-"""Reads a second below which it does not. One batch may read what would have been two."""
+"""Reads per second below which it does not. One batch may read what would have been two."""
 LOOKS_MAX: Final = 8
-"""Looks in a row for what a pause of the loop has left; then others have their turn."""
+"""Consecutive reads for what a pause of the loop has left; then others get their turn."""
 
 
 class PacedReader(Protocol):
-    """Reads sockets when the loop finds something to read, or when it is told to."""
+    """Reads sockets when the loop finds data, or when told to."""
 
     def pace(self, paced: bool) -> None:
-        """Read when told to from now on, or when the loop finds something."""
+        """Read only when told to (True), or whenever the loop finds data (False)."""
 
     def read(self) -> bool:
-        """Read what has come, up to a bound; return whether that was all."""
+        """Read what has arrived, up to a bound; return whether that was all."""
 
     def take_count(self) -> int:
-        """Return how many times a socket was read since the last time."""
+        """Return how many times a socket was read since the last call."""
 
 
 class Interval(Protocol):
-    """Calls something again and again."""
+    """Calls a function repeatedly."""
 
     def start(self, period_ns: int, action: Callable[[], None]) -> None:
-        """Call it each period from now on, on the running loop."""
+        """Call the function once a period from now on, on the running loop."""
 
     def stop(self) -> None:
-        """Call it no more; repeating it is harmless."""
+        """Stop calling; repeating this is harmless."""
 
 
 class Moderation:
@@ -59,13 +59,13 @@ class Moderation:
         self._judged_ns = 0
 
     def add(self, *readers: PacedReader) -> None:
-        """Choose for these readers as well; while batches are read they take part at once."""
+        """Manage these readers as well; while batching is on they join at once."""
         self._readers += readers
         for reader in readers:
             reader.pace(self._is_paced)
 
     def judge(self, now_ns: int) -> None:
-        """Choose by what has been read since the last call; to be called some ten times a second.
+        """Choose by what has been read since the last call; call some ten times a second.
 
         Args:
             now_ns: Monotonic.
@@ -79,7 +79,7 @@ class Moderation:
             self._pace(is_busy)
 
     def read(self) -> None:
-        """Read all that has come where the loop does not, before somebody misses it."""
+        """Read everything that the loop does not read itself, before it is missed."""
         if self._is_paced:
             for reader in self._readers:
                 for _ in range(LOOKS_MAX):
@@ -106,4 +106,4 @@ class Moderation:
             try:
                 reader.read()
             except Exception:
-                log.exception("A reader of media failed.")
+                log.exception("media reader failed")

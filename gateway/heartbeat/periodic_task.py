@@ -1,26 +1,27 @@
-"""A duty of the node: work done over and over beside the calls.
+"""Runs the periodic tasks of a node: work repeated beside the calls.
 
-No failure ends it. A service that is away is said once, and once more when it is back; what the
-work is, is its owner's business.
+No failure ends a task. An outage is logged once when it begins and once when it ends. Knows nothing
+of the work.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
+
+import structlog
 
 from billing.errors import StoreUnavailableError
 from gateway.errors import PaymentError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CANCELLATIONS_MAX = 5
 CANCELLATION_S = 1.0
 
 
 class PeriodicTask:
-    """Does its work at once and then again and again, with a pause after each time."""
+    """Does its work at once and then repeatedly, with a pause after each time."""
 
     def __init__(self, name: str, work: Callable[[], Awaitable[object]], interval_s: float) -> None:
         self._name = name
@@ -30,14 +31,14 @@ class PeriodicTask:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin on the running loop."""
+        """Start on the running loop."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
 
     async def stop(self) -> None:
-        """End, even in mid-work.
+        """Stop, even in the middle of the work.
 
-        A cancellation that comes just as a library gives up waiting can be lost in it; so it is
-        repeated, and a task that outlives that is left behind with a word on where it stands.
+        A cancellation that arrives just as a library gives up waiting can get lost in it, so it is
+        repeated; a task that survives that is abandoned, and where it stands is logged.
         """
         task = self._task
         if task is None:
@@ -47,7 +48,8 @@ class PeriodicTask:
             await asyncio.wait({task}, timeout=CANCELLATION_S)
             if task.done():
                 return
-        log.error("The %s did not end: %s.", self._name, task.get_stack(limit=1))
+        where = [f"{frame.f_code.co_name}:{frame.f_lineno}" for frame in task.get_stack(limit=1)]
+        log.error("periodic task not stopped", task=self._name, where=where)
 
     async def _run(self) -> None:
         while True:
@@ -59,12 +61,12 @@ class PeriodicTask:
             await self._work()
         except (StoreUnavailableError, PaymentError) as error:
             if not self._is_failing:
-                log.warning("The %s waits: %s.", self._name, error)
+                log.warning("periodic task waiting", task=self._name, reason=str(error))
             self._is_failing = True
         except Exception:
-            # The edge of the duty: a bug in it must not end it for good.
-            log.exception("The %s failed.", self._name)
+            # The edge of the task: a bug in the work must not end it for good.
+            log.exception("periodic task failed", task=self._name)
         else:
             if self._is_failing:
-                log.info("The %s goes on.", self._name)
+                log.info("periodic task resumed", task=self._name)
             self._is_failing = False

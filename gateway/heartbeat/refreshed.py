@@ -1,4 +1,4 @@
-"""What a node keeps in use of what all nodes share, and looks for anew now and then."""
+"""Base class of what a node caches of data shared by all nodes, and refreshes regularly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Refreshed(ABC):
-    """A thing in use; another replaces it whole."""
+    """A cached object, which is only ever replaced as a whole."""
 
     NAME: ClassVar[str]
     """What it is called in the log."""
@@ -23,12 +23,12 @@ class Refreshed(ABC):
 
     @abstractmethod
     async def load(self) -> None:
-        """Take what is in force into use, at a node's start. Raises BillingError."""
+        """Load what is in force, at a node's start. Raises BillingError."""
 
     async def refresh(self) -> None:
-        """Look for another one; one that cannot be had leaves the present one in use.
+        """Look for a newer one; keep the present one if none can be had.
 
-        Never raises BillingError: it is logged, once until it has passed.
+        Never raises BillingError: it is logged, once per outage.
         """
         failure = ""
         try:
@@ -36,5 +36,5 @@ class Refreshed(ABC):
         except BillingError as error:
             failure = error.code
         if failure and failure != self._failure:
-            log.error(f"{self.NAME} in force cannot be used", code=failure)
+            log.error("shared data not refreshed", what=self.NAME, code=failure)
         self._failure = failure

@@ -1,10 +1,10 @@
-"""One heartbeat of 20 ms for everything that is due; frames themselves move on arrival.
+"""The 20 ms clock of a process: calls everything that is due. Frames are forwarded on arrival.
 
 Deadlines are absolute, so that a late beat never moves the next one. Each beat serves the tones
-that play, the deadlines that have passed and one fiftieth of the once-a-second duties. Those are
-taken a few at a time, between which the loop reads what has arrived: no frame waits for all of
-them. Twice a beat it asks whoever waits for audio that may never come, and in between those
-who cannot wait so long. Knows no call and no socket.
+that are playing, the deadlines that have passed and one fiftieth of the once-a-second duties. Those
+run a few at a time, and between them the loop reads what has arrived, so that no frame waits for
+all of them. Twice a beat the ticker polls all who wait for audio that may never come, and in
+between the urgent ones. Knows no call and no socket.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ log = logging.getLogger(__name__)
 BEAT_NS = 20_000_000
 BEATS_PER_SECOND = 50
 POLL_NS = 10_000_000
-"""How often all that wait for audio are asked."""
+"""How often all waiters are polled."""
 URGENT_NS = 2_500_000
-"""How often the urgent ones of them are asked, while there are any."""
+"""How often urgent waiters are polled, while there are any."""
 DUTY_PARTS = 8
-"""Passes of the loop that the duties of a beat are spread over."""
+"""Passes of the loop over which the duties of a beat are spread."""
 _CATCH_UP_BEATS_MAX = 10
-"""Beats made up for after a stall of the loop: 200 ms of tone, then the rest is forgotten."""
+"""Beats made up for after a stall of the loop: 200 ms of tone; the rest is skipped."""
 
 
 class Player(Protocol):
-    """Something that sends one frame of tone each beat."""
+    """Sends one frame of a tone per beat."""
 
     def play(self) -> None:
         """Send the next 20 ms."""
 
 
 class Deadline:
-    """A call of a function at a time, which may be cancelled."""
+    """A scheduled call of a function, which can be cancelled."""
 
     __slots__ = ("action",)
 
@@ -54,30 +54,30 @@ class Deadline:
 
 
 class Ticker:
-    """The heartbeat of one event loop."""
+    """The ticker of one event loop."""
 
     def __init__(self, clock_ns: Callable[[], int], read: Callable[[], None] | None = None) -> None:
-        """Make a heart that does not beat yet.
+        """Create a ticker that does not run yet.
 
         Args:
             clock_ns: Monotonic.
-            read: Reads what has come of the media and the loop does not read by itself.
+            read: Reads media that has arrived and that the loop does not read by itself.
 
         """
         self.clock_ns = clock_ns
         self._read = read
         self._backlog = Backlog(clock_ns())
         self.lag_ns_max = 0
-        """Longest that a beat has been late since it was last read."""
+        """Longest delay of a beat since it was last read."""
         self._players: set[Player] = set()
         self._waiters: dict[Waiter, Callable[[int], None]] = {}
         self._urgent: dict[Waiter, Callable[[int], None]] = {}
-        """Those of the waiters that said so when all were asked."""
+        """The waiters that were urgent when all were last polled."""
         self._deadlines: list[tuple[int, int, Deadline]] = []
         self._order = itertools.count()
         self._duties: list[set[Callable[[int], None]]] = [set() for _ in range(BEATS_PER_SECOND)]
         self._owed: list[tuple[set[Callable[[int], None]], Callable[[int], None]]] = []
-        """Duties of this beat that are yet to be called, the next one last, with their slot's."""
+        """Duties of this beat still to be called, the next one last, each with its slot."""
         self._part = 0
         """How many of them are called at a time."""
         self._beat = 0
@@ -92,14 +92,14 @@ class Ticker:
         self._arm()
 
     def stop(self) -> None:
-        """Cease to beat."""
+        """Stop."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
         self._owed.clear()
 
     def take_lag_ns(self) -> int:
-        """Return the longest lateness since the last call of this function."""
+        """Return the longest delay of a beat since the last call of this function."""
         lag_ns, self.lag_ns_max = self.lag_ns_max, 0
         return lag_ns
 
@@ -131,31 +131,31 @@ class Ticker:
         return deadline
 
     def add_player(self, player: Player) -> None:
-        """Let a tone play until it is removed."""
+        """Play a tone until it is removed."""
         self._players.add(player)
 
     def remove_player(self, player: Player) -> None:
-        """End a tone; one that does not play is left alone."""
+        """Stop a tone; one that is not playing is ignored."""
         self._players.discard(player)
 
     def add_waiter(self, waiter: Waiter, ask: Callable[[int], None]) -> None:
-        """Call `ask(now_ns)` within a tick of the waiter after each of its deadlines has passed.
+        """Call `ask(now_ns)` within a tick of the waiter after each of its deadlines.
 
-        A tick of less than POLL_NS makes it urgent, from the next time on that all are asked.
+        A tick shorter than POLL_NS makes it urgent, from the next poll of all waiters on.
         """
         self._waiters[waiter] = ask
 
     def remove_waiter(self, waiter: Waiter) -> None:
-        """No longer ask; one that is unknown is left alone."""
+        """Stop polling; an unknown waiter is ignored."""
         self._waiters.pop(waiter, None)
         self._urgent.pop(waiter, None)
 
     def add_duty(self, slot: int, duty: Callable[[int], None]) -> None:
-        """Call `duty(now_ns)` once a second, at the slot-th beat of it."""
+        """Call `duty(now_ns)` once a second, at the slot-th beat of the second."""
         self._duties[slot % BEATS_PER_SECOND].add(duty)
 
     def remove_duty(self, slot: int, duty: Callable[[int], None]) -> None:
-        """No longer call it."""
+        """Stop calling it."""
         self._duties[slot % BEATS_PER_SECOND].discard(duty)
 
     def _arm(self) -> None:
@@ -165,10 +165,11 @@ class Ticker:
         self._handle = loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
-        # The timers of a loop may be coarse, and a little early.
+        # A loop's timers may be coarse, and fire slightly early.
         now_ns = max(self.clock_ns(), self._armed_ns)
         loop = asyncio.get_running_loop()
-        # Twice round the loop: what has arrived is then read, and need not be made up for.
+        # Two passes of the loop first: they read the frames that have arrived, which then need
+        # not be concealed.
         is_for_all = now_ns >= self._poll_ns
         loop.call_soon(loop.call_soon, self._poll_after_reading, is_for_all)
         self._poll_ns = _next_ns(self._poll_ns, POLL_NS, now_ns)
@@ -213,7 +214,7 @@ class Ticker:
             asyncio.get_running_loop().call_soon(self._serve_part)
 
     def poll(self, now_ns: int) -> None:
-        """Ask those whose deadlines have passed, and note who is urgent."""
+        """Poll the waiters whose deadlines have passed, and note which are urgent."""
         _ask(self._waiters, now_ns)
         waiters = self._waiters
         self._urgent = {w: waiters[w] for w in waiters if w.tick_ns < POLL_NS}
@@ -239,7 +240,7 @@ class Ticker:
         self._owed = [(duties, duty) for duty in duties]
 
     def _serve(self, now_ns: int, count: int) -> None:
-        """Call so many of the duties that are owed, but for those removed meanwhile."""
+        """Call this many of the owed duties, except those removed meanwhile."""
         for _ in range(min(count, len(self._owed))):
             duties, duty = self._owed.pop()
             if duty in duties:
@@ -253,13 +254,13 @@ def _ask(waiters: dict[Waiter, Callable[[int], None]], now_ns: int) -> None:
 
 
 def _next_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
-    """Return the first time after now in the series that `due_ns` belongs to."""
+    """Return the first time after now in the series that contains `due_ns`."""
     return due_ns + max(0, (now_ns - due_ns) // period_ns + 1) * period_ns
 
 
 def _guarded(action: Callable[..., None], *arguments: int) -> None:
-    """One call's fault must not stop the heart of all others."""
+    """Call a function; its failure must not stop the ticker for all other calls."""
     try:
         action(*arguments)
     except Exception:
-        log.exception("A duty of the heartbeat failed.")
+        log.exception("ticker callback failed")

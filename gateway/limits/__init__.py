@@ -1,1 +1,1 @@
-"""How often and how much: named limits as pure tables and budgets."""
+"""Limits of rate and quantity, as pure tables and budgets."""

@@ -1,7 +1,7 @@
-"""How many frames one peer may have taken: a steady rate and a burst; what is beyond is dropped.
+"""Bounds the frames accepted from one peer: a steady rate plus a burst; the excess is dropped.
 
-A peer that goes on sending beyond it is told apart from one whose network has held back what it
-sent. Pure: times are nanoseconds of the caller's clock. `_native.c` counts by the same rule.
+Distinguishes a peer that keeps exceeding the rate from one whose network has delayed what it sent.
+Pure: times are nanoseconds of the caller's clock. `_native.c` counts by the same rule.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Final
 
 MS_NS: Final = 1_000_000
 STANDSTILL_NS_MIN: Final = 1_000 * MS_NS
-"""A shorter one leaves no more than a burst."""
+"""A shorter standstill leaves no more than a burst."""
 STANDSTILL_NS_MAX: Final = 60_000 * MS_NS
-"""Longer than a call outlives the lease of its node, or a peer an unanswered ping."""
+"""Longer than a call outlives its node's lease, or a peer an unanswered ping."""
 
 TAKEN: Final = 0
 DROPPED: Final = 1
@@ -22,23 +22,23 @@ FLOODED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """What one peer may send. A frame counts once, and once more for each KiB it has."""
+    """What one peer may send. A frame counts once, plus once for each KiB it has."""
 
     frame_ns: int = 9 * MS_NS
-    """One frame each so often, for as long as wanted: 10 ms of audio, from a clock that is fast."""
+    """Steady rate, one frame per this: 10 ms of audio, from a clock that is fast."""
     burst_frames: int = 300
-    """So many at once: 3 s of 10 ms frames, or 6 s of 20 ms. Playout keeps a quarter of a second of
-    what a stalled network delivers at once, so that nothing is dropped that would be heard."""
+    """Burst: 3 s of 10 ms frames, or 6 s of 20 ms. Playout keeps a quarter of a second of what a
+    stalled network delivers at once, so nothing audible is dropped."""
     excess_ns: int = 40 * MS_NS
-    """One frame beyond that is forgotten so often."""
+    """One excess frame is forgiven per this."""
     excess_frames_max: int = 1_500
-    """More that are not forgotten end the connection: what half a minute's stall leaves of 20 ms
-    frames does not, a peer that sends twice what it may does within half a minute, and one that
-    sends 100,000 a second does within 20 ms."""
+    """More unforgiven frames than this end the connection. Half a minute's stall of 20 ms frames
+    leaves fewer; a peer that sends twice what it may reaches it within half a minute, and one that
+    sends 100,000 a second within 20 ms."""
 
 
 class Standstill:
-    """What all peers have sent while this process read nothing: it is no excess of theirs.
+    """What peers sent while this process was not reading: it is not their excess.
 
     A third bucket beside the two of each peer: what a peer may send at the steady rate meanwhile.
     """
@@ -54,7 +54,7 @@ class Standstill:
         """When the bucket will be empty."""
 
     def look(self, now_ns: int) -> int:
-        """Return when the bucket will be empty; to be called several times a second."""
+        """Return when the bucket will be empty; call several times a second."""
         stood_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
         if stood_ns > STANDSTILL_NS_MIN:
@@ -65,7 +65,7 @@ class Standstill:
 
 
 class FrameBudget:
-    """Two buckets that time empties: of what was taken, and of what was dropped."""
+    """Two leaky buckets: of accepted frames, and of dropped ones."""
 
     __slots__ = (
         "_burst_ns",
@@ -84,11 +84,11 @@ class FrameBudget:
         self._excess_ns = limits.excess_ns
         self._excess_max_ns = limits.excess_frames_max * limits.excess_ns
         self._taken_at_ns = 0
-        """When the bucket of what was taken will be empty."""
+        """When the bucket of accepted frames will be empty."""
         self._excess_at_ns = 0
 
     def spend(self, now_ns: int, frames: int) -> int:
-        """Count what has arrived: TAKEN, DROPPED, or FLOODED where dropping is not enough."""
+        """Count what has arrived: TAKEN, DROPPED, or FLOODED if dropping is not enough."""
         taken_at_ns = max(self._taken_at_ns, now_ns) + frames * self._frame_ns
         if taken_at_ns - now_ns <= self._burst_ns:
             self._taken_at_ns = taken_at_ns

@@ -1,10 +1,10 @@
-"""How often an account, a key, a client address and a number may be used: the named limits.
+"""The velocity limits: how often an account, key, client address or number may be used.
 
-One table with every limit, the rule by which a refused use may be repeated, and what is counted
-under which name. Knows no store, no clock and no request.
+One table of all limits, the rule for when a refused use may be repeated, and what is counted under
+which name. Knows no store, clock or request.
 
-A limit counts by a sliding window of two counters (see `limits`, "sliding window counter"): the
-uses of the running window, and those of the one before in proportion to what is left of it.
+A limit uses a sliding window of two counters (see `limits`, "sliding window counter"): the uses in
+the current window, plus those in the previous one in proportion to what is left of it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MINUTE_S = 60
 HOUR_S = 3_600
 
 AMOUNT_MAX = 1_000_000
-"""Highest amount of a limit that can be set."""
+"""Highest amount that a limit can be set to."""
 
 SHORT_CALL_S = 10
-"""An answered call of at most so many seconds is short. Pumped traffic is paid by the answer or by
-the whole minute begun, so that its calls are ended at once; a person's greeting takes longer."""
+"""An answered call of at most this length is short. Traffic pumping is paid per answer or per
+minute begun, so its calls are ended at once; a person's greeting takes longer."""
 
 ALL = "all"
 OFF = "off"
@@ -33,18 +33,18 @@ OFF = "off"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `amount` uses within `window_s`, of each of its subjects."""
+    """At most `amount` uses within `window_s`, for each subject."""
 
     name: str
     amount: int
     window_s: int
     code: str
-    """Of the refusal, a key of `PROBLEMS`."""
+    """Error code of the refusal, a key of `PROBLEMS`."""
     reason: str
     """Why this default."""
     outweighed_by: str = ""
-    """Name of the count of good outcomes beside bad ones. Such a limit is not used up by a use: it
-    counts outcomes afterwards, and refuses uses while there are more bad than good ones."""
+    """Name of the count of good outcomes that balances the bad ones. Such a limit is not consumed
+    by uses: it counts outcomes afterwards, and refuses uses while more are bad than good."""
 
 
 SHORT_CALLS, LONG_CALLS = "account_short_calls_hour", "account_long_calls_hour"
@@ -121,7 +121,7 @@ _TABLE = (
 )
 
 LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in _TABLE}
-"""Every limit with its default, by name."""
+"""All limits with their defaults, by name."""
 
 
 class Override(NamedTuple):
@@ -134,7 +134,7 @@ class Override(NamedTuple):
 
 
 def parse_override(text: str) -> Override:
-    """Read `name=amount` or `name=off`. Raises ValueError that says what would be right."""
+    """Read `name=amount` or `name=off`. Raises ValueError that says what is valid."""
     name, _, value = (part.strip() for part in text.partition("="))
     if name not in LIMITS and (name, value) != (ALL, OFF):
         raise ValueError("names no velocity limit; docs/configuration.md lists them")
@@ -146,7 +146,7 @@ def parse_override(text: str) -> Override:
 
 
 def effective(overrides: Iterable[Override]) -> Mapping[str, Limit]:
-    """Return the limits that hold; the last override of a name counts."""
+    """Return the limits in force; the last override of a name counts."""
     limits = dict(LIMITS)
     for name, amount in overrides:
         if name == ALL:
@@ -159,7 +159,7 @@ def effective(overrides: Iterable[Override]) -> Mapping[str, Limit]:
 
 
 class Use(NamedTuple):
-    """One use of one limit by one subject, such as a call of an account."""
+    """One use of one limit by one subject, such as a call by an account."""
 
     limit: str
     subject: str
@@ -173,7 +173,7 @@ class Refusal(NamedTuple):
 
 
 def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequence[Use]:
-    """Return what the start of a call uses."""
+    """Return the uses of starting a call."""
     return (
         *_of_each("calls_minute", account_id, key_id, address),
         *_of_each("calls_hour", account_id, key_id, address),
@@ -184,17 +184,17 @@ def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequen
 
 
 def token_uses(account_id: str, key_id: str, address: str) -> Sequence[Use]:
-    """Return what the issue of a call or check token uses."""
+    """Return the uses of issuing a call or check token."""
     return _of_each("tokens_minute", account_id, key_id, address)
 
 
 def quote_uses(account_id: str, key_id: str, address: str) -> Sequence[Use]:
-    """Return what a quote uses."""
+    """Return the uses of a quote."""
     return _of_each("quotes_minute", account_id, key_id, address)
 
 
 def checkout_uses(account_id: str, address: str) -> Sequence[Use]:
-    """Return what the start of a payment uses."""
+    """Return the uses of starting a payment."""
     return (
         Use("account_checkouts_hour", account_id),
         Use("address_checkouts_hour", subject_of(address)),
@@ -207,41 +207,41 @@ def wrong_key_uses(address: str) -> Sequence[Use]:
 
 
 def outcome(account_id: str, seconds: int) -> Use:
-    """Return what an answered call that has ended counts as."""
+    """Return the outcome that an ended, answered call counts as."""
     return Use(SHORT_CALLS if seconds <= SHORT_CALL_S else LONG_CALLS, account_id)
 
 
 def _of_each(what: str, account_id: str, key_id: str, address: str) -> Sequence[Use]:
-    """Return the uses of an account, of its key if it was found by one, and of an address."""
+    """Return the uses of an account, of its key if one was used, and of an address."""
     keys = (Use(f"key_{what}", key_id),) if key_id else ()
     of_address = Use(f"address_{what}", subject_of(address))
     return (Use(f"account_{what}", account_id), *keys, of_address)
 
 
 def refuse(refusal: Refusal | None) -> None:
-    """Raise TooFastError where a limit is reached; it says when to try again."""
+    """Raise TooFastError if a limit is reached; it says when to try again."""
     if refusal is not None:
         raise TooFastError(refusal.limit.code, retry_after_s=refusal.wait_s)
 
 
 class Window(NamedTuple):
-    """The two counters of a limit's subject."""
+    """The two counters of one subject of a limit."""
 
     previous: int
-    """Uses of the window before."""
+    """Uses in the previous window."""
     previous_left_s: float
-    """How long they count on, less and less."""
+    """How long they still count, at decreasing weight."""
     current: int
     current_left_s: float
     """How long until the current ones no longer count: up to two windows."""
 
     def uses(self, window_s: int) -> float:
-        """Return how many uses count."""
+        """Return how many uses count now."""
         return self.previous * self.previous_left_s / window_s + self.current
 
 
 def wait_s(limit: Limit, window: Window) -> int:
-    """Return after how many seconds one more use is within the limit; 0 for at once.
+    """Return after how many seconds one more use is within the limit; 0 for now.
 
     The library's script admits a use while floor(previous x left / window) + current < amount.
     """
@@ -249,26 +249,26 @@ def wait_s(limit: Limit, window: Window) -> int:
     if floor(window.previous * window.previous_left_s / length_s) + window.current < amount:
         return 0
     if window.current < amount:
-        # The previous uses fade away: at this instant they make room for one.
+        # The weight of the previous uses falls: at this instant there is room for one more.
         left_s = length_s * (amount - window.current) / window.previous
         wait = window.previous_left_s - left_s
     else:
-        # First the current window ends, then its uses fade away.
+        # First the current window must end, then the weight of its uses falls.
         left_s = min(length_s, length_s * amount / window.current)
         wait = (window.current_left_s - length_s) + (length_s - left_s)
-    # At that very instant the use would still be one too many.
+    # At exactly that instant the use would still be one too many.
     return max(0, floor(wait)) + 1
 
 
 def outcome_wait_s(limit: Limit, bad: Window, good: Window) -> int:
-    """Return the same for a limit of outcomes: nothing, while the good ones outweigh the bad."""
+    """Return the wait for a limit of outcomes: 0 while the good ones outweigh the bad."""
     if bad.uses(limit.window_s) <= good.uses(limit.window_s):
         return 0
     return wait_s(limit, bad)
 
 
 def longest(refusals: Collection[Refusal]) -> Refusal | None:
-    """Return the refusal that takes longest to pass; None where there is none."""
+    """Return the refusal that takes longest to expire; None if there is none."""
     return max(refusals, key=lambda refusal: refusal.wait_s, default=None)
 
 

@@ -1,1 +1,1 @@
-"""What is logged, and how it looks."""
+"""What is logged, and in what form."""

@@ -1,7 +1,7 @@
-"""The events of calls in the log, one structured line each; nothing else writes them.
+"""Logs the events of calls, one structured line each; nothing else logs them.
 
-`EVENTS` names the events and the fields of each. A line says which call, on which node and of which
-account, never a phone number or a token. Knows a call only by its state machine.
+`EVENTS` lists the events and their fields. A line names the call, its node and its account, never a
+phone number or a token. Knows a call only by its state machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.call.machine import Call, DialAccepted, Event, HoldRefused, State
 from gateway.cause import Cause
 
 FIELDS: Final = ("call_id", "node", "account", "carrier_call_id")
-"""What every line says; empty while there is none."""
+"""In every line; empty as long as unknown."""
 
 _CAUSE: Final = ("cause", "cause_name")
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,14 +26,14 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "call ended": (*_CAUSE, "ended_by", "seconds"),
     "call settled": (*_CAUSE, "seconds", "cost_micros"),
 }
-"""Event -> its own fields beside `FIELDS`. A call that was requested is refused or settled in the
-end, once."""
+"""Event -> its own fields besides `FIELDS`. Every requested call is eventually refused or settled,
+once."""
 
 _log = structlog.get_logger(__name__)
 
 
 def refused(code: str, *, node: str, account: str, call_id: str = "") -> None:
-    """Write that a call was refused, before it had an id or after; `code` is one of `PROBLEMS`."""
+    """Log that a call was refused, before or after it had an id; `code` is one of `PROBLEMS`."""
     _write("call refused", (call_id, node, account, ""), code=code)
 
 
@@ -47,12 +47,12 @@ def settled_late(
     seconds: int,
     cost_micros: int,
 ) -> None:
-    """Write that a call was settled that its own node has left; `node` is that one."""
+    """Log the settlement of a call that its own node, `node`, has abandoned."""
     _settled((call_id, node, account, carrier_call_id), cause, seconds, cost_micros)
 
 
 class CallLog:
-    """Writes the events of one call as its state machine comes to them."""
+    """Logs the events of one call as its state machine reaches them."""
 
     __slots__ = ("_account", "_call_id", "_has_ended", "_node", "_requested_ns")
 
@@ -64,14 +64,14 @@ class CallLog:
         self._has_ended = False
 
     def requested(self, now_ns: int, *, key_id: str, country: str) -> None:
-        """Write that an admitted caller asks for the call."""
+        """Log that an admitted caller requested the call."""
         self._requested_ns = now_ns
         _write("call requested", self._whose(""), key=key_id, country=country)
 
     def advanced(
         self, call: Call, before: State, event: Event, now_ns: int, *, refusal: str
     ) -> None:
-        """Write what a call's event has brought about; `before` is the state it came in."""
+        """Log what an event has changed; `before` is the state in which it arrived."""
         if isinstance(event, DialAccepted):
             self._after("call placed", call, now_ns)
         elif before in (State.DIALLING, State.RINGING) and call.state is State.ANSWERED:
@@ -82,7 +82,7 @@ class CallLog:
             self._ended(call)
 
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
-        """Write what the call is charged."""
+        """Log what the call is charged."""
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         _settled(self._whose(call.carrier_call_id), cause, seconds, cost_micros)
 

@@ -1,10 +1,10 @@
-"""Log lines for people or for machines, ours and the libraries'.
+"""Formats log lines for people or for machines, ours and the libraries'.
 
-As `json` everything that a process writes to standard error is a line of JSON: what it says to its
-operator, warnings, and faults that nobody caught.
+In the `json` format everything that a process writes to standard error is a line of JSON: messages
+to the operator, warnings, and uncaught exceptions.
 
-No line holds the value of a variable, a number, a token or a name, at whatever level; and a fault
-that repeats itself neither fills the disk nor holds up the loop.
+No line holds the value of a local variable, a phone number, a token or a name, at any level; and a
+fault that repeats neither fills the disk nor blocks the loop.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import structlog
 from gateway.logs import tracebacks
 
 OURS: Final = ("gateway", "billing", "media")
-"""Packages whose lines are written at the level that is set. All others only warn: what a library
-says below that are its parameters (aiosqlite's are numbers, httpx's are addresses)."""
+"""Packages logged at the configured level. All others log warnings only: below that, libraries log
+their parameters (aiosqlite's include phone numbers, httpx's addresses)."""
 
 QUIETER: Final = {
-    # What it warns of is what a client sent, and anyone can send that.
+    # It warns of what clients send, and anyone can send anything.
     "uvicorn": logging.ERROR,
-    # Each start would tell how it reads its own configuration.
+    # It logs at each start how it reads its own configuration.
     "alembic": logging.WARNING,
 }
 
@@ -42,12 +42,12 @@ _is_json = False
 
 
 def is_json() -> bool:
-    """Whether lines are written for machines."""
+    """Return whether lines are written for machines."""
     return _is_json
 
 
 def prepare(environ: Mapping[str, str]) -> None:
-    """Write lines in the form that an environment asks for whose settings are not read yet."""
+    """Set the format from the environment, for the time before the settings are read."""
     configure("info", "json" if environ.get("CALLER_LOG_FORMAT") == "json" else "text")
 
 
@@ -64,7 +64,7 @@ def configure(level: str, form: str) -> None:
     if form == "text":
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # Its default shows the variables of each frame.
+            # The default formatter shows the local variables of each frame.
             exception_formatter=structlog.dev.plain_traceback,
         )
     structlog.configure(
@@ -88,7 +88,7 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     logging.captureWarnings(True)
-    # A library's own handlers would write past this one.
+    # A library's own handlers would bypass this one.
     for name in root.manager.loggerDict:
         library = logging.getLogger(name)
         library.handlers.clear()
@@ -102,10 +102,10 @@ def configure(level: str, form: str) -> None:
 
 
 def take_hooks() -> None:
-    """Log what nobody caught, in threads and destructors too, as any other fault is logged."""
+    """Log uncaught exceptions, in threads and destructors too, like any other fault."""
     sys.excepthook = _tell_last
-    threading.excepthook = lambda args: tell_uncaught(args.exc_value, "A thread failed.")
-    sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "A destructor failed.")
+    threading.excepthook = lambda args: tell_uncaught(args.exc_value, "thread failed")
+    sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "destructor failed")
 
 
 def tell_uncaught(error: BaseException | None, what: str) -> None:
@@ -117,7 +117,7 @@ def tell_uncaught(error: BaseException | None, what: str) -> None:
 def _tell_last(
     _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
 ) -> None:
-    tell_uncaught(error, "The process ended.")
+    tell_uncaught(error, "process ended")
 
 
 def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 
 class _Handler(logging.StreamHandler[Any]):
-    """Writes lines; of one that cannot be written only that is said, not what it holds."""
+    """Writes lines; if one cannot be written, says only that, not what it holds."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         event = f"A log line of {record.name} could not be written."
@@ -139,14 +139,14 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
-    """Renders lines, and blots out what must be in none of them."""
+    """Renders lines, and redacts what must not be in any of them."""
 
     def format(self, record: logging.LogRecord) -> str:
         return tracebacks.blot(super().format(record))
 
 
 class _Repeats(logging.Filter):
-    """Bounds how often a fault, or a library, says the same."""
+    """Limits how often the same fault, or the same library message, is logged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class _Repeats(logging.Filter):
 
 
 def _tell_fault(_logger: object, _name: str, event: Any) -> Any:
-    """Put the traceback of a line, and how often it was left out, into its fields."""
+    """Put a line's traceback, and the number of omitted repetitions, into its fields."""
     error = _error_of(event.pop("exc_info", None))
     if error is not None:
         event["exception"] = tracebacks.describe(error)
@@ -182,7 +182,7 @@ def _tell_fault(_logger: object, _name: str, event: Any) -> Any:
 
 
 def _error_of(exc_info: Any) -> BaseException | None:
-    """Return the exception of a line, in each of the ways that a logger can be given it."""
+    """Return the exception of a line, in every form in which a logger accepts one."""
     found = sys.exc_info() if exc_info is True else exc_info
     error = found[1] if isinstance(found, tuple) else found
     return error if isinstance(error, BaseException) else None

@@ -1,4 +1,4 @@
-"""Callbacks and handshakes whose signature was refused, in the log: by their source, bounded.
+"""Logs callbacks and handshakes with refused signatures, by source and at a bounded rate.
 
 A rotated token or a wrong public origin shows nowhere else. Anyone can send such requests, so each
 source gets one line a minute with a count, and sources beyond `SOURCES_MAX` share one.
@@ -16,9 +16,9 @@ from gateway.limits.source import subject_of
 
 PERIOD_NS: Final = 60_000_000_000
 SOURCES_MAX: Final = 100
-"""Sources told apart; one is forgotten when it has been quiet for a period."""
+"""Sources told apart; one is forgotten after a quiet period."""
 OTHERS: Final = "others"
-"""What the sources beyond that are told as."""
+"""The name under which further sources are logged."""
 
 CARRIER_HINT: Final = (
     "Check CALLER_TWILIO_AUTH_TOKEN, CALLER_TWILIO_WEBHOOK_KEYS and CALLER_PUBLIC_ORIGIN."
@@ -37,19 +37,19 @@ class _Source:
 
 
 class RefusedSignatures:
-    """Counts refused signatures by source, and writes the counts."""
+    """Counts refused signatures by source, and logs the counts."""
 
     def __init__(self, ticker: Ticker) -> None:
         self._ticker = ticker
         self._sources: dict[str, _Source] = {}
 
     def note(self, address: str, what: str, hint: str) -> None:
-        """Count one; the first of a source in a minute is written at once.
+        """Count one; the first of a source in a minute is logged at once.
 
         Args:
-            address: Whose it was; an IPv6 /64 is one source.
+            address: The sender; an IPv6 /64 is one source.
             what: What was signed, such as "callback".
-            hint: What the operator is to check.
+            hint: What the operator should check.
 
         """
         now_ns = self._ticker.clock_ns()
@@ -67,7 +67,7 @@ class RefusedSignatures:
             self._tell(name, source, now_ns)
 
     def _look(self) -> None:
-        """Write what was counted since, and forget who was quiet."""
+        """Log what was counted since the last time, and forget quiet sources."""
         now_ns = self._ticker.clock_ns()
         for name, source in list(self._sources.items()):
             if now_ns - source.told_ns < PERIOD_NS:

@@ -1,8 +1,7 @@
-"""Exceptions as text for a log: bounded in size and in rate, without values of variables.
+"""Formats exceptions for the log: bounded in size and rate, without values of variables.
 
-A traceback names files, lines and functions only. The message of an exception may quote what it
-was about, so that credentials and phone numbers are blotted out of every finished line. Knows no
-log and no clock.
+A traceback names files, lines and functions only. An exception's message may quote its input, so
+credentials and phone numbers are redacted from every finished line. Knows no log and no clock.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from dataclasses import dataclass
 from typing import Final
 
 FRAMES_MAX: Final = 16
-"""Frames of one exception: the innermost ones, which are where it was raised."""
+"""Frames per exception: the innermost ones, where it was raised."""
 ERRORS_MAX: Final = 4
-"""Exceptions of one text: the one that was caught, and what led to it or is grouped in it."""
+"""Exceptions per text: the one caught, and those that led to it or are grouped in it."""
 MESSAGE_CHARACTERS_MAX: Final = 500
 TEXT_CHARACTERS_MAX: Final = 8_000
 
 REPEATS_MAX: Final = 5
-"""Lines of one site in one period; further ones are counted."""
+"""Lines per site and period; further ones are only counted."""
 PERIOD_NS: Final = 60_000_000_000
 SITES_MAX: Final = 256
-"""Sites remembered; the one that was heard of least recently is forgotten first."""
+"""Sites remembered; the least recently used is forgotten first."""
 
 _SENSITIVE: Final = re.compile(
     r"""
@@ -40,23 +39,23 @@ _SENSITIVE: Final = re.compile(
 )
 
 _DIGITS: Final = re.compile(r"\d{7,}")
-"""In the message of an exception also a number without its plus sign, as a vendor may quote it."""
+"""Also matches numbers without plus sign in exception messages, as a vendor may quote them."""
 
 
 def blot(line: str) -> str:
-    """Return a line without the credentials and phone numbers that are known by their form."""
+    """Return a line with known forms of credentials and phone numbers redacted."""
     return _SENSITIVE.sub("…", line)
 
 
 def describe(error: BaseException) -> str:
-    """Return the traceback of an exception, and those of what led to it, the nearest first."""
+    """Return the traceback of an exception, and of those that led to it, nearest first."""
     parts = [_describe_one(each) for each in _related(error)]
     text = "\nBecause of:\n".join(parts)
     return text if len(text) <= TEXT_CHARACTERS_MAX else text[:TEXT_CHARACTERS_MAX] + "…"
 
 
 def origin(error: BaseException) -> tuple[str, str, int]:
-    """Return what tells one fault from another: its type, and the file and line that raised it."""
+    """Return the identity of a fault: its type, and the file and line that raised it."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -75,7 +74,7 @@ def _describe_one(error: BaseException) -> str:
 
 
 def _related(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an exception to its causes and members, each once, a few in all."""
+    """Walk from an exception to its causes and members, each once, a limited number."""
     waiting, seen = [error], {id(error)}
     for _ in range(ERRORS_MAX):
         if not waiting:
@@ -98,15 +97,15 @@ class _Site:
 
 
 class RepeatBudget:
-    """Decides which lines of a site are written: a few in each period; the rest are counted."""
+    """Decides which lines of a site are written: a few per period; the rest are counted."""
 
     def __init__(self) -> None:
         self._sites: OrderedDict[Hashable, _Site] = OrderedDict()
 
     def admit(self, site: Hashable, now_ns: int) -> int | None:
-        """Return how many lines were left out since the last that was written.
+        """Return how many lines were omitted since the last written one.
 
-        None: this one is left out too.
+        None: this one is omitted too.
         """
         known = self._sites.get(site) or _Site(now_ns)
         self._sites[site] = known

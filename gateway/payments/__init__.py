@@ -1,1 +1,1 @@
-"""Money in from cards, and back to them: top-ups, refunds and disputes at a payment service."""
+"""Card payments through a payment service: top-ups, refunds and disputes."""

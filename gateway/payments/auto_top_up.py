@@ -1,7 +1,7 @@
-"""Charges an account's saved card: when its credit runs low, or with one tap of its person.
+"""Charges an account's saved card when its credit runs low, or when its holder taps a button.
 
-At most one charge per account is in flight on all nodes, and no more is charged in a day than the
-operator allows. What must be decided is `billing.payments`' word. Knows no call.
+At most one charge per account is in flight over all nodes, and no more is charged in a day than the
+operator allows. The decisions are in `billing.payments`. Knows no call.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from gateway.payments.service import Payments, new_payment_id, payment_id_of
 from gateway.ports import Notify
 
 ASK_AGAIN: Final = timedelta(seconds=15)
-"""How long what a person has set is believed, and a refusal is left to stand."""
+"""How long a holder's settings are cached, and a refusal stands."""
 ACCOUNTS_MAX: Final = 10_000
-"""Accounts that are remembered; the oldest are asked about again."""
+"""Accounts cached; the oldest are looked up again."""
 WORK_MAX: Final = 8
-"""Accounts that are topped up at once; the others are a second later."""
+"""Accounts topped up at once; the others follow a second later."""
 RESUME_MAX: Final = timedelta(hours=20)
-"""Until when a charge without an answer is repeated: the service knows it again for 24 hours."""
+"""How long a charge without an answer is repeated: the service remembers it for 24 hours."""
 
 _DECLINED = 402
 REFUSALS = {
@@ -52,7 +52,7 @@ REFUSALS = {
     AutoRefusal.IN_FLIGHT: "charge_in_flight",
     AutoRefusal.DAY_CAP: "card_limit_reached",
 }
-"""What a refused tap is called outside."""
+"""Refusal -> public error code."""
 _NEVER = -LIMIT - 1
 
 log = structlog.get_logger(__name__)
@@ -80,11 +80,11 @@ class AutoTopUps:
         self._clock = clock
         self._new_id = new_id
         self._thresholds: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
-        """Account -> until when it is so, balance below which something is to be done."""
+        """Account -> until when this is valid, balance below which a top-up may be due."""
         self._work: set[asyncio.Task[None]] = set()
 
     def consider(self, account_id: str, balance_micros: int) -> None:
-        """Top up in the background if that may be due; cheap enough for every second of a call."""
+        """Top up in the background if it may be due; cheap enough for every second of a call."""
         until, threshold_micros = self._thresholds.get(account_id, (None, 0))
         is_known = until is not None and self._clock() < until
         if (is_known and balance_micros >= threshold_micros) or len(self._work) >= WORK_MAX:
@@ -103,15 +103,15 @@ class AutoTopUps:
             log.warning("automatic top-up failed", account=account_id, exc_info=True)
 
     async def stop(self) -> None:
-        """Leave what is under way to the reconciler."""
+        """Stop; the reconciler finishes what is in progress."""
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
 
     async def maybe_top_up(self, account_id: str, balance_micros: int) -> Payment | AutoRefusal:
-        """Charge the saved card if the balance is below what the person has set.
+        """Charge the saved card if the balance is below the holder's threshold.
 
-        Raises StoreUnavailableError, and PaymentError when it is not known whether the card was
+        Raises StoreUnavailableError, and PaymentError if it is unknown whether the card was
         charged; the reconciler then finds out. LookupError: no such account.
         """
         self._remember(account_id, _NEVER)
@@ -129,22 +129,22 @@ class AutoTopUps:
         return begun if isinstance(begun, AutoRefusal) else await self.charge(begun)
 
     async def charge_now(self, account_id: str, micros: int, key: str) -> Payment:
-        """Charge the saved card because its person asks for it; off session, by no page.
+        """Charge the saved card at its holder's request, off session and without a page.
 
         Args:
-            account_id: Whose credit it shall be.
+            account_id: Whose credit.
             micros: How much.
             key: Idempotency key of the tap: a repeat charges nothing more, and finds out how the
-                charge went where that was not known.
+                charge went if that was unknown.
 
         Returns:
-            The payment: paid, failed with the reason, or unsettled where the service has not said.
+            The payment: paid, failed with the reason, or unsettled if the service has not answered.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`, `account_frozen`,
                 `no_saved_card`, `charge_in_flight`, `card_limit_reached`.
-            StoreUnavailableError: the book of record is away.
-            LookupError: no such account.
+            StoreUnavailableError: The book of record is away.
+            LookupError: No such account.
 
         """
         profile = await self._store.profile(account_id)
@@ -168,7 +168,7 @@ class AutoTopUps:
             return await self._store.find(begun.id) or begun
 
     def forget(self, account_id: str) -> None:
-        """Ask again at once what an account's person has set."""
+        """Look up the account's settings again at once."""
         self._thresholds.pop(account_id, None)
 
     def _remember(self, account_id: str, threshold_micros: int) -> None:
@@ -180,7 +180,7 @@ class AutoTopUps:
     async def charge(self, payment: Payment) -> Payment:
         """Charge a payment's amount, or find out how that went; repeating it is harmless.
 
-        Raises as `maybe_top_up` does.
+        Raises the same as `maybe_top_up`.
         """
         profile = await self._store.profile(payment.account_id)
         is_late = self._clock() - payment.created_at > RESUME_MAX
@@ -215,13 +215,13 @@ class AutoTopUps:
         if error.is_missing:
             code = "card_gone"
             await self._store.forget_card(account_id, code)
-        # Whoever had the card charged with a tap is looking at the answer.
+        # A person who tapped sees the answer on the page.
         if payment.kind == AUTOMATIC:
             await self._tell_declined(payment, error, code)
         return payment
 
     async def _tell_declined(self, payment: Payment, error: PaymentError, code: str) -> None:
-        """Switch automatic top-ups off where the card is not to be tried again; tell its person."""
+        """Switch automatic top-ups off if the card must not be tried again; notify the holder."""
         history = await self._store.history(payment.account_id)
         is_final = error.status == _DECLINED and is_final_decline(code, history.failures)
         if not error.is_missing and not is_final:
@@ -232,7 +232,7 @@ class AutoTopUps:
         self._tell("auto_top_up.off", payment, code, url=await self._link(payment))
 
     async def _link(self, payment: Payment) -> str:
-        """Return where the person can pay the amount by hand, and save a card again."""
+        """Return a page where the amount can be paid by hand and a card saved again."""
         try:
             _, url = await self._payments.start_checkout(
                 payment.account_id, payment.micros, save_card=True

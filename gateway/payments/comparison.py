@@ -1,7 +1,7 @@
-"""Compares one payment of the payment service with what the book has of it.
+"""Compares one payment of the payment service with the book.
 
-Pure: takes what both sides say, and says where they differ. What the book lacks is named elsewhere,
-for it can be booked; what differs here is for people.
+Pure: takes both sides' data and returns where they differ. What the book lacks is reported
+elsewhere, because it can be booked; what differs here needs a person.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ PAYMENT_DIFFERS: Final = "payment is another one by its notes at the payment ser
 ENTRY_DIFFERS: Final = "booked of another payment than the payment service names"
 BOOKED_BEFORE: Final = "booked before it was made at the payment service"
 OF_LISTS = frozenset({PAYMENT_DIFFERS, ENTRY_DIFFERS, BOOKED_BEFORE})
-"""What lists alone tell, and nothing that is under way changes."""
+"""Found from lists alone, and not affected by anything in progress."""
 
 CLOCKS_DIFFER_MAX: Final = timedelta(days=1)
-"""How much before its object at the payment service a credit may be dated. It may be much later:
-what was lost is booked when it is found again."""
+"""How much earlier a credit may be dated than its object at the payment service. It may be much
+later: what was lost is booked when it is found again."""
 
 _SETTLED = frozenset(
     {PaymentState.PAID, PaymentState.DISPUTED, PaymentState.WON, PaymentState.LOST}
@@ -85,7 +85,7 @@ ADVICE: Final[Mapping[str, str]] = {
 def is_suspect(
     trace: PaymentTrace, booked: Mapping[str, BookedCredit], top_up: BookedCredit | None
 ) -> bool:
-    """Whether one object of a list is not what the book has; `top_up` is its payment's credit."""
+    """Return whether a listed object differs from the book; `top_up` is its payment's credit."""
     account_id = trace.account_id or (top_up.account_id if top_up is not None else "")
     for reference, minor in trace.amounts.items():
         credit = booked.get(reference)
@@ -102,7 +102,7 @@ def is_suspect(
 
 
 def rows_that_differ(trace: PaymentTrace, payment: Payment) -> Iterator[Disagreement]:
-    """Yield where a payment's row names others than the object that bears its id, or its page's."""
+    """Yield where a payment's row names other ids than the object, or page, with its id."""
     said = [
         f"{name} {here or 'none'} here, {there or 'none'} there"
         for name, here, there, is_due in (
@@ -119,7 +119,7 @@ def rows_that_differ(trace: PaymentTrace, payment: Payment) -> Iterator[Disagree
 
 
 def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
-    """Whether a payment's row only lacks ids that the object names, and differs in nothing else."""
+    """Return whether a payment's row only lacks ids that the object names."""
     filled = replace(
         payment,
         checkout_id=payment.checkout_id or trace.checkout_id or None,
@@ -129,16 +129,16 @@ def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
 
 
 def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
-    """Whether the row must name the intent that the object does, or that it does not."""
+    """Return whether the row must name the object's intent, or that it has none."""
     is_settled = payment.state in _SETTLED
-    # A page that nobody has paid on has no intent; it may be paid on between the two looks.
+    # A page nobody has paid on has no intent; it may be paid between the two readings.
     return is_settled if trace.intent_id else not is_settled
 
 
 def entries_that_differ(
     trace: PaymentTrace, booked: Mapping[str, BookedCredit], payments: Mapping[str, Payment]
 ) -> Iterator[Disagreement]:
-    """Yield the credits of a list's object that are booked of another payment, or before it."""
+    """Yield the credits of a listed object booked for another payment, or before it."""
     for reference in trace.amounts:
         credit = booked.get(reference)
         if credit is None:
@@ -147,7 +147,7 @@ def entries_that_differ(
         here = payment.payment_intent_id if payment is not None else None
         if here and here != trace.intent_id:
             yield _of_another(credit, here, trace.intent_id)
-        # What we give back we book first, and ask the service for then.
+        # Our own refunds are booked before they are requested from the service.
         is_first_there = credit.reference.startswith(("pi:", "re:", "du:"))
         at, created_at = credit.at, trace.created_at
         if is_first_there and at and created_at and at < created_at - CLOCKS_DIFFER_MAX:
@@ -165,8 +165,8 @@ def differences(
 ) -> Iterator[Disagreement]:
     """Yield where the book and a payment differ in what both have.
 
-    `booked` are the credits of all references that the intent may prove, and all that say they are
-    of its payment.
+    `booked` are the credits of all references that the intent may prove, and all that name its
+    payment.
     """
     amounts, objects = amounts_of(intent), objects_of(intent)
     for reference, credit in sorted(booked.items()):
@@ -207,7 +207,7 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
         figures = f"{whose}: {payment.id} here, {intent.payment_id} there"
         yield Disagreement(PAYMENT_DIFFERS, payment.id, figures)
     due = state_of(None, intent)
-    # An appeal may be won: what was lost stays so here.
+    # An appeal may be won after all; here a lost payment stays lost.
     is_won = due is PaymentState.WON and payment.state is PaymentState.LOST
     is_settled = due in _SETTLED or payment.state in _SETTLED
     if is_settled and payment.state is not due and not is_won:
@@ -229,14 +229,14 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
 
 
 def _is_undone(credit: BookedCredit, booked: Mapping[str, BookedCredit]) -> bool:
-    """Whether a refund that the service has never made was given back."""
+    """Return whether a refund that the service never made was given back."""
     name = credit.reference.removesuffix(undone(""))
     pair = [booked.get(name), booked.get(undone(name))]
     return sum(one.micros if one is not None else 0 for one in pair) == 0
 
 
 def _micros(minor: int, currency: str) -> int | None:
-    """Return micros; None in a currency that we do not know, which nothing equals."""
+    """Return micros; None in an unknown currency, which equals nothing."""
     try:
         return from_minor(minor, currency)
     except MoneyError:
@@ -244,13 +244,13 @@ def _micros(minor: int, currency: str) -> int | None:
 
 
 def minor_money(minor: int, currency: str) -> str:
-    """Show an amount of the payment service."""
+    """Format an amount of the payment service."""
     micros = _micros(minor, currency)
     return f"{minor} {currency}" if micros is None else money(micros, currency)
 
 
 def money(micros: int, currency: str) -> str:
-    """Show an amount, to the last digit where it is no whole number of minor units."""
+    """Format an amount, with all digits if it is not a whole number of minor units."""
     if is_currency(currency) and not micros % 10_000:
         return format_money(micros, currency)
     return f"{in_units(micros)} {currency}"

@@ -1,6 +1,6 @@
-"""Which object an event of the payment service is about; its other content is never believed.
+"""Reads from a webhook event which object it is about; nothing else in it is trusted.
 
-Events come in two shapes, with a snapshot of the object or "thin", with its id. Knows no HTTP.
+Events come in two forms: with a snapshot of the object, or "thin", with its id. Knows no HTTP.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ EVENT_TYPES: Final = (
     "charge.dispute.funds_reinstated",
     "charge.dispute.closed",
 )
-"""Events that may tell of a fact to book; Stripe lists at most twenty types at once."""
+"""Events that may report a fact to book; Stripe lists at most twenty types at once."""
 
 CHECKOUT: Final = "checkout.session"
 INTENT: Final = "payment_intent"
 HISTORY: Final = (CHECKOUT, INTENT, "refund", "dispute")
-"""Kinds that together prove everything there is to book: money comes by the first two, and leaves,
-often much later, by the others."""
+"""Kinds of objects that together prove everything there is to book: money comes in by the first
+two, and leaves, often much later, by the others."""
 KINDS: Final = frozenset({*HISTORY, "charge"})
-"""Kinds of the service's objects that lead to a payment."""
+"""Kinds of the service's objects that belong to a payment."""
 
 _THIN_PREFIX = "v1."
-"""Before the type of a thin event about an object of the older API."""
+"""Precedes the type of a thin event about an object of the older API."""
 
 
 class _Snapshot(msgspec.Struct):
@@ -64,9 +64,9 @@ class _Event(msgspec.Struct):
 
 
 def subject(body: bytes) -> tuple[str, str] | None:
-    """Return the kind and the id of the object that an event is about.
+    """Return the kind and id of the object that an event is about.
 
-    None for an event that proves nothing about a payment, and for what is none.
+    None for an event that proves nothing about a payment, and for anything that is not an event.
     """
     try:
         event = msgspec.json.decode(body, type=_Event)

@@ -1,7 +1,7 @@
-"""Evidence against a dispute: what the account's calls show of the service having been used.
+"""Collects evidence against a dispute: call records that show the service was used.
 
-Made of call records alone, which hold no audio; of each number the last digits are left out, since
-the people who were called are no party to the dispute.
+Call records only, which hold no audio; the last digits of each number are left out, because the
+people called are no party to the dispute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.errors import RequestRefusedError
 from gateway.payments.ports import PaymentService, PaymentStore
 
 TEXT_CHARACTERS_MAX: Final = 20_000
-"""Stripe's bound of one text."""
+"""Stripe's limit for one text."""
 CALLS_PER_PAGE: Final = 200
 CALLS_MAX: Final = 1_000
 HIDDEN_DIGITS: Final = 4
@@ -78,7 +78,7 @@ def _time(at: datetime) -> str:
 
 
 class DisputeEvidence:
-    """Gathers and gives evidence for the payments of one deployment."""
+    """Collects and submits evidence for the payments of one deployment."""
 
     def __init__(self, service: PaymentService, store: PaymentStore, records: CdrStore) -> None:
         self._service = service
@@ -86,11 +86,11 @@ class DisputeEvidence:
         self._records = records
 
     async def give(self, payment_id: str, *, submit: bool) -> dict[str, str]:
-        """Store the evidence at every dispute of a payment that can be answered; return it.
+        """Store the evidence at every answerable dispute of a payment; return it.
 
-        With `submit` it goes to the bank, once and for good.
+        With `submit` it goes to the bank, which cannot be undone.
 
-        Raises RequestRefusedError `payment_not_found` when there is no such payment or nothing to
+        Raises RequestRefusedError `payment_not_found` if there is no such payment or nothing to
         answer; PaymentError; StoreUnavailableError.
         """
         payment = await self._store.find(payment_id)

@@ -1,10 +1,10 @@
-"""Compares all that the payment service knows since a moment with the credits in the book.
+"""Compares everything the payment service has since a moment with the credits in the book.
 
-The reconciler asks what became of payments that the book waits for. A book that was restored from
-an older copy has forgotten some: they are found only by going over everything the service has.
-Lists are read page by page, newest first; what they prove is compared with the book, and only what
-is not the same is fetched whole. What the book lacks can be booked; what differs is named. All of
-it may be done twice.
+The reconciler asks about payments that the book is waiting for. A book restored from an older
+backup has lost some: they are found only by going through everything the service has. Lists are
+read page by page, newest first; what they prove is compared with the book, and only differences are
+fetched in full. What the book lacks can be booked; what differs is reported. All of it can be
+repeated.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ REACH: Final[Mapping[str, timedelta]] = {
     "refund": timedelta(days=45),
     "dispute": timedelta(days=180),
 }
-"""How long before the moment objects were created that may have proved something after it. A page
-is paid within its hour, or the book knows of it as waiting; a refund fails within a month (Stripe,
+"""How long before the moment objects may have been created that proved something after it. A page
+is paid within its hour, or the book knows that it is open; a refund fails within a month (Stripe,
 "Refunds", failed refunds); a dispute is decided within months."""
 PAGES_MAX: Final = 10_000
-"""Pages of one walk, a million objects; a longer one goes on from where it stopped."""
+"""Pages per walk, a million objects; a longer walk continues where it stopped."""
 _NOTED: Final = frozenset({CHECKOUT, INTENT})
-"""Kinds whose objects bear our notes, if they are ours."""
+"""Kinds whose objects carry our metadata, if they are ours."""
 UNBOOKED: Final = "paid at the payment service, and not booked"
 
 
@@ -52,14 +52,14 @@ class Unbooked:
 
     intent: Intent
     references: Sequence[str]
-    """Of the facts that it lacks."""
+    """Of the missing facts."""
     checkout_id: str = ""
-    """Of the page on which it was paid, where that told of it."""
+    """The page on which it was paid, if the object names one."""
     why: str = ""
-    """Why they could not be booked; empty where that was not tried."""
+    """Why they could not be booked; empty if that was not tried."""
 
     def __str__(self) -> str:
-        """Name it for people, as a finding of an audit."""
+        """Format it for people, as an audit finding."""
         intent = self.intent
         amounts, whose = amounts_of(intent), f"account {intent.account_id or 'unnamed'}"
         named = (
@@ -72,16 +72,16 @@ class Unbooked:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one page has come to."""
+    """The result of one page."""
 
     kind: str
     count: int
-    """Objects looked at."""
+    """Objects checked."""
     unbooked: Sequence[Unbooked]
     differing: Mapping[str, Sequence[Disagreement]]
-    """Payment intent -> in what the book differs from it; "" for pages that nobody paid on."""
+    """Payment intent -> how the book differs from it; "" for pages that nobody paid on."""
     blank: Mapping[str, PaymentTrace]
-    """Payment -> the object that names what its row lacks, where it differs in nothing else."""
+    """Payment -> the object that names what its row lacks, if that is the only difference."""
     proven: Collection[str]
     """References of credits that the page proves."""
     resume: str
@@ -99,7 +99,7 @@ class PaymentHistory:
     async def walk(self, since: datetime, resume: str = "") -> AsyncIterator[Step]:
         """Yield what the book lacks, and what differs, page by page; ends after `PAGES_MAX`.
 
-        Raises ValueError for a `resume` that no step had; PaymentError, when the service is away;
+        Raises ValueError for an unknown `resume`; PaymentError if the service is away;
         StoreUnavailableError.
         """
         first, _, after = resume.partition(":")
@@ -115,9 +115,9 @@ class PaymentHistory:
                 break
 
     async def book(self, found: Unbooked) -> Unbooked | None:
-        """Book what the book lacks; return what it lacks then, and why, or None for nothing.
+        """Book what the book lacks; return what is still missing, and why, or None.
 
-        Raises PaymentError, when the service is away, and StoreUnavailableError.
+        Raises PaymentError if the service is away, and StoreUnavailableError.
         """
         why = "its account is not known here; create it, and repeat this"
         try:
@@ -133,7 +133,7 @@ class PaymentHistory:
         return replace(found, references=left, why=why) if left else None
 
     async def fill_in(self, payment_id: str, named: PaymentTrace) -> bool:
-        """Note the ids that a payment's row lacks; False where another payment has them.
+        """Store the ids that a payment's row lacks; return False if another payment has them.
 
         Raises StoreUnavailableError.
         """
@@ -151,15 +151,14 @@ class PaymentHistory:
         return True
 
     async def still(self, found: Sequence[Unbooked]) -> Sequence[Unbooked]:
-        """Return what the book still lacks: a webhook may have been on its way."""
+        """Return what the book still lacks: a webhook may have been in transit."""
         left = [(one, await self._lacking(one.references)) for one in found]
         return [replace(one, references=names) for one, names in left if names]
 
     async def compare(self, intent_id: str, *more: str) -> Sequence[Disagreement]:
-        """Return in what the book differs from a payment intent, its refunds and its disputes.
+        """Return how the book differs from a payment intent, its refunds and its disputes.
 
-        `more` are references of credits that say they are of it. Raises PaymentError,
-        StoreUnavailableError.
+        `more` are references of credits that name it. Raises PaymentError, StoreUnavailableError.
         """
         return await self._compare(await self._service.intent(intent_id), more)
 
@@ -184,21 +183,21 @@ class PaymentHistory:
             found = await self._compare(intent)
             if found:
                 differing[intent.id] = [*differing.get(intent.id, ()), *found]
-            # What others sell over the same account at the service is none of ours.
+            # Others may sell through the same account at the service; their payments are not ours.
             if intent.payment_id:
                 due = [name for name, minor in amounts_of(intent).items() if minor]
                 if lacking := await self._lacking(due):
                     unbooked.append(Unbooked(intent, lacking, trace.checkout_id))
-                    # What its row lacks is filled in when it is booked.
+                    # Booking it also completes its row.
                     differing.pop(intent.id, None)
         return Step(kind, page.count, unbooked, differing, blank, proven, resume)
 
     async def _suspects(
         self, traces: Sequence[PaymentTrace], blank: dict[str, PaymentTrace], *, bear_notes: bool
     ) -> tuple[Sequence[PaymentTrace], Mapping[str, Sequence[Disagreement]], Collection[str]]:
-        """Return what must be fetched whole, what the lists alone tell, and what is proven.
+        """Return what must be fetched in full, what lists alone show, and what is proved.
 
-        `blank` is told which rows lack what an object names.
+        Rows that only lack what an object names are added to `blank`.
         """
         names = {name for trace in traces for name in trace.amounts}
         names |= {top_up_reference(trace.intent_id) for trace in traces}
@@ -217,7 +216,7 @@ class PaymentHistory:
             if top_up is not None and bear_notes:
                 rows.append(payments.get(top_up.named_payment_id))
             if bear_notes and not trace.payment_id and not any(rows):
-                # What others sell over the same account: it bears no notes, and is not booked.
+                # Sold by others through the same account: no metadata of ours, and not booked.
                 continue
             if is_suspect(trace, booked, top_up):
                 suspects[trace.intent_id] = trace

@@ -1,4 +1,4 @@
-"""What payments need from the world: the payment service, the books, and the running gateway."""
+"""Defines what payments need: the payment service, the books, and the running gateway."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from billing.payments import (
 )
 
 OnCredit = Callable[[str], Awaitable[None]]
-"""Brings an account's booked credits to the spend gate and to its running calls."""
+"""Brings an account's booked credits to the spend gate and to its live calls."""
 OnFreeze = Callable[[str, bool], Awaitable[None]]
-"""Freezes an account and ends its calls at once, or lets it place calls again."""
+"""Freezes an account and ends its calls at once, or unfreezes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutOrder:
-    """A page on which a person shall pay."""
+    """The order of a page on which a person pays."""
 
     payment: Payment
     minor: int
     save_card: bool
     customer_id: str
-    """Empty for a person whom the service does not know."""
+    """Empty for a person unknown to the service."""
     email: str
     success_url: str
     cancel_url: str
@@ -44,7 +44,7 @@ class CheckoutOrder:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A saved card to be charged while the person is away."""
+    """The charge of a saved card in its holder's absence."""
 
     payment: Payment
     minor: int
@@ -55,28 +55,28 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class MissedEvents:
-    """A page of what the service could not tell us."""
+    """A page of events that the service could not deliver."""
 
     objects: Sequence[tuple[str, str]]
-    """Kind and id of what each event is about."""
+    """Kind and id of the object of each event."""
     after: str
-    """Where the next page begins; empty when this is the last."""
+    """Where the next page begins; empty on the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentTrace:
-    """What one object of the service says of a payment, as a list shows it."""
+    """What one object of the service shows of a payment in a list."""
 
     intent_id: str
-    """Empty for a page on which nobody has paid yet."""
+    """Empty for a page that nobody has paid on yet."""
     amounts: Mapping[str, int]
     """Reference of what the object may prove -> minor units; 0 for what it does not prove. See
     `billing.payments.amounts_of`."""
     currency: str
-    """ISO 4217, in capitals."""
+    """ISO 4217, upper case."""
     account_id: str = ""
     payment_id: str = ""
-    """What we noted on the object itself, as far as it can carry notes."""
+    """From our metadata on the object itself, if it can carry any."""
     checkout_id: str = ""
     """Of a page."""
     created_at: datetime | None = None
@@ -88,16 +88,16 @@ class HistoryPage:
 
     count: int
     traces: Sequence[PaymentTrace]
-    """Of pages, and of those other objects that a payment intent belongs to."""
+    """Of pages, and of other objects that belong to a payment intent."""
     after: str
-    """Where the next page begins; empty when this is the last."""
+    """Where the next page begins; empty on the last."""
 
 
 class PaymentService(Protocol):
     """The payment service. Every method is bounded in time and raises PaymentError.
 
-    What creates something carries an idempotency key made of our own ids: repeating it within a day
-    has the effect, and the answer, of the first time.
+    Methods that create something send an idempotency key made of our own ids: repeated within a day
+    they have the effect, and the answer, of the first time.
     """
 
     async def open_checkout(self, order: CheckoutOrder) -> CheckoutPage:
@@ -107,7 +107,7 @@ class PaymentService(Protocol):
         """Fetch a page's state."""
 
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
-        """Look for a page that was opened for a payment and not noted; None where there is none."""
+        """Look for a page that was opened for a payment but not recorded; None if there is none."""
 
     async def charge(self, charge: Charge) -> Intent:
         """Charge a saved card. A decline is a PaymentError with the intent that failed."""
@@ -116,33 +116,33 @@ class PaymentService(Protocol):
         """Fetch a payment intent with its refunds and disputes."""
 
     async def intent_id_of(self, kind: str, object_id: str) -> str:
-        """Return the payment intent that a `charge`, `refund` or `dispute` belongs to, or ""."""
+        """Return the payment intent of a `charge`, `refund` or `dispute`, or ""."""
 
     async def refund(self, intent_id: str, minor: int, our_id: str) -> Refund:
-        """Send a part of a payment back to its card."""
+        """Send part of a payment back to its card."""
 
     async def give_evidence(
         self, dispute_id: str, evidence: Mapping[str, str], *, submit: bool
     ) -> None:
-        """Store evidence against a dispute, and hand it to the bank with `submit`, for good."""
+        """Store evidence against a dispute; with `submit` send it to the bank, for good."""
 
     async def missed_events(self, since: datetime, after: str) -> MissedEvents:
-        """Return a page of the events since then that were not delivered, newest first.
+        """Return a page of undelivered events since then, newest first.
 
-        `after` is where the page before ended, empty for the first.
+        `after` is where the previous page ended, empty for the first.
         """
 
     async def history(self, kind: str, since: datetime, after: str) -> HistoryPage:
-        """Return a page of the objects of a kind that were created since then, newest first.
+        """Return a page of the objects of a kind created since then, newest first.
 
-        Kinds are those of `events.HISTORY`. `after` is where the page before ended.
+        Kinds are those of `events.HISTORY`. `after` is where the previous page ended.
         """
 
     async def forget_customer(self, customer_id: str) -> None:
-        """Delete a customer with all saved cards; one that is not there is forgotten already."""
+        """Delete a customer with all saved cards; a missing one counts as deleted."""
 
     async def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
 
 
 class PaymentStore(Protocol):
@@ -154,19 +154,19 @@ class PaymentStore(Protocol):
     async def create(
         self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
     ) -> Payment:
-        """Create a payment, or return the one of this id. Raises LookupError: no account."""
+        """Create a payment, or return the one with this id. Raises LookupError: no account."""
 
     async def create_checkout(
         self, payment_id: str, account_id: str, micros: int, currency: str, *, since: datetime
     ) -> Payment:
-        """Create a checkout, or return an open one of the same amount begun since."""
+        """Create a checkout, or return an open one of the same amount begun since then."""
 
     async def begin_charge(
         self, account_id: str, payment_id: str, decide: Decide, *, kind: str = AUTOMATIC
     ) -> Payment | AutoRefusal:
-        """Create a charge of the saved card if `decide` says so, or return the one of this id.
+        """Create a charge of the saved card if `decide` allows it, or return the one with this id.
 
-        At most one is ever in flight, of whatever kind.
+        At most one is in flight at a time, of any kind.
         """
 
     async def record(
@@ -181,7 +181,7 @@ class PaymentStore(Protocol):
         refunded_micros: int | None = None,
         disputed_micros: int | None = None,
     ) -> Payment:
-        """Note what the payment service says; a late report takes nothing back."""
+        """Store what the payment service reports; a late report undoes nothing."""
 
     async def find(self, payment_id: str) -> Payment | None:
         """Return a payment."""
@@ -192,24 +192,24 @@ class PaymentStore(Protocol):
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None
     ) -> Sequence[Payment]:
-        """Return an account's newest payments first, older than the payment `before`."""
+        """Return an account's payments, newest first, older than the payment `before`."""
 
     async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
-        """Return payments that something is to follow, not looked at since then, oldest first."""
+        """Return payments that are not final and not checked since then, oldest first."""
 
     async def is_booked(self, reference: str) -> bool:
-        """Whether a credit of this reference is in the book."""
+        """Return whether a credit with this reference is booked."""
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
-        """Return the credits of these references, by them."""
+        """Return the credits with these references, by reference."""
 
     async def entries(self, payment: Payment) -> Sequence[BookedCredit]:
-        """Return all credits that say they are of a payment."""
+        """Return all credits that name a payment."""
 
     async def credited(
         self, since: datetime, after: tuple[str, int], limit: int
     ) -> tuple[Sequence[BookedCredit], tuple[str, int] | None]:
-        """Return a page of the credits of payments booked since then, and where the next begins."""
+        """Return a page of payments' credits booked since then, and where the next begins."""
 
     async def find_all(
         self,
@@ -217,10 +217,10 @@ class PaymentStore(Protocol):
         checkout_ids: Collection[str] = (),
         intent_ids: Collection[str] = (),
     ) -> Mapping[str, Payment]:
-        """Return payments of these ids, pages and intents, by ids; not of an unknown state."""
+        """Return payments with these ids, pages and intents; none in an unknown state."""
 
     async def is_disputed(self, account_id: str, *, besides: str) -> bool:
-        """Whether another payment of the account is disputed or was lost."""
+        """Return whether another payment of the account is disputed or was lost."""
 
     async def profile(self, account_id: str) -> PaymentProfile:
         """Return an account's profile. Raises LookupError: no account."""
@@ -228,18 +228,18 @@ class PaymentStore(Protocol):
     async def save_card(
         self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
     ) -> bool:
-        """Remember which card may be charged without asking; False for a deleted account."""
+        """Save the card that may be charged without asking; False for a deleted account."""
 
     async def forget_card(self, account_id: str, reason: str) -> None:
-        """Forget the card and its customer, and switch automatic top-ups off."""
+        """Delete the card and its customer, and switch automatic top-ups off."""
 
     async def set_auto(
         self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
     ) -> PaymentProfile:
-        """Set what the person wants."""
+        """Store the holder's settings for automatic top-ups."""
 
     async def switch_auto_off(self, account_id: str, reason: str) -> None:
-        """Charge nothing of one's own accord any more."""
+        """Switch automatic top-ups off."""
 
     async def history(self, account_id: str) -> AutoHistory:
-        """Return an account's charges of its saved card of the last day."""
+        """Return an account's charges of its saved card within the last day."""

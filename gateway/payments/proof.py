@@ -1,7 +1,7 @@
-"""The part of an audit that asks the payment service: both ways, for a period, in bounded requests.
+"""Audits the book against the payment service: both ways, for a period, in bounded requests.
 
-All that the service lists since a moment is compared with the book; and each credit that the book
-has since then must have been listed, or is asked about by itself. Reports, and never books.
+Everything that the service lists since a moment is compared with the book; each credit booked since
+then must have been listed, or is looked up on its own. Reports, and never books.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gateway.payments.history import UNBOOKED, PaymentHistory, Unbooked
 from gateway.payments.ports import PaymentService, PaymentStore
 
 FINDINGS_MAX: Final = 100
-"""Payments with findings; beyond them the comparison ends early."""
+"""Payments with findings after which the comparison stops."""
 ASKED_MAX: Final = 100
-"""Payments that are asked about because no list named them: three requests each."""
+"""Payments looked up because no list named them: three requests each."""
 CREDITS_PER_PAGE: Final = 500
 PATIENCE_S: Final = 3.0
-"""What was paid a moment ago is on its way to the book for so long, and back."""
+"""How long a new payment may be on its way to the book, and back."""
 
 ADVICE: Final[Mapping[str, str]] = {
     **comparison.ADVICE,
@@ -37,27 +37,27 @@ ADVICE: Final[Mapping[str, str]] = {
 
 @dataclass(slots=True)
 class Proof:
-    """What a comparison has come to."""
+    """The result of a comparison."""
 
     findings: Sequence[str] = ()
     objects: int = 0
-    """Of the service, looked at."""
+    """Checked at the service."""
     credits: int = 0
-    """Of the book, looked at."""
+    """Checked in the book."""
     unasked: int = 0
-    """Credits that no list named and that were not asked about."""
+    """Credits that no list named and that were not looked up."""
     is_whole: bool = True
-    """Nothing was left out."""
+    """Whether nothing was left out."""
 
 
 @dataclass(slots=True)
 class _Found:
     unbooked: dict[str, Unbooked] = field(default_factory=dict)
-    """By payment intent: more than one list tells of it."""
+    """By payment intent, because more than one list may show it."""
     differing: dict[str, Sequence[Disagreement]] = field(default_factory=dict)
     proven: set[str] = field(default_factory=set)
     of_book: dict[str, list[BookedCredit]] = field(default_factory=dict)
-    """Payment intent, or "" where there is none -> credits that no list proved."""
+    """Payment intent, or "" if there is none -> credits that no list proved."""
 
     def __len__(self) -> int:
         return len(self.unbooked) + len(self.differing)
@@ -78,9 +78,9 @@ class PaymentProof:
         self._store = store
 
     async def compare(self, since: datetime) -> Proof:
-        """Compare all that was created there, or booked here, since a moment.
+        """Compare everything created there, or booked here, since a moment.
 
-        Raises PaymentError, when the service is away; StoreUnavailableError.
+        Raises PaymentError if the service is away; StoreUnavailableError.
         """
         proof, found = Proof(), _Found()
         async for step in self._history.walk(since):
@@ -104,7 +104,7 @@ class PaymentProof:
         return proof
 
     async def _ask_about_credits(self, since: datetime, found: _Found, proof: Proof) -> None:
-        """Ask about what the book has since then and no list has proved."""
+        """Look up credits booked since then that no list has proved."""
         after: tuple[str, int] | None = ("", 0)
         while after is not None:
             page, after = await self._store.credited(since, after, CREDITS_PER_PAGE)
@@ -126,7 +126,7 @@ class PaymentProof:
                 del found.of_book[intent_id]
 
     async def _that_stay(self, found: _Found) -> Sequence[Disagreement]:
-        """Look once more at what differed; return what differs as before."""
+        """Compare again what differed; return what still differs."""
         left: list[Disagreement] = []
         for intent_id, points in list(found.differing.items())[:FINDINGS_MAX]:
             again = await self._history.compare(intent_id) if intent_id else ()
@@ -138,7 +138,7 @@ class PaymentProof:
     async def _unproven(
         self, intent_id: str, credits: Sequence[BookedCredit]
     ) -> Sequence[Disagreement]:
-        """Return what the service says otherwise of credits that are of one payment of its own."""
+        """Return how the service contradicts credits of one of its payments."""
         if not intent_id:
             return [point for credit in credits for point in await self._unattributed(credit)]
         try:
@@ -149,11 +149,11 @@ class PaymentProof:
         return [_unknown(credit) for credit in credits]
 
     async def _unattributed(self, credit: BookedCredit) -> Sequence[Disagreement]:
-        """Ask about a refund, or dispute, that does not say of which payment it is."""
+        """Look up a refund, or dispute, that does not name its payment."""
         prefix, _, object_id = credit.reference.partition(":")
         kind = _KINDS.get(prefix)
         if kind is None:
-            # Booked by hand, under a name of its own.
+            # Booked by hand, under a reference of its own.
             return []
         try:
             intent_id = await self._service.intent_id_of(kind, object_id.partition(":")[0])

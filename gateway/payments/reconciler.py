@@ -1,6 +1,6 @@
-"""Looks for what no webhook told: payments that wait too long, and events that did not arrive.
+"""Finds what webhooks did not report: payments that wait too long, and undelivered events.
 
-Runs now and then on any node, or on all: everything it does may be done twice.
+Runs periodically on any node, or on all: everything it does may be done twice.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from gateway.payments.service import Payments
 QUIET: Final = timedelta(seconds=60)
 """How long a payment is left to its webhooks."""
 PERIOD_S: Final = 60.0
-"""Between two rounds."""
+"""Pause between two rounds."""
 PAYMENTS_MAX: Final = 100
-"""Payments looked at in one round."""
+"""Payments checked per round."""
 PAGES_MAX: Final = 5
-"""Pages of missed events read in one round; the next goes on from there."""
+"""Pages of missed events read per round; the next round continues there."""
 LOOK_BACK: Final = timedelta(days=3)
-"""How far the first round looks: Stripe itself tries to deliver for so long."""
+"""How far back the first round looks: Stripe itself retries for so long."""
 OVERLAP: Final = timedelta(minutes=2)
-"""Between two rounds, for clocks that differ and events that are listed late."""
+"""Overlap of two rounds, for clocks that differ and events that are listed late."""
 LOST_AFTER: Final = timedelta(hours=2)
-"""A checkout that the service never named within this time leads nowhere."""
+"""A checkout that the service has never named within this time will not be paid."""
 
 log = structlog.get_logger(__name__)
 
 
 class PaymentReconciler:
-    """Settles what waits. One of these does one round at a time."""
+    """Settles waiting payments. One instance does one round at a time."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class PaymentReconciler:
         self._after = ""
 
     async def reconcile(self) -> int:
-        """Do one round; return how many payments were looked at.
+        """Do one round; return how many payments were checked.
 
-        One that the service refuses does not keep the others waiting. Raises StoreUnavailableError,
-        and PaymentError when the service is away.
+        One that the service refuses does not delay the others. Raises StoreUnavailableError, and
+        PaymentError if the service is away.
         """
         waiting = await self._store.unsettled(self._clock() - QUIET, PAYMENTS_MAX)
         for payment in waiting:
@@ -70,7 +70,7 @@ class PaymentReconciler:
                 await self._look_at(payment)
             except (MoneyError, PaymentError) as error:
                 is_gone = isinstance(error, PaymentError) and error.is_missing
-                # To the end of the queue, so that the others have their turn.
+                # Moves it to the end of the queue, so that the others get their turn.
                 state = PaymentState.EXPIRED if is_gone else payment.state
                 await self._store.record(payment.id, state)
                 _go_on(payment.id, error)
@@ -98,20 +98,20 @@ class PaymentReconciler:
             if not after:
                 since = began - OVERLAP
                 break
-        # Newest first is how they come; the oldest has waited longest.
+        # Listed newest first; the oldest has waited longest.
         for kind, object_id in reversed(found):
             if kind in KINDS:
                 try:
                     await self._payments.settle(kind, object_id)
                 except (MoneyError, PaymentError) as error:
                     _go_on(object_id, error)
-        # Only now: what could not be settled is read again.
+        # Only now, so that events that could not be settled are read again.
         self._since, self._began, self._after = since, began, after
         return len(found)
 
 
 def _go_on(name: str, error: MoneyError | PaymentError) -> None:
-    """Log what concerns one payment alone; raise what would befall the next one, too."""
+    """Log an error of one payment; raise one that would affect the next payment, too."""
     if isinstance(error, PaymentError) and error.retryable:
         raise error
     log.warning("payment not reconciled", object=name, failure=error.code)

@@ -1,8 +1,8 @@
-"""Top-ups and refunds by card, and the books' one way to learn what became of them.
+"""Top-ups and refunds by card, and the only way by which the books learn their outcome.
 
-A report of the payment service is only a hint: `settle` fetches the truth and books each fact it
-proves, once. Webhooks, the return page and the reconciler all come through here, at once and as
-often as they like. Knows no HTTP, no SQL, no vendor and no call.
+A report of the payment service is only a hint: `settle` fetches the current state and books each
+fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently and as
+often as they like. Knows no HTTP, SQL, vendor or call.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ from gateway.ports import Notify
 from gateway.settings import Settings
 
 DOUBLE_CLICK: Final = timedelta(seconds=30)
-"""How long the same amount asked for again is the same payment."""
+"""How long a repeated request for the same amount is the same payment."""
 CHECKOUT_LIFE: Final = timedelta(minutes=60)
-"""How long a page may wait for its person; Stripe allows 30 minutes to 24 hours."""
+"""How long a page may wait to be paid; Stripe allows 30 minutes to 24 hours."""
 ROUNDS_MAX: Final = 3
-"""How often a payment is looked at again when somebody else books it at the same time."""
+"""How often a payment is read again if it is being booked elsewhere at the same time."""
 LOOK_AGAIN: Final = timedelta(seconds=1)
-"""A page that asks over and over has its payment looked up at most so often."""
+"""Shortest interval at which a polling page has its payment looked up."""
 SETTLING_MAX: Final = 8
-"""Payments that are fetched and booked at once; more wait. SQL has ten connections."""
+"""Payments fetched and booked at once; more wait. SQL has ten connections."""
 
 _HAS_PAGE = frozenset(
     {
@@ -68,25 +68,25 @@ _HAS_PAGE = frozenset(
         *(PaymentState.FAILED, PaymentState.EXPIRED),
     }
 )
-"""States in which the page may still say something new."""
+"""States in which the page may still report something new."""
 _REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
 
 log = structlog.get_logger(__name__)
 
 
 def new_payment_id() -> str:
-    """Return a fresh random id of a payment."""
+    """Return a new random payment id."""
     return "pay_" + secrets.token_hex(12)
 
 
 def payment_id_of(account_id: str, key: str) -> str:
-    """Return the id of the payment that an account asks for under an idempotency key."""
+    """Return the id of the payment for an account's idempotency key."""
     digest = hashlib.sha256(f"{account_id}\0{key}".encode()).hexdigest()
     return "pay_" + digest[:24]
 
 
 class Payments:
-    """The payments of one deployment; every node has one, and they need not know one another."""
+    """The payments of one deployment; nodes have one each, independent of one another."""
 
     def __init__(
         self,
@@ -122,18 +122,18 @@ class Payments:
         """Return a payment and the address of the page where a person makes it.
 
         Args:
-            account_id: Whose credit it shall be.
+            account_id: Whose credit.
             micros: How much.
             save_card: The person allows later charges of the same card.
-            key: Idempotency key of the asker's own; without one, the same amount asked for
-                again within `DOUBLE_CLICK` is the same payment.
+            key: Idempotency key from the client; without one, the same amount requested again
+                within `DOUBLE_CLICK` is the same payment.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
                 an account that was deleted.
-            PaymentError: the service refused, or is away.
-            StoreUnavailableError: the book of record is away.
-            LookupError: no such account.
+            PaymentError: The service refused, or is away.
+            StoreUnavailableError: The book of record is away.
+            LookupError: No such account.
 
         """
         profile = await self._store.profile(account_id)
@@ -169,7 +169,7 @@ class Payments:
         )
 
     def minor(self, micros: int, currency: str) -> int:
-        """Return what the service calls an amount that may be charged.
+        """Return a chargeable amount in the service's minor units.
 
         Raises RequestRefusedError: `amount_out_of_range`.
         """
@@ -183,10 +183,10 @@ class Payments:
     async def _page_of(
         self, payment: Payment, profile: PaymentProfile, *, save_card: bool
     ) -> CheckoutPage:
-        """Return the one page of a payment, as whoever asked first had it opened.
+        """Return the one page of a payment, as opened by the first request for it.
 
-        Another node may have asked, of another origin or before the person's address was known: the
-        service takes that for another request under the same key.
+        Another node may have requested it, with another origin or before the person's address was
+        known: the service takes that for a different request under the same key.
         """
         if payment.checkout_id:
             return await self._service.checkout(payment.checkout_id)
@@ -250,10 +250,10 @@ class Payments:
     # -- what became of it -------------------------------------------------------------------
 
     async def settle(self, kind: str, object_id: str) -> Payment | None:
-        """Book all that an object of the service proves; None when it is not about us.
+        """Book everything that an object of the service proves; None if it is not ours.
 
-        Repeating it is harmless. Raises PaymentError, StoreUnavailableError: not known to be
-        booked, ask again.
+        Repeating it is harmless. Raises PaymentError, StoreUnavailableError: perhaps not booked,
+        try again.
         """
         async with self._settling:
             try:
@@ -268,21 +268,21 @@ class Payments:
             return await self._settle(payment, checkout_id, intent_id)
 
     async def settle_payment(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
-        """Fetch what became of a payment and book it. Raises as `settle` does."""
+        """Fetch the outcome of a payment and book it. Raises the same as `settle`."""
         async with self._settling:
             return await self._settle(payment, page, intent)
 
     async def recover(self, intent: Intent, checkout_id: str = "") -> Payment | None:
-        """Book all that an intent of ours proves, whatever is known of its payment here.
+        """Book everything that an intent of ours proves, whatever is known of its payment here.
 
-        `checkout_id` is the page it was paid on, where that is known. None when its account is not
-        known here. Raises as `settle` does.
+        `checkout_id` is the page it was paid on, if known. None if its account is unknown here.
+        Raises the same as `settle`.
         """
         known = await self._store.find_by_intent(intent.id) or await self._adopt(intent)
         return await self.settle_payment(known, intent.id, checkout_id) if known else None
 
     async def refresh(self, payment: Payment) -> Payment:
-        """Return a payment as it is now; as it is known where the service is away.
+        """Return a payment's current state; the last known one if the service is away.
 
         Raises StoreUnavailableError.
         """
@@ -315,7 +315,7 @@ class Payments:
         return payment, intent_id
 
     async def _adopt(self, intent: Intent) -> Payment | None:
-        """Return the payment that an intent names, made anew if it was lost though it is paid."""
+        """Return the payment that an intent names, recreated if it was lost but is paid."""
         payment = await self._store.find(intent.payment_id)
         if payment is not None or not intent.payment_id or not intent.received_minor:
             return payment
@@ -353,20 +353,20 @@ class Payments:
         )
 
     async def _book(self, payment: Payment, intent: Intent) -> bool:
-        """Book what is not booked yet; False when it must be looked at again."""
+        """Book what is not booked yet; return False if it must be read again."""
         facts = facts_of(intent, payment.currency, payment.kind)
         is_steady = True
         for fact in facts:
             is_steady &= await self._book_fact(payment, intent, fact)
         if facts:
-            # Also for what was booked before: whoever did may have died right after.
+            # Even if it was booked before: the process that did it may have died right after.
             await self._on_credit(payment.account_id)
         return is_steady
 
     async def _book_fact(self, payment: Payment, intent: Intent, fact: PaymentFact) -> bool:
         if await self._store.is_booked(fact.reference):
             return True
-        # What goes with a fact is done first: once it is booked, nobody does it any more.
+        # Side effects first: once the fact is booked, nobody would do them.
         await self._prepare(payment, intent, fact)
         profile = await self._store.profile(payment.account_id)
         sequence = await self._ledger.add_credit(
@@ -378,7 +378,7 @@ class Payments:
             payment_id=payment.id,
         )
         if sequence is None:
-            # Another was faster and may have known more: a freeze of ours must not outlive his.
+            # Another process was faster and may know more: do not leave our own freeze behind.
             return fact.kind != "dispute"
         self._tell(_EVENTS[fact.kind, fact.micros > 0], payment, fact)
         if profile.deleted:
@@ -421,14 +421,14 @@ class Payments:
     async def refund(self, payment_id: str, micros: int, *, reference: str) -> Payment:
         """Send unspent credit back to the card it came from.
 
-        The credit is taken first, so that it cannot be spent meanwhile, and given back when the
-        service refuses. After a retryable PaymentError the same call finishes the refund.
+        The credit is taken first, so that it cannot be spent meanwhile, and given back if the
+        service refuses. After a retryable PaymentError the same call completes the refund.
 
         Raises:
-            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for
-                a reference whose refund was refused.
-            PaymentError: the service refused, or is away.
-            StoreUnavailableError: a store is away.
+            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for a
+                reference whose refund was refused.
+            PaymentError: The service refused, or is away.
+            StoreUnavailableError: A store is away.
 
         """
         payment = await self._store.find(payment_id)
@@ -438,7 +438,7 @@ class Payments:
         if intent_id is None or payment.state not in _REFUNDABLE:
             raise RequestRefusedError("refund_too_large")
         minor = self._refund_minor(micros, payment.currency)
-        # The amount is part of the name: another amount is another refund.
+        # The amount is part of the id: another amount is another refund.
         our_id = f"{payment.id}:{minor}:{reference}"
         booked_as = refund_reference(our_id)
         if await self._store.is_booked(undone(booked_as)):
@@ -456,7 +456,7 @@ class Payments:
         return await self.settle_payment(payment)
 
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
-        """Whether the service has made a refund; it forgets idempotency keys after a day."""
+        """Return whether the service has made a refund; it forgets idempotency keys after a day."""
         intent = await self._service.intent(intent_id)
         return any(refund.our_id == our_id for refund in intent.refunds)
 

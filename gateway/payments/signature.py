@@ -1,6 +1,6 @@
-"""Whether a webhook was signed by the payment service, a short while ago.
+"""Checks that a webhook was signed by the payment service, and recently.
 
-Source: Stripe, "Verify webhook signatures manually". Computes only; knows no HTTP and no clock.
+Source: Stripe, "Verify webhook signatures manually". Pure computation; knows no HTTP and no clock.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from gateway.secret import Secret
 
 TOLERANCE_S = 300
-"""Most that the signer's clock and ours may differ, either way: a signature of tomorrow is as
-worthless as one of yesterday."""
+"""Largest difference between the signer's clock and ours, in either direction: a signature from
+tomorrow is as worthless as one from yesterday."""
 _HEADER_CHARACTERS_MAX = 2048
 _TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 
 def is_signed(header: str, body: bytes, secrets: Sequence[Secret], now_s: float) -> bool:
-    """Whether the header's value signs the body with one of the secrets. In constant time.
+    """Return whether the header signs the body with one of the secrets. In constant time.
 
     The header is `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`, with more than one `v1` while
-    secrets are being changed.
+    secrets are being rotated.
     """
     if len(header) > _HEADER_CHARACTERS_MAX:
         return False

@@ -1,7 +1,7 @@
-"""The payment service through Stripe's SDK; any service that speaks Stripe's API, by its origin.
+"""Accesses the payment service through Stripe's SDK; any service with Stripe's API, by origin.
 
-Turns what Stripe says into plain snapshots and its errors into PaymentError. Card details never
-come here, and what Stripe says is never logged. Knows no store and no account but their ids.
+Turns Stripe's objects into plain snapshots, and its errors into PaymentError. Card details never
+come here, and Stripe's messages are never logged. Knows no store, and of accounts only ids.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ from gateway.payments.ports import (
 )
 
 TIMEOUT_S: Final = 20.0
-"""Bound of one operation with all its attempts."""
+"""Limit for one operation with all its attempts."""
 ATTEMPT_TIMEOUT_S: Final = 8.0
 RETRIES_MAX: Final = 2
-"""Safe for what creates something too: each has an idempotency key."""
+"""Safe even for requests that create something: each has an idempotency key."""
 LIST_MAX: Final = 100
 """Stripe's largest page, and more refunds or disputes than one payment ever has."""
 
 FIND_PAGES_MAX: Final = 5
-"""Pages of a list that are looked through for one object."""
+"""Pages of a list that are searched for one object."""
 CLOCKS_DIFFER_MAX: Final = timedelta(minutes=1)
 """How far Stripe's clock may be behind ours."""
 
-# It would keep an id of this machine in the home folder, and tell Stripe.
+# It would store an id of this machine in the home folder, and send it to Stripe.
 stripe.enable_telemetry = False
 
 log = structlog.get_logger(__name__)
 
 _Reply = dict[str, Any]
-"""An object of Stripe's as plain data."""
+"""An object of Stripe's API as plain data."""
 
 
 class StripePayments:
-    """`PaymentService` on a Stripe account; must be built inside a running event loop."""
+    """`PaymentService` on a Stripe account; must be created inside a running event loop."""
 
     def __init__(self, *, api_key: str, origin: str, timeout_s: float = TIMEOUT_S) -> None:
-        # Without synchronous methods, so that nothing can block the loop by mistake.
+        # No synchronous methods, so that nothing can block the loop by mistake.
         self._http = stripe.HTTPXClient(timeout=ATTEMPT_TIMEOUT_S, allow_sync_methods=False)
         client = stripe.StripeClient(
             api_key,
@@ -74,7 +74,7 @@ class StripePayments:
             http_client=self._http,
         )
         self._timeout_s = timeout_s
-        # Named here so that the SDK loads them now, and not during a call.
+        # Accessed here so that the SDK loads them now, not during a call.
         self._sessions = client.v1.checkout.sessions
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
@@ -98,7 +98,7 @@ class StripePayments:
             return _checkout_page((await self._sessions.retrieve_async(checkout_id)).to_dict())
 
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
-        """Look for a page that was opened for a payment and not noted; None where there is none."""
+        """Look for a page that was opened for a payment but not recorded; None if there is none."""
         since = int((payment.created_at - CLOCKS_DIFFER_MAX).timestamp())
         params: _Reply = {"created": {"gte": since}, "limit": LIST_MAX}
         async with self._asking():
@@ -113,7 +113,7 @@ class StripePayments:
         return None
 
     async def charge(self, charge: Charge) -> Intent:
-        """Charge a saved card while the person is away."""
+        """Charge a saved card in its holder's absence."""
         params, key = _charge_params(charge), f"{charge.payment.id}:intent"
         async with self._asking():
             reply = await self._intents.create_async(cast(Any, params), {"idempotency_key": key})
@@ -135,7 +135,7 @@ class StripePayments:
             return _intent(reply, refunds.to_dict()["data"], disputes.to_dict()["data"])
 
     async def intent_id_of(self, kind: str, object_id: str) -> str:
-        """Return the payment intent that a `charge`, `refund` or `dispute` belongs to, or ""."""
+        """Return the payment intent of a `charge`, `refund` or `dispute`, or ""."""
         fetch: Mapping[str, Callable[[str], Awaitable[stripe.StripeObject]]] = {
             "charge": self._charges.retrieve_async,
             "refund": self._refunds.retrieve_async,
@@ -145,7 +145,7 @@ class StripePayments:
             return _id((await fetch[kind](object_id)).to_dict().get("payment_intent"))
 
     async def refund(self, intent_id: str, minor: int, our_id: str) -> Refund:
-        """Send a part of a payment back to its card."""
+        """Send part of a payment back to its card."""
         async with self._asking():
             reply = await self._refunds.create_async(
                 {
@@ -161,13 +161,13 @@ class StripePayments:
     async def give_evidence(
         self, dispute_id: str, evidence: Mapping[str, str], *, submit: bool
     ) -> None:
-        """Store evidence against a dispute, and hand it to the bank with `submit`, for good."""
+        """Store evidence against a dispute; with `submit` send it to the bank, for good."""
         params = {"evidence": dict(evidence), "submit": submit}
         async with self._asking():
             await self._disputes.update_async(dispute_id, cast(Any, params))
 
     async def missed_events(self, since: datetime, after: str) -> MissedEvents:
-        """Return a page of the events since then that were not delivered, newest first."""
+        """Return a page of undelivered events since then, newest first."""
         params: _Reply = {
             "created": {"gte": int(since.timestamp())},
             "delivery_success": False,
@@ -186,7 +186,7 @@ class StripePayments:
             )
 
     async def history(self, kind: str, since: datetime, after: str) -> HistoryPage:
-        """Return a page of the objects of a kind that were created since then, newest first."""
+        """Return a page of the objects of a kind created since then, newest first."""
         lists: Mapping[str, Callable[[Any], Awaitable[stripe.StripeObject]]] = {
             CHECKOUT: self._sessions.list_async,
             INTENT: self._intents.list_async,
@@ -207,7 +207,7 @@ class StripePayments:
             )
 
     async def forget_customer(self, customer_id: str) -> None:
-        """Delete a customer with all saved cards; one that is not there is forgotten already."""
+        """Delete a customer with all saved cards; a missing one counts as deleted."""
         try:
             async with self._asking():
                 reply = (await self._customers.delete_async(customer_id)).to_dict()
@@ -218,7 +218,7 @@ class StripePayments:
                 raise
 
     async def reach(self) -> None:
-        """Prove address and key by a request that changes nothing. Raises PaymentError."""
+        """Check address and key by a request that changes nothing. Raises PaymentError."""
         async with self._asking():
             await self._intents.list_async({"limit": 1})
 
@@ -228,19 +228,19 @@ class StripePayments:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
-        """Bound one operation; every way in which it can fail becomes a PaymentError."""
+        """Bound one operation; turn every way it can fail into a PaymentError."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
         except stripe.StripeError as error:
-            # Without its cause: a log would show what Stripe says.
+            # Without the cause, which would put Stripe's message into the log.
             raise _refusal(error) from None
         except (TimeoutError, OSError, *_NONSENSE):
             raise PaymentError("The payment service gave no answer.", retryable=True) from None
 
 
 _NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
-"""What the SDK raises for a reply of another shape than Stripe's."""
+"""What the SDK raises for a reply of an unexpected shape."""
 
 
 def _refusal(error: stripe.StripeError) -> PaymentError:
@@ -270,15 +270,15 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
 
 _SAVES_CARD = "save_card"
 _RETRYABLE = frozenset({409, 429})
-"""Another request with this key is under way; too many requests."""
+"""Another request with this key is in progress; too many requests."""
 
 
 _DESCRIPTIONS = {
     AUTOMATIC: "Automatic top-up of calling credit",
     BY_TAP: "Top-up of calling credit by saved card",
 }
-"""Tell what a saved card was charged for from what was paid on a page: every charge of it bears
-one. A note that is added to a request spoils its repetition, whose parameters must be the same."""
+"""Distinguishes charges of a saved card from payments on a page: every such charge carries one.
+Metadata added to a request would break its repetition, whose parameters must be equal."""
 _KINDS = {description: kind for kind, description in _DESCRIPTIONS.items()}
 
 
@@ -321,7 +321,7 @@ def _checkout_params(order: CheckoutOrder) -> dict[str, Any]:
             }
         ],
         "client_reference_id": payment.account_id,
-        # A page says nothing else of whether it saves the card.
+        # Nothing else in the page object says whether it saves the card.
         "metadata": ours | ({_SAVES_CARD: "yes"} if order.save_card else {}),
         "payment_intent_data": intent,
         "success_url": order.success_url,
@@ -442,7 +442,7 @@ _TRACES: Mapping[str, Callable[[_Reply], PaymentTrace]] = {
 
 
 def _id(reference: Any) -> str:
-    """Return an id that is given alone, or inside of the whole object."""
+    """Return an id that is given on its own, or inside the whole object."""
     if isinstance(reference, dict):
         reference = reference.get("id")
     return reference or ""

@@ -1,1 +1,1 @@
-"""What leaves for people and programs: mails and webhooks."""
+"""Messages to people and programs: mail and webhooks."""

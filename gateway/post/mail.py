@@ -1,7 +1,7 @@
-"""Tells account holders what became of their money: events, as mails to the address they gave.
+"""Mails account holders about events that concern their money.
 
-A mail is tried a few times and then forgotten, because the books hold every fact anyway; nothing
-waits for it. What is written is `mail_texts`' word. Knows no store and no call.
+A mail is tried a few times and then dropped, because the books hold every fact anyway; nothing
+waits for it. The texts are in `texts`. Knows no store and no call.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from gateway.post.texts import MailText, is_mailed, text_of
 from gateway.secret import Secret
 
 TIMEOUT_S: Final = 10.0
-"""Of each step of the conversation with the mail server."""
+"""For each step of the conversation with the mail server."""
 DELAYS_S: Final = (5.0, 60.0, 600.0)
-"""Pauses between the attempts at one mail; after the last it is given up."""
+"""Pauses between the attempts at one mail; after the last it is dropped."""
 WAITING_MAX: Final = 200
-"""Mails under way at once; further ones are not sent."""
+"""Mails in progress at once; further ones are not sent."""
 
 _ONCE_A_DAY = frozenset({"call.cut_off"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
@@ -48,35 +48,35 @@ _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 log = structlog.get_logger(__name__)
 
 OnceADay = Callable[[str], Awaitable[bool]]
-"""Whether nobody has asked for this name within a day. Raises StoreUnavailableError."""
+"""Returns whether this name has not been asked for within a day. Raises StoreUnavailableError."""
 
 
 class Addresses(Protocol):
-    """Where account holders are reached, and what their accounts are like."""
+    """Looks up account holders' addresses and accounts."""
 
     async def profile(self, account_id: str) -> PaymentProfile:
-        """Return an account's profile; its `email` is empty when none is known.
+        """Return an account's profile; its `email` is empty if unknown.
 
         Raises StoreUnavailableError, LookupError.
         """
 
 
 def is_address(text: str) -> bool:
-    """Whether a mail can be sent to this address, and nothing but an address is in it."""
+    """Return whether the text is exactly one address to which mail can be sent."""
     return len(text) <= _ADDRESS_LENGTH_MAX and _ADDRESS.fullmatch(text) is not None
 
 
 def compose(
     text: MailText, *, sender: str, recipient: str, message_id: str, at: datetime
 ) -> EmailMessage:
-    """Return a mail as it is sent; the same arguments make the same mail."""
+    """Return a complete mail; the same arguments give the same mail."""
     message = EmailMessage(policy=SMTP)
     message["Subject"] = text.subject
     message["From"] = sender
     message["To"] = recipient
     message["Date"] = format_datetime(at)
     message["Message-ID"] = message_id
-    # RFC 3834 5: so that no absence note answers it.
+    # RFC 3834 section 5: keeps automatic replies from answering it.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text.body, cte="quoted-printable")
     return message
@@ -96,15 +96,15 @@ class _Server:
     timeout_s: float
 
     def send(self, message: EmailMessage, recipient: str) -> None:
-        """Hand over one mail; blocks. Raises OSError, of which smtplib's errors are a kind."""
+        """Hand over one mail; blocks. Raises OSError, a base class of smtplib's errors."""
         with contextlib.closing(self._signed_in()) as smtp:
             smtp.send_message(message, self.sender, [recipient])
-            # The mail is taken: whatever fails from here on must not have it sent again.
+            # The mail has been accepted: no failure from here on may cause it to be sent again.
             with contextlib.suppress(OSError):
                 smtp.quit()
 
     def sign_in(self) -> None:
-        """Sign in and out; blocks. Raises OSError, of which smtplib's errors are a kind."""
+        """Sign in and out; blocks. Raises OSError, a base class of smtplib's errors."""
         with contextlib.closing(self._signed_in()) as smtp:
             smtp.noop()
             smtp.quit()
@@ -122,7 +122,7 @@ class _Server:
         return smtp
 
     def _connect(self) -> smtplib.SMTP:
-        # Named, because the default is a look-up in DNS.
+        # Given explicitly, because the default is a DNS look-up.
         name = self.sender.partition("@")[2]
         if self.scheme == "smtps":
             return smtplib.SMTP_SSL(
@@ -132,9 +132,9 @@ class _Server:
 
 
 async def try_server(url: Secret, sender: str) -> str:
-    """Connect to a mail server and sign in, and send nothing.
+    """Connect to a mail server and sign in, without sending anything.
 
-    Returns what is wrong as a sentence, empty for nothing. Raises SettingsError.
+    Returns what is wrong as a sentence; empty if nothing is. Raises SettingsError.
     """
     server = _read_server(url, sender, None, TIMEOUT_S)
     try:
@@ -187,11 +187,11 @@ class _Mail:
     message_id: str
     at: datetime
     may_be_sent: bool
-    """False while it is to be asked whether it is the first of the day."""
+    """False until it is known that it is the first of the day."""
 
 
 class Mails:
-    """The mails of one process, on their way to one server; none without a server."""
+    """The outgoing mail of one process, to one server; inactive without a server."""
 
     def __init__(
         self,
@@ -209,15 +209,15 @@ class Mails:
         """Raise SettingsError for a server or sender that cannot be used.
 
         Args:
-            url: `smtps://`, `smtp+starttls://` or `smtp://`, `user:password@` if need be, host and
-                port; empty for no mails. User and password are percent-encoded.
-            sender: Address the mails come from.
-            origin: Where the phone page is.
-            addresses: Asked anew at each attempt.
-            once_a_day: Bounds the mails that may come once a day, over all nodes.
-            tls: What the server's certificate is checked with; by default the system's roots.
+            url: `smtps://`, `smtp+starttls://` or `smtp://`, `user:password@` if needed, host and
+                port; empty for no mail. User and password are percent-encoded.
+            sender: Sender address.
+            origin: Origin of the phone page.
+            addresses: Queried again for each attempt.
+            once_a_day: Limits some mails to one a day, over all nodes.
+            tls: Used to verify the server's certificate; by default the system's roots.
             delays_s: Pauses between attempts.
-            timeout_s: Of each step of the conversation with the server.
+            timeout_s: For each step of the conversation with the server.
             clock: Dates the mails.
 
         """
@@ -231,7 +231,7 @@ class Mails:
         self._work: set[asyncio.Task[None]] = set()
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
-        """Mail an event soon, if it is one that the account holder is told of."""
+        """Send mail about an event soon, if account holders are told about it."""
         if self._server is None or not is_mailed(name, data):
             return
         if len(self._work) >= WAITING_MAX:
@@ -251,7 +251,7 @@ class Mails:
         work.add_done_callback(self._work.discard)
 
     async def stop(self) -> None:
-        """End; what still waits is forgotten."""
+        """Stop; drop what still waits."""
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -269,7 +269,7 @@ class Mails:
             await asyncio.sleep(delay_s)
 
     async def _try(self, mail: _Mail, server: _Server) -> None:
-        """Send the mail once if there is an address to send it to."""
+        """Send the mail once, if there is an address to send it to."""
         profile = await self._addresses.profile(mail.account_id)
         if not is_address(profile.email):
             if profile.email:
@@ -291,7 +291,7 @@ class Mails:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether the same mail may be taken later."""
+    """Return whether the same mail may be accepted later."""
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return False
     code = _smtp_code(error)
@@ -299,14 +299,14 @@ def _is_passing(error: Exception) -> bool:
 
 
 def _smtp_code(error: Exception) -> int:
-    """Return the server's answer; 0 when it gave none."""
+    """Return the server's reply code; 0 if there was none."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return max(code for code, _ in error.recipients.values())
     return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
 
 
 def _give_up(mail: _Mail, error: Exception) -> None:
-    # The error's own text may quote the address.
+    # Not the error's text, which may quote the address.
     log.warning(
         "mail not sent",
         about=mail.name,

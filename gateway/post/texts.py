@@ -1,6 +1,6 @@
-"""What account holders are told by mail: which events are worth one, its subject and its text.
+"""The mails to account holders: which events are worth one, subjects and texts.
 
-Plain text without tracking, and without a phone number. Knows no address, no server and no clock.
+Plain text, without tracking and without phone numbers. Knows no address, server or clock.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from billing.money import format_money
 from billing.payments import PaymentProfile
 
 WIDTH: Final = 72
-"""Longest line of prose; an address of a page is never broken."""
+"""Longest line of prose; the address of a page is never broken."""
 
 Data = Mapping[str, Any]
-"""What an event says."""
+"""The fields of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class MailText:
 
 
 def is_mailed(name: str, data: Data) -> bool:
-    """Whether the account holder is told of an event by mail."""
+    """Return whether the account holder gets mail about an event."""
     if name not in _NOTICES:
         return False
     condition, _ = _NOTICES[name]
@@ -40,13 +40,13 @@ def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> Mail
     """Return the mail about an event for which `is_mailed` holds.
 
     Args:
-        name: The event's.
-        data: What it says; amounts are micros.
+        name: The event's name.
+        data: Its fields; amounts are micros.
         profile: The account as it is now.
-        origin: Where the phone page is.
+        origin: Origin of the phone page.
 
     Raises:
-        MoneyError: an amount of a currency that cannot be shown.
+        MoneyError: An amount in a currency that cannot be shown.
 
     """
     _, write = _NOTICES[name]
@@ -70,7 +70,8 @@ _DECLINES: Final = {
     "card_gone": "the saved card is no longer there",
     "expired_card": "the saved card has expired",
 }
-"""What a person may be told of a decline; of all others only that there was one, as Stripe asks."""
+"""Declines that a person may be told about; of all others only that there was one, as Stripe
+asks."""
 
 
 def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
@@ -86,7 +87,7 @@ def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
         return (*lines, f"Please top up by hand with a card that may be saved, then {again}.")
     return (
         *lines,
-        f"To pay {amount} yourself and save your card anew, open this page:",
+        f"To pay {amount} yourself and save your card again, open this page:",
         data["url"],
         f"It closes after a while; you can always top up at {origin} instead.",
         f"Once you have paid, {again}.",
@@ -167,4 +168,4 @@ _NOTICES: Final[Mapping[str, tuple[Data, _Write]]] = {
     "call.cut_off": ({"cause": "credit"}, _out_of_credit),
     "call.refunded": ({}, _call_refunded),
 }
-"""Event -> what it must say to be mailed, and what then writes the mail."""
+"""Event -> the fields it must have to be mailed, and the function that writes the mail."""

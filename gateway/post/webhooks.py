@@ -1,7 +1,7 @@
-"""Tells the operator's own program what happened: events, posted as signed JSON.
+"""Posts events to the operator's own program, as signed JSON.
 
-Each event has an id and is posted until it is taken, in order, a few times at most; what cannot be
-delivered is logged and forgotten, because the books hold every fact anyway. Nothing waits for it.
+Each event has an id and is posted until it is accepted, in order, a few times at most; what cannot
+be delivered is logged and dropped, because the books hold every fact anyway. Nothing waits for it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gateway.secret import Secret
 
 TIMEOUT_S: Final = 5.0
 DELAYS_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
-"""Pauses between the attempts at one event; after the last it is given up."""
+"""Pauses between the attempts at one event; after the last it is dropped."""
 WAITING_MAX: Final = 1_000
-"""Events that wait while the receiver is away; the oldest are forgotten."""
+"""Events that wait while the receiver is away; the oldest are dropped."""
 SIGNATURE: Final = "Caller-Signature"
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ def signature(secret: Secret, body: bytes, at: datetime) -> str:
 
 
 class Notices:
-    """The events of one process, on their way to one address; none without an address."""
+    """The outgoing events of one process, to one address; inactive without an address."""
 
     def __init__(
         self,
@@ -59,12 +59,12 @@ class Notices:
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to post on the running loop."""
+        """Start on the running loop."""
         if self._url:
             self._work = asyncio.get_running_loop().create_task(self._run(), name="notices")
 
     async def stop(self) -> None:
-        """End; what still waits is forgotten."""
+        """Stop; drop what still waits."""
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
@@ -100,7 +100,7 @@ class Notices:
             await asyncio.sleep(delay_s)
 
     async def _post(self, session: aiohttp.ClientSession, body: bytes) -> str:
-        """Post once; return why it failed, empty when it was taken."""
+        """Post once; return why it failed, empty if it was accepted."""
         headers = {"Content-Type": "application/json"}
         if self._secret:
             headers[SIGNATURE] = signature(self._secret, body, self._clock())

@@ -1,1 +1,1 @@
-"""The sound of one call: its two directions, the way they take, and how good they are."""
+"""The audio of one call: its two directions, its media path and its quality."""

@@ -1,6 +1,6 @@
-"""The sound of one call: both directions, its tones, mute and hold, and the ways it takes.
+"""Controls the audio of one call: both directions, tones, mute, hold and the media path.
 
-Knows neither why a call rings or ends nor what it costs; the bridge says when.
+The bridge says what to do. Knows neither why a call rings or ends nor what it costs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from media.allowance import Allowance
 from media.resample import Downsampler, Upsampler
 
 CALLER_STALLED_NS = 700_000_000
-"""Silence on WebRTC after which the caller's voice counts as lost: a browser sends fifty packets a
-second, be it of silence, and radio networks stop for a third of a second now and then."""
+"""Silence on WebRTC after which the caller's voice counts as lost. A browser sends 50 packets a
+second even in silence; radio networks pause for up to a third of a second now and then."""
 PHONE_STALLED_NS = 300_000_000
-"""Silence of the carrier that a browser is told of before it thinks its own path lost."""
+"""Silence of the carrier after which the browser is notified, before it suspects its own path."""
 
 
 def converters(codec: str) -> tuple[Convert | None, Convert | None]:
-    """Return what turns the caller's frames into mu-law and back; None is the identity."""
+    """Return the converters of the caller's codec to and from mu-law; None means no conversion."""
     return (Downsampler().convert, Upsampler().convert) if codec == "pcm16" else (None, None)
 
 
 class Beep:
-    """Plays the warning beep once, one frame a beat."""
+    """Plays the warning beep once, one frame per tick."""
 
     __slots__ = ("_frames", "_on_end", "_send")
 
@@ -44,7 +44,7 @@ class Beep:
         self._on_end = on_end
 
     def play(self) -> None:
-        """Send the next 20 ms, or say that all has been sent."""
+        """Send the next 20 ms, or report that all of it has been sent."""
         frame = next(self._frames, None)
         if frame is None:
             self._on_end()
@@ -53,7 +53,7 @@ class Beep:
 
 
 class CallMedia:
-    """What the caller and the phone hear."""
+    """What the caller and the phone hear of each other and of the gateway."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class CallMedia:
         on_sound: Callable[[], None] = lambda: None,
         repairs: Allowance | None = None,
     ) -> None:
-        """`on_sound` is called once, with the first audio that comes from the phone."""
+        """`on_sound` is called once, at the first audio from the phone."""
         to_mulaw, from_mulaw = converters(codec)
         self._ticker = ticker
         self._country = country
@@ -110,20 +110,20 @@ class CallMedia:
                 lambda stalled: tell(wire.Stalled(leg="carrier", stalled=stalled)),
             ),
         )
-        """What a browser on WebRTC cannot see by itself."""
+        """Watches for what a browser on WebRTC cannot notice by itself."""
         self._is_by_session = False
         self.take_frame = self._uplink.frame
-        """Takes the caller's frames from the socket, from the first to the last."""
+        """Receives the caller's frames from the socket, for the whole call."""
         self.take_packet = self._uplink.packet
-        """Takes the caller's packets from a WebRTC session."""
+        """Receives the caller's packets from a WebRTC session."""
         self.hear_by_socket(browser)
 
     def heard_ns(self) -> int | None:
-        """Return when the phone last sent sound, however silent; None before its stream has begun.
+        """Return when the phone last sent audio, even silence; None before its stream has begun.
 
-        Asked once a second: sound that is new came no later than whatever its socket said last.
-        Twilio sends 160 bytes every 20 ms for the whole call, so that other messages, such as
-        marks that come back, prove no live stream.
+        Called once a second. If audio arrived since, it arrived no later than the socket's last
+        message. Twilio sends 160 bytes every 20 ms for the whole call, so other messages, such as
+        returned marks, do not prove a live stream.
         """
         if self._leg is None:
             return None
@@ -135,13 +135,13 @@ class CallMedia:
 
     @property
     def volume(self) -> wire.Volume:
-        """Both levels of late."""
+        """The current level of both directions."""
         return wire.Volume(
             input_dbov=self._uplink.talk.level_dbov, output_dbov=self._downlink.talk.level_dbov
         )
 
     def join(self, leg: CarrierLeg) -> None:
-        """Connect both legs: from now on the caller and the phone hear each other."""
+        """Connect both legs, so that the caller and the phone hear each other."""
         self._leg = leg
         self._heard_ns = self._ticker.clock_ns()
         self._uplink.join(leg)
@@ -154,26 +154,27 @@ class CallMedia:
         self._reassure()
 
     def _first_audio(self, payload: bytes, at_ms: int | None) -> None:
-        """Take the phone's audio until there is some; no later frame comes through here."""
+        """Handle the phone's first audio, then step aside: later frames bypass this."""
+        # An empty payload does not prove that anything can be heard.
         if payload and self._leg is not None:
             self._leg.on_audio = self._downlink.audio
             self._on_sound()
             self._downlink.audio(payload, at_ms)
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
-        """Send what the caller hears as frames of this socket."""
+        """Send the phone's voice as frames on this socket."""
         self._downlink.by_socket(browser)
         self._is_by_session = False
         self._watch_stalls()
 
     def hear_by_session(self, session: AudioSession) -> None:
-        """Send what the caller hears as packets of this WebRTC session."""
+        """Send the phone's voice as packets of this WebRTC session."""
         self._downlink.by_session(session.send_audio)
         self._is_by_session = True
         self._watch_stalls()
 
     def _watch_stalls(self) -> None:
-        """Watch both voices while the browser hears by WebRTC."""
+        """Watch both voices as long as the browser hears by WebRTC."""
         for watch in self._stalls:
             if self._is_by_session and self._leg is not None and not self._is_over:
                 watch.start(self._ticker.clock_ns())
@@ -182,18 +183,19 @@ class CallMedia:
                 self._ticker.remove_waiter(watch)
 
     def away(self) -> None:
-        """The caller cannot be heard for now: the phone hears that the line is alive."""
+        """Note that the caller cannot be heard; the phone hears that the line is alive."""
         if not self._is_away:
             self._is_away = True
             self._open()
             self._reassure()
 
     def _reassure(self) -> None:
+        # On hold the phone has a tone already, and without a leg there is nobody to reassure.
         if self._is_away and self._leg is not None and not self._is_on_hold and not self._is_over:
             self._play(tones.comfort_noise().frame, self._uplink.play)
 
     def back(self) -> None:
-        """The caller can be heard again."""
+        """Note that the caller can be heard again."""
         if self._is_away:
             self._is_away = False
             if not self._is_on_hold and self._leg is not None:
@@ -202,30 +204,30 @@ class CallMedia:
 
     @property
     def is_muted(self) -> bool:
-        """Whether the caller's voice is kept from the phone."""
+        """Whether the caller is muted."""
         return self._is_muted
 
     def mute(self, muted: bool) -> None:
-        """Keep the caller's voice from the phone, or let it through again."""
+        """Mute or unmute the caller."""
         self._is_muted = muted
         self._open()
 
     def hold(self) -> None:
-        """Part the two; the phone hears the comfort tone."""
+        """Separate the two parties; the phone hears the hold tone."""
         self._is_on_hold = True
         self._open()
         if self._leg is not None:
             self._play(tones.hold().frame, self._uplink.play)
 
     def resume(self) -> None:
-        """Join the two again."""
+        """Reconnect the two parties."""
         self._is_on_hold = False
         self.stop_tone()
         self._open()
         self._reassure()
 
     def press(self, digits: str) -> None:
-        """Let the phone hear keys, ahead of speech."""
+        """Play keys to the phone, ahead of speech."""
         if self._leg is not None and not self._is_over:
             self._uplink.play(tones.dtmf(digits))
 
@@ -234,13 +236,13 @@ class CallMedia:
         self._play(_PROGRESS[name](self._country).frame, self._downlink.tone)
 
     def stop_tone(self) -> None:
-        """End whatever tone plays."""
+        """Stop the tone that is playing, if any."""
         if self._player is not None:
             self._ticker.remove_player(self._player)
             self._player = None
 
     def beep(self) -> None:
-        """Let the caller alone hear a short beep, in place of what the phone says meanwhile."""
+        """Play a short beep to the caller only; it replaces the phone's voice meanwhile."""
         if self._beep is None and not self._is_over:
             self._beep = Beep(self._downlink.tone, self._end_beep)
             self._ticker.add_player(self._beep)
@@ -253,7 +255,7 @@ class CallMedia:
             self._open()
 
     def part(self) -> None:
-        """End all sound between the legs for good."""
+        """End all audio between the legs for good."""
         self._is_over = True
         self._ticker.remove_waiter(self._uplink.playout)
         self._ticker.remove_waiter(self._downlink.pacer)
@@ -263,15 +265,15 @@ class CallMedia:
         self._open()
 
     def watch_delay(self, now_ns: int) -> None:
-        """Ask the carrier, once a second, how much it has yet to play."""
+        """Ask the carrier, once a second, how much audio it has not played yet."""
         if self._leg is not None and not self._is_over:
             is_way_shorter = self._downlink.way_back.is_shorter()
             self._uplink.watch_carrier(now_ns, is_way_shorter=is_way_shorter)
 
     def measure(self, now_ns: int, network: Network) -> list[wire.GatewayMessage]:
-        """Return how good the line is, and what is newly wrong or right with it.
+        """Return this second's quality sample, and the warnings raised or cleared by it.
 
-        There is none to be judged before both legs are joined.
+        Empty until both legs are joined.
         """
         if self._leg is None:
             return []
@@ -282,6 +284,8 @@ class CallMedia:
                 path=network.path,
                 rtt_ms=network.rtt_ms,
                 carrier_rtt_ms=None if rtt_ns is None else rtt_ns / 1e6,
+                # On the socket the gateway counts frames itself; on WebRTC the session counts
+                # packets, which may be lost before they get here.
                 packet_ms=FRAME_MS if session is None else self._packet_ms,
                 uplink_frames=up.frames,
                 uplink_packets=up.frames if session is None else session.packets,
@@ -302,9 +306,10 @@ class CallMedia:
         )
 
     def quality(self) -> tuple[LegQuality, LegQuality]:
-        """Return what the browser leg and the carrier leg have carried, and how well."""
+        """Return the figures of the browser leg and of the carrier leg for the call record."""
         up, down = self._uplink, self._downlink
         playout = up.playout.counters
+        # Frames that playout threw away came in but never went out: dropped on the browser's side.
         cut = playout.late + playout.cut_ms // FRAME_MS
         browser = LegQuality(
             frames_in=up.sent + up.dropped,
@@ -326,6 +331,7 @@ class CallMedia:
 
     def _open(self) -> None:
         can_talk = self._leg is not None and not self._is_on_hold and not self._is_over
+        # The one place that decides who hears whom; every change of state ends here.
         self._uplink.is_open = can_talk and not self._is_muted and not self._is_away
         self._downlink.is_open = can_talk and self._beep is None
 
@@ -342,4 +348,4 @@ _PROGRESS: dict[wire.ToneName, Callable[[str], tones.Tone]] = {
     "congestion": tones.congestion,
     "cut-off": tones.congestion,
 }
-"""The sound of a tone in a country; E.180 has none of its own for a call that is cut off."""
+"""Tone name -> its sound in a country; E.180 has none for a call that is cut off."""

@@ -1,6 +1,6 @@
-"""The two directions of one call's audio: planned at answer, then one call per frame.
+"""Carries the two directions of a call's audio, one function call per frame.
 
-A frame is handed on as it arrives: no task, queue or log. Whatever observes speech runs after the
+Each frame is forwarded as it arrives: no task, queue or log line. Speech detection runs after the
 frame has been written. Knows no call state and no money.
 """
 
@@ -23,17 +23,17 @@ FRAME_BYTES = 160
 """20 ms of mu-law at 8 kHz."""
 
 PACKET_MS_MIN = 10
-"""What is less waits for the message that follows: a packet's headers weigh as much."""
+"""Shorter audio waits for the next message: a packet's headers would outweigh it."""
 
 SOURCE_SILENT_NS = 100_000_000
-"""How long one way of the caller's voice is silent before the other is listened to, so that no word
-is heard twice while it moves."""
+"""How long one path must be silent before the caller's voice is taken from the other, so that no
+word is heard twice during a switch."""
 
 JITTER_STRIDE = 5
-"""Jitter is taken of each fifth frame: it moves slowly, and looking costs what a frame does."""
+"""Jitter is sampled every fifth frame: it changes slowly, and a sample costs as much as a frame."""
 
 GAP_MS = 60
-"""Difference between the carrier's own time and the audio it has sent from which it is a gap: its
+"""Difference between the carrier's timestamps and the audio sent from which it counts as a gap; the
 timestamps wander by some ten milliseconds."""
 
 Convert = Callable[[bytes], bytes]
@@ -68,10 +68,10 @@ SendPacket = Callable[[bytes, int | None], None]
 
 
 class Uplink:
-    """The caller's voice on its way to the phone, by way of the playout model.
+    """The caller's voice on its way to the phone, through the playout model.
 
-    The carrier plays whatever it is sent, in order, so every frame that comes early stays as delay
-    for the rest of the call; `media.playout` keeps that from growing.
+    The carrier plays everything it receives, in order, so every frame that arrives early would stay
+    as delay for the rest of the call; `media.playout` keeps that from growing.
     """
 
     __slots__ = (
@@ -124,15 +124,15 @@ class Uplink:
         self._is_open = False
         self._is_packets = False
         self.last_in_ns = 0
-        """When the caller was last listened to, by whichever way."""
+        """When the caller's audio was last accepted, on either path."""
         self.playout = Playout(repairs=repairs)
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
-        """Of frames from the socket; packets are judged by their session."""
+        """Of frames from the socket; a session measures the jitter of its own packets."""
         self.frames = 0
-        """Frames that came, whether or not anybody was to hear them."""
+        """Frames received, whether or not anyone could hear them."""
         self.sent = 0
-        """Frames that went to the phone, or were held back to go there."""
+        """Frames sent to the phone, or held back to be sent."""
         self.dropped = 0
 
     def join(self, carrier: CarrierAudio) -> None:
@@ -141,12 +141,14 @@ class Uplink:
 
     @property
     def is_open(self) -> bool:
-        """Whether the phone hears the caller; closed while muted, on hold or not joined."""
+        """Whether the phone hears the caller: not while muted, on hold or not joined."""
         return self._is_open
 
     @is_open.setter
     def is_open(self, is_open: bool) -> None:
         if self._is_open and not is_open:
+            # Nothing is expected while closed: without this, playout would conceal a caller who is
+            # muted.
             self.playout.pause()
         self._is_open = is_open
 
@@ -160,6 +162,7 @@ class Uplink:
             return
         self.last_in_ns = now_ns
         self.frames = frames = self.frames + 1
+        # Frames on a socket have no timestamps; their number stands in for one.
         if not frames % JITTER_STRIDE:
             self.jitter.feed(now_ns, frames * FRAME_MS)
         if self._is_open:
@@ -168,7 +171,7 @@ class Uplink:
             self._play(now_ns, payload, None)
 
     def packet(self, sequence: int, _timestamp: int, payload: bytes) -> None:
-        """Take one packet of mu-law from a WebRTC session; one of another length is dropped."""
+        """Take one mu-law packet from a WebRTC session; one of an unexpected length is dropped."""
         now_ns = self._clock_ns()
         if not FRAME_BYTES_MIN <= len(payload) <= FRAME_BYTES_MAX:
             self.dropped += 1
@@ -181,7 +184,8 @@ class Uplink:
             self._play(now_ns, payload, sequence)
 
     def _moved(self, now_ns: int, *, is_packets: bool) -> bool:
-        """Whether to listen to the other way from now on."""
+        """Return whether to switch to the other path now."""
+        # During a switch both paths deliver the same words for a moment.
         if now_ns - self.last_in_ns < SOURCE_SILENT_NS:
             self.dropped += 1
             return False
@@ -201,14 +205,14 @@ class Uplink:
             self._on_talk(talking)
 
     def poll(self, now_ns: int) -> None:
-        """Conceal what has not come in time."""
+        """Conceal what has not arrived in time."""
         for piece in self.playout.poll(now_ns):
             self._carrier.send_audio(piece)
         if self.playout.is_clear_due:
             self._clear(now_ns)
 
     def watch_carrier(self, now_ns: int, *, is_way_shorter: bool = False) -> None:
-        """Ask the carrier, once a second, how much it has yet to play."""
+        """Ask the carrier, once a second, how much audio it has not played yet."""
         name = self.playout.mark_due(now_ns, is_way_shorter=is_way_shorter)
         if self.playout.is_clear_due:
             self._clear(now_ns)
@@ -216,7 +220,7 @@ class Uplink:
             self._carrier.send_mark(name)
 
     def mark_returned(self, name: str) -> None:
-        """Take a mark that the carrier returns."""
+        """Take a mark that the carrier returned."""
         now_ns = self._clock_ns()
         if self.playout.mark_returned(now_ns, name):
             self._clear(now_ns)
@@ -228,16 +232,18 @@ class Uplink:
 
     def play(self, tone: bytes) -> None:
         """Send a tone at once, ahead of speech; speech is discarded until it has been played."""
+        # Keys must not wait behind buffered speech.
         audio = self.playout.insert(self._clock_ns(), tone)
         self._carrier.send_audio(audio)
         self.sent += len(tone) // FRAME_BYTES
 
 
 class Downlink:
-    """The phone's voice on its way to the caller, as frames of the socket or as packets.
+    """The phone's voice on its way to the caller, as frames on the socket or as packets.
 
-    What the carrier held up and then sends at once goes by way of `media.pacing`, so that no burst
-    of it stays as delay. What the network between here and the caller does is evened there.
+    Audio that the carrier delayed and then sends in a burst goes through `media.pacing`, so that
+    the burst does not stay as delay. Jitter between gateway and caller is left to the browser's
+    buffer.
     """
 
     __slots__ = (
@@ -287,7 +293,7 @@ class Downlink:
         self._clock_ns = clock_ns
         self.pacer = Pacer(repairs)
         self._is_even = False
-        """Whether the last audio was not handed on as it came: our own time goes on by itself."""
+        """Whether the last audio was paced: then the outgoing timestamps run by themselves."""
         self._connection = _NOWHERE
         self._send_packet = None
         self._convert = convert
@@ -295,9 +301,9 @@ class Downlink:
         self._rest = b""
         self._due_ms = 0
         self._origin_ms = 0
-        """From the carrier's time to ours, which goes on from tones to speech."""
+        """Offset from the carrier's timestamps to ours, which run on from tones to speech."""
         self._tone_ns = 0
-        """When the last packet was sent, if it was a tone's; else 0."""
+        """When the last packet was sent, if it belonged to a tone; else 0."""
         self.talk = TalkDetector()
         self.jitter = JitterMeter()
         self.way_back = WayBack()
@@ -306,7 +312,7 @@ class Downlink:
         """When the carrier last sent audio."""
         self.sent = 0
         self.heard_bytes = 0
-        """What the carrier has sent, whether it could be handed on or not."""
+        """Bytes received from the carrier, whether or not they could be forwarded."""
 
     def by_socket(self, connection: BrowserAudio) -> None:
         """Send frames of the caller's codec from now on."""
@@ -314,16 +320,17 @@ class Downlink:
         self._send_packet = None
 
     def by_session(self, send: SendPacket) -> None:
-        """Send packets of mu-law from now on."""
+        """Send mu-law packets by this function."""
         self._send_packet = send
 
     def audio(self, payload: bytes, at_ms: int | None = None) -> None:
-        """Hand on what the carrier sent: mu-law, 160 bytes as a rule, any length by contract.
+        """Forward audio from the carrier: mu-law, usually 160 bytes, any length by contract.
 
-        `at_ms` is its own time, since its stream began; None where it is not known.
+        `at_ms` is the carrier's timestamp since the stream began; None if it is not known.
         """
         self.heard_bytes += len(payload)
         self.last_in_ns = now_ns = self._clock_ns()
+        # By frames sent, not received: while closed, nothing needs to be measured.
         is_looked_at = not self.sent % JITTER_STRIDE
         if at_ms is None:
             at_ms = self._due_ms - self._origin_ms
@@ -337,25 +344,27 @@ class Downlink:
         if self.pacer.is_even or self._is_even:
             self._hand_on(pieces)
             self._is_even = self.pacer.is_even
+            # Whatever follows without pacing must continue where the paced audio ended.
             self._origin_ms = self._due_ms - at_ms - len(payload) // SAMPLES_PER_MS
+        # The usual case: a whole frame, nothing left over, nothing to pace.
         elif len(payload) == FRAME_BYTES and not self._rest:
             self.frame(payload, at_ms)
         else:
             self._cut(payload, at_ms)
 
     def poll(self, now_ns: int) -> None:
-        """Hand on what has its turn."""
+        """Forward the held audio that is due."""
         self._hand_on(self.pacer.poll(now_ns))
 
     def _hand_on(self, pieces: Sequence[bytes]) -> None:
-        """Hand on what follows what was sent before, or the gap that a stall has left."""
+        """Forward pieces that follow on what was sent, or the gap that a stall left."""
         self._due_ms += self.pacer.gap_ms
         self.pacer.gap_ms = 0
         for piece in pieces:
             self._cut(piece, self._due_ms - self._origin_ms)
 
     def _cut(self, payload: bytes, at_ms: int) -> None:
-        # A browser's socket takes whole frames only; packets go as they come, in whole ms.
+        # The browser's socket takes whole frames only; packets may be shorter, in whole ms.
         least_ms = FRAME_MS if self._send_packet is None else PACKET_MS_MIN
         audio = self._rest + payload
         start = 0
@@ -366,7 +375,7 @@ class Downlink:
         self._rest = audio[start:]
 
     def frame(self, payload: bytes, at_ms: int) -> None:
-        """Hand on a frame of the phone's voice; packets may have less than its 160 bytes."""
+        """Forward a frame of the phone's voice; in packets it may be shorter than 160 bytes."""
         if not self.is_open:
             return
         send_packet = self._send_packet
@@ -383,19 +392,20 @@ class Downlink:
             self._on_talk(talking)
 
     def _regular_ms(self, at_ms: int, length_ms: int) -> int:
-        """Return the frame's place in an even stream; a real gap stays visible."""
+        """Return the frame's timestamp in an even stream; a real gap is kept."""
         if self._tone_ns:
             self._begin_speech(at_ms)
         at_ms += self._origin_ms
+        # The carrier's timestamps wander; RTP timestamps that followed them would look like jitter.
         if abs(at_ms - self._due_ms) < GAP_MS:
             at_ms = self._due_ms
         self._due_ms = at_ms + length_ms
         return at_ms
 
     def _begin_speech(self, at_ms: int) -> None:
-        """Follow a tone: what lies between is a gap, or the browser would take speech for late.
+        """Follow a tone: mark the time between as a gap, so that speech does not look late.
 
-        A browser's jitter buffer stays larger long after one packet was late.
+        A browser's jitter buffer stays enlarged long after a single late packet.
         """
         waited_ms = (self._clock_ns() - self._tone_ns) // 1_000_000
         self._due_ms += max(0, waited_ms - FRAME_MS)
@@ -403,7 +413,8 @@ class Downlink:
         self._tone_ns = 0
 
     def tone(self, frame: bytes) -> None:
-        """Hand on one 160-byte frame of our own; it is not speech."""
+        """Forward one 160-byte frame of a tone of our own; it does not count as speech."""
+        # A tone replaces the phone's voice; audio held from before must not follow it.
         self.pacer.restart()
         if self._send_packet is not None:
             self._send_packet(frame, self._due_ms)
@@ -415,7 +426,7 @@ class Downlink:
 
 
 class TonePlayer:
-    """Plays a looped tone, one frame a beat."""
+    """Plays a looped tone, one frame per tick."""
 
     __slots__ = ("_frame_at", "_index", "_send")
 

@@ -1,7 +1,7 @@
-"""A check of the line before a call: what the caller says comes back, and a verdict follows.
+"""Tests the line before a call: echoes what the caller says, then gives a verdict.
 
-It takes the same socket, the same WebRTC session and the same way a call's audio takes, and costs
-nothing. Knows no carrier and no money.
+Uses the same socket, WebRTC session and media path as a call, and costs nothing. Knows no carrier
+and no money.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from media.vad import TalkDetector
 
 SECONDS = 5
 WAIT_NS = 15_000_000_000
-"""How long the first sound may take: a person may be asked for the microphone."""
+"""Longest wait for the first audio: the browser may have to ask for the microphone."""
 LONGEST_NS = 30_000_000_000
-"""How long a check may take in all, however often it begins anew on another way."""
+"""Longest a check may take overall, however often it restarts on another path."""
 
 UNDERWAY_MS = 100
-"""Audio that may be on its way at the end, and is not lost."""
+"""Audio that may still be in transit at the end and does not count as lost."""
 
 GOOD_MOS = 4.0
 FAIR_MOS = 3.6
-"""Users are satisfied, or some are not (ITU-T G.107 Annex B)."""
+"""From here users are satisfied, or some are not (ITU-T G.107 Annex B)."""
 
 _WORDS: dict[wire.Verdict, tuple[str, str]] = {
     "good": ("Calls will sound good from here.", ""),
@@ -53,7 +53,7 @@ def judge(
     loss_percent: float,
     level_dbov: int,
 ) -> wire.CheckResult:
-    """Return the verdict on what was measured; `loss_percent` is of the caller's voice."""
+    """Return the verdict on the measurements; `loss_percent` is of the caller's voice."""
     rtt_ms = network.rtt_ms or 0.0
     buffer_ms = 2 * jitter_ms if network.report is None else network.report.buffer_ms
     score = mos(delay_ms=rtt_ms / 2 + FRAME_MS + buffer_ms, loss_percent=loss_percent)
@@ -99,16 +99,16 @@ class EchoCheck:
         self._path = MediaPath(
             endpoint, leg.connection, self, tell=leg.send, press=lambda _digit: None
         )
-        self._listen_anew()
+        self._restart_measurement()
 
-    def _listen_anew(self) -> None:
-        """Measure from here: what another way carried says nothing of this one."""
+    def _restart_measurement(self) -> None:
+        """Restart the measurement: figures of another path say nothing about this one."""
         self._jitter = JitterMeter()
         self._frames = 0
         self._first_ns = 0
 
     def start(self) -> None:
-        """Take the caller's audio from now on."""
+        """Begin to take the caller's audio."""
         self._leg.listener = self
         self._leg.take_audio(self._frame)
         self._leg.send(
@@ -121,22 +121,22 @@ class EchoCheck:
     def hear_by_socket(self, browser: MediaConnection) -> None:
         """Echo on the socket from now on."""
         self._send = browser.send_audio_binary
-        self._listen_anew()
+        self._restart_measurement()
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Echo by WebRTC from now on."""
         self._send = session.send_audio
-        self._listen_anew()
+        self._restart_measurement()
 
     def browser_message(self, message: wire.ClientMessage) -> None:
-        """Do what the caller asks."""
+        """Act on a message from the caller."""
         if isinstance(message, wire.Hangup):
             self._close()
         elif isinstance(message, wire.Offer | wire.SelectPath | wire.Report):
             self._path.take(message)
 
     def browser_closed(self, _code: int) -> None:
-        """The caller is gone."""
+        """Note that the caller is gone."""
         self._over()
 
     def _packet(self, _sequence: int, _timestamp: int, payload: bytes) -> None:
@@ -152,6 +152,7 @@ class EchoCheck:
             self._first_ns = now_ns
             if self._end is not None:
                 self._end.cancel()
+            # Every change of path restarts the measurement, but not beyond the overall limit.
             due_ns = min(now_ns + SECONDS * SECOND_NS, self._latest_ns)
             self._end = self._ticker.when_read(due_ns, self._finish)
         self._frames += len(payload) // FRAME_BYTES
@@ -164,6 +165,7 @@ class EchoCheck:
         network = self._path.network()
         session = network.session
         if session is None:
+            # A socket loses nothing, so loss is judged by what should have arrived by now.
             elapsed_ms = (self._ticker.clock_ns() - self._first_ns) / 1e6
             expected = max(1.0, (elapsed_ms - UNDERWAY_MS) / FRAME_MS)
             loss_percent = max(0.0, 100 * (1 - self._frames / expected))

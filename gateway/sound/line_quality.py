@@ -1,6 +1,7 @@
-"""How good one call's line is: a sample a second, warnings in words, figures for the call record.
+"""Measures the quality of one call's line: a sample per second, warnings, and totals.
 
-Judges what it is given once a second. Knows no clock, no socket and no leg.
+The totals go into the call record. Judges what it is given once a second; knows no clock, socket or
+leg.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from media.level import SILENCE_DBOV
 from media.quality import Monitor
 
 PHONE_NETWORK_MS: Final = 60
-"""Delay between carrier and ear, which nobody measures: more than a fixed line's few milliseconds,
-less than the 80 to 110 of a mobile network (ITU-T G.114, Annex A)."""
+"""Assumed delay between carrier and phone, which nobody measures: more than a fixed line's few
+milliseconds, less than the 80 to 110 of a mobile network (ITU-T G.114, Annex A)."""
 
-# The limits of Twilio's Voice SDK, which users know, where it has them.
+# Twilio's Voice SDK has the same limits, where it has any: users know its warnings.
 RTT_MS_MAX: Final = 400
 JITTER_MS_MAX: Final = 30
 LOSS_PERCENT_MAX: Final = 1
@@ -36,47 +37,47 @@ BACKLOG_MS_MAX: Final = 400
 BACKLOG_S: Final = 3
 BROWSER_SILENT_S: Final = 3
 UPLINK_TOLERANCE: Final = 0.1
-"""Share of a second's packets that clocks and jitter may carry over to the next."""
+"""Share of a second's packets that clock drift and jitter may move to the next second."""
 REPORT_TOLERANCE: Final = 0.5
-"""The same of what a client reports, whose seconds are not ours."""
+"""The same for a client's reports, whose seconds are not aligned with ours."""
 FRAMES_PER_S: Final = 1_000 // FRAME_MS
 REPORT_S: Final = 3
-"""How long a client's report says something of the present."""
+"""Seconds for which a client's report counts as current."""
 PHONE_SILENT_S: Final = 8
 
 
 class Measured(NamedTuple):
-    """What one second brings. Counts run on; the uplink is the caller's voice."""
+    """One second's input. Counters are cumulative; the uplink is the caller's voice."""
 
     path: wire.Path
     rtt_ms: float | None
-    """Between browser and gateway; what the report says where it is not known here."""
+    """Between browser and gateway; from the report if it is not measured here."""
     carrier_rtt_ms: float | None
     uplink_frames: int
-    """That came, by whichever path."""
+    """Received, on either path."""
     uplink_packets: int
-    """What the path in use has counted, as all that follows of the uplink."""
+    """Counted by the path in use, as are the uplink figures below."""
     uplink_lost: int
     uplink_jitter_ms: float
     packet_ms: int
-    """Length of the uplink's packets."""
+    """Duration of one uplink packet."""
     concealed_ms: float
-    """Invented by the playout so far."""
+    """Concealed by playout so far."""
     delay_ms: float
-    """What playout and carrier hold of the caller's voice now."""
+    """Audio of the caller that playout and carrier hold at this moment."""
     uplink_level_dbov: int
     downlink_frames: int
     downlink_jitter_ms: float
     """Between carrier and gateway."""
     downlink_held_ms: float
-    """What is held of the phone's voice here, to be given evenly."""
+    """Audio of the phone that is held here for pacing."""
     downlink_level_dbov: int
     report: wire.Report | None
-    """The client's newest one, or None; the last holds for a few seconds."""
+    """The client's newest report, or None; the last one stays valid for a few seconds."""
     is_muted: bool
     is_on_hold: bool
     is_away: bool
-    """The caller can neither be heard nor hear."""
+    """Whether the caller can neither be heard nor hear."""
 
 
 class _Figure:
@@ -102,7 +103,7 @@ class _Figure:
 
 
 class _Direction:
-    """One direction over the call."""
+    """The figures of one direction over the call."""
 
     __slots__ = ("_backlog_ms_max", "_flow", "_jitter_ms", "_mos", "_power")
 
@@ -114,13 +115,13 @@ class _Direction:
         self._mos = _Figure()
 
     def heard(self, sample: wire.LegSample) -> None:
-        """Take a second in which this direction was open."""
+        """Add a second in which this direction was open."""
         self._backlog_ms_max = max(self._backlog_ms_max, sample.backlog_ms)
         if sample.level_dbov > SILENCE_DBOV:
             self._power.add(10 ** (sample.level_dbov / 10))
 
     def carried(self, flow: Flow, sample: wire.LegSample) -> None:
-        """Take a second whose packets were counted."""
+        """Add a second whose packets were counted."""
         total = self._flow
         self._flow = Flow(
             total.packets + flow.packets,
@@ -131,7 +132,8 @@ class _Direction:
         self._mos.add(sample.mos)
 
     def fill(self, leg: LegQuality, rtt: _Figure) -> LegQuality:
-        """Return the leg's record with these figures."""
+        """Return the leg's record with these figures filled in."""
+        # Levels are averaged as power, not as decibels.
         power = self._power.mean
         return msgspec.structs.replace(
             leg,
@@ -149,31 +151,31 @@ class _Direction:
 
 
 class _Second(NamedTuple):
-    """What warnings are judged by."""
+    """What the warning rules judge."""
 
     sample: wire.Sample
     loss_percent: float | None
-    """Of the direction that lost more; None where nothing was counted."""
+    """Of the direction that lost more; None if nothing was counted."""
     mean_loss_percent: float | None
     mos: float | None
-    """The worse direction's. A voice that does not come at all has warnings of its own, and counts
-    neither here nor among losses."""
+    """Of the worse direction. A voice that does not arrive at all has warnings of its own and
+    counts neither here nor as loss."""
     is_joined: bool
-    """Whether the phone may be heard: the call is not on hold."""
+    """Whether the phone should be heard: the call is not on hold."""
     is_spoken: bool
-    """Whether the caller may be heard: neither muted nor on hold."""
+    """Whether the caller should be heard: neither muted nor on hold."""
     is_browser_silent: bool
     is_phone_silent: bool
     is_same_level: bool
 
 
 class _Rule(NamedTuple):
-    """When to warn, and the words for it."""
+    """When to warn, and the text of the warning."""
 
     name: str
     message: str
     is_bad: Callable[[_Second], bool | None]
-    """None where a second says nothing, so that all stays as it is."""
+    """Returns None if the second allows no judgement, which leaves the warning as it is."""
     samples: int = 5
     raise_at: int = 3
     clear_at: int = 1
@@ -182,7 +184,7 @@ class _Rule(NamedTuple):
 def _in_a_row(
     name: str, message: str, is_bad: Callable[[_Second], bool | None], samples: int
 ) -> _Rule:
-    """Return a rule that so many bad seconds raise, and one good one clears."""
+    """Return a rule raised by this many bad seconds in a row and cleared by one good one."""
     return _Rule(name, message, is_bad, samples, samples, samples - 1)
 
 
@@ -247,7 +249,7 @@ RULES: Final = (
         BROWSER_SILENT_S,
     ),
 )
-"""Every warning of the line."""
+"""All warnings about the line."""
 
 
 class LineQuality:
@@ -276,20 +278,20 @@ class LineQuality:
         self._browser = _Direction()
         self._browser_counts = Counts(UPLINK_TOLERANCE)
         self._is_expected = False
-        """Whether the caller should have been heard during the last second."""
+        """Whether the caller should have been heard in the previous second."""
         self._carrier = _Direction()
         self._carrier_counts = Counts(REPORT_TOLERANCE)
         self._carrier_flow = Flow()
-        """What the newest report brought."""
+        """From the newest report."""
         self._report: wire.Report | None = None
         self._report_age_s = 0
         self._has_reported = False
         self._rtt = _Figure()
         self._carrier_rtt = _Figure()
         self._paths: dict[str, None] = {}
-        """Insertion order is order of first use."""
+        """A dict as an ordered set: paths in order of first use."""
         self._losses: list[float] = []
-        """Of the last seconds, the newest last."""
+        """Loss of the last seconds, newest last."""
         self._downlink_frames = 0
         self._level_dbov: int | None = None
         self._monitors = tuple(
@@ -298,7 +300,7 @@ class LineQuality:
         )
 
     def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
-        """Return the sample of this second, then what is newly wrong or right."""
+        """Return this second's sample, then the warnings it raises or clears."""
         is_reported = self._take_report(measured)
         flow = self._heard_of_caller(measured)
         sample = self._sample(measured, flow)
@@ -306,7 +308,7 @@ class LineQuality:
         return [sample, *self._warn(self._judged(measured, sample, flow))]
 
     def legs(self, browser: LegQuality, carrier: LegQuality) -> tuple[LegQuality, LegQuality]:
-        """Return the records of both legs with what was measured of the line filled in."""
+        """Return the records of both legs with the line's figures filled in."""
         browser = msgspec.structs.replace(browser, paths=tuple(self._paths))
         return (
             self._browser.fill(browser, self._rtt),
@@ -315,6 +317,7 @@ class LineQuality:
 
     def _heard_of_caller(self, measured: Measured) -> Flow:
         is_expected = not (measured.is_muted or measured.is_on_hold)
+        # A second that was muted in part has fewer packets due; only whole seconds are judged.
         due = 1_000 // measured.packet_ms if is_expected and self._is_expected else 0
         self._is_expected = is_expected
         counts = Flow(
@@ -332,14 +335,15 @@ class LineQuality:
         )
 
     def _take_report(self, measured: Measured) -> bool:
-        """Take what the client says now; return whether this second is one to judge.
+        """Take the client's report; return whether this second of the downlink counts.
 
-        A client that says nothing is not judged, but for one that spoke before and is away.
+        A client that sends no reports is not judged, unless it did report and is now away.
         """
         report = measured.report
-        # Before the phone is heard there are tones, and on hold there is nothing.
+        # Before the phone is heard there are only tones, and on hold there is nothing at all.
         due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
         if report is not None and report is not self._report:
+            # A report covers the seconds since the last one, which may be more than one.
             due *= self._report_age_s + 1
             self._report, self._report_age_s, self._has_reported = report, 0, True
             counts = Flow(report.packets, report.lost, report.concealed_ms)
@@ -360,10 +364,10 @@ class LineQuality:
         return is_lost
 
     def _sample(self, measured: Measured, flow: Flow) -> wire.Sample:
-        """Return the second's figures.
+        """Return this second's figures.
 
-        A client that reports nothing is taken to lose nothing and to hold nothing back; a round
-        trip that is not known counts as none.
+        A client that sends no reports is assumed to lose nothing and to buffer nothing; an unknown
+        round trip counts as zero.
         """
         report, carrier_flow = self._report, self._carrier_flow
         rtt_ms, jitter_ms = measured.rtt_ms, measured.downlink_jitter_ms
@@ -371,6 +375,7 @@ class LineQuality:
         if report is not None:
             rtt_ms = report.rtt_ms if rtt_ms is None else rtt_ms
             jitter_ms, buffer_ms = report.jitter_ms, buffer_ms + report.buffer_ms
+        # One way: half of each round trip, and the phone network's own delay (E-model, G.107).
         network_ms = ((rtt_ms or 0) + (measured.carrier_rtt_ms or 0)) / 2 + PHONE_NETWORK_MS
         return wire.Sample(
             path=measured.path,
@@ -405,7 +410,7 @@ class LineQuality:
         if measured.is_on_hold:
             return
         self._carrier.heard(sample.carrier)
-        # What a browser reports of tones says nothing of a phone that has not been heard.
+        # Until the phone is heard, the browser's reports are about our own tones.
         flow_down = self._carrier_flow
         if is_reported and (flow_down.packets or flow_down.lost) and measured.downlink_frames:
             self._carrier.carried(self._carrier_flow, sample.carrier)
@@ -416,11 +421,13 @@ class LineQuality:
 
     def _judged(self, measured: Measured, sample: wire.Sample, flow: Flow) -> _Second:
         flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
+        # A direction without any packet has its own warning (no audio) and is not judged by loss.
         losses = [f.loss_percent for f, _ in flows if f.packets]
         scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
         if losses:
             self._losses = [*self._losses[1 - MEAN_LOSS_SAMPLES :], max(losses)]
         is_full = len(self._losses) == MEAN_LOSS_SAMPLES
+        # A live microphone does not repeat the same level for long; a dead one does.
         is_same_level = measured.uplink_level_dbov == self._level_dbov
         self._level_dbov = measured.uplink_level_dbov
         is_phone_still = measured.downlink_frames == self._downlink_frames

@@ -1,7 +1,7 @@
-"""The way a caller's audio takes: frames on the control socket, or WebRTC packets beside it.
+"""Manages a caller's media path: frames on the control socket, or WebRTC beside it.
 
-The browser offers and chooses; what it speaks is taken from either way. Where the WebRTC session is
-lost the socket carries on by itself. Knows no carrier and no call state.
+The browser makes offers and chooses the path; its voice is accepted from either. If the WebRTC
+session is lost, the socket takes over by itself. Knows no carrier and no call state.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ from gateway.ports import (
 log = logging.getLogger(__name__)
 
 OFFERS_MAX = 60
-"""Offers taken on one socket; a browser that keeps losing its network makes one at times."""
+"""Offers accepted per socket; a browser whose network keeps changing makes one now and then."""
 
 ALIVE_NS = 3_000_000_000
-"""Silence after which a session does not count as alive: a browser sends 50 packets a second."""
+"""Silence after which a session no longer counts as alive: a browser sends 50 packets a second."""
 
 Message = wire.Offer | wire.SelectPath | wire.Report
 
 
 class Sound(Protocol):
-    """What is spoken and heard by way of this path."""
+    """Where the audio of this path comes from and goes to."""
 
     @property
     def take_packet(self) -> Callable[[int, int, bytes], None]:
-        """Takes sequence number, RTP timestamp and payload of the caller's packets."""
+        """The receiver of the sequence number, RTP timestamp and payload of each packet."""
 
     def hear_by_socket(self, browser: MediaConnection) -> None:
-        """Send what the caller hears as frames of this socket."""
+        """Send what the caller hears as frames on this socket."""
 
     def hear_by_session(self, session: AudioSession) -> None:
         """Send what the caller hears as packets of this session."""
 
 
 class Network(NamedTuple):
-    """What is known of the way between browser and gateway."""
+    """What is known about the network between browser and gateway."""
 
     path: wire.Path
     rtt_ms: float | None
     report: wire.Report | None
-    """What the browser measured last; None where it has said nothing for a while."""
+    """The browser's newest measurements; None if it has reported nothing for a while."""
     session: SessionQuality | None
-    """What came by WebRTC; None on the socket."""
+    """What arrived by WebRTC; None on the socket."""
 
 
 class MediaPath:
-    """One caller's way, from the first socket to the last."""
+    """One caller's media path, over all sockets and sessions of the call."""
 
     def __init__(
         self,
@@ -76,20 +76,20 @@ class MediaPath:
         self._press = press
         self._session: AudioSession | None = None
         self._next: AudioSession | None = None
-        """A session that is to replace the one in use once it is connected."""
+        """The session that replaces the one in use once it is connected."""
         self._silent_ns = -1
-        """When the session in use last said anything before the newest offer of it."""
+        """When the session in use was last heard before its newest offer."""
         self._offers = 0
         self._report: wire.Report | None = None
         self.path: wire.Path = "websocket"
 
     @property
     def can_offer(self) -> bool:
-        """Whether offers are taken here."""
+        """Whether WebRTC offers are accepted here."""
         return self._endpoint is not None
 
     def take(self, message: Message) -> None:
-        """Do what the browser says about its audio."""
+        """Act on a message about the audio from the browser."""
         if isinstance(message, wire.Report):
             self._report = message
         elif isinstance(message, wire.SelectPath):
@@ -114,6 +114,7 @@ class MediaPath:
             try:
                 answer = self._endpoint.restart(self._session, sdp)
             except OfferError as error:
+                # An offer from another DTLS peer cannot restart this session: it gets a new one.
                 if error.code != "other_peer":
                     raise
             else:
@@ -131,6 +132,8 @@ class MediaPath:
 
     def _session_changed(self, session: AudioSession, state: SessionState) -> None:
         if state is SessionState.CONNECTED and session is self._next:
+            # The old session carries the audio until the new one is connected, so that nothing is
+            # lost.
             old, self._session, self._next = self._session, session, None
             self._silent_ns = -1
             if self.path == "webrtc":
@@ -160,7 +163,7 @@ class MediaPath:
             self.path = "websocket"
 
     def _is_heard(self, session: AudioSession) -> bool:
-        """Whether the browser reaches us by it: an ICE restart that is not heard has not helped."""
+        """Whether packets arrive on it: an ICE restart without packets has not helped."""
         is_connected = session.state is SessionState.CONNECTED
         return is_connected and session.last_in_ns > self._silent_ns
 
@@ -172,7 +175,7 @@ class MediaPath:
         return session is not None and read_ns - session.last_in_ns < ALIVE_NS
 
     def socket_lost(self) -> None:
-        """The control socket is gone; a WebRTC session may still carry the audio."""
+        """Note that the control socket is gone; a session may still carry the audio."""
         self._browser = None
 
     def socket_back(self, browser: MediaConnection, read_ns: int) -> None:
@@ -183,7 +186,8 @@ class MediaPath:
             self._select("websocket")
 
     def network(self) -> Network:
-        """Return what is known now; to be asked once a second."""
+        """Return what is known now; to be called once a second."""
+        # Each report is used once: an old one says nothing about this second.
         report, self._report = self._report, None
         session = self._session if self.path == "webrtc" else None
         quality = None if session is None else session.quality
@@ -193,7 +197,7 @@ class MediaPath:
         return Network(path=self.path, rtt_ms=rtt_ms, report=report, session=quality)
 
     def close(self) -> None:
-        """End the sessions; the audio is over."""
+        """Close all sessions; the audio is over."""
         self._endpoint = None
         for session in (self._session, self._next):
             if session is not None:
@@ -203,4 +207,4 @@ class MediaPath:
 
 
 def _nobody(_state: SessionState) -> None:
-    """Nobody is told of a session's end."""
+    """Discard the state of a session that was closed on purpose."""

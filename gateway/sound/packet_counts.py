@@ -1,4 +1,4 @@
-"""What a second brought of one direction, out of counts that run on. Knows no clock and no leg."""
+"""Turns cumulative packet counters into what each second brought. Knows no clock and no leg."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from media.quality import mos
 
 
 class Flow:
-    """What one direction carried within a second, or over the call."""
+    """What one direction carried in one second, or over the whole call."""
 
     __slots__ = ("concealed_ms", "lost", "packet_ms", "packets")
 
@@ -25,55 +25,56 @@ class Flow:
 
     @property
     def loss_percent(self) -> float:
-        """Share of what was due that is lost."""
+        """Share of the expected packets that was lost."""
         return 100 * self.lost / (self.packets + self.lost) if self.lost else 0.0
 
     @property
     def concealed_percent(self) -> float:
-        """Share of what was heard that was invented."""
+        """Share of the audio played that was concealment."""
         due_ms = self.packets * self.packet_ms + self.concealed_ms
         return 100 * self.concealed_ms / due_ms if self.concealed_ms else 0.0
 
     def mos(self, delay_ms: float) -> float:
-        """Return the quality of this second. Gaps too long to be concealed are lost as well."""
+        """Return the quality of this second. Gaps too long to be concealed count as lost, too."""
         loss_percent = max(self.loss_percent, self.concealed_percent)
         return mos(delay_ms=delay_ms, loss_percent=loss_percent)
 
 
 class Counts:
-    """Turns counts that run on into what a second brought.
+    """Turns cumulative counters into figures per second.
 
-    The first counts are where counting begins, and so are those of fewer packets than before, which
-    are another source's. What should have come and did not is lost, whoever counts it: a source
-    that falls silent counts nothing. One of WebRTC counts it once it goes on, and it is known then.
+    The first counters are only the starting point; so are counters lower than before, which belong
+    to another source. What should have arrived and did not is lost, no matter who counts it: a
+    source that falls silent counts nothing. A WebRTC source counts it later, when it resumes; what
+    is already known then is not counted twice.
     """
 
     __slots__ = ("_came", "_is_counted_later", "_known", "_last", "_name", "_sources", "_tolerance")
 
     def __init__(self, tolerance: float) -> None:
         self._tolerance = tolerance
-        """Share of what is due that may come in another second."""
+        """Share of the expected packets that may arrive in another second."""
         self._last: Flow | None = None
         self._name = ""
         self._sources: dict[str, Flow] = {}
-        """What each had counted when it was last in use."""
+        """The counters of each source when it was last in use."""
         self._came = 0
         self._known = 0
-        """Packets lost that their source has yet to count."""
+        """Lost packets that their source has not counted yet."""
         self._is_counted_later = False
-        """Whether the source of the last second will count what it missed."""
+        """Whether the previous second's source will still count what it missed."""
 
     def step(
         self, source_name: str, counts: Flow, came: int, due: int, *, is_counted_later: bool
     ) -> Flow:
-        """Return what has come and what is lost.
+        """Return what has arrived and what was lost since the last step.
 
         Args:
-            source_name: What counts now.
-            counts: What it has counted.
-            came: Packets that have come by whichever source.
-            due: Packets that should have come since the last step; 0 where nothing says so.
-            is_counted_later: Whether the source itself will count what does not come now.
+            source_name: The source in use.
+            counts: Its cumulative counters.
+            came: Cumulative packets from all sources.
+            due: Packets that should have arrived since the last step; 0 if unknown.
+            is_counted_later: Whether the source will itself count what is missing now.
 
         """
         last, self._last = self._last, counts
@@ -87,8 +88,9 @@ class Counts:
             self._known = 0
             source = counts
             has_moved = True
+        # While the source changes neither counter covers the whole second; the sum over all does.
         packets = came if has_moved else counts.packets - source.packets
-        # Packets that come late are lost no longer.
+        # A source lowers its count of lost packets when one arrives late.
         lost = max(counts.lost - source.lost, 0)
         known = min(lost, self._known)
         lost, self._known = lost - known, self._known - known

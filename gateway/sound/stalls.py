@@ -1,8 +1,8 @@
-"""Whose voice has ceased to arrive: found within a fraction of a second, and told once.
+"""Detects within a fraction of a second that a voice has stopped arriving, and reports it once.
 
-A browser sees what it receives and not what becomes of what it sends. Where packets are lost on the
-way up alone it would speak to nobody until ICE gives up, many seconds later. Knows no path and no
-leg: it is told when to watch, and asks when the voice last came.
+A browser sees what it receives but not what happens to what it sends. If packets are lost on the
+uplink only, the caller would speak to nobody until ICE gives up many seconds later. Knows no path
+and no leg: it is started from outside and asks when the voice last arrived.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from media.waiter import Waiter
 
 TICK_NS: Final = 10_000_000
 RECHECK_NS: Final = 100_000_000
-"""How often a stalled voice is looked for."""
+"""How often a stalled voice is checked."""
 
 
 class StallWatch(Waiter):
@@ -26,12 +26,12 @@ class StallWatch(Waiter):
     def __init__(
         self, limit_ns: int, last_in_ns: Callable[[], int], tell: Callable[[bool], None]
     ) -> None:
-        """Make a watch that watches nothing before it is started.
+        """Create a watch that does nothing until it is started.
 
         Args:
-            limit_ns: A voice that has not come for so long has stalled.
-            last_in_ns: Returns when it last came.
-            tell: Called with True once it has stalled, and with False once it comes again.
+            limit_ns: Silence after which the voice counts as stalled.
+            last_in_ns: Returns when the voice last arrived.
+            tell: Called with True when it stalls and with False when it is back.
 
         """
         super().__init__(NEVER_NS, TICK_NS)
@@ -42,13 +42,13 @@ class StallWatch(Waiter):
         self._is_stalled = False
 
     def start(self, now_ns: int) -> None:
-        """Expect the voice from now on; what was told before is forgotten."""
+        """Expect the voice from now on; forget what was reported before."""
         self._since_ns = now_ns
         self._is_stalled = False
         self.deadline_ns = now_ns + self._limit_ns
 
     def poll(self, now_ns: int) -> None:
-        """Tell what has changed; to be called once the deadline has passed."""
+        """Report a change; to be called when the deadline has passed."""
         due_ns = max(self._last_in_ns(), self._since_ns) + self._limit_ns
         is_stalled = now_ns >= due_ns
         self.deadline_ns = now_ns + RECHECK_NS if is_stalled else due_ns

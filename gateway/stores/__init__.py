@@ -1,1 +1,1 @@
-"""The gateway's adapters to stores: accounts, call tokens, the bundled Valkey."""
+"""The gateway's store adapters: accounts, call tokens, limits, leases, the bundled Valkey."""

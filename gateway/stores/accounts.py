@@ -1,7 +1,7 @@
-"""Accounts and their API keys, in SQL.
+"""Stores accounts and their API keys in SQL.
 
-Knows keys only by their hashes, and nothing of HTTP. Amounts belong to `billing`; a seeded account
-gets its credit through the book of record (`ensure_account`).
+Knows keys only by their hashes, and no HTTP. Amounts belong to `billing`; a seeded account gets its
+credit through the book of record (`ensure_account`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from gateway import scopes as scope_names
 from gateway.scopes import LEAST, Scope
 
 KEY_ID_CHARACTERS = 16
-"""Head of the hash that names a key: 64 bits, enough to tell keys apart."""
+"""Leading part of the hash that identifies a key: 64 bits, enough to tell keys apart."""
 
 CAP_KNOWN_AFTER = timedelta(seconds=60)
-"""How soon every node knows of a cap that is set: several times what they remember of a key."""
+"""When every node knows a cap that was set: several times as long as nodes cache a key."""
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -36,7 +36,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as the gateway needs it to admit a call."""
+    """What the gateway needs of an account to admit a call."""
 
     id: str
     currency: str
@@ -44,11 +44,11 @@ class AccountRow:
     frozen: bool
     created_at: datetime
     limits: SpendLimits = UNLIMITED
-    """Its own, and those of the key it was found by."""
+    """The account's own, combined with those of the key it was found by."""
     deleted_at: datetime | None = None
-    """None while the account is there."""
+    """None while the account exists."""
     key_id: str = ""
-    """Name of the key the account was found by; empty when it was found otherwise."""
+    """Id of the key the account was found by; empty if it was found otherwise."""
     scopes: frozenset[Scope] = frozenset()
     """What the key may do."""
     key_expires_at: datetime | None = None
@@ -57,7 +57,7 @@ class AccountRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An API key as its account sees it."""
+    """An API key as its account holder sees it."""
 
     id: str
     label: str
@@ -76,7 +76,7 @@ async def _ignore_change() -> None:
 class SqlAccountStore:
     """Accounts and API keys in SQLite or PostgreSQL. Every method is idempotent.
 
-    `on_change` is awaited after each committed change of what a key may do. When it raises
+    `on_change` is awaited after each committed change of what a key may do. If it raises
     StoreUnavailableError the change is kept, and a repeat of the operation calls it again.
     """
 
@@ -94,9 +94,9 @@ class SqlAccountStore:
         self._clock = clock
 
     async def create_account(self, account_id: str, currency: str) -> bool:
-        """Create an account without credit; False, and no change, when it exists.
+        """Create an account without credit; return False, and change nothing, if it exists.
 
-        Raises ValueError for an empty id or a currency that is no ISO 4217 code, and
+        Raises ValueError for an empty id or a currency that is not an ISO 4217 code, and
         StoreUnavailableError.
         """
         if not account_id or not _CURRENCY.fullmatch(currency):
@@ -134,15 +134,15 @@ class SqlAccountStore:
         scopes: Collection[Scope] = LEAST,
         expires_at: datetime | None = None,
     ) -> str:
-        """Let a key, by its SHA-256 in hexadecimal, act for an account; return the key's id.
+        """Add a key, by its SHA-256 in hexadecimal, to an account; return the key's id.
 
-        A key that is known stays what it is: neither its account nor its label nor its scopes
-        change, and a revoked one stays revoked.
+        A known key stays as it is: neither its account nor its label nor its scopes change, and a
+        revoked one stays revoked.
 
         Raises:
-            ValueError: not a SHA-256 in lower-case hexadecimal.
-            LookupError: no such account, or it was deleted.
-            StoreUnavailableError: not known to be added; try again.
+            ValueError: Not a SHA-256 in lower-case hexadecimal.
+            LookupError: No such account, or it was deleted.
+            StoreUnavailableError: Perhaps not added; try again.
 
         """
         if not _SHA256_HEX.fullmatch(key_hash):
@@ -161,13 +161,13 @@ class SqlAccountStore:
                     scopes=scope_names.to_text(scopes),
                     expires_at=expires_at,
                 )
-                # Not by column: of two that come at once, the id may be found taken first.
+                # No column named: of two concurrent inserts, either constraint may fire first.
                 .on_conflict_do_nothing()
             )
         return key_id
 
     async def revoke_api_key(self, account_id: str, key_id: str) -> None:
-        """Refuse one of an account's keys from now on. Raises StoreUnavailableError."""
+        """Revoke one of an account's keys. Raises StoreUnavailableError."""
         keys = tables.api_keys
         async with writing(self._engine, self._timeout_s) as connection:
             await connection.execute(
@@ -203,9 +203,9 @@ class SqlAccountStore:
             ]
 
     async def set_key_cap(self, account_id: str, key_id: str, day_cap_micros: int | None) -> None:
-        """Bound what the calls of a key may cost in a day; None lifts it.
+        """Limit what the calls of a key may cost in a day; None removes the limit.
 
-        Raises LookupError when the account has no such key, and StoreUnavailableError.
+        Raises LookupError if the account has no such key, and StoreUnavailableError.
         """
         keys = tables.api_keys.c
         await self._change_key(
@@ -218,18 +218,18 @@ class SqlAccountStore:
         )
 
     async def set_key_scopes(self, account_id: str, key_id: str, scopes: Collection[Scope]) -> None:
-        """Say what a key may do, from now on.
+        """Replace a key's scopes.
 
-        Raises LookupError when the account has no such key, and StoreUnavailableError.
+        Raises LookupError if the account has no such key, and StoreUnavailableError.
         """
         await self._change_key(account_id, key_id, scopes=scope_names.to_text(scopes))
 
     async def set_key_expiry(
         self, account_id: str, key_id: str, expires_at: datetime | None
     ) -> None:
-        """Say when a key ceases to be good; None for never.
+        """Set when a key expires; None for never.
 
-        Raises LookupError when the account has no such key, and StoreUnavailableError.
+        Raises LookupError if the account has no such key, and StoreUnavailableError.
         """
         await self._change_key(account_id, key_id, expires_at=expires_at)
 
@@ -249,13 +249,13 @@ class SqlAccountStore:
     async def set_caps(
         self, account_id: str, changes: Mapping[str, int | None]
     ) -> dict[str, int | None]:
-        """Set some of an account's spend caps; None lifts one. Return all of them.
+        """Set some of an account's spend caps; None removes one. Return all of them.
 
         Args:
             account_id: Whose.
             changes: `call`, `day` or `month` -> micros.
 
-        Raises LookupError when there is no such account, and StoreUnavailableError.
+        Raises LookupError if there is no such account, and StoreUnavailableError.
 
         """
         accounts = tables.accounts.c
@@ -290,7 +290,7 @@ class SqlAccountStore:
         return dict(zip(columns, row, strict=True))
 
     async def set_email(self, account_id: str, email: str) -> None:
-        """Note where the account holder is told of things; an empty address is none.
+        """Store the account holder's address for notices; empty for none.
 
         Raises LookupError: no such account, or it was deleted; StoreUnavailableError.
         """
@@ -302,7 +302,7 @@ class SqlAccountStore:
             )
 
     async def mark_deleted(self, account_id: str) -> None:
-        """Freeze an account for good and refuse its keys; what it consists of is still there.
+        """Freeze an account for good and revoke its keys, without erasing anything yet.
 
         Raises LookupError: no such account, and StoreUnavailableError.
         """
@@ -325,9 +325,9 @@ class SqlAccountStore:
         await self._on_change()
 
     async def erase(self, account_id: str) -> None:
-        """Forget whom an account belonged to: its addresses, its card, the labels of its keys.
+        """Erase an account's personal data: its addresses, its card, the labels of its keys.
 
-        Its calls, payments and ledger stay. Raises StoreUnavailableError.
+        Its calls, payments and ledger are kept. Raises StoreUnavailableError.
         """
         accounts, keys, profiles = tables.accounts, tables.api_keys, tables.payment_profiles
         async with writing(self._engine, self._timeout_s) as connection:
@@ -361,7 +361,7 @@ class SqlAccountStore:
 def _counted_from(
     begins: sa.ColumnElement[bool], known: sa.ColumnElement[datetime], now: datetime
 ) -> sa.Case[datetime]:
-    """Return from when on calls count under a cap: once all nodes have heard of it."""
+    """Return from when calls count towards a cap: once all nodes know it."""
     soon = sa.literal(now + CAP_KNOWN_AFTER, tables.UtcDateTime)
     return sa.case((begins, soon), else_=known)
 
@@ -378,7 +378,7 @@ async def ensure_account(
     credit_micros: int,
     credit_reference: str,
 ) -> None:
-    """Bring an account into being with a key and a first credit granted; repeating it is harmless.
+    """Make sure that an account exists, with a key and an initial credit; idempotent.
 
     Raises what `add_api_key` and `add_credit` raise.
     """
@@ -390,7 +390,7 @@ async def ensure_account(
 async def _require_account(connection: AsyncConnection, account_id: str) -> None:
     accounts = tables.accounts.c
     found = sa.select(accounts.id).where(accounts.id == account_id, accounts.deleted_at.is_(None))
-    # Locked, so that whoever deletes it comes before or after.
+    # Locked, so that a concurrent deletion runs entirely before or after.
     if await connection.scalar(found.with_for_update()) is None:
         raise LookupError("no such account")
 

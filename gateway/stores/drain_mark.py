@@ -1,7 +1,7 @@
-"""When the outbox was last drained to its end, by whichever process: a mark in Redis.
+"""Stores in Redis when the outbox was last drained completely, by any process.
 
-The mark is a key that expires, and what it has left to live tells its age by the server's own
-clock, so that the clocks of several machines need not agree. Knows no outbox.
+The mark is a key that expires; its remaining time to live shows its age by the server's own clock,
+so the clocks of several machines need not agree. Knows no outbox.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TIMEOUT_S: Final = 1.0
 
 
 class RedisDrainMark:
-    """The mark of all nodes that share a Redis. Methods raise StoreUnavailableError."""
+    """The mark shared by all nodes on one Redis. Methods raise StoreUnavailableError."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -30,7 +30,7 @@ class RedisDrainMark:
         await _bounded(self._redis.execute_command("SET", _KEY, b"1", "PX", _KEPT_MS))
 
     async def age_s(self) -> float | None:
-        """Return how long ago that was; None when it is not known."""
+        """Return how long ago that was; None if unknown."""
         left_ms = await _bounded(self._redis.execute_command("PTTL", _KEY))
         return None if left_ms < 0 else (_KEPT_MS - left_ms) / 1000
 

@@ -1,8 +1,8 @@
-"""The bundled Valkey: one server for all gateway processes of a data directory.
+"""Runs the bundled Valkey: one server for all gateway processes of a data directory.
 
-Whoever holds the directory's lock owns the server: starts it, and starts it again when it dies. All
-others attach to its socket, and one of them takes over when the owner is gone. The server holds a
-lock of its own, so that two can never write the same files. Knows nothing of what is kept there.
+The process that holds the directory's lock owns the server: it starts it, and restarts it when it
+dies. All others attach to its socket, and one of them takes over when the owner is gone. The server
+holds a lock of its own, so two can never write the same files. Knows nothing of the data.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import hashlib
 import importlib.util
-import logging
 import os
 import platform
 import re
@@ -25,18 +24,20 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+import structlog
+
 from billing.errors import StoreUnavailableError
 from gateway.stores import private_files
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Fsync = Literal["everysec", "always", "no"]
 
 VERSION_MIN = (7, 2)
-"""Oldest server taken from PATH; the bundled one is newer."""
+"""Oldest server accepted from PATH; the bundled one is newer."""
 
 START_TIMEOUT_S = 30.0
-"""Long enough to read back some gigabytes of append-only file."""
+"""Long enough to load some gigabytes of append-only file."""
 
 STOP_TIMEOUT_S = 10.0
 WATCH_INTERVAL_S = 0.2
@@ -45,11 +46,11 @@ PING_TIMEOUT_S = 0.5
 PING_INTERVAL_S = 0.005
 
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
-"""An outbox that nobody drains is refused further entries here, before the kernel ends a process
-of its own choice for want of memory."""
+"""At this size an undrained outbox is refused further entries, before the kernel kills a process of
+its choice for lack of memory."""
 
 LOG_BYTES_MAX = 4 * 1024 * 1024
-"""A larger log is put aside when the server starts, in place of the one before."""
+"""A larger log is rotated at the server's start, replacing the previous one."""
 
 # sun_path holds 108 bytes on Linux, 104 on macOS and the BSDs, with a zero at its end.
 SOCKET_PATH_BYTES_MAX = 107 if sys.platform == "linux" else 103
@@ -74,7 +75,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class EmbeddedValkey:
-    """A Valkey of our own, on a unix socket that only this user can open.
+    """Our own Valkey, on a unix socket that only this user can open.
 
     On Linux the server ends with the thread that started it: start it from the main thread.
     """
@@ -87,12 +88,12 @@ class EmbeddedValkey:
         may_own: bool = True,
         memory_bytes_max: int = MEMORY_BYTES_MAX,
     ) -> None:
-        """Keep the data in `data_dir`, written through as `fsync` (appendfsync) says.
+        """Keep the data in `data_dir`, written through according to `fsync` (appendfsync).
 
-        Beyond `memory_bytes_max` what would take more memory is refused, and nothing is evicted.
+        Beyond `memory_bytes_max` writes that need more memory are refused; nothing is evicted.
 
         Without `may_own` it only attaches: a process that is about to end must not take the server
-        over from one that has just been killed, and then away from its successor.
+        over from one that was just killed, and then away from its successor.
         """
         self._may_own = may_own
         self._dir = Path(data_dir).absolute()
@@ -105,12 +106,12 @@ class EmbeddedValkey:
 
     @property
     def is_owner(self) -> bool:
-        """Whether this process starts the server, rather than attaching to another's."""
+        """Whether this process owns the server instead of attaching to another's."""
         return self._lock is not None
 
     @property
     def server_pid(self) -> int | None:
-        """Process id of the server while it is ours and runs."""
+        """Process id of the server while we own it and it runs."""
         if self._server is None or self._server.returncode is not None:
             return None
         return self._server.pid
@@ -118,7 +119,7 @@ class EmbeddedValkey:
     async def start(self) -> str:
         """Start the server, or attach to it, and watch it; return its URL.
 
-        Raises StoreUnavailableError, which names the log, when there is no server to be had.
+        Raises StoreUnavailableError, which names the log, if no server is available.
         """
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(self._socket.parent)
@@ -131,7 +132,7 @@ class EmbeddedValkey:
         return url_of(self._dir)
 
     async def stop(self) -> None:
-        """End the server if it is ours; what it keeps stays. A repeat changes nothing."""
+        """Stop the server if we own it; its data stays. A repeat changes nothing."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
@@ -153,14 +154,14 @@ class EmbeddedValkey:
             raise self._failure("does not answer") from error
 
     async def _is_served(self) -> bool:
-        """Say whether a server with a living owner answers; see to it if the owner is us."""
+        """Return whether a server with a live owner answers; start it if the owner is us."""
         if self._take_ownership() and self.server_pid is None:
             await self._launch()
             return False
         return (await self._ask(b"PING")).startswith(b"+PONG")
 
     async def _launch(self) -> None:
-        """Start a server, unless one that has lost its owner is still to end."""
+        """Start a server, unless one that lost its owner has yet to end."""
         if self._server is not None:
             self._server = None
             raise self._failure("ended at once")
@@ -178,9 +179,9 @@ class EmbeddedValkey:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
-                # The server alone holds its lock, for as long as it writes.
+                # Only the server holds this lock, for as long as it writes.
                 pass_fds=(lock,),
-                # Ctrl-C is for the gateway, which ends the server last.
+                # Keeps Ctrl-C from the server: the gateway ends it last.
                 start_new_session=True,
             )
         finally:
@@ -208,24 +209,24 @@ class EmbeddedValkey:
         return StoreUnavailableError(f"The bundled Valkey {what}; see {self._log_path}.")
 
     def _take_ownership(self) -> bool:
-        """Become the owner if nobody is and we may; say whether we are."""
+        """Become the owner if there is none and we may; return whether we are the owner."""
         if self._lock is None and self._may_own:
             self._lock = _try_lock(self._dir / "owner.lock")
         return self._lock is not None
 
     async def _keep_up(self) -> None:
-        """Start the server again whenever it, or the process that owned it, is gone."""
+        """Restart the server whenever it, or the process that owned it, is gone."""
         delay_s = WATCH_INTERVAL_S
         while True:
             await asyncio.sleep(delay_s)
             if self.server_pid is not None or not self._take_ownership():
                 continue
-            log.warning("The bundled Valkey is gone; starting it again.")
+            log.warning("embedded valkey restarting")
             self._server = None
             try:
                 await self._ensure_server()
             except (StoreUnavailableError, OSError):
-                log.exception("The bundled Valkey does not start.")
+                log.exception("embedded valkey not started")
                 delay_s = min(2 * delay_s, RESTART_DELAY_S_MAX)
             else:
                 delay_s = WATCH_INTERVAL_S
@@ -244,7 +245,7 @@ class EmbeddedValkey:
         self._server = None
 
     async def _ask(self, command: bytes) -> bytes:
-        """Return the first line the server answers; nothing when it does not."""
+        """Return the first line of the server's reply; empty if there is none."""
         try:
             async with asyncio.timeout(PING_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
@@ -258,15 +259,15 @@ class EmbeddedValkey:
 
 
 def url_of(data_dir: Path) -> str:
-    """Return the URL of the server of a data directory, or "" where none has been started."""
+    """Return the URL of the server of a data directory, or "" if none was ever started."""
     path = _socket_path(Path(data_dir).absolute())
     return f"unix://{quote(str(path))}" if path.exists() else ""
 
 
 async def find_server() -> str:
-    """Return the server to run: the bundled one, else one on PATH that is new enough.
+    """Return the server binary: the bundled one, else one on PATH that is new enough.
 
-    Raises StoreUnavailableError when there is none.
+    Raises StoreUnavailableError if there is none.
     """
     if bundled := bundled_server():
         return bundled
@@ -295,7 +296,7 @@ def bundled_server() -> str | None:
 
 
 async def _version(path: str) -> tuple[int, int]:
-    """Return a server's version, (0, 0) when it does not say."""
+    """Return a server's version, (0, 0) if it does not say."""
     process = await asyncio.create_subprocess_exec(
         path, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
@@ -305,7 +306,7 @@ async def _version(path: str) -> tuple[int, int]:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Return a descriptor that holds the file's lock; None when another process holds it."""
+    """Return a descriptor that holds the file's lock; None if another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -316,7 +317,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _socket_path(folder: Path) -> Path:
-    """Return where the socket goes: beside the data, else, the path being too long, in /tmp."""
+    """Return the socket's path: beside the data, or in /tmp if that path is too long."""
     path = folder / "valkey.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path
@@ -325,7 +326,7 @@ def _socket_path(folder: Path) -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that is ours alone. Raises StoreUnavailableError if another's is there."""
+    """Create a folder that only we can use. Raises StoreUnavailableError if another's is there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():

@@ -1,6 +1,6 @@
-"""The carrier's calls that must be ended, in Redis, for all nodes: one hash, rarely with anything.
+"""Stores in Redis the carrier's calls that must be ended, for all nodes: one hash, usually empty.
 
-Knows no carrier; when which of them is due, and who ends it, is `calls.ghosts`' matter.
+Knows no carrier; `calls.ghosts` decides when each is due and who ends it.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class RedisGhostStore:
         self._redis = redis
 
     async def note(self, carrier_call_id: str, ghost: Ghost) -> Ghost | None:
-        """Add a ghost and return it, or what is known of it already; None: the list is full."""
+        """Add a ghost and return it, or the one already stored; None: the list is full."""
         known = await self._ask("EVAL", _NOTE, 1, _KEY, carrier_call_id, _json(ghost), GHOSTS_MAX)
         return None if known is None else msgspec.json.decode(known, type=Ghost)
 
     async def all(self) -> Mapping[str, Ghost]:
-        """Return the carrier's id of each -> the ghost."""
-        # Its form depends on the version of the protocol: pairs or a flat list.
+        """Return the carrier's call ids -> the ghosts."""
+        # Not HGETALL, whose form depends on the protocol version: pairs or a flat list.
         names = await self._ask("HKEYS", _KEY)
         if not names:
             return {}
@@ -58,12 +58,12 @@ class RedisGhostStore:
         }
 
     async def claim(self, carrier_call_id: str, seen: Ghost, claimed: Ghost) -> bool:
-        """Put `claimed` in place of what was seen; False where another node was faster."""
+        """Replace the ghost that was seen by `claimed`; False if another node was faster."""
         values = (carrier_call_id, _json(seen), _json(claimed))
         return bool(await self._ask("EVAL", _CLAIM, 1, _KEY, *values))
 
     async def forget(self, carrier_call_id: str) -> None:
-        """Take a ghost from the list."""
+        """Remove a ghost from the list."""
         await self._ask("HDEL", _KEY, carrier_call_id)
 
     async def _ask(self, *command: str | bytes | int) -> Any:

@@ -1,6 +1,6 @@
-"""The carrier's list of high-risk prefixes, in SQL, from where every node takes it.
+"""Stores the carrier's list of high-risk prefixes in SQL, from where every node reads it.
 
-Kept whole or not at all. Knows no carrier and no number.
+Replaced as a whole or not at all. Knows no carrier and no number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from billing.stores import tables
 from billing.stores.database import TIMEOUT_S, reading, writing
 
 KEPT_VERSIONS = 10
-"""Lists that are kept, for whoever wants to know what a sync changed."""
+"""Lists kept, to show what a sync has changed."""
 
 _Prefix = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,14}$")]
 _Content = dict[_Prefix, str]
@@ -28,13 +28,13 @@ _Content = dict[_Prefix, str]
 
 @dataclass(frozen=True, slots=True)
 class SyncedList:
-    """A list as the carrier gave it."""
+    """A list as the carrier provided it."""
 
     version: int
     prefixes: Mapping[str, str]
-    """Leading digits -> ISO 3166 alpha-2 of the country that the carrier lists them under."""
+    """Leading digits -> ISO 3166 alpha-2 of the country under which the carrier lists them."""
     synced_at: datetime
-    """When the carrier last gave it, in UTC."""
+    """When it was last read from the carrier, in UTC."""
 
 
 class SqlHighRiskLists:
@@ -52,9 +52,9 @@ class SqlHighRiskLists:
         self._clock = clock
 
     async def replace(self, prefixes: Mapping[str, str]) -> int:
-        """Put a list in force; return its version, which stays where nothing has changed.
+        """Put a list in force; return its version, which stays the same if nothing changed.
 
-        Raises StoreUnavailableError: not known to be kept; put it again.
+        Raises StoreUnavailableError: perhaps not saved; try again.
         """
         lists = tables.high_risk_lists
         content = msgspec.json.encode(dict(sorted(prefixes.items()))).decode()
@@ -78,7 +78,7 @@ class SqlHighRiskLists:
         return version
 
     async def version(self) -> int | None:
-        """Return the version in force; None where none was ever synced.
+        """Return the version in force; None if there was never a sync.
 
         Raises StoreUnavailableError.
         """
@@ -88,9 +88,9 @@ class SqlHighRiskLists:
         return version
 
     async def newest(self) -> SyncedList | None:
-        """Return the list in force; None where none was ever synced.
+        """Return the list in force; None if there was never a sync.
 
-        Raises StoreUnavailableError, also where the row cannot be read.
+        Raises StoreUnavailableError, also if the row cannot be read.
         """
         async with reading(self._engine, self._timeout_s) as connection:
             row = (await connection.execute(_newest())).one_or_none()
@@ -115,7 +115,7 @@ def _newest() -> sa.Select[int, str, datetime]:
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    """Make other syncs wait until the transaction ends; readers go on.
+    """Make other syncs wait until the transaction ends; readers are not blocked.
 
     SQLite's write lock is taken when the transaction begins.
     """

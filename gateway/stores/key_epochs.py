@@ -18,7 +18,7 @@ _NAME = "caller:key-epoch"
 _TIMEOUT_S = 1.0
 
 UNTOLD = (
-    "The change is kept in SQL, but Redis could not be told: nodes that reach it may go by what"
+    "The change is saved in SQL, but Redis did not answer: nodes that reach it may go by what"
     " they knew for ten seconds more (ten minutes where they cannot ask SQL). Repeat it until it"
     " succeeds."
 )

@@ -1,7 +1,7 @@
-"""Which nodes live: a lease in Redis per node, renewed every few seconds.
+"""Tracks which nodes are alive: one lease per node in Redis, renewed every few seconds.
 
-A lease is a key that expires by itself, beside a list of the nodes that ever had one. Knows no
-call, and not what becomes of a node's calls when its lease is gone.
+A lease is a key that expires by itself, beside a list of all nodes that ever had one. Knows no
+call, nor what happens to a node's calls when its lease is gone.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from billing.errors import StoreUnavailableError
 TTL_S = 20
 _TIMEOUT_S = 1.0
 _NODES = "caller:leases"
-"""Sorted set: node -> when it renewed last, in seconds of its own clock."""
+"""Sorted set: node -> time of its last renewal, in seconds of its own clock."""
 _FORGOTTEN_AFTER_S = 7 * 86_400
 _CLOCK_SLACK_MS = 2_000
-"""How far what is left of a lease may differ from what this process's clock says."""
+"""How far the rest of a lease may differ from what this process's clock expects."""
 
 
 class RedisNodeLeases:
-    """The leases of all nodes that share a Redis. Every method raises StoreUnavailableError."""
+    """The leases of all nodes on one Redis. Every method raises StoreUnavailableError."""
 
     def __init__(self, redis: Any, *, ttl_s: int = TTL_S, instance: str = "") -> None:
-        """Lease with what the process calls itself, so that others can recognise it."""
+        """Write this process's instance name into its lease, by which others recognise it."""
         self._redis = redis
         self._instance = instance
         self._ttl_s = ttl_s
         self._renewed: dict[str, tuple[bytes, float]] = {}
-        """Node -> what its lease holds, and when that was written, by this process's clock."""
+        """Node -> the content of its lease, and when it was written, by this process's clock."""
 
     async def renew(self, node: str) -> bool:
-        """Say that this node lives, for the next `ttl_s` seconds.
+        """Renew this node's lease for the next `ttl_s` seconds.
 
-        Returns whether the lease was as this process left it: a store that was emptied, rolled
+        Returns whether the lease was as this process left it: a store that was emptied or rolled
         back, or whose clock was set, holds another one, or holds it for another time.
         """
         now_s, key = int(time.time()), _key(node)
@@ -59,7 +59,7 @@ class RedisNodeLeases:
         return bool(abs(left_ms - expected_ms) <= _CLOCK_SLACK_MS)
 
     async def nodes(self) -> Mapping[str, bool]:
-        """Return all nodes known -> whether they live."""
+        """Return all nodes known -> whether they are alive."""
         (members,) = await self._pipeline(("ZRANGE", _NODES, 0, -1))
         known = [member.decode() for member in members]
         if not known:
@@ -68,18 +68,18 @@ class RedisNodeLeases:
         return {node: bool(lease) for node, lease in zip(known, leases, strict=True)}
 
     async def alive(self) -> frozenset[str]:
-        """Return the nodes that live."""
+        """Return the nodes that are alive."""
         return frozenset(node for node, lives in (await self.nodes()).items() if lives)
 
     async def instances(self) -> frozenset[str]:
-        """Return what the processes of living nodes call themselves."""
+        """Return the instance names of all live nodes."""
         (members,) = await self._pipeline(("ZRANGE", _NODES, 0, -1))
         found = await self._pipeline(*(("GET", _key(member.decode())) for member in members))
         named = (lease.decode().partition(" ")[2] for lease in found if lease)
         return frozenset(instance for instance in named if instance)
 
     async def forget(self, node: str) -> None:
-        """Give a node's lease back, and forget the node."""
+        """Delete a node's lease, and the node."""
         await self._pipeline(("DEL", _key(node)), ("ZREM", _NODES, node))
 
     async def _pipeline(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:

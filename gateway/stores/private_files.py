@@ -1,8 +1,7 @@
-"""Files that only the user of this process may read: call records, credits, keys.
+"""Restricts files to the user of this process: call records, credits, keys.
 
-What is open to everyone is closed where that can harm nobody else; where it can, a sentence says
-what to do. A group that was let in on purpose stays. Knows which files are Caller's, not what is
-in them.
+Access for everyone is removed where that can harm nobody else; where it might, a sentence says what
+to do. Group access granted on purpose stays. Knows which files are Caller's, not their contents.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ VALKEY: Final = "valkey"
 DEMO: Final = "demo.json"
 
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, and gives the database's mode when it makes it."""
+"""Files that SQLite keeps beside a database, created with the database's mode."""
 _OURS: Final = frozenset({DATABASE, VALKEY, DEMO, *(DATABASE + end for end in _COMPANIONS)})
 
 
 def close_folder(folder: Path) -> None:
-    """Make a folder that only this user may open, or close one that is there.
+    """Create a folder that only this user may open, or restrict an existing one.
 
-    Raises SettingsError for one that must not be closed, or cannot be.
+    Raises SettingsError for one that must not be restricted, or cannot be.
     """
     if problem := refusal(folder):
         raise SettingsError(problem)
@@ -39,8 +38,8 @@ def close_folder(folder: Path) -> None:
 
 
 def close_database(path: Path) -> None:
-    """Close SQLite's database and what it keeps beside it; make one that is not there yet."""
-    # Where no file can be made, SQLite says so.
+    """Restrict SQLite's database and its companion files; create a missing database."""
+    # If no file can be created, SQLite will report it.
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for end in ("", *_COMPANIONS):
@@ -48,13 +47,13 @@ def close_database(path: Path) -> None:
 
 
 def close_tree(folder: Path) -> None:
-    """Close a folder of ours and all that is in it."""
+    """Restrict a folder of ours and everything in it."""
     for path in (folder, *folder.rglob("*")):
         close(path)
 
 
 def close(path: Path) -> None:
-    """Let nobody but this user at a file or folder of ours; one that is not there is closed."""
+    """Restrict a file or folder of ours to this user; a missing one is ignored."""
     with contextlib.suppress(FileNotFoundError):
         if is_open(path) and not path.is_symlink() and path.stat().st_uid == os.getuid():
             path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
@@ -65,12 +64,12 @@ def _unusable(folder: Path, why: str) -> str:
 
 
 def is_open(path: Path) -> bool:
-    """Whether everyone may do something with a file or folder that is there."""
+    """Return whether everyone has any access to an existing file or folder."""
     return path.exists() and bool(path.stat().st_mode & stat.S_IRWXO)
 
 
 def refusal(folder: Path) -> str:
-    """Return why a folder cannot hold the data, and what to do; empty when it can."""
+    """Return why a folder cannot hold the data, and what to do; empty if it can."""
     if problem := _lacks(folder):
         return problem
     if not is_open(folder):
@@ -89,7 +88,7 @@ def refusal(folder: Path) -> str:
 
 
 def _lacks(folder: Path) -> str:
-    """Return why nothing can be kept in a folder, or in the one where it will be made."""
+    """Return why nothing can be stored in a folder, or in the one where it would be created."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         return _unusable(folder, f"{nearest} is no folder")

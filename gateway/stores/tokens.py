@@ -1,7 +1,7 @@
-"""One-use call tokens in Redis: who may place which call, for a minute.
+"""Stores one-use call tokens in Redis: who may place which call, for a minute.
 
-A token is a random secret; only its hash is stored, and redeeming it deletes it in the same step,
-on whichever node. Knows no HTTP and no call.
+A token is a random secret; only its hash is stored, and redeeming deletes it in the same step, on
+any node. Knows no HTTP and no call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
 _KEY_PREFIX = "caller:call-token:2:"
-"""Its number changes with the shape of an order: nodes of two releases read no half of one."""
+"""The number changes with the form of an order: nodes of two releases never misread one."""
 _TIMEOUT_S = 1.0
 _T = TypeVar("_T")
 
@@ -31,21 +31,21 @@ class RedisCallTokens:
     def __init__(
         self, redis: Any, *, ttl_s: int, still_allows: Callable[[CallOrder], Awaitable[bool]]
     ) -> None:
-        """Take the lifetime of tokens, and a check whether an order's key may still place calls."""
+        """Take the lifetime of tokens, and a check that an order's key may still place calls."""
         self._redis = redis
         self._still_allows = still_allows
         self.ttl_s = ttl_s
 
     async def issue(self, order: CallOrder) -> str:
-        """Return a fresh token for this order. Raises StoreUnavailableError."""
+        """Return a new token for this order. Raises StoreUnavailableError."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(24)
         await _bounded(self._redis.set(_key(token), msgspec.json.encode(order), ex=self.ttl_s))
         return token
 
     async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and burn it.
+        """Return the token's order and delete the token.
 
-        None for a wrong, used or expired one, and when its key may no longer place calls. Raises
+        None for a wrong, used or expired token, and if its key may no longer place calls. Raises
         StoreUnavailableError.
         """
         stored = await _bounded(self._redis.getdel(_key(token)))

@@ -1,8 +1,8 @@
-"""Velocity limits over Valkey: what all nodes have seen of an account, key, address and number.
+"""Applies the velocity limits over Valkey: counts by account, key, address and number on all nodes.
 
-The counting is the `limits` library's, one script for each limit, over the client that the
-gateway has. While Valkey is away each node counts for itself: what a call costs cannot be held
-then either, but keys can be tried and payments begun. Knows no request and no call.
+The `limits` library counts, one script per limit, over the gateway's client. While Valkey is away
+each node counts for itself: no credit can be held then, but keys can be tried and payments begun.
+Knows no request and no call.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ log = structlog.get_logger(__name__)
 TIMEOUT_S = 0.5
 """How long Valkey may take to count before the node counts for itself."""
 AWAY_NS = 1_000_000_000
-"""How long a Valkey that was away is not asked, so that nobody waits for it in turn."""
+"""How long an unavailable Valkey is not asked, so that requests do not queue up for it."""
 LOCAL_KEYS_MAX = 1_000
-"""Counters a node keeps while Valkey is away; beyond them it begins at nothing. The library looks
-at all of them at each use."""
+"""Counters a node keeps while Valkey is away; beyond them it starts from zero. The library goes
+through all of them at each use."""
 REFUSED_USES_MAX = 10_000
-"""Refused subjects that are remembered; asking again costs no request until their time is up."""
+"""Refused subjects cached; asking again costs no request until their time is up."""
 _AWAY = (
     *(RedisError, RedisClusterException, OSError, TimeoutError),
-    # What redis-py's cluster client makes of a connection that another task has just closed, while
-    # it learns the slots anew.
+    # Raised by redis-py's cluster client on a connection that another task has just closed while it
+    # reloads the slots.
     AttributeError,
 )
 _PREFIX = "caller:velocity"
@@ -60,9 +60,9 @@ _Ask = Callable[[_Storage, Limit, Use], Awaitable[int]]
 
 
 class _SharedStorage(RedisStorage):
-    """The library's storage over a client that exists: of one server, of a Sentinel's or Cluster.
+    """The library's storage over an existing client: of one server, a Sentinel or a Cluster.
 
-    Its own clients know fewer kinds of URL.
+    The library's own clients support fewer kinds of URL.
     """
 
     STORAGE_SCHEME = None  # type: ignore[assignment]
@@ -77,7 +77,7 @@ class _SharedStorage(RedisStorage):
 
 
 class RedisVelocity:
-    """Counts uses against the limits, and refuses those beyond them. Never raises."""
+    """Counts uses against the limits, and refuses excess ones. Never raises."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class RedisVelocity:
         secret: str,
         clock_ns: Callable[[], int],
     ) -> None:
-        """Take the limits that hold, and a secret of all nodes that hides whom is counted."""
+        """Take the limits in force, and a secret shared by all nodes that hides the subjects."""
         self._limits = limits
         self._secret = secret.encode()
         self._clock_ns = clock_ns
@@ -96,14 +96,14 @@ class RedisVelocity:
         self._away_until_ns = 0
         self._refused: OrderedDict[Use, int] = OrderedDict()
         self.refusals: Counter[str] = Counter()
-        """Refused uses since the start, by the name of the limit."""
+        """Refused uses since the start, by name of the limit."""
 
     async def hit(self, uses: Sequence[Use]) -> Refusal | None:
-        """Count a use; return why it is refused. All its limits are asked at once."""
+        """Count a use; return why it is refused. All its limits are checked at once."""
         return await self._ask(uses, self._hit)
 
     async def look(self, uses: Sequence[Use]) -> Refusal | None:
-        """Return why a use would be refused now; nothing is counted."""
+        """Return why a use would be refused now, without counting it."""
         return await self._ask(uses, self._look)
 
     async def count(self, outcome: Use) -> None:
@@ -148,7 +148,7 @@ class RedisVelocity:
         return outcome_wait_s(limit, *await asyncio.gather(*windows))
 
     async def _either(self, work: Callable[[_Storage], Awaitable[_T]]) -> _T:
-        """Let Valkey count or, while it is away, this node."""
+        """Let Valkey do the work or, while it is away, this node."""
         if self._clock_ns() >= self._away_until_ns:
             try:
                 async with asyncio.timeout(TIMEOUT_S):
@@ -160,10 +160,10 @@ class RedisVelocity:
         return await work(self._local)
 
     def _counter(self, limit: Limit, use: Use) -> _Counter:
-        """Return the library's limit for a use, and the subject as it may be stored.
+        """Return the library's limit for a use, and the subject in a form that may be stored.
 
-        Numbers and addresses are personal data, and few enough to be tried out: hence a keyed hash.
-        Outcomes are counted beyond their limit, for their ratio counts.
+        Numbers and addresses are personal data, and few enough to be guessed: hence a keyed hash.
+        Outcomes are counted beyond their limit, because their ratio matters.
         """
         amount = AMOUNT_MAX if limit.outweighed_by else limit.amount
         subject = hmac.digest(self._secret, use.subject.encode(), "sha256")[:16].hex()

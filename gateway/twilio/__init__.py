@@ -1,1 +1,1 @@
-"""Twilio, and services that speak like it: media streams, REST, webhooks."""
+"""Twilio and compatible services: Media Streams, REST API, webhooks."""

@@ -1,8 +1,8 @@
-"""Which ranges Twilio holds for high risk: its Voice Dialing Permissions API (v1).
+"""Reads from Twilio which ranges it considers high risk: Voice Dialing Permissions API (v1).
 
-It lists the prefixes of special services, country by country; the ranges of toll fraud it only says
-to be open or closed (https://www.twilio.com/docs/voice/api/dialingpermissions-country-resource).
-Only reads. Knows no list of ours.
+The API lists the prefixes of special services by country; for the ranges of toll fraud it only says
+whether they are open (https://www.twilio.com/docs/voice/api/dialingpermissions-country-resource).
+Never writes. Does not know our own list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.twilio.reader import Meta, TwilioReader
 HIGH_RISK_LIST = "list of high-risk prefixes"
 COUNTRIES_MAX = 400
 PREFIXES_PER_COUNTRY_MAX = 5_000
-"""Far above what any numbering plan has, far below what an endless list would send."""
+"""Far more than any numbering plan has, far fewer than an endless list would send."""
 
 _COUNTRIES = "/v1/DialingPermissions/Countries"
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
@@ -26,7 +26,7 @@ _SHOWN_CHARACTERS_MAX = 40
 
 
 class Country(msgspec.Struct, frozen=True):
-    """A country, and what of it this account may call by Twilio's own permissions."""
+    """A country, and which of its numbers Twilio permits this account to call."""
 
     iso_code: str
     """ISO 3166 alpha-2."""
@@ -54,7 +54,7 @@ class TwilioDialing:
     """The dialling permissions of a Twilio account."""
 
     def __init__(self, reader: TwilioReader) -> None:
-        """Take what reads the Voice API."""
+        """Take the reader of the Voice API."""
         self._reader = reader
 
     async def countries(self) -> Sequence[Country]:
@@ -69,10 +69,10 @@ class TwilioDialing:
         return found
 
     async def prefixes(self, country: Country) -> Sequence[str]:
-        """Return a country's prefixes of special services, as digits. Raises CarrierError.
+        """Return a country's special-service prefixes as digits. Raises CarrierError.
 
-        One that cannot be read fails the whole list: left out, it would be open. So does one of
-        another country's numbers, which would all be closed.
+        One unreadable prefix fails the whole list: leaving it out would open it. So does a prefix
+        of another country, all of whose numbers would be closed.
         """
         iso_code = country.iso_code
         own = tuple(code for code in country.country_codes or () if _PREFIX.fullmatch(code))

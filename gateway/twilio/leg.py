@@ -1,6 +1,6 @@
-"""The carrier leg: one Twilio Media Stream socket.
+"""The carrier leg: the WebSocket of one Twilio Media Stream.
 
-Turns messages into calls on its listener and audio into messages. Knows no browser and no money.
+Turns messages into calls on its listener, and audio into messages. Knows no browser and no money.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ except ImportError:  # not compiled
         return None
 
 
-# A name of the module's own is found at once where this is compiled.
+# Compiled code finds a Final of this module without a dictionary lookup.
 _audio_of: Final = audio_of
 
 
 _UNREADABLE_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009})
-"""Close codes of a peer, or of our own socket, that cannot take what the other sent (RFC 6455,
-7.4.1): it breaks the protocol, is of another kind, is no UTF-8, breaks a rule, is too large."""
+"""Close codes of a peer, or of our own socket, that cannot accept what the other side sent (RFC
+6455, 7.4.1): protocol error, unsupported data, invalid UTF-8, policy violation, message too big."""
 
 
 class TwilioLeg:
@@ -73,7 +73,7 @@ class TwilioLeg:
         self._sid = b""
         self._outbound = Outbound("")
         self.on_audio = _discard
-        """Takes audio and the carrier's time of it, in milliseconds since its stream began."""
+        """Receives audio and the carrier's timestamp, in milliseconds since the stream began."""
         self.on_mark: Callable[[str], None] = _nobody
         connection.on_text = self._text_received
         connection.on_binary = self._binary_received
@@ -109,6 +109,7 @@ class TwilioLeg:
         self._connection.close(code, reason)
 
     def _text_received(self, payload: bytes) -> None:
+        # Fifty times a second: the common form is read without a JSON parser.
         audio = _audio_of(payload, self._sid)
         if audio is not None:
             self.on_audio(*audio)
@@ -143,6 +144,7 @@ class TwilioLeg:
         listener = self._bind(self, message)
         if listener is None:
             raise PeerProtocolError("A stream of no call here.", close_code=1008)
+        # `bind` may have closed this leg; a listener set now would never hear of the end.
         if not self._stopped:
             self._listener = listener
 
@@ -159,11 +161,11 @@ class TwilioLeg:
             self._end(StreamEnd.STOPPED)
 
     def _binary_received(self, _payload: bytes) -> None:
-        """Twilio sends text only."""
+        """Refuse a binary message: Twilio sends text only."""
         self._refuse(1003, "text messages only")
 
     def _refuse(self, code: int, reason: str) -> None:
-        """End the stream for what was sent on it; the peer's closing may take its time."""
+        """End the stream because of a message; the closing handshake may take its time."""
         self._connection.close(code, reason)
         self._end(StreamEnd.UNREADABLE)
 
@@ -181,8 +183,8 @@ class TwilioLeg:
 
 
 def _discard(_payload: bytes, _at_ms: int | None) -> None:
-    """Audio that has nowhere to go."""
+    """Discard audio that nobody is to hear."""
 
 
 def _nobody(_name: str) -> None:
-    """Nobody waits for a mark."""
+    """Discard a mark that nobody waits for."""

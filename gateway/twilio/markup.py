@@ -1,4 +1,4 @@
-"""What we tell Twilio to do with a call, as TwiML. Knows no HTTP."""
+"""Builds the TwiML that tells Twilio what to do with a call. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 from gateway.twilio.hooks import CallHooks
 
 WEBHOOK_OVERRIDES = "#rc=3&rp=all&ct=2000&rt=4000"
-"""How Twilio is to deliver a callback: three more attempts, whatever failed (it would make one
-more, and only where it could not connect), each given up soon enough to leave time for the next
-within its 15 s for all. A fragment is not sent.
-Source: Twilio, "Webhooks (HTTP callbacks): Connection Overrides"."""
+"""How Twilio delivers callbacks: three retries after any failure (its default is one, and only
+if it could not connect), each attempt short enough to leave time for the next within the 15 s
+for all. The fragment itself is not sent. Source: Twilio, "Webhooks (HTTP callbacks): Connection
+Overrides"."""
 
 
 def connect_twiml(hooks: CallHooks) -> str:
     """Return what the carrier does with the answered call.
 
-    Nothing may follow `</Connect>` but the redirect to our re-attach endpoint: whatever follows
-    runs when the media socket closes, on a line that is paid for.
+    Nothing but the redirect to our re-attach endpoint may follow `</Connect>`: whatever follows
+    runs when the media socket closes, on a line that is still paid for.
     """
     stream = Stream(
         url=hooks.stream_url, status_callback=hooks.stream_status_url + WEBHOOK_OVERRIDES
@@ -32,7 +32,7 @@ def connect_twiml(hooks: CallHooks) -> str:
 
 
 def hangup_twiml() -> str:
-    """Return the order to end the call."""
+    """Return the TwiML that ends the call."""
     response = VoiceResponse()
     response.hangup()
     return str(response)

@@ -1,9 +1,8 @@
-"""Twilio Media Streams messages to events, sans-I/O.
+"""Parses Twilio Media Streams messages, sans-I/O.
 
-Source: Twilio, "Media Streams - WebSocket Messages". Every field that Twilio sends is a string but
-`sampleRate` and `channels`; new fields may appear and are ignored. What is not needed may be of any
-type, or missing: only what is needed can make a message unreadable.
-Knows no socket, no call and no clock.
+Source: Twilio, "Media Streams - WebSocket Messages". Twilio sends every field as a string except
+`sampleRate` and `channels`; new fields may appear and are ignored. Only fields that are needed can
+make a message invalid; others may be missing or of any type. Knows no socket, call or clock.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from gateway.errors import PeerProtocolError
 FRAME_MS = 20
 """Twilio sends 160 bytes of mu-law, 20 ms, in each media message."""
 TIMESTAMP_DIGITS_MAX = 15
-"""A float can hold so many; the carrier's own have ten at most."""
+"""A float is exact to so many digits; the carrier's timestamps have ten at most."""
 _NO_TIMESTAMP: Final = msgspec.Raw(b'""')
 _INBOUND: Final = msgspec.Raw(b'"inbound"')
 _NO_DETAIL: Final = msgspec.Raw(b"{}")
 
 
 class Connected(msgspec.Struct, frozen=True, tag_field="event", tag="connected"):
-    """First message of a socket; names no stream yet."""
+    """First message on a socket; does not name a stream yet."""
 
 
 class MediaFormat(msgspec.Struct, frozen=True, rename="camel"):
-    """What the payloads are."""
+    """Encoding of the payloads."""
 
     encoding: str
     sample_rate: Any = None
@@ -37,7 +36,7 @@ class MediaFormat(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StartDetail(msgspec.Struct, frozen=True, rename="camel"):
-    """What a stream is and whose call it carries."""
+    """The stream's identity, and the call it belongs to."""
 
     account_sid: str
     stream_sid: str
@@ -59,18 +58,18 @@ class MediaDetail(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     """mu-law 8 kHz; base64 on the wire."""
     timestamp: msgspec.Raw = _NO_TIMESTAMP
-    """Milliseconds since the start of the stream: JSON, as a rule a string of digits."""
+    """Milliseconds since the stream began, as raw JSON: usually a string of digits."""
     track: msgspec.Raw = _INBOUND
-    """JSON: `inbound` is the phone's voice, `outbound` what the phone is sent."""
+    """Raw JSON: `inbound` is the phone's voice, `outbound` what is sent to the phone."""
 
     @property
     def is_inbound(self) -> bool:
-        """Whether it is the phone's voice."""
+        """Whether this is the phone's voice."""
         return self.track == _INBOUND
 
     @property
     def at_ms(self) -> int | None:
-        """The timestamp as a number, whether it came as one or in a string; None for all else."""
+        """The timestamp as a number, sent as a number or as a string; None for anything else."""
         digits = bytes(self.timestamp).strip(b'"')
         is_time = digits.isdigit() and len(digits) <= TIMESTAMP_DIGITS_MAX
         return int(digits) if is_time else None
@@ -97,13 +96,13 @@ class Dtmf(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="
 
 
 class MarkDetail(msgspec.Struct, frozen=True):
-    """The name we gave to a point of the audio."""
+    """The name we gave to a point in the audio."""
 
     name: str
 
 
 class Mark(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="mark"):
-    """A marked point has been played, or cleared."""
+    """Everything before a mark has been played or cleared."""
 
     stream_sid: str
     mark: MarkDetail
@@ -116,7 +115,7 @@ class Stop(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="
     stop: msgspec.Raw = _NO_DETAIL
 
     def contradicts(self, start: StartDetail) -> bool:
-        """Whether it names another call or account than the start of its stream."""
+        """Whether it names another call or account than the start of its stream did."""
         try:
             named = _decode_members(self.stop)
         except _NONSENSE:
@@ -147,7 +146,7 @@ def _as_json(text: str) -> msgspec.Raw:
 
 
 def parse(text: bytes) -> Message | Unknown:
-    """Return the message. Raises PeerProtocolError for what is not one."""
+    """Return the message. Raises PeerProtocolError if it is not one."""
     try:
         return _decode_message(text)
     except _NONSENSE:

@@ -1,7 +1,7 @@
-"""Messages to a Twilio Media Stream, sans-I/O.
+"""Builds messages to a Twilio Media Stream, sans-I/O.
 
-Source: Twilio, "Media Streams - WebSocket Messages". A missing or an extra field is a protocol
-violation there (warning 31951). Knows no socket, no call and no clock.
+Source: Twilio, "Media Streams - WebSocket Messages". A missing or extra field is a protocol
+violation there (warning 31951). Knows no socket, call or clock.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ except ImportError:  # not compiled
         return prefix + b2a_base64(audio, newline=False) + b'"}}'
 
 
-# A name of the module's own is found at once where this is compiled.
+# Compiled code finds a Final of this module without a dictionary lookup.
 _media_message: Final = media_message
 
 
 class Outbound:
-    """Writes the messages of one stream; its constant parts are encoded once."""
+    """Builds the messages of one stream; the constant parts are encoded once."""
 
     __slots__ = ("_media_prefix", "_stream")
 
@@ -39,10 +39,10 @@ class Outbound:
         return _media_message(self._media_prefix, payload)
 
     def mark(self, name: str) -> bytes:
-        """Return a mark; it comes back once all audio before it has been played or cleared."""
+        """Return a mark message; it is returned once the audio before it is played or cleared."""
         encoded = msgspec.json.encode(name)
         return b'{"event":"mark",' + self._stream + b',"mark":{"name":' + encoded + b"}}"
 
     def clear(self) -> bytes:
-        """Return the order to discard all audio not yet played; pending marks come back."""
+        """Return the order to discard all audio not played yet; pending marks are returned."""
         return b'{"event":"clear",' + self._stream + b"}"

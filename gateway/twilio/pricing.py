@@ -1,6 +1,6 @@
-"""What Twilio charges to call each prefix: its Pricing API (v2, Voice Countries).
+"""Reads what Twilio charges to call each prefix: Pricing API (v2, Voice Countries).
 
-Only reads. Knows no rate deck and no margin.
+Never writes. Knows no rate deck and no margin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PRICE_MAX = RATE_MICROS_MAX // MICROS_PER_UNIT
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _ANY_ORIGIN = frozenset({"ALL", "ROW"})
-"""All caller numbers, and those of the rest of the world, which no listed prefix begins."""
+"""All caller numbers, and those of the rest of the world, which no listed prefix matches."""
 
 
 class Country(msgspec.Struct, frozen=True):
@@ -34,13 +34,13 @@ class Country(msgspec.Struct, frozen=True):
 
 
 class PrefixPrice(msgspec.Struct, frozen=True):
-    """What a minute to the numbers of a prefix costs."""
+    """The price of a minute to the numbers of a prefix."""
 
     prefix: str
     description: str
     country: str
     per_minute_micros: int
-    """Of the account's own price, discounts included, rounded up."""
+    """The account's own price, discounts included, rounded up."""
     currency: str
     """ISO 4217."""
 
@@ -67,7 +67,7 @@ class TwilioPricing:
     """A Twilio account's price list."""
 
     def __init__(self, reader: TwilioReader) -> None:
-        """Take what reads the Pricing API."""
+        """Take the reader of the Pricing API."""
         self._reader = reader
 
     async def countries(self) -> Sequence[Country]:
@@ -83,7 +83,7 @@ class TwilioPricing:
     async def prices(self, iso_country: str, caller_id: str = "") -> Sequence[PrefixPrice]:
         """Return a country's prices for calls shown as from `caller_id`, one per prefix.
 
-        Without a caller id the dearest origin counts. Raises CarrierError.
+        Without a caller id the most expensive origin counts. Raises CarrierError.
         """
         found = await self._reader.get(f"/v2/Voice/Countries/{iso_country}", _CountryPrices)
         digits = caller_id.removeprefix("+")
@@ -92,6 +92,8 @@ class TwilioPricing:
             nearness = _nearness(price.origination_prefixes, digits)
             if price.current_price is None or nearness is None:
                 continue
+            # The origin nearest to the caller's number wins; of equal ones the higher price, to be
+            # safe.
             ranked = (nearness, self._micros(price.current_price), price.friendly_name)
             for prefix in filter(_PREFIX.fullmatch, price.destination_prefixes):
                 best[prefix] = max(best.get(prefix, ranked), ranked)
@@ -108,7 +110,7 @@ class TwilioPricing:
 
 
 def _nearness(origins: Sequence[str], caller_digits: str) -> int | None:
-    """Return how many digits of the caller's number an origin names; None where none fits."""
+    """Return how many digits of the caller's number an origin matches; None if none fits."""
     fitting = [
         0 if origin in _ANY_ORIGIN or not caller_digits else len(origin)
         for origin in origins

@@ -1,6 +1,6 @@
-"""Reads lists from Twilio's smaller APIs: pages, time-outs, repeats and bounds.
+"""Reads lists from Twilio's smaller APIs, with pagination, timeouts, retries and bounds.
 
-Only reads, so that any request may be repeated. Knows no resource: who asks says what it is.
+Only reads, so any request may be retried. Knows no resource: the user of a reader defines it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from gateway.errors import CarrierError
 
 ATTEMPTS = 5
 BACKOFF_S = 0.5
-"""Wait before the second attempt; doubled before each further one."""
+"""Pause before the second attempt; doubled before each further one."""
 RETRY_AFTER_MAX_S = 30.0
-"""Longest wait that Twilio can ask for."""
+"""Longest pause that Twilio can ask for."""
 PAGES_MAX = 50
 BODY_BYTES_MAX = 4 * 1024 * 1024
 
@@ -31,10 +31,10 @@ _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
 class Meta(msgspec.Struct):
-    """What a page says of the list it belongs to."""
+    """What a page says about its list."""
 
     next_page_url: str | None
-    """Null on the last page. What is missing or empty tells nothing: the list may be cut short."""
+    """Null on the last page. A missing or empty value is an error: the list may be cut short."""
 
 
 class _Page(Protocol):
@@ -47,16 +47,16 @@ _PageReply = TypeVar("_PageReply", bound=_Page)
 
 
 def origin_of(carrier_url: str, api: str) -> str:
-    """Return where an API such as `pricing` is asked, given the origin of the carrier's REST API.
+    """Return the origin of an API such as `pricing`, given that of the carrier's REST API.
 
-    Twilio has one host for each; whoever stands in for it answers at one address.
+    Twilio has a host per API; a stand-in for it serves all of them at one address.
     """
     host = urlsplit(carrier_url).hostname or ""
     return f"https://{api}.twilio.com" if host.endswith(".twilio.com") else carrier_url
 
 
 class TwilioReader:
-    """A Twilio account's lists of one kind. An async context manager."""
+    """Reads one kind of list of a Twilio account. An async context manager."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TwilioReader:
         timeout_s: float,
         backoff_s: float = BACKOFF_S,
     ) -> None:
-        """Take what is read, in words for messages, and where, by whom and how patiently."""
+        """Take the name of the list, for messages, and where and how to ask for it."""
         self._what = what
         self._base_url = base_url.rstrip("/")
         self._credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -95,13 +95,13 @@ class TwilioReader:
                 return
             if not page.meta.next_page_url:
                 raise self.nonsense("A page does not say where the next one is.")
-            # Only where it leads, never to whom: the credentials go with the request.
+            # Only the path, never the host: the request carries the credentials.
             following = urlsplit(page.meta.next_page_url)
             target = f"/{following.path.lstrip('/')}?{following.query}"
         raise self.nonsense()
 
     async def get(self, target: str, kind: type[_Reply]) -> _Reply:
-        """Return a resource; repeated where Twilio is busy, broken or silent.
+        """Return a resource; retry while Twilio is busy, failing or silent.
 
         Raises CarrierError.
         """
@@ -124,7 +124,7 @@ class TwilioReader:
         raise AssertionError
 
     async def _ask(self, target: str) -> tuple[int, str, bytes]:
-        """Return status, Retry-After and body, which is read no further than its bound."""
+        """Return status, Retry-After and body, read no further than its bound."""
         url = self._base_url + target
         async with self._session.get(url, allow_redirects=False) as reply:
             body = bytearray()
@@ -141,7 +141,7 @@ class TwilioReader:
             raise self.nonsense() from None
 
     def nonsense(self, why: str = "") -> CarrierError:
-        """Return the error of a reply that cannot be understood; `why` is a sentence."""
+        """Return the error for a reply that makes no sense; `why` is a sentence."""
         return _failure(f"The carrier's {self._what} could not be understood. {why}".rstrip())
 
 

@@ -1,6 +1,7 @@
 """Places and ends calls through Twilio's REST API.
 
-Also any service that speaks that API: only the base URL differs. Knows no call of ours but its id.
+Works with any service that has the same API: only the base URL differs. Knows nothing of a call but
+its id at the carrier.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from gateway.twilio.status import from_reply
 
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
 TRIAL = ", on trial"
-"""What is said of an account that nobody pays for (the `type` of Twilio's Account resource)."""
+"""Added to the status of an account that is on trial (the `type` of Twilio's Account resource)."""
 TOO_MANY_REQUESTS = 429
-"""Never processed and always safe to repeat (Twilio error 20429)."""
+"""Never processed, and always safe to retry (Twilio error 20429)."""
 QUEUE_S_MAX = 86_400
-"""How long Twilio may queue a call before it dials it, or cancels it."""
+"""How long Twilio may queue a call before it dials or cancels it."""
 _PLACE_ATTEMPTS = 4
 _END_ATTEMPTS = 5
 _BACKOFF_S = 0.25
 
 _NOT_TO_BE_ENDED = frozenset({20404, 21220})
-"""Refusals to end a call that may have ended already: it is then asked for."""
+"""Refusals to end a call that may have ended already: then its state is fetched."""
 
 _CALLER_ID = "CALLER_CALLER_ID must be a number of this Twilio account, or verified there"
 _REFUSALS: dict[int, tuple[Cause, str]] = {
@@ -58,19 +59,20 @@ _REFUSALS: dict[int, tuple[Cause, str]] = {
     ),
     21606: (Cause.FACILITY_NOT_SUBSCRIBED, f"{_CALLER_ID}, and able to place calls."),
 }
-"""Twilio's error code -> the cause, and what the operator should know beside it."""
+"""Twilio's error code -> the cause, and a hint for the operator."""
 
 
 class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
-    """Twilio's client, with the time-out that it takes but does not apply."""
+    """Twilio's client, with the timeout that it accepts but does not apply."""
 
     async def request(self, *args: Any, **kwargs: Any) -> Any:
+        # Without this a request has aiohttp's default of five minutes.
         kwargs["timeout"] = kwargs.get("timeout") or self.timeout
         return await super().request(*args, **kwargs)
 
 
 class TwilioCarrier:
-    """A Twilio account; must be built inside a running event loop."""
+    """A Twilio account; must be created inside a running event loop."""
 
     def __init__(
         self,
@@ -94,9 +96,9 @@ class TwilioCarrier:
         self._hooks = hooks
 
     async def place(self, order: DialOrder) -> str:
-        """Place the call. Repeated only where Twilio has certainly not carried it out.
+        """Place the call. Retried only if Twilio has certainly not carried it out.
 
-        No attempt begins after the time-out of one request, so that the caller gets a definite
+        No attempt begins after the timeout of one request, so that the caller gets a definite
         answer within two of them.
         """
         clock = asyncio.get_running_loop().time
@@ -126,12 +128,13 @@ class TwilioCarrier:
                 time_limit=order.time_limit_s,
             )
         )
+        # Accepted, but by whom? Without an id the outcome is unknown, as without an answer.
         if not call.sid:
             raise _no_answer()
         return str(call.sid)
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
-        """End the call; an ended one is reported as it is."""
+        """End the call; return the state of one that has ended already."""
         context = self._client.calls(carrier_call_id)
 
         async def end() -> CarrierStatus:
@@ -146,9 +149,9 @@ class TwilioCarrier:
         return await _persistently(end)
 
     async def fetch(self, carrier_call_id: str) -> CarrierStatus:
-        """Ask for the call's state; unknown for a call that Twilio does not show.
+        """Fetch the call's state; UNKNOWN for a call that Twilio does not show.
 
-        Reads are eventually consistent: a call that was just placed may be answered by 404.
+        Reads are eventually consistent: a call placed just now may be answered by 404.
         """
         try:
             call = await _translated(self._client.calls(carrier_call_id).fetch_async())
@@ -159,12 +162,12 @@ class TwilioCarrier:
         return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
 
     async def reach(self) -> str:
-        """Prove address and credentials; return the account's status.
+        """Check address and credentials; return the account's status.
 
-        Empty where it is not shown, and with TRIAL where nobody pays for the account.
+        Empty if the account may not be read; TRIAL is appended for a trial account.
 
-        A Standard API key may place calls but not read the account (Twilio error 20003); its calls
-        it may read.
+        A Standard API key may place calls but not read the account (Twilio error 20003); it may
+        read its calls.
         """
         try:
             account = await _translated(self._client.api.v2010.account.fetch_async())
@@ -172,6 +175,7 @@ class TwilioCarrier:
             has_key = self._username != self._account_sid
             if not (has_key and error.status in (401, 403)):
                 raise
+            # A Standard key is proved by reading calls, which an invalid one may not.
             with contextlib.suppress(CarrierError):
                 await _translated(self._client.calls.list_async(limit=1, page_size=1))
                 return ""
@@ -184,11 +188,13 @@ class TwilioCarrier:
 
 
 async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> CarrierStatus:
-    """Repeat an action that may be repeated until it works, a bounded number of times."""
+    """Repeat an idempotent action until it succeeds, a bounded number of times."""
     for attempt in range(_END_ATTEMPTS):
         try:
             return await action()
         except CarrierError as error:
+            # Ending and fetching are idempotent, so an ambiguous failure may be repeated; placing
+            # may not.
             hopeless = not (error.retryable or error.ambiguous)
             if hopeless or attempt == _END_ATTEMPTS - 1:
                 raise
@@ -197,7 +203,7 @@ async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> Carri
 
 
 async def _translated(request: Awaitable[Any]) -> Any:
-    """Await a request of the client; every way it can fail becomes a CarrierError."""
+    """Await a request of the client; turn every way it can fail into a CarrierError."""
     try:
         return await request
     except TwilioRestException as error:
@@ -211,7 +217,7 @@ async def _translated(request: Awaitable[Any]) -> Any:
 
 
 _NONSENSE = (ValueError, AttributeError, TypeError, LookupError)
-"""What the client raises for a reply of another shape than Twilio's."""
+"""What the client raises for a reply of an unexpected shape."""
 
 
 def _no_answer() -> CarrierError:
@@ -231,6 +237,7 @@ def _refusal(error: TwilioRestException) -> CarrierError:
         f"The carrier refused the request. {words}".rstrip(),
         cause=cause,
         retryable=error.status == TOO_MANY_REQUESTS,
+        # A 5xx may come after the call was placed: never repeated, but looked for.
         ambiguous=error.status >= 500,
         carrier_code=code,
         status=error.status,

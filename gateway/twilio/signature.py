@@ -1,6 +1,6 @@
-"""Whether a webhook or a media handshake was signed by Twilio for our account.
+"""Checks that a webhook or a media handshake was signed by Twilio for our account.
 
-Source: Twilio, "Webhooks security" and "Sign webhooks with shared keys". Computes only; knows no
+Source: Twilio, "Webhooks security" and "Sign webhooks with shared keys". Pure computation; knows no
 HTTP.
 """
 
@@ -17,12 +17,12 @@ from gateway.twilio.markup import WEBHOOK_OVERRIDES
 
 
 class TwilioSignatureVerifier:
-    """Checks that a webhook or a media handshake comes from the account's holder."""
+    """Checks the signature of a webhook or of a media handshake."""
 
     def __init__(self, auth_token: str, shared_keys: Sequence[str] = ()) -> None:
-        """Verify with the auth token, and where a webhook rule names a SharedKey with its secret.
+        """Take the auth token, and the secrets of SharedKeys that a webhook rule may name.
 
-        Of `shared_keys` any may have signed: during a rotation the new one and the old one.
+        Any of `shared_keys` may have signed: during a rotation both the old and the new one do.
         """
         self._by_token = [RequestValidator(auth_token)]
         self._by_shared_key = [RequestValidator(secret) for secret in shared_keys]
@@ -30,16 +30,17 @@ class TwilioSignatureVerifier:
     def verify(
         self, url: str, form: Mapping[str, Any], signature: str | None, settings: str = ""
     ) -> bool:
-        """Whether `signature` signs the URL, as we wrote it, and all of the form's fields.
+        """Return whether `signature` covers the URL, as we wrote it, and all fields of the form.
 
-        Twilio signs with or without the port; both are accepted, as its own validator does. Whether
-        the fragment by which we override its connection settings is signed, it does not say; both
-        are accepted. `settings` is the header by which Twilio says that a SharedKey signed, and by
-        which algorithm. Compared in constant time.
+        Twilio signs with or without the port; both are accepted, as its own validator does. It does
+        not say whether the fragment that overrides its connection settings is signed; both are
+        accepted. `settings` is the header that names the SharedKey and the algorithm. Compared in
+        constant time.
         """
         if not signature:
             return False
         algorithm = get_signature_algorithm(settings)
+        # Never both: a header that names a SharedKey must not fall back to the auth token.
         validators = self._by_shared_key if _names_a_key(settings) else self._by_token
         try:
             given = signature.encode()
@@ -55,7 +56,7 @@ class TwilioSignatureVerifier:
 
 
 def _names_a_key(settings: str) -> bool:
-    """Whether the header is of the form `key=<id>,algorithm=<name>`."""
+    """Return whether the header has the form `key=<id>,algorithm=<name>`."""
     names = (part.partition("=") for part in settings.split(","))
     return any(name.strip() == "key" and value.strip() for name, _, value in names)
 
@@ -64,7 +65,7 @@ _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
 def _as_signed(url: str) -> Iterator[str]:
-    """Yield the URL in every form that Twilio may have signed, the likeliest first."""
+    """Yield the URL in every form that Twilio may have signed, most likely first."""
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
     host = parts.netloc.removesuffix(f":{port}")

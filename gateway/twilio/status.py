@@ -1,4 +1,4 @@
-"""Reads what Twilio says of a call, in its callbacks and in its Call resource.
+"""Reads the state of a call from Twilio's callbacks and from its Call resource.
 
 Source: Twilio, "Call resource" and "Outbound call status callbacks". Knows no HTTP.
 """
@@ -25,11 +25,11 @@ _STATES: Final = {
 """Twilio's `CallStatus` -> ours. A status that Twilio adds, or a missing one, proves nothing."""
 
 _YEAR_MIN = 2008
-"""Of Twilio's founding: an earlier end is no time, and cannot always be reckoned with."""
+"""The year Twilio was founded: an earlier date is not a time, and may overflow arithmetic."""
 
 
 def from_callback(form: Mapping[str, str]) -> CarrierStatus:
-    """Read a status callback's form; unknown statuses and missing fields prove nothing."""
+    """Read the form of a status callback; unknown statuses and missing fields prove nothing."""
     return CarrierStatus(
         carrier_call_id=form.get("CallSid", ""),
         state=_state(form.get("CallStatus")),

@@ -12,13 +12,13 @@ from base64 import urlsafe_b64encode
 
 
 def stream_token(secret: str, call_id: str) -> str:
-    """Return the token of a call."""
+    """Return the token for a call."""
     mac = hmac.digest(secret.encode(), b"caller media stream " + call_id.encode(), "sha256")
     return f"{call_id}.{urlsafe_b64encode(mac).decode().rstrip('=')}"
 
 
 def call_of(secret: str, token: str) -> str:
-    """Return the id of the call that a genuine token is of; empty for any other text."""
+    """Return the call id of a genuine token; empty for any other text."""
     call_id = token.partition(".")[0]
     try:
         is_genuine = hmac.compare_digest(token.encode(), stream_token(secret, call_id).encode())

@@ -1,6 +1,6 @@
-"""The certificate a node shows in DTLS: made in the process, kept in memory, renewed in time.
+"""Makes the certificate a node uses in DTLS: in memory only, renewed in time.
 
-Nobody signs it. A browser trusts it because its fingerprint comes in the answer, over the call's
+It is self-signed. A browser trusts it because its fingerprint comes in the answer, over the call's
 own authenticated socket (RFC 8122, 5). Knows no DTLS and no clock.
 """
 
@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 VALID_FOR: Final = timedelta(days=30)
-"""What browsers choose for their own (W3C WebRTC, 4.9.1)."""
+"""Browsers use the same for their own (W3C WebRTC, 4.9.1)."""
 RENEWED_AFTER: Final = timedelta(days=7)
-"""Age at which a new one is made; well before the end, so that no call outlives its own."""
+"""Age at which a new one is made; early enough that no call outlives its certificate."""
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 
 
@@ -37,13 +37,13 @@ class Certificate:
 
 
 class Identity:
-    """The current certificate of a node; whoever uses an older one keeps it."""
+    """The current certificate of a node; users of an older one keep it."""
 
     def __init__(self) -> None:
         self._certificate: Certificate | None = None
 
     def current(self, now: datetime) -> Certificate:
-        """Return the certificate for what begins now, a new one if the last has grown old."""
+        """Return the certificate for a new session, made now if the last has grown too old."""
         certificate = self._certificate
         if certificate is None or not _is_young(certificate, now):
             certificate = self._certificate = make_certificate(now)
@@ -51,7 +51,7 @@ class Identity:
 
 
 def make_certificate(now: datetime) -> Certificate:
-    """Make an ECDSA P-256 certificate, the one kind that every browser takes (RFC 8827, 6.5)."""
+    """Make an ECDSA P-256 certificate, the one kind that every browser accepts (RFC 8827, 6.5)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "WebRTC")])
     builder = (
@@ -67,5 +67,5 @@ def make_certificate(now: datetime) -> Certificate:
 
 
 def _is_young(certificate: Certificate, now: datetime) -> bool:
-    # A wall clock may be set back: what was made in the future is made anew.
+    # A wall clock may be set back: a certificate from the future is replaced as well.
     return timedelta(0) <= now - certificate.made_at < RENEWED_AFTER

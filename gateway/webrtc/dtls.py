@@ -1,7 +1,7 @@
-"""The server's side of one DTLS-SRTP handshake (RFC 5764): datagrams in, datagrams and keys out.
+"""The server side of one DTLS-SRTP handshake (RFC 5764): datagrams in, datagrams and keys out.
 
-DTLS 1.2 over OpenSSL's memory buffers. Knows no socket, no address and no clock: flights are
-repeated on the time it is given, as the very datagrams that may have been lost.
+DTLS 1.2 over OpenSSL's memory buffers. Knows no socket, address or clock: the caller passes the
+time, and lost flights are repeated as identical datagrams.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pylibsrtp import Policy
 from gateway.webrtc.certificate import Certificate
 
 DATAGRAM_BYTES_MAX: Final = 1200
-"""What passes every path unfragmented; the size WebRTC libraries use."""
+"""Passes every path unfragmented; the size that WebRTC libraries use."""
 FIRST_REPEAT_NS: Final = 400_000_000
 """RFC 6347, 4.2.4.1 suggests 1 s and allows less; a person waits for this handshake."""
 _ATTEMPTS_MAX: Final = 4
-"""Handshakes begun for one session. Whoever can forge an address can spoil one, not the call."""
+"""Handshakes begun per session. A forger of addresses can spoil one, but not the call."""
 _DATAGRAMS_MAX: Final = 100
-"""Datagrams taken until the handshake is done. A browser needs about 5, losses included 30."""
+"""Datagrams accepted until the handshake is done. A browser needs about 5; with losses, 30."""
 _DTLS_1_2: Final = 0xFEFD
 _RELEASE_BUFFERS: Final = 0x10
 """SSL_MODE_RELEASE_BUFFERS: an idle connection keeps no record buffers."""
@@ -36,9 +36,9 @@ _ALERT: Final = 21
 _HANDSHAKE: Final = 22
 _CLOSE_NOTIFY: Final = b"\x01\x00"
 _CIPHER: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256"
-"""The one that every WebRTC peer must have (RFC 8827, 6.5)."""
+"""The one cipher suite that every WebRTC peer must support (RFC 8827, 6.5)."""
 _HASHES: Final = {"sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
-"""Hash functions of RFC 8122 that are still sound, by OpenSSL's names."""
+"""Hash functions of RFC 8122 that are still secure, by OpenSSL's names."""
 
 
 class Profile(NamedTuple):
@@ -54,12 +54,12 @@ PROFILES: Final = {
     b"SRTP_AEAD_AES_256_GCM": Profile(Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 32, 12),
     b"SRTP_AES128_CM_SHA1_80": Profile(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 16, 14),
 }
-"""By OpenSSL's names, the cheapest first (RFC 7714; RFC 5764, 4.1.2)."""
+"""By OpenSSL's names, cheapest first (RFC 7714; RFC 5764, 4.1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SrtpKeys:
-    """Master keys with their salts, as libsrtp takes them."""
+    """Master keys with their salts, in libsrtp's form."""
 
     profile: int
     client: bytes
@@ -67,12 +67,12 @@ class SrtpKeys:
 
 
 class DtlsState(Enum):
-    """How far a handshake has come."""
+    """Progress of a handshake."""
 
     HANDSHAKING = auto()
     CONNECTED = auto()
     CLOSED = auto()
-    """The peer has said close_notify, or we have."""
+    """Either side has sent close_notify."""
     FAILED = auto()
 
 
@@ -87,7 +87,7 @@ class DtlsContext:
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
         context.set_mode(_RELEASE_BUFFERS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        # Any certificate passes here; its fingerprint decides.
+        # Any certificate passes here: its fingerprint is checked after the handshake.
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(certificate.x509)
         context.use_privatekey(certificate.key)
@@ -119,12 +119,12 @@ class DtlsServer:
 
         Args:
             context: Our certificate and what we accept.
-            fingerprints: The peer's certificate, one of them: hash name and `AA:BB:…`.
+            fingerprints: The peer's certificate has one of these: hash name and `AA:BB:…`.
 
         """
         self.state = DtlsState.HANDSHAKING
         self.keys: SrtpKeys | None = None
-        """There once the peer has proven that it holds the certificate of its fingerprint."""
+        """Set once the peer has proved that it holds the certificate of its fingerprint."""
         self._context = context
         self._fingerprints = tuple(fingerprints)
         self._ssl: SSL.Connection | None = None
@@ -137,16 +137,16 @@ class DtlsServer:
         self._closing: _ClosingKey | None = None
 
     def receive(self, datagram: bytes, now_ns: int) -> list[bytes]:
-        """Take one datagram in and return those that answer it; never raises."""
+        """Take a datagram; return the datagrams to send in reply. Never raises."""
         if self.state is DtlsState.HANDSHAKING:
             return self._receive_handshake(datagram, now_ns)
         if self._closing is not None and self._closing.opens(datagram):
             self.state = DtlsState.CLOSED
-        # The peer repeats its last flight when ours was lost (RFC 6347, 4.2.4).
+        # The peer repeats its last flight if ours was lost (RFC 6347, 4.2.4).
         return self._flight if self._flight and _holds_finished(datagram) else []
 
     def repeat(self, now_ns: int) -> list[bytes]:
-        """Return the last flight once more when it is due (RFC 6347, 4.2.4)."""
+        """Return the last flight again when that is due (RFC 6347, 4.2.4)."""
         if self.state is not DtlsState.HANDSHAKING or not self._flight:
             return []
         if now_ns < self._repeat_at_ns:
@@ -156,12 +156,12 @@ class DtlsServer:
         return self._flight
 
     def settle(self) -> None:
-        """Forget our last flight: the peer has been seen to use its keys, and so has it."""
+        """Forget our last flight: the peer has used its keys, so it has received it."""
         if self.state is DtlsState.CONNECTED:
             self._flight = []
 
     def close(self) -> list[bytes]:
-        """Return the close_notify that ends the association, nothing where there is none."""
+        """Return the close_notify that ends the association; empty if there is none."""
         datagrams = self._farewell if self.state is DtlsState.CONNECTED else []
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
@@ -172,7 +172,7 @@ class DtlsServer:
         self._datagrams += 1
         if self._datagrams > _DATAGRAMS_MAX:
             return self._fail()
-        # Nothing proves who sent an alert before the keys are there (RFC 6347, 4.1.2.7).
+        # Before the keys are there an alert may come from anyone (RFC 6347, 4.1.2.7).
         if datagram[0] == _ALERT and datagram[3:5] == b"\0\0":
             return []
         if self._ssl is None:
@@ -188,7 +188,7 @@ class DtlsServer:
         except SSL.Error:
             if self._attempts >= _ATTEMPTS_MAX:
                 return self._fail()
-            # The alert stays unsaid: this may have been forged, and the peer is to try again.
+            # Send no alert: the datagram may have been forged, and the real peer must retry.
             self._forget()
             return []
         else:
@@ -201,11 +201,11 @@ class DtlsServer:
         return written
 
     def _finish(self) -> list[bytes]:
-        """Keep what the rest of the association takes, and not OpenSSL's connection.
+        """Keep only what the rest of the association needs, and free OpenSSL's connection.
 
-        That has some 80 KiB; what lies between those of calls that begin together stays the
-        process's when they have gone. In its place there are our last flight, a close_notify
-        written in advance, and a key to know the peer's by.
+        A connection takes some 80 KiB, and memory between those of calls that begin together would
+        stay with the process after they have gone. Kept in its place are our last flight, a
+        close_notify written in advance, and a key to recognise the peer's.
         """
         assert self._ssl is not None
         profile = PROFILES.get(self._ssl.get_selected_srtp_profile())
@@ -234,7 +234,7 @@ class DtlsServer:
         return matches
 
     def _fail(self) -> list[bytes]:
-        """Give up; the peer is told whatever OpenSSL has to say, such as a fatal alert."""
+        """Give up; return what OpenSSL wants to send, such as a fatal alert."""
         self.state = DtlsState.FAILED
         written = self._written()
         self._forget()
@@ -261,7 +261,7 @@ class DtlsServer:
 
 
 def _holds_finished(datagram: bytes) -> bool:
-    """Tell whether a datagram has a handshake record under the new keys: only Finished is one."""
+    """Return whether a datagram has a handshake record under the new keys: only Finished is."""
     start = 0
     while start + _RECORD_HEADER_BYTES <= len(datagram):
         if datagram[start] == _HANDSHAKE and datagram[start + 3 : start + 5] == b"\0\1":
@@ -272,7 +272,7 @@ def _holds_finished(datagram: bytes) -> bool:
 
 
 class _ClosingKey:
-    """Opens the peer's close_notify without OpenSSL: AES-128-GCM records (RFC 5288, 3)."""
+    """Recognises the peer's close_notify without OpenSSL: AES-128-GCM records (RFC 5288, 3)."""
 
     __slots__ = ("_key", "_salt")
 
@@ -287,7 +287,7 @@ class _ClosingKey:
         self._salt = block[32:36]
 
     def opens(self, datagram: bytes) -> bool:
-        """Tell whether a datagram is the peer's close_notify."""
+        """Return whether a datagram is the peer's close_notify."""
         start = _RECORD_HEADER_BYTES
         body_bytes = len(datagram) - start
         if datagram[0] != _ALERT or int.from_bytes(datagram[11:start], "big") != body_bytes:
@@ -312,9 +312,9 @@ def _prf(secret: bytes, seed: bytes, size: int) -> bytes:
 
 
 def split_at_records(flight: bytes) -> Iterator[bytes]:
-    """Yield datagrams of whole DTLS records, each as full as it may be.
+    """Yield datagrams of whole DTLS records, each as full as possible.
 
-    The memory buffer is a stream: it does not say where one datagram was to end.
+    The memory buffer is a stream: it does not record where one datagram should end.
     """
     start = end = 0
     while end < len(flight):
@@ -333,7 +333,7 @@ def _accept_any(*_: object) -> bool:
 
 
 def _export_keys(ssl: SSL.Connection, profile: Profile) -> SrtpKeys:
-    """Cut the keying material as RFC 5764, 4.2 lays it out: both keys, then both salts."""
+    """Split the keying material as in RFC 5764, 4.2: both keys, then both salts."""
     key, salt = profile.key_bytes, profile.salt_bytes
     material = ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
     salts = material[2 * key :]

@@ -1,8 +1,8 @@
-"""One UDP port for the audio of all browsers of a node.
+"""Serves the audio of all browsers of a node on one UDP port.
 
-A datagram finds its session by the user name fragment of its check, or by the address that such a
-check has latched (RFC 7983, 7). All else is dropped without an answer. Knows no call; owns no
-timer: whoever keeps the heartbeat calls `tick` some ten times a second.
+A datagram is routed to its session by the user name fragment of a connectivity check, or by the
+address that such a check has latched (RFC 7983, 7). Everything else is dropped without a reply.
+Knows no call and owns no timer: `tick` must be called some ten times a second.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gateway.nanoseconds import SECOND_NS
 from gateway.ports import AudioSession, SessionState
 from gateway.webrtc.certificate import Identity
 from gateway.webrtc.dtls import DtlsContext
-from gateway.webrtc.outgoing import StreamStart
+from gateway.webrtc.outgoing import RtpStart
 from gateway.webrtc.port import Port
 from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
@@ -34,14 +34,16 @@ from gateway.webrtc.stun import username_of
 log = logging.getLogger(__name__)
 
 DATAGRAM_BYTES_MAX: Final = 1_500
-"""What libsrtp's buffers take; a browser sends 1,200."""
+"""Capacity of libsrtp's buffers; a browser sends 1,200."""
 BUFFER_BYTES: Final = 4 * 1024 * 1024
-"""Asked of the kernel for each direction: a quarter of a second of 1,000 calls of 50 packets a
-second, at the 1,280 bytes it counts for each. It gives what `net.core.rmem_max` allows."""
+"""Requested from the kernel for each direction: a quarter of a second of 1,000 calls with 50
+packets a second, at the 1,280 bytes the kernel counts for each. It grants what `net.core.rmem_max`
+allows."""
 ADDRESS_HELD_NS: Final = 6 * SECOND_NS
-"""An address whose session has been heard within this time is no other session's.
+"""An address stays with its session for this long after it was last heard.
 
-Browsers check every 2.5 s, so that one lost check does not open it."""
+Browsers check every 2.5 s, so one lost check does not free it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +52,38 @@ class EndpointLimits:
 
     sessions_max: int = 4_096
     pending_max: int = 512
-    """Sessions not yet connected. One takes up to 100 KiB while its handshake lasts."""
+    """Sessions not connected yet. One takes up to 100 KiB during its handshake."""
     pending_per_source_max: int = 16
-    """The same, of those that one source has asked for."""
+    """The same, per source of offers."""
     connect_timeout_ns: int = 10 * SECOND_NS
     """From the offer to the end of the handshake."""
     consent_timeout_ns: int = 30 * SECOND_NS
-    """Without a check, once connected (RFC 7675, 5.1)."""
+    """Longest time without a check, once connected (RFC 7675, 5.1)."""
 
 
 @dataclass(slots=True)
 class EndpointCounters:
-    """What has happened since the endpoint was made."""
+    """What has happened since the endpoint was created."""
 
     datagrams: int = 0
-    """Received, of whatever kind."""
+    """Received, of any kind."""
     unknown_source: int = 0
     """DTLS and media from addresses that no check has latched."""
     unknown_ufrag: int = 0
-    """STUN that is no request, or is to nobody here."""
+    """STUN that is not a request, or not addressed to a session here."""
     bad_integrity: int = 0
-    """Requests made without our password."""
+    """Requests not made with our password."""
     held_address: int = 0
-    """Checks from an address that another living session has."""
+    """Checks from an address that belongs to another live session."""
     alien: int = 0
-    """Datagrams of no protocol we speak, or too large."""
+    """Datagrams of an unknown protocol, or too large."""
     unsent: int = 0
-    """Datagrams that the kernel did not take."""
+    """Datagrams that the kernel did not accept."""
     connected: int = 0
     closed: int = 0
     failed: int = 0
     handler_faults: int = 0
-    """Exceptions from a session's callables."""
+    """Exceptions raised by a session's callbacks."""
 
 
 class WebRtcEndpoint:
@@ -98,17 +100,17 @@ class WebRtcEndpoint:
         clock_ns: Callable[[], int] = time.monotonic_ns,
         wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Make an endpoint that listens nowhere yet.
+        """Create an endpoint that is not listening yet.
 
         Args:
-            addresses: What browsers are told to send to, IPv4 or IPv6, the best first.
+            addresses: Advertised to browsers, IPv4 or IPv6, the best first.
             port: UDP port to bind; 0 lets the kernel choose.
-            host: Address to bind. If empty, of each family the one that is advertised, or all where
-                there are several or none is this machine's own, as behind a NAT.
-            ptime_ms: Length of the packets browsers are asked for.
+            host: Address to bind. If empty, in each family the advertised one, or all addresses if
+                several or none are this machine's own, as behind a NAT.
+            ptime_ms: Packet length that browsers are asked for.
             limits: Bounds of number and time.
             clock_ns: Monotonic nanoseconds.
-            wall_clock: The certificate's time.
+            wall_clock: Time for the certificate.
 
         """
         self.limits = limits or EndpointLimits()
@@ -131,21 +133,21 @@ class WebRtcEndpoint:
         self._by_ufrag: dict[str, WebRtcSession] = {}
         self._by_address: dict[Address, WebRtcSession] = {}
         self._pending: dict[WebRtcSession, str] = {}
-        """Sessions not yet connected, and who has asked for each."""
+        """Sessions not connected yet, with the source of each."""
         self._pending_of: Counter[str] = Counter()
 
     # -- the port ----------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
-        """The port that is listened on; the one chosen by the kernel if 0 was asked for."""
+        """The port in use; the one chosen by the kernel if 0 was requested."""
         return self._port
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            OSError: the port cannot be bound.
+            OSError: The port cannot be bound.
 
         """
         try:
@@ -164,7 +166,7 @@ class WebRtcEndpoint:
         )
 
     def _hosts(self) -> Iterator[tuple[socket.AddressFamily, str]]:
-        """Yield what is to be bound: the host named, or each family that is advertised."""
+        """Yield what to bind: the host named, or each advertised family."""
         if self._host:
             yield _family(self._host), self._host
             return
@@ -173,7 +175,7 @@ class WebRtcEndpoint:
             yield family, own[0] if len(own) == 1 else ""
 
     def stop(self) -> None:
-        """Close all sessions, each with its farewell, and the port."""
+        """Close all sessions, each with a BYE and close_notify, and the port."""
         for session in tuple(self._sessions):
             self._guarded(session.close)
         for port in self._ports.values():
@@ -183,13 +185,13 @@ class WebRtcEndpoint:
 
     @property
     def ports(self) -> Sequence[Port]:
-        """What is listened on, of each family one; they may be told when to read."""
+        """The bound sockets, one per family, whose reading can be paced."""
         return tuple(self._ports.values())
 
     def kernel_drops(self) -> int:
         """Return how many datagrams the kernel has dropped because we read too slowly.
 
-        Linux tells it; elsewhere it is 0.
+        Known on Linux only; elsewhere 0.
         """
         return sum(_drops(path, self._inodes) for path in ("/proc/net/udp", "/proc/net/udp6"))
 
@@ -200,15 +202,15 @@ class WebRtcEndpoint:
 
     @property
     def pending(self) -> int:
-        """Sessions not yet connected."""
+        """Sessions not connected yet."""
         return len(self._pending)
 
     def accept(self, offer_sdp: str, source: str = "") -> tuple[WebRtcSession, str]:
-        """Make a session for a browser's offer; return it with the answer.
+        """Create a session for a browser's offer; return it with the answer.
 
         Args:
             offer_sdp: As the browser sent it.
-            source: Who asks, such as an account or an address; its pending sessions are bounded.
+            source: The requester: an account or an address; its pending sessions are bounded.
 
         Raises:
             OfferError: The offer cannot be answered.
@@ -223,7 +225,7 @@ class WebRtcEndpoint:
             context,
             offer,
             credentials=credentials,
-            start=StreamStart(
+            start=RtpStart(
                 ssrc=secrets.randbits(32),
                 sequence=secrets.randbits(15),
                 timestamp=secrets.randbits(32),
@@ -239,11 +241,11 @@ class WebRtcEndpoint:
         return session, self._answer(session, offer, entry, credentials)
 
     def restart(self, session: AudioSession, offer_sdp: str) -> str:
-        """Answer a living session's new offer with new ICE credentials (RFC 8445, 9).
+        """Answer a live session's new offer with new ICE credentials (RFC 8445, 9).
 
         Raises:
             OfferError: The offer cannot be answered, or not by this session: it has ended, or the
-                offer is of another browser (`session_ended`, `other_peer`).
+                offer is from another browser (`session_ended`, `other_peer`).
 
         """
         offer = parse_offer(offer_sdp)
@@ -300,14 +302,14 @@ class WebRtcEndpoint:
     # -- what arrives ------------------------------------------------------------------------
 
     def take(self, datagram: bytes, address: Address) -> None:
-        """Take a datagram off the port; never raises."""
+        """Take a datagram from the port; never raises."""
         try:
             self.receive(datagram, address, self._clock_ns())
         except Exception:
             self._count_fault()
 
     def receive(self, datagram: bytes, address: Address, now_ns: int) -> None:
-        """Give a datagram to its session, or drop it."""
+        """Pass a datagram to its session, or drop it."""
         self.counters.datagrams += 1
         first = datagram[0] if 0 < len(datagram) <= DATAGRAM_BYTES_MAX else -1
         if 128 <= first < 192:
@@ -335,13 +337,13 @@ class WebRtcEndpoint:
             return
         holder = self._by_address.get(address, session)
         if holder is not session and now_ns - holder.last_in_ns < ADDRESS_HELD_NS:
-            # A browser that forges its address must not take another's audio away.
+            # A browser with a forged address must not divert another's audio.
             self.counters.held_address += 1
         elif not session.receive_check(datagram, ufrag, address, now_ns):
             self.counters.bad_integrity += 1
 
     def _guarded(self, action: Callable[..., None], *arguments: object) -> None:
-        """One session's fault must not end the others."""
+        """Call a function; one session's failure must not end the others."""
         try:
             action(*arguments)
         except Exception:
@@ -349,22 +351,22 @@ class WebRtcEndpoint:
 
     def _count_fault(self) -> None:
         self.counters.handler_faults += 1
-        log.exception("A WebRTC session's handler failed.")
+        log.exception("webrtc session handler failed")
 
     # -- what a session asks of its host -----------------------------------------------------
 
     def send(self, datagram: bytes, address: Address) -> None:
-        """Send a datagram now or never: audio that waits is of no use."""
+        """Send a datagram now or never: audio that waits is useless."""
         port = self._ports.get(len(address))
         if port is None or not port.send(datagram, address):
             self.counters.unsent += 1
 
     def latch(self, session: WebRtcSession, address: Address) -> None:
-        """Give the session what comes from this address."""
+        """Route datagrams from this address to the session."""
         self._by_address[address] = session
 
     def unlatch(self, session: WebRtcSession, address: Address) -> None:
-        """No longer do so, unless the address has become another session's."""
+        """Undo that, unless the address has become another session's."""
         if self._by_address.get(address) is session:
             del self._by_address[address]
 
@@ -373,7 +375,7 @@ class WebRtcEndpoint:
         self._by_ufrag.pop(ufrag, None)
 
     def connected(self, session: WebRtcSession) -> None:
-        """Count a session as pending no longer."""
+        """Note that a session is no longer pending."""
         self.counters.connected += 1
         self._settle(session)
 
@@ -400,7 +402,7 @@ class WebRtcEndpoint:
 
 @dataclass(slots=True)
 class _Entry:
-    """What the answers of one session have in common."""
+    """What all answers of one session share."""
 
     session_id: int
     fingerprint: str
@@ -408,7 +410,7 @@ class _Entry:
 
 
 def _make_credentials(offer: SdpOffer) -> Credentials:
-    # RFC 8445, 5.3: at least 24 bits of chance in the fragment and 128 in the password.
+    # RFC 8445, 5.3: at least 24 random bits in the fragment and 128 in the password.
     return Credentials(secrets.token_hex(8), secrets.token_hex(16), offer.ufrag)
 
 
@@ -417,10 +419,10 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 def _bind(family: socket.AddressFamily, host: str, port: int, *, is_fixed: bool) -> socket.socket:
-    """Bind the host; or else, if it is not fixed, all addresses.
+    """Bind the host; if that fails and it is not fixed, all addresses.
 
-    From a socket of all addresses the kernel chooses where an answer comes from, and browsers drop
-    one that does not come from where they asked (RFC 8445, 7.2.5.2.1).
+    On a socket bound to all addresses the kernel chooses the source address of a reply, and
+    browsers drop one that does not come from where they asked (RFC 8445, 7.2.5.2.1).
     """
     bound = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -442,7 +444,7 @@ def _bind(family: socket.AddressFamily, host: str, port: int, *, is_fixed: bool)
 
 
 def _drops(path: str, inodes: set[str]) -> int:
-    """Add the last column of the rows of our sockets (proc(5))."""
+    """Sum the last column of the rows of our sockets (proc(5))."""
     try:
         rows = [row.split() for row in Path(path).read_text("ascii").splitlines()[1:]]
     except OSError:

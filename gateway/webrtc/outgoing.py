@@ -1,6 +1,6 @@
-"""Our RTP stream to one browser: what was spoken when, told by timestamps and markers (RFC 3550).
+"""Builds our RTP stream to one browser; timestamps and markers show its gaps (RFC 3550).
 
-Knows no keys, no address and no clock.
+Knows no keys, address or clock.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from media import rtcp, rtp
 from media.g711 import RATE_HZ
 
 FRAME_TICKS: Final = RATE_HZ // 50
-"""20 ms: a gap of less than this is kept, but begins no spurt."""
+"""20 ms: a shorter gap is kept, but does not begin a talkspurt."""
 JUMP_TICKS_MAX: Final = 60 * RATE_HZ
-"""A minute: a timestamp further ahead comes from a clock that has been set anew."""
+"""A minute: a timestamp further ahead comes from a clock that was set."""
 _TICKS_PER_MS: Final = RATE_HZ // 1_000
 _WORD: Final = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStart:
-    """Where our stream begins; all of it random (RFC 3550, 5.1)."""
+class RtpStart:
+    """Initial values of our stream; all of them random (RFC 3550, 5.1)."""
 
     ssrc: int
     sequence: int
-    """Below 2**15: a receiver must not take the first wrap for a reordering (RFC 3711, 3.3.1)."""
+    """Below 2**15: a receiver must not mistake the first wrap for reordering (RFC 3711, 3.3.1)."""
     timestamp: int
     cname: str
 
 
 class OutgoingStream:
-    """Packs mu-law into packets and reports on them."""
+    """Packs mu-law into packets, and reports on them."""
 
     __slots__ = ("_expected", "_offset", "_sequence", "cname", "octets", "packets", "ssrc")
 
-    def __init__(self, start: StreamStart) -> None:
+    def __init__(self, start: RtpStart) -> None:
         self.ssrc = start.ssrc
         self.cname = start.cname
         self.packets = self.octets = 0
@@ -43,16 +43,16 @@ class OutgoingStream:
         self._expected = start.timestamp
         """Timestamp of the next packet if it follows without a gap."""
         self._offset: int | None = None
-        """From the carrier's ticks to ours."""
+        """Offset from the carrier's ticks to ours."""
 
     def packet(self, payload_type: int, payload: bytes, timestamp_ms: int | None) -> bytes:
-        """Return the next packet, marked where it begins the stream or ends a gap.
+        """Return the next packet, with the marker bit at the start and after a gap.
 
         Args:
             payload_type: Of PCMU.
             payload: Mu-law bytes.
-            timestamp_ms: When its audio was taken, on a clock whose origin does not matter; None
-                where it follows what was packed before.
+            timestamp_ms: When its audio was captured, on a clock of any origin; None if it follows
+                what was packed before.
 
         """
         timestamp = self._expected
@@ -69,10 +69,10 @@ class OutgoingStream:
         return rtp.pack(payload_type, marker, sequence, timestamp, self.ssrc) + payload
 
     def report(self, block: rtcp.ReportBlock | None, now_ns: int) -> bytes:
-        """Return a compound report of the stream, and of what `block` says was received."""
+        """Return a compound report on the stream, and on what `block` says was received."""
         if not self.packets:
             return rtcp.receiver_report(self.ssrc, block, self.cname)
-        # RFC 3550, 6.4.1: NTP time may come from a clock of the system's own.
+        # RFC 3550, 6.4.1: NTP time may come from any clock of the system.
         return rtcp.sender_report(
             self.ssrc,
             now_ns,
@@ -88,7 +88,7 @@ class OutgoingStream:
         return rtcp.receiver_report(self.ssrc, None, self.cname) + packet
 
     def _ticks_ahead(self, timestamp_ms: int) -> int:
-        """Return how far the carrier's clock is ahead of the stream, 0 where it was set back."""
+        """Return how far the carrier's clock is ahead of the stream; 0 if it was set back."""
         ticks = timestamp_ms * _TICKS_PER_MS
         if self._offset is not None:
             ahead = ticks + self._offset - self._expected & _WORD

@@ -1,6 +1,6 @@
-"""One bound UDP socket on an event loop: read as datagrams come, or when it is told to.
+"""Reads and writes one bound UDP socket on an event loop, at once or when told to.
 
-Knows no session and what no datagram says.
+Knows no session and does not interpret datagrams.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Callable
 from typing import Any, Final
 
 BATCH_DATAGRAMS_MAX: Final = 128
-"""Read in a row; then the loop's other sockets have their turn."""
+"""Datagrams read in a row; then the loop's other sockets get their turn."""
 
 
 class Port:
-    """Reads and writes datagrams; never waits, and keeps none."""
+    """Reads and writes datagrams; never waits, and buffers none."""
 
     def __init__(
         self, bound: socket.socket, bytes_max: int, take: Callable[[bytes, Any], None]
     ) -> None:
-        """Read from now on, on the running loop.
+        """Start reading on the running loop.
 
         Args:
-            bound: Not blocking; closed by `close`.
+            bound: Non-blocking socket; closed by `close`.
             bytes_max: Longer datagrams arrive cut to one byte more.
-            take: Called with each datagram and the address it came from; must not raise.
+            take: Called with each datagram and its source address; must not raise.
 
         """
         self.name = bound.getsockname()
@@ -38,7 +38,7 @@ class Port:
         self._loop.add_reader(bound, self.read)
 
     def send(self, datagram: bytes, address: Any) -> bool:
-        """Send a datagram now; return whether the kernel took it."""
+        """Send a datagram now; return whether the kernel accepted it."""
         try:
             self._socket.sendto(datagram, address)
         except OSError:
@@ -46,7 +46,7 @@ class Port:
         return True
 
     def pace(self, paced: bool) -> None:
-        """Read when told to from now on, or when the loop finds something."""
+        """Read only when told to (True), or whenever the loop finds data (False)."""
         if self._socket.fileno() < 0:
             return
         if paced:
@@ -55,18 +55,18 @@ class Port:
             self._loop.add_reader(self._socket, self.read)
 
     def take_count(self) -> int:
-        """Return how many datagrams were read since the last time."""
+        """Return how many datagrams were read since the last call."""
         count, self._datagrams = self._datagrams, 0
         return count
 
     def close(self) -> None:
-        """Read no more and free the port; more than once is once."""
+        """Stop reading and free the port; repeating this is harmless."""
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
         self._socket.close()
 
     def read(self) -> bool:
-        """Take what has come, up to a bound; return whether that was all."""
+        """Read what has arrived, up to a bound; return whether that was all."""
         receive, take, size = self._receive, self._take, self._bytes
         for count in range(BATCH_DATAGRAMS_MAX):
             try:
@@ -75,7 +75,7 @@ class Port:
                 self._datagrams += count
                 return True
             except OSError:
-                # What an earlier datagram of ours met (ICMP, told once), or `take` has closed us.
+                # An ICMP error about an earlier datagram, reported once; or `take` closed us.
                 if self._socket.fileno() < 0:
                     return True
             else:

@@ -1,8 +1,8 @@
-"""A browser's WebRTC offer, and the answer to it: one mu-law stream, everything else refused.
+"""Parses a browser's WebRTC offer and writes the answer: one mu-law stream, all else refused.
 
 RFC 8866 (SDP), RFC 8829 (JSEP), RFC 9143 (BUNDLE), RFC 8839 (ICE), RFC 8842 (DTLS). Pure: knows no
-socket, no certificate and no call. An offer comes from anybody; what of it returns in the answer
-has been checked to be a token.
+socket, certificate or call. Offers are untrusted: everything from them that is repeated in the
+answer has been checked to be a token.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Final
 from gateway.errors import OfferError
 
 OFFER_CHARACTERS_MAX: Final = 12_000
-"""A browser's offer of audio has under 2,000, one of audio, video and data under 8,000."""
+"""A browser's offer of audio has under 2,000 characters; of audio, video and data under 8,000."""
 SECTIONS_MAX: Final = 128
 
 _PCMU: Final = 0
 """Static payload type (RFC 3551 table 4)."""
 _RTCP_TYPES: Final = range(64, 96)
-"""Payload types that RTCP's would be mistaken for on one port (RFC 5761 section 4)."""
+"""Payload types that would be mistaken for RTCP on one port (RFC 5761 section 4)."""
 _PROTOCOLS: Final = frozenset({"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"})
 _DIGEST_BYTES: Final = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
-"""Hash functions that a fingerprint may use; others are ignored (RFC 8122 section 5)."""
+"""Hash functions accepted in a fingerprint; others are ignored (RFC 8122 section 5)."""
 _MIRRORED: Final = {
     "sendrecv": "sendrecv",
     "sendonly": "recvonly",
@@ -50,7 +50,7 @@ _Attributes = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What the answer repeats of one media section, refused or not."""
+    """What the answer repeats of one media section, accepted or refused."""
 
     kind: str
     protocol: str
@@ -62,7 +62,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class SdpOffer:
-    """The audio section that is taken, and what must be said of the others."""
+    """The accepted audio section, and what the answer must say about the others."""
 
     ufrag: str
     password: str
@@ -74,14 +74,14 @@ class SdpOffer:
     telephone_event: int | None
     """Payload type of RFC 4733 events at 8 kHz."""
     has_nack: bool
-    """Whether packets of PCMU are sent again on request."""
+    """Whether PCMU packets are retransmitted on request."""
     sections: tuple[Section, ...]
     direction: str
-    """As the browser sees it."""
+    """From the browser's point of view."""
     is_bundled: bool = False
     """Whether the section is part of a BUNDLE group."""
     has_reduced_rtcp: bool = False
-    """Whether feedback may stand alone (RFC 5506)."""
+    """Whether feedback may be sent without a report (RFC 5506)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +94,19 @@ class SdpAnswer:
     fingerprint: str
     """SHA-256, as `AA:BB`."""
     candidates: Sequence[tuple[str, int]]
-    """IPv4 and IPv6 addresses with their ports, at least one; the best comes first."""
+    """IPv4 and IPv6 addresses with ports, at least one; the best first."""
     ssrc: int
     cname: str
     ptime_ms: int
     version: int = 1
-    """Higher in each answer of one session (RFC 3264 section 8)."""
+    """Increases with each answer of one session (RFC 3264 section 8)."""
 
 
 def parse_offer(text: str) -> SdpOffer:
     """Return what an offer proposes.
 
     Raises:
-        OfferError: There is no section that we can take, or the text is not SDP.
+        OfferError: No section can be accepted, or the text is not SDP.
 
     """
     if len(text) > OFFER_CHARACTERS_MAX:
@@ -114,8 +114,8 @@ def parse_offer(text: str) -> SdpOffer:
     session, sections = _split(text)
     taken, payload_type = _choose(sections)
     bundle = _bundle_of(session, taken)
-    # Attributes of the transport stand in the section, for all of them, or, in a bundle, in the
-    # section that leads it (RFC 9143 section 7.1.3).
+    # Transport attributes are in the section, at session level, or, in a bundle, in the section
+    # that leads it (RFC 9143 section 7.1.3).
     scopes = [taken.attributes, session]
     scopes += [section.attributes for section in sections if bundle and section.mid == bundle[0]]
     if not _find(scopes, "rtcp-mux"):
@@ -146,7 +146,7 @@ def write_answer(offer: SdpOffer, answer: SdpAnswer) -> str:
     """Return the answer: ICE-lite, DTLS server, PCMU and telephone events on one port."""
     lines = [
         "v=0",
-        # RFC 8829 section 5.2.1: the address of the origin means nothing and need tell nothing.
+        # RFC 8829 section 5.2.1: the origin's address has no meaning and should reveal nothing.
         f"o=- {answer.session_id} {answer.version} IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
@@ -168,7 +168,7 @@ def write_answer(offer: SdpOffer, answer: SdpAnswer) -> str:
 
 @dataclass(slots=True)
 class _OfferedSection:
-    """One media section as it was read."""
+    """One media section as read."""
 
     kind: str
     port: str
@@ -182,7 +182,7 @@ class _OfferedSection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it offers a DTLS-SRTP stream of audio; its port is 0 if the bundle has one."""
+        """Whether it offers DTLS-SRTP audio; its port is 0 if the bundle provides one."""
         is_alive = self.port != "0" or "bundle-only" in self.attributes
         return self.kind == "audio" and self.protocol in _PROTOCOLS and is_alive
 
@@ -242,7 +242,7 @@ def _read_section(value: str) -> _OfferedSection:
 
 
 def _choose(sections: list[_OfferedSection]) -> tuple[_OfferedSection, int]:
-    """Return the first section that can be taken, and its payload type of PCMU."""
+    """Return the first section that can be accepted, and its payload type of PCMU."""
     usable = [section for section in sections if section.is_usable]
     if not usable:
         raise OfferError("no_audio")
@@ -254,7 +254,7 @@ def _choose(sections: list[_OfferedSection]) -> tuple[_OfferedSection, int]:
 
 
 def _bundle_of(session: _Attributes, section: _OfferedSection) -> list[str]:
-    """Return the mids of the BUNDLE group that holds the section, the leading one first."""
+    """Return the mids of the section's BUNDLE group, the leading one first."""
     for group in session.get("group", ()):
         semantics, *mids = group.split() or [""]
         if semantics == "BUNDLE" and section.mid in mids:
@@ -268,7 +268,7 @@ def _find(scopes: list[_Attributes], name: str) -> list[str]:
 
 
 def _check_setup(scopes: list[_Attributes]) -> None:
-    """We are the DTLS server, so that the browser must be ready to be the client."""
+    """Check that the browser can be the DTLS client, because we are the server."""
     if _find(scopes, "setup")[:1] not in (["actpass"], ["active"]):
         raise OfferError("bad_setup")
 
@@ -337,7 +337,7 @@ def _taken_lines(section: Section, offer: SdpOffer, answer: SdpAnswer) -> Iterat
         yield "a=msid:phone phone"
         yield f"a=ssrc:{answer.ssrc} cname:{answer.cname}"
     for index, (address, its_port) in enumerate(answer.candidates):
-        # Each address is a foundation of its own (RFC 8445 section 5.1.1.3); one component.
+        # Each address has its own foundation (RFC 8445 section 5.1.1.3); one component.
         priority = _priority(index)
         yield f"a=candidate:{index + 1} 1 udp {priority} {address} {its_port} typ host"
     yield "a=end-of-candidates"

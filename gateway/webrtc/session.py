@@ -1,10 +1,10 @@
 """One browser's audio over ICE-lite and DTLS-SRTP: datagrams in, datagrams out.
 
-The life of a session: a check with the right password latches the browser's address (RFC 8445), a
-DTLS handshake from there proves the certificate of its offer (RFC 8842), and its keys let audio and
-reports pass (RFC 3711). What is not proven changes nothing and is not answered.
+Life of a session: a check with the right password latches the browser's address (RFC 8445); a DTLS
+handshake from there proves the certificate of its offer (RFC 8842); its keys let audio and reports
+pass (RFC 3711). Unauthenticated input changes nothing and gets no reply.
 
-Knows no socket, no clock and no call: datagrams leave by its host, times are nanoseconds of the
+Knows no socket, clock or call: datagrams leave through its host; times are nanoseconds of the
 caller's monotonic clock.
 """
 
@@ -19,7 +19,7 @@ from pylibsrtp import Error as SrtpError
 from gateway.limits.frame_budget import FLOODED, BudgetLimits, FrameBudget
 from gateway.ports import SessionQuality, SessionState
 from gateway.webrtc.dtls import DtlsContext, DtlsServer, DtlsState, SrtpKeys
-from gateway.webrtc.outgoing import OutgoingStream, StreamStart
+from gateway.webrtc.outgoing import OutgoingStream, RtpStart
 from gateway.webrtc.sdp import SdpOffer
 from gateway.webrtc.srtp import SrtpTransport
 from gateway.webrtc.stun import (
@@ -33,21 +33,21 @@ from gateway.webrtc.stun import (
 from media import rtcp, rtp
 
 Address = tuple[str, int] | tuple[str, int, int, int]
-"""As sockets of IPv4 and of IPv6 have it."""
+"""A socket address of IPv4 or of IPv6."""
 
 PAYLOAD_BYTES_MAX: Final = 960
-"""120 ms of mu-law: the longest packet a browser sends, and well within a datagram."""
+"""120 ms of mu-law: the longest packet a browser sends, well within a datagram."""
 ADDRESSES_MAX: Final = 8
-"""Addresses of one browser that are latched at a time: its networks, before and after a change."""
+"""Addresses latched per browser: its networks, before and after a change."""
 PACKETS: Final = BudgetLimits()
-"""Of proven packets: a browser that goes on sending more ends its session."""
+"""Authenticated packets: a browser that keeps exceeding this loses its session."""
 DATAGRAMS: Final = BudgetLimits(frame_ns=2_000_000, burst_frames=1_000)
-"""Of media before it is proven, which takes 5 us. Who forges the address can spend it."""
+"""Media before authentication, which takes 5 us each. Address forgers can use it up."""
 HANDSHAKES: Final = BudgetLimits(frame_ns=20_000_000, burst_frames=200)
-"""Of proven checks, and of DTLS. Browsers check a pair of addresses each 50 ms, then each 2.5 s."""
+"""Authenticated checks, and DTLS. Browsers check each pair every 50 ms, then every 2.5 s."""
 REPORT_INTERVAL_NS: Final = 1_000_000_000
 RTT_GUESS_NS: Final = 60_000_000
-"""Until a report has told the round trip."""
+"""Assumed until a report shows the round trip."""
 _TICKS_PER_MS: Final = 8
 _NS_PER_MS: Final = 1_000_000
 _ENDED: Final = frozenset({SessionState.CLOSED, SessionState.FAILED})
@@ -55,7 +55,7 @@ _ENDED: Final = frozenset({SessionState.CLOSED, SessionState.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Both ends' part in connectivity checks (RFC 8445, 5.3)."""
+    """Both ends' credentials for connectivity checks (RFC 8445, 5.3)."""
 
     ufrag: str
     password: str
@@ -69,7 +69,7 @@ class SessionTimeouts:
     connect_ns: int
     """From the offer to the end of the handshake."""
     consent_ns: int
-    """Without a check, once connected."""
+    """Longest time without a check, once connected."""
 
 
 class Host(Protocol):
@@ -79,23 +79,23 @@ class Host(Protocol):
         """Send a datagram; one that cannot be sent is lost."""
 
     def latch(self, session: WebRtcSession, address: Address) -> None:
-        """Give the session what comes from this address."""
+        """Route datagrams from this address to the session."""
 
     def unlatch(self, session: WebRtcSession, address: Address) -> None:
-        """No longer do so."""
+        """Undo that."""
 
     def retire(self, ufrag: str) -> None:
         """Forget a fragment that a restart has replaced."""
 
     def connected(self, session: WebRtcSession) -> None:
-        """Note that a session is no longer waited for."""
+        """Note that a session is no longer pending."""
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""
 
 
 class WebRtcSession:
-    """One browser's audio, both ways."""
+    """One browser's audio in both directions."""
 
     __slots__ = (
         "_asking_until_ns",
@@ -141,12 +141,12 @@ class WebRtcSession:
         offer: SdpOffer,
         *,
         credentials: Credentials,
-        start: StreamStart,
+        start: RtpStart,
         timeouts: SessionTimeouts,
         now_ns: int,
     ) -> None:
         self.on_audio: Callable[[int, int, bytes], None] = _ignore
-        """Called with sequence number, timestamp and mu-law payload, as the packet arrives."""
+        """Called with sequence number, timestamp and mu-law payload of each packet on arrival."""
         self.on_digit: Callable[[str, int], None] = _ignore
         """Called with a digit and its duration in milliseconds when it ends (RFC 4733)."""
         self.on_state: Callable[[SessionState], None] = _ignore
@@ -154,14 +154,14 @@ class WebRtcSession:
         self.state = SessionState.NEW
         self.offer = offer
         self.address: Address | None = None
-        """Where we send to: the address nominated last, until then the first one checked."""
+        """Where we send to: the last nominated address, until then the first one checked."""
         self.addresses: dict[Address, None] = {}
-        """From where DTLS and media are taken, in the order of their last check."""
+        """Sources from which DTLS and media are accepted, by their last check."""
         self.last_in_ns = now_ns
-        """When the last proven datagram came: a check, audio or a report."""
+        """When the last authenticated datagram arrived: a check, audio or a report."""
         self.statistics = rtp.ReceiveStatistics()
         self.remote_report: rtcp.ReportBlock | None = None
-        """What the browser said last of our stream: loss and jitter."""
+        """The browser's last report on our stream: loss and jitter."""
         self.path_rtt_ns: int | None = None
         """Round trip by the browser's last report."""
         self.packets_in = 0
@@ -192,7 +192,7 @@ class WebRtcSession:
 
     @property
     def ssrc(self) -> int:
-        """The source that our stream names."""
+        """The SSRC of our stream."""
         return self._stream.ssrc
 
     @property
@@ -207,12 +207,12 @@ class WebRtcSession:
 
     @property
     def bad_packets(self) -> int:
-        """Packets from the right address that were not proven."""
+        """Packets from a latched address that failed authentication."""
         return 0 if self._srtp is None else self._srtp.bad_packets
 
     @property
     def replayed(self) -> int:
-        """Packets that had come before."""
+        """Packets that had arrived before."""
         return 0 if self._srtp is None else self._srtp.replayed
 
     @property
@@ -229,12 +229,12 @@ class WebRtcSession:
     # -- audio out ---------------------------------------------------------------------------
 
     def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
-        """Send one packet of mu-law at once; nothing unless connected.
+        """Send one packet of mu-law at once; do nothing unless connected.
 
         Args:
             payload: At most PAYLOAD_BYTES_MAX; a longer one is not sent.
-            timestamp_ms: When its audio was taken, on a clock whose origin does not matter, so that
-                the browser sees gaps as gaps; None where it follows what was sent before.
+            timestamp_ms: When its audio was captured, on a clock of any origin, so that gaps stay
+                visible; None if it follows what was sent before.
 
         """
         protect = self._protect
@@ -244,11 +244,11 @@ class WebRtcSession:
         packet = self._stream.packet(self.offer.payload_type, payload, timestamp_ms)
         try:
             self._send(protect(packet), self.address)
-        except SrtpError:  # 2**48 packets, or no memory: the audio path must not end with it
+        except SrtpError:  # 2**48 packets, or no memory: must not break the audio path
             self._end(SessionState.FAILED)
 
     def close(self) -> None:
-        """Tell the browser that this is the end, and end; more than once is once."""
+        """Tell the browser that the session ends, and end it; repeating is harmless."""
         if self.state is SessionState.CONNECTED:
             self._send_rtcp(rtcp.bye(self.ssrc))
             self._send_all(self._dtls.close(), self.address)
@@ -258,15 +258,15 @@ class WebRtcSession:
 
     @property
     def ufrags(self) -> list[str]:
-        """The fragments that checks may name: one, or two while ICE restarts."""
+        """The fragments that checks may name: one, or two during an ICE restart."""
         both = (self._credentials, self._next_credentials)
         return [credentials.ufrag for credentials in both if credentials is not None]
 
     def restart(self, offer: SdpOffer, credentials: Credentials) -> None:
-        """Take checks with new credentials too; the old ones end when the new are nominated.
+        """Accept checks with new credentials too; the old ones end at the new nomination.
 
-        RFC 8445, 9: the path changes, the DTLS association and the stream go on. The offer is of
-        the same browser: its fingerprints are those of the first.
+        RFC 8445, 9: the path changes, the DTLS association and the stream go on. The offer must be
+        from the same browser: its fingerprints are those of the first.
         """
         if self._next_credentials is not None:
             self._host.retire(self._next_credentials.ufrag)
@@ -274,12 +274,12 @@ class WebRtcSession:
         self.offer = offer
 
     def receive_check(self, datagram: bytes, ufrag: str, address: Address, now_ns: int) -> bool:
-        """Answer a connectivity check; return False for one that was not made with our password.
+        """Answer a connectivity check; return False if it was not made with our password.
 
         Args:
             datagram: A STUN message.
-            ufrag: Our fragment in its user name, which found this session.
-            address: Where it came from; latched if the check is right.
+            ufrag: Our fragment in its user name, by which this session was found.
+            address: Its source; latched if the check is valid.
             now_ns: Now.
 
         """
@@ -296,7 +296,7 @@ class WebRtcSession:
         if self._handshakes.spend(now_ns, 1):
             self.excess += 1
         elif not request.is_controlling:
-            # RFC 8445, 6.1.1: a lite agent is controlled; a full one that errs switches its role.
+            # RFC 8445, 6.1.1: a lite agent is controlled; a full one that is wrong switches role.
             refusal = binding_error(request, ROLE_CONFLICT, "Role Conflict", password)
             self._send(refusal, address)
         elif request.unknown:
@@ -350,7 +350,7 @@ class WebRtcSession:
     def _connect(self, keys: SrtpKeys, now_ns: int) -> None:
         self._srtp = SrtpTransport(keys)
         self._protect = self._srtp.protect
-        # The random part spreads the reports of calls that began together.
+        # The SSRC is random and so spreads the reports of calls that began together.
         self._report_ns = now_ns + self.ssrc % REPORT_INTERVAL_NS
         self.state = SessionState.CONNECTED
         self._host.connected(self)
@@ -359,7 +359,7 @@ class WebRtcSession:
     # -- audio and reports in ----------------------------------------------------------------
 
     def receive_media(self, datagram: bytes, address: Address, now_ns: int) -> None:
-        """Take an SRTP or SRTCP packet in; one that is not proven is counted, no more."""
+        """Take an SRTP or SRTCP packet; one that fails authentication is only counted."""
         if address not in self.addresses:
             self.wrong_source += 1
             return
@@ -394,7 +394,7 @@ class WebRtcSession:
             self._tell_digit(self._events.feed(timestamp, payload))
 
     def _is_taken(self, now_ns: int) -> bool:
-        """Count a proven packet; drop it, or end the session, if there are too many."""
+        """Count an authenticated packet; drop it, or end the session, if there are too many."""
         verdict = self._packets.spend(now_ns, 1)
         if verdict:
             self.excess += 1
@@ -403,7 +403,7 @@ class WebRtcSession:
         return not verdict
 
     def _begin_source(self, ssrc: int) -> None:
-        """Hear another source from now on; the first proven packet settles DTLS too."""
+        """Listen to another source; the first authenticated packet completes DTLS too."""
         self._dtls.settle()
         self.statistics.reset(ssrc)
         self._events = rtp.TelephoneEvents()
@@ -411,7 +411,7 @@ class WebRtcSession:
             self._nacks = rtp.NackList()
 
     def _ask_again(self, now_ns: int) -> None:
-        """Ask for what is missing (RFC 4585): at once, and once a round trip."""
+        """Request missing packets (RFC 4585): at once, then once per round trip."""
         nacks, source = self._nacks, self.statistics.ssrc
         if nacks is not None and source is not None:
             missing = nacks.due(now_ns, self.path_rtt_ns or RTT_GUESS_NS)
@@ -460,7 +460,7 @@ class WebRtcSession:
             self._send_all(self._dtls.repeat(now_ns), self.address)
 
     def _report(self, now_ns: int) -> None:
-        """Say what we have sent and received (RFC 3550, 6.4)."""
+        """Report what we have sent and received (RFC 3550, 6.4)."""
         self._report_ns = max(self._report_ns + REPORT_INTERVAL_NS, now_ns)
         block = rtcp.report_block(
             self.statistics, lsr=self._lsr, since_lsr_ns=now_ns - self._lsr_ns
@@ -470,7 +470,7 @@ class WebRtcSession:
     # -- what leaves -------------------------------------------------------------------------
 
     def _send_rtcp(self, packet: bytes) -> None:
-        """Send a packet that is no report behind an empty one (RFC 3550, 6.1)."""
+        """Send a packet that is not a report behind an empty one (RFC 3550, 6.1)."""
         self._protect_and_send(self._stream.behind_report(packet))
 
     def _protect_and_send(self, compound: bytes) -> None:
@@ -491,10 +491,10 @@ class WebRtcSession:
         self._host.forget(self)
         self.addresses.clear()
         on_state = self.on_state
-        # Whoever listens holds us, and we must not hold it until a full collection.
+        # The listener holds us; breaking the cycle frees both without a full collection.
         self.on_audio = self.on_digit = self.on_state = _ignore
         on_state(state)
 
 
 def _ignore(*_: object) -> None:
-    """What happens is nobody's business yet, or no longer."""
+    """Discard an event while nobody is listening."""

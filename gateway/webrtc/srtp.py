@@ -1,7 +1,7 @@
-"""SRTP and SRTCP of one peer (RFC 3711, RFC 7714) over libsrtp: what is not proven does not pass.
+"""Protects and unprotects one peer's SRTP and SRTCP (RFC 3711, RFC 7714) with libsrtp.
 
-Knows no address and no RTP beyond the source a packet names. To be used from one thread: all peers
-share the buffer in which libsrtp works.
+Unauthenticated packets do not pass. Knows no address, and of RTP only the source a packet names.
+Not thread-safe: all peers share the buffer in which libsrtp works.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from gateway.webrtc.dtls import SrtpKeys
 REPLAY_WINDOW: Final = 128
 """Packets (RFC 3711, 3.3.2): 2.5 s of audio; a retransmission comes within 200 ms."""
 SOURCES_MAX: Final = 16
-"""SSRCs of one peer: libsrtp keeps a stream for each. A replaced track is a new one."""
+"""SSRCs per peer: libsrtp keeps a stream for each. A replaced track has a new one."""
 PACKET_BYTES_MAX: Final = 1_500
 TRAILER_BYTES: Final = 148
-"""What protecting adds at most: index, tag and master key identifier, by libsrtp's `srtp.h`."""
+"""Most that protection adds: index, tag and master key identifier, by libsrtp's `srtp.h`."""
 _REPLAYED: Final = frozenset({9, 10})
 """`srtp_err_status_replay_fail` and `srtp_err_status_replay_old`."""
 
-# pylibsrtp's Session keeps 1,500 bytes for each direction of each peer, and makes an object for
-# the size of each packet: with hundreds of peers that is 3 KB each, and twice the time.
+# pylibsrtp's Session keeps 1,500 bytes per direction and peer, and allocates an object for the size
+# of each packet: with hundreds of peers that is 3 KB each, and twice the time.
 _packet: Final[Any] = ffi.new("char[]", PACKET_BYTES_MAX)
 _bytes: Final[Any] = ffi.buffer(_packet)
 _size: Final[Any] = ffi.new("int *")
@@ -48,10 +48,10 @@ class SrtpTransport:
     )
 
     def __init__(self, keys: SrtpKeys) -> None:
-        """Take the keys in.
+        """Set up both directions.
 
         Raises:
-            Error: libsrtp has no memory, or refuses them.
+            Error: libsrtp has no memory, or refuses the keys.
 
         """
         incoming = Policy(
@@ -62,16 +62,16 @@ class SrtpTransport:
             key=keys.server, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=keys.profile
         )
         self.bad_packets = 0
-        """Packets that were not proven."""
+        """Packets that failed authentication."""
         self.replayed = 0
-        """Packets that had come before, or too long ago to know."""
+        """Packets that had arrived before, or are too old to tell."""
         self._in_owner, self._out_owner = _context(incoming), _context(outgoing)
         self._in: Any = self._in_owner[0]
         self._out: Any = self._out_owner[0]
         self._sources: set[bytes] = set()
 
     def protect(self, packet: bytes) -> bytes:
-        """Return an RTP packet protected.
+        """Return an RTP packet, protected.
 
         Raises:
             Error: libsrtp has no memory, or the key has been used 2**48 times.
@@ -81,15 +81,15 @@ class SrtpTransport:
         return self._protected(_protect, packet)
 
     def protect_rtcp(self, packet: bytes) -> bytes:
-        """Return an RTCP compound protected; raises what `protect` does."""
+        """Return an RTCP compound, protected; raises what `protect` does."""
         return self._protected(_protect_rtcp, packet)
 
     def unprotect(self, datagram: bytes) -> bytes | None:
-        """Return the RTP packet that was protected, or None."""
+        """Return the RTP packet, or None if it fails authentication."""
         return self._unprotected(_unprotect, datagram, datagram[8:12])
 
     def unprotect_rtcp(self, datagram: bytes) -> bytes | None:
-        """Return the RTCP compound that was protected, or None."""
+        """Return the RTCP compound, or None if it fails authentication."""
         return self._unprotected(_unprotect_rtcp, datagram, datagram[4:8])
 
     def _protected(self, function: Any, packet: bytes) -> bytes:
@@ -125,7 +125,7 @@ class SrtpTransport:
 
 
 def _context(policy: Policy) -> Any:
-    """Return what libsrtp keeps of one direction, and let it go with the last reference."""
+    """Return libsrtp's context of one direction, freed with its last reference."""
     made = ffi.new("srtp_t *")
     if lib.srtp_create(made, policy._policy):
         raise Error("No SRTP context could be made.")

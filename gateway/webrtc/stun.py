@@ -1,8 +1,8 @@
-"""STUN binding requests and responses, as far as an ICE-lite agent needs them.
+"""Reads and writes STUN binding requests and responses, as far as an ICE-lite agent needs them.
 
 RFC 8489 (STUN) and RFC 8445 (ICE): short-term credentials, SHA-1 integrity. Pure: knows no socket,
-no session and no time. What is read comes from anybody: nothing here raises, and nothing is
-believed before its integrity has been proven.
+session or time. Input is untrusted: nothing here raises, and nothing is believed before its
+integrity has been verified.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ COOKIE: Final = b"\x21\x12\xa4\x42"
 """The magic cookie, bytes 4 to 7 of every message (RFC 8489 section 5)."""
 HEADER_BYTES: Final = 20
 MESSAGE_BYTES_MAX: Final = 1280
-"""RFC 8489 section 6.1 keeps messages under the path MTU; this is the least one of IPv6."""
+"""RFC 8489 section 6.1 keeps messages below the path MTU; this is the smallest one of IPv6."""
 
 ATTRIBUTES_MAX: Final = 32
-"""The checks of RFC 8445 section 7.1 have six; more than this is not worth reading."""
+"""The checks of RFC 8445 section 7.1 have six; a message with more than this is not read."""
 
 BINDING_REQUEST: Final = b"\x00\x01"
 BINDING_SUCCESS: Final = b"\x01\x01"
@@ -40,9 +40,9 @@ ICE_CONTROLLED: Final = 0x8029
 ICE_CONTROLLING: Final = 0x802A
 
 ROLE_CONFLICT: Final = 487
-"""Error code: both agents take the same role (RFC 8445 section 7.3.1.1)."""
+"""Error code: both agents claim the same role (RFC 8445 section 7.3.1.1)."""
 UNKNOWN_ATTRIBUTE: Final = 420
-"""Error code: the request depends on attributes that are not understood here."""
+"""Error code: the request relies on attributes that are not understood here."""
 
 _UNDERSTOOD: Final = frozenset({USERNAME, MESSAGE_INTEGRITY, PRIORITY, USE_CANDIDATE})
 _COMPREHENSION_OPTIONAL: Final = 0x8000
@@ -62,33 +62,33 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class BindingRequest:
-    """A connectivity check whose integrity is proven."""
+    """A connectivity check whose integrity is verified."""
 
     transaction_id: bytes
     local_ufrag: str
-    """The fragment of the agent that was asked: ours."""
+    """The fragment of the agent addressed: ours."""
     remote_ufrag: str
     use_candidate: bool
     priority: int | None
     is_controlling: bool
-    """False where the sender says that it is the controlled agent, which is our role."""
+    """False if the sender claims the controlled role, which is ours."""
     unknown: tuple[int, ...] = ()
-    """Attributes that must be understood and are not: the answer is UNKNOWN_ATTRIBUTE."""
+    """Attributes that must be understood and are not: the reply is UNKNOWN_ATTRIBUTE."""
 
 
 def is_stun(datagram: bytes) -> bool:
-    """Tell STUN from DTLS and RTP by its first byte (RFC 7983 section 7) and cookie."""
+    """Distinguish STUN from DTLS and RTP by first byte (RFC 7983 section 7) and cookie."""
     return len(datagram) >= HEADER_BYTES and datagram[0] < 4 and datagram[4:8] == COOKIE
 
 
 def username_of(datagram: bytes) -> str | None:
-    """Return the unproven USERNAME, `local_ufrag:remote_ufrag`; None if this is no request."""
+    """Return the unverified USERNAME, `local_ufrag:remote_ufrag`; None if not a request."""
     attributes = _attributes(datagram, BINDING_REQUEST)
     return None if attributes is None else _username(datagram, attributes)
 
 
 def read_request(datagram: bytes, password: bytes) -> BindingRequest | None:
-    """Return a request that was made with this password and reads well, or None."""
+    """Return a valid request that was made with this password, or None."""
     attributes = _attributes(datagram, BINDING_REQUEST)
     if attributes is None or not _is_intact(datagram, attributes, password):
         return None
@@ -115,14 +115,14 @@ def read_request(datagram: bytes, password: bytes) -> BindingRequest | None:
 
 
 def binding_success(request: BindingRequest, address: Address, password: bytes) -> bytes:
-    """Return the response that tells the sender the address its request came from."""
+    """Return the response that tells the sender the source address of its request."""
     mapped = _xor_address(address, request.transaction_id)
     body = _attribute(XOR_MAPPED_ADDRESS, mapped)
     return _message(BINDING_SUCCESS, request.transaction_id, body, password)
 
 
 def binding_error(request: BindingRequest, code: int, reason: str, password: bytes) -> bytes:
-    """Return an error response; with the unknown attributes if it is for them."""
+    """Return an error response; with the unknown attributes if it is about them."""
     number = struct.pack("!HBB", 0, *divmod(code, 100))
     body = _attribute(ERROR_CODE, number + reason.encode())
     if code == UNKNOWN_ATTRIBUTE:
@@ -152,7 +152,7 @@ def binding_request(
 
 
 def read_success(datagram: bytes, password: bytes, transaction_id: bytes) -> Address | None:
-    """Return the mapped address of the intact success response to this transaction, or None."""
+    """Return the mapped address of a valid success response to this transaction, or None."""
     attributes = _attributes(datagram, BINDING_SUCCESS)
     if attributes is None or datagram[8:HEADER_BYTES] != transaction_id:
         return None
@@ -166,10 +166,10 @@ def read_success(datagram: bytes, password: bytes, transaction_id: bytes) -> Add
 
 
 def _attributes(datagram: bytes, message_type: bytes) -> dict[int, range] | None:
-    """Return where the value of each attribute lies; None unless the framing is right.
+    """Return where the value of each attribute lies; None if the framing is wrong.
 
-    Of an attribute that is repeated the first counts (RFC 8489 section 14), and of those behind
-    MESSAGE-INTEGRITY only FINGERPRINT (section 14.5).
+    Of a repeated attribute the first counts (RFC 8489 section 14); of those after MESSAGE-INTEGRITY
+    only FINGERPRINT does (section 14.5).
     """
     size = len(datagram)
     if not is_stun(datagram) or datagram[:2] != message_type or size > MESSAGE_BYTES_MAX:
@@ -190,7 +190,7 @@ def _attributes(datagram: bytes, message_type: bytes) -> dict[int, range] | None
 
 
 def _is_intact(datagram: bytes, attributes: dict[int, range], password: bytes) -> bool:
-    """Check MESSAGE-INTEGRITY, and FINGERPRINT where there is one (RFC 8489 14.5, 14.7)."""
+    """Check MESSAGE-INTEGRITY, and FINGERPRINT if present (RFC 8489 14.5, 14.7)."""
     integrity = attributes.get(MESSAGE_INTEGRITY)
     if integrity is None or len(integrity) != _INTEGRITY_BYTES - 4:
         return False
@@ -249,11 +249,12 @@ def _fingerprint(before: bytes) -> int:
 
 
 def _xor_address(address: Address, transaction_id: bytes) -> bytes:
-    """Hide an address from routers that rewrite what looks like one."""
+    """Encode an address so that NATs that rewrite addresses do not recognise it."""
     host, port = address
     ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
     if isinstance(ip, IPv6Address):
-        # A socket of both families shows IPv4 peers so, but they know themselves as IPv4.
+        # A dual-stack socket shows IPv4 peers as mapped IPv6, but they know themselves as IPv4.
+
         ip = ip.ipv4_mapped or ip
     family = _IPV4 if isinstance(ip, IPv4Address) else _IPV6
     head = struct.pack("!BBH", 0, family, port ^ _PORT_XOR)

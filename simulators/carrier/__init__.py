@@ -1,7 +1,7 @@
-"""A simulated carrier: Twilio's REST, signed webhooks and Media Streams, spoken by a local service.
+"""Simulates a carrier: Twilio's REST API, signed webhooks and Media Streams, served locally.
 
 It runs as a process of its own and meets the gateway only where Twilio would: REST requests come
-in, webhooks and media sockets go out. It knows nothing of the gateway; whatever it plays, hears
+in, webhooks and media sockets go out. It knows nothing of the gateway; everything it plays, hears
 or measures is kept in memory and bounded.
 
 The dialled number chooses what happens (`scripts`); a control API under `/simulator/v1/`

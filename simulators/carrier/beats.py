@@ -1,4 +1,4 @@
-"""How many frames of a stream are due at a beat that comes about every 20 ms. Pure."""
+"""Computes how many frames of a stream are due at a beat of about 20 ms. Pure."""
 
 from __future__ import annotations
 

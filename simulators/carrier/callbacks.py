@@ -1,4 +1,4 @@
-"""The form fields of Twilio's webhooks: status, stream, TwiML request, machine detection. Pure.
+"""Builds the form fields of Twilio's webhooks: status, stream, TwiML, machine detection. Pure.
 
 https://www.twilio.com/docs/voice/api/call-resource#statuscallback
 https://www.twilio.com/docs/voice/twiml/stream#statuscallback

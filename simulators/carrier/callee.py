@@ -1,4 +1,4 @@
-"""The called party: hears a frame, plays a frame, presses keys. Pure; one step is 20 ms.
+"""Simulates the called party: hears a frame, plays a frame, presses keys. Pure; steps of 20 ms.
 
 Voices take what is heard and return what is played, or None when they have nothing left to say.
 """

@@ -1,4 +1,4 @@
-"""One carrier call as a status machine: queued, dialled, answered, over.
+"""The state machine of one carrier call: queued, dialled, answered, over.
 
 Knows no socket, timer or callback. Times are nanoseconds since the epoch and always passed in.
 Statuses: https://www.twilio.com/docs/voice/api/call-resource#call-status-values

@@ -1,4 +1,4 @@
-"""Signals that the called party plays: a tone and a speech-like babble, as mu-law.
+"""Synthesises the signals of the called party: a tone and speech-like babble, as mu-law.
 
 Everything is computed, nothing recorded, so no file and no licence is involved; the same call
 gives the same bytes. Offline work: a clip is made once and kept. A second of speech takes some 7 ms

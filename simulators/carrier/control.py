@@ -1,4 +1,4 @@
-"""The control API under `/simulator/v1/`: see, hear and disturb what the carrier does.
+"""The control API under `/simulator/v1/`: inspects, listens to and disturbs the carrier.
 
 For tests and demonstrations; it has no password, so the service binds a loopback address.
 """

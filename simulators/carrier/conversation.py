@@ -1,4 +1,4 @@
-"""An answered call: executes its TwiML, verb by verb, until there is nothing left to do.
+"""Executes the TwiML of an answered call, verb by verb, until nothing is left to do.
 
 Knows no REST and no call queue. Cancelling `run` is how the call is taken elsewhere: an open
 stream is then stopped in good order.

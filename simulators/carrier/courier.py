@@ -1,4 +1,4 @@
-"""Delivers one call's status callbacks, in order, or as badly as a fault asks for."""
+"""Delivers one call's status callbacks, in order, or as badly as a fault demands."""
 
 from __future__ import annotations
 

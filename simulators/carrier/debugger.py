@@ -1,4 +1,4 @@
-"""What Twilio's console debugger would show: a bounded list of errors and warnings. Pure.
+"""Keeps what Twilio's console debugger would show: errors and warnings, bounded. Pure.
 
 Tests assert that it stays empty, or that exactly the expected code is in it.
 https://www.twilio.com/docs/usage/troubleshooting/debugging-your-application

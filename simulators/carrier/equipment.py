@@ -1,4 +1,4 @@
-"""What every line of the exchange shares: settings, clocks, webhooks, debugger, ticker, tasks."""
+"""Holds what all lines share: settings, clocks, webhooks, debugger, ticker, tasks."""
 
 from __future__ import annotations
 

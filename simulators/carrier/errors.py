@@ -1,4 +1,4 @@
-"""What the simulated carrier can refuse, and Twilio's numbers for it.
+"""Defines what the simulated carrier can refuse, with Twilio's error codes.
 
     SimulatorError
       SimulatorSettingsError   a knob is out of bounds

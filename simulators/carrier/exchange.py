@@ -1,4 +1,4 @@
-"""The exchange: places calls at the account's pace, and knows all of them.
+"""Places calls at the account's rate, and keeps all of them.
 
 Creates above the rate are queued, not refused; calls above the concurrency cap wait in the queue
 as well. Knows nothing of HTTP.

@@ -1,4 +1,4 @@
-"""Faults on demand: what a test asks to go wrong, and when it has gone wrong often enough.
+"""Injects faults on demand, each a given number of times.
 
 Pure: the shells ask which fault applies and carry it out.
 """

@@ -1,4 +1,4 @@
-"""Media Streams messages: what Twilio sends, written; what it accepts, read strictly.
+"""Writes Media Streams messages as Twilio does, and reads the application's strictly.
 
 Knows no socket. Keys come in the order of real captures, compact; numbers are strings except
 `sampleRate` and `channels`. A missing or an extra field is a violation (error 31951).

@@ -1,7 +1,7 @@
-"""One call from its turn in the queue to its end: dials, rings, answers, talks, hangs up.
+"""Runs one call from its turn in the queue to its end: dial, ring, answer, talk, hang up.
 
 Drives `calls.Call` and performs the script of the dialled number. One task per call, none per
-frame. Whoever ends the call calls `end`; the first one counts.
+frame. The first call of `end` counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which calls a list request wants: filters by party, status and time. Pure."""
+"""Filters calls for a list request by party, status and time. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phone numbers as the carrier sees them: valid or not, how displayed, from which country.
+"""Judges phone numbers as the carrier does: validity, display form, country.
 
 Knows Twilio's magic test numbers and no call.
 """

@@ -1,4 +1,4 @@
-"""A request to place or change a call, read from form fields as Twilio reads them.
+"""Reads a request to place or change a call from form fields, as Twilio does.
 
 Pure: fields in, an order or a `RestError` out. Parameters that Twilio knows and this simulator
 does not act on are accepted and ignored; it only checks those that matter to a caller.

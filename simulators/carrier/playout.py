@@ -1,4 +1,4 @@
-"""Twilio's playout: what the application sent and the called party has not heard yet.
+"""Simulates Twilio's playout: audio the application sent and the callee has not heard yet.
 
 Twilio neither paces nor drops: it plays 8,000 bytes a second and keeps up to ten minutes. One
 frame is pulled every 20 ms; a mark comes due when the audio before it has been played, at once

@@ -1,4 +1,4 @@
-"""What the called party heard, for tests to listen to: in memory only, the newest minutes. Pure."""
+"""Records what the called party heard, for tests: in memory, the newest minutes. Pure."""
 
 from __future__ import annotations
 

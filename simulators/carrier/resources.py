@@ -1,4 +1,4 @@
-"""The JSON of Twilio's REST resources, field by field. Pure: records in, dictionaries out.
+"""Builds the JSON of Twilio's REST resources. Pure: records in, dictionaries out.
 
 https://www.twilio.com/docs/voice/api/call-resource, and the OpenAPI documents of Twilio's APIs
 """

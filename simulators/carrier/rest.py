@@ -1,4 +1,4 @@
-"""Twilio's REST API, as far as a gateway uses it, over the exchange.
+"""Serves Twilio's REST API, as far as a gateway uses it, over the exchange.
 
 Checks credentials, reads form bodies, answers with Twilio's resources and error bodies. Holds no
 call itself.

@@ -1,4 +1,4 @@
-"""What the called party does, chosen by the number that is dialled. Pure data.
+"""Defines what the called party does, by the number dialled. Pure data.
 
 Numbers +1 500 555 1000 and up each show one behaviour; any other valid number rings, answers,
 plays a short tone and echoes. Durations that a person may want to change are settings

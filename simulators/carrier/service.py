@@ -1,4 +1,4 @@
-"""The simulated carrier as a service: puts its parts together behind one port.
+"""Assembles the simulated carrier behind one port.
 
 `run(settings)` serves until cancelled; `SimulatorService` starts and stops inside a test's loop.
 """

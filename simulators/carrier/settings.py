@@ -1,4 +1,4 @@
-"""Every knob of the simulated carrier, with unit, default and bound. Reads no environment."""
+"""Defines the settings of the simulated carrier: unit, default, bound. Reads no environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Twilio's request signature and the connection overrides in a webhook URL's fragment.
+"""Computes Twilio's request signature; parses connection overrides in a URL's fragment.
 
 https://www.twilio.com/docs/usage/security#validating-requests
 https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides

@@ -1,4 +1,4 @@
-"""One Media Stream: joins a called party to the application's media socket.
+"""Runs one Media Stream: joins a called party to the application's media socket.
 
 Each step of 20 ms plays what the application sent to the callee, and sends what the callee plays
 to the application. Everything a test wants to know about the stream is counted here.

@@ -1,4 +1,4 @@
-"""What a minute costs, and which countries may be called: the tables behind two small APIs.
+"""Tables of prices and of countries that may be called, behind two small APIs.
 
 Prices are invented but of the right size; they exist so that quotes, call prices and settlement
 have something to agree on. Amounts are `Decimal` US dollars, as in Twilio's JSON strings.

@@ -1,4 +1,4 @@
-"""One heartbeat for all media legs: absolute deadlines, legs spread over four phases of a frame.
+"""One 20 ms clock for all media legs: absolute deadlines, legs spread over four phases.
 
 Knows of a leg only that it can step. A relative sleep per frame would add each delay to the
 next; here a late beat is followed by an earlier one, and a leg catches up by itself.

@@ -1,4 +1,4 @@
-"""TwiML, as far as a bridged call needs it: a document in, verbs out. Pure.
+"""Parses TwiML, as far as a bridged call needs it: a document in, verbs out. Pure.
 
 Executed: Connect with one Stream, Redirect, Hangup, Say, Pause, Play with digits, Reject. Other
 verbs are kept as `Unknown` and skipped with a schema warning, as Twilio does.

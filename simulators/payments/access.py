@@ -1,4 +1,4 @@
-"""What every request meets first: the API key, and a bound on its body. Knows no endpoint."""
+"""Checks every request first: the API key, and a bound on the body. Knows no endpoint."""
 
 from __future__ import annotations
 

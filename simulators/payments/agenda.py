@@ -1,4 +1,4 @@
-"""What will happen by itself, and when: one appointment per object. Pure."""
+"""Schedules what happens by itself: one appointment per object. Pure."""
 
 from __future__ import annotations
 

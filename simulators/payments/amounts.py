@@ -1,4 +1,4 @@
-"""Amounts as Stripe counts them, in a currency's smallest unit, and which ones it refuses. Pure.
+"""Checks amounts as Stripe does, in a currency's smallest unit. Pure.
 
 https://docs.stripe.com/currencies
 """

@@ -1,6 +1,6 @@
-"""The test cards and accounts, and what happens to whoever pays with them. Pure.
+"""Lists the test cards and accounts, and what a payment with each leads to. Pure.
 
-Knows numbers' last digits, brands and declines; charges nothing.
+Knows the numbers' last digits, brands and declines; charges nothing.
 https://docs.stripe.com/testing, https://docs.stripe.com/declines/codes
 """
 

@@ -1,6 +1,6 @@
-"""Checkout Sessions in payment mode: made by a request, paid on the hosted page. Pure.
+"""Simulates Checkout Sessions in payment mode: created by a request, paid on the page. Pure.
 
-Knows what a session asks for and what paying it leads to; charges are made by `intents`.
+Knows what a session asks for and what paying it leads to; `intents` makes the charges.
 https://docs.stripe.com/payments/checkout/how-checkout-works
 """
 

@@ -1,4 +1,4 @@
-"""The clock of the simulated payment service: the real one, and how far its world is ahead."""
+"""The clock of the simulated payment service: the real one plus the time it has been moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control API under `/simulator/v1/`: be the payer, the bank or the dashboard, and disturb.
+"""The control API under `/simulator/v1/`: acts as payer, bank or dashboard, and injects faults.
 
 For tests and demonstrations; it takes the same key as the API, and JSON.
 """

@@ -1,6 +1,6 @@
-"""The heartbeat of the simulated world: does what is due, and delivers webhooks as Stripe does.
+"""The loop of the simulated service: does what is due, and delivers webhooks as Stripe does.
 
-Knows HTTP and signatures; what is due, and what follows a failure, is the world's business.
+Knows HTTP and signatures; what is due, and what follows a failure, is decided by `world`.
 """
 
 from __future__ import annotations

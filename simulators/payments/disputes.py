@@ -1,4 +1,4 @@
-"""Disputes: what a card holder's bank takes back, and how it decides. Pure.
+"""Simulates disputes: what a card holder's bank takes back, and how it decides. Pure.
 
 https://docs.stripe.com/disputes/how-disputes-work
 """

@@ -1,4 +1,4 @@
-"""`expand[]`: identifiers in a reply are replaced by their objects. Pure.
+"""Implements `expand[]`: replaces identifiers in a reply by their objects. Pure.
 
 https://docs.stripe.com/api/expanding_objects
 """

@@ -1,4 +1,4 @@
-"""Faults on demand: what a test asks to go wrong with requests and with deliveries.
+"""Injects faults on demand, in requests and in deliveries.
 
 Pure: the shells ask which fault applies and carry it out.
 """

@@ -1,4 +1,4 @@
-"""Stripe's form encoding: `line_items[0][price_data][currency]=eur`, read into nested values. Pure.
+"""Parses Stripe's form encoding, such as `line_items[0][price_data][currency]=eur`. Pure.
 
 Knows the encoding and how a malformed field is refused, and no endpoint.
 https://docs.stripe.com/api?lang=curl

@@ -1,4 +1,4 @@
-"""The hosted page over HTTP: whoever has a session's address can pay it, as with Stripe's.
+"""Serves the hosted page: anyone who has a session's address can pay it, as with Stripe's.
 
 Reads what a browser sends and redirects it; what paying leads to is in `checkout` and `intents`.
 """

@@ -1,4 +1,4 @@
-"""Replies kept under idempotency keys: the same request again gets the same reply. Pure.
+"""Stores replies under idempotency keys: a repeated request gets the same reply. Pure.
 
 https://docs.stripe.com/api/idempotent_requests
 """

@@ -1,4 +1,4 @@
-"""Payment intents and their charges: created, confirmed, authenticated, settled. Pure.
+"""Simulates payment intents and their charges: created, confirmed, authenticated, settled. Pure.
 
 Knows how a payment method behaves and what each outcome is called; the hosted page and requests
 decide when. https://docs.stripe.com/payments/paymentintents/lifecycle

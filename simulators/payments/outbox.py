@@ -1,7 +1,7 @@
-"""Which webhooks are to be delivered, and when: retries, duplicates and disorder. Pure.
+"""Schedules the delivery of webhooks: retries, duplicates and reordering. Pure.
 
-Knows events by identifier and type, and no HTTP: the courier asks what is due and reports how it
-went.
+Knows events by identifier and type, and no HTTP: the courier asks what is due and reports the
+result.
 """
 
 from __future__ import annotations

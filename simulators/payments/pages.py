@@ -1,6 +1,6 @@
-"""The hosted page, as HTML that needs no script. Pure: objects in, text out.
+"""Renders the hosted page as HTML that needs no script. Pure: objects in, text out.
 
-Knows how a page looks and nothing of HTTP; whatever it shows is escaped.
+Knows how a page looks and nothing of HTTP; everything it shows is escaped.
 """
 
 from __future__ import annotations

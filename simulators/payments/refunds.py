@@ -1,4 +1,4 @@
-"""Refunds: money on its way back, whoever asked for it. Pure: the time is an argument.
+"""Simulates refunds, from any origin. Pure: the time is an argument.
 
 https://docs.stripe.com/refunds
 """

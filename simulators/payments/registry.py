@@ -1,6 +1,6 @@
-"""Every object there is, by kind and identifier, bounded. Pure: identifiers follow from a seed.
+"""Holds all objects by kind and identifier, bounded. Pure: identifiers follow from a seed.
 
-Knows that some objects are finished, and nothing else about them.
+Of the objects it only knows whether they are finished.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The objects of Stripe's API that are simulated, field by field. Pure: no rule lives here.
+"""Builds the simulated objects of Stripe's API, field by field. Pure: no rule lives here.
 
-A field that Stripe always sends is always there, null when it says nothing. Fields that Stripe
-leaves out unless asked for (`client_secret` of a hosted session, `refunds` of a charge) are absent.
-Amounts are whole numbers of the currency's smallest unit, times are seconds of the epoch.
+A field that Stripe always sends is always there, null if it is empty. Fields that Stripe omits
+unless requested (`client_secret` of a hosted session, `refunds` of a charge) are absent. Amounts
+are whole numbers of the currency's smallest unit, times are seconds since the epoch.
 
 https://docs.stripe.com/api
 """

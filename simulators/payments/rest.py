@@ -1,4 +1,4 @@
-"""Stripe's API over the simulated account: keys, forms, error envelopes, idempotency, lists.
+"""Serves Stripe's API over the simulated account: keys, forms, errors, idempotency, lists.
 
 Holds no object itself.
 """

@@ -1,4 +1,4 @@
-"""The simulated payment service as a service: puts its parts together behind one port.
+"""Assembles the simulated payment service behind one port.
 
 `run(settings)` serves until cancelled; `PaymentSimulatorService` starts and stops inside a test's
 loop.

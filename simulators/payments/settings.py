@@ -1,4 +1,7 @@
-"""Every knob of the simulated payment service: unit, default, bound. Reads no environment."""
+"""Defines the settings of the simulated payment service: unit, default, bound.
+
+Reads no environment.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What all parts of one simulated account share: objects, events, appointments, the balance. Pure.
+"""What all parts of one simulated account share: objects, events, appointments, balance. Pure.
 
-Knows how an event comes about and how money is counted; what happens when is in the parts.
+Knows how events are created and money is counted; the parts decide what happens when.
 """
 
 from __future__ import annotations

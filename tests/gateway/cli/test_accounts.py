@@ -45,9 +45,9 @@ def test_an_address_is_noted_at_creation_changed_and_forgotten(desk):
     assert asked(desk, "create", "shop", "--email", "shop@example.com")[0] == 0
     addresses = "SELECT email FROM accounts WHERE id = 'shop'"
     assert kept(desk, addresses) == [("shop@example.com",)]
-    assert asked(desk, "email", "shop", "new@example.com") == (0, "Noted.")
+    assert asked(desk, "email", "shop", "new@example.com") == (0, "E-mail saved.")
     assert kept(desk, addresses) == [("new@example.com",)]
-    assert asked(desk, "email", "shop", "--none") == (0, "Forgotten.")
+    assert asked(desk, "email", "shop", "--none") == (0, "E-mail removed.")
     assert kept(desk, addresses) == [("",)]
 
 
@@ -75,7 +75,7 @@ def test_credit_stands_in_the_way_until_it_is_written_off(desk):
     assert "The account has $25.00, holds of running calls included. Nothing was changed." in said
     assert kept(desk, "SELECT frozen, deleted_at FROM accounts") == [(0, None)]
     code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
-    assert (code, said.startswith("Deleted. Its call records,")) == (0, True)
+    assert (code, said.startswith("Account deleted. Its call records,")) == (0, True)
     assert asked(desk, "delete", "acme", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
     ((frozen, email, balance),) = kept(desk, "SELECT frozen, email, balance_micros FROM accounts")
@@ -99,7 +99,7 @@ def test_a_payment_service_that_is_away_is_said_so_and_the_repeat_finishes(desk)
     desk.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/customers"})
     code, said = asked(desk, "delete", "acme", "--yes", "--write-off")
     assert code == EXIT_UNAVAILABLE
-    assert "Nobody can call; the same command finishes it." in said
+    assert "Nobody can call; repeat the command to finish." in said
     desk.does("DELETE", "/faults")
     assert asked(desk, "delete", "acme", "--yes")[0] == 0
     assert desk.does("GET", "/objects/customers")["data"] == []
@@ -117,7 +117,7 @@ def test_money_that_comes_late_is_told_of(desk):
     asked(desk, "delete", "acme", "--yes")
     desk.says("reconcile")
     _, said = asked(desk, "delete", "acme", "--yes")
-    assert "Credit came meanwhile: $25.00." in said
+    assert "Credit arrived meanwhile: $25.00." in said
     assert desk.says("refund", payment_id, "25").endswith("$25.00")
     assert "Credit" not in asked(desk, "delete", "acme", "--yes")[1]
 
@@ -162,11 +162,11 @@ def test_a_key_may_do_what_is_named_until_it_is_changed(desk, monkeypatch):
         assert scopes_and_end(desk, key) == ("calls records", "2090-01-31 00:00:00.000000")
     key_id = key_hash(key)[:16]
     change = ("change-key", "shop", key_id)
-    assert asked(desk, *change, "--scope", "payments") == (0, "Changed.")
+    assert asked(desk, *change, "--scope", "payments") == (0, "Key changed.")
     assert scopes_and_end(desk, key) == ("payments", "2090-01-31 00:00:00.000000")
-    assert asked(desk, *change, "--expires", "2080-01-01T12:00+02:00") == (0, "Changed.")
+    assert asked(desk, *change, "--expires", "2080-01-01T12:00+02:00") == (0, "Key changed.")
     assert scopes_and_end(desk, key) == ("payments", "2080-01-01 10:00:00.000000")
-    assert asked(desk, *change, "--expires", "never") == (0, "Changed.")
+    assert asked(desk, *change, "--expires", "never") == (0, "Key changed.")
     assert scopes_and_end(desk, key) == ("payments", None)
     monkeypatch.setattr(accounts.out, "_width", 200)
     listed = asked(desk, "keys", "shop")[1]
@@ -197,9 +197,9 @@ def test_what_is_no_scope_and_no_time_to_come_makes_no_key(desk, arguments):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("credit", "acme", "0", "--reference", "r"), "nothing"),
-        (("credit", "acme", "-0", "--reference", "r"), "nothing"),
-        (("credit", "acme", "-0.01", "--reference", "r"), "less than that"),
+        (("credit", "acme", "0", "--reference", "r"), "is zero"),
+        (("credit", "acme", "-0", "--reference", "r"), "is zero"),
+        (("credit", "acme", "-0.01", "--reference", "r"), "lower than that"),
         (("limit", "acme", "--day", "-5"), "must not be negative"),
         (("create", "other", "--credit", "-5"), "must not be negative"),
     ],

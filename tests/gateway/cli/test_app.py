@@ -48,12 +48,12 @@ def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch
         raise ZeroDivisionError(len(secret))
 
     monkeypatch.setenv("CALLER_TWILIO_AUTH_TOKEN", "hunter2-hunter2")
-    monkeypatch.setattr("gateway.cli.app", fails)
+    monkeypatch.setattr("gateway.cli.app.app", fails)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == EXIT_CRASHED
     written = capsys.readouterr().err
-    assert "The command failed" in written
+    assert "command failed" in written
     assert "ZeroDivisionError: 15" in written
     assert "hunter2" not in written
 
@@ -159,18 +159,18 @@ def test_an_account_is_created_once(account):
     account("create", "acme")
     done = account("create", "acme")
     assert done.exit_code == EXIT_SETTINGS
-    assert "An account of this id exists." in done.output
+    assert "An account with this id exists." in done.output
 
 
 def test_a_credit_is_booked_once_per_reference_and_can_be_taken_back(account):
     account("create", "acme")
-    for state in ("Granted. Balance: $5.00", "Granted before. Balance: $5.00"):
+    for state in ("Credit granted. Balance: $5.00", "Already granted. Balance: $5.00"):
         assert state in account("credit", "acme", "5", "--reference", "r1").output
     done = account("credit", "--reference", "r2", "--", "acme", "-2")
     assert "Balance: $3.00" in done.output
     # As the help says, without a mark before it.
     done = account("credit", "acme", "-1.25", "--reference", "r3")
-    assert "Granted. Balance: $1.75" in done.output
+    assert "Credit granted. Balance: $1.75" in done.output
     assert account("credit", "acme", "1", "--referense", "r4").exit_code == EXIT_SETTINGS
 
 

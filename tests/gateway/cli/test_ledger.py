@@ -99,7 +99,7 @@ def test_a_long_statement_is_read_page_by_page(caller, monkeypatch):
 def test_a_statement_of_nobody_is_a_sentence(caller):
     done = caller("show", "nobody")
     assert done.exit_code == EXIT_SETTINGS
-    assert "There is no account of this id." in done.output
+    assert "There is no account with this id." in done.output
 
 
 def test_an_audit_that_finds_nothing_shows_the_totals(caller):
@@ -246,7 +246,7 @@ def test_an_audit_says_what_to_do_once_for_each_kind(caller):
     assert said.count("→") == 2
     assert "Compare `caller ledger show` with the row" in said
     assert "`caller ledger rebuild` fills the credit store from the book" in said
-    assert "The payment service was not asked: CALLER_STRIPE_API_KEY is not set." in said
+    assert "The payment service was not checked: CALLER_STRIPE_API_KEY is not set." in said
 
 
 async def _give(redis):
@@ -449,7 +449,7 @@ def test_calls_are_booked_in_an_older_book_by_a_gate_that_was_filled_from_a_newe
         assert said.count(name) == 1, done.output
     assert "Booked 6 calls." in said
     # Bert's account is younger than the copy, and so is what he was granted.
-    assert "The book lacked account bert: it is opened anew, frozen" in said
+    assert "The book lacked account bert: it is recreated, frozen" in said
     assert done.exit_code == EXIT_FINDINGS, done.output
     assert "bert │ 1 │ 7.000000 USD" in said
     done = caller("rebuild", "--yes", "--forget-credits")

@@ -68,7 +68,7 @@ def test_a_change_is_kept_in_sql_while_redis_is_away_and_told_by_a_repetition(ca
     arguments = ("accounts", command, "acme", *(word.format(key=key) for word in rest))
     code, said = caller(*arguments)
     assert code == EXIT_UNAVAILABLE, said
-    assert "The change is kept in SQL, but Redis could not be told" in said
+    assert "The change is saved in SQL, but Redis did not answer" in said
     assert "Repeat it until it succeeds." in said
     assert one(caller, CHANGES[change]) == (1,)
     caller.given["CALLER_REDIS_URL"] = there
@@ -80,7 +80,7 @@ def test_a_change_is_kept_in_sql_while_redis_is_away_and_told_by_a_repetition(ca
     [
         (("accounts", "keys", "acme"), "first key"),
         (("accounts", "limit", "acme"), "no limit"),
-        (("accounts", "email", "acme", "a@example.com"), "Noted."),
+        (("accounts", "email", "acme", "a@example.com"), "E-mail saved."),
         (("accounts", "new-key", "acme"), "ck_"),
         (("accounts", "create", "other"), "ck_"),
         (("ledger", "show", "acme"), "$5.00"),

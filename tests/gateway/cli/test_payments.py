@@ -150,7 +150,7 @@ def damage(desk, *statements):
 def test_what_was_paid_without_our_knowing_is_found_and_listed(desk):
     payment_id = desk.pays(25)
     assert "open" in desk.says("list", "acme")
-    assert desk.says("reconcile") == "Looked at 1."
+    assert desk.says("reconcile") == "Checked 1 payments."
     listed = desk.says("list", "acme")
     for told in (payment_id, "checkout", "$25.00", "paid", str(datetime.now(UTC).year)):
         assert told in listed
@@ -161,13 +161,13 @@ def test_unspent_credit_is_refunded_once_by_its_reference(desk):
     payment_id = desk.paid(25)
     for _ in range(2):
         said = desk.says("refund", payment_id, "5", "--reference", "sorry")
-        assert said == "Refund sorry Refunded. Of this payment so far: $5.00"
+        assert said == "Refund sorry Refunded. Total of this payment: $5.00"
     assert re.fullmatch(
-        r"Refund [0-9a-f]{12} Refunded\. Of this payment so far: \$8\.00",
+        r"Refund [0-9a-f]{12} Refunded\. Total of this payment: \$8\.00",
         desk.says("refund", payment_id, "3.00"),
     )
     balance = desk.says("credit", "acme", "1", "--reference", "look", app=accounts.app)
-    assert balance == "Granted. Balance: $18.00"
+    assert balance == "Credit granted. Balance: $18.00"
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,8 @@ def test_a_dispute_freezes_and_is_answered(desk):
     desk.does("POST", "/disputes", payment_intent=desk.intent_id())
     said = desk.says("evidence", payment_id)
     assert "Prepaid credit of $25.00" in said
-    assert said.endswith("Stored; --submit hands it to the bank.")
-    assert desk.says("evidence", payment_id, "--submit").endswith("Handed to the bank.")
+    assert said.endswith("Stored; --submit sends it to the bank.")
+    assert desk.says("evidence", payment_id, "--submit").endswith("Submitted to the bank.")
     (dispute,) = desk.does("GET", "/objects/disputes")["data"]
     assert dispute["status"] == "under_review"
 
@@ -271,7 +271,7 @@ TODAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
 
 def test_a_payment_that_a_restored_database_has_lost_is_found_and_booked_once(restored):
     desk = restored.desk
-    assert desk.says("reconcile") == "Looked at 0.", "nothing here waits for it"
+    assert desk.says("reconcile") == "Checked 0 payments.", "nothing here waits for it"
     said = restored.fails("audit", app=ledger.app, code=EXIT_FINDINGS)
     assert "paid at the payment service, and not booked: pi:" in said
     assert "$20.00, account acme" in said
@@ -285,10 +285,10 @@ def test_a_payment_that_a_restored_database_has_lost_is_found_and_booked_once(re
     assert "reconcile --since" in said
     assert restored.balances() == ("$14.99", 34_990_000), "nothing was changed"
 
-    assert "1 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert "newly booked: 1." in desk.says("reconcile", "--since", TODAY)
     assert restored.balances() == ("$34.99", 34_990_000)
     for _ in range(2):
-        assert "0 were booked anew" in desk.says("reconcile", "--since", TODAY)
+        assert "newly booked: 0." in desk.says("reconcile", "--since", TODAY)
     desk.told_of(restored.lost)
     assert restored.balances() == ("$34.99", 34_990_000)
     assert "All agree." in desk.says("audit", app=ledger.app)
@@ -307,7 +307,7 @@ def test_no_credit_takes_the_number_of_one_that_was_lost(restored):
         desk.told_of(restored.lost)
     assert restored.balances() == ("$14.99", 34_990_000)
     desk.says("reconcile", "--since", TODAY)
-    assert desk.says(*arguments, app=accounts.app) == "Granted. Balance: $39.99"
+    assert desk.says(*arguments, app=accounts.app) == "Credit granted. Balance: $39.99"
     assert restored.balances() == ("$39.99", 39_990_000)
     assert "All agree." in desk.says("audit", app=ledger.app)
 
@@ -322,7 +322,7 @@ def test_a_lost_grant_is_given_up_by_word_only(restored):
     for suffix in ("-wal", "-shm"):
         restored.file.with_name(restored.file.name + suffix).unlink(missing_ok=True)
     shutil.copy(copy, restored.file)
-    assert "0 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert "newly booked: 0." in desk.says("reconcile", "--since", TODAY)
     restored.fails("rebuild", "--yes", app=ledger.app, code=EXIT_FINDINGS)
     said = desk.says("rebuild", "--yes", "--forget-credits", app=ledger.app)
     assert re.search(r"acme │ 1 │ 5\.000000 USD", said), said
@@ -340,7 +340,7 @@ def test_a_payment_of_an_account_that_was_lost_is_named_and_not_booked(desk, mon
     said = " ".join(done.output.split())
     assert "$25.00, account acme): its account is not known here" in said
     desk.says("create", "acme", app=accounts.app)
-    assert "1 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert "newly booked: 1." in desk.says("reconcile", "--since", TODAY)
     assert "$25.00" in desk.says("list", "acme")
 
 
@@ -350,8 +350,8 @@ def test_lost_refunds_and_disputes_are_found_again(desk):
     intent = desk.intent_id()
     desk.does("POST", "/refunds", payment_intent=intent, amount=500)
     desk.does("POST", "/disputes", payment_intent=intent, amount=300)
-    assert "1 were booked anew" in desk.says("reconcile", "--since", TODAY)
-    assert "0 were booked anew" in desk.says("reconcile", "--since", TODAY)
+    assert "newly booked: 1." in desk.says("reconcile", "--since", TODAY)
+    assert "newly booked: 0." in desk.says("reconcile", "--since", TODAY)
     rows = damage(desk, "SELECT kind, micros FROM credits ORDER BY sequence")
     assert rows == [("top-up", 25 * UNIT), ("refund", -5 * UNIT), ("dispute", -3 * UNIT)]
 
@@ -373,7 +373,7 @@ def test_a_history_that_breaks_off_is_gone_on_with(desk, monkeypatch):
     desk.does("PUT", "/faults", requests=fault)
     done = desk.run("reconcile", "--since", TODAY, "--after", after)
     assert done.exit_code == EXIT_UNAVAILABLE
-    assert "Broken off" in done.output
+    assert "Interrupted" in done.output
     (after,) = re.findall(r"--after\s+(\S+)`", done.output)
     desk.does("DELETE", "/faults")
     desk.says("reconcile", "--since", TODAY, "--after", after)
@@ -447,7 +447,7 @@ def test_what_a_payments_row_lacks_is_filled_in(desk, monkeypatch, lost):
     assert "fills it in" in " ".join(done.output.split())
     done = desk.run("reconcile", "--since", TODAY)
     assert done.exit_code == 0, done.output
-    assert done.output.count(f"Filled in what the row of payment {before[-1][0]} lacked.") == 1
+    assert done.output.count(f"Completed the record of payment {before[-1][0]}.") == 1
     assert damage(desk, kept) == before
     assert desk.run("audit", app=ledger.app).exit_code == 0
 

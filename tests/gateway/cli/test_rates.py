@@ -381,9 +381,9 @@ def test_twilios_prices_by_the_second_have_a_minimum_that_covers_its_minute(term
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--margin", "much"], "The margin is no percentage."),
-        (["--margin", "-5%"], "The margin is no percentage."),
-        (["--margin", "5", "--increment", "60"], "The increment is none."),
+        (["--margin", "much"], "The margin is not a percentage."),
+        (["--margin", "-5%"], "The margin is not a percentage."),
+        (["--margin", "5", "--increment", "60"], "The increment is not valid."),
         (["--margin", "5", "--increment", "0/1"], "value out of bounds"),
         (["--margin", "5", "--countries", "GB,XX"], "no prices for: XX"),
     ],

@@ -1,14 +1,15 @@
-"""A duty goes on whatever happens, and says an outage once."""
+"""A task goes on whatever happens, and says an outage once."""
 
 import asyncio
-import logging
+
+from structlog.testing import capture_logs
 
 from billing.errors import StoreUnavailableError
 from gateway.heartbeat.periodic_task import PeriodicTask
 
 
 async def run(outcomes, seconds):
-    """Run a duty each ten seconds with these outcomes; return when it worked."""
+    """Run a task each ten seconds with these outcomes; return when it worked."""
     times = []
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -18,10 +19,10 @@ async def run(outcomes, seconds):
         if outcomes and (error := outcomes.pop(0)) is not None:
             raise error
 
-    duty = PeriodicTask("sweep", work, 10)
-    duty.start()
+    task = PeriodicTask("sweep", work, 10)
+    task.start()
     await asyncio.sleep(seconds)
-    await duty.stop()
+    await task.stop()
     await asyncio.sleep(100)
     return times
 
@@ -30,31 +31,38 @@ async def test_the_work_is_done_at_once_and_again_until_stopped():
     assert await run([], 35) == [0, 10, 20, 30]
 
 
-async def test_an_outage_is_said_once_and_its_end_too(caplog):
-    caplog.set_level(logging.INFO)
+async def test_an_outage_is_logged_when_it_begins_and_when_it_ends():
     away = StoreUnavailableError("the store is away")
-    assert len(await run([None, away, away, None, away], 65)) == 7
-    assert caplog.messages == [
-        *("The sweep waits: the store is away.", "The sweep goes on."),
-        *("The sweep waits: the store is away.", "The sweep goes on."),
-    ]
+    with capture_logs() as logs:
+        assert len(await run([None, away, away, None, away], 65)) == 7
+    task = {"task": "sweep"}
+    waiting = {
+        "event": "periodic task waiting",
+        "log_level": "warning",
+        "reason": "the store is away",
+        **task,
+    }
+    resumed = {"event": "periodic task resumed", "log_level": "info", **task}
+    assert logs == [waiting, resumed, waiting, resumed]
 
 
-async def test_a_bug_ends_no_duty(caplog):
-    assert await run([ZeroDivisionError()], 15) == [0, 10]
-    assert caplog.records[0].exc_info
+async def test_a_bug_ends_no_task():
+    with capture_logs() as logs:
+        assert await run([ZeroDivisionError()], 15) == [0, 10]
+    assert logs[0]["event"] == "periodic task failed"
+    assert logs[0]["exc_info"]
 
 
-async def test_a_duty_is_stopped_in_mid_work_and_before_it_began():
+async def test_a_task_is_stopped_in_mid_work_and_before_it_began():
     async def hang():
         await asyncio.Event().wait()
 
-    duty = PeriodicTask("sweep", hang, 1)
-    await duty.stop()
-    duty.start()
+    task = PeriodicTask("sweep", hang, 1)
+    await task.stop()
+    task.start()
     await asyncio.sleep(1)
     async with asyncio.timeout(1):
-        await duty.stop()
+        await task.stop()
 
 
 async def test_a_cancellation_that_is_lost_in_the_work_is_repeated():
@@ -66,15 +74,15 @@ async def test_a_cancellation_that_is_lost_in_the_work_is_repeated():
         except asyncio.CancelledError:
             lost.append(True)
 
-    duty = PeriodicTask("stubborn work", work, 10.0)
-    duty.start()
+    task = PeriodicTask("stubborn work", work, 10.0)
+    task.start()
     await asyncio.sleep(1)
-    await duty.stop()
+    await task.stop()
     assert lost == [True]
-    assert duty._task.done()
+    assert task._task.done()
 
 
-async def test_work_that_cannot_be_ended_is_left_behind_with_a_word(caplog):
+async def test_work_that_cannot_be_ended_is_abandoned_and_logged():
     async def work():
         while True:
             try:
@@ -84,11 +92,15 @@ async def test_work_that_cannot_be_ended_is_left_behind_with_a_word(caplog):
                     raise
 
     ended = []
-    duty = PeriodicTask("endless work", work, 10.0)
-    duty.start()
+    task = PeriodicTask("endless work", work, 10.0)
+    task.start()
     await asyncio.sleep(1)
-    await duty.stop()
-    assert "endless work did not end" in caplog.text
+    with capture_logs() as logs:
+        await task.stop()
+    assert [(line["event"], line["task"]) for line in logs] == [
+        ("periodic task not stopped", "endless work")
+    ]
+    assert logs[0]["where"][0].startswith("_run:"), "where it stands"
     ended.append(True)
-    duty._task.cancel()
-    await asyncio.gather(duty._task, return_exceptions=True)
+    task._task.cancel()
+    await asyncio.gather(task._task, return_exceptions=True)

@@ -30,7 +30,9 @@ async def test_a_failure_is_logged_once_until_it_has_passed_or_is_another():
         while thing.errors:
             await thing.refresh()
     assert [line["code"] for line in logs] == [away.code, wrong.code, away.code]
-    assert {line["event"] for line in logs} == {"thing in force cannot be used"}
+    assert {(line["event"], line["what"]) for line in logs} == {
+        ("shared data not refreshed", "thing")
+    }
 
 
 async def test_a_fault_of_ours_is_not_taken_for_one():

@@ -212,6 +212,6 @@ def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url):
     assert not folder.exists()
     code, said = run("accounts", "create", "acme", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert code == 0
-    assert f"A new store is begun in {folder}" in said
+    assert f"Creating a new store in {folder}" in said
     code, said = run("accounts", "create", "other", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert (code, "A new store" in said) == (0, False)

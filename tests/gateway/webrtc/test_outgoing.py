@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.webrtc.outgoing import JUMP_TICKS_MAX, OutgoingStream, StreamStart
+from gateway.webrtc.outgoing import JUMP_TICKS_MAX, OutgoingStream, RtpStart
 from media import rtcp, rtp
 
 SECOND = 1_000_000_000
 
 
 def stream(sequence: int = 10, timestamp: int = 1_000) -> OutgoingStream:
-    return OutgoingStream(StreamStart(9, sequence, timestamp, "name"))
+    return OutgoingStream(RtpStart(9, sequence, timestamp, "name"))
 
 
 def packed(

@@ -9,7 +9,6 @@ from typing import Any
 from gateway.ports import SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import DtlsContext
-from gateway.webrtc.outgoing import StreamStart
 from gateway.webrtc.sdp import SdpAnswer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from tests.gateway.webrtc.peer import Peer
@@ -55,7 +54,7 @@ class Wire:
             context(),
             offer,
             credentials=Credentials("server01", SERVER_PASSWORD, self.peer.ufrag),
-            start=StreamStart(ssrc=7_000, sequence=32_767, timestamp=2**32 - 160, cname="cname"),
+            start=RtpStart(ssrc=7_000, sequence=32_767, timestamp=2**32 - 160, cname="cname"),
             timeouts=TIMEOUTS,
             now_ns=self.now_ns,
         )
