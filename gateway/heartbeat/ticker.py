@@ -27,6 +27,8 @@ POLL_NS = 10_000_000
 """How often all that wait for audio are asked."""
 URGENT_NS = 2_500_000
 """How often the urgent ones of them are asked, while there are any."""
+REREAD_NS = 100_000_000
+"""How often it is looked whether all has been read, after the process stood still."""
 DUTY_PARTS = 8
 """Passes of the loop that the duties of a beat are spread over."""
 _CATCH_UP_BEATS_MAX = 10
@@ -124,8 +126,8 @@ class Ticker:
             if self.read_ns >= due_ns:
                 action()
             else:
-                deadline.action = judge
-                heapq.heappush(self._deadlines, (self.clock_ns() + 1, next(self._order), deadline))
+                later_ns = self.clock_ns() + REREAD_NS
+                heapq.heappush(self._deadlines, (later_ns, next(self._order), deadline))
 
         deadline = self.at(due_ns, judge)
         return deadline
