@@ -27,6 +27,8 @@ POLL_NS = 10_000_000
 """How often all waiters are polled."""
 URGENT_NS = 2_500_000
 """How often urgent waiters are polled, while there are any."""
+REREAD_NS = 100_000_000
+"""How often the backlog is looked at after the process stood still, until all has been read."""
 DUTY_PARTS = 8
 """Passes of the loop over which the duties of a beat are spread."""
 _CATCH_UP_BEATS_MAX = 10
@@ -124,8 +126,8 @@ class Ticker:
             if self.read_ns >= due_ns:
                 action()
             else:
-                deadline.action = judge
-                heapq.heappush(self._deadlines, (self.clock_ns() + 1, next(self._order), deadline))
+                later_ns = self.clock_ns() + REREAD_NS
+                heapq.heappush(self._deadlines, (later_ns, next(self._order), deadline))
 
         deadline = self.at(due_ns, judge)
         return deadline

@@ -91,8 +91,7 @@ class Acceptor:
                 return
             host = str(address[0])
             if not self._engine.may_connect(host):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                connection.close()
+                _reset(connection)
                 continue
             connection.setblocking(False)
             self._welcome(connection, host)
@@ -180,6 +179,12 @@ class Acceptor:
     def _resume(self) -> None:
         self._pause = None
         self._loop.add_reader(self._listener, self._accept_some)
+
+
+def _reset(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has ended already
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    connection.close()
 
 
 def _shut(connection: socket.socket) -> None:

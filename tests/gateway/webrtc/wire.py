@@ -9,6 +9,7 @@ from typing import Any
 from gateway.ports import SessionState
 from gateway.webrtc.certificate import make_certificate
 from gateway.webrtc.dtls import DtlsContext
+from gateway.webrtc.outgoing import RtpStart
 from gateway.webrtc.sdp import SdpAnswer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from tests.gateway.webrtc.peer import Peer
