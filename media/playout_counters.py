@@ -1,4 +1,4 @@
-"""What the playout model has done to one stream, in figures. Knows not why."""
+"""Counts what the playout has done to one stream. Does not know why."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class PlayoutCounters:
-    """What has been done to one stream."""
+    """Counters of one stream since it began."""
 
     frames_in: int = 0
     frames_out: int = 0
-    """Frames that the carrier was given, whole or changed."""
+    """Frames sent to the carrier, whole or changed."""
     lost: int = 0
-    """Frames whose turn passed before they came."""
+    """Frames whose turn passed before they arrived."""
     late: int = 0
-    """Frames that came after their turn, copies of played ones among them."""
+    """Frames that arrived after their turn, including copies of frames that were played."""
     duplicate: int = 0
-    """Copies of frames that still waited."""
+    """Copies of frames that were still waiting."""
     reset: int = 0
-    """Times the sequence began anew by itself."""
+    """Restarts of the sequence by the sender."""
     underruns: int = 0
-    """Times the carrier ran dry in the midst of a stream."""
+    """Times the carrier ran dry during a stream."""
     concealed_ms: int = 0
     shortened_ms: int = 0
-    """Removed so that nobody hears it."""
+    """Removed inaudibly."""
     stretched_ms: int = 0
     cut_ms: int = 0
-    """Removed because the delay was beyond bearing, or because other audio came first."""
+    """Dropped because the delay passed the hard limit, or because other audio came first."""
     cleared_ms: int = 0
-    """Taken back from the carrier, by the model."""
+    """Dropped by the carrier when it was cleared, by the model."""
     waited_ms: int = 0
-    """Silence before speech that began, made by waiting while the carrier had nothing to play."""
+    """Silence before a start, made by waiting while the carrier had nothing to play."""

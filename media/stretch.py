@@ -1,8 +1,8 @@
-"""Speech made shorter or longer unheard: by whole frames in pauses, else by pitch periods.
+"""Makes speech shorter or longer inaudibly: by whole frames in pauses, else by pitch periods.
 
 Works on one mu-law frame at 8 kHz at a time. A period is removed or repeated by a cross-fade at the
-most similar lag, as in WSOLA, which leaves the frame's ends as they were. Knows no stream but how
-loud its pauses are.
+most similar lag, as in WSOLA, which leaves the ends of the frame unchanged. Of its stream it knows
+only how loud the pauses are.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from media.g711 import FRAME_SAMPLES, SAMPLE_BYTES, audioop
 from media.pitch import PITCH_MAX, PITCH_MIN, leading_pitch, ramp, to_mulaw, to_wave
 
 SIMILARITY_MIN: Final = 0.85
-"""Speech must resemble itself so well to be changed unheard."""
+"""Least normalised correlation at which a change of speech is not heard."""
 SIMILARITY_ANY: Final = -1.0
-"""The noise of a pause may be changed anywhere."""
+"""For the noise of a pause, which may be changed anywhere."""
 
 HEAD_SAMPLES: Final = 2 * PITCH_MAX
-"""Of a long frame only the first 30 ms are worked on: room for two of the longest periods."""
+"""Part of a long frame that is worked on: 30 ms, two of the longest periods."""
 
-# Root mean square in 16-bit scale: below -44 dBov a talker has paused between two words; while
-# nobody talks noise up to -35 dBov is a pause too, unless it stands out from what was before.
+# Root mean square in 16-bit scale. Below -44 dBov a talker has paused between two words. While
+# nobody talks, noise up to -35 dBov is a pause too, unless it is louder than the noise before.
 QUIET_RMS: Final = 200
 PAUSE_RMS: Final = 570
 NOISE_RATIO: Final = 3
@@ -32,37 +32,30 @@ NOISE_RISE: Final = 1.02
 NOISE_RMS_MIN: Final = 8.0
 
 PATIENCE: Final = 10
-"""Frames in a row without a period after which only each eighth is looked at: loud noise has none,
-and looking costs thirty times as much as passing a frame on."""
+"""Frames in a row without a period after which only every eighth is searched: loud noise has none,
+and a search costs thirty times as much as forwarding a frame."""
 STRIDE: Final = 8
 NOISE_FRAMES: Final = 75
-"""Frames in a row without a period after which what is heard is noise, and is changed as a pause
-is where it is looked at."""
+"""Frames in a row without a period after which the audio is noise: every eighth frame is changed as
+in a pause."""
 
 
 class Stretcher:
-    """Changes frames of one stream on request."""
+    """Stretches and shortens frames of one stream."""
 
     __slots__ = ("_failures", "_noise_rms", "added", "removed")
 
     def __init__(self) -> None:
         self._noise_rms = float(QUIET_RMS)
-        """The quietest of late, which pauses are told by."""
+        """Level of the noise: the quietest recent frame. Pauses are recognised by it."""
         self._failures = 0
+        """Frames in a row without a period."""
         self.added = 0
         self.removed = 0
         """In samples, of all frames."""
 
-    def change(
-        self, frame: bytes, is_short: bool, excess: int, rest: int, *, is_talking: bool
-    ) -> bytes:
-        """Return the frame longer if it is to be, else shorter by what is in excess, or empty."""
-        if is_short:
-            return self.grow(frame, is_talking=is_talking)
-        return self.shrink_evenly(frame, excess, rest, is_talking=is_talking)
-
     def grow(self, frame: bytes, *, is_talking: bool) -> bytes:
-        """Return the frame longer by 15 ms at most, or as it is where that would be heard."""
+        """Return the frame longer by at most 15 ms, or unchanged where that would be heard."""
         is_quiet = self.is_quiet(frame, is_talking)
         if is_quiet and len(frame) < 2 * PITCH_MIN:
             longer = frame * 2
@@ -72,9 +65,9 @@ class Stretcher:
         return longer
 
     def shrink(self, frame: bytes, excess: int, *, is_talking: bool) -> bytes:
-        """Return the frame shorter, or as it is; the whole of a pause's frame goes if it may.
+        """Return the frame shorter, or unchanged; empty if it is of a pause and the excess allows.
 
-        An excess of 20 ms of samples or less waits for a pause.
+        `excess` is in samples; up to 20 ms of it wait for a pause.
         """
         is_quiet = self.is_quiet(frame, is_talking)
         shorter = frame
@@ -86,9 +79,10 @@ class Stretcher:
         return shorter
 
     def shrink_evenly(self, frame: bytes, excess: int, rest: int, *, is_talking: bool) -> bytes:
-        """Return the frame shorter, so that with others all of the excess and the rest goes.
+        """Return the frame shorter, so that over several frames all excess and rest is removed.
 
-        An excess of 20 ms goes by halves, in two frames of a pause, and a rest of less in one.
+        An excess of 20 ms is removed as two halves in two frames of a pause, a shorter rest in one.
+        `excess` and `rest` are in samples.
         """
         samples = rest or FRAME_SAMPLES // 2
         if excess > FRAME_SAMPLES or len(frame) <= samples:
@@ -99,7 +93,7 @@ class Stretcher:
         return overlap(frame, samples)
 
     def _shrink_noise(self, frame: bytes) -> bytes:
-        """Return the frame shorter if there has long been noise alone."""
+        """Return the frame shorter if there has been only noise for long."""
         if self._failures < NOISE_FRAMES:
             return frame
         shorter = self._try(shorten, frame, is_quiet=False)
@@ -123,7 +117,7 @@ class Stretcher:
         return changed
 
     def is_quiet(self, frame: bytes, is_talking: bool) -> bool:
-        """Return whether the frame is of a pause."""
+        """Return whether the frame belongs to a pause."""
         rms = float(audioop.rms(audioop.ulaw2lin(frame, SAMPLE_BYTES), SAMPLE_BYTES))
         noise_rms = self._noise_rms
         self._noise_rms = max(rms, NOISE_RMS_MIN) if rms < noise_rms else noise_rms * NOISE_RISE
@@ -131,7 +125,7 @@ class Stretcher:
 
 
 def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
-    """Return the frame without 5 to 15 ms of it, or as it is where that would be heard."""
+    """Return the frame without 5 to 15 ms of it, or unchanged where that would be heard."""
     head = to_wave(frame[:HEAD_SAMPLES])
     match = leading_pitch(head)
     if match is None or match.similarity < similarity_min:
@@ -140,14 +134,14 @@ def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
 
 
 def overlap(frame: bytes, lag: int) -> bytes:
-    """Return the frame cross-faded into what comes so many samples later in it."""
+    """Return the frame shorter by `lag` samples: cross-faded into itself that much later."""
     wave = to_wave(frame)
     early, late = wave[:-lag], wave[lag:]
     return to_mulaw(early + (late - early) * ramp(len(early)))
 
 
 def lengthen(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
-    """Return the frame with 5 to 15 ms of it repeated, or as it is where that would be heard."""
+    """Return the frame with 5 to 15 ms of it repeated, or unchanged where that would be heard."""
     head = to_wave(frame[:HEAD_SAMPLES])
     match = leading_pitch(head)
     if match is None or match.similarity < similarity_min:

@@ -17,7 +17,7 @@ from gateway.sound.media_path import Network
 from gateway.sound.stalls import StallWatch
 from gateway.twilio.leg import CarrierLeg
 from media import tones
-from media.allowance import Allowance
+from media.repair_budget import RepairBudget
 from media.resample import Downsampler, Upsampler
 
 CALLER_STALLED_NS = 700_000_000
@@ -67,7 +67,7 @@ class CallMedia:
         tell: Callable[[wire.GatewayMessage], None],
         on_bad_frame: Callable[[], None],
         on_sound: Callable[[], None] = lambda: None,
-        repairs: Allowance | None = None,
+        repairs: RepairBudget | None = None,
     ) -> None:
         """`on_sound` is called once, with the first audio that comes from the phone."""
         to_mulaw, from_mulaw = converters(codec)

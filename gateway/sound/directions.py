@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gateway.twilio.outbound import Outbound
-from media.allowance import Allowance
 from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
 from media.pacing import Pacer
 from media.playout import Playout
 from media.quality import JitterMeter
+from media.repair_budget import RepairBudget
 from media.vad import TalkDetector
 from media.way_back import WayBack
 
@@ -108,7 +108,7 @@ class Uplink:
         convert: Convert | None,
         on_talk: Callable[[bool], None],
         on_bad_frame: Callable[[], None],
-        repairs: Allowance | None = None,
+        repairs: RepairBudget | None = None,
     ) -> None:
         self._clock_ns = clock_ns
         self._frame_bytes = frame_bytes
@@ -279,7 +279,7 @@ class Downlink:
         clock_ns: Callable[[], int],
         convert: Convert | None,
         on_talk: Callable[[bool], None],
-        repairs: Allowance | None = None,
+        repairs: RepairBudget | None = None,
     ) -> None:
         self._clock_ns = clock_ns
         self.pacer = Pacer(repairs)
