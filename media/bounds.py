@@ -1,18 +1,18 @@
-"""Defines the limits of one playout's delay. Knows no frame and no clock."""
+"""Limits of one playout: frame sizes, lead at the carrier, delay. Knows no frame and no clock."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from media.source import MS_NS
+from media.nanoseconds import MS_NS
 
 FRAME_BYTES_MIN: Final = 8
 FRAME_BYTES_MAX: Final = 960
 
 CAP_NS: Final = 100 * MS_NS
-"""The carrier is sent no more while it has this much to play."""
+"""Lead above which the carrier is sent nothing."""
 HARD_NS: Final = 240 * MS_NS
-"""Delay beyond this is cut at once: with networks and phone it would exceed the 400 ms that ITU-T
-G.114 allows at most."""
+"""Delay above which frames are dropped at once. With networks and phone more would pass 400 ms, the
+most that ITU-T G.114 allows."""
 BACKLOG_NS_MAX: Final = 1_000 * MS_NS
-"""A carrier that has more than this to play is cleared."""
+"""Lead above which the carrier is cleared."""

@@ -1,6 +1,7 @@
-"""Conceals lost speech by repeating its last pitch period, after ITU-T G.711 Appendix I.
+"""Conceals lost speech by repeating its pitch period, after ITU-T G.711 Appendix I.
 
-Works on mu-law at 8 kHz. Knows neither what was lost nor when; takes what was heard last.
+Works on mu-law at 8 kHz. Knows neither what was lost nor when; the caller passes what was played
+last.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from media.g711 import MULAW_SILENCE, SAMPLE_NS
 from media.pitch import PITCH_MAX, ramp, to_mulaw, to_wave, trailing_pitch
 
 HISTORY_SAMPLES: Final = 390
-"""How far back concealment looks: three of the longest periods and a quarter (I.2.2)."""
+"""History that concealment needs: three of the longest periods and a quarter (I.2.2)."""
 
 # I.2.5, I.2.7: one period is repeated for 10 ms, two for another 10 ms, then three; the level is
 # full for 10 ms, then falls by a fifth each 10 ms. I.2.7 ends at 60 ms; here the last fifth takes
-# 30 ms instead of 10, because silence follows it.
+# 30 ms instead of 10, because silence follows.
 STEP: Final = 80
 PERIODS_MAX: Final = 3
 FADE_END: Final = 400
@@ -35,11 +36,11 @@ _ALL_CODES: Final = bytes(range(256))
 _TIME: Final = np.arange(CONCEALED_SAMPLES_MAX)
 _GAIN: Final = np.interp(_TIME, (STEP, FADE_END, CONCEALED_SAMPLES_MAX), (1, FADED, 0))
 _FADES: Final = tuple(to_mulaw(to_wave(_ALL_CODES) * gain) for gain in _GAIN[STEP // 2 :: STEP])
-"""For each step, the mu-law codes at the gain of its middle."""
+"""For each step: the mu-law codes at the gain of its middle."""
 
 
 class Concealer:
-    """Continues one stream where it breaks off; with silence until something was heard."""
+    """Concealment of one stream; silence until it is started."""
 
     __slots__ = ("_at", "_audio", "_quarter")
 
@@ -50,11 +51,11 @@ class Concealer:
 
     @property
     def is_over(self) -> bool:
-        """Whether only silence is left to continue with."""
+        """Whether only silence is left."""
         return self._at >= len(self._audio)
 
     def start(self, history: bytes) -> None:
-        """Continue `history` from now on; only its last 390 samples are used."""
+        """Conceal what follows `history`, of which the last 390 samples are used."""
         heard = to_wave(history[-HISTORY_SAMPLES:].rjust(HISTORY_SAMPLES, _SILENCE))
         period = trailing_pitch(heard).lag
         self._quarter = quarter = period // 4
@@ -73,24 +74,24 @@ class Concealer:
         self._at = 0
 
     def start_roughly(self, history: bytes) -> None:
-        """Continue `history` by repeating its last 10 ms: a fortieth of the work of `start`."""
+        """Conceal by repeating the last 10 ms of `history`: a fortieth of the work of `start`."""
         last = history[-STEP:].rjust(STEP, _SILENCE)
         self._audio = b"".join([last.translate(fade) for fade in _FADES])
         self._at = 0
 
     def finish(self) -> None:
-        """Continue with silence from now on."""
+        """Conceal with silence from now on."""
         self._audio = b""
         self._at = 0
 
     def take(self, samples: int) -> bytes:
-        """Return the next samples of the continuation."""
+        """Return the next samples of the concealment."""
         start = self._at
         self._at = start + samples
         return self._audio[start : self._at].ljust(samples, _SILENCE)
 
     def join(self, audio: bytes) -> bytes:
-        """Cross-fade from the continuation into `audio`, which keeps its length."""
+        """Return `audio` cross-faded in from the concealment, of the same length."""
         seam = self._quarter + self._at // STEP * SEAM_PER_STEP
         seam = min(len(audio), SEAM_MAX if self.is_over else seam, SEAM_MAX)
         gain = ramp(seam)

@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from media.allowance import Allowance
 from media.bounds import CAP_NS, HARD_NS
 from media.g711 import FRAME_NS, SAMPLE_NS, SAMPLES_PER_MS
+from media.nanoseconds import MS_NS, NEVER_NS
 from media.pitch import ramp, to_mulaw, to_wave
-from media.slack import NEVER_NS
-from media.source import MS_NS
+from media.repair_budget import RepairBudget
 from media.stretch import SIMILARITY_ANY, Stretcher, shorten
 from media.waiter import Waiter
 
@@ -68,8 +67,8 @@ class Pacer(Waiter):
     is_even: bool
     _end_ns: int
 
-    def __init__(self, repairs: Allowance | None = None) -> None:
-        """Create a stream; `repairs` is the budget of the process, None for one of its own."""
+    def __init__(self, repairs: RepairBudget | None = None) -> None:
+        """Make a stream; `repairs` are those of all streams of the process, None for its own."""
         super().__init__(NEVER_NS, TICK_NS)
         self.is_even = False
         """Whether frames are being paced instead of forwarded as they come."""
@@ -81,8 +80,8 @@ class Pacer(Waiter):
         self.cut_ms = 0
         """Audio discarded so far."""
         self.is_talking = False
-        """Whether the source is talking, set by the owner."""
-        self._repairs = Allowance() if repairs is None else repairs
+        """Whether the source talks, as its owner judges."""
+        self._repairs = RepairBudget() if repairs is None else repairs
         self._held: list[bytes] = []
         self._held_ns = 0
         self._leaving = b""

@@ -1,8 +1,8 @@
-"""Shortens or lengthens speech inaudibly: by whole frames in pauses, otherwise by pitch periods.
+"""Makes speech shorter or longer inaudibly: by whole frames in pauses, else by pitch periods.
 
 Works on one mu-law frame at 8 kHz at a time. A period is removed or repeated by a cross-fade at the
-most similar lag, as in WSOLA, which leaves the ends of the frame unchanged. Knows nothing of the
-stream but how loud its pauses are.
+most similar lag, as in WSOLA, which leaves the ends of the frame unchanged. Of its stream it knows
+only how loud the pauses are.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from media.g711 import FRAME_SAMPLES, SAMPLE_BYTES, audioop
 from media.pitch import PITCH_MAX, PITCH_MIN, leading_pitch, ramp, to_mulaw, to_wave
 
 SIMILARITY_MIN: Final = 0.85
-"""How similar speech must be to itself to be changed inaudibly."""
+"""Least normalised correlation at which a change of speech is not heard."""
 SIMILARITY_ANY: Final = -1.0
-"""The noise of a pause may be changed anywhere."""
+"""For the noise of a pause, which may be changed anywhere."""
 
 HEAD_SAMPLES: Final = 2 * PITCH_MAX
-"""Only the first 30 ms of a long frame are processed: room for two of the longest periods."""
+"""Part of a long frame that is worked on: 30 ms, two of the longest periods."""
 
-# Root mean square in 16-bit scale: below -44 dBov a talker is pausing between two words; while
-# nobody talks, noise up to -35 dBov is a pause too, unless it stands out from what preceded it.
+# Root mean square in 16-bit scale. Below -44 dBov a talker has paused between two words. While
+# nobody talks, noise up to -35 dBov is a pause too, unless it is louder than the noise before.
 QUIET_RMS: Final = 200
 PAUSE_RMS: Final = 570
 NOISE_RATIO: Final = 3
@@ -32,40 +32,30 @@ NOISE_RISE: Final = 1.02
 NOISE_RMS_MIN: Final = 8.0
 
 PATIENCE: Final = 10
-"""After this many frames in a row without a period, only every eighth is examined: loud noise has
-none, and examining costs thirty times as much as forwarding a frame."""
+"""Frames in a row without a period after which only every eighth is searched: loud noise has none,
+and a search costs thirty times as much as forwarding a frame."""
 STRIDE: Final = 8
 NOISE_FRAMES: Final = 75
-"""After this many frames in a row without a period the signal is taken for noise, and an examined
-frame is changed as in a pause."""
+"""Frames in a row without a period after which the audio is noise: every eighth frame is changed as
+in a pause."""
 
 
 class Stretcher:
-    """Changes frames of one stream on request."""
+    """Stretches and shortens frames of one stream."""
 
     __slots__ = ("_failures", "_noise_rms", "added", "removed")
 
     def __init__(self) -> None:
         self._noise_rms = float(QUIET_RMS)
-        """The quietest recent level, by which pauses are recognised."""
+        """Level of the noise: the quietest recent frame. Pauses are recognised by it."""
         self._failures = 0
+        """Frames in a row without a period."""
         self.added = 0
         self.removed = 0
         """In samples, so far."""
 
-    def change(
-        self, frame: bytes, is_short: bool, excess: int, rest: int, *, is_talking: bool
-    ) -> bytes:
-        """Return the frame lengthened if `is_short`, otherwise shortened by any excess.
-
-        May be empty.
-        """
-        if is_short:
-            return self.grow(frame, is_talking=is_talking)
-        return self.shrink_evenly(frame, excess, rest, is_talking=is_talking)
-
     def grow(self, frame: bytes, *, is_talking: bool) -> bytes:
-        """Return the frame longer by up to 15 ms, or unchanged if that would be audible."""
+        """Return the frame longer by at most 15 ms, or unchanged where that would be heard."""
         is_quiet = self.is_quiet(frame, is_talking)
         # Too short for a cross-fade at any lag; in a pause plain repetition is inaudible.
         if is_quiet and len(frame) < 2 * PITCH_MIN:
@@ -76,9 +66,9 @@ class Stretcher:
         return longer
 
     def shrink(self, frame: bytes, excess: int, *, is_talking: bool) -> bytes:
-        """Return the frame shortened, or unchanged; in a pause the whole frame may go.
+        """Return the frame shorter, or unchanged; empty if it is of a pause and the excess allows.
 
-        An excess of 20 ms of samples or less waits for a pause.
+        `excess` is in samples; up to 20 ms of it wait for a pause.
         """
         is_quiet = self.is_quiet(frame, is_talking)
         shorter = frame
@@ -90,10 +80,10 @@ class Stretcher:
         return shorter
 
     def shrink_evenly(self, frame: bytes, excess: int, rest: int, *, is_talking: bool) -> bytes:
-        """Return the frame shortened so that, over several, excess and rest go exactly.
+        """Return the frame shorter, so that over several frames all excess and rest is removed.
 
-        An excess of 20 ms is removed in halves, from two frames of a pause; a smaller rest from
-        one.
+        An excess of 20 ms is removed as two halves in two frames of a pause, a shorter rest in one.
+        `excess` and `rest` are in samples.
         """
         samples = rest or FRAME_SAMPLES // 2
         if excess > FRAME_SAMPLES or len(frame) <= samples:
@@ -104,7 +94,7 @@ class Stretcher:
         return overlap(frame, samples)
 
     def _shrink_noise(self, frame: bytes) -> bytes:
-        """Return the frame shortened if there has been only noise for a while."""
+        """Return the frame shorter if there has been only noise for long."""
         if self._failures < NOISE_FRAMES:
             return frame
         shorter = self._try(shorten, frame, is_quiet=False)
@@ -137,7 +127,7 @@ class Stretcher:
 
 
 def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
-    """Return the frame without 5 to 15 ms of it, or unchanged if that would be audible."""
+    """Return the frame without 5 to 15 ms of it, or unchanged where that would be heard."""
     head = to_wave(frame[:HEAD_SAMPLES])
     match = leading_pitch(head)
     if match is None or match.similarity < similarity_min:
@@ -146,14 +136,14 @@ def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
 
 
 def overlap(frame: bytes, lag: int) -> bytes:
-    """Return the frame cross-faded into its own continuation `lag` samples later."""
+    """Return the frame shorter by `lag` samples: cross-faded into itself that much later."""
     wave = to_wave(frame)
     early, late = wave[:-lag], wave[lag:]
     return to_mulaw(early + (late - early) * ramp(len(early)))
 
 
 def lengthen(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
-    """Return the frame with 5 to 15 ms of it repeated, or unchanged if that would be audible."""
+    """Return the frame with 5 to 15 ms of it repeated, or unchanged where that would be heard."""
     head = to_wave(frame[:HEAD_SAMPLES])
     match = leading_pitch(head)
     if match is None or match.similarity < similarity_min:

@@ -1,19 +1,19 @@
-"""Base class of objects that wait for a deadline. Knows neither the audio nor who polls."""
+"""The base of what the heartbeat polls at a deadline. Knows neither the ticker nor any audio."""
 
 from __future__ import annotations
 
 
 class Waiter:
-    """Waits until a deadline of its own, which it may move.
+    """Has a deadline at which it is to be polled, and moves it itself.
 
-    A base class, not a protocol: each of hundreds is checked a hundred times a second, which costs
-    compiled code nothing if it knows where the attributes are.
+    A base class rather than a protocol: the ticker reads hundreds of deadlines a hundred times a
+    second, and compiled code reads the attributes of a known class at fixed offsets.
     """
 
     __slots__ = ("deadline_ns", "tick_ns")
 
     def __init__(self, deadline_ns: int, tick_ns: int) -> None:
         self.deadline_ns = deadline_ns
-        """When it wants to be polled."""
+        """When to poll."""
         self.tick_ns = tick_ns
-        """How much later it may be polled; urgent waiters allow little."""
+        """How much later than that a poll may come."""

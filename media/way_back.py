@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from media.slack import NEVER_NS
-from media.source import MS_NS
+from media.nanoseconds import MS_NS, NEVER_NS
 
 SHORTER_NS_MIN: Final = 15 * MS_NS
 """A carrier's timestamps wander by some ten milliseconds."""

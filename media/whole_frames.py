@@ -1,7 +1,7 @@
-"""Cuts the audio of one stream into whole 20 ms frames, and remembers what was written last.
+"""Cuts the audio of one stream into whole 20 ms frames, and keeps the last of it as history.
 
-Carriers want mu-law in whole multiples of 160 bytes. What is left over waits for the audio that
-follows it. Knows no time: whoever writes sees to it that more follows, or completes the frame.
+Carriers expect mu-law in multiples of 160 bytes. What is left over waits for the audio that follows
+it. Knows no time: the caller has to write more, or to complete the frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SILENCE: Final = bytes([MULAW_SILENCE])
 
 
 class WholeFrames:
-    """What one stream was given: whole frames, and less than a frame that is left over."""
+    """The audio of one stream: whole frames, and less than a frame left over."""
 
     __slots__ = ("history", "rest")
 
@@ -25,25 +25,25 @@ class WholeFrames:
         self.rest = b""
         """Written, but not yet part of a whole frame."""
         self.history = [SILENCE * HISTORY_SAMPLES]
-        """The last pieces written, a frame or more each, save the last."""
+        """The last pieces written. Each is a frame or longer, except the last."""
 
     @property
     def missing(self) -> int:
-        """Bytes that complete the frame which the rest begins; 0 if nothing is left over."""
+        """Bytes that are missing from the frame that the rest begins; 0 if there is no rest."""
         return -len(self.rest) % FRAME_SAMPLES
 
     @staticmethod
     def over_ns(size: int) -> int:
-        """Return the most that pieces of so many bytes leave over at times."""
+        """Return the longest rest that pieces of so many bytes leave."""
         return (FRAME_SAMPLES - gcd(size, FRAME_SAMPLES)) * SAMPLE_NS
 
     def due(self, size: int) -> int:
-        """Return how many bytes go out if so many are written next."""
+        """Return how many bytes `write` would return for so many."""
         total = len(self.rest) + size
         return total - total % FRAME_SAMPLES
 
     def write(self, audio: bytes) -> bytes:
-        """Take audio; return the whole frames there are, which may be none."""
+        """Take audio; return the whole frames there are now, possibly none."""
         self.remember(audio)
         if self.rest:
             audio = self.rest + audio
@@ -55,9 +55,9 @@ class WholeFrames:
         return audio[:-over]
 
     def complete(self, audio: bytes) -> bytes:
-        """Take audio that does not continue what was written; return it, and the rest, in frames.
+        """Take audio that does not continue the rest; return both as whole frames.
 
-        Silence completes both.
+        Each is completed with silence.
         """
         if self.rest or len(audio) % FRAME_SAMPLES:
             audio = self.rest + SILENCE * self.missing + audio
@@ -67,7 +67,7 @@ class WholeFrames:
         return audio
 
     def remember(self, audio: bytes) -> None:
-        """Keep what was written, short pieces joined, so that the last ones are history enough."""
+        """Keep the last pieces; short ones are joined, so that a few of them are enough history."""
         history = self.history
         if len(history[-1]) < FRAME_SAMPLES:
             audio = history.pop() + audio

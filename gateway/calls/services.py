@@ -9,7 +9,7 @@ from gateway.calls.polling import Polling
 from gateway.calls.reachability import Reachability
 from gateway.charging.context import ChargeServices
 from gateway.ports import AudioEndpoint, Carrier
-from media.allowance import Allowance
+from media.repair_budget import RepairBudget
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
@@ -30,5 +30,5 @@ class Services(ChargeServices):
     """Takes WebRTC offers; None where WebRTC is off."""
     resume_key: bytes = b""
     """Signs what takes a call up again."""
-    repairs: Allowance = field(default_factory=Allowance)
+    repairs: RepairBudget = field(default_factory=RepairBudget)
     """What the playout of all calls may spend on repairs."""

@@ -16,7 +16,7 @@ from gateway.sound.line_quality import LineQuality, Measured
 from gateway.sound.media_path import Network
 from gateway.sound.stalls import StallWatch
 from media import tones
-from media.allowance import Allowance
+from media.repair_budget import RepairBudget
 from media.resample import Downsampler, Upsampler
 
 CALLER_STALLED_NS = 700_000_000
@@ -66,7 +66,7 @@ class CallMedia:
         tell: Callable[[wire.GatewayMessage], None],
         on_bad_frame: Callable[[], None],
         on_sound: Callable[[], None] = lambda: None,
-        repairs: Allowance | None = None,
+        repairs: RepairBudget | None = None,
     ) -> None:
         """`on_sound` is called once, at the first audio from the phone."""
         to_mulaw, from_mulaw = converters(codec)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from media.allowance import Allowance
 from media.bounds import FRAME_BYTES_MAX, FRAME_BYTES_MIN
 from media.g711 import SAMPLES_PER_MS
 from media.pacing import Pacer
 from media.playout import Playout
 from media.quality import JitterMeter
+from media.repair_budget import RepairBudget
 from media.vad import TalkDetector
 from media.way_back import WayBack
 
@@ -113,7 +113,7 @@ class Uplink:
         convert: Convert | None,
         on_talk: Callable[[bool], None],
         on_bad_frame: Callable[[], None],
-        repairs: Allowance | None = None,
+        repairs: RepairBudget | None = None,
     ) -> None:
         self._clock_ns = clock_ns
         self._frame_bytes = frame_bytes
@@ -288,7 +288,7 @@ class Downlink:
         clock_ns: Callable[[], int],
         convert: Convert | None,
         on_talk: Callable[[bool], None],
-        repairs: Allowance | None = None,
+        repairs: RepairBudget | None = None,
     ) -> None:
         self._clock_ns = clock_ns
         self.pacer = Pacer(repairs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from media.slack import NEVER_NS
+from media.nanoseconds import NEVER_NS
 from media.waiter import Waiter
 
 TICK_NS: Final = 10_000_000

@@ -88,7 +88,7 @@ def test_what_two_late_marks_agree_on_is_believed_and_leaves_a_doubt() -> None:
     assert trip(marks, 20 * SECOND, lead=30 * MS, rtt=40 * MS, surplus=200 * MS) == 0
     assert trip(marks, 22 * SECOND, lead=30 * MS, rtt=40 * MS, surplus=180 * MS) == 180 * MS
     assert marks.rtt_ns == 40 * MS
-    assert marks.is_in_doubt
+    assert marks.clear_control.is_in_doubt
     # What was corrected is not counted again, even if the next mark is late by itself.
     assert trip(marks, 60 * SECOND, lead=30 * MS, rtt=40 * MS, surplus=300 * MS) == 0
     assert marks.rtt_ns == 40 * MS
@@ -99,14 +99,14 @@ def test_a_doubt_ends_in_a_pause_that_hides_a_clear_or_after_two_seconds() -> No
     for second in (20, 22):
         trip(marks, second * SECOND, lead=30 * MS, rtt=240 * MS)
     at = 22 * SECOND + 270 * MS
-    assert not marks.is_clear_due(at, 50 * MS)
-    marks.gave(40 * MS, is_quiet=True)
-    assert not marks.is_clear_due(at, 50 * MS), "the pause is not long enough"
-    marks.gave(20 * MS, is_quiet=True)
-    assert marks.is_clear_due(at, 50 * MS)
-    marks.gave(20 * MS, is_quiet=False)
-    assert not marks.is_clear_due(at + 2 * SECOND - 1, 50 * MS)
-    assert marks.is_clear_due(at + 2 * SECOND, 50 * MS)
+    assert not marks.clear_control.is_due(at, 50 * MS)
+    marks.clear_control.sent(40 * MS, is_quiet=True)
+    assert not marks.clear_control.is_due(at, 50 * MS), "the pause is not long enough"
+    marks.clear_control.sent(20 * MS, is_quiet=True)
+    assert marks.clear_control.is_due(at, 50 * MS)
+    marks.clear_control.sent(20 * MS, is_quiet=False)
+    assert not marks.clear_control.is_due(at + 2 * SECOND - 1, 50 * MS)
+    assert marks.clear_control.is_due(at + 2 * SECOND, 50 * MS)
 
 
 def test_audio_that_is_still_there_when_it_was_taken_away_was_none() -> None:
@@ -114,7 +114,7 @@ def test_audio_that_is_still_there_when_it_was_taken_away_was_none() -> None:
     for second in (20, 22, 24):
         trip(marks, second * SECOND, lead=30 * MS, rtt=240 * MS)
         trip(marks, second * SECOND + SECOND, lead=230 * MS, rtt=240 * MS)
-    assert marks.is_clear_due(25 * SECOND + 470 * MS, 50 * MS)
+    assert marks.clear_control.is_due(25 * SECOND + 470 * MS, 50 * MS)
 
 
 def measured(marks: Marks, at: int, rtt: int) -> None:
@@ -127,10 +127,10 @@ def test_the_first_mark_after_a_clear_measures_the_network() -> None:
     marks = learnt()
     measured(marks, 20 * SECOND, 60 * MS)
     assert marks.rtt_ns == 60 * MS
-    assert not marks.is_in_doubt
+    assert not marks.clear_control.is_in_doubt
     measured(marks, 30 * SECOND, 20 * MS)
     assert marks.rtt_ns == 20 * MS
-    assert marks.is_in_doubt, "what is much shorter is measured again"
+    assert marks.clear_control.is_in_doubt, "what is much shorter is measured again"
 
 
 def test_a_little_longer_is_a_beginning_on_another_beat_and_more_is_measured_again() -> None:
@@ -140,48 +140,48 @@ def test_a_little_longer_is_a_beginning_on_another_beat_and_more_is_measured_aga
     marks = learnt()
     measured(marks, 20 * SECOND, 65 * MS)
     assert marks.rtt_ns == 40 * MS
-    assert marks.is_clear_due(21 * SECOND + 95 * MS, 50 * MS)
+    assert marks.clear_control.is_due(21 * SECOND + 95 * MS, 50 * MS)
 
 
 def test_a_way_that_is_a_little_shorter_at_once_is_no_fast_clock() -> None:
     marks = learnt()
     for second in (20, 21):
         assert trip(marks, second * SECOND, lead=30 * MS, rtt=28 * MS) == 0
-    assert marks.is_clear_due(23 * SECOND + 58 * MS, 50 * MS)
+    assert marks.clear_control.is_due(23 * SECOND + 58 * MS, 50 * MS)
 
 
 def test_a_longer_way_is_believed_when_two_measurements_say_so() -> None:
     marks = learnt()
     measured(marks, 20 * SECOND, 340 * MS)
     assert marks.rtt_ns == 40 * MS, "the way may have stood still"
-    assert marks.is_clear_due(21 * SECOND + 370 * MS, 50 * MS)
+    assert marks.clear_control.is_due(21 * SECOND + 370 * MS, 50 * MS)
     measured(marks, 22 * SECOND, 240 * MS)
     assert marks.rtt_ns == 40 * MS, "they contradict each other"
     measured(marks, 24 * SECOND, 250 * MS)
     assert marks.rtt_ns == 250 * MS
-    assert marks.is_in_doubt, "until a third agrees"
+    assert marks.clear_control.is_in_doubt, "until a third agrees"
     measured(marks, 28 * SECOND, 240 * MS)
     assert marks.rtt_ns == 240 * MS
-    assert not marks.is_clear_due(60 * SECOND, 50 * MS), "the last check is a pause's"
+    assert not marks.clear_control.is_due(60 * SECOND, 50 * MS), "the last check is a pause's"
     measured(marks, 60 * SECOND, 240 * MS)
-    assert not marks.is_in_doubt
+    assert not marks.clear_control.is_in_doubt
 
 
 def test_measurements_that_go_on_contradicting_one_another_wait_for_pauses() -> None:
     marks = learnt()
     for count in range(5):
         measured(marks, (20 + 2 * count) * SECOND, (140 + 100 * count) * MS)
-    assert not marks.is_clear_due(60 * SECOND, 50 * MS)
-    marks.gave(60 * MS, is_quiet=True)
-    assert marks.is_clear_due(60 * SECOND, 50 * MS)
+    assert not marks.clear_control.is_due(60 * SECOND, 50 * MS)
+    marks.clear_control.sent(60 * MS, is_quiet=True)
+    assert marks.clear_control.is_due(60 * SECOND, 50 * MS)
 
 
 def test_a_first_round_trip_that_is_long_is_measured_anew() -> None:
     marks = Marks()
     trip(marks, 0, lead=30 * MS, rtt=300 * MS)
-    assert marks.is_in_doubt
-    assert not marks.is_clear_due(8 * SECOND, 50 * MS)
-    assert marks.is_clear_due(9 * SECOND, 50 * MS)
+    assert marks.clear_control.is_in_doubt
+    assert not marks.clear_control.is_due(8 * SECOND, 50 * MS)
+    assert marks.clear_control.is_due(9 * SECOND, 50 * MS)
 
 
 def test_a_carrier_that_has_much_less_than_believed_has_another_way() -> None:
@@ -190,23 +190,23 @@ def test_a_carrier_that_has_much_less_than_believed_has_another_way() -> None:
     for second in (20, 22):
         assert trip(marks, second * SECOND, lead=30 * MS, rtt=10 * MS) == 0
     assert marks.rtt_ns == 40 * MS
-    assert marks.is_clear_due(25 * SECOND, 50 * MS)
+    assert marks.clear_control.is_due(25 * SECOND, 50 * MS)
 
 
 def test_a_mark_that_is_a_second_overdue_asks_for_a_clear_by_its_absence() -> None:
     marks = learnt()
     assert marks.due(20 * SECOND, 20 * SECOND) is not None
     marks.due(21 * SECOND, 21 * SECOND)
-    assert not marks.is_in_doubt
+    assert not marks.clear_control.is_in_doubt
     marks.due(21 * SECOND + 50 * MS, 22 * SECOND)
     at = 21 * SECOND + 50 * MS
-    assert marks.is_clear_due(at, 50 * MS)
+    assert marks.clear_control.is_due(at, 50 * MS)
     for apart_s in (1, 2, 4, 8, 8):
         marks.cleared(at)
         assert marks.due(at + SECOND, at + SECOND) is not None
         marks.due(at + 3 * SECOND, at + 3 * SECOND)
-        assert not marks.is_clear_due(at + apart_s * SECOND - 1, 50 * MS)
-        assert marks.is_clear_due(at + max(3, apart_s) * SECOND, 50 * MS)
+        assert not marks.clear_control.is_due(at + apart_s * SECOND - 1, 50 * MS)
+        assert marks.clear_control.is_due(at + max(3, apart_s) * SECOND, 50 * MS)
         at += 20 * SECOND
 
 
@@ -222,9 +222,9 @@ def test_a_carrier_that_returns_no_marks_is_cleared_in_pauses() -> None:
     for _ in range(4):
         unmarked(marks, at)
         at += 3 * SECOND
-        assert not marks.is_clear_due(at - 1, 50 * MS)
-        marks.gave(60 * MS, is_quiet=True)
-        assert marks.is_clear_due(at, 50 * MS)
+        assert not marks.clear_control.is_due(at - 1, 50 * MS)
+        marks.clear_control.sent(60 * MS, is_quiet=True)
+        assert marks.clear_control.is_due(at, 50 * MS)
         marks.cleared(at)
         at += SECOND
 
@@ -232,13 +232,13 @@ def test_a_carrier_that_returns_no_marks_is_cleared_in_pauses() -> None:
 def test_a_carrier_that_returns_no_marks_is_cleared_by_the_clock_if_nobody_pauses() -> None:
     marks = Marks()
     unmarked(marks, 0)
-    assert not marks.is_clear_due(6 * SECOND - 1, 50 * MS)
-    assert marks.is_clear_due(6 * SECOND, 50 * MS)
+    assert not marks.clear_control.is_due(6 * SECOND - 1, 50 * MS)
+    assert marks.clear_control.is_due(6 * SECOND, 50 * MS)
     for at in (6 * SECOND, 13 * SECOND, 20 * SECOND):
         marks.cleared(at)
         unmarked(marks, at + SECOND)
-        assert not marks.is_clear_due(at + 7 * SECOND - 1, 50 * MS)
-        assert marks.is_clear_due(at + 7 * SECOND, 50 * MS)
+        assert not marks.clear_control.is_due(at + 7 * SECOND - 1, 50 * MS)
+        assert marks.clear_control.is_due(at + 7 * SECOND, 50 * MS)
 
 
 def steady(marks: Marks, at: int, surplus: int) -> int:
@@ -250,30 +250,32 @@ def steady(marks: Marks, at: int, surplus: int) -> int:
 def test_a_small_surplus_that_comes_at_once_and_stays_is_a_doubt() -> None:
     marks = learnt(count=9)
     assert steady(marks, 20 * SECOND, 12 * MS) == 0
-    assert not marks.is_in_doubt
+    assert not marks.clear_control.is_in_doubt
     marks = learnt(count=9)
     assert steady(marks, 20 * SECOND, 25 * MS) == 0
     assert steady(marks, 23 * SECOND, 25 * MS) == 0, "until a clear tells, it may be the way's"
-    assert marks.is_clear_due(24 * SECOND + 95 * MS, 50 * MS)
+    assert marks.clear_control.is_due(24 * SECOND + 95 * MS, 50 * MS)
 
 
 def test_a_small_surplus_that_comes_slowly_is_a_clocks() -> None:
     marks = learnt(count=9)
     assert steady(marks, 20 * SECOND, 4 * MS) == 0
     assert steady(marks, 23 * SECOND, 6 * MS + 1) == 6 * MS + 1
-    assert not marks.is_in_doubt
+    assert not marks.clear_control.is_in_doubt
 
 
 def test_a_way_that_is_shorter_may_hide_a_surplus_and_is_measured_twice() -> None:
     marks = learnt()
     at = 20 * SECOND
     assert marks.due(at, at + 30 * MS, is_way_shorter=True) is not None
-    assert not marks.is_clear_due(22 * SECOND - 1, 50 * MS)
-    assert marks.is_clear_due(22 * SECOND, 50 * MS)
+    assert not marks.clear_control.is_due(22 * SECOND - 1, 50 * MS)
+    assert marks.clear_control.is_due(22 * SECOND, 50 * MS)
     measured(marks, 22 * SECOND, 40 * MS)
-    assert marks.is_clear_due(26 * SECOND, 50 * MS), "the way may have stood still meanwhile"
+    assert marks.clear_control.is_due(26 * SECOND, 50 * MS), (
+        "the way may have stood still meanwhile"
+    )
     measured(marks, 26 * SECOND, 40 * MS)
-    assert not marks.is_clear_due(60 * SECOND, 50 * MS), "the last check is a pause's"
+    assert not marks.clear_control.is_due(60 * SECOND, 50 * MS), "the last check is a pause's"
 
 
 def test_less_than_a_carriers_beat_is_noise() -> None:
@@ -291,7 +293,7 @@ def test_a_clock_that_is_slow_raises_the_model_and_no_doubt() -> None:
         error -= trip(marks, second * SECOND, lead=30 * MS, rtt=40 * MS, surplus=error)
         assert error <= 31 * MS
     assert marks.rtt_ns == 40 * MS
-    assert not marks.is_in_doubt
+    assert not marks.clear_control.is_in_doubt
 
 
 def test_a_carrier_that_plays_faster_lowers_the_model_and_not_the_floor() -> None:

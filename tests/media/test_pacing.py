@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.g711 import FRAME_NS, SAMPLE_NS
+from media.nanoseconds import NEVER_NS
 from media.pacing import LOOSE_NS, RESERVE_NS, Pacer
-from media.playout import NEVER_NS
 from tests.media.playout_world import SPEECH
 from tests.media.signals import Wave, from_mulaw, to_mulaw, voice
 

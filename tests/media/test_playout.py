@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.allowance import REPAIRS_MAX, Allowance
+from media.arrival_profile import PACKETS, STREAM, ArrivalProfile
 from media.conceal import Concealer
 from media.errors import FormatError
-from media.playout import NEVER_NS, Playout
+from media.nanoseconds import NEVER_NS
+from media.playout import Playout
 from media.playout_counters import PlayoutCounters
-from media.source import PACKETS, STREAM, Source
+from media.repair_budget import REPAIRS_MAX, RepairBudget
 from tests.media.playout_world import SPEECH
 from tests.media.signals import sine, to_mulaw
 
@@ -33,12 +34,12 @@ def ms_of(given: Iterable[bytes]) -> float:
     return len(b"".join(given)) / 8
 
 
-def spent() -> Allowance:
+def spent() -> RepairBudget:
     """Repairs of which none is left."""
-    allowance = Allowance()
-    while allowance.take(1 << 62):
+    budget = RepairBudget()
+    while budget.take(1 << 62):
         pass
-    return allowance
+    return budget
 
 
 def begun(frames: int = 10, first: int = 0) -> tuple[Playout, int]:
@@ -159,8 +160,8 @@ def test_when_lateness_repeats_the_late_frame_is_played_and_lengthens_the_lead()
 
 def test_growth_keeps_to_the_cap() -> None:
     playout, now = begun()
-    playout._slack.grow_ns = 60 * MS
-    playout._is_straight = False
+    playout._lead_control.grow_ns = 60 * MS
+    playout._on_fast_path = False
     for index in range(10, 20):
         playout.put(now, FRAMES[index], index)
     assert 85 * MS < playout.lead_ns(now) <= CAP + 20 * MS
@@ -192,8 +193,8 @@ def test_short_frames_are_concealed_as_well_as_long_ones() -> None:
 
 def test_the_frame_after_a_dropped_one_is_cross_faded() -> None:
     playout, now = begun()
-    playout._slack.excess_ns = 40 * MS
-    playout._is_straight = False
+    playout._lead_control.excess_ns = 40 * MS
+    playout._on_fast_path = False
     assert playout.put(now, PAUSE, 10) == []
     (joined,) = playout.put(now + MS, FRAMES[11], 11)
     assert joined != FRAMES[11]
@@ -204,10 +205,10 @@ def test_the_frame_after_a_dropped_one_is_cross_faded() -> None:
 def test_a_small_excess_goes_in_two_halves_and_leaves_no_rest() -> None:
     playout, now = begun()
     playout.put(now, FRAMES[10], 10)
-    playout._slack.excess_ns = 20 * MS
-    playout._is_straight = False
+    playout._lead_control.excess_ns = 20 * MS
+    playout._on_fast_path = False
     assert playout.put(now, PAUSE, 11) == []
-    assert playout._slack.excess_ns == 0
+    assert playout._lead_control.excess_ns == 0
     assert playout.delay_ns(now) == START + 30 * MS, "half of the frame is left over"
     for number in range(12, 20):
         now += 20 * MS
@@ -336,7 +337,9 @@ def test_another_source_joins_without_a_gap_or_more_lead() -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(PACKETS, STREAM), (STREAM, PACKETS)], ids=["to stream", "to packets"]
 )
-def test_another_kind_of_source_brings_its_lead_unheard(first: Source, second: Source) -> None:
+def test_another_kind_of_source_brings_its_lead_unheard(
+    first: ArrivalProfile, second: ArrivalProfile
+) -> None:
     playout, now = Playout(), T0
     for index in range(300):
         if index == 50:
@@ -425,8 +428,8 @@ def test_speech_is_cut_while_the_carrier_has_a_lesser_backlog() -> None:
         assert name is not None
         now += SECOND + 200 * MS
         playout.insert(now - 50 * MS, b"\xff" * 640)
-        assert playout._marks._waiting
-        sent, audio = playout._marks._waiting[name]
+        assert playout._carrier.marks._waiting
+        sent, audio = playout._carrier.marks._waiting[name]
         assert not playout.mark_returned(sent + audio + backlog + 40 * MS, name)
     lead = playout.lead_ns(now)
     assert lead > HARD
@@ -524,18 +527,18 @@ def test_without_repairs_nothing_is_stretched_and_what_was_asked_for_stays_asked
             playout.poll(now + START)
         now += 20 * MS
         assert index == 0 or set(map(len, given)) == {160}
-    assert playout._slack.grow_ns > 0
+    assert playout._lead_control.grow_ns > 0
     assert playout.counters.stretched_ms == 0
-    playout._repairs = Allowance()
+    playout._repair.budget = RepairBudget()
     for index in range(100, 110):
         playout.put(now, PAUSE, index)
         now += 20 * MS
     assert playout.counters.stretched_ms > 0
-    assert playout._slack.grow_ns == 0
+    assert playout._lead_control.grow_ns == 0
 
 
 def test_all_streams_together_spend_no_more_than_is_allowed() -> None:
-    repairs = Allowance()
+    repairs = RepairBudget()
     streams = [Playout(repairs=repairs) for _ in range(200)]
     now = T0
     for index in range(10):
@@ -565,11 +568,11 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.booleans(), st.sampled_from([Allowance, spent]))
+@given(STEPS, st.booleans(), st.sampled_from([RepairBudget, spent]))
 def test_whatever_happens_time_and_space_are_bounded(
     steps: list[tuple[str, int | None, int, int]],
     is_talking: bool,
-    repairs: Callable[[], Allowance],
+    repairs: Callable[[], RepairBudget],
 ) -> None:
     playout, now, name, newest = Playout(repairs=repairs()), T0, "", 0
     playout.is_talking = is_talking
@@ -607,7 +610,7 @@ def test_whatever_happens_time_and_space_are_bounded(
         pace += action == "put"
         assert playout.lead_ns(now) <= CAP + longest * 125_000 + inserted
         assert playout.delay_ns(now) <= HARD + longest * 125_000 + inserted
-        assert len(playout._held) <= 240
+        assert len(playout._buffer) <= 240
     # What is given beyond what was taken: a lead and a concealment per join, and stretches.
     assert given * 125_000 <= taken * 125_000 + inserted + (pace + 1) * (155 * MS + 120 * MS)
     counters = playout.counters

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
+from media.arrival_profile import PACKETS
 from media.playout import Playout
-from media.source import PACKETS
 from tests.media.playout_world import (
     MS,
     SPEECH,

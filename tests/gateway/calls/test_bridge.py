@@ -12,8 +12,8 @@ from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import SessionState
 from media import tones
+from media.arrival_profile import STREAM
 from media.g711 import FRAME_NS
-from media.source import STREAM
 from tests.gateway.sound.test_media_path import Endpoint
 from tests.gateway.stage import CENT, CREDIT, RESUME_KEY, SILENT_FRAME, SPEECH_FRAME
 from tests.gateway.virtual_time import virtual_loop

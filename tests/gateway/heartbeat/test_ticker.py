@@ -13,8 +13,8 @@ from gateway.heartbeat.ticker import (
     URGENT_NS,
     Ticker,
 )
-from media.playout import NEVER_NS
-from media.source import PACKETS, STREAM
+from media.arrival_profile import PACKETS, STREAM
+from media.nanoseconds import NEVER_NS
 from media.waiter import Waiter
 from tests.gateway.virtual_time import virtual_loop
 

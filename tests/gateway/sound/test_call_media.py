@@ -13,9 +13,9 @@ from gateway.sound.directions import SOURCE_SILENT_NS
 from gateway.sound.media_path import Network
 from gateway.twilio.leg import TwilioLeg
 from media import tones
+from media.arrival_profile import PACKETS, STREAM
 from media.bounds import BACKLOG_NS_MAX, CAP_NS
-from media.playout import NEVER_NS
-from media.source import PACKETS, STREAM
+from media.nanoseconds import NEVER_NS
 from tests.gateway.recording import RecordingConnection
 from tests.gateway.stage import SPEECH_FRAME
 

@@ -15,10 +15,10 @@ from gateway.sound.directions import (
     Uplink,
 )
 from media import tones
+from media.arrival_profile import PACKETS, STREAM
 from media.bounds import CAP_NS, HARD_NS
-from media.playout import NEVER_NS
+from media.nanoseconds import NEVER_NS
 from media.resample import Downsampler, Upsampler
-from media.source import PACKETS, STREAM
 from tests.media.signals import to_mulaw, voice
 from tests.media.signals import voice as voice_of
 

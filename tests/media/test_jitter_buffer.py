@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from media.held import Held
+from media.jitter_buffer import JitterBuffer
 
 MS = 1_000_000
 
 
 def test_what_is_put_is_taken_once_and_counted_until_then() -> None:
-    held = Held()
+    held = JitterBuffer()
     assert not held
     held.put(5, b"\x01" * 160)
     held.put(7, b"\x02" * 80)
@@ -24,7 +24,7 @@ def test_what_is_put_is_taken_once_and_counted_until_then() -> None:
 
 
 def test_the_first_that_waits_is_found_across_the_end_of_the_numbers() -> None:
-    held = Held()
+    held = JitterBuffer()
     held.put(2, b"\x01" * 160)
     held.put(4, b"\x01" * 160)
     assert held.first_after(65_535) == 3

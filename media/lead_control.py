@@ -1,40 +1,41 @@
-"""How long before their turns the frames of a stream come, and what correction that asks for.
+"""Steers the lead of a stream: how much audio to add or remove so that frames arrive in time.
 
 The slack of a frame is the time from its arrival until the carrier needs it; below zero it is late.
-Steers the slack into a band by telling how much audio is to be added or removed. Knows no
-frame, no carrier and no clock.
+It is kept in the band of the arrival profile: lateness that repeats asks for audio to be added,
+slack that stays above the band asks for audio to be removed. Knows no frame, no carrier and reads
+no clock.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from media.arrival_profile import ArrivalProfile
 from media.g711 import FRAME_NS
-from media.source import MS_NS, Source
-
-NEVER_NS: Final = 1 << 62
+from media.nanoseconds import MS_NS, NEVER_NS
 
 GROW_NS_MAX: Final = 60 * MS_NS
+"""Most audio that is asked for at once."""
 
 WINDOW_NS: Final = 2_000 * MS_NS
-"""Slack is judged by the second smallest of such a window, some 2 % quantile: one late frame is
-concealed, lateness that repeats makes audio grow."""
+"""Slack is judged by the second smallest of such a window, about its 2 % quantile: a single late
+frame is concealed, lateness that repeats makes audio longer."""
 WINDOWS: Final = 5
-"""Audio shrinks when the slack of so many windows was above the band."""
+"""Audio is removed when the slack of so many windows in a row was above the band."""
 FAR_NS: Final = 70 * MS_NS
-"""Two windows are enough where the slack is above this: a burst has left it, but for what is kept
-lest it comes again."""
+"""Above this two windows are enough: a burst has left that much. `KEPT_NS` of it stays for the next
+burst."""
 EPISODE_NS: Final = 100 * MS_NS
-"""Late frames within this count once: over TCP all frames behind a late one are late."""
+"""Late frames within this count once: over TCP a late frame delays all behind it."""
 SETTLE_NS: Final = 500 * MS_NS
-"""After a join or a cut the slack is judged as soon as this, lest what a burst has left stays."""
+"""How soon slack is judged after a join or a cut, so that what a burst left does not stay."""
 REPEAT_NS: Final = 10_000 * MS_NS
-"""A join that repeats within this leaves what follows, for the next one to find."""
+"""A join within this of the last one leaves `KEPT_NS` in place for the next burst."""
 KEPT_NS: Final = 20 * MS_NS
 
 
-class Slack:
-    """The slack of one stream."""
+class LeadControl:
+    """The slack of one stream, and what is to be done about it."""
 
     __slots__ = (
         "_aim_ns",
@@ -56,57 +57,58 @@ class Slack:
         "lead_ns_max",
         "lead_ns_min",
         "low_ns",
+        "profile",
         "review_ns",
-        "source",
     )
 
+    # What each frame touches comes first: compiled, attributes lie in this order.
     low_ns: int
     review_ns: int
 
-    def __init__(self, source: Source, lead_ns_max: int) -> None:
+    def __init__(self, profile: ArrivalProfile, lead_ns_max: int) -> None:
         self.lead_ns_max = lead_ns_max
-        self.follow(source)
+        self.follow(profile)
         self.grow_ns = 0
         """Audio to add."""
         self.excess_ns = 0
-        """Audio to remove: whole frames, for the carrier is given no others."""
+        """Audio to remove, in whole frames: the carrier takes no others."""
         self.low_ns = NEVER_NS
         """A slack that is neither below this nor negative needs no `observe`."""
         self._is_settling = False
         self._kept_ns = 0
         self.review_ns = 0
-        """`observe` is due for the first frame at or after this, whatever its slack."""
-        self.begin(0)
+        """From this time on `observe` is due for the next frame, whatever its slack."""
+        self.reset(0)
 
-    def follow(self, source: Source) -> None:
-        """Steer the slack of this kind of source from now on, as if nothing was learnt of it."""
-        self.source = source
-        self._floor_ns = source.floor_ns
-        self._grown_ns = source.grown_ns
-        self._aim_ns = source.aim_ns
-        self._settled_ns = source.settled_ns
-        self._ceil_ns = source.ceil_ns
+    def follow(self, profile: ArrivalProfile) -> None:
+        """Steer towards the band of this profile, and forget the lead that was learnt."""
+        self.profile = profile
+        self._floor_ns = profile.floor_ns
+        self._grown_ns = profile.grown_ns
+        self._aim_ns = profile.aim_ns
+        self._settled_ns = profile.settled_ns
+        self._ceil_ns = profile.ceil_ns
         self._settled_at_ns = -NEVER_NS
-        self.lead_ns = self.lead_ns_min = source.start_ns
-        """The lead that the steered slack has amounted to; a stream that begins takes it up."""
+        self.lead_ns = self.lead_ns_min = profile.start_ns
+        """Lead for a stream that begins: what the steered slack has amounted to."""
 
-    def begin(self, now_ns: int) -> None:
-        """Forget all slack: what comes now has nothing to do with it."""
+    def reset(self, now_ns: int) -> None:
+        """Forget all slack: the frames from now on have nothing to do with those before."""
         self._least_ns = self._second_ns = self.low_ns = NEVER_NS
         self._least_at_ns = -NEVER_NS
         self._past_ns: tuple[int, ...] = ()
         self._window_end_ns = now_ns + WINDOW_NS
         self.grow_ns = 0
-        self.settle(now_ns)
+        self.review_soon(now_ns)
 
-    def settle(self, now_ns: int) -> None:
-        """Judge soon what a join or a cut has left."""
+    def review_soon(self, now_ns: int) -> None:
+        """Judge the slack `SETTLE_NS` after a join or a cut."""
         since_ns = now_ns - self._settled_at_ns
         if since_ns >= SETTLE_NS:
             self._settled_at_ns = now_ns
             self._kept_ns = KEPT_NS if since_ns < REPEAT_NS else 0
         self._is_settling = True
-        # What is late of the same burst is no second event.
+        # Frames of the same burst that are late are no second event.
         self._least_ns = self._second_ns = self.low_ns = NEVER_NS
         self._least_at_ns = now_ns
         self._past_ns = ()
@@ -114,11 +116,11 @@ class Slack:
         self.review_ns = now_ns + SETTLE_NS
 
     def is_in_time(self, slack_ns: int, cap_ns: int) -> bool:
-        """Return whether a frame that comes so long before its turn need not wait for it."""
+        """Return whether a frame with this slack can be played at its turn."""
         return self._floor_ns <= slack_ns <= cap_ns
 
     def observe(self, now_ns: int, slack_ns: int) -> None:
-        """Note the slack of a frame that arrives."""
+        """Take the slack of a frame that arrives."""
         if now_ns >= self.review_ns:
             self._review(now_ns, slack_ns)
         if slack_ns >= self._second_ns:
@@ -137,31 +139,31 @@ class Slack:
             self.grow_ns = min(self._grown_ns - self._second_ns, GROW_NS_MAX)
 
     def changed(self, by_ns: int) -> None:
-        """Take note that audio was added, or removed where it is less than nothing."""
+        """Note that audio was added; below zero, removed."""
         if by_ns > 0:
             self.grown(by_ns)
         else:
             self.shrunk(-by_ns)
 
     def grown(self, by_ns: int) -> None:
-        """Take note that audio was added: all that follows has its turn later."""
+        """Note that audio was added: all later frames have their turns later."""
         self.grow_ns = max(0, self.grow_ns - by_ns)
         self.shift(by_ns)
 
     def shrunk(self, by_ns: int) -> None:
-        """Take note that audio was removed."""
+        """Note that audio was removed."""
         self._ask(self.excess_ns - by_ns)
         self.shift(-by_ns)
 
     def shift(self, by_ns: int) -> None:
-        """Take note that all turns are so much later than was believed, or earlier."""
+        """Note that all turns are later by this than assumed; below zero, earlier."""
         self._least_ns += by_ns
         self._second_ns += by_ns
         self._past_ns = tuple(past_ns + by_ns for past_ns in self._past_ns)
         self.low_ns = max(0, self._second_ns)
 
     def _ask(self, excess_ns: int) -> None:
-        """Ask for whole frames to be removed, as many as leave the slack above the floor."""
+        """Ask for as many whole frames to be removed as leave the slack above the floor."""
         frames = max(0, excess_ns + self._aim_ns - self._floor_ns) // FRAME_NS
         self.excess_ns = frames * FRAME_NS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.slack import GROW_NS_MAX, Slack
-from media.source import PACKETS, STREAM, Source
+from media.arrival_profile import PACKETS, STREAM, ArrivalProfile
+from media.lead_control import GROW_NS_MAX, LeadControl
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -15,17 +15,17 @@ SECOND = 1_000 * MS
 class Stream:
     """Frames each 20 ms whose slack is said in ms."""
 
-    def __init__(self, source: Source = STREAM) -> None:
-        self.slack = Slack(source, 80 * MS)
+    def __init__(self, profile: ArrivalProfile = STREAM) -> None:
+        self.slack = LeadControl(profile, 80 * MS)
         self.now = 0
 
-    def come(self, *slack_ms: float) -> Slack:
+    def come(self, *slack_ms: float) -> LeadControl:
         for ms in slack_ms:
             self.now += 20 * MS
             self.slack.observe(self.now, int(ms * MS))
         return self.slack
 
-    def steady(self, seconds: float, ms: float) -> Slack:
+    def steady(self, seconds: float, ms: float) -> LeadControl:
         return self.come(*[ms] * round(seconds * 50))
 
 
@@ -74,7 +74,7 @@ def test_a_burst_that_repeats_leaves_some() -> None:
     for seconds, asked_ms in ((5, 100), (12, 120)):
         stream.steady(seconds, 20)
         stream.slack.shift(130 * MS)
-        stream.slack.settle(stream.now)
+        stream.slack.review_soon(stream.now)
         assert stream.steady(0.6, 150).excess_ns == asked_ms * MS
         stream.slack.shrunk(130 * MS)
 
@@ -109,7 +109,7 @@ def test_the_lead_of_a_new_start_is_learnt_within_its_bounds() -> None:
     for _ in range(40):
         stream.come(20, *[70] * 10)
     assert 55 * MS < stream.slack.lead_ns <= 80 * MS
-    stream.slack.begin(stream.now)
+    stream.slack.reset(stream.now)
     assert 55 * MS < stream.slack.lead_ns <= 80 * MS
 
 
@@ -127,11 +127,11 @@ def test_another_kind_of_source_brings_its_own_lead_and_band() -> None:
         stream.come(20, *[70] * 10)
     stream.slack.follow(PACKETS)
     assert stream.slack.lead_ns == PACKETS.start_ns
-    stream.slack.begin(stream.now)
+    stream.slack.reset(stream.now)
     assert stream.steady(0.6, 30).excess_ns == 20 * MS
     stream.slack.follow(STREAM)
     assert stream.slack.lead_ns == STREAM.start_ns
-    stream.slack.begin(stream.now)
+    stream.slack.reset(stream.now)
     assert stream.steady(0.6, 30).excess_ns == 0
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from media.source import PACKETS, STREAM, Source
+from media.arrival_profile import PACKETS, STREAM, ArrivalProfile
 
 MS = 1_000_000
 
@@ -17,7 +17,7 @@ MS = 1_000_000
     ids=["packets", "stream"],
 )
 def test_concealment_starts_a_tick_before_it_would_be_too_late(
-    source: Source, guard_ns: int, floor_ns: int
+    source: ArrivalProfile, guard_ns: int, floor_ns: int
 ) -> None:
     assert (source.guard_ns, source.floor_ns) == (guard_ns, floor_ns)
 
@@ -28,7 +28,7 @@ def test_packets_are_waited_for_for_less_long() -> None:
 
 
 @pytest.mark.parametrize("source", [PACKETS, STREAM], ids=["packets", "stream"])
-def test_a_stream_starts_within_its_band(source: Source) -> None:
+def test_a_stream_starts_within_its_band(source: ArrivalProfile) -> None:
     assert source.floor_ns < source.start_ns <= source.ceil_ns
 
 

@@ -1,0 +1,114 @@
+"""Keeps track of which frame of a stream is next, by RTP sequence numbers.
+
+Finds how many turns a frame is early or late, recognises a sender that restarted its numbers, and
+accounts for turns that were concealed. Knows no audio and no clock.
+"""
+
+from __future__ import annotations
+
+from media.g711 import FRAME_SAMPLES, SAMPLE_NS
+from media.rtp import SEQUENCE_MASK, sequence_delta
+
+
+class Sequencer:
+    """The sequence of one stream. Numbers wrap at 16 bits (RFC 3550, 5.1)."""
+
+    __slots__ = (
+        "_restart_number",
+        "arriving",
+        "concealed_bytes",
+        "concealed_turns",
+        "frame_bytes",
+        "is_attached",
+        "next_number",
+    )
+
+    # What each frame touches comes first: compiled, attributes lie in this order.
+    next_number: int
+    arriving: int
+    frame_bytes: int
+
+    def __init__(self) -> None:
+        self.next_number = 0
+        """The frame whose turn is next. Means nothing while detached."""
+        self.arriving = 0
+        """The number after the newest frame."""
+        self.frame_bytes = FRAME_SAMPLES
+        """Length of the latest frame; a missing one is taken to be as long."""
+        self.is_attached = False
+        """Whether `next_number` is known. If not, the next frame sets it."""
+        self.concealed_bytes = 0
+        """How much of the next frame has been concealed already."""
+        self.concealed_turns = 0
+        """Whole frames concealed since the last frame that was played."""
+        self._restart_number = -1
+
+    def turns_ahead(self, number: int) -> int:
+        """Return how many turns after the next frame this one is; below zero, its turn is over."""
+        return sequence_delta(number, self.next_number) if self.is_attached else 0
+
+    def is_restart(self, number: int) -> bool:
+        """Return whether a frame far off the sequence follows another one that was as far off.
+
+        Two such frames in a row mean that the sender restarted its numbers (RFC 3550, A.1).
+        """
+        if number == self._restart_number:
+            return True
+        self._restart_number = (number + 1) & SEQUENCE_MASK
+        return False
+
+    def attach(self, number: int) -> None:
+        """Start a sequence with this frame."""
+        self.is_attached = True
+        self.next_number = self.arriving = number
+
+    def detach(self) -> None:
+        """Forget the sequence; frames after this belong to another one."""
+        self.is_attached = False
+        self.concealed_bytes = self.concealed_turns = 0
+
+    def jump(self, number: int) -> None:
+        """Give the next turn to this frame, of which nothing has been concealed."""
+        self.next_number = number
+        self.concealed_bytes = 0
+
+    def reclaim(self, number: int, ahead: int) -> None:
+        """Give the next turn to a frame whose own turn was concealed: it is played after that."""
+        self.concealed_bytes -= ahead * self.frame_bytes
+        self.concealed_turns = 0
+        self.next_number = number
+
+    def arrived(self, number: int, size: int) -> None:
+        """Note a frame of so many bytes that will be played."""
+        self.frame_bytes = size
+        if sequence_delta(number, self.arriving) >= 0:
+            self.arriving = (number + 1) & SEQUENCE_MASK
+
+    def arrived_unplayed(self, number: int) -> None:
+        """Note a frame that is dropped and whose turn does not count."""
+        self.arriving = (number + 1) & SEQUENCE_MASK
+
+    def advance(self, turns: int = 1) -> None:
+        """Pass so many turns."""
+        self.next_number = (self.next_number + turns) & SEQUENCE_MASK
+
+    def conceal(self, size: int) -> bool:
+        """Note so many concealed bytes; return whether that passed the turn of the next frame."""
+        self.concealed_bytes += size
+        if not self.is_attached:
+            self.concealed_bytes = 0
+        elif self.concealed_bytes >= self.frame_bytes:
+            self.concealed_bytes = 0
+            self.advance()
+            self.concealed_turns += 1
+            return True
+        return False
+
+    def offset_ns(self, ahead: int) -> int:
+        """Return the audio before a frame so many turns ahead, from the end of what was sent."""
+        return (ahead * self.frame_bytes - self.concealed_bytes) * SAMPLE_NS
+
+    def missing_ns(self, waiting: int) -> int:
+        """Return the length of the frames that are missing before the newest, if so many wait."""
+        span = (self.arriving - self.next_number) & SEQUENCE_MASK
+        return (span - waiting) * self.frame_bytes * SAMPLE_NS

@@ -1,0 +1,78 @@
+"""Alters the speech of one stream: conceals losses, cross-fades joins, makes it longer or shorter.
+
+Each repair is taken from the budget that all streams share. Without one, concealment is a cheaper
+one and the rest is left undone. Knows neither why a repair is needed nor when.
+"""
+
+from __future__ import annotations
+
+from media.conceal import Concealer
+from media.g711 import SAMPLE_NS, SAMPLES_PER_MS
+from media.lead_control import LeadControl
+from media.playout_counters import PlayoutCounters
+from media.repair_budget import RepairBudget
+from media.stretch import Stretcher
+
+
+class SpeechRepair:
+    """The repairs of one stream."""
+
+    __slots__ = ("_concealer", "_counters", "_history", "_stretcher", "budget")
+
+    def __init__(
+        self, history: list[bytes], counters: PlayoutCounters, budget: RepairBudget
+    ) -> None:
+        self.budget = budget
+        self._history = history
+        """What was sent last, which concealment continues; kept by its owner."""
+        self._counters = counters
+        self._concealer = Concealer()
+        self._stretcher = Stretcher()
+
+    @property
+    def is_concealment_over(self) -> bool:
+        """Whether concealment has faded to silence."""
+        return self._concealer.is_over
+
+    def is_quiet(self, frame: bytes, *, is_talking: bool) -> bool:
+        """Return whether the frame belongs to a pause."""
+        return self._stretcher.is_quiet(frame, is_talking)
+
+    def start_concealment(self, now_ns: int) -> None:
+        """Continue what was sent last."""
+        concealer = self._concealer
+        start = concealer.start if self.budget.take(now_ns) else concealer.start_roughly
+        start(b"".join(self._history))
+
+    def stop_concealment(self) -> None:
+        """Continue with silence, from which the next frame is faded in."""
+        self._concealer.finish()
+
+    def conceal(self, samples: int) -> bytes:
+        """Return the next so many samples of concealment."""
+        audio = self._concealer.take(samples)
+        self._counters.concealed_ms += len(audio) // SAMPLES_PER_MS
+        return audio
+
+    def join(self, now_ns: int, frame: bytes, *, is_concealing: bool) -> bytes:
+        """Return the frame cross-faded in from concealment, which is begun if there is none."""
+        if not self.budget.take(now_ns):
+            return frame
+        if not is_concealing:
+            self._concealer.start(b"".join(self._history))
+        return self._concealer.join(frame)
+
+    def stretch(self, frame: bytes, lead: LeadControl, rest: int, *, is_talking: bool) -> bytes:
+        """Return the frame longer or shorter as the lead asks for; empty if it is to be left out.
+
+        `rest` is how many bytes are left over from whole frames, to be taken away in a pause.
+        """
+        stretcher, counters = self._stretcher, self._counters
+        if lead.grow_ns > 0:
+            frame = stretcher.grow(frame, is_talking=is_talking)
+            counters.stretched_ms = stretcher.added // SAMPLES_PER_MS
+        else:
+            excess = lead.excess_ns // SAMPLE_NS
+            frame = stretcher.shrink_evenly(frame, excess, rest, is_talking=is_talking)
+            counters.shortened_ms = stretcher.removed // SAMPLES_PER_MS
+        return frame
