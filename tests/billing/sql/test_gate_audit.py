@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import re
+import sqlite3
+from contextlib import closing as closing_file
 from datetime import UTC, datetime, time, timedelta
 
 import msgspec
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from billing import reconcile
 from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
-from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, MALFORMED, STRAY
+from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, FOREIGN_TYPE, MALFORMED, STRAY
 from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
 from billing.spend_limits import Period, cap_name
 from billing.stores import gate_audit, tables
@@ -405,6 +407,10 @@ FAULTS = {
         [f"{reconcile.ENDING_UNKNOWN}: ghost"],
     ),
     "tombstone that is never trimmed": ("ZREM age ended", [f"{STRAY}: done ended"]),
+    "tombstone with something behind its number": (
+        "HSET done ended 30000_",
+        [f"{MALFORMED}: done ended"],
+    ),
     "tombstone that is no number": ("HSET done ended x", [f"{MALFORMED}: done ended"]),
     "balance by one": ("HINCRBY bal alice -1", [f"{reconcile.BALANCES_DIFFER}: alice"]),
     "balance of nobody": ("HSET bal ghost 5", [f"{reconcile.BALANCES_DIFFER}: ghost"]),
@@ -426,6 +432,45 @@ FAULTS = {
         ],
     ),
 }
+
+
+KEYS = {
+    **dict.fromkeys(
+        ("bal", "call", "own", "done", "cseq", "meta", "caps", "ends", "began"), "hash"
+    ),
+    **dict.fromkeys(("froz", "out"), "set"),
+    **dict.fromkeys(("age", "used"), "sorted set"),
+    "led": "stream",
+}
+OTHERS = {
+    "string": "SET {} x",
+    "list": "RPUSH {} alice 1",
+    "set": "SADD {} x",
+    "hash": "HSET {} x 1",
+}
+KEY_COLUMNS = (
+    ("accounts", "id", "alice"),
+    ("calls", "id", "live"),
+    ("calls", "id", "ended"),
+    ("calls", "account_id", "live"),
+    ("calls", "key_id", "live"),
+    ("api_keys", "id", "k1"),
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_a_key_of_another_type_is_named_and_ends_no_comparison(capped, engine, key):
+    partition = capped.partition("alice")
+    name, other = f"{{cr:{partition}}}:{key}", f"{{cr:{1 - partition}}}:froz"
+    await capped._redis.sadd(other, "ghost")
+    for kind, command in OTHERS.items():
+        if kind != KEYS[key]:
+            await capped._redis.delete(name)
+            await capped._redis.execute_command(*command.format(name).split(" "))
+            found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+            assert f"{FOREIGN_TYPE}: {name}" in found
+            assert [one for one in found if one.startswith(f"{reconcile.FREEZE_DIFFERS}: ghost")]
+    assert gate_audit.ADVICE[FOREIGN_TYPE]
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -622,3 +667,19 @@ async def test_a_value_of_the_book_that_cannot_be_read_ends_no_comparison(capped
         async with engine.begin() as connection:
             await connection.exec_driver_sql(change, (kept,))
     assert await capped_findings(capped, engine) == []
+
+
+@pytest.mark.parametrize("form", ["CAST(? AS TEXT)", "CAST(? AS BLOB)"])
+@pytest.mark.parametrize(("table", "column", "row"), KEY_COLUMNS)
+async def test_a_key_of_the_book_that_cannot_be_read_ends_no_comparison(
+    capped, engine, table, column, row, form
+):
+    if engine.dialect.name != "sqlite":
+        pytest.skip("platform: PostgreSQL refuses such values")
+    change = f"UPDATE {table} SET {column} = {form} WHERE id = '{row}'"
+    # As a person with the database's own tools, which keep no foreign keys.
+    with closing_file(sqlite3.connect(engine.url.database)) as file, file:
+        file.execute(change, (b"\xff\xfe\x00",))
+    other = f"{{cr:{1 - capped.partition('alice')}}}:froz"
+    await capped._redis.sadd(other, "ghost")
+    assert f"{reconcile.FREEZE_DIFFERS}: ghost" in await capped_findings(capped, engine)
