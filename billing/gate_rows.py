@@ -118,6 +118,9 @@ def _openings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str,
             faults.append(Disagreement(STRAY, f"began {_text(call)}", whose))
         elif opened is None:
             faults.append(Disagreement(MALFORMED, f"began {_text(call)}"))
+        elif opened.call_id != _text(call):
+            figures = f"account {opened.account_id}, names call {opened.call_id}"
+            faults.append(Disagreement(MALFORMED, f"began {_text(call)}", figures))
         else:
             yield _text(call), opened
 
@@ -152,7 +155,11 @@ def _ending(value: bytes) -> Ending | None:
         return None
     return Ending(
         *(int(words[1]), int(words[2]), int(words[3]), _text(words[5] or b"")),
-        *(record.cause, record.ended_by, record.answered_at, record.ended_at),
+        cause=record.cause,
+        ended_by=record.ended_by,
+        ringing_at=record.ringing_at,
+        answered_at=record.answered_at,
+        ended_at=record.ended_at,
     )
 
 

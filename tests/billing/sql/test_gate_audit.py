@@ -295,6 +295,7 @@ async def capped(gate, engine, store):
 
 
 OPENING = msgspec.json.encode(msgspec.structs.replace(opening("live"), rate="{}")).decode()
+ELSE = msgspec.json.encode(msgspec.structs.replace(opening("else"), key_id="k1")).decode()
 OWNER = msgspec.json.encode(["alice", "n1", "", 600_000, [DAY, MONTH, KEY_DAY]]).decode()
 FAULTS = {
     "count by one": ("HINCRBY meta n:alice 1", [f"{COUNT_DIFFERS}: alice"]),
@@ -396,6 +397,10 @@ FAULTS = {
     ),
     "opening of nothing": ("HSET began ghost {}", [f"{STRAY}: began ghost"]),
     "opening that cannot be read": ("HSET began live {}", [f"{MALFORMED}: began live"]),
+    "opening that names another call": (
+        "HSET began live " + ELSE,
+        [f"{MALFORMED}: began live"],
+    ),
     "spent account without calls": ("SADD out bob", [f"{STRAY}: out bob"]),
     "tombstone by one": ("HSET done ended 30001", [f"{reconcile.ENDING_DIFFERS}: ended"]),
     "tombstone of a call that lives in the book": (
@@ -539,6 +544,7 @@ OTHER_END = {
     "cause": ((4, '"cause":17'), "cause: gate 17, book 16"),
     "ended by": ((4, '"ended_by":"callee"'), "ended by: gate callee, book caller"),
     "ended": ((4, '"ended_at":"2026-11-24T12:00:09Z"'), "ended: gate 2026-11-24 12:00:09+00:00"),
+    "ringing": ((4, '"ringing_at":"2026-11-24T11:00:01Z"'), "ringing: gate 2026-11-24 11:00:01"),
 }
 
 
@@ -683,3 +689,10 @@ async def test_a_key_of_the_book_that_cannot_be_read_ends_no_comparison(
     other = f"{{cr:{1 - capped.partition('alice')}}}:froz"
     await capped._redis.sadd(other, "ghost")
     assert f"{reconcile.FREEZE_DIFFERS}: ghost" in await capped_findings(capped, engine)
+
+
+async def test_a_ringing_time_that_the_book_has_lost_is_named(capped, engine):
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE calls SET ringing_at = NULL WHERE id = 'ended'")
+    (found,) = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert found.startswith(f"{reconcile.ENDING_MISREMEMBERED}: ended (account alice, ringing: ")
