@@ -539,7 +539,7 @@ async def test_no_history_that_is_in_order_has_a_finding(
         await trade.open()
         for n in range(40):
             await trade.step()
-            assert await audit(shop.engine) == []
+            assert await audit(shop.engine, clock=shop.clock) == []
             assert await gate_audit.audit_gate(trade.gate, shop.engine, PARTITIONS) == []
             if n % 8 == 7:
                 assert await prove() == []
@@ -677,3 +677,12 @@ async def test_a_payment_that_is_recovered_has_its_page_again(trade, prove):
             await history.book(one)
     assert (await trade.store.find(trade.names["PAID"])).checkout_id == page
     assert await prove() == []
+
+
+async def test_a_page_that_names_another_payment_is_named(trade, prove, monkeypatch):
+    with monkeypatch.context() as patch:
+        noted = {"account": "alice", "payment": "pay_7"}
+        await told_otherwise(trade, patch, "checkout.session", metadata=noted)
+        found = await prove()
+    due = f"{comparison.PAYMENT_DIFFERS}: {trade.names['PAID']} ("
+    assert [one for one in found if one.startswith(due) and "pay_7 there" in one], found
