@@ -686,3 +686,41 @@ async def test_a_page_that_names_another_payment_is_named(trade, prove, monkeypa
         found = await prove()
     due = f"{comparison.PAYMENT_DIFFERS}: {trade.names['PAID']} ("
     assert [one for one in found if one.startswith(due) and "pay_7 there" in one], found
+
+
+@pytest.mark.parametrize("notes", [{}, {"refund": "pay_x:500:b"}])
+async def test_a_refund_whose_notes_were_changed_is_not_booked_again(
+    trade, prove, monkeypatch, notes
+):
+    """Neither by a webhook, nor by the history: the same money went back once."""
+    refunds = await trade.objects("refunds")
+    (ours,) = [one["id"] for one in refunds if one["metadata"].get("refund")]
+    name = f"refund:{notes['refund']}" if notes else f"re:{ours}"
+    fetch = trade.service._refunds.list_async
+
+    async def list_async(*arguments):
+        reply = (await fetch(*arguments)).to_dict()
+        for one in reply["data"]:
+            if one["id"] == ours:
+                one["metadata"] = notes
+        return Told(reply)
+
+    before = await trade.balance()
+    with monkeypatch.context() as patch:
+        patch.setattr(trade.service._refunds, "list_async", list_async)
+        await trade.payments.settle("refund", ours)
+        history = history_of(trade)
+        left = [
+            await history.book(one)
+            async for step in history.walk(datetime.now(UTC) - timedelta(hours=1))
+            for one in step.unbooked
+        ]
+        found = await prove()
+        # What is new is booked all the same, also of the same amount.
+        new = await trade.does("POST", "/refunds", payment_intent=trade.names["PI"], amount=500)
+        await trade.payments.settle("refund", new["id"])
+        assert await trade.balance() == before - 5
+        assert await trade.store.is_booked(f"re:{new['id']}")
+    assert left
+    assert all("under another name" in str(one) for one in left)
+    assert [one for one in found if one.startswith(f"{UNBOOKED}: {name} ")], found
