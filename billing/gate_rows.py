@@ -22,6 +22,7 @@ COUNT_DIFFERS = "spend gate miscounts an account's open calls"
 BURN_DIFFERS = "spend gate has a wrong burn rate"
 STRAY = "spend gate has a row that belongs to nothing"
 MALFORMED = "spend gate has a row that cannot be read"
+FOREIGN_TYPE = "spend gate has a key of a foreign type"
 
 _INTEGER = re.compile(rb"-?[0-9]{1,16}")
 _HOLD = re.compile(rb"([0-9]{1,16}):([0-9]{1,10})")
@@ -29,7 +30,7 @@ _HOLD = re.compile(rb"([0-9]{1,16}):([0-9]{1,10})")
 _ENDING = re.compile(
     rb"[0-9]+-[0-9]+ ([0-9]{1,16}) ([0-9]{1,16}) ([0-9]{1,10}) ([^\n]*)(?:\n(.*))?", re.DOTALL
 )
-_LEADING_INTEGER = re.compile(rb"[0-9]{1,16}")
+_AMOUNT = re.compile(rb"[0-9]{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,13 @@ class GateContents:
     faults: Sequence[Disagreement]
     is_filled: bool = True
     """False if the partition has lost its data, or waits to be filled from the book."""
+    has_outbox: bool = True
+    """False if something else is in the outbox's place."""
 
 
 def read_rows(rows: GateRows) -> GateContents:
     """Return what the rows contain. Never raises: what cannot be read is a fault."""
-    faults: list[Disagreement] = []
+    faults = [Disagreement(FOREIGN_TYPE, key) for key in rows.foreign]
     balances = _integers("bal", rows.balances, faults)
     sequences = _integers("cseq", rows.sequences, faults)
     calls = list(_open_calls(rows, faults))
@@ -75,7 +78,8 @@ def read_rows(rows: GateRows) -> GateContents:
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
     is_filled = rows.meta.get(b"ready") == b"1"
-    return GateContents(state, openings, endings, faults, is_filled)
+    has_outbox = not rows.is_outbox_foreign
+    return GateContents(state, openings, endings, faults, is_filled, has_outbox)
 
 
 def _text(name: bytes) -> str:
@@ -96,9 +100,8 @@ def _tombstones(
     rows: Mapping[bytes, bytes], faults: list[Disagreement]
 ) -> Iterator[tuple[str, int]]:
     for call, value in sorted(rows.items()):
-        # The rest of a tombstone is private to the script that writes it.
-        if final := _LEADING_INTEGER.match(value):
-            yield _text(call), int(final[0])
+        if _AMOUNT.fullmatch(value):
+            yield _text(call), int(value)
         else:
             faults.append(Disagreement(MALFORMED, f"done {_text(call)}"))
 
@@ -115,6 +118,9 @@ def _openings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str,
             faults.append(Disagreement(STRAY, f"began {_text(call)}", whose))
         elif opened is None:
             faults.append(Disagreement(MALFORMED, f"began {_text(call)}"))
+        elif opened.call_id != _text(call):
+            figures = f"account {opened.account_id}, names call {opened.call_id}"
+            faults.append(Disagreement(MALFORMED, f"began {_text(call)}", figures))
         else:
             yield _text(call), opened
 
@@ -149,7 +155,11 @@ def _ending(value: bytes) -> Ending | None:
         return None
     return Ending(
         *(int(words[1]), int(words[2]), int(words[3]), _text(words[5] or b"")),
-        *(record.cause, record.ended_by, record.answered_at, record.ended_at),
+        cause=record.cause,
+        ended_by=record.ended_by,
+        ringing_at=record.ringing_at,
+        answered_at=record.answered_at,
+        ended_at=record.ended_at,
     )
 
 

@@ -411,6 +411,9 @@ class GateRows:
     cap_uses: Mapping[bytes, bytes]
     frozen: Collection[bytes]
     out: Collection[bytes]
+    foreign: Collection[str] = ()
+    """Keys of another type than they must be, the outbox's as well; their rows are left out."""
+    is_outbox_foreign: bool = False
 
 
 class CreditBook(Protocol):

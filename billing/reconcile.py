@@ -149,6 +149,7 @@ class Ending:
     ended_by: str | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    ringing_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,7 @@ def _told_otherwise(told: Ending, booked: Ending) -> str:
         # If the end does not say it, the book has it from elsewhere.
         "answered": (told.answered_at or booked.answered_at, booked.answered_at),
         "ended": (told.ended_at, booked.ended_at),
+        "ringing": (told.ringing_at, booked.ringing_at),
     }
     return ", ".join(
         [

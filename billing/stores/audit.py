@@ -15,19 +15,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.clock import Clock, utc_now
 from billing.ledger import CREDIT_SOURCES, CUSTOMER, REVENUE, WRITE_OFF
 from billing.money import LIMIT
 from billing.reconcile import Disagreement
 from billing.stores import call_audit, column_audit, payment_audit, row_audit, tables
 from billing.stores.call_audit import shown_transfer
 from billing.stores.database import AUDIT_TIMEOUT_S, reading
-from billing.stores.findings import BY_HAND, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
+from billing.stores.findings import BY_HAND, CLOCKS, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
 
 RECHECK_S = 3.0
 """How long what is booked about a payment may be ahead of the payment's own row."""
 
 
-async def audit(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> list[str]:
+async def audit(
+    engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S, clock: Clock = utc_now
+) -> list[str]:
     """Return one line per disagreement, none when the book is in order.
 
     Lines name account ids, call ids and references. Raises StoreUnavailableError.
@@ -37,7 +40,7 @@ async def audit(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> l
         if found and connection.dialect.name == "sqlite":
             await column_audit.hide(connection)
         found += await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
-        found += await row_audit.audit_rows(connection)
+        found += await row_audit.audit_rows(connection, clock())
         passing = await _broken(connection, payment_audit.RULES)
     if passing:
         await asyncio.sleep(RECHECK_S)
@@ -273,6 +276,7 @@ ADVICE: Mapping[str, str] = {
     row_audit.SECONDS_TOO_MANY: BY_HAND,
     row_audit.TIMES_DISORDERED: TIMES,
     row_audit.BOOKED_EARLY: TIMES,
+    row_audit.DATED_AHEAD: CLOCKS,
     row_audit.REFUND_DIFFERS: BY_HAND,
     row_audit.SLOT_DIFFERS: (
         "Stop the nodes, correct the row's slot to the CRC-32 of its id, then rebuild."

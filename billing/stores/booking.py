@@ -25,6 +25,7 @@ from billing.stores.database import upsert
 
 IDS_PER_QUERY = 1_000
 """Parameters of one IN list; PostgreSQL's protocol ends at 65,535, SQLite's default at 32,766."""
+KEY_HASH_CHARACTERS = 64
 UNKNOWN_CURRENCY = "XXX"
 """ISO 4217: no currency."""
 
@@ -81,6 +82,7 @@ def book(connection: sa.Connection, batch: OutboxBatch, at: datetime) -> None:
         # gate's memory; totals are cumulative, so whatever comes next says the same and more.
         if before is not None or change.account_id:
             _plan(writes, call_id, before, change, currencies)
+    _keep_lost_keys(connection, batch.changes, at)
     _write(connection, writes)
 
 
@@ -264,6 +266,41 @@ def _currencies(
             ],
         )
     return concerned | found
+
+
+def _keep_lost_keys(
+    connection: sa.Connection, changes: Mapping[str, CallChange], at: datetime
+) -> None:
+    """Note keys that the book has lost, by the calls that were bought with them.
+
+    Such a key is revoked, and nothing fits its hash: it says whose it was, and opens nothing.
+    """
+    named = {
+        change.opened.key_id: change.account_id
+        for change in changes.values()
+        if change.opened is not None and change.opened.key_id
+    }
+    keys = tables.api_keys
+    lost = dict(named)
+    for chunk in _chunks(named):
+        for key_id in connection.scalars(sa.select(keys.c.id).where(keys.c.id.in_(chunk))):
+            del lost[key_id]
+    if lost:
+        connection.execute(
+            upsert(connection, keys).on_conflict_do_nothing(),
+            [
+                {
+                    "id": key_id,
+                    # SHA-256 in hexadecimal has no colon.
+                    "key_hash": f"lost:{key_id}"[:KEY_HASH_CHARACTERS],
+                    "account_id": account_id,
+                    "label": "",
+                    "created_at": at,
+                    "revoked_at": at,
+                }
+                for key_id, account_id in sorted(lost.items())
+            ],
+        )
 
 
 def _write(connection: sa.Connection, writes: _Writes) -> None:

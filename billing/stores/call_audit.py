@@ -199,6 +199,17 @@ def _calls_with_foreign_keys() -> sa.Select[Any]:
     )
 
 
+def _calls_without_key() -> sa.Select[Any]:
+    """The key that a call was bought with is kept, also when it is revoked."""
+    calls, keys = tables.calls.c, tables.api_keys.c
+    kept = sa.select(keys.id).where(keys.id == calls.key_id)
+    return (
+        _shown_call()
+        .add_columns(calls.key_id.label("key"))
+        .where(calls.opened, calls.key_id != "", ~kept.exists())
+    )
+
+
 def _shown_call() -> sa.Select[Any]:
     calls = tables.calls.c
     return sa.select(
@@ -209,6 +220,11 @@ def _shown_call() -> sa.Select[Any]:
         (sa.cast(calls.seconds, sa.String) + " s").label("for"),
     )
 
+
+_KEYS = (
+    "Keys are revoked, and never deleted: put the key's row back from a copy of the database, or"
+    " correct the record's key, if another row says which it was. What was charged stays."
+)
 
 RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "charge dated otherwise than its call": (_charges_dated_otherwise(), BY_HAND),
@@ -229,5 +245,6 @@ RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "call with impossible figures": (_impossible_calls(), FROM_LEDGER),
     "call in a foreign currency": (_calls_in_foreign_currencies(), FROM_LEDGER),
     "call bought with another account's key": (_calls_with_foreign_keys(), FROM_LEDGER),
+    "call bought with a key that is not kept": (_calls_without_key(), _KEYS),
 }
 """Rule -> what breaks it, subject first, and what to do."""

@@ -25,6 +25,11 @@ TIMES = (
     "Compare with the carrier's own record of the call, by its carrier_call_id, and with the"
     " machines' clocks (NTP); correct the record. What was charged follows from its seconds."
 )
+CLOCKS = (
+    "Is a machine's clock wrong (NTP), this one's or that of the drainer? Else somebody has dated"
+    " it: compare with the carrier's record of the call, or the payment service's of the payment,"
+    " and correct the date."
+)
 
 
 def finding(rule: str, row: Mapping[str, Any]) -> Disagreement:

@@ -107,6 +107,10 @@ ADVICE: Mapping[str, str] = {
         " copy knows, and fills it from the book. Running nodes do so within seconds. Credit is not"
         " to be given again: the book has all of it. Then audit again."
     ),
+    gate_rows.FOREIGN_TYPE: (
+        "Calls of that partition cannot be charged. Who else writes to this Redis? Stop that, and"
+        " the nodes; delete the key, then `caller ledger rebuild` fills the partition from SQL."
+    ),
     INCOMPARABLE: _WAIT,
     ENTRY_UNREADABLE: "Report it as a bug; draining keeps it in the table rejected_entries.",
 }
@@ -205,7 +209,8 @@ class _Comparison:
             whole = [Disagreement(ENTRY_UNREADABLE, entry.entry_id) for entry in compared.unread]
             if not contents.is_filled:
                 lost = Disagreement(EMPTY, f"partition {partition}")
-                return [lost, *calls_at_no_gate(book), *whole]
+                foreign = [one for one in contents.faults if one.rule == gate_rows.FOREIGN_TYPE]
+                return [lost, *foreign, *calls_at_no_gate(book), *whole]
             if compared.is_older_copy:
                 whole.append(Disagreement(OLDER_COPY, f"partition {partition}"))
             detail = await read_detail(
@@ -249,7 +254,7 @@ class _Comparison:
                 yield None
             else:
                 contents, entries = found
-                is_older_copy = bool(
+                is_older_copy = contents.has_outbox and bool(
                     rolled_back(marks, await self.gate.last_told([partition]))
                     or advance(marks[partition].booked_id, entries).fork_id
                 )
@@ -274,6 +279,9 @@ class _Comparison:
         self, partition: int
     ) -> tuple[GateContents, Sequence[OutboxEntry]] | None:
         """Return what a partition holds and all that waited in the outbox at its moment."""
+        rows = await self.gate.inspect(partition)
+        if rows.is_outbox_foreign:
+            return read_rows(rows), ()
         entries = await self.gate.read_outbox(partition, ENTRIES_MAX + 1)
         for _ in range(SNAPSHOTS_MAX):
             rows = await self.gate.inspect(partition)

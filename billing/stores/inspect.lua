@@ -1,13 +1,22 @@
 -- Read all that a partition holds but its outbox, for an audit, whether it has been filled or not.
--- Returns {BAL, CSEQ, OWN, CALL, FROZ, OUT, CAPS, META, DONE, BEGAN, ENDS, AGE, USED}: hashes and
--- sorted sets as {field, value, ...}.
-local found = {}
-for i, key in ipairs({BAL, CSEQ, OWN, CALL}) do found[i] = redis.call('HGETALL', key) end
-for i, key in ipairs({FROZ, OUT}) do found[4 + i] = redis.call('SMEMBERS', key) end
-for i, key in ipairs({CAPS, META, DONE, BEGAN, ENDS}) do
-  found[6 + i] = redis.call('HGETALL', key)
+-- Returns {BAL, CSEQ, OWN, CALL, FROZ, OUT, CAPS, META, DONE, BEGAN, ENDS, AGE, USED, {key that is of
+-- another type than it must be, and is left out, ...}}: hashes and sorted sets as {field, value, ...}.
+local found, foreign = {}, {}
+local function read(keys, kind, command, ...)
+  for _, key in ipairs(keys) do
+    local is = redis.call('TYPE', key).ok
+    if is == kind or is == 'none' then
+      found[#found + 1] = command and redis.call(command, key, ...) or nil
+    else
+      foreign[#foreign + 1] = key
+      found[#found + 1] = command and {} or nil
+    end
+  end
 end
-for i, key in ipairs({AGE, USED}) do
-  found[11 + i] = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-end
+read({BAL, CSEQ, OWN, CALL}, 'hash', 'HGETALL')
+read({FROZ, OUT}, 'set', 'SMEMBERS')
+read({CAPS, META, DONE, BEGAN, ENDS}, 'hash', 'HGETALL')
+read({AGE, USED}, 'zset', 'ZRANGE', 0, -1, 'WITHSCORES')
+read({LED}, 'stream')
+found[#found + 1] = foreign
 return found

@@ -382,6 +382,7 @@ class RedisSpendGate:
         """Return all rows of a partition at one moment, as they are, its outbox left out."""
         answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
         balances, sequences, owners, holds, frozen, out, *others = answer
+        *others, foreign = others
         caps, meta, tombstones, openings, endings, ages, cap_uses = map(_pairs, others)
         return GateRows(
             balances=_pairs(balances),
@@ -397,6 +398,8 @@ class RedisSpendGate:
             endings=endings,
             tombstone_ages=ages,
             cap_uses=cap_uses,
+            foreign=[key.decode() for key in foreign],
+            is_outbox_foreign=self._outbox(partition) in foreign,
         )
 
     def _outbox(self, partition: int) -> bytes:

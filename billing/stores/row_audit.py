@@ -35,6 +35,7 @@ CLOCKS_DIFFER_MAX = timedelta(minutes=1)
 """How far the clocks of two machines are taken to differ: of a node and of a drainer, or of a node
 and of the one that settled its calls."""
 
+DATED_AHEAD = "dated in the future"
 PRICE_DIFFERS = "call cost is not its rate times its seconds"
 PRICE_UNKNOWN = "call whose rate cannot be read"
 SECONDS_TOO_MANY = "call charged for more seconds than it lasted"
@@ -45,16 +46,40 @@ SLOT_DIFFERS = "account in a foreign partition"
 DECK_DIFFERS = "rate deck differs from its digest"
 
 
-async def audit_rows(connection: AsyncConnection) -> list[Disagreement]:
+async def audit_rows(connection: AsyncConnection, now: datetime) -> list[Disagreement]:
     """Return what disagrees, at most `FINDINGS_MAX` of each rule."""
     counts: dict[str, int] = {}
-    findings: list[Disagreement] = []
+    findings = await _dated_ahead(connection, now + CLOCKS_DIFFER_MAX)
     for look in (_look_at_calls, _look_at_refunds, _look_at_accounts, _look_at_decks):
         async for found in look(connection):
             counts[found.rule] = counts.get(found.rule, 0) + 1
             if counts[found.rule] <= FINDINGS_MAX:
                 findings.append(found)
     return findings
+
+
+_DATES_OF_CALLS = tuple(
+    tables.calls.c[name]
+    for name in ("created_at", "ringing_at", "answered_at", "ended_at", "booked_at")
+)
+_DATED = (
+    # Subject, account, dates
+    (tables.calls.c.id, tables.calls.c.account_id, _DATES_OF_CALLS),
+    (tables.credits.c.reference, tables.credits.c.account_id, (tables.credits.c.at,)),
+    (tables.transfers.c.reference, tables.transfers.c.account_id, (tables.transfers.c.at,)),
+    (tables.payments.c.id, tables.payments.c.account_id, (tables.payments.c.created_at,)),
+)
+
+
+async def _dated_ahead(connection: AsyncConnection, latest: datetime) -> list[Disagreement]:
+    """Return what is dated after a moment: not even what was made to fit can have happened yet."""
+    found: list[Disagreement] = []
+    for subject, account, dates in _DATED:
+        query = sa.select(subject, account, *dates).where(sa.or_(*(at > latest for at in dates)))
+        for row in await connection.execute(query.limit(FINDINGS_MAX - len(found))):
+            figures = zip(("account", *(at.name for at in dates)), row[1:], strict=True)
+            found.append(Disagreement(DATED_AHEAD, row[0], figures_of(figures)))
+    return found
 
 
 Found = AsyncIterator[Disagreement]

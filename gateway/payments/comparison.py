@@ -1,12 +1,13 @@
 """Compares one payment of the payment service with the book.
 
-Pure: takes both sides' data and returns where they differ. What the book lacks is reported
-elsewhere, because it can be booked; what differs here needs a person.
+Pure: takes both sides' data, and returns what is to be booked and where they differ. What the book
+lacks is reported elsewhere, because it can be booked; what differs here needs a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -17,11 +18,14 @@ from billing.payments import (
     BookedCredit,
     Intent,
     Payment,
+    PaymentFact,
     PaymentState,
     amounts_of,
     disputed_micros,
+    facts_of,
     from_minor,
     objects_of,
+    refund_amounts,
     refunded_micros,
     state_of,
     undone,
@@ -226,6 +230,40 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
                 f"{whose}: {name} {money(here, currency)} here, {money(there, currency)} there"
             )
             yield Disagreement(AMOUNT_DIFFERS, payment.id, figures)
+
+
+def facts_to_book(
+    intent: Intent, payment: Payment, entries: Sequence[BookedCredit]
+) -> list[PaymentFact]:
+    """Return what an intent proves of its payment, but for refunds that are booked already.
+
+    `entries` are the payment's credits. A refund bears its name in our notes at the service, where
+    people can change it: under another name it is the same refund all the same, known by an entry
+    of its amount that no refund of the service bears the name of. An audit names it. Raises
+    MoneyError for another currency than the payment's.
+    """
+    facts, renamed = facts_of(intent, payment.currency, payment.kind), _renamed(intent, entries)
+    return [fact for fact in facts if fact.reference not in renamed]
+
+
+def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
+    known, booked = amounts_of(intent), {entry.reference for entry in entries}
+    nameless = Counter(
+        entry.micros
+        for entry in entries
+        if entry.reference.startswith(("refund:", "re:"))
+        and entry.reference not in known
+        and undone(entry.reference) not in booked
+        and entry.micros < 0
+    )
+    found: set[str] = set()
+    for refund in reversed(intent.refunds):  # the newest is the likeliest to be another
+        names = refund_amounts(refund)
+        micros = -from_minor(refund.minor, intent.currency)
+        if booked.isdisjoint(names) and nameless[micros] > 0:
+            nameless[micros] -= 1
+            found.update(names)
+    return frozenset(found)
 
 
 def _is_undone(credit: BookedCredit, booked: Mapping[str, BookedCredit]) -> bool:

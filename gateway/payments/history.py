@@ -122,7 +122,10 @@ class PaymentHistory:
         why = "its account is not known here; create it, and repeat this"
         try:
             if await self._payments.recover(found.intent, found.checkout_id) is not None:
-                why = "its payment here belongs to another payment intent; see the service's pages"
+                why = (
+                    "its payment here belongs to another payment intent, or its refund is booked"
+                    " here under another name; see the service's pages"
+                )
         except MoneyError as error:
             why = f"{error}; see the service's pages"
         except PaymentError as error:

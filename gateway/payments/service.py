@@ -29,7 +29,6 @@ from billing.payments import (
     PaymentProfile,
     PaymentState,
     disputed_micros,
-    facts_of,
     from_minor,
     noted,
     refund_reference,
@@ -40,6 +39,7 @@ from billing.payments import (
 )
 from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.comparison import facts_to_book
 from gateway.payments.events import CHECKOUT, INTENT
 from gateway.payments.ports import (
     CheckoutOrder,
@@ -354,7 +354,8 @@ class Payments:
 
     async def _book(self, payment: Payment, intent: Intent) -> bool:
         """Book what is not booked yet; return False if it must be read again."""
-        facts = facts_of(intent, payment.currency, payment.kind)
+        entries = await self._store.entries(payment) if intent.refunds else ()
+        facts = facts_to_book(intent, payment, entries)
         is_steady = True
         for fact in facts:
             is_steady &= await self._book_fact(payment, intent, fact)

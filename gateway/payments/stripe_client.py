@@ -357,7 +357,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
     return Intent(
         id=reply["id"],
         status=reply["status"],
-        received_minor=reply["amount_received"],
+        received_minor=_minor(reply, "amount_received"),
         currency=reply["currency"].upper(),
         account_id=ours.get("account", ""),
         payment_id=ours.get("payment", ""),
@@ -376,7 +376,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
 def _refund(reply: _Reply) -> Refund:
     return Refund(
         id=reply["id"],
-        minor=reply["amount"],
+        minor=_minor(reply, "amount"),
         status=reply.get("status") or "",
         our_id=(reply.get("metadata") or {}).get("refund", ""),
         currency=reply["currency"].upper(),
@@ -387,7 +387,7 @@ def _refund(reply: _Reply) -> Refund:
 def _dispute(reply: _Reply) -> Dispute:
     return Dispute(
         id=reply["id"],
-        minor=reply["amount"],
+        minor=_minor(reply, "amount"),
         currency=reply["currency"].upper(),
         status=reply["status"],
         intent_id=_id(reply.get("payment_intent")),
@@ -397,9 +397,10 @@ def _dispute(reply: _Reply) -> Dispute:
 def _trace_of_checkout(reply: _Reply) -> PaymentTrace:
     page = _checkout_page(reply)
     is_paid = page.intent_id and reply["payment_status"] == "paid"
+    total = _minor(reply, "amount_total") if is_paid and reply["amount_total"] is not None else 0
     return PaymentTrace(
         page.intent_id,
-        {top_up_reference(page.intent_id): reply["amount_total"] or 0} if is_paid else {},
+        {top_up_reference(page.intent_id): total} if is_paid else {},
         (reply.get("currency") or "").upper(),
         page.account_id,
         page.payment_id,
@@ -439,6 +440,15 @@ _TRACES: Mapping[str, Callable[[_Reply], PaymentTrace]] = {
     "refund": _trace_of_refund,
     "dispute": _trace_of_dispute,
 }
+
+
+def _minor(reply: _Reply, name: str) -> int:
+    """Return an amount in minor units. Raises PaymentError naming the object it is not in."""
+    minor = reply[name]
+    if type(minor) is not int:
+        of = f"{reply.get('object', 'object')} {_id(reply.get('id'))}"
+        raise PaymentError(f"At the payment service {of} has no whole {name}.", retryable=True)
+    return minor
 
 
 def _id(reference: Any) -> str:

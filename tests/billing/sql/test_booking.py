@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import re
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
@@ -12,7 +14,16 @@ from billing.ledger import Transfer
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.booking import IDS_PER_QUERY, UNKNOWN_CURRENCY, insert_transfers
-from tests.billing.outbox_entries import START, MemoryOutbox, closed, costing, opened, ticked
+from tests.billing.outbox_entries import (
+    START,
+    MemoryOutbox,
+    closed,
+    costing,
+    entry,
+    opened,
+    opening,
+    ticked,
+)
 
 
 async def test_an_account_the_book_has_lost_is_opened_frozen_and_still_charged(store, engine):
@@ -139,4 +150,18 @@ async def test_drainers_of_the_same_partitions_wait_for_one_another(store, engin
             )
 
     await asyncio.gather(*map(drain, range(4)))
+    assert await audit(engine) == []
+
+
+async def test_a_key_that_the_book_has_lost_is_noted_as_revoked(store, engine):
+    """A book restored from an older copy: its calls say whose the key was."""
+    detail = msgspec.structs.replace(opening("c1"), key_id="k" * 255)
+    fields = {"c": b"c1", "a": b"alice", "s": b"70", "m": msgspec.json.encode(detail)}
+    for _ in range(2):
+        await store.apply_outbox(0, [entry("O", **fields)])
+    async with engine.connect() as connection:
+        (key,) = (await connection.execute(sa.select(tables.api_keys))).all()
+    assert (key.id, key.account_id) == ("k" * 255, "alice")
+    assert key.revoked_at is not None
+    assert not re.fullmatch("[0-9a-f]{64}", key.key_hash), "nothing is a hash of it"
     assert await audit(engine) == []

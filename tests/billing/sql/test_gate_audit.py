@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import re
+import sqlite3
+from contextlib import closing as closing_file
 from datetime import UTC, datetime, time, timedelta
 
 import msgspec
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from billing import reconcile
 from billing.drain import Drainer
 from billing.errors import StoreUnavailableError
-from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, MALFORMED, STRAY
+from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, FOREIGN_TYPE, MALFORMED, STRAY
 from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
 from billing.spend_limits import Period, cap_name
 from billing.stores import gate_audit, tables
@@ -293,6 +295,7 @@ async def capped(gate, engine, store):
 
 
 OPENING = msgspec.json.encode(msgspec.structs.replace(opening("live"), rate="{}")).decode()
+ELSE = msgspec.json.encode(msgspec.structs.replace(opening("else"), key_id="k1")).decode()
 OWNER = msgspec.json.encode(["alice", "n1", "", 600_000, [DAY, MONTH, KEY_DAY]]).decode()
 FAULTS = {
     "count by one": ("HINCRBY meta n:alice 1", [f"{COUNT_DIFFERS}: alice"]),
@@ -394,6 +397,10 @@ FAULTS = {
     ),
     "opening of nothing": ("HSET began ghost {}", [f"{STRAY}: began ghost"]),
     "opening that cannot be read": ("HSET began live {}", [f"{MALFORMED}: began live"]),
+    "opening that names another call": (
+        "HSET began live " + ELSE,
+        [f"{MALFORMED}: began live"],
+    ),
     "spent account without calls": ("SADD out bob", [f"{STRAY}: out bob"]),
     "tombstone by one": ("HSET done ended 30001", [f"{reconcile.ENDING_DIFFERS}: ended"]),
     "tombstone of a call that lives in the book": (
@@ -405,6 +412,10 @@ FAULTS = {
         [f"{reconcile.ENDING_UNKNOWN}: ghost"],
     ),
     "tombstone that is never trimmed": ("ZREM age ended", [f"{STRAY}: done ended"]),
+    "tombstone with something behind its number": (
+        "HSET done ended 30000_",
+        [f"{MALFORMED}: done ended"],
+    ),
     "tombstone that is no number": ("HSET done ended x", [f"{MALFORMED}: done ended"]),
     "balance by one": ("HINCRBY bal alice -1", [f"{reconcile.BALANCES_DIFFER}: alice"]),
     "balance of nobody": ("HSET bal ghost 5", [f"{reconcile.BALANCES_DIFFER}: ghost"]),
@@ -426,6 +437,45 @@ FAULTS = {
         ],
     ),
 }
+
+
+KEYS = {
+    **dict.fromkeys(
+        ("bal", "call", "own", "done", "cseq", "meta", "caps", "ends", "began"), "hash"
+    ),
+    **dict.fromkeys(("froz", "out"), "set"),
+    **dict.fromkeys(("age", "used"), "sorted set"),
+    "led": "stream",
+}
+OTHERS = {
+    "string": "SET {} x",
+    "list": "RPUSH {} alice 1",
+    "set": "SADD {} x",
+    "hash": "HSET {} x 1",
+}
+KEY_COLUMNS = (
+    ("accounts", "id", "alice"),
+    ("calls", "id", "live"),
+    ("calls", "id", "ended"),
+    ("calls", "account_id", "live"),
+    ("calls", "key_id", "live"),
+    ("api_keys", "id", "k1"),
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_a_key_of_another_type_is_named_and_ends_no_comparison(capped, engine, key):
+    partition = capped.partition("alice")
+    name, other = f"{{cr:{partition}}}:{key}", f"{{cr:{1 - partition}}}:froz"
+    await capped._redis.sadd(other, "ghost")
+    for kind, command in OTHERS.items():
+        if kind != KEYS[key]:
+            await capped._redis.delete(name)
+            await capped._redis.execute_command(*command.format(name).split(" "))
+            found = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+            assert f"{FOREIGN_TYPE}: {name}" in found
+            assert [one for one in found if one.startswith(f"{reconcile.FREEZE_DIFFERS}: ghost")]
+    assert gate_audit.ADVICE[FOREIGN_TYPE]
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -494,6 +544,7 @@ OTHER_END = {
     "cause": ((4, '"cause":17'), "cause: gate 17, book 16"),
     "ended by": ((4, '"ended_by":"callee"'), "ended by: gate callee, book caller"),
     "ended": ((4, '"ended_at":"2026-11-24T12:00:09Z"'), "ended: gate 2026-11-24 12:00:09+00:00"),
+    "ringing": ((4, '"ringing_at":"2026-11-24T11:00:01Z"'), "ringing: gate 2026-11-24 11:00:01"),
 }
 
 
@@ -622,3 +673,26 @@ async def test_a_value_of_the_book_that_cannot_be_read_ends_no_comparison(capped
         async with engine.begin() as connection:
             await connection.exec_driver_sql(change, (kept,))
     assert await capped_findings(capped, engine) == []
+
+
+@pytest.mark.parametrize("form", ["CAST(? AS TEXT)", "CAST(? AS BLOB)"])
+@pytest.mark.parametrize(("table", "column", "row"), KEY_COLUMNS)
+async def test_a_key_of_the_book_that_cannot_be_read_ends_no_comparison(
+    capped, engine, table, column, row, form
+):
+    if engine.dialect.name != "sqlite":
+        pytest.skip("platform: PostgreSQL refuses such values")
+    change = f"UPDATE {table} SET {column} = {form} WHERE id = '{row}'"
+    # As a person with the database's own tools, which keep no foreign keys.
+    with closing_file(sqlite3.connect(engine.url.database)) as file, file:
+        file.execute(change, (b"\xff\xfe\x00",))
+    other = f"{{cr:{1 - capped.partition('alice')}}}:froz"
+    await capped._redis.sadd(other, "ghost")
+    assert f"{reconcile.FREEZE_DIFFERS}: ghost" in await capped_findings(capped, engine)
+
+
+async def test_a_ringing_time_that_the_book_has_lost_is_named(capped, engine):
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE calls SET ringing_at = NULL WHERE id = 'ended'")
+    (found,) = await audit_gate(capped, engine, PARTITIONS, clock=lambda: NOW)
+    assert found.startswith(f"{reconcile.ENDING_MISREMEMBERED}: ended (account alice, ringing: ")

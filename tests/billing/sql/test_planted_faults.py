@@ -5,7 +5,7 @@ The tables' own columns are walked: one that is added later without either fails
 
 import sqlite3
 from contextlib import closing as closing_file
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -349,6 +349,7 @@ def moved(reference, account, sequence):
     ]
 
 
+AHEAD = moment(datetime(2999, 1, 1, tzinfo=UTC))
 TOGETHER = {
     "a refund halved, balances made to fit": (
         [*both(-50, "re:1"), balance("bob", 50)],
@@ -442,6 +443,35 @@ TOGETHER = {
             " WHERE reference = 'credit:welcome'",
         ],
         "closing of an account that is not deleted: welcome (account bob, booked 0.001000)",
+    ),
+    "a grant and its transfer dated in the future": (
+        [
+            f"UPDATE credits SET at = {AHEAD} WHERE reference = 'welcome'",
+            f"UPDATE transfers SET at = {AHEAD} WHERE reference = 'credit:welcome'",
+        ],
+        "dated in the future: welcome (account bob, at ",
+    ),
+    "a call booked in the future, and its charge": (
+        [
+            f"UPDATE calls SET booked_at = {AHEAD} WHERE id = 'many3'",
+            f"UPDATE transfers SET at = {AHEAD} WHERE call_id = 'many3'",
+        ],
+        "dated in the future: many3 (account alice, created_at ",
+    ),
+    "a top-up, its transfer and its payment dated in the future": (
+        [
+            f"UPDATE credits SET at = {AHEAD} WHERE reference = 'pi:1'",
+            f"UPDATE transfers SET at = {AHEAD} WHERE reference = 'credit:pi:1'",
+            f"UPDATE payments SET created_at = {AHEAD}, updated_at = {AHEAD} WHERE id = 'p1'",
+        ],
+        "dated in the future: p1 (account bob, created_at ",
+    ),
+    "a key that calls were bought with deleted": (
+        [
+            "UPDATE calls SET key_id = 'k9' WHERE id = 'many3'",
+        ],
+        "call bought with a key that is not kept: many3 (account alice, charged or held 0.130000,"
+        " written off 0.000000, for 13 s, key k9)",
     ),
     "a charge dated a day before": (
         f"UPDATE transfers SET at = {moment(START - timedelta(days=1))}"

@@ -134,7 +134,7 @@ class Shop:
 
     async def check(self):
         """Assert that the book agrees with itself."""
-        assert await audit(self.engine) == []
+        assert await audit(self.engine, clock=self.clock) == []
 
 
 @contextlib.asynccontextmanager

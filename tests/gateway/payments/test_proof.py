@@ -539,7 +539,7 @@ async def test_no_history_that_is_in_order_has_a_finding(
         await trade.open()
         for n in range(40):
             await trade.step()
-            assert await audit(shop.engine) == []
+            assert await audit(shop.engine, clock=shop.clock) == []
             assert await gate_audit.audit_gate(trade.gate, shop.engine, PARTITIONS) == []
             if n % 8 == 7:
                 assert await prove() == []
@@ -677,3 +677,50 @@ async def test_a_payment_that_is_recovered_has_its_page_again(trade, prove):
             await history.book(one)
     assert (await trade.store.find(trade.names["PAID"])).checkout_id == page
     assert await prove() == []
+
+
+async def test_a_page_that_names_another_payment_is_named(trade, prove, monkeypatch):
+    with monkeypatch.context() as patch:
+        noted = {"account": "alice", "payment": "pay_7"}
+        await told_otherwise(trade, patch, "checkout.session", metadata=noted)
+        found = await prove()
+    due = f"{comparison.PAYMENT_DIFFERS}: {trade.names['PAID']} ("
+    assert [one for one in found if one.startswith(due) and "pay_7 there" in one], found
+
+
+@pytest.mark.parametrize("notes", [{}, {"refund": "pay_x:500:b"}])
+async def test_a_refund_whose_notes_were_changed_is_not_booked_again(
+    trade, prove, monkeypatch, notes
+):
+    """Neither by a webhook, nor by the history: the same money went back once."""
+    refunds = await trade.objects("refunds")
+    (ours,) = [one["id"] for one in refunds if one["metadata"].get("refund")]
+    name = f"refund:{notes['refund']}" if notes else f"re:{ours}"
+    fetch = trade.service._refunds.list_async
+
+    async def list_async(*arguments):
+        reply = (await fetch(*arguments)).to_dict()
+        for one in reply["data"]:
+            if one["id"] == ours:
+                one["metadata"] = notes
+        return Told(reply)
+
+    before = await trade.balance()
+    with monkeypatch.context() as patch:
+        patch.setattr(trade.service._refunds, "list_async", list_async)
+        await trade.payments.settle("refund", ours)
+        history = history_of(trade)
+        left = [
+            await history.book(one)
+            async for step in history.walk(datetime.now(UTC) - timedelta(hours=1))
+            for one in step.unbooked
+        ]
+        found = await prove()
+        # What is new is booked all the same, also of the same amount.
+        new = await trade.does("POST", "/refunds", payment_intent=trade.names["PI"], amount=500)
+        await trade.payments.settle("refund", new["id"])
+        assert await trade.balance() == before - 5
+        assert await trade.store.is_booked(f"re:{new['id']}")
+    assert left
+    assert all("under another name" in str(one) for one in left)
+    assert [one for one in found if one.startswith(f"{UNBOOKED}: {name} ")], found

@@ -127,6 +127,47 @@ async def test_nonsense_is_no_answer(body):
         await runner.cleanup()
 
 
+def _one(kind, **fields):
+    found = {"id": "x_1", "object": kind, "status": "succeeded", "currency": "usd", "created": 1}
+    return found | fields
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply", "name"),
+    [
+        ("payment_intent", _one("payment_intent", amount_received="abc"), "amount_received"),
+        ("payment_intent", _one("payment_intent", amount_received=2.5), "amount_received"),
+        ("refund", _one("refund", amount="7", payment_intent="pi_1"), "amount"),
+        ("dispute", _one("dispute", amount=None, payment_intent="pi_1"), "amount"),
+        (
+            "checkout.session",
+            _one(
+                "checkout.session", amount_total="7", payment_intent="pi_1", payment_status="paid"
+            ),
+            "amount_total",
+        ),
+    ],
+)
+async def test_an_amount_that_is_no_whole_number_is_named_with_its_object(
+    monkeypatch, kind, reply, name
+):
+    async def answer(*_):
+        listed = {"object": "list", "data": [reply], "has_more": False}
+        return stripe.StripeObject.construct_from(listed, None)
+
+    service = StripePayments(api_key=API_KEY, origin="http://127.0.0.1:9")
+    lists = {
+        "checkout.session": service._sessions,
+        "payment_intent": service._intents,
+        "refund": service._refunds,
+        "dispute": service._disputes,
+    }
+    monkeypatch.setattr(lists[kind], "list_async", answer)
+    with pytest.raises(PaymentError, match=f"{kind} x_1 has no whole {name}"):
+        await service.history(kind, datetime.now(UTC), "")
+    await service.close()
+
+
 async def test_events_that_were_not_delivered_come_in_pages(shop, monkeypatch):
     monkeypatch.setattr(stripe_client, "LIST_MAX", 1)
     page = await shop.service.missed_events(datetime.now(UTC) - timedelta(days=1), "")
