@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 from billing.stores.redis import TIMEOUT_S
 
 
@@ -24,6 +24,6 @@ async def withdraw(redis: Any, partition: int) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await redis.execute_command("HDEL", f"{{cr:{partition}}}:meta", "ready")
     except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise StoreUnavailableError(
-            "the spend gate (Redis or Valkey) refused or is away"
+        raise refusals.unavailable(
+            "the spend gate (Redis or Valkey) refused or is away", error
         ) from error

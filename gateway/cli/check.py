@@ -24,4 +24,4 @@ def check_command(context: typer.Context) -> None:
         out.print(table)
         raise typer.Exit(preflight.exit_code(findings))
 
-    run(work())
+    run(work(), read)

@@ -21,6 +21,7 @@ from billing.errors import (
     DatabaseLockedError,
     MoneyError,
     RateDeckError,
+    StoreFullError,
     StoreUnavailableError,
     UnfitBookError,
 )
@@ -63,8 +64,11 @@ IsChild = Annotated[
 """Of a command that another process of ours starts."""
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end on uvloop; tell a failure in a sentence, with what to do."""
+def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+    """Run to the end on uvloop; tell a failure in a sentence, with what to do.
+
+    Work that uses a store gives the settings that say where it is.
+    """
     sys.setswitchinterval(SWITCH_S)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -87,9 +91,10 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(f"SQL did not answer: {error}.", hint, EXIT_UNAVAILABLE)
     except UnfitBookError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+    except StoreFullError as error:
+        fail(f"{error}.", "Free some space there, and try again.", EXIT_UNAVAILABLE)
     except BillingError as error:
-        hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
-        fail(str(error), hint, EXIT_UNAVAILABLE)
+        fail(str(error), f"Check {_stores_of(read)}; `caller check` says more.", EXIT_UNAVAILABLE)
     except OSError as error:
         if error.filename is not None:
             hint = "Check CALLER_DATA_DIR and the files that the settings name."
@@ -98,6 +103,17 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
     except GatewayError as error:
         fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+
+
+def _stores_of(read: Settings | None) -> str:
+    """Name the settings by which the stores are reached, those that are set."""
+    if read is None:
+        return "CALLER_REDIS_URL and CALLER_DATABASE_URL"
+    named = {"CALLER_REDIS_URL": read.redis_url, "CALLER_DATABASE_URL": read.database_url}
+    used = [name for name, url in named.items() if url]
+    if len(used) < len(named):
+        used.append(f"the folder of CALLER_DATA_DIR, {read.data_dir.absolute()}")
+    return " and ".join(used)
 
 
 def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
@@ -169,7 +185,7 @@ def run_with(
         finally:
             await stores.close()
 
-    run(opened())
+    run(opened(), read)
 
 
 async def unchanged(opening: Awaitable[_Opened]) -> _Opened:

@@ -65,7 +65,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
         await mails.stop()
         await stores.close()
 
-    run(work())
+    run(work(), read)
 
 
 DRAIN_INTERVAL_S = 0.5

@@ -31,4 +31,4 @@ def serve(context: typer.Context) -> None:
         announce("Stopping: no new calls; running ones may finish.")
         await node.stop()
 
-    run(work())
+    run(work(), read)

@@ -14,7 +14,7 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 
 TTL_S = 20
 _TIMEOUT_S = 1.0
@@ -90,7 +90,7 @@ class RedisNodeLeases:
             async with asyncio.timeout(_TIMEOUT_S):
                 replies: list[Any] = await pipeline.execute()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise StoreUnavailableError("the leases of nodes cannot be reached") from error
+            raise refusals.unavailable("the leases of nodes cannot be reached", error) from error
         return replies
 
 

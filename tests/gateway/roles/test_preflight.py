@@ -4,6 +4,7 @@ import re
 import socket
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from gateway.cli import app
 from gateway.roles import preflight
 from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import from_mapping
+from gateway.stores import append_only
 from gateway.stores.leases import RedisNodeLeases
 from tests.certificates import Authority
 from tests.valkey import free_port
@@ -115,6 +117,32 @@ def test_a_data_folder_that_cannot_be_one_is_named(tmp_path):
         code, said = run("accounts", "create", "acme", DATA_DIR=folder)
         assert code == 2
         assert "CALLER_PORT" not in said
+
+
+def test_a_data_folder_of_a_file_system_that_holds_no_files_is_named():
+    assert_both_say(2, "CALLER_DATA_DIR: /proc/nope cannot be used", DATA_DIR="/proc/nope")
+
+
+def test_append_only_files_that_are_damaged_are_told_by_both(tmp_path):
+    folder = tmp_path / "valkey" / append_only.FOLDER
+    folder.mkdir(parents=True)
+    (folder / append_only.MANIFEST).write_text("garbage\n")
+    words = f"Valkey's file {folder / append_only.MANIFEST} is damaged"
+    assert_both_say(3, words, DATA_DIR=tmp_path)
+    code, said = run("accounts", "create", "acme", "--credit", "1", DATA_DIR=tmp_path)
+    assert (code, str(folder / append_only.MANIFEST) in said) == (3, True)
+    assert f"the folder of CALLER_DATA_DIR, {tmp_path}" in said
+    assert "CALLER_REDIS_URL" not in said
+
+
+@pytest.mark.parametrize(("free_mib", "marks"), [(15, [True]), (400, [False]), (600, [])])
+def test_a_disk_that_is_full_is_told_before_a_start(tmp_path, monkeypatch, free_mib, marks):
+    free = SimpleNamespace(f_bavail=free_mib * 256, f_frsize=4096)
+    monkeypatch.setattr("os.statvfs", lambda _path: free)
+    found = preflight.disk("files", tmp_path, "CALLER_DATA_DIR")
+    assert [finding.is_fatal for finding in found] == marks
+    assert all(f"{free_mib} MiB" in finding.text for finding in found)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
