@@ -379,7 +379,11 @@ class Settings:
         *(0, 120, "s"),
     )
     drain_timeout_s: int = _number(
-        30, "How long running calls may go on after SIGTERM before they are ended.", 0, 3600, "s"
+        30,
+        "How long running calls may go on after SIGTERM or SIGHUP before they are ended.",
+        0,
+        3600,
+        "s",
     )
     log_level: str = _choice("info", "Least severe log line.", "debug", "info", "warning", "error")
     log_format: str = _choice("text", "Form of log lines.", "text", "json")

@@ -14,7 +14,7 @@ from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.recovery import bring_credits
-from gateway.cli.command import fail, out, read_amount, run_with
+from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.ports import to_nobody
@@ -305,15 +305,14 @@ def delete_account(
     write_off: Annotated[
         bool, typer.Option("--write-off", help="Bring what it has left, or owes, to nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete an account: its calls end, its keys, its addresses and its saved card are forgotten.
 
     Its calls, payments and ledger stay, for the books need them. A repeat finishes a deletion that
     broke off.
     """
-    if not yes:
-        typer.confirm(f"Delete {account_id} for good?", abort=True)
+    confirm(f"Delete {account_id} for good?", yes=yes)
 
     async def work(book: adapters.Book, read: Settings) -> None:
         account = await book.accounts.account(account_id)

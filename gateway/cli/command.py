@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
 import typer
 import uvloop
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from billing.errors import (
@@ -38,9 +43,45 @@ from gateway.logs import formats
 from gateway.roles.children import parent_gone
 from gateway.settings import Settings
 
+
+class WholeWords(Console):
+    """A console that breaks no word of a table, however narrow it is: an id that is cut is none."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does; a table is at least as wide as its longest words together."""
+        for table in objects:
+            if isinstance(table, Table) and table.columns:
+                _keep_words_whole(table, self)
+                options["crop"] = False
+        super().print(*objects, **options)
+
+
+def _keep_words_whole(table: Table, console: Console) -> None:
+    """Set the widths of a table's columns; Rich itself narrows the widest ones, words or not."""
+    wide = console.options.update(max_width=_ANY_WIDTH)
+    ranges = [
+        [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells)]
+        for column in table.columns
+    ]
+    least = [max(each.minimum for each in column) for column in ranges]
+    most = [max(each.maximum for each in column) for column in ranges]
+    frame = Measurement.get(console, wide, table).maximum - sum(most)
+    if frame + sum(most) <= console.width:
+        return
+    for _ in range(console.width - frame - sum(least)):
+        # What is left goes to the columns that lack most.
+        lacking = [wanted - given for wanted, given in zip(most, least, strict=True)]
+        least[lacking.index(max(lacking))] += 1
+    for column, width in zip(table.columns, least, strict=True):
+        column.width = width
+    table.width = frame + sum(least)
+
+
+_ANY_WIDTH = 100_000
+
 # What is printed may hold anything an operator typed or a vendor said: none of it is markup.
-out = Console(markup=False, highlight=False, emoji=False)
-err = Console(stderr=True, markup=False, highlight=False, emoji=False)
+out = WholeWords(markup=False, highlight=False, emoji=False)
+err = WholeWords(stderr=True, markup=False, highlight=False, emoji=False)
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +112,11 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
     """
     sys.setswitchinterval(SWITCH_S)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            # With this handler, asyncio cancels the work and raises KeyboardInterrupt at its end.
+            _on_interrupt(signal.default_int_handler),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.get_loop().set_exception_handler(formats.on_loop_error)
             runner.run(work)
     except KeyboardInterrupt:
@@ -116,22 +161,61 @@ def _stores_of(read: Settings | None) -> str:
     return " and ".join(used)
 
 
-def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
+class Stop(asyncio.Event):
+    """Set by a signal that asks the process to end; a second one sets `hurry`."""
 
-    A child is ended by its parent, whatever signals say.
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurry = asyncio.Event()
+        """That what still goes on be broken off, in good order."""
+        self._is_interrupted = False
+
+    def on_signal(self, number: int) -> None:
+        """Note a signal; from the third on they do what they do by default."""
+        self._is_interrupted |= number == signal.SIGINT
+        if self.is_set():
+            self.hurry.set()
+            loop = asyncio.get_running_loop()
+            for each in STOP_SIGNALS:
+                loop.remove_signal_handler(each)
+        self.set()
+
+    async def covers(self, starting: Coroutine[Any, Any, None]) -> bool:
+        """Run a start, and break it off when the stop comes first; return whether it did."""
+        start, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(self.wait())
+        await asyncio.wait((start, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if start.done():
+            start.result()
+            return False
+        start.cancel()
+        await asyncio.wait((start,))
+        if not start.cancelled():
+            start.result()
+        return True
+
+    def leave(self) -> None:
+        """End the command, everything being closed: by Ctrl-C as shells expect it, else well."""
+        if self._is_interrupted:
+            raise typer.Exit(EXIT_INTERRUPTED)
+
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a service manager, Ctrl-C and a terminal that closes send."""
+
+
+def stop_on_signal(*, is_child: bool = False) -> Stop:
+    """Return what is set by the signals that end a process in good order.
+
+    A child is ended by its parent, whatever signals say. What was ignored before, as nohup(1) has
+    SIGHUP be, stays so.
     """
-    stop = asyncio.Event()
-    if is_child:
-        return stop
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    stop = Stop()
+    if not is_child:
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, stop.on_signal, number)
     return stop
 
 
@@ -208,7 +292,29 @@ def fail(what: str, hint: str, code: int) -> NoReturn:
 def confirm(question: str, *, yes: bool) -> None:
     """Ask, unless the answer was given with the command; end where it is no."""
     if not yes:
-        typer.confirm(question, abort=True)
+        # A prompt blocks the loop, which otherwise takes Ctrl-C.
+        with _on_interrupt(_end_interrupted):
+            typer.confirm(question, abort=True)
+
+
+def _end_interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+    err.print()
+    raise typer.Exit(EXIT_INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Answer Ctrl-C so, where it is answered at all and this thread is asked."""
+    before = signal.getsignal(signal.SIGINT)
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or before in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def complain(what: str, hint: str) -> None:
@@ -225,7 +331,9 @@ def announce(text: str) -> None:
     """Say how a long-running command stands, in the form of log lines if that is JSON."""
     if formats.is_json():
         _log.info(text)
-    else:
+        return
+    # The terminal may be closed, and a node that drains goes on without it.
+    with contextlib.suppress(OSError):
         err.print(text, soft_wrap=True)
 
 

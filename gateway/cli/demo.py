@@ -22,16 +22,17 @@ def demo(context: typer.Context) -> None:
     """
 
     async def work() -> None:
-        stop = stop_on_signal()
-        show = Demo(context.obj)
+        stop, show = stop_on_signal(), Demo(context.obj)
         read = show.settings()
         level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
         formats.configure(level, read.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
-            await show.start()
-        show.explain(out)
-        await stop.wait()
-        announce("Stopping…")
-        await show.stop()
+            is_stopped = await stop.covers(show.start())
+        if not is_stopped:
+            show.explain(out)
+            await stop.wait()
+            announce("Stopping…")
+            await show.stop(stop.hurry)
+        stop.leave()
 
     run(work())

@@ -35,13 +35,15 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
 
     async def work() -> None:
         _yield_to_audio()
-        ending = asyncio.ensure_future(wait(stop_on_signal(is_child=child), is_child=child))
+        stop = stop_on_signal(is_child=child)
+        ending = asyncio.ensure_future(wait(stop, is_child=child))
         opening = asyncio.ensure_future(storage.open_stores(read, is_child=child))
         await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
             # A store that is away is waited for; a parent that is gone has taken its own with it.
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
+            stop.leave()
             return
         stores, enough = opening.result(), asyncio.Event()
         notices, mails = _open_notices(read), storage.open_mails(read, stores)
@@ -64,6 +66,7 @@ def drain(context: typer.Context, child: IsChild = False) -> None:
             await notices.stop()
         await mails.stop()
         await stores.close()
+        stop.leave()
 
     run(work(), read)
 

@@ -30,7 +30,7 @@ from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from billing.stores.withdrawal import withdraw
 from gateway.charging.recovery import Drain, fill_gate
 from gateway.charging.retelling import Retelling, whose
-from gateway.cli.command import err, fail, out, read_moment, run_with
+from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
@@ -116,7 +116,7 @@ def rebuild_gate(  # noqa: PLR0917
     partition: Annotated[
         int | None, typer.Option(min=0, max=PARTITIONS - 1, help="Only this one; else all.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Also while nodes are running.")] = False,
     forget_credits: Annotated[
         bool,
@@ -164,8 +164,7 @@ def rebuild_gate(  # noqa: PLR0917
             await _show_surpluses(stores, found)
             if not forget_credits:
                 fail("The credit store holds credit that the book lacks.", _LACKING, EXIT_FINDINGS)
-        if not yes:
-            typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", abort=True)
+        confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions anew?", yes=yes)
         for one in chosen:
             await withdraw(stores.redis, one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)

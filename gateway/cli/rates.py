@@ -36,7 +36,9 @@ from gateway.settings import Settings
 from gateway.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
 
 app = typer.Typer(
-    help="Rate decks: what calls cost, by the longest prefix of the number.", no_args_is_help=True
+    add_completion=False,
+    help="Rate decks: what calls cost, by the longest prefix of the number.",
+    no_args_is_help=True,
 )
 
 app.command("sync-high-risk")(sync_high_risk)

@@ -52,5 +52,6 @@ def simulate(  # noqa: PLR0917
         await wait(stop, is_child=child)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+        stop.leave()
 
     run(work())

@@ -50,5 +50,6 @@ def simulate_payments(
         await wait(stop, is_child=child)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+        stop.leave()
 
     run(work())

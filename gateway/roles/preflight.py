@@ -267,7 +267,7 @@ def _answers(age: schema.Age) -> str:
 
 async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
     """See that the ports can be listened on, unless this node does so already."""
-    problems = list(_port_problems(settings))
+    problems = list(dict.fromkeys(_port_problems(settings)))
     if problems and not is_starting and settings.node in await _living_nodes(settings):
         return [Finding("ports", f"In use, by this node itself ({settings.node}) as it seems.")]
     return problems

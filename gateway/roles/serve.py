@@ -174,9 +174,9 @@ class Node:
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media.calls.owns(call_id, carrier_call_id)
 
-    async def stop(self) -> None:
-        """Drain the calls, then stop every part, the last opened first."""
-        await self.media.calls.drain(self.settings.drain_timeout_s)
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        """Drain the calls, until `hurry` is set, then stop every part, the last opened first."""
+        await self.media.calls.drain(self.settings.drain_timeout_s, hurry)
         await self._stops.run()
 
 

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from billing.errors import RateDeckError, StoreUnavailableError
 from gateway import settings
-from gateway.__main__ import main
 from gateway.cause import Cause
 from gateway.cli import app
 from gateway.cli.command import run
+from gateway.cli.process import main
 from gateway.errors import (
     EXIT_CRASHED,
     EXIT_SETTINGS,
@@ -48,7 +48,7 @@ def test_what_no_command_expected_is_logged_without_what_was_at_hand(monkeypatch
         raise ZeroDivisionError(len(secret))
 
     monkeypatch.setenv("CALLER_TWILIO_AUTH_TOKEN", "hunter2-hunter2")
-    monkeypatch.setattr("gateway.__main__.app", fails)
+    monkeypatch.setattr("gateway.cli.process.app", fails)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == EXIT_CRASHED
