@@ -156,6 +156,15 @@ def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
         ({"TWILIO_API_KEY_SECRET": "s"}, "need each other"),
         ({"TOP_UP_MIN": "50", "TOP_UP_MAX": "10"}, "CALLER_TOP_UP_MIN is above"),
         ({"SMTP_URL": "smtps://mail.example.com:465"}, "CALLER_MAIL_FROM must be"),
+        ({"MAIL_FROM": "caller@example.com"}, "CALLER_MAIL_FROM needs CALLER_SMTP_URL"),
+        ({"TOP_UP_MIN": "0"}, "CALLER_TOP_UP_MIN must be more than 0"),
+        ({"TOP_UP_AMOUNTS": "10,1000"}, "CALLER_TOP_UP_AMOUNTS offers 1000"),
+        ({"EVENTS_URL": "https://example.com/e"}, "CALLER_EVENTS_SECRET need each other"),
+        ({"EVENTS_SECRET": "hush"}, "CALLER_EVENTS_URL and"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_a"}, "needs CALLER_STRIPE_API_KEY"),
+        ({"TRUSTED_PROXIES": "0.0.0.0/1,128.0.0.0/1"}, "trusts everyone (0.0.0.0/0)"),
+        ({"TRUSTED_PROXIES": "::/2,4000::/2,8000::/1"}, "trusts everyone (::/0)"),
+        ({"TRUSTED_PROXIES": "127.0.0.1,64.0.0.0/2"}, "trusts everyone (64.0.0.0/2)"),
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "trusts everyone (0.0.0.0/0)"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8,::/0"}, "trusts everyone (::/0)"),
         ({"REDIS_URL": "redis://:pa@ss@host/0"}, "percent-encoded"),
@@ -243,3 +252,14 @@ def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url):
     assert f"A new store is begun in {folder}" in said
     code, said = run("accounts", "create", "other", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert (code, "A new store" in said) == (0, False)
+
+
+def test_services_that_are_dead_are_reported_in_words_and_not_by_the_log_too(tmp_path):
+    dead = f"http://127.0.0.1:{free_port()}"
+    _, said = run(
+        *("check",), DATA_DIR=tmp_path, CARRIER_URL=dead, STRIPE_URL=dead,
+        STRIPE_API_KEY="sk_test_a", PUBLIC_ORIGIN=dead,
+    )  # fmt: skip
+    assert "The payment service could not be reached." in said
+    assert "HTTP 0" not in said
+    assert "[warning" not in said
