@@ -7,8 +7,10 @@ import contextlib
 import typer
 
 from gateway.cli.command import announce, err, out, run, stop_on_signal
+from gateway.cli.serve import require_fit
 from gateway.logs import formats
 from gateway.roles.demo import Demo
+from gateway.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -27,7 +29,7 @@ def demo(context: typer.Context) -> None:
         level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
         formats.configure(level, read.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
-            is_stopped = await stop.covers(show.start())
+            is_stopped = await stop.covers(_start(show, read))
         if not is_stopped:
             show.explain(out)
             await stop.wait()
@@ -36,3 +38,8 @@ def demo(context: typer.Context) -> None:
         stop.leave()
 
     run(work())
+
+
+async def _start(show: Demo, read: Settings) -> None:
+    await require_fit(read)
+    await show.start()

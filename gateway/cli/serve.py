@@ -30,10 +30,15 @@ def serve(context: typer.Context) -> None:
 
 
 async def _start(node: Node, read: Settings) -> None:
+    await require_fit(read)
+    await node.start()
+
+
+async def require_fit(read: Settings) -> None:
+    """Look at what a start needs, before anything is started; end with sentences if it lacks."""
     found = await preflight.findings(read, is_starting=True)
     if code := preflight.exit_code(found):
         for finding in found:
             if finding.is_fatal:
                 complain(finding.text, "`caller check` says more.")
         raise typer.Exit(code)
-    await node.start()
