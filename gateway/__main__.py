@@ -1,39 +1,31 @@
-"""`caller`, also `python -m gateway`: the command line, or a role that one of ours starts."""
+"""`caller`, also `python -m gateway`: ends quietly by Ctrl-C from its first moment on."""
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
+import signal
+from types import FrameType
 
-# What is imported lives as long as the process: to look for garbage among it again and again, as it
-# grows, is an eighth of the time until the first command runs.
-gc.disable()
-from gateway.roles import children  # noqa: E402
-
-if "--child" in sys.argv:
-    # Before the rest is imported: until then a signal would end a child that is needed.
-    children.ignore_signals()
-    from gateway.roles.child import main as command
-else:
-    from gateway.cli.app import main as command
-from gateway.errors import EXIT_CRASHED  # noqa: E402
-from gateway.logs import formats  # noqa: E402
-
-gc.enable()
+from gateway.errors import EXIT_INTERRUPTED
 
 
 def main() -> None:
-    """Run what is asked for with this process's environment; log what nobody expected."""
-    formats.prepare(os.environ)
-    formats.take_hooks()
-    try:
-        code = command(sys.argv[1:], os.environ)
-    except Exception as error:
-        formats.tell_uncaught(error, "command failed")
-        # The interpreter itself would end with 1, which says that something was found.
-        sys.exit(EXIT_CRASHED)
-    sys.exit(code)
+    """Run the program."""
+    # A shell's background job is started with the signal ignored.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+    # Imported here: most of the first second of a command is imports.
+    from gateway.cli import process  # noqa: PLC0415
+
+    process.main()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Exit at once: nothing is open yet, or any more (`roles.process.run` handles the signal then).
+
+    An exception would be printed as a traceback by whatever was being imported or torn down.
+    """
+    os._exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

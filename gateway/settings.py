@@ -7,16 +7,16 @@ out of range, is refused by name, so that a gateway never starts half configured
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from billing.errors import MoneyError
-from billing.money import is_currency, parse_money
+from billing.money import in_units, is_currency, parse_money
 from gateway.errors import SettingsError
 from gateway.limits.velocity import Override, parse_override
 from gateway.secret import Secret
@@ -389,7 +389,11 @@ class Settings:
         *(0, 120, "s"),
     )
     drain_timeout_s: int = _number(
-        30, "How long live calls may go on after SIGTERM before they are ended.", 0, 3600, "s"
+        30,
+        "How long live calls may go on after SIGTERM or SIGHUP before they are ended.",
+        0,
+        3600,
+        "s",
     )
     log_level: str = _choice(
         "info", "Lowest level that is logged.", "debug", "info", "warning", "error"
@@ -447,13 +451,39 @@ def _contradictions(read: Settings) -> Iterator[str]:
         yield "CALLER_TWILIO_API_KEY_SID and CALLER_TWILIO_API_KEY_SECRET need each other."
     if read.top_up_min > read.top_up_max:
         yield "CALLER_TOP_UP_MIN is above CALLER_TOP_UP_MAX: nobody could top up."
+    if not read.top_up_min:
+        yield "CALLER_TOP_UP_MIN must be more than 0: a top-up of nothing is none."
+    if beyond := [amount for amount in read.top_up_amounts if amount > read.top_up_max]:
+        yield (
+            f"CALLER_TOP_UP_AMOUNTS offers {in_units(max(beyond))}, which is above"
+            f" CALLER_TOP_UP_MAX ({in_units(read.top_up_max)})."
+        )
+    if read.stripe_webhook_secrets and not read.stripe_api_key:
+        yield "CALLER_STRIPE_WEBHOOK_SECRETS needs CALLER_STRIPE_API_KEY: nobody pays without it."
     if read.smtp_url and not read.mail_from:
         yield "CALLER_MAIL_FROM must be a mail address; CALLER_SMTP_URL needs it."
-    if everyone := [name for name in read.trusted_proxies if ip_network(name).prefixlen == 0]:
+    if read.mail_from and not read.smtp_url:
+        yield "CALLER_MAIL_FROM needs CALLER_SMTP_URL: without a mail server no mail is sent."
+    if bool(read.events_url) != bool(read.events_secret):
+        yield "CALLER_EVENTS_URL and CALLER_EVENTS_SECRET need each other: posts are signed."
+    if everyone := _much_of_the_internet(read.trusted_proxies):
         yield (
-            f"CALLER_TRUSTED_PROXIES trusts everyone ({everyone[0]}): anyone could choose the"
+            f"CALLER_TRUSTED_PROXIES trusts everyone ({everyone}): anyone could choose the"
             " address they are counted by. Name the proxy's own address or network."
         )
+
+
+def _much_of_the_internet(networks: Iterable[str]) -> str:
+    """Return a network that is too large for proxies, also when it is given in parts; else "".
+
+    Those of private addresses are no larger (10.0.0.0/8 of RFC 1918, fc00::/7 of RFC 4193).
+    """
+    parsed = [ip_network(name) for name in networks]
+    fours = collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))
+    sixes = collapse_addresses(each for each in parsed if isinstance(each, IPv6Network))
+    large = [str(each) for each in fours if each.prefixlen < 8]
+    large += [str(each) for each in sixes if each.prefixlen < 7]
+    return next(iter(large), "")
 
 
 def _nearest(name: str, knobs: Mapping[str, object]) -> str:

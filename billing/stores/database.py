@@ -17,8 +17,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from billing.errors import DatabaseLockedError, StoreUnavailableError
-from billing.stores.refusals import told_plainly
+from billing.errors import DatabaseLockedError
+from billing.stores import refusals
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -262,7 +262,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 @asynccontextmanager
 async def _bounded(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[None]:
-    with _translated(engine), told_plainly():
+    with _translated(engine), refusals.told_plainly():
         async with asyncio.timeout(timeout_s):
             yield
 
@@ -281,7 +281,7 @@ def _translated(engine: AsyncEngine) -> Iterator[None]:
     ) as error:
         if _is_locked(error):
             raise DatabaseLockedError(engine.url.database or "") from error
-        raise StoreUnavailableError("the book of record did not answer") from error
+        raise refusals.unavailable("the book of record did not answer", error) from error
 
 
 def _is_locked(error: Exception) -> bool:

@@ -40,7 +40,7 @@ from billing.ports import (
     Tick,
     TickOutcome,
 )
-from billing.stores import redis_outbox
+from billing.stores import redis_outbox, refusals
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply
 
@@ -456,7 +456,7 @@ class RedisSpendGate:
 
 
 def _unavailable(cause: Exception) -> StoreUnavailableError:
-    error = StoreUnavailableError("the spend gate (Redis or Valkey) refused or is away")
+    error = refusals.unavailable("the spend gate (Redis or Valkey) refused or is away", cause)
     error.__cause__ = cause
     return error
 

@@ -16,7 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from billing.errors import UnfitBookError
+from billing.errors import StoreFullError, StoreUnavailableError, UnfitBookError
 
 RIGHTS: Final = (
     "The user of CALLER_DATABASE_URL lacks rights in the database: make it the database's owner, or"
@@ -33,13 +33,44 @@ _SQLSTATES: Final = {
 }
 """PostgreSQL's error codes that trying again does not change (its manual, appendix A)."""
 
+_ROUTINES: Final = {
+    ("28000", "InitializeSessionUserId"): "The database refuses the user of CALLER_DATABASE_URL:"
+    " there is no such role (CREATE ROLE), or it may not log in (ALTER ROLE … LOGIN).",
+    ("42501", "CheckMyDatabase"): "The user of CALLER_DATABASE_URL may not connect to that"
+    " database: GRANT it CONNECT on it.",
+}
+"""What one error code means where this routine of the server reports it; texts are translated,
+the names of routines are not."""
+
 _SQLITE_CODES: Final = {
     sqlite3.SQLITE_CANTOPEN: "The file of the database cannot be opened; see its folder's rights.",
     sqlite3.SQLITE_READONLY: "The file of the database cannot be written; see its rights.",
     sqlite3.SQLITE_PERM: "The file of the database cannot be opened; see its rights.",
-    sqlite3.SQLITE_NOTADB: "The file is no SQLite database.",
+    sqlite3.SQLITE_NOTADB: "The file of the database is no SQLite database: name another, restore a"
+    " copy of it, or move it away, and a new one is made.",
     sqlite3.SQLITE_CORRUPT: "The file of the database is damaged: restore a copy of it.",
 }
+
+_FULL_SQLSTATES: Final = {"53100"}
+"""disk_full."""
+_FULL_SQLITE_CODES: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+"""On a full disk SQLite cannot make room in its shared memory file either, an error of input and
+output."""
+DISK_FULL: Final = "Its disk is full, or cannot be written."
+
+_ENDS: Final = "It ends the connection at once: see whether PostgreSQL is what listens there."
+_PASSING_SQLSTATES: Final = {
+    "53300": "It takes no more connections: raise the role's CONNECTION LIMIT, the database's, or"
+    " max_connections.",
+    # What asyncpg says when the connection ends before the server has let us in.
+    "08003": _ENDS,
+}
+_ASYNCPG_WORDS: Final = {
+    "rejected SSL upgrade": "It takes no TLS, which CALLER_DATABASE_URL asks for (ssl, sslmode), or"
+    " is no PostgreSQL.",
+    "unexpected connection_lost()": _ENDS,
+}
+"""What asyncpg says by a plain ConnectionError. Whole, it names a host."""
 
 _PASSING: Final = {
     ssl.SSLCertVerificationError: "Its certificate is not accepted.",
@@ -53,21 +84,59 @@ _PASSING: Final = {
 
 def lasting(error: BaseException) -> str:
     """Return why the book of record will not let us in, also later; empty for any other failure."""
-    for each in _chain(error):
-        state = str(getattr(each, "sqlstate", "") or getattr(each, "pgcode", "") or "")
-        code = getattr(each, "sqlite_errorcode", -1) & 0xFF
-        if sentence := _SQLSTATES.get(state) or _SQLITE_CODES.get(code):
+    chain = list(_chain(error))
+    for each in chain:
+        routine = (_sqlstate(each), getattr(each, "server_source_function", ""))
+        if sentence := _ROUTINES.get(routine):
+            return sentence
+    for each in chain:
+        if sentence := _SQLSTATES.get(_sqlstate(each)) or _SQLITE_CODES.get(_sqlite_code(each)):
             return sentence
     return ""
 
 
 def passing(error: BaseException) -> str:
     """Return how a server could not be reached."""
+    if is_full(error):
+        return DISK_FULL
     for each in _chain(error):
+        if sentence := _PASSING_SQLSTATES.get(_sqlstate(each)):
+            return sentence
+        if isinstance(each, ConnectionError):
+            for words, sentence in _ASYNCPG_WORDS.items():
+                if words in str(each):
+                    return sentence
         for kind, sentence in _PASSING.items():
             if isinstance(each, kind):
                 return sentence
     return "It does not answer."
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether a store refused to write because there is no space, of either store."""
+    return any(
+        _sqlstate(each) in _FULL_SQLSTATES
+        or _sqlite_code(each) in _FULL_SQLITE_CODES
+        # Valkey and Redis, when what they write does not reach the disk.
+        or (isinstance(each, ResponseError) and "MISCONF" in str(each))
+        for each in _chain(error)
+    )
+
+
+def unavailable(what: str, error: BaseException) -> StoreUnavailableError:
+    """Return what to raise for a store that did not do its work; a full disk is named."""
+    if is_full(error):
+        return StoreFullError(f"{what}: its disk is full, or cannot be written")
+    return StoreUnavailableError(what)
+
+
+def _sqlstate(error: BaseException) -> str:
+    return str(getattr(error, "sqlstate", "") or getattr(error, "pgcode", "") or "")
+
+
+def _sqlite_code(error: BaseException) -> int:
+    """Return SQLite's primary error code; extended codes have more bits."""
+    return int(getattr(error, "sqlite_errorcode", -1)) & 0xFF
 
 
 def of_credit_store(error: BaseException) -> str:

@@ -371,8 +371,11 @@ class Calls:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A background task of a call failed.", exc_info=error)
 
-    async def drain(self, timeout_s: float) -> None:
-        """Take no new calls; let running ones finish, end them at the deadline, settle them all."""
+    async def drain(self, timeout_s: float, hurry: asyncio.Event | None = None) -> None:
+        """Take no new calls; let running ones finish, and settle them all.
+
+        They are ended at the deadline, or when `hurry` is set.
+        """
         self.is_draining = True
         if not self._calls:
             return
@@ -380,7 +383,7 @@ class Calls:
         for call in self._calls.values():
             self._tell_draining(call)
         log.info("Draining: %d calls, at most %.0f s.", len(self._calls), timeout_s)
-        if not await self._wait_idle(timeout_s):
+        if not await self._wait_idle(timeout_s, hurry):
             for call in tuple(self._calls.values()):
                 call.end(Cause.SYSTEM_SHUTDOWN, "gateway")
             await self._wait_idle(_END_TIMEOUT_S)
@@ -394,13 +397,15 @@ class Calls:
         left_ns = self._drained_ns - self._ticker.clock_ns()
         call.tell_draining(max(0, left_ns // SECOND_NS))
 
-    async def _wait_idle(self, timeout_s: float) -> bool:
+    async def _wait_idle(self, timeout_s: float, hurry: asyncio.Event | None = None) -> bool:
+        events = (self._idle,) if hurry is None else (self._idle, hurry)
+        waiting = [asyncio.ensure_future(event.wait()) for event in events]
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+            await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+        return self._idle.is_set()
 
 
 def _view(call: Bridge) -> LiveCall:

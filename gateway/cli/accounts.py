@@ -14,7 +14,7 @@ from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.recovery import bring_credits
-from gateway.cli.command import fail, out, read_amount, run_with
+from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.ports import to_nobody
@@ -305,15 +305,14 @@ def delete_account(
     write_off: Annotated[
         bool, typer.Option("--write-off", help="Write off the remaining credit or debt.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete an account: end its calls, revoke its keys, erase its addresses and saved card.
 
     Its call records, payments and ledger are kept for the books. Repeat the command to finish an
     interrupted deletion.
     """
-    if not yes:
-        typer.confirm(f"Delete {account_id} for good?", abort=True)
+    confirm(f"Delete {account_id} for good?", yes=yes)
 
     async def work(book: adapters.Book, read: Settings) -> None:
         account = await book.accounts.account(account_id)

@@ -7,8 +7,8 @@ needs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Any, Final
+from importlib import import_module, metadata
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -59,8 +59,26 @@ app = typer.Typer(
 )
 
 
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"caller {_version()}")
+        raise typer.Exit
+
+
+def _version() -> str:
+    try:
+        return metadata.version("caller")
+    except metadata.PackageNotFoundError:
+        return "(sources that are not installed)"
+
+
 @app.callback()
-def caller() -> None:
+def caller(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """A phone call behind a button on a web page: the gateway between browsers and phones."""
 
 

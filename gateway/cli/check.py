@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from gateway.cli.command import out, read_settings, run
+from gateway.logs import formats
 from gateway.roles import check, preflight
 
 app = typer.Typer(add_completion=False)
@@ -15,6 +16,9 @@ app = typer.Typer(add_completion=False)
 def check_command(context: typer.Context) -> None:
     """Check the settings, connect to Redis, SQL and Twilio, and report weaknesses."""
     read = read_settings(context)
+    if read.log_level != "debug":
+        # What fails is reported; the log would say it a second time, between the lines.
+        formats.configure("error", read.log_format)
 
     async def work() -> None:
         findings = await check.findings(read)
@@ -24,4 +28,4 @@ def check_command(context: typer.Context) -> None:
         out.print(table)
         raise typer.Exit(preflight.exit_code(findings))
 
-    run(work())
+    run(work(), read)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
 import typer
-from rich.console import Console
 
 from billing.errors import MoneyError, StoreUnavailableError
 from billing.money import parse_money
-from gateway.errors import EXIT_SETTINGS, SettingsError
+from gateway.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, SettingsError
 from gateway.logs import formats
 from gateway.roles import process
-from gateway.roles.process import complain, err, stop_on_signal
+from gateway.roles.console import err, out
+from gateway.roles.process import complain, stop_on_signal
 from gateway.settings import Settings
 
-__all__ = ["complain", "err", "stop_on_signal"]
-
-# Output may contain anything that an operator typed or a vendor sent: none of it is markup.
-out = Console(markup=False, highlight=False, emoji=False)
+__all__ = ["complain", "err", "out", "stop_on_signal"]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,10 +32,13 @@ USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 kinds."""
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to completion on uvloop; print a failure as a sentence, with what to do."""
+def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+    """Run to completion on uvloop; print a failure as a sentence, with what to do.
+
+    Work that uses a store gives the settings that say where it is.
+    """
     try:
-        process.run(work)
+        process.run(work, read)
     except process.EndedError as ended:
         raise typer.Exit(ended.code) from None
 
@@ -80,7 +82,7 @@ def run_with(
         finally:
             await stores.close()
 
-    run(opened())
+    run(opened(), read)
 
 
 async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
@@ -103,14 +105,23 @@ def fail(what: str, hint: str, code: int) -> NoReturn:
 def confirm(question: str, *, yes: bool) -> None:
     """Ask, unless the answer was given with the command; exit if it is no."""
     if not yes:
-        typer.confirm(question, abort=True)
+        # A prompt blocks the loop, which otherwise takes Ctrl-C.
+        with process.on_interrupt(_end_interrupted):
+            typer.confirm(question, abort=True)
+
+
+def _end_interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+    err.print()
+    raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def announce(text: str) -> None:
     """Print the progress of a long-running command, as a log line if those are JSON."""
     if formats.is_json():
         _log.info(text)
-    else:
+        return
+    # The terminal may be closed, and a node that drains goes on without it.
+    with contextlib.suppress(OSError):
         err.print(text, soft_wrap=True)
 
 

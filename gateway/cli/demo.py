@@ -7,8 +7,10 @@ import contextlib
 import typer
 
 from gateway.cli.command import announce, err, out, run, stop_on_signal
+from gateway.cli.serve import require_fit
 from gateway.logs import formats
 from gateway.roles.demo import Demo
+from gateway.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -22,16 +24,22 @@ def demo(context: typer.Context) -> None:
     """
 
     async def work() -> None:
-        stop = stop_on_signal()
-        show = Demo(context.obj)
+        stop, show = stop_on_signal(), Demo(context.obj)
         read = show.settings()
         level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
         formats.configure(level, read.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
-            await show.start()
-        show.explain(out)
-        await stop.wait()
-        announce("Stopping…")
-        await show.stop()
+            is_stopped = await stop.covers(_start(show, read))
+        if not is_stopped:
+            show.explain(out)
+            await stop.wait()
+            announce("Stopping…")
+            await show.stop(stop.hurry)
+        stop.leave()
 
     run(work())
+
+
+async def _start(show: Demo, read: Settings) -> None:
+    await require_fit(read)
+    await show.start()

@@ -16,4 +16,5 @@ def drain(context: typer.Context) -> None:
 
     `caller serve` runs this itself, in a process of its own.
     """
-    run(role.work(read_settings(context), is_child=False))
+    read = read_settings(context)
+    run(role.work(read, is_child=False), read)

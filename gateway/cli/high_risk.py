@@ -51,7 +51,7 @@ def sync_high_risk(
             version = await lists.replace(found)
         out.print(f"Version {version} is in force; nodes follow within seconds.")
 
-    run(work())
+    run(work(), read)
 
 
 async def closed_list(read: Settings) -> ClosedList:

@@ -30,7 +30,7 @@ from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
 from gateway.charging.recovery import Drain, fill_gate
 from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose
-from gateway.cli.command import err, fail, out, read_moment, run_with
+from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
@@ -117,7 +117,7 @@ def rebuild_gate(  # noqa: PLR0917
         int | None,
         typer.Option(min=0, max=PARTITIONS - 1, help="Default: all partitions."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Even while nodes are running.")] = False,
     forget_credits: Annotated[
         bool,
@@ -171,8 +171,7 @@ def rebuild_gate(  # noqa: PLR0917
                     _hint(found),
                     EXIT_FINDINGS,
                 )
-        if not yes:
-            typer.confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions again?", abort=True)
+        confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions again?", yes=yes)
         for one in chosen:
             await stores.gate.withdraw(one)
         await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)

@@ -220,4 +220,4 @@ def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) ->
             await desk.service.close()
             await stores.close()
 
-    run(with_desk())
+    run(with_desk(), read)

@@ -36,7 +36,9 @@ from gateway.settings import Settings
 from gateway.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
 
 app = typer.Typer(
-    help="Rate decks: prices by the longest prefix of the number.", no_args_is_help=True
+    add_completion=False,
+    help="Rate decks: prices by the longest prefix of the number.",
+    no_args_is_help=True,
 )
 
 app.command("sync-high-risk")(sync_high_risk)
@@ -75,7 +77,7 @@ def import_deck(  # noqa: PLR0917
         known = None if costs is None else RateDeck.from_costs_csv(_read_text(costs))
         await _import(read, content, file.name, at, known, dry_run=dry_run, yes=yes)
 
-    run(work())
+    run(work(), read)
 
 
 @app.command("list")
@@ -105,7 +107,7 @@ def list_decks(
         if in_force is None:
             out.print(f"In force: {_fallback_name(read)}.")
 
-    run(work())
+    run(work(), read)
 
 
 @app.command()
@@ -131,7 +133,7 @@ def show(
         if len(found) > limit:
             out.print(f"… and {len(found) - limit} more; see --prefix, --limit and --csv.")
 
-    run(work())
+    run(work(), read)
 
 
 @app.command()
@@ -162,7 +164,7 @@ def rollback(
             await decks.withdraw(wanted)
         out.print(f"Version {wanted} is withdrawn; nodes follow within seconds.")
 
-    run(work())
+    run(work(), read)
 
 
 @app.command()
@@ -196,7 +198,7 @@ def quote(
             carrier = RateDeck.from_costs_csv(_read_text(costs)).lookup(dialled)
         _print(rate_tables.earnings([Margin(entry.prefix, entry, carrier.rate)] if carrier else []))
 
-    run(work())
+    run(work(), read)
 
 
 @app.command("sync-twilio")
@@ -244,7 +246,7 @@ def sync_twilio(  # noqa: PLR0917
         source = f"Twilio + {permille / 10:g} %"
         await _import(read, content, source, at, costs, dry_run=dry_run, yes=yes)
 
-    run(work())
+    run(work(), read)
 
 
 # -- decks ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import typer
 from gateway.cli.command import announce, complain, read_settings, run, stop_on_signal
 from gateway.roles import preflight
 from gateway.roles.serve import Node
+from gateway.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -17,18 +18,27 @@ def serve(context: typer.Context) -> None:
     read = read_settings(context)
 
     async def work() -> None:
-        stop = stop_on_signal()
-        found = await preflight.findings(read, is_starting=True)
-        if code := preflight.exit_code(found):
-            for finding in found:
-                if finding.is_fatal:
-                    complain(finding.text, "`caller check` says more.")
-            raise typer.Exit(code)
-        node = Node(read, context.obj)
-        await node.start()
-        announce(f"Caller serves {read.origin} as node {read.node}.")
-        await stop.wait()
-        announce("Stopping: no new calls; running ones may finish.")
-        await node.stop()
+        stop, node = stop_on_signal(), Node(read, context.obj)
+        if not await stop.covers(_start(node, read)):
+            announce(f"Caller serves {read.origin} as node {read.node}.")
+            await stop.wait()
+            announce("Stopping: no new calls; running ones may finish.")
+            await node.stop(stop.hurry)
+        stop.leave()
 
-    run(work())
+    run(work(), read)
+
+
+async def _start(node: Node, read: Settings) -> None:
+    await require_fit(read)
+    await node.start()
+
+
+async def require_fit(read: Settings) -> None:
+    """Look at what a start needs, before anything is started; end with sentences if it lacks."""
+    found = await preflight.findings(read, is_starting=True)
+    if code := preflight.exit_code(found):
+        for finding in found:
+            if finding.is_fatal:
+                complain(finding.text, "`caller check` says more.")
+        raise typer.Exit(code)

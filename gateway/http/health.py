@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from billing.errors import StoreFullError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json
@@ -118,6 +119,8 @@ async def _state(check: Check) -> str:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S):
             await check()
+    except StoreFullError:
+        return "disk full"
     except Exception:
         return "unreachable"
     return "ok"

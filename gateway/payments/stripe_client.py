@@ -232,6 +232,10 @@ class StripePayments:
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
+        except stripe.APIConnectionError:
+            raise PaymentError(
+                "The payment service could not be reached.", retryable=True
+            ) from None
         except stripe.StripeError as error:
             # Without the cause, which would put Stripe's message into the log.
             raise _refusal(error) from None

@@ -211,8 +211,10 @@ async def _carrier(settings: Settings) -> list[Finding]:
     try:
         status = await carrier.reach()
     except CarrierError as error:
-        text = f"{error} Check CALLER_CARRIER_URL and Twilio's credentials (HTTP {error.status})."
-        return [away("carrier", text)]
+        hint = "CALLER_CARRIER_URL"
+        if error.status:
+            hint += f" and Twilio's credentials (HTTP {error.status})"
+        return [away("carrier", f"{error} Check {hint}.")]
     finally:
         await carrier.close()
     if not status:
@@ -237,7 +239,8 @@ async def _payments(settings: Settings) -> list[Finding]:
         if error.status in (401, 403):
             text = f"Stripe refuses CALLER_STRIPE_API_KEY (HTTP {error.status})."
             return [away("payments", text)]
-        return [away("payments", f"{error} Check CALLER_STRIPE_URL.")]
+        status = f" (HTTP {error.status})" if error.status else ""
+        return [away("payments", f"{error} Check CALLER_STRIPE_URL{status}.")]
     finally:
         await service.close()
     if not settings.stripe_webhook_secrets:

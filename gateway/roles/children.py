@@ -37,7 +37,7 @@ _LOOK_S = 1.0
 """How much of a silence is waited for at a time. What a wait lasts longer than this, it is the
 parent that stood still."""
 
-_HOME = str(Path(__file__).parents[1])
+_HOME = str(Path(__file__).parents[2])
 """Where this gateway was imported from: a child must be the same one."""
 
 
@@ -169,11 +169,11 @@ class Pulse:
 
 
 def ignore_signals() -> None:
-    """Let a child end with its parent only: SIGTERM and SIGINT are for the parent.
+    """Let a child end with its parent only, for which these signals are.
 
-    A service manager sends SIGTERM to every process of a service at once.
+    A service manager sends SIGTERM, or SIGHUP, to every process of a service at once.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 

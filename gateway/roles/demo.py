@@ -7,6 +7,7 @@ addresses.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -110,7 +111,17 @@ class Demo:
             }
 
     async def start(self) -> None:
-        """Start the simulators and the gateway, and see that the account has its credit."""
+        """Start the simulators and the gateway, and see that the account has its credit.
+
+        When it raises, nothing stays open.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._end_simulators()
+            raise
+
+    async def _start(self) -> None:
         if self._is_simulated:
             await self._simulate("simulate", self._simulator_port)
         if self._pays_in_play:
@@ -130,11 +141,13 @@ class Demo:
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
 
-    async def stop(self) -> None:
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
         """End the gateway first, so that its calls end properly."""
-        await self._node.stop()
-        for simulator in self._simulators:
-            await simulator.stop()
+        await self._node.stop(hurry)
+        await self._end_simulators()
+
+    async def _end_simulators(self) -> None:
+        await asyncio.gather(*(simulator.stop() for simulator in self._simulators))
 
     async def _simulate(self, command: str, port: int) -> None:
         simulator = Child([command, "--port", str(port)], self._environ)

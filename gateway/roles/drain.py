@@ -30,13 +30,15 @@ of its stores come to."""
 async def work(read: Settings, *, is_child: bool) -> None:
     """Drain until told to stop."""
     _yield_to_audio()
-    ending = asyncio.ensure_future(wait(stop_on_signal(is_child=is_child), is_child=is_child))
+    stop = stop_on_signal(is_child=is_child)
+    ending = asyncio.ensure_future(wait(stop, is_child=is_child))
     opening = asyncio.ensure_future(storage.open_stores(read, is_child=is_child))
     await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
     if not opening.done():
         # A store that is away is waited for; a parent that is gone has taken its own with it.
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
+        stop.leave()
         return
     stores, enough = opening.result(), asyncio.Event()
     notices, mails = _open_notices(read), storage.open_mails(read, stores)
@@ -59,6 +61,7 @@ async def work(read: Settings, *, is_child: bool) -> None:
         await notices.stop()
     await mails.stop()
     await stores.close()
+    stop.leave()
 
 
 def _open_notices(read: Settings) -> Notices | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from billing.stores import refusals
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
 from gateway.calls.admission import Admission
@@ -129,6 +130,12 @@ def health_routes(
 ) -> Routes:
     """Return the probes' routes."""
 
+    async def ask_redis() -> None:
+        try:
+            await stores.redis.ping()
+        except Exception as error:
+            raise refusals.unavailable("Redis does not answer", error) from error
+
     async def ask_sql() -> None:
         async with stores.engine.connect() as connection:
             await connection.execute(sa.text("SELECT 1"))
@@ -136,7 +143,7 @@ def health_routes(
     return Health(
         load,
         ticker,
-        checks={"redis": stores.redis.ping},
+        checks={"redis": ask_redis},
         weaknesses={"database": ask_sql},
         alarms={
             "outbox": lambda: alarms.outbox.is_raised,

@@ -11,12 +11,21 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from billing.errors import StoreUnavailableError
 from gateway.charging import node_watch
 from gateway.charging.node_watch import NodeWatch
+from gateway.errors import SettingsError
 from gateway.roles import public_origin
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
+
+SILENCE_S = node_watch.RENEWAL_S + 1.0
+"""How long a node that lives renews its lease at least once: an interval, and a time-out."""
+_WAITING = f"Looking for {SILENCE_S:.0f} s whether another process serves as it."
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,22 @@ class Membership:
     """Tells this process from any other, also one of the same node id."""
     leases: RedisNodeLeases
     watch: NodeWatch
+
+    async def enter(self) -> None:
+        """Take this node's lease; what a killed process of its id has left is its own then.
+
+        Raises SettingsError where another process serves as this node, StoreUnavailableError.
+        """
+        node = self.watch.node
+
+        def tell() -> None:
+            log.warning("node was not stopped properly", node=node, hint=_WAITING)
+
+        if not await self.leases.claim(node, SILENCE_S, tell):
+            raise SettingsError(
+                f"CALLER_NODE: another process serves as node {node} on the same stores. Stop it,"
+                " or give this one an id of its own."
+            )
 
     async def leave(self) -> None:
         """Give the lease back, so that the node is not missed."""

@@ -1,7 +1,7 @@
 """What a node cannot start without, looked at before it starts.
 
 One look for `caller check`, which reports it, and for `caller serve`, which refuses with the same
-sentences. Changes nothing.
+sentences. Leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -32,11 +32,17 @@ from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
 from gateway.roles import adapters
 from gateway.settings import Settings
 from gateway.sockets import tls
-from gateway.stores import embedded, private_files
+from gateway.stores import append_only, embedded, private_files
 from gateway.stores.leases import RedisNodeLeases
 
 CERTIFICATE_DAYS_LEFT_MIN = 14
 """Certificates that renew themselves do so a month before their end."""
+
+FREE_MIB_MIN = 16
+"""What a new database, its log and the first append-only file take at a start, with a margin."""
+FREE_MIB_WEAK = 512
+"""Less than this is told while there is still something left."""
+_MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +114,37 @@ def rates(settings: Settings) -> list[Finding]:
 
 
 def files(settings: Settings) -> list[Finding]:
-    """Look at the folder of the embedded stores."""
+    """Look at the folder of the embedded stores, and write to it."""
     if settings.redis_url and settings.database_url:
         return []
     folder = settings.data_dir
     if problem := private_files.refusal(folder):
         return [wrong("files", problem)]
+    found = disk("files", folder, "CALLER_DATA_DIR")
     if private_files.is_open(folder):
         text = f"Everyone on this machine may look into {folder}; the next start closes it."
-        return [Finding("files", text, is_weak=True)]
+        found.append(Finding("files", text, is_weak=True))
+    return found
+
+
+def disk(subject: str, folder: Path, name: str) -> list[Finding]:
+    """Write to a folder that a setting names, and measure what is free there."""
+    where = f"{name}: {folder.absolute()}"
+    try:
+        private_files.try_to_write(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            text = f"{where} cannot be used: {error.strerror}. Choose another folder."
+            return [wrong(subject, text)]
+        free_mib = 0
+    else:
+        free_mib = private_files.free_bytes(folder) // _MEBIBYTE
+    if free_mib < FREE_MIB_MIN:
+        text = f"{where}: its disk is full ({free_mib} MiB left). Free {FREE_MIB_WEAK} MiB."
+        return [away(subject, text)]
+    if free_mib < FREE_MIB_WEAK:
+        text = f"{where}: its disk has {free_mib} MiB left. On a full disk no call can begin."
+        return [Finding(subject, text, is_weak=True)]
     return []
 
 
@@ -155,6 +183,8 @@ def carrier_account(settings: Settings) -> list[Finding]:
 async def credit_store(settings: Settings) -> Finding:
     """Reach Redis, and judge whether credits may be kept there."""
     if not settings.redis_url:
+        if fault := append_only.fault(settings.data_dir / private_files.VALKEY):
+            return away("redis", f"Valkey's file {fault}")
         text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
         return Finding("redis", text, is_weak=True)
     try:
@@ -178,8 +208,8 @@ async def database(settings: Settings) -> Finding:
     except (ValueError, sa.exc.ArgumentError):
         return wrong("database", "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…")
     file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
-    if problem := _file_problem(settings, file):
-        return wrong("database", problem)
+    if settings.database_url and file is not None and (problem := _file_problem(file)):
+        return problem
     try:
         found = await _schema(engine, file)
     except StoreUnavailableError as error:
@@ -193,14 +223,15 @@ async def database(settings: Settings) -> Finding:
     return Finding("database", _answers(found.age))
 
 
-def _file_problem(settings: Settings, file: Path | None) -> str:
-    if file is None or not settings.database_url:
-        return ""
+def _file_problem(file: Path) -> Finding | None:
+    """Return what is wrong with a file outside the data folder, or with its disk."""
     if not file.parent.is_dir():
-        return "CALLER_DATABASE_URL names a file in a folder that does not exist."
+        text = "CALLER_DATABASE_URL names a file in a folder that does not exist."
+        return wrong("database", text)
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        return "CALLER_DATABASE_URL names a file that may not be written."
-    return ""
+        return wrong("database", "CALLER_DATABASE_URL names a file that may not be written.")
+    found = disk("database", file.parent, "CALLER_DATABASE_URL")
+    return found[0] if found else None
 
 
 async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
@@ -236,7 +267,7 @@ def _answers(age: schema.Age) -> str:
 
 async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
     """See that the ports can be listened on, unless this node does so already."""
-    problems = list(_port_problems(settings))
+    problems = list(dict.fromkeys(_port_problems(settings)))
     if problems and not is_starting and settings.node in await _living_nodes(settings):
         return [Finding("ports", f"In use, by this node itself ({settings.node}) as it seems.")]
     return problems

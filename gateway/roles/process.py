@@ -6,14 +6,16 @@ Knows no command line: a process that a node or a demo starts for itself carries
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
-from typing import Any, NoReturn
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import structlog
 import uvloop
-from rich.console import Console
 from rich.text import Text
 
 from billing.errors import (
@@ -21,6 +23,7 @@ from billing.errors import (
     CreditsLostError,
     DatabaseLockedError,
     RateDeckError,
+    StoreFullError,
     UnfitBookError,
 )
 from gateway import settings
@@ -33,10 +36,8 @@ from gateway.errors import (
 )
 from gateway.logs import formats
 from gateway.roles.children import parent_gone
+from gateway.roles.console import err
 from gateway.settings import Settings
-
-# What is printed may hold anything an operator typed or a vendor said: none of it is markup.
-err = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 _log = structlog.get_logger(__name__)
 
@@ -53,14 +54,19 @@ class EndedError(Exception):
         self.code = code
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end on uvloop; tell a failure in a sentence, with what to do.
+def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+    """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
-    Raises EndedError after a failure.
+    Work that uses a store gives the settings that say where it is. Raises EndedError after a
+    failure.
     """
     sys.setswitchinterval(SWITCH_S)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            # With this handler, asyncio cancels the work and raises KeyboardInterrupt at its end.
+            on_interrupt(signal.default_int_handler),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.get_loop().set_exception_handler(formats.on_loop_error)
             runner.run(work)
     except KeyboardInterrupt:
@@ -80,8 +86,10 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         _fail(f"SQL did not answer: {error}.", hint, EXIT_UNAVAILABLE)
     except UnfitBookError as error:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
+    except StoreFullError as error:
+        _fail(f"{error}.", "Free some space there, and try again.", EXIT_UNAVAILABLE)
     except BillingError as error:
-        hint = "Check CALLER_REDIS_URL and CALLER_DATABASE_URL; `caller check` says more."
+        hint = f"Check {_stores_of(read)}; `caller check` says more."
         _fail(str(error), hint, EXIT_UNAVAILABLE)
     except OSError as error:
         if error.filename is not None:
@@ -93,23 +101,91 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
 
 
-def stop_on_signal(*, is_child: bool = False) -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets; a second signal ends the process.
+def _stores_of(read: Settings | None) -> str:
+    """Name the settings by which the stores are reached, those that are set."""
+    if read is None:
+        return "CALLER_REDIS_URL and CALLER_DATABASE_URL"
+    named = {"CALLER_REDIS_URL": read.redis_url, "CALLER_DATABASE_URL": read.database_url}
+    used = [name for name, url in named.items() if url]
+    if len(used) < len(named):
+        used.append(f"the folder of CALLER_DATA_DIR, {read.data_dir.absolute()}")
+    return " and ".join(used)
 
-    A child is ended by its parent, whatever signals say.
+
+class Stop(asyncio.Event):
+    """Set by a signal that asks the process to end; a second one sets `hurry`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurry = asyncio.Event()
+        """That what still goes on be broken off, in good order."""
+        self._is_interrupted = False
+
+    def on_signal(self, number: int) -> None:
+        """Note a signal; from the third on they do what they do by default."""
+        self._is_interrupted |= number == signal.SIGINT
+        if self.is_set():
+            self.hurry.set()
+            loop = asyncio.get_running_loop()
+            for each in STOP_SIGNALS:
+                loop.remove_signal_handler(each)
+        self.set()
+
+    async def covers(self, starting: Coroutine[Any, Any, None]) -> bool:
+        """Run a start, and break it off when the stop comes first; return whether it did."""
+        start, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(self.wait())
+        await asyncio.wait((start, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if start.done():
+            start.result()
+            return False
+        start.cancel()
+        await asyncio.wait((start,))
+        if not start.cancelled():
+            start.result()
+        return True
+
+    def leave(self) -> None:
+        """End the process, everything being closed: after Ctrl-C with the code that shells expect.
+
+        Raises EndedError.
+        """
+        if self._is_interrupted:
+            raise EndedError(EXIT_INTERRUPTED)
+
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a service manager, Ctrl-C and a terminal that closes send."""
+
+
+def stop_on_signal(*, is_child: bool = False) -> Stop:
+    """Return what is set by the signals that end a process in good order.
+
+    A child is ended by its parent, whatever signals say. What was ignored before, as nohup(1) has
+    SIGHUP be, stays so.
     """
-    stop = asyncio.Event()
-    if is_child:
-        return stop
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: int) -> None:
-        loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    stop = Stop()
+    if not is_child:
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, stop.on_signal, number)
     return stop
+
+
+@contextlib.contextmanager
+def on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Answer Ctrl-C so, where it is answered at all and this thread is asked."""
+    before = signal.getsignal(signal.SIGINT)
+    is_ours = threading.current_thread() is threading.main_thread()
+    if not is_ours or before in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def wait(stop: asyncio.Event, *, is_child: bool) -> None:

@@ -86,7 +86,6 @@ class Node:
             *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", carrier_side.ghosts.stop)
-        await recovery.settle_own(carrier_side.settler, settings.node)
         post.notices.start()
         stops.add("notices", post.notices.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
@@ -97,8 +96,9 @@ class Node:
             notify=post.notify,
             probe=membership.look_at_origin,
         )
-        await membership.watch.renew()
+        await membership.enter()
         stops.add("lease", membership.leave)
+        await recovery.settle_own(carrier_side.settler, settings.node)
         alarms = duties.new_alarms(settings, stores)
         calls, refused = media.calls, media.calls.refused_signatures
         sweeps = duties.new_sweeper(membership, carrier_side, calls.holds)
@@ -177,9 +177,9 @@ class Node:
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media.calls.owns(call_id, carrier_call_id)
 
-    async def stop(self) -> None:
-        """Drain the calls, then stop every part, the last opened first."""
-        await self.media.calls.drain(self.settings.drain_timeout_s)
+    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+        """Drain the calls, until `hurry` is set, then stop every part, the last opened first."""
+        await self.media.calls.drain(self.settings.drain_timeout_s, hurry)
         await self._stops.run()
 
 

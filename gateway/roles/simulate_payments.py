@@ -36,3 +36,4 @@ async def work(
     await wait(stop, is_child=is_child)
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
+    stop.leave()

@@ -68,14 +68,17 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept_some)
 
     async def close(self) -> None:
-        """Accept nothing more; drop what has no protocol yet."""
+        """Accept nothing more; drop whose TLS handshake goes on, and let the others have begun."""
         if self._pause is None:
             self._loop.remove_reader(self._listener)
         else:
             self._pause.cancel()
         self._listener.close()
-        for task in self._connecting:
-            task.cancel()
+        if self._tls is not None:
+            for task in self._connecting:
+                task.cancel()
+        # One without TLS has its protocol in no time. uvloop answers a cancellation by closing the
+        # handle under a protocol that may have its connection by then, and is never told.
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
     def _accept_some(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 
 _KEY: Final = "caller:drained"
 _KEPT_MS: Final = 30 * 86_400_000
@@ -40,4 +40,4 @@ async def _bounded(answer: Awaitable[Any]) -> Any:
         async with asyncio.timeout(_TIMEOUT_S):
             return await answer
     except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-        raise StoreUnavailableError("the mark of the drainer cannot be reached") from error
+        raise refusals.unavailable("the mark of the drainer cannot be reached", error) from error

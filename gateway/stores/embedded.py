@@ -26,8 +26,8 @@ from urllib.parse import quote
 
 import structlog
 
-from billing.errors import StoreUnavailableError
-from gateway.stores import private_files
+from billing.errors import StoreFullError, StoreUnavailableError
+from gateway.stores import append_only, private_files
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,7 @@ MEMORY_BYTES_MAX = 1024 * 1024 * 1024
 """At this size an undrained outbox is refused further entries, before the kernel kills a process of
 its choice for lack of memory."""
 
+_LAST_BYTES = 4096
 LOG_BYTES_MAX = 4 * 1024 * 1024
 """A larger log is rotated at the server's start, replacing the previous one."""
 
@@ -164,7 +165,7 @@ class EmbeddedValkey:
         """Start a server, unless one that lost its owner has yet to end."""
         if self._server is not None:
             self._server = None
-            raise self._failure("ended at once")
+            raise self._failure("ended at once", _last_words(self._log_path))
         lock = _try_lock(self._dir / "server.lock")
         if lock is None:
             await self._ask(b"SHUTDOWN")
@@ -205,8 +206,13 @@ class EmbeddedValkey:
             if self._log_path.stat().st_size > LOG_BYTES_MAX:
                 self._log_path.replace(self._log_path.with_suffix(".log.1"))
 
-    def _failure(self, what: str) -> StoreUnavailableError:
-        return StoreUnavailableError(f"The bundled Valkey {what}; see {self._log_path}.")
+    def _failure(self, what: str, why: str = "") -> StoreUnavailableError:
+        if not private_files.free_bytes(self._dir):
+            return StoreFullError(f"The bundled Valkey {what}: the disk of {self._dir} is full")
+        said = f" It said: {why}." if why else ""
+        if fault := append_only.fault(self._dir):
+            said = f" Its file {fault}"
+        return StoreUnavailableError(f"The bundled Valkey {what}; see {self._log_path}.{said}")
 
     def _take_ownership(self) -> bool:
         """Become the owner if there is none and we may; return whether we are the owner."""
@@ -293,6 +299,18 @@ def bundled_server() -> str | None:
     folder = Path(package.origin).parent / "_binaries" / f"{system}-{machine}"
     binary = folder / "valkey-server"
     return str(binary) if os.access(binary, os.X_OK) else None
+
+
+def _last_words(log_path: Path) -> str:
+    """Return the last warning of a server's log: why it ended."""
+    with contextlib.suppress(OSError), log_path.open("rb") as written:
+        written.seek(max(0, log_path.stat().st_size - _LAST_BYTES))
+        for line in reversed(written.read().decode(errors="replace").splitlines()):
+            # "pid:role date time # text": the sign tells the level (server.c of Valkey).
+            _, is_warning, text = line.partition(" # ")
+            if is_warning and text.strip():
+                return text.strip().rstrip(".")
+    return ""
 
 
 async def _version(path: str) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 from gateway.ports import GHOSTS_MAX, Ghost
 
 _KEY = "caller:ghosts"
@@ -71,8 +71,8 @@ class RedisGhostStore:
             async with asyncio.timeout(_TIMEOUT_S):
                 return await self._redis.execute_command(*command)
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise StoreUnavailableError(
-                "the list of carrier calls to be ended cannot be reached"
+            raise refusals.unavailable(
+                "the list of carrier calls to be ended cannot be reached", error
             ) from error
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import structlog
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 
 TTL_S = 20
 _TIMEOUT_S = 1.0
@@ -23,6 +24,19 @@ _NODES = "caller:leases"
 _FORGOTTEN_AFTER_S = 7 * 86_400
 _CLOCK_SLACK_MS = 2_000
 """How far the rest of a lease may differ from what this process's clock expects."""
+
+
+_LOOK_S = 0.25
+"""How often a lease is looked at that another process may hold."""
+_TWICE = "CALLER_NODE must differ: stop one of the two, and settle it by a start."
+_TAKE = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[3] then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false
+"""
+
+log = structlog.get_logger(__name__)
 
 
 class RedisNodeLeases:
@@ -36,6 +50,41 @@ class RedisNodeLeases:
         self._renewed: dict[str, tuple[bytes, float]] = {}
         """Node -> the content of its lease, and when it was written, by this process's clock."""
 
+    async def claim(
+        self, node: str, silence_s: float, on_wait: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Take a node's lease, unless a process that lives holds it; return whether it was taken.
+
+        One that was not given back is its last holder's until nobody has renewed it for
+        `silence_s`, longer than any node lets pass; `on_wait` is told before that is waited for.
+        """
+        held = await self._take(node, b"")
+        if held is None:
+            return True
+        on_wait()
+        due_s = time.monotonic() + silence_s
+        while time.monotonic() < due_s:
+            await asyncio.sleep(min(_LOOK_S, silence_s))
+            (now,) = await self._pipeline(("GET", _key(node)))
+            if now != held:
+                # Renewed, or given back.
+                return now is None and await self._take(node, b"") is None
+        return await self._take(node, held) is None
+
+    async def _take(self, node: str, dead: bytes) -> bytes | None:
+        """Write the lease where there is none, or this dead one; return what is there else."""
+        name, begun_s = self._new_name(), time.monotonic()
+        ttl_ms = self._ttl_s * 1000
+        (held,) = await self._pipeline(("EVAL", _TAKE, 1, _key(node), name, ttl_ms, dead))
+        if held is not None:
+            return bytes(held)
+        self._renewed[node] = (name, begun_s)
+        await self._pipeline(("ZADD", _NODES, int(time.time()), node))
+        return None
+
+    def _new_name(self) -> bytes:
+        return f"{secrets.token_hex(8)} {self._instance}".encode()
+
     async def renew(self, node: str) -> bool:
         """Renew this node's lease for the next `ttl_s` seconds.
 
@@ -43,7 +92,7 @@ class RedisNodeLeases:
         back, or whose clock was set, holds another one, or holds it for another time.
         """
         now_s, key = int(time.time()), _key(node)
-        name = f"{secrets.token_hex(8)} {self._instance}".encode()
+        name = self._new_name()
         before, begun_s = self._renewed.pop(node, None), time.monotonic()
         held, left_ms, *_ = await self._pipeline(
             ("GET", key),
@@ -54,6 +103,8 @@ class RedisNodeLeases:
         )
         self._renewed[node] = (name, begun_s)
         if before is None or held != before[0]:
+            if before is not None and held and self._instance not in held.decode():
+                log.error("another process serves as this node", node=node, hint=_TWICE)
             return False
         expected_ms = 1000 * (self._ttl_s - (begun_s - before[1]))
         return bool(abs(left_ms - expected_ms) <= _CLOCK_SLACK_MS)
@@ -90,7 +141,7 @@ class RedisNodeLeases:
             async with asyncio.timeout(_TIMEOUT_S):
                 replies: list[Any] = await pipeline.execute()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            raise StoreUnavailableError("the leases of nodes cannot be reached") from error
+            raise refusals.unavailable("the leases of nodes cannot be reached", error) from error
         return replies
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from gateway.errors import SettingsError
 DATABASE: Final = "caller.db"
 VALKEY: Final = "valkey"
 DEMO: Final = "demo.json"
+
+_TRIAL_BYTES: Final = 64 * 1024
 
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """Files that SQLite keeps beside a database, created with the database's mode."""
@@ -87,9 +90,33 @@ def refusal(folder: Path) -> str:
     return ""
 
 
+def try_to_write(folder: Path) -> None:
+    """Write to a folder, or to where it will be made, and leave nothing. Raises OSError.
+
+    Rights do not tell: a file system can be read-only, full, of no files at all, or out of quota.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix=".caller-", dir=_nearest(folder)) as made,
+        (Path(made) / "trial").open("wb") as trial,
+    ):
+        trial.write(bytes(_TRIAL_BYTES))
+        trial.flush()
+        os.fsync(trial.fileno())
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what is free for this user on the disk of a folder, or of where it will be made."""
+    disk = os.statvfs(_nearest(folder))
+    return disk.f_bavail * disk.f_frsize
+
+
+def _nearest(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
 def _lacks(folder: Path) -> str:
     """Return why nothing can be stored in a folder, or in the one where it would be created."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = _nearest(folder)
     if not nearest.is_dir():
         return _unusable(folder, f"{nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):

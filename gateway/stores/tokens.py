@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from redis.exceptions import RedisError
 
-from billing.errors import StoreUnavailableError
+from billing.stores import refusals
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105
@@ -64,4 +64,4 @@ async def _bounded(reply: Awaitable[_T]) -> _T:
         async with asyncio.timeout(_TIMEOUT_S):
             return await reply
     except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailableError("Call tokens cannot be stored right now.") from error
+        raise refusals.unavailable("call tokens cannot be stored right now", error) from error

@@ -104,11 +104,16 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="platform: looks into /proc")
 @pytest.mark.parametrize(
-    ("tell", "number"),
-    [(to_group, signal.SIGTERM), (to_each, signal.SIGTERM), (to_group, signal.SIGINT)],
+    ("tell", "number", "code"),
+    [
+        (to_group, signal.SIGTERM, 0),
+        (to_each, signal.SIGTERM, 0),
+        (to_group, signal.SIGINT, 130),
+        (to_each, signal.SIGHUP, 0),
+    ],
 )
 async def test_a_signal_to_all_processes_takes_nothing_from_a_node_that_drains(
-    new_world: Callable[..., World], tell: Callable[[World, int], None], number: int
+    new_world: Callable[..., World], tell: Callable[[World, int], None], number: int, code: int
 ):
     world = new_world(CALLER_DRAIN_TIMEOUT_S="5")
     await asyncio.to_thread(world.start_gateway)
@@ -123,7 +128,7 @@ async def test_a_signal_to_all_processes_takes_nothing_from_a_node_that_drains(
         assert all(alive(pid) for pid in family)
         ended = await phone.wait("disconnect")
         assert (ended["cause"], ended["ended_by"]) == (502, "gateway")
-    assert await asyncio.to_thread(gateway_of(world).popen.wait, 40) == 0
+    assert await asyncio.to_thread(gateway_of(world).popen.wait, 40) == code
     assert not any(alive(pid) for pid in family)
     for line in gateway_of(world).log.read_text().splitlines():
         assert json.loads(line)["level"] in ("info", "warning"), line
@@ -131,6 +136,27 @@ async def test_a_signal_to_all_processes_takes_nothing_from_a_node_that_drains(
     with contextlib.closing(sqlite3.connect(world.settings.data_dir / "caller.db")) as book:
         (row,) = book.execute("SELECT closed, spent_micros FROM calls").fetchall()
     assert row == (1, ended["cost"]["micros"])
+    await customer.http.aclose()
+
+
+async def test_a_second_signal_ends_the_calls_at_once_and_in_good_order(
+    new_world: Callable[..., World],
+):
+    world = new_world(CALLER_DRAIN_TIMEOUT_S="600")
+    await asyncio.to_thread(world.start_gateway)
+    customer = await world.new_customer()
+    async with customer.call() as phone:
+        await phone.wait("accept")
+        for _ in range(2):
+            gateway_of(world).popen.send_signal(signal.SIGTERM)
+            # Where both come at once the kernel delivers one.
+            await phone.wait("draining")
+        ended = await phone.wait("disconnect")
+        assert (ended["cause"], ended["ended_by"]) == (502, "gateway")
+    assert await asyncio.to_thread(gateway_of(world).popen.wait, 40) == 0
+    events = [json.loads(line) for line in gateway_of(world).log.read_text().splitlines()]
+    assert [line["event"] for line in events].count("call ended") == 1
+    assert {line["level"] for line in events} <= {"info", "warning"}
     await customer.http.aclose()
 
 

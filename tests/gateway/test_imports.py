@@ -39,7 +39,7 @@ USED = {
 LIST = """
 import sys
 from importlib import import_module
-from gateway import __main__
+from gateway.cli import process
 import_module(sys.argv.pop(1))
 print(*sys.modules)
 """

@@ -7,10 +7,11 @@ import sqlite3
 
 import asyncpg
 import pytest
+from redis.exceptions import ResponseError
 
-from billing.errors import StoreUnavailableError, UnfitBookError
+from billing.errors import StoreFullError, StoreUnavailableError, UnfitBookError
 from billing.stores import refusals, schema
-from billing.stores.database import create_engine, reading
+from billing.stores.database import create_engine, reading, writing
 from billing.stores.migrations import migrate
 from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
 from tests.valkey import ValkeyServer, free_port
@@ -79,6 +80,85 @@ async def test_each_refusal_of_postgresql_is_told_apart(server):
     for text in (wrong, stranger, missing):
         assert "hunter2" not in text
         assert "right" not in text.replace("rights", "")
+
+
+async def test_a_role_that_may_not_log_in_is_told_so(server):
+    await server.run("DROP ROLE IF EXISTS group_role", "CREATE ROLE group_role NOLOGIN")
+    text, _ = await refused(server.of("group_role"))
+    await server.run("DROP ROLE group_role")
+    assert "ALTER ROLE … LOGIN" in text
+    assert "pg_hba" not in text
+
+
+async def test_a_role_without_the_right_to_connect_is_told_so(server):
+    ((name,),) = await server.run("SELECT current_database()")
+    await server.run(
+        "DROP ROLE IF EXISTS outsider",
+        "CREATE ROLE outsider LOGIN",
+        f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
+    )
+    text, _ = await refused(server.of("outsider"))
+    await server.run(f"GRANT CONNECT ON DATABASE {name} TO PUBLIC", "DROP ROLE outsider")
+    assert "GRANT it CONNECT" in text
+    assert "CREATE" not in text
+
+
+async def passing_of(url):
+    _, error = await refused(url, StoreUnavailableError)
+    assert not isinstance(error, UnfitBookError)
+    return refusals.passing(error)
+
+
+async def test_a_role_that_is_out_of_connections_is_told_so(server):
+    await server.run("DROP ROLE IF EXISTS narrow", "CREATE ROLE narrow LOGIN CONNECTION LIMIT 0")
+    assert "no more connections" in await passing_of(server.of("narrow"))
+    await server.run("DROP ROLE narrow")
+
+
+@pytest.mark.parametrize(
+    ("answer", "query", "words"),
+    [
+        (b"N", "?ssl=require", "takes no TLS"),
+        (b"N", "?sslmode=require", "takes no TLS"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "?ssl=disable", "whether PostgreSQL is what listens"),
+        (b"-ERR unknown command\r\n", "", "or is no PostgreSQL"),
+        (b"", "", "whether PostgreSQL is what listens"),
+    ],
+)
+async def test_a_port_that_answers_otherwise_is_told_apart(answer, query, words):
+    async def reply(reader, writer):
+        await reader.read(8)
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(reply, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        assert words in await passing_of(f"postgresql://u:p@127.0.0.1:{port}/db{query}")
+
+
+async def fill(engine):
+    async with writing(engine, 5) as connection:
+        # What SQLite says of a full disk, it says of a bound on its pages.
+        await connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        for n in range(1000):
+            await connection.exec_driver_sql(f"CREATE TABLE t{n} (a)")
+
+
+async def test_a_full_disk_of_sqlite_is_named(tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path / 'book.db'}")
+    try:
+        await migrate(engine)
+        with pytest.raises(StoreFullError, match="its disk is full"):
+            await fill(engine)
+    finally:
+        await engine.dispose()
+
+
+def test_a_full_disk_of_the_credit_store_is_named():
+    said = "MISCONF Errors writing to the AOF file: No space left on device"
+    error = refusals.unavailable("the leases cannot be reached", ResponseError(said))
+    assert isinstance(error, StoreFullError)
+    assert "its disk is full" in str(error)
 
 
 async def test_a_user_that_may_not_make_tables_is_told_so(server):

@@ -670,6 +670,22 @@ async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
     assert len(node.calls) == 0
 
 
+async def test_a_drain_that_is_hurried_ends_the_calls_in_good_order(stage, node):
+    caller = await node.starts()
+    stream = node.streams(stage.carrier.placed[0].token)
+    stage.spawn(keep_talking(stream))
+    hurry = asyncio.Event()
+    draining = asyncio.create_task(node.calls.drain(30, hurry))
+    await stage.run(1)
+    assert not draining.done()
+    hurry.set()
+    await stage.run(1)
+    assert draining.done()
+    assert caller.of("disconnect")[0]["name"] == "SYSTEM_SHUTDOWN"
+    assert stage.carrier.hung_up == ["CA1"]
+    assert len(node.calls) == 0
+
+
 async def test_a_drain_that_cannot_settle_ends_all_the_same(stage, node, caplog):
     await node.starts()
     node.begins_stream()

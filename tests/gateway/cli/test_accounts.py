@@ -174,6 +174,14 @@ def test_a_key_may_do_what_is_named_until_it_is_changed(desk, monkeypatch):
     assert "2090-01-31 00:00" in listed
 
 
+def test_the_id_of_a_key_is_listed_whole_however_narrow_the_terminal_is(desk, monkeypatch):
+    code, key = asked(desk, "new-key", "acme", "--label", "the shop's own page", "--day", "5")
+    assert code == 0
+    for width in (80, 40):
+        monkeypatch.setattr(accounts.out, "_width", width)
+        assert key_hash(key)[:16] in asked(desk, "keys", "acme")[1]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from billing.errors import RateDeckError, StoreUnavailableError
 from gateway import settings
-from gateway.__main__ import main
 from gateway.cause import Cause
 from gateway.cli import app
 from gateway.cli.command import run
+from gateway.cli.process import main
 from gateway.errors import (
     EXIT_CRASHED,
     EXIT_SETTINGS,

@@ -23,8 +23,8 @@ from billing.stores.database import create_engine
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
-from gateway.__main__ import main
 from gateway.cli import accounts, ledger
+from gateway.cli.process import main
 from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
 from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import free_port

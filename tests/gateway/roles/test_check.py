@@ -241,6 +241,8 @@ async def test_the_payment_service_is_tried(tmp_path):
     assert "refuses CALLER_STRIPE_API_KEY (HTTP 401)" in refused.text
     gone = (await found(STRIPE_URL=f"http://127.0.0.1:{free_port()}", **key))["payments"]
     assert gone.is_fatal
+    assert "could not be reached" in gone.text
+    assert "refused" not in gone.text
     assert "aaaa" not in refused.text + gone.text
 
 

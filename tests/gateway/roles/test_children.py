@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import gateway
 from gateway.roles import children
 from gateway.roles.children import Child, Pulse
 
@@ -61,6 +63,10 @@ async def started(yard, count):
 
 def environ(**more):
     return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | more
+
+
+def test_a_child_imports_the_gateway_that_its_parent_is():
+    assert Path(gateway.__file__).parents[1] == Path(children._HOME)
 
 
 async def test_a_child_gets_its_arguments_and_only_the_given_environment(yard):

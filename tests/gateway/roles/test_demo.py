@@ -14,7 +14,9 @@ import time
 import httpx
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.errors import SettingsError
 from gateway.roles import demo
 from gateway.roles.demo import PHONEBOOK, Demo
@@ -157,3 +159,13 @@ def printed_key(log, process):
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
     return found.group(1)
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_started(environ, tmp_path):
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        given = environ | {"CALLER_UDP_PORT": str(taken.getsockname()[1])}
+        done = CliRunner().invoke(app.app, ["demo"], obj=given)
+    assert done.exit_code == 3
+    assert "is in use by another process" in done.output
+    assert not (tmp_path / "data" / "valkey").exists()

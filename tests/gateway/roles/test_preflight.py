@@ -4,6 +4,7 @@ import re
 import socket
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from gateway.cli import app
 from gateway.roles import preflight
 from gateway.roles.preflight import Finding, away, wrong
 from gateway.settings import from_mapping
+from gateway.stores import append_only
 from gateway.stores.leases import RedisNodeLeases
 from tests.certificates import Authority
 from tests.valkey import free_port
@@ -117,6 +119,32 @@ def test_a_data_folder_that_cannot_be_one_is_named(tmp_path):
         assert "CALLER_PORT" not in said
 
 
+def test_a_data_folder_of_a_file_system_that_holds_no_files_is_named():
+    assert_both_say(2, "CALLER_DATA_DIR: /proc/nope cannot be used", DATA_DIR="/proc/nope")
+
+
+def test_append_only_files_that_are_damaged_are_told_by_both(tmp_path):
+    folder = tmp_path / "valkey" / append_only.FOLDER
+    folder.mkdir(parents=True)
+    (folder / append_only.MANIFEST).write_text("garbage\n")
+    words = f"Valkey's file {folder / append_only.MANIFEST} is damaged"
+    assert_both_say(3, words, DATA_DIR=tmp_path)
+    code, said = run("accounts", "create", "acme", "--credit", "1", DATA_DIR=tmp_path)
+    assert (code, str(folder / append_only.MANIFEST) in said) == (3, True)
+    assert f"the folder of CALLER_DATA_DIR, {tmp_path}" in said
+    assert "CALLER_REDIS_URL" not in said
+
+
+@pytest.mark.parametrize(("free_mib", "marks"), [(15, [True]), (400, [False]), (600, [])])
+def test_a_disk_that_is_full_is_told_before_a_start(tmp_path, monkeypatch, free_mib, marks):
+    free = SimpleNamespace(f_bavail=free_mib * 256, f_frsize=4096)
+    monkeypatch.setattr("os.statvfs", lambda _path: free)
+    found = preflight.disk("files", tmp_path, "CALLER_DATA_DIR")
+    assert [finding.is_fatal for finding in found] == marks
+    assert all(f"{free_mib} MiB" in finding.text for finding in found)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
     assert_both_say(2, "CALLER_CALLER_ID is missing", DATA_DIR=tmp_path, CALLER_ID=None)
 
@@ -128,6 +156,15 @@ def test_an_account_that_is_not_named_is_told_by_both(tmp_path):
         ({"TWILIO_API_KEY_SECRET": "s"}, "need each other"),
         ({"TOP_UP_MIN": "50", "TOP_UP_MAX": "10"}, "CALLER_TOP_UP_MIN is above"),
         ({"SMTP_URL": "smtps://mail.example.com:465"}, "CALLER_MAIL_FROM must be"),
+        ({"MAIL_FROM": "caller@example.com"}, "CALLER_MAIL_FROM needs CALLER_SMTP_URL"),
+        ({"TOP_UP_MIN": "0"}, "CALLER_TOP_UP_MIN must be more than 0"),
+        ({"TOP_UP_AMOUNTS": "10,1000"}, "CALLER_TOP_UP_AMOUNTS offers 1000"),
+        ({"EVENTS_URL": "https://example.com/e"}, "CALLER_EVENTS_SECRET need each other"),
+        ({"EVENTS_SECRET": "hush"}, "CALLER_EVENTS_URL and"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_a"}, "needs CALLER_STRIPE_API_KEY"),
+        ({"TRUSTED_PROXIES": "0.0.0.0/1,128.0.0.0/1"}, "trusts everyone (0.0.0.0/0)"),
+        ({"TRUSTED_PROXIES": "::/2,4000::/2,8000::/1"}, "trusts everyone (::/0)"),
+        ({"TRUSTED_PROXIES": "127.0.0.1,64.0.0.0/2"}, "trusts everyone (64.0.0.0/2)"),
         ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "trusts everyone (0.0.0.0/0)"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8,::/0"}, "trusts everyone (::/0)"),
         ({"REDIS_URL": "redis://:pa@ss@host/0"}, "percent-encoded"),
@@ -215,3 +252,14 @@ def test_a_new_store_is_not_begun_unsaid(tmp_path, valkey_url):
     assert f"Creating a new store in {folder}" in said
     code, said = run("accounts", "create", "other", DATA_DIR=folder, REDIS_URL=valkey_url)
     assert (code, "A new store" in said) == (0, False)
+
+
+def test_services_that_are_dead_are_reported_in_words_and_not_by_the_log_too(tmp_path):
+    dead = f"http://127.0.0.1:{free_port()}"
+    _, said = run(
+        *("check",), DATA_DIR=tmp_path, CARRIER_URL=dead, STRIPE_URL=dead,
+        STRIPE_API_KEY="sk_test_a", PUBLIC_ORIGIN=dead,
+    )  # fmt: skip
+    assert "The payment service could not be reached." in said
+    assert "HTTP 0" not in said
+    assert "[warning" not in said

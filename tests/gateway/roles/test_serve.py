@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from billing.errors import RateDeckError
+from billing.stores.redis_client import connect, disconnect
 from gateway.errors import SettingsError
 from gateway.roles.serve import Node
 from gateway.roles.stopping import Stops
@@ -52,6 +53,27 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     again = Node(from_mapping(environ), environ)
     await again.start()
     await again.stop()
+
+
+async def test_a_node_id_that_is_served_is_refused_and_its_calls_are_left_alone(environ):
+    node, twin = (Node(from_mapping(environ), environ) for _ in range(2))
+    await node.start()
+    try:
+        with pytest.raises(SettingsError, match="another process serves as node n1"):
+            await twin.start()
+        assert await RedisNodeLeases(node.stores.redis).alive() == {"n1"}
+    finally:
+        await node.stop()
+
+
+async def test_a_node_that_was_killed_takes_over_what_it_left(environ, valkey_url):
+    redis = connect(valkey_url)
+    await RedisNodeLeases(redis, instance="killed").renew("n1")
+    node = Node(from_mapping(environ), environ)
+    await node.start()
+    assert "killed" not in await RedisNodeLeases(redis).instances()
+    await node.stop()
+    await disconnect(redis)
 
 
 @pytest.mark.parametrize(

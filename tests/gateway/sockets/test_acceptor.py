@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets import MediaEngine, MediaLimits, ServerTls, create_server
+from gateway.sockets.acceptor import Acceptor
 from gateway.sockets.proxies import Proxies
 from tests.certificates import Authority
 
@@ -420,3 +421,45 @@ def _peek(connection: socket.socket) -> bytes:
         return connection.recv(100, socket.MSG_PEEK)
     except (BlockingIOError, ConnectionError):
         return b""
+
+
+class LastToCome(asyncio.Protocol):
+    """The peer's end of a connection that is made while the port closes."""
+
+    def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._close = close
+        self.closing: asyncio.Future[None]
+        self.is_lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        self.closing = asyncio.ensure_future(self._close())
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost.set()
+
+
+async def test_a_connection_that_is_made_while_the_port_closes_is_served_and_its_end_is_told() -> (
+    None
+):
+    engine = MediaEngine(lambda _request: Refusal(404, "None."))
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    made: list[LastToCome] = []
+
+    def new_protocol(_stranger: object) -> LastToCome:
+        made.append(LastToCome(acceptor.close))
+        return made[-1]
+
+    acceptor = Acceptor(listener, engine, new_protocol)
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"late")
+        assert await reader.readexactly(4) == b"late"
+        writer.close()
+        (late,) = made
+        await late.is_lost.wait()
+        await late.closing

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
@@ -37,6 +38,57 @@ async def test_a_lease_is_renewed_and_runs_out(redis):
         while len(await leases.alive()) == 2:
             await asyncio.sleep(0.001)
     assert await leases.nodes() == {"n1": True, "n2": False}
+
+
+async def test_a_lease_that_nobody_holds_is_claimed_at_once(redis):
+    leases, told = RedisNodeLeases(redis, instance="a"), []
+    assert await leases.claim("n1", 60, lambda: told.append(1))
+    assert await leases.alive() == {"n1"}
+    assert await leases.instances() == {"a"}
+    assert await leases.renew("n1"), "it is as the claim left it"
+    await leases.forget("n1")
+    assert await RedisNodeLeases(redis, instance="b").claim("n1", 60)
+    assert told == []
+
+
+async def test_the_lease_of_a_process_that_lives_is_not_claimed(redis):
+    living, other, told = RedisNodeLeases(redis), RedisNodeLeases(redis), []
+    await living.renew("n1")
+    claiming = asyncio.ensure_future(other.claim("n1", 60, lambda: told.append(1)))
+    async with asyncio.timeout(20):
+        while not told:
+            await asyncio.sleep(0.01)
+        assert await living.renew("n1")
+        assert not await claiming
+    assert await living.renew("n1"), "it was left alone"
+
+
+async def test_the_lease_of_a_dead_process_is_claimed_by_one_when_it_has_been_silent(redis):
+    await RedisNodeLeases(redis).renew("n1")
+    heirs = [RedisNodeLeases(redis, instance=name) for name in "abc"]
+    claims = await asyncio.gather(*(heir.claim("n1", 0.5) for heir in heirs))
+    assert sorted(claims) == [False, False, True]
+    assert await heirs[claims.index(True)].renew("n1")
+
+
+async def test_a_lease_that_is_given_back_meanwhile_is_claimed(redis):
+    living, told = RedisNodeLeases(redis), []
+    await living.renew("n1")
+    claiming = asyncio.ensure_future(RedisNodeLeases(redis).claim("n1", 60, lambda: told.append(1)))
+    async with asyncio.timeout(20):
+        while not told:
+            await asyncio.sleep(0.01)
+        await living.forget("n1")
+        assert await claiming
+
+
+async def test_a_node_id_that_is_used_twice_is_logged(redis, capsys):
+    one, other = RedisNodeLeases(redis, instance="one"), RedisNodeLeases(redis, instance="two")
+    with structlog.testing.capture_logs() as said:
+        await one.renew("n1")
+        await other.renew("n1")
+        await one.renew("n1")
+    assert [line["event"] for line in said] == ["another process serves as this node"]
 
 
 async def test_a_renewal_says_whether_the_one_before_was_held(redis):

@@ -1,0 +1,36 @@
+"""The program as a process: the command line, or a role that one of ours started as its child."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+# What is imported lives as long as the process: to look for garbage among it again and again, as it
+# grows, is an eighth of the time until the first command runs.
+gc.disable()
+from gateway.roles import children  # noqa: E402
+
+if "--child" in sys.argv:
+    # Before the rest is imported: until then a signal would end a child that is needed.
+    children.ignore_signals()
+    from gateway.roles.child import main as command
+else:
+    from gateway.cli.app import main as command
+from gateway.errors import EXIT_CRASHED  # noqa: E402
+from gateway.logs import formats  # noqa: E402
+
+gc.enable()
+
+
+def main() -> None:
+    """Run what is asked for with this process's environment; log what nobody expected."""
+    formats.prepare(os.environ)
+    formats.take_hooks()
+    try:
+        code = command(sys.argv[1:], os.environ)
+    except Exception as error:
+        formats.tell_uncaught(error, "command failed")
+        # The interpreter itself would end with 1, which says that something was found.
+        sys.exit(EXIT_CRASHED)
+    sys.exit(code)

@@ -1,0 +1,49 @@
+"""The consoles that an operator reads, with tables that stay readable in a narrow terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+
+class WholeWords(Console):
+    """A console that breaks no word of a table, however narrow it is: an id that is cut is none."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does; a table is at least as wide as its longest words together."""
+        for table in objects:
+            if isinstance(table, Table) and table.columns:
+                _keep_words_whole(table, self)
+                options["crop"] = False
+        super().print(*objects, **options)
+
+
+def _keep_words_whole(table: Table, console: Console) -> None:
+    """Set the widths of a table's columns; Rich itself narrows the widest ones, words or not."""
+    wide = console.options.update(max_width=_ANY_WIDTH)
+    ranges = [
+        [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells)]
+        for column in table.columns
+    ]
+    least = [max(each.minimum for each in column) for column in ranges]
+    most = [max(each.maximum for each in column) for column in ranges]
+    frame = Measurement.get(console, wide, table).maximum - sum(most)
+    if frame + sum(most) <= console.width:
+        return
+    for _ in range(console.width - frame - sum(least)):
+        # What is left goes to the columns that lack most.
+        lacking = [wanted - given for wanted, given in zip(most, least, strict=True)]
+        least[lacking.index(max(lacking))] += 1
+    for column, width in zip(table.columns, least, strict=True):
+        column.width = width
+    table.width = frame + sum(least)
+
+
+_ANY_WIDTH = 100_000
+
+# Output may contain anything that an operator typed or a vendor sent: none of it is markup.
+out = WholeWords(markup=False, highlight=False, emoji=False)
+err = WholeWords(stderr=True, markup=False, highlight=False, emoji=False)

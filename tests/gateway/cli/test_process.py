@@ -1,0 +1,98 @@
+"""Ctrl-C, at whatever moment of a command: the shell's code, and no traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gateway.errors import EXIT_INTERRUPTED
+
+INTERRUPTED_AT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[0]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+name, *sys.argv[1:] = sys.argv[1:]
+sys.argv[0] = name
+from gateway.__main__ import main
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+AT_WORK = """
+import asyncio, os, signal
+from gateway.__main__ import main
+from gateway.cli import command
+from gateway.cli.settings import app
+
+@app.callback(invoke_without_command=True)
+def interrupted():
+    async def work():
+        {}
+    command.run(work())
+
+import gateway.cli.app
+gateway.cli.app.COMMANDS["settings"] = "gateway.cli.settings"
+import sys
+sys.argv = ["caller", "settings"]
+main()
+"""
+
+
+def ended(script, *arguments, **options):
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("CALLER_")}
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("gateway.cli.process", "asyncio", "typer", "structlog", "gateway.cli.app"),
+        *("gateway.cli.demo", "numpy", "stripe", "sqlalchemy", "gateway.roles.demo"),
+    ],
+)
+def test_while_something_is_imported(module, tmp_path):
+    code, said = ended(INTERRUPTED_AT, module, "demo", cwd=tmp_path)
+    assert (code, said) == (EXIT_INTERRUPTED, "")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(60)",
+        "await command.stop_on_signal().wait() if os.kill(os.getpid(), signal.SIGINT) else None;"
+        " await asyncio.sleep(60)",
+        "asyncio.get_running_loop().call_later(0.2, signal.raise_signal, signal.SIGINT);"
+        " await asyncio.sleep(60)",
+    ],
+)
+def test_while_it_works(work):
+    code, said = ended(AT_WORK.format(work))
+    assert (code, said) == (EXIT_INTERRUPTED, "")
+
+
+def test_while_it_asks():
+    reader, writer = os.pipe()
+    work = "signal.setitimer(signal.ITIMER_REAL, 0.5); command.confirm('Really?', yes=False)"
+    script = AT_WORK.format(work).replace(
+        "async def work",
+        "signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), 2))\n    async def work",
+    )
+    code, said = ended(script, stdin=reader)
+    os.close(reader)
+    os.close(writer)
+    assert (code, said.strip()) == (EXIT_INTERRUPTED, "")
