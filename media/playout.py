@@ -80,6 +80,7 @@ class Playout(Waiter):
         "_review_ns",
         "_sequencer",
         "_stream",
+        "_whole_frames",
         "is_clear_due",
         "is_talking",
     )
@@ -114,6 +115,7 @@ class Playout(Waiter):
         self.is_clear_due = False
         """Whether to clear the carrier now; the owner does, and calls `cleared`."""
         self._hard_ns = hard_ns
+        self._whole_frames = self._carrier.whole_frames
         self._packets, self._stream = packets, stream
         self._counters = PlayoutCounters()
         self._lead_control = LeadControl(stream, cap_ns - FRAME_NS)
@@ -201,7 +203,7 @@ class Playout(Waiter):
     def pause(self) -> None:
         """Expect nothing until the next frame, which starts a new sequence with a new lead."""
         self._detach()
-        self._carrier.whole_frames.rest = b""
+        self._whole_frames.rest = b""
         self._stop()
 
     def restart(self) -> None:
@@ -285,7 +287,7 @@ class Playout(Waiter):
             self._begin(now_ns, number, profile, len(frame))
             ahead = 0
         elif is_idle:
-            self._resume(now_ns, number, ahead)
+            self._resume(now_ns, ahead)
             ahead = 0
         turn_ns = carrier.end_ns + carrier.gap_ns + sequencer.offset_ns(ahead)
         self._lead_control.observe(now_ns, turn_ns - now_ns)
@@ -315,13 +317,13 @@ class Playout(Waiter):
         lead_ns = self.lead_ns(now_ns)
         self._catch_up(now_ns)
         if self._phase is IDLE or not lead_ns:
-            carrier.gap_ns = max(0, lead.lead_ns - lead_ns + carrier.whole_frames.over_ns(size))
+            carrier.gap_ns = max(0, lead.lead_ns - lead_ns + self._whole_frames.over_ns(size))
         self._phase = ON_ARRIVAL[self._phase]
         lead.reset(now_ns)
         if is_another_kind and not carrier.gap_ns:
             lead.grow_ns = max(0, lead.lead_ns - lead_ns)
 
-    def _resume(self, now_ns: int, number: int, ahead: int) -> None:
+    def _resume(self, now_ns: int, ahead: int) -> None:
         """Continue a sequence that broke off: at the frame's turn, if that is still to come."""
         carrier, lead = self._carrier, self._lead_control
         start_ns = turn_ns = carrier.end_ns + self._sequencer.offset_ns(ahead)
@@ -332,7 +334,7 @@ class Playout(Waiter):
         lead.shift(start_ns - turn_ns)
         lead.review_soon(now_ns)
         self._counters.lost += max(0, ahead)
-        self._sequencer.jump(number)
+        self._sequencer.skip(ahead)
         self._phase = ON_ARRIVAL[self._phase]
 
     def _cut(self, now_ns: int) -> None:
@@ -399,7 +401,7 @@ class Playout(Waiter):
                 if carrier.gap_ns or lead_ns < 0:
                     self._end_gap(now_ns, output)
                 carrier.write(self._conceal(now_ns), output)
-        is_plain = self._phase is PLAYING and not (buffer or carrier.whole_frames.rest)
+        is_plain = self._phase is PLAYING and not (buffer or self._whole_frames.rest)
         is_plain = is_plain and not carrier.gap_ns
         self._on_fast_path = is_plain and not (lead.grow_ns or lead.excess_ns)
         self._low_ns, self._review_ns = lead.low_ns, lead.review_ns
@@ -446,11 +448,9 @@ class Playout(Waiter):
             self._carrier.complete(output)
             self._stop()
             return
-        sequencer = self._sequencer
-        skipped = self._buffer.first_after(sequencer.next_number)
+        skipped = self._buffer.first_after(self._sequencer.next_number)
         self._counters.lost += skipped
-        sequencer.advance(skipped)
-        sequencer.concealed_bytes = 0
+        self._sequencer.skip(skipped)
         self._phase = ON_BROKEN[self._phase]
 
     def _conceal(self, now_ns: int) -> bytes:
@@ -467,8 +467,8 @@ class Playout(Waiter):
     def _play(self, now_ns: int, frame: bytes, output: list[bytes]) -> None:
         """Send one frame, joined and stretched where that is needed and the budget allows it."""
         sequencer, lead, repair = self._sequencer, self._lead_control, self._repair
-        carrier = self._carrier
-        rest = len(carrier.whole_frames.rest)
+        whole_frames = self._whole_frames
+        rest = len(whole_frames.rest)
         if self._clear_control.is_in_doubt:
             is_quiet = repair.is_quiet(frame, is_talking=self.is_talking)
             self._clear_control.sent(len(frame) * SAMPLE_NS, is_quiet=is_quiet)
@@ -490,9 +490,9 @@ class Playout(Waiter):
             frame = repair.stretch(frame, lead, rest, is_talking=self.is_talking)
             if not frame:
                 self._phase = ON_BROKEN[self._phase]
-        later = carrier.whole_frames.due(len(frame)) - carrier.whole_frames.due(size)
+        later = whole_frames.due(len(frame)) - whole_frames.due(size)
         if later:
             lead.changed(later * SAMPLE_NS)
         if frame:
-            carrier.write(frame, output)
+            self._carrier.write(frame, output)
             self._counters.frames_out += 1

@@ -67,9 +67,9 @@ class Sequencer:
         self.is_attached = False
         self.concealed_bytes = self.concealed_turns = 0
 
-    def jump(self, number: int) -> None:
-        """Give the next turn to this frame, of which nothing has been concealed."""
-        self.next_number = number
+    def skip(self, turns: int) -> None:
+        """Pass so many turns; of the frame that is next then nothing has been concealed."""
+        self.next_number = (self.next_number + turns) & SEQUENCE_MASK
         self.concealed_bytes = 0
 
     def reclaim(self, number: int, ahead: int) -> None:
@@ -88,9 +88,9 @@ class Sequencer:
         """Note a frame that is dropped and whose turn does not count."""
         self.arriving = (number + 1) & SEQUENCE_MASK
 
-    def advance(self, turns: int = 1) -> None:
-        """Pass so many turns."""
-        self.next_number = (self.next_number + turns) & SEQUENCE_MASK
+    def advance(self) -> None:
+        """Pass one turn."""
+        self.next_number = (self.next_number + 1) & SEQUENCE_MASK
 
     def conceal(self, size: int) -> bool:
         """Note so many concealed bytes; return whether that passed the turn of the next frame."""

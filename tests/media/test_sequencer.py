@@ -26,7 +26,8 @@ def test_the_first_frame_sets_the_sequence() -> None:
 def test_turns_are_counted_across_the_end_of_the_numbers() -> None:
     sequencer = attached()
     assert (sequencer.turns_ahead(1), sequencer.turns_ahead(65_530)) == (3, -4)
-    sequencer.advance(3)
+    for _ in range(3):
+        sequencer.advance()
     assert sequencer.next_number == 1
 
 
@@ -75,8 +76,8 @@ def test_nothing_has_a_turn_without_a_sequence() -> None:
     assert sequencer.concealed_bytes == sequencer.concealed_turns == 0
 
 
-def test_a_jump_leaves_nothing_concealed() -> None:
+def test_skipped_turns_leave_nothing_concealed() -> None:
     sequencer = attached(5)
     sequencer.conceal(80)
-    sequencer.jump(9)
+    sequencer.skip(4)
     assert (sequencer.next_number, sequencer.offset_ns(0)) == (9, 0)
