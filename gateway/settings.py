@@ -6,289 +6,130 @@ out of range, is refused by name, so that a gateway never starts half configured
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from billing.errors import MoneyError
-from billing.money import in_units, is_currency, parse_money
+from billing.money import in_units
+from gateway import knobs
 from gateway.errors import SettingsError
 from gateway.limits.velocity import Override, parse_override
 from gateway.secret import Secret
 
 PREFIX = "CALLER_"
-_SCHEME_PORTS = {"http": 80, "https": 443}
-"""Ports that an origin leaves out (RFC 6454 section 6.1)."""
 _DOCUMENTED_ELSEWHERE = frozenset({"CALLER_CHROMIUM"})
 """Variables of the tests, which the gateway itself does not read."""
-
-
-def _text(default: str, doc: str, *, pattern: str = "") -> Any:
-    return _knob(default, doc, _matching(pattern), pattern or "text")
-
-
-def _secret(doc: str, *, pattern: str = "") -> Any:
-    parse = _matching(pattern)
-    return _knob(Secret(), doc, lambda value: Secret(parse(value)), pattern or "text", show="")
-
-
-def _store(doc: str, *, pattern: str) -> Any:
-    """Return the knob of a store's URL, whose user and password must be encoded.
-
-    Otherwise a part of the password is read as a host, and told as one.
-    """
-
-    def parse(value: str) -> Secret:
-        text = _matching(pattern)(value)
-        kind, _, rest = text.partition("://")
-        # RFC 3986, 3.2: the authority ends at the first of these, and has one "@" at most.
-        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-        is_local = kind.partition("+")[0] in ("unix", "sqlite")
-        if not is_local and rest.count("@") > min(1, authority.count("@")):
-            raise ValueError("must have its user and password percent-encoded (RFC 3986, 2.1)")
-        return Secret(text)
-
-    return _knob(Secret(), doc, parse, pattern, show="")
-
-
-def _secrets(doc: str) -> Any:
-    def parse(value: str) -> tuple[Secret, ...]:
-        return tuple(Secret(part.strip()) for part in value.split(",") if part.strip())
-
-    return _knob((), doc, parse, "text, separated by commas")
-
-
-def _matching(pattern: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if pattern and value and not re.fullmatch(pattern, value):
-            raise ValueError(f"must match {pattern}")
-        return value
-
-    return parse
-
-
-def _number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
-    def parse(value: str) -> int:
-        number = int(value) if re.fullmatch(r"-?\d{1,12}", value) else None
-        if number is None or not least <= number <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return number
-
-    return _knob(default, doc, parse, f"{least} to {most} {unit}".strip())
-
-
-def _choice(default: str, doc: str, *choices: str) -> Any:
-    def parse(value: str) -> str:
-        if value not in choices:
-            raise ValueError("must be one of " + ", ".join(choices))
-        return value
-
-    return _knob(default, doc, parse, " or ".join(choices))
-
-
-def _names(doc: str, parse_one: Callable[[str], Any], rule: str, default: str = "") -> Any:
-    def parse(value: str) -> tuple[Any, ...]:
-        return tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
-
-    return _knob(parse(default), doc, parse, rule, show=default)
-
-
-def _knob(
-    default: Any,
-    doc: str,
-    parse: Callable[[str], Any],
-    rule: str,
-    *,
-    show: str | None = None,
-) -> Any:
-    metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show}
-    return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise ValueError("must be an origin such as https://calls.example.com")
-    if parts.query or parts.fragment or parts.username:
-        raise ValueError("must be an origin such as https://calls.example.com")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _address(value: str) -> str:
-    try:
-        return str(ip_address(value))
-    except ValueError:
-        raise ValueError("must be IP addresses, separated by commas") from None
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ip_network(value))
-    except ValueError:
-        raise ValueError("must be IP addresses or networks such as 10.0.0.0/8") from None
-
-
-def _origin_knob(default: str, doc: str) -> Any:
-    return _knob(default, doc, lambda v: _origin(v) if v else "", "an http(s) origin, no path")
-
-
-def _folder(default: str, doc: str) -> Any:
-    return _knob(Path(default), doc, Path, "a folder")
-
-
-def _currency(default: str, doc: str) -> Any:
-    def parse(value: str) -> str:
-        if not is_currency(value):
-            raise ValueError("is not a currency that can be shown")
-        return value
-
-    return _knob(default, doc, parse, "ISO 4217 code")
-
-
-def _money(default: str, doc: str) -> Any:
-    def parse(value: str) -> int:
-        try:
-            micros = parse_money(value)
-        except MoneyError:
-            raise ValueError("must be an amount such as 10 or 2.50") from None
-        if micros < 0:
-            raise ValueError("must not be negative")
-        return micros
-
-    return _knob(parse(default), doc, parse, "an amount, such as 10 or 2.50", show=default)
-
-
-def _amount(value: str) -> int:
-    try:
-        micros = parse_money(value)
-    except MoneyError:
-        micros = 0
-    if micros <= 0:
-        raise ValueError("must be amounts such as 10 or 2.50, separated by commas")
-    return micros
-
-
-def _prefix(value: str) -> str:
-    digits = value.removeprefix("+")
-    if not re.fullmatch(r"[1-9]\d{0,14}", digits, re.ASCII):
-        raise ValueError("must be leading digits of numbers, such as 53, separated by commas")
-    return digits
-
-
-def _phonebook_entry(value: str) -> str:
-    if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):
-        raise ValueError("must be +number=label pairs, separated by commas")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, parsed."""
 
-    host: str = _text(
+    host: str = knobs.text(
         "127.0.0.1",
         "Address to listen on; 0.0.0.0 for every interface by IPv4, :: by IPv6. Never both: put a "
         "proxy in front for that.",
     )
-    port: int = _number(8080, "Port for pages, API, webhooks and media alike.", 0, 65535, "")
-    node: str = _text(
+    port: int = knobs.number(8080, "Port for pages, API, webhooks and media alike.", 0, 65535, "")
+    node: str = knobs.text(
         "n1",
         "This process's id in a cluster; part of the paths of its media and webhooks.",
         pattern=r"[a-z0-9][a-z0-9-]{0,31}",
     )
-    public_origin: str = _origin_knob(
+    public_origin: str = knobs.origin_knob(
         "",
         "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
         "Default: http, or https with TLS, on the host and port above.",
     )
-    tls_certificate: str = _text(
+    tls_certificate: str = knobs.text(
         "",
         "PEM file with the certificate and its chain; the port then speaks TLS. Empty: no TLS, for "
         "this machine or behind a proxy with TLS.",
     )
-    tls_key: str = _text("", "PEM file with the certificate's private key, not encrypted.")
-    trusted_proxies: tuple[str, ...] = _names(
+    tls_key: str = knobs.text("", "PEM file with the certificate's private key, not encrypted.")
+    trusted_proxies: tuple[str, ...] = knobs.names(
         "Addresses or networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto "
         "are trusted. Empty: none.",
-        _network,
+        knobs.network,
         "IP addresses or networks",
     )
-    allowed_origins: tuple[str, ...] = _names(
+    allowed_origins: tuple[str, ...] = knobs.names(
         "Further page origins, separated by commas, that may open a browser leg.",
-        _origin,
+        knobs.origin,
         "http(s) origins",
     )
-    data_dir: Path = _folder(".caller", "Folder of the embedded stores.")
-    redis_url: Secret = _store(
+    data_dir: Path = knobs.folder(".caller", "Folder of the embedded stores.")
+    redis_url: Secret = knobs.store(
         "Redis or Valkey >= 7.0 that holds the credits; noeviction required. "
         "Empty: an embedded Valkey in the data folder.",
         pattern=r"(rediss?|unix|rediss?\+sentinel|rediss?\+cluster)://\S+",
     )
-    database_url: Secret = _store(
+    database_url: Secret = knobs.store(
         "SQL book of record: postgresql://… or sqlite:///file. Empty: SQLite in the data folder.",
         pattern=r"(postgresql|postgresql\+asyncpg|sqlite|sqlite\+aiosqlite)://\S+",
     )
-    carrier_url: str = _origin_knob(
+    carrier_url: str = knobs.origin_knob(
         "https://api.twilio.com",
         "Origin of the carrier's REST API, which must be Twilio's or compatible.",
     )
-    twilio_account_sid: str = _text(
+    twilio_account_sid: str = knobs.text(
         "", "Twilio account that pays for the phone legs.", pattern=r"AC[0-9a-fA-F]{32}"
     )
-    twilio_auth_token: Secret = _secret("Its auth token; also signs webhooks and media handshakes.")
-    twilio_webhook_keys: tuple[Secret, ...] = _secrets(
+    twilio_auth_token: Secret = knobs.secret(
+        "Its auth token; also signs webhooks and media handshakes."
+    )
+    twilio_webhook_keys: tuple[Secret, ...] = knobs.secrets(
         "Secrets of the SharedKeys that sign webhooks if Twilio has a webhook rule for this "
         "origin; both the new and the old one during a rotation."
     )
-    twilio_api_key_sid: str = _text(
+    twilio_api_key_sid: str = knobs.text(
         "", "API key for REST instead of the auth token.", pattern=r"SK[0-9a-fA-F]{32}"
     )
-    twilio_api_key_secret: Secret = _secret("Secret of that API key.")
-    caller_id: str = _text(
+    twilio_api_key_secret: Secret = knobs.secret("Secret of that API key.")
+    caller_id: str = knobs.text(
         "",
         "Number shown to the callee: one of yours at Twilio, or verified there.",
         pattern=r"\+\d{7,15}",
     )
-    carrier_timeout_ms: int = _number(
+    carrier_timeout_ms: int = knobs.number(
         5000, "Timeout of one REST request to the carrier.", 100, 60_000, "ms"
     )
-    currency: str = _currency("USD", "Currency of accounts and rates, ISO 4217.")
-    rate_deck: str = _text(
+    currency: str = knobs.currency("USD", "Currency of accounts and rates, ISO 4217.")
+    rate_deck: str = knobs.text(
         "",
         "CSV file with the rates, used until a deck is imported by `caller rates`. "
         "Empty: the bundled deck of EXAMPLE prices.",
     )
-    phonebook: tuple[str, ...] = _names(
+    phonebook: tuple[str, ...] = knobs.names(
         "Suggestions on the phone page: +number=label, separated by commas.",
-        _phonebook_entry,
+        knobs.phonebook_entry,
         "+number=label pairs",
     )
-    calls_max: int = _number(
+    calls_max: int = knobs.number(
         500, "Most simultaneous calls of this node; further ones are refused.", 1, 10_000, "calls"
     )
-    account_calls_max: int = _number(
+    account_calls_max: int = knobs.number(
         10, "Most simultaneous calls of one account.", 1, 10_000, "calls"
     )
-    velocity_limits: tuple[Override, ...] = _names(
+    velocity_limits: tuple[Override, ...] = knobs.names(
         "Changes to the velocity limits, separated by commas; names and defaults are below.",
         parse_override,
         "name=amount or name=off",
     )
-    open_high_risk: tuple[str, ...] = _names(
+    open_high_risk: tuple[str, ...] = knobs.names(
         "Prefixes of high-risk destinations that may be called nevertheless, separated by commas.",
-        _prefix,
+        knobs.prefix,
         "leading digits such as 53",
     )
-    call_duration_max_s: int = _number(
+    call_duration_max_s: int = knobs.number(
         14_400, "Longest call; also set as the carrier's time limit.", 10, 86_400, "s"
     )
-    ring_timeout_s: int = _number(60, "How long a phone may ring.", 5, 600, "s")
-    stream_timeout_s: int = _number(
+    ring_timeout_s: int = knobs.number(60, "How long a phone may ring.", 5, 600, "s")
+    stream_timeout_s: int = knobs.number(
         30,
         "How long an answered call may wait for its media stream, unless the carrier reports its "
         "end. A trial account's announcement takes half of this and asks for a key press.",
@@ -296,116 +137,116 @@ class Settings:
         60,
         "s",
     )
-    media_silence_s: int = _number(
+    media_silence_s: int = knobs.number(
         3, "How long the carrier may send no audio before the call counts as lost.", 1, 60, "s"
     )
-    token_ttl_s: int = _number(60, "Lifetime of a one-use call token.", 5, 600, "s")
-    start_timeout_s: int = _number(
+    token_ttl_s: int = knobs.number(60, "Lifetime of a one-use call token.", 5, 600, "s")
+    start_timeout_s: int = knobs.number(
         5, "How long a new browser socket may take to send its start message.", 1, 60, "s"
     )
-    prepaid_horizon_s: int = _number(
+    prepaid_horizon_s: int = knobs.number(
         8, "Seconds for which a live call holds credit in advance.", 2, 30, "s"
     )
-    grace_s: int = _number(
+    grace_s: int = knobs.number(
         6, "Unpaid seconds a call may last while the credit store is away.", 0, 30, "s"
     )
-    stripe_api_key: Secret = _secret(
+    stripe_api_key: Secret = knobs.secret(
         "Stripe's secret or restricted key; empty: nobody can top up by card.",
         pattern=r"(sk|rk)_(test|live)_\w+",
     )
-    stripe_webhook_secrets: tuple[Secret, ...] = _secrets(
+    stripe_webhook_secrets: tuple[Secret, ...] = knobs.secrets(
         "Signing secrets of the webhook endpoint /stripe/webhook; both the new and the old one "
         "during a rotation."
     )
-    stripe_url: str = _origin_knob(
+    stripe_url: str = knobs.origin_knob(
         "https://api.stripe.com",
         "Origin of the payment service's API, which must be Stripe's or compatible.",
     )
-    top_up_amounts: tuple[int, ...] = _names(
+    top_up_amounts: tuple[int, ...] = knobs.names(
         "Amounts offered on the top-up page.",
-        _amount,
+        knobs.amount,
         "amounts, separated by commas",
         default="10,25,50,100",
     )
-    top_up_min: int = _money("5", "Smallest amount of one top-up.")
-    top_up_max: int = _money("500", "Largest amount of one top-up.")
-    auto_top_up_day_max: int = _money(
+    top_up_min: int = knobs.money("5", "Smallest amount of one top-up.")
+    top_up_max: int = knobs.money("500", "Largest amount of one top-up.")
+    auto_top_up_day_max: int = knobs.money(
         "200", "Most that may be charged to an account's saved card within 24 hours."
     )
-    auto_top_up_pause_s: int = _number(
+    auto_top_up_pause_s: int = knobs.number(
         60, "Shortest time between two automatic top-ups of one account.", 10, 86_400, "s"
     )
-    refund_short_call_s: int = _number(
+    refund_short_call_s: int = knobs.number(
         0, "Answered calls of at most this many seconds are refunded; 0: none.", 0, 60, "s"
     )
-    refunds_day_max: int = _number(
+    refunds_day_max: int = knobs.number(
         5, "Most automatic call refunds per account within 24 hours; 0: none.", 0, 100, ""
     )
-    events_url: Secret = _secret(
+    events_url: Secret = knobs.secret(
         "Where events (low credit, cut-off, top-up, refund) are posted, signed; empty: nowhere.",
         pattern=r"https?://\S+",
     )
-    events_secret: Secret = _secret("Secret that signs those posts (HMAC-SHA256).")
-    smtp_url: Secret = _secret(
+    events_secret: Secret = knobs.secret("Secret that signs those posts (HMAC-SHA256).")
+    smtp_url: Secret = knobs.secret(
         "Mail server for notices to account holders; user and password percent-encoded. Plain "
         "smtp:// accepts a password on this machine only. Empty: no mail.",
         pattern=r"(smtps?|smtp\+starttls)://([^\s:/?#@]+:[^\s:/?#@]+@)?[A-Za-z0-9.-]+:\d{1,5}",
     )
-    mail_from: str = _text(
+    mail_from: str = knobs.text(
         "",
         "Sender address of that mail.",
         pattern=r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+",
     )
-    outbox_alarm: int = _number(
+    outbox_alarm: int = knobs.number(
         100_000,
         "Entries waiting for the SQL database at which /readyz and the log raise an alarm.",
         100,
         10_000_000,
         "entries",
     )
-    webrtc: str = _choice(
+    webrtc: str = knobs.choice(
         "on",
         "Whether browsers may use WebRTC for audio; the socket always works.",
         "on",
         "off",
     )
-    udp_port: int = _number(
+    udp_port: int = knobs.number(
         0, "UDP port of all WebRTC audio. 0: the same number as CALLER_PORT.", 0, 65535, ""
     )
-    public_ips: tuple[str, ...] = _names(
+    public_ips: tuple[str, ...] = knobs.names(
         "Addresses under which browsers reach that UDP port, IPv4 or IPv6, separated by commas. "
         "Empty: the host listened on, or this machine's own addresses.",
-        _address,
+        knobs.address,
         "IP addresses",
     )
-    ptime_ms: str = _choice(
+    ptime_ms: str = knobs.choice(
         "20",
         "Length of a WebRTC packet in ms; 40 halves the packet rate and adds 20 ms of delay.",
         *("20", "40"),
     )
-    resume_s: int = _number(
+    resume_s: int = knobs.number(
         15,
         "How long the phone is kept on the line for a caller whose socket was lost; 0: not at all.",
         *(0, 120, "s"),
     )
-    drain_timeout_s: int = _number(
+    drain_timeout_s: int = knobs.number(
         30,
         "How long live calls may go on after SIGTERM or SIGHUP before they are ended.",
         0,
         3600,
         "s",
     )
-    log_level: str = _choice(
+    log_level: str = knobs.choice(
         "info", "Lowest level that is logged.", "debug", "info", "warning", "error"
     )
-    log_format: str = _choice("text", "Format of log lines.", "text", "json")
+    log_format: str = knobs.choice("text", "Format of log lines.", "text", "json")
 
     @property
     def origin(self) -> str:
         """The public origin, or the one that follows from host and port."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         scheme = "https" if self.tls_certificate else "http"
-        port = "" if self.port == _SCHEME_PORTS[scheme] else f":{self.port}"
+        port = "" if self.port == knobs.SCHEME_PORTS[scheme] else f":{self.port}"
         return self.public_origin or f"{scheme}://{host}{port}"
 
     @property
@@ -425,14 +266,14 @@ class Settings:
 
 def from_mapping(environ: Mapping[str, str]) -> Settings:
     """Read the settings from `CALLER_*` variables. Raises SettingsError naming the variable."""
-    knobs = {PREFIX + f.name.upper(): f for f in fields(Settings)}
+    known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
     values: dict[str, Any] = {}
     for name in sorted(n for n in environ if n.startswith(PREFIX)):
         if name in _DOCUMENTED_ELSEWHERE:
             continue
-        if name not in knobs:
-            raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, knobs)}")
-        knob = knobs[name]
+        if name not in known:
+            raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, known)}")
+        knob = known[name]
         try:
             values[knob.name] = knob.metadata["parse"](environ[name].strip())
         except ValueError as error:
@@ -486,8 +327,8 @@ def _much_of_the_internet(networks: Iterable[str]) -> str:
     return next(iter(large), "")
 
 
-def _nearest(name: str, knobs: Mapping[str, object]) -> str:
-    close = get_close_matches(name, knobs, n=1)
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""
 
 

@@ -35,6 +35,7 @@ BANNED_MODULES = {"utils", "helpers", "common", "base", "types", "manager", "mis
 
 # Modules whose test has another name: what they promise is proven by these files.
 TESTED_BY: dict[str, str] = {
+    "gateway.__main__": "tests/gateway/cli/test_app.py",
     "gateway.cli.check": "tests/gateway/cli/test_app.py",
     "gateway.cli.demo": "tests/gateway/roles/test_demo.py",
     "gateway.cli.drain": "tests/gateway/roles/test_drainer_process.py",
@@ -44,7 +45,9 @@ TESTED_BY: dict[str, str] = {
     "gateway.cli.simulate_payments": "tests/gateway/roles/test_demo.py",
     "gateway.roles.media": "tests/gateway/roles/test_serve.py",
     "gateway.roles.storage": "tests/gateway/roles/test_adapters.py",
+    "gateway.knobs": "tests/gateway/test_settings.py",
     "gateway.roles.child": "tests/gateway/roles/test_demo.py",
+    "gateway.roles.console": "tests/gateway/cli/test_command.py",
     "gateway.roles.drain": "tests/gateway/roles/test_drainer_process.py",
     "gateway.roles.process": "tests/gateway/cli/test_command.py",
     "gateway.roles.simulate": "tests/gateway/roles/test_demo.py",

@@ -672,7 +672,7 @@ async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
 
 async def test_a_drain_that_is_hurried_ends_the_calls_in_good_order(stage, node):
     caller = await node.starts()
-    stream = node.streams(stage.carrier.placed[0].token)
+    stream = node.begins_stream()
     stage.spawn(keep_talking(stream))
     hurry = asyncio.Event()
     draining = asyncio.create_task(node.calls.drain(30, hurry))

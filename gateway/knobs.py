@@ -1,0 +1,201 @@
+"""The kinds of settings: how a value is written, read, bounded and shown.
+
+Each function returns a dataclass field for one setting. Knows no setting's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import field
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from billing.errors import MoneyError
+from billing.money import is_currency, parse_money
+from gateway.secret import Secret
+
+SCHEME_PORTS = {"http": 80, "https": 443}
+"""Ports that an origin leaves out (RFC 6454 section 6.1)."""
+
+
+def text(default: str, doc: str, *, pattern: str = "") -> Any:
+    """Return a setting that is text, of a pattern if one is given."""
+    return _knob(default, doc, _matching(pattern), pattern or "text")
+
+
+def secret(doc: str, *, pattern: str = "") -> Any:
+    """Return a setting that no log shows."""
+    parse = _matching(pattern)
+    return _knob(Secret(), doc, lambda value: Secret(parse(value)), pattern or "text", show="")
+
+
+def store(doc: str, *, pattern: str) -> Any:
+    """Return the knob of a store's URL, whose user and password must be encoded.
+
+    Otherwise a part of the password is read as a host, and told as one.
+    """
+
+    def parse(value: str) -> Secret:
+        text = _matching(pattern)(value)
+        kind, _, rest = text.partition("://")
+        # RFC 3986, 3.2: the authority ends at the first of these, and has one "@" at most.
+        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        is_local = kind.partition("+")[0] in ("unix", "sqlite")
+        if not is_local and rest.count("@") > min(1, authority.count("@")):
+            raise ValueError("must have its user and password percent-encoded (RFC 3986, 2.1)")
+        return Secret(text)
+
+    return _knob(Secret(), doc, parse, pattern, show="")
+
+
+def secrets(doc: str) -> Any:
+    """Return a setting of several secrets."""
+
+    def parse(value: str) -> tuple[Secret, ...]:
+        return tuple(Secret(part.strip()) for part in value.split(",") if part.strip())
+
+    return _knob((), doc, parse, "text, separated by commas")
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if pattern and value and not re.fullmatch(pattern, value):
+            raise ValueError(f"must match {pattern}")
+        return value
+
+    return parse
+
+
+def number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
+    """Return a setting that is a whole number within bounds."""
+
+    def parse(value: str) -> int:
+        number = int(value) if re.fullmatch(r"-?\d{1,12}", value) else None
+        if number is None or not least <= number <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return number
+
+    return _knob(default, doc, parse, f"{least} to {most} {unit}".strip())
+
+
+def choice(default: str, doc: str, *choices: str) -> Any:
+    """Return a setting that is one of some words."""
+
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError("must be one of " + ", ".join(choices))
+        return value
+
+    return _knob(default, doc, parse, " or ".join(choices))
+
+
+def names(doc: str, parse_one: Callable[[str], Any], rule: str, default: str = "") -> Any:
+    """Return a setting of several values, separated by commas."""
+
+    def parse(value: str) -> tuple[Any, ...]:
+        return tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
+
+    return _knob(parse(default), doc, parse, rule, show=default)
+
+
+def _knob(
+    default: Any,
+    doc: str,
+    parse: Callable[[str], Any],
+    rule: str,
+    *,
+    show: str | None = None,
+) -> Any:
+    metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show}
+    return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
+
+
+def origin(value: str) -> str:
+    """Return an http(s) origin without what it leaves out. Raises ValueError."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ValueError("must be an origin such as https://calls.example.com")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an origin such as https://calls.example.com")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def address(value: str) -> str:
+    """Return an IP address as it is written. Raises ValueError."""
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise ValueError("must be IP addresses, separated by commas") from None
+
+
+def network(value: str) -> str:
+    """Return a network of IP addresses as it is written. Raises ValueError."""
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("must be IP addresses or networks such as 10.0.0.0/8") from None
+
+
+def origin_knob(default: str, doc: str) -> Any:
+    """Return a setting that is an http(s) origin."""
+    return _knob(default, doc, lambda v: origin(v) if v else "", "an http(s) origin, no path")
+
+
+def folder(default: str, doc: str) -> Any:
+    """Return a setting that is a folder."""
+    return _knob(Path(default), doc, Path, "a folder")
+
+
+def currency(default: str, doc: str) -> Any:
+    """Return a setting that is a currency."""
+
+    def parse(value: str) -> str:
+        if not is_currency(value):
+            raise ValueError("is not a currency that can be shown")
+        return value
+
+    return _knob(default, doc, parse, "ISO 4217 code")
+
+
+def money(default: str, doc: str) -> Any:
+    """Return a setting that is an amount, in micros."""
+
+    def parse(value: str) -> int:
+        try:
+            micros = parse_money(value)
+        except MoneyError:
+            raise ValueError("must be an amount such as 10 or 2.50") from None
+        if micros < 0:
+            raise ValueError("must not be negative")
+        return micros
+
+    return _knob(parse(default), doc, parse, "an amount, such as 10 or 2.50", show=default)
+
+
+def amount(value: str) -> int:
+    """Return an amount in micros. Raises ValueError."""
+    try:
+        micros = parse_money(value)
+    except MoneyError:
+        micros = 0
+    if micros <= 0:
+        raise ValueError("must be amounts such as 10 or 2.50, separated by commas")
+    return micros
+
+
+def prefix(value: str) -> str:
+    """Return the leading digits of numbers. Raises ValueError."""
+    digits = value.removeprefix("+")
+    if not re.fullmatch(r"[1-9]\d{0,14}", digits, re.ASCII):
+        raise ValueError("must be leading digits of numbers, such as 53, separated by commas")
+    return digits
+
+
+def phonebook_entry(value: str) -> str:
+    """Return a number with its label. Raises ValueError."""
+    if not re.fullmatch(r"\+\d{7,15}=[^=]{1,60}", value):
+        raise ValueError("must be +number=label pairs, separated by commas")
+    return value
