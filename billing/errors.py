@@ -8,6 +8,7 @@ BillingError
     ├── StoreFullError     the disk of a store is full
     ├── DatabaseLockedError another process has SQLite's file to itself
     └── UnfitBookError     the book refuses us, or is not ours: retrying does not help
+        └── UnfitFileError SQLite's file is none, is damaged or may not be used
 """
 
 from __future__ import annotations
@@ -63,3 +64,7 @@ class DatabaseLockedError(StoreUnavailableError):
 
 class UnfitBookError(StoreUnavailableError):
     """The book of record refuses us, or is another release's; says what to do."""
+
+
+class UnfitFileError(UnfitBookError):
+    """SQLite's file is none, is damaged, or may not be used: it must be mended, or replaced."""
