@@ -8,6 +8,7 @@ BillingError
     ├── StoreFullError      - the disk of a store is full
     ├── DatabaseLockedError - another process has locked the SQLite file
     └── UnfitBookError      - the book refuses us, or is not ours: retrying does not help
+        └── UnfitFileError  - the SQLite file is none, is damaged or may not be used
 """
 
 from __future__ import annotations
@@ -63,3 +64,7 @@ class DatabaseLockedError(StoreUnavailableError):
 
 class UnfitBookError(StoreUnavailableError):
     """The book of record refuses us, or is another release's; the message says what to do."""
+
+
+class UnfitFileError(UnfitBookError):
+    """The SQLite file is none, is damaged, or may not be used: repair or replace it."""

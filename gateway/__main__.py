@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 from types import FrameType
+from typing import NoReturn
 
 from gateway.errors import EXIT_INTERRUPTED
 
@@ -17,7 +20,19 @@ def main() -> None:
     # Imported here: most of the first second of a command is imports.
     from gateway.cli import process  # noqa: PLC0415
 
-    process.main()
+    try:
+        process.main()
+    except SystemExit as end:
+        _end(end.code)
+
+
+def _end(code: str | int | None) -> NoReturn:
+    """End the process, all being closed: to take its modules apart is a long wait for nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        # Who reads them may have gone.
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -35,7 +35,7 @@ BANNED_MODULES = {"utils", "helpers", "common", "base", "types", "manager", "mis
 
 # Modules whose test has another name: what they promise is proven by these files.
 TESTED_BY: dict[str, str] = {
-    "gateway.__main__": "tests/gateway/cli/test_app.py",
+    "gateway.__main__": "tests/gateway/cli/test_process.py",
     "gateway.cli.check": "tests/gateway/cli/test_app.py",
     "gateway.cli.demo": "tests/gateway/roles/test_demo.py",
     "gateway.cli.drain": "tests/gateway/roles/test_drainer_process.py",

@@ -16,7 +16,12 @@ from typing import Final
 import sqlalchemy as sa
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from billing.errors import StoreFullError, StoreUnavailableError, UnfitBookError
+from billing.errors import (
+    StoreFullError,
+    StoreUnavailableError,
+    UnfitBookError,
+    UnfitFileError,
+)
 
 RIGHTS: Final = (
     "The user of CALLER_DATABASE_URL lacks rights in the database: make it the database's owner, or"
@@ -161,7 +166,8 @@ def told_plainly() -> Iterator[None]:
         yield
     except Exception as error:
         if sentence := lasting(error):
-            raise UnfitBookError(sentence) from error
+            is_file = sentence in _SQLITE_CODES.values()
+            raise (UnfitFileError if is_file else UnfitBookError)(sentence) from error
         raise
 
 

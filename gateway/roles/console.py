@@ -34,9 +34,9 @@ def _keep_words_whole(table: Table, console: Console) -> None:
     if frame + sum(most) <= console.width:
         return
     for _ in range(console.width - frame - sum(least)):
-        # What is left goes to the columns that lack most.
-        lacking = [wanted - given for wanted, given in zip(most, least, strict=True)]
-        least[lacking.index(max(lacking))] += 1
+        # What is left goes to the columns that lack least, so that few of them are broken.
+        at = min((m - n, i) for i, (m, n) in enumerate(zip(most, least, strict=True)) if m > n)[1]
+        least[at] += 1
     for column, width in zip(table.columns, least, strict=True):
         column.width = width
     table.width = frame + sum(least)

@@ -24,6 +24,7 @@ from billing.errors import (
     DatabaseLockedError,
     StoreUnavailableError,
     UnfitBookError,
+    UnfitFileError,
 )
 from billing.stores import refusals, schema
 from billing.stores.database import create_engine
@@ -213,7 +214,7 @@ async def database(settings: Settings) -> Finding:
     try:
         found = await _schema(engine, file)
     except StoreUnavailableError as error:
-        return away("database", _unreached(error))
+        return _unreached(error)
     finally:
         await engine.dispose()
     if file is not None:
@@ -241,12 +242,14 @@ async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
     return await schema.look(engine)
 
 
-def _unreached(error: StoreUnavailableError) -> str:
+def _unreached(error: StoreUnavailableError) -> Finding:
+    if isinstance(error, UnfitFileError):
+        return wrong("database", str(error))
     if isinstance(error, DatabaseLockedError):
-        return f"Does not answer: {error}."
+        return away("database", f"Does not answer: {error}.")
     if isinstance(error, UnfitBookError) or error.__cause__ is None:
-        return _sentence(error)
-    return f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL."
+        return away("database", _sentence(error))
+    return away("database", f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL.")
 
 
 def _of_sqlite(settings: Settings, file: Path, age: schema.Age) -> Finding:

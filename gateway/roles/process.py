@@ -25,6 +25,7 @@ from billing.errors import (
     RateDeckError,
     StoreFullError,
     UnfitBookError,
+    UnfitFileError,
 )
 from gateway import settings
 from gateway.errors import (
@@ -73,24 +74,8 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
         raise EndedError(EXIT_INTERRUPTED) from None
     except SettingsError as error:
         _fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
-    except RateDeckError as error:
-        _fail(str(error), "Correct the rate deck.", EXIT_SETTINGS)
-    except CreditsLostError as error:
-        hint = (
-            "The database was restored from an older copy. `caller payments reconcile --since DATE`"
-            " finds what was paid since; `caller ledger rebuild` names what is lacking then."
-        )
-        _fail(f"Nothing was booked: {error}.", hint, EXIT_UNAVAILABLE)
-    except DatabaseLockedError as error:
-        hint = f"`fuser {error.file}` names the process; end it, or wait for it, and try again."
-        _fail(f"SQL did not answer: {error}.", hint, EXIT_UNAVAILABLE)
-    except UnfitBookError as error:
-        _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
-    except StoreFullError as error:
-        _fail(f"{error}.", "Free some space there, and try again.", EXIT_UNAVAILABLE)
     except BillingError as error:
-        hint = f"Check {_stores_of(read)}; `caller check` says more."
-        _fail(str(error), hint, EXIT_UNAVAILABLE)
+        _fail(*_of_billing(error, read))
     except OSError as error:
         if error.filename is not None:
             hint = "Check CALLER_DATA_DIR and the files that the settings name."
@@ -101,10 +86,33 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
 
 
+def _of_billing(error: BillingError, read: Settings | None) -> tuple[str, str, int]:
+    """Return what failed, what to do about it, and the exit code."""
+    what, code, more = str(error), EXIT_UNAVAILABLE, "`caller check` says more."
+    match error:
+        case RateDeckError():
+            return what, "Correct the rate deck.", EXIT_SETTINGS
+        case CreditsLostError():
+            hint = (
+                "The database was restored from an older copy. `caller payments reconcile --since"
+                " DATE` finds what was paid since; `caller ledger rebuild` names what is lacking"
+                " then."
+            )
+            return f"Nothing was booked: {what}.", hint, code
+        case DatabaseLockedError():
+            hint = f"`fuser {error.file}` names the process; end it, or wait for it, and try again."
+            return f"SQL did not answer: {what}.", hint, code
+        case StoreFullError():
+            return f"{what}.", "Free some space there, and try again.", code
+        case UnfitBookError():
+            return what, more, EXIT_SETTINGS if isinstance(error, UnfitFileError) else code
+    return what, f"Check {_stores_of(read)}; {more}", code
+
+
 def _stores_of(read: Settings | None) -> str:
     """Name the settings by which the stores are reached, those that are set."""
     if read is None:
-        return "CALLER_REDIS_URL and CALLER_DATABASE_URL"
+        return "CALLER_REDIS_URL, CALLER_DATABASE_URL and CALLER_DATA_DIR"
     named = {"CALLER_REDIS_URL": read.redis_url, "CALLER_DATABASE_URL": read.database_url}
     used = [name for name, url in named.items() if url]
     if len(used) < len(named):

@@ -272,3 +272,14 @@ def test_keys_are_made_listed_and_revoked(account):
     assert "revoked" in account("keys", "acme").output
     assert account("revoke-key", "acme", "nokey").exit_code == EXIT_SETTINGS
     assert "no account" in account("new-key", "nobody").output
+
+
+def test_the_version_is_told():
+    done = caller("--version")
+    assert (done.exit_code, done.output.startswith("caller ")) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["accounts", "rates", "ledger", "payments"])
+def test_only_the_whole_installs_completion(command):
+    assert "--install-completion" in caller("--help").output
+    assert "--install-completion" not in caller(command, "--help").output

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from billing.errors import StoreFullError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.health import Health
 from tests.gateway.virtual_time import virtual_loop
@@ -77,6 +78,14 @@ async def test_a_node_says_what_is_missing_and_no_more(probe):
         "database": "ok",
         "calls": "ok",
     }
+
+
+async def test_a_full_disk_is_named(probe):
+    async def is_full():
+        raise StoreFullError("its disk is full")
+
+    reply = await probe("/readyz", redis=is_full)
+    assert (reply.status_code, reply.json()["redis"]) == (503, "disk full")
 
 
 async def test_a_check_that_hangs_is_given_up(probe):

@@ -76,6 +76,15 @@ def test_a_book_of_a_newer_release_is_a_sentence(newer, valkey_url):
     assert (code, "another release of Caller" in said) == (3, True)
 
 
+def test_a_file_that_is_no_database_is_a_setting_to_be_corrected(tmp_path, valkey_url):
+    (tmp_path / "caller.db").write_bytes(b"no database at all, but long enough to be one" * 90)
+    (tmp_path / "caller.db").chmod(0o600)
+    given = {"DATA_DIR": tmp_path, "REDIS_URL": valkey_url}
+    assert_both_say(2, "The file of the database is no SQLite database: name another", **given)
+    code, said = run("accounts", "keys", "acme", **given)
+    assert (code, "move it away" in said) == (2, True)
+
+
 def test_a_port_that_is_taken_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -96,6 +105,7 @@ def test_a_port_that_is_taken_is_named(tmp_path):
 @pytest.mark.parametrize("host", ["203.0.113.7", "not-a-host.invalid"])
 def test_a_host_of_another_machine_is_named(tmp_path, host):
     assert_both_say(2, "CALLER_HOST is no address of this machine", DATA_DIR=tmp_path, HOST=host)
+    assert run("serve", DATA_DIR=tmp_path, HOST=host)[1].count("CALLER_HOST is no address") == 1
 
 
 async def test_the_ports_of_a_node_that_runs_are_its_own(tmp_path, valkey_url):
