@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,9 +67,11 @@ class Process:
 
     def __init__(self, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
         self.log = log
+        # It goes when the test process does, however that ends.
+        guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "gateway", *arguments],
+                [*guard, sys.executable, "-m", "gateway", *arguments],
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
