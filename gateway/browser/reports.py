@@ -132,9 +132,8 @@ def final_figures(
 ) -> tuple[int | None, wire.Money | None]:
     """Return the seconds charged and their price, as far as this node knows them.
 
-    It does not where it has just stood still for longer than a call may, so that it could not be
-    paid for, or was not this node's any more: another one may have settled it by what the spend
-    gate knew.
+    It does not if it has just stood still for so long that its lease may have run out: another node
+    may have settled the call meanwhile, by what the spend gate knew.
     """
     is_without_gate = (call.cause, call.ended_by) == (Cause.NORMAL_TEMPORARY_FAILURE, "gateway")
     if has_stood and is_without_gate:

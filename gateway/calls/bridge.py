@@ -43,6 +43,7 @@ from gateway.calls.services import Services
 from gateway.cause import Cause
 from gateway.charging.call_charge import CallCharge
 from gateway.charging.context import CallContext
+from gateway.charging.node_watch import RENEWAL_S, lease_s
 from gateway.errors import UnexpectedEventError
 from gateway.heartbeat.ticker import BEATS_PER_SECOND, Deadline
 from gateway.logs.call_events import CallLog
@@ -398,7 +399,9 @@ class Bridge:
             self._end_tone = None
         self._media.stop_tone()
         self._path.close()
-        has_stood = self._s.ticker.read_ns < self._clock_ns()
+        settings, stood_ns = self._s.settings, self._clock_ns() - self._s.ticker.read_ns
+        lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
+        has_stood = stood_ns >= (lease - RENEWAL_S) * SECOND_NS
         final, currency = self._charge.final, self.order.currency
         seconds, cost = reports.final_figures(self.call, *final, currency, has_stood=has_stood)
         ran_out_of = self._charge.ran_out_of
