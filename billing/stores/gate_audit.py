@@ -212,7 +212,9 @@ class _Comparison:
                 foreign = [one for one in contents.faults if one.rule == gate_rows.FOREIGN_TYPE]
                 return [lost, *foreign, *calls_at_no_gate(book), *whole]
             if compared.is_older_copy:
-                whole.append(Disagreement(OLDER_COPY, f"partition {partition}"))
+                # It knows the calls of then: their details would call newer ones invented.
+                old = Disagreement(OLDER_COPY, f"partition {partition}")
+                return [old, *whole, *disagreements(gate, book), *contents.faults]
             detail = await read_detail(
                 compared.connection, gate, partition, self.partitions, self.clock()
             )

@@ -39,6 +39,7 @@ async def test_a_replica_that_lacks_three_seconds_takes_over(new_world):
         await world.turn_to(replica.url)
         assert await world.gate.balance("alice") == before
         await world.pass_seconds()
+        await world.drainer.drain_once()
         await world.reconciler.round()
         assert await world.findings() == []
         await world.pass_seconds(2)

@@ -92,6 +92,7 @@ async def test_three_seconds_that_a_power_loss_took_are_had_again(own_world, own
     own_valkey.start()
     assert await world.gate.balance("alice") != before
     await world.pass_seconds()
+    await world.drainer.drain_once()
     await world.reconciler.round()
     assert await world.findings() == []
     await world.pass_seconds(4)

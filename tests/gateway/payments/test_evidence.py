@@ -85,6 +85,7 @@ async def test_evidence_is_kept_at_the_service_and_handed_over_once_asked(shop):
     await desk.give(payment.id, submit=True)
     (dispute,) = await shop.objects("disputes")
     assert dispute["status"] == "under_review"
+    shop.clock.ahead = timedelta(minutes=10)  # when these calls have ended
 
 
 async def test_only_calls_since_the_payment_are_looked_for_and_not_without_end(shop, monkeypatch):
@@ -98,6 +99,7 @@ async def test_only_calls_since_the_payment_are_looked_for_and_not_without_end(s
     assert len(await desk._calls_since(payment)) == 3
     await add_calls(shop.engine, "alice", 9, at=payment.created_at + timedelta(minutes=5))
     assert len(await desk._calls_since(payment)) == 6
+    shop.clock.ahead = timedelta(minutes=10)  # when these calls have ended
 
 
 async def test_without_a_dispute_there_is_nothing_to_answer(shop):
