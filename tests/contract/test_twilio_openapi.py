@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from openapi_core.exceptions import OpenAPIError
 
+from gateway.call.carrier_status import CarrierState
 from gateway.ports import DialOrder
 from gateway.twilio.hooks import CallHooks
 from gateway.twilio.rest import TwilioCarrier
@@ -82,7 +83,7 @@ async def test_placing_a_call(
 
 
 async def test_hanging_up(api: Document, twilio: TwilioServer, adapter: TwilioCarrier) -> None:
-    assert (await adapter.hang_up(SID)).status == "completed"
+    assert (await adapter.hang_up(SID)).state is CarrierState.COMPLETED
     assert graded(api, twilio) == ["UpdateCall"]
 
 
@@ -90,7 +91,7 @@ async def test_hanging_up_what_has_ended(
     api: Document, twilio: TwilioServer, adapter: TwilioCarrier
 ) -> None:
     twilio.refusals["UpdateCall"] = (400, 21220)
-    assert (await adapter.hang_up(SID)).status == "completed"
+    assert (await adapter.hang_up(SID)).state is CarrierState.COMPLETED
     assert graded(api, twilio) == ["UpdateCall", "FetchCall"]
 
 
