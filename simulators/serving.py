@@ -8,13 +8,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 _BACKLOG: Final = 256
+
+
+Answer = Callable[[Request, Exception], Awaitable[Response]]
+"""Makes the reply to a request that failed."""
+
+
+async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - handler shape
+    """Make the answer to a client that has gone: nobody reads it."""
+    return Response(status_code=400)
 
 
 class Service(Protocol):

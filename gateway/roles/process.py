@@ -207,6 +207,16 @@ async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
     await asyncio.gather(*pending, return_exceptions=True)
 
 
+async def serve_until_stopped(serving: Coroutine[Any, Any, None], *, is_child: bool) -> None:
+    """Run a service until the process is to end, then cancel it. Raises EndedError after Ctrl-C."""
+    stop = stop_on_signal(is_child=is_child)
+    running = asyncio.ensure_future(serving)
+    await wait(stop, is_child=is_child)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    stop.leave()
+
+
 def complain(what: str, hint: str) -> None:
     """Say what is wrong and what to do about it, in the form of log lines if that is JSON."""
     if formats.is_json():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway.errors import SettingsError
-from gateway.roles.process import stop_on_signal, wait
+from gateway.roles.process import serve_until_stopped
 from gateway.settings import Settings
 from simulators.carrier import service
 
@@ -38,9 +36,4 @@ async def work(
         cps=calls_per_second,
         plain=not read.tls_certificate,
     )
-    stop = stop_on_signal(is_child=is_child)
-    serving = asyncio.ensure_future(service.run(simulated))
-    await wait(stop, is_child=is_child)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    stop.leave()
+    await serve_until_stopped(service.run(simulated), is_child=is_child)

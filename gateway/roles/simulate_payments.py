@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 from gateway.errors import SettingsError
-from gateway.roles.process import stop_on_signal, wait
+from gateway.roles.process import serve_until_stopped
 from gateway.settings import Settings
 from simulators.payments import service
 
@@ -31,9 +30,4 @@ async def work(
         # The books outlive the service: what it names now must not have been named before.
         seed=secrets.randbits(62),
     )
-    stop = stop_on_signal(is_child=is_child)
-    serving = asyncio.ensure_future(service.run(simulated))
-    await wait(stop, is_child=is_child)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    stop.leave()
+    await serve_until_stopped(service.run(simulated), is_child=is_child)

@@ -11,7 +11,7 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
@@ -28,6 +28,7 @@ from simulators.carrier.faults import Faults, RestFault
 from simulators.carrier.listing import read_filter, read_page
 from simulators.carrier.orders import Form, read_order, read_update
 from simulators.carrier.resources import Json
+from simulators.serving import Answer, broken_off
 
 BODY_BYTES_MAX: Final = 64 * 1024
 FIELDS_MAX: Final = 200
@@ -334,12 +335,6 @@ async def method_not_allowed(request: Request, exc: Exception) -> Response:  # n
     return JSONResponse(resources.error(RestError(errors.METHOD_NOT_ALLOWED)), 405)
 
 
-async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - handler shape
-    """Make the answer to a client that has gone: nobody reads it."""
-    return Response(status_code=400)
-
-
-Answer = Callable[[Request, Exception], Awaitable[Response]]
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Answer]] = {
     404: not_found,
     405: method_not_allowed,

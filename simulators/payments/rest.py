@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -42,6 +42,7 @@ from simulators.payments.resources import (
     to_json,
 )
 from simulators.payments.world import encode
+from simulators.serving import Answer, broken_off
 
 _VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(\.[a-z]+)?")
 Handler = Callable[[Form, Mapping[str, str], int], Resource | Json]
@@ -301,12 +302,6 @@ async def not_found(request: Request, exc: Exception) -> Response:  # noqa: ARG0
     return Response(encode(ApiError(message).envelope()), 404, media_type="application/json")
 
 
-async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - handler shape
-    """Make the answer to a client that has gone: nobody reads it."""
-    return Response(status_code=400)
-
-
-Answer = Callable[[Request, Exception], Awaitable[Response]]
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Answer]] = {
     404: not_found,
     405: not_found,
