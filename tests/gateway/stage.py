@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 import msgspec
+import pytest
 
 from billing.cdr import CallClosed
 from billing.rating import Rate
@@ -30,7 +31,7 @@ from gateway.settings import from_mapping
 from gateway.twilio.leg import TwilioLeg
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.recording import RecordingConnection
-from tests.gateway.virtual_time import virtual_loop
+from tests.gateway.virtual_time import VirtualTimeLoop, virtual_loop
 
 CENT = 10_000
 ACCOUNT_SID = "AC" + "0123456789abcdef" * 2
@@ -339,3 +340,18 @@ def start_message(call_sid: str, token: str, **changes: Any) -> dict[str, Any]:
         "streamSid": "MZ1",
         "start": {**detail, **changes},
     }
+
+
+# What a folder's conftest imports to have its tests play on the stage.
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test of a folder in virtual time."""
+    return {"virtual": VirtualTimeLoop}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    yield stage
+    await stage.close()

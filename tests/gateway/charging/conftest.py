@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.gateway.stages import stage
+from tests.gateway.stage import stage
 from tests.gateway.virtual_time import VirtualTimeLoop
 
 __all__ = ["stage"]

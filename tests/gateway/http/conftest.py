@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gateway.http.app import create_app
-from tests.gateway.stages import stage
+from tests.gateway.stage import stage
 from tests.gateway.virtual_time import VirtualTimeLoop
 
 __all__ = ["stage"]

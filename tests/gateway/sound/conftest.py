@@ -1,5 +1,5 @@
 """These tests run in virtual time, on a stage where everybody else is played."""
 
-from tests.gateway.stages import pytest_asyncio_loop_factories, stage
+from tests.gateway.stage import pytest_asyncio_loop_factories, stage
 
 __all__ = ["pytest_asyncio_loop_factories", "stage"]
