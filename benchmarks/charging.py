@@ -34,7 +34,7 @@ from billing.partition import PARTITIONS, partition_of
 from billing.ports import Closing, SpendCap
 from gateway import settings
 from gateway.charging.rounds import Metering
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.stores.drain_mark import RedisDrainMark
 
 CALLS = 200
@@ -93,7 +93,7 @@ class Call:
 class Traffic:
     """Calls that begin and end, so that as many as wanted are live."""
 
-    def __init__(self, stores: adapters.Stores, metering: Metering) -> None:
+    def __init__(self, stores: storage.Stores, metering: Metering) -> None:
         self._stores = stores
         self._metering = metering
         self._accounts = itertools.cycle(_accounts())
@@ -202,7 +202,7 @@ async def _draining(environ: dict[str, str]) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def _first_draining(stores: adapters.Stores) -> None:
+async def _first_draining(stores: storage.Stores) -> None:
     mark = RedisDrainMark(stores.redis)
     async with asyncio.timeout(START_S_MAX):
         while await mark.age_s() is None:
@@ -219,7 +219,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
     """Charge so many calls for so long, then none."""
     with tempfile.TemporaryDirectory(prefix="caller-") as folder:
         environ = {"CALLER_DATA_DIR": folder, "CALLER_DATABASE_URL": database_url}
-        stores = await adapters.open_stores(settings.from_mapping(environ))
+        stores = await storage.open_stores(settings.from_mapping(environ))
         metering = Metering(stores.gate, time.monotonic_ns)
         traffic = Traffic(stores, metering)
         try:
@@ -252,7 +252,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
     )
 
 
-async def _booked(stores: adapters.Stores) -> int:
+async def _booked(stores: storage.Stores) -> int:
     assert not await stores.gate.outbox_length()
     pages = [await stores.records.page(account_id, limit=500) for account_id in _accounts()]
     records = [record for page in pages for record in page]

@@ -19,7 +19,7 @@ from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, PaymentError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.ports import to_nobody
 from gateway.post.mail import is_address
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.roles.payments import compose_payments
 from gateway.scopes import LEAST, Scope
 from gateway.settings import Settings
@@ -68,10 +68,10 @@ def create_account(  # noqa: PLR0917
             await accounts.set_email(account_id, email)
         return key
 
-    async def work(book: adapters.Book, read: Settings) -> None:
+    async def work(book: storage.Book, read: Settings) -> None:
         out.print(await create(book.accounts, read))
 
-    async def work_with_credit(stores: adapters.Stores, read: Settings) -> None:
+    async def work_with_credit(stores: storage.Stores, read: Settings) -> None:
         key = await create(stores.accounts, read)
         try:
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
@@ -85,9 +85,9 @@ def create_account(  # noqa: PLR0917
             out.print(key)
 
     if micros:
-        run_with(context, adapters.open_stores, work_with_credit, may_begin=True)
+        run_with(context, storage.open_stores, work_with_credit, may_begin=True)
     else:
-        run_with(context, adapters.open_book, work, may_begin=True)
+        run_with(context, storage.open_book, work, may_begin=True)
 
 
 @app.command("email")
@@ -103,11 +103,11 @@ def set_address(
     if address:
         _require_address(address)
 
-    async def work(book: adapters.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _read: Settings) -> None:
         await book.accounts.set_email(account_id, address)
         out.print("E-mail saved." if address else "E-mail removed.")
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 # Otherwise a negative amount would be taken for an option.
@@ -123,7 +123,7 @@ def credit_account(
     if not micros:
         fail("The amount is zero.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS)
 
-    async def work(stores: adapters.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, read: Settings) -> None:
         await _require_account(stores.accounts, account_id)
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` shows what can be taken back."
@@ -133,7 +133,7 @@ def credit_account(
         state = "Credit granted" if is_new else "Already granted"
         out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
 
-    run_with(context, adapters.open_stores, work)
+    run_with(context, storage.open_stores, work)
 
 
 @app.command("limit")
@@ -150,20 +150,20 @@ def limit_account(
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
 
-    async def work(book: adapters.Book, read: Settings) -> None:
+    async def work(book: storage.Book, read: Settings) -> None:
         caps = await book.accounts.set_caps(account_id, changes)
         for name, micros in caps.items():
             shown = "no limit" if micros is None else format_money(micros, read.currency)
             out.print(f"{name:<7}{shown}")
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 @app.command("keys")
 def list_keys(context: typer.Context, account_id: AccountId) -> None:
     """List the ids of an account's API keys; the keys themselves are not stored."""
 
-    async def work(book: adapters.Book, read: Settings) -> None:
+    async def work(book: storage.Book, read: Settings) -> None:
         table = Table(
             *("key", "label", "scopes", "created (UTC)", "expires (UTC)", "daily limit", "state")
         )
@@ -180,7 +180,7 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
             )
         out.print(table)
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 @app.command("new-key")
@@ -198,7 +198,7 @@ def make_key(  # noqa: PLR0917
     """
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
 
-    async def work(book: adapters.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _read: Settings) -> None:
         key = new_api_key()
         key_id = await book.accounts.add_api_key(
             account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
@@ -210,7 +210,7 @@ def make_key(  # noqa: PLR0917
             # The key exists, whatever became of its cap, and cannot be shown later.
             out.print(key)
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 @app.command("change-key")
@@ -226,7 +226,7 @@ def change_key(
         fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
     expires_at = None if expires == "never" else _read_instant(expires)
 
-    async def work(book: adapters.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _read: Settings) -> None:
         await _require_key(book.accounts, account_id, key_id)
         try:
             if scope:
@@ -237,19 +237,19 @@ def change_key(
                 await book.accounts.set_key_expiry(account_id, key_id, expires_at)
         out.print("Key changed.")
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 @app.command("revoke-key")
 def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
     """Revoke a key on every node at once; calls already placed go on."""
 
-    async def work(book: adapters.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _read: Settings) -> None:
         await _require_key(book.accounts, account_id, key_id)
         await book.accounts.revoke_api_key(account_id, key_id)
         out.print("Key revoked.")
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 @app.command("freeze")
@@ -271,12 +271,12 @@ _FREEZE_UNTOLD = (
 
 
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
-    async def work(book: adapters.Book, read: Settings) -> None:
+    async def work(book: storage.Book, read: Settings) -> None:
         await _require_account(book.accounts, account_id)
         # SQL first: nodes follow the book within a minute, once they reach Redis.
         await book.ledger.freeze(account_id, frozen)
         try:
-            stores = await adapters.open_stores(read)
+            stores = await storage.open_stores(read)
             try:
                 await stores.freeze(account_id, frozen)
             finally:
@@ -285,7 +285,7 @@ def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
             raise StoreUnavailableError(_FREEZE_UNTOLD) from error
         out.print("Account frozen." if frozen else "Account unfrozen.")
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 _DELETION_BROKEN_OFF = (
@@ -314,7 +314,7 @@ def delete_account(
     """
     confirm(f"Delete {account_id} for good?", yes=yes)
 
-    async def work(book: adapters.Book, read: Settings) -> None:
+    async def work(book: storage.Book, read: Settings) -> None:
         account = await book.accounts.account(account_id)
         if account is None:
             raise LookupError
@@ -324,7 +324,7 @@ def delete_account(
             with contextlib.suppress(StoreUnavailableError):
                 await book.accounts.mark_deleted(account_id)
         try:
-            stores = await adapters.open_stores(read)
+            stores = await storage.open_stores(read)
             try:
                 await delete(stores, read)
             finally:
@@ -333,7 +333,7 @@ def delete_account(
             said = _DELETION_BROKEN_OFF if is_marked else _DELETION_NOT_BEGUN
             raise StoreUnavailableError(said) from error
 
-    async def delete(stores: adapters.Stores, read: Settings) -> None:
+    async def delete(stores: storage.Stores, read: Settings) -> None:
         try:
             deletion = await _delete(stores, read, account_id, write_off=write_off)
         except PaymentError:
@@ -341,11 +341,11 @@ def delete_account(
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
         _explain(deletion, read)
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 async def _delete(
-    stores: adapters.Stores, read: Settings, account_id: str, *, write_off: bool
+    stores: storage.Stores, read: Settings, account_id: str, *, write_off: bool
 ) -> Deletion:
     desk = compose_payments(read, stores, notify=to_nobody) if read.stripe_api_key else None
     deletion = AccountDeletion(
@@ -424,7 +424,7 @@ def _read_instant(text: str) -> datetime | None:
     return at
 
 
-async def _grant(stores: adapters.Stores, account_id: str, micros: int, reference: str) -> bool:
+async def _grant(stores: storage.Stores, account_id: str, micros: int, reference: str) -> bool:
     sequence = await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
     try:
         await bring_credits(stores.gate, stores.ledger, account_id)

@@ -15,7 +15,7 @@ from rich.text import Text
 from gateway.call.high_risk import PREFIXES_MAX, ClosedList
 from gateway.cli.command import Yes, confirm, err, fail, out, read_settings, run
 from gateway.errors import EXIT_UNAVAILABLE
-from gateway.roles import adapters
+from gateway.roles import adapters, storage
 from gateway.settings import Settings
 from gateway.stores.high_risk import SqlHighRiskLists
 from gateway.twilio.dialing import HIGH_RISK_LIST, Country, TwilioDialing
@@ -40,7 +40,7 @@ def sync_high_risk(
 
     async def work() -> None:
         countries, found = await _listed(read)
-        async with adapters.migrated_database(read) as engine:
+        async with storage.migrated_database(read) as engine:
             lists = SqlHighRiskLists(engine)
             before = await lists.newest()
             _show(ClosedList(read.open_high_risk, found), {} if before is None else before.prefixes)
@@ -56,7 +56,7 @@ def sync_high_risk(
 
 async def closed_list(read: Settings) -> ClosedList:
     """Return what is closed on every node."""
-    async with adapters.migrated_database(read) as engine:
+    async with storage.migrated_database(read) as engine:
         found = await SqlHighRiskLists(engine).newest()
     return ClosedList(read.open_high_risk, None if found is None else found.prefixes)
 

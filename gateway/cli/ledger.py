@@ -35,7 +35,7 @@ from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE, Payme
 from gateway.payments import proof
 from gateway.payments.proof import PaymentProof
 from gateway.ports import to_nobody
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.roles.payments import compose_payments
 from gateway.settings import Settings
 from gateway.stores.leases import RedisNodeLeases
@@ -56,7 +56,7 @@ def show_account(
 ) -> None:
     """Print an account's statement, newest line first."""
 
-    async def work(book: adapters.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _read: Settings) -> None:
         if await book.accounts.account(account_id) is None:
             raise LookupError
         statement = await _statement(SqlStatementStore(book.engine), account_id, lines)
@@ -65,12 +65,12 @@ def show_account(
         else:
             out.print(_statement_table(statement))
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
-async def _open_as_it_is(read: Settings) -> adapters.Stores:
+async def _open_as_it_is(read: Settings) -> storage.Stores:
     """Open the stores without filling anything: losses of the credit store must be reported."""
-    return await adapters.open_stores(read, fills=False)
+    return await storage.open_stores(read, fills=False)
 
 
 @app.command("audit")
@@ -94,7 +94,7 @@ def audit_ledger(
     """
     moment = read_moment(since) if since else None
 
-    async def work(stores: adapters.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, read: Settings) -> None:
         findings, is_whole = await _audit(stores, read, moment)
         while watch:
             await asyncio.sleep(watch)
@@ -140,7 +140,7 @@ def rebuild_gate(  # noqa: PLR0917
     restored from an older backup.
     """
 
-    async def work(stores: adapters.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, read: Settings) -> None:
         alive = sorted(await RedisNodeLeases(stores.redis).alive())
         if alive and not force:
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
@@ -148,7 +148,7 @@ def rebuild_gate(  # noqa: PLR0917
         chosen = range(PARTITIONS) if partition is None else [partition]
         # An automatic refund that the book has lost is booked again under the gate's number.
         recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
-        drain = adapters.build_drainer(recovering, read).drain_once
+        drain = storage.build_drainer(recovering, read).drain_once
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
         if lost:
             err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
@@ -231,7 +231,7 @@ _UNTIL_NOW = "All that was booked stays booked; the same command goes on."
 
 
 async def _book_calls(
-    stores: adapters.Stores, drain: Drain, chosen: Iterable[int]
+    stores: storage.Stores, drain: Drain, chosen: Iterable[int]
 ) -> tuple[set[str], Sequence[GateEnding]]:
     """Book the calls that only the credit store knows, and list what was missing.
 
@@ -260,20 +260,20 @@ async def _book_calls(
     return accounts, left
 
 
-async def _without_data(stores: adapters.Stores, chosen: Iterable[int]) -> int:
+async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> int:
     """Return how many partitions are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
     return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
 
 
-async def _older_copies(stores: adapters.Stores, chosen: Iterable[int]) -> int:
+async def _older_copies(stores: storage.Stores, chosen: Iterable[int]) -> int:
     """Return how many partitions hold what they held some time ago."""
     old = await older_copies(stores.gate, stores.ledger, PARTITIONS)
     return sum([one in chosen and await stores.gate.is_ready(one) for one in old])
 
 
 async def _show_reopened(
-    stores: adapters.Stores, account_ids: Iterable[str], begun_at: datetime
+    stores: storage.Stores, account_ids: Iterable[str], begun_at: datetime
 ) -> None:
     """List the accounts that were recreated by booking their calls."""
     for account_id in sorted(account_ids):
@@ -298,7 +298,7 @@ def _show_calls(endings: Iterable[GateEnding]) -> None:
         err.print(Text(f"  {account}  {one.call_id}  {length}  {cost}"), soft_wrap=True)
 
 
-async def _show_surpluses(stores: adapters.Stores, found: Iterable[Surplus]) -> None:
+async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> None:
     table = Table("account", show_edge=False)
     table.add_column("credits the book lacks", justify="right")
     table.add_column("more than in the book", justify="right")
@@ -312,7 +312,7 @@ async def _show_surpluses(stores: adapters.Stores, found: Iterable[Surplus]) -> 
 
 
 async def _audit(
-    stores: adapters.Stores, read: Settings, since: datetime | None
+    stores: storage.Stores, read: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
     findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
@@ -350,7 +350,7 @@ def _hides_payments(finding: str) -> bool:
 
 
 async def _audit_payments(
-    stores: adapters.Stores, read: Settings, since: datetime | None
+    stores: storage.Stores, read: Settings, since: datetime | None
 ) -> list[str]:
     """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
     desk = compose_payments(read, stores, notify=to_nobody)

@@ -40,7 +40,7 @@ from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
 from gateway.post.webhooks import Notices
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.settings import Settings
 
@@ -50,7 +50,7 @@ app = typer.Typer(
 
 PaymentId = Annotated[str, typer.Argument(help="Id of the payment, as `payments list` shows it.")]
 
-Work = Callable[[adapters.Stores, PaymentServices], Awaitable[None]]
+Work = Callable[[storage.Stores, PaymentServices], Awaitable[None]]
 
 
 @app.command("list")
@@ -61,7 +61,7 @@ def list_payments(
 ) -> None:
     """List an account's payments, newest first."""
 
-    async def work(book: adapters.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _read: Settings) -> None:
         table = Table(
             Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state"
         )
@@ -76,7 +76,7 @@ def list_payments(
             )
         out.print(table)
 
-    run_with(context, adapters.open_book, work)
+    run_with(context, storage.open_book, work)
 
 
 @app.command("refund")
@@ -93,7 +93,7 @@ def refund_payment(
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
-    async def work(_stores: adapters.Stores, desk: PaymentServices) -> None:
+    async def work(_stores: storage.Stores, desk: PaymentServices) -> None:
         # Printed first: it is needed to finish a command that is interrupted.
         out.print(f"Refund {name}")
         try:
@@ -130,7 +130,7 @@ def reconcile_payments(
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
         fail("--after goes with --since, as it was printed.", "Copy both.", EXIT_SETTINGS)
 
-    async def work(_stores: adapters.Stores, desk: PaymentServices) -> None:
+    async def work(_stores: storage.Stores, desk: PaymentServices) -> None:
         is_whole = True
         if moment is not None:
             is_whole = await _go_over(desk.history, moment, after)
@@ -188,7 +188,7 @@ def give_evidence(
 ) -> None:
     """Store evidence for a disputed payment, taken from the call records, and print it."""
 
-    async def work(stores: adapters.Stores, desk: PaymentServices) -> None:
+    async def work(stores: storage.Stores, desk: PaymentServices) -> None:
         evidence = DisputeEvidence(desk.service, desk.store, stores.records)
         for name, text in (await evidence.give(payment_id, submit=submit)).items():
             out.print(Text(name, style="bold"))
@@ -206,7 +206,7 @@ def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) ->
         fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
 
     async def with_desk() -> None:
-        stores = await unchanged(adapters.open_stores(read))
+        stores = await unchanged(storage.open_stores(read))
         notices = Notices(read.events_url, read.events_secret)
         desk = compose_payments(read, stores, notify=notices.notify, recovers=recovers)
         notices.start()

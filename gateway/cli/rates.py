@@ -31,7 +31,7 @@ from gateway.cli import rate_tables
 from gateway.cli.command import Yes, confirm, err, fail, out, read_amount, read_settings, run
 from gateway.cli.high_risk import closed_list, sync_high_risk
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, PROBLEMS, RequestRefusedError
-from gateway.roles import adapters
+from gateway.roles import adapters, storage
 from gateway.settings import Settings
 from gateway.twilio.pricing import PRICE_LIST, PrefixPrice, TwilioPricing
 
@@ -254,7 +254,7 @@ def sync_twilio(  # noqa: PLR0917
 
 @asynccontextmanager
 async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
-    async with adapters.migrated_database(read) as engine:
+    async with storage.migrated_database(read) as engine:
         yield SqlRateDeckStore(engine)
 
 

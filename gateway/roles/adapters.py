@@ -1,6 +1,6 @@
 """Makes the adapters that the settings ask for; `serve` puts them together.
 
-What the drainer needs as well is `storage`'s, and has its names here too.
+What the drainer needs as well is in `storage`.
 """
 
 from __future__ import annotations
@@ -13,41 +13,13 @@ from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.limits.velocity import effective
 from gateway.ports import SignatureVerifier
-from gateway.roles.storage import (
-    Book,
-    Stores,
-    build_drainer,
-    database_url,
-    migrated_database,
-    open_book,
-    open_database,
-    open_mails,
-    open_stores,
-)
+from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.stores.velocity import RedisVelocity
 from gateway.twilio.hooks import NodeHooks
 from gateway.twilio.reader import TwilioReader, origin_of
 from gateway.twilio.rest import TwilioCarrier
 from gateway.twilio.streams import TwilioStreams
-
-__all__ = [
-    "Book",
-    "Stores",
-    "build_carrier",
-    "build_drainer",
-    "build_reader",
-    "build_streams",
-    "build_velocity",
-    "database_url",
-    "load_deck",
-    "migrated_database",
-    "open_book",
-    "open_database",
-    "open_mails",
-    "open_stores",
-    "require_carrier",
-]
 
 
 def load_deck(settings: Settings) -> RateDeck:

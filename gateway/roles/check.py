@@ -17,7 +17,7 @@ from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import CarrierError, PaymentError, SettingsError
 from gateway.limits.velocity import LIMITS
 from gateway.post import mail
-from gateway.roles import adapters, preflight, public_origin
+from gateway.roles import adapters, preflight, public_origin, storage
 from gateway.roles.addresses import webrtc_addresses
 from gateway.roles.preflight import Finding, away, credit_client, wrong
 from gateway.settings import Settings
@@ -82,7 +82,7 @@ async def _high_risk(settings: Settings) -> Finding:
 async def _synced_list(settings: Settings) -> SyncedList | None:
     """Return the carrier's list; None where none was ever synced. Makes no database."""
     try:
-        engine = create_engine(adapters.database_url(settings))
+        engine = create_engine(storage.database_url(settings))
     except (ValueError, sa.exc.ArgumentError):
         raise StoreUnavailableError("the database is not usable") from None
     try:

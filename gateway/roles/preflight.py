@@ -30,7 +30,7 @@ from billing.stores import refusals, schema
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
-from gateway.roles import adapters
+from gateway.roles import adapters, storage
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
@@ -205,7 +205,7 @@ async def credit_store(settings: Settings) -> Finding:
 async def database(settings: Settings) -> Finding:
     """Reach SQL; see that its tables are known and that we may bring them up to date."""
     try:
-        engine = create_engine(adapters.database_url(settings))
+        engine = create_engine(storage.database_url(settings))
     except (ValueError, sa.exc.ArgumentError):
         return wrong("database", "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…")
     file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None

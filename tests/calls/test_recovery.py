@@ -21,7 +21,7 @@ from billing.ports import Closing, Opening
 from billing.rating import Rate
 from billing.stores.audit import audit
 from billing.stores.gate_audit import audit_gate
-from gateway.roles.adapters import Stores
+from gateway.roles.storage import Stores
 from tests.calls.test_outages import live_call, locked, seconds_pass
 from tests.calls.world import Customer, World, eventually
 from tests.valkey import ValkeyServer

@@ -34,7 +34,7 @@ from billing.stores.redis_client import connect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway.charging.recovery import bring_credits
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.scopes import PAGE
 from gateway.settings import from_mapping
 from gateway.stores.accounts import SqlAccountStore
@@ -177,14 +177,14 @@ class World:
             self.carrier.terminate()
 
     @contextlib.asynccontextmanager
-    async def stores(self) -> AsyncIterator[adapters.Stores]:
+    async def stores(self) -> AsyncIterator[storage.Stores]:
         """Open the stores of the running gateway beside it; it has made them ready."""
         settings = self.settings
         valkey = None if settings.redis_url else EmbeddedValkey(settings.data_dir / "valkey")
         redis = connect(await valkey.start() if valkey else settings.redis_url.reveal())
-        engine = create_engine(adapters.database_url(settings))
+        engine = create_engine(storage.database_url(settings))
         epochs = RedisKeyEpochs(redis)
-        stores = adapters.Stores(
+        stores = storage.Stores(
             redis=redis,
             engine=engine,
             gate=RedisSpendGate(redis, timeout_s=PATIENCE_S),
@@ -214,7 +214,7 @@ class World:
         )
 
     @staticmethod
-    async def grant(stores: adapters.Stores, account_id: str, micros: int) -> None:
+    async def grant(stores: storage.Stores, account_id: str, micros: int) -> None:
         """Book a credit and bring it to the spend gate."""
         if micros:
             reference = f"grant:{secrets.token_hex(8)}"
@@ -421,7 +421,7 @@ class Phone:
         return [event["type"] for event in self.events]
 
 
-async def _is_settled(stores: adapters.Stores, account_ids: list[str]) -> bool:
+async def _is_settled(stores: storage.Stores, account_ids: list[str]) -> bool:
     """Whether no call of these accounts is open, neither in the book nor on its way there."""
     for partition in {stores.gate.partition(account_id) for account_id in account_ids}:
         if await stores.gate.read_outbox(partition, 1):

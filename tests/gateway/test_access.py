@@ -14,7 +14,7 @@ from billing.stores import tables
 from gateway.charging.recovery import bring_credits
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
@@ -42,7 +42,7 @@ class Site:
     """Two nodes on the same stores, and an operator beside them with stores of their own."""
 
     nodes: list[Node]
-    stores: adapters.Stores
+    stores: storage.Stores
     http: aiohttp.ClientSession
 
     async def new_key(self, account_id="alice", scopes=PAGE, expires_at=None):
@@ -100,7 +100,7 @@ async def running(folder, redis_url):
             nodes.append(Node(from_mapping(environ), environ))
             await nodes[-1].start()
             stack.push_async_callback(nodes[-1].stop)
-        stores = await adapters.open_stores(nodes[0].settings, is_child=True)
+        stores = await storage.open_stores(nodes[0].settings, is_child=True)
         stack.push_async_callback(stores.close)
         yield Site(nodes, stores, await stack.enter_async_context(aiohttp.ClientSession()))
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gateway.calls.closed_book import ClosedBook
 from gateway.cli import high_risk
 from gateway.cli import rates as cli_rates
-from gateway.roles.adapters import migrated_database
+from gateway.roles.storage import migrated_database
 from gateway.settings import from_mapping
 from gateway.stores.high_risk import SqlHighRiskLists
 from simulators.carrier import tariff

@@ -20,7 +20,7 @@ from billing.stores.redis_client import connect, disconnect
 from gateway import settings
 from gateway.cli import accounts, ledger, payments
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.roles.payments import compose_payments
 from simulators.payments.service import PaymentSimulatorService, PaymentSimulatorSettings
 
@@ -72,7 +72,7 @@ class Desk:
         read = settings.from_mapping(self.environ)
 
         async def begin():
-            stores = await adapters.open_stores(read)
+            stores = await storage.open_stores(read)
             desk = compose_payments(read, stores, notify=lambda name, data: None)
             try:
                 payment, _ = await desk.payments.start_checkout("acme", parse_money(str(units)))
@@ -96,7 +96,7 @@ class Desk:
         read = settings.from_mapping(self.environ)
 
         async def settle():
-            stores = await adapters.open_stores(read)
+            stores = await storage.open_stores(read)
             desk = compose_payments(read, stores, notify=lambda name, data: None)
             try:
                 await desk.payments.settle("checkout.session", session_id)

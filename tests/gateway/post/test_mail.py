@@ -24,7 +24,7 @@ from billing.stores.payments import SqlPaymentStore
 from gateway.errors import SettingsError
 from gateway.post.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address, try_server
 from gateway.post.texts import WIDTH, MailText, is_mailed, text_of
-from gateway.roles import adapters
+from gateway.roles import storage
 from gateway.roles.serve import Node
 from gateway.secret import Secret
 from gateway.settings import from_mapping
@@ -660,12 +660,12 @@ def environ(tmp_path, valkey_url, mailbox):
 
 async def test_all_nodes_together_tell_of_a_cut_off_once_a_day(environ, mailbox):
     settings = from_mapping(environ)
-    stores = await adapters.open_stores(settings)
+    stores = await storage.open_stores(settings)
     await stores.redis.delete("caller:mailed:call.cut_off:alice")
     await open_account(stores.engine)
     # The first attempt fails: its claim must not keep the second from being made.
     mailbox.faults.append({"MAIL": "451 later"})
-    nodes = [adapters.open_mails(settings, stores) for _ in range(2)]
+    nodes = [storage.open_mails(settings, stores) for _ in range(2)]
     for node in nodes:
         node._delays_s = (0.01,)
     for _ in range(3):
@@ -693,9 +693,9 @@ async def test_what_cannot_be_noted_is_tried_again_and_not_sent_before(
             "CALLER_MAIL_FROM": SENDER,
         }
     )
-    stores = await adapters.open_stores(settings)
+    stores = await storage.open_stores(settings)
     await open_account(stores.engine)
-    mails = adapters.open_mails(settings, stores)
+    mails = storage.open_mails(settings, stores)
     mails._delays_s = (0.01,)
     own_valkey.kill()
     with capture_logs() as logs:

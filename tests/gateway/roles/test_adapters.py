@@ -7,7 +7,7 @@ import pytest
 
 from billing.errors import RateDeckError, StoreUnavailableError
 from gateway.errors import SettingsError
-from gateway.roles import adapters
+from gateway.roles import adapters, storage
 from gateway.settings import from_mapping
 from tests.valkey import free_port
 
@@ -20,9 +20,9 @@ TWILIO = {
 
 def test_without_a_database_url_the_book_lies_in_the_data_folder(tmp_path):
     settings = from_mapping({"CALLER_DATA_DIR": str(tmp_path)})
-    assert adapters.database_url(settings) == f"sqlite:///{tmp_path / 'caller.db'}"
+    assert storage.database_url(settings) == f"sqlite:///{tmp_path / 'caller.db'}"
     given = from_mapping({"CALLER_DATABASE_URL": "postgresql://host/db"})
-    assert adapters.database_url(given) == "postgresql://host/db"
+    assert storage.database_url(given) == "postgresql://host/db"
 
 
 def test_the_rate_deck_is_the_operators_or_the_example(tmp_path):
@@ -78,11 +78,11 @@ async def test_an_api_key_takes_the_place_of_the_auth_token():
 async def test_stores_open_ready_for_use(tmp_path, valkey_url):
     settings = from_mapping({"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url})
     for _ in range(2):
-        stores = await adapters.open_stores(settings)
+        stores = await storage.open_stores(settings)
         assert await stores.gate.is_ready(0)
         assert await stores.gate.balance("nobody") == 0
         assert await stores.accounts.account("nobody") is None
-        assert await adapters.build_drainer(stores, settings).drain_once() == 0
+        assert await storage.build_drainer(stores, settings).drain_once() == 0
         await stores.close()
     assert (tmp_path / "caller.db").exists()
 
@@ -93,7 +93,7 @@ async def test_stores_open_ready_for_use(tmp_path, valkey_url):
 async def test_a_redis_url_that_is_none_is_a_setting_to_correct(tmp_path, url):
     environ = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
     with pytest.raises((SettingsError, StoreUnavailableError)) as caught:
-        await adapters.open_stores(from_mapping(environ))
+        await storage.open_stores(from_mapping(environ))
     assert "99999" in url or isinstance(caught.value, SettingsError)
 
 
@@ -104,7 +104,7 @@ async def test_a_database_url_that_is_none_is_a_setting_to_correct(tmp_path, val
         "CALLER_DATABASE_URL": "postgresql://host:port/db",
     }
     with pytest.raises(SettingsError, match="CALLER_DATABASE_URL"):
-        await adapters.open_stores(from_mapping(environ))
+        await storage.open_stores(from_mapping(environ))
 
 
 async def test_a_redis_that_is_not_there_is_told_soon(tmp_path):
@@ -112,7 +112,7 @@ async def test_a_redis_that_is_not_there_is_told_soon(tmp_path):
     environ = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": url}
     before = time.monotonic()
     with pytest.raises(StoreUnavailableError):
-        await adapters.open_stores(from_mapping(environ))
+        await storage.open_stores(from_mapping(environ))
     assert time.monotonic() - before < 15
 
 
@@ -122,7 +122,7 @@ async def test_files_of_the_stores_are_for_their_owner_only(tmp_path):
     folder.chmod(0o755)
     before = os.umask(0o022)
     try:
-        stores = await adapters.open_stores(from_mapping({"CALLER_DATA_DIR": str(folder)}))
+        stores = await storage.open_stores(from_mapping({"CALLER_DATA_DIR": str(folder)}))
         await stores.accounts.create_account("acme", "USD")
         paths = [folder, *folder.rglob("*")]
         await stores.close()
@@ -137,4 +137,4 @@ async def test_a_folder_that_is_not_closed_says_what_to_do(tmp_path):
     tmp_path.chmod(0o755)
     (tmp_path / "other").write_text("")
     with pytest.raises(SettingsError, match="mode to 700"):
-        await adapters.open_stores(from_mapping({"CALLER_DATA_DIR": str(tmp_path)}))
+        await storage.open_stores(from_mapping({"CALLER_DATA_DIR": str(tmp_path)}))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing.stores.redis_client import connect, disconnect
-from gateway.roles import adapters, check
+from gateway.roles import check, storage
 from gateway.roles.check import Finding
 from gateway.settings import from_mapping
 from gateway.stores import embedded
@@ -297,7 +297,7 @@ async def test_the_age_of_the_carriers_list_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
     url = f"sqlite:///{tmp_path}/book.db"
     settings = from_mapping({"CALLER_DATABASE_URL": url})
-    async with adapters.migrated_database(settings) as engine:
+    async with storage.migrated_database(settings) as engine:
         clock = [datetime.now(UTC)]
         lists = SqlHighRiskLists(engine, clock=lambda: clock[0])
         for days, is_weak in ((3, False), (36, True)):

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import settings
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm
-from gateway.roles import adapters, children
+from gateway.roles import children, storage
 from gateway.roles.children import Child
 from gateway.stores.drain_mark import RedisDrainMark
 
@@ -56,7 +56,7 @@ async def drainer(tmp_path, valkey_url, monkeypatch):
     monkeypatch.setattr(children, "_END_S_MAX", 0.5)
     given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | given
-    stores = await adapters.open_stores(settings.from_mapping(given))
+    stores = await storage.open_stores(settings.from_mapping(given))
     opened = Drainer(environ, stores)
     assert await opened.mark.age_s() is None
     await opened.child.start()
