@@ -38,7 +38,7 @@ THOROUGH: dict[str, str] = {
     "gateway/sockets/test_relays.py": "other proxies",
     "money": "two nodes and more, real servers, faults",
     "simulators/payments/test_stripe_client.py": "the vendor's client at length",
-    "test_compiled.py": "a compiler, and the tests of compiled modules again",
+    "test_compiled.py": "a compiler",
     "web": "browsers",
 }
 """Folder or file of tests -> what it takes."""
