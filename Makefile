@@ -13,7 +13,8 @@ export PYTHON VENV
 RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
-PYTEST := python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+# More workers than cores: half of what tests do is to wait.
+PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check bench docs lock clean
