@@ -15,6 +15,7 @@ _new_decoder = codecs.getincrementaldecoder("utf-8")
 def is_utf8(payload: bytes) -> bool:
     """Tell whether a complete text payload is valid UTF-8 (RFC 6455, 8.1)."""
     try:
+        # Python's codec refuses what RFC 3629 forbids: surrogates and overlong forms.
         payload.decode()
     except UnicodeDecodeError:
         return False

@@ -1,11 +1,11 @@
-"""One connection of the one port: HTTP by uvicorn, until it is given to the engine as media.
+"""Handles one connection of the one port: HTTP by uvicorn, until a request asks for media.
 
-Each request's first bytes decide. `GET /n/{node}/media/…` never reaches HTTP: the connection
-changes its protocol to a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
-Everything else is the application's, which has no WebSockets.
+The first bytes of each request decide. `GET /n/{node}/media/…` never reaches HTTP: the engine takes
+the connection over as a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
+Everything else goes to the application, which has no WebSockets.
 
-Knows no route and no leg. uvicorn offers no hook before its parser, and waits for ever for what a
-peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
+Knows no route and no leg. uvicorn offers no hook before its parser, and sets no time limit for what
+a peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
 test: `on_message_begin`, `on_headers_complete`, `on_body`, `on_message_complete`,
 `on_response_complete`, `timeout_keep_alive_handler`, `_unset_keepalive_if_required`, `connections`,
 `server_state`, `transport`, `parser`, `app`, `headers`, `scope`, `flow`, `pipeline`, and `cycle`
@@ -39,12 +39,12 @@ _HEAD_BYTES_MAX: Final = 32 * 1024
 """Size of a request's head. Apache and nginx allow about 8 KiB a line; llhttp has no bound."""
 
 _PIPELINED_MAX: Final = 16
-"""Requests that wait for the answer to another one; with one more, the connection ends in turn.
+"""Requests that wait for the answer to another one; one more ends the connection after those.
 
 Browsers and proxies send none before they have the answer to the last."""
 
 _FRAMING_BYTES_MAX: Final = 16
-"""Bytes of chunk headers and trailers for each byte of a body; 32 KiB are free."""
+"""Bytes of chunk headers and trailers allowed per byte of body, beyond 32 KiB."""
 
 
 _FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in ANSWER_FIELDS.items())
@@ -84,12 +84,15 @@ _UPGRADE_WITH_BODY: Final = PlainTextResponse(
 
 def is_media_request(head: bytes) -> bool | None:
     """Tell whether a request that begins with `head` asks for media; None when more is needed."""
+    # A request may come byte by byte: it is undecided only while it could still become media, so
+    # that HTTP is never kept waiting for bytes that need not come.
     if len(head) <= len(_PREFIX):
         return None if _PREFIX.startswith(head) else False
     if not head.startswith(_PREFIX):
         return False
     node_end = head.find(b"/", len(_PREFIX))
     node = head[len(_PREFIX) : node_end if node_end >= 0 else None]
+    # Whatever ends a path segment, or a line, before `/media/` makes it another request.
     if len(node) > _NODE_BYTES_MAX or not _NODE_ENDS.isdisjoint(node):
         return False
     if node_end < 0:
@@ -134,6 +137,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._raw = transport
         self._stranger.drop = transport.abort
         self._half_closing = HalfClosing(transport, self._half_closed)
+        # uvicorn closes through this wrapper, so that its last answer is not lost with a reset.
         super().connection_made(self._half_closing)  # type: ignore[arg-type]
         self._engine.watched.add(self)
 
@@ -153,7 +157,10 @@ class OnePortProtocol(HttpToolsProtocol):
         if self._is_deaf:
             return
         if self._between_requests:
+            # The deadline of a head begins with its first byte, whoever takes it in the end.
             self._expect_head()
+            # Media asked for behind an unanswered request would leave its answer nowhere to go; it
+            # is parsed as HTTP, like any request.
             if not self._is_responding():
                 data = self._undecided + data
                 self._undecided = b""
@@ -172,6 +179,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """Wait for the peer to read; not for ever."""
         super().pause_writing()
         self._engine.strangers.wait_for_peer(self._stranger)
+        # Read or not, the peer holds the memory of an answer; it is the one to act now.
         self._unread_deadline_ns = self._engine.clock_ns() + self._engine.limits.unread_timeout_ns
 
     def resume_writing(self) -> None:
@@ -191,6 +199,8 @@ class OnePortProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the application begin; a request that ends the connection says so in its answer."""
+        # An exception is the only way to stop the parser from within: httptools turns any into
+        # HttpParserCallbackError, which `_parse` answers with `_fault`.
         if len(self.pipeline) >= _PIPELINED_MAX:
             raise OverflowError
         source = self._source()
@@ -200,6 +210,7 @@ class OnePortProtocol(HttpToolsProtocol):
             self._fault = _TOO_MANY
             raise OverflowError
         is_upgrade = self.parser.should_upgrade()
+        # The cycle that is made below keeps `app`, and only that one request gets the refusal.
         app = self.app
         if is_upgrade and self._announces_body():  # which the parser does not give
             self.app = _UPGRADE_WITH_BODY
@@ -207,6 +218,7 @@ class OnePortProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         finally:
             self.app = app
+        # What follows may be parsed as another protocol by a relay in front of us.
         if is_upgrade:
             self.cycle.keep_alive = False
         self._head_complete()
@@ -214,7 +226,9 @@ class OnePortProtocol(HttpToolsProtocol):
         self.headers = deque(maxlen=0)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        """Let a body pay for the chunks that it comes in."""
+        """Allow framing in proportion to the body that it carries."""
+        # Chunks of one byte cost far more to parse than they carry, and llhttp bounds neither chunk
+        # extensions nor trailers.
         self._framing_bytes -= _FRAMING_BYTES_MAX * len(body)
         super().on_body(body)
 
@@ -237,13 +251,14 @@ class OnePortProtocol(HttpToolsProtocol):
         if not self._is_responding():
             self._engine.strangers.wait_for_peer(self._stranger)
             self._set_head_deadline()
+            # The proxy's next request may be another client's.
             if self._is_relayed:
                 self._engine.strangers.rename(self._stranger, None)
 
     # What the server and its timers call; no input is on its way then that could reset the end.
 
     def shutdown(self) -> None:
-        """Close when nothing is due."""
+        """Close now, or after the answer that is due."""
         if self._is_responding():
             super().shutdown()
         else:
@@ -257,6 +272,8 @@ class OnePortProtocol(HttpToolsProtocol):
         """Drop a connection whose peer does not do its part; uvicorn would wait for ever."""
         due_ns, unread_due_ns = self._deadline_ns, self._unread_deadline_ns
         if due_ns is not None and self.transport.is_closing() and self._raw.get_write_buffer_size():
+            # The end that the peer should answer has not left yet: an answer that it reads slowly
+            # lies in front of it.
             due_ns += self._engine.limits.unread_timeout_ns
         if (due_ns is not None and now_ns >= due_ns) or (
             unread_due_ns is not None and now_ns >= unread_due_ns
@@ -276,6 +293,7 @@ class OnePortProtocol(HttpToolsProtocol):
 
     def _set_head_deadline(self) -> None:
         """Let a head that has begun be complete in time, from when nothing else is to be done."""
+        # A pipelined head is not late while its sender waits for an answer of ours.
         if self._is_expecting and not self._is_responding():
             self._engine.strangers.expect(self._stranger, self._engine.clock_ns())
 
@@ -283,8 +301,10 @@ class OnePortProtocol(HttpToolsProtocol):
         engine, stranger = self._engine, self._stranger
         self._is_expecting = False
         self._in_body = True
+        # From the head on, not anew with each byte, or a body could drip for ever.
         self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
         engine.strangers.arrived(stranger)
+        # Silent since now: a peer that has sent a head is not the one that did nothing longest.
         if stranger.is_silent:
             engine.strangers.wait_for_peer(stranger)
 
@@ -295,6 +315,7 @@ class OnePortProtocol(HttpToolsProtocol):
                 value for name, value in self.headers if name == b"x-forwarded-for"
             )
             client = self._engine.proxies.client_of(forwarded_for.decode("latin-1"))
+            # For each request, since a proxy sends those of many clients over one connection.
             if client is not None:
                 self._engine.strangers.rename(self._stranger, source_of(client[0]))
         return self._stranger.source
@@ -309,12 +330,14 @@ class OnePortProtocol(HttpToolsProtocol):
         """Count the bytes of a head that is still open; answer 431 when it grows too large."""
         if self._head_bytes < 0:  # the body has begun
             return True
+        # The blank line may be cut by the segments.
         seen = self._head_tail + data
         end = seen.find(_HEAD_END)
         taken = len(seen) if end < 0 else end + len(_HEAD_END)
         self._head_bytes += taken - len(self._head_tail)
         self._head_tail = seen[1 - len(_HEAD_END) :]
         if self._head_bytes > _HEAD_BYTES_MAX:
+            # Behind a request that is being answered a refusal would be taken for its answer.
             if self._is_responding():
                 self._raw.abort()
             else:
@@ -351,6 +374,8 @@ class OnePortProtocol(HttpToolsProtocol):
         elif self.pipeline:  # the request at fault waits for its turn
             self.pipeline[0] = (cycle, cast("Any", _FAULTY_BODY))
             cycle.keep_alive = False
+        # Its answer has begun or is complete: a second one would be taken for that of a request
+        # that a proxy has yet to send.
         elif self._in_body and (cycle.response_started or cycle.response_complete):
             self._raw.abort()
         else:
@@ -366,6 +391,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
         self._engine.strangers.arrived(self._stranger)
         self._engine.strangers.wait_for_peer(self._stranger)
+        # uvicorn may have paused for a body that nobody takes; unread, the end would not be found.
         self.flow.resume_reading()
 
     def _give_away(self, data: bytes) -> None:

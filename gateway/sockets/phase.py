@@ -55,11 +55,15 @@ class Rules:
 def _rules(
     reads: Reads, *followers: Phase, sends: bool = False, speaks: bool = False, ends: bool = False
 ) -> Rules:
+    # The transport may vanish at any moment, so that LOST follows every phase.
     return Rules(reads, sends, speaks, ends, frozenset({*followers, Phase.LOST}))
 
 
 RULES: Final[Mapping[Phase, Rules]] = {
+    # ENDING: the handshake is refused, and the refusal is the last that we send.
     Phase.OPENING: _rules(Reads.HANDSHAKE, Phase.OPEN, Phase.ENDING, Phase.DRAINING, speaks=True),
+    # Straight to ENDING where the peer closed first, or we fail the connection: the close frame
+    # that the library answers with is our last one, and there is no other to read on for.
     Phase.OPEN: _rules(
         Reads.FRAMES, Phase.CLOSING, Phase.ENDING, Phase.DRAINING, sends=True, speaks=True
     ),
