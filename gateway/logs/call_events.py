@@ -74,10 +74,13 @@ class CallLog:
         """Log what an event has changed; `before` is the state in which it arrived."""
         if isinstance(event, DialAccepted):
             self._after("call placed", call, now_ns)
+        # By the move and not by the event: callback and media stream both prove an answer, and the
+        # first one moves the call.
         elif before in (State.DIALLING, State.RINGING) and call.state is State.ANSWERED:
             self._after("call answered", call, now_ns)
         if isinstance(event, HoldRefused):
             refused(refusal, node=self._node, account=self._account, call_id=self._call_id)
+        # Several proofs of an end may come; the first one has set the cause.
         elif call.cause is not None and not self._has_ended:
             self._ended(call)
 
@@ -88,6 +91,7 @@ class CallLog:
 
     def _ended(self, call: Call) -> None:
         self._has_ended = True
+        # Zero seconds for a call that nobody answered.
         since_ns = call.answered_ns if call.answered_ns is not None else call.ended_ns
         seconds = ((call.ended_ns or 0) - (since_ns or 0)) / 1e9
         assert call.cause is not None
@@ -122,5 +126,6 @@ def _settled(
 
 
 def _write(name: str, whose: tuple[str, str, str, str], **fields: object) -> None:
+    # The table is what readers of the log rely on: a field that is not in it is a fault here.
     assert tuple(fields) == EVENTS[name]
     _log.info(name, **dict(zip(FIELDS, whose, strict=True)), **fields)

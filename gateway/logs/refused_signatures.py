@@ -54,12 +54,15 @@ class RefusedSignatures:
         """
         now_ns = self._ticker.clock_ns()
         name = subject_of(address)
+        # Addresses are free to an attacker; neither memory nor the log may grow with them.
         if name not in self._sources and len(self._sources) >= SOURCES_MAX:
             name = OTHERS
         source = self._sources.get(name)
         if source is None:
+            # One timer while anything is counted, and none where nothing ever comes.
             if not self._sources:
                 self._ticker.at(now_ns + PERIOD_NS, self._look)
+            # As if told a period ago, so that its first one is logged at once.
             source = self._sources[name] = _Source(now_ns - PERIOD_NS)
         source.what, source.hint = what, hint
         source.untold += 1

@@ -36,6 +36,8 @@ class NodeHooks:
 
     def of_call(self, call_id: str) -> CallHooks:
         """Return the addresses and the token of one call."""
+        # The call's id stands in the path, so that a callback is about the call whose order held
+        # it.
         name = quote(call_id)
         return CallHooks(
             stream_url=self.stream_url,
