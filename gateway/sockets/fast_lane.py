@@ -52,8 +52,10 @@ except ImportError:  # pragma: no cover - no C extension for this platform
 
 log = structlog.get_logger(__name__)
 
-_OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.")
-_FULL: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later.", {"Retry-After": "5"})
+_OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error.")
+_FULL: Final = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "No place is free. Try again later.", {"Retry-After": "5"}
+)
 
 
 def _ignore(_: Any) -> None:

@@ -66,17 +66,17 @@ def _plain_answer(status: HTTPStatus, text: str) -> bytes:
 _TOO_LARGE: Final = _plain_answer(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
 )
-_BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is no proper HTTP request.\n")
+_BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
 
 _TOO_MANY: Final = _plain_answer(
     HTTPStatus.TOO_MANY_REQUESTS, "Too many requests come from your address. Wait a second.\n"
 )
 
 _FAULTY_BODY: Final = PlainTextResponse(
-    "The body of the request is at fault.\n", 400, headers=ANSWER_FIELDS
+    "The body of the request is malformed.\n", 400, headers=ANSWER_FIELDS
 )
 _UPGRADE_WITH_BODY: Final = PlainTextResponse(
-    "Only HTTP/1.1 is spoken here: a request with a body must not ask for an upgrade.\n",
+    "Only HTTP/1.1 is supported: a request with a body must not ask for an upgrade.\n",
     400,
     headers=ANSWER_FIELDS,
 )

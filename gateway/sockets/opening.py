@@ -19,7 +19,7 @@ _HEAD_END = b"\r\n\r\n"
 _VERSION_HEADER = "Sec-WebSocket-Version"
 _WRONG_VERSION = Refusal(
     HTTPStatus.UPGRADE_REQUIRED,
-    "This version of WebSocket is not spoken here.",
+    "This version of WebSocket is not supported.",
     # RFC 6455, 4.4: the versions that are; RFC 9110, 15.5.22: a 426 names the protocol.
     {_VERSION_HEADER: "13", "Upgrade": "websocket"},
 )

@@ -28,7 +28,10 @@ _CLOCK_SLACK_MS = 2_000
 
 _LOOK_S = 0.25
 """How often a lease is looked at that another process may hold."""
-_TWICE = "CALLER_NODE must differ: stop one of the two, and settle it by a start."
+_TWICE = (
+    "CALLER_NODE must differ: stop one of the two processes. Its calls are settled when the node is"
+    " started next."
+)
 # In one script, or two processes of one node id could both find it free. ARGV[3] is a lease that
 # nobody has renewed for long enough, and that may be replaced; empty for none.
 _TAKE = """
