@@ -117,7 +117,7 @@ class RepeatBudget:
         self._sites.move_to_end(site)
         if len(self._sites) > SITES_MAX:
             self._sites.popitem(last=False)
-        # `left_out` lives on: it is told with the next line that is written.
+        # `left_out` lives on, for the next line that is written.
         if now_ns - known.began_ns >= PERIOD_NS:
             known.began_ns, known.written = now_ns, 0
         if known.written == REPEATS_MAX:

@@ -1,4 +1,4 @@
-"""Fragmented messages put together again, and text proven to be UTF-8.
+"""Reassembles fragmented messages, and checks that text is UTF-8.
 
 Pure. Knows no connection; the order of frames has been checked by the protocol library.
 """

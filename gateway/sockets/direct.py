@@ -47,7 +47,7 @@ class DirectReader:
         self._clock_ns = clock_ns
         self._limits = limits
         self.standstill = Standstill(limits, clock_ns())
-        """Of this process, for whoever counts frames."""
+        """The standstill of this process, for everything that counts frames."""
         self._poller: Poller | None = None
         self._loop: Any = None  # uvloop's returns other things than it promises
         self._count = 0
@@ -95,7 +95,7 @@ class DirectReader:
         self._count += 1
 
     def remove(self, descriptor: int) -> None:
-        """No longer read this socket, which was added."""
+        """Stop reading this socket, which was added."""
         assert self._poller is not None
         self._poller.remove(descriptor)
         self._count -= 1

@@ -1,7 +1,6 @@
 """Makes, sweeps and closes all media sockets of a node, and counts its strangers.
 
-Knows no HTTP server and owns no timer: whoever keeps the heartbeat calls `sweep` a few times a
-second.
+Knows no HTTP server and owns no timer: the heartbeat calls `sweep` a few times a second.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class MediaEngine:
             router: Decides opening handshakes.
             limits: What peers may take.
             clock_ns: Monotonic.
-            trusted_proxies: Addresses and networks whose word on who the client is counts.
+            trusted_proxies: Addresses and networks that are believed when they name a client.
 
         """
         self.limits = limits or MediaLimits()
@@ -79,9 +78,9 @@ class MediaEngine:
         """Connections of other protocols on the same port; they enter and leave by themselves."""
         self._router = self.proxies.tell(router)
         self.reader = DirectReader(clock_ns, self.limits.frames)
-        """Reads what needs no transport, and may be told when."""
+        """Reads the sockets that need no transport; its pace can be set."""
         self._turn: list[Watched] = []
-        """What this turn of the sweep has yet to look at."""
+        """Connections that the current turn of the sweep has not looked at yet."""
         self._turn_size = 0
 
     def protocol_factory(self) -> MediaSocket:

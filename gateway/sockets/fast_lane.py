@@ -59,7 +59,7 @@ _FULL: Final = Refusal(
 
 
 def _ignore(_: Any) -> None:
-    """Stand in for a callable that a leg has not plugged in, or no longer wants."""
+    """Stand in for a callable that a leg has not plugged in, or has withdrawn."""
 
 
 class MediaSocket(Sending):
@@ -232,12 +232,12 @@ class MediaSocket(Sending):
 
     def peer_ended(self) -> None:
         """Let the transport find the end of the stream."""
-        # It reads the end, or the failure, once more, so that `connection_lost` is told the same as
-        # where the poller does not exist.
+        # It reads the end, or the failure, once more, so that `connection_lost` gets the same
+        # as where there is no poller.
         self._reading.end(self._transport, self._counters)
 
     def frames_dropped(self, count: int, is_flooded: bool, /) -> None:
-        """Count frames that the peer was not to send; end the connection if it sends on."""
+        """Count frames beyond the peer's budget; end the connection if they go on."""
         self._engine_counters.excess_frames += count
         if is_flooded:
             self._end_flood("frame budget exceeded")

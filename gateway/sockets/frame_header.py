@@ -1,4 +1,4 @@
-"""WebSocket frame headers (RFC 6455, 5.2): what we write, and how far a received frame reaches.
+"""Writes WebSocket frame headers (RFC 6455, 5.2), and finds how far a received frame reaches.
 
 Pure. Knows no connection and judges no payload: a fault found here only says that the bytes
 need not be waited for, because the protocol library will refuse them as they stand.

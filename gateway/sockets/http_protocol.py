@@ -104,11 +104,11 @@ def is_media_request(head: bytes) -> bool | None:
 
 
 class OnePortProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which gives media connections away and bounds what a peer may do.
+    """uvicorn's HTTP protocol, which hands media connections to the engine and bounds its peer.
 
-    It is strict about where a request ends. llhttp takes what follows the head of a request with
-    Upgrade, or of a CONNECT, for another protocol, and httptools goes on to parse it as HTTP all
-    the same. So such a request is the last one of its connection, and so is one that is at fault.
+    It is strict about where a request ends. After the head of a request with Upgrade, or of a
+    CONNECT, llhttp expects another protocol, but httptools goes on parsing HTTP. So such a request
+    is the last one of its connection, and so is a malformed one.
     """
 
     def __init__(self, engine: MediaEngine, stranger: Stranger, *args: Any, **kwargs: Any) -> None:
@@ -133,7 +133,7 @@ class OnePortProtocol(HttpToolsProtocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take over from whoever accepted the connection, and set its first head a deadline."""
+        """Take the connection over from the acceptor; the deadline of its first head runs."""
         self._raw = transport
         self._stranger.drop = transport.abort
         self._half_closing = HalfClosing(transport, self._half_closed)
@@ -157,7 +157,7 @@ class OnePortProtocol(HttpToolsProtocol):
         if self._is_deaf:
             return
         if self._between_requests:
-            # The deadline of a head begins with its first byte, whoever takes it in the end.
+            # The deadline of a head begins with its first byte, be it media or HTTP.
             self._expect_head()
             # Media asked for behind an unanswered request would leave its answer nowhere to go; it
             # is parsed as HTTP, like any request.
@@ -176,7 +176,7 @@ class OnePortProtocol(HttpToolsProtocol):
             self._parse(data)
 
     def pause_writing(self) -> None:
-        """Wait for the peer to read; not for ever."""
+        """Wait for the peer to read, within a time limit."""
         super().pause_writing()
         self._engine.strangers.wait_for_peer(self._stranger)
         # Read or not, the peer holds the memory of an answer; it is the one to act now.
@@ -198,7 +198,7 @@ class OnePortProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Let the application begin; a request that ends the connection says so in its answer."""
+        """Let the application begin; the answer to a connection's last request says `close`."""
         # An exception is the only way to stop the parser from within: httptools turns any into
         # HttpParserCallbackError, which `_parse` answers with `_fault`.
         if len(self.pipeline) >= _PIPELINED_MAX:
@@ -269,7 +269,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._raw.close()
 
     def check(self, now_ns: int) -> None:
-        """Drop a connection whose peer does not do its part; uvicorn would wait for ever."""
+        """Drop a connection whose peer is late; uvicorn would wait for ever."""
         due_ns, unread_due_ns = self._deadline_ns, self._unread_deadline_ns
         if due_ns is not None and self.transport.is_closing() and self._raw.get_write_buffer_size():
             # The end that the peer should answer has not left yet: an answer that it reads slowly
@@ -292,7 +292,7 @@ class OnePortProtocol(HttpToolsProtocol):
             self._set_head_deadline()
 
     def _set_head_deadline(self) -> None:
-        """Let a head that has begun be complete in time, from when nothing else is to be done."""
+        """Set the deadline of a head that has begun, once no answer is due before it."""
         # A pipelined head is not late while its sender waits for an answer of ours.
         if self._is_expecting and not self._is_responding():
             self._engine.strangers.expect(self._stranger, self._engine.clock_ns())
@@ -301,7 +301,7 @@ class OnePortProtocol(HttpToolsProtocol):
         engine, stranger = self._engine, self._stranger
         self._is_expecting = False
         self._in_body = True
-        # From the head on, not anew with each byte, or a body could drip for ever.
+        # From the head on; begun again by each byte it would let a body drip for ever.
         self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
         engine.strangers.arrived(stranger)
         # Silent since now: a peer that has sent a head is not the one that did nothing longest.
@@ -309,7 +309,7 @@ class OnePortProtocol(HttpToolsProtocol):
             engine.strangers.wait_for_peer(stranger)
 
     def _source(self) -> Source | None:
-        """Return whose request it is; where a trusted proxy names a client, it counts as theirs."""
+        """Return the source of a request: the client that a trusted proxy names, else the peer."""
         if self._is_relayed:
             forwarded_for = b", ".join(
                 value for name, value in self.headers if name == b"x-forwarded-for"
@@ -362,7 +362,7 @@ class OnePortProtocol(HttpToolsProtocol):
                 self._refuse(_BAD_REQUEST)
 
     def _refuse(self, answer: bytes) -> None:
-        """Take nothing more; give this answer, if the request at fault has none and it is its turn.
+        """Take nothing more; send this answer if the faulty request has none and is next in turn.
 
         An answer in front of one that is due would be taken for that one.
         """
@@ -386,7 +386,7 @@ class OnePortProtocol(HttpToolsProtocol):
                 cycle.message_event.set()
 
     def _half_closed(self) -> None:
-        """Wait for the end of the peer, who may still be sending."""
+        """Wait for the peer to end the connection; it may still be sending."""
         self._is_deaf = True
         self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
         self._engine.strangers.arrived(self._stranger)

@@ -1,4 +1,4 @@
-"""The sans-I/O core of `websockets` behind one media socket: all of RFC 6455 but the fast path.
+"""Wraps the sans-I/O core of `websockets` for one media socket: RFC 6455 beside the fast path.
 
 The core is made for the opening handshake, released after it, and made again once there is
 something for it to judge, which few connections ever have: with what it remembers of the handshake

@@ -94,7 +94,7 @@ class OnePortServer(uvicorn.Server):
         self.should_exit = True
         await self._ticking
         self._ticking = None
-        # Before the connections are told to close, so that none is accepted behind that.
+        # Before the connections are told to close, so that none is accepted after that.
         await self._acceptor.close()
         await self.shutdown(sockets=[])
         # uvicorn gives up waiting after the grace period but does not end connections that are not

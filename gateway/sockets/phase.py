@@ -1,4 +1,4 @@
-"""The life of a media socket as a table: what each phase allows, and which phases follow it.
+"""Defines the life of a media socket as a table: what each phase allows, and what follows it.
 
 Knows no transport and no frame. RFC 6455, 7: the closing handshake, and the end of the TCP
 connection behind it.

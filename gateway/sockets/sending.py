@@ -1,4 +1,4 @@
-"""The sending half of a media socket: write at once, or keep what the peer does not read.
+"""Sends for a media socket: writes at once, or queues what the peer does not read.
 
 Knows frames only as bytes with a header in front; reads nothing and decides no handshake.
 """
@@ -63,7 +63,7 @@ class Sending(asyncio.Protocol):
     )
 
     # What a frame out touches comes first, and so lies side by side where this is compiled: with
-    # hundreds of sockets, each line of memory is fetched anew for each frame.
+    # hundreds of sockets, each line of memory is fetched again for each frame.
     _audio_clear: bool
     _writes_directly: bool
     _descriptor: int
@@ -220,7 +220,7 @@ class Sending(asyncio.Protocol):
         self._rules = RULES[phase]
 
     def _leave_open(self, phase: Phase) -> None:
-        """Enter `phase`; what still waits is no longer held back for its age.
+        """Enter `phase`, and let go of audio that was held back.
 
         In `Phase.ENDING` the end of the stream follows it.
         """

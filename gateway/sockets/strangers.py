@@ -112,8 +112,8 @@ class Strangers:
             now_ns: Never less than before.
 
         """
-        # Counted first, judged after: the newcomer stays and another one goes, or whoever came
-        # first could lock everyone out.
+        # Counted first, judged after: the newcomer stays and another one goes, or the first
+        # to come could lock everyone out.
         stranger = Stranger(source, drop)
         self._count += 1
         self._hold(stranger)

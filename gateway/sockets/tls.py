@@ -58,7 +58,7 @@ class ServerTls:
         self._newest = self.context = load(certificate, key)
         """What a server listens with; it gives every connection the newest pair itself."""
         # Called for each handshake, also of a client that names no server. A context that is in
-        # use could be loaded anew, but a key that does not fit would leave it without one.
+        # use could be loaded again, but a key that does not fit would leave it without one.
         self.context.sni_callback = self._present
 
     async def refresh(self) -> None:

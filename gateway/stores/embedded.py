@@ -140,7 +140,7 @@ class EmbeddedValkey:
             await asyncio.wait([self._watch])
             self._watch = None
         await self._end_server()
-        # Last: whoever gets the lock starts a server, and this one has to have ended.
+        # Last: the process that gets the lock starts a server, and this one must have ended.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -202,7 +202,7 @@ class EmbeddedValkey:
             *("--dir", str(self._dir), "--logfile", str(self._log_path)),
             # No snapshots beside the append-only file, which has everything.
             *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
-            # Evicting would throw holds and credits away; refused writes are told and tried again.
+            # Evicting would throw holds and credits away; refused writes are seen, and tried again.
             *("--maxmemory-policy", "noeviction", "--maxmemory", str(self._memory_bytes_max)),
             *("--daemonize", "no"),
         )

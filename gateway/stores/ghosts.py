@@ -27,7 +27,7 @@ if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return false end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return ARGV[2]
 """
-# Compared as a whole: whoever has seen an older state of the ghost is too late.
+# Compared as a whole: a node that has seen an older state of the ghost is too late.
 _CLAIM = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])

@@ -58,7 +58,7 @@ class RedisCallTokens:
 
 
 def _key(token: str) -> str:
-    # Hashed, so that whoever reads Redis, or a copy of it, can place no call.
+    # Hashed, so that nobody who reads Redis, or a copy of it, can place a call.
     return _KEY_PREFIX + hashlib.sha256(token.encode()).hexdigest()
 
 

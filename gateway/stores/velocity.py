@@ -162,7 +162,7 @@ class RedisVelocity:
             except _AWAY:
                 # From now, not from the beginning of the attempt: the time-out has passed since.
                 self._away_until_ns = self._clock_ns() + AWAY_NS
-        # Whoever can bring many addresses must not grow this process; limits are looser then.
+        # A client with many addresses must not grow this process; limits are looser then.
         if len(self._local.storage) > LOCAL_KEYS_MAX:
             await self._local.reset()
         return await work(self._local)

@@ -1,4 +1,4 @@
-"""The addresses at which Twilio reaches one node, and the secret that its media streams bring back.
+"""Builds the addresses at which Twilio reaches a node, and the secrets of its media streams.
 
 Computes only; knows no HTTP and no live call.
 """

@@ -1,4 +1,4 @@
-"""Reads what Twilio charges to call each prefix: Pricing API (v2, Voice Countries).
+"""Reads Twilio's price for calls to each prefix: Pricing API (v2, Voice Countries).
 
 Never writes. Knows no rate deck and no margin.
 """

@@ -390,7 +390,7 @@ class WebRtcEndpoint:
         self._by_ufrag.pop(ufrag, None)
 
     def connected(self, session: WebRtcSession) -> None:
-        """Note that a session is no longer pending."""
+        """Count a session as connected: it was pending until now."""
         self.counters.connected += 1
         self._settle(session)
 

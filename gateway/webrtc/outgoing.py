@@ -94,7 +94,7 @@ class OutgoingStream:
         """Return how far the carrier's clock is ahead of the stream; 0 if it was set back."""
         ticks = timestamp_ms * _TICKS_PER_MS
         if self._offset is not None:
-            # Modulo 2**32: a clock that was set back looks far ahead, and is told by that.
+            # Modulo 2**32: a clock that was set back looks far ahead, which reveals it.
             ahead = ticks + self._offset - self._expected & _WORD
             if ahead <= JUMP_TICKS_MAX:
                 return ahead

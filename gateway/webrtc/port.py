@@ -31,7 +31,7 @@ class Port:
         self.name = bound.getsockname()
         self._socket = bound
         self._receive = bound.recvfrom
-        # One byte more than may be: a datagram that is too long is told from one that just fits.
+        # One byte more than may be: one that is too long differs from one that just fits.
         self._bytes = bytes_max + 1
         self._take = take
         self._loop = asyncio.get_running_loop()
@@ -43,7 +43,7 @@ class Port:
         try:
             self._socket.sendto(datagram, address)
         # A full buffer, or an address that cannot be reached. It is not tried again: audio that
-        # comes late is of no use, and checks and flights are repeated by whoever needs them.
+        # comes late is of no use, and checks and flights are repeated by their senders.
         except OSError:
             return False
         return True

@@ -88,7 +88,7 @@ class Host(Protocol):
         """Forget a fragment that a restart has replaced."""
 
     def connected(self, session: WebRtcSession) -> None:
-        """Note that a session is no longer pending."""
+        """Count a session as connected: it was pending until now."""
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""

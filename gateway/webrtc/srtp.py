@@ -101,7 +101,7 @@ class SrtpTransport:
             raise ValueError("The packet is too long.")
         _size[0] = size
         # In place: libsrtp works on the buffer that all peers share. Nothing is awaited before the
-        # result is copied out, so that no other peer can come between.
+        # result is copied out, so that no other peer comes between.
         _bytes[0:size] = packet
         if function(self._out, _packet, _size):
             raise Error("A packet could not be protected.")
