@@ -98,7 +98,7 @@ class FrameBudget:
         if taken_at_ns - now_ns <= self._burst_ns:
             self._taken_at_ns = taken_at_ns
             return TAKEN
-        # What is dropped does not fill the first bucket, so that a peer is heard again as soon as
+        # What is dropped does not fill the first bucket, so a peer is heard again as soon as
         # it slows down.
         excess_at_ns = max(self._excess_at_ns, now_ns) + frames * self._excess_ns
         self._excess_at_ns = excess_at_ns

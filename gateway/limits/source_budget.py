@@ -1,7 +1,7 @@
 """Limits how often one source may have something done: a token bucket for each.
 
 A connection or a request costs the loop some tenths of a millisecond before it is known whose it
-is, so that the count is by address. Pure: time is an argument, and what is remembered is bounded.
+is, so the count is by address. Pure: time is an argument, and what is remembered is bounded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SourceBudget:
         # Taken out and put back, which moves the source to the end of the order.
         spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns) + self._refill_ns
         is_within = spent_until_ns - now_ns <= self._burst_ns
-        # A refused one does not count further, or a source that keeps trying would never be served.
+        # Full, and never more than full: tries that are refused do not add up.
         self._spent_until_ns[source] = spent_until_ns if is_within else now_ns + self._burst_ns
         if len(self._spent_until_ns) > _SOURCES_MAX:
             self._spent_until_ns.popitem(last=False)

@@ -51,7 +51,7 @@ class Turns(Generic[_W]):
         self._held_count -= 1
         self._held[source] -= 1
         if not self._held[source]:
-            # Sources come from the network, so that nothing may be kept of those that hold nothing.
+            # Sources come from the network, so nothing may be kept of those that hold nothing.
             del self._held[source]
         self._line_up(source)
         if not self._next:

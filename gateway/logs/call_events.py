@@ -66,7 +66,7 @@ class CallLog:
     def requested(self, now_ns: int, *, key_id: str, country: str) -> None:
         """Log that an admitted caller requested the call."""
         self._requested_ns = now_ns
-        _write("call requested", self._whose(""), key=key_id, country=country)
+        _write("call requested", self._ids(""), key=key_id, country=country)
 
     def advanced(
         self, call: Call, before: State, event: Event, now_ns: int, *, refusal: str
@@ -87,7 +87,7 @@ class CallLog:
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
         """Log what the call is charged."""
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
-        _settled(self._whose(call.carrier_call_id), cause, seconds, cost_micros)
+        _settled(self._ids(call.carrier_call_id), cause, seconds, cost_micros)
 
     def _ended(self, call: Call) -> None:
         self._has_ended = True
@@ -97,7 +97,7 @@ class CallLog:
         assert call.cause is not None
         _write(
             "call ended",
-            self._whose(call.carrier_call_id),
+            self._ids(call.carrier_call_id),
             cause=int(call.cause),
             cause_name=call.cause.name,
             ended_by=call.ended_by,
@@ -106,18 +106,16 @@ class CallLog:
 
     def _after(self, name: str, call: Call, now_ns: int) -> None:
         after_s = round((now_ns - self._requested_ns) / 1e9, 1)
-        _write(name, self._whose(call.carrier_call_id), after_s=after_s)
+        _write(name, self._ids(call.carrier_call_id), after_s=after_s)
 
-    def _whose(self, carrier_call_id: str) -> tuple[str, str, str, str]:
+    def _ids(self, carrier_call_id: str) -> tuple[str, str, str, str]:
         return self._call_id, self._node, self._account, carrier_call_id
 
 
-def _settled(
-    whose: tuple[str, str, str, str], cause: Cause, seconds: int, cost_micros: int
-) -> None:
+def _settled(ids: tuple[str, str, str, str], cause: Cause, seconds: int, cost_micros: int) -> None:
     _write(
         "call settled",
-        whose,
+        ids,
         cause=int(cause),
         cause_name=cause.name,
         seconds=seconds,
@@ -125,7 +123,7 @@ def _settled(
     )
 
 
-def _write(name: str, whose: tuple[str, str, str, str], **fields: object) -> None:
+def _write(name: str, ids: tuple[str, str, str, str], **fields: object) -> None:
     # The table is what readers of the log rely on: a field that is not in it is a fault here.
     assert tuple(fields) == EVENTS[name]
-    _log.info(name, **dict(zip(FIELDS, whose, strict=True)), **fields)
+    _log.info(name, **dict(zip(FIELDS, ids, strict=True)), **fields)

@@ -120,7 +120,8 @@ class Acceptor:
             if self._tls is None:
                 new_protocol = functools.partial(self._new_protocol, stranger)
                 await self._loop.connect_accepted_socket(new_protocol, connection)
-            # A trusted proxy brings everybody, so that it does not wait for a turn of its own.
+            # A trusted proxy stands for many clients: their handshakes must not wait for one
+            # another.
             elif stranger.source is None:
                 await self._shake_hands(connection, stranger, self._tls)
             else:

@@ -158,7 +158,7 @@ class MediaSocket(Sending):
     def data_received(self, data: bytes) -> None:
         """Deliver the data frames in `data`; hand everything else to the library."""
         if self._held:
-            # At most the beginning of one frame, so that this copies no more than a frame and a
+            # At most the beginning of one frame, so this copies no more than a frame and a
             # read.
             data = self._held + data
             self._held = b""
@@ -187,7 +187,7 @@ class MediaSocket(Sending):
                         # A handler below may close or abort: what follows is then read as its phase
                         # asks.
                         at = end
-                        # By the header alone, before a frame that is too many has cost any work.
+                        # Judged by its header, before an excess frame costs any work.
                         verdict = self._bounds.spend(1 + (length >> 10))
                         if verdict:
                             self.frames_dropped(1, verdict == FLOODED)
@@ -295,11 +295,11 @@ class MediaSocket(Sending):
         extent = frame_extent(data, at, self._message_bytes_max - (seen_bytes or 0))
         end = len(data) if extent is MALFORMED else at + extent
         if extent is NEEDS_MORE or end > len(data):
-            # The extent is within the limit, so that what is held is too.
+            # The extent is within the limit, so what is held is too.
             self._held = data[at:]
             return len(data)
         # An honest peer sends on until it has read our close frame. Its plain frames are dropped by
-        # their header and cost what plain frames cost, so that they are no flood.
+        # their header and cost what plain frames cost, so they are no flood.
         is_whole_message = extent is not MALFORMED and seen_bytes is None
         if reads is Reads.CLOSE and is_whole_message and TEXT_FIN <= data[at] <= BINARY_FIN:
             if verdict := self._bounds.spend(1 + (end - at >> 10)):  # it goes nowhere either way

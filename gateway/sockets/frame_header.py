@@ -37,7 +37,7 @@ def message_bytes(frame: bytes) -> int | None:
     """Return the payload length of a message that we sent; None for anything else we send."""
     if not TEXT_FIN <= frame[0] <= BINARY_FIN:
         return None
-    # A server does not mask (5.1), so that the second byte is the length and nothing else.
+    # A server does not mask (5.1), so the second byte is the length and nothing else.
     header_bytes = {126: 4, 127: 10}.get(frame[1], 2)
     return len(frame) - header_bytes
 

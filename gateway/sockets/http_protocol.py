@@ -118,7 +118,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._is_relayed = stranger.source is None
         self._raw: asyncio.Transport = None  # type: ignore[assignment]
         self._half_closing: HalfClosing
-        self._is_deaf = False  # whatever still comes is dropped
+        self._ignores_input = False  # whatever still comes is dropped
         self._fault = _BAD_REQUEST  # what a request is answered that the parser gives up
         self._undecided = b""
         self._between_requests = True
@@ -154,7 +154,7 @@ class OnePortProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
-        if self._is_deaf:
+        if self._ignores_input:
             return
         if self._between_requests:
             # The deadline of a head begins with its first byte, be it media or HTTP.
@@ -179,7 +179,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """Wait for the peer to read, within a time limit."""
         super().pause_writing()
         self._engine.strangers.wait_for_peer(self._stranger)
-        # Read or not, the peer holds the memory of an answer; it is the one to act now.
+        # The answer stays in memory until the peer reads it, and it is the peer who has to act.
         self._unread_deadline_ns = self._engine.clock_ns() + self._engine.limits.unread_timeout_ns
 
     def resume_writing(self) -> None:
@@ -354,7 +354,7 @@ class OnePortProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._is_deaf = True  # its answer closes the connection
+            self._ignores_input = True  # its answer closes the connection
         except httptools.HttpParserError:
             self._refuse(self._fault)
         else:
@@ -366,7 +366,7 @@ class OnePortProtocol(HttpToolsProtocol):
 
         An answer in front of one that is due would be taken for that one.
         """
-        self._is_deaf = True
+        self._ignores_input = True
         self._unset_keepalive_if_required()
         cycle = self.cycle
         if self._is_responding() and not self._in_body:  # an earlier request is: it comes first
@@ -387,7 +387,7 @@ class OnePortProtocol(HttpToolsProtocol):
 
     def _half_closed(self) -> None:
         """Wait for the peer to end the connection; it may still be sending."""
-        self._is_deaf = True
+        self._ignores_input = True
         self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
         self._engine.strangers.arrived(self._stranger)
         self._engine.strangers.wait_for_peer(self._stranger)

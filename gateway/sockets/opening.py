@@ -69,7 +69,7 @@ class OpeningHandshake:
         A refusal, by the library or for size, is left in the protocol's outgoing data. The library
         ends what is not HTTP without a response; for that, `last_words` holds one.
         """
-        # The blank line may be cut by the segments, so that the last three bytes are searched
+        # The blank line may be cut by the segments, so the last three bytes are searched
         # again.
         tail = self._tail
         end = (tail + data).find(_HEAD_END)
@@ -85,7 +85,7 @@ class OpeningHandshake:
         self._tail = (tail + data[:taken])[-(len(_HEAD_END) - 1) :]
         protocol.receive_data(data[:taken])
         events = protocol.events_received()
-        # Nothing behind the head was fed, so that there is no second event.
+        # Nothing behind the head was fed, so there is no second event.
         request = events[0] if events else None
         if isinstance(protocol.handshake_exc, InvalidMessage):
             bad_request = refuse(

@@ -55,7 +55,7 @@ class Rules:
 def _rules(
     reads: Reads, *followers: Phase, sends: bool = False, speaks: bool = False, ends: bool = False
 ) -> Rules:
-    # The transport may vanish at any moment, so that LOST follows every phase.
+    # The transport may vanish at any moment, so LOST follows every phase.
     return Rules(reads, sends, speaks, ends, frozenset({*followers, Phase.LOST}))
 
 

@@ -24,7 +24,7 @@ class Proxies:
         """Trust these addresses and networks."""
         self.trusted = tuple(trusted)
         self._hosts = (
-            # Only its list of hosts is used, so that it needs no application behind it.
+            # Only its list of hosts is used, so it needs no application behind it.
             ProxyHeadersMiddleware(cast("Any", None), list(trusted)).trusted_hosts
             if trusted
             else None
@@ -40,7 +40,7 @@ class Proxies:
         """
         if self._hosts is None or not forwarded_for:
             return None
-        # A client can put entries of its own into this field, so that what is found need not be an
+        # A client can put entries of its own into this field, so what is found need not be an
         # address.
         host, port = self._hosts.get_trusted_client_address(forwarded_for)
         try:

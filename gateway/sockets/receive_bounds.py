@@ -53,7 +53,7 @@ class ReceiveBounds:
 
     def has_many_idle(self, now_ns: int) -> bool:
         """Count one frame that carries nothing; tell whether this second has had too many."""
-        # A pong or an empty frame costs a turn through the library and brings nothing, so that far
+        # A pong or an empty frame costs a turn through the library and brings nothing, so far
         # fewer of them are allowed than of frames in all.
         if now_ns - self._window_ns >= SECOND_NS:
             self._window_ns = now_ns

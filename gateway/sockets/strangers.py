@@ -51,7 +51,7 @@ class _Ranking(Generic[_K]):
         count = self._counts[key]
         if count:
             del self._ranks[count - 1][key]
-        # Counts change by one, so that the list grows and shrinks at its end only.
+        # Counts change by one, so the list grows and shrinks at its end only.
         if count == len(self._ranks):
             self._ranks.append({})
         self._ranks[count][key] = None

@@ -94,7 +94,7 @@ class ServerTls:
 def load(certificate: Path, key: Path) -> ssl.SSLContext:
     """Return a server's context. Raises SettingsError naming the setting that is wrong."""
     _read_certificates(certificate)
-    # OpenSSL does not say which of the two files it could not use, so that each is read first.
+    # OpenSSL does not say which of the two files it could not use, so each is read first.
     _read(key, "CALLER_TLS_KEY")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -48,8 +48,8 @@ def _fault(folder: Path, text: bytes | None) -> str:
     if not lines:
         return f"{manifest} is empty"
     named = [_FILE.fullmatch(line.strip()) for line in lines]
-    # Nothing is judged by half: a line that cannot be read may name the file that matters. Two
-    # snapshots cannot both be the base.
+    # A line that cannot be read may name the file that matters, so the whole manifest counts as
+    # damaged. Two snapshots cannot both be the base.
     if not all(named) or [file["type"] for file in named if file].count("b") > 1:
         return f"{manifest} is damaged"
     # The name alone: a damaged manifest must not lead out of the folder.

@@ -166,7 +166,7 @@ class EmbeddedValkey:
 
     async def _launch(self) -> None:
         """Start a server, unless one that lost its owner has yet to end."""
-        # Launched before and gone again: trying on would hide why.
+        # Launched before and gone again: another try would hide the reason.
         if self._server is not None:
             self._server = None
             raise self._failure("ended at once", _last_words(self._log_path))
@@ -343,7 +343,7 @@ def _try_lock(path: Path) -> int | None:
     """Return a descriptor that holds the file's lock; None if another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # The kernel frees it however its holder ends, so that no lock is ever left over.
+        # The kernel frees it however its holder ends, so no lock is ever left over.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)

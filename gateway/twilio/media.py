@@ -52,7 +52,7 @@ class StreamStart(msgspec.Struct, frozen=True, rename="camel", tag_field="event"
     start: StartDetail
 
 
-# Two of these are made for each 20 ms of a call. They cannot be part of a cycle, so that the
+# Two of these are made for each 20 ms of a call. They cannot be part of a cycle, so the
 # collector need not follow them.
 class MediaDetail(msgspec.Struct, frozen=True, gc=False):
     """One piece of audio."""

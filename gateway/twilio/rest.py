@@ -217,7 +217,7 @@ async def _translated(request: Awaitable[Any]) -> Any:
         return await request
     except TwilioRestException as error:
         raise _refusal(error) from error
-    # No connection, so that nothing was sent: safe to repeat, unlike all that follows.
+    # No connection, so nothing was sent: safe to repeat, unlike all that follows.
     except aiohttp.ClientConnectorError as error:
         raise CarrierError(
             "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True

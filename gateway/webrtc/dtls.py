@@ -144,7 +144,7 @@ class DtlsServer:
         """Take a datagram; return the datagrams to send in reply. Never raises."""
         if self.state is DtlsState.HANDSHAKING:
             return self._receive_handshake(datagram, now_ns)
-        # A forged close_notify does not open, so that nobody else can end the call.
+        # A forged close_notify does not open, so nobody else can end the call.
         if self._closing is not None and self._closing.opens(datagram):
             self.state = DtlsState.CLOSED
         # The peer repeats its last flight if ours was lost (RFC 6347, 4.2.4).

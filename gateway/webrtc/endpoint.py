@@ -178,7 +178,8 @@ class WebRtcEndpoint:
 
     def stop(self) -> None:
         """Close all sessions, each with a BYE and close_notify, and the port."""
-        # Sessions first, since their farewells leave by the port; a copy, since each leaves it.
+        # Sessions first, since their farewells leave by the port; a copy, since each removes
+        # itself.
         for session in tuple(self._sessions):
             self._guarded(session.close)
         for port in self._ports.values():
@@ -255,7 +256,7 @@ class WebRtcEndpoint:
         offer = parse_offer(offer_sdp)
         if not isinstance(session, WebRtcSession) or (entry := self._sessions.get(session)) is None:
             raise OfferError("session_ended")
-        # The DTLS association goes on across a restart, so that the certificate has to be the same.
+        # The DTLS association goes on across a restart, so the certificate has to be the same.
         if set(offer.fingerprints) != set(session.offer.fingerprints):
             raise OfferError("other_peer")
         credentials = _make_credentials(offer)
@@ -392,23 +393,23 @@ class WebRtcEndpoint:
     def connected(self, session: WebRtcSession) -> None:
         """Count a session as connected: it was pending until now."""
         self.counters.connected += 1
-        self._settle(session)
+        self._leave_pending(session)
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""
-        # A session ends once, so that a KeyError here is a fault of the session.
+        # A session ends once, so a KeyError here is a fault of the session.
         del self._sessions[session]
         if session.state is SessionState.FAILED:
             self.counters.failed += 1
         else:
             self.counters.closed += 1
-        self._settle(session)
+        self._leave_pending(session)
         for ufrag in session.ufrags:
             self.retire(ufrag)
         for address in session.addresses:
             self.unlatch(session, address)
 
-    def _settle(self, session: WebRtcSession) -> None:
+    def _leave_pending(self, session: WebRtcSession) -> None:
         source = self._pending.pop(session, None)
         if source is not None:
             self._pending_of[source] -= 1

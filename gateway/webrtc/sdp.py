@@ -119,7 +119,7 @@ def parse_offer(text: str) -> SdpOffer:
     # that leads it (RFC 9143 section 7.1.3).
     scopes = [taken.attributes, session]
     scopes += [section.attributes for section in sections if bundle and section.mid == bundle[0]]
-    # There is one port for everything, so that RTCP needs to come on it too (RFC 5761).
+    # There is one port for everything, so RTCP needs to come on it too (RFC 5761).
     if not _find(scopes, "rtcp-mux"):
         raise OfferError("no_rtcp_mux")
     _check_setup(scopes)
@@ -301,7 +301,7 @@ def _fingerprints(scopes: list[_Attributes]) -> tuple[tuple[str, str], ...]:
             continue
         if not _DIGEST.fullmatch(digest) or len(digest) != 3 * _DIGEST_BYTES[name] - 1:
             raise OfferError("malformed")
-        # A dict, for a set has no order, and each fingerprint needs to be compared once only.
+        # A dict keeps the order, and names each fingerprint once.
         found[name, digest] = None
     if not found:
         raise OfferError("no_fingerprint")

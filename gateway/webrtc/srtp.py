@@ -112,7 +112,7 @@ class SrtpTransport:
     def _unprotected(self, function: Any, datagram: bytes, source: bytes) -> bytes | None:
         size = len(datagram)
         is_known = source in self._sources
-        # libsrtp keeps a stream for each SSRC that it verifies, so that the bound is tested first.
+        # libsrtp keeps a stream for each SSRC that it verifies, so the bound is tested first.
         if size > PACKET_BYTES_MAX or not (is_known or len(self._sources) < SOURCES_MAX):
             self.bad_packets += 1
             return None

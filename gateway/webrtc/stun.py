@@ -235,7 +235,7 @@ def _message(message_type: bytes, transaction_id: bytes, body: bytes, password: 
     """Return a whole message with integrity and fingerprint."""
     message = message_type + len(body).to_bytes(2, "big") + COOKIE + transaction_id + body
     message += _attribute(MESSAGE_INTEGRITY, _integrity(message, password))
-    # Each of the two covers a length that ends with itself, so that the header changes between.
+    # Each of the two covers a length that ends with itself, so the header changes between.
     message = _with_length(message, len(message) + _FINGERPRINT_BYTES)
     return message + _attribute(FINGERPRINT, _fingerprint(message).to_bytes(4, "big"))
 
