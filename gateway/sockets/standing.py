@@ -1,4 +1,4 @@
-"""A media socket's place among all connections: a stranger's until somebody vouches for it.
+"""Keeps track of where a media socket is counted: as a stranger, until somebody vouches for it.
 
 Knows no handshake and no leg.
 """
@@ -42,14 +42,14 @@ class Standing:
         self._stranger = stranger
 
     def arrive(self, peer: str, drop: Callable[[], object]) -> None:
-        """Be dropped by `drop` from now on."""
+        """Count the connection, unless it is counted already; `drop` ends it from now on."""
         if self._stranger is None:
             self._stranger = self._admit(host_of(peer), drop)
         else:
             self._stranger.drop = drop
 
     def answer(self) -> None:
-        """The opening handshake is complete: it is not late any more."""
+        """Lift the deadline: the opening handshake is complete."""
         if self._stranger is not None:
             self._strangers.arrived(self._stranger)
 
@@ -66,23 +66,26 @@ class Standing:
         if stranger is None or not stranger.is_in:
             return False
         if is_proven:
+            # Refused rather than made room for: none of the proven may be dropped for another.
             if len(self._proven) >= self._proven_max:
                 return False
             self.vouch(media)
             return True
         if peer:
+            # The client may have as many connections as it can through this or another proxy; then
+            # this very one may be dropped, and its handshake is refused.
             self._strangers.rename(stranger, source_of(host_of(peer)))
         return stranger.is_in
 
     def vouch(self, media: object) -> None:
-        """Be no stranger any more."""
+        """Count the socket as proven; does nothing where it is already, or has ended."""
         if self._stranger is not None and self._stranger.is_in:
             self._strangers.leave(self._stranger)
             self._stranger = None
             self._proven.add(media)
 
     def leave(self, media: object) -> None:
-        """Be counted nowhere."""
+        """Count the socket nowhere: its connection has ended."""
         self._proven.discard(media)
         if self._stranger is not None:
             self._strangers.leave(self._stranger)

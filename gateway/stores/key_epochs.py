@@ -43,6 +43,8 @@ class RedisKeyEpochs:
 
     async def _current(self) -> bytes:
         stored: bytes | None = await self._redis.get(_NAME)
+        # NX, so that of several processes one writes and all read the same; again, because a change
+        # may delete the epoch between the two commands.
         while stored is None:
             await self._redis.set(_NAME, secrets.token_urlsafe(16), nx=True)
             stored = await self._redis.get(_NAME)

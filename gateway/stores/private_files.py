@@ -44,6 +44,8 @@ def close_database(path: Path) -> None:
     """Restrict SQLite's database and its companion files; create a missing database."""
     # If no file can be created, SQLite will report it.
     with contextlib.suppress(OSError):
+        # Before SQLite does, which would make it by the umask; what it makes beside it follows the
+        # mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for end in ("", *_COMPANIONS):
         close(Path(f"{path}{end}"))
@@ -58,7 +60,9 @@ def close_tree(folder: Path) -> None:
 def close(path: Path) -> None:
     """Restrict a file or folder of ours to this user; a missing one is ignored."""
     with contextlib.suppress(FileNotFoundError):
+        # A link may lead to anything, and what is another user's is not ours to change.
         if is_open(path) and not path.is_symlink() and path.stat().st_uid == os.getuid():
+            # The group goes too: a mode that lets everyone in was not chosen with a group in mind.
             path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
 
 
@@ -82,6 +86,7 @@ def refusal(folder: Path) -> str:
         return f"{told} can be written by everyone. Choose a folder of Caller's own."
     if status.st_uid != os.getuid():
         return f"{told} is open to everyone and not ours to close. Set its mode to 770, or own it."
+    # Other programs may need what lies there, and it would be cut off from them.
     if any(entry.name not in _OURS for entry in folder.iterdir()):
         return (
             f"{told} is open to everyone and holds more than Caller's files. "

@@ -20,6 +20,7 @@ VALID_FOR: Final = timedelta(days=30)
 RENEWED_AFTER: Final = timedelta(days=7)
 """Age at which a new one is made; early enough that no call outlives its certificate."""
 _CLOCKS_DIFFER: Final = timedelta(days=1)
+"""How far a browser's clock may be behind ours before it finds the certificate not yet valid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Host(Protocol):
         """Forget a fragment that a restart has replaced."""
 
     def connected(self, session: WebRtcSession) -> None:
-        """Note that a session is no longer pending."""
+        """Count a session as connected: it was pending until now."""
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""
@@ -188,8 +188,6 @@ class WebRtcSession:
         self._asking_until_ns = 0
         self._lsr = self._lsr_ns = 0
 
-    # -- what is known -----------------------------------------------------------------------
-
     @property
     def ssrc(self) -> int:
         """The SSRC of our stream."""
@@ -226,8 +224,6 @@ class WebRtcSession:
             rtt_ms=None if rtt_ns is None else rtt_ns / _NS_PER_MS,
         )
 
-    # -- audio out ---------------------------------------------------------------------------
-
     def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
         """Send one packet of mu-law at once; do nothing unless connected.
 
@@ -253,8 +249,6 @@ class WebRtcSession:
             self._send_rtcp(rtcp.bye(self.ssrc))
             self._send_all(self._dtls.close(), self.address)
         self._end(SessionState.CLOSED)
-
-    # -- ICE ---------------------------------------------------------------------------------
 
     @property
     def ufrags(self) -> list[str]:
@@ -291,6 +285,7 @@ class WebRtcSession:
         request = read_request(datagram, password)
         if request is None or self.state in _ENDED:
             return False
+        # The password is ours; the other fragment ties the check to the offer that we answered.
         if (request.local_ufrag, request.remote_ufrag) != (ufrag, credentials.remote_ufrag):
             return False
         if self._handshakes.spend(now_ns, 1):
@@ -311,11 +306,14 @@ class WebRtcSession:
         self, request: BindingRequest, credentials: Credentials, address: Address, now_ns: int
     ) -> None:
         self._checked_ns = self.last_in_ns = now_ns
+        # To the end: the first one is then the one checked longest ago.
         self.addresses.pop(address, None)
         self.addresses[address] = None
         self._host.latch(self, address)
+        # Before the nomination (RFC 8445, 7.3.1.5) any checked address serves for the handshake.
         if self.address is None or request.use_candidate:
             self.address = address
+        # Only now: until the new path is nominated the old one carries the call (RFC 8445, 9).
         if request.use_candidate and credentials is self._next_credentials:
             self._host.retire(self._credentials.ufrag)
             self._credentials, self._next_credentials = credentials, None
@@ -326,13 +324,12 @@ class WebRtcSession:
         if self.state is SessionState.NEW:
             self.state = SessionState.CHECKED
 
-    # -- DTLS --------------------------------------------------------------------------------
-
     def receive_dtls(self, datagram: bytes, address: Address, now_ns: int) -> None:
         """Take a DTLS datagram in, and answer it."""
         if address not in self.addresses or self.state in _ENDED:
             self.wrong_source += 1
             return
+        # One budget with the checks: both are rare, and cost far more than a packet of audio.
         if self._handshakes.spend(now_ns, 1):
             self.excess += 1
             return
@@ -356,8 +353,6 @@ class WebRtcSession:
         self._host.connected(self)
         self.on_state(SessionState.CONNECTED)
 
-    # -- audio and reports in ----------------------------------------------------------------
-
     def receive_media(self, datagram: bytes, address: Address, now_ns: int) -> None:
         """Take an SRTP or SRTCP packet; one that fails authentication is only counted."""
         if address not in self.addresses:
@@ -378,6 +373,7 @@ class WebRtcSession:
             return
         self.last_in_ns = now_ns
         payload_type, _, sequence, timestamp, ssrc, payload = packet
+        # A track that the page replaces has an SSRC of its own.
         if ssrc != self.statistics.ssrc:
             self._begin_source(ssrc)
         is_audio = payload_type == self.offer.payload_type
@@ -435,17 +431,17 @@ class WebRtcSession:
             elif isinstance(event, rtcp.ReportBlock):
                 if event.ssrc == self.ssrc:
                     self.remote_report = event
+                    # Until the browser has had a report of ours there is nothing to measure by.
                     self.path_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.path_rtt_ns
             elif isinstance(event, rtcp.Bye) and event.ssrc == self.statistics.ssrc:
                 self._send_all(self._dtls.close(), self.address)
                 self._end(SessionState.CLOSED)
                 return
 
-    # -- time --------------------------------------------------------------------------------
-
     def tick(self, now_ns: int, unread_ns: int = 0) -> None:
         """Do what has become due, some ten times a second; the last `unread_ns` are yet unread."""
         if self.state is SessionState.CONNECTED:
+            # RFC 7675, 5.1: audio is no consent, only a check is.
             if now_ns - unread_ns - self._checked_ns >= self._timeouts.consent_ns:
                 self._end(SessionState.FAILED)
                 return
@@ -461,13 +457,12 @@ class WebRtcSession:
 
     def _report(self, now_ns: int) -> None:
         """Report what we have sent and received (RFC 3550, 6.4)."""
+        # Late by more than an interval, one report is sent and not all that are owed.
         self._report_ns = max(self._report_ns + REPORT_INTERVAL_NS, now_ns)
         block = rtcp.report_block(
             self.statistics, lsr=self._lsr, since_lsr_ns=now_ns - self._lsr_ns
         )
         self._protect_and_send(self._stream.report(block, now_ns))
-
-    # -- what leaves -------------------------------------------------------------------------
 
     def _send_rtcp(self, packet: bytes) -> None:
         """Send a packet that is not a report behind an empty one (RFC 3550, 6.1)."""
@@ -488,7 +483,7 @@ class WebRtcSession:
         self.state = state
         self._protect = None
         self._dtls.close()
-        self._host.forget(self)
+        self._host.forget(self)  # before the addresses go, which it unlatches
         self.addresses.clear()
         on_state = self.on_state
         # The listener holds us; breaking the cycle frees both without a full collection.
