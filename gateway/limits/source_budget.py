@@ -32,10 +32,11 @@ class SourceBudget:
     def take(self, source: bytes, now_ns: int) -> bool:
         """Count one for this source; return False if it is one too many."""
         # Taken out and put back, which moves the source to the end of the order.
-        spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns) + self._refill_ns
-        is_within = spent_until_ns - now_ns <= self._burst_ns
-        # Full, and never more than full: tries that are refused do not add up.
-        self._spent_until_ns[source] = spent_until_ns if is_within else now_ns + self._burst_ns
+        spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns)
+        is_within = spent_until_ns + self._refill_ns - now_ns <= self._burst_ns
+        # What is refused spends nothing: a source that tries too often keeps its rate, and loses
+        # the excess only.
+        self._spent_until_ns[source] = spent_until_ns + self._refill_ns * is_within
         if len(self._spent_until_ns) > _SOURCES_MAX:
             self._spent_until_ns.popitem(last=False)
         return is_within
