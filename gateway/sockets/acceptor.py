@@ -164,14 +164,17 @@ class Acceptor:
             await turn
         except asyncio.CancelledError:
             self._turns.withdraw(source, turn)
-            # The place was given to it already when the task itself was cancelled: it must not be
-            # lost.
+            # The place was given to it already: it must not be lost.
             if not turn.cancelled():
                 self._give_back(source)
             connection.close()
             raise
-        if stranger.is_in:
-            stranger.drop = shut
+        if not stranger.is_in:
+            # Dropped in the pass in which its turn came: there was nothing left to cancel.
+            self._give_back(source)
+            connection.close()
+            raise asyncio.CancelledError
+        stranger.drop = shut
 
     def _give_back(self, source: bytes) -> None:
         """Free a place, and let who has waited for it begin."""
