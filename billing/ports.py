@@ -457,7 +457,7 @@ class LedgerStore(CreditBook, Protocol):
         """Return the marks of all partitions of which anything has been booked."""
 
     async def forget_fork(self, partition: int, mark: PartitionMark) -> None:
-        """Forget the proof that a partition is an older copy, which has been withdrawn since."""
+        """Forget the proof that a partition is an older copy, because it is about to be filled."""
 
     async def balance(self, account_id: str) -> int:
         """Return the available credit by the book: credits minus charges minus open holds."""
