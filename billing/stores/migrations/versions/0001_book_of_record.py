@@ -183,8 +183,8 @@ def create_call_tables() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_calls"),
         account_reference("calls"),
     )
+    # For pages of an account's calls, each of which begins after a row (`newest_first`).
     op.create_index(
-        # For pages of an account's calls, each of which begins after a row (`newest_first`).
         "ix_calls_account_id_created_at_id", "calls", ["account_id", "created_at", "id"]
     )
     # For what looks at all accounts by time: tombstones of a filling, recent calls of an audit.
