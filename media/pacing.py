@@ -133,8 +133,8 @@ class Pacer(Waiter):
     # -- the slow path: a frame too early or too late to be forwarded as it is ------------------
 
     def _put_slow(self, now_ns: int, audio: bytes, early_ns: int) -> Sequence[bytes]:
-        # The first frame after a stall shows how long that was; those behind it come early, by what
-        # waits.
+        # Only the first frame after a stall shows how long the stall was; those behind it are early
+        # by what waits.
         if not self._held:
             self._note_lateness(now_ns, -early_ns)
         if not self.is_even:
@@ -186,7 +186,7 @@ class Pacer(Waiter):
             if audio:
                 self._end_ns += len(audio) * SAMPLE_NS
                 given.append(audio)
-        # A frame too early is nothing that a listener's buffer would learn from.
+        # A frame too early teaches a listener's buffer nothing.
         is_little = self._held_ns <= FRAME_NS and now_ns >= self._even_ns
         if is_little and not self._reserve_ns:
             given += self._held

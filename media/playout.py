@@ -402,7 +402,7 @@ class Playout(Waiter):
                 if carrier.gap_ns or lead_ns < 0:
                     self._end_gap(now_ns, output)
                 carrier.write(self._conceal(now_ns), output)
-        # Whatever is not a plain frame at its turn comes back to this function.
+        # A frame that is not plain, or not at its turn, comes back to this function.
         is_plain = self._phase is PLAYING and not (buffer or self._whole_frames.rest)
         is_plain = is_plain and not carrier.gap_ns
         self._on_fast_path = is_plain and not (lead.grow_ns or lead.excess_ns)
