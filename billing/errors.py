@@ -8,7 +8,7 @@ BillingError
     ├── StoreFullError      - the disk of a store is full
     ├── DatabaseLockedError - another process has locked the SQLite file
     └── UnfitBookError      - the book refuses us, or is not ours: retrying does not help
-        └── UnfitFileError  - the SQLite file is none, is damaged or may not be used
+        └── UnfitFileError  - the SQLite file is no database, is damaged or may not be used
 """
 
 from __future__ import annotations
@@ -67,4 +67,4 @@ class UnfitBookError(StoreUnavailableError):
 
 
 class UnfitFileError(UnfitBookError):
-    """The SQLite file is none, is damaged, or may not be used: repair or replace it."""
+    """The SQLite file is no database, is damaged, or may not be used: repair or replace it."""

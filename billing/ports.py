@@ -300,14 +300,14 @@ class SpendGate(Protocol):
         """Make a partition wait for `rebuild`; a repeat changes nothing.
 
         From then on everything that concerns it is refused; its outbox stays. Live calls go on
-        meanwhile on what they have paid. Returns False, with nothing changed, where it lives on
-        another filling than the one that is given. Raises StoreUnavailableError.
+        meanwhile on what they have paid. Returns False and changes nothing if `filling` is given
+        and the partition lives on another one. Raises StoreUnavailableError.
         """
 
     async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the id of the last entry that each has written; `0-0` for none.
+        """Return the id of the last entry that each partition has written; `0-0` for none.
 
-        Booked entries count. Raises StoreUnavailableError.
+        Entries that are booked and trimmed count. Raises StoreUnavailableError.
         """
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
@@ -388,7 +388,7 @@ class PartitionState:
     memories: Sequence[CallMemory] = ()
     """Of the open and the closed calls, as far as the book can tell."""
     mark: PartitionMark = PartitionMark()
-    """Entries that the filled partition writes are newer than it."""
+    """The entries that the filled partition writes must be newer than this mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,10 +454,10 @@ class LedgerStore(CreditBook, Protocol):
         """Return what the spend gate must hold for a partition."""
 
     async def marks(self) -> Mapping[int, PartitionMark]:
-        """Return the marks of the partitions of which anything was booked."""
+        """Return the marks of all partitions of which anything has been booked."""
 
     async def forget_fork(self, partition: int, mark: PartitionMark) -> None:
-        """Forget what has proven a partition an older copy; it waits to be filled."""
+        """Forget the proof that a partition is an older copy, because it is about to be filled."""
 
     async def balance(self, account_id: str) -> int:
         """Return the available credit by the book: credits minus charges minus open holds."""

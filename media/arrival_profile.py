@@ -44,6 +44,7 @@ class ArrivalProfile:
     talker hears a correction more easily than a few milliseconds of delay."""
 
     def __post_init__(self) -> None:
+        # A target below the floor would ask for more audio as soon as it is reached.
         lowest_ns = min(self.start_ns, self.grown_ns)
         is_floor = self.tick_ns > 0 and self.floor_ns <= lowest_ns
         if not is_floor or not self.grown_ns <= self.aim_ns <= self.settled_ns <= self.ceil_ns:
@@ -61,6 +62,7 @@ class ArrivalProfile:
 
 
 PACKETS: Final = ArrivalProfile(
+    # With less, ordinary jitter would ask for a whole frame more.
     start_ns=14 * MS_NS,
     tick_ns=2_500_000,
     grown_ns=10 * MS_NS,
@@ -76,6 +78,7 @@ STREAM: Final = ArrivalProfile(
     grown_ns=18 * MS_NS,
     aim_ns=24 * MS_NS,
     settled_ns=36 * MS_NS,
+    # A talker would hear a correction sooner than this much delay.
     ceil_ns=50 * MS_NS,
 )
 """Frames over TCP: a late one delays all behind it."""

@@ -21,7 +21,7 @@ WINDOW_NS: Final = 2_000 * MS_NS
 """Slack is judged by the second smallest of such a window, about its 2 % quantile: a single late
 frame is concealed, lateness that repeats makes audio longer."""
 WINDOWS: Final = 5
-"""Audio is removed when the slack of so many windows in a row was above the band."""
+"""Audio is removed when the slack of this many windows in a row was above the band."""
 FAR_NS: Final = 70 * MS_NS
 """Above this two windows are enough: a burst has left that much. `KEPT_NS` of it stays for the next
 burst."""
@@ -123,9 +123,12 @@ class LeadControl:
         """Take the slack of a frame that arrives."""
         if now_ns >= self.review_ns:
             self._review(now_ns, slack_ns)
+        # Nearly every frame: not among the two latest of its window.
         if slack_ns >= self._second_ns:
             return
         is_same_event = now_ns - self._least_at_ns < EPISODE_NS
+        # A burst that gets worse replaces its own minimum instead of pushing it into second place:
+        # one event counts once.
         if slack_ns < self._least_ns:
             if not is_same_event:
                 self._second_ns = self._least_ns
@@ -134,6 +137,7 @@ class LeadControl:
         elif not is_same_event:
             self._second_ns = slack_ns
         self.low_ns = max(0, self._second_ns)
+        # Two separate events were too late, so lateness repeats.
         if self._second_ns < self._floor_ns:
             self.excess_ns = 0
             self.grow_ns = min(self._grown_ns - self._second_ns, GROW_NS_MAX)
@@ -169,15 +173,18 @@ class LeadControl:
 
     def _review(self, now_ns: int, slack_ns: int) -> None:
         second_ns = self._second_ns
+        # Half of it, because `shift` moves NEVER_NS too.
         is_known = second_ns < NEVER_NS >> 1
         if self._is_settling:
             self._is_settling = False
+            # The window goes on, and is judged at its own end.
             self.review_ns = max(self._window_end_ns, now_ns)
             if is_known and second_ns > self._settled_ns + self._kept_ns:
                 self._ask(second_ns - self._aim_ns - self._kept_ns)
             return
         if is_known:
             if slack_ns > 0:
+                # Smoothed: the slack of one frame must not set the lead of the next start.
                 lead_ns = self.lead_ns + (slack_ns - self.lead_ns) // 4
                 self.lead_ns = min(max(lead_ns, self.lead_ns_min), self.lead_ns_max)
             self._past_ns = (*self._past_ns, second_ns)[-WINDOWS:]

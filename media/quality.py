@@ -63,6 +63,7 @@ def _delay_impairment(delay_ms: float) -> float:
     terv += 6 * exp(-0.3 * delay_ms * delay_ms)
     half = (_ROE - (80 + 2.5 * (terv - 14))) / 2
     # Below 4 ms an echo is sidetone, and the equation would count it as a gain.
+    # hypot(x, 10) is the equation's square root of x^2 + 100.
     talker = max((half + hypot(half, 10) - 1) * (1 - exp(-delay_ms)), 0.0)
     half = (_RO - 10.5 * (_WEPL_DB + 7) * (2 * delay_ms + 1) ** -0.25) / 2
     impairment: float = talker + half + hypot(half, 13)
@@ -103,6 +104,7 @@ class JitterMeter:
         transit_ms = arrival_ns * 1e-6 - timestamp_ms
         difference_ms = transit_ms - self._transit_ms
         self._transit_ms = transit_ms
+        # Also false for the first packet, whose difference is infinite.
         if -1_000.0 < difference_ms < 1_000.0:
             self.ms += (abs(difference_ms) - self.ms) * 0.0625
 
@@ -129,6 +131,7 @@ class Monitor:
         """Take a sample; return True when this raises, False when it clears, else None."""
         self._recent = recent = (self._recent << 1 | is_bad) & self._mask
         if self.is_raised:
+            # Another threshold than for raising, so that a line on the edge does not flicker.
             if recent.bit_count() > self._clear_at:
                 return None
             self.is_raised = False

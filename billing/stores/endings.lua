@@ -1,6 +1,6 @@
--- List calls that have ended, the oldest first, from one second on.
--- ARGV: ended after this second, and so many seconds ago at least, how many at most but for those of
---   one second
+-- List calls that have ended, oldest first.
+-- ARGV: the second after which they ended, the seconds that have passed since then at least, how many
+--   at most; those of the last second are listed whole
 -- Returns {second of the last one, call, final, account, seconds, record of its opening, ...}; where
 -- the gate cannot tell a call's end, its account is '' and its seconds are 0.
 if not is_ready() then return not_ready() end
@@ -9,6 +9,7 @@ local calls = redis.call(
   'ZRANGEBYSCORE', AGE, '(' .. ARGV[1], latest, 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[3]))
 local found, f = {tonumber(ARGV[1])}, 1
 if #calls == 0 then return found end
+-- Pages continue after a second, so a page must not end in the middle of one.
 local last = calls[#calls]
 found[1] = tonumber(last)
 local function add(call)

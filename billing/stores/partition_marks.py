@@ -1,4 +1,4 @@
-"""What the book of record keeps of each partition of the spend gate: its lock, and its mark.
+"""Keeps a lock and a mark in the book of record for each partition of the spend gate.
 
 The mark says how far the partition's outbox is booked, and whether an entry has proven that the
 gate was rolled back (`billing.lineage`). It moves in the transaction that books, under the lock.
@@ -27,9 +27,11 @@ def lock_and_mark(
 ) -> None:
     """Make all other drainers of these partitions wait, and note that these entries are booked.
 
-    Until the transaction ends. `batch` is in ascending order, in which the rows are locked, so that
-    no two drainers wait for each other.
+    They wait until the transaction ends. `batch` is in ascending order, in which the rows are
+    locked, so that no two drainers wait for each other.
     """
+    # The upsert is the lock. It also makes the row of a partition that is drained for the first
+    # time.
     connection.execute(
         _counting(connection.dialect.name),
         [
@@ -37,6 +39,7 @@ def lock_and_mark(
             for partition, entries in batch.items()
         ],
     )
+    # Read after the lock: nobody else can move these marks before this transaction ends.
     rows = connection.execute(
         sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id).where(
             _COLUMNS.partition.in_(batch)
@@ -46,6 +49,7 @@ def lock_and_mark(
     for partition, booked_id, fork_id in rows:
         after = advance(booked_id, batch[partition])
         if after.booked_id != booked_id:
+            # A proof stays until the partition has been filled, whatever is booked meanwhile.
             proof = after.fork_id or fork_id
             moved.append({"of": partition, "booked_id": after.booked_id, "fork_id": proof})
     if moved:
@@ -56,7 +60,7 @@ def lock_and_mark(
 
 @cache
 def _counting(dialect: str) -> sa.Executable:
-    """Return the statement, made once: to make it costs more than to run it."""
+    """Return the statement; built once, because building it costs more than running it."""
     insert = upsert_in(dialect, _PARTITIONS)
     return insert.on_conflict_do_update(
         index_elements=["partition"],
@@ -76,7 +80,7 @@ async def read_marks(connection: AsyncConnection) -> dict[int, PartitionMark]:
 
 
 async def forget_fork(connection: AsyncConnection, partition: int, fork_id: str) -> None:
-    """Forget a proof; one that was found since it was read stays."""
+    """Forget this proof; another one that was found meanwhile stays."""
     await connection.execute(
         sa.update(_PARTITIONS)
         .where(_COLUMNS.partition == partition, _COLUMNS.fork_id == fork_id)

@@ -1,7 +1,7 @@
-"""The spend gate in Valkey or Redis: one Lua script per decision, one partition per script.
+"""Implements the spend gate in Valkey or Redis: one Lua script per decision, on one partition.
 
-The scripts are the whole of the truth about balances and holds; this module carries arguments to
-them and answers back. Knows no price, no clock and no SQL.
+All rules about balances and holds are in the scripts; this module only passes arguments and answers
+on. Knows no price, no clock and no SQL.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Script:
         folder = resources.files("billing.stores")
         files = [folder.joinpath(f"{part}.lua") for part in ("prelude", name)]
         self.source = "\n".join(file.read_text(encoding="utf-8") for file in files).encode()
-        # The server names scripts so: commands/evalsha.
+        # EVALSHA knows a script by the SHA-1 of its text, so two releases can use one server.
         self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 
@@ -115,7 +115,7 @@ class RedisSpendGate:
         self._redis = redis
         self.partitions = partitions
         self._timeout_s = timeout_s
-        # In bytes, for they go with every request.
+        # Encoded once, because they are sent with every request.
         self._keys = [
             [f"{{cr:{p}}}:{name}".encode() for name in _KEY_NAMES] for p in range(partitions)
         ]
@@ -188,6 +188,8 @@ class RedisSpendGate:
         failures: dict[int, StoreUnavailableError] = {}
         for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, Exception):
+                # Other batches of the partition may have been granted: absolute totals, so
+                # repeating them is safe.
                 failures[batch.partition] = _unavailable(answer)
             else:
                 replies[batch.partition].add(batch, answer)
@@ -213,18 +215,18 @@ class RedisSpendGate:
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
 
     async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
-        """Put a call's end into the outbox again, unless it waits there; say whether it was put."""
+        """Put a call's end into the outbox again unless it waits there; True if it was put."""
         partition = self.partition(account_id)
         return bool(await self._run(self._tell_again, partition, call_id, account_id, opened))
 
     async def tell_open(self, partition: int) -> int:
-        """Put what open calls hold and owe into the outbox again; return how many there are."""
+        """Put the holds and seconds of open calls into the outbox again; return their number."""
         return int(await self._run(self._tell_open, partition, timeout_s=REBUILD_TIMEOUT_S))
 
     async def endings(
         self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
     ) -> EndingPage:
-        """Return calls that ended after a second of the gate's clock, the oldest first."""
+        """Return calls that ended after this second of the gate's clock, oldest first."""
         answer = await self._run(self._endings, partition, after_s, age_s_min, count_max)
         ended_s, *flat = answer
         endings = [_ending(*flat[i : i + 5]) for i in range(0, len(flat), 5)]
@@ -233,13 +235,13 @@ class RedisSpendGate:
     async def name_carrier_call(
         self, call_id: str, account_id: str, carrier_call_id: str
     ) -> str | None:
-        """Remember an open call's name at the carrier; None for a call that is not open."""
+        """Store an open call's id at the carrier; None if the call is not open."""
         partition = self.partition(account_id)
         filling = await self._run(self._name, partition, call_id, account_id, carrier_call_id)
         return None if filling is None else str(filling.decode())
 
     async def fillings(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the fillings that those of the partitions live on that are ready."""
+        """Return the filling of each of the partitions that is ready."""
         pipeline: Any = self._redis.pipeline(transaction=False)
         for partition in partitions:
             meta = self._keys[partition][_KEY_NAMES.index("meta")]
@@ -252,7 +254,7 @@ class RedisSpendGate:
         }
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
-        """Bring one credit. Raises MoneyError when the balance could not be kept exactly."""
+        """Apply one credit. Raises MoneyError if the balance could not be kept exactly."""
         partition = self.partition(account_id)
         result = await self._run(
             self._credit, partition, account_id, sequence, amount_micros, LIMIT
@@ -276,10 +278,12 @@ class RedisSpendGate:
         return int(micros)
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
-        """Fill an empty partition; False when it was ready already.
+        """Fill an empty partition; return False if it was ready already.
 
-        Its outbox must be drained before `state` is read, or what it says would count twice.
+        Its outbox must be drained before `state` is read, or its entries would count twice.
         """
+        # Before the script that makes it ready: a filling that dies in between is repeated as a
+        # whole.
         for start in range(0, len(state.memories), MEMORIES_PER_SCRIPT_MAX):
             some = state.memories[start : start + MEMORIES_PER_SCRIPT_MAX]
             told = chain.from_iterable(map(astuple, some))
@@ -300,17 +304,17 @@ class RedisSpendGate:
         return bool(filled)
 
     async def is_ready(self, partition: int) -> bool:
-        """Say whether the partition has been filled from the book of record."""
+        """Return whether the partition has been filled from the book of record."""
         meta = self._keys[partition][_KEY_NAMES.index("meta")]
         ready = await self._bounded(self._redis.execute_command("HGET", meta, "ready"))
         return bool(ready == b"1")
 
     async def withdraw(self, partition: int, filling: str = "") -> bool:
-        """Make a partition wait for `rebuild`; False where it lives on another filling."""
+        """Make a partition wait for `rebuild`; return False if it lives on another filling."""
         return bool(await self._run(self._withdraw, partition, filling))
 
     async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the id of the last entry that each has written: one round trip."""
+        """Return the id of the last entry that each has written, in one round trip."""
         outboxes = {partition: self._outbox(partition) for partition in partitions}
         return await self._bounded(redis_outbox.last_ids(self._redis, outboxes))
 
@@ -326,16 +330,16 @@ class RedisSpendGate:
     async def read_outboxes(
         self, partitions: Collection[int], count_max: int
     ) -> Mapping[int, Sequence[OutboxEntry]]:
-        """Return the oldest entries of those partitions that have any: one round trip."""
+        """Return the oldest entries of the partitions that have any, in one round trip."""
         outboxes = {partition: self._outbox(partition) for partition in partitions}
         return await self._bounded(redis_outbox.read(self._redis, outboxes, count_max))
 
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
-        """Forget entries that the book of record holds."""
+        """Delete entries that the book of record holds."""
         await self.trim_outboxes({partition: entry_ids})
 
     async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
-        """Forget entries of several partitions: one round trip."""
+        """Delete entries of several partitions in one round trip."""
         by_outbox = {self._outbox(partition): ids for partition, ids in entry_ids.items()}
         await self._bounded(redis_outbox.trim(self._redis, by_outbox))
 
@@ -349,13 +353,14 @@ class RedisSpendGate:
         return found
 
     async def node_of(self, account_id: str, call_id: str) -> str | None:
-        """Return the node of an account's open call; None: it has no such open call."""
+        """Return the node of an account's open call; None if it has no such open call."""
         partition = self.partition(account_id)
         own = self._keys[partition][_KEY_NAMES.index("own")]
         row = await self._bounded(
             self._redis.execute_command("HGET", own, call_id.encode(errors="replace"))
         )
         if row is None:
+            # An empty gate has no rows at all, and must not say that a call which lives is over.
             if not await self.is_ready(partition):
                 raise StoreUnavailableError("a partition of the spend gate is not filled yet")
             return None
@@ -363,7 +368,7 @@ class RedisSpendGate:
         return str(node) if owner == account_id else None
 
     async def snapshot(self, partition: int) -> PartitionState:
-        """Return all that a partition holds at one moment, tombstones left out, each sorted."""
+        """Return what a partition holds at one moment, sorted, without tombstones."""
         answer = await self._run(self._snapshot, partition, timeout_s=REBUILD_TIMEOUT_S)
         balances, sequences, owners, states, spent = (_pairs(answer[i]) for i in (0, 1, 2, 3, 5))
         return PartitionState(
@@ -379,7 +384,7 @@ class RedisSpendGate:
         )
 
     async def inspect(self, partition: int) -> GateRows:
-        """Return all rows of a partition at one moment, as they are, its outbox left out."""
+        """Return all raw rows of a partition at one moment, without its outbox."""
         answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
         balances, sequences, owners, holds, frozen, out, *others = answer
         *others, foreign = others
@@ -412,15 +417,16 @@ class RedisSpendGate:
         *args: str | bytes | int,
         timeout_s: float | None = None,
     ) -> Any:
-        """Run a script on a partition; what it answers depends on the script."""
+        """Run a script on a partition; return its answer."""
         return await self._bounded(self._evaluate(script, self._keys[partition], args), timeout_s)
 
     async def _evaluate(
         self, script: _Script, keys: list[bytes], args: Sequence[str | bytes | int]
     ) -> Any:
-        # execute_command, because evalsha() is not to be had from every client of redis-py.
+        # execute_command, because not every client of redis-py offers evalsha().
         execute = self._redis.execute_command
         try:
+            # A server that was restarted has forgotten its scripts; EVAL loads them again.
             return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await execute("EVAL", script.source, len(keys), *keys, *args)
@@ -436,7 +442,7 @@ class RedisSpendGate:
             )
         answers = await pipeline.execute(raise_on_error=False)
         for i, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):  # of the batches that one master has not seen it
+            if isinstance(answer, NoScriptError):  # this master has not seen the script yet
                 batch = batches[i]
                 keys, arguments = self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)
                 answers[i] = await self._evaluate(self._tick, keys, arguments)
@@ -445,6 +451,7 @@ class RedisSpendGate:
     async def _bounded(self, answer: Awaitable[_Answer], timeout_s: float | None = None) -> _Answer:
         """Wait for an answer, at most the timeout. Raises StoreUnavailableError."""
         try:
+            # Giving up does not undo the request, which may run yet: each script may be repeated.
             async with asyncio.timeout(timeout_s or self._timeout_s):
                 return await answer
         except TimeoutError as error:

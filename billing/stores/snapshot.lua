@@ -1,4 +1,4 @@
--- Read a whole partition but its tombstones and its outbox.
+-- Read a whole partition except its tombstones and its outbox, at one moment.
 -- Returns {BAL, CSEQ, OWN, CALL, FROZ, CAPS}, hashes as {field, value, ...}.
 if not is_ready() then return not_ready() end
 local found = {}
