@@ -365,11 +365,13 @@ class _Gap:
 class NackList:
     """Which packets to ask for again, and when (RFC 4585 section 6.2.1)."""
 
-    __slots__ = ("_gaps", "_highest")
+    __slots__ = ("_behind_jump", "_gaps", "_highest")
 
     def __init__(self) -> None:
         self._gaps: dict[int, _Gap] = {}
         self._highest: int | None = None
+        self._behind_jump: int | None = None
+        """What follows a packet that was far from the others, if it begins a new sequence."""
 
     def received(self, sequence: int) -> bool:
         """Note a packet; return whether it reveals a new gap, so that `due` has work."""
@@ -383,11 +385,15 @@ class NackList:
         if -MISORDER_MAX < delta <= 0:
             self._gaps.pop(sequence, None)
             return False
-        self._highest = sequence
         if not 0 < delta <= NACK_ENTRIES_MAX:
-            # More is missing than could still be played in time: the stream paused or restarted.
-            self._gaps.clear()
+            # More is missing than could still be played in time: the stream paused or restarted,
+            # or this packet is a stray. Which of them, the next one tells (RFC 3550, A.1).
+            if sequence == self._behind_jump:
+                self._highest = sequence
+                self._gaps.clear()
+            self._behind_jump = sequence + 1 & 0xFFFF
             return False
+        self._highest = sequence
         for ahead in range(1, delta):
             self._gaps[highest + ahead & 0xFFFF] = _Gap()
         # Oldest first: the newest gaps are those that can still be filled in time.
