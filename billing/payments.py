@@ -444,6 +444,10 @@ class AutoRefusal(Enum):
     DAY_CAP = "day_cap"
 
 
+_DOUBLINGS_MAX = 16
+"""Of the pause between charges. More would be longer than the day that `AutoHistory` looks back."""
+
+
 def auto_amount(
     profile: PaymentProfile,
     history: AutoHistory,
@@ -453,7 +457,7 @@ def auto_amount(
 ) -> int | AutoRefusal:
     """Return the micros to charge a saved card, or why not to."""
     # A card that was refused must not be tried again at every tick of a call.
-    pause = limits.pause * 2**history.failures
+    pause = limits.pause * 2 ** min(history.failures, _DOUBLINGS_MAX)
     refusals = {
         AutoRefusal.OFF: not profile.auto_enabled,
         AutoRefusal.FROZEN: profile.frozen,

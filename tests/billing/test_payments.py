@@ -266,6 +266,10 @@ def decide(history=None, balance=4 * UNIT, **changes):
             {"history": AutoHistory(failures=2, last_at=NOW - timedelta(seconds=239))},
             AutoRefusal.PAUSED,
         ),
+        (
+            {"history": AutoHistory(failures=1_000, last_at=NOW - timedelta(hours=23))},
+            AutoRefusal.PAUSED,
+        ),
         ({"history": AutoHistory(charged_micros=75 * UNIT + 1)}, AutoRefusal.DAY_CAP),
     ],
 )
