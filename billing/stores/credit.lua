@@ -13,5 +13,6 @@ if math.abs(balance) > tonumber(ARGV[4]) then return 'out_of_range' end
 -- May fall below zero: money that a bank takes back is gone, whether it was spent or not.
 redis.call('HSET', BAL, account, whole(balance))
 redis.call('HSET', CSEQ, account, whole(sequence))
-credit_is_back(account)
+-- A refund or a dispute brings nothing back: calls that end together go on ending.
+if tonumber(ARGV[3]) > 0 then credit_is_back(account) end
 return 'applied'

@@ -361,6 +361,14 @@ class SpendGateContract:
         await gate.credit("alice", 2, 5 * UNIT)
         assert (await self.tick(gate, tick(5 * CENT, 4, "c0"))).short == {}
 
+    async def test_what_a_refund_takes_brings_no_credit_back(self, gate):
+        await gate.open(opening("dear", want_micros=9 * UNIT))
+        await gate.open(opening("c0", want_micros=3 * CENT))
+        await self.tick(gate, tick(10 * UNIT, 1, "dear"))
+        await gate.close(replace(closing("dear", 9 * UNIT, 1), is_out_of_credit=True))
+        await gate.credit("alice", 2, -CENT)
+        assert (await self.tick(gate, tick(4 * CENT, 3, "c0"))).short == {"c0": 3 * CENT}
+
     async def test_an_account_without_calls_begins_anew(self, gate):
         await gate.open(opening("c1", want_micros=9 * UNIT))
         await self.tick(gate, tick(11 * UNIT, 1))

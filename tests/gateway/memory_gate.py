@@ -345,8 +345,9 @@ class MemorySpendGate(OneByOne):
         if abs(balance) > LIMIT:
             raise MoneyError("balance beyond the largest that can be kept exactly")
         part.balances[account_id], part.sequences[account_id] = balance, sequence
-        part.out.discard(account_id)
-        part.ending.discard(account_id)
+        if amount_micros > 0:
+            part.out.discard(account_id)
+            part.ending.discard(account_id)
         return CreditResult.APPLIED
 
     async def credit_sequence(self, account_id: str) -> int:
