@@ -1,8 +1,7 @@
 """Runs one call: feeds its state machine and performs the commands that come back.
 
-The legs, the carrier and the meter report to it. It owns the order in which things happen to a
-call. What may happen is decided by `call.machine`, what it costs by `charging.call_charge`, how the
-carrier is asked by `carrier_line`.
+It takes the reports of the legs, the carrier and the meter, and owns the order in which things
+happen. `call.machine` decides what may happen, `charging` what it costs; knows no carrier's API.
 """
 
 from __future__ import annotations
