@@ -73,6 +73,7 @@ class Moderation:
         """
         elapsed_ns, self._judged_ns = now_ns - self._judged_ns, now_ns
         count = sum(reader.take_count() for reader in self._readers)
+        # Two bounds: with one, a load close to it would switch back and forth.
         bound = CALM_PER_S if self._is_paced else BUSY_PER_S
         is_busy = count * SECOND_NS >= bound * elapsed_ns
         if is_busy is not self._is_paced:
@@ -106,4 +107,5 @@ class Moderation:
             try:
                 reader.read()
             except Exception:
+                # The other readers carry the media of other calls.
                 log.exception("media reader failed")

@@ -117,6 +117,7 @@ class _Direction:
     def heard(self, sample: wire.LegSample) -> None:
         """Add a second in which this direction was open."""
         self._backlog_ms_max = max(self._backlog_ms_max, sample.backlog_ms)
+        # The level is that of the sound: seconds without any would only tell how long pauses were.
         if sample.level_dbov > SILENCE_DBOV:
             self._power.add(10 ** (sample.level_dbov / 10))
 
@@ -211,6 +212,7 @@ RULES: Final = (
         "Some of the sound is lost on the way.",
         lambda s: None if s.loss_percent is None else s.loss_percent > LOSS_PERCENT_MAX,
     ),
+    # One value is enough: it is a mean over seven seconds.
     _in_a_row(
         "high-packets-lost-fraction",
         "Much of the sound is lost on the way.",
@@ -342,6 +344,7 @@ class LineQuality:
         report = measured.report
         # Before the phone is heard there are only tones, and on hold there is nothing at all.
         due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
+        # By identity: the same object again is no new measurement.
         if report is not None and report is not self._report:
             # A report covers the seconds since the last one, which may be more than one.
             due *= self._report_age_s + 1
@@ -355,6 +358,7 @@ class LineQuality:
                 is_counted_later=measured.path == "webrtc",
             )
             return True
+        # A caller who is away hears nothing, and cannot report it.
         is_lost = measured.is_away and self._has_reported
         self._report_age_s = 0 if is_lost else self._report_age_s + 1
         if self._report_age_s <= REPORT_S and not is_lost:
@@ -403,6 +407,7 @@ class LineQuality:
         self, measured: Measured, sample: wire.Sample, flow: Flow, *, is_reported: bool
     ) -> None:
         self._paths[measured.path] = None
+        # The network is measured on hold as well; everything else needs two parties that talk.
         if sample.rtt_ms is not None:
             self._rtt.add(sample.rtt_ms)
         if sample.carrier_rtt_ms is not None:
@@ -430,6 +435,7 @@ class LineQuality:
         # A live microphone does not repeat the same level for long; a dead one does.
         is_same_level = measured.uplink_level_dbov == self._level_dbov
         self._level_dbov = measured.uplink_level_dbov
+        # A carrier sends silence as frames, too: both their absence and their content count.
         is_phone_still = measured.downlink_frames == self._downlink_frames
         self._downlink_frames = measured.downlink_frames
         is_joined = not (measured.is_on_hold or measured.is_away)
@@ -447,6 +453,7 @@ class LineQuality:
 
     def _warn(self, second: _Second) -> Iterator[wire.GatewayMessage]:
         for rule, monitor in zip(RULES, self._monitors, strict=True):
+            # A second without a figure is neither good nor bad, and leaves the window as it is.
             is_bad = rule.is_bad(second)
             change = None if is_bad is None else monitor.feed(is_bad)
             if change is not None:

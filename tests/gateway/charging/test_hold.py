@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from billing.errors import MoneyError, StoreUnavailableError
 from tests.gateway.stage import CENT, CREDIT
@@ -64,13 +65,14 @@ async def test_a_fault_of_the_gate_ends_the_call_in_a_sentence(stage):
 # A gate that forgets.
 
 
-async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage, caplog):
+async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage):
     call = await stage.call(media_silence_s=60).answered()
     await stage.run(3.5)
     part = stage.gate._of("alice")
     part.calls.clear()
     part.balances["alice"] = CREDIT
-    await stage.run(2)
+    with capture_logs() as logs:
+        await stage.run(2)
     assert call.bridge.call.is_live
     (held,) = await stage.gate.open_calls()
     assert held.carrier_call_id == "CA1"
@@ -79,7 +81,8 @@ async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage, caplog):
     await stage.ended(call)
     assert call.end["seconds"] == 8
     assert stage.balance() == CREDIT - 8 * CENT
-    assert caplog.text.count("lost by the credit store") == 1
+    assert [line["event"] for line in logs] == ["call lost by the spend gate"]
+    assert logs[0]["result"] == "opened"
 
 
 async def test_opening_again_is_tried_until_it_succeeds(stage):

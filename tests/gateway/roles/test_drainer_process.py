@@ -8,6 +8,7 @@ import sqlite3
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import settings
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm
@@ -78,7 +79,7 @@ async def test_a_drainer_that_stands_still_or_dies_is_replaced(drainer, number):
     await drainer.until(lambda: not drainer.alarm.is_raised)
 
 
-async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(drainer, tmp_path, caplog):
+async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(drainer, tmp_path):
     """Another process holds the database; the drainer waits for it in good order."""
     stores, pid = drainer.stores, drainer.pid
     async with stores.engine.begin() as connection:
@@ -91,9 +92,10 @@ async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(drainer, 
         # Something must wait: what is empty needs no database.
         partition = stores.gate.partition("alice")
         await stores.redis.xadd(f"{{cr:{partition}}}:led", {"k": "?"})
-        await drainer.until(lambda: drainer.alarm.is_raised)
+        with capture_logs() as logs:
+            await drainer.until(lambda: drainer.alarm.is_raised)
         assert drainer.alarm.age_s > DRAINED_AGE_S_MAX
-        assert "The outbox was last drained" in caplog.text
+        assert "drainer overdue" in [line["event"] for line in logs]
         book.rollback()
     await drainer.until(lambda: not drainer.alarm.is_raised)
     assert drainer.pid == pid
