@@ -76,6 +76,8 @@ class SelectPath(_Tagged, tag="media"):
 # Whatever a client claims is bounded: it goes into sums that outlive the message.
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Millis = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
+# Of a whole call, however long: a report that is out of bounds ends it.
+TotalMillis = Annotated[float, msgspec.Meta(ge=0, le=1 << 40)]
 
 
 class Report(_Tagged, tag="report"):
@@ -84,7 +86,7 @@ class Report(_Tagged, tag="report"):
     packets: Count
     """Received, 20 ms each."""
     lost: Count = 0
-    concealed_ms: Millis = 0.0
+    concealed_ms: TotalMillis = 0.0
     jitter_ms: Millis = 0.0
     buffer_ms: Millis = 0.0
     """How long a sample waits in the browser before it is played."""
