@@ -44,7 +44,12 @@ class CallIndex:
         # The live view goes before the record, which knows no price until the call is booked.
         calls = [live.pop(record.opened.call_id, record) for record in shown]
         following = shown[-1].opened.call_id if len(records) > limit else None
-        return ([*live.values(), *calls] if before is None else calls), following
+        if before is not None:
+            return calls, following
+        # What is live and older than this page has its record, and stands where that does.
+        oldest = shown[-1].opened.created_at if following else None
+        unwritten = [c for c in live.values() if oldest is None or c.opened.created_at > oldest]
+        return [*unwritten, *calls], following
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | CallRecord:
         """Return one call. Raises RequestRefusedError if there is none."""
