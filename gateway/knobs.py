@@ -117,6 +117,9 @@ def _knob(
     return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
 def origin(value: str) -> str:
     """Return an http(s) origin in lower case and without a path. Raises ValueError."""
     parts = urlsplit(value)
@@ -125,7 +128,9 @@ def origin(value: str) -> str:
         raise ValueError("must be an origin such as https://calls.example.com")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must be an origin such as https://calls.example.com")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    # Browsers leave the scheme's own port out (RFC 6454, 6.1), and origins are compared as text.
+    place = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{place}"
 
 
 def address(value: str) -> str:

@@ -57,6 +57,20 @@ def test_the_origin_follows_from_host_and_port():
     assert public.page_origins == {"https://calls.example.com"}
 
 
+def test_an_origin_has_no_port_that_its_scheme_has_anyway():
+    """As browsers write it; else no page would be of it."""
+    named = "https://a.example:443,http://b.example:80,https://c.example:8443,http://[::1]:80"
+    origins = from_mapping({"CALLER_ALLOWED_ORIGINS": named}).allowed_origins
+    assert tuple(origins) == (
+        "https://a.example",
+        "http://b.example",
+        "https://c.example:8443",
+        "http://[::1]",
+    )
+    public = from_mapping({"CALLER_PUBLIC_ORIGIN": "https://calls.example.com:443"})
+    assert public.media_origin == "wss://calls.example.com"
+
+
 def test_a_local_gateway_takes_pages_of_either_local_name():
     assert from_mapping({}).page_origins == {"http://127.0.0.1:8080", "http://localhost:8080"}
 
