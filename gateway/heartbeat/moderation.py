@@ -94,13 +94,22 @@ class Moderation:
         self._readers.clear()
 
     def _pace(self, paced: bool) -> None:
+        if not paced:
+            self._interval.stop()
+        # Before the loop stops reading: without a descriptor for the timer nobody would read.
+        elif not self._has_started():
+            return
         self._is_paced = paced
         for reader in self._readers:
             reader.pace(paced)
-        if paced:
+
+    def _has_started(self) -> bool:
+        try:
             self._interval.start(PERIOD_NS, self._look)
-        else:
-            self._interval.stop()
+        except OSError:
+            # The loop reads on by itself, and the next judgement tries again.
+            return False
+        return True
 
     def _look(self) -> None:
         for reader in self._readers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 
@@ -122,6 +123,18 @@ def test_one_that_fails_keeps_none_from_its_turn(
         node.interval.fire()
     assert node.readers[1].looks == 1
     assert "media reader failed" in caplog.text
+
+
+def test_without_a_timer_the_loop_reads_on(node: Node) -> None:
+    start = node.interval.start
+
+    def fail(_period_ns: int, _action: Callable[[], None]) -> None:
+        raise OSError(errno.EMFILE, "no descriptor")
+
+    node.interval.start = fail  # type: ignore[method-assign]
+    assert not node.judge(BUSY_PER_S)
+    node.interval.start = start  # type: ignore[method-assign]
+    assert node.judge(BUSY_PER_S)
 
 
 def test_who_comes_later_reads_as_the_others(node: Node) -> None:
