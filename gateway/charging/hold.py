@@ -32,6 +32,7 @@ class Hold:
         "_caps",
         "_carrier_call_id",
         "_context",
+        "_is_naming",
         "_is_reopening",
         "_meter",
         "_named_in",
@@ -54,6 +55,7 @@ class Hold:
         self._is_reopening = False
         self._carrier_call_id = ""
         self._named_in: str | None = None
+        self._is_naming = False
         """The filling of the spend gate that knows the carrier's id of the call."""
 
     def opening(self, want_micros: int) -> Opening:
@@ -92,7 +94,7 @@ class Hold:
     async def name_carrier_call(self, carrier_call_id: str) -> None:
         """Tell the gate the carrier's id of the call: another node may have to settle it."""
         self._carrier_call_id = carrier_call_id
-        opened, self._named_in = self._context.opened, None
+        opened, self._named_in, self._is_naming = self._context.opened, None, True
         gate = self._context.services.gate
         try:
             name = gate.name_carrier_call(opened.call_id, opened.account_id, carrier_call_id)
@@ -103,12 +105,15 @@ class Hold:
         except StoreUnavailableError:
             # `known_in` finds it unnamed, and tells it again.
             log.info("carrier call id not stored in the spend gate", call_id=opened.call_id)
+        finally:
+            self._is_naming = False
 
     def known_in(self, filling: str) -> None:
         """Tell the carrier's id again to a gate that was refilled since, or that missed it."""
-        if self._carrier_call_id and filling != self._named_in and self.is_open:
-            # Marked before the request: one is enough, and if it fails the next round repeats it.
-            self._named_in = filling
+        is_named = filling == self._named_in or self._is_naming
+        if self._carrier_call_id and self.is_open and not is_named:
+            # Marked before it begins: one is enough, and if it fails the next round repeats it.
+            self._is_naming = True
             self._context.services.spawn(self.name_carrier_call(self._carrier_call_id))
 
     def reopen(self) -> None:

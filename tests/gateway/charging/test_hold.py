@@ -1,5 +1,6 @@
 """The hold of one call at the spend gate: first, and again where the gate has lost it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -156,6 +157,27 @@ async def test_a_name_that_could_not_be_noted_is_told_in_the_next_round(stage):
     assert name_at_gate(stage) == ""
     await stage.run(1.1)
     assert name_at_gate(stage) == "CA1"
+
+
+async def test_a_name_that_takes_long_to_note_is_told_once(stage):
+    await stage.call(media_silence_s=60).answered()
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    note, asked, may_answer = stage.gate.name_carrier_call, [], asyncio.Event()
+
+    async def note_slowly(*names):
+        asked.append(names)
+        await may_answer.wait()
+        return await note(*names)
+
+    stage.gate.name_carrier_call = note_slowly
+    part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    part.filling = "another"
+    await stage.run(4.1)
+    assert asked == [("c1", "alice", "CA1")]
+    may_answer.set()
+    await stage.run(1.1)
+    assert name_at_gate(stage) == "CA1"
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("state", ["placed", "ringing", "ending"])
