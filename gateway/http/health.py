@@ -1,4 +1,7 @@
-"""Liveness, readiness and the figures an operator asks for first."""
+"""Answers the probes: liveness, readiness, and the figures an operator asks for first.
+
+Knows no store: what must answer is given as checks by name.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from gateway.ports import NodeLoad
 
 _CHECK_TIMEOUT_S = 2.0
 _FRESH_NS = 1_000_000_000
-"""Age up to which what was found is told again: anyone may ask, as often as they like."""
+"""Age up to which a result is reused: the probes are public, and anyone may call them."""
 
 Check = Callable[[], Awaitable[object]]
 """Returns when a store answers; raises when it does not."""
@@ -38,7 +41,7 @@ class _Latest:
         if self._looking is None and not self._is_fresh(clock_ns()):
             self._looking = asyncio.create_task(self._look(checks, clock_ns))
         if self._looking is not None:
-            # Whoever asked first may go; the others still wait for the answer.
+            # A client that disconnects cancels its own request only: others wait for the same look.
             await asyncio.shield(self._looking)
         return self._found
 
@@ -87,6 +90,7 @@ class Health:
                 "status": "ok",
                 "instance": self.instance,
                 "calls": len(self.calls),
+                # Reading resets it, so of two monitors each sees only some of the delays.
                 "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
                 "velocity_refusals": dict(self.refusals),
                 **self._figures(),
@@ -104,6 +108,7 @@ class Health:
         needed = {name: states[name] for name in self.checks}
         weak = {name: states[name] for name in self.weaknesses}
         weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
+        # Unready, or a balancer would go on sending calls that this node refuses.
         needed["calls"] = "draining" if self.calls.is_draining else "ok"
         is_ready = all(state == "ok" for state in needed.values())
         is_whole = all(state == "ok" for state in weak.values())
@@ -122,5 +127,6 @@ async def _state(check: Check) -> str:
     except StoreFullError:
         return "disk full"
     except Exception:
+        # Without the driver's text, which may hold hosts and passwords: the probe is public.
         return "unreachable"
     return "ok"
