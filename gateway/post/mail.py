@@ -51,6 +51,7 @@ OnceADay = Callable[[str], Awaitable[bool]]
 """Returns whether this name has not been asked for within a day. Raises StoreUnavailableError."""
 
 
+# A port, so that mail depends on no store; the payment store fulfils it.
 class Addresses(Protocol):
     """Looks up account holders' addresses and accounts."""
 
@@ -116,6 +117,7 @@ class _Server:
                 smtp.starttls(context=self.tls)
             if self.user:
                 smtp.login(self.user, self.password.reveal())
+        # smtplib keeps the socket open where TLS or the login fails; nobody else would close it.
         except BaseException:
             smtp.close()
             raise
@@ -124,6 +126,7 @@ class _Server:
     def _connect(self) -> smtplib.SMTP:
         # Given explicitly, because the default is a DNS look-up.
         name = self.sender.partition("@")[2]
+        # RFC 8314: 465 is TLS from the first byte; elsewhere the connection begins in the clear.
         if self.scheme == "smtps":
             return smtplib.SMTP_SSL(
                 self.host, self.port, name, timeout=self.timeout_s, context=self.tls
@@ -162,6 +165,7 @@ def _read_server(url: Secret, sender: str, tls: ssl.SSLContext | None, timeout_s
         host = port = None
     if not host or not port:
         raise SettingsError("CALLER_SMTP_URL must end in a host and a port.")
+    # Over plain SMTP a password can be read on the way; on this machine there is no way.
     if parts.scheme == "smtp" and parts.password and host not in _LOOPBACK:
         raise SettingsError("CALLER_SMTP_URL: a password needs smtps or smtp+starttls.")
     return _Server(
@@ -234,6 +238,7 @@ class Mails:
         """Send mail about an event soon, if account holders are told about it."""
         if self._server is None or not is_mailed(name, data):
             return
+        # A server that is away for minutes must not collect tasks without end.
         if len(self._work) >= WAITING_MAX:
             log.warning("mail not sent, too many wait", about=name, account=data["account_id"])
             return
@@ -242,8 +247,11 @@ class Mails:
             name=name,
             data=data,
             account_id=data["account_id"],
+            # Made once for all attempts: where a server took a mail and its answer was lost, the
+            # recipient's mailbox can drop the second copy by it.
             message_id=f"<{secrets.token_hex(12)}@{domain}>",
             at=self._clock(),
+            # Asked of Redis in the task, not here: this is called from the path of a call's end.
             may_be_sent=name not in _ONCE_A_DAY,
         )
         work = asyncio.get_running_loop().create_task(self._deliver(mail, self._server))
@@ -252,6 +260,7 @@ class Mails:
 
     async def stop(self) -> None:
         """Stop; drop what still waits."""
+        # Dropped, not sent: a stop must not wait for pauses of ten minutes.
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -260,6 +269,7 @@ class Mails:
         for delay_s in (*self._delays_s, None):
             try:
                 await self._try(mail, server)
+            # Everything: an event that a text cannot be made of must not end as an unhandled task.
             except Exception as error:
                 if delay_s is None or not _is_passing(error):
                     _give_up(mail, error)
@@ -270,12 +280,16 @@ class Mails:
 
     async def _try(self, mail: _Mail, server: _Server) -> None:
         """Send the mail once, if there is an address to send it to."""
+        # Read at each attempt: the address may have been corrected, or the account deleted, since.
         profile = await self._addresses.profile(mail.account_id)
         if not is_address(profile.email):
+            # No address at all is ordinary and silent: holders need not give one.
             if profile.email:
                 log.warning("mail not sent, not an address", account=mail.account_id)
             return
         if not mail.may_be_sent:
+            # The mark is set before the mail is sent: of two nodes one may send it. Asked once,
+            # since the attempts that follow would find their own mark.
             mail.may_be_sent = await self._once_a_day(f"{mail.name}:{mail.account_id}")
             if not mail.may_be_sent:
                 return
@@ -286,6 +300,8 @@ class Mails:
             message_id=mail.message_id,
             at=mail.at,
         )
+        # One connection at a time: each blocks a thread of the loop's pool, which DNS look-ups
+        # share.
         async with self._sending:
             await asyncio.to_thread(server.send, message, profile.email)
 
@@ -294,6 +310,7 @@ def _is_passing(error: Exception) -> bool:
     """Return whether the same mail may be accepted later."""
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return False
+    # RFC 5321, 4.2.1: 5yz is permanent, 4yz transient.
     code = _smtp_code(error)
     return isinstance(error, OSError | StoreUnavailableError) and not 500 <= code < 600
 
