@@ -53,6 +53,7 @@ REFUSALS = {
     AutoRefusal.DAY_CAP: "card_limit_reached",
 }
 """Refusal -> public error code."""
+# Below any balance there can be, also an overdrawn one: nothing falls under it.
 _NEVER = -LIMIT - 1
 
 log = structlog.get_logger(__name__)
@@ -85,11 +86,15 @@ class AutoTopUps:
 
     def consider(self, account_id: str, balance_micros: int) -> None:
         """Top up in the background if it may be due; cheap enough for every second of a call."""
+        # Called in each second of each live call: a dictionary look-up and a comparison, no store.
         until, threshold_micros = self._thresholds.get(account_id, (None, 0))
         is_known = until is not None and self._clock() < until
         if (is_known and balance_micros >= threshold_micros) or len(self._work) >= WORK_MAX:
             return
+        # Before the task runs, so that the next second of this call, or another call of the
+        # account, begins no second one. A refusal stands as long.
         self._remember(account_id, _NEVER)
+        # In a task: the beat that asks must not wait for a card payment.
         work = asyncio.get_running_loop().create_task(self._top_up(account_id, balance_micros))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
@@ -97,6 +102,7 @@ class AutoTopUps:
     async def _top_up(self, account_id: str, balance_micros: int) -> None:
         try:
             await self.maybe_top_up(account_id, balance_micros)
+        # Not an error: the payment is in the book as begun, and the reconciler completes it.
         except PaymentError as error:
             log.warning("automatic top-up waits", account=account_id, code=error.service_code)
         except Exception:
@@ -104,6 +110,7 @@ class AutoTopUps:
 
     async def stop(self) -> None:
         """Stop; the reconciler finishes what is in progress."""
+        # A charge may have reached the service: cancelling forgets only our waiting for its answer.
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -115,6 +122,8 @@ class AutoTopUps:
         charged; the reconciler then finds out. LookupError: no such account.
         """
         self._remember(account_id, _NEVER)
+        # Read without a lock, which spares the transaction where nothing is due; `decide` judges
+        # again.
         profile = await self._store.profile(account_id)
         if not profile.auto_enabled:
             return AutoRefusal.OFF
@@ -148,22 +157,30 @@ class AutoTopUps:
 
         """
         profile = await self._store.profile(account_id)
+        # For its refusal alone: the amount must be one that can be charged before anything is
+        # written.
         self._payments.minor(micros, profile.currency)
 
         def decide(profile: PaymentProfile, history: AutoHistory) -> int | AutoRefusal:
             return saved_card_amount(profile, history, self._limits, micros)
 
+        # The id follows from the tap's key, so a repeat finds its own row, on whichever node it
+        # lands.
         payment_id = payment_id_of(account_id, key)
         begun = await self._store.begin_charge(account_id, payment_id, decide, kind=BY_TAP)
         if isinstance(begun, AutoRefusal):
             raise RequestRefusedError(REFUSALS[begun])
+        # The same key was used for a checkout, or for another amount.
         if (begun.kind, begun.micros) != (BY_TAP, micros):
             raise RequestRefusedError("payment_key_reused")
+        # A repeat of a tap that is decided: answer as before, without asking the service.
         if begun.state not in UNSETTLED:
             return begun
         try:
             return await self.charge(begun)
         except PaymentError as error:
+            # Answered as unsettled and not as a failure: the card may have been charged, and a
+            # person who is told that it failed pays again.
             log.warning("charge not known yet", payment=begun.id, code=error.service_code)
             return await self._store.find(begun.id) or begun
 
@@ -183,6 +200,8 @@ class AutoTopUps:
         Raises the same as `maybe_top_up`.
         """
         profile = await self._store.profile(payment.account_id)
+        # Later the service may have forgotten the key, and would charge a second time. If the first
+        # attempt did succeed, its event or `missed_events` still brings the credit.
         is_late = self._clock() - payment.created_at > RESUME_MAX
         if is_late or profile.customer_id is None or profile.payment_method_id is None:
             return await self._store.record(payment.id, PaymentState.FAILED, failure="abandoned")
@@ -194,12 +213,18 @@ class AutoTopUps:
             email=profile.email,
         )
         try:
+            # Idempotent by the payment's id: whoever repeats it (this node, another, the
+            # reconciler) gets the answer of the first time.
             intent = await self._service.charge(charge)
         except PaymentError as error:
+            # Unknown whether the card was charged: the payment stays in flight, which blocks
+            # another one.
             if error.retryable:
                 raise
             return await self._declined(payment, error)
         payment = await self._store.record(
+            # The intent's id first: should this process die here, the reconciler finds the outcome
+            # by it.
             payment.id, PaymentState.PROCESSING, payment_intent_id=intent.id
         )
         return await self._payments.settle_payment(payment)
@@ -212,6 +237,7 @@ class AutoTopUps:
             payment_intent_id=error.payment_intent_id or None,
             failure=code,
         )
+        # The service has lost customer or card, so no later charge can succeed either.
         if error.is_missing:
             code = "card_gone"
             await self._store.forget_card(account_id, code)
@@ -227,6 +253,7 @@ class AutoTopUps:
         if not error.is_missing and not is_final:
             self._tell("auto_top_up.failed", payment, code)
             return
+        # `forget_card` has switched them off already where the card is gone.
         if is_final:
             await self._store.switch_auto_off(payment.account_id, code)
         self._tell("auto_top_up.off", payment, code, url=await self._link(payment))
@@ -237,6 +264,7 @@ class AutoTopUps:
             _, url = await self._payments.start_checkout(
                 payment.account_id, payment.micros, save_card=True
             )
+        # The mail is worth sending without a link; it then says where to top up by hand.
         except PaymentError:
             return ""
         return url
