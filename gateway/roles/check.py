@@ -1,4 +1,7 @@
-"""What `caller check` looks at: all that a start needs, and all that a node speaks to."""
+"""Examines all that a start needs and all that a node speaks to, for `caller check`.
+
+Changes nothing: no call is placed, no mail sent, no table made.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,11 @@ _ORIGIN_HINT = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 
 
 async def findings(settings: Settings) -> list[Finding]:
-    """Look at everything."""
+    """Examine everything, in the order of the report."""
     start = await preflight.findings(settings, is_starting=False)
     return [
+        # `media.playout` stands for the frame path: the compiler takes its modules together or
+        # none.
         build_finding(playout.__file__),
         *_settings(settings),
         *start,
@@ -64,6 +69,7 @@ def build_finding(module_file: str) -> Finding:
 
 def _settings(settings: Settings) -> list[Finding]:
     found = [Finding("settings", "All are known and within their bounds.")]
+    # Weak, not fatal: the demo runs so, and a proxy may be set up later.
     if not settings.origin.startswith("https://"):
         text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
         found.append(Finding("origin", text, is_weak=True))
@@ -74,6 +80,7 @@ async def _high_risk(settings: Settings) -> Finding:
     try:
         synced = await _synced_list(settings)
     except (BillingError, sa.exc.DBAPIError):
+        # The database has a finding of its own; this one only tells what follows for the list.
         text = "The carrier's list is not known: the database does not answer, or is an older one."
         return high_risk_finding(settings, None, datetime.now(UTC), unknown=text)
     return high_risk_finding(settings, synced, datetime.now(UTC))
@@ -86,6 +93,7 @@ async def _synced_list(settings: Settings) -> SyncedList | None:
     except (ValueError, sa.exc.ArgumentError):
         raise StoreUnavailableError("the database is not usable") from None
     try:
+        # Connecting to an SQLite file that is not there would create it.
         is_there = engine.dialect.name != "sqlite" or _is_file(engine.url.database)
         return await SqlHighRiskLists(engine).newest() if is_there else None
     finally:
@@ -100,6 +108,7 @@ def high_risk_finding(
     settings: Settings, synced: SyncedList | None, now: datetime, *, unknown: str = ""
 ) -> Finding:
     """Judge what is closed: the age of the carrier's list, and what the operator opens."""
+    # The same class that admission asks, so that this report cannot differ from what is refused.
     closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
     texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
     if synced is not None:
@@ -110,6 +119,7 @@ def high_risk_finding(
             is_weak = True
     elif unknown:
         texts.append(unknown)
+    # Without Twilio there is no such list, and nothing to remind of.
     elif settings.twilio_account_sid:
         texts.append("Twilio's list was never synced: run `caller rates sync-high-risk`.")
         is_weak = True
@@ -134,6 +144,7 @@ def _webrtc(settings: Settings) -> Finding:
         return Finding("webrtc", "Off: browsers send their audio on the socket.")
     addresses, port = webrtc_addresses(settings)
     told = f"Browsers are told {', '.join(addresses)}, UDP port {port}"
+    # What an operator sets is believed: a private address is right inside a company.
     if settings.public_ips or any(ip_address(address).is_global for address in addresses):
         return Finding("webrtc", f"{told}.")
     text = f"{told}, which the internet cannot reach; set CALLER_PUBLIC_IPS."
@@ -145,11 +156,14 @@ async def _drainer(settings: Settings) -> Finding:
     if redis is None:
         return Finding("drainer", "Not looked for: it runs with `caller serve`.")
     try:
+        # What the drainer has left behind: the process itself may be on any machine.
         age_s = await RedisDrainMark(redis).age_s()
         waiting_count = await RedisSpendGate(redis).outbox_length()
+        # Nobody drains while no node runs, and that is no fault.
         is_served = bool(await RedisNodeLeases(redis).alive())
     except BillingError:
         text = "Not known: the credit store does not answer."
+        # The embedded server ends with its node: not to be reached is then the ordinary case.
         return Finding("drainer", text, is_weak=bool(settings.redis_url))
     finally:
         await disconnect(redis)
@@ -175,8 +189,10 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
 
 async def _reach(settings: Settings) -> Finding:
     """Ask the public origin, and see that this gateway answers there."""
+    # From this machine: whether the carrier gets as far, a firewall may decide otherwise.
     answer = await public_origin.ask(settings.origin)
     served = await _instances(settings)
+    # By the random name in the lease: a gateway of another deployment answers just as well.
     if answer.instance in served:
         return Finding("reach", f"{settings.origin} leads to this gateway.")
     if answer.instance and served:
@@ -185,6 +201,7 @@ async def _reach(settings: Settings) -> Finding:
     if answer.instance:
         text = f"A gateway answers at {settings.origin}; whether this one, is not known."
         return Finding("reach", text, is_weak=True)
+    # Nothing was started yet: no fault of the origin.
     if answer.is_silent and not served:
         text = f"{answer.fault} Start `caller serve`, then check again."
         return Finding("reach", text, is_weak=True)
@@ -205,10 +222,12 @@ async def _instances(settings: Settings) -> frozenset[str]:
 
 
 async def _carrier(settings: Settings) -> list[Finding]:
+    # Reported as missing already.
     if preflight.carrier_account(settings):
         return []
     carrier = adapters.build_carrier(settings)
     try:
+        # Reads the account: a request that costs nothing and rings nowhere.
         status = await carrier.reach()
     except CarrierError as error:
         hint = "CALLER_CARRIER_URL"
@@ -217,6 +236,7 @@ async def _carrier(settings: Settings) -> list[Finding]:
         return [away("carrier", f"{error} Check {hint}.")]
     finally:
         await carrier.close()
+    # A Standard API key may place calls, but not read the account (Twilio error 20003).
     if not status:
         text = "Answers; the API key may place calls, not read the account."
         return [Finding("carrier", text)]
@@ -236,6 +256,7 @@ async def _payments(settings: Settings) -> list[Finding]:
     try:
         await service.reach()
     except PaymentError as error:
+        # The key is wrong or lacks rights: told apart from a service that cannot be reached.
         if error.status in (401, 403):
             text = f"Stripe refuses CALLER_STRIPE_API_KEY (HTTP {error.status})."
             return [away("payments", text)]
@@ -243,6 +264,7 @@ async def _payments(settings: Settings) -> list[Finding]:
         return [away("payments", f"{error} Check CALLER_STRIPE_URL{status}.")]
     finally:
         await service.close()
+    # The reconciler finds payments all the same, within a minute.
     if not settings.stripe_webhook_secrets:
         text = "Stripe answers; without CALLER_STRIPE_WEBHOOK_SECRETS payments are found late."
         return [Finding("payments", text, is_weak=True)]

@@ -1,8 +1,8 @@
-"""`caller demo`: the gateway with everything around it that a newcomer does not have yet.
+"""Composes `caller demo`: a gateway with all that a newcomer does not have yet.
 
 A simulated phone network and a simulated payment service, each a process of its own, an account
-with credit, and a page to call from. The gateway is the same as ever: it is only told other
-addresses.
+with credit, and a page to call from. The gateway is the same as in production: only its settings
+name other addresses.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Demo:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
+        # Whoever has credentials means real phones; each service is simulated for itself.
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
         self._port_moved_from = 0
@@ -60,7 +61,7 @@ class Demo:
         self._simulators: list[Child] = []
 
     def settings(self) -> Settings:
-        """Return the settings that the demo came to."""
+        """Return the settings of the environment, completed by the demo's."""
         return self._settings
 
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
@@ -75,13 +76,17 @@ class Demo:
             "stripe_api_key": "sk_test_" + secrets.token_hex(16),
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
         }
+        # Kept over restarts: the page in the browser has the key already.
         kept = json.loads(path.read_text()) if path.exists() else {}
         if made.keys() - kept.keys():
+            # A file of an older release may lack some of them.
             kept = made | kept
             fresh = path.with_suffix(".new")
+            # Left by a start that was killed in between; O_EXCL would refuse it.
             fresh.unlink(missing_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
                 json.dump(kept, new)
+            # Replaced whole: a file that was cut off would be read as faulty at the next start.
             fresh.replace(path)
         return dict(kept)
 
@@ -93,6 +98,7 @@ class Demo:
             self._port_moved_from = 0 if port == 8080 else 8080
             self._environ["CALLER_PORT"] = str(port)
         if self._is_simulated:
+            # Known before the gateway's settings are read, which name the address.
             self._simulator_port = _free_port("127.0.0.1", 8090)
             self._environ |= {
                 "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
@@ -123,6 +129,7 @@ class Demo:
 
     async def _start(self) -> None:
         if self._is_simulated:
+            # First what the gateway asks as soon as it serves.
             await self._simulate("simulate", self._simulator_port)
         if self._pays_in_play:
             await self._simulate("simulate-payments", self._payments_port)
@@ -137,6 +144,7 @@ class Demo:
             key_label="demo",
             key_scopes=PAGE,
             credit_micros=CREDIT_MICROS,
+            # One reference: a demo that starts again finds it booked, and gives nothing twice.
             credit_reference="grant:demo:first",
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
@@ -187,9 +195,11 @@ def _free_port(host: str, wanted: int) -> int:
     """Return the wanted port if it is free for TCP and UDP, else one that is."""
     for port in (wanted, 0):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            # As the server itself binds: a port in TIME_WAIT is free for it.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 tcp.bind((host, port))
+                # WebRTC takes the same number.
                 udp.bind((host, tcp.getsockname()[1]))
             except OSError:
                 continue

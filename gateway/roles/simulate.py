@@ -1,4 +1,4 @@
-"""The simulated carrier. Knows no store."""
+"""Runs the simulated carrier as a process. Knows no store."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ async def work(
         port=port,
         ring_s=ring_s,
         cps=calls_per_second,
+        # A gateway without TLS still signs its stream as wss://, as Twilio demands; dialled in the
+        # clear then.
         plain=not read.tls_certificate,
     )
     await serve_until_stopped(service.run(simulated), is_child=is_child)

@@ -1,4 +1,4 @@
-"""The simulated payment service. Knows no store."""
+"""Runs the simulated payment service as a process. Knows no store."""
 
 from __future__ import annotations
 
