@@ -1,4 +1,4 @@
-"""`caller check`: what an operator should know before a start."""
+"""Implements `caller check`: reports what an operator should know before a start."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def check_command(context: typer.Context) -> None:
         for finding in findings:
             table.add_row(finding.mark, finding.subject, finding.text)
         out.print(table)
+        # Weaknesses alone end with 0: they do not keep a node from starting.
         raise typer.Exit(preflight.exit_code(findings))
 
     run(work(), read)

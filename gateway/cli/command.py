@@ -1,4 +1,7 @@
-"""What all commands share: running with what they need, and parsing arguments."""
+"""Shared by all commands: running with open stores, printing failures, parsing arguments.
+
+Knows no command.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,7 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
     Work that uses a store gives the settings that say where it is.
     """
     try:
+        # Told already, as a sentence: what is left is to end with its code.
         process.run(work, read)
     except process.EndedError as ended:
         raise typer.Exit(ended.code) from None
@@ -75,6 +79,7 @@ def run_with(
         try:
             await work(stores, read)
         except LookupError as error:
+            # Subclasses of LookupError, but faults of ours: the stores raise LookupError itself.
             if isinstance(error, KeyError | IndexError):
                 raise
             hint = "`caller accounts create` makes one."
@@ -90,6 +95,7 @@ async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
     try:
         return await opening
     except StoreUnavailableError as error:
+        # A full disk, a locked file, an unfit database: the narrower errors name what to do.
         if type(error) is not StoreUnavailableError:
             raise  # Its own message says more.
         said = f"{str(error).rstrip('.')}. Nothing was changed."
@@ -140,6 +146,7 @@ def read_moment(text: str) -> datetime:
     except ValueError:
         hint = "Write it as 2026-11-24, 2026-11-24T18:30 or 2026-11-24T18:30:00+01:00."
         fail("This is not a date, or a date and a time.", hint, EXIT_SETTINGS)
+    # UTC, as in all output of the commands.
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 

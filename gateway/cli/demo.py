@@ -1,4 +1,4 @@
-"""`caller demo`: the gateway with everything around it."""
+"""Implements `caller demo`: runs the gateway with everything around it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ def demo(context: typer.Context) -> None:
     async def work() -> None:
         stop, show = stop_on_signal(), Demo(context.obj)
         read = show.settings()
+        # Quieter than a node, so that the link to the phone stays in sight.
         level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
         formats.configure(level, read.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
+            # A signal during the start closes what was opened, instead of being acted on
+            # afterwards.
             is_stopped = await stop.covers(_start(show, read))
         if not is_stopped:
             show.explain(out)
@@ -41,5 +44,6 @@ def demo(context: typer.Context) -> None:
 
 
 async def _start(show: Demo, read: Settings) -> None:
+    # Before a simulator is started, which would have to be stopped again.
     await require_fit(read)
     await show.start()

@@ -1,4 +1,4 @@
-"""`caller drain`: runs the drainer apart from a node."""
+"""Implements `caller drain`: runs the drainer without a node."""
 
 from __future__ import annotations
 

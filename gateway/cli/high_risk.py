@@ -1,4 +1,4 @@
-"""`caller rates sync-high-risk`: installs the carrier's list of high-risk prefixes on all nodes.
+"""Implements `caller rates sync-high-risk`: installs the carrier's list of high-risk prefixes.
 
 Thin: `twilio.dialing` reads the list, `call.high_risk` applies it.
 """
@@ -39,6 +39,8 @@ def sync_high_risk(
     read = read_settings(context)
 
     async def work() -> None:
+        # Read whole before SQL is opened: some 250 requests, during which no transaction should
+        # wait.
         countries, found = await _listed(read)
         async with storage.migrated_database(read) as engine:
             lists = SqlHighRiskLists(engine)
@@ -70,7 +72,10 @@ async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Twilio's prefixes", total=len(countries))
             for country in countries:
+                # Any country that fails ends the command: what is left out of a list would be open.
                 for prefix in await dialing.prefixes(country):
+                    # Countries share prefixes under +1 and +7; which one is shown does not matter
+                    # to a refusal.
                     found.setdefault(prefix, country.iso_code)
                 progress.advance(task)
     if not 0 < len(found) <= PREFIXES_MAX:
@@ -83,6 +88,7 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
     found = closed.carriers
     out.print(f"{len(found)} prefixes, compared with the list in force:")
     dropped = before.keys() - found.keys()
+    # Closed by a shorter prefix of either list, so it would be wrong to announce it as open.
     still_closed = set(filter(closed.closes, dropped))
     for word, prefixes in (
         ("closed", found.keys() - before.keys()),

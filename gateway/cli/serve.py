@@ -1,4 +1,4 @@
-"""`caller serve`: the gateway as a process."""
+"""Implements `caller serve`: runs the gateway until it is told to stop."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def serve(context: typer.Context) -> None:
         stop, node = stop_on_signal(), Node(read, context.obj)
         if not await stop.covers(_start(node, read)):
             announce(f"Caller serves {read.origin} as node {read.node}.")
+            # From here on only signals end the process.
             await stop.wait()
             announce("Stopping: no new calls; running ones may finish.")
+            # Not bounded here: draining and each part's stop have bounds of their own.
             await node.stop(stop.hurry)
         stop.leave()
 
@@ -35,10 +37,11 @@ async def _start(node: Node, read: Settings) -> None:
 
 
 async def require_fit(read: Settings) -> None:
-    """Look at what a start needs, before anything is started; end with sentences if it lacks."""
+    """Check what a start needs before anything is started; print what is missing, and exit."""
     found = await preflight.findings(read, is_starting=True)
     if code := preflight.exit_code(found):
         for finding in found:
+            # Weaknesses keep no node from starting; `caller check` reports them.
             if finding.is_fatal:
                 complain(finding.text, "`caller check` says more.")
         raise typer.Exit(code)

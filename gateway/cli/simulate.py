@@ -1,4 +1,4 @@
-"""`caller simulate`: runs the simulated carrier apart from a demo."""
+"""Implements `caller simulate`: runs the simulated carrier without a demo."""
 
 from __future__ import annotations
 
