@@ -66,8 +66,8 @@ def create_account(  # noqa: PLR0917
             # Never continued: a repetition would print another key for an account in use.
             fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
+        # Only the hash is stored: what is printed below is the only copy.
         await accounts.add_api_key(
-            # Only the hash is stored: what is printed below is the only copy.
             account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
         )
         if email:
@@ -155,8 +155,8 @@ def limit_account(
 ) -> None:
     """Show or set an account's spend limits. They apply to calls that start later."""
     wanted = {"call": call, "day": day, "month": month}
+    # An empty option means unchanged, `none` no limit, 0 that nothing may be spent.
     changes = {
-        # An empty option means unchanged, `none` no limit, 0 that nothing may be spent.
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
 

@@ -135,8 +135,8 @@ def _read(path: Path) -> _Asset:
 def _best_coding(accepted: str, bodies: dict[str, bytes]) -> str:
     """Choose a content coding that the client takes, or the empty string for none."""
     for coding in _ENCODINGS:
+        # RFC 9110, 12.4.2: a weight of 0 means "not acceptable".
         if coding in bodies and re.search(
-            # RFC 9110, 12.4.2: a weight of 0 means "not acceptable".
             rf"\b{coding}\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", accepted
         ):
             return coding

@@ -222,9 +222,9 @@ class AutoTopUps:
             if error.retryable:
                 raise
             return await self._declined(payment, error)
+        # The intent's id first: should this process die here, the reconciler finds the outcome by
+        # it.
         payment = await self._store.record(
-            # The intent's id first: should this process die here, the reconciler finds the outcome
-            # by it.
             payment.id, PaymentState.PROCESSING, payment_intent_id=intent.id
         )
         return await self._payments.settle_payment(payment)

@@ -36,8 +36,8 @@ def is_signed(header: str, body: bytes, secrets: Sequence[Secret], now_s: float)
     if len(times) != 1 or not _TIME.fullmatch(times[0]) or abs(now_s - int(times[0])) > TOLERANCE_S:
         return False
     signed = times[0].encode() + b"." + body
+    # An empty secret is skipped: anybody can sign with it.
     expected = [
-        # An empty secret is skipped: anybody can sign with it.
         hmac.new(s.reveal().encode(), signed, hashlib.sha256).hexdigest() for s in secrets if s
     ]
     # All are compared before `any` looks, so that time tells nothing of which one matched.

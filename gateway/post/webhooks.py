@@ -113,8 +113,8 @@ class Notices:
             # Signed at each attempt: a receiver that checks the time would refuse an old signature.
             headers[SIGNATURE] = signature(self._secret, body, self._clock())
         try:
+            # A redirect would carry account ids to a host that the operator did not name.
             async with session.post(
-                # A redirect would carry account ids to a host that the operator did not name.
                 self._url.reveal(), data=body, headers=headers, allow_redirects=False
             ) as reply:
                 return "" if reply.status < 300 else f"status {reply.status}"

@@ -29,8 +29,8 @@ def compose_access(settings: Settings, stores: Stores) -> Access:
     # down and other machines must agree on.
     velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
     auth = Authenticator(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now)
+    # Asked at redemption: between issue and use the key may have been revoked.
     tokens = RedisCallTokens(
-        # Asked at redemption: between issue and use the key may have been revoked.
         stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
     )
     return Access(velocity, auth, tokens)

@@ -143,8 +143,8 @@ async def _form(request: Request) -> _Form:
         raise RequestRefusedError("bad_request")
     body = await read_body(request, _BODY_BYTES_MAX)
     try:
+        # Blank fields are signed as well.
         pairs = parse_qsl(
-            # Blank fields are signed as well.
             body.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX
         )
     except ValueError:
