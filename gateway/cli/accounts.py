@@ -56,14 +56,14 @@ def create_account(  # noqa: PLR0917
 
     Without --scope the key may place calls and nothing else.
     """
-    # What was typed is judged before anything is opened or written.
+    # Validate what was typed before anything is opened or written.
     micros, expires_at = read_amount(credit), _read_instant(expires)
     if email:
         _require_address(email)
 
     async def create(accounts: SqlAccountStore, read: Settings) -> str:
         if not await accounts.create_account(account_id, read.currency):
-            # Never continued: a repetition would print another key for an account in use.
+            # Not repeatable on purpose: a second run would print another key for an account in use.
             fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
         # Only the hash is stored: what is printed below is the only copy.
@@ -80,7 +80,7 @@ def create_account(  # noqa: PLR0917
     async def work_with_credit(stores: storage.Stores, read: Settings) -> None:
         key = await create(stores.accounts, read)
         try:
-            # A reference of the account's own: repeated as the hint says, it books nothing twice.
+            # The hint below repeats this reference, so that the repetition books nothing twice.
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
@@ -91,7 +91,7 @@ def create_account(  # noqa: PLR0917
             # The key exists, whatever became of the credit, and cannot be shown later.
             out.print(key)
 
-    # Credit has to reach the gate, a key does not: only then is Redis opened.
+    # Redis is opened for credit only: a key needs SQL alone.
     if micros:
         run_with(context, storage.open_stores, work_with_credit, may_begin=True)
     else:
@@ -136,7 +136,7 @@ def credit_account(
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` shows what can be taken back."
             fail("The balance is lower than that.", hint, EXIT_SETTINGS)
-        # The account is part of the name: two accounts may be granted under one reference.
+        # With the account in the name, two accounts may use the same --reference.
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Credit granted" if is_new else "Already granted"
@@ -155,7 +155,7 @@ def limit_account(
 ) -> None:
     """Show or set an account's spend limits. They apply to calls that start later."""
     wanted = {"call": call, "day": day, "month": month}
-    # An empty option means unchanged, `none` no limit, 0 that nothing may be spent.
+    # Empty means unchanged, `none` removes the limit, 0 allows no spending at all.
     changes = {
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
@@ -182,7 +182,7 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
             table.add_row(
                 key.id,
                 key.label,
-                # In the order of the enum, for a set has none.
+                # In enum order; `key.scopes` is an unordered set.
                 " ".join(scope for scope in Scope if scope in key.scopes),
                 f"{key.created_at:%Y-%m-%d %H:%M}",
                 f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",
@@ -289,7 +289,7 @@ def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
         # SQL first: nodes follow the book within a minute, once they reach Redis.
         await book.ledger.freeze(account_id, frozen)
         try:
-            # Opened only now: while Redis is away the account is frozen in SQL all the same.
+            # Opened only now, so that the account is frozen in SQL even while Redis is away.
             stores = await storage.open_stores(read)
             try:
                 await stores.freeze(account_id, frozen)
@@ -326,15 +326,15 @@ def delete_account(
     Its call records, payments and ledger are kept for the books. Repeat the command to finish an
     interrupted deletion.
     """
-    # Before anything is opened: a no leaves no trace.
+    # Ask before anything is opened, so that answering no leaves no trace.
     confirm(f"Delete {account_id} for good?", yes=yes)
 
     async def work(book: storage.Book, read: Settings) -> None:
         account = await book.accounts.account(account_id)
         if account is None:
             raise LookupError
-        # Without --write-off it is the gate that knows whether anything is left, so nothing is
-        # marked before it has been asked. A deletion that was begun goes on.
+        # Without --write-off only the gate knows whether credit is left, so it is asked before
+        # anything is marked. A deletion that has begun is continued.
         is_marked = write_off or account.deleted_at is not None
         if is_marked:
             # SQL first; the keys are refused as soon as Redis can be reached.
@@ -381,7 +381,7 @@ async def _delete(
 
 def _explain(deletion: Deletion, read: Settings) -> None:
     left = format_money(deletion.left_micros, read.currency)
-    # The only outcome that has changed nothing; all others are finished by the same command.
+    # The only outcome that changed nothing; the others are completed by the same command.
     if deletion.outcome is Outcome.HAS_CREDIT:
         fail(
             f"The account has {left}, holds of running calls included. Nothing was changed.",
@@ -397,7 +397,7 @@ def _explain(deletion: Deletion, read: Settings) -> None:
     out.print("Account deleted. Its call records, payments and ledger are kept for the books.")
     if deletion.left_micros:
         out.print(f"Credit arrived meanwhile: {left}. Refund it, or repeat with --write-off.")
-    # The card was saved while a service was set up; only a person can delete it now.
+    # The card was saved while a payment service was set up; now only a person can delete it.
     if deletion.customer_id:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
@@ -437,7 +437,7 @@ def _read_instant(text: str) -> datetime | None:
         read = datetime.fromisoformat(text)
     except ValueError:
         fail("This is not a time.", "Write it as 2030-01-31T12:00Z.", EXIT_SETTINGS)
-    # Not the machine's own zone, which differs between the operators of one deployment.
+    # UTC and not the machine's zone, which may differ between operators of one deployment.
     at = read if read.tzinfo else read.replace(tzinfo=UTC)
     if at <= datetime.now(UTC):
         fail("This time has passed.", "Give one in the future.", EXIT_SETTINGS)
@@ -447,8 +447,7 @@ def _read_instant(text: str) -> datetime | None:
 async def _grant(stores: storage.Stores, account_id: str, micros: int, reference: str) -> bool:
     sequence = await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
     try:
-        # All that the gate lacks, not this one alone: credits reach it in the order of their
-        # numbers.
+        # Sends every credit that the gate lacks, because it takes them in order of their sequence.
         await bring_credits(stores.gate, stores.ledger, account_id)
     except StoreUnavailableError as error:
         raise StoreUnavailableError(

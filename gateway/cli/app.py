@@ -39,7 +39,7 @@ class _Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names without importing anything."""
-        # In the order of the table; click would sort them.
+        # In the order of the table; click would sort them by name.
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
@@ -47,7 +47,7 @@ class _Commands(TyperGroup):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        # The help of all commands comes here too, and imports them all.
+        # Listing all commands in the help also calls this, and imports them all.
         command = get_command(import_module(module).app)
         command.name = cmd_name
         return command
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     is_drawn = not formats.is_json()
     try:
         return app(
-            # The environment travels as the context's object: nothing below reads `os.environ`.
+            # Passed on as the context's object, so that nothing below reads `os.environ`.
             obj=dict(environ),
             prog_name="caller",
             args=list(arguments),
@@ -100,6 +100,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     except USAGE_ERROR as error:
         complain(error.format_message(), "`caller --help` lists commands and options.")
         return EXIT_SETTINGS
-    # A question was answered with no.
+    # Raised when a question is answered with no.
     except typer.Abort:
         return EXIT_FINDINGS

@@ -41,7 +41,7 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
     Work that uses a store gives the settings that say where it is.
     """
     try:
-        # Told already, as a sentence: what is left is to end with its code.
+        # The failure has been printed; only the exit code is left.
         process.run(work, read)
     except process.EndedError as ended:
         raise typer.Exit(ended.code) from None
@@ -72,14 +72,17 @@ def run_with(
         if not may_begin:
             hint = "Run it where the gateway runs, or set CALLER_DATA_DIR to the gateway's."
             fail(f"There is no store in {folder}.", hint, EXIT_SETTINGS)
+        # Announced, because a command in the wrong folder would otherwise start a second book
+        # unnoticed.
         announce(f"Creating a new store in {folder}.")
 
     async def opened() -> None:
+        # Only while opening: once `work` has begun, "nothing was changed" may be wrong.
         stores = await unchanged(open_stores(read))
         try:
             await work(stores, read)
         except LookupError as error:
-            # Subclasses of LookupError, but faults of ours: the stores raise LookupError itself.
+            # Subclasses of LookupError, but these would be bugs: stores raise LookupError itself.
             if isinstance(error, KeyError | IndexError):
                 raise
             hint = "`caller accounts create` makes one."
@@ -95,7 +98,7 @@ async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
     try:
         return await opening
     except StoreUnavailableError as error:
-        # A full disk, a locked file, an unfit database: the narrower errors name what to do.
+        # Subclasses (full disk, locked file, unfit database) say themselves what to do.
         if type(error) is not StoreUnavailableError:
             raise  # Its own message says more.
         said = f"{str(error).rstrip('.')}. Nothing was changed."
@@ -146,7 +149,7 @@ def read_moment(text: str) -> datetime:
     except ValueError:
         hint = "Write it as 2026-11-24, 2026-11-24T18:30 or 2026-11-24T18:30:00+01:00."
         fail("This is not a date, or a date and a time.", hint, EXIT_SETTINGS)
-    # UTC, as in all output of the commands.
+    # UTC like all times that commands print.
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 

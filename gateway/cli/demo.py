@@ -30,8 +30,7 @@ def demo(context: typer.Context) -> None:
         level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
         formats.configure(level, read.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
-            # A signal during the start closes what was opened, instead of being acted on
-            # afterwards.
+            # A signal during the start cancels it and closes what was opened.
             is_stopped = await stop.covers(_start(show, read))
         if not is_stopped:
             show.explain(out)
@@ -44,6 +43,6 @@ def demo(context: typer.Context) -> None:
 
 
 async def _start(show: Demo, read: Settings) -> None:
-    # Before a simulator is started, which would have to be stopped again.
+    # First, so that no simulator has to be stopped again.
     await require_fit(read)
     await show.start()

@@ -39,8 +39,7 @@ def sync_high_risk(
     read = read_settings(context)
 
     async def work() -> None:
-        # Read whole before SQL is opened: some 250 requests, during which no transaction should
-        # wait.
+        # Read completely before SQL is opened: it takes some 250 requests.
         countries, found = await _listed(read)
         async with storage.migrated_database(read) as engine:
             lists = SqlHighRiskLists(engine)
@@ -72,12 +71,14 @@ async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Twilio's prefixes", total=len(countries))
             for country in countries:
-                # Any country that fails ends the command: what is left out of a list would be open.
+                # A country that fails ends the command: a prefix left out of the list would be
+                # open.
                 for prefix in await dialing.prefixes(country):
-                    # Countries share prefixes under +1 and +7; which one is shown does not matter
-                    # to a refusal.
+                    # Countries may share a prefix; the first one is shown, which changes no
+                    # refusal.
                     found.setdefault(prefix, country.iso_code)
                 progress.advance(task)
+    # An empty list would open everything that the present one closes.
     if not 0 < len(found) <= PREFIXES_MAX:
         hint = f"It lists {len(found)} prefixes; the present list stays in force."
         fail("The carrier's list is empty, or longer than any can be.", hint, EXIT_UNAVAILABLE)
@@ -88,7 +89,7 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
     found = closed.carriers
     out.print(f"{len(found)} prefixes, compared with the list in force:")
     dropped = before.keys() - found.keys()
-    # Closed by a shorter prefix of either list, so it would be wrong to announce it as open.
+    # A shorter prefix of either list still closes these: they must not be announced as open.
     still_closed = set(filter(closed.closes, dropped))
     for word, prefixes in (
         ("closed", found.keys() - before.keys()),
@@ -102,6 +103,7 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
 
 
 def _warn_of_toll_fraud(countries: Iterable[Country]) -> None:
+    # Twilio tells only whether an account may call these ranges, not what they are.
     opened = [c.iso_code for c in countries if c.high_risk_tollfraud_numbers_enabled]
     if opened:
         named = ", ".join(opened[:SHOWN_MAX]) + (", …" if len(opened) > SHOWN_MAX else "")

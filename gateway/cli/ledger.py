@@ -98,10 +98,9 @@ def audit_ledger(
     moment = read_moment(since) if since else None
 
     async def work(stores: storage.Stores, read: Settings) -> None:
-        # The first audit decides the exit code; a watch that follows ends by Ctrl-C, with 130.
+        # The first audit decides the exit code; a watch ends only by Ctrl-C, with 130.
         findings, is_whole = await _audit(stores, read, moment)
-        # An outage during a watch is reported and waited out; at the first audit it ends the
-        # command.
+        # During a watch an outage is reported and waited out.
         while watch:
             await asyncio.sleep(watch)
             try:
@@ -160,14 +159,14 @@ def rebuild_gate(  # noqa: PLR0917
             err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
         if old := await _older_copies(stores, chosen):
             err.print(f"{old} of {len(chosen)} partitions are an older copy. {_OLDER}")
-        # Before balances are compared: a call that the book lacks would hide missing credit.
+        # Before balances are compared: calls that the book lacks would hide missing credit.
         named, left = await _book_calls(stores, drain, chosen)
         if left:
             err.print("These cannot be booked, because too little is known about them:")
             _show_calls(left)
             if not forget_calls:
                 fail("The credit store knows calls that the book lacks.", _UNTOLD, EXIT_FINDINGS)
-        # What a filling would take from accounts, which needs a word.
+        # Credit that filling would take away from accounts.
         found = await find_surpluses(stores.gate, stores.engine, chosen)
         concerned = named | {surplus.account_id for surplus in found}
         await _show_reopened(stores, concerned, begun_at)
@@ -271,13 +270,14 @@ async def _book_calls(
 async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> int:
     """Return how many partitions are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
-    # Not ready alone does not mean lost: an earlier rebuild may have been broken off.
+    # Not being ready does not mean lost: an earlier rebuild may have been interrupted.
     return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
 
 
 async def _older_copies(stores: storage.Stores, chosen: Iterable[int]) -> int:
     """Return how many partitions hold what they held some time ago."""
     old = await older_copies(stores.gate, stores.ledger, PARTITIONS)
+    # `older_copies` looks at all partitions; a withdrawn one is going to be filled anyway.
     return sum([one in chosen and await stores.gate.is_ready(one) for one in old])
 
 
@@ -287,6 +287,7 @@ async def _show_reopened(
     """List the accounts that were recreated by booking their calls."""
     for account_id in sorted(account_ids):
         account = await stores.accounts.account(account_id)
+        # Accounts recreated by this run: `frozen` alone would also match frozen customers.
         if account is not None and account.frozen and account.created_at >= begun_at:
             err.print(
                 Text(
@@ -324,12 +325,12 @@ async def _audit(
     stores: storage.Stores, read: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
-    # The book by itself first: the gate is compared with it as far as it can be read.
+    # The book first, since the gate is then compared with it.
     findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
     is_whole = True
     if not read.stripe_api_key:
         out.print("The payment service was not checked: CALLER_STRIPE_API_KEY is not set.")
-    # Payments are read as rows: one unreadable value would fail the whole comparison.
+    # Payments are read as whole rows: one unreadable value would fail the comparison.
     elif any(_hides_payments(finding) for finding in findings):
         out.print("The payment service was not checked: correct what cannot be read first.")
         is_whole = False
@@ -341,7 +342,7 @@ async def _audit(
             is_whole = False
     for finding in findings:
         out.print(Text(finding, style="bold red"))
-    # Once for each rule, below all findings: a hundred findings of one kind need one advice.
+    # Once for each rule, below all findings.
     for advice in dict.fromkeys(_advice(finding) for finding in findings):
         out.print(Text(f"→ {advice}"))
     out.print(_totals_table(await totals(stores.engine)))
@@ -412,7 +413,7 @@ async def _statement(
         found += page
         if len(page) < wanted:
             break
-        # By reference and not by offset: lines that are booked meanwhile shift no page.
+        # A reference and not an offset: lines booked meanwhile do not shift the page.
         before = page[-1].reference
     return found
 
@@ -431,12 +432,13 @@ def _statement_table(statement: Iterable[StatementLine]) -> Table:
             _shown(line.balance_micros, line.currency),
             line.call_id or "",
         )
-        # `Text`, or a bracket in a reason would be read as markup.
+        # As `Text`: a bracket in a reason must not be read as markup.
         table.add_row(*map(Text, cells))
     return table
 
 
 def _print_csv(statement: Iterable[StatementLine]) -> None:
+    # Plain decimal amounts and ISO times, for spreadsheets.
     writer = csv.writer(sys.stdout)
     head = ("at", "kind", "reason", "amount", "balance", "currency", "call_id", "reference")
     writer.writerow(head)

@@ -72,7 +72,7 @@ def list_payments(
                 payment.kind,
                 format_money(payment.micros, payment.currency),
                 format_money(payment.refunded_micros, payment.currency),
-                # Of a payment that was paid at last, too: why earlier attempts were declined.
+                # Shown for a paid payment too: it says why earlier attempts were declined.
                 payment.state.value + (f" ({payment.failure})" if payment.failure else ""),
             )
         out.print(table)
@@ -91,7 +91,7 @@ def refund_payment(
     ] = "",
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
-    # `Payments` judges the amount, and refuses it in the words of the API.
+    # Negative amounts pass here; `Payments` refuses them in the words of the API.
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
@@ -101,7 +101,7 @@ def refund_payment(
         try:
             payment = await desk.payments.refund(payment_id, micros, reference=name)
         except PaymentError as error:
-            # A definite refusal: the credit has been given back, so there is nothing to finish.
+            # A definite refusal has given the credit back, so there is nothing to finish.
             if not error.retryable:
                 raise
             hint = f"Finish it with the same command and --reference {name}."
@@ -151,15 +151,14 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
     try:
         async for step in history.walk(since, resume):
             for found in step.unbooked:
-                # Each page is booked before the next is read: an interruption keeps all that was
-                # done.
+                # Each page is booked before the next is read, so an interruption loses nothing.
                 left = await history.book(found)
                 counts["booked"] += left is None
                 if left is not None:
                     is_whole = False
                     out.print(Text(str(left), style="bold red"))
             for point in chain.from_iterable(step.differing.values()):
-                # Only ids that a row lacks are filled in; every other difference needs a person.
+                # Only ids that the row lacks are filled in; any other difference needs a person.
                 named = step.blank.get(point.subject) if point.rule == PAYMENT_DIFFERS else None
                 if named is not None and await history.fill_in(point.subject, named):
                     out.print(f"Completed the record of payment {point.subject}.")
@@ -167,16 +166,16 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
                     is_whole = False
                     out.print(Text(str(point), style="bold red"))
             counts[step.kind] += step.count
-            # Only now: an interruption above goes on with this page again, which is harmless.
+            # Only now, so that an interruption repeats this page, which is harmless.
             resume = step.resume
             said = f"{step.kind}: {counts[step.kind]} checked, {counts['booked']} booked in total"
             err.print(said)
     except (PaymentError, StoreUnavailableError) as error:
         fail(f"Interrupted: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
-    # The walk has a bound of its own; it did not end by itself.
+    # The walk stopped at its own bound.
     if resume:
         fail("There is more to check.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
-    # The same counter holds the kinds and what was booked.
+    # One counter holds the kinds and the number booked.
     looked_at = sum(counts.values()) - counts["booked"]
     out.print(f"Checked {looked_at} objects; newly booked: {counts['booked']}.")
     return is_whole

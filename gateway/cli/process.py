@@ -16,7 +16,7 @@ if "--child" in sys.argv:
     children.ignore_signals()
     from gateway.roles.child import main as command
 else:
-    # A child never imports it: with its library it is some 14 MB.
+    # Never imported by a child, which is some 14 MB smaller without it.
     from gateway.cli.app import main as command
 from gateway.errors import EXIT_CRASHED  # noqa: E402
 from gateway.logs import formats  # noqa: E402
@@ -26,7 +26,7 @@ gc.enable()
 
 def main() -> None:
     """Run what is asked for with this process's environment; log what nobody expected."""
-    # Before the command: what fails while settings are read must have the right format, too.
+    # Before the command runs: errors in the settings need the right format, too.
     formats.prepare(os.environ)
     formats.take_hooks()
     try:

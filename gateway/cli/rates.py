@@ -74,7 +74,7 @@ def import_deck(  # noqa: PLR0917
     at = _activation(activate)
 
     async def work() -> None:
-        # Inside the work, so that a fault of the file is told like one of the deck.
+        # Inside `work`, where errors in the file are printed like those in a deck.
         known = None if costs is None else RateDeck.from_costs_csv(_read_text(costs))
         await _import(read, content, file.name, at, known, dry_run=dry_run, yes=yes)
 
@@ -156,8 +156,7 @@ def rollback(
             if wanted not in versions or versions[wanted].withdrawn_at is not None:
                 hint = "`caller rates list` shows them."
                 fail("There is no such deck, or it is withdrawn already.", hint, EXIT_SETTINGS)
-            # A scheduled or replaced deck changes no price when it goes, so there is nothing to
-            # show.
+            # Withdrawing a scheduled or replaced deck changes no price now.
             if wanted == in_force:
                 del versions[wanted]
                 name, content = await _following(read, decks, versions.values(), now)
@@ -194,7 +193,7 @@ def quote(
         dialled = _dialled(number, await closed_list(read))
         entry = RateDeck.from_csv(content).lookup(dialled)
         if entry is None:
-            # In the words of the API: an operator looks up what a caller was told.
+            # The API's words, so that an operator recognises what a customer was told.
             message = PROBLEMS["destination_not_priced"].message
             fail(message, f"No prefix of {name} prices it.", EXIT_SETTINGS)
         out.print(rate_tables.quote(entry, read.currency, minutes or [1, 3, 10], micros))
@@ -241,8 +240,7 @@ def sync_twilio(  # noqa: PLR0917
 
     async def work() -> None:
         costs = await _twilio_costs(read, chosen, stream_micros)
-        # As text, so that a deck of Twilio's takes the same way as one from a file, checks
-        # included.
+        # As CSV, so that it is checked and stored like a deck from a file.
         content = at_margin(costs, permille, first_s, next_s).to_csv()
         if costs_file is not None:
             costs_file.write_text(costs.to_costs_csv(), encoding="utf-8")
@@ -278,7 +276,7 @@ async def _import(
     async with _open_decks(read) as decks:
         with err.status("Reading and comparing…"):
             deck = RateDeck.from_csv(content)
-            # Compared with the deck that it will follow, which may be a scheduled one.
+            # Compared with the deck that it will follow, possibly a scheduled one.
             name, before = await _in_force(read, decks, at or utc_now())
             changes = diff(_read_kept(before), deck)
             known = costs or deck.costs()
@@ -289,9 +287,9 @@ async def _import(
         if dry_run:
             is_loss = rate_tables.losing(earned) or any(m.is_short_loss() for m in earned)
             raise typer.Exit(EXIT_FINDINGS if is_loss else 0)
-        # Reading and comparing are over: a question inside a progress display could not be seen.
+        # Outside the status display, which would hide the question.
         confirm("Import this deck?", yes=yes)
-        # The clock is read after the answer: now means now, not when the file was opened.
+        # Read the clock after the answer: "now" means now.
         activates_at = at or utc_now()
         version = await decks.add(content, source, activates_at)
     since = _time(activates_at)
@@ -322,6 +320,7 @@ def _read_kept(content: str) -> RateDeck:
     try:
         return RateDeck.from_csv(content)
     except RateDeckError:
+        # An unreadable deck must not prevent its own replacement.
         said = "A deck cannot be read any more; it is compared as if it were empty."
         err.print(Text(said, style="yellow"))
         return RateDeck({})
@@ -337,6 +336,7 @@ async def _following(
     read: Settings, decks: SqlRateDeckStore, left: Iterable[DeckVersion], now: datetime
 ) -> tuple[str, str]:
     """Return name and content of the deck in force once only these are left."""
+    # The rule of the store, applied as if the deck were already withdrawn.
     past = [d for d in left if d.withdrawn_at is None and d.activates_at <= now]
     latest = max(past, key=lambda d: (d.activates_at, d.version), default=None)
     if latest is None:
@@ -370,13 +370,12 @@ async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: i
     async with adapters.build_reader(read, "pricing", PRICE_LIST) as reader:
         pricing = TwilioPricing(reader)
         known = [country.iso_country for country in await pricing.countries()]
-        # A mistyped country would otherwise be denied without a word.
+        # A mistyped country would otherwise be denied silently.
         if chosen - set(known):
             hint = "Twilio has no prices for: " + ", ".join(sorted(chosen - set(known)))
             fail("A country is unknown.", hint, EXIT_SETTINGS)
         wanted = chosen or frozenset(known)
-        # Neighbours are read to be denied: without their prefixes the price of `1` holds for all of
-        # +1.
+        # Neighbours are read in order to be denied: otherwise the price of `1` holds for all of +1.
         asked = [iso for iso in known if iso in wanted or iso in _neighbours(wanted)]
         prices: list[PrefixPrice] = []
         with Progress(console=err, transient=True) as progress:
@@ -384,7 +383,7 @@ async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: i
             for iso in asked:
                 prices += await pricing.prices(iso, read.caller_id)
                 progress.advance(task)
-    # Twilio bills an account in one currency, which need not be the one that calls are sold in.
+    # Twilio's billing currency need not be the one that calls are sold in.
     if any(price.currency != read.currency for price in prices):
         hint = f"No exchange rates are known here: CALLER_CURRENCY is {read.currency}."
         fail("Twilio's prices are in another currency.", hint, EXIT_SETTINGS)
@@ -406,14 +405,13 @@ def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros:
     entries: dict[str, DeckEntry | None] = {}
     for price in prices:
         if price.country not in wanted:
-            # Never over a price: a prefix that a chosen country shares is sold.
+            # Never replaces a price: a prefix shared with a chosen country is sold.
             entries.setdefault(price.prefix, None)
             continue
         held, micros = entries.get(price.prefix), price.per_minute_micros + stream_micros
-        # Shared by countries, or priced by the caller's number: the dearest, so that none is sold
-        # below cost.
+        # Countries may share a prefix: the highest price, so that none is sold below cost.
         if held is None or held.rate.per_minute_micros < micros:
-            # Twilio's text goes into a CSV file and to terminals.
+            # Twilio's text goes into CSV files and terminals.
             shown = "".join(filter(str.isprintable, price.description))
             entries[price.prefix] = DeckEntry(
                 price.prefix,
@@ -445,6 +443,7 @@ def _activation(text: str) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         fail("The activation is not a time.", hint, EXIT_SETTINGS)
+    # Unlike elsewhere a zone is required: a deck that starts an hour early sells at wrong prices.
     if at.tzinfo is None or at < utc_now():
         fail("The activation is in the past, or has no time zone.", hint, EXIT_SETTINGS)
     return at
@@ -455,7 +454,7 @@ def _margin(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,4})(?:\.([0-9]))? ?%?", text, re.ASCII)
     if match is None:
         fail("The margin is not a percentage.", "Write it such as 30% or 12.5%.", EXIT_SETTINGS)
-    # Thousandths as integers: prices are made of it without a float.
+    # In whole thousandths, so that prices are computed without floats.
     return 10 * int(match[1]) + int(match[2] or 0)
 
 

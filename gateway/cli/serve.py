@@ -21,11 +21,11 @@ def serve(context: typer.Context) -> None:
         stop, node = stop_on_signal(), Node(read, context.obj)
         if not await stop.covers(_start(node, read)):
             announce(f"Caller serves {read.origin} as node {read.node}.")
-            # From here on only signals end the process.
             await stop.wait()
             announce("Stopping: no new calls; running ones may finish.")
-            # Not bounded here: draining and each part's stop have bounds of their own.
+            # Unbounded here: draining and the stop of each part have their own time-outs.
             await node.stop(stop.hurry)
+        # Everything is closed; after Ctrl-C the exit code is 130 all the same.
         stop.leave()
 
     run(work(), read)

@@ -14,5 +14,5 @@ app = typer.Typer(add_completion=False)
 @app.command("settings")
 def print_settings() -> None:
     """Print the reference of all settings as Markdown."""
-    # Not by Rich, which would wrap the lines of tables.
+    # Not through Rich, which would wrap the tables' lines.
     sys.stdout.write(settings.markdown())

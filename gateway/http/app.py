@@ -33,7 +33,7 @@ def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
     """
     served = list(routes)
     for route in served:
-        # At start, not at the first request: a plain route would be open to anybody.
+        # At start and not per request: a plain route would be open to anybody.
         if not isinstance(route, DeclaredRoute):
             raise TypeError(f"{route} does not declare who may use it")
     app = Starlette(
@@ -61,7 +61,7 @@ class Outermost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # Once the status line is out no other answer can be sent; see below.
+        # Once the status line is sent, no other answer is possible.
         has_started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -76,7 +76,7 @@ class Outermost:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            # At debug and without a traceback: anybody can cause it, as often as they like.
+            # Debug level and no traceback: anybody can cause this, as often as they like.
             log.debug("request broken off")
         except Exception:
             if has_started:

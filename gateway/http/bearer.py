@@ -96,7 +96,7 @@ class Authenticator:
         """
 
         async def endpoint(request: Request) -> Response:
-            # Before the body is read: of a stranger's request the process holds none of it.
+            # Before the body is read, so that strangers cannot make the process buffer anything.
             sender = await self.sender(request, needs)
             if method in _WITH_BODY:
                 body = await read_body(request, JSON_BYTES_MAX)
@@ -109,20 +109,20 @@ class Authenticator:
 
     async def sender(self, request: Request, needs: Scope | Access) -> Sender:
         """Return the sender of a request. Raises RequestRefusedError, StoreUnavailableError."""
-        # With two fields it depends on the proxy which one it looked at, so neither is taken.
+        # With two headers a proxy may have looked at the other one, so neither is accepted.
         given = request.headers.getlist("authorization")
         scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer":
             raise RequestRefusedError("unauthorized")
         tried = wrong_key_uses(address_of(request))
-        # What cannot be a key costs no query, but is counted like a wrong one.
+        # Malformed keys cost no query, but count as wrong ones.
         is_key = key.startswith(KEY_PREFIX) and len(key) <= KEY_CHARS_MAX
         sender = await self._lookup(key_hash(key), tried) if is_key else None
         if sender is None or self._is_past(sender.account.key_expires_at):
-            # Only now: right keys count for nothing. Expired and revoked ones count as wrong.
+            # Counted only on failure. Expired and revoked keys count as wrong.
             refuse(await self._velocity.hit(tried))
             raise RequestRefusedError("unauthorized")
-        # 403 and not 401: the key is good, so its holder may be told what it lacks.
+        # 403 and not 401: the key is valid, so its holder may learn which scope is missing.
         if isinstance(needs, Scope) and needs not in sender.account.scopes:
             raise RequestRefusedError("scope_missing", scope=needs)
         return sender
@@ -135,7 +135,7 @@ class Authenticator:
         if self._is_past(order.key_expires_at):
             return False
         try:
-            # From SQL and not from the cache: once for a call, which costs money.
+            # From SQL and not the cache: it happens once per call, and a call costs money.
             account = await self._accounts.account_by_key_id(order.key_id)
         except StoreUnavailableError:
             # An epoch alone may have come back with an older copy of the store.
@@ -148,7 +148,7 @@ class Authenticator:
         return Scope.CALLS in account.scopes and not (order.is_check and account.frozen)
 
     def _is_past(self, at: datetime | None) -> bool:
-        # Checked at every use: the passing of time ends no epoch.
+        # Checked at every use, because the passing of time ends no epoch.
         return at is not None and at <= self._utc_now()
 
     async def _epoch(self) -> str:
@@ -169,14 +169,14 @@ class Authenticator:
         epoch = await self._epoch()
         known = self._known.get(digest)
         age_ns = _CACHE_STALE_NS
-        # In any other epoch the cached account only proves that the key was valid once.
+        # From another epoch, the entry only proves that the key was valid once.
         if known is not None and known.sender.epoch == epoch:
             age_ns = now_ns - known.asked_ns
         if known is not None and age_ns < _CACHE_NS:
             return known.sender
         if known is None:
-            # Asked without counting, so that right keys use nothing up. Beyond the limit a flood of
-            # wrong keys costs no query.
+            # Looks without counting, so that valid keys use nothing up. Beyond the limit, wrong
+            # keys cost no query.
             refuse(await self._velocity.look(tried))
         try:
             account = await self._accounts.account_by_key_hash(digest)
@@ -185,11 +185,11 @@ class Authenticator:
                 return known.sender
             raise
         if account is None:
-            # From now on a revoked key counts among the unknown ones.
+            # A revoked key counts as unknown from now on.
             self._known.pop(digest, None)
             return None
         sender = Sender(account, epoch)
-        # Without an epoch nothing could ever end the entry's validity.
+        # Without an epoch nothing could invalidate the entry.
         if epoch:
             self._remember(digest, _Known(sender, now_ns))
         return sender

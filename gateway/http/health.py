@@ -41,7 +41,8 @@ class _Latest:
         if self._looking is None and not self._is_fresh(clock_ns()):
             self._looking = asyncio.create_task(self._look(checks, clock_ns))
         if self._looking is not None:
-            # A client that disconnects cancels its own request only: others wait for the same look.
+            # A client that disconnects cancels only its own request, not the look that others
+            # share.
             await asyncio.shield(self._looking)
         return self._found
 
@@ -90,7 +91,8 @@ class Health:
                 "status": "ok",
                 "instance": self.instance,
                 "calls": len(self.calls),
-                # Reading resets it, so of two monitors each sees only some of the delays.
+                # Reading resets the maximum, so two monitors would each see only part of the
+                # delays.
                 "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
                 "velocity_refusals": dict(self.refusals),
                 **self._figures(),
@@ -108,7 +110,7 @@ class Health:
         needed = {name: states[name] for name in self.checks}
         weak = {name: states[name] for name in self.weaknesses}
         weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
-        # Unready, or a balancer would go on sending calls that this node refuses.
+        # Unready while draining, so that balancers stop sending calls that would be refused.
         needed["calls"] = "draining" if self.calls.is_draining else "ok"
         is_ready = all(state == "ok" for state in needed.values())
         is_whole = all(state == "ok" for state in weak.values())
@@ -127,6 +129,6 @@ async def _state(check: Check) -> str:
     except StoreFullError:
         return "disk full"
     except Exception:
-        # Without the driver's text, which may hold hosts and passwords: the probe is public.
+        # Without the driver's message, which may contain hosts and passwords: the probe is public.
         return "unreachable"
     return "ok"

@@ -20,7 +20,7 @@ from gateway.http.access import DeclaredRoute, public
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        # No 'unsafe-inline' anywhere: the page holds the API key, so injected markup must not run.
+        # No 'unsafe-inline': the page holds the API key, so injected markup must not run.
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
@@ -73,7 +73,7 @@ class _Asset:
     def respond(self, request: Request) -> Response:
         headers = dict(self.headers)
         if request.headers.get("if-none-match") == headers["ETag"]:
-            # RFC 9110, 15.4.5: with the same ETag, Cache-Control and Vary as a 200 would have.
+            # RFC 9110, 15.4.5: a 304 carries ETag, Cache-Control and Vary like the 200.
             return Response(status_code=304, headers=headers)
         coding = _best_coding(request.headers.get("accept-encoding", ""), self.bodies)
         if coding:
@@ -95,7 +95,7 @@ def routes(static_dir: Path) -> list[DeclaredRoute]:
         return index.respond(request)
 
     async def asset(request: Request) -> Response:
-        # A name is looked up and never joined to a path, so `..` leads nowhere.
+        # Names are looked up in memory, never joined to a path, so `..` is harmless.
         found = assets.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
@@ -119,7 +119,7 @@ def _read(path: Path) -> _Asset:
         compressed = path.with_name(path.name + suffix)
         if compressed.is_file():
             bodies[coding] = compressed.read_bytes()
-    # All else, the HTML above all, is asked for again, or it would name files of an older build.
+    # Anything else must be revalidated: cached HTML would refer to files of an older build.
     forever = _HASHED.search(path.name)
     headers = {
         **SECURITY_HEADERS,

@@ -56,7 +56,7 @@ def problem(
     if entry.status == 503:
         extra.setdefault("Retry-After", "5")
     if entry.status == 401:
-        # RFC 9110, 15.5.2: a 401 names the scheme to use.
+        # RFC 9110, 15.5.2: a 401 names the authentication scheme.
         extra.setdefault("WWW-Authenticate", "Bearer")
     return Response(
         msgspec.json.encode(body), entry.status, extra, media_type="application/problem+json"
@@ -66,7 +66,7 @@ def problem(
 async def on_refusal(_request: Request, error: Exception) -> Response:
     """Reply to a request refused for a reason its sender can act on."""
     if not isinstance(error, RequestRefusedError):
-        # Starlette looks handlers up by type: this is a fault of their registration.
+        # Registered for this type only, so any other error is a bug in the registration.
         raise error
     wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
     return problem(error.code, field=error.field, scope=error.scope, headers=wait)
@@ -74,7 +74,7 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
 
 async def on_billing_error(_request: Request, error: Exception) -> Response:
     """Reply when a store is away; billing knows no HTTP."""
-    # Billing has codes that the public table lacks: here they are faults of ours.
+    # Billing errors without a public code are faults on our side.
     code = error.code if isinstance(error, BillingError) else "internal_error"
     return problem(code if code in PROBLEMS else "internal_error")
 
@@ -85,7 +85,7 @@ def payment_errors() -> Iterator[None]:
     try:
         yield
     except PaymentError as error:
-        # The service has limits of its own, which only its answer shows.
+        # The service has limits of its own, known only from its answer.
         is_amount = error.service_code in ("amount_too_small", "amount_too_large")
         raise RequestRefusedError(
             "amount_out_of_range" if is_amount else "payment_unavailable"
@@ -96,5 +96,5 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     """Reply to what the router itself refuses."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
-    # Starlette's headers are kept for `Allow`, which RFC 9110, 15.5.6 demands of a 405.
+    # Keeps `Allow`, which RFC 9110, 15.5.6 requires in a 405.
     return problem(_CODE_OF_STATUS.get(status, "bad_request"), headers=headers)

@@ -12,7 +12,7 @@ from gateway.ports import Account
 
 def address_of(request: Request) -> str:
     """Return the client's address; behind a trusted proxy, that of the proxy's client."""
-    # The server has judged X-Forwarded-For already; read here, anybody could choose an address.
+    # The server has evaluated X-Forwarded-For; read here, any client could choose its address.
     return request.client.host if request.client is not None else ""
 
 

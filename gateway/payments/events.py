@@ -42,8 +42,7 @@ _THIN_PREFIX = "v1."
 """Precedes the type of a thin event about an object of the older API."""
 
 
-# Only what leads to the object is read, and unknown fields are ignored: the service adds fields
-# without changing its API's version.
+# Only what identifies the object; unknown fields are ignored, as Stripe adds fields at any time.
 class _Snapshot(msgspec.Struct):
     object: str = ""
     id: str = ""
@@ -74,11 +73,11 @@ def subject(body: bytes) -> tuple[str, str] | None:
         event = msgspec.json.decode(body, type=_Event)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    # The endpoint may be subscribed to more than is needed, and accounts are shared with others.
+    # The endpoint may be subscribed to more, and others may use the same Stripe account.
     if event.type.removeprefix(_THIN_PREFIX) not in EVENT_TYPES:
         return None
     kind = object_id = ""
-    # A thin event has no `data`; the object is fetched anyway, so both forms are worth the same.
+    # Thin events carry no object; it is fetched anyway, so both forms are equivalent.
     if event.related_object is not None:
         kind, object_id = event.related_object.type, event.related_object.id
     elif event.data is not None and event.data.object is not None:

@@ -157,7 +157,7 @@ class PaymentStore(Protocol):
     async def create(
         self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
     ) -> Payment:
-        # The id is the idempotency key's digest where there is one: whichever node asks, one row.
+        # The id may be derived from an idempotency key, so that all nodes create the same row.
         """Create a payment, or return the one with this id. Raises LookupError: no account."""
 
     async def create_checkout(

@@ -64,7 +64,7 @@ class PaymentReconciler:
         One that the service refuses does not delay the others. Raises StoreUnavailableError, and
         PaymentError if the service is away.
         """
-        # Oldest look first; each look, whatever it finds, sets the row's time and so its next turn.
+        # Least recently checked first; every check updates the row's time, whatever it finds.
         waiting = await self._store.unsettled(self._clock() - QUIET, PAYMENTS_MAX)
         for payment in waiting:
             try:
@@ -78,16 +78,15 @@ class PaymentReconciler:
         return len(waiting) + await self._read_missed()
 
     async def _look_at(self, payment: Payment) -> None:
-        # The service has an object for it: what that says decides.
+        # The service knows it, and its object decides.
         if payment.checkout_id or payment.payment_intent_id:
             await self._payments.settle_payment(payment)
-        # The answer was lost, or nothing was sent: repeated under its own key it charges once at
-        # most.
+        # The request or its answer was lost; repeated under the same key it charges at most once.
         elif payment.kind in SAVED_CARD_KINDS:
             await self._auto.charge(payment)
         else:
-            # A page that was opened and not recorded can be paid: its webhook leads here by
-            # metadata.
+            # A page that was opened but not recorded can still be paid; its webhook names the
+            # payment.
             is_lost = self._clock() - payment.created_at > LOST_AFTER
             state = PaymentState.EXPIRED if is_lost else PaymentState.CREATED
             await self._store.record(payment.id, state)
@@ -96,20 +95,20 @@ class PaymentReconciler:
         since, began, after = self._since, self._began, self._after
         found: dict[tuple[str, str], None] = {}
         for _ in range(PAGES_MAX):
-            # Fixed when the first page is read: later events belong to the next round.
+            # Set once, at the first page: later events belong to the next round.
             if not after:
                 began = self._clock()
             page = await self._service.missed_events(since, after)
-            # Many events tell of one object, and one look at it settles all of them.
+            # Several events name the same object, and one look settles it.
             found |= dict.fromkeys(page.objects)
             after = page.after
-            # The last page: the next round begins a little before this one did.
+            # After the last page, the next round starts slightly before this one did.
             if not after:
                 since = began - OVERLAP
                 break
         # Listed newest first; the oldest has waited longest.
         for kind, object_id in reversed(found):
-            # An event type may have been added to the list that is about another kind of object.
+            # An event type on the list may be about another kind of object.
             if kind in KINDS:
                 try:
                     await self._payments.settle(kind, object_id)
@@ -122,7 +121,7 @@ class PaymentReconciler:
 
 def _go_on(name: str, error: MoneyError | PaymentError) -> None:
     """Log an error of one payment; raise one that would affect the next payment, too."""
-    # Retryable means that the service is away: the others would each wait for a time-out as well.
+    # Retryable means that the service is away: the next payment would wait for nothing, too.
     if isinstance(error, PaymentError) and error.retryable:
         raise error
     log.warning("payment not reconciled", object=name, failure=error.code)

@@ -133,7 +133,7 @@ class Payments:
         profile = await self._store.profile(account_id)
         if profile.deleted:
             raise RequestRefusedError("account_frozen")
-        # Before anything is written: a refused amount leaves no row.
+        # Validate before writing: a refused amount leaves no row.
         self.minor(micros, profile.currency)
         if key:
             payment = await self._create(payment_id_of(account_id, key), profile, micros)
@@ -148,13 +148,13 @@ class Payments:
         if payment.micros != micros:
             raise RequestRefusedError("payment_key_reused")
         page = await self._page_of(payment, profile, save_card=save_card)
-        # Opened for the other wish: with a key that is misuse of it, without one another payment.
+        # The page was opened with the other choice: with a key that is a reuse, else a new payment.
         if page.saves_card != save_card:
             if key:
                 raise RequestRefusedError("payment_key_reused")
             payment = await self._create(self._new_id(), profile, micros)
             page = await self._page_of(payment, profile, save_card=save_card)
-        # Should we die before this, the page's metadata still leads its webhook to the row.
+        # If the process dies before this, the page's metadata still leads its webhook to the row.
         payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
         return payment, page.url or self._return_url(payment)
 
@@ -295,7 +295,7 @@ class Payments:
         if kind == CHECKOUT:
             page = await self._service.checkout(object_id)
             payment = await self._store.find(page.payment_id)
-            # Paid, and unknown here: the book was restored from an older copy.
+            # Paid but unknown here: the book was restored from an older copy.
             if payment is None and page.intent_id:
                 intent = await self._service.intent(page.intent_id)
                 payment = await self._adopt(
@@ -313,7 +313,7 @@ class Payments:
     async def _adopt(self, intent: Intent) -> Payment | None:
         """Return the payment that an intent names, recreated if it was lost but is paid."""
         payment = await self._store.find(intent.payment_id)
-        # An unpaid intent proves nothing, so nothing is recreated for it.
+        # An unpaid intent proves nothing, so nothing is recreated from it.
         if payment is not None or not intent.payment_id or not intent.received_minor:
             return payment
         try:
@@ -334,7 +334,7 @@ class Payments:
                 intent_id = intent_id or page.intent_id
             if intent_id:
                 intent = await self._service.intent(intent_id)
-            # Booked by another process meanwhile: freeze by what is read now.
+            # Another process booked meanwhile: freeze or unfreeze by the current state.
             if attempt and intent is not None:
                 await self._freeze(payment, intent)
             if intent is None or await self._book(payment, intent):
@@ -398,7 +398,7 @@ class Payments:
     async def _freeze(self, payment: Payment, intent: Intent) -> None:
         """Freeze the account while any of its payments is disputed or lost."""
         account_id = payment.account_id
-        # One won dispute must not unfreeze an account that another dispute keeps frozen.
+        # A dispute that is won must not unfreeze an account with another open dispute.
         is_frozen = state_of(None, intent) in TAKEN_BACK or await self._store.is_disputed(
             account_id, besides=payment.id
         )
@@ -448,7 +448,7 @@ class Payments:
         try:
             await self._service.refund(intent_id, minor, our_id)
         except PaymentError as error:
-            # Only a definite refusal gives the credit back; else the refund may have been made.
+            # Only a definite refusal returns the credit; otherwise the refund may have been made.
             if not error.retryable:
                 await self._credit(payment, micros, undone(booked_as), "The refund failed.")
             raise
@@ -472,7 +472,7 @@ class Payments:
         left = payment.micros - payment.refunded_micros
         if micros > min(left, await self._balance(payment.account_id)):
             raise RequestRefusedError("refund_too_large")
-        # Calls go on spending: the balance is looked at again once the credit is taken.
+        # Calls may have spent it meanwhile, so check again after taking the credit.
         await self._credit(payment, -micros, reference, "Refund to your card.")
         if await self._balance(payment.account_id) < 0:
             await self._credit(payment, micros, undone(reference), "The credit was spent.")

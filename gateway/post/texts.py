@@ -52,7 +52,7 @@ def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> Mail
     _, write = _NOTICES[name]
     subject, *paragraphs = write(data, profile, origin)
     paragraphs.append(
-        # On every mail: the address may be another person's, typed by mistake at a payment page.
+        # Explained in every mail: the address may be somebody else's, mistyped at a payment page.
         f"You get this mail because this address was given for your account at {origin}. It is "
         "only used to tell you of your own payments, credit and calls."
     )
@@ -60,7 +60,7 @@ def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> Mail
 
 
 def _wrapped(paragraph: str) -> str:
-    # A link broken over two lines cannot be opened, and payment pages have long addresses.
+    # A link broken over two lines cannot be clicked, and payment pages have long addresses.
     return textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -85,7 +85,7 @@ def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
         "Automatic top-ups are now switched off. Calls go on until the credit is used up.",
     )
     again = f"switch automatic top-ups on again at {origin}"
-    # Empty where the payment service could not open a page; see `AutoTopUps`.
+    # Empty if the payment service could not open a page; see `AutoTopUps`.
     if not data["url"]:
         return (*lines, f"Please top up by hand with a card that may be saved, then {again}.")
     return (
@@ -99,7 +99,7 @@ def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
 
 def _auto_charged(data: Data, profile: PaymentProfile, origin: str) -> _Lines:
     amount = format_money(data["micros"], data["currency"])
-    # The profile is that of now: the holder may have switched them off since the charge.
+    # The profile is current: the holder may have switched them off since the charge.
     outlook = f"Automatic top-ups are switched off now; you can change that at {origin}."
     if profile.auto_enabled:
         outlook = (
@@ -118,7 +118,7 @@ def _auto_charged(data: Data, profile: PaymentProfile, origin: str) -> _Lines:
 
 def _disputed(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
     amount = format_money(data["micros"], data["currency"])
-    # Not always: an operator may have unfrozen the account while the dispute goes on.
+    # An operator may have unfrozen the account during the dispute.
     frozen = ("Your account is frozen meanwhile: it cannot place calls.",) if profile.frozen else ()
     return (
         f"A payment is disputed: {amount}",
@@ -167,7 +167,7 @@ _Write = Callable[[Data, PaymentProfile, str], _Lines]
 
 _NOTICES: Final[Mapping[str, tuple[Data, _Write]]] = {
     "auto_top_up.off": ({}, _auto_off),
-    # A payment on a page, or by a tap, needs no mail: its holder was there.
+    # Payments on a page or by a tap need no mail: the holder was there.
     "payment.received": ({"kind": "auto"}, _auto_charged),
     "payment.disputed": ({}, _disputed),
     "payment.dispute_won": ({}, _dispute_won),

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 def signature(secret: Secret, body: bytes, at: datetime) -> str:
     """Return the header's value: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`."""
     seconds = str(int(at.timestamp()))
-    # The time is part of what is signed, so that a receiver can refuse a recorded request.
+    # The time is signed too, so that a receiver can refuse replays.
     digest = hmac.new(secret.reveal().encode(), seconds.encode() + b"." + body, hashlib.sha256)
     return f"t={seconds},v1={digest.hexdigest()}"
 
@@ -74,11 +74,10 @@ class Notices:
         """Post an event soon."""
         if not self._url:
             return
-        # Made here and kept over all attempts: a receiver whose answer was lost knows the event
-        # again.
+        # The same for all attempts, so that a receiver can recognise a repetition.
         event_id = "ev_" + secrets.token_hex(12)
         event = {"id": event_id, "type": name, "at": self._clock().isoformat(), "data": data}
-        # The deque drops its oldest by itself, and says nothing.
+        # The deque silently drops its oldest event below.
         if len(self._waiting) == WAITING_MAX:
             log.warning("event forgotten, too many wait", event_id=self._waiting[0][0])
         self._waiting.append((event_id, msgspec.json.encode(event)))
@@ -89,11 +88,11 @@ class Notices:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 await self._news.wait()
-                # Cleared before the queue is emptied: an event that comes meanwhile sets it again.
+                # Cleared before draining: an event that arrives meanwhile sets it again.
                 self._news.clear()
                 while self._waiting:
-                    # One at a time, repetitions included: order is kept, at the price that one
-                    # event that is never accepted holds the others up for the sum of the pauses.
+                    # One at a time with all its attempts, which keeps the order; an event that is
+                    # never accepted delays the others by the sum of the pauses.
                     await self._deliver(session, *self._waiting.popleft())
 
     async def _deliver(self, session: aiohttp.ClientSession, event_id: str, body: bytes) -> None:
@@ -110,14 +109,14 @@ class Notices:
         """Post once; return why it failed, empty if it was accepted."""
         headers = {"Content-Type": "application/json"}
         if self._secret:
-            # Signed at each attempt: a receiver that checks the time would refuse an old signature.
+            # Signed at each attempt: receivers that check the time would refuse an old signature.
             headers[SIGNATURE] = signature(self._secret, body, self._clock())
         try:
-            # A redirect would carry account ids to a host that the operator did not name.
+            # A redirect would send account ids to a host that the operator did not name.
             async with session.post(
                 self._url.reveal(), data=body, headers=headers, allow_redirects=False
             ) as reply:
                 return "" if reply.status < 300 else f"status {reply.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
-            # Not its text, which holds the URL, and that may hold a password.
+            # Not the error's text, which contains the URL and perhaps a password.
             return type(error).__name__

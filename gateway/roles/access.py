@@ -25,11 +25,10 @@ class Access:
 
 def compose_access(settings: Settings, stores: Stores) -> Access:
     """Return access control; a call token is good only while its key may place calls."""
-    # Monotonic for intervals within this process; UTC for the expiry of keys, which people write
-    # down and other machines must agree on.
+    # Monotonic time for intervals in this process, UTC for the expiry of keys.
     velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
     auth = Authenticator(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now)
-    # Asked at redemption: between issue and use the key may have been revoked.
+    # Checked at redemption: the key may have been revoked since the token was issued.
     tokens = RedisCallTokens(
         stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
     )

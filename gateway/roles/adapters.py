@@ -29,7 +29,7 @@ def load_deck(settings: Settings) -> RateDeck:
     try:
         text = Path(settings.rate_deck).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        # Other faults of a deck name line and column, and are told as RateDeckError.
+        # Errors inside the deck are RateDeckError, with line and column.
         raise SettingsError("CALLER_RATE_DECK names a file that cannot be read.") from error
     return RateDeck.from_csv(text)
 
@@ -47,7 +47,7 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     return TwilioCarrier(
         base_url=settings.carrier_url,
         account_sid=settings.twilio_account_sid,
-        # The account's own token as a fallback: it is needed for signatures anyway.
+        # Falls back to the auth token, which is needed for signatures anyway.
         username=settings.twilio_api_key_sid or settings.twilio_account_sid,
         password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         caller_id=settings.caller_id,
@@ -97,7 +97,7 @@ def build_velocity(
 
     Their subjects are hashed under the carrier's token, a secret that all nodes share.
     """
-    # Subjects are hashed under this secret: numbers and addresses are too few to be safe unkeyed.
+    # Keyed hashes: phone numbers and addresses are few enough to be guessed otherwise.
     limits = effective(settings.velocity_limits)
     secret = settings.twilio_auth_token.reveal()
     return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)

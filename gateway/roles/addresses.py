@@ -26,10 +26,10 @@ def reachable_addresses(host: str) -> tuple[str, ...]:
     with contextlib.suppress(ValueError):
         if not ip_address(host).is_unspecified:
             return (host,)
-        # A wildcard is no address that a browser could send to.
+        # Browsers cannot send to a wildcard address.
         return tuple(_outward(only_v4=host != "::")) or ("127.0.0.1",)
     with contextlib.suppress(OSError):
-        # Blocks for a DNS look-up, at a start, when there are no calls yet.
+        # A blocking DNS look-up is fine here: it runs before there are calls.
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
         return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     return ("127.0.0.1",)

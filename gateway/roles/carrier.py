@@ -62,26 +62,25 @@ def compose_carrier_side(
         carrier,
         owns=owns,
         open_calls=stores.gate.open_calls,
-        # The longest that a carrier call can last from its placing: later there is nothing left to
-        # end.
+        # The longest that a carrier call can exist; after that nothing is left to end.
         lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
-        # Wall clock, since the list is shared by nodes and outlives restarts.
+        # Wall clock, because the list outlives restarts and is shared by nodes.
         wall_clock_s=time.time,
     )
-    # Before the settler, which asks it how a call of this node ended before it takes it for lost.
+    # The settler asks it how a call of this node ended before treating the call as lost.
     closings = Closings(stores.gate, stores.records)
     settler = Settler(
         gate=stores.gate,
         records=stores.records,
         carrier=carrier,
-        # A drainer of its own beside the child process: settling starts from what the outbox tells,
-        # and two drainers never book an entry twice.
+        # Settling starts from a drained outbox. This drainer runs beside the child process: two of
+        # them never book an entry twice.
         drain=storage.build_drainer(stores, settings, notify).drain_once,
         stray=ghosts.found,
         kept=closings.find,
     )
     verifier = TwilioSignatureVerifier(
-        # Twilio signs webhooks with the account's token even where REST uses an API key.
+        # Twilio signs webhooks with the auth token, even where REST uses an API key.
         settings.twilio_auth_token.reveal(),
         [key.reveal() for key in settings.twilio_webhook_keys],
     )

@@ -22,22 +22,22 @@ ROLES: Final = {
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a role to its end; return the exit code."""
-    # argparse and not Typer, which is what a child must not import.
+    # argparse, because children must not import Typer.
     parser = argparse.ArgumentParser(prog="caller")
     parser.add_argument("role", choices=ROLES)
-    # Left out unless given, so that each role keeps its own default.
+    # Omitted unless given, so that each role keeps its own default.
     parser.add_argument("--port", type=int, default=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true")
     options = vars(parser.parse_args(arguments))
     del options["child"]
-    # Only now, and only this one: the others' libraries would stay in memory for nothing.
+    # Imports this role only: the others' libraries would cost memory.
     role = import_module(ROLES[options.pop("role")])
 
     async def work() -> None:
         await role.work(process.read_settings(environ), is_child=True, **options)
 
     try:
-        # `EndedError` has been told already; only its code is left to pass on.
+        # The reason has been printed; only the exit code is left.
         process.run(work())
     except process.EndedError as ended:
         return ended.code

@@ -53,7 +53,7 @@ class Child:
     ) -> None:
         """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`."""
         self._arguments = arguments
-        # Ours first: a child of another release would speak to the stores in another way.
+        # Ours comes first, so that a child is of the same release as its parent.
         search = os.pathsep.join(filter(None, (_HOME, environ.get("PYTHONPATH"))))
         self._environ = {**environ, "PYTHONPATH": search}
         self._silence_s_max = silence_s_max
@@ -71,7 +71,7 @@ class Child:
         """Let the process finish what it does; kill it when that takes too long."""
         if self._watch is not None:
             self._watch.cancel()
-            # The watch first, or it would start the child again as soon as it ends.
+            # Cancel the watch first, or it would restart the child when it ends.
             await asyncio.gather(self._watch, return_exceptions=True)
         self._hang_up()
         if self._process is not None:
@@ -83,14 +83,14 @@ class Child:
             self._line.close()
 
     async def _spawn(self) -> tuple[Process, StreamReader]:
-        # A socket and not a pipe: the child learns of our end by it, and sends its pulses over it.
+        # A socket and not a pipe: it signals our end to the child and carries the child's pulses.
         ours, its = socket.socketpair()
-        # Closed here once the child has it: else the child's end would never show on ours.
+        # Closed in this process, or the child's end would not show as end of stream.
         with its:
             pulses, self._line = await asyncio.open_connection(sock=ours, limit=_PULSES_MAX)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                # -P: the folder that the operator stands in is no place to import a gateway from.
+                # -P keeps the current folder out of the child's import path.
                 *("-P", "-m", "gateway", *self._arguments, "--child"),
                 stdin=its.fileno(),
                 env=self._environ,
@@ -105,12 +105,11 @@ class Child:
                 log.error("Process %s stands still; ending it.", self._arguments[0])
                 self._hang_up()
                 await _ended(process, _END_S_MAX)
-            # Any end is unexpected: `stop` cancels this task before it asks the child to end.
+            # Any exit is unexpected here: `stop` cancels this task first.
             code = await process.wait()
             log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
             self._hang_up()
-            # A child that cannot start would otherwise take a whole core by being started again and
-            # again.
+            # Keeps a child that cannot start from occupying a core with restarts.
             await asyncio.sleep(_RESTART_DELAY_S)
             process, pulses = await self._spawn()
 
@@ -120,18 +119,17 @@ class Child:
         Silence is what was listened to: the time in which this process itself stood still tells
         nothing of its child, whose pulses wait to be read.
         """
-        # Up to the first pulse longer, since imports on a busy machine take their time.
+        # The first pulse may take longer: imports are slow on a busy machine.
         left_s = max(_START_S_MAX, self._silence_s_max or 0)
         reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         try:
             while left_s > 0:
                 look_s = min(left_s, _LOOK_S)
                 if not (await asyncio.wait((reading,), timeout=look_s))[0]:
-                    # One read is kept over all looks: cancelling it could lose a pulse that has
-                    # come.
+                    # The same read is awaited again: cancelling it could lose a pulse.
                     left_s -= look_s
                     continue
-                # End of the stream: the child has ended, or closed its input. `wait` finds out.
+                # End of stream: the child has exited, or closed its input.
                 if not reading.result():
                     return False
                 left_s = self._silence_s_max or 0
@@ -151,7 +149,6 @@ async def _ended(process: Process, patience_s: float) -> None:
             await process.wait()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
-            # Gone between the time-out and here: nothing to kill.
             process.kill()
         await process.wait()
 
@@ -175,11 +172,10 @@ class Pulse:
     async def run(self) -> None:
         """Send pulses over standard input until cancelled; without a parent, to nobody."""
         while True:
-            # Silent on purpose beyond that: the loop may live while its work hangs in one await.
+            # Stops deliberately after that: the loop may be alive while its work hangs.
             if self._clock_s() - self._turned_s < self._patience_s:
                 with contextlib.suppress(OSError):
-                    # Suppressed: without a parent standard input is a terminal or closed, and
-                    # nobody listens.
+                    # Fails where standard input is a terminal or closed: then nobody listens.
                     os.write(sys.stdin.fileno(), b".")
             await asyncio.sleep(PULSE_S)
 
@@ -201,8 +197,8 @@ async def parent_gone() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     with contextlib.suppress(OSError, ValueError):
-        # Reads until the end of the stream, which comes however the parent dies, SIGKILL included.
+        # The stream ends however the parent dies, even by SIGKILL.
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         await reader.read()
-    # A timer of the kernel's, not of the loop's: a loop that is stuck could not end itself.
+    # A kernel timer, because a stuck event loop could not end itself.
     signal.alarm(_LAST_S_MAX)

@@ -17,7 +17,7 @@ class WholeWords(Console):
         for table in objects:
             if isinstance(table, Table) and table.columns:
                 _keep_words_whole(table, self)
-                # Rich cuts what is wider than the terminal; the terminal itself only wraps it.
+                # Rich would cut wide lines; a terminal merely wraps them.
                 options["crop"] = False
         super().print(*objects, **options)
 
@@ -31,9 +31,9 @@ def _keep_words_whole(table: Table, console: Console) -> None:
     ]
     least = [max(each.minimum for each in column) for column in ranges]
     most = [max(each.maximum for each in column) for column in ranges]
-    # What borders and padding take, which Rich tells of the whole table only.
+    # Borders and padding, which Rich reports only for the whole table.
     frame = Measurement.get(console, wide, table).maximum - sum(most)
-    # Everything fits: left to Rich.
+    # It fits, so Rich decides.
     if frame + sum(most) <= console.width:
         return
     for _ in range(console.width - frame - sum(least)):

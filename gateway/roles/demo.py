@@ -50,7 +50,7 @@ class Demo:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
-        # Whoever has credentials means real phones; each service is simulated for itself.
+        # Credentials mean the real service; each one is simulated separately.
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
         self._port_moved_from = 0
@@ -76,17 +76,17 @@ class Demo:
             "stripe_api_key": "sk_test_" + secrets.token_hex(16),
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
         }
-        # Kept over restarts: the page in the browser has the key already.
+        # Kept across restarts, so that the page in the browser keeps its key.
         kept = json.loads(path.read_text()) if path.exists() else {}
         if made.keys() - kept.keys():
-            # A file of an older release may lack some of them.
+            # A file from an older release may lack some of these.
             kept = made | kept
             fresh = path.with_suffix(".new")
-            # Left by a start that was killed in between; O_EXCL would refuse it.
+            # May be left by an interrupted start; O_EXCL would refuse it.
             fresh.unlink(missing_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
                 json.dump(kept, new)
-            # Replaced whole: a file that was cut off would be read as faulty at the next start.
+            # Replaced atomically: the next start could not read half a file.
             fresh.replace(path)
         return dict(kept)
 
@@ -98,7 +98,7 @@ class Demo:
             self._port_moved_from = 0 if port == 8080 else 8080
             self._environ["CALLER_PORT"] = str(port)
         if self._is_simulated:
-            # Known before the gateway's settings are read, which name the address.
+            # Chosen here because the gateway's settings must name it.
             self._simulator_port = _free_port("127.0.0.1", 8090)
             self._environ |= {
                 "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
@@ -129,7 +129,7 @@ class Demo:
 
     async def _start(self) -> None:
         if self._is_simulated:
-            # First what the gateway asks as soon as it serves.
+            # Before the node, which talks to them as soon as it serves.
             await self._simulate("simulate", self._simulator_port)
         if self._pays_in_play:
             await self._simulate("simulate-payments", self._payments_port)
@@ -144,7 +144,7 @@ class Demo:
             key_label="demo",
             key_scopes=PAGE,
             credit_micros=CREDIT_MICROS,
-            # One reference: a demo that starts again finds it booked, and gives nothing twice.
+            # A fixed reference: restarting the demo grants nothing twice.
             credit_reference="grant:demo:first",
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
@@ -195,11 +195,11 @@ def _free_port(host: str, wanted: int) -> int:
     """Return the wanted port if it is free for TCP and UDP, else one that is."""
     for port in (wanted, 0):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            # As the server itself binds: a port in TIME_WAIT is free for it.
+            # Like the server: a port in TIME_WAIT counts as free.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 tcp.bind((host, port))
-                # WebRTC takes the same number.
+                # WebRTC uses the same number for UDP.
                 udp.bind((host, tcp.getsockname()[1]))
             except OSError:
                 continue

@@ -30,7 +30,7 @@ def raise_limit(wanted: int) -> int:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with contextlib.suppress(OSError, ValueError):  # macOS has another limit beneath
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-        # Asked again: what was set may not be what holds.
+        # Ask the system again: it may have granted less.
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if soft == resource.RLIM_INFINITY else soft
 
@@ -42,9 +42,9 @@ def media_limits(calls_max: int) -> MediaLimits:
     at_once = max(MediaLimits().connections_at_once, connections_max)
     reserved = connections_max + _RESERVED
     wished = MediaLimits().strangers_max
-    # Places of proven sockets and of our own files come first; strangers share what is left.
+    # Verified sockets and our own files come first; strangers share the rest.
     given = raise_limit(reserved + wished)
-    # Never below a quarter, or a low limit would let nobody in who has yet to prove anything.
+    # At least a quarter: every connection starts as a stranger.
     strangers_max = min(wished, max(given - reserved, given // 4))
     if strangers_max < wished:
         log.warning("few file descriptors", granted=given, strangers_max=strangers_max)

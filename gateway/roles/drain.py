@@ -29,11 +29,11 @@ of its stores come to."""
 
 async def work(read: Settings, *, is_child: bool) -> None:
     """Drain until told to stop."""
-    # First of all, so that opening stores and migrating give way as well.
+    # First, so that opening stores and migrations give way too.
     _yield_to_audio()
     stop = stop_on_signal(is_child=is_child)
     ending = asyncio.ensure_future(wait(stop, is_child=is_child))
-    # Both at once: while a store is away this takes long, and the end must be seen meanwhile.
+    # Wait for both: opening takes as long as a store is away, and the end must not wait for it.
     opening = asyncio.ensure_future(storage.open_stores(read, is_child=is_child))
     await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
     if not opening.done():
@@ -50,21 +50,22 @@ async def work(read: Settings, *, is_child: bool) -> None:
             notices.notify(name, data)
         mails.notify(name, data)
 
-    # Told before and after each pass: a pass that hangs ends the pulse, and the parent replaces us.
+    # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
+    # replaces this process.
     pulse = Pulse(DRAIN_TURN_S_MAX, time.monotonic)
     drainer = storage.build_drainer(stores, read, notify, pulse.turn)
     draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
     pulsing = asyncio.ensure_future(pulse.run()) if is_child else None
     await ending
-    # The drainer finishes its pass and makes a last one: calls of a node that has just stopped are
-    # settled by now, and their entries wait.
+    # The drainer then makes one last pass: the calls of a node that is stopping are settled by now,
+    # and their entries are in the outbox.
     enough.set()
     await draining
     if pulsing is not None:
         pulsing.cancel()
     if notices is not None:
         await notices.stop()
-    # After the last pass, which may still tell of refunds.
+    # After the last pass, which may still report refunds.
     await mails.stop()
     await stores.close()
     stop.leave()

@@ -59,7 +59,7 @@ def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
 def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
     """Return the tasks of a process that quotes calls."""
     return (
-        # Polled, since an activation lies in the future: no message could be sent when it comes.
+        # Polled, because a deck may become active by its date, when nobody is there to announce it.
         PeriodicTask("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
         PeriodicTask("look for new closed lists", prices.closed_book.refresh, RATES_INTERVAL_S),
     )
@@ -72,7 +72,7 @@ def new_sweeper(
     return Sweeper(
         carrier_side.settler,
         membership.watch,
-        # Calls under this node's own id that it does not have are lost as well.
+        # This node's own calls can be lost too, if the gate has them and it does not.
         is_live_here=is_live_here,
         clock_ns=time.monotonic_ns,
     )
@@ -84,7 +84,7 @@ def of_node(
     """Return the tasks of a process that holds calls."""
     ended = carrier_side.closings.round
     return (
-        # A task of its own, so that no sweep that takes long delays the renewal.
+        # A separate task, so that a slow sweep never delays the renewal.
         PeriodicTask("lease", membership.watch.renew, node_watch.RENEWAL_S),
         PeriodicTask("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
         PeriodicTask("reminder of calls", metering.remind, rounds.REMINDER_S),
@@ -103,7 +103,7 @@ def of_books(
         stores.records,
         SqlPositions(stores.engine),
         partitions=PARTITIONS,
-        # What the outbox still holds is booked before a partition is filled from the book.
+        # Books what is in the outbox before a partition is filled from the book.
         drain=drain,
         on_filled=on_filled,
     )

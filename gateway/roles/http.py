@@ -39,7 +39,7 @@ from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.twilio.markup import hangup_twiml
 
-# Inside the package, where the build hook puts the pages.
+# The build hook puts the pages into the package.
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
 
 Routes = Sequence[DeclaredRoute]
@@ -135,7 +135,7 @@ def health_routes(
         try:
             await stores.redis.ping()
         except Exception as error:
-            # Tells a full disk from a server that is away: only that is named by the probe.
+            # Distinguishes a full disk, which the probe names, from an unreachable server.
             raise refusals.unavailable("Redis does not answer", error) from error
 
     async def ask_sql() -> None:
@@ -145,9 +145,9 @@ def health_routes(
     return Health(
         load,
         ticker,
-        # Without Redis no hold can be placed, so no call can begin.
+        # Without Redis no hold can be placed, so no call can start.
         checks={"redis": ask_redis},
-        # Without SQL calls go on: keys are cached, records wait in the outbox.
+        # Without SQL calls go on: keys are cached and records wait in the outbox.
         weaknesses={"database": ask_sql},
         alarms={
             "outbox": lambda: alarms.outbox.is_raised,

@@ -57,7 +57,7 @@ class Media:
 
     async def unbind(self) -> None:
         """Close all WebRTC sessions and the port."""
-        # First: its timer must not read a port that is closed.
+        # First, because its timer must not read a closed port.
         self.moderation.stop()
         if self.endpoint is not None:
             self.endpoint.stop()
@@ -65,11 +65,11 @@ class Media:
     def start(self) -> None:
         """Start the heartbeat and the metering; the ports are bound already."""
         self.ticker.start()
-        # The sweep schedules itself again at each beat, until the ticker stops.
+        # The sweep reschedules itself at each beat, until the ticker stops.
         self._sweep()
         ports = self.endpoint.ports if self.endpoint else ()
         self.moderation.add(self.engine.reader, *ports)
-        # Ten slots of the second's fifty, evenly spread.
+        # Ten of the second's fifty slots, evenly spaced.
         for slot in range(0, BEATS_PER_SECOND, _MODERATION_BEATS):
             self.ticker.add_duty(slot, self.moderation.judge)
             if self.endpoint is not None:
@@ -82,7 +82,7 @@ class Media:
 
     def _sweep(self) -> None:
         self.engine.sweep(self.ticker.read_ns, SWEEP_PARTS)
-        # One nanosecond ahead: due at the next beat, whenever that comes.
+        # One nanosecond ahead means the next beat.
         self.ticker.at(self.ticker.clock_ns() + 1, self._sweep)
 
     async def stop_beating(self) -> None:
@@ -161,5 +161,5 @@ def warm_up() -> None:
     for country in ("", "US", "GB"):
         for tone in (tones.ringback, tones.busy, tones.congestion):
             tone(country)
-    # The largest of all: metadata of every country, parsed from the library's modules.
+    # By far the largest: the metadata of all countries.
     number.load_numbering_plans()

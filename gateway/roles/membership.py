@@ -48,7 +48,7 @@ class Membership:
         def tell() -> None:
             log.warning("node was not stopped properly", node=node, hint=_WAITING)
 
-        # Before anything is settled: two processes of one id would each settle the other's live
+        # Before anything is settled: two processes with one id would settle each other's live
         # calls.
         if not await self.leases.claim(node, SILENCE_S, tell):
             raise SettingsError(
@@ -59,17 +59,16 @@ class Membership:
     async def leave(self) -> None:
         """Give the lease back, so that the node is not missed."""
         with contextlib.suppress(StoreUnavailableError):
-            # Suppressed: with Redis away the lease runs out by itself, only later.
+            # If Redis is away, the lease expires by itself.
             await self.watch.forget(self.watch.node)
 
     async def look_at_origin(self) -> str:
         """Return what is wrong with the public origin, as far as it shows from here."""
         found = await public_origin.ask(self.origin)
-        # A balancer may have chosen another node of this deployment, which is as good.
+        # A balancer may have picked another node of this deployment, which is fine.
         if found.instance and found.instance != self.instance:
             with contextlib.suppress(StoreUnavailableError):
-                # Redis away: whose the answer is cannot be told, so nothing is said against the
-                # origin.
+                # Without Redis the answer cannot be attributed, so it is not called a fault.
                 if found.instance not in await self.leases.instances():
                     return public_origin.other_gateway(self.origin)
         return found.fault
@@ -78,7 +77,7 @@ class Membership:
 def new_membership(settings: Settings, redis: Any) -> Membership:
     """Return a node's membership; its first renewal takes the lease."""
     instance = secrets.token_hex(8)
-    # Longer than a call may live without Redis, so that nobody settles one that still goes on.
+    # Longer than a call may live without Redis, so that nobody settles a live call.
     ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
     leases = RedisNodeLeases(redis, ttl_s=ttl_s, instance=instance)
     watch = NodeWatch(leases, settings.node, time.monotonic_ns)

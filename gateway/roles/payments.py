@@ -54,13 +54,13 @@ def compose_payments(
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
     async def credit_changed(account_id: str) -> None:
-        # The gate first: a call that is charged in between would be refused the new credit.
+        # The gate first, or a charge in between would not see the new credit.
         await recovery.bring_credits(stores.gate, stores.ledger, account_id)
         if on_credit is not None:
             await on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
-        # Then the calls at once, which learn of it by their next charge instead of a second later.
+        # Charges its calls at once, so that they end now instead of within a second.
         await stores.freeze(account_id, frozen)
         if on_credit is not None:
             await on_credit(account_id)
@@ -71,8 +71,8 @@ def compose_payments(
         settings,
         service=service,
         store=store,
-        # Without the gate's sequence: numbers that the gate has seen are refused otherwise, but
-        # here they are what is to be booked again.
+        # Without the gate's sequence: it makes the ledger refuse numbers that the gate has seen,
+        # and here exactly those are booked again.
         ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
         balance=stores.gate.balance,
         on_credit=credit_changed,

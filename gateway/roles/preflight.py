@@ -81,7 +81,7 @@ def exit_code(found: list[Finding]) -> int:
     fatal = [finding for finding in found if finding.is_fatal]
     if not fatal:
         return 0
-    # A setting that must be corrected weighs more: waiting for a service would not help.
+    # Wrong settings take precedence: waiting for a service would not help.
     return EXIT_UNAVAILABLE if all(finding.is_away for finding in fatal) else EXIT_SETTINGS
 
 
@@ -95,7 +95,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         await credit_store(settings),
         await database(settings),
     ]
-    # Last, because it asks Redis who is alive.
+    # Last, because it may have to ask Redis which nodes are alive.
     return [*found, *await ports(settings, is_starting=is_starting)]
 
 
@@ -118,7 +118,7 @@ def rates(settings: Settings) -> list[Finding]:
 
 def files(settings: Settings) -> list[Finding]:
     """Look at the folder of the embedded stores, and write to it."""
-    # No store is embedded, so nothing is kept in the folder.
+    # No store is embedded, so the folder is not used.
     if settings.redis_url and settings.database_url:
         return []
     folder = settings.data_dir
@@ -137,11 +137,11 @@ def disk(subject: str, folder: Path, name: str) -> list[Finding]:
     try:
         private_files.try_to_write(folder)
     except OSError as error:
-        # Only a trial shows it: rights, a read-only mount, a quota.
+        # Only writing reveals missing rights, a read-only mount or a quota.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             text = f"{where} cannot be used: {error.strerror}. Choose another folder."
             return [wrong(subject, text)]
-        # Full for this user: a quota, or blocks reserved for root, whatever the disk has left.
+        # Full for this user, by a quota or reserved blocks, whatever is free otherwise.
         free_mib = 0
     else:
         free_mib = private_files.free_bytes(folder) // _MEBIBYTE
@@ -160,7 +160,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
         return []
     path = Path(settings.tls_certificate)
     try:
-        # Together, as the port loads them: a key of another certificate fails only here.
+        # Loaded as a pair: a key that belongs to another certificate fails only here.
         tls.load(path, Path(settings.tls_key))
         facts = tls.read_facts(path)
     except GatewayError as error:
@@ -169,8 +169,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
         text = f"CALLER_TLS_CERTIFICATE is valid from {facts.valid_from} to {facts.valid_until}."
         return [wrong("tls", text)]
     text = f"CALLER_TLS_CERTIFICATE is valid until {facts.valid_until}."
-    # A weakness, not a fault: the node serves until then, and takes a new certificate when it
-    # comes.
+    # Only a weakness: the node works until then, and picks up a renewed certificate.
     is_weak = facts.valid_until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN)
     if not facts.covers(settings.origin):
         text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
@@ -192,7 +191,7 @@ def carrier_account(settings: Settings) -> list[Finding]:
 async def credit_store(settings: Settings) -> Finding:
     """Reach Redis, and judge whether credits may be kept there."""
     if not settings.redis_url:
-        # Looked at without a server: a check starts nothing.
+        # Read without starting a server: a check starts nothing.
         if fault := append_only.fault(settings.data_dir / private_files.VALKEY):
             return away("redis", f"Valkey's file {fault}")
         text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
@@ -221,14 +220,14 @@ async def database(settings: Settings) -> Finding:
     if settings.database_url and file is not None and (problem := _file_problem(file)):
         return problem
     try:
-        # Reads only: a check must not migrate, and may run beside nodes of an older release.
+        # Read-only: a check must not migrate, and nodes of an older release may be running.
         found = await _schema(engine, file)
     except StoreUnavailableError as error:
         return _unreached(error)
     finally:
         await engine.dispose()
     if file is not None:
-        # A file has no rights on tables: whoever may write it may change them.
+        # SQLite has no rights on tables: write access to the file is enough.
         return _of_sqlite(settings, file, found.age)
     if found.age is not schema.Age.CURRENT and not found.may_change:
         return away("database", refusals.RIGHTS)
@@ -240,7 +239,7 @@ def _file_problem(file: Path) -> Finding | None:
     if not file.parent.is_dir():
         text = "CALLER_DATABASE_URL names a file in a folder that does not exist."
         return wrong("database", text)
-    # A new file needs the folder's rights only.
+    # Creating a file needs write access to its folder.
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         return wrong("database", "CALLER_DATABASE_URL names a file that may not be written.")
     found = disk("database", file.parent, "CALLER_DATABASE_URL")
@@ -250,7 +249,7 @@ def _file_problem(file: Path) -> Finding | None:
 async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
     """Look at the tables; a file that is not there is not made."""
     if file is not None and not os.access(file, os.F_OK):
-        # Connecting would create it.
+        # Connecting would create the file.
         return schema.Schema(schema.Age.NEW, may_change=True)
     return await schema.look(engine)
 
@@ -260,7 +259,7 @@ def _unreached(error: StoreUnavailableError) -> Finding:
         return wrong("database", str(error))
     if isinstance(error, DatabaseLockedError):
         return away("database", f"Does not answer: {error}.")
-    # These say by themselves what is wrong; of others the driver's error is told apart.
+    # These messages are complete; for others the driver's error says more.
     if isinstance(error, UnfitBookError) or error.__cause__ is None:
         return away("database", _sentence(error))
     return away("database", f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL.")
@@ -285,8 +284,8 @@ def _answers(age: schema.Age) -> str:
 async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
     """Check that the ports can be bound, unless this node is running on them already."""
     problems = list(dict.fromkeys(_port_problems(settings)))
-    # A check beside the running node finds its ports taken, by the node itself as far as its lease
-    # shows. A start must fail all the same.
+    # Beside a running node, a check finds the ports taken by that node. A start must fail
+    # nevertheless.
     if problems and not is_starting and settings.node in await _living_nodes(settings):
         return [Finding("ports", f"In use, by this node itself ({settings.node}) as it seems.")]
     return problems
@@ -297,7 +296,7 @@ async def _living_nodes(settings: Settings) -> frozenset[str]:
     if redis is None:
         return frozenset()
     try:
-        # Away: reported by its own finding.
+        # Redis has a finding of its own.
         return await RedisNodeLeases(redis).alive()
     except BillingError:
         return frozenset()
@@ -324,8 +323,8 @@ def _port_problems(settings: Settings) -> Iterator[Finding]:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         with socket.socket(family, kind) as probe:
             if kind == socket.SOCK_STREAM:
-                # As the server binds: a port in TIME_WAIT is no problem. For UDP it would hide a
-                # taken port.
+                # Like the server: a port in TIME_WAIT counts as free. For UDP it would hide a taken
+                # port.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((settings.host, port))

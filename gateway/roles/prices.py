@@ -32,7 +32,7 @@ async def load_prices(settings: Settings, engine: AsyncEngine, fallback: RateDec
     Raises StoreUnavailableError.
     """
     rates = RateBook(SqlRateDeckStore(engine), fallback=fallback, clock=utc_now)
-    # At a start a deck that cannot be read is fatal; later `refresh` keeps the one in use.
+    # An unreadable deck prevents a start; later, `refresh` keeps the deck in use.
     await rates.load()
     closed_book = ClosedBook(SqlHighRiskLists(engine), settings.open_high_risk)
     await closed_book.load()

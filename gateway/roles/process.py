@@ -61,7 +61,7 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
     Work that uses a store gives the settings that say where it is. Raises EndedError after a
     failure.
     """
-    # Before any thread is started, and for the process: there is one interpreter lock.
+    # Applies to the whole process.
     sys.setswitchinterval(SWITCH_S)
     try:
         with (
@@ -78,14 +78,14 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
         _fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     except BillingError as error:
         _fail(*_of_billing(error, read))
-    # After the stores' failures, which are StoreUnavailableError: what is left is files and ports.
+    # Store outages are BillingErrors, so this is about files and ports.
     except OSError as error:
         if error.filename is not None:
             hint = "Check CALLER_DATA_DIR and the files that the settings name."
             _fail(f"{error.filename}: {error.strerror}.", hint, EXIT_UNAVAILABLE)
         hint = "Check CALLER_HOST, CALLER_PORT and CALLER_UDP_PORT; another process may use it."
         _fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
-    # Last: SettingsError is one, too, and has advice of its own.
+    # After SettingsError, which is a subclass with a hint of its own.
     except GatewayError as error:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
 
@@ -108,8 +108,8 @@ def _of_billing(error: BillingError, read: Settings | None) -> tuple[str, str, i
             return f"SQL did not answer: {what}.", hint, code
         case StoreFullError():
             return f"{what}.", "Free some space there, and try again.", code
-        # The message says itself what to do. A file that is no database is a wrong setting, a
-        # database that refuses us is an unavailable service.
+        # The message is complete. A file that is no database is a wrong setting; a database that
+        # refuses us is an unavailable service.
         case UnfitBookError():
             return what, more, EXIT_SETTINGS if isinstance(error, UnfitFileError) else code
     return what, f"Check {_stores_of(read)}; {more}", code
@@ -121,7 +121,7 @@ def _stores_of(read: Settings | None) -> str:
         return "CALLER_REDIS_URL, CALLER_DATABASE_URL and CALLER_DATA_DIR"
     named = {"CALLER_REDIS_URL": read.redis_url, "CALLER_DATABASE_URL": read.database_url}
     used = [name for name, url in named.items() if url]
-    # One of the stores at least is embedded.
+    # At least one store is embedded.
     if len(used) < len(named):
         used.append(f"the folder of CALLER_DATA_DIR, {read.data_dir.absolute()}")
     return " and ".join(used)
@@ -143,7 +143,7 @@ class Stop(asyncio.Event):
             self.hurry.set()
             loop = asyncio.get_running_loop()
             for each in STOP_SIGNALS:
-                # A process whose orderly end hangs must still be killable from a keyboard.
+                # A process that hangs while stopping must still react to Ctrl-C.
                 loop.remove_signal_handler(each)
         self.set()
 
@@ -152,15 +152,14 @@ class Stop(asyncio.Event):
         start, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(self.wait())
         await asyncio.wait((start, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        # Looked at first: where both happened, a start that failed must not be hidden by the
-        # signal.
+        # Checked first: a failed start must not be hidden by a simultaneous signal.
         if start.done():
             start.result()
             return False
         start.cancel()
-        # The start closes what it has opened before its cancellation is through.
+        # A cancelled start closes what it has opened before it ends.
         await asyncio.wait((start,))
-        # It finished, or failed, in the moment of its cancellation: a failure is raised here.
+        # It finished or failed despite the cancellation; a failure is raised here.
         if not start.cancelled():
             start.result()
         return True
@@ -200,8 +199,7 @@ def on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[No
     Does nothing outside the main thread, or where Ctrl-C is ignored.
     """
     before = signal.getsignal(signal.SIGINT)
-    # `signal.signal` raises ValueError in any other thread, such as one that a test runs commands
-    # in.
+    # `signal.signal` raises ValueError in other threads.
     is_ours = threading.current_thread() is threading.main_thread()
     if not is_ours or before in (None, signal.SIG_IGN):
         yield
@@ -221,7 +219,7 @@ async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
     _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    # Their cancellation is waited for, or the loop would complain of pending tasks at its end.
+    # Wait for the cancellation, or asyncio reports pending tasks at the end.
     await asyncio.gather(*pending, return_exceptions=True)
 
 
@@ -230,7 +228,7 @@ async def serve_until_stopped(serving: Coroutine[Any, Any, None], *, is_child: b
     stop = stop_on_signal(is_child=is_child)
     running = asyncio.ensure_future(serving)
     await wait(stop, is_child=is_child)
-    # The service closes its port in its own `finally`.
+    # The service closes its port in a `finally` of its own.
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     stop.leave()
@@ -248,7 +246,7 @@ def complain(what: str, hint: str) -> None:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings of an environment, and set up logging by them. Raises SettingsError."""
-    # Twice: an error in the settings must already be printed in the format that they ask for.
+    # Prepared first, so that errors in the settings are printed in the requested format.
     formats.prepare(environ)
     read = settings.from_mapping(environ)
     formats.configure(read.log_level, read.log_format)

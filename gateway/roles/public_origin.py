@@ -49,8 +49,7 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
             session.get(
                 f"{origin}/healthz",
-                # The carrier's media sockets follow none, so one that answers by redirecting is of
-                # no use.
+                # The carrier's media sockets follow no redirect, so it would be a fault.
                 allow_redirects=False,
                 ssl=context or ssl.create_default_context(),
             ) as reply,
@@ -58,7 +57,7 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
             body = bytearray()
             async for part in reply.content.iter_any():
                 body += part
-                # Whatever answers there may not be ours, and need never end.
+                # Whatever answers may not be a gateway, and may never end.
                 if len(body) > _BYTES_MAX:
                     break
             return _judge(origin, reply.status, bytes(body))
@@ -68,7 +67,7 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
 
 def _failure(origin: str, error: Exception) -> Answer:
     match error:
-        # The narrow kinds first: each is a ClientConnectorError too.
+        # Specific errors first: they are subclasses of ClientConnectorError.
         case aiohttp.ClientConnectorCertificateError():
             code = getattr(error.certificate_error, "verify_code", 0)
             fault = _CERTIFICATE_FAULTS.get(code, "is not accepted")
@@ -82,7 +81,7 @@ def _failure(origin: str, error: Exception) -> Answer:
             return Answer(fault=fault, is_silent=True)
         case aiohttp.ClientConnectorError():
             return Answer(fault=f"Nothing listens at {origin}.", is_silent=True)
-        # It answered, but not in HTTP, or closed at once.
+        # It accepted the connection, but did not answer in HTTP.
         case _:
             return Answer(fault=f"What answers at {origin} is not this gateway.")
 

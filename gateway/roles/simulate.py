@@ -34,8 +34,8 @@ async def work(
         port=port,
         ring_s=ring_s,
         cps=calls_per_second,
-        # A gateway without TLS still signs its stream as wss://, as Twilio demands; dialled in the
-        # clear then.
+        # Stream URLs are always wss://, as for Twilio; without TLS here they are dialled in the
+        # clear.
         plain=not read.tls_certificate,
     )
     await serve_until_stopped(service.run(simulated), is_child=is_child)

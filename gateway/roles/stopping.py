@@ -34,8 +34,7 @@ class Stops:
 
 async def _within(name: str, stop: Callable[[], Awaitable[object]]) -> None:
     """Stop one part; one that hangs is left behind."""
-    # A task of its own, not `wait_for`: that would wait for a cancelled part to end, which may hang
-    # too.
+    # Not `wait_for`, which also waits for the cancelled part, and that may hang too.
     task = asyncio.ensure_future(stop())
     await asyncio.wait({task}, timeout=STOP_S_MAX)
     if not task.done():

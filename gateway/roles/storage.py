@@ -63,7 +63,7 @@ class Stores:
         LookupError: no such account; StoreUnavailableError: a repeat finishes it.
         """
         await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
-        # Last, when both have changed: nodes that look keys up again find the account as it is now.
+        # After both changes, so that nodes which look the account up again see them.
         await self.key_epochs.end()
 
     async def close(self) -> None:
@@ -100,14 +100,13 @@ async def open_book(settings: Settings) -> Book:
     cannot be told; the change is saved nevertheless.
     """
     if settings.redis_url:
-        # A URL that cannot be parsed is reported before anything is changed. Nothing connects yet.
-        # Said before anything is changed.
+        # Report an unusable URL before anything is changed. This connects to nothing.
         await disconnect(_connect(settings.redis_url.reveal()))
     engine = await _open_migrated(settings, COMMAND_LOCK_WAIT_MS)
 
     async def end_epoch() -> None:
         try:
-            # Opened for this alone, so that a command that changes no key never needs Redis.
+            # Opened here only, so that commands that change no key never need Redis.
             async with contextlib.AsyncExitStack() as stack:
                 redis, _ = await _open_redis(settings, stack, is_child=False)
                 await RedisKeyEpochs(redis).end()
@@ -133,7 +132,7 @@ async def open_stores(
     """
     async with contextlib.AsyncExitStack() as stack:
         redis, valkey = await _open_redis(settings, stack, is_child=is_child)
-        # Before SQL: a store that evicts keys, or is too old, must not be filled with money.
+        # Before SQL: credits must not be put into a server that evicts keys or is too old.
         await preflight(redis)
         engine = await _open_migrated(settings, PATIENT_MS if is_node else COMMAND_LOCK_WAIT_MS)
         stack.push_async_callback(engine.dispose)
@@ -147,7 +146,7 @@ async def open_stores(
             positions = SqlPositions(engine)
             refilling = Refilling(gate, ledger, stores.records, positions, PARTITIONS, drain)
             await refilling.fill()
-        # All is open: from here on `Stores.close` owns it.
+        # Everything is open; from here on `Stores.close` closes it.
         stack.pop_all()
     return stores
 
@@ -159,7 +158,7 @@ async def _open_redis(
     valkey, url = None, settings.redis_url.reveal()
     if not url:
         private_files.close_folder(settings.data_dir)
-        # A child that found the server dead and started it would take it along when it ends.
+        # A child must not start the server: it would take the server down when it ends.
         valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
         url = await valkey.start()
         stack.push_async_callback(valkey.stop)
@@ -173,7 +172,7 @@ async def _open_migrated(settings: Settings, lock_wait_ms: int) -> AsyncEngine:
         private_files.close_folder(settings.data_dir)
     engine = open_database(settings)
     try:
-        # Whoever comes first migrates, also a command: every process needs the newest tables.
+        # Whichever process comes first migrates: all need the current tables.
         await migrate(engine, lock_wait_ms=lock_wait_ms)
     except BaseException:
         await engine.dispose()
@@ -197,7 +196,7 @@ def open_database(settings: Settings) -> AsyncEngine:
             "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
         ) from None
     file = engine.url.database or ""
-    # SQLite would say "unable to open database file", of the folder nothing.
+    # SQLite itself would only say "unable to open database file".
     if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
         raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
     if engine.dialect.name == "sqlite":
@@ -252,12 +251,11 @@ def open_mails(settings: Settings, stores: Stores) -> Mails:
     async def once_a_day(name: str) -> bool:
         try:
             async with asyncio.timeout(_MAILED_TIMEOUT_S):
-                # SET NX decides in one step which of several nodes sends; the key expires by
-                # itself.
+                # SET NX lets exactly one node send the mail; the key expires by itself.
                 key = f"caller:mailed:{name}"
                 return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
         except (RedisError, OSError, TimeoutError) as error:
-            # The mail waits: two a day would be worse than a late one.
+            # The mail is tried again later rather than sent twice.
             raise StoreUnavailableError("what was mailed cannot be noted") from error
 
     return Mails(

@@ -35,7 +35,7 @@ from gateway.settings import Settings
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/call-tokens`."""
 
-    # Longer than any number, since people type spaces, brackets and hyphens.
+    # Longer than any number: people type spaces, brackets and hyphens.
     destination: Annotated[str, msgspec.Meta(max_length=64)]
     codec: str = "pcmu"
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
@@ -143,8 +143,8 @@ class CallsApi:
             route("/v1/quotes", self.quote_call, Scope.CALLS, method="POST"),
             route("/v1/call-tokens", self.issue_token, Scope.CALLS, method="POST"),
             route("/v1/check-tokens", self.issue_check_token, Scope.CALLS, method="POST"),
-            # Apart from the list of calls: a key that only dials sees and ends what is live, and
-            # never reads whom the account has called.
+            # Separate from the list of calls: a key that only dials can see and end live calls,
+            # without reading whom the account has called.
             route("/v1/live-calls", self.list_live_calls, Scope.CALLS),
             route("/v1/calls", self.list_calls, Scope.RECORDS),
             route("/v1/calls/{call_id}", self.show_call, Scope.RECORDS),
@@ -161,12 +161,12 @@ class CallsApi:
         body = await read_json(request, QuoteRequest)
         try:
             quoted = await self.admission.quote(_buyer(request, sender), body.destination)
-        # Not a property of the number: told as 429 with Retry-After, or a page would ask on and on.
+        # Not about the number: as a 429 with Retry-After, so that clients slow down.
         except TooFastError:
             raise
         except RequestRefusedError as refused:
-            # 200: the request was understood and answered. A page that asks at each keystroke would
-            # fill the browser's console with failures.
+            # 200: the question was answered. A page asks at each keystroke, and refusals as errors
+            # would fill the browser's console.
             return Json(QuoteRefusal(refusal=_refused(refused.code)))
         return Json(QuoteReply(**_quoted(quoted)))
 
@@ -174,7 +174,7 @@ class CallsApi:
         """Quote a call and return the token that allows it, once."""
         body = await read_json(request, TokenRequest)
         asked = CallRequest(body.destination, body.codec, _page_origin(request, body.origin))
-        # The epoch goes into the token with the account: at redemption the key is looked up again.
+        # The buyer's key epoch goes into the token, for its redemption while SQL is away.
         quoted, ticket = await self.admission.admit(_buyer(request, sender), asked)
         reply = TokenReply(codec=body.codec, **_ticket(ticket), **_quoted(quoted))
         return Json(reply, 201)
@@ -204,7 +204,7 @@ class CallsApi:
 
     async def end_call(self, request: Request, sender: Sender) -> Response:
         """End a live call; 202 because the carrier has yet to confirm it."""
-        # The account is part of the look-up: another account's call is as unknown as none.
+        # Looked up by account, so that another account's call is simply unknown.
         call = await self.index.end(sender.account.id, request.path_params["call_id"])
         return Json(_live_view(call), 202)
 
@@ -213,8 +213,8 @@ class CallsApi:
         account = sender.account
         balance = await self.gate.balance(account.id)
         calls = await self.index.live_calls(account.id)
-        # The gate counts holds as gone, so an idle call would show less credit than is left. Holds
-        # of calls on other nodes cannot be seen from here and stay taken off.
+        # The gate counts held credit as gone. What calls here have not used is added back; holds of
+        # calls on other nodes are not visible from here.
         balance += sum(call.unused_micros for call in calls)
         return Json(
             {
@@ -244,7 +244,7 @@ def _buyer(request: Request, sender: Sender) -> Buyer:
 
 def _page_origin(request: Request, named: str) -> str:
     """Return the page that asks; a program may name the page it asks for."""
-    # The browser's own header wins: a script cannot set it, so no page can name another one.
+    # The header wins over the body: scripts cannot set it, so no page can name another one.
     return request.headers.get("origin", "") or named
 
 
@@ -263,8 +263,7 @@ def _quoted(quoted: Quote) -> dict[str, Any]:
 def _ticket(ticket: Ticket) -> dict[str, Any]:
     return {
         "token": ticket.token,
-        # For people and logs; programs should count `expires_in_seconds`, for which no clocks need
-        # to agree.
+        # For people; programs should use `expires_in_seconds`, which needs no synchronized clock.
         "expires_at": ticket.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "expires_in_seconds": ticket.ttl_s,
         "media_url": ticket.media_url,
@@ -298,8 +297,8 @@ def _live_view(call: LiveCall) -> CallView:
         cost=money(call.cost_micros, call.opened.currency),
         carrier_call_id=call.carrier_call_id or None,
     )
-    # Ended, but not settled: the final price is not known before the carrier has confirmed the end,
-    # so no cost is shown, rather than one that may change.
+    # Ended but not settled: the carrier has not confirmed the end, so the price may still change,
+    # and none is shown.
     if call.ended_at is not None:
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         view.state, view.cost, view.ended_at = "settling", None, call.ended_at
@@ -316,11 +315,10 @@ def _unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
     used = money(record.cost_micros, record.opened.currency)
     return _view(
         record.opened,
-        # A call that this node began is in its memory for as long as it lives.
+        # This node keeps its calls in memory while they live, so a missing one has ended.
         state="settling" if is_own else "live",
         seconds=record.used_s,
-        # `spent` in the row is the hold, never shown as a cost: another node's live call shows the
-        # price of the seconds that were confirmed.
+        # The price of the confirmed seconds; what the row calls spent is the hold.
         cost=None if is_own else used,
     )
 
@@ -335,7 +333,7 @@ def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
         cost=money(record.cost_micros, record.opened.currency),
         cause=closed.cause,
         cause_name=closed.cause_name,
-        # Not kept in the record: the words may change, the numbers of Q.850 do not.
+        # The text is not stored with the record: wording may change, Q.850 numbers do not.
         cause_message=Cause(closed.cause).message,
         ended_by=closed.ended_by,
         carrier_call_id=closed.carrier_call_id or None,

@@ -32,7 +32,7 @@ class KeysApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
-        # No scope: a page must be able to find out what its key allows, and so what to show.
+        # Needs no scope: a page must find out what its key allows before it can show anything.
         return [self.auth.route("/v1/key", self.show_key, Access.KEY)]
 
     async def show_key(self, _request: Request, sender: Sender) -> Response:
@@ -42,8 +42,7 @@ class KeysApi:
             KeyView(
                 id=account.key_id,
                 account=account.id,
-                # In the order of the enum: a set has none, and the answer should not change from
-                # one call to the next.
+                # In enum order; the account's scopes are an unordered set.
                 scopes=[scope for scope in Scope if scope in account.scopes],
                 expires_at=account.key_expires_at,
             )

@@ -133,7 +133,7 @@ class PaymentsApi:
     async def show_offer(self, _request: Request, sender: Sender) -> Response:
         """Return the amounts that are offered, and what is set for automatic top-ups."""
         profile = await self.store.profile(sender.account.id)
-        # The account's currency, and not the deployment's: it was fixed when the account was made.
+        # The account's currency, which need not be the deployment's present one.
         settings, currency = self.settings, profile.currency
         return Json(
             TopUpOffer(
@@ -153,7 +153,7 @@ class PaymentsApi:
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
         account_id = sender.account.id
-        # After all that could be refused for its form, so that a typing mistake costs no attempt.
+        # After the request has been validated, so that typing errors do not count.
         await self._count_start(request, account_id, key)
         with payment_errors():
             payment, url = await cards.payments.start_checkout(
@@ -165,7 +165,8 @@ class PaymentsApi:
         """Charge the saved card at once; each tap has an idempotency key of its own."""
         cards = self._cards()
         key = _idempotency_key(request)
-        # Without one a lost answer would leave nobody able to ask again without paying twice.
+        # Required: after a lost answer the client could otherwise not ask again without paying
+        # twice.
         if not key:
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, SavedCardRequest)
@@ -176,19 +177,18 @@ class PaymentsApi:
 
     async def _count_start(self, request: Request, account_id: str, key: str) -> None:
         """Refuse the start of a payment that is too fast; a repeat begins none."""
-        # A repeat must get through however many were begun: it is how a client learns what became
-        # of its payment, and it begins nothing.
+        # A repetition is never limited: it begins nothing, and is how a client learns the outcome.
         if not key or await self.store.find(payment_id_of(account_id, key)) is None:
             refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
 
     async def show_top_up(self, request: Request, sender: Sender) -> Response:
         """Return a payment; one that is not settled yet is looked up at the payment service."""
         payment = await self.store.find(request.path_params["payment_id"])
-        # One answer for both, so that ids of other accounts cannot be probed.
+        # The same answer for both, so that other accounts' ids cannot be probed.
         if payment is None or payment.account_id != sender.account.id:
             raise RequestRefusedError("payment_not_found")
         if self.cards is not None:
-            # The return page polls this, so a top-up is credited also where webhooks cannot reach
+            # The return page polls this, so top-ups are credited even where webhooks cannot reach
             # us.
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
@@ -196,7 +196,7 @@ class PaymentsApi:
     async def list_payments(self, request: Request, sender: Sender) -> Response:
         """Return a page of the account's payments, newest first."""
         limit, before = page_asked_for(request)
-        # One more than is shown tells whether another page follows.
+        # One extra row tells whether another page follows.
         found = await self.store.page(sender.account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None
         return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
@@ -211,13 +211,13 @@ class PaymentsApi:
             threshold_micros=_amount(body.threshold, "threshold"),
             amount_micros=_amount(body.amount, "amount"),
         )
-        # Or this node would go by the old threshold for seconds; other nodes do until their cache
-        # ends.
+        # Otherwise this node would use the old threshold until its cache expires, as other nodes
+        # do.
         cards.auto.forget(sender.account.id)
         return Json(self._auto_view(profile))
 
     def _auto_view(self, profile: PaymentProfile) -> AutoTopUpView:
-        # An amount above the day's bound could never be charged.
+        # A larger amount could never be charged within the daily limit.
         maximum = min(self.settings.top_up_max, self.settings.auto_top_up_day_max)
         return AutoTopUpView(
             enabled=profile.auto_enabled,

@@ -94,7 +94,7 @@ class RatesApi:
 
     async def find_rate(self, request: Request, sender: Sender) -> Response:
         """Return the rate of the number in the body."""
-        # Counted before the number is judged: otherwise refusals would probe lists for free.
+        # Counted before the number is validated, so that probing the lists is limited as well.
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, RateRequest)
         dialled = destination(body.destination, self.closed_book.closed)
@@ -105,17 +105,17 @@ class RatesApi:
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         given = request.query_params.multi_items()
         for name, value in given:
-            # In any parameter, and told by its own code: the client must learn to send numbers in
-            # the body. Digits of every script count, for they are typed as well.
+            # In any parameter, and with a code of its own, so that the client learns to use the
+            # body. `isdigit` covers the digits of all scripts.
             if name == "number" or sum(map(str.isdigit, value)) >= DIGITS_MIN:
                 raise RequestRefusedError("number_in_address", field=name[:32])
         prefix = dict(given).get("prefix", "")
         if len(given) != 1 or not _PREFIX.fullmatch(prefix):
             raise RequestRefusedError("bad_request", field="prefix")
-        # No price is shown for what cannot be called.
+        # Prices of closed destinations are not shown.
         if self.closed_book.closed.closes(prefix):
             raise RequestRefusedError("number_high_risk", field="prefix")
-        # `match` and not `lookup`: the rate under this very prefix, or the next shorter one.
+        # Not `lookup`, which takes whole numbers.
         return await self._priced(sender.account, self.book.match(prefix), None)
 
     async def _priced(
@@ -127,7 +127,7 @@ class RatesApi:
         rate, currency = entry.rate, account.currency
         balance = await self.gate.balance(account.id)
         longest_s = self.settings.call_duration_max_s
-        # Of the balance alone; spend caps are the quote's business, which knows the key.
+        # From the balance alone; a quote takes the spend caps of account and key into account.
         seconds = rate.affordable_seconds(balance, longest_s)
         return Json(
             RateView(

@@ -57,7 +57,7 @@ class TwilioWebhooks:
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
         status = from_callback(await self._verified(request))
-        # A balancer sends callbacks of a node that is gone to any other, which does not know the
+        # A balancer may send a dead node's callbacks to any other node, which does not know the
         # call.
         if self._is_for_this_node(request):
             self.calls.carrier_status(request.path_params["call_id"], status)
@@ -73,12 +73,12 @@ class TwilioWebhooks:
             log.warning(
                 "media stream failed",
                 call_id=request.path_params["call_id"],
-                # Twilio's own text, of any length.
+                # Twilio's own text, of unknown length.
                 reason=form.get("StreamError", "")[:200],
             )
             if self._is_for_this_node(request):
                 self.calls.stream_failed(request.path_params["call_id"], form.get("CallSid", ""))
-        # A stream that failed leaves the carrier's call itself running.
+        # When a stream fails, the carrier's call itself goes on.
         if event in ("stream-started", "stream-error"):
             self._is_running(request, form.get("CallSid", ""))
         return Response(status_code=204)
@@ -97,10 +97,10 @@ class TwilioWebhooks:
         self.stray(carrier_call_id, place["call_id"], place["node"])
 
     async def _verified(self, request: Request) -> Mapping[str, str]:
-        # Twilio signs the URL it was given; the request's own scheme and Host may be a proxy's.
+        # Twilio signs the public URL; the request's scheme and Host may be a proxy's.
         url = self.settings.origin + request.scope["path"]
         if query := request.scope["query_string"]:
-            # Byte for byte: decoded and encoded again it could differ from what was signed.
+            # Unchanged bytes: decoding and encoding again could differ from what was signed.
             url += "?" + query.decode("latin-1")
         signature = request.headers.get("x-twilio-signature")
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
@@ -109,7 +109,7 @@ class TwilioWebhooks:
         if form is None or not self.verifier.verify(url, form, signature, settings):
             self.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
             raise RequestRefusedError("bad_signature")
-        # Whichever call it tells of, it proves that the carrier reaches the public origin.
+        # Any verified callback proves that the carrier can reach the public origin.
         self.calls.carrier_reached()
         return form
 
@@ -137,13 +137,13 @@ class _Form(Mapping[str, str]):
 
 
 async def _form(request: Request) -> _Form:
-    # The signature is checked over form fields: a body of another type would be believed unsigned.
+    # The signature covers form fields only: another content type would be accepted unsigned.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise RequestRefusedError("bad_request")
     body = await read_body(request, _BODY_BYTES_MAX)
     try:
-        # Blank fields are signed as well.
+        # Blank fields are signed too.
         pairs = parse_qsl(
             body.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX
         )
