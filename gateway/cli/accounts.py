@@ -61,8 +61,8 @@ def create_account(  # noqa: PLR0917
     if email:
         _require_address(email)
 
-    async def create(accounts: SqlAccountStore, read: Settings) -> str:
-        if not await accounts.create_account(account_id, read.currency):
+    async def create(accounts: SqlAccountStore, settings: Settings) -> str:
+        if not await accounts.create_account(account_id, settings.currency):
             # Not repeatable on purpose: a second run would print another key for an account in use.
             fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
@@ -74,11 +74,11 @@ def create_account(  # noqa: PLR0917
             await accounts.set_email(account_id, email)
         return key
 
-    async def work(book: storage.Book, read: Settings) -> None:
-        out.print(await create(book.accounts, read))
+    async def work(book: storage.Book, settings: Settings) -> None:
+        out.print(await create(book.accounts, settings))
 
-    async def work_with_credit(stores: storage.Stores, read: Settings) -> None:
-        key = await create(stores.accounts, read)
+    async def work_with_credit(stores: storage.Stores, settings: Settings) -> None:
+        key = await create(stores.accounts, settings)
         try:
             # The hint below repeats this reference, so that the repetition books nothing twice.
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
@@ -111,7 +111,7 @@ def set_address(
     if address:
         _require_address(address)
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         await book.accounts.set_email(account_id, address)
         out.print("E-mail saved." if address else "E-mail removed.")
 
@@ -131,7 +131,7 @@ def credit_account(
     if not micros:
         fail("The amount is zero.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS)
 
-    async def work(stores: storage.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, settings: Settings) -> None:
         await _require_account(stores.accounts, account_id)
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` shows what can be taken back."
@@ -140,7 +140,7 @@ def credit_account(
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Credit granted" if is_new else "Already granted"
-        out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
+        out.print(f"{state}. Balance: {format_money(balance, settings.currency)}")
 
     run_with(context, storage.open_stores, work)
 
@@ -160,10 +160,10 @@ def limit_account(
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
 
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         caps = await book.accounts.set_caps(account_id, changes)
         for name, micros in caps.items():
-            shown = "no limit" if micros is None else format_money(micros, read.currency)
+            shown = "no limit" if micros is None else format_money(micros, settings.currency)
             out.print(f"{name:<7}{shown}")
 
     run_with(context, storage.open_book, work)
@@ -173,7 +173,7 @@ def limit_account(
 def list_keys(context: typer.Context, account_id: AccountId) -> None:
     """List the ids of an account's API keys; the keys themselves are not stored."""
 
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         table = Table(
             *("key", "label", "scopes", "created (UTC)", "expires (UTC)", "daily limit", "state")
         )
@@ -186,7 +186,7 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
                 " ".join(scope for scope in Scope if scope in key.scopes),
                 f"{key.created_at:%Y-%m-%d %H:%M}",
                 f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",
-                "no limit" if cap is None else format_money(cap, read.currency),
+                "no limit" if cap is None else format_money(cap, settings.currency),
                 _state(key),
             )
         out.print(table)
@@ -209,7 +209,7 @@ def make_key(  # noqa: PLR0917
     """
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         key = new_api_key()
         key_id = await book.accounts.add_api_key(
             account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
@@ -237,7 +237,7 @@ def change_key(
         fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
     expires_at = None if expires == "never" else _read_instant(expires)
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         # A mistyped id must not change another account's key.
         await _require_key(book.accounts, account_id, key_id)
         try:
@@ -257,7 +257,7 @@ def change_key(
 def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
     """Revoke a key on every node at once; calls already placed go on."""
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         await _require_key(book.accounts, account_id, key_id)
         await book.accounts.revoke_api_key(account_id, key_id)
         out.print("Key revoked.")
@@ -284,13 +284,13 @@ _FREEZE_UNTOLD = (
 
 
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         await _require_account(book.accounts, account_id)
         # SQL first: nodes follow the book within a minute, once they reach Redis.
         await book.ledger.freeze(account_id, frozen)
         try:
             # Opened only now, so that the account is frozen in SQL even while Redis is away.
-            stores = await storage.open_stores(read)
+            stores = await storage.open_stores(settings)
             try:
                 await stores.freeze(account_id, frozen)
             finally:
@@ -329,7 +329,7 @@ def delete_account(
     # Ask before anything is opened, so that answering no leaves no trace.
     confirm(f"Delete {account_id} for good?", yes=yes)
 
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         account = await book.accounts.account(account_id)
         if account is None:
             raise LookupError
@@ -341,46 +341,48 @@ def delete_account(
             with contextlib.suppress(StoreUnavailableError):
                 await book.accounts.mark_deleted(account_id)
         try:
-            stores = await storage.open_stores(read)
+            stores = await storage.open_stores(settings)
             try:
-                await delete(stores, read)
+                await delete(stores, settings)
             finally:
                 await stores.close()
         except StoreUnavailableError as error:
             said = _DELETION_BROKEN_OFF if is_marked else _DELETION_NOT_BEGUN
             raise StoreUnavailableError(said) from error
 
-    async def delete(stores: storage.Stores, read: Settings) -> None:
+    async def delete(stores: storage.Stores, settings: Settings) -> None:
         try:
-            deletion = await _delete(stores, read, account_id, write_off=write_off)
+            deletion = await _delete(stores, settings, account_id, write_off=write_off)
         except PaymentError:
             hint = "Nobody can call; repeat the command to finish."
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
-        _explain(deletion, read)
+        _explain(deletion, settings)
 
     run_with(context, storage.open_book, work)
 
 
 async def _delete(
-    stores: storage.Stores, read: Settings, account_id: str, *, write_off: bool
+    stores: storage.Stores, settings: Settings, account_id: str, *, write_off: bool
 ) -> Deletion:
-    desk = compose_payments(read, stores, notify=to_nobody) if read.stripe_api_key else None
+    services = (
+        compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
+    )
     deletion = AccountDeletion(
         stores.gate,
         stores.ledger,
         stores.accounts,
         SqlPaymentStore(stores.engine),
-        desk.service.forget_customer if desk else None,
+        services.service.forget_customer if services else None,
     )
     try:
         return await deletion.delete(account_id, write_off=write_off)
     finally:
-        if desk is not None:
-            await desk.service.close()
+        if services is not None:
+            await services.service.close()
 
 
-def _explain(deletion: Deletion, read: Settings) -> None:
-    left = format_money(deletion.left_micros, read.currency)
+def _explain(deletion: Deletion, settings: Settings) -> None:
+    left = format_money(deletion.left_micros, settings.currency)
     # The only outcome that changed nothing; the others are completed by the same command.
     if deletion.outcome is Outcome.HAS_CREDIT:
         fail(
@@ -434,11 +436,11 @@ def _read_instant(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        read = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         fail("This is not a time.", "Write it as 2030-01-31T12:00Z.", EXIT_SETTINGS)
     # UTC and not the machine's zone, which may differ between operators of one deployment.
-    at = read if read.tzinfo else read.replace(tzinfo=UTC)
+    at = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if at <= datetime.now(UTC):
         fail("This time has passed.", "Give one in the future.", EXIT_SETTINGS)
     return at

@@ -35,14 +35,14 @@ USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 kinds."""
 
 
-def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> None:
     """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
     Work that uses a store gives the settings that say where it is.
     """
     try:
         # The failure has been printed; only the exit code is left.
-        process.run(work, read)
+        process.run(work, settings)
     except process.EndedError as ended:
         raise typer.Exit(ended.code) from None
 
@@ -66,9 +66,9 @@ def run_with(
     Only a command that `may_begin` creates a data folder: run in another folder than the gateway's,
     a command would find nothing there, or leave a second store behind.
     """
-    read = read_settings(context)
-    if not (read.redis_url and read.database_url) and not read.data_dir.exists():
-        folder = read.data_dir.absolute()
+    settings = read_settings(context)
+    if not (settings.redis_url and settings.database_url) and not settings.data_dir.exists():
+        folder = settings.data_dir.absolute()
         if not may_begin:
             hint = "Run it where the gateway runs, or set CALLER_DATA_DIR to the gateway's."
             fail(f"There is no store in {folder}.", hint, EXIT_SETTINGS)
@@ -78,9 +78,9 @@ def run_with(
 
     async def opened() -> None:
         # Only while opening: once `work` has begun, "nothing was changed" may be wrong.
-        stores = await unchanged(open_stores(read))
+        stores = await unchanged(open_stores(settings))
         try:
-            await work(stores, read)
+            await work(stores, settings)
         except LookupError as error:
             # Subclasses of LookupError, but these would be bugs: stores raise LookupError itself.
             if isinstance(error, KeyError | IndexError):
@@ -90,7 +90,7 @@ def run_with(
         finally:
             await stores.close()
 
-    run(opened(), read)
+    run(opened(), settings)
 
 
 async def unchanged(opening: Awaitable[_Opened]) -> _Opened:

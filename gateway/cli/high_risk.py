@@ -36,15 +36,18 @@ def sync_high_risk(
     The list is read as a whole; if any part of it cannot be read, the present one stays. Run this
     regularly: `caller check` shows the age of the list.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
 
     async def work() -> None:
         # Read completely before SQL is opened: it takes some 250 requests.
-        countries, found = await _listed(read)
-        async with storage.migrated_database(read) as engine:
+        countries, found = await _listed(settings)
+        async with storage.migrated_database(settings) as engine:
             lists = SqlHighRiskLists(engine)
             before = await lists.newest()
-            _show(ClosedList(read.open_high_risk, found), {} if before is None else before.prefixes)
+            _show(
+                ClosedList(settings.open_high_risk, found),
+                {} if before is None else before.prefixes,
+            )
             _warn_of_toll_fraud(countries)
             if dry_run:
                 return
@@ -52,20 +55,20 @@ def sync_high_risk(
             version = await lists.replace(found)
         out.print(f"Version {version} is in force; nodes follow within seconds.")
 
-    run(work(), read)
+    run(work(), settings)
 
 
-async def closed_list(read: Settings) -> ClosedList:
+async def closed_list(settings: Settings) -> ClosedList:
     """Return what is closed on every node."""
-    async with storage.migrated_database(read) as engine:
+    async with storage.migrated_database(settings) as engine:
         found = await SqlHighRiskLists(engine).newest()
-    return ClosedList(read.open_high_risk, None if found is None else found.prefixes)
+    return ClosedList(settings.open_high_risk, None if found is None else found.prefixes)
 
 
-async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
+async def _listed(settings: Settings) -> tuple[list[Country], dict[str, str]]:
     """Return the carrier's countries, and its prefixes with the first country of each."""
     found: dict[str, str] = {}
-    async with adapters.build_reader(read, "voice", HIGH_RISK_LIST) as reader:
+    async with adapters.build_reader(settings, "voice", HIGH_RISK_LIST) as reader:
         dialing = TwilioDialing(reader)
         countries = list(await dialing.countries())
         with Progress(console=err, transient=True) as progress:

@@ -59,7 +59,7 @@ def show_account(
 ) -> None:
     """Print an account's statement, newest line first."""
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         if await book.accounts.account(account_id) is None:
             raise LookupError
         statement = await _statement(SqlStatementStore(book.engine), account_id, lines)
@@ -71,9 +71,9 @@ def show_account(
     run_with(context, storage.open_book, work)
 
 
-async def _open_as_it_is(read: Settings) -> storage.Stores:
+async def _open_as_it_is(settings: Settings) -> storage.Stores:
     """Open the stores without filling anything: losses of the credit store must be reported."""
-    return await storage.open_stores(read, fills=False)
+    return await storage.open_stores(settings, fills=False)
 
 
 @app.command("audit")
@@ -97,14 +97,14 @@ def audit_ledger(
     """
     moment = read_moment(since) if since else None
 
-    async def work(stores: storage.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, settings: Settings) -> None:
         # The first audit decides the exit code; a watch ends only by Ctrl-C, with 130.
-        findings, is_whole = await _audit(stores, read, moment)
+        findings, is_whole = await _audit(stores, settings, moment)
         # During a watch an outage is reported and waited out.
         while watch:
             await asyncio.sleep(watch)
             try:
-                await _audit(stores, read, moment)
+                await _audit(stores, settings, moment)
             except StoreUnavailableError as error:
                 err.print(f"Not audited: {error}.")
         if findings:
@@ -145,7 +145,7 @@ def rebuild_gate(  # noqa: PLR0917
     restored from an older backup.
     """
 
-    async def work(stores: storage.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, settings: Settings) -> None:
         alive = sorted(await RedisNodeLeases(stores.redis).alive())
         if alive and not force:
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
@@ -153,7 +153,7 @@ def rebuild_gate(  # noqa: PLR0917
         chosen = range(PARTITIONS) if partition is None else [partition]
         # An automatic refund that the book has lost is booked again under the gate's number.
         recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
-        drain = storage.build_drainer(recovering, read).drain_once
+        drain = storage.build_drainer(recovering, settings).drain_once
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
         if lost:
             err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
@@ -322,13 +322,13 @@ async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> N
 
 
 async def _audit(
-    stores: storage.Stores, read: Settings, since: datetime | None
+    stores: storage.Stores, settings: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
     # The book first, since the gate is then compared with it.
     findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
     is_whole = True
-    if not read.stripe_api_key:
+    if not settings.stripe_api_key:
         out.print("The payment service was not checked: CALLER_STRIPE_API_KEY is not set.")
     # Payments are read as whole rows: one unreadable value would fail the comparison.
     elif any(_hides_payments(finding) for finding in findings):
@@ -336,7 +336,7 @@ async def _audit(
         is_whole = False
     else:
         try:
-            findings += await _audit_payments(stores, read, since)
+            findings += await _audit_payments(stores, settings, since)
         except PaymentError as error:
             out.print(f"The payment service could not be checked. {error}")
             is_whole = False
@@ -364,17 +364,17 @@ def _hides_payments(finding: str) -> bool:
 
 
 async def _audit_payments(
-    stores: storage.Stores, read: Settings, since: datetime | None
+    stores: storage.Stores, settings: Settings, since: datetime | None
 ) -> list[str]:
     """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
-    desk = compose_payments(read, stores, notify=to_nobody)
+    services = compose_payments(settings, stores, notify=to_nobody)
     until = datetime.now(UTC)
     since = since or until - PAYMENTS_LOOK_BACK
     try:
-        compared = PaymentProof(desk.history, service=desk.service, store=desk.store)
+        compared = PaymentProof(services.history, service=services.service, store=services.store)
         done = await compared.compare(since)
     finally:
-        await desk.service.close()
+        await services.service.close()
     period = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
     said = f"{done.objects} objects there, {done.credits} credits here"
     out.print(f"Compared with the payment service: {period}, {said}.")

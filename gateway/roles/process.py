@@ -27,7 +27,6 @@ from billing.errors import (
     UnfitBookError,
     UnfitFileError,
 )
-from gateway import settings
 from gateway.errors import (
     EXIT_INTERRUPTED,
     EXIT_SETTINGS,
@@ -38,7 +37,7 @@ from gateway.errors import (
 from gateway.logs import formats
 from gateway.roles.children import parent_gone
 from gateway.roles.console import err
-from gateway.settings import Settings
+from gateway.settings import Settings, from_mapping
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +54,7 @@ class EndedError(Exception):
         self.code = code
 
 
-def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> None:
     """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
     Work that uses a store gives the settings that say where it is. Raises EndedError after a
@@ -77,7 +76,7 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
     except SettingsError as error:
         _fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     except BillingError as error:
-        _fail(*_of_billing(error, read))
+        _fail(*_of_billing(error, settings))
     # Store outages are BillingErrors, so this is about files and ports.
     except OSError as error:
         if error.filename is not None:
@@ -90,7 +89,7 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
 
 
-def _of_billing(error: BillingError, read: Settings | None) -> tuple[str, str, int]:
+def _of_billing(error: BillingError, settings: Settings | None) -> tuple[str, str, int]:
     """Return what failed, what to do about it, and the exit code."""
     what, code, more = str(error), EXIT_UNAVAILABLE, "`caller check` says more."
     match error:
@@ -112,18 +111,18 @@ def _of_billing(error: BillingError, read: Settings | None) -> tuple[str, str, i
         # refuses us is an unavailable service.
         case UnfitBookError():
             return what, more, EXIT_SETTINGS if isinstance(error, UnfitFileError) else code
-    return what, f"Check {_stores_of(read)}; {more}", code
+    return what, f"Check {_stores_of(settings)}; {more}", code
 
 
-def _stores_of(read: Settings | None) -> str:
+def _stores_of(settings: Settings | None) -> str:
     """Name the settings by which the stores are reached, those that are set."""
-    if read is None:
+    if settings is None:
         return "CALLER_REDIS_URL, CALLER_DATABASE_URL and CALLER_DATA_DIR"
-    named = {"CALLER_REDIS_URL": read.redis_url, "CALLER_DATABASE_URL": read.database_url}
+    named = {"CALLER_REDIS_URL": settings.redis_url, "CALLER_DATABASE_URL": settings.database_url}
     used = [name for name, url in named.items() if url]
     # At least one store is embedded.
     if len(used) < len(named):
-        used.append(f"the folder of CALLER_DATA_DIR, {read.data_dir.absolute()}")
+        used.append(f"the folder of CALLER_DATA_DIR, {settings.data_dir.absolute()}")
     return " and ".join(used)
 
 
@@ -248,9 +247,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """Return the settings of an environment, and set up logging by them. Raises SettingsError."""
     # Prepared first, so that errors in the settings are printed in the requested format.
     formats.prepare(environ)
-    read = settings.from_mapping(environ)
-    formats.configure(read.log_level, read.log_format)
-    return read
+    settings = from_mapping(environ)
+    formats.configure(settings.log_level, settings.log_format)
+    return settings
 
 
 def _fail(what: str, hint: str, code: int) -> NoReturn:
