@@ -1,4 +1,4 @@
-"""`caller demo`: the gateway with everything around it."""
+"""Implements `caller demo`: runs the gateway with everything around it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def demo(context: typer.Context) -> None:
 
     async def work() -> None:
         stop, show = stop_on_signal(), Demo(context.obj)
-        read = show.settings()
-        level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
-        formats.configure(level, read.log_format)
+        settings = show.settings()
+        # Quieter than a node, so that the link to the phone stays in sight.
+        level = settings.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
+        formats.configure(level, settings.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
-            is_stopped = await stop.covers(_start(show, read))
+            # A signal during the start cancels it and closes what was opened.
+            is_stopped = await stop.covers(_start(show, settings))
         if not is_stopped:
             show.explain(out)
             await stop.wait()
@@ -40,6 +42,7 @@ def demo(context: typer.Context) -> None:
     run(work())
 
 
-async def _start(show: Demo, read: Settings) -> None:
-    await require_fit(read)
+async def _start(show: Demo, settings: Settings) -> None:
+    # First, so that no simulator has to be stopped again.
+    await require_fit(settings)
     await show.start()

@@ -88,6 +88,7 @@ def earnings(found: Sequence[Margin]) -> Iterator[Table | Text]:
         row: list[Text | str] = [f"{mean_s // 60} min"]
         row.append(f"{carrier_minutes_permille(mean_s) / PERMILLE:.3f}")
         if found:
+            # `permille` is None where the carrier charges nothing.
             lowest = min((p for m in found if (p := m.permille(mean_s)) is not None), default=None)
             below = sum(margin.is_loss(mean_s) for margin in found)
             row += [_percent(lowest), Text(str(below), style="red") if below else "none"]
@@ -111,6 +112,7 @@ def _warning(text: str) -> Text:
 def losing(found: Iterable[Margin]) -> list[Margin]:
     """Return the margins that are losses at some mean length, largest loss first."""
     losses = [m for m in found if any(map(m.is_loss, MEAN_LENGTHS_S))]
+    # By the worst mean length: long calls may earn what short ones lose.
     return sorted(losses, key=lambda m: min(m.permille(s) or 0 for s in MEAN_LENGTHS_S))
 
 
@@ -139,6 +141,7 @@ def quote(
     if credit_micros is not None:
         seconds = entry.rate.affordable_seconds(credit_micros)
         words = f"{seconds // 60} min {seconds % 60} s"
+        # The longest that can be priced, whatever the credit.
         lasts = "without end" if seconds == SECONDS_MAX else words
         table.add_row(f"{format_money(credit_micros, currency)} lasts", lasts)
     return table

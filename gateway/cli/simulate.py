@@ -1,4 +1,4 @@
-"""`caller simulate`: runs the simulated carrier apart from a demo."""
+"""Implements `caller simulate`: runs the simulated carrier without a demo."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def simulate(
 
     The account is the one of CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
     run(
         role.work(
-            read,
+            settings,
             is_child=False,
             host=host,
             port=port,

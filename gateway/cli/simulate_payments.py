@@ -1,4 +1,4 @@
-"""`caller simulate-payments`: runs the simulated payment service apart from a demo."""
+"""Implements `caller simulate-payments`: runs the simulated payment service without a demo."""
 
 from __future__ import annotations
 

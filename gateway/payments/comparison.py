@@ -90,12 +90,15 @@ def is_suspect(
     trace: PaymentTrace, booked: Mapping[str, BookedCredit], top_up: BookedCredit | None
 ) -> bool:
     """Return whether a listed object differs from the book; `top_up` is its payment's credit."""
+    # Refunds and disputes carry no account of ours; their payment's top-up has it.
     account_id = trace.account_id or (top_up.account_id if top_up is not None else "")
     for reference, minor in trace.amounts.items():
         credit = booked.get(reference)
         if credit is None:
+            # Not booked, but nothing is missing where the object proves no amount.
             if minor:
                 return True
+        # Equal amounts are not enough: currency or account may differ.
         elif (
             credit.micros != _micros(minor, trace.currency)
             or credit.currency != trace.currency
@@ -129,6 +132,7 @@ def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
         checkout_id=payment.checkout_id or trace.checkout_id or None,
         payment_intent_id=payment.payment_intent_id or trace.intent_id or None,
     )
+    # Only filled in if the object agrees with everything that the row does have.
     return any(rows_that_differ(trace, payment)) and not any(rows_that_differ(trace, filled))
 
 
@@ -179,11 +183,13 @@ def differences(
             yield from _credit_that_differs(credit, intent, amounts[reference], currency)
             if of != intent.id:
                 yield _of_another(credit, intent.id, of)
+        # A failed refund of ours leaves two entries that cancel out, and no object at the service.
         elif not _is_undone(credit, booked):
             shown = money(credit.micros, credit.currency)
             yield Disagreement(
                 UNPROVEN, reference, f"account {credit.account_id}: {shown} here, nothing there"
             )
+    # The row is updated after its entries, so it may lag while one of them is missing.
     if payment is not None and all(name in booked for name, minor in amounts.items() if minor):
         yield from _row_that_differs(payment, intent)
 
@@ -196,6 +202,7 @@ def _credit_that_differs(
     figures = f"{whose}: {here} here, {there} there"
     if credit.currency != currency:
         yield Disagreement(CURRENCY_DIFFERS, reference, figures)
+    # The service has the object but moved no money: a failed refund, or an inquiry.
     elif not minor:
         yield Disagreement(UNPROVEN, reference, figures)
     elif credit.micros != _micros(minor, currency):
@@ -217,6 +224,7 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
     if is_settled and payment.state is not due and not is_won:
         figures = f"{whose}: {payment.state.value} here, {due.value} there"
         yield Disagreement(STATE_DIFFERS, payment.id, figures)
+    # Nothing was received before settlement, and other currencies cannot be compared.
     if due not in _SETTLED or payment.currency != intent.currency:
         return
     currency = intent.currency
@@ -253,6 +261,7 @@ def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
         for entry in entries
         if entry.reference.startswith(("refund:", "re:"))
         and entry.reference not in known
+        # An entry that was undone represents no refund at the service.
         and undone(entry.reference) not in booked
         and entry.micros < 0
     )
@@ -260,6 +269,7 @@ def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
     for refund in reversed(intent.refunds):  # the newest is the likeliest to be another
         names = refund_amounts(refund)
         micros = -from_minor(refund.minor, intent.currency)
+        # Each entry stands for one refund: two refunds of one amount need two entries.
         if booked.isdisjoint(names) and nameless[micros] > 0:
             nameless[micros] -= 1
             found.update(names)
@@ -289,6 +299,7 @@ def minor_money(minor: int, currency: str) -> str:
 
 def money(micros: int, currency: str) -> str:
     """Format an amount, with all digits if it is not a whole number of minor units."""
+    # Rounded to cents, two different amounts could look equal.
     if is_currency(currency) and not micros % 10_000:
         return format_money(micros, currency)
     return f"{in_units(micros)} {currency}"

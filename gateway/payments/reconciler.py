@@ -64,6 +64,7 @@ class PaymentReconciler:
         One that the service refuses does not delay the others. Raises StoreUnavailableError, and
         PaymentError if the service is away.
         """
+        # Least recently checked first; every check updates the row's time, whatever it finds.
         waiting = await self._store.unsettled(self._clock() - QUIET, PAYMENTS_MAX)
         for payment in waiting:
             try:
@@ -77,11 +78,15 @@ class PaymentReconciler:
         return len(waiting) + await self._read_missed()
 
     async def _look_at(self, payment: Payment) -> None:
+        # The service knows it, and its object decides.
         if payment.checkout_id or payment.payment_intent_id:
             await self._payments.settle_payment(payment)
+        # The request or its answer was lost; repeated under the same key it charges at most once.
         elif payment.kind in SAVED_CARD_KINDS:
             await self._auto.charge(payment)
         else:
+            # A page that was opened but not recorded can still be paid; its webhook names the
+            # payment.
             is_lost = self._clock() - payment.created_at > LOST_AFTER
             state = PaymentState.EXPIRED if is_lost else PaymentState.CREATED
             await self._store.record(payment.id, state)
@@ -90,16 +95,20 @@ class PaymentReconciler:
         since, began, after = self._since, self._began, self._after
         found: dict[tuple[str, str], None] = {}
         for _ in range(PAGES_MAX):
+            # Set once, at the first page: later events belong to the next round.
             if not after:
                 began = self._clock()
             page = await self._service.missed_events(since, after)
+            # Several events name the same object, and one look settles it.
             found |= dict.fromkeys(page.objects)
             after = page.after
+            # After the last page, the next round starts slightly before this one did.
             if not after:
                 since = began - OVERLAP
                 break
         # Listed newest first; the oldest has waited longest.
         for kind, object_id in reversed(found):
+            # An event type on the list may be about another kind of object.
             if kind in KINDS:
                 try:
                     await self._payments.settle(kind, object_id)
@@ -112,6 +121,7 @@ class PaymentReconciler:
 
 def _go_on(name: str, error: MoneyError | PaymentError) -> None:
     """Log an error of one payment; raise one that would affect the next payment, too."""
+    # Retryable means that the service is away: the next payment would wait for nothing, too.
     if isinstance(error, PaymentError) and error.retryable:
         raise error
     log.warning("payment not reconciled", object=name, failure=error.code)

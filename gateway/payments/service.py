@@ -114,19 +114,13 @@ class Payments:
         self._new_id = new_id
         self._settling = asyncio.Semaphore(SETTLING_MAX)
 
-    # -- money in ----------------------------------------------------------------------------
-
     async def start_checkout(
         self, account_id: str, micros: int, *, save_card: bool = False, key: str = ""
     ) -> tuple[Payment, str]:
         """Return a payment and the address of the page where a person makes it.
 
-        Args:
-            account_id: Whose credit.
-            micros: How much.
-            save_card: The person allows later charges of the same card.
-            key: Idempotency key from the client; without one, the same amount requested again
-                within `DOUBLE_CLICK` is the same payment.
+        `save_card`: the person allows later charges of the same card. `key` is the client's
+        idempotency key; without one the same amount within `DOUBLE_CLICK` is the same payment.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
@@ -139,6 +133,7 @@ class Payments:
         profile = await self._store.profile(account_id)
         if profile.deleted:
             raise RequestRefusedError("account_frozen")
+        # Validate before writing: a refused amount leaves no row.
         self.minor(micros, profile.currency)
         if key:
             payment = await self._create(payment_id_of(account_id, key), profile, micros)
@@ -153,11 +148,13 @@ class Payments:
         if payment.micros != micros:
             raise RequestRefusedError("payment_key_reused")
         page = await self._page_of(payment, profile, save_card=save_card)
+        # The page was opened with the other choice: with a key that is a reuse, else a new payment.
         if page.saves_card != save_card:
             if key:
                 raise RequestRefusedError("payment_key_reused")
             payment = await self._create(self._new_id(), profile, micros)
             page = await self._page_of(payment, profile, save_card=save_card)
+        # If the process dies before this, the page's metadata still leads its webhook to the row.
         payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
         return payment, page.url or self._return_url(payment)
 
@@ -247,8 +244,6 @@ class Payments:
             amount_micros=amount_micros,
         )
 
-    # -- what became of it -------------------------------------------------------------------
-
     async def settle(self, kind: str, object_id: str) -> Payment | None:
         """Book everything that an object of the service proves; None if it is not ours.
 
@@ -300,6 +295,7 @@ class Payments:
         if kind == CHECKOUT:
             page = await self._service.checkout(object_id)
             payment = await self._store.find(page.payment_id)
+            # Paid but unknown here: the book was restored from an older copy.
             if payment is None and page.intent_id:
                 intent = await self._service.intent(page.intent_id)
                 payment = await self._adopt(
@@ -317,6 +313,7 @@ class Payments:
     async def _adopt(self, intent: Intent) -> Payment | None:
         """Return the payment that an intent names, recreated if it was lost but is paid."""
         payment = await self._store.find(intent.payment_id)
+        # An unpaid intent proves nothing, so nothing is recreated from it.
         if payment is not None or not intent.payment_id or not intent.received_minor:
             return payment
         try:
@@ -337,6 +334,7 @@ class Payments:
                 intent_id = intent_id or page.intent_id
             if intent_id:
                 intent = await self._service.intent(intent_id)
+            # Another process booked meanwhile: freeze or unfreeze by the current state.
             if attempt and intent is not None:
                 await self._freeze(payment, intent)
             if intent is None or await self._book(payment, intent):
@@ -400,6 +398,7 @@ class Payments:
     async def _freeze(self, payment: Payment, intent: Intent) -> None:
         """Freeze the account while any of its payments is disputed or lost."""
         account_id = payment.account_id
+        # A dispute that is won must not unfreeze an account with another open dispute.
         is_frozen = state_of(None, intent) in TAKEN_BACK or await self._store.is_disputed(
             account_id, besides=payment.id
         )
@@ -416,8 +415,6 @@ class Payments:
                 "currency": payment.currency,
             },
         )
-
-    # -- money back --------------------------------------------------------------------------
 
     async def refund(self, payment_id: str, micros: int, *, reference: str) -> Payment:
         """Send unspent credit back to the card it came from.
@@ -451,6 +448,7 @@ class Payments:
         try:
             await self._service.refund(intent_id, minor, our_id)
         except PaymentError as error:
+            # Only a definite refusal returns the credit; otherwise the refund may have been made.
             if not error.retryable:
                 await self._credit(payment, micros, undone(booked_as), "The refund failed.")
             raise
@@ -474,6 +472,7 @@ class Payments:
         left = payment.micros - payment.refunded_micros
         if micros > min(left, await self._balance(payment.account_id)):
             raise RequestRefusedError("refund_too_large")
+        # Calls may have spent it meanwhile, so check again after taking the credit.
         await self._credit(payment, -micros, reference, "Refund to your card.")
         if await self._balance(payment.account_id) < 0:
             await self._credit(payment, micros, undone(reference), "The credit was spent.")

@@ -26,7 +26,7 @@ TIMEOUT_S: Final = 5.0
 DELAYS_S: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Pauses between the attempts at one event; after the last it is dropped."""
 WAITING_MAX: Final = 1_000
-"""Events that wait while the receiver is away; the oldest are dropped."""
+"""Events that wait while the receiver is away; beyond it the oldest is dropped."""
 SIGNATURE: Final = "Caller-Signature"
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 def signature(secret: Secret, body: bytes, at: datetime) -> str:
     """Return the header's value: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body">`."""
     seconds = str(int(at.timestamp()))
+    # The time is signed too, so that a receiver can refuse replays.
     digest = hmac.new(secret.reveal().encode(), seconds.encode() + b"." + body, hashlib.sha256)
     return f"t={seconds},v1={digest.hexdigest()}"
 
@@ -73,8 +74,10 @@ class Notices:
         """Post an event soon."""
         if not self._url:
             return
+        # The same for all attempts, so that a receiver can recognise a repetition.
         event_id = "ev_" + secrets.token_hex(12)
         event = {"id": event_id, "type": name, "at": self._clock().isoformat(), "data": data}
+        # The deque silently drops its oldest event below.
         if len(self._waiting) == WAITING_MAX:
             log.warning("event forgotten, too many wait", event_id=self._waiting[0][0])
         self._waiting.append((event_id, msgspec.json.encode(event)))
@@ -85,8 +88,11 @@ class Notices:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 await self._news.wait()
+                # Cleared before draining: an event that arrives meanwhile sets it again.
                 self._news.clear()
                 while self._waiting:
+                    # One at a time with all its attempts, which keeps the order; an event that is
+                    # never accepted delays the others by the sum of the pauses.
                     await self._deliver(session, *self._waiting.popleft())
 
     async def _deliver(self, session: aiohttp.ClientSession, event_id: str, body: bytes) -> None:
@@ -103,11 +109,14 @@ class Notices:
         """Post once; return why it failed, empty if it was accepted."""
         headers = {"Content-Type": "application/json"}
         if self._secret:
+            # Signed at each attempt: receivers that check the time would refuse an old signature.
             headers[SIGNATURE] = signature(self._secret, body, self._clock())
         try:
+            # A redirect would send account ids to a host that the operator did not name.
             async with session.post(
                 self._url.reveal(), data=body, headers=headers, allow_redirects=False
             ) as reply:
                 return "" if reply.status < 300 else f"status {reply.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
+            # Not the error's text, which contains the URL and perhaps a password.
             return type(error).__name__

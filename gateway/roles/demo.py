@@ -1,8 +1,8 @@
-"""`caller demo`: the gateway with everything around it that a newcomer does not have yet.
+"""Composes `caller demo`: a gateway with all that a newcomer does not have yet.
 
 A simulated phone network and a simulated payment service, each a process of its own, an account
-with credit, and a page to call from. The gateway is the same as ever: it is only told other
-addresses.
+with credit, and a page to call from. The gateway is the same as in production: only its settings
+name other addresses.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Demo:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = dict(environ)
+        # Credentials mean the real service; each one is simulated separately.
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
         self._port_moved_from = 0
@@ -60,7 +61,7 @@ class Demo:
         self._simulators: list[Child] = []
 
     def settings(self) -> Settings:
-        """Return the settings that the demo came to."""
+        """Return the settings of the environment, completed by the demo's."""
         return self._settings
 
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
@@ -75,13 +76,17 @@ class Demo:
             "stripe_api_key": "sk_test_" + secrets.token_hex(16),
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
         }
+        # Kept across restarts, so that the page in the browser keeps its key.
         kept = json.loads(path.read_text()) if path.exists() else {}
         if made.keys() - kept.keys():
+            # A file from an older release may lack some of these.
             kept = made | kept
             fresh = path.with_suffix(".new")
+            # May be left by an interrupted start; O_EXCL would refuse it.
             fresh.unlink(missing_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as new:
                 json.dump(kept, new)
+            # Replaced atomically: the next start could not read half a file.
             fresh.replace(path)
         return dict(kept)
 
@@ -93,6 +98,7 @@ class Demo:
             self._port_moved_from = 0 if port == 8080 else 8080
             self._environ["CALLER_PORT"] = str(port)
         if self._is_simulated:
+            # Chosen here because the gateway's settings must name it.
             self._simulator_port = _free_port("127.0.0.1", 8090)
             self._environ |= {
                 "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
@@ -123,6 +129,7 @@ class Demo:
 
     async def _start(self) -> None:
         if self._is_simulated:
+            # Before the node, which talks to them as soon as it serves.
             await self._simulate("simulate", self._simulator_port)
         if self._pays_in_play:
             await self._simulate("simulate-payments", self._payments_port)
@@ -137,6 +144,7 @@ class Demo:
             key_label="demo",
             key_scopes=PAGE,
             credit_micros=CREDIT_MICROS,
+            # A fixed reference: restarting the demo grants nothing twice.
             credit_reference="grant:demo:first",
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
@@ -187,9 +195,11 @@ def _free_port(host: str, wanted: int) -> int:
     """Return the wanted port if it is free for TCP and UDP, else one that is."""
     for port in (wanted, 0):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            # Like the server: a port in TIME_WAIT counts as free.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 tcp.bind((host, port))
+                # WebRTC uses the same number for UDP.
                 udp.bind((host, tcp.getsockname()[1]))
             except OSError:
                 continue

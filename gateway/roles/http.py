@@ -1,4 +1,4 @@
-"""Puts together the routes of a process: API, webhooks of other services, probes and pages.
+"""Composes the routes of a process: API, webhooks of other services, probes and pages.
 
 Reaches live calls through ports only, so that a process without media serves the same API.
 """
@@ -39,6 +39,7 @@ from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.twilio.markup import hangup_twiml
 
+# The build hook puts the pages into the package.
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
 
 Routes = Sequence[DeclaredRoute]
@@ -134,6 +135,7 @@ def health_routes(
         try:
             await stores.redis.ping()
         except Exception as error:
+            # Distinguishes a full disk, which the probe names, from an unreachable server.
             raise refusals.unavailable("Redis does not answer", error) from error
 
     async def ask_sql() -> None:
@@ -143,7 +145,9 @@ def health_routes(
     return Health(
         load,
         ticker,
+        # Without Redis no hold can be placed, so no call can start.
         checks={"redis": ask_redis},
+        # Without SQL calls go on: keys are cached and records wait in the outbox.
         weaknesses={"database": ask_sql},
         alarms={
             "outbox": lambda: alarms.outbox.is_raised,

@@ -1,6 +1,6 @@
-"""Puts together what leaves the gateway: events for the operator's program, mails to holders.
+"""Composes what leaves the gateway: events for the operator's program, mails to holders.
 
-Knows nothing of what happened; it carries what the other parts tell.
+Knows no event's meaning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Both ways out."""
+    """Events and mails; both return at once and deliver in the background."""
 
     notices: Notices
     mails: Mails
@@ -30,6 +30,6 @@ class Post:
 
 
 def open_post(settings: Settings, stores: Stores) -> Post:
-    """Return both, not started yet. Raises SettingsError naming what is wrong."""
+    """Return both, not started yet. Raises SettingsError that names what is wrong."""
     notices = Notices(settings.events_url, settings.events_secret)
     return Post(notices, storage.open_mails(settings, stores))

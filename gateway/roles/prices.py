@@ -20,18 +20,19 @@ from gateway.stores.high_risk import SqlHighRiskLists
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a quote is made from, as the database holds it."""
+    """Rates and closed destinations, as the database holds them."""
 
     rates: RateBook
     closed_book: ClosedBook
 
 
 async def load_prices(settings: Settings, engine: AsyncEngine, fallback: RateDeck) -> Prices:
-    """Return what is in force; `fallback` where no deck was imported.
+    """Return what is in force, with `fallback` where no deck was ever imported.
 
     Raises StoreUnavailableError.
     """
     rates = RateBook(SqlRateDeckStore(engine), fallback=fallback, clock=utc_now)
+    # An unreadable deck prevents a start; later, `refresh` keeps the deck in use.
     await rates.load()
     closed_book = ClosedBook(SqlHighRiskLists(engine), settings.open_high_risk)
     await closed_book.load()

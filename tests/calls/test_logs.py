@@ -23,7 +23,7 @@ PAYING = {
     # Nobody is there: no request of these tests comes so far.
     "CALLER_STRIPE_URL": "http://127.0.0.1:9",
 }
-BROKEN_OFF = "A client broke its request off."
+BROKEN_OFF = "request broken off"
 
 ROUTES = [
     ("POST", "/v1/quotes"),

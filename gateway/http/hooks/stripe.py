@@ -52,7 +52,9 @@ class StripeWebhook:
             self.refused_signatures.note(address_of(request), "payment event", PAYMENTS_HINT)
             raise RequestRefusedError("bad_signature")
         about = subject(body)
+        # Other events succeed too: a refused event would be sent again for three days.
         if about is not None:
+            # A failure becomes a 503, so that the event is sent again; settling is idempotent.
             with payment_errors():
                 await self.settle(*about)
         return Response(status_code=200)
