@@ -75,6 +75,7 @@ class Faults:
             return None
         if fault.operation not in ("any", operation):
             return None
+        # Only a request that it applies to uses it up.
         self._rest_left -= 1
         return fault
 
