@@ -63,7 +63,7 @@ class Line:
     # --- from outside ----------------------------------------------------------------------
 
     def end(self, status: Status = Status.COMPLETED, sip_code: int = 200) -> None:
-        """End the call; before the answer `COMPLETED` becomes `CANCELED`. Later ends are ignored."""
+        """End the call; before the answer `COMPLETED` becomes `CANCELED`. The first end counts."""
         if self._ending is None and not self.call.over:
             # Only noted: the terminal status is announced by `_finish`, once an open stream has
             # been stopped.

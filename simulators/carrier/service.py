@@ -61,7 +61,7 @@ class SimulatorService:
             OSError: the address is taken.
         """
         settings, clock = self._settings, self._clock
-        # More than a tenth of a second of Python, which must not stop the loop of whoever starts it.
+        # More than a tenth of a second of Python, which must not stop the loop that starts it.
         await asyncio.to_thread(prepare)
         # First of what has to be closed again: an address that is taken leaves nothing open.
         self._server = HttpServer(settings.host, settings.port)

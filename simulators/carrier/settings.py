@@ -58,8 +58,8 @@ class SimulatorSettings:
     slow_answer_s: float = 12.0
     """Ring time of the slow-answer script."""
     hangup_after_s: float = 5.0
-    """When the scripts that hang up, drop or freeze do so: a hang-up counts from the answer, a fault
-    of the stream from the stream's start."""
+    """When the scripts that hang up, drop or freeze do so: a hang-up counts from the answer, a
+    fault of the stream from the stream's start."""
     detection_s: float = 1.0
     """How long answering machine detection takes."""
     echo_delay_ms: int = 0

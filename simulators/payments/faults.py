@@ -62,13 +62,14 @@ class Faults:
     def __init__(self) -> None:
         self.plan = FaultPlan()
         self.over = asyncio.Event()
-        """Set when the plan in force is no longer: replies that it holds back are let go."""
+        """Set when the plan is replaced: the replies that it holds back are then sent."""
         self._requests_left = 0
         self._attempts = 0
 
     def replace(self, plan: FaultPlan) -> None:
         """Put a new plan in force; counting starts again."""
         self.plan = plan
+        # Requests that wait have taken the old event; later ones wait for the new.
         self.over.set()
         self.over = asyncio.Event()
         self._requests_left = plan.requests.count if plan.requests is not None else 0
@@ -81,6 +82,7 @@ class Faults:
             return None
         if fault.method not in ("", method) or not path.startswith(fault.path):
             return None
+        # Only a request that it applies to uses it up.
         self._requests_left -= 1
         return fault
 
@@ -90,6 +92,8 @@ class Faults:
 
     def attempt(self) -> tuple[bool, bool]:
         """Count one attempt to deliver; return whether it is lost, and whether it fails."""
+        # All events and repetitions count together: "every third attempt" is every third on the
+        # wire.
         self._attempts += 1
         fault = self.plan.deliveries
         lost = bool(fault.lose_every) and self._attempts % fault.lose_every == 0
@@ -117,6 +121,7 @@ def parse_plan(body: bytes) -> FaultPlan:
         raise ValueError(f"deliveries.duplicate must be between 0 and {DUPLICATES_MAX}")
     if min(deliveries.fail_every, deliveries.lose_every) < 0:
         raise ValueError("deliveries.fail_every and lose_every must not be negative")
+    # Either sign: a receiver must refuse signatures from the future as well as old ones.
     if not abs(deliveries.signature_age_s) <= _OLDEST_S:
         raise ValueError("deliveries.signature_age_s is out of bounds")
     return plan
