@@ -70,7 +70,7 @@ class Sample:
     core_share: float
     """Of one core, all parts together."""
     foreign_share: float
-    """Of the server's core, used by whoever else runs on this machine."""
+    """Share of the server's core that other processes used."""
     resident_bytes: float
     """Growth of the server's own part, per call."""
     seen: Measurement | None
@@ -80,7 +80,7 @@ class Sample:
     request_ratio: float | None = None
     """To what it took while the server carried its first few calls."""
     trouble: str = ""
-    """Why not, in words."""
+    """Why calls did not come up, or what was wrong with their frames, in words."""
 
     @property
     def intact(self) -> bool:

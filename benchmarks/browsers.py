@@ -32,7 +32,7 @@ SENDS_PER_TURN = 16
 """A late loop still reads between two bursts."""
 DRAIN_S = 0.24
 """How long the packets of a window may still arrive after its end; later ones are lost to a
-listener. Others follow meanwhile: a server that hears nothing begins anew when it hears again."""
+listener. Others follow meanwhile: a server that hears nothing has to start its playout again."""
 CHECK_NS = 2_500_000_000
 """Browsers check the consent of their peer so often, and report on their stream."""
 CONNECT_S_MAX = 5.0

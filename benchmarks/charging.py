@@ -162,7 +162,7 @@ class Traffic:
         )
 
     async def pass_seconds(self, seconds: float) -> None:
-        """Let calls end and begin, evenly, for so long."""
+        """End calls and begin others, evenly, for this many seconds."""
         pause_s = CALL_S / len(self._live)
         # Ends are due at times counted from the start: one that takes long does not delay the
         # others.
@@ -226,7 +226,7 @@ async def _cpu_s(drainer: int, redis: object) -> tuple[float, ...]:
 
 
 async def measure(calls_count: int, seconds: float, database_url: str = "") -> Cost:
-    """Charge so many calls for so long, then none."""
+    """Charge this many calls for `seconds`, then none for as long."""
     with tempfile.TemporaryDirectory(prefix="caller-") as folder:
         environ = {"CALLER_DATA_DIR": folder, "CALLER_DATABASE_URL": database_url}
         stores = await storage.open_stores(settings.from_mapping(environ))

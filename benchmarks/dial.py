@@ -105,7 +105,7 @@ def receive_message(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def wait_for(connection: socket.socket, wanted: str) -> dict[str, object]:
-    """Return the first text message of the type `wanted`; whatever comes before it is dropped.
+    """Return the first text message of the type `wanted`; messages before it are dropped.
 
     Raises:
         DialError: the server closed, or said `error`, `cancel` or `disconnect` instead.

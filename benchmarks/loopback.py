@@ -1,4 +1,4 @@
-"""TCP connections of this process to itself, for legs without a server between them."""
+"""Opens TCP connections of this process to itself, for legs without a server between them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def accept(listener: socket.socket, *, timeout_s: float = 10.0) -> socket.socket
 
 @contextmanager
 def closed_on_error(connection: socket.socket) -> Iterator[socket.socket]:
-    """Close the connection when the block fails; else whoever takes it over closes it."""
+    """Close the connection if the block fails; otherwise its next owner closes it."""
     try:
         yield connection
     except BaseException:

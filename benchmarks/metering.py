@@ -55,7 +55,7 @@ Round = Callable[[RedisSpendGate, dict[int, list[Tick]]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one call and second."""
+    """Costs per call and second."""
 
     calls: int
     scripts: str
@@ -82,7 +82,7 @@ async def one_by_one(gate: RedisSpendGate, ticks: dict[int, list[Tick]]) -> None
 
 
 class LoopProbe:
-    """Sees how long the event loop is held, by coming back to it all the time."""
+    """Measures how long the event loop is held, by calling itself back without a pause."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0

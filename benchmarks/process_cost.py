@@ -37,7 +37,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def core_busy_ns(core: int) -> int:
-    """Return how long a core has not been idle, for whatever reason, by the kernel's clock ticks.
+    """Return how long a core has been busy, by the kernel's clock ticks.
 
     Time that a hypervisor gave to others counts as busy: it was not there to be used.
     """

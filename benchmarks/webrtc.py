@@ -152,9 +152,9 @@ class Stage:
         self._crowd.listen(control.fileno(), control.receive)
 
     def greet_now_and_then(self) -> None:
-        """Let the calls that are up say a word, once a second, and return marks when they are due.
+        """Send a frame on each call that is up, once a second, and return marks when they are due.
 
-        None has been quiet for longer.
+        So no call is silent for long enough to be ended.
         """
         for phone in self._phones:
             phone.return_marks(time.monotonic_ns())

@@ -54,7 +54,7 @@ def cycle(index: int, exchange: Callable[[str], str]) -> None:
 
 
 def measure(cycles: int, report_every: int) -> list[tuple[int, int]]:
-    """Return resident bytes of the server after each so many cycles."""
+    """Return (cycles, resident bytes of the server), read every `report_every` cycles."""
     seen = []
     # Listening before the server starts: to connect can then not come too early.
     with loopback.listen() as listener:

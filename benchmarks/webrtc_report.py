@@ -39,7 +39,7 @@ class Sample:
     """CPU milliseconds per call and second."""
     core_share: float
     foreign_share: float
-    """Of the server's core, used by whoever else runs on this machine."""
+    """Share of the server's core that other processes used."""
     resident_kb: float
     """Growth of the server, per call."""
     connect_ms: tuple[float, ...]

@@ -67,7 +67,7 @@ class Courier:
                 self._world.agenda.advance(now_ns)
             except ApiError as error:
                 # What it was about has been forgotten: there are bounds.
-                _log.warning("an appointment came to nothing", exc_info=error)
+                _log.warning("appointment of a forgotten object", exc_info=error)
                 # Its appointment is gone, so that this ends; the others of the turn are still due.
                 continue
             # Bounded by what is under way: a slow receiver leaves the rest in the queue.

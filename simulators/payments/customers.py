@@ -131,7 +131,7 @@ class Customers:
         return self._world.registry.find(PaymentMethod, reference, "payment_method")
 
     def attach(self, method: PaymentMethod, customer_id: str, now_ns: int) -> None:
-        """Let a customer pay with it again.
+        """Attach a payment method to a customer, who can then pay with it again.
 
         Raises:
             ApiError: there is no such customer, or it belongs to another one or can never be used.

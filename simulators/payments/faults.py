@@ -28,7 +28,7 @@ class RequestFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only requests whose path begins so, such as `/v1/refunds`."""
     hold_s: float = 0.0
     """How long the reply is kept back after the request was carried out, unless the plan changes
-    before; its idempotency key is in use for so long."""
+    before; its idempotency key stays in use meanwhile."""
 
 
 class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,11 +37,11 @@ class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drop: tuple[str, ...] = ()
     """Types of event that are never delivered; `*` is all."""
     duplicate: int = 0
-    """How often each event is delivered beyond the first time."""
+    """How many further times each event is delivered."""
     fail_every: int = 0
-    """Every so many attempts arrive, but count as answered with 500; 0: none."""
+    """Each attempt whose number is a multiple arrives, but counts as answered with 500; 0: none."""
     lose_every: int = 0
-    """Every so many attempts do not arrive; 0: none."""
+    """Each attempt whose number is a multiple does not arrive; 0: none."""
     delay_s: float = 0.0
     shuffle_s: float = 0.0
     """Each delivery waits for a while of its own, up to this: they arrive in any order."""
@@ -50,7 +50,7 @@ class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FaultPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that shall go wrong from now on; the body of `PUT /simulator/v1/faults`."""
+    """All faults to inject from now on; the body of `PUT /simulator/v1/faults`."""
 
     requests: RequestFault | None = None
     deliveries: DeliveryFault = DeliveryFault()

@@ -30,7 +30,7 @@ class KeptReply:
 
 
 class KeptReplies:
-    """The replies of the last 24 hours, the newest so many of them."""
+    """The replies of the last 24 hours, at most `count_max` of them."""
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max

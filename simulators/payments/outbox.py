@@ -29,14 +29,14 @@ class Attempt:
     number: int
     """Counts from 1."""
     is_lost: bool = False
-    """It is not to arrive."""
+    """Whether it gets lost on the way."""
     is_failed: bool = False
-    """It is to count as answered with 500."""
+    """Whether it counts as answered with 500, whatever the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     event_id: str
     type: str
@@ -51,7 +51,7 @@ class Outbox:
 
     Args:
         retries_s: pauses before each further attempt; after the last one an event has failed.
-        faults: what is to go wrong.
+        faults: the faults to inject.
     """
 
     def __init__(self, retries_s: tuple[float, ...], faults: Faults) -> None:
@@ -77,7 +77,7 @@ class Outbox:
         self._push(now_ns, 0.0, event.id, 1)
 
     def due(self, now_ns: int, count_max: int) -> list[Attempt]:
-        """Return the attempts that are to be made now, at most so many."""
+        """Return the attempts that are due now, at most `count_max`."""
         attempts: list[Attempt] = []
         while self._queue and self._queue[0][0] <= now_ns and len(attempts) < count_max:
             # Faults are counted here, at the attempt: what waits in the queue may meet another
@@ -110,11 +110,11 @@ class Outbox:
         return self._queue[0][0] if self._queue else None
 
     def log(self) -> list[Json]:
-        """Return what became of the attempts, oldest first."""
+        """Return the outcomes of the attempts, oldest first."""
         return [asdict(delivery) for delivery in self._log]
 
     def clear_log(self) -> None:
-        """Forget what became of the attempts."""
+        """Forget the outcomes of the attempts."""
         self._log.clear()
 
     def _push(self, now_ns: int, pause_s: float, event_id: str, number: int) -> None:

@@ -126,7 +126,7 @@ class Refunds:
         return refund
 
     def fail(self, refund_id: str, now_ns: int, reason: str = "expired_or_canceled_card") -> Refund:
-        """Let the bank send a refund back: its money returns to the balance.
+        """Fail a refund, as the bank: its money returns to the balance.
 
         Raises:
             ApiError: there is none, or it has failed before.

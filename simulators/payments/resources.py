@@ -160,7 +160,7 @@ class CheckoutSession(Resource, kw_only=True):
 
 
 class PaymentIntent(Resource, kw_only=True):
-    """One sum that is to be paid, through however many attempts."""
+    """An amount to be paid, in one attempt or several."""
 
     KIND: ClassVar[str] = "payment_intent"
     PREFIX: ClassVar[str] = "pi"
@@ -324,7 +324,7 @@ class Dispute(Resource, kw_only=True):
 
 
 class Customer(Resource, kw_only=True):
-    """Whoever pays, so that a card can be kept."""
+    """A payer, for whom cards can be kept."""
 
     KIND: ClassVar[str] = "customer"
     PREFIX: ClassVar[str] = "cus"
@@ -426,7 +426,7 @@ class Event(Resource, kw_only=True):
 
     @property
     def is_finished(self) -> bool:
-        """Whether everybody knows of it."""
+        """Whether it has been delivered."""
         return self.pending_webhooks == 0
 
 
