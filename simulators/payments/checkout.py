@@ -121,7 +121,7 @@ class Checkout:
             session.id,
             session.expires_at - now_ns / NS_PER_S,
             now_ns,
-            lambda at_ns: self._run_out(session.id, at_ns),
+            lambda at_ns: self._expire_unpaid(session.id, at_ns),
         )
         return session
 
@@ -147,7 +147,7 @@ class Checkout:
         self._world.emit("checkout.session.expired", session, now_ns)
         return session
 
-    def _run_out(self, session_id: str, now_ns: int) -> None:
+    def _expire_unpaid(self, session_id: str, now_ns: int) -> None:
         self.expire(session_id, now_ns)
 
     def find(self, session_id: str) -> CheckoutSession:

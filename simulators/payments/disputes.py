@@ -97,7 +97,7 @@ class Disputes:
             self._world.emit("charge.dispute.funds_withdrawn", dispute, now_ns)
         # Without evidence until then the bank decides for the card holder; an inquiry is closed.
         self._world.later(
-            dispute.id, EVIDENCE_DUE_S, now_ns, lambda at_ns: self._run_out(dispute, at_ns)
+            dispute.id, EVIDENCE_DUE_S, now_ns, lambda at_ns: self._miss_deadline(dispute, at_ns)
         )
         return dispute
 
@@ -191,7 +191,7 @@ class Disputes:
         dispute.status = "warning_under_review" if is_inquiry else "under_review"
         self._world.agenda.drop(dispute.id)
 
-    def _run_out(self, dispute: Dispute, now_ns: int) -> None:
+    def _miss_deadline(self, dispute: Dispute, now_ns: int) -> None:
         is_inquiry = dispute.status.startswith("warning_")
         self._finish(dispute, "warning_closed" if is_inquiry else "lost", now_ns)
 

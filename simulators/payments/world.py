@@ -55,7 +55,7 @@ class World:
         self.on_forget: list[Callable[[str], None]] = [self._forget]
         """Called with the identifier of each object that is forgotten."""
         self.registry = Registry(
-            settings.seed, settings.objects_kept, self._tell, {Event: settings.events_kept}
+            settings.seed, settings.objects_kept, self._on_forgotten, {Event: settings.events_kept}
         )
         self.purses: dict[str, Purse] = {}
         """By payment method."""
@@ -84,7 +84,7 @@ class World:
                 for name, value in snapshot.items()
                 if before.get(name) != value
             }
-        is_told = bool(self.settings.webhook_url)
+        has_receiver = bool(self.settings.webhook_url)
         # Kept even where there is no receiver: clients can list events instead.
         event = Event(
             id=self.registry.new_id(Event.PREFIX),
@@ -92,10 +92,10 @@ class World:
             type=event_type,
             data=data,
             request=self.cause,
-            pending_webhooks=int(is_told),
+            pending_webhooks=int(has_receiver),
         )
         self.registry.add(event)
-        if is_told:
+        if has_receiver:
             self.outbox.add(event, now_ns)
 
     def book(
@@ -126,7 +126,7 @@ class World:
 
     # Parts keep tables of their own under these identifiers: memory stays bounded only if all of
     # them forget.
-    def _tell(self, object_id: str) -> None:
+    def _on_forgotten(self, object_id: str) -> None:
         for forget in self.on_forget:
             forget(object_id)
 
