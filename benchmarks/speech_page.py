@@ -24,6 +24,7 @@ SETTLE_MS = 1_500
 """To open a recorder keeps the page busy, and what it plays late for a while."""
 
 # Both inputs are taken in the same quantum, so that the recordings are aligned to the sample.
+# Posted in tenths of a second, not for each quantum of 128 samples.
 _RECORDER = """
 registerProcessor('recorder', class extends AudioWorkletProcessor {
   blocks = [new Float32Array(4800), new Float32Array(4800)];
@@ -44,6 +45,8 @@ registerProcessor('recorder', class extends AudioWorkletProcessor {
 });
 """
 
+# The page keeps its peer connection to itself, so that it is caught where it is made. Recordings
+# leave as base64, for what leaves the page is JSON.
 _LISTEN = """
 const peers = [];
 if (window.RTCPeerConnection) {
@@ -107,6 +110,7 @@ class Recording:
 @contextlib.asynccontextmanager
 async def call_page(browser: Browser, caller: Customer, script: str = "") -> AsyncIterator[Page]:
     """Open the phone page, in which this script runs first."""
+    # The page's policy forbids the blob that the recorder is loaded from.
     async with phone_page(browser, caller, RAW + script + _LISTEN, bypass_csp=True) as page:
         yield page
 
@@ -115,6 +119,7 @@ async def in_call(page: Page, number: str, path: str) -> None:
     """Call a number; return once it has answered and the audio has taken this path."""
     await dial(page, number)
     await expect(status(page)).to_have_text("In call", timeout=CALL_MS_MAX)
+    # The page shows the path that the audio takes; before that it may still change.
     shown = page.locator("caller-phone small").filter(has_text=path)
     await expect(shown.first).to_be_visible(timeout=CALL_MS_MAX)
 
@@ -133,6 +138,7 @@ async def record(page: Page, seconds: float) -> Recording:
     def grown(name: str) -> float:
         return float(after[name] - before[name])
 
+    # Both delays are sums over all samples that left the buffer (W3C webrtc-stats).
     emitted = max(1.0, grown("jitterBufferEmittedCount"))
     return Recording(
         said=_samples(found["said"]),

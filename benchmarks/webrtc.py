@@ -93,6 +93,7 @@ Progress = Callable[[Sample], None]
 def udp_drops(ports: Collection[int]) -> int:
     """Return what the kernel has dropped at UDP sockets of these ports (proc(5), last column)."""
     rows = [row.split() for row in Path("/proc/net/udp").read_text("ascii").splitlines()[1:]]
+    # Ports are hexadecimal behind the last colon of the local address.
     return sum(int(row[-1]) for row in rows if int(row[1].rpartition(":")[2], 16) in ports)
 
 
@@ -139,6 +140,7 @@ class Stage:
         self._connect_ms.append((time.monotonic_ns() - started_ns) / 1e6)
         self._browsers.append(browser)
         self._crowd.add(browser)
+        # What the first calls make the process load is no call's memory.
         if len(self._browsers) == FIRST_CALLS:
             self._resident_bytes_first = total_resident_bytes(self._processes)
 
@@ -150,9 +152,9 @@ class Stage:
         self._crowd.listen(control.fileno(), control.receive)
 
     def greet_now_and_then(self) -> None:
-        """Let the calls that are up say a word, once a second, and return marks when they are due.
+        """Send a frame on each call that is up, once a second, and return marks when they are due.
 
-        None has been quiet for longer.
+        So no call is silent for long enough to be ended.
         """
         for phone in self._phones:
             phone.return_marks(time.monotonic_ns())
@@ -166,6 +168,7 @@ class Stage:
         edges: list[tuple[int, ...]] = []
 
         def look() -> None:
+            # Read in the same order at both edges: the time between the readings cancels out.
             cpu_ns = total_cpu_ns(self._processes)
             foreign_ns = core_busy_ns(self._plan.server_core) - cpu_ns - total_cpu_ns(self._beside)
             edges.append((time.monotonic_ns(), cpu_ns, foreign_ns, udp_drops(ports)))
@@ -173,6 +176,7 @@ class Stage:
         pace = self._crowd.measure(SETTLE_S, seconds, at_start=look, at_end=look)
         elapsed, cpu, foreign, dropped = (b - a for a, b in zip(*edges, strict=True))
         calls = len(self._browsers)
+        # After the window: reading it takes time of the machine.
         grown = total_resident_bytes(self._processes) - self._resident_bytes_first
         return Sample(
             server=self._server,
@@ -195,6 +199,7 @@ class Stage:
         first = self.sample(seconds)
         if (first.held and not first.disturbed) or not self._plan.is_patient:
             return first
+        # The machine's noise passes; a server's limit is there a second time.
         second = self.sample(seconds)
         return second if second.held or not first.held else first
 
@@ -205,17 +210,20 @@ def dial(stage: Stage, running: Running) -> None:
     call = running.dial(index)
     spoken, heard = new_voice(2 * index), new_voice(2 * index + 1)
     browser = Browser(spoken)
+    # In a whole call a browser hears the phone, not itself.
     browser.heard = heard
 
     def exchange(offer: str) -> str:
         send_json(call.browser, {"type": "offer", "id": 1, "sdp": mulaw_only(offer)})
         return str(wait_for(call.browser, "answer")["sdp"])
 
+    # As a page does: the offer goes over the control socket, `media` then asks for the move.
     stage.add_browser(browser, exchange)
     send_json(call.browser, {"type": "media", "path": "webrtc"})
     selected = wait_for(call.browser, "media")
     if selected["path"] != "webrtc":
         raise DialError("the gateway keeps the audio on the socket")
+    # The gateway has confirmed the move: no audio comes by the socket after this.
     phone = Phone(call.carrier, call.stream_sid, heard, spoken)
     stage.add_phone(phone, ControlSocket(call.browser))
 
@@ -223,6 +231,7 @@ def dial(stage: Stage, running: Running) -> None:
 def mulaw_only(offer: str) -> str:
     """Offer no Opus, and to be the DTLS client, which aiortc would else be itself."""
     lines = offer.replace("SAVPF 111 0 126", "SAVPF 0 126").split("\r\n")
+    # Opus would compare codecs; both servers are to move mu-law.
     kept = [line for line in lines if not line.startswith("a=rtpmap:111")]
     return "\r\n".join(kept).replace("a=setup:actpass", "a=setup:active")
 
@@ -231,6 +240,7 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
     """Measure one server at its loads, as long as a core will do by what the last one took."""
     with (
         on_cores({plan.server_core}),
+        # Started on its core, which its processes inherit; then this thread leaves for its own.
         server.start() as running,
         on_cores({plan.generator_core}),
     ):
@@ -240,10 +250,12 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
             call_share = 0.0
             for load in server.loads:
                 is_spent = time.monotonic() > deadline
+                # The first load is measured in any case: without it there is nothing to compare.
                 if stage.calls and (is_spent or call_share * load > SHARE_MAX):
                     return
                 while stage.calls < load:
                     dial(stage, running)
+                    # Calls come up for many seconds, and an early one must not end for its silence.
                     stage.greet_now_and_then()
                 sample = stage.best_sample(plan.seconds)
                 keep(sample)
@@ -281,8 +293,10 @@ def run(plan: Plan, progress: Progress) -> Results:
         progress(sample)
 
     if plan.ceiling_max:
+        # Legs, not calls: a call has two.
         results.ceiling_calls = generator_ceiling(plan) // 2
     for turn in range(1, plan.rounds + 1):
+        # In turns within a round, so that both meet the same noise.
         for server in plan.servers:
             measure_server(server, turn, plan, keep, deadline)
         if time.monotonic() > deadline:
@@ -344,6 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("The benchmark needs two cores: one for the server, one for the browsers.")
         return UNABLE_EXIT
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A call takes sockets for browser, phone and control, here and in the server.
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = plan_of(cores, quick=options.quick)
     wanted = {

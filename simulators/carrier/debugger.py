@@ -1,4 +1,4 @@
-"""Keeps what Twilio's console debugger would show: errors and warnings, bounded. Pure.
+"""Keeps the errors and warnings that Twilio's console debugger would show, bounded. Pure.
 
 Tests assert that it stays empty, or that exactly the expected code is in it.
 https://www.twilio.com/docs/usage/troubleshooting/debugging-your-application

@@ -75,6 +75,7 @@ def read_order(form: Form, owned: frozenset[str]) -> CallOrder:
         raise RestError(refusal, to)
     if (refusal := numbers.refusal_from(from_, owned)) is not None:
         raise RestError(refusal, from_)
+    # After the numbers: Twilio reports the first thing that is wrong, and these come first.
     twiml, url = _twiml(form), _hook(form, "Url", "Method")
     if twiml is None and url is None:
         raise RestError(errors.URL_MISSING)
@@ -139,6 +140,7 @@ def _events(form: Form) -> frozenset[str]:
     events = [event for value in form.get("StatusCallbackEvent", ()) for event in value.split()]
     if any(event not in STATUS_EVENTS for event in events):
         raise RestError(errors.INVALID_PARAMETER, "StatusCallbackEvent")
+    # Twilio announces the terminal status alone unless the order names events.
     return frozenset(events or ("completed",))
 
 

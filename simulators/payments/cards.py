@@ -53,6 +53,7 @@ _DECLINES: Final = (
         "Your card was declined. This transaction requires authentication.",
     ),
 )
+# By the bank's code: several share the code `card_declined`.
 DECLINES: Final[dict[str, Decline]] = {decline.decline_code: decline for decline in _DECLINES}
 AUTHENTICATION_REQUIRED: Final = DECLINES["authentication_required"]
 AUTHENTICATION_FAILED: Final = Decline(
@@ -74,7 +75,7 @@ class Behaviour:
     authenticates: bool = False
     """The payer must be there to confirm; without one the charge is declined."""
     delayed: bool = False
-    """Whether it worked is known only later."""
+    """Whether the payment succeeded is known only later."""
     fails_later: bool = False
 
 
@@ -93,6 +94,7 @@ def _declining(last4: str, decline_code: str) -> Means:
 
 
 _WORKING: Final = Means("4242")
+# Numbers and outcomes are those of Stripe's test cards, so that its documentation applies.
 _AUTHENTICATING: Final = Means("3184", Behaviour(authenticates=True))
 _DECLINING: Final = _declining("0002", "generic_decline")
 
@@ -108,6 +110,7 @@ BY_TOKEN: Final[dict[str, Means]] = {
     "pm_card_chargeDeclinedExpiredCard": _declining("0069", "expired_card"),
     "pm_card_chargeDeclinedIncorrectCvc": _declining("0127", "incorrect_cvc"),
     "pm_card_chargeDeclinedProcessingError": _declining("0119", "processing_error"),
+    # Stripe's can be saved and fails when it is charged; here nothing is charged on saving.
     "pm_card_chargeCustomerFail": _declining("0341", "generic_decline"),
 }
 """Stripe's payment method tokens: each use makes a new payment method."""
@@ -141,6 +144,7 @@ def describe_card(means: Means, expires_year: int) -> Json:
         "display_brand": means.brand,
         "exp_month": 12,
         "exp_year": expires_year,
+        # The same for the same card: that is how a merchant recognises one that returns.
         "fingerprint": f"simulated{means.last4}",
         "funding": "credit",
         "generated_from": None,
@@ -172,6 +176,8 @@ def describe_payment(kind: str, described: Json, *, authenticated: bool) -> Json
         described: the payment method's field of that name.
         authenticated: whether the payer confirmed with the bank.
     """
+    # A charge repeats part of its method: it must still say what it was paid with when that is
+    # gone.
     if kind == "sepa_debit":
         account: Json = {name: described[name] for name in _ACCOUNT_KEPT}
         return {"type": kind, kind: {**account, "expected_debit_date": None, "mandate": None}}

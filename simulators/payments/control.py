@@ -1,4 +1,4 @@
-"""The control API under `/simulator/v1/`: acts as payer, bank or dashboard, and injects faults.
+"""Serves the control API under `/simulator/v1/`: acts as payer, bank, dashboard; injects faults.
 
 For tests and demonstrations; it takes the same key as the API, and JSON.
 """
@@ -46,6 +46,8 @@ _KINDS: Final[dict[str, type[Resource]]] = {
     )
 }
 _BEHAVIOURS: Final[dict[str, Behaviour]] = {
+    # The later entries win: `authentication_required` asks the payer here, and declines only where
+    # nobody can be asked.
     **{name: Behaviour(decline) for name, decline in DECLINES.items()},
     "works": Behaviour(),
     "authentication_required": Behaviour(authenticates=True),
@@ -129,6 +131,7 @@ class ControlApi:
             "counts": self._registry.counts(),
             "balance": dict(self._world.balance),
             "offset_s": self._clock.offset_s,
+            # With no receiver configured nothing waits, and all count as delivered.
             "undelivered": sum(not event.is_finished for event in self._registry.newest(Event)),
         }
 
@@ -175,16 +178,20 @@ class ControlApi:
         behaviour = _BEHAVIOURS.get(order.behaviour)
         if behaviour is None:
             raise ApiError(f"behaviour must be one of {', '.join(_BEHAVIOURS)}")
+        # A card that worked when it was saved may fail later: this is how a test gets there.
         self._world.purses[method.id].behaviour = behaviour
         return method
 
     def _deliver(self, _: Order, event_id: str, now_ns: int) -> Resource:
         event = self._registry.find(Event, event_id)
+        # Whatever became of it: a receiver has to take an event a second time.
         self._world.outbox.again(event, now_ns)
         return event
 
     def _shift(self, order: Order, _: str, __: int) -> Json:
         try:
+            # Replaces the offset, and does not add to it; the loop wakes after this, and does what
+            # fell due.
             self._clock.shift(order.offset_s)
         except ValueError as error:
             raise ApiError(str(error)) from error

@@ -152,7 +152,7 @@ async def test_what_was_forgotten_is_passed_over(caplog: pytest.LogCaptureFixtur
         await receiver.until("customer.created", 10)
         await heart.stop()
     assert len(receiver.events) == 10
-    assert "an appointment came to nothing" in caplog.text
+    assert "appointment of a forgotten object" in caplog.text
 
 
 def _break(_: int) -> None:
