@@ -1,4 +1,4 @@
-"""The outboxes of the spend gate's partitions, each a stream: read and trimmed in one round trip.
+"""The outboxes of the spend gate's partitions, each a stream: read in one round trip.
 
 Knows no entry's meaning and no script; whoever calls bounds the wait and names the failure.
 """
@@ -13,8 +13,6 @@ from redis.exceptions import ResponseError
 
 from billing.lineage import NOTHING_TOLD
 from billing.ports import OutboxEntry
-
-IDS_PER_COMMAND_MAX = 1_000
 
 
 async def lengths(redis: Redis | RedisCluster, outboxes: Sequence[bytes]) -> Sequence[int]:
@@ -69,15 +67,6 @@ async def read(
         for partition, key in outboxes.items()
         if key in found
     }
-
-
-async def trim(redis: Redis | RedisCluster, entry_ids: Mapping[bytes, Sequence[str]]) -> None:
-    """Forget entries, by outbox."""
-    pipeline: Any = redis.pipeline(transaction=False)
-    for outbox, ids in entry_ids.items():
-        for start in range(0, len(ids), IDS_PER_COMMAND_MAX):
-            pipeline.execute_command("XDEL", outbox, *ids[start : start + IDS_PER_COMMAND_MAX])
-    await pipeline.execute()
 
 
 def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
