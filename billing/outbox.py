@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
@@ -252,14 +252,14 @@ def _integer(value: bytes, maximum: int) -> int:
 
 
 def _decode_opened(value: bytes) -> CallOpened:
-    detail = _decode(value, _OPENED)
+    detail: CallOpened = _decode(value, _OPENED)
     if detail.created_at.tzinfo is None:
         raise _MalformedError
     return detail
 
 
 def _decode_closed(value: bytes) -> CallClosed:
-    detail = _decode(value, _CLOSED)
+    detail: CallClosed = _decode(value, _CLOSED)
     times = (detail.ringing_at, detail.answered_at, detail.ended_at)
     if any(at is not None and at.tzinfo is None for at in times):
         raise _MalformedError
@@ -269,13 +269,11 @@ def _decode_closed(value: bytes) -> CallClosed:
     return detail
 
 
-Detail = TypeVar("Detail")
-
 _OPENED = msgspec.json.Decoder(CallOpened)
 _CLOSED = msgspec.json.Decoder(CallClosed)
 
 
-def _decode(value: bytes, decoder: msgspec.json.Decoder[Detail]) -> Detail:
+def _decode(value: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     if b"\\u0000" in value:
         raise _MalformedError
     try:

@@ -21,6 +21,10 @@ from billing.stores.database import upsert_in
 _PARTITIONS = tables.partitions
 _COLUMNS = _PARTITIONS.c
 
+# Made once: to make a statement costs more than to run it.
+_MARKS = sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
+_MOVE_MARK = sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of"))
+
 
 def lock_and_mark(
     connection: sa.Connection, batch: Mapping[int, Sequence[OutboxEntry]], at: datetime
@@ -37,26 +41,19 @@ def lock_and_mark(
             for partition, entries in batch.items()
         ],
     )
-    rows = connection.execute(
-        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id).where(
-            _COLUMNS.partition.in_(batch)
-        )
-    ).all()
     moved = []
-    for partition, booked_id, fork_id in rows:
-        after = advance(booked_id, batch[partition])
+    for partition, booked_id, fork_id in connection.execute(_MARKS).all():
+        after = advance(booked_id, batch.get(partition, ()))
         if after.booked_id != booked_id:
             proof = after.fork_id or fork_id
             moved.append({"of": partition, "booked_id": after.booked_id, "fork_id": proof})
     if moved:
-        connection.execute(
-            sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of")), moved
-        )
+        connection.execute(_MOVE_MARK, moved)
 
 
 @cache
 def _counting(dialect: str) -> sa.Executable:
-    """Return the statement, made once: to make it costs more than to run it."""
+    """Return the statement that counts entries, made once for each dialect."""
     insert = upsert_in(dialect, _PARTITIONS)
     return insert.on_conflict_do_update(
         index_elements=["partition"],
@@ -69,9 +66,7 @@ def _counting(dialect: str) -> sa.Executable:
 
 async def read_marks(connection: AsyncConnection) -> dict[int, PartitionMark]:
     """Return the marks of all partitions of which anything was ever booked."""
-    rows = await connection.execute(
-        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
-    )
+    rows = await connection.execute(_MARKS)
     return {partition: PartitionMark(*mark) for partition, *mark in rows}
 
 
