@@ -13,7 +13,7 @@ from billing.ports import SpendGate
 
 INTERVAL_S = 5.0
 DRAINED_AGE_S_MAX = 15.0
-"""How long ago the outbox may have been drained to its end: a drainer does it each half second,
+"""How long ago the outbox may have been drained to its end: a drainer does it each second,
 and needs a few seconds to start."""
 
 log = logging.getLogger(__name__)
