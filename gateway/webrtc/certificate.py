@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from cryptography import x509
@@ -22,7 +23,7 @@ RENEWED_AFTER: Final = timedelta(days=7)
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Certificate:
     """A key pair and the self-signed certificate over it."""
 
@@ -30,9 +31,9 @@ class Certificate:
     key: ec.EllipticCurvePrivateKey
     made_at: datetime
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the certificate as `AA:BB:…` (RFC 8122, 5)."""
+        """SHA-256 of the certificate as `AA:BB:…` (RFC 8122, 5); all sessions share the text."""
         return self.x509.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
