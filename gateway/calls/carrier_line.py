@@ -49,7 +49,7 @@ class CarrierLine:
         "_carrier",
         "_confirm_s",
         "_is_ending",
-        "_named",
+        "_naming",
         "_order",
         "_ordered_ns",
         "_placed_ns",
@@ -75,7 +75,8 @@ class CarrierLine:
         self._reachability = reachability
         self._ordered_ns = self._placed_ns = reachability.clock_ns()
         self._stray = stray
-        self._named = asyncio.Event()
+        self._naming: asyncio.Event | None = None
+        """Set when the carrier's id comes, for whoever waits for it."""
         self.carrier_call_id = ""
         self.is_over = False
         self._is_ending = False
@@ -87,7 +88,8 @@ class CarrierLine:
         if not self.carrier_call_id:
             # Set before it is reported: a call that has ended meanwhile is hung up by this id.
             self.carrier_call_id = carrier_call_id
-            self._named.set()
+            if self._naming is not None:
+                self._naming.set()
             self._placed_ns = self._reachability.clock_ns()
             self._report(DialAccepted(carrier_call_id))
         return carrier_call_id == self.carrier_call_id
@@ -115,9 +117,10 @@ class CarrierLine:
                 self._stray(carrier_call_id)
 
     async def _is_proven(self) -> bool:
+        self._naming = asyncio.Event()
         try:
             async with asyncio.timeout(PROOF_WAIT_S):
-                await self._named.wait()
+                await self._naming.wait()
         except TimeoutError:
             return False
         return True

@@ -20,7 +20,7 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.post.webhooks import Notices
 
-DRAIN_INTERVAL_S = 0.5
+DRAIN_INTERVAL_S = 1.0
 """How soon after its end a call is found in the list."""
 DRAIN_TURN_S_MAX = 60.0
 """How long one batch may take before the drainer counts as stuck: several times what all time-outs

@@ -130,7 +130,8 @@ class EmbeddedValkey:
         except BaseException:
             await self.stop()
             raise
-        self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
+        if self._may_own:
+            self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
         return url_of(self._dir)
 
     async def stop(self) -> None:

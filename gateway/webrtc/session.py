@@ -112,17 +112,18 @@ class WebRtcSession:
         "_nacks",
         "_next_credentials",
         "_packets",
+        "_payload_type",
         "_protect",
         "_report_ns",
         "_send",
         "_srtp",
         "_stream",
+        "_telephone_event",
         "_timeouts",
         "address",
         "addresses",
         "excess",
         "last_in_ns",
-        "offer",
         "on_audio",
         "on_digit",
         "on_state",
@@ -152,7 +153,7 @@ class WebRtcSession:
         self.on_state: Callable[[SessionState], None] = _ignore
         """Called once with CONNECTED, and once with CLOSED or FAILED."""
         self.state = SessionState.NEW
-        self.offer = offer
+        self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
         self.address: Address | None = None
         """Where we send to: the last nominated address, until then the first one checked."""
         self.addresses: dict[Address, None] = {}
@@ -171,8 +172,7 @@ class WebRtcSession:
         """Datagrams dropped because there were too many."""
         self._packets, self._datagrams = FrameBudget(PACKETS), FrameBudget(DATAGRAMS)
         self._handshakes = FrameBudget(HANDSHAKES)
-        self._host = host
-        self._send = host.send
+        self._host, self._send = host, host.send
         self._timeouts = timeouts
         self._credentials = credentials
         self._next_credentials: Credentials | None = None
@@ -237,7 +237,7 @@ class WebRtcSession:
         if protect is None or len(payload) > PAYLOAD_BYTES_MAX:
             return
         assert self.address is not None
-        packet = self._stream.packet(self.offer.payload_type, payload, timestamp_ms)
+        packet = self._stream.packet(self._payload_type, payload, timestamp_ms)
         try:
             self._send(protect(packet), self.address)
         except SrtpError:  # 2**48 packets, or no memory: must not break the audio path
@@ -265,7 +265,7 @@ class WebRtcSession:
         if self._next_credentials is not None:
             self._host.retire(self._next_credentials.ufrag)
         self._next_credentials = credentials
-        self.offer = offer
+        self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
 
     def receive_check(self, datagram: bytes, ufrag: str, address: Address, now_ns: int) -> bool:
         """Answer a connectivity check; return False if it was not made with our password.
@@ -376,7 +376,7 @@ class WebRtcSession:
         # A track that the page replaces has an SSRC of its own.
         if ssrc != self.statistics.ssrc:
             self._begin_source(ssrc)
-        is_audio = payload_type == self.offer.payload_type
+        is_audio = payload_type == self._payload_type
         self.packets_in += 1
         self.statistics.feed(sequence, timestamp if is_audio else None, now_ns)
         if self._nacks is not None and self._nacks.received(sequence):
@@ -386,7 +386,7 @@ class WebRtcSession:
         if is_audio:
             if 0 < len(payload) <= PAYLOAD_BYTES_MAX:
                 self.on_audio(sequence, timestamp, payload)
-        elif payload_type == self.offer.telephone_event:
+        elif payload_type == self._telephone_event:
             self._tell_digit(self._events.feed(timestamp, payload))
 
     def _is_taken(self, now_ns: int) -> bool:
