@@ -400,7 +400,7 @@ class WebRtcSession:
 
     def _begin_source(self, ssrc: int) -> None:
         """Listen to another source; the first authenticated packet completes DTLS too."""
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         self.statistics.reset(ssrc)
         self._events = rtp.TelephoneEvents()
         if self._nacks is not None:
@@ -424,7 +424,7 @@ class WebRtcSession:
         if compound is None or not self._is_taken(now_ns):
             return
         self.last_in_ns = now_ns
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         for event in rtcp.parse(compound):
             if isinstance(event, rtcp.SenderReport):
                 self._lsr, self._lsr_ns = event.ntp_middle, now_ns
