@@ -226,7 +226,7 @@ class Calls:
         elif not bridge.resume(leg, generation):
             leg.refuse("bad_resume")
         else:
-            leg.vouch()
+            leg.mark_authenticated()
             if self.is_draining:
                 self._tell_draining(bridge)
 
@@ -252,7 +252,7 @@ class Calls:
         if refusal:
             self._refuse(leg, order, refusal)
             return
-        leg.vouch()
+        leg.mark_authenticated()
         if order.is_check:
             self._check(leg, order.account_id)
         else:
