@@ -67,8 +67,8 @@ class Demo:
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
         """Return the demo's own credentials, made once and kept for its owner only."""
         path = data_dir / private_files.DEMO
-        private_files.close_folder(data_dir)
-        private_files.close(path)
+        private_files.restrict_folder(data_dir)
+        private_files.restrict(path)
         made = {
             "account_sid": "AC" + secrets.token_hex(16),
             "auth_token": secrets.token_hex(16),
