@@ -19,13 +19,13 @@ from billing.stores.payments import SqlPaymentStore
 from gateway.cli.command import (
     err,
     fail,
+    open_before_changes,
     out,
     read_amount,
     read_moment,
     read_settings,
     run,
     run_with,
-    unchanged,
 )
 from gateway.errors import (
     EXIT_FINDINGS,
@@ -214,7 +214,7 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
         fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
 
     async def with_services() -> None:
-        stores = await unchanged(storage.open_stores(settings))
+        stores = await open_before_changes(storage.open_stores(settings))
         notices = Notices(settings.events_url, settings.events_secret)
         services = compose_payments(settings, stores, notify=notices.notify, recovers=recovers)
         notices.start()

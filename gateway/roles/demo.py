@@ -149,9 +149,9 @@ class Demo:
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
 
-    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+    async def stop(self, end_now: asyncio.Event | None = None) -> None:
         """End the gateway first, so that its calls end properly."""
-        await self._node.stop(hurry)
+        await self._node.stop(end_now)
         await self._end_simulators()
 
     async def _end_simulators(self) -> None:

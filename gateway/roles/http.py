@@ -32,8 +32,8 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.duties import Alarms
 from gateway.roles.payments import PaymentServices
+from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings

@@ -674,15 +674,15 @@ async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
     assert len(node.calls) == 0
 
 
-async def test_a_drain_that_is_hurried_ends_the_calls_in_good_order(stage, node):
+async def test_a_drain_that_is_told_to_end_now_ends_the_calls_in_good_order(stage, node):
     caller = await node.starts()
     stream = node.begins_stream()
     stage.spawn(keep_talking(stream))
-    hurry = asyncio.Event()
-    draining = asyncio.create_task(node.calls.drain(30, hurry))
+    end_now = asyncio.Event()
+    draining = asyncio.create_task(node.calls.drain(30, end_now))
     await stage.run(1)
     assert not draining.done()
-    hurry.set()
+    end_now.set()
     await stage.run(1)
     assert draining.done()
     assert caller.of("disconnect")[0]["name"] == "SYSTEM_SHUTDOWN"
