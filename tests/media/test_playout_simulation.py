@@ -106,6 +106,7 @@ def test_drift_is_absorbed_unheard(ppm: float) -> None:
     assert counters.lost == counters.cut_ms == counters.concealed_ms == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ppm", [-100, 100])
 def test_a_call_of_four_hours_ends_with_the_delay_it_began_with(ppm: float) -> None:
     """The talker's clock is off one way, the carrier's the other."""

@@ -13,10 +13,10 @@ LATER = timedelta(seconds=61)
 
 
 @pytest.fixture
-async def unheard(tmp_path):
+async def unheard(sqlite_engine):
     """A shop whose webhooks go where nobody listens."""
     async with open_shop(
-        tmp_path,
+        sqlite_engine,
         webhook_url="http://127.0.0.1:9/stripe/webhook",
         webhook_secret=SECRET,
         webhook_retries_s=(),

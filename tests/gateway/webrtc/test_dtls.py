@@ -258,7 +258,7 @@ def test_noise_never_raises(noise: bytes) -> None:
     assert server.keys is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(st.integers(0, 2**32))
 def test_mutated_flights_never_raise_and_never_connect_by_themselves(seed: int) -> None:
     chance = random.Random(seed)

@@ -598,7 +598,7 @@ def test_an_ended_session_takes_nothing_and_holds_nobody() -> None:
 # -- floods --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(st.binary(min_size=1, max_size=300))
 def test_noise_before_a_check_is_never_answered(noise: bytes) -> None:
     wire = Wire()
