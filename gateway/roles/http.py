@@ -77,14 +77,16 @@ def api_routes(
         gate=stores.gate,
         ledger=stores.ledger,
         rates=prices.rates,
-        closed_book=prices.closed_book,
+        closed_destinations=prices.closed_destinations,
         is_draining=is_draining,
         on_balance=on_balance,
     )
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
-    rates = RatesApi(settings, auth, velocity, stores.gate, prices.rates, prices.closed_book)
+    rates = RatesApi(
+        settings, auth, velocity, stores.gate, prices.rates, prices.closed_destinations
+    )
     return [
         *CallsApi(settings, auth, admission, index, stores.gate).routes(),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
