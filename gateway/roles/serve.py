@@ -89,8 +89,8 @@ class Node:
             *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", carrier_side.ghosts.stop)
-        post.notices.start()
-        stops.add("notices", post.notices.stop)
+        post.events.start()
+        stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
         access = compose_access(settings, stores)

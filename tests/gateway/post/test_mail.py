@@ -721,7 +721,7 @@ async def test_a_node_tells_its_account_holders(environ, mailbox):
     try:
         await open_account(node.stores.engine)
         told = []
-        node.post.notices.notify = lambda *event: told.append(event)
+        node.post.events.notify = lambda *event: told.append(event)
         node.post.notify("payment.disputed", PAYMENT)
         await mailbox.wait_for_mails(1)
     finally:
