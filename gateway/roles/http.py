@@ -118,7 +118,10 @@ def payment_routes(
 ) -> Routes:
     """Return the routes that the payment service calls."""
     return StripeWebhook(
-        settings.stripe_webhook_secrets, payments.payments.settle, time.time, refused_signatures
+        settings.stripe_webhook_secrets,
+        payments.payments.book_object,
+        time.time,
+        refused_signatures,
     ).routes()
 
 
