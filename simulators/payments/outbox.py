@@ -72,7 +72,7 @@ class Outbox:
             share = crc32(b"%s:%d" % (event.id.encode(), copy)) % 1000 / 1000
             self._push(now_ns, fault.delay_s + fault.shuffle_s * share, event.id, 1)
 
-    def again(self, event: Event, now_ns: int) -> None:
+    def redeliver(self, event: Event, now_ns: int) -> None:
         """Deliver an event once more, whatever became of it."""
         self._push(now_ns, 0.0, event.id, 1)
 

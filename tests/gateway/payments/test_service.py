@@ -163,14 +163,14 @@ async def test_only_what_is_offered_is_charged(shop, micros):
 async def test_a_slow_method_is_credited_when_its_money_comes(shop):
     payment = await shop.payments.book_outcome(await shop.pays(method="bank"))
     assert (payment.state, await shop.balance()) == (PaymentState.PROCESSING, 0)
-    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/settle", succeed=True)
+    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/conclude", succeed=True)
     payment = await shop.payments.book_object("payment_intent", payment.payment_intent_id)
     assert (payment.state, await shop.balance()) == (PaymentState.PAID, 25)
 
 
 async def test_a_slow_method_that_fails_is_no_credit(shop):
     payment = await shop.payments.book_outcome(await shop.pays(method="bank"))
-    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/settle", succeed=False)
+    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/conclude", succeed=False)
     payment = await shop.payments.book_outcome(payment)
     assert (payment.state, await shop.balance()) == (PaymentState.FAILED, 0)
     assert payment.failure

@@ -43,7 +43,7 @@ def test_an_event_is_given_up_after_the_last_retry(status: int) -> None:
         now_ns = box.next_ns or now_ns
     assert box.next_ns is None
     assert not sent.is_finished
-    box.again(sent, now_ns)
+    box.redeliver(sent, now_ns)
     assert box.due(now_ns, 9) == [Attempt("a", 1)]
 
 
