@@ -122,12 +122,12 @@ class WebRtcSession:
         "addresses",
         "excess",
         "last_in_ns",
+        "media_rtt_ns",
         "offer",
         "on_audio",
         "on_digit",
         "on_state",
         "packets_in",
-        "path_rtt_ns",
         "remote_report",
         "state",
         "statistics",
@@ -162,7 +162,7 @@ class WebRtcSession:
         self.statistics = rtp.ReceiveStatistics()
         self.remote_report: rtcp.ReportBlock | None = None
         """The browser's last report on our stream: loss and jitter."""
-        self.path_rtt_ns: int | None = None
+        self.media_rtt_ns: int | None = None
         """Round trip by the browser's last report."""
         self.packets_in = 0
         self.wrong_source = 0
@@ -216,7 +216,7 @@ class WebRtcSession:
     @property
     def quality(self) -> SessionQuality:
         """What the network has done to the browser's stream."""
-        rtt_ns = self.path_rtt_ns
+        rtt_ns = self.media_rtt_ns
         return SessionQuality(
             packets=self.statistics.received,
             lost=self.statistics.lost,
@@ -410,7 +410,7 @@ class WebRtcSession:
         """Request missing packets (RFC 4585): at once, then once per round trip."""
         nacks, source = self._nacks, self.statistics.ssrc
         if nacks is not None and source is not None:
-            missing = nacks.due(now_ns, self.path_rtt_ns or RTT_GUESS_NS)
+            missing = nacks.due(now_ns, self.media_rtt_ns or RTT_GUESS_NS)
             if missing:
                 self._send_rtcp(rtcp.nack(self.ssrc, source, missing))
 
@@ -432,7 +432,7 @@ class WebRtcSession:
                 if event.ssrc == self.ssrc:
                     self.remote_report = event
                     # Until the browser has had a report of ours there is nothing to measure by.
-                    self.path_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.path_rtt_ns
+                    self.media_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.media_rtt_ns
             elif isinstance(event, rtcp.Bye) and event.ssrc == self.statistics.ssrc:
                 self._send_all(self._dtls.close(), self.address)
                 self._end(SessionState.CLOSED)

@@ -99,7 +99,7 @@ class Courier:
             return
         # A lost attempt never leaves; a failed one arrives, and its good reply is not believed.
         status = 0 if attempt.is_lost else await self._post(event)
-        self._world.outbox.report(
+        self._world.outbox.note_outcome(
             attempt, event, 500 if attempt.is_failed else status, self._clock.now_ns()
         )
 

@@ -86,7 +86,7 @@ class Outbox:
             attempts.append(Attempt(event_id, number, *self._faults.attempt()))
         return attempts
 
-    def report(self, attempt: Attempt, event: Event, status: int, now_ns: int) -> None:
+    def note_outcome(self, attempt: Attempt, event: Event, status: int, now_ns: int) -> None:
         """Note how an attempt went; one without a 2xx reply is repeated after a while.
 
         Args:
