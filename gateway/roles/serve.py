@@ -128,19 +128,16 @@ class Node:
                 *http.page_routes(),
             ]
         )
-        await self._run(
-            stops,
-            tls,
-            [
-                *periodic_tasks.of_port(tls),
-                *periodic_tasks.of_payments(payments),
-                *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
-                *periodic_tasks.of_books(
-                    stores, carrier_side.settler.drain, alarms, sweeps.gate_filled
-                ),
-                *periodic_tasks.of_quotes(prices),
-            ],
-        )
+        tasks = [
+            *periodic_tasks.of_port(tls),
+            *periodic_tasks.of_payments(payments),
+            *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
+            *periodic_tasks.of_books(
+                stores, carrier_side.settler.drain, alarms, sweeps.gate_filled
+            ),
+            *periodic_tasks.of_quotes(prices),
+        ]
+        await self._run(stops, tls, tasks)
 
     def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
         """Open what takes payments; a change of credit reaches running calls at once."""
