@@ -63,11 +63,11 @@ async def test_an_epoch_can_be_ended_without_memory(own, own_valkey):
 async def test_a_server_that_does_not_answer_is_not_waited_for(own, own_valkey, monkeypatch):
     monkeypatch.setattr(key_epochs, "_TIMEOUT_S", 0.05)
     own_valkey.pause()
-    for operation in (own.current, own.end):
+    for operation in (own.current, own.invalidate):
         with pytest.raises(StoreUnavailableError):
             await operation()
     own_valkey.resume()
     own_valkey.kill()
-    for operation in (own.current, own.end):
+    for operation in (own.current, own.invalidate):
         with pytest.raises(StoreUnavailableError):
             await operation()
