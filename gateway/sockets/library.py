@@ -49,7 +49,7 @@ class Library:
     def _new(self, state: State) -> ServerProtocol:
         return ServerProtocol(state=state, max_size=self._message_bytes_max, logger=_log)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget the connection so far."""
         if self._protocol is not None:
             # Its parser's frame holds it, and it would live until a full collection.

@@ -124,11 +124,11 @@ class WebRtcSession:
         "addresses",
         "excess",
         "last_in_ns",
+        "media_rtt_ns",
         "on_audio",
         "on_digit",
         "on_state",
         "packets_in",
-        "path_rtt_ns",
         "remote_report",
         "state",
         "statistics",
@@ -163,7 +163,7 @@ class WebRtcSession:
         self.statistics = rtp.ReceiveStatistics()
         self.remote_report: rtcp.ReportBlock | None = None
         """The browser's last report on our stream: loss and jitter."""
-        self.path_rtt_ns: int | None = None
+        self.media_rtt_ns: int | None = None
         """Round trip by the browser's last report."""
         self.packets_in = 0
         self.wrong_source = 0
@@ -216,7 +216,7 @@ class WebRtcSession:
     @property
     def quality(self) -> SessionQuality:
         """What the network has done to the browser's stream."""
-        rtt_ns = self.path_rtt_ns
+        rtt_ns = self.media_rtt_ns
         return SessionQuality(
             packets=self.statistics.received,
             lost=self.statistics.lost,
@@ -400,7 +400,7 @@ class WebRtcSession:
 
     def _begin_source(self, ssrc: int) -> None:
         """Listen to another source; the first authenticated packet completes DTLS too."""
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         self.statistics.reset(ssrc)
         self._events = rtp.TelephoneEvents()
         if self._nacks is not None:
@@ -410,7 +410,7 @@ class WebRtcSession:
         """Request missing packets (RFC 4585): at once, then once per round trip."""
         nacks, source = self._nacks, self.statistics.ssrc
         if nacks is not None and source is not None:
-            missing = nacks.due(now_ns, self.path_rtt_ns or RTT_GUESS_NS)
+            missing = nacks.due(now_ns, self.media_rtt_ns or RTT_GUESS_NS)
             if missing:
                 self._send_rtcp(rtcp.nack(self.ssrc, source, missing))
 
@@ -424,7 +424,7 @@ class WebRtcSession:
         if compound is None or not self._is_taken(now_ns):
             return
         self.last_in_ns = now_ns
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         for event in rtcp.parse(compound):
             if isinstance(event, rtcp.SenderReport):
                 self._lsr, self._lsr_ns = event.ntp_middle, now_ns
@@ -432,7 +432,7 @@ class WebRtcSession:
                 if event.ssrc == self.ssrc:
                     self.remote_report = event
                     # Until the browser has had a report of ours there is nothing to measure by.
-                    self.path_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.path_rtt_ns
+                    self.media_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.media_rtt_ns
             elif isinstance(event, rtcp.Bye) and event.ssrc == self.statistics.ssrc:
                 self._send_all(self._dtls.close(), self.address)
                 self._end(SessionState.CLOSED)

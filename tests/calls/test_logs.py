@@ -144,5 +144,5 @@ async def test_a_call_at_the_most_talkative_level_names_nobody(new_world, tmp_pa
     for secret in secrets:
         for written in (secret.removeprefix("+"), urllib.parse.quote(secret, safe="")):
             assert written not in text
-    # Nothing had to be blotted out either.
+    # Nothing had to be redacted either.
     assert "…" not in text

@@ -191,7 +191,7 @@ EXEMPT = {
     ("payments", "receipt_url"): TEXTUAL,
     ("payments", "failure"): TEXTUAL,
     ("payments", "created_at"): TEXTUAL,
-    ("payments", "updated_at"): "when to look at an unsettled payment again",
+    ("payments", "updated_at"): "when to look at a pending payment again",
 }
 
 

@@ -112,7 +112,7 @@ class Shop:
         return (await self.does("GET", f"/objects/{kind}"))["data"]
 
     async def pays(self, account_id="alice", units=25, *, method="card", save_card=False):
-        """Begin a payment and make it on the service's page; return ours, not settled yet."""
+        """Begin a payment and make it on the service's page; return ours, still pending."""
         payment, url = await self.payments.start_checkout(
             account_id, units * UNIT, save_card=save_card
         )
@@ -121,8 +121,8 @@ class Shop:
         return await self.store.find(payment.id)
 
     async def paid(self, account_id="alice", units=25, *, save_card=False):
-        """Pay, and settle it."""
-        return await self.payments.settle_payment(
+        """Pay, and book the outcome."""
+        return await self.payments.book_outcome(
             await self.pays(account_id, units, save_card=save_card)
         )
 
@@ -166,7 +166,7 @@ async def shop(sqlite_engine):
 async def listening(shop, port):
     """Take the webhooks that the payment service sends to this port."""
     refused = RefusedSignatures(Ticker(time.monotonic_ns))
-    webhook = StripeWebhook((Secret(SECRET),), shop.payments.settle, time.time, refused)
+    webhook = StripeWebhook((Secret(SECRET),), shop.payments.book_object, time.time, refused)
     config = uvicorn.Config(
         create_app(webhook.routes()), lifespan="off", log_config=None, access_log=False
     )
