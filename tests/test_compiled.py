@@ -36,10 +36,9 @@ TESTS = (
         for name in (
             "a_call_is_answered_heard_counted_and_recorded",
             "wide_audio_is_converted_both_ways",
-            "keys_are_heard_at_the_phone_and_from_it",
-            "the_carrier_has_nothing_to_complain_of",
         )
     ),
+    "tests/whole_calls/test_stories.py",
 )
 COMPILE_S = 600
 TESTS_S = 900
