@@ -49,7 +49,6 @@ TESTED_BY: dict[str, str] = {
     "gateway.roles.child": "tests/gateway/roles/test_demo.py",
     "gateway.roles.console": "tests/gateway/cli/test_command.py",
     "gateway.roles.drain": "tests/gateway/roles/test_drainer_process.py",
-    "gateway.roles.process": "tests/gateway/cli/test_command.py",
     "gateway.roles.simulate": "tests/gateway/roles/test_demo.py",
     "gateway.roles.simulate_payments": "tests/gateway/roles/test_demo.py",
 }

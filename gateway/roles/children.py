@@ -67,6 +67,27 @@ class Child:
         process, pulses = await self._spawn()
         self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
 
+    async def start_serving(self) -> int | None:
+        """Start a process that gives a sign when it serves, and watch over it from then on.
+
+        Returns the exit code of one that ends before that: it has said why, and would again.
+        """
+        process, pulses = await self._spawn()
+        is_serving = False
+        with contextlib.suppress(OSError):  # also the time-out
+            async with asyncio.timeout(_START_S_MAX):
+                is_serving = bool(await pulses.read(1))
+        if is_serving:
+            self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
+            return None
+        self._hang_up()
+        await _ended(process, _END_S_MAX)
+        code = await process.wait()
+        # Ended by a signal, perhaps ours, it has said nothing itself.
+        if code < 0:
+            log.error("Process %s ended with %s before it served.", self._arguments[0], code)
+        return code
+
     async def stop(self) -> None:
         """Let the process finish what it does; kill it when that takes too long."""
         if self._watch is not None:
@@ -174,10 +195,15 @@ class Pulse:
         while True:
             # Stops deliberately after that: the loop may be alive while its work hangs.
             if self._clock_s() - self._turned_s < self._patience_s:
-                with contextlib.suppress(OSError):
-                    # Fails where standard input is a terminal or closed: then nobody listens.
-                    os.write(sys.stdin.fileno(), b".")
+                give_sign()
             await asyncio.sleep(PULSE_S)
+
+
+def give_sign() -> None:
+    """Tell the parent that this process gets on with its work; without a parent, nobody."""
+    # Fails where standard input is a terminal or closed: then nobody listens.
+    with contextlib.suppress(OSError):
+        os.write(sys.stdin.fileno(), b".")
 
 
 def ignore_signals() -> None:

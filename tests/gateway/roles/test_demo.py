@@ -169,3 +169,16 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(environ, tmp_pa
     assert done.exit_code == 3
     assert "is in use by another process" in done.output
     assert not (tmp_path / "data" / "valkey").exists()
+
+
+def test_a_simulated_service_that_cannot_serve_ends_the_demo(environ, monkeypatch, capfd):
+    """Another process may take a port between the choice of it and its use."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(demo, "_free_port", lambda *_: port)
+        done = CliRunner().invoke(app.app, ["demo"], obj=os.environ | environ)
+    assert done.exit_code == 3
+    said = capfd.readouterr().err
+    assert f"TCP port {port} of 127.0.0.1 is in use by another process." in said
+    assert "starting it again" not in said
