@@ -129,10 +129,19 @@ class Child:
             # Any exit is unexpected here: `stop` cancels this task first.
             code = await process.wait()
             log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
+            process, pulses = await self._spawn_again()
+
+    async def _spawn_again(self) -> tuple[Process, StreamReader]:
+        """Start the process anew, however often the system refuses."""
+        while True:
             self._hang_up()
             # Keeps a child that cannot start from occupying a core with restarts.
             await asyncio.sleep(_RESTART_DELAY_S)
-            process, pulses = await self._spawn()
+            try:
+                return await self._spawn()
+            except OSError as error:  # such as no descriptor or no memory left
+                why = error.strerror
+            log.error("Process %s cannot be started: %s.", self._arguments[0], why)
 
     async def _is_silent(self, pulses: StreamReader) -> bool:
         """Wait for the pulses to cease; return whether the process has not simply ended.

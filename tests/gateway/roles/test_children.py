@@ -103,6 +103,22 @@ async def test_a_child_that_dies_is_started_again(yard, caplog):
     assert len((yard / "started").read_text().splitlines()) == 2, "none is started after the end"
 
 
+async def test_a_child_that_cannot_be_started_again_is_tried_again(yard, monkeypatch, caplog):
+    child = Child(["drain"], environ())
+    await child.start()
+    (first,) = await started(yard, 1)
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", str(yard / "nowhere"))
+    os.kill(int(first.split()[0]), signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while caplog.text.count("Process drain cannot be started: No such file") < 2:
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(sys, "executable", python)
+    await started(yard, 2)
+    await child.stop()
+    assert (yard / "finished").read_text() == "in good order"
+
+
 async def test_a_child_that_does_not_end_is_killed(yard, monkeypatch):
     monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)
     child = Child(["stubborn"], environ())
