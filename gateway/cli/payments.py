@@ -91,7 +91,7 @@ def refund_payment(
     ] = "",
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
-    # Negative amounts pass here; `Payments` refuses them in the words of the API.
+    # Negative amounts pass here; `Refunds` refuses them in the words of the API.
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
@@ -99,7 +99,7 @@ def refund_payment(
         # Printed first: it is needed to finish a command that is interrupted.
         out.print(f"Refund {name}")
         try:
-            payment = await services.payments.refund(payment_id, micros, reference=name)
+            payment = await services.refunds.send_back(payment_id, micros, reference=name)
         except PaymentError as error:
             # A definite refusal has given the credit back, so there is nothing to finish.
             if not error.retryable:

@@ -57,6 +57,8 @@ REFUNDED = {
 EVENTS = [
     ("auto_top_up.off", OFF),
     ("payment.received", {**PAYMENT, "kind": "auto"}),
+    ("payment.refunded", {**PAYMENT, "kind": "checkout"}),
+    ("payment.refund_failed", {**PAYMENT, "kind": "auto"}),
     ("payment.disputed", {**PAYMENT, "kind": "checkout"}),
     ("payment.dispute_won", {**PAYMENT, "kind": "checkout"}),
     ("call.cut_off", CUT_OFF),
@@ -92,7 +94,7 @@ FGeplIsetyvLbvSp2sCMcrCjVH6hRANCAATvTGXdTGQXfbthgI2XlMPw/8wSSv/1
     [
         *((name, data, True) for name, data in EVENTS),
         ("payment.received", {**PAYMENT, "kind": "checkout"}, False),
-        ("payment.refunded", {**PAYMENT, "kind": "auto"}, False),
+        ("payment.account_deleted", {**PAYMENT, "kind": "auto"}, False),
         ("auto_top_up.failed", OFF, False),
         ("call.credit_warning", {**CUT_OFF, "seconds_left": 10}, False),
         *(
