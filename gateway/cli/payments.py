@@ -17,6 +17,7 @@ from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from gateway.cli.command import (
+    complain,
     err,
     fail,
     out,
@@ -39,9 +40,9 @@ from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
-from gateway.post.webhooks import Notices
 from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
+from gateway.roles.post import open_post
 from gateway.settings import Settings
 
 app = typer.Typer(
@@ -215,17 +216,23 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
 
     async def with_services() -> None:
         stores = await unchanged(storage.open_stores(settings))
-        notices = Notices(settings.events_url, settings.events_secret)
-        services = compose_payments(settings, stores, notify=notices.notify, recovers=recovers)
-        notices.start()
         try:
-            await work(stores, services)
-        except RequestRefusedError as error:
-            problem = PROBLEMS[error.code]
-            fail(problem.message, problem.action, EXIT_SETTINGS)
+            post = open_post(settings, stores)
+            services = compose_payments(settings, stores, notify=post.notify, recovers=recovers)
+            post.notices.start()
+            try:
+                await work(stores, services)
+            except RequestRefusedError as error:
+                problem = PROBLEMS[error.code]
+                fail(problem.message, problem.action, EXIT_SETTINGS)
+            finally:
+                # What does not leave now is told by nobody else.
+                for what in await post.leave():
+                    complain(what, "What was done stands; `caller payments list` shows it.")
+                await post.notices.stop()
+                await post.mails.stop()
+                await services.service.close()
         finally:
-            await notices.stop()
-            await services.service.close()
             await stores.close()
 
     run(with_services(), settings)

@@ -531,6 +531,17 @@ async def test_nobody_there_is_tried_again(mailbox):
     assert [line["failure"] for line in logs] == ["ConnectionRefusedError"]
 
 
+async def test_who_leaves_waits_for_what_is_on_its_way(mailbox):
+    async with opened(mailbox, delays_s=(3600,)) as mails:
+        assert await mails.leave(0)
+        mails.notify("call.refunded", REFUNDED)
+        assert await mails.leave(20)
+        assert len(mailbox.mails) == 1
+        mailbox.faults.append({"RCPT": "450 later"})
+        mails.notify("call.refunded", REFUNDED)
+        assert not await mails.leave(0.05)
+
+
 async def test_one_mail_that_waits_holds_up_no_other(mailbox):
     mailbox.faults.append({"RCPT": "450 later"})
     async with opened(mailbox, delays_s=(3600,)) as mails:
