@@ -15,12 +15,13 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from gateway import settings
 from gateway.charging.recovery import bring_credits
-from gateway.errors import EXIT_UNAVAILABLE
+from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles.children import Child
 from gateway.roles.process import EndedError
@@ -69,7 +70,10 @@ class Demo:
         return self._settings
 
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
-        """Return the demo's own credentials, made once and kept for its owner only."""
+        """Return the demo's own credentials, made once and kept for its owner only.
+
+        Raises SettingsError where the file that keeps them is damaged.
+        """
         path = data_dir / private_files.DEMO
         private_files.close_folder(data_dir)
         private_files.close(path)
@@ -81,7 +85,7 @@ class Demo:
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
         }
         # Kept across restarts, so that the page in the browser keeps its key.
-        kept = json.loads(path.read_text()) if path.exists() else {}
+        kept = _read_secrets(path) if path.exists() else {}
         if made.keys() - kept.keys():
             # A file from an older release may lack some of these.
             kept = made | kept
@@ -92,7 +96,7 @@ class Demo:
                 json.dump(kept, new)
             # Replaced atomically: the next start could not read half a file.
             fresh.replace(path)
-        return dict(kept)
+        return kept
 
     def _prepare(self) -> None:
         """Fill in what the environment leaves open."""
@@ -198,6 +202,16 @@ class Demo:
             lines.append(Text(said, style="dim"))
         # Wrapped by nobody: a link that is broken over two lines leads nowhere.
         console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except msgspec.MsgspecError:
+        raise SettingsError(
+            f"{path.absolute()} is damaged. Remove it, and open the phone by the link that the demo"
+            " prints then."
+        ) from None
 
 
 def _free_port(host: str, wanted: int) -> int:

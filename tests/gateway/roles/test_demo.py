@@ -76,6 +76,19 @@ async def test_secrets_of_an_earlier_version_are_kept_and_completed(environ, tmp
     assert json.loads(kept.read_text()).items() >= older.items()
 
 
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"account_sid": "AC', b"[1]", b'{"api_key": 1}', b"\xff"]
+)
+def test_damaged_secrets_are_named_and_kept(damage, environ, tmp_path):
+    kept = tmp_path / "data" / "demo.json"
+    kept.parent.mkdir()
+    kept.write_bytes(damage)
+    done = CliRunner().invoke(app.app, ["demo"], obj=environ)
+    assert done.exit_code == 2
+    assert f"{kept} is damaged. Remove it" in done.output
+    assert kept.read_bytes() == damage
+
+
 async def test_with_a_key_of_its_own_real_payments_are_taken(environ):
     show = Demo(environ | {"CALLER_STRIPE_API_KEY": "sk_live_a"})
     assert show.settings().stripe_url == "https://api.stripe.com"
