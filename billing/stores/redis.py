@@ -85,6 +85,9 @@ _ENCODER = msgspec.json.Encoder()
 
 _Answer = TypeVar("_Answer")
 
+# What the client raises; RedisClusterException is not a RedisError.
+_REFUSALS = (RedisError, RedisClusterException, OSError)
+
 
 class _Script:
     """A Lua script and the hash by which the server knows it."""
@@ -445,7 +448,10 @@ class RedisSpendGate:
             if isinstance(answer, NoScriptError):  # this master has not seen the script yet
                 batch = batches[i]
                 keys, arguments = self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)
-                answers[i] = await self._evaluate(self._tick, keys, arguments)
+                try:
+                    answers[i] = await self._evaluate(self._tick, keys, arguments)
+                except _REFUSALS as error:  # of this batch alone
+                    answers[i] = error
         return answers
 
     async def _bounded(self, answer: Awaitable[_Answer], timeout_s: float | None = None) -> _Answer:
@@ -458,7 +464,7 @@ class RedisSpendGate:
             raise StoreUnavailableError(
                 "the spend gate (Redis or Valkey) did not answer in time"
             ) from error
-        except (RedisError, RedisClusterException, OSError) as error:
+        except _REFUSALS as error:
             raise _unavailable(error) from error
 
 

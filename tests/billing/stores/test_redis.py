@@ -159,6 +159,21 @@ async def test_a_server_that_forgot_the_scripts_is_told_them(gate, client):
     assert outcome.balances == {"alice": 10 * UNIT - 9 * CENT}
 
 
+async def test_one_partition_that_fails_leaves_the_others_their_round(own):
+    """Also in the round in which the server has forgotten the script."""
+    gate, server = own
+    await gate.open(opening())
+    here = gate.partition("alice")
+    there = (here + 1) % gate.partitions
+    server.command("DEL", f"{{cr:{there}}}:meta")
+    for second, command in enumerate((("SCRIPT", "FLUSH"), ("PING",)), 1):
+        server.command(*command)
+        claims = {there: [tick(CENT, 1, "c9", "bob")], here: [tick(9 * CENT, second)]}
+        outcomes = await gate.tick_all(claims)
+        assert isinstance(outcomes[there], StoreUnavailableError)
+        assert outcomes[here].balances == {"alice": 10 * UNIT - 9 * CENT}
+
+
 @pytest.mark.parametrize(
     "commands",
     [
