@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import logging
 from collections.abc import Callable
 from typing import Protocol
+
+import structlog
 
 from gateway.heartbeat.backlog import Backlog
 from gateway.heartbeat.recent_peak import RecentPeak
 from media.waiter import Waiter
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BEAT_NS = 20_000_000
 BEATS_PER_SECOND = 50

@@ -21,6 +21,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+# Not structlog: a child imports this module first, and ignores signals only from then on.
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 1.0
