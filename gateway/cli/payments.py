@@ -20,13 +20,13 @@ from gateway.cli.command import (
     complain,
     err,
     fail,
+    open_before_changes,
     out,
     read_amount,
     read_moment,
     read_settings,
     run,
     run_with,
-    unchanged,
 )
 from gateway.errors import (
     EXIT_FINDINGS,
@@ -215,11 +215,11 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
         fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
 
     async def with_services() -> None:
-        stores = await unchanged(storage.open_stores(settings))
+        stores = await open_before_changes(storage.open_stores(settings))
         try:
             post = open_post(settings, stores)
             services = compose_payments(settings, stores, notify=post.notify, recovers=recovers)
-            post.notices.start()
+            post.events.start()
             try:
                 await work(stores, services)
             except RequestRefusedError as error:
@@ -229,7 +229,7 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
                 # What does not leave now is told by nobody else.
                 for what in await post.leave():
                     complain(what, "What was done stands; `caller payments list` shows it.")
-                await post.notices.stop()
+                await post.events.stop()
                 await post.mails.stop()
                 await services.service.close()
         finally:

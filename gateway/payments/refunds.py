@@ -71,7 +71,7 @@ class Refunds:
         if not await self._store.is_booked(booked_as):
             is_first = await self._take_back(payment, micros, booked_as)
         elif await self._is_refunded(intent_id, our_id):
-            return await self._payments.settle_payment(payment)
+            return await self._payments.book_outcome(payment)
         is_refused = False
         try:
             await self._service.refund(intent_id, minor, our_id)
@@ -89,7 +89,7 @@ class Refunds:
             # Here, because `Payments` finds it booked; also if its outcome is unknown.
             if is_first and not is_refused:
                 self._notify(REFUNDED, told(payment, micros))
-        return await self._payments.settle_payment(payment)
+        return await self._payments.book_outcome(payment)
 
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
         """Return whether the service has made a refund; it forgets idempotency keys after a day."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.post.mail import Mails
-from gateway.post.webhooks import Notices
+from gateway.post.webhooks import EventPoster
 from gateway.roles import storage
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -24,18 +24,18 @@ LEAVE_S_MAX: Final = 10.0
 class Post:
     """Events and mails; both return at once and deliver in the background."""
 
-    notices: Notices
+    events: EventPoster
     mails: Mails
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell the operator's program and the account holder of an event."""
-        self.notices.notify(name, data)
+        self.events.notify(name, data)
         self.mails.notify(name, data)
 
     async def leave(self) -> list[str]:
         """Wait until all has left, at most `LEAVE_S_MAX`; return a sentence for what has not."""
         events, mails = await asyncio.gather(
-            self.notices.leave(LEAVE_S_MAX), self.mails.leave(LEAVE_S_MAX)
+            self.events.leave(LEAVE_S_MAX), self.mails.leave(LEAVE_S_MAX)
         )
         left = [] if events else ["CALLER_EVENTS_URL has not taken all events."]
         return left if mails else [*left, "The mail server has not taken all mails."]
@@ -43,5 +43,5 @@ class Post:
 
 def open_post(settings: Settings, stores: Stores) -> Post:
     """Return both, not started yet. Raises SettingsError that names what is wrong."""
-    notices = Notices(settings.events_url, settings.events_secret)
-    return Post(notices, storage.open_mails(settings, stores))
+    events = EventPoster(settings.events_url, settings.events_secret)
+    return Post(events, storage.open_mails(settings, stores))

@@ -57,7 +57,9 @@ class SimulatorService:
             OSError: the address is taken.
         """
         settings, clock = self._settings, self._clock
+        # More than a tenth of a second of Python, which must not stop the loop that starts it.
         await asyncio.to_thread(prepare)
+        # First of what has to be closed again: an address that is taken leaves nothing open.
         self._server = HttpServer(settings.host, settings.port)
         webhooks = Webhooks(settings.auth_token, clock)
         await webhooks.start()
@@ -80,7 +82,10 @@ class SimulatorService:
         equipment, rest, server = self._equipment, self._rest, self._server
         if equipment is None or rest is None or server is None:
             return
+        # Before anything is awaited, so that a second call finds nothing to do.
         self._equipment = None
+        # The order matters: held replies let the server end, and cancelled calls announce their end
+        # by webhooks that are cancelled in turn, so that the HTTP client goes after them.
         rest.stopping.set()
         await equipment.tasks.stop()
         await equipment.webhooks.stop()

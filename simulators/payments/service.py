@@ -47,7 +47,9 @@ class PaymentSimulatorService:
         """
         settings, clock = self._settings, self._clock
         self._server = HttpServer(settings.host, settings.port)
+        # After the port is known: addresses of the hosted page are made from it.
         account = MerchantAccount(settings, settings.public_origin.rstrip("/") or self.origin)
+        # One way to wake it for all who change something: nothing polls.
         courier = Courier(account.world, clock)
         await courier.start()
         rest = RestApi(account, clock, courier.wake)
@@ -65,9 +67,12 @@ class PaymentSimulatorService:
         courier, account, server = self._courier, self._account, self._server
         if courier is None or account is None or server is None:
             return
+        # Before anything is awaited, so that a second call finds nothing to do.
         self._courier = None
         # Replies that are held back are let go.
         account.world.faults.replace(FaultPlan())
+        # First what sends, then what receives: a request that is being answered may still wake the
+        # courier, which does nothing any more.
         await courier.stop()
         await server.stop()
 

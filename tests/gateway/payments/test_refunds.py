@@ -16,7 +16,7 @@ async def test_refunds_take_credit_once_each(shop):
     refunds = await shop.objects("refunds")
     assert [refund["amount"] for refund in refunds] == [700, 500]
     for refund in refunds:
-        await shop.payments.settle("refund", refund["id"])
+        await shop.payments.book_object("refund", refund["id"])
     assert await shop.balance() == 13
     assert [data["micros"] for data in shop.told("payment.refunded")] == [5 * UNIT, 7 * UNIT]
 
@@ -26,8 +26,8 @@ async def test_a_refund_that_fails_at_the_bank_gives_its_credit_back(shop):
     await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
     (refund,) = await shop.objects("refunds")
     await shop.does("POST", f"/refunds/{refund['id']}/fail")
-    settled = await shop.payments.settle("refund", refund["id"])
-    assert (settled.refunded_micros, await shop.balance()) == (0, 25)
+    booked = await shop.payments.book_object("refund", refund["id"])
+    assert (booked.refunded_micros, await shop.balance()) == (0, 25)
     refunds = ["payment.refunded", "payment.refund_failed"]
     assert shop.event_names() == ["payment.received", *refunds]
     with pytest.raises(RequestRefusedError):
@@ -71,7 +71,7 @@ async def test_what_the_service_refuses_to_refund_is_given_back(shop):
     assert not refused.value.retryable
     assert await shop.balance() == 25
     assert shop.event_names() == ["payment.received"], "nothing has left, and nothing is lacking"
-    await shop.payments.settle_payment(payment)
+    await shop.payments.book_outcome(payment)
     assert await shop.balance() == 1
 
 
