@@ -80,7 +80,10 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/gateway/roles/test_preflight.py",
         "tests/gateway/roles/test_check.py",
     ),
-    "gateway.roles.process": ("tests/calls/test_shutdown.py",),
+    "gateway.roles.process": (
+        "tests/gateway/roles/test_process.py",
+        "tests/calls/test_shutdown.py",
+    ),
     "gateway.roles.simulate": ("tests/calls/test_whole_call.py",),
     "gateway.roles.simulate_payments": ("tests/calls/test_payments.py",),
     "gateway.roles.storage": (

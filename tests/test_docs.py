@@ -1,5 +1,6 @@
 """The documentation is true: generated parts are current, links lead somewhere, commands exist."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -27,6 +28,21 @@ def test_generated_parts_are_current():
 def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_event_that_is_told_is_listed():
+    section = (ROOT / "docs/api.md").read_text().partition("\n## Events\n")[2].partition("\n## ")[0]
+    event = re.compile(r"(?:payment|auto_top_up|call)\.[a-z_]+")
+    listed = {name for name in re.findall(r"`([^`]+)`", section) if event.fullmatch(name)}
+    told = {
+        node.value
+        for path in ROOT.glob("gateway/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and event.fullmatch(node.value)
+    }
+    assert told == listed
 
 
 def test_commands_named_in_the_documents_exist():

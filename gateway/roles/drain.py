@@ -56,7 +56,7 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     drainer = storage.build_drainer(stores, settings, notify, pulse.turn)
     draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
     pulsing = asyncio.ensure_future(pulse.run()) if is_child else None
-    await ending
+    await asyncio.wait((ending, draining), return_when=asyncio.FIRST_COMPLETED)
     # The drainer then makes one last pass: the calls of a node that is stopping are settled by now,
     # and their entries are in the outbox.
     enough.set()
