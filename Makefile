@@ -25,11 +25,11 @@ run: ## Start everything and open a phone in the browser
 	@$(RUN) caller demo $(ARGS)
 
 test: ## Pass the tests that tell whether a change is right: minutes
-	@$(TEST) $(PYTEST) $(ARGS)
+	@exec $(TEST) $(PYTEST) $(ARGS)
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true
-	@$(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
+	@exec $(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
 
 coverage: ## Show what the tests of each module leave bare; fail below the floor
 	@$(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)

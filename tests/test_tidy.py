@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,12 @@ BANNED_MODULES = {"utils", "helpers", "common", "base", "types", "manager", "mis
 NOTHING_TO_TEST = {"billing.ports", "gateway.ports"}
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """Parse a file once for all rules."""
+    return ast.parse(text)
+
+
 @dataclass(frozen=True)
 class Source:
     """One file of the project."""
@@ -44,10 +50,10 @@ class Source:
     """Relative to the root, with forward slashes."""
     text: str
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
         """The syntax tree of a Python file."""
-        return ast.parse(self.text, self.path)
+        return parsed(self.text)
 
     @property
     def stem(self) -> str:
@@ -265,7 +271,7 @@ def names_in_tests() -> set[str]:
     if not _names_in_tests:
         for path in (ROOT / "tests").rglob("*.py"):
             _names_in_tests.add(path.stem)
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in ast.walk(parsed(path.read_text("utf-8"))):
                 if isinstance(node, ast.Import):
                     _names_in_tests.update(alias.name for alias in node.names)
                 elif isinstance(node, ast.ImportFrom) and node.module:
