@@ -54,11 +54,24 @@ async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain
         # The outbox outlives the rest: what it still tells belongs into the filling.
         await drain()
     for partition in empty:
-        state = await ledger.partition_state(partition, partitions)
-        # Before it is ready: the proof that it was an older copy must not condemn the new filling.
-        await ledger.forget_fork(partition, state.mark)
-        await gate.rebuild(partition, state)
+        await fill_partition(gate, ledger, partition, partitions)
     return len(empty)
+
+
+async def fill_partition(
+    gate: SpendGate, ledger: LedgerStore, partition: int, partitions: int
+) -> bool:
+    """Fill a partition that is not in service; return False if another one has put it there.
+
+    Its outbox must be drained. Raises StoreUnavailableError.
+    """
+    state = await ledger.partition_state(partition, partitions)
+    if not await gate.rebuild(partition, state):
+        return False
+    # Only now: a partition that is put back as it was must still be known for an older copy. If
+    # this line is never reached, the new filling is taken for one, and filled once more.
+    await ledger.forget_fork(partition, state.mark)
+    return True
 
 
 async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:
