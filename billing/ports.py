@@ -294,7 +294,10 @@ class SpendGate(Protocol):
         """Return the available micros. Raises StoreUnavailableError."""
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
-        """Fill an empty partition; return False if it was ready already."""
+        """Fill an empty partition; return False if it was ready already.
+
+        Raises NotDrainedError while entries wait in its outbox; StoreUnavailableError.
+        """
 
     async def is_ready(self, partition: int) -> bool:
         """Return whether the partition has been filled from the book of record."""

@@ -20,7 +20,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -301,7 +301,7 @@ class RedisSpendGate:
             timeout_s=REBUILD_TIMEOUT_S,
         )
         if filled < 0:
-            raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
+            raise NotDrainedError("a partition with a full outbox cannot be rebuilt")
         return bool(filled)
 
     async def is_ready(self, partition: int) -> bool:

@@ -30,7 +30,7 @@ from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
-from gateway.charging.recovery import Drain, fill_partition
+from gateway.charging.recovery import FILLINGS_MAX, Drain, fill_partition
 from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose
 from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
@@ -235,8 +235,6 @@ _LOST = (
     " copy as well, the carrier's own list of calls shows which these are: compare it with the"
     " call records."
 )
-FILLINGS_MAX = 5
-"""Attempts to fill a partition that a node, looking every 5 s, may fill or put back meanwhile."""
 _UNTIL_NOW = "All that was booked stays booked; the same command goes on."
 
 
@@ -283,7 +281,7 @@ async def _fill(stores: storage.Stores, drain: Drain, partition: int) -> None:
         await stores.gate.withdraw(partition)
         # What calls have told until now belongs into the filling.
         await drain()
-        if await fill_partition(stores.gate, stores.ledger, partition, PARTITIONS):
+        if await fill_partition(stores.gate, stores.ledger, partition, PARTITIONS, drain):
             return
     hint = "Stop the nodes, and repeat the command."
     fail(f"Nodes have put partition {partition} back into service.", hint, EXIT_UNAVAILABLE)

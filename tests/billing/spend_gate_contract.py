@@ -9,7 +9,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.meter import CallMeter
 from billing.money import LIMIT
 from billing.ports import (
@@ -659,6 +659,8 @@ class SpendGateContract:
         with pytest.raises(StoreUnavailableError):
             await gate.balance("alice")
         (entry,) = await gate.read_outbox(partition, 10)
+        with pytest.raises(NotDrainedError):
+            await gate.rebuild(partition, PartitionState([("alice", CENT, 1)]))
         await gate.trim_outbox(partition, [entry.entry_id])
         assert await gate.rebuild(partition, PartitionState([("alice", CENT, 1)]))
         assert await gate.balance("alice") == CENT

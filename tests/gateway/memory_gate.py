@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -374,7 +374,7 @@ class MemorySpendGate(OneByOne):
         if part.is_ready:
             return False
         if part.outbox:
-            raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
+            raise NotDrainedError("a partition with a full outbox cannot be rebuilt")
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
         names = {call.call_id: call.carrier_call_id for call in part.calls.values()}

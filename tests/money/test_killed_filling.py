@@ -186,3 +186,17 @@ async def test_an_older_copy_that_is_put_back_is_still_known_for_one(world, redi
         assert not (await world.book.marks())[partition].fork_id
         await restore(world, copied)
         await rolled_back.restore(redis, gate)
+
+
+async def test_nodes_that_start_during_a_rebuild_do_not_stand_in_its_way(world):
+    """Each has the partitions that are out of service tell what they know, with live calls."""
+    calls = [await world.call(f"live-{of}", of) for of in ("alice", "bob")]
+    for _ in range(5):
+        await world.pass_seconds(1)
+        done, *_ = await asyncio.gather(rebuild(world), *(start_node(world) for _ in range(3)))
+        assert done == ([], [])
+        assert len(await world.gate.fillings(range(world.partitions))) == world.partitions
+    await world.pass_seconds(1)
+    await world.hang_up(*calls)
+    await world.drainer.drain_once()
+    await world.assert_in_order()

@@ -67,7 +67,7 @@ async def rebuild(world, *, gate=None, drain=None):
         for partition in chosen:
             await gate.withdraw(partition)
             await drain()
-            await fill_partition(gate, world.book, partition, world.partitions)
+            await fill_partition(gate, world.book, partition, world.partitions, drain)
     return found, left
 
 
