@@ -17,7 +17,7 @@ TEST := requirements/env.sh test
 PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench docs lock clean
+.PHONY: help run test test-all coverage check bench docs lock clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ test: ## Pass the tests that tell whether a change is right: minutes
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true
 	@exec $(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
+
+coverage: ## Show what the tests of each module leave bare; fail below the floor
+	@$(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: ## Check format, style, types and imports
 	@$(DEV) ruff format --check .

@@ -76,6 +76,7 @@ def plan_of(options: argparse.Namespace, cores: Sequence[int]) -> Plan:
         seconds=options.seconds or 1.5,
         seconds_max=25 if quick else 150,
         calls_max=800,
+        # A core each: a generator that shared the server's would measure itself.
         server_core=cores[0],
         generator_core=cores[1],
     )
@@ -86,6 +87,7 @@ def _able_peers(names: Sequence[str]) -> list[Peer]:
     able: list[Peer] = []
     for name in names:
         peer = PEERS[name]()
+        # A rival that is not installed must not keep the others from being measured.
         missing = peer.missing()
         if missing is None:
             print(f"{name:<11}{peer.what}", flush=True)
@@ -97,6 +99,7 @@ def _able_peers(names: Sequence[str]) -> list[Peer]:
 
 def _context(options: argparse.Namespace, plan: Plan, rounds: int) -> dict[str, object]:
     commit = ""
+    # A tree without git can be measured as well: its record then names no commit.
     with suppress(OSError, subprocess.CalledProcessError):
         command = ["git", "-C", str(HISTORY.parent), "rev-parse", "--short=12", "HEAD"]
         commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -134,9 +137,9 @@ def _conclude(results: Results) -> int:
         print("Figures marked as disturbed were taken while other work kept the machine busy.\n")
     for limit in report.limits(results):
         print(report.limit_line(limit))
-    for sample in report.broken(results):
+    for sample in report.faulty(results):
         print(f"FAULT   round {sample.round}, {sample.calls} calls: {sample.trouble}")
-    return FAULTS_EXIT if report.broken(results) else 0
+    return FAULTS_EXIT if report.faulty(results) else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,9 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNABLE_EXIT
     code = _conclude(results)
     context = _context(options, plan, results.rounds)
+    # Faults end nothing: the other parts are measured and recorded too.
     record = report.history_record(results, context)
     if not options.no_metering:
+        # 1,000 calls in either case: the limits are of that load.
         counts, rounds = ([1_000], 4) if options.quick else ([100, 1_000, 10_000], 6)
+        # On uvloop, as the gateway's own client is.
         record["metering"] = metering.report(*uvloop.run(metering.measure_all(counts, rounds)))
         seconds = 6.0 if options.quick else 15.0
         record["charging"] = charging.report(uvloop.run(charging.measure(charging.CALLS, seconds)))
@@ -175,8 +181,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         webrtc_plan = webrtc.plan_of(cores, quick=options.quick)
         webrtc_results = webrtc.run(webrtc_plan, webrtc.print_progress)
         record["webrtc"] = webrtc.report(webrtc_results)
-        if webrtc_report.broken(webrtc_results):
+        if webrtc_report.faulty(webrtc_results):
             code = FAULTS_EXIT
+    # Its calls alone take most of the minute that a quick run may last.
     if not (options.no_speech or options.quick):
         print(flush=True)
         record["speech"] = speech.run()
@@ -185,5 +192,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # A run that is terminated leaves by an exception: its servers would go on otherwise.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -70,7 +70,7 @@ class Sample:
     core_share: float
     """Of one core, all parts together."""
     foreign_share: float
-    """Of the server's core, used by whoever else runs on this machine."""
+    """Share of the server's core that other processes used."""
     resident_bytes: float
     """Growth of the server's own part, per call."""
     seen: Measurement | None
@@ -80,7 +80,7 @@ class Sample:
     request_ratio: float | None = None
     """To what it took while the server carried its first few calls."""
     trouble: str = ""
-    """Why not, in words."""
+    """Why calls did not come up, or what was wrong with their frames, in words."""
 
     @property
     def intact(self) -> bool:
@@ -88,7 +88,7 @@ class Sample:
         return self.seen is not None and not self.seen.faults
 
     @property
-    def broken(self) -> bool:
+    def faulty(self) -> bool:
         """Whether the server is at fault: a machine too busy may lose time, but changes nothing."""
         return not self.intact and (
             self.seen is None or bool(self.seen.counts.damage) or not self.disturbed
@@ -130,7 +130,7 @@ class _Stage:
         self, peer: Peer, turn: int, core: int, running: RunningPeer, generator: Generator
     ) -> None:
         self._name = peer.name
-        self._settle_s = peer.settle_s
+        self._warm_up_s = peer.warm_up_s
         self._turn = turn
         self._core = core
         self._running = running
@@ -140,6 +140,7 @@ class _Stage:
 
     def _raise_to(self, calls: int) -> None:
         while self._generator.calls < calls:
+            # One after the other: a handshake is not what is compared.
             call = self._running.dial(self._generator.calls)
             self._generator.add_call(call.browser, call.carrier, call.stream_sid)
 
@@ -148,6 +149,7 @@ class _Stage:
         self._raise_to(FIRST_CALLS)
         time.sleep(WARM_UP_S)
         own = self._running.processes()[self._name]
+        # Before memory is read: what a first request loads is no call's.
         self._request_ms_first = self._running.ask_ms()
         self._resident_bytes_first = total_resident_bytes(own)
 
@@ -159,18 +161,23 @@ class _Stage:
         try:
             self._raise_to(calls)
         except (DialError, OSError) as error:
+            # The calls before it may have been ended; what the server told the first of them says
+            # why.
             lost = self._generator.measure(0).last_text
             trouble = f"call {self._generator.calls} did not come up: {error} {lost}".strip()
             yield Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble=trouble)
             return
-        time.sleep(self._settle_s)
+        # Playout models look back over the time in which calls came up.
+        time.sleep(self._warm_up_s)
         was_good = False
         for window in range(windows + 1):
+            # The window beyond the plan is for a load that no window has judged yet.
             if window == windows and was_good:
                 return
             sample = self._measure(calls, seconds)
             yield sample
-            if sample.broken:
+            # A fault of the server's is not excused by a better window.
+            if sample.faulty:
                 return
             was_good = was_good or (sample.held and not sample.disturbed)
 
@@ -178,6 +185,7 @@ class _Stage:
         """Measure one window of the calls that are up."""
         processes = self._running.processes()
         self._generator.start_window()
+        # Read after the window has begun and before it ends: the commands take time as well.
         busy_first, cpu_first = core_busy_ns(self._core), _cpu_by_part(processes)
         started = time.monotonic()
         time.sleep(seconds)
@@ -186,6 +194,7 @@ class _Stage:
         seen = self._generator.finish_window()
         cpu_ms = {part: (cpu_last[part] - cpu_first[part]) / 1e6 / elapsed_s for part in cpu_last}
         core_share = sum(cpu_ms.values()) / 1000
+        # After the window, with all calls up: the request must not be part of its CPU.
         request_ms, first_ms = self._running.ask_ms(), self._request_ms_first
         grown = total_resident_bytes(processes[self._name]) - self._resident_bytes_first
         return Sample(
@@ -194,6 +203,7 @@ class _Stage:
             calls=calls,
             cpu_ms={part: value / calls for part, value in cpu_ms.items()},
             core_share=core_share,
+            # The core's busy time is counted in ticks, so that the difference can fall below zero.
             foreign_share=max(0.0, (busy_last - busy_first) / 1e9 / elapsed_s - core_share),
             resident_bytes=grown / max(1, calls - FIRST_CALLS),
             seen=seen,
@@ -212,8 +222,10 @@ def _describe(seen: Measurement) -> str:
     if seen.before.faults:
         earlier = ", ".join(f"{count} {name}" for name, count in seen.before.faults.items())
         words.append(f"({earlier} while calls came up)")
+    # The server's own reason, when it ended a call.
     if seen.counts.closed and seen.last_text:
         words.append(f"last told: {seen.last_text}")
+    # All frames came, but the next was due before.
     if seen.p99_us > P99_US_MAX:
         words.append("late")
     return ", ".join(words)
@@ -251,9 +263,12 @@ def highest_held(samples: Sequence[Sample], peer: str) -> int:
 def _stage(peer: Peer, turn: int, plan: Plan) -> Iterator[_Stage]:
     """Start a server on its core, and bring the first calls up."""
     with ExitStack() as stack:
+        # The server's processes inherit the core; this thread returns to the others.
         with on_cores({plan.server_core}):
             running = stack.enter_context(peer.running())
         calls_max = max(plan.calls_max, *plan.loads)
+        # Its thread moves to its own core by itself. Another seed each round: other phases, other
+        # audio.
         generator = stack.enter_context(Generator(calls_max, core=plan.generator_core, seed=turn))
         stage = _Stage(peer, turn, plan.server_core, running, generator)
         stage.warm_up()
@@ -266,11 +281,13 @@ def _compare(
     """Measure one server at these loads, ascending, until it does not hold one."""
     with _stage(peer, turn, plan) as stage:
         for load, higher in zip_longest(loads, loads[1:]):
+            # Steps of the ladder are only held or not: one window tells.
             windows = plan.windows if load in plan.loads else 1
             found = []
             for sample in stage.samples(load, windows, plan.seconds):
                 keep(sample)
                 found.append(sample)
+            # The loads to be compared are measured whatever the time; only the ladder is cut short.
             is_spent = higher not in plan.loads and time.monotonic() > deadline
             if (
                 higher is None
@@ -289,12 +306,15 @@ def is_hopeless(sample: Sample, load: int) -> bool:
 def run(peers: Sequence[Peer], plan: Plan, progress: Progress) -> Results:
     """Measure all peers, in turns."""
     deadline = time.monotonic() + plan.seconds_max
+    # This thread places the calls, and would take its share of the server's core.
     others = os.sched_getaffinity(0) - {plan.server_core}
     with on_cores(others):
         results = Results(ceiling_calls=generator_ceiling(plan))
+        # A load that the generator cannot offer proves nothing of a server.
         ladder = [load for load in plan.ladder if load <= results.ceiling_calls]
 
         def keep(sample: Sample) -> None:
+            # Only loads at which all servers were measured go into the table.
             (results.samples if sample.calls in plan.loads else results.ladder).append(sample)
             progress(sample)
 
@@ -304,6 +324,7 @@ def run(peers: Sequence[Peer], plan: Plan, progress: Progress) -> Results:
             started = time.monotonic()
             results.rounds += 1
             left_s = deadline - started
+            # Ends early where the time left would not do for another round and the longer last one.
             is_last = results.rounds == plan.rounds or (1 + LAST_ROUND_SHARE) * round_s > left_s
             loads = sorted({*plan.loads, *ladder}) if is_last else plan.loads[:1]
             for peer in peers:

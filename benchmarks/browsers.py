@@ -32,7 +32,7 @@ SENDS_PER_TURN = 16
 """A late loop still reads between two bursts."""
 DRAIN_S = 0.24
 """How long the packets of a window may still arrive after its end; later ones are lost to a
-listener. Others follow meanwhile: a server that hears nothing begins anew when it hears again."""
+listener. Others follow meanwhile: a server that hears nothing has to start its playout again."""
 CHECK_NS = 2_500_000_000
 """Browsers check the consent of their peer so often, and report on their stream."""
 CONNECT_S_MAX = 5.0
@@ -91,13 +91,17 @@ class Voice:
 
     def speak(self, now_ns: int) -> bytes:
         """Return the next 20 ms."""
+        # Each half byte of the head becomes a faint sound, so that the packet stays quiet as a
+        # whole.
         head = hexlify(_HEAD.pack(self.call, self.said, now_ns)).translate(_TO_NOISE)
         self.said += 1
         return head + self.body
 
     def hear(self, payload: bytes, now_ns: int) -> None:
-        """Take what arrived at the other end."""
+        """Check and count a packet that arrived at the other end."""
         if len(payload) != FRAME_BYTES or payload[_HEAD_BYTES:] != self.body:
+            # After the window a server that hears nothing fills the gap, which is no fault. Silence
+            # gives a playout its lead.
             self.tally.altered += self.end == _OPEN and not _is_silence(payload)
             return
         try:
@@ -106,8 +110,10 @@ class Voice:
             self.tally.altered += 1
             return
         call, sequence, said_ns = _HEAD.unpack(head)
+        # Another call's audio, or a packet that was never spoken.
         if call != self.call or sequence >= self.said:
             self.tally.altered += 1
+        # Packets of before and after the window arrive within it.
         elif self.first <= sequence < self.end:
             self._count(sequence)
             self.latencies_ns.append(now_ns - said_ns)
@@ -127,12 +133,14 @@ class Voice:
 
     def give_up(self) -> None:
         """Count what has not come by now as lost."""
+        # Gaps between packets that came, and whatever of the window is behind the last of them.
         self.tally.lost = len(self.missing) + self.end - self.expected
 
     def _count(self, sequence: int) -> None:
         tally = self.tally
         if sequence >= self.expected:
             if sequence > self.expected:
+                # Missing until it comes after all: an overtaken packet is not lost.
                 self.missing.update(range(self.expected, sequence))
             self.expected = sequence + 1
         elif sequence in self.missing:
@@ -146,6 +154,7 @@ class Voice:
 
 def new_voice(call: int) -> Voice:
     """Return a voice unlike every other."""
+    # From the number of the call: audio that reaches another call is found by itself.
     body = bytes(random.Random(call).choices(_FAINT, k=FRAME_BYTES - _HEAD_BYTES))
     return Voice(call, body)
 
@@ -196,7 +205,7 @@ class Pace:
     """Of the time, spent on packets; the rest was waiting for them."""
 
 
-class Crowd:
+class LoadLoop:
     """All legs of one server, and the loop that moves them."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -210,12 +219,14 @@ class Crowd:
     def add(self, leg: Leg) -> None:
         """Send and receive on this leg from the next run on."""
         self.legs.append(leg)
+        # Spread over the 20 ms, as calls that began at any time are.
         self._phases_ns.append(self._chance.randrange(PERIOD_NS))
         self.listen(leg.fileno(), leg.receive)
 
     def listen(self, fd: int, receive: Callable[[int], None]) -> None:
         """Call `receive(now_ns)` whenever something can be read."""
         self._listeners[fd] = receive
+        # Level-triggered: a receiver that takes one datagram is called again for the next.
         self._poll.register(fd, select.EPOLLIN)
 
     def close(self) -> None:
@@ -232,7 +243,7 @@ class Crowd:
 
     def measure(
         self,
-        settle_s: float,
+        warm_up_s: float,
         seconds: float,
         *,
         at_start: Callable[[], object] = lambda: None,
@@ -242,13 +253,15 @@ class Crowd:
 
         Count the second of them, and call at its edges.
         """
+        # A collection within the window would look like latency of the server.
         gc.collect()
         gc.freeze()
         gc.disable()
         try:
-            self._run(settle_s)
+            self._run(warm_up_s)
             for leg in self.legs:
                 leg.voice.begin_window()
+            # After the voices have begun to count, so that CPU and packets are of the same time.
             at_start()
             late_ns, busy_ns, elapsed_ns = self._run(seconds)
             at_end()
@@ -274,6 +287,7 @@ class Crowd:
         begun_ns = period_ns = last_ns = clock()
         due_ns = period_ns + schedule[0][0]
         end_ns = begun_ns + int(seconds * 1e9)
+        # Spins instead of sleeping: to be woken would take longer than what is measured.
         while (now_ns := clock()) < end_ns:
             sends = 0
             while due_ns <= now_ns and sends < SENDS_PER_TURN:
@@ -285,10 +299,14 @@ class Crowd:
                     turn = 0
                     period_ns += PERIOD_NS
                 due_ns = period_ns + schedule[turn][0]
+                # Sending takes time, in which the next packet may have come due.
                 now_ns = clock()
+            # Without waiting, and bounded, so that reading cannot delay what is due.
             ready = poll(0, 64)
             for fd, _ in ready:
                 listeners[fd](clock())
+            # A turn that did nothing was waiting; how much of the time that is tells how close the
+            # generator is to its limit.
             if not sends and not ready:
                 idle_ns += now_ns - last_ns
             last_ns = now_ns
@@ -317,6 +335,7 @@ def sum_up(voices: Iterable[Voice]) -> Heard:
 def _percentile_us(ascending_ns: Sequence[int], share: float) -> float:
     if not ascending_ns:
         return float("inf")
+    # A share of 1 is the largest value.
     return ascending_ns[min(len(ascending_ns) - 1, int(share * len(ascending_ns)))] / 1000
 
 
@@ -325,6 +344,7 @@ class Browser:
 
     def __init__(self, voice: Voice) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # A socket for each, so that the server sees as many addresses as it would browsers.
         self._socket.bind((loopback.HOST, 0))
         self.peer = Peer(self._send_datagram)
         self.peer.on_audio = self._hear
@@ -364,8 +384,10 @@ class Browser:
         while not self.peer.connected:
             if time.monotonic() > deadline or self.peer.closed_by_server:
                 raise DialError("the WebRTC session did not come up")
+            # A refusal by ICMP shows at the next call on the socket; the deadline decides.
             with suppress(TimeoutError, ConnectionRefusedError):
                 self._take(self._socket.recv(DATAGRAM_BYTES_MAX))
+        # Blocking until here: the loop that spins comes afterwards.
         self._socket.setblocking(False)
 
     def send(self, now_ns: int) -> None:
@@ -393,11 +415,14 @@ class Browser:
 
     def _take(self, datagram: bytes) -> None:
         peer = self.peer
+        # The gateway is ICE-lite and sends no checks; aiortc does, and ends a browser that is
+        # silent.
         if datagram[:2] == BINDING_REQUEST:
             self._answer_check(datagram)
             return
         was_closed = peer.closed_by_server
         peer.receive(datagram)
+        # Counted once, at the datagram that says so.
         if peer.closed_by_server and not was_closed:
             self.voice.tally.closed += 1
 
@@ -410,6 +435,7 @@ class Browser:
 
     def _check_and_report(self, now_ns: int) -> None:
         peer = self.peer
+        # The first time only decides when the first check is due.
         if self._check_ns:
             self._send_datagram(peer.check())
             report = rtcp.sender_report(
@@ -440,10 +466,12 @@ class _Mirrored(Browser):
         """Speak to another browser, with a key that it shares."""
         self._socket.connect(other._socket.getsockname())
         self._socket.setblocking(False)
+        # The profile that the gateway prefers, so that packets cost the generator the same.
         profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
         outgoing = Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
         incoming = Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=profile)
         self.peer.protect = Session(outgoing).protect
+        # No handshake: both ends are given the key, and this is the ceiling of the generator alone.
         other.peer._in = Session(incoming)
         other.heard = self.voice
 
@@ -454,6 +482,7 @@ class _Mirrored(Browser):
 def mirrored_pair(call: int) -> tuple[Browser, Browser]:
     """Return two browsers joined to each other: what is left is the generator's own work."""
     one, other = _Mirrored(new_voice(call)), _Mirrored(new_voice(call + 1))
+    # 16 bytes of key and 12 of salt (RFC 7714).
     one.join(other, random.Random(call).randbytes(28))
     other.join(one, random.Random(call + 1).randbytes(28))
     return one, other

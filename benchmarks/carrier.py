@@ -129,10 +129,12 @@ class PlayedCarrier:
         """
 
         def placed() -> _PlacedCall | None:
+            # The callback's address names the gateway's call: nothing else does before the stream.
             urls = (url for url in self._by_status_url if call_id in url)
             return self._by_status_url.pop(next(urls, ""), None)
 
         with self._placed:
+            # The page's `ready` may come before the order has reached us.
             call = self._placed.wait_for(placed, ANSWER_S_MAX)
         if call is None:
             raise DialError("the gateway placed no such call")
@@ -148,7 +150,9 @@ class PlayedCarrier:
 
     def create(self, form: Mapping[str, str]) -> dict[str, object]:
         """Place a call; it is answered on another thread."""
+        # Made when the order has been read: from here on the time is the carrier's.
         call = _PlacedCall(f"CA{next(self._numbers):032x}", form)
+        # Before another thread moves the call on: Twilio's reply to an order says `queued`.
         reply = call.resource()
         with self._placed:
             self._calls[call.sid] = call
@@ -169,6 +173,7 @@ class PlayedCarrier:
     def fetch(self, sid: str | None) -> dict[str, object] | None:
         """Return one call, or the empty list of those that match a search."""
         if sid is None:
+            # No search finds anything: there is no call that the gateway has lost.
             return {"calls": [], "page": 0, "page_size": 50, "next_page_uri": None}
         call = self._calls.get(sid)
         return None if call is None else call.resource()
@@ -176,10 +181,12 @@ class PlayedCarrier:
     # Answering, on the carrier's own thread.
 
     def _answer_calls(self) -> None:
+        # One thread for all: calls are brought up one after the other.
         while (call := self._orders.get()) is not None:
             try:
                 call.leg.put(self._answer(call))
             except (DialError, OSError, http.client.HTTPException, ElementTree.ParseError) as error:
+                # The caller of `take` waits for either.
                 call.leg.put(error)
         if self._gateway is not None:
             self._gateway.close()
@@ -187,6 +194,8 @@ class PlayedCarrier:
     def _answer(self, call: _PlacedCall) -> CarrierLeg:
         for status in ("initiated", "ringing", "in-progress"):
             call.status = status
+            # In order, and each answered before the next: nothing here tests how they can be
+            # disturbed.
             self._report(call)
         stream = ElementTree.fromstring(call.form["Twiml"]).find("./Connect/Stream")
         if stream is None:
@@ -208,6 +217,7 @@ class PlayedCarrier:
 
     def _report(self, call: _PlacedCall) -> None:
         """Send a status callback, on one connection that is kept."""
+        # The fragment tells the carrier how to retry; it is neither requested nor signed.
         url = urldefrag(call.form["StatusCallback"]).url
         form = {
             "CallSid": call.sid,
@@ -234,7 +244,8 @@ class PlayedCarrier:
             reply = self._gateway.getresponse()
             reply.read()
         except (OSError, http.client.HTTPException):
-            self._gateway.close()  # the next request connects anew
+            # What was under way on it is unknown: a reply would belong to another request.
+            self._gateway.close()  # the next request opens a new one
             raise
         if reply.status >= 300:
             raise DialError(f"the gateway answered a status callback with {reply.status}")
@@ -244,6 +255,7 @@ def _handler_of(carrier: PlayedCarrier) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """Twilio's REST API, as far as it is needed. Credentials are not looked at."""
 
+        # Connections are kept, as with Twilio: a new one for each order would be timed as well.
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 

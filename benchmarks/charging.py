@@ -40,7 +40,7 @@ from gateway.stores.drain_mark import RedisDrainMark
 CALLS = 200
 CALL_S = 60
 """How long a call lasts: of `CALLS` some three end and begin in a second."""
-SETTLE_S = 3.0
+UNMEASURED_S = 3.0
 """Before anything is measured: tables are made, scripts are sent, statements are compiled."""
 START_S_MAX = 60.0
 """How long the drainer may take to start, which gives way to everything else on the machine."""
@@ -87,6 +87,7 @@ class Call:
     def overdue(self) -> None:
         raise RuntimeError("the machine stood still for too long to measure anything")
 
+    # None of these may happen here: a run in which one does has measured something else.
     settled_elsewhere = frozen = reopen = overdue
 
 
@@ -124,14 +125,17 @@ class Traffic:
             horizon_s=HORIZON_S,
         )
         meter.answered(time.monotonic_ns())
+        # Without sound from the phone no second would be owed.
         meter.heard()
         call = Call(account_id, meter)
         self._live.append(call)
+        # The gateway's own rounds raise its hold from here on.
         self._metering.add(call)
 
     async def end(self) -> None:
         """Close the oldest call."""
         call = self._live.pop(0)
+        # First, so that no round raises a hold that is being settled.
         self._metering.remove(call)
         seconds, micros = call.meter.final(time.monotonic_ns())
         now = datetime.now(UTC)
@@ -158,8 +162,10 @@ class Traffic:
         )
 
     async def pass_seconds(self, seconds: float) -> None:
-        """Let calls end and begin, evenly, for so long."""
+        """End calls and begin others, evenly, for this many seconds."""
         pause_s = CALL_S / len(self._live)
+        # Ends are due at times counted from the start: one that takes long does not delay the
+        # others.
         end_s = time.monotonic() + seconds
         due_s = time.monotonic() + pause_s
         while due_s < end_s:
@@ -178,6 +184,7 @@ class Traffic:
 def _accounts() -> Iterator[str]:
     """Yield an account for each partition."""
     wanted = set(range(PARTITIONS))
+    # Names are tried until each partition has one: the partition follows from a hash.
     for account_id in map("account-{:06d}".format, itertools.count()):
         if not wanted:
             return
@@ -189,6 +196,7 @@ def _accounts() -> Iterator[str]:
 @asynccontextmanager
 async def _draining(environ: dict[str, str]) -> AsyncIterator[int]:
     """Run the drainer; yield its process id."""
+    # As an operator starts it; it reads the same settings, and so the same stores.
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "drain"),
         env={**os.environ, **environ},
@@ -205,6 +213,7 @@ async def _draining(environ: dict[str, str]) -> AsyncIterator[int]:
 async def _first_draining(stores: storage.Stores) -> None:
     mark = RedisDrainMark(stores.redis)
     async with asyncio.timeout(START_S_MAX):
+        # Only a draining to the end leaves the mark.
         while await mark.age_s() is None:
             await asyncio.sleep(0.1)
 
@@ -212,11 +221,12 @@ async def _first_draining(stores: storage.Stores) -> None:
 async def _cpu_s(drainer: int, redis: object) -> tuple[float, ...]:
     used = await redis.info("cpu")  # type: ignore[attr-defined]
     server_s = used["used_cpu_user"] + used["used_cpu_sys"]
+    # In the order of `PROCESSES`. This process runs the meter and little else.
     return (time.process_time(), cpu_ns(drainer) / 1e9, server_s)
 
 
 async def measure(calls_count: int, seconds: float, database_url: str = "") -> Cost:
-    """Charge so many calls for so long, then none."""
+    """Charge this many calls for `seconds`, then none for as long."""
     with tempfile.TemporaryDirectory(prefix="caller-") as folder:
         environ = {"CALLER_DATA_DIR": folder, "CALLER_DATABASE_URL": database_url}
         stores = await storage.open_stores(settings.from_mapping(environ))
@@ -229,12 +239,14 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
                 metering.start()
                 for _ in range(calls_count):
                     await traffic.begin()
-                await traffic.pass_seconds(SETTLE_S)
+                # What a process does once must not be divided among the calls.
+                await traffic.pass_seconds(UNMEASURED_S)
                 before = await _cpu_s(drainer, stores.redis)
                 await traffic.pass_seconds(seconds)
                 busy = await _cpu_s(drainer, stores.redis)
                 await traffic.end_all()
-                await asyncio.sleep(SETTLE_S)
+                # The drainer first books the ends of all calls.
+                await asyncio.sleep(UNMEASURED_S)
                 quiet = await _cpu_s(drainer, stores.redis)
                 await asyncio.sleep(seconds)
                 after = await _cpu_s(drainer, stores.redis)
@@ -253,6 +265,7 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
 
 
 async def _booked(stores: storage.Stores) -> int:
+    # A drainer that has not kept up would look cheap.
     assert not await stores.gate.outbox_length()
     pages = [await stores.records.page(account_id, limit=500) for account_id in _accounts()]
     records = [record for page in pages for record in page]

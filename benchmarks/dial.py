@@ -51,6 +51,7 @@ def _receive_head(connection: socket.socket) -> bytes:
     while not head.endswith(b"\r\n\r\n"):
         if len(head) == _HEAD_BYTES_MAX:
             raise DialError("no end of the HTTP head")
+        # A larger read could take the server's first message along.
         head += receive_exactly(connection, 1)
     return head
 
@@ -75,6 +76,7 @@ def open_websocket(
     ]
     connection.sendall("\r\n".join((*lines, "", "")).encode())
     head = _receive_head(connection)
+    # Proves that the server took the handshake for one (RFC 6455, 4.1).
     accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
     if not head.startswith(b"HTTP/1.1 101 ") or accept not in head:
         raise DialError(f"no WebSocket on {path}: {head.splitlines()[0].decode()}")
@@ -83,6 +85,7 @@ def open_websocket(
 def send_json(connection: socket.socket, message: Mapping[str, object]) -> None:
     """Send one text message, compact, masked."""
     payload = json.dumps(message, separators=(",", ":")).encode()
+    # A client masks each message with a key of its own (RFC 6455, 5.3).
     mask = os.urandom(4)
     length = (
         bytes((0x80 | len(payload),))
@@ -102,7 +105,7 @@ def receive_message(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def wait_for(connection: socket.socket, wanted: str) -> dict[str, object]:
-    """Return the first text message of the type `wanted`; whatever comes before it is dropped.
+    """Return the first text message of the type `wanted`; messages before it are dropped.
 
     Raises:
         DialError: the server closed, or said `error`, `cancel` or `disconnect` instead.
@@ -112,11 +115,13 @@ def wait_for(connection: socket.socket, wanted: str) -> dict[str, object]:
         if opcode == CLOSE:
             code = int.from_bytes(payload[:2], "big")
             raise DialError(f"closed with {code} before `{wanted}`: {payload[2:].decode()}")
+        # Binary audio, such as ringback, and pings.
         if opcode != TEXT:
             continue
         message: dict[str, object] = json.loads(payload)
         if message.get("type") == wanted:
             return message
+        # Nothing that is waited for follows any of these.
         if message.get("type") in {"error", "cancel", "disconnect"}:
             raise DialError(f"refused before `{wanted}`: {payload.decode()}")
 

@@ -1,4 +1,7 @@
-"""A relay between the two legs of a call, with faults that can be switched on."""
+"""Relays between the two legs of a call, with faults that can be switched on.
+
+Proves that the generator finds what it is there to find. Knows frames, and nothing inside them.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,14 @@ def frames_of(connection: socket.socket) -> Iterator[bytes]:
     with connection.makefile("rb") as stream:
         while True:
             head = stream.read(2)
+            # The end of the stream; a generator that closes does so between frames.
             if len(head) < 2:
                 return
             size = head[1] & 0x7F
             if size == 126:
                 head += stream.read(2)
                 size = int.from_bytes(head[2:4], "big")
+            # A client's frames bear a mask of four bytes (RFC 6455, 5.3).
             yield head + stream.read(4 + size)
 
 
@@ -37,6 +42,7 @@ def in_pieces(frames: Iterator[bytes]) -> Iterator[bytes]:
     for frame in frames:
         cut = randomness.randrange(len(frame))
         yield frame[:cut]
+        # Byte by byte, so that heads and masks are cut as well.
         yield from (bytes((byte,)) for byte in frame[cut : cut + 5])
         yield frame[cut + 5 :]
 
@@ -116,6 +122,7 @@ def relay(
         yield browser, carrier
     finally:
         for end in (near, far):
+            # Before the threads are joined: closing alone would not wake one that reads.
             end.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()

@@ -29,6 +29,7 @@ Operation = Callable[[bytes], object]
 
 def _noise(samples: int) -> list[bytes]:
     """Return frames of loud noise as PCM: the dearest input for each operation."""
+    # Seeded, so that two runs compare the same work.
     wave = np.random.default_rng(seed=0).normal(0, 4_000, (FRAMES, samples))
     return [frame.astype("<i2").tobytes() for frame in np.clip(wave, -32_768, 32_767)]
 
@@ -37,6 +38,7 @@ def _operations() -> dict[str, tuple[Operation, list[bytes]]]:
     wide = _noise(WIDE_FRAME_SAMPLES)
     narrow = _noise(FRAME_SAMPLES)
     mulaw = [mulaw_encode(frame) for frame in narrow]
+    # Packets of 10 ms reach the same code as half frames.
     halves = [frame[: FRAME_SAMPLES // 2] for frame in mulaw]
     frame_at = tones.ringback("US").frame
     return {
@@ -65,6 +67,7 @@ def _cost_us(operation: Operation, frames: list[bytes]) -> float:
             pass
 
     number = CALLS_PER_ROUND // len(frames)
+    # The least of several: whatever else runs on the machine can only add.
     busy_s, idle_s = (min(timeit.repeat(run, number=number, repeat=ROUNDS)) for run in (work, idle))
     return (busy_s - idle_s) / (number * len(frames)) * 1e6
 

@@ -1,7 +1,7 @@
 /* The load generator's hot loop: paces both legs of every call and checks every byte that comes back.
  *
- * It is given connected sockets whose opening handshakes are done, and knows neither the server
- * between them nor how a call is placed. One thread runs the loop; everything else reaches it
+ * Takes connected sockets whose opening handshakes are done; knows neither the server between them
+ * nor how a call is placed. One thread runs the loop; everything else reaches it
  * through a mailbox that the loop empties between two turns, so no state is shared.
  *
  * Sources of constants: RFC 6455 section 5.2 (framing), RFC 4648 section 4 (base64), ITU-T G.711 at
@@ -286,6 +286,7 @@ static bool send_message(struct generator *generator, struct leg *leg, enum opco
 {
     uint8_t frame[8 + MESSAGE_BYTES];
     size_t head = 2;
+    /* The rest of the last frame goes first: in between, a new one would break the framing. */
     if (leg->fd < 0 || payload_bytes > MESSAGE_BYTES || !flush_outbox(generator, leg))
         return false;
     frame[0] = 0x80 | (uint8_t)opcode;
@@ -367,6 +368,7 @@ static void send_audio(struct generator *generator, struct leg *leg, uint64_t du
 static void send_due(struct generator *generator)
 {
     uint64_t now_ns = monotonic_ns();
+    /* Idle, the loop may have slept through many slots; nothing is measured then. */
     int turns = generator->spinning ? SLOTS_PER_TURN : SLOTS;
     for (int turn = 0; turn < turns && generator->slot_due_ns <= now_ns; turn++) {
         for (struct leg *leg = generator->slots[generator->slot]; leg; leg = leg->next_in_slot)
@@ -390,13 +392,14 @@ static bool take_sequence(struct counts *counts, struct leg *leg, uint32_t seque
         counts->received++;
         return true;
     }
+    /* Beyond the 64 frames that are remembered, late and twice cannot be told apart. */
     uint32_t age = leg->expected - 1 - sequence;
     if (age >= 64 || leg->seen >> age & 1u) {
         counts->duplicated++;
         return false;
     }
     leg->seen |= (uint64_t)1 << age;
-    counts->lost--;
+    counts->lost--; /* counted when a later frame overtook it */
     counts->reordered++;
     counts->received++;
     return true;
@@ -431,6 +434,7 @@ static void take_audio(struct generator *generator, struct leg *leg, const uint8
         record(&generator->totals.latency, monotonic_ns() - sent_ns);
     if (leg->settling) {
         leg->settling = false;
+        /* The first frame of all came faded in, and was not recognised: it is not lost. */
         if (sequence == leg->expected + 1)
             leg->expected = sequence;
     }
@@ -484,6 +488,7 @@ static void take_text(struct generator *generator, struct leg *leg, const char *
             play(leg, (size_t)(end - start) / 4 * 3 - (end[-1] == '=') - (end[-2] == '='));
         if (end && is_silence(start, (size_t)(end - start)))
             return;
+        /* Audio of another stream counts as damage, however whole it is. */
         bool intact = end && find(text, text_bytes, leg->stream_sid) &&
                       decode_base64(payload, start, (size_t)(end - start));
         take_audio(generator, leg, payload, intact ? PAYLOAD_BYTES : 0);
@@ -531,7 +536,7 @@ static ssize_t take_frame(struct generator *generator, struct leg *leg, uint8_t 
         return 0;
     size_t head = 2, payload_bytes = bytes[1] & 0x7f;
     bool masked = bytes[1] & 0x80;
-    if (payload_bytes == 127)
+    if (payload_bytes == 127) /* a length of eight bytes: longer than any inbox */
         return -1;
     if (payload_bytes == 126) {
         if (held < 4)
@@ -603,7 +608,7 @@ static int open_leg(struct generator *generator, struct leg *leg, struct leg *pe
     leg->call_index = generator->calls;
     leg->added_ns = monotonic_ns();
     snprintf(leg->stream_sid, sizeof leg->stream_sid, "%s", call->stream_sid);
-    leg->next_in_slot = *slot;
+    leg->next_in_slot = *slot; /* legs of one slot send one after the other, newest first */
     *slot = leg;
     return epoll_ctl(generator->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
@@ -650,7 +655,7 @@ static int perform(struct generator *generator, enum command command, void *argu
     switch (command) {
     case ADD_CALL:
         return add_call(generator, argument);
-    case START_WINDOW:
+    case START_WINDOW: /* counts go on, for frames under way were sent before; latencies begin */
         *(struct counts *)argument = generator->totals.counts;
         memset(&generator->totals.latency, 0, sizeof generator->totals.latency);
         memset(&generator->totals.lateness, 0, sizeof generator->totals.lateness);
@@ -713,7 +718,7 @@ int generator_submit(struct generator *generator, int command, void *argument)
     pthread_mutex_lock(&mailbox->mutex);
     mailbox->command = (enum command)command;
     mailbox->argument = argument;
-    mailbox->result = -EPIPE;
+    mailbox->result = -EPIPE; /* what is left if the loop has ended or ends meanwhile */
     atomic_store(&mailbox->full, true);
     while (atomic_load(&mailbox->full) && !generator->finished)
         pthread_cond_wait(&mailbox->done, &mailbox->mutex);

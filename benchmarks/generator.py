@@ -28,6 +28,7 @@ COMPILER_FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared", "-pthread")
 DRAIN_S = 0.25
 """How long a window's frames may come when it is over; later ones are lost to a listener."""
 
+# In the order of `enum command` in generator.c.
 _ADD_CALL, _START_WINDOW, _END_WINDOW, _TAKE_SNAPSHOT, _SPIN, _IDLE, _STOP = range(7)
 
 
@@ -108,6 +109,7 @@ class Measurement:
         return (self.counts - self.before).faults | self.before.damage
 
 
+# Mirrors `struct counts`, field for field in the order of `Counts`.
 class _Counts(ctypes.Structure):
     _fields_: ClassVar = [(field.name, ctypes.c_uint64) for field in fields(Counts)]
 
@@ -125,6 +127,7 @@ class _Snapshot(ctypes.Structure):
     ]
 
 
+# Mirrors `struct new_call`.
 class _NewCall(ctypes.Structure):
     _fields_: ClassVar = [
         ("browser_fd", ctypes.c_int),
@@ -142,8 +145,10 @@ def _cache_directory() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     directory = Path(root) / "caller-benchmarks"
     try:
+        # For this user only: what lies in it is loaded as code.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
+        # Without a home to write to, each run compiles for itself.
         return Path(tempfile.mkdtemp(prefix="caller-benchmarks-"))
     return directory
 
@@ -160,10 +165,12 @@ def compile_library() -> Path:
             "The load generator needs a C compiler: `apt install gcc libc6-dev` on Debian and "
             "Ubuntu, `dnf install gcc` on Fedora; or name yours in $CC."
         )
+    # Compiler and flags belong to the name: another one makes another library.
     content = SOURCE.read_bytes() + " ".join((compiler, *COMPILER_FLAGS)).encode()
     name = f"generator-{hashlib.sha256(content).hexdigest()[:16]}.so"
     library = _cache_directory() / name
     if not library.exists():
+        # Under a name of this process, then renamed: another run never loads half a file.
         unfinished = library.with_suffix(f".{os.getpid()}")
         subprocess.run([compiler, *COMPILER_FLAGS, "-o", unfinished, SOURCE], check=True)
         unfinished.replace(library)
@@ -174,6 +181,7 @@ def compile_library() -> Path:
 def _load_library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(compile_library()))
     handle = ctypes.c_void_p
+    # Declared, for ctypes takes a pointer for an int otherwise, and cuts it in half.
     library.generator_create.argtypes = [ctypes.c_uint32]
     library.generator_create.restype = handle
     library.generator_run.argtypes = [handle, ctypes.c_int]
@@ -194,6 +202,7 @@ class Generator:
         self._handle = self._library.generator_create(calls_max)
         if not self._handle:
             raise MemoryError
+        # A foreign call releases the interpreter's lock: the loop runs beside Python.
         self._thread = threading.Thread(
             target=self._library.generator_run, args=(self._handle, core), name="generator"
         )
@@ -216,6 +225,7 @@ class Generator:
         self._library.generator_destroy(self._handle)
 
     def _submit(self, command: int, argument: ctypes.Structure | None = None) -> None:
+        # The loop reads and writes it before this returns, so that it lives long enough.
         pointer = None if argument is None else ctypes.byref(argument)
         result = self._library.generator_submit(self._handle, command, pointer)
         if result < 0:
@@ -223,7 +233,9 @@ class Generator:
 
     def add_call(self, browser: socket.socket, carrier: socket.socket, stream_sid: str) -> None:
         """Take over both legs of a call, past their handshakes; their sockets are closed by us."""
+        # Two at a time: each leg adds its role to the seed of the call.
         self._seed += 2
+        # Detached: the sockets belong to the loop from here on, which closes them.
         call = _NewCall(browser.detach(), carrier.detach(), stream_sid.encode(), self._seed)
         self._submit(_ADD_CALL, call)
         self.calls += 1
@@ -231,6 +243,7 @@ class Generator:
     def start_window(self) -> None:
         """Begin to measure: from here on the loop spins, and latencies count."""
         counts = _Counts()
+        # First, so that no latency of the window is that of a sleep.
         self._submit(_SPIN)
         self._submit(_START_WINDOW, counts)
         self._at_start = _counts_of(counts)
@@ -241,8 +254,10 @@ class Generator:
         self._submit(_END_WINDOW)
         time.sleep(DRAIN_S)
         self._submit(_TAKE_SNAPSHOT, snapshot)
+        # Between windows the loop sleeps: while calls come up nothing is measured.
         self._submit(_IDLE)
         counts = _counts_of(snapshot.counts)
+        # From one measurement to the next, so that nothing that happens between windows is missed.
         earlier, self._earlier = self._earlier, counts
         latency = list(snapshot.latency.buckets)
         return Measurement(

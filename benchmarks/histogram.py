@@ -12,8 +12,10 @@ _STEPS = 32
 
 def upper_bound_ns(index: int) -> int:
     """Return the first nanosecond above a bucket, so that no percentile flatters."""
+    # Below 32 ns a bucket is one nanosecond wide.
     if index < _STEPS:
         return index + 1
+    # The inverse of `record`: each octave is twice as wide as the one before.
     octave, step = divmod(index, _STEPS)
     return (_STEPS + step + 1) << (octave - 1)
 
@@ -30,6 +32,7 @@ def percentile_us(buckets: Sequence[int], share: float) -> float:
     below = 0
     for index, count in enumerate(buckets):
         below += count
+        # Empty buckets hold no value that could be the answer, not even for a share of 0.
         if count and below >= wanted:
             return upper_bound_ns(index) / 1000
     raise AssertionError("the buckets hold fewer values than their sum")

@@ -7,8 +7,8 @@ P99_US_MAX = 20_000
 LATE_P99_US_MAX = 1_000
 """A generator later than this does not offer the load it claims."""
 LATE_MAX_US_MAX = 8_000
-"""A generator that spins on its own core is held up for so long by nobody but the machine, and then
-so is the server."""
+"""A generator that spins on its own core is late by more than this only where the machine stood
+still, and then the server stood still as well."""
 FOREIGN_SHARE_MAX = 0.1
 """More than this of the server's core used by others, and its latency is not its own. Idle services
 and the coarseness of the kernel's clock ticks come to a few percent on a quiet machine."""

@@ -1,4 +1,4 @@
-"""TCP connections of this process to itself, for legs without a server between them."""
+"""Opens TCP connections of this process to itself, for legs without a server between them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def accept(listener: socket.socket, *, timeout_s: float = 10.0) -> socket.socket
 
 @contextmanager
 def closed_on_error(connection: socket.socket) -> Iterator[socket.socket]:
-    """Close the connection when the block fails; else whoever takes it over closes it."""
+    """Close the connection if the block fails; otherwise its next owner closes it."""
     try:
         yield connection
     except BaseException:
@@ -52,10 +52,12 @@ def closed_on_error(connection: socket.socket) -> Iterator[socket.socket]:
 def pair() -> tuple[socket.socket, socket.socket]:
     """Return the two ends of one TCP connection."""
     with closing(listen(backlog=1)) as listener:
+        # The kernel completes the handshake within the backlog, so that one thread can do both.
         return connect(port_of(listener)), accept(listener)
 
 
 def free_port() -> int:
     """Return a port that nothing listens on at this moment."""
+    # For servers that have to be given a number; another process may still take it first.
     with closing(listen(backlog=1)) as listener:
         return port_of(listener)

@@ -37,6 +37,7 @@ def recording(path: Path) -> Samples:
     """Return a mono recording at 8 kHz, -1 to 1."""
     with wave.open(str(path), "rb") as file:
         raw = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        # Channels are mixed: a telephone has one.
         samples = raw.reshape(-1, file.getnchannels()).mean(axis=1) / 32768
         return resampled(samples, samples.size * RATE_HZ // file.getframerate())
 
@@ -44,6 +45,7 @@ def recording(path: Path) -> Samples:
 def after_loss(said: Samples, loss: float, seed: int) -> Samples:
     """Return what the phone hears of it."""
     world = World(
+        # No jitter, and no way to the carrier: the loss alone is to be heard.
         jitter(0, loss=loss),
         seconds=said.size / RATE_HZ,
         seed=seed,
@@ -57,7 +59,9 @@ def scores(speech: Sequence[Samples]) -> list[tuple[float, float, float]]:
     """Return (loss, PESQ, our MOS) for each rate of loss, means over speech and seeds."""
     found = []
     for loss in LOSSES:
+        # Which packets are lost matters as much as how many, hence several seeds.
         heard = [pesq_of(after_loss(s, loss, seed), s) for s in speech for seed in SEEDS]
+        # PESQ aligns what it compares, so that delay must not count in the other either.
         found.append((loss, fmean(heard), mos(delay_ms=0, loss_percent=100 * loss)))
     return found
 

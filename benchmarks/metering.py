@@ -55,7 +55,7 @@ Round = Callable[[RedisSpendGate, dict[int, list[Tick]]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one call and second."""
+    """Costs per call and second."""
 
     calls: int
     scripts: str
@@ -82,7 +82,7 @@ async def one_by_one(gate: RedisSpendGate, ticks: dict[int, list[Tick]]) -> None
 
 
 class LoopProbe:
-    """Sees how long the event loop is held, by coming back to it all the time."""
+    """Measures how long the event loop is held, by calling itself back without a pause."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
@@ -109,20 +109,24 @@ class LoopProbe:
 
 async def measure(client: Redis, calls_count: int, rounds: int, play: Round) -> Cost:
     """Open calls, let them run for `rounds` seconds, and see what each second took."""
+    # Each load starts from an empty server.
     await client.flushall()
     gate = RedisSpendGate(client, timeout_s=60)
     calls = await open_calls(gate, calls_count)
     for group in groups(claims(gate, calls, 1)):
         await play(gate, group)  # the first round still sends the script itself
+    # The server's own figures: this process shares the machine with it.
     before = await usage(client)
     client_s, times_ms = 0.0, []
     for second in range(2, rounds + 2):
         for group in groups(claims(gate, calls, second)):
+            # CPU for the client's cost, elapsed time for the round: the client waits in between.
             started, started_cpu = time.perf_counter(), time.process_time()
             await play(gate, group)
             client_s += time.process_time() - started_cpu
             times_ms.append((time.perf_counter() - started) * 1e3)
     after = await usage(client)
+    # In seconds of their own: the probe would add its CPU to the client's cost.
     blocks_s = [await longest_block_s(gate, calls, rounds + 2 + n, play) for n in range(5)]
     per_call = calls_count * rounds
     return Cost(
@@ -162,6 +166,7 @@ async def open_calls(gate: RedisSpendGate, count: int) -> list[tuple[str, str]]:
     """Open calls, two for each account; return their ids and accounts."""
     for partition in range(PARTITIONS):
         await gate.rebuild(partition, PartitionState())
+    # Two calls share an account, so that claims on one balance meet.
     calls = [(f"call-{n:07d}", f"account-{n // 2:06d}") for n in range(count)]
     for start in range(0, count, OPENED_AT_ONCE):
         chunk = calls[start : start + OPENED_AT_ONCE]
@@ -193,6 +198,7 @@ async def open_call(gate: RedisSpendGate, call_id: str, account_id: str) -> None
     await gate.credit(account_id, 1, 100_000_000)
     opening = opening_of(call_id, account_id)
     outcome = await gate.open(opening)
+    # A call that was refused would make every round after it cheaper.
     assert outcome.granted_micros == opening.want_micros
 
 
@@ -201,6 +207,7 @@ def claims(
 ) -> dict[int, list[Tick]]:
     """Return all calls' ticks at one second, by partition."""
     ticks: dict[int, list[Tick]] = {}
+    # As the meter claims: what has passed, and the horizon ahead.
     want = RATE.cost(second + HORIZON_S)
     for call_id, account_id in calls:
         partition = gate.partition(account_id)
@@ -226,6 +233,7 @@ async def measure_drain(client: Redis, folder: Path, calls_count: int) -> float:
         await open_calls(gate, calls_count)
         now = datetime.now(UTC)
         accounts = [tables.new_account(f"account-{n:06d}", "USD", now) for n in range(calls_count)]
+        # The drainer books calls of accounts that the book knows.
         async with engine.begin() as connection:
             await connection.execute(tables.accounts.insert(), accounts)
         drainer = Drainer(gate, ledger, PARTITIONS)
@@ -238,6 +246,7 @@ async def measure_drain(client: Redis, folder: Path, calls_count: int) -> float:
 
 def rating_us() -> float:
     """Return the microseconds that the price of a duration takes."""
+    # With increments and a fee, so that each part of a price is computed.
     rate = Rate(per_minute_micros=13_000, first_s=60, next_s=6, connect_fee_micros=5_000)
     calls = 20_000
     return min(timeit.repeat(lambda: rate.cost(4_321), number=calls, repeat=5)) * 1e6 / calls
@@ -251,7 +260,9 @@ async def measure_all(counts: Sequence[int], rounds: int) -> tuple[list[Cost], f
         client = connect(await valkey.start())
         assert isinstance(client, Redis)
         try:
+            # The two ways one after the other at each load, so that they meet the same noise.
             for count, play in itertools.product(counts, (batched, one_by_one)):
+                # Large loads take long for each second, and need fewer of them for a stable mean.
                 seconds = rounds if count <= LIMIT_CALLS else max(2, rounds // 4)
                 costs.append(await measure(client, count, seconds, play))
             drain_us = await measure_drain(client, Path(folder), LIMIT_CALLS)
@@ -281,6 +292,7 @@ def report(costs: Sequence[Cost], drain_us: float) -> dict[str, object]:
         f"Drainer: {drain_us:.0f} µs a row into SQLite. Rating: {price_us:.2f} µs a price."
     )
     for cost in costs:
+        # Limits hold for the gateway's own way only.
         if cost.calls == LIMIT_CALLS and cost.scripts == "batched":
             for what, value, most in (
                 ("Valkey µs", cost.server_us, SERVER_US_MAX),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 def print_costs(per: str, costs_us: Mapping[str, float]) -> None:
     """Print one line for each operation: its cost in µs, and its ratio to the first."""
+    # Dictionaries keep their order: the first operation is the measure of the others.
     measure_us = next(iter(costs_us.values()))
     print(f"{per:<36} {'µs':>7} {'ratio':>7}")
     for name, cost_us in costs_us.items():

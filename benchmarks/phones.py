@@ -48,6 +48,7 @@ class ControlSocket:
             return
         except ConnectionError:
             received = b""
+        # An end of the stream, in order or not: either way the server has ended the leg.
         if not received:
             self._end()
             return
@@ -60,11 +61,12 @@ class ControlSocket:
             elif opcode == _CLOSE:
                 self._end()
                 return
+            # What is left is binary: the audio has not moved to WebRTC.
             elif opcode != _PONG:
                 self.audio += 1
 
     def take_text(self, text: bytes, now_ns: int) -> None:
-        """Take a message; what the gateway tells of cost and levels is not looked at."""
+        """Ignore a text message: cost and levels do not matter here."""
 
     def send_message(self, opcode: int, payload: bytes) -> None:
         """Send one message, masked; one that the kernel does not take at once is dropped whole."""
@@ -87,6 +89,7 @@ class ControlSocket:
         unread, start = self._unread, 0
         while len(unread) - start >= 2:
             size, body = unread[start + 1], start + 2
+            # Lengths of eight bytes do not occur: no message here has 64 KiB.
             if size == 126:
                 body = start + 4
                 size = int.from_bytes(unread[start + 2 : body], "big")
@@ -114,8 +117,11 @@ class Phone(ControlSocket):
 
     def send(self, now_ns: int) -> None:
         """Speak the next 20 ms, in Twilio's key order."""
+        # Twilio's timestamps count from the start of the stream.
         self._begun_ns = self._begun_ns or now_ns
+        # Here, because this is called every 20 ms, the grain of Twilio's playing.
         self.return_marks(now_ns)
+        # `start` was number 1 of the sequence; chunks count the media messages only.
         head = (
             b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d",'
             b'"timestamp":"%d","payload":"'
@@ -129,14 +135,17 @@ class Phone(ControlSocket):
             self.send_message(_TEXT, self._marks.popleft()[1])
 
     def take_text(self, text: bytes, now_ns: int) -> None:
-        """Hear a media message; return a mark once what came before it has been played."""
+        """Count a media message; keep a mark until the audio before it has been played."""
+        # Searched, not parsed: the generator's own work has to stay small.
         start = text.find(_PAYLOAD)
         if start >= 0:
             start += len(_PAYLOAD)
             audio = b64decode(text[start : text.index(b'"', start)])
+            # What arrives after the last was played begins at once; earlier audio delays it.
             self._played_ns = max(self._played_ns, now_ns) + len(audio) * _NS_PER_BYTE
             self.heard.hear(audio, now_ns)
         elif (start := text.find(_MARK)) >= 0:
+            # The object goes back as it came.
             name = text[start : text.index(b"}", start) + 1]
             reply = b'{"event":"mark","sequenceNumber":"%d",%s%s' % (
                 self._sent + 2,

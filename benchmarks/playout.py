@@ -30,6 +30,7 @@ Operation = Callable[[], object]
 def _voice() -> list[bytes]:
     """Return frames of a steady vowel: pulses at 125 Hz through one resonance."""
     pulses = np.zeros(VOICE_SECONDS * 8_000)
+    # 8,000 samples a second by 64.
     pulses[::64] = 20_000
     time = np.arange(200) / 8_000
     mouth = np.exp(-time * 300) * np.sin(2 * np.pi * 700 * time)
@@ -39,6 +40,7 @@ def _voice() -> list[bytes]:
 
 
 def _in_order(frames: Iterator[bytes]) -> Operation:
+    # The time moves with the frames: a clock that stood still would look like a burst.
     put, times = Playout().put, count(0, FRAME_NS)
     return lambda: put(next(times), next(frames), None)
 
@@ -55,6 +57,7 @@ def _overtaken(frames: Iterator[bytes]) -> Operation:
 
     def work() -> None:
         now_ns, number = next(times), next(numbers)
+        # Numbers of RTP packets have 16 bits and begin again (RFC 3550, 5.1).
         put(now_ns, next(frames), (number + 1) & 0xFFFF)
         put(now_ns, next(frames), number & 0xFFFF)
 
@@ -68,6 +71,7 @@ def _one_lost(frames: Iterator[bytes]) -> Operation:
     def work() -> None:
         now_ns = next(times)
         playout.put(now_ns, next(frames), next(numbers) & 0xFFFF)
+        # As the node does, at each tick until concealment has begun and ended.
         for late_ns in range(0, 2 * FRAME_NS, PACKETS.tick_ns):
             playout.poll(now_ns + late_ns)
 
@@ -85,6 +89,7 @@ def _concealment(frame: bytes) -> Operation:
 
 
 def _cost_us(operation: Operation, number: int) -> float:
+    # The least of several: whatever else runs on the machine can only add.
     return min(timeit.repeat(operation, number=number, repeat=ROUNDS)) / number * 1e6
 
 
@@ -95,6 +100,7 @@ def main() -> None:
     frame = voice[10]
     operations: dict[str, tuple[Operation, int]] = {
         "mu-law to PCM (the measure)": (lambda: mulaw_decode(frame), 100_000),
+        # What the closures around the model cost by themselves.
         "time and frame, no model": (lambda: (next(frames), None), 100_000),
         "put, in order": (_in_order(frames), 100_000),
         "poll, nothing due": (_nothing_due(frames), 100_000),

@@ -21,7 +21,9 @@ def cpu_ns(pid: int) -> int:
     """
     total = 0
     for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        # A thread may end between the listing and the reading.
         with suppress(FileNotFoundError, ProcessLookupError):
+            # The first field is the time on a core, the second that of waiting for one.
             total += int(path.read_text().split()[0])
     return total
 
@@ -35,13 +37,14 @@ def resident_bytes(pid: int) -> int:
 
 
 def core_busy_ns(core: int) -> int:
-    """Return how long a core has not been idle, for whatever reason, by the kernel's clock ticks.
+    """Return how long a core has been busy, by the kernel's clock ticks.
 
     Time that a hypervisor gave to others counts as busy: it was not there to be used.
     """
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
+            # The two columns behind these, guest time, are part of user and nice already (proc(5)).
             user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, ticks[:8])
             busy = user + nice + system + irq + softirq + steal
             return busy * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -61,6 +64,7 @@ def total_resident_bytes(pids: Iterable[int]) -> int:
 def descendants(pid: int) -> Iterator[int]:
     """Yield a process and everything it has started, parents first."""
     yield pid
+    # A child is listed with the thread that started it.
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):
             for child in path.read_text().split():

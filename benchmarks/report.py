@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A figure that was promised."""
+    """A promised figure."""
 
     text: str
     value: float
@@ -72,6 +72,7 @@ class Limit:
 def _ratios(samples: Sequence[Sample], results: Results) -> Iterator[float]:
     for sample in samples:
         for floor in results.samples:
+            # Of the same round: both met the same minutes of the machine.
             if (floor.peer, floor.round, floor.calls) == (FLOOR, sample.round, sample.calls):
                 yield sample.cpu_ms[sample.peer] / floor.cpu_ms[FLOOR]
 
@@ -88,6 +89,7 @@ def rows(results: Results) -> list[Row]:
 
 def _row(every: Sequence[Sample], results: Results) -> Row:
     first = every[0]
+    # Disturbed windows count only where there is nothing else.
     samples = [sample for sample in every if not sample.disturbed] or every
     ratios = list(_ratios(samples, results))
     requests_ms = [sample.request_ms for sample in samples if sample.request_ms is not None]
@@ -110,6 +112,7 @@ def _row(every: Sequence[Sample], results: Results) -> Row:
         request_ms=median(requests_ms) if requests_ms else None,
         request_ratio=median(request_ratios) if request_ratios else None,
         disturbed=first.disturbed and samples is every,
+        # In each window: a server that loses frames now and then does not hold the load.
         held=all(sample.held for sample in every),
     )
 
@@ -117,6 +120,7 @@ def _row(every: Sequence[Sample], results: Results) -> Row:
 def sample_line(sample: Sample) -> str:
     """Return one sample as a line of progress."""
     head = f"round {sample.round}  {sample.peer:<10}{sample.calls:>6} calls"
+    # Calls did not come up: there is no window to tell of.
     if sample.seen is None:
         return f"{head}  {sample.trouble}"
     line = (
@@ -184,10 +188,12 @@ def limits(results: Results) -> list[Limit]:
     largest = max((row for row in by_key.values() if row.peer == OURS), key=_calls, default=None)
     if largest is not None:
         text = f"RSS KB per call at {largest.calls} calls"
+        # Memory does not depend on who else runs, so that this one is never unsure.
         found.append(Limit(text, largest.resident_kb, RESIDENT_KB_MAX))
     steps = [sample for sample in results.ladder if sample.peer == OURS]
     if steps:
         text = f"calls held on one core, short of {CALLS_HELD_MIN}"
+        # As a shortfall, for a limit is a maximum and this promise is a minimum.
         short = CALLS_HELD_MIN - results.calls_held[OURS]
         found.append(Limit(text, max(0, short), 0, steps[-1].disturbed))
     return found
@@ -199,14 +205,15 @@ def _calls(row: Row) -> int:
 
 def limit_line(limit: Limit) -> str:
     """Return a promise and what became of it; unsure where the machine may be the cause."""
+    # A miss in a disturbed run accuses nobody; a promise that is kept all the same is kept.
     missed = "unsure" if limit.disturbed else "MISSED"
     verdict = "kept" if limit.kept else missed
     return f"{verdict:<8}{limit.text}: {limit.value:.2f} (at most {limit.most:.2f})"
 
 
-def broken(results: Results) -> list[Sample]:
+def faulty(results: Results) -> list[Sample]:
     """Return our samples, at the loads compared, in which a listener would have heard a fault."""
-    return [s for s in results.samples if s.peer == OURS and s.broken]
+    return [s for s in results.samples if s.peer == OURS and s.faulty]
 
 
 def history_record(results: Results, context: Mapping[str, object]) -> dict[str, object]:
@@ -235,4 +242,5 @@ def history_record(results: Results, context: Mapping[str, object]) -> dict[str,
 def append_history(path: Path, record: Mapping[str, object]) -> None:
     """Add one line to the history."""
     with path.open("a", encoding="utf-8") as file:
+        # One line for each run: what was measured before is never rewritten.
         file.write(json.dumps(record, separators=(",", ":")) + "\n")

@@ -17,6 +17,7 @@ from benchmarks.peers.gateway import RunningGateway, start_gateway
 def _click_ms(gateway: RunningGateway, index: int) -> float:
     started_ns = time.monotonic_ns()
     call = gateway.dial(index)
+    # Only what comes before is timed; the gateway ends a call whose sockets are gone.
     call.browser.close()
     call.carrier.close()
     return (call.placed_ns - started_ns) / 1e6
@@ -26,6 +27,7 @@ def _bare_ms(gateway: RunningGateway) -> float:
     started_ns = time.monotonic_ns()
     for _ in range(2):
         gateway.api.request("GET", "/healthz")
+        # Read to its end, or the connection could not carry the next request.
         gateway.api.getresponse().read()
     return (time.monotonic_ns() - started_ns) / 1e6
 
@@ -45,10 +47,12 @@ def main() -> None:
         for index in range(options.calls):
             clicks_ms.append(_click_ms(gateway, index))
             time.sleep(options.pause)
+            # In turns with the clicks, so that both meet the same noise.
             bare_ms.append(_bare_ms(gateway))
     print(f"{'ms':<24}{'median':>8}{'p99':>8}{'worst':>8}")
     print(_line("click to carrier", clicks_ms))
     print(_line("two bare requests", bare_ms))
+    # By itself: it pays for what a process does once.
     print(f"the first of the process {clicks_ms[0]:>7.1f}")
 
 

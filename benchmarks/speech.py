@@ -44,7 +44,7 @@ SPELL_S = 4.0
 """How long each call is listened to."""
 ECHO_CALLS = 3
 """A browser's buffer stays for a whole call what its beginning made it."""
-SETTLE_S = 2.5
+WARM_UP_S = 2.5
 """The playout model looks back over two seconds of a network, and so does the browser's buffer."""
 LOSS, JITTER_S = 0.05, 0.005
 
@@ -63,11 +63,11 @@ class Watch:
     foreign_ns: int = 0
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start a measurement."""
         self.at_ns, self.foreign_ns = time.monotonic_ns(), _foreign_ns()
 
     def is_disturbed(self) -> bool:
-        """Whether others have taken more than they may of a core since the start."""
+        """Whether other processes have taken more than their share of the cores since the start."""
         elapsed_ns = time.monotonic_ns() - self.at_ns
         cores = len(os.sched_getaffinity(0))
         return _foreign_ns() - self.foreign_ns > FOREIGN_SHARE_MAX * cores * elapsed_ns
@@ -75,6 +75,7 @@ class Watch:
 
 def _foreign_ns() -> int:
     busy_ns = sum(core_busy_ns(core) for core in os.sched_getaffinity(0))
+    # Browser, gateway and carrier are descendants of this process.
     return busy_ns - total_cpu_ns(descendants(os.getpid()))
 
 
@@ -90,6 +91,7 @@ async def chromium(speech: Samples) -> AsyncIterator[Browser]:
         microphone = Path(folder) / "speech.wav"
         write_wav(microphone, speech, MICROPHONE_HZ)
         arguments = [
+            # The microphone is a file, and permission for it is given without a question.
             *FLAGS,
             "--use-fake-device-for-media-stream",
             "--use-fake-ui-for-media-stream",
@@ -112,10 +114,12 @@ async def chromium(speech: Samples) -> AsyncIterator[Browser]:
 async def running() -> AsyncIterator[World]:
     """Start a gateway, with the simulated carrier."""
     search = installed.environment()
+    # The servers take the installed gateway, as all parts of the benchmark do.
     changes = {name: search[name] for name in ("PYTHONPATH", "PYTHONSAFEPATH")}
     with tempfile.TemporaryDirectory(prefix="caller-speech-") as folder:
         world = World(Path(folder), **changes)
         try:
+            # Blocks until all of its processes are ready.
             await asyncio.to_thread(world.start)
             yield world
         finally:
@@ -134,6 +138,7 @@ async def heard_by_phone(customer: Customer, seconds: float) -> Samples:
     """Return what the phone of the live call hears from now on."""
     call = await live_call(customer)
     path = f"/calls/{call['carrier_call_id']}/heard"
+    # Ringing and the warm-up have been heard as well, and are no part of this.
     start = len(await customer.world.carrier_get(path))
     await asyncio.sleep(seconds)
     return decode_mulaw((await customer.world.carrier_get(path))[start:])
@@ -157,6 +162,7 @@ class Session:
         for path, script in ((found.WEBRTC, ""), (found.SOCKET, speech_page.SOCKET_ONLY)):
             async with self._call(customer, SILENT, path, script):
                 heard = await self._heard(customer, path)
+            # By the socket nothing is lost, so that coding is all that is compared with G.711.
             if path == found.SOCKET and has_pesq():
                 scores = await asyncio.to_thread(pesq_beside_g711, heard, self._speech)
                 disturbed = self.results.heard[-1].disturbed
@@ -164,9 +170,11 @@ class Session:
         async with udp_relay(customer.world.port) as relay:
             script = REDIRECT.replace("RELAY_PORT", str(relay.port))
             async with self._call(customer, SILENT, found.WEBRTC, script):
+                # Only now that the call is up: its handshake is not what is measured.
                 relay.weather.loss, relay.weather.jitter_s = LOSS, JITTER_S
-                await asyncio.sleep(SETTLE_S)
+                await asyncio.sleep(WARM_UP_S)
                 await self._heard(customer, found.LOSSY)
+                # The call hangs up over a network without faults.
                 relay.weather.loss = relay.weather.jitter_s = 0
 
     async def echo(self, customer: Customer) -> None:
@@ -176,6 +184,7 @@ class Session:
             recording = await self._record(page)
             state = await customer.world.carrier_get(f"/calls/{call['carrier_call_id']}")
             history = state["streams"][0]["backlog_ms_history"]
+            # The carrier keeps one value a second: the last ones are those of the recording.
             self._keep(recording, fmean(history[-int(self._seconds) :]))
 
     @contextlib.asynccontextmanager
@@ -184,7 +193,7 @@ class Session:
     ) -> AsyncIterator[Page]:
         async with speech_page.call_page(self._browser, customer, script) as page:
             await speech_page.in_call(page, number, path)
-            await asyncio.sleep(SETTLE_S)
+            await asyncio.sleep(WARM_UP_S)
             yield page
             await speech_page.hang_up(page)
 
@@ -192,6 +201,7 @@ class Session:
         self._watch.start()
         heard = await heard_by_phone(customer, self._seconds)
         disturbed = self._watch.is_disturbed()
+        # Seconds of arithmetic, during which the loop must serve browser and relay.
         score = await asyncio.to_thread(likeness, heard, self._speech)
         self.results.heard.append(Heard(path, score, disturbed))
         self._progress(f"speech   {path}: likeness {score:.3f}")
@@ -227,6 +237,7 @@ async def measure(progress: Progress, seconds: float = SPELL_S) -> Results:
         async with running() as world:
             async with new_customer(world) as customer:
                 await session.likeness(customer)
+            # An account and a page for each: what a browser's buffer has learnt stays for its call.
             for _ in range(ECHO_CALLS):
                 async with new_customer(world) as customer:
                     await session.echo(customer)
@@ -255,6 +266,7 @@ def run(seconds: float = SPELL_S) -> dict[str, object] | None:
         results = asyncio.run(measure(print_progress, seconds))
     except NoBrowserError as error:
         print(f"speech   left out. {error}")
+    # Expectations of the page fail as AssertionError. A page that fails ends this part only.
     except (Error, AssertionError) as error:
         print(f"speech   left out. The page failed: {error}")
     else:

@@ -20,10 +20,11 @@ from tests.web.speech import WIRE_HZ, Samples
 
 SOCKET_ONLY = "delete window.RTCPeerConnection;"
 CALL_MS_MAX = 20_000
-SETTLE_MS = 1_500
+WARM_UP_MS = 1_500
 """To open a recorder keeps the page busy, and what it plays late for a while."""
 
 # Both inputs are taken in the same quantum, so that the recordings are aligned to the sample.
+# Posted in tenths of a second, not for each quantum of 128 samples.
 _RECORDER = """
 registerProcessor('recorder', class extends AudioWorkletProcessor {
   blocks = [new Float32Array(4800), new Float32Array(4800)];
@@ -44,6 +45,8 @@ registerProcessor('recorder', class extends AudioWorkletProcessor {
 });
 """
 
+# The page keeps its peer connection to itself, so that it is caught where it is made. Recordings
+# leave as base64, for what leaves the page is JSON.
 _LISTEN = """
 const peers = [];
 if (window.RTCPeerConnection) {
@@ -61,7 +64,7 @@ const bufferOf = async (peer) => {
   return rows.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
 };
 
-window.record = async (settleMs, ms) => {
+window.record = async (warmUpMs, ms) => {
   const peer = peers.find(({ connectionState }) => connectionState === 'connected');
   const tracks = [peer.getSenders()[0].track, peer.getReceivers()[0].track];
   const context = new AudioContext({ sampleRate: 48000 });
@@ -73,7 +76,7 @@ window.record = async (settleMs, ms) => {
   recorder.port.onmessage = ({ data }) => data.forEach((block, side) => blocks[side].push(block));
   tracks.forEach((track, side) =>
     context.createMediaStreamSource(new MediaStream([track])).connect(recorder, 0, side));
-  await new Promise((done) => setTimeout(done, settleMs));
+  await new Promise((done) => setTimeout(done, warmUpMs));
   blocks.forEach((side) => side.splice(0));
   const before = await bufferOf(peer);
   await new Promise((done) => setTimeout(done, ms));
@@ -107,6 +110,7 @@ class Recording:
 @contextlib.asynccontextmanager
 async def call_page(browser: Browser, caller: Customer, script: str = "") -> AsyncIterator[Page]:
     """Open the phone page, in which this script runs first."""
+    # The page's policy forbids the blob that the recorder is loaded from.
     async with phone_page(browser, caller, RAW + script + _LISTEN, bypass_csp=True) as page:
         yield page
 
@@ -115,6 +119,7 @@ async def in_call(page: Page, number: str, path: str) -> None:
     """Call a number; return once it has answered and the audio has taken this path."""
     await dial(page, number)
     await expect(status(page)).to_have_text("In call", timeout=CALL_MS_MAX)
+    # The page shows the path that the audio takes; before that it may still change.
     shown = page.locator("caller-phone small").filter(has_text=path)
     await expect(shown.first).to_be_visible(timeout=CALL_MS_MAX)
 
@@ -127,12 +132,15 @@ async def hang_up(page: Page) -> None:
 
 async def record(page: Page, seconds: float) -> Recording:
     """Record both ends of a call by WebRTC."""
-    found = await page.evaluate("([settle, ms]) => record(settle, ms)", [SETTLE_MS, seconds * 1000])
+    found = await page.evaluate(
+        "([warmUp, ms]) => record(warmUp, ms)", [WARM_UP_MS, seconds * 1000]
+    )
     before, after = found["before"], found["after"]
 
     def grown(name: str) -> float:
         return float(after[name] - before[name])
 
+    # Both delays are sums over all samples that left the buffer (W3C webrtc-stats).
     emitted = max(1.0, grown("jitterBufferEmittedCount"))
     return Recording(
         said=_samples(found["said"]),

@@ -51,6 +51,7 @@ class Echo:
     @property
     def round_trip_ms(self) -> float:
         """The median over the windows."""
+        # No window recognised is worse than any delay: no limit accepts it.
         return median(self.delays_ms) if self.delays_ms else float("inf")
 
     @property
@@ -112,6 +113,7 @@ def limits(results: Results) -> list[Limit]:
     found = []
     for one in results.heard:
         text = f"unlikeness at the phone, {one.path}, per mille"
+        # Turned round: a limit is a maximum, likeness has a minimum.
         most = 1000 * (1 - LIKENESS_MIN[one.path])
         found.append(Limit(text, 1000 * (1 - one.likeness), most, one.disturbed))
     if results.echoes:
@@ -133,6 +135,7 @@ def history_record(results: Results) -> dict[str, object]:
         "heard": [_rounded(asdict(one)) for one in results.heard],
         "echoes": [
             _rounded(
+                # The single delays are left out; their median and their number tell enough.
                 {name: value for name, value in asdict(echo).items() if name != "delays_ms"}
                 | {"round_trip_ms": echo.round_trip_ms, "windows": len(echo.delays_ms)}
             )

@@ -39,11 +39,13 @@ def echo_delays_ms(said: Samples, heard: Samples, window: int = WINDOW) -> list[
 
     Both are at 48 kHz and began at the same moment.
     """
+    # What is said is limited to the telephone's band, as what comes back has been.
     band = resampled(resampled(said, said.size // 6), said.size)
     most = ECHO_MS_MAX * MICROPHONE_HZ // 1000
     delays = []
     for start in range(0, said.size - window - most, window):
         part = band[start : start + window]
+        # A pause is like any other pause.
         if np.sqrt(np.mean(part**2)) < RMS_MIN:
             continue
         score, at = best_correlation(part, heard[start : start + window + most])
@@ -76,7 +78,9 @@ def pesq_beside_g711(heard: Samples, reference: Samples) -> tuple[float, float]:
     """
     size = heard.size
     fine = resampled(heard, size * MICROPHONE_HZ // WIRE_HZ)
+    # The microphone plays its speech in a loop: what was heard began somewhere within it.
     start = looped_delay(fine, reference)
     said = np.resize(np.roll(reference, -start), size * MICROPHONE_HZ // WIRE_HZ)
     clean = resampled(said, size)
+    # Beside G.711 over the same words, for the score depends on what is said.
     return pesq_of(heard, clean), pesq_of(through_g711(clean), clean)

@@ -21,7 +21,7 @@ from typing import Protocol, Self
 from rich.console import Console
 
 from benchmarks import webrtc_report as found
-from benchmarks.browsers import Browser, Crowd, mirrored_pair, new_voice, sum_up
+from benchmarks.browsers import Browser, LoadLoop, mirrored_pair, new_voice, sum_up
 from benchmarks.dial import Call, DialError, send_json, wait_for
 from benchmarks.limits import CEILING_SECONDS, CEILING_STEP, LATE_P99_US_MAX, SHARE_MAX
 from benchmarks.peers.gateway import start_gateway
@@ -41,7 +41,7 @@ FAULTS_EXIT, UNABLE_EXIT = 1, 2
 AIORTC_CALLS = 10
 FIRST_CALLS = 3
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
-SETTLE_S = 2.5
+WARM_UP_S = 2.5
 """The gateway's playout model looks back over two seconds of a network."""
 GREETING_NS = 1_000_000_000
 
@@ -93,6 +93,7 @@ Progress = Callable[[Sample], None]
 def udp_drops(ports: Collection[int]) -> int:
     """Return what the kernel has dropped at UDP sockets of these ports (proc(5), last column)."""
     rows = [row.split() for row in Path("/proc/net/udp").read_text("ascii").splitlines()[1:]]
+    # Ports are hexadecimal behind the last colon of the local address.
     return sum(int(row[-1]) for row in rows if int(row[1].rpartition(":")[2], 16) in ports)
 
 
@@ -111,7 +112,7 @@ class Stage:
         self._processes = processes
         """Those that move the audio."""
         self._beside = beside
-        self._crowd = Crowd(turn)
+        self._loop = LoadLoop(turn)
         self._browsers: list[Browser] = []
         self._phones: list[Phone] = []
         self._controls: list[ControlSocket] = []
@@ -123,7 +124,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._crowd.close()
+        self._loop.close()
         for control in self._controls:
             control.close()
 
@@ -138,7 +139,8 @@ class Stage:
         browser.connect(exchange(browser.offer()))
         self._connect_ms.append((time.monotonic_ns() - started_ns) / 1e6)
         self._browsers.append(browser)
-        self._crowd.add(browser)
+        self._loop.add(browser)
+        # What the first calls make the process load is no call's memory.
         if len(self._browsers) == FIRST_CALLS:
             self._resident_bytes_first = total_resident_bytes(self._processes)
 
@@ -146,18 +148,18 @@ class Stage:
         """Add the rest of the call whose browser was added last."""
         self._phones.append(phone)
         self._controls.append(control)
-        self._crowd.add(phone)
-        self._crowd.listen(control.fileno(), control.receive)
+        self._loop.add(phone)
+        self._loop.listen(control.fileno(), control.receive)
 
     def greet_now_and_then(self) -> None:
-        """Let the calls that are up say a word, once a second, and return marks when they are due.
+        """Send a frame on each call that is up, once a second, and return marks when they are due.
 
-        None has been quiet for longer.
+        So no call is silent for long enough to be ended.
         """
         for phone in self._phones:
             phone.return_marks(time.monotonic_ns())
         if time.monotonic_ns() - self._greeted_ns > GREETING_NS:
-            self._crowd.greet()
+            self._loop.greet()
             self._greeted_ns = time.monotonic_ns()
 
     def sample(self, seconds: float) -> Sample:
@@ -166,13 +168,15 @@ class Stage:
         edges: list[tuple[int, ...]] = []
 
         def look() -> None:
+            # Read in the same order at both edges: the time between the readings cancels out.
             cpu_ns = total_cpu_ns(self._processes)
             foreign_ns = core_busy_ns(self._plan.server_core) - cpu_ns - total_cpu_ns(self._beside)
             edges.append((time.monotonic_ns(), cpu_ns, foreign_ns, udp_drops(ports)))
 
-        pace = self._crowd.measure(SETTLE_S, seconds, at_start=look, at_end=look)
+        pace = self._loop.measure(WARM_UP_S, seconds, at_start=look, at_end=look)
         elapsed, cpu, foreign, dropped = (b - a for a, b in zip(*edges, strict=True))
         calls = len(self._browsers)
+        # After the window: reading it takes time of the machine.
         grown = total_resident_bytes(self._processes) - self._resident_bytes_first
         return Sample(
             server=self._server,
@@ -195,6 +199,7 @@ class Stage:
         first = self.sample(seconds)
         if (first.held and not first.disturbed) or not self._plan.is_patient:
             return first
+        # The machine's noise passes; a server's limit is there a second time.
         second = self.sample(seconds)
         return second if second.held or not first.held else first
 
@@ -205,17 +210,20 @@ def dial(stage: Stage, running: Running) -> None:
     call = running.dial(index)
     spoken, heard = new_voice(2 * index), new_voice(2 * index + 1)
     browser = Browser(spoken)
+    # In a whole call a browser hears the phone, not itself.
     browser.heard = heard
 
     def exchange(offer: str) -> str:
         send_json(call.browser, {"type": "offer", "id": 1, "sdp": mulaw_only(offer)})
         return str(wait_for(call.browser, "answer")["sdp"])
 
+    # As a page does: the offer goes over the control socket, `media` then asks for the move.
     stage.add_browser(browser, exchange)
     send_json(call.browser, {"type": "media", "path": "webrtc"})
     selected = wait_for(call.browser, "media")
     if selected["path"] != "webrtc":
         raise DialError("the gateway keeps the audio on the socket")
+    # The gateway has confirmed the move: no audio comes by the socket after this.
     phone = Phone(call.carrier, call.stream_sid, heard, spoken)
     stage.add_phone(phone, ControlSocket(call.browser))
 
@@ -223,6 +231,7 @@ def dial(stage: Stage, running: Running) -> None:
 def mulaw_only(offer: str) -> str:
     """Offer no Opus, and to be the DTLS client, which aiortc would else be itself."""
     lines = offer.replace("SAVPF 111 0 126", "SAVPF 0 126").split("\r\n")
+    # Opus would compare codecs; both servers are to move mu-law.
     kept = [line for line in lines if not line.startswith("a=rtpmap:111")]
     return "\r\n".join(kept).replace("a=setup:actpass", "a=setup:active")
 
@@ -231,6 +240,7 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
     """Measure one server at its loads, as long as a core will do by what the last one took."""
     with (
         on_cores({plan.server_core}),
+        # Started on its core, which its processes inherit; then this thread leaves for its own.
         server.start() as running,
         on_cores({plan.generator_core}),
     ):
@@ -240,10 +250,12 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
             call_share = 0.0
             for load in server.loads:
                 is_spent = time.monotonic() > deadline
+                # The first load is measured in any case: without it there is nothing to compare.
                 if stage.calls and (is_spent or call_share * load > SHARE_MAX):
                     return
                 while stage.calls < load:
                     dial(stage, running)
+                    # Calls come up for many seconds, and an early one must not end for its silence.
                     stage.greet_now_and_then()
                 sample = stage.best_sample(plan.seconds)
                 keep(sample)
@@ -253,21 +265,21 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
 def generator_ceiling(plan: Plan) -> int:
     """Return the calls that the generator paces on time when its browsers are joined in pairs."""
     held = 0
-    with on_cores({plan.generator_core}), closing(Crowd()) as crowd:
-        while len(crowd.legs) < plan.ceiling_max:
-            for call in range(len(crowd.legs), len(crowd.legs) + CEILING_STEP, 2):
+    with on_cores({plan.generator_core}), closing(LoadLoop()) as loop:
+        while len(loop.legs) < plan.ceiling_max:
+            for call in range(len(loop.legs), len(loop.legs) + CEILING_STEP, 2):
                 for browser in mirrored_pair(call):
-                    crowd.add(browser)
+                    loop.add(browser)
             # Twice where need be: one stall of a shared machine is not the generator's limit.
-            if not any(_is_paced(crowd) for _ in range(2)):
+            if not any(_is_paced(loop) for _ in range(2)):
                 break
-            held = len(crowd.legs)
+            held = len(loop.legs)
     return held
 
 
-def _is_paced(crowd: Crowd) -> bool:
-    pace = crowd.measure(0.1, CEILING_SECONDS)
-    tally = sum_up(leg.voice for leg in crowd.legs).tally
+def _is_paced(loop: LoadLoop) -> bool:
+    pace = loop.measure(0.1, CEILING_SECONDS)
+    tally = sum_up(leg.voice for leg in loop.legs).tally
     return pace.late_p99_us <= LATE_P99_US_MAX and not tally.faults
 
 
@@ -281,8 +293,10 @@ def run(plan: Plan, progress: Progress) -> Results:
         progress(sample)
 
     if plan.ceiling_max:
+        # Legs, not calls: a call has two.
         results.ceiling_calls = generator_ceiling(plan) // 2
     for turn in range(1, plan.rounds + 1):
+        # In turns within a round, so that both meet the same noise.
         for server in plan.servers:
             measure_server(server, turn, plan, keep, deadline)
         if time.monotonic() > deadline:
@@ -300,7 +314,7 @@ def report(results: Results) -> dict[str, object]:
         )
     for limit in found.limits(results):
         print(limit_line(limit))
-    for sample in found.broken(results):
+    for sample in found.faulty(results):
         print(f"FAULT   {found.sample_line(sample)}")
     return found.history_record(results)
 
@@ -344,6 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("The benchmark needs two cores: one for the server, one for the browsers.")
         return UNABLE_EXIT
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A call takes sockets for browser, phone and control, here and in the server.
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     plan = plan_of(cores, quick=options.quick)
     wanted = {
@@ -354,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = replace(plan, **{name: value for name, value in wanted.items() if value is not None})
     results = run(plan, print_progress)
     report(results)
-    return FAULTS_EXIT if found.broken(results) else 0
+    return FAULTS_EXIT if found.faulty(results) else 0
 
 
 if __name__ == "__main__":

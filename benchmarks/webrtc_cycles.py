@@ -37,6 +37,7 @@ def talk(browser: Browser) -> None:
     for _ in range(TALK_PACKETS):
         browser.send(time.monotonic_ns())
     deadline = time.monotonic() + TALK_S_MAX
+    # Spins: the socket does not block, and there is nothing else to do.
     while browser.voice.tally.received < TALK_PACKETS:
         if time.monotonic() > deadline:
             raise DialError("what was said did not come back")
@@ -53,8 +54,9 @@ def cycle(index: int, exchange: Callable[[str], str]) -> None:
 
 
 def measure(cycles: int, report_every: int) -> list[tuple[int, int]]:
-    """Return resident bytes of the server after each so many cycles."""
+    """Return (cycles, resident bytes of the server), read every `report_every` cycles."""
     seen = []
+    # Listening before the server starts: to connect can then not come too early.
     with loopback.listen() as listener:
         fd = listener.fileno()
         with (
@@ -83,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for index, size_bytes in seen:
         print(f"{index:>6} cycles{size_bytes / MB:>9.1f} MB")
     print(f"{elapsed_s / options.cycles * 1000:.1f} ms a cycle")
+    # From the first reading on: what a process makes once is in it already.
     growth_mb = (seen[-1][1] - seen[0][1]) / MB
     limit = Limit(f"RSS growth after the first {FIRST_CYCLES} cycles, MB", growth_mb, GROWTH_MB_MAX)
     print(limit_line(limit))

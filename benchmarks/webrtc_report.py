@@ -39,7 +39,7 @@ class Sample:
     """CPU milliseconds per call and second."""
     core_share: float
     foreign_share: float
-    """Of the server's core, used by whoever else runs on this machine."""
+    """Share of the server's core that other processes used."""
     resident_kb: float
     """Growth of the server, per call."""
     connect_ms: tuple[float, ...]
@@ -60,6 +60,7 @@ class Sample:
         found = dict(self.uplink.tally.faults)
         for name, count in self.downlink.tally.faults.items():
             found[name] = found.get(name, 0) + count
+        # Dropped by the kernel, before the server could see them: a fault all the same.
         found |= {"dropped": self.dropped} if self.dropped else {}
         return found | ({"sockets closed": self.closed} if self.closed else {})
 
@@ -86,12 +87,14 @@ class Results:
     def of(self, server: str, calls: int | None = None) -> list[Sample]:
         """Return the samples of a server, those that were not disturbed if any."""
         every = [s for s in self.samples if s.server == server and calls in (None, s.calls)]
+        # Disturbed windows count only where there is nothing else.
         return [s for s in every if not s.disturbed] or every
 
     @property
     def ratios(self) -> list[float]:
         """The gateway's CPU in aiortc's, of each round."""
         theirs = {s.round: s.cpu_ms for s in self.of(AIORTC)}
+        # Within a round: both met the same minutes of the machine.
         return [s.cpu_ms / theirs[s.round] for s in self.of(GATEWAY, LOAD) if s.round in theirs]
 
 
@@ -188,6 +191,7 @@ def limits(results: Results) -> list[Limit]:
     at, disturbed = f"at {LOAD} WebRTC calls", ours.disturbed
     found = [
         Limit(f"CPU ms per call-second {at}", ours.cpu_ms, CPU_MS_MAX, disturbed),
+        # Memory does not depend on who else runs, so that this one is never unsure.
         Limit(f"RSS KB per call {at}", ours.resident_kb, RESIDENT_KB_MAX),
         Limit(f"connect {at}, p99 ms", ours.connect_p99_ms, CONNECT_MS_MAX, disturbed),
         Limit(f"browser to carrier {at}, p99 µs", ours.uplink_p99_us, UPLINK_P99_US_MAX, disturbed),
@@ -202,8 +206,9 @@ def limits(results: Results) -> list[Limit]:
     return found
 
 
-def broken(results: Results) -> list[Sample]:
+def faulty(results: Results) -> list[Sample]:
     """Return the gateway's samples in which a listener would have heard a fault."""
+    # A disturbed window accuses nobody.
     return [s for s in results.samples if s.server == GATEWAY and s.faults and not s.disturbed]
 
 

@@ -58,13 +58,17 @@ def refund_of(charged_micros: int, closed: CallClosed, *, short_call_s: int) -> 
 
 
 def _rule(closed: CallClosed, short_call_s: int) -> RefundRule | None:
+    # Never answered, or never heard: such a call was charged nothing.
     if not closed.seconds:
         return None
     caller, phone = closed.browser, closed.carrier
+    # If the caller's audio never came either, nothing shows that the phone's side was at fault.
     if closed.seconds >= MUTE_CALL_S_MIN and not phone.frames_in and caller.frames_in:
         return RefundRule.NO_AUDIO
     if closed.ended_by == "gateway":
         return RefundRule.OUR_FAULT
+    # Frames without speech: the line was up. The caller must have talked, or the silence may be a
+    # pause.
     if (
         closed.seconds >= ONE_WAY_CALL_S_MIN
         and caller.talk_ms >= ONE_WAY_TALK_MS_MIN

@@ -90,8 +90,12 @@ class CallClosed(msgspec.Struct, frozen=True, kw_only=True):
 
 def in_brief(closed: bytes) -> bytes:
     """Return a `CallClosed` in JSON without the legs' figures: a fifth of the length."""
+    # The spend gate keeps this in memory for a day, for each call. No money depends on the legs'
+    # figures.
     fields = msgspec.json.decode(closed)
     legs = ("browser", "carrier")
+    # None is the default of every field that can be None, so that nothing is lost by leaving it
+    # out.
     return msgspec.json.encode({k: v for k, v in fields.items() if k not in legs and v is not None})
 
 

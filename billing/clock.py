@@ -1,4 +1,4 @@
-"""The wall clock in the form that stores and periodic tasks take it."""
+"""Defines the wall clock in the form in which stores and periodic tasks take it."""
 
 from __future__ import annotations
 

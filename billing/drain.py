@@ -123,18 +123,23 @@ class Drainer:
             # Unbounded, the exponent would overflow a float in a long outage.
             delay_s = interval_s * 2 ** min(outage_count, 16)
             await _wait(stop, max(interval_s, min(delay_s, DELAY_S_MAX)))
+        # Calls that ended during the last pause, or with the stop itself, are booked before the
+        # process ends.
         _count_failure(await self._pass(), failure_count)
 
     async def _tell_drained(self) -> None:
         if self._on_drained is not None:
-            # Whoever watches for this call sees an outage if it fails, and that is what it is.
+            # If this fails, its watcher sees that nothing is drained: rightly, a store is away.
             with contextlib.suppress(StoreUnavailableError):
                 await self._on_drained()
 
     async def _pass(self) -> _Pass:
         """Book what is waiting: together if possible, otherwise partition by partition."""
+        # Copied before the common attempt: a partition that fails in it has had its turn in this
+        # pass.
         done, apart = _Pass(), set(self._failing)
         doubtful, cause = await self._drain_together(done)
+        # The common attempt that failed counts as one: a dead store has cost one timeout already.
         failures_max = FAILURES_MAX - (cause is not None)
         for partition in self._turns(doubtful | apart):
             try:
@@ -145,22 +150,32 @@ class Drainer:
                     break
             else:
                 self._failing.discard(partition)
+        # Everything was booked after all. No partition has a failure to log, so the cause is logged
+        # here, once for as long as it lasts.
         if cause is not None and not done.failures and not self._is_divided:
-            _log.warning("outbox booked partition by partition", exc_info=cause)
+            # An outage is told in a line; whatever else it is, by all that is known of it.
+            is_away = isinstance(cause, StoreUnavailableError)
+            why = {"cause": repr(cause.__cause__ or cause)} if is_away else {"exc_info": cause}
+            _log.warning("outbox booked partition by partition", **why)
         self._is_divided = cause is not None
         return done
 
     async def _drain_together(self, done: _Pass) -> tuple[set[int], Exception | None]:
         """Book partitions in common transactions; return those in doubt, and why."""
+        # One failing partition would roll back the transaction of all the others.
         waiting = [p for p in range(self._partitions) if p not in self._failing]
         for _ in range(BATCHES_PER_PASS):
+            # The bound is one of the transaction: the partitions that have entries share it.
             count_max = max(1, ENTRIES_PER_BATCH // max(1, len(waiting)))
+            # If the reading itself fails, any of them may be the cause.
             doubtful = set(waiting)
             try:
                 batch = await self._gate.read_outboxes(waiting, count_max)
+                # From here on only partitions with entries can be.
                 doubtful = set(batch)
                 await self._book(batch, done)
             except Exception as error:
+                # The caller tries each of them by itself, which shows the one at fault.
                 if len(doubtful) > 1:
                     return doubtful, error
                 for partition in doubtful:
@@ -189,6 +204,8 @@ class Drainer:
         for step in range(self._partitions):
             partition = (start + step) % self._partitions
             if partition in partitions:
+                # Moved before the attempt, so that a pass given up after this one goes on behind
+                # it.
                 self._next = (partition + 1) % self._partitions
                 yield partition
 
@@ -196,6 +213,7 @@ class Drainer:
         for _ in range(BATCHES_PER_PASS):
             entries = await self._gate.read_outbox(partition, ENTRIES_PER_BATCH)
             await self._book({partition: entries} if entries else {}, done)
+            # Fewer than were asked for: the outbox was empty at that moment.
             if len(entries) < ENTRIES_PER_BATCH:
                 return
         done.is_cut_short = True
@@ -219,6 +237,7 @@ def _count_failure(done: _Pass, failure_count: int) -> int:
     """Return how many passes in a row have failed; log an outage's begin and end."""
     if done.failures:
         away = [e for e in done.failures if isinstance(e, StoreUnavailableError)]
+        # Only outages are logged here; a bug is logged once for its partition (`_note_failure`).
         if away and not failure_count:
             _log.warning("outbox not drained", cause=repr(away[0].__cause__ or away[0]))
         return failure_count + 1
@@ -229,6 +248,7 @@ def _count_failure(done: _Pass, failure_count: int) -> int:
 
 async def _wait(stop: asyncio.Event, delay_s: float) -> None:
     try:
+        # Not sleep(): a stop must not wait for the longest pause.
         async with asyncio.timeout(delay_s):
             await stop.wait()
     except TimeoutError:

@@ -5,10 +5,11 @@ BillingError
 ├── RateDeckError           - a deck that cannot be read
 └── StoreUnavailableError   - the spend gate or the book of record did not answer; retry later
     ├── CreditsLostError    - the book lacks credits that the spend gate has; repair it first
+    ├── NotDrainedError     - a partition of the spend gate cannot be filled yet
     ├── StoreFullError      - the disk of a store is full
     ├── DatabaseLockedError - another process has locked the SQLite file
     └── UnfitBookError      - the book refuses us, or is not ours: retrying does not help
-        └── UnfitFileError  - the SQLite file is none, is damaged or may not be used
+        └── UnfitFileError  - the SQLite file is no database, is damaged or may not be used
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class CreditsLostError(StoreUnavailableError):
         super().__init__("the book of record lacks credits that the spend gate has")
 
 
+class NotDrainedError(StoreUnavailableError):
+    """What waits in a partition's outbox must be booked before the partition is filled."""
+
+
 class StoreFullError(StoreUnavailableError):
     """A store refuses to write because its disk is full, or cannot be written."""
 
@@ -67,4 +72,4 @@ class UnfitBookError(StoreUnavailableError):
 
 
 class UnfitFileError(UnfitBookError):
-    """The SQLite file is none, is damaged, or may not be used: repair or replace it."""
+    """The SQLite file is no database, is damaged, or may not be used: repair or replace it."""

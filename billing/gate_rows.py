@@ -24,6 +24,7 @@ STRAY = "spend gate has a row that belongs to nothing"
 MALFORMED = "spend gate has a row that cannot be read"
 FOREIGN_TYPE = "spend gate has a key of a foreign type"
 
+# As many digits as 2^53 has: a longer number was not written by the scripts.
 _INTEGER = re.compile(rb"-?[0-9]{1,16}")
 _HOLD = re.compile(rb"([0-9]{1,16}):([0-9]{1,10})")
 # Outbox entry, charged, written off, seconds, record in brief; the account is in a line of its own.
@@ -45,7 +46,9 @@ class GateContents:
     """Ended call -> what the gate would tell the book of its end, if it had to tell it again."""
     faults: Sequence[Disagreement]
     is_filled: bool = True
-    """False if the partition has lost its data, or waits to be filled from the book."""
+    """False if the partition has lost its data."""
+    is_withdrawn: bool = False
+    """Whether it is not in service, with all its data, and waits to be filled from the book."""
     has_outbox: bool = True
     """False if something else is in the outbox's place."""
 
@@ -56,6 +59,7 @@ def read_rows(rows: GateRows) -> GateContents:
     balances = _integers("bal", rows.balances, faults)
     sequences = _integers("cseq", rows.sequences, faults)
     calls = list(_open_calls(rows, faults))
+    # Counted over the calls that can be read; the rows of the others are findings already.
     faults += _miscounts(rows.meta, calls)
     faults += _unpaired("done", rows.tombstones, "age", rows.tombstone_ages)
     openings = dict(_openings(rows, faults))
@@ -77,9 +81,13 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    is_filled = rows.meta.get(b"ready") == b"1"
-    has_outbox = not rows.is_outbox_foreign
-    return GateContents(state, openings, endings, faults, is_filled, has_outbox)
+    is_ready, is_known = rows.meta.get(b"ready") == b"1", b"filling" in rows.meta
+    return GateContents(
+        *(state, openings, endings, faults),
+        is_filled=is_ready or is_known,
+        is_withdrawn=is_known and not is_ready,
+        has_outbox=not rows.is_outbox_foreign,
+    )
 
 
 def _text(name: bytes) -> str:
@@ -113,11 +121,13 @@ _CLOSED = msgspec.json.Decoder(CallClosed)
 def _openings(rows: GateRows, faults: list[Disagreement]) -> Iterator[tuple[str, CallOpened]]:
     for call, value in sorted(rows.openings.items()):
         opened = _opening(value)
+        # Whatever it says, it would never be trimmed: that happens with the call's tombstone.
         if call not in rows.holds and call not in rows.tombstones:
             whose = f"account {opened.account_id}" if opened is not None else ""
             faults.append(Disagreement(STRAY, f"began {_text(call)}", whose))
         elif opened is None:
             faults.append(Disagreement(MALFORMED, f"began {_text(call)}"))
+        # Told to the book, it would be the opening of that other call.
         elif opened.call_id != _text(call):
             figures = f"account {opened.account_id}, names call {opened.call_id}"
             faults.append(Disagreement(MALFORMED, f"began {_text(call)}", figures))
@@ -150,6 +160,7 @@ def _ending(value: bytes) -> Ending | None:
     if words is None:
         return None
     try:
+        # Kept in brief: the figures of the legs have their defaults and are not compared.
         record = _CLOSED.decode(words[4])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
@@ -167,6 +178,7 @@ def _open_calls(rows: GateRows, faults: list[Disagreement]) -> Iterator[OpenCall
     for call in sorted(rows.owners.keys() | rows.holds.keys()):
         name = _text(call)
         owner, hold = rows.owners.get(call), rows.holds.get(call)
+        # Half a call can be neither charged nor closed, so it is not one for the other rules.
         if owner is None or hold is None:
             read = None if owner is None else _owner(owner)
             whose = "" if read is None else f"account {read[0]}"
@@ -207,6 +219,7 @@ def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterat
     counts = Counter(call.account_id for call in calls)
     burns: Counter[str] = Counter()
     for call in calls:
+        # The tick script adds a call's rate once its first second is confirmed.
         if call.seconds:
             burns[call.account_id] += call.per_minute_micros
     kept = {_text(name): value for name, value in meta.items()}
@@ -217,6 +230,7 @@ def _miscounts(meta: Mapping[bytes, bytes], calls: Sequence[OpenCall]) -> Iterat
             if kept.get(prefix + account, b"0") != b"%d" % due[account]:
                 yield Disagreement(rule, account)
     for name in sorted(kept.keys() - {"ready", "filling"}):
+        # The last close of an account deletes this mark, so it stands only beside open calls.
         is_of_ending = name.startswith("e:") and counts[name.removeprefix("e:")] > 0
         if not name.startswith(("n:", "b:")) and not is_of_ending:
             yield Disagreement(STRAY, f"meta {name}")

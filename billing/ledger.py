@@ -76,8 +76,11 @@ def credit_transfer(
         raise ValueError("unknown kind of credit")
     if not micros:
         raise ValueError("a credit of nothing")
+    # A transfer's amount is always positive: taking credit away is the same move backwards.
     source, target = (source, CUSTOMER) if micros > 0 else (CUSTOMER, source)
     return Transfer(
+        # The prefix keeps credits apart from charges and write-offs: all share one space of
+        # references.
         reference=f"credit:{reference}",
         kind=kind,
         source=source,
@@ -95,11 +98,14 @@ def charge_transfers(
 ) -> list[Transfer]:
     """Return the transfers of an ended call: its charge, and what could not be charged."""
     moves = (
+        # Revenue is the full price of the call. What the balance could not pay is a loss of ours,
+        # not less revenue.
         ("charge", CUSTOMER, charged_micros),
         ("write-off", WRITE_OFF, written_off_micros),
     )
     return [
         Transfer(f"{kind}:{call_id}", kind, source, REVENUE, micros, account_id, currency, call_id)
         for kind, source, micros in moves
+        # The table refuses a transfer of nothing, and there is nothing to book.
         if micros
     ]

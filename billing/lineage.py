@@ -1,4 +1,4 @@
-"""Whether the spend gate goes on from what the book of record has booked, or is an older copy.
+"""Tells a spend gate that continues what the book of record has booked from an older copy.
 
 Each partition's outbox numbers its entries in ascending order, and each entry names the one that
 was written before it. The book keeps the id of the last entry it has booked. A partition that has
@@ -22,7 +22,7 @@ _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What a batch of entries makes of the mark of its partition."""
+    """How a batch of entries moves the mark of its partition."""
 
     booked_id: str
     fork_id: str = ""
@@ -34,8 +34,13 @@ def advance(booked_id: str, entries: Iterable[OutboxEntry]) -> Advance:
     fork_id, booked = "", _place(booked_id)
     for entry in entries:
         place = _place(entry.entry_id)
+        # Booked already: the transaction committed and the trimming failed, or another drainer read
+        # it too.
         if place <= booked:
             continue
+        # It follows an entry that is older than the mark, so in this gate's history the marked
+        # entry was never written. Scripts of an older release name no previous entry, which proves
+        # nothing.
         if not fork_id and entry.previous_id and _place(entry.previous_id) < booked:
             fork_id = entry.entry_id
         booked_id, booked = entry.entry_id, place
@@ -47,6 +52,8 @@ def rolled_back(marks: Mapping[int, PartitionMark], told: Mapping[int, str]) -> 
 
     `told`, the last entry that each has written, must have been read after the book's marks.
     """
+    # With `told` read first, an entry written and booked in between would make a partition look as
+    # if it had lost that entry.
     return [
         partition
         for partition, last_id in sorted(told.items())
@@ -57,5 +64,6 @@ def rolled_back(marks: Mapping[int, PartitionMark], told: Mapping[int, str]) -> 
 
 def _place(entry_id: str) -> tuple[int, int]:
     """Return where an id stands among its stream's; before all others where it is none."""
+    # Compared as numbers: as text "10-0" sorts before "9-0".
     match = _ID.fullmatch(entry_id)
     return (0, 0) if match is None else (int(match[1]), int(match[2]))

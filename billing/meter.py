@@ -79,10 +79,13 @@ def share_out(balance_micros: int, calls: Sequence[tuple[int, int]]) -> list[int
     # Keeping the calls alive until second L from now costs, for each call paid until second p,
     # rate x (L - p). The loop adds calls, least prepaid first, until the balance is used up at L.
     burn = paid = 0
+    # In sixtieths of a micro: rates are per minute, times are in seconds.
     wealth = 60 * max(0, balance_micros)
     for place, i in enumerate(order, 1):
         rate, ahead_s = calls[i]
         burn, paid = burn + rate, paid + rate * ahead_s
+        # The balance is used up before the next call's paid time is over, so that call and those
+        # after it need none of it.
         if place < len(order) and wealth + paid <= burn * calls[order[place]][1]:
             break
     if not burn:
@@ -176,7 +179,10 @@ class CallMeter:
         whole_micros = rate.cost(min(horizon_s, seconds_max))
         if asked_micros is None:
             asked_micros = whole_micros
+        # The gate meant the hold to be larger, but the credit or a cap did not reach: the end is
+        # near.
         self._short = granted_micros < asked_micros
+        # A first hold that was cut to a fair share says nothing about how much credit there is.
         self._is_part_known = asked_micros >= whole_micros
         self._share_micros: int | None = None
         self._abreast = CALLS_ABREAST
@@ -187,7 +193,10 @@ class CallMeter:
         self._is_heard = False
         self._away = False
         self._final: tuple[int, int] | None = None
+        # Time of the last claim that the gate answered with: the account's calls go on.
         self._going_on_ns: int | None = None
+        # While the account's calls end together: the last second that is paid, and when the call
+        # must end.
         self._stop: tuple[int, int] | None = None
         self._cut_off_s = self.paid_seconds
 
@@ -225,6 +234,8 @@ class CallMeter:
         """What the call will have run out of at `cut_off_ns`."""
         if self._cut_off_s >= self.seconds_max:
             return self.limit
+        # The cut-off is where hold and share end: it is the credit that ends, not the patience with
+        # a store.
         ends_with_credit = self._share_micros is not None and self._cut_off_s >= self._reach_s
         is_spent = self._short or self._stop is not None or ends_with_credit
         if self._away and not is_spent:
@@ -248,6 +259,7 @@ class CallMeter:
         due_ns = self.cut_off_ns
         if due_ns is None or self._final is not None:
             return False
+        # While the store is away the cut-off includes the grace already.
         late_s = LATE_S if self._away else LATE_S + self.grace_s
         return now_ns > due_ns + late_s * _SECOND_NS
 
@@ -265,6 +277,8 @@ class CallMeter:
         """Return the seconds begun since answer and not beyond the cut-off."""
         if self._answered_ns is None:
             return 0
+        # Rounded up, because a second counts once it has begun; never beyond the cut-off, because
+        # the caller must not pay for our noticing it late.
         begun = -((self._answered_ns - now_ns) // _SECOND_NS)
         return min(max(begun, 0), self._cut_off_s)
 
@@ -284,6 +298,8 @@ class CallMeter:
     def want_micros(self, now_ns: int) -> int:
         """Return the price of the seconds begun and the horizon beyond them."""
         seconds, horizon_s = self.elapsed_s(now_ns), self.horizon_s
+        # Until the first tick is answered nobody knows who shares the credit: what the first hold
+        # pays for is all that is claimed, and the next second once it is due (below).
         if not self._is_part_known:
             horizon_s = min(horizon_s, self.paid_seconds - seconds)
         elif self._share_micros is not None and (
@@ -295,6 +311,8 @@ class CallMeter:
                 # Buy each second as it begins: asking earlier would take it from a call that
                 # needs it first.
                 horizon_s = 0
+        # Whatever the share, the second that begins now is asked for: without this claim the call
+        # would be cut off with credit left.
         if self._is_paid_over(now_ns):
             horizon_s = max(1, horizon_s)
         return self.rate.cost(min(seconds + horizon_s, self.seconds_max))
@@ -316,12 +334,16 @@ class CallMeter:
 
     def granted(self, outcome_micros: int | None, now_ns: int) -> None:
         """Take the gate's answer: None if all was granted, else the call's whole hold."""
+        # The answer to a claim that was under way when the call ended; its closing settles
+        # everything.
         if self._final is not None:
             return
         asked_micros, self._asked_micros = self._asked_micros, None
         self._is_part_known = True
         self._away = False
         self._short = outcome_micros is not None
+        # The gate states the whole hold. It is believed even where it is less than was assumed
+        # here.
         if outcome_micros is not None:
             self._granted_micros = outcome_micros
         # Only what was asked for is known to be granted; a late answer must not lower the hold.
@@ -333,6 +355,7 @@ class CallMeter:
         """Note that the gate did not answer; it may have granted the claim even so."""
         if self._final is not None:
             return
+        # The next claim is for the total again, so it does not matter whether this one was granted.
         self._asked_micros = None
         self._away = True
         self._move_cut_off(now_ns)
@@ -355,6 +378,7 @@ class CallMeter:
         if self._answered_ns is None or self._final is not None:
             return
         if not is_due:
+            # Credit has come, or a call of the account has ended otherwise and left some.
             self._going_on_ns, was_due = asked_ns, self._stop is not None
             self._stop = None
             if was_due:
@@ -363,8 +387,11 @@ class CallMeter:
         if self._stop is None:
             # A second that begins at this moment counts as paid, as far as the hold reaches.
             begun_s = (now_ns - self._answered_ns) // _SECOND_NS + 1
+            # The end of the increment that has begun. With increments of a second that is the
+            # second itself.
             paid_s = self.rate.affordable_seconds(self.rate.cost(begun_s), self.seconds_max)
             stop_ns = self._answered_ns + paid_s * _SECOND_NS
+            # Only calls billed by the second end early: a longer increment is paid for and lasts.
             if paid_s <= begun_s:
                 # The other call was still going on when the gate was last asked, so it ended
                 # after that.
@@ -379,6 +406,8 @@ class CallMeter:
 
     def final(self, now_ns: int) -> tuple[int, int]:
         """End the call; return its seconds and price in micros. Repeats return the same."""
+        # Fixed by the first way in which the call ends; what reports its end later must not add
+        # seconds.
         if self._final is None:
             seconds = self.owed_s(now_ns)
             self._final = (seconds, self.rate.cost(seconds))
@@ -392,6 +421,7 @@ class CallMeter:
 
     @property
     def _reach_s(self) -> int:
+        # A share that is not known yet counts as nothing: only the hold is certain.
         micros = self._granted_micros + (self._share_micros or 0)
         reach_s = self.rate.affordable_seconds(micros, self.seconds_max)
         return reach_s if self._stop is None else min(reach_s, self._stop[0])
@@ -402,8 +432,10 @@ class CallMeter:
         # Grace covers our store's absence, never an account that is known to be spent.
         if self._away and not self._short:
             reach_s = min(reach_s + self.grace_s, self.seconds_max)
+            # Nor does grace outlast the credit that there was when the gate last answered.
             if self._share_micros is not None:
                 reach_s = min(reach_s, self._reach_s)
         if self._stop is not None:
             reach_s = min(reach_s, self._stop[0])
+        # A second that has begun is charged, so the caller gets it to its end.
         self._cut_off_s = max(reach_s, self.elapsed_s(now_ns))

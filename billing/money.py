@@ -65,6 +65,7 @@ _CURRENCIES: dict[str, tuple[int, str]] = {
     "ZAR": (2, ""),
 }
 
+# Ten digits of units are enough for LIMIT (9,007,199,254 units) and bound what is converted.
 _AMOUNT = re.compile(r"(-?)([0-9]{1,10})(?:\.([0-9]{1,6}))?", re.ASCII)
 
 _DECIMALS_MAX = 4
@@ -110,11 +111,13 @@ def format_money(micros: int, currency: str) -> str:
     """
     minor_digits, sign = _currency(currency)
     whole_minor_units = micros % 10 ** (6 - minor_digits) == 0
+    # A price per second needs more digits than a price tag: "$0.0130", not "$0.01".
     decimals = minor_digits if whole_minor_units else min(minor_digits + 2, _DECIMALS_MAX)
     step = 10 ** (6 - decimals)
     scaled = (abs(micros) + step // 2) // step
     units, rest = divmod(scaled, 10**decimals)
     number = f"{units:,}.{rest:0{decimals}d}" if decimals else f"{units:,}"
+    # An amount that rounds to zero has no sign.
     minus = "-" if micros < 0 and scaled else ""
     # A no-break space, so that no line breaks between the code and its number.
     return f"{minus}{sign or currency + chr(0xA0)}{number}"
@@ -122,6 +125,7 @@ def format_money(micros: int, currency: str) -> str:
 
 def in_units(micros: int) -> str:
     """Return an amount with all its digits and without currency: "-0.000001"."""
+    # Of the absolute value: divmod rounds towards minus infinity, and -1 would become (-1, 999999).
     sign, (units, rest) = "-" if micros < 0 else "", divmod(abs(micros), MICROS_PER_UNIT)
     return f"{sign}{units}.{rest:06d}"
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
@@ -89,6 +89,8 @@ class BookedCall:
         is_opened = self.is_opened or change.opened is not None
         answered_at = _earlier(self.answered_at, change.answered_at)
         name = change.carrier_call_id or self.carrier_call_id
+        # An end is final: late totals change nothing, and of two ends the first stands. Only a
+        # missing opening may still be added.
         if self.is_closed:
             return replace(self, is_opened=is_opened)
         if change.ending is not None:
@@ -104,6 +106,8 @@ class BookedCall:
             )
         return BookedCall(
             self.account_id,
+            # Totals of a live call only grow, so that the larger is the newer, in whatever order
+            # they came.
             max(self.spent_micros, change.held_micros),
             max(self.seconds, change.seconds),
             is_opened=is_opened,
@@ -140,6 +144,8 @@ def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
     for entry in entries:
         try:
             _FOLDS[entry.kind](batch.changes, entry)
+        # Raised further, one unreadable entry would keep its partition from being booked for ever.
+        # KeyError: a kind or a field that this release does not know, or misses.
         except (_MalformedError, KeyError):
             batch.rejected.append(entry)
     return batch
@@ -148,6 +154,7 @@ def fold(entries: Iterable[OutboxEntry]) -> OutboxBatch:
 def is_tellable(memory: CallMemory) -> bool:
     """Return whether the book could read what the gate would tell it about a call."""
     call = {"c": memory.call_id.encode(), "a": memory.account_id.encode()}
+    # The test is folding itself, so that there is one definition of what can be read.
     entries = []
     if memory.opened:
         entries.append(OutboxEntry("", "O", {**call, "s": b"0", "m": memory.opened}))
@@ -178,6 +185,7 @@ def _fold_opened(changes: Changes, entry: OutboxEntry) -> None:
 def _fold_ticked(changes: Changes, entry: OutboxEntry) -> None:
     ticks = _parse_ticks(entry.fields["d"])
     name = _text(entry.fields["n"]) if "n" in entry.fields else ""
+    # An id at the carrier belongs to one call; which of several could not be told.
     if name and len(ticks) != 1:
         raise _MalformedError
     told_at = _told_at(entry.entry_id)
@@ -186,6 +194,8 @@ def _fold_ticked(changes: Changes, entry: OutboxEntry) -> None:
         change.held_micros = max(change.held_micros, held_micros)
         change.seconds = max(change.seconds, seconds)
         change.carrier_call_id = name or change.carrier_call_id
+        # Seconds count from the answer, so each entry dates it; it was told late if anything, so
+        # the earliest date is the closest.
         if seconds and told_at is not None:
             change.answered_at = _earlier(change.answered_at, _before(told_at, seconds))
 
@@ -197,6 +207,7 @@ def _told_at(entry_id: str) -> datetime | None:
 
 
 def _fold_closed(changes: Changes, entry: OutboxEntry) -> None:
+    # Everything is parsed before anything is noted: an entry counts as a whole or not at all.
     fields = entry.fields
     call_id, account_id = _text(fields["c"]), _text(fields["a"])
     ending = Ending(
@@ -242,6 +253,7 @@ def _text(value: bytes) -> str:
 
 
 def _integer(value: bytes, maximum: int) -> int:
+    # bytes.isdigit() accepts ASCII digits only, unlike that of str.
     # Longer digit strings than 2^53 needs are refused before they are parsed.
     if not value.isdigit() or len(value) > 16:
         raise _MalformedError
@@ -252,30 +264,31 @@ def _integer(value: bytes, maximum: int) -> int:
 
 
 def _decode_opened(value: bytes) -> CallOpened:
-    detail = _decode(value, _OPENED)
+    detail: CallOpened = _decode(value, _OPENED)
+    # The book's columns take no time without a zone: writing one would fail the whole batch.
     if detail.created_at.tzinfo is None:
         raise _MalformedError
     return detail
 
 
 def _decode_closed(value: bytes) -> CallClosed:
-    detail = _decode(value, _CLOSED)
+    detail: CallClosed = _decode(value, _CLOSED)
     times = (detail.ringing_at, detail.answered_at, detail.ended_at)
     if any(at is not None and at.tzinfo is None for at in times):
         raise _MalformedError
     for count in (detail.cause, detail.carrier_seconds or 0):
+        # PostgreSQL refuses a larger number, and with it the whole batch.
         if not 0 <= count <= COUNT_MAX:
             raise _MalformedError
     return detail
 
 
-Detail = TypeVar("Detail")
-
 _OPENED = msgspec.json.Decoder(CallOpened)
 _CLOSED = msgspec.json.Decoder(CallClosed)
 
 
-def _decode(value: bytes, decoder: msgspec.json.Decoder[Detail]) -> Detail:
+def _decode(value: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    # A NUL may hide as an escape in JSON; decoded it is text that PostgreSQL refuses.
     if b"\\u0000" in value:
         raise _MalformedError
     try:

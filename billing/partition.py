@@ -10,4 +10,5 @@ PARTITIONS = 64
 
 def partition_of(account_id: str, partitions: int = PARTITIONS) -> int:
     """Return the account's partition, 0 to `partitions` - 1: its CRC-32 spreads ids evenly."""
+    # Not hash(): Python salts that for each process, and all nodes, now and later, must agree.
     return zlib.crc32(account_id.encode()) % partitions

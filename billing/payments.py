@@ -89,11 +89,12 @@ class PaymentState(Enum):
     """Taken back by the card holder's bank."""
 
 
-UNSETTLED = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING})
+PENDING = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING})
 """States that are not final."""
 TAKEN_BACK = frozenset({PaymentState.DISPUTED, PaymentState.LOST})
 """States that keep an account frozen."""
 
+# In order of progress. FAILED and EXPIRED rank alike, so that of the two the first report stays.
 _RANK = {state: rank for rank, state in enumerate(PaymentState)} | {
     PaymentState.EXPIRED: list(PaymentState).index(PaymentState.FAILED)
 }
@@ -300,6 +301,7 @@ def dispute_amounts(dispute: Dispute) -> dict[str, int]:
 
 def top_up_amounts(intent: Intent) -> dict[str, int]:
     """Return a payment's reference -> minor units it brings; 0 if it is not paid."""
+    # An intent may have received part of its amount; only success is money that stays.
     is_paid = intent.status == "succeeded"
     return {top_up_reference(intent.id): intent.received_minor if is_paid else 0}
 
@@ -318,6 +320,7 @@ def objects_of(intent: Intent) -> dict[str, tuple[str, str]]:
     """Return the references of refunds and disputes -> their own currency and intent."""
     found: dict[str, tuple[str, str]] = {}
     for refund in intent.refunds:
+        # What an object does not say itself is taken from the intent it was found under.
         said = refund.currency or intent.currency, refund.intent_id or intent.id
         found |= dict.fromkeys(refund_amounts(refund), said)
     for dispute in intent.disputes:
@@ -354,6 +357,8 @@ def state_of(page: CheckoutPage | None, intent: Intent | None) -> PaymentState:
         return _state_of_paid({dispute.status for dispute in intent.disputes})
     if intent is not None and intent.status == "processing":
         return PaymentState.PROCESSING
+    # After a declined card the page still lets the person try another: the page decides, not the
+    # attempt.
     if page is not None and page.status != "complete":
         return PaymentState.EXPIRED if page.status == "expired" else PaymentState.OPEN
     if intent is None:
@@ -362,6 +367,7 @@ def state_of(page: CheckoutPage | None, intent: Intent | None) -> PaymentState:
 
 
 def _state_of_paid(disputes: set[str]) -> PaymentState:
+    # Of several disputes the worst decides.
     if disputes & _LOST_DISPUTE:
         return PaymentState.LOST
     if disputes & _OPEN_DISPUTE:
@@ -438,6 +444,10 @@ class AutoRefusal(Enum):
     DAY_CAP = "day_cap"
 
 
+_DOUBLINGS_MAX = 16
+"""Of the pause between charges. More would be longer than the day that `AutoHistory` looks back."""
+
+
 def auto_amount(
     profile: PaymentProfile,
     history: AutoHistory,
@@ -446,7 +456,8 @@ def auto_amount(
     now: datetime,
 ) -> int | AutoRefusal:
     """Return the micros to charge a saved card, or why not to."""
-    pause = limits.pause * 2**history.failures
+    # A card that was refused must not be tried again at every tick of a call.
+    pause = limits.pause * 2 ** min(history.failures, _DOUBLINGS_MAX)
     refusals = {
         AutoRefusal.OFF: not profile.auto_enabled,
         AutoRefusal.FROZEN: profile.frozen,

@@ -282,7 +282,10 @@ class SpendGate(Protocol):
         """Bring one credit of the book of record. Raises StoreUnavailableError."""
 
     async def credit_sequence(self, account_id: str) -> int:
-        """Return the sequence number of the last credit applied, 0 for none."""
+        """Return the sequence number of the last credit applied, 0 for none.
+
+        A withdrawn partition answers too: its numbers must not be given out a second time.
+        """
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
         """Refuse, or allow again, an account's new and live calls."""
@@ -291,7 +294,10 @@ class SpendGate(Protocol):
         """Return the available micros. Raises StoreUnavailableError."""
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
-        """Fill an empty partition; return False if it was ready already."""
+        """Fill an empty partition; return False if it was ready already.
+
+        Raises NotDrainedError while entries wait in its outbox; StoreUnavailableError.
+        """
 
     async def is_ready(self, partition: int) -> bool:
         """Return whether the partition has been filled from the book of record."""
@@ -299,15 +305,19 @@ class SpendGate(Protocol):
     async def withdraw(self, partition: int, filling: str = "") -> bool:
         """Make a partition wait for `rebuild`; a repeat changes nothing.
 
-        From then on everything that concerns it is refused; its outbox stays. Live calls go on
-        meanwhile on what they have paid. Returns False, with nothing changed, where it lives on
-        another filling than the one that is given. Raises StoreUnavailableError.
+        It keeps all its data and its outbox. What only tells what it holds (`tell_again`,
+        `tell_open`, `endings`, `snapshot`, `inspect`) goes on, all else is refused. Live calls go
+        on meanwhile on what they have paid. Returns False and changes nothing if `filling` is given
+        and the partition lives on another one. Raises StoreUnavailableError.
         """
 
-    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the id of the last entry that each has written; `0-0` for none.
+    async def put_back(self, partition: int) -> bool:
+        """Put a withdrawn partition back into service as it was; False if it is not withdrawn."""
 
-        Booked entries count. Raises StoreUnavailableError.
+    async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
+        """Return the id of the last entry that each partition has written; `0-0` for none.
+
+        Entries that are booked and trimmed count. Raises StoreUnavailableError.
         """
 
     async def read_outbox(self, partition: int, count_max: int) -> Sequence[OutboxEntry]:
@@ -388,7 +398,7 @@ class PartitionState:
     memories: Sequence[CallMemory] = ()
     """Of the open and the closed calls, as far as the book can tell."""
     mark: PartitionMark = PartitionMark()
-    """Entries that the filled partition writes are newer than it."""
+    """The entries that the filled partition writes must be newer than this mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,10 +464,10 @@ class LedgerStore(CreditBook, Protocol):
         """Return what the spend gate must hold for a partition."""
 
     async def marks(self) -> Mapping[int, PartitionMark]:
-        """Return the marks of the partitions of which anything was booked."""
+        """Return the marks of all partitions of which anything has been booked."""
 
     async def forget_fork(self, partition: int, mark: PartitionMark) -> None:
-        """Forget what has proven a partition an older copy; it waits to be filled."""
+        """Forget the proof that a partition is an older copy, because it is about to be filled."""
 
     async def balance(self, account_id: str) -> int:
         """Return the available credit by the book: credits minus charges minus open holds."""

@@ -70,6 +70,7 @@ def diff(before: RateDeck, after: RateDeck) -> Sequence[Change]:
 
 def _change(prefix: str, old: RateDeck, new: RateDeck) -> Change | None:
     before, after = old.match(prefix), new.match(prefix)
+    # Denied by both decks, whether by a row or because no prefix matches.
     if before is None and after is None:
         return None
     delta = _delta(before, after)
@@ -115,6 +116,7 @@ class Margin:
         For calls of this mean length, with the carrier's whole-minute billing. None if the carrier
         charges nothing.
         """
+        # Whole micros, so that the division below floors exactly.
         price = round(mean_price_micros(self.sold.rate, mean_s))
         cost = round(mean_price_micros(self.carrier, mean_s))
         return (price - cost) * PERMILLE // cost if cost else None
@@ -165,6 +167,7 @@ def _with_margin(cost: DeckEntry, margin_permille: int, first_s: int, next_s: in
         first_s=first_s,
         next_s=next_s,
     )
+    # Importing the deck would refuse it otherwise; see `RateDeck.from_csv`.
     if not covers_carrier_minute(rate, carrier_micros):
         rate = msgspec.structs.replace(rate, minimum_micros=carrier_micros)
     return msgspec.structs.replace(cost, rate=rate, carrier_micros=carrier_micros)
@@ -172,20 +175,27 @@ def _with_margin(cost: DeckEntry, margin_permille: int, first_s: int, next_s: in
 
 def carrier_minutes_permille(mean_s: int) -> int:
     """Return the minutes that a carrier bills per 1000 minutes of talk, rounded up."""
+    # At 1000 micros a second the mean price over the mean length is thousandths of billed over
+    # talked time.
     a_minute_for_a_minute = carrier_rate(60 * PERMILLE)
     return ceil(mean_price_micros(a_minute_for_a_minute, mean_s) / mean_s)
 
 
+# Many prefixes share a rate, and each is asked for three mean lengths.
 @lru_cache(maxsize=65_536)
 def mean_price_micros(rate: Rate, mean_s: int) -> float:
     """Return the mean price of calls of exponential length, without rounding."""
     plain = msgspec.structs.replace(rate, minimum_micros=0, cap_micros=0)
+    # Only calls that outlive the free head cost more. By the exponential law they go on like new
+    # ones.
     price = rate.connect_fee_micros + exp(-rate.free_s / mean_s) * _beyond(plain, 0, mean_s)
     if rate.minimum_micros > rate.connect_fee_micros:
         outlive, share = _longer(plain, rate.minimum_micros, mean_s)
+        # Longer calls keep their part of the mean; all others pay the minimum instead.
         price = share + (1 - outlive) * rate.minimum_micros
     if rate.cap_micros:
         outlive, share = _longer(plain, rate.cap_micros, mean_s)
+        # The calls beyond the cap pay the cap instead of their part of the mean.
         price = price - share + outlive * rate.cap_micros
     return price
 
@@ -194,6 +204,7 @@ def _longer(rate: Rate, micros: int, mean_s: int) -> tuple[float, float]:
     """Return the share of calls costing more than `micros`, and their part of the mean price."""
     reach_s = rate.affordable_seconds(micros)
     outlive = exp(-reach_s / mean_s)
+    # cost(0) is 0, but every call that lasts at all owes the connect fee.
     so_far = max(rate.cost(reach_s), rate.connect_fee_micros)
     return outlive, outlive * (so_far + _beyond(rate, reach_s, mean_s))
 

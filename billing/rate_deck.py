@@ -52,6 +52,7 @@ _PREFIX = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _NUMBER = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 _COUNTRY = re.compile(r"(?:[A-Z]{2})?", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,4}", re.ASCII)
+# PostgreSQL keeps no NUL in text, and neither database keeps a lone surrogate, which is not UTF-8.
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -74,6 +75,8 @@ class RateDeck:
     def __init__(self, entries: Mapping[str, DeckEntry | None]) -> None:
         """Take prefix -> entry, None for denied prefixes."""
         self._entries = dict(entries)
+        # Longest first, so that the first hit is the longest match. At most 15 look-ups in a
+        # dictionary, which are faster than any walk through a trie in Python.
         self._lengths = tuple(sorted({len(prefix) for prefix in entries}, reverse=True))
 
     def __len__(self) -> int:
@@ -102,6 +105,8 @@ class RateDeck:
     def prefix_of(self, digits: str) -> str | None:
         """Return the longest matching prefix, priced or denied; None if none matches."""
         for length in self._lengths:
+            # A slice may be shorter than `length`. It is then all the digits, which may be a prefix
+            # too.
             prefix = digits[:length]
             if prefix in self._entries:
                 return prefix
@@ -216,16 +221,20 @@ def _read(
 ) -> dict[str, DeckEntry | None]:
     """Return prefix -> the result of `read_row` for its row. Raises RateDeckError."""
     entries: dict[str, DeckEntry | None] = {}
+    # Spreadsheet programs begin a CSV file with a byte order mark.
     for row in _rows(text.removeprefix("\ufeff"), required, optional):
         prefixes = row.cells["prefix"].split()
         if not prefixes or not all(map(_PREFIX.fullmatch, prefixes)):
             raise row.error("prefix", "not the leading digits of E.164 numbers")
         entry = read_row(row, prefixes[0])
         for prefix in prefixes:
+            # Which of two prices is meant cannot be told, and must not depend on the order of
+            # lines.
             if prefix in entries:
                 raise row.error("prefix", "prefix given twice")
             if len(entries) == PREFIXES_MAX:
                 raise row.error("prefix", "too many prefixes")
+            # Each prefix has an entry that names it; the prefixes of a row share one `Rate`.
             entries[prefix] = entry and msgspec.structs.replace(entry, prefix=prefix)
     if not entries:
         raise RateDeckError("deck without prefixes", line=1)
@@ -234,6 +243,8 @@ def _read(
 
 def _rows(text: str, required: Collection[str], optional: Collection[str]) -> Iterator[_Row]:
     """Yield the rows below the header. Raises RateDeckError."""
+    # newline="" leaves line breaks within quotes to the csv module; strict refuses a stray quote
+    # instead of guessing what it means.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
     try:
@@ -249,6 +260,7 @@ def _rows(text: str, required: Collection[str], optional: Collection[str]) -> It
             else:
                 stripped = (cell.strip() for cell in cells)
                 named = dict(zip(header, stripped, strict=True))
+                # A missing optional column reads like an empty cell.
                 yield _Row(reader.line_num, dict.fromkeys(optional, "") | named)
     except csv.Error as error:
         raise _error("not CSV", reader.line_num) from error
@@ -275,6 +287,7 @@ def _read_entry(row: _Row, prefix: str) -> DeckEntry | None:
     if len(description) > DESCRIPTION_CHARS_MAX or not description.isprintable():
         raise row.error("description", "too long, or not printable")
     country = row.matching("country", _COUNTRY, "not an ISO 3166 alpha-2 code")
+    # The other cells of a denied row are not read: no price in them can matter.
     if row.cells["rate_per_minute"] == DENY:
         return None
     rate, carrier_micros = _read_rate(row), row.money("carrier_per_minute")
@@ -282,6 +295,8 @@ def _read_entry(row: _Row, prefix: str) -> DeckEntry | None:
         is_covered = covers_carrier_minute(rate, carrier_micros)
     except RateDeckError as error:
         raise row.error("carrier_per_minute", "value out of bounds") from error
+    # A deck that names the carrier's price and sells a call below it is taken for a mistake (design
+    # note 0003, "The carrier's minute").
     if not is_covered:
         message = "the shortest call is sold below it; bill 60 seconds first, or set a minimum"
         raise row.error("carrier_per_minute", message)
@@ -314,6 +329,7 @@ def covers_carrier_minute(rate: Rate, per_minute_micros: int) -> bool:
     return rate.cost(1) >= carrier_rate(per_minute_micros).cost(1)
 
 
+# `Rate` knows its own names only; whoever edits the file knows columns.
 # A field of Rate -> the column to name in an error about its bounds.
 _RATE_COLUMNS = {
     "per_minute_micros": "rate_per_minute",

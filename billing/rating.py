@@ -6,6 +6,8 @@ what a meter charges second by second adds up to it. Knows no numbers, clock or 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from billing.errors import RateDeckError
@@ -56,22 +58,28 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return 0
         billed = 0
         if (rated := seconds - self.free_s) > 0:
+            # Negated floor division rounds up: an increment that has begun is billed whole.
             beyond_first = max(0, rated - self.first_s)
             billed = self.first_s - (-beyond_first // self.next_s) * self.next_s
+        # Rounded once, on the total. Rounding each second up would add up over a long call.
         micros = self.connect_fee_micros - (-billed * self.per_minute_micros // 60)
         micros = max(micros, self.minimum_micros)
         return min(micros, self.cap_micros) if self.cap_micros else micros
 
     def affordable_seconds(self, micros: int, cap: int = SECONDS_MAX) -> int:
         """Return the most seconds, up to `cap`, whose cost does not exceed `micros`."""
+        # This must be the exact inverse of `cost`: the meter cuts a call off at the last second
+        # that its hold pays for.
         left = micros - self.connect_fee_micros
         if left < 0 or micros < self.minimum_micros:
             return 0
         if self.per_minute_micros == 0 or 0 < self.cap_micros <= micros:
+            # Beyond its cap a call costs nothing more, so credit for the cap pays for any length.
             return cap
         # ceil(billed x price / 60) <= left if and only if billed <= floor(60 x left / price).
         billed = 60 * left // self.per_minute_micros
         if billed < self.first_s:
+            # The first increment is not affordable; the fee alone pays for the free head.
             return min(self.free_s, cap)
         increments = (billed - self.first_s) // self.next_s
         return min(self.free_s + self.first_s + increments * self.next_s, cap)
@@ -82,11 +90,17 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Rate:
-        """Return the rate that `to_json` wrote. Raises RateDeckError."""
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.MsgspecError, RateDeckError) as error:
-            raise RateDeckError("not a rate") from error
+        """Return the rate that `to_json` wrote; calls share it. Raises RateDeckError."""
+        return _read(text)
+
+
+@lru_cache(maxsize=1_024)
+def _read(text: str | bytes) -> Rate:
+    try:
+        return msgspec.json.decode(text, type=Rate)
+    # msgspec converts only ValueError and TypeError of `__post_init__` into an error of its own.
+    except (msgspec.MsgspecError, RateDeckError) as error:
+        raise RateDeckError("not a rate") from error
 
 
 _BOUNDS = (

@@ -69,10 +69,13 @@ def repairs(gate: PartitionState, book: PartitionState) -> Repairs:
     sequences = {account_id: sequence for account_id, _, sequence in gate.accounts}
     at_gate = {call.call_id for call in gate.open_calls}
     in_book = {call.call_id for call in book.open_calls}
+    # With the gate read first, whatever changes in between is known to the book, which is right: an
+    # account frozen meanwhile is frozen once more, never released by an outdated view.
     return Repairs(
         credits=[
             account_id
             for account_id, _, sequence in book.accounts
+            # A gate that is ahead of the book has no repair here; see `surpluses`.
             if sequence > sequences.get(account_id, 0)
         ],
         freezes=[
@@ -117,6 +120,7 @@ def _calls_that_differ(gate: PartitionState, book: PartitionState) -> Iterator[D
     at_gate = {call.call_id: call for call in gate.open_calls}
     in_book = {call.call_id: call for call in book.open_calls}
     for call_id in sorted(at_gate.keys() | in_book.keys()):
+        # Seconds and rates are compared with the details: a repair does not depend on them.
         there, here = at_gate.get(call_id), in_book.get(call_id)
         if there is None:
             yield Disagreement(CALL_MISSING, call_id, _held(here))
@@ -193,13 +197,15 @@ def details_that_differ(
         elif ending.charged_micros != micros:
             figures = f"account {ending.account_id}, {_both(micros, ending.charged_micros)}"
             yield Disagreement(ENDING_DIFFERS, call_id, figures)
+    # A call of which any row is left is not forgotten; rows that do not belong together are faults
+    # of their own (`gate_rows`).
     known = {call_id for call_id, _ in gate.closed_calls}
     known |= {call.call_id for call in gate.open_calls} | openings.keys() | endings.keys()
     for call_id, ending in sorted(detail.recent.items()):
         if call_id not in known:
             figures = f"account {ending.account_id}, cost {in_units(ending.charged_micros)}"
             yield Disagreement(ENDING_FORGOTTEN, call_id, figures)
-    yield from _remembered_otherwise(detail, openings, endings)
+    yield from _memories_that_differ(detail, openings, endings)
     yield from _caps_that_differ(gate, detail)
 
 
@@ -221,6 +227,8 @@ def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Di
     counters = dict(gate.spent)
     for name in sorted(counters.keys() | detail.caps.keys()):
         micros = counters.get(name, 0)
+        # No bounds are known of a period that is over: only sign and owner of its counter are
+        # judged.
         least, most = detail.caps.get(name, (micros, micros))
         if not least <= micros <= most or micros < 0:
             bounds = in_units(least) if least == most else f"{in_units(least)}..{in_units(most)}"
@@ -228,16 +236,18 @@ def _caps_that_differ(gate: PartitionState, detail: BookedDetail) -> Iterator[Di
             whose = f"account {account_id}, " if account_id else ""
             figures = f"{whose}gate {in_units(micros)}, calls {bounds}"
             yield Disagreement(CAP_DIFFERS, name, figures)
+        # Reported only where the amount fits, so that one fault is one finding.
         elif cap_owner(name) not in detail.owners:
             yield Disagreement(CAP_UNKNOWN, name)
 
 
-def _remembered_otherwise(
+def _memories_that_differ(
     detail: BookedDetail, openings: Mapping[str, CallOpened], endings: Mapping[str, Ending]
 ) -> Iterator[Disagreement]:
     for call_id, opened in sorted(openings.items()):
         others = [
             name
+            # Calls that the book has no opening of are left to the rules about missing calls.
             for name, value in detail.openings.get(call_id, {}).items()
             if getattr(opened, name) != value
         ]
@@ -246,7 +256,7 @@ def _remembered_otherwise(
             yield Disagreement(OPENING_MISREMEMBERED, call_id, figures)
     for call_id, told in sorted(endings.items()):
         ending = detail.endings.get(call_id)
-        if ending is not None and (figures := _told_otherwise(told, ending)):
+        if ending is not None and (figures := _ending_differences(told, ending)):
             yield Disagreement(
                 ENDING_MISREMEMBERED, call_id, f"account {ending.account_id}, {figures}"
             )
@@ -254,6 +264,7 @@ def _remembered_otherwise(
 
 def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]:
     whose = f"account {booked.account_id}, "
+    # Account and node are one row at the gate and one finding.
     if (call.account_id, call.node) != (booked.account_id, booked.node):
         figures = (
             f"gate {call.account_id} on {call.node}, book {booked.account_id} on {booked.node}"
@@ -265,12 +276,13 @@ def _details_of_call(call: OpenCall, booked: OpenCall) -> Iterator[Disagreement]
     if call.per_minute_micros != booked.per_minute_micros:
         figures = _both(call.per_minute_micros, booked.per_minute_micros)
         yield Disagreement(RATE_DIFFERS, call.call_id, whose + figures)
+    # A cap of a key does not name an account; its counter is counted again instead.
     mine = f"account:{call.account_id}"
     if any(cap_owner(name) != mine for name in call.cap_names if name.startswith("account:")):
         yield Disagreement(CAP_FOREIGN, call.call_id)
 
 
-def _told_otherwise(told: Ending, booked: Ending) -> str:
+def _ending_differences(told: Ending, booked: Ending) -> str:
     """Return how the gate's version of a call's end differs from the book's."""
     written_off = told.written_off_micros
     amounts = {
@@ -278,6 +290,7 @@ def _told_otherwise(told: Ending, booked: Ending) -> str:
         # A call closed in the book first is closed by the gate at its charge, without the rest.
         "written off": (written_off, written_off and booked.written_off_micros),
     }
+    # Times are compared as they are: both sides decode what one record says, to the microsecond.
     others = {
         "seconds": (told.seconds, booked.seconds),
         "account": (told.account_id or booked.account_id, booked.account_id),
@@ -302,6 +315,7 @@ def _told_otherwise(told: Ending, booked: Ending) -> str:
 
 def cap_owner(name: str) -> str:
     """Return a cap's owner from its name: `account:…` or `key:…`; ids may contain colons."""
+    # From the right: the last two parts are the period and its date.
     return name.rsplit(":", 2)[0]
 
 
@@ -323,6 +337,7 @@ def surpluses(gate: PartitionState, book: PartitionState) -> Iterator[Surplus]:
     for account_id in sorted(at_gate):
         total, applied = at_gate[account_id]
         booked_total, booked = in_book.get(account_id, (0, 0))
+        # A higher number alone counts: it is a credit that the book lacks, though it may be spent.
         if applied > booked or total > booked_total:
             yield Surplus(account_id, max(0, applied - booked), total - booked_total)
 
@@ -332,5 +347,6 @@ def _wealth(state: PartitionState) -> dict[str, tuple[int, int]]:
     found = {account_id: (micros, sequence) for account_id, micros, sequence in state.accounts}
     for call in state.open_calls:
         micros, sequence = found.get(call.account_id, (0, 0))
+        # A hold is still the account's money, and would come back as balance when its call ends.
         found[call.account_id] = micros + call.held_micros, sequence
     return found

@@ -23,6 +23,7 @@ class Period(Enum):
 
     def start(self, at: datetime) -> datetime:
         """Return the start of the period that contains a moment."""
+        # In UTC whatever the zone of `at`: all nodes must give one period one name.
         midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight if self is Period.DAY else midnight.replace(day=1)
 
@@ -59,10 +60,12 @@ def cap_name(holder: str, period: Period, at: datetime) -> str:
 
     The period is part of the name, so that no counter has to be reset.
     """
+    # A month's period starts on its first day, so that YYYY-MM identifies it.
     date = period.start(at).date().isoformat()
     return f"{holder}:{period.value}:{date if period is Period.DAY else date[:7]}"
 
 
 def day_left(at: datetime) -> timedelta:
     """Return how much of a moment's day is left: until its end the caps hold."""
+    # A month ends with a day too, so no cap outlives the day.
     return Period.DAY.start(at) + timedelta(days=1) - at

@@ -44,11 +44,14 @@ class EndWarnings:
 
     def note(self, left_s: int) -> Change | None:
         """Take the whole seconds left; return what to tell the caller, if anything."""
+        # A fall past several thresholds at once is one warning, for the nearest end.
         passed = [threshold_s for threshold_s in self._armed if left_s <= threshold_s]
         if passed:
             self._armed = tuple(t for t in self._armed if t not in passed)
             self._standing_s = min(passed)
             return Change.GIVEN
+        # Above a warning that stands, thresholds are armed again only with the margin: an estimate
+        # that fluctuates around one would otherwise warn and take back again and again.
         is_over = self._standing_s is not None and left_s >= self._standing_s + RISE_S
         margin_s = RISE_S if self._standing_s is not None else 1
         self._armed = tuple(t for t in THRESHOLDS_S if t in self._armed or left_s >= t + margin_s)

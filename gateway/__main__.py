@@ -1,4 +1,4 @@
-"""`caller`, also `python -m gateway`: ends quietly by Ctrl-C from its first moment on."""
+"""Starts `caller`, also `python -m gateway`; Ctrl-C ends it quietly from its first moment on."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def main() -> None:
 
 
 def _end(code: str | int | None) -> NoReturn:
-    """End the process, all being closed: to take its modules apart is a long wait for nothing."""
+    """End the process at once; everything is closed, and tearing modules down takes long."""
     for stream in (sys.stdout, sys.stderr):
         # Who reads them may have gone.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
+    # As `sys.exit` reads its argument: None is success, a text is a failure.
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 

@@ -1,4 +1,4 @@
-"""What one media connection has carried. Knows no socket, leg or clock."""
+"""Counts what one media connection has carried. Knows no socket, leg or clock."""
 
 from __future__ import annotations
 

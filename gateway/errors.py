@@ -1,14 +1,14 @@
-"""What can go wrong in the gateway, and what each failure means outside.
+"""Defines the gateway's errors, and what each failure means to the outside.
 
     GatewayError
     ├── SettingsError          a setting that is unknown, unreadable or out of its range
     ├── PeerProtocolError      a peer broke the protocol; ends one leg
-    ├── OfferError             a browser's WebRTC offer that cannot be taken
+    ├── OfferError             a browser's WebRTC offer that is not accepted
     ├── CarrierError           the carrier refused or could not be reached; `retryable`
     ├── PaymentError           the payment service refused or could not be reached; `retryable`
     ├── RequestRefusedError    a request that a person can correct; becomes problem+json
     │   └── TooFastError       a request that a velocity limit refuses
-    └── UnexpectedEventError   we are wrong; that call ends, the process lives
+    └── UnexpectedEventError   a bug of ours; the event is logged and ignored, the call goes on
 
 `PROBLEMS` maps every public code to its HTTP status, its words and whether to retry.
 """
@@ -27,7 +27,7 @@ class GatewayError(Exception):
 
 
 class SettingsError(GatewayError):
-    """A setting that keeps the gateway from starting; the message names it."""
+    """A setting with which the gateway does not start; the message names it."""
 
     code = "bad_setting"
 
@@ -43,7 +43,7 @@ class PeerProtocolError(GatewayError):
 
 
 class OfferError(GatewayError):
-    """A WebRTC offer that cannot be taken; `code` is a key of `OFFER_REFUSALS`."""
+    """A WebRTC offer that is not accepted; `code` is a key of `OFFER_REFUSALS`."""
 
     code = "bad_offer"
 
@@ -69,7 +69,7 @@ OFFER_REFUSALS: dict[str, str] = {
     "pending_full": "Too many WebRTC sessions are being set up.",
     "source_full": "Too many WebRTC sessions of yours are being set up.",
 }
-"""Why an offer is not taken, for a person."""
+"""Why an offer is not accepted, for a person."""
 
 
 class CarrierError(GatewayError):
@@ -128,7 +128,7 @@ class PaymentError(GatewayError):
 
 
 class UnexpectedEventError(GatewayError):
-    """An event that the call's transition table does not hold."""
+    """An event that the transition table does not allow in the call's state."""
 
     code = "unexpected_event"
 
@@ -144,28 +144,31 @@ class RequestRefusedError(GatewayError):
     def __init__(
         self, code: str, *, field: str = "", scope: str = "", retry_after_s: int = 0
     ) -> None:
+        # The text is static: what it is about goes into fields, and no number or token into a log.
         super().__init__(PROBLEMS[code].message)
         self.code = code
         self.field = field
         self.scope = scope
-        """What the key would have to be allowed."""
+        """The scope that the key lacks; empty for other refusals."""
         self.retry_after_s = retry_after_s
-        """When the same request may succeed; 0 where that is not known."""
+        """When the same request may succeed; 0 if unknown."""
 
 
 class TooFastError(RequestRefusedError):
-    """A request that a velocity limit refuses, whatever it asks for."""
+    """A request that a velocity limit refuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How a refusal is told to programs (status) and to people (message, action)."""
+    """How a refusal is reported to programs (status) and to people (message, action)."""
 
     status: int
     message: str
     action: str
     retry: bool = False
     close_code: int = 1008
+    """Of a WebSocket: 1008 refuses by policy (RFC 6455 7.4.1); 1012 and 1013, registered with IANA,
+    ask to try again."""
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -381,7 +384,7 @@ PROBLEMS: dict[str, Problem] = {
 """Every public code -> HTTP status, sentence, next step, retry, WebSocket close code."""
 
 
-# -- what a command leaves with --------------------------------------------------------------------
+# Exit codes of commands; `docs/operations.md` says what an operator does about each.
 
 EXIT_FINDINGS = 1
 """The command did its work and found something that is wrong."""
@@ -390,6 +393,6 @@ EXIT_SETTINGS = 2
 EXIT_UNAVAILABLE = 3
 """A service or an address was not available, or a service refused us."""
 EXIT_INTERRUPTED = 130
-"""Ctrl-C, as shells tell it."""
+"""Ctrl-C, in the convention of shells: 128 plus the signal's number."""
 EXIT_CRASHED = 70
 """The program itself is wrong (EX_SOFTWARE of sysexits.h)."""

@@ -1,4 +1,4 @@
-"""The kinds of settings: how a value is written, read, bounded and shown.
+"""Defines the kinds of settings: how a value is written, read, bounded and shown.
 
 Each function returns a dataclass field for one setting. Knows no setting's name.
 """
@@ -22,7 +22,7 @@ SCHEME_PORTS = {"http": 80, "https": 443}
 
 
 def text(default: str, doc: str, *, pattern: str = "") -> Any:
-    """Return a setting that is text, of a pattern if one is given."""
+    """Return a setting that is text; it must match the pattern if one is given."""
     return _knob(default, doc, _matching(pattern), pattern or "text")
 
 
@@ -33,9 +33,9 @@ def secret(doc: str, *, pattern: str = "") -> Any:
 
 
 def store(doc: str, *, pattern: str) -> Any:
-    """Return the knob of a store's URL, whose user and password must be encoded.
+    """Return a setting that is a store's URL, whose user and password must be percent-encoded.
 
-    Otherwise a part of the password is read as a host, and told as one.
+    Otherwise a part of the password would be read as a host, and shown as one.
     """
 
     def parse(value: str) -> Secret:
@@ -62,6 +62,7 @@ def secrets(doc: str) -> Any:
 
 def _matching(pattern: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
+        # Empty is always allowed: it leaves the setting out.
         if pattern and value and not re.fullmatch(pattern, value):
             raise ValueError(f"must match {pattern}")
         return value
@@ -73,6 +74,7 @@ def number(default: int, doc: str, least: int, most: int, unit: str) -> Any:
     """Return a setting that is a whole number within bounds."""
 
     def parse(value: str) -> int:
+        # Stricter than `int`, which also takes underscores, and any number of digits.
         number = int(value) if re.fullmatch(r"-?\d{1,12}", value) else None
         if number is None or not least <= number <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
@@ -98,6 +100,7 @@ def names(doc: str, parse_one: Callable[[str], Any], rule: str, default: str = "
     def parse(value: str) -> tuple[Any, ...]:
         return tuple(parse_one(part.strip()) for part in value.split(",") if part.strip())
 
+    # The default passes the same check as what an operator writes.
     return _knob(parse(default), doc, parse, rule, show=default)
 
 
@@ -109,22 +112,29 @@ def _knob(
     *,
     show: str | None = None,
 ) -> Any:
+    # `Settings` may be printed whole, and a secret's field is no part of that.
     metadata = {"doc": doc, "parse": parse, "rule": rule, "show": show}
     return field(default=default, metadata=metadata, repr=not isinstance(default, Secret))
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
 def origin(value: str) -> str:
-    """Return an http(s) origin without what it leaves out. Raises ValueError."""
+    """Return an http(s) origin in lower case and without a path. Raises ValueError."""
     parts = urlsplit(value)
+    # Browsers copy an origin with a slash behind it; a longer path would be ignored in silence.
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
         raise ValueError("must be an origin such as https://calls.example.com")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must be an origin such as https://calls.example.com")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    # Browsers leave the scheme's own port out (RFC 6454, 6.1), and origins are compared as text.
+    place = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{place}"
 
 
 def address(value: str) -> str:
-    """Return an IP address as it is written. Raises ValueError."""
+    """Return an IP address in its usual notation. Raises ValueError."""
     try:
         return str(ip_address(value))
     except ValueError:
@@ -132,7 +142,7 @@ def address(value: str) -> str:
 
 
 def network(value: str) -> str:
-    """Return a network of IP addresses as it is written. Raises ValueError."""
+    """Return a network of IP addresses in its usual notation. Raises ValueError."""
     try:
         return str(ip_network(value))
     except ValueError:
@@ -189,6 +199,7 @@ def amount(value: str) -> int:
 def prefix(value: str) -> str:
     """Return the leading digits of numbers. Raises ValueError."""
     digits = value.removeprefix("+")
+    # ASCII, or `\d` takes the digits of every script.
     if not re.fullmatch(r"[1-9]\d{0,14}", digits, re.ASCII):
         raise ValueError("must be leading digits of numbers, such as 53, separated by commas")
     return digits

@@ -1,6 +1,6 @@
-"""What the gateway's adapters promise: media connections, the carrier, accounts, live calls.
+"""Declares what the gateway's adapters provide: media connections, the carrier, accounts, calls.
 
-Knows no socket, no vendor and no store; only shapes that both sides agree on.
+Holds only the shapes that both sides agree on; knows no socket, no vendor and no store.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class MediaConnection(Protocol):
 
     @property
     def counters(self) -> ConnectionCounters:
-        """What it has carried so far; to be asked anew each time."""
+        """What it has carried so far; read it again each time, it may be another object."""
 
     def send_text(self, *payloads: bytes) -> None:
         """Send control texts: kept in order, never dropped; a peer that never reads is aborted."""
@@ -51,8 +51,8 @@ class MediaConnection(Protocol):
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake; the socket is aborted if the peer does not answer it."""
 
-    def vouch(self) -> None:
-        """Say that the peer has proven whose it is: from now on no newcomer takes its place."""
+    def mark_authenticated(self) -> None:
+        """Mark the peer as authenticated: from now on no newcomer takes its place."""
 
 
 class SessionState(Enum):
@@ -88,7 +88,7 @@ class AudioSession(Protocol):
 
     @property
     def quality(self) -> SessionQuality:
-        """What the network has done so far."""
+        """Loss, jitter and round trip so far."""
 
     def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
         """Send one packet at once; nothing where the session is not connected."""
@@ -107,16 +107,19 @@ class SessionQuality(NamedTuple):
 
 
 class AudioEndpoint(Protocol):
-    """Takes offers of WebRTC audio."""
+    """Accepts offers of WebRTC audio."""
 
     def accept(self, offer: str, source: str, /) -> tuple[AudioSession, str]:
         """Return a session and the answer to its offer, as SDP. Raises OfferError.
 
-        `source` is who asks; what one may ask for at a time is bounded.
+        `source` is the client's network; the sessions that one may set up at a time are bounded.
         """
 
     def restart(self, session: AudioSession, offer: str, /) -> str:
-        """Let a session find a new way (ICE restart); return the answer. Raises OfferError."""
+        """Let a session find a new network path (ICE restart); return the answer.
+
+        Raises OfferError.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +153,14 @@ class Acceptance:
     """An opening handshake to complete; `attach` is called with the open connection."""
 
     attach: Callable[[MediaConnection], None]
-    is_proven: bool = False
-    """Whether the handshake itself has proven whose the peer is, as if it was vouched for."""
+    is_authenticated: bool = False
+    """Whether the handshake itself authenticates the peer, as `mark_authenticated` does later."""
     peer: str = ""
-    """The connection's remote address as `host:port`, if it is another one than it seems."""
+    """The remote address as `host:port`, if a proxy has told another one than the socket's."""
 
 
 Router = Callable[[HandshakeRequest], Acceptance | Refusal]
-"""Decides every opening handshake on a media path, before any work is done for it."""
+"""Decides on each opening handshake on a media path, before any work is done for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ class DialOrder:
     """One call that a carrier is asked to place."""
 
     call_id: str
-    """Ours. What the carrier reports, and its media stream, must prove to be of this call."""
+    """Ours; the carrier's reports and its media stream must prove that they belong to it."""
     destination: str
     """E.164."""
     ring_timeout_s: int
@@ -179,15 +182,15 @@ class Carrier(Protocol):
     async def place(self, order: DialOrder) -> str:
         """Place a call once; return the carrier's id for it.
 
-        Where no answer came, the call may have been placed: only a report of the carrier for this
-        call, or a media stream that proves to be this call's, shows it.
+        If no answer came, the call may have been placed: only a report of the carrier for this
+        call, or a media stream that proves to belong to it, shows that.
         """
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
-        """End a call in whatever state it is; repeating it is harmless."""
+        """End a call in any state; repeating it is harmless."""
 
     async def fetch(self, carrier_call_id: str) -> CarrierStatus:
-        """Ask for a call's state; unknown, and not ended, where the carrier does not show it."""
+        """Return a call's state: unknown, and not ended, if the carrier does not show the call."""
 
     async def close(self) -> None:
         """Give back connections."""
@@ -205,13 +208,13 @@ class StreamEnd(Enum):
 
 
 class CarrierListener(Protocol):
-    """Acts on what a carrier's media stream says beside its audio."""
+    """Acts on what a carrier's media stream reports beside its audio."""
 
     def stream_digit(self, digit: str) -> None:
         """A key was pressed at the phone."""
 
     def stream_ended(self, how: StreamEnd) -> None:
-        """The stream is over; said once, and not of a leg that we closed."""
+        """The stream is over; called once, and not for a leg that we closed."""
 
 
 class CarrierLeg(Protocol):
@@ -231,70 +234,72 @@ class CarrierLeg(Protocol):
         """What its connection has carried so far."""
 
     def send_audio(self, payload: bytes) -> None:
-        """Let the phone hear this behind what was sent before; dropped where nobody reads it."""
+        """Play this to the phone after what was sent before; dropped if nobody reads it."""
 
     def send_mark(self, name: str) -> None:
         """Mark the end of the audio sent so far."""
 
     def clear(self) -> None:
-        """Discard all audio that has not been played yet; marks that wait are returned."""
+        """Discard all audio that has not been played yet; pending marks are returned."""
 
     def close(self) -> None:
-        """End the stream; nothing of it is delivered from now on."""
+        """End the stream; nothing more of it is delivered."""
 
 
 BindStream = Callable[[CarrierLeg, str, str], CarrierListener | None]
-"""Finds the call that a media stream belongs to, by the id of that call, which the stream has
-proven, and the carrier's id of its own. None: there is no such call, and the stream is to end."""
+"""Takes a stream, the id of our call that it has proven to belong to, and the carrier's call id;
+returns who listens to it, or None if there is no such call and the stream must end."""
 
 
 class CarrierStreams(Protocol):
-    """Takes the media streams that a carrier opens to this node."""
+    """Accepts the media streams that a carrier opens to this node."""
 
     path: str
     """Where it opens them."""
 
     def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
-        """Decide an opening handshake; refuse one that does not prove to be the carrier's.
+        """Decide on an opening handshake; refuse one that is not proven to be the carrier's.
 
         A stream that does not say in time which call it belongs to is closed.
         """
 
 
 GHOSTS_MAX = 1_000
-"""Most calls of the carrier that wait to be ended; beyond it none is added."""
+"""Most carrier calls that may wait to be ended; further ones are not added."""
 
 
 class Ghost(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of the carrier that was made for us, and rings or talks for nobody."""
+    """A carrier call that was made for us, and rings or talks for nobody."""
 
     call_id: str
-    """Our call that it was made for."""
+    """The call of ours that it was made for."""
     node: str
     """The node that this call belongs to."""
     noted_s: float
     due_s: float
-    """When to try next to end it; seconds of the wall clock, as above."""
+    """When to try next to end it. Both are seconds of the wall clock, on which the nodes agree."""
 
 
 class GhostStore(Protocol):
     """The list of ghosts that all nodes share. Raises StoreUnavailableError."""
 
     async def note(self, carrier_call_id: str, ghost: Ghost) -> Ghost | None:
-        """Add a ghost and return it, or what is known of it already; None: the list is full."""
+        """Add a ghost and return it, or the one noted before; None if the list is full."""
 
     async def all(self) -> Mapping[str, Ghost]:
         """Return the carrier's id of each -> the ghost."""
 
     async def claim(self, carrier_call_id: str, seen: Ghost, claimed: Ghost) -> bool:
-        """Put `claimed` in place of what was seen; False where another node was faster."""
+        """Replace `seen` by `claimed`; return False if another node was faster."""
 
     async def forget(self, carrier_call_id: str) -> None:
-        """Take a ghost from the list."""
+        """Remove a ghost from the list."""
 
 
 class Account(Protocol):
     """Who pays for calls."""
+
+    # Properties, so that a frozen row of a store fits as well as an object that computes them.
 
     @property
     def id(self) -> str:
@@ -310,11 +315,11 @@ class Account(Protocol):
 
     @property
     def limits(self) -> SpendLimits:
-        """Its spending limits, with those of the key it was found by."""
+        """Its spending limits, together with those of the key it was found by."""
 
     @property
     def key_id(self) -> str:
-        """Name of the key it was found by; empty for none."""
+        """Id of the key it was found by; empty if none."""
 
     @property
     def scopes(self) -> frozenset[Scope]:
@@ -326,17 +331,17 @@ class Account(Protocol):
 
 
 class AccountStore(Protocol):
-    """Accounts and their API keys, expired ones too. Raises StoreUnavailableError."""
+    """Accounts and their API keys, expired keys included. Raises StoreUnavailableError."""
 
     async def account_by_key_hash(self, key_hash: str) -> Account | None:
         """Return the account of a key that has not been revoked."""
 
     async def account_by_key_id(self, key_id: str) -> Account | None:
-        """Return the same by the key's name."""
+        """Return the same by the key's id."""
 
 
 class KeyEpochs(Protocol):
-    """The key epoch: cached look-ups of keys are valid only in the epoch they were made in."""
+    """The key epoch: a cached look-up of a key is valid only in the epoch it was made in."""
 
     async def current(self) -> str:
         """Return the epoch, never empty; it differs after each change of a key or an account.
@@ -346,7 +351,9 @@ class KeyEpochs(Protocol):
 
 
 class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """The call a token allows, with everything that was promised for it."""
+    """The call that a token allows, with everything that was promised for it."""
+
+    # Frozen with the token: a rate deck, list or cap that changes later changes no promise.
 
     account_id: str
     destination: str
@@ -359,7 +366,7 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Frozen rate, as `Rate.to_json` wrote it."""
     rate_description: str
     balance_micros: int | None = None
-    """What the account had when the token was issued; None where nobody looked."""
+    """What balance and shared caps left when the token was issued; None if nobody looked."""
     limits: SpendLimits = UNLIMITED
     """What bounds the cost of the call besides the balance."""
     key_id: str = ""
@@ -369,7 +376,7 @@ class CallOrder(msgspec.Struct, frozen=True, kw_only=True):
     key_expires_at: datetime | None = None
     """When the key expires; None for never."""
     is_check: bool = False
-    """Not a call: the caller is to hear themselves for some seconds, free of charge."""
+    """Not a call but a line check: some seconds of echo, free of charge."""
 
 
 class CallTokens(Protocol):
@@ -382,9 +389,9 @@ class CallTokens(Protocol):
         """Return a fresh token for this order."""
 
     async def redeem(self, token: str) -> CallOrder | None:
-        """Return the token's order and burn it.
+        """Return the token's order and use the token up.
 
-        None for a wrong, used or expired one, and when its key may no longer place calls.
+        None for a wrong, used or expired one, and if its key may not place calls any more.
         """
 
 
@@ -402,18 +409,18 @@ class Velocity(Protocol):
         """Return why a use would be refused now; nothing is counted."""
 
     async def count(self, outcome: Use) -> None:
-        """Count how something that was allowed turned out."""
+        """Count the outcome of something that was allowed."""
 
 
 class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that a node holds, at one moment: live, or ended and not settled yet."""
+    """A snapshot of a call that a node holds: live, or ended and not settled yet."""
 
     opened: CallOpened
     answered_at: datetime | None
     ended_at: datetime | None
     """None while it is live."""
     seconds: int
-    """Charged for so far."""
+    """Charged so far."""
     cost_micros: int
     """Their price."""
     unused_micros: int
@@ -432,10 +439,10 @@ class LiveCalls(Protocol):
         """Return an account's calls."""
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | None:
-        """Return one of them; None where it is not within reach."""
+        """Return one of them; None if it is not within reach."""
 
     async def end(self, account_id: str, call_id: str) -> LiveCall | None:
-        """End one of them on request and return how it stands; the carrier has yet to confirm."""
+        """End one of them and return its snapshot; the carrier has yet to confirm the end."""
 
 
 class NodeLoad(Protocol):
@@ -450,13 +457,13 @@ class NodeLoad(Protocol):
 
 
 class CarrierCallbacks(Protocol):
-    """Takes what the carrier reports of a node's calls outside their media sockets.
+    """Takes the carrier's reports about a node's calls that come outside their media sockets.
 
     Reports of calls that the node does not hold change nothing.
     """
 
     def carrier_reached(self) -> None:
-        """Note that something signed by the carrier has come."""
+        """Note that something signed by the carrier has arrived."""
 
     def carrier_status(self, call_id: str, status: CarrierStatus) -> None:
         """Take a call's status."""
@@ -470,13 +477,13 @@ Notify = Callable[[str, Mapping[str, Any]], None]
 
 
 def to_nobody(_name: str, _data: Mapping[str, Any]) -> None:
-    """Take an event where nobody wants to know of it."""
+    """Discard an event: nobody listens."""
 
 
 class SignatureVerifier(Protocol):
-    """Tells the carrier's requests from everybody else's."""
+    """Verifies that a request comes from the carrier."""
 
     def verify(
         self, url: str, form: Mapping[str, Any], signature: str | None, settings: str = ""
     ) -> bool:
-        """Whether `signature` signs the URL, as we wrote it, and all of the form's fields."""
+        """Whether `signature` signs the URL, as we gave it to the carrier, and the whole form."""

@@ -35,6 +35,7 @@ _BY_NAME = {scope.value: scope for scope in Scope}
 
 def to_text(scopes: Collection[Scope]) -> str:
     """Return scopes as they are stored: their names in a fixed order, separated by spaces."""
+    # In one order, so that equal sets are stored as equal texts.
     return " ".join(scope for scope in Scope if scope in scopes)
 
 

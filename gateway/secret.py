@@ -1,4 +1,4 @@
-"""A text that no log, traceback or message shows. Knows nothing of what it is for."""
+"""Wraps a text that no log, traceback or message may show. Knows nothing of what it is for."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        # Bytes, because it takes no text beyond ASCII.
         return hmac.compare_digest(self.__text.encode(), other.__text.encode())
 
     def __hash__(self) -> int:
@@ -38,6 +39,7 @@ class Secret:
         return f"Secret({_HIDDEN if self else ''})"
 
     def __copy__(self) -> Secret:
+        # Defined, because copying would go through `__reduce__` otherwise.
         return self
 
     def __deepcopy__(self, _memo: object) -> Secret:

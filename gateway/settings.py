@@ -244,6 +244,7 @@ class Settings:
     @property
     def origin(self) -> str:
         """The public origin, or the one that follows from host and port."""
+        # The wildcards can be listened on, but not be connected to.
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         scheme = "https" if self.tls_certificate else "http"
         port = "" if self.port == knobs.SCHEME_PORTS[scheme] else f":{self.port}"
@@ -258,6 +259,7 @@ class Settings:
     def page_origins(self) -> frozenset[str]:
         """The origins whose pages may open a browser leg."""
         origins = {self.origin, *self.allowed_origins}
+        # On this machine a page may be opened by either name, which to a browser are two origins.
         if urlsplit(self.origin).hostname in ("127.0.0.1", "localhost"):
             scheme, port = urlsplit(self.origin).scheme, urlsplit(self.origin).port
             origins |= {f"{scheme}://{name}:{port}" for name in ("127.0.0.1", "localhost")}
@@ -268,15 +270,18 @@ def from_mapping(environ: Mapping[str, str]) -> Settings:
     """Read the settings from `CALLER_*` variables. Raises SettingsError naming the variable."""
     known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
     values: dict[str, Any] = {}
+    # Sorted, so that of several faults the same one is named each time.
     for name in sorted(n for n in environ if n.startswith(PREFIX)):
         if name in _DOCUMENTED_ELSEWHERE:
             continue
+        # A misspelt name would leave the default in force, and nobody would notice.
         if name not in known:
             raise SettingsError(f"{name} is not a setting of Caller.{_nearest(name, known)}")
         knob = known[name]
         try:
             values[knob.name] = knob.metadata["parse"](environ[name].strip())
         except ValueError as error:
+            # The message names the rule and never the value, which may be a secret.
             raise SettingsError(f"{name} {error}.") from None
     if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
         raise SettingsError("CALLER_TLS_CERTIFICATE and CALLER_TLS_KEY need each other.")
@@ -319,6 +324,7 @@ def _much_of_the_internet(networks: Iterable[str]) -> str:
 
     Those of private addresses are no larger (10.0.0.0/8 of RFC 1918, fc00::/7 of RFC 4193).
     """
+    # Collapsed first: two halves of the internet are as much as the whole.
     parsed = [ip_network(name) for name in networks]
     fours = collapse_addresses(each for each in parsed if isinstance(each, IPv4Network))
     sixes = collapse_addresses(each for each in parsed if isinstance(each, IPv6Network))
@@ -347,6 +353,7 @@ def _markdown_row(knob: Field[Any]) -> str:
     shown = knob.metadata["show"]
     if shown is None:
         shown = ",".join(default) if isinstance(default, tuple) else str(default)
+    # A bar would end the cell.
     rule = knob.metadata["rule"].replace("|", "\\|")
     cells = (f"`{PREFIX}{knob.name.upper()}`", f"`{shown}`" if shown else "", rule)
     return f"| {' | '.join(cells)} | {knob.metadata['doc']} |"

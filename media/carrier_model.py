@@ -60,6 +60,8 @@ class CarrierModel:
         """End the gap: send as silence what was not waited for; return what was, in ns."""
         gap_ns, self.gap_ns = self.gap_ns, 0
         missing = self.whole_frames.missing
+        # The frame that the rest has begun is completed first. What is left is rounded to whole
+        # frames, because the carrier takes no others.
         left_ns = gap_ns - waited_ns - missing * SAMPLE_NS
         frames = max(0, left_ns + FRAME_NS // 2) // FRAME_NS
         self.write(SILENCE * (missing + frames * FRAME_SAMPLES), output)

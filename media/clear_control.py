@@ -52,8 +52,10 @@ class ClearControl:
     def doubt(self, forced_ns: int) -> None:
         """Ask for a clear in a pause, or at `forced_ns` if there is none before."""
         if not self.is_in_doubt:
+            # Pauses are measured only while in doubt (`sent`), so an older length says nothing.
             self._quiet_ns = 0
         self.is_in_doubt = True
+        # Of several doubts the most urgent decides.
         self._forced_ns = min(self._forced_ns, forced_ns)
 
     def trust(self) -> None:
@@ -77,7 +79,11 @@ class ClearControl:
         """Return whether to clear now; `lead_ns` is what the carrier has to play by the model."""
         if not self.is_in_doubt or now_ns < self._waits_ns:
             return False
+        # All that the carrier has to play is quiet then, also what it may have beyond the model: a
+        # clear takes no word away.
         is_pause = self._quiet_ns >= lead_ns + self.surplus_ns
+        # Until the mark after the last clear is back, another clear would only start the
+        # measurement again.
         return now_ns >= self._forced_ns or (is_pause and not self.is_measuring)
 
     def cleared(self, now_ns: int, *, has_marks: bool) -> None:

@@ -69,6 +69,8 @@ class Concealer:
             gain = ramp(quarter)
             periods[-quarter:] = periods[-quarter:] * (1 - gain) + before * gain
             first, last = (count - 1) * STEP, count * STEP
+            # All spans are multiples of one period, so the phase of the pitch continues from part
+            # to part.
             parts.append(periods[_TIME[first : last if count < PERIODS_MAX else None] % span])
         self._audio = to_mulaw(np.concatenate(parts) * _GAIN)
         self._at = 0
@@ -76,6 +78,7 @@ class Concealer:
     def start_roughly(self, history: bytes) -> None:
         """Conceal by repeating the last 10 ms of `history`: a fortieth of the work of `start`."""
         last = history[-STEP:].rjust(STEP, _SILENCE)
+        # By translation tables and without numpy: a process that is out of time does this.
         self._audio = b"".join([last.translate(fade) for fade in _FADES])
         self._at = 0
 
@@ -93,7 +96,10 @@ class Concealer:
     def join(self, audio: bytes) -> bytes:
         """Return `audio` cross-faded in from the concealment, of the same length."""
         seam = self._quarter + self._at // STEP * SEAM_PER_STEP
+        # When only silence is left the frame has nothing to continue: it fades in as slowly as
+        # allowed.
         seam = min(len(audio), SEAM_MAX if self.is_over else seam, SEAM_MAX)
         gain = ramp(seam)
+        # The concealment goes on below the frame until it has faded out.
         continued = to_wave(self.take(seam))
         return to_mulaw(continued + (to_wave(audio[:seam]) - continued) * gain) + audio[seam:]

@@ -1,7 +1,8 @@
 """Defines media's exceptions. Silence and noise are valid audio; these are violations.
 
-MediaError ├── FormatError   - audio or digits that do not have the agreed form └── PacketError   -
-a peer sent a packet that cannot be read
+MediaError
+├── FormatError   - audio or digits that do not have the agreed form
+└── PacketError   - a peer sent a packet that cannot be read
 """
 
 from __future__ import annotations

@@ -89,5 +89,6 @@ def alaw_encode(pcm: bytes) -> bytes:
 
 
 def _require_whole_samples(pcm: bytes) -> None:
+    # Otherwise audioop raises an error type of its own, which callers do not know.
     if len(pcm) % SAMPLE_BYTES:
         raise FormatError("PCM must be whole 16-bit samples.")

@@ -16,6 +16,7 @@ class JitterBuffer:
     __slots__ = ("_frames", "length_ns")
 
     def __init__(self) -> None:
+        # By number and unsorted: few frames ever wait, and the numbers wrap.
         self._frames: dict[int, bytes] = {}
         self.length_ns = 0
         """Length of all waiting frames together, without the gaps between them."""

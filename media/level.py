@@ -17,6 +17,7 @@ def level_dbov(rms: float) -> int:
     RFC 6464 section 3: 0 dBov is the loudest signal the codec can carry, which in mu-law is a
     square wave between its two extreme values.
     """
+    # Silence has no logarithm, and mu-law has no code but zero below 1.
     if rms < 1:
         return SILENCE_DBOV
     return min(0, round(20 * log10(rms / MULAW_PEAK)))

@@ -32,8 +32,7 @@ LONGER_NS_MIN: Final = 24 * MS_NS
 """A round trip longer than the floor by more than this is not explained by another beat: the way
 is longer, or a stall delayed the clear before it."""
 LEARN_MARKS: Final = 8
-"""The first so many marks after the carrier was dry may lower the floor; later ones lower the
-model."""
+"""This many marks after the carrier was dry may lower the floor; later ones lower the model."""
 OVERDUE_NS: Final = SECOND_NS
 """A mark that is late by this shows by its absence that the carrier has so much too much to play,
 or that the way to it stands still."""
@@ -98,10 +97,12 @@ class Marks:
         the same size from marks.
         """
         if is_way_shorter:
+            # The clear that this doubt leads to measures once, and CHECKS more have to confirm it.
             self._checks = CHECKS + 1
             self.clear_control.doubt(now_ns + PATIENCE_NS)
         age_ns = now_ns - self._sent_ns
         if self._name in self._waiting:
+            # Later than its audio and the way together explain.
             late_ns = age_ns - self._waiting[self._name][1] - (self.rtt_ns or 0)
             if late_ns > OVERDUE_NS:
                 self._overdue(now_ns)
@@ -109,6 +110,7 @@ class Marks:
                 return None
         if age_ns < PERIOD_NS or end_ns + SECOND_NS < now_ns:
             return None
+        # The oldest: it was given up, and whatever it would say is outdated.
         if len(self._waiting) == WAITING_MAX:
             del self._waiting[next(iter(self._waiting))]
         self._count += 1
@@ -135,6 +137,7 @@ class Marks:
             return 0
         surplus_ns = trip_ns - self.rtt_ns
         if surplus_ns < 0 and self._learnt <= LEARN_MARKS:
+            # The whole stream is new, not only what the carrier plays.
             is_new = self._count <= LEARN_MARKS
             if audio_ns or is_new:
                 self.rtt_ns = trip_ns
@@ -163,6 +166,7 @@ class Marks:
 
     def _overdue(self, now_ns: int) -> None:
         if self.rtt_ns is None:
+            # The mark after a clear is overdue as well: a pause may be used again without it.
             self.clear_control.is_measuring = False
             self.clear_control.doubt(self._sent_ns + UNMARKED_PATIENCE_NS)
         else:
@@ -181,6 +185,7 @@ class Marks:
         change_ns = 0 if self.rtt_ns is None else trip_ns - self.rtt_ns
         is_confirmed = longer_ns is not None and abs(trip_ns - longer_ns) <= SURPLUS_NS_MIN
         if change_ns > LONGER_NS_MIN and not is_confirmed:
+            # Not believed yet: the next measurement either says the same or shows a stall.
             self._longer_ns = trip_ns
             self._forced += 1
             control.doubt(now_ns if self._forced <= FORCED_MAX else NEVER_NS)
@@ -194,5 +199,6 @@ class Marks:
         if self._checks == CHECKS:
             control.doubt(now_ns + PATIENCE_NS)
         elif self._checks:
+            # Not at once: whatever stood still during this measurement could still do so.
             control.wait_until(now_ns + CHECKED_AFTER_NS)
             control.doubt(NEVER_NS)

@@ -27,7 +27,7 @@ buffer is for."""
 FOLLOW_SHIFT: Final = 5
 """Clocks drift, so each frame shifts the schedule by a thirty-second of its own deviation."""
 TICK_NS: Final = 10 * MS_NS
-SETTLE_NS: Final = 100 * MS_NS
+PACED_NS_MIN: Final = 100 * MS_NS
 """Frames are paced for at least this long after a stall: what it delayed arrives within that."""
 REPEAT_NS: Final = 10_000 * MS_NS
 """A stall that recurs within this is expected again for as long."""
@@ -110,6 +110,7 @@ class Pacer(Waiter):
         if not self.is_even and -LOOSE_NS < early_ns < LOOSE_NS:
             self._end_ns += len(audio) * SAMPLE_NS - (early_ns >> FOLLOW_SHIFT)
             return (audio,)
+        # The first frame of a stream: there is no schedule yet that it could miss.
         if self._end_ns == _UNKNOWN:
             self._end_ns = now_ns + len(audio) * SAMPLE_NS
             return (audio,)
@@ -132,13 +133,16 @@ class Pacer(Waiter):
     # -- the slow path: a frame too early or too late to be forwarded as it is ------------------
 
     def _put_slow(self, now_ns: int, audio: bytes, early_ns: int) -> Sequence[bytes]:
+        # Only the first frame after a stall shows how long the stall was; those behind it are early
+        # by what waits.
         if not self._held:
             self._note_lateness(now_ns, -early_ns)
         if not self.is_even:
             self.is_even = True
-            self._since_ns, self._even_ns = now_ns, now_ns + SETTLE_NS
+            self._since_ns, self._even_ns = now_ns, now_ns + PACED_NS_MIN
         self._held.append(audio)
         self._held_ns += len(audio) * SAMPLE_NS
+        # What the listener has still to play counts as well: a frame is heard after both.
         excess_ns = self._held_ns + self._end_ns - now_ns
         if excess_ns > HARD_NS:
             self._drop(excess_ns - CAP_NS)
@@ -147,12 +151,15 @@ class Pacer(Waiter):
     def _note_lateness(self, now_ns: int, late_ns: int) -> None:
         """Take a frame that finds nothing held, and judge the reserve by its lateness."""
         is_expected = now_ns - self._stalled_ns < REPEAT_NS
+        # While frames are paced the listener is fed just in time. Otherwise its own buffer covers
+        # LOOSE_NS.
         if late_ns >= (FRAME_NS if self.is_even else LOOSE_NS):
             self.gap_ms += late_ns // MS_NS
             self._end_ns = self._since_ns = now_ns
-            self._even_ns = now_ns + SETTLE_NS
+            self._even_ns = now_ns + PACED_NS_MIN
             self._reserve_ns = RESERVE_NS if is_expected else 0
             self._stalled_ns = now_ns
+        # The reserve has covered a smaller stall: it is kept as long again.
         elif self._reserve_ns and is_expected:
             self._stalled_ns = now_ns
 
@@ -179,6 +186,7 @@ class Pacer(Waiter):
             if audio:
                 self._end_ns += len(audio) * SAMPLE_NS
                 given.append(audio)
+        # A frame too early teaches a listener's buffer nothing.
         is_little = self._held_ns <= FRAME_NS and now_ns >= self._even_ns
         if is_little and not self._reserve_ns:
             given += self._held
@@ -212,6 +220,7 @@ class Pacer(Waiter):
         if shorter is audio and now_ns - self._since_ns > PATIENCE_NS:
             shorter = shorten(audio, SIMILARITY_ANY)
             self._stretcher.removed += len(audio) - len(shorter)
+        # A frame of a pause was left out whole: what follows is faded in from it.
         if not shorter:
             self._leaving = audio
         return shorter

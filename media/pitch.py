@@ -55,12 +55,14 @@ def ramp(samples: int) -> Wave:
 def trailing_pitch(wave: Wave) -> Match:
     """Return the period at the end of a signal of at least `WINDOW + PITCH_MAX` samples."""
     target = wave[-WINDOW:]
+    # Every window that ends PITCH_MIN to PITCH_MAX samples before the target does.
     past = wave[-WINDOW - PITCH_MAX : -PITCH_MIN]
     cross = np.correlate(past, target, "valid")
     energies = np.concatenate(([0.0], np.cumsum(past * past)))
     energy = (energies[WINDOW:] - energies[:-WINDOW]) * float(target @ target)
     similarity = cross / np.sqrt(energy + ENERGY_MIN)
     best = int(similarity.argmax())
+    # The first position is the oldest, and so the longest lag.
     return Match(PITCH_MAX - best, float(similarity[best]))
 
 
@@ -71,7 +73,9 @@ def leading_pitch(wave: Wave) -> Match | None:
     if lag_max < PITCH_MIN:
         return None
     lags = np.arange(PITCH_MIN, lag_max + 1)
+    # The full correlation has lag 0 in its middle, at size - 1.
     cross = np.correlate(wave, wave, "full")[size - 1 + lags]
+    # Running sums give the energy of every overlap without a loop.
     energies = np.concatenate(([0.0], np.cumsum(wave * wave)))
     energy = energies[size - lags] * (energies[size] - energies[lags])
     similarity = cross / np.sqrt(energy + ENERGY_MIN)

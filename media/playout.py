@@ -10,8 +10,7 @@ The parts: `Sequencer` (which frame is next), `JitterBuffer` (frames before thei
 `CarrierModel` and `ClearControl` (what the carrier has), `LeadControl` (how early frames come),
 `SpeechRepair` (how audio is altered), and `Phase` (what the next frame is joined to).
 
-Works on mu-law at 8 kHz. Knows no network, no call and reads no clock: times are nanoseconds of one
-clock.
+Works on mu-law at 8 kHz. Knows no network and no call; times are nanoseconds of one clock.
 """
 
 from __future__ import annotations
@@ -221,13 +220,13 @@ class Playout(Waiter):
         return name
 
     def mark_returned(self, now_ns: int, name: str) -> bool:
-        """Correct the model by a mark that came back; an unknown name changes nothing.
+        """Correct the model by a mark that came back; return whether to clear the carrier now.
 
-        Returns whether to clear the carrier: it has over a second to play, or a doubt is to end.
+        An unknown name changes nothing.
         """
         carrier, lead = self._carrier, self._lead_control
         surplus_ns = carrier.marks.returned(now_ns, name)
-        # Inserted audio may be long, and is no backlog.
+        # A second of backlog is believed on one mark. Inserted audio may be long, and is none.
         if surplus_ns + min(self.lead_ns(now_ns), self._cap_ns) > BACKLOG_NS_MAX:
             return True
         correction_ns = carrier.marks.correct(now_ns, surplus_ns)
@@ -276,6 +275,7 @@ class Playout(Waiter):
         self._on_fast_path = False
         ahead = sequencer.turns_ahead(number)
         is_idle = self._phase is IDLE
+        # Before a stream that broke off, only turns that were concealed may still be filled.
         behind_max = sequencer.concealed_turns if is_idle else LATE_FRAMES_MAX
         if not -behind_max <= ahead <= JUMP_FRAMES_MAX:
             if not sequencer.is_restart(number):
@@ -292,6 +292,7 @@ class Playout(Waiter):
         turn_ns = carrier.end_ns + carrier.gap_ns + sequencer.offset_ns(ahead)
         self._lead_control.observe(now_ns, turn_ns - now_ns)
         if ahead < 0:
+            # Late once: its concealment has been heard, and it would only be repeated.
             if not self._lead_control.grow_ns or ahead < -sequencer.concealed_turns:
                 counters.late += 1
                 return ()
@@ -401,6 +402,7 @@ class Playout(Waiter):
                 if carrier.gap_ns or lead_ns < 0:
                     self._end_gap(now_ns, output)
                 carrier.write(self._conceal(now_ns), output)
+        # A frame that is not plain, or not at its turn, comes back to this function.
         is_plain = self._phase is PLAYING and not (buffer or self._whole_frames.rest)
         is_plain = is_plain and not carrier.gap_ns
         self._on_fast_path = is_plain and not (lead.grow_ns or lead.excess_ns)

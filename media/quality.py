@@ -63,6 +63,7 @@ def _delay_impairment(delay_ms: float) -> float:
     terv += 6 * exp(-0.3 * delay_ms * delay_ms)
     half = (_ROE - (80 + 2.5 * (terv - 14))) / 2
     # Below 4 ms an echo is sidetone, and the equation would count it as a gain.
+    # hypot(x, 10) is the equation's square root of x^2 + 100.
     talker = max((half + hypot(half, 10) - 1) * (1 - exp(-delay_ms)), 0.0)
     half = (_RO - 10.5 * (_WEPL_DB + 7) * (2 * delay_ms + 1) ** -0.25) / 2
     impairment: float = talker + half + hypot(half, 13)
@@ -103,6 +104,7 @@ class JitterMeter:
         transit_ms = arrival_ns * 1e-6 - timestamp_ms
         difference_ms = transit_ms - self._transit_ms
         self._transit_ms = transit_ms
+        # Also false for the first packet, whose difference is infinite.
         if -1_000.0 < difference_ms < 1_000.0:
             self.ms += (abs(difference_ms) - self.ms) * 0.0625
 
@@ -110,10 +112,11 @@ class JitterMeter:
 class Monitor:
     """Raises once enough of the last samples were bad, and clears once few enough are.
 
-    The defaults require 3 bad of 5 to raise, and 4 good of 5 to clear.
+    The defaults require 3 bad of 5 to raise, and 4 good of 5 to clear. It has no memory: what it
+    watches is a history, a number that its owner keeps and that begins as 0.
     """
 
-    __slots__ = ("_clear_at", "_mask", "_raise_at", "_recent", "is_raised")
+    __slots__ = ("_clear_at", "_mask", "_raise_at", "_raised")
 
     def __init__(self, *, samples: int = 5, raise_at: int = 3, clear_at: int = 1) -> None:
         if not 0 <= clear_at < raise_at <= samples:
@@ -121,19 +124,16 @@ class Monitor:
         self._mask = (1 << samples) - 1
         self._raise_at = raise_at
         self._clear_at = clear_at
-        self._recent = 0
-        """One bit per recent sample, newest lowest: was it bad."""
-        self.is_raised = False
+        self._raised = self._mask + 1
+        """The bit above those of the recent samples, one for each, newest lowest: was it bad."""
 
-    def feed(self, is_bad: bool) -> bool | None:
-        """Take a sample; return True when this raises, False when it clears, else None."""
-        self._recent = recent = (self._recent << 1 | is_bad) & self._mask
-        if self.is_raised:
-            if recent.bit_count() > self._clear_at:
-                return None
-            self.is_raised = False
-            return False
-        if recent.bit_count() < self._raise_at:
-            return None
-        self.is_raised = True
-        return True
+    def is_raised(self, history: int) -> bool:
+        """Whether it stands raised after this history."""
+        return history >= self._raised
+
+    def feed(self, history: int, is_bad: bool) -> int:
+        """Return the history with one more sample."""
+        recent = (history << 1 | is_bad) & self._mask
+        # Another threshold than for raising, so that a line on the edge does not flicker.
+        least = self._clear_at + 1 if self.is_raised(history) else self._raise_at
+        return recent | self._raised if recent.bit_count() >= least else recent

@@ -27,6 +27,7 @@ class RepairBudget:
 
     def take(self, now_ns: int) -> bool:
         """Take one repair; return False if the bucket is empty."""
+        # A full bucket gains nothing by waiting, hence the maximum.
         full_ns = max(self._full_ns, now_ns) + REPAIR_NS
         if full_ns > now_ns + REPAIRS_MAX * REPAIR_NS:
             return False

@@ -53,7 +53,9 @@ def _matrix(block_samples: int, *, up: int, down: int) -> NDArray[np.float32]:
     columns = np.arange(block_samples * up // down)[np.newaxis, :]
     index = TAPS - 1 + down * columns - up * rows
     exists = (index >= 0) & (index < TAPS)
+    # Upsampling puts zeros between samples, which takes that much of the level away.
     gain = up / HEADROOM
+    # Where there is no tap, index 0 only keeps the look-up in range.
     return np.where(exists, low_pass()[np.where(exists, index, 0)] * gain, 0.0).astype(np.float32)
 
 
@@ -88,6 +90,7 @@ class _FrameFilter:
         self._line_bytes = self._line.data.cast("B")
         self._head = self._line_bytes[: 4 * history]
         self._tail = self._line_bytes[4 * frame_samples :]
+        # A view without copies: row n is block n with the history before it.
         self._windows = np.lib.stride_tricks.sliding_window_view(self._line, len(matrix))[::block]
         self._gathered = np.empty(self._windows.shape, np.float32)
         self._product = np.empty((BLOCKS, matrix.shape[1]), np.float32)
@@ -99,6 +102,7 @@ class _FrameFilter:
         """Filter one whole frame."""
         self._input[:] = pcm
         self._filter()
+        # The end of this frame is the history of the next.
         self._head[:] = self._tail
 
     def run_part(self, pcm: bytes) -> None:
@@ -106,13 +110,16 @@ class _FrameFilter:
         self._input[: len(pcm)] = pcm
         self._filter()
         start = len(pcm) * 4 // SAMPLE_BYTES
+        # The history ends where the part does, not where the frame would.
         self._head[:] = self._line_bytes[start : start + len(self._head)]
 
     def _filter(self) -> None:
         product = self._product
         self._new[:] = self._samples
+        # np.dot would copy the overlapping rows itself, into new memory for each frame.
         self._gathered[:] = self._windows
         np.dot(self._gathered, self._matrix, out=product)
+        # The assignment below truncates; rounded values have no bias towards zero.
         np.rint(product, out=product)
         self._output[:] = product
 

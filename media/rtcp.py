@@ -86,6 +86,8 @@ RtcpEvent = SenderReport | ReportBlock | Bye | Nack
 
 def is_rtcp(packet: bytes) -> bool:
     """Distinguish RTCP from RTP on one port by the second byte (RFC 5761 section 4)."""
+    # An RTP packet looks like this with the marker set and a payload type of 64 to 95, which may
+    # not be used beside RTCP.
     return len(packet) >= _HEADER.size and 192 <= packet[1] <= 223
 
 
@@ -114,6 +116,7 @@ def report_block(
         highest=statistics.highest & _WORD,
         jitter=statistics.jitter,
         lsr=lsr,
+        # Saturates after 18 hours: a field that wrapped would show a short round trip.
         dlsr=min(_WORD, (since_lsr_ns << 16) // _NS_PER_S) if lsr else 0,
     )
 
@@ -125,6 +128,7 @@ def round_trip_ns(block: ReportBlock, unix_ns: int) -> int | None:
     """
     if not block.lsr:
         return None
+    # Modulo 2^32, because the middle of an NTP time wraps every 18 hours.
     passed = ntp_middle(unix_ns) - block.lsr - block.dlsr & _WORD
     # A peer whose clock runs slightly fast may seem to answer before it was asked.
     return 0 if passed > _WORD >> 1 else passed * _NS_PER_S >> 16
@@ -185,6 +189,7 @@ def _nack_items(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yield packet ids, each with the bit mask of the sixteen that follow; input is sorted."""
     first, mask = -1, 0
     for sequence in sequences:
+        # Modulo 2^16: the numbers may wrap within one request.
         ahead = sequence - first & 0xFFFF
         if first >= 0 and 0 < ahead <= 16:
             mask |= 1 << ahead - 1
@@ -209,6 +214,7 @@ def _count(block: ReportBlock | None) -> int:
 def _packed(block: ReportBlock | None) -> bytes:
     if block is None:
         return b""
+    # 6.4.1: a signed field of 24 bits, in which a loss beyond it must not wrap.
     lost = max(-0x80_0000, min(0x7F_FFFF, block.lost)) & 0xFF_FFFF
     losses = block.fraction_lost << 24 | lost
     return _BLOCK.pack(
@@ -225,6 +231,7 @@ def _description(ssrc: int, cname: str) -> bytes:
 
 
 def _packet(packet_type: int, count: int, body: bytes) -> bytes:
+    # 6.4.1: the length in 32-bit words minus one, and the header is that one.
     return _HEADER.pack(_VERSION | count, packet_type, len(body) // 4) + body
 
 
@@ -242,10 +249,13 @@ def parse(compound: bytes) -> list[RtcpEvent]:
         first, packet_type, words = _HEADER.unpack_from(compound, at)
         start = at + _HEADER.size
         at = start + 4 * words
+        # Where this packet ends is not known, and so not where the next one begins; what was read
+        # stays.
         if first & _VERSION_BITS != _VERSION or at > len(compound):
             break
         body = compound[start:at]
         if first & _PADDING:
+            # 6.4.1: the last byte counts the padding, itself included.
             if not body or not 0 < body[-1] <= len(body):
                 break
             body = body[: -body[-1]]
@@ -260,17 +270,20 @@ def _read(packet_type: int, count: int, body: bytes) -> list[RtcpEvent] | None:
     """Return what one packet says; None if it is shorter than it announces."""
     if packet_type == SENDER_REPORT and len(body) >= _SENDER.size:
         ssrc, ntp, _, packets, octets = _SENDER.unpack_from(body)
+        # Behind the blocks a profile may add words of its own (6.4.3), which are ignored.
         blocks = _read_blocks(count, body[_SENDER.size :])
         report = SenderReport(ssrc, ntp >> 16 & _WORD, packets, octets)
         return None if blocks is None else [report, *blocks]
     if packet_type == RECEIVER_REPORT and len(body) >= 4:
         return _read_blocks(count, body[4:])
     if packet_type == BYE:
+        # A BYE may go on with a reason (6.6), which nobody here reads.
         if len(body) < 4 * count:
             return None
         return [Bye(ssrc) for (ssrc,) in struct.iter_unpack("!I", body[: 4 * count])]
     if packet_type == TRANSPORT_FEEDBACK and count == GENERIC_NACK:
         return _read_nack(body)
+    # Unknown kinds are skipped by their length; a report that ends in its header is malformed.
     return None if packet_type in {SENDER_REPORT, RECEIVER_REPORT} else []
 
 
@@ -296,6 +309,7 @@ def _read_nack(body: bytes) -> list[RtcpEvent] | None:
     sequences = tuple(
         packet_id + ahead & 0xFFFF
         for packet_id, mask in _NACK_ITEM.iter_unpack(body[8:])
+        # Bit n of the mask is packet n + 1 after the first.
         for ahead in range(17)
         if not ahead or mask >> ahead - 1 & 1
     )

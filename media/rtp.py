@@ -54,6 +54,7 @@ def parse(packet: bytes) -> RtpPacket | None:
     if size < HEADER_BYTES:
         return None
     first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(packet)
+    # Nearly every packet: no padding, extension or CSRC.
     if first == VERSION:
         payload = packet[HEADER_BYTES:]
     else:
@@ -68,6 +69,7 @@ def _payload_bounds(packet: bytes, first: int) -> tuple[int, int]:
     """Return where a payload starts and ends; in reverse order if the packet is malformed."""
     start, end = HEADER_BYTES + 4 * (first & 0x0F), len(packet)
     if first & _VERSION_BITS != VERSION:
+        # Within the header, which `parse` refuses.
         return 0, 0
     if first & _EXTENSION:
         # Section 5.3.1: a profile's own 16 bits, then the length in words after those four bytes.
@@ -75,12 +77,15 @@ def _payload_bounds(packet: bytes, first: int) -> tuple[int, int]:
     if first & _PADDING:
         # Section 5.1: the last byte counts the padding, itself included.
         padding = packet[-1]
+        # Padding of no bytes contradicts its flag: the packet is refused.
         end = end - padding if padding else 0
     return start, end
 
 
 def sequence_delta(newer: int, older: int) -> int:
     """Return how many packets `newer` is ahead of `older`, from -32768 to 32767."""
+    # Shifted by half the range and back, so that the difference has a sign and wrapping does not
+    # show.
     return (newer - older + 0x8000 & 0xFFFF) - 0x8000
 
 
@@ -130,6 +135,7 @@ class TelephoneEvents:
             payload: Event code, end bit and duration so far in ticks of 8 kHz; the rest is ignored.
 
         """
+        # Further events, such as flash or fax tones, are no digits.
         if len(payload) < _EVENT.size or payload[0] >= len(DIGITS):
             return None
         code, flags, duration = _EVENT.unpack_from(payload)
@@ -141,8 +147,10 @@ class TelephoneEvents:
                 before = self._begin_after(timestamp, code)
             self._timestamp, self._code, self._duration = timestamp, code, 0
             self._begun = True
+        # The end is sent three times (2.5.1.4), and the first has counted.
         if not self._begun:
             return None
+        # Packets may be reordered; a duration only grows.
         self._duration = max(self._duration, duration)
         self._quiet_since_ns = None
         if not flags & _END:
@@ -265,13 +273,17 @@ class ReceiveStatistics:
             self._base = self.highest = sequence
         else:
             delta = sequence_delta(sequence, self.highest & 0xFFFF)
+            # Forward, possibly over a gap. Shifted by the window at most, because Python's integers
+            # never drop bits by themselves.
             if 0 < delta < DROPOUT_MAX:
                 self.highest += delta
                 self._came = (self._came << min(delta, WINDOW) | 1) & _WINDOW_MASK
             elif -MISORDER_MAX < delta <= 0:
                 self._count_again(-delta)
+            # A single stray packet counts as nothing, not even as received.
             elif not self._restarts(sequence):
                 return
+        # Only two packets in a row prove a restart.
         self._restart = None
         self.received += 1
         if timestamp is not None:
@@ -281,6 +293,7 @@ class ReceiveStatistics:
         """Return the sequence numbers of the gaps among the last packets, oldest first."""
         if self.highest is None:
             return []
+        # A zero among the bits is a gap. Bit 0 is the highest packet itself, which has arrived.
         holes = self._came ^ _WINDOW_MASK
         return [
             self.highest - age & 0xFFFF
@@ -294,8 +307,10 @@ class ReceiveStatistics:
         expected_since = expected - self._expected_before
         lost_since = expected_since - (received - self._received_before)
         self._expected_before, self._received_before = expected, received
+        # A.3: with duplicates an interval may seem to have lost less than nothing, and reports 0.
         if expected_since <= 0 or lost_since <= 0:
             return 0
+        # All of an interval would be 256, which eight bits do not hold.
         return min(255, lost_since * 256 // expected_since)
 
     def _count_again(self, age: int) -> None:
@@ -321,6 +336,8 @@ class ReceiveStatistics:
         transit = arrival_ns // _NS_PER_TICK - timestamp
         if self._transit is not None:
             difference = abs(timestamp_delta(transit, self._transit))
+            # The integer form of A.8: the estimate is kept times 16, so that its fraction is not
+            # lost.
             self._jitter += difference - (self._jitter + 8 >> 4)
         self._transit = transit
 
@@ -348,27 +365,35 @@ class _Gap:
 class NackList:
     """Which packets to ask for again, and when (RFC 4585 section 6.2.1)."""
 
-    __slots__ = ("_gaps", "_highest")
+    __slots__ = ("_behind_jump", "_gaps", "_highest")
 
     def __init__(self) -> None:
         self._gaps: dict[int, _Gap] = {}
         self._highest: int | None = None
+        self._behind_jump: int | None = None
+        """What follows a packet that was far from the others, if it begins a new sequence."""
 
     def received(self, sequence: int) -> bool:
         """Note a packet; return whether it reveals a new gap, so that `due` has work."""
         highest = self._highest
+        # Nearly every packet is the next one.
         if highest is None or sequence == highest + 1 & 0xFFFF:
             self._highest = sequence
             return False
         delta = sequence_delta(sequence, highest)
+        # Late, repeated or sent again: its gap is filled.
         if -MISORDER_MAX < delta <= 0:
             self._gaps.pop(sequence, None)
             return False
-        self._highest = sequence
         if not 0 < delta <= NACK_ENTRIES_MAX:
-            # More is missing than could still be played in time: the stream paused or restarted.
-            self._gaps.clear()
+            # More is missing than could still be played in time: the stream paused or restarted,
+            # or this packet is a stray. Which of them, the next one tells (RFC 3550, A.1).
+            if sequence == self._behind_jump:
+                self._highest = sequence
+                self._gaps.clear()
+            self._behind_jump = sequence + 1 & 0xFFFF
             return False
+        self._highest = sequence
         for ahead in range(1, delta):
             self._gaps[highest + ahead & 0xFFFF] = _Gap()
         # Oldest first: the newest gaps are those that can still be filled in time.
@@ -389,6 +414,7 @@ class NackList:
                 gap.asked += 1
                 gap.due_ns = now_ns + max(rtt_ns, NACK_INTERVAL_NS_MIN)
                 asked_for.append(sequence)
+                # Asked for the last time; nothing is left to do about this gap.
                 if gap.asked == NACK_ATTEMPTS:
                     del self._gaps[sequence]
         return asked_for

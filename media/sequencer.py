@@ -45,6 +45,7 @@ class Sequencer:
 
     def turns_ahead(self, number: int) -> int:
         """Return how many turns after the next frame this one is; below zero, its turn is over."""
+        # Detached, every frame is the next one.
         return sequence_delta(number, self.next_number) if self.is_attached else 0
 
     def is_restart(self, number: int) -> bool:
@@ -54,6 +55,7 @@ class Sequencer:
         """
         if number == self._restart_number:
             return True
+        # Exactly the next number: two strays far from each other prove nothing.
         self._restart_number = (number + 1) & SEQUENCE_MASK
         return False
 
@@ -68,19 +70,22 @@ class Sequencer:
         self.concealed_bytes = self.concealed_turns = 0
 
     def skip(self, turns: int) -> None:
-        """Pass so many turns; of the frame that is next then nothing has been concealed."""
+        """Pass this many turns; nothing of the frame that is then next has been concealed."""
         self.next_number = (self.next_number + turns) & SEQUENCE_MASK
         self.concealed_bytes = 0
 
     def reclaim(self, number: int, ahead: int) -> None:
         """Give the next turn to a frame whose own turn was concealed: it is played after that."""
+        # `ahead` is below zero: what was concealed of the turns since counts as concealed of this
+        # frame.
         self.concealed_bytes -= ahead * self.frame_bytes
         self.concealed_turns = 0
         self.next_number = number
 
     def arrived(self, number: int, size: int) -> None:
-        """Note a frame of so many bytes that will be played."""
+        """Note a frame of `size` bytes that will be played."""
         self.frame_bytes = size
+        # A frame that arrives out of order does not move the end of the sequence back.
         if sequence_delta(number, self.arriving) >= 0:
             self.arriving = (number + 1) & SEQUENCE_MASK
 
@@ -93,8 +98,9 @@ class Sequencer:
         self.next_number = (self.next_number + 1) & SEQUENCE_MASK
 
     def conceal(self, size: int) -> bool:
-        """Note so many concealed bytes; return whether that passed the turn of the next frame."""
+        """Note `size` concealed bytes; return whether that passed the turn of the next frame."""
         self.concealed_bytes += size
+        # There is no next frame whose turn could pass.
         if not self.is_attached:
             self.concealed_bytes = 0
         elif self.concealed_bytes >= self.frame_bytes:
@@ -105,10 +111,10 @@ class Sequencer:
         return False
 
     def offset_ns(self, ahead: int) -> int:
-        """Return the audio before a frame so many turns ahead, from the end of what was sent."""
+        """Return the audio before a frame `ahead` turns on, from the end of what was sent."""
         return (ahead * self.frame_bytes - self.concealed_bytes) * SAMPLE_NS
 
     def missing_ns(self, waiting: int) -> int:
-        """Return the length of the frames that are missing before the newest, if so many wait."""
+        """Return the length missing before the newest frame, if `waiting` frames wait."""
         span = (self.arriving - self.next_number) & SEQUENCE_MASK
         return (span - waiting) * self.frame_bytes * SAMPLE_NS

@@ -56,9 +56,12 @@ class SpeechRepair:
 
     def join(self, now_ns: int, frame: bytes, *, is_concealing: bool) -> bytes:
         """Return the frame cross-faded in from concealment, which is begun if there is none."""
+        # A join that is not faded may click once; a process beyond its budget would stall every
+        # call.
         if not self.budget.take(now_ns):
             return frame
         if not is_concealing:
+            # Nothing is concealed: the continuation is made only to be faded out of.
             self._concealer.start(b"".join(self._history))
         return self._concealer.join(frame)
 

@@ -73,6 +73,7 @@ class Stretcher:
         is_quiet = self.is_quiet(frame, is_talking)
         shorter = frame
         if is_quiet and excess >= len(frame):
+            # A whole frame of a pause is left out: nothing has to be searched for or cross-faded.
             shorter = b""
         elif is_quiet or excess > FRAME_SAMPLES:
             shorter = self._try(shorten, frame, is_quiet=is_quiet)
@@ -95,6 +96,7 @@ class Stretcher:
 
     def _shrink_noise(self, frame: bytes) -> bytes:
         """Return the frame shorter if there has been only noise for long."""
+        # So small an excess is not worth touching speech; noise that has lasted is no speech.
         if self._failures < NOISE_FRAMES:
             return frame
         shorter = self._try(shorten, frame, is_quiet=False)
@@ -109,10 +111,12 @@ class Stretcher:
         changed = frame
         if self._failures < PATIENCE or not self._failures % STRIDE:
             changed = change(frame, SIMILARITY_MIN)
+        # A period was found: this is speech again, so the next frame is searched as well.
         if changed is not frame:
             self._failures = 0
             return changed
         self._failures += 1
+        # Noise hides any splice, so it may be changed without a period.
         if self._failures > NOISE_FRAMES and not self._failures % STRIDE:
             changed = change(frame, SIMILARITY_ANY)
         return changed
@@ -138,6 +142,8 @@ def shorten(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
 def overlap(frame: bytes, lag: int) -> bytes:
     """Return the frame shorter by `lag` samples: cross-faded into itself that much later."""
     wave = to_wave(frame)
+    # The fade begins with the frame's first sample and ends at its last, so it joins its neighbours
+    # as it did before.
     early, late = wave[:-lag], wave[lag:]
     return to_mulaw(early + (late - early) * ramp(len(early)))
 
@@ -150,5 +156,6 @@ def lengthen(frame: bytes, similarity_min: float = SIMILARITY_MIN) -> bytes:
         return frame
     lag = match.lag
     early, late = head[:-lag], head[lag:]
+    # From the later part back into the earlier one, after which the later part is heard again.
     longer = np.concatenate((head[:lag], late + (early - late) * ramp(len(early)), head[-lag:]))
     return to_mulaw(longer) + frame[HEAD_SAMPLES:]

@@ -20,10 +20,10 @@ DRIFT_NS_MAX: Final = 10 * MS_NS
 than the model says, and would run dry, so the model follows."""
 SLOW_NS_MAX: Final = 40 * MS_NS
 SLOW_APART_NS: Final = 60_000 * MS_NS
-"""A surplus below `SLOW_NS_MAX`, with none for so long before, is a slow clock and noise."""
+"""A surplus below `SLOW_NS_MAX`, with none for this long before it, is a slow clock and noise."""
 STEADY_MARKS: Final = 3
 STEADY_NS_MAX: Final = 6 * MS_NS
-"""A surplus that so many marks in a row exceed is not noise, though each of them could be: the
+"""A surplus that this many marks in a row exceed is not noise, though each of them could be: the
 carrier's clock is slow."""
 STEP_NS_MIN: Final = 5 * MS_NS
 STEPPED_NS_MIN: Final = 12 * MS_NS
@@ -67,10 +67,15 @@ class SurplusFilter:
         control = self._clear_control
         before_ns, self._before_ns = self._before_ns, surplus_ns
         control.surplus_ns = max(0, surplus_ns)
+        # Within noise. Below zero the model follows by half: a fast clock would let the carrier run
+        # dry.
         if -DRIFT_NS_MAX <= surplus_ns <= SURPLUS_NS_MIN:
             return self._correct_steady(now_ns, surplus_ns) or min(0, surplus_ns) // 2
+        # Two marks agree on what both of them show; more of either may be jitter.
         agreed_ns = min(before_ns, surplus_ns)
         if agreed_ns <= SURPLUS_NS_MIN:
+            # Twice below the model by more than a clock explains: a doubt that does not wait for
+            # ever. A single mark that is far off waits for a pause.
             is_lower = max(before_ns, surplus_ns) < -DRIFT_NS_MAX
             if is_lower or not -SLOW_NS_MAX < surplus_ns < SLOW_NS_MAX:
                 control.doubt(now_ns + PATIENCE_NS if is_lower else NEVER_NS)
@@ -102,6 +107,8 @@ class SurplusFilter:
         self._restart_steady(steady_ns)
         if steady_ns <= STEADY_NS_MAX:
             return 0
+        # Risen slowly, as a clock's error does. After a step the cause is unknown until the next
+        # clear.
         if steady_ns - before_ns < STEP_NS_MIN and not self._has_stepped:
             self._steady_before_ns = 0
             self._added(steady_ns)
@@ -119,5 +126,6 @@ class SurplusFilter:
     def _added(self, length_ns: int) -> None:
         """Account for what was added to the model."""
         control = self._clear_control
+        # The next mark is measured against the corrected model, and must be compared with it.
         self._before_ns -= length_ns
         control.surplus_ns = max(0, control.surplus_ns - length_ns)

@@ -146,6 +146,7 @@ def dtmf(digits: str, *, on_ms: int = DTMF_ON_MS, off_ms: int = DTMF_OFF_MS) -> 
     return audio + bytes([MULAW_SILENCE]) * (-len(audio) % FRAME_SAMPLES)
 
 
+# The keys of a telephone at their usual length are 16 sounds.
 @lru_cache(maxsize=64)
 def _digit(digit: str, on_ms: int, off_ms: int) -> bytes:
     for row_hz, keys in zip(DTMF_ROWS_HZ, DTMF_KEYS, strict=True):
@@ -191,7 +192,9 @@ def _tone(
         wave += _peak(level_dbm0) * np.sin(2 * np.pi * hz * seconds)
     if modulation_hz:
         swing = 1 + MODULATION_DEPTH * np.sin(2 * np.pi * modulation_hz * seconds)
+        # Modulation adds power; the division keeps the level.
         wave *= swing / sqrt(1 + MODULATION_DEPTH**2 / 2)
+    # A squared sine has no corner at either end, so that it does not click.
     edge = np.sin(np.linspace(0, np.pi / 2, edge_ms * SAMPLES_PER_MS, endpoint=False)) ** 2
     wave[: len(edge)] *= edge
     wave[-len(edge) :] *= edge[::-1]
@@ -212,6 +215,8 @@ def _noise(samples: int, level_dbm0: float) -> Wave:
     band = (hz >= low) & (hz <= high)
     # Random phases from a fixed seed: a sound here is a constant, the same in every process.
     phases = np.random.default_rng(seed=0).uniform(0, 2 * np.pi, len(hz))
+    # An amplitude of 1 / sqrt(f) is 3 dB less per octave; maximum() avoids dividing by zero below
+    # the band.
     spectrum = np.where(band, np.exp(1j * phases) / np.sqrt(np.maximum(hz, low)), 0)
     wave = np.fft.irfft(spectrum, samples)
     return np.asarray(wave * (_peak(level_dbm0) / sqrt(2) / np.std(wave)), np.float64)

@@ -113,6 +113,7 @@ class TalkDetector:
             return self._feed_uneven(frame)
         self._frames = frames = self._frames + 1
         is_level_due = not frames % STRIDE
+        # Talk is taken to go on between the frames that are examined.
         if self.talking and not self._quiet_frames and not is_level_due:
             self._talk_frames += 1
             return None
@@ -124,6 +125,7 @@ class TalkDetector:
         if self.talking:
             return self._keep_talking(speech)
         self._recent = recent = (self._recent << 1 | speech) & self._window_mask
+        # In silence no bit is set, and the comparison saves the count.
         if recent and recent.bit_count() >= self._attack_frames:
             self._talk_frames += 1
             self._quiet_frames = 0
@@ -137,6 +139,7 @@ class TalkDetector:
         else:
             self._quiet_frames += 1
             if self._quiet_frames >= self._hangover_frames:
+                # The speech before the pause must not count towards the next attack.
                 self._recent = 0
                 self.talking = False
                 return False
@@ -145,6 +148,7 @@ class TalkDetector:
 
     def _feed_uneven(self, audio: bytes) -> bool | None:
         audio = self._rest + audio
+        # Emptied first: `feed` comes back here for as long as there is a rest.
         self._rest = b""
         was_talking = self.talking
         whole = len(audio) - len(audio) % FRAME_SAMPLES

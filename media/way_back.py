@@ -29,6 +29,7 @@ class WayBack:
 
     def feed(self, now_ns: int, at_ms: int) -> None:
         """Note when audio with this carrier timestamp arrived."""
+        # The offset of the two clocks is in this figure, and cancels out between seconds.
         self._least_ns = min(self._least_ns, now_ns - at_ms * MS_NS)
 
     def is_shorter(self) -> bool:
@@ -36,6 +37,8 @@ class WayBack:
         least_ns, self._least_ns = self._least_ns, NEVER_NS
         past_ns = self._past_ns
         if least_ns == NEVER_NS:
+            # A silent second says nothing, but clocks drift on: minima older than `SECONDS` are
+            # dropped.
             self._past_ns = past_ns[1:]
             return False
         if past_ns and least_ns < min(past_ns) - SHORTER_NS_MIN:

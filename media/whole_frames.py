@@ -34,11 +34,12 @@ class WholeFrames:
 
     @staticmethod
     def over_ns(size: int) -> int:
-        """Return the longest rest that pieces of so many bytes leave."""
+        """Return the longest rest that pieces of this many bytes leave."""
+        # All rests are multiples of the common divisor, up to one step less than a frame.
         return (FRAME_SAMPLES - gcd(size, FRAME_SAMPLES)) * SAMPLE_NS
 
     def due(self, size: int) -> int:
-        """Return how many bytes `write` would return for so many."""
+        """Return how many bytes `write` would return for `size` bytes."""
         total = len(self.rest) + size
         return total - total % FRAME_SAMPLES
 

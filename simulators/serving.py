@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,30 +24,9 @@ Answer = Callable[[Request, Exception], Awaitable[Response]]
 
 
 async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG001 - handler shape
-    """Make the answer to a client that has gone: nobody reads it."""
+    """Return a reply for a client that has disconnected; it is never read."""
+    # Without this handler the disconnect would count, and be logged, as a failure of the server.
     return Response(status_code=400)
-
-
-class Service(Protocol):
-    """A simulated service that can be run."""
-
-    async def start(self) -> None:
-        """Bind and serve in the background. Raises OSError: the address is taken."""
-
-    async def serve(self) -> None:
-        """Wait until the server ends; only while started."""
-
-    async def stop(self) -> None:
-        """Close the port and release everything; safe to call twice."""
-
-
-async def run(service: Service) -> None:
-    """Serve until cancelled."""
-    await service.start()
-    try:
-        await service.serve()
-    finally:
-        await service.stop()
 
 
 class HttpServer:
@@ -56,6 +35,8 @@ class HttpServer:
     def __init__(self, host: str, port: int) -> None:
         """Bind and listen; port 0 lets the system choose. Raises OSError: the address is taken."""
         self._host = host
+        # Bound here and not by uvicorn: an address that is taken is reported before anything else
+        # is started, and the port that the system chose is known before the first request.
         self._socket = _bind(host, port)
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -80,6 +61,7 @@ class HttpServer:
     async def serve(self) -> None:
         """Wait until the server ends; only while started."""
         assert self._serving is not None, "started"
+        # A caller that is cancelled stops waiting, not the server: `stop` ends it in good order.
         await asyncio.shield(self._serving)
 
     async def stop(self) -> None:
@@ -111,6 +93,7 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # A restart must not wait for connections of the previous run that are still in TIME_WAIT.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen(_BACKLOG)
@@ -124,6 +107,8 @@ def _bind(host: str, port: int) -> socket.socket:
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        # The services start and stop their own parts, and serve no WebSocket; logging is set up by
+        # the program.
         lifespan="off",
         ws="none",
         log_config=None,

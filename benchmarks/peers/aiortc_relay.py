@@ -1,4 +1,4 @@
-"""A relay of WebRTC audio to a Media Stream, written the usual way with aiortc.
+"""Relays WebRTC audio to a Media Stream, written the usual way with aiortc.
 
 Run by the benchmark. Starlette serves the sockets; aiortc takes the browser's offer, and decodes,
 buffers and encodes its audio. It meters nothing, detects no speech and checks no signature.
@@ -38,6 +38,7 @@ class PhoneTrack(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
+        # Unbounded: what waits here is the relay's own delay, and is measured as such.
         self._frames: asyncio.Queue[AudioFrame] = asyncio.Queue()
         self._decoder = PcmuDecoder()
         self._samples = 0
@@ -45,6 +46,7 @@ class PhoneTrack(MediaStreamTrack):
     def put(self, payload: bytes) -> None:
         """Take mu-law as it comes."""
         for frame in self._decoder.decode(JitterFrame(payload, self._samples)):
+            # aiortc derives the timestamps of its packets from these.
             frame.pts, frame.time_base = self._samples, fractions.Fraction(1, RATE_HZ)
             self._samples += len(payload)
             self._frames.put_nowait(frame)
@@ -84,6 +86,7 @@ class Relay:
                     sdp = await _answer(pair, message["sdp"])
                     await websocket.send_json({"type": "answer", "id": message["id"], "sdp": sdp})
                 else:
+                    # `media`: the move is confirmed as the gateway confirms it.
                     await websocket.send_json(message)
         except (WebSocketDisconnect, RuntimeError):
             if pair.connection is not None:
@@ -110,8 +113,10 @@ async def _answer(pair: Pair, offer: str) -> str:
 
     @connection.on("track")
     def on_track(track: MediaStreamTrack) -> None:
+        # Kept, for a task that nothing refers to may be collected.
         pair.relaying = asyncio.create_task(_relay(pair, track))
 
+    # In the order of WebRTC: the offer first, then our track, then the answer to both.
     await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
     connection.addTrack(pair.phone)
     await connection.setLocalDescription(await connection.createAnswer())

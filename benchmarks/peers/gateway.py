@@ -1,4 +1,4 @@
-"""The gateway with everything on: signatures, metering against Valkey, talk detection, records.
+"""Runs the gateway with everything on: signatures, metering in Valkey, talk detection, records.
 
 Runs as an operator would start it, with its embedded stores in a folder of their own. Its calls are
 answered by the played carrier.
@@ -50,8 +50,10 @@ class RunningGateway:
         with loopback.closed_on_error(loopback.connect(self.port)) as browser:
             open_websocket(browser, f"{loopback.HOST}:{self.port}", urlsplit(media_url).path)
             send_json(browser, {"type": "start", "version": 1, "token": token})
+            # The carrier's end is found by the gateway's own name for the call.
             call_id = str(wait_for(browser, "ready")["call_id"])
             leg = self.carrier.take(call_id)
+            # Both legs are the caller's once the call is accepted, and are closed here until then.
             with loopback.closed_on_error(leg.connection):
                 wait_for(browser, "accept")
         return Call(browser, leg.connection, leg.stream_sid, leg.placed_ns)
@@ -76,11 +78,12 @@ class RunningGateway:
     def ask_ms(self) -> float:
         """Return how long a request takes that reads both stores, the median of some."""
         took_ms = []
-        self.api.close()  # it may have been idle for too long; the next request connects anew
+        self.api.close()  # it may have been idle for too long; the next request opens a new one
         for _ in range(ASKED):
             started_ns = time.monotonic_ns()
             headers = {"Authorization": f"Bearer {self.api_key}"}
             self.api.request("GET", "/v1/calls?limit=20", headers=headers)
+            # Read to its end, or the connection could not carry the next request.
             self.api.getresponse().read()
             took_ms.append((time.monotonic_ns() - started_ns) / 1e6)
         return median(took_ms)
@@ -90,11 +93,13 @@ class RunningGateway:
         parts: dict[str, list[int]] = {"gateway": [self.pid], "valkey": [], "drainer": []}
         for pid in descendants(self.pid):
             if pid != self.pid:
+                # The gateway starts these two and nothing else.
                 parts["valkey" if "valkey" in command_line(pid) else "drainer"].append(pid)
         return parts
 
 
 def _environment(port: int, carrier: PlayedCarrier, directory: str) -> dict[str, str]:
+    # Settings of whoever runs the benchmark must not change what is measured.
     inherited = {k: v for k, v in installed.environment().items() if k[:7] != "CALLER_"}
     return inherited | {
         "CALLER_PORT": str(port),
@@ -106,7 +111,9 @@ def _environment(port: int, carrier: PlayedCarrier, directory: str) -> dict[str,
         "CALLER_DATA_DIR": directory,
         "CALLER_CALLS_MAX": str(CALLS_MAX),
         "CALLER_ACCOUNT_CALLS_MAX": str(CALLS_MAX),
+        # Hundreds of calls of one account from one address are what the limits exist to stop.
         "CALLER_VELOCITY_LIMITS": "all=off",
+        # The calls that are up need not end before the server may.
         "CALLER_DRAIN_TIMEOUT_S": "0",
         "CALLER_LOG_LEVEL": "warning",
     }
@@ -118,6 +125,7 @@ def _connect(port: int) -> http.client.HTTPConnection:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
     deadline = time.monotonic() + READY_S_MAX
+    # A process that has ended will not become ready: its output goes with the error.
     while time.monotonic() < deadline and process.poll() is None:
         with closing(_connect(port)) as api, suppress(OSError, http.client.HTTPException):
             api.request("GET", "/readyz")
@@ -145,10 +153,12 @@ def start_gateway() -> Iterator[RunningGateway]:
         PlayedCarrier() as carrier,
     ):
         environment = _environment(port, carrier, directory)
+        # Before the node starts, by the command line: the stores are not in use yet.
         api_key = _create_account(environment)
         command = [*_GATEWAY, "serve"]
         with server_process(command, environment=environment) as process:
             _wait_until_ready(process, port)
+            # One connection for all requests, as a client that places many calls would keep.
             with closing(_connect(port)) as api:
                 yield RunningGateway(port, process.pid, api_key, carrier, api)
 
@@ -158,7 +168,7 @@ class GatewayPeer:
 
     name: ClassVar[str] = "gateway"
     what: ClassVar[str] = "Caller, everything on"
-    settle_s: ClassVar[float] = 3.0
+    warm_up_s: ClassVar[float] = 3.0
 
     def missing(self) -> str | None:
         """Nothing: it runs where the benchmark does."""

@@ -1,4 +1,4 @@
-"""HAProxy as a byte relay: the lowest cost that a server in the middle can have.
+"""Runs HAProxy as a byte relay: the lowest cost that a server in the middle can have.
 
 It forwards the bytes of the two legs from one connection to the other: no handshake, frame, JSON or
 base64. The generator plays both ends, so the carrier leg is accepted, not dialled.
@@ -34,6 +34,8 @@ class RunningHaproxy:
         """Connect one leg and accept the other; a first number proves that they belong together."""
         number = index.to_bytes(4, "big")
         with loopback.closed_on_error(loopback.connect(self.port)) as browser:
+            # HAProxy dials the other side by itself: only what is sent through it tells which is
+            # which.
             browser.sendall(number)
             with loopback.closed_on_error(loopback.accept(self.carriers)) as carrier:
                 if receive_exactly(carrier, len(number)) != number:
@@ -53,7 +55,7 @@ class HaproxyPeer:
 
     name: ClassVar[str] = "haproxy"
     what: ClassVar[str] = "HAProxy, TCP mode: a byte relay"
-    settle_s: ClassVar[float] = 2.0
+    warm_up_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Say how to get HAProxy."""
@@ -70,10 +72,12 @@ class HaproxyPeer:
             tempfile.TemporaryDirectory(prefix="caller-benchmark-") as directory,
         ):
             configuration = Path(directory) / "haproxy.cfg"
+            # Filled in and not formatted: a configuration may hold braces of its own.
             text = _TEMPLATE.read_text()
             text = text.replace("{fd}", str(listener.fileno()))
             text = text.replace("{carrier_port}", str(loopback.port_of(carriers)))
             configuration.write_text(text)
+            # `-db` keeps it in the foreground, as one process that can be measured and stopped.
             command = ["haproxy", "-db", "-f", str(configuration)]
             with server_process(command, pass_fds=[listener.fileno()]) as process:
                 yield RunningHaproxy(loopback.port_of(listener), carriers, process.pid)

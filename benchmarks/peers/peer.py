@@ -36,11 +36,11 @@ class Peer(Protocol):
     name: ClassVar[str]
     what: ClassVar[str]
     """One line for the reader of the table."""
-    settle_s: ClassVar[float]
+    warm_up_s: ClassVar[float]
     """Between the last call that comes up and the window."""
 
     def missing(self) -> str | None:
-        """Say what it lacks to run here and how to get it; None when it can run."""
+        """Return what it lacks to run here and how to get it; None when it can run."""
 
     def running(self) -> AbstractContextManager[RunningPeer]:
         """Start it on the cores of the calling thread, and stop it in the end."""
@@ -58,6 +58,7 @@ def server_process(
 
     An exception on its way through takes the end of the server's own output along.
     """
+    # A file, not a pipe: a pipe that nobody reads stops the server once it is full.
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -67,6 +68,7 @@ def server_process(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            # Ctrl-C reaches the benchmark alone, which then stops its servers in order.
             process_group=0,
         )
         try:
@@ -74,6 +76,7 @@ def server_process(
         except Exception as error:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(0, size - LOG_TAIL_BYTES))
+            # Where a server did not start, the reason is in what it wrote last.
             error.add_note(f"{command[0]} wrote:\n{log.read().decode(errors='replace')}")
             raise
         finally:
@@ -81,6 +84,7 @@ def server_process(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
+    # Politely first: a gateway that ends in order stops its drainer and its Valkey.
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_S_MAX)

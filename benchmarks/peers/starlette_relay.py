@@ -1,4 +1,4 @@
-"""A relay of WebSocket audio, written the usual way with Starlette. Run by the benchmark.
+"""Relays WebSocket audio, written the usual way with Starlette. Run by the benchmark.
 
 Plain on purpose: the documented calls, and what uvicorn chooses by itself with uvloop, httptools
 and websockets installed.
@@ -44,11 +44,13 @@ class Relay:
         try:
             while True:
                 audio = await websocket.receive_bytes()
+                # Before the carrier has begun its stream there is nowhere to send audio.
                 if pair.carrier is not None:
                     media = {"payload": b64encode(audio).decode()}
                     await pair.carrier.send_json(
                         {"event": "media", "streamSid": pair.stream_sid, "media": media}
                     )
+        # RuntimeError is Starlette's for sending to a socket that has closed.
         except (WebSocketDisconnect, RuntimeError):
             pair.browser = None
 
@@ -64,6 +66,7 @@ class Relay:
                 if event["event"] == "media":
                     await pair.browser.send_bytes(b64decode(event["media"]["payload"]))
                 elif event["event"] == "start":
+                    # `start` names the stream; what was sent before it could not be addressed.
                     pair.carrier, pair.stream_sid = websocket, event["streamSid"]
                     await pair.browser.send_json({"type": "accept"})
         except (WebSocketDisconnect, RuntimeError):

@@ -1,4 +1,4 @@
-"""The gateway's WebRTC leg alone, run as a process by the benchmark.
+"""Runs the gateway's WebRTC leg alone, as a process of the benchmark.
 
 Audio from a browser goes into a playout, as in a call, and returns to it: 50 packets a second each
 way, without a carrier.
@@ -29,6 +29,7 @@ def _echo(session: WebRtcSession, ticker: Ticker) -> None:
     clock, put, send = ticker.clock_ns, playout.put, session.send_audio
 
     def hear(sequence: int, _timestamp: int, payload: bytes) -> None:
+        # Through the model as in a call, though it is the packet itself that goes back.
         put(clock(), payload, sequence)
         send(payload)
 
@@ -36,11 +37,13 @@ def _echo(session: WebRtcSession, ticker: Ticker) -> None:
         playout.poll(now_ns)
 
     def change(state: SessionState) -> None:
+        # A session that has ended must not stay in the ticker: its memory is what is measured.
         if state is not SessionState.CONNECTED:
             ticker.remove_waiter(playout)
 
     session.on_audio = hear
     session.on_state = change
+    # The ticker asks each waiter whether a packet is missing, as on a node.
     ticker.add_waiter(playout, conceal)
 
 
@@ -52,6 +55,7 @@ async def serve() -> None:
     for slot in range(0, BEATS_PER_SECOND, SWEEP_BEATS):
         ticker.add_duty(slot, endpoint.tick)
     ticker.start()
+    # What the start has made stays for good, and need not be looked through again.
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""Rivals that relay audio between two sockets, one process each, written the usual way.
+"""Starts rivals that relay audio between two sockets, one process each, written the usual way.
 
 They speak the same small protocol on `/media/browser/{n}` and `/media/carrier/{n}`: the carrier leg
 sends Twilio's `connected` and `start`, the browser leg receives `accept`, then audio flows;
@@ -34,6 +34,7 @@ class RunningRelay:
         """Connect both legs; the relay says `accept` once it has paired them."""
         stream_sid = f"MZ{index:032x}"
         host = f"{loopback.HOST}:{self.port}"
+        # Where the handshake fails, the connections that were made are closed here.
         with (
             loopback.closed_on_error(loopback.connect(self.port)) as browser,
             loopback.closed_on_error(loopback.connect(self.port)) as carrier,
@@ -47,6 +48,7 @@ class RunningRelay:
                 account_sid=f"AC{0:032x}",
                 parameters={},
             )
+            # Paired: what is sent from here on reaches the other leg.
             wait_for(browser, "accept")
         return Call(browser, carrier, stream_sid)
 
@@ -61,9 +63,11 @@ class RunningRelay:
 @contextmanager
 def running_relay(name: str, command: Sequence[str]) -> Iterator[RunningRelay]:
     """Start a relay that takes its listening socket as file descriptor `{fd}` of `command`."""
+    # Listening before the relay runs: to connect can then not come too early.
     with loopback.listen() as listener:
         fd = listener.fileno()
         arguments = [part.replace("{fd}", str(fd)) for part in command]
+        # From the tree, for the relays are part of the benchmark and not of the gateway.
         root = str(_HERE.parents[1])
         with server_process(arguments, pass_fds=[fd], cwd=root) as process:
             yield RunningRelay(name, loopback.port_of(listener), process.pid)
@@ -74,7 +78,7 @@ class StarlettePeer:
 
     name: ClassVar[str] = "starlette"
     what: ClassVar[str] = "Starlette on uvicorn, as one writes it"
-    settle_s: ClassVar[float] = 2.0
+    warm_up_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Nothing: all of it is among the gateway's own requirements."""
@@ -93,7 +97,7 @@ class AiortcPeer:
 
     name: ClassVar[str] = "aiortc"
     what: ClassVar[str] = "aiortc on uvicorn, as one writes it"
-    settle_s: ClassVar[float] = 2.0
+    warm_up_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Nothing: all of it is among the requirements of development."""

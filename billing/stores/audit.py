@@ -35,16 +35,19 @@ async def audit(
 
     Lines name account ids, call ids and references. Raises StoreUnavailableError.
     """
-    async with _at_leisure(engine, timeout_s) as connection:
+    async with _reading_long(engine, timeout_s) as connection:
         found = await column_audit.unreadable(connection)
+        # Only SQLite can hold values that cannot be read; those that can are audited all the same.
         if found and connection.dialect.name == "sqlite":
             await column_audit.hide(connection)
         found += await _broken(connection, _QUERIES.keys() - payment_audit.RULES.keys())
         found += await row_audit.audit_rows(connection, clock())
         passing = await _broken(connection, payment_audit.RULES)
+    # What payments' rules find may be a payment under way, whose row is about to follow its credit.
     if passing:
         await asyncio.sleep(RECHECK_S)
-        async with _at_leisure(engine, timeout_s) as connection:
+        async with _reading_long(engine, timeout_s) as connection:
+            # The views that hide values ended with the other transaction.
             if found and connection.dialect.name == "sqlite":
                 await column_audit.hide(connection)
             again = await _broken(connection, {point.rule for point in passing})
@@ -79,22 +82,25 @@ class Totals:
 async def totals(engine: AsyncEngine, *, timeout_s: float = AUDIT_TIMEOUT_S) -> Sequence[Totals]:
     """Return the totals of each currency. Raises StoreUnavailableError."""
     found: dict[str, dict[str, int]] = {}
-    async with _at_leisure(engine, timeout_s) as connection:
+    async with _reading_long(engine, timeout_s) as connection:
         if connection.dialect.name == "sqlite" and await column_audit.unreadable(connection):
             await column_audit.hide(connection)
         for query in _TOTALS:
             for row in await connection.execute(query):
                 sums = row._asdict()
+                # Queries group by the account's currency; one without transfers is absent from some
+                # of them.
                 of_currency = found.setdefault(sums.pop("currency"), {})
                 of_currency.update({name: int(micros) for name, micros in sums.items()})
     return [Totals(currency, **sums) for currency, sums in sorted(found.items())]
 
 
 @asynccontextmanager
-async def _at_leisure(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
-    """Read without the database's own limit on one statement."""
+async def _reading_long(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncConnection]:
+    """Open a reading transaction without the database's own limit on each statement."""
     async with reading(engine, timeout_s) as connection:
         if connection.dialect.name == "postgresql":
+            # An audit of a large ledger takes minutes; `timeout_s` bounds it as a whole.
             await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
         yield connection
 
@@ -140,6 +146,8 @@ def _credits_with_gaps() -> sa.Select[Any]:
             sa.or_(
                 count != accounts.credit_sequence,
                 last != accounts.credit_sequence,
+                # As many as the highest number says, from 1, and none twice by the primary key: so
+                # none is missing.
                 sa.func.min(credits.sequence) != 1,
             )
         )
@@ -192,6 +200,7 @@ def _transfers_of_no_kind() -> sa.Select[Any]:
     """A transfer moves between the ledger accounts that its kind says; see `ledger`."""
     transfers = tables.transfers.c
     move = sa.tuple_(transfers.kind, transfers.source, transfers.target)
+    # A credit may go both ways: what a dispute took comes back when it is won.
     legal = [("charge", CUSTOMER, REVENUE), ("write-off", WRITE_OFF, REVENUE)]
     for kind, account in CREDIT_SOURCES.items():
         legal += [(kind, account, CUSTOMER), (kind, CUSTOMER, account)]

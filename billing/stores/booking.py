@@ -31,7 +31,7 @@ UNKNOWN_CURRENCY = "XXX"
 
 Row = dict[str, Any]
 
-# Made once: to make a statement anew costs more than to run it.
+# Built once: building a statement costs more than running it.
 _KNOWN_CALLS = (
     sa.select(
         tables.calls.c.id,
@@ -63,8 +63,8 @@ class _Writes:
     new_calls: list[Row] = field(default_factory=list)
     opened: list[Row] = field(default_factory=list)
     ticked: list[Row] = field(default_factory=list)
-    known_anew: list[Row] = field(default_factory=list)
-    """Ticked, and answered or named by the carrier since."""
+    ticked_with_details: list[Row] = field(default_factory=list)
+    """Ticked, and answered or named by the carrier since the book last heard of them."""
     closed: list[Row] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     deltas: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -97,11 +97,15 @@ def _plan(
     after = base.advanced_by(change)
     if before is None:
         writes.new_calls.append(_new_call(call_id, after, change, writes.at))
+    # Entries that are applied again, or overtaken, end here: they write nothing and move no money.
     elif after == before:
         return
     else:
         _plan_update(writes, call_id, before, after, change)
+    # The balance moves by the change of the hold, or by what the charge returns of it. So it does
+    # not matter in how many batches a hold grew.
     writes.deltas[after.account_id] += base.spent_micros - after.spent_micros
+    # In the same step as the closing of the record, which happens once for each call.
     if change.ending is not None and not base.is_closed:
         writes.transfers += charge_transfers(
             call_id,
@@ -117,6 +121,8 @@ def _plan_update(
 ) -> None:
     key = {"call_id": call_id}
     known = _totals(after)
+    # One list for each set of columns: SQLAlchemy runs a list as one statement only if all its rows
+    # have the same columns.
     if change.opened is not None and not before.is_opened:
         writes.opened.append(key | _opened_columns(change.opened))
     if change.ending is not None and not before.is_closed:
@@ -127,9 +133,9 @@ def _plan_update(
         before.answered_at,
         before.carrier_call_id,
     ):
-        writes.known_anew.append(key | known)
+        writes.ticked_with_details.append(key | known)
     elif (after.spent_micros, after.seconds) != (before.spent_micros, before.seconds):
-        # Most of all that is ever written: each call once a second.
+        # By far the most frequent write, each call once a second, so it has the fewest columns.
         writes.ticked.append(key | {"spent_micros": after.spent_micros, "seconds": after.seconds})
 
 
@@ -151,6 +157,8 @@ def _new_call(call_id: str, call: BookedCall, change: CallChange, at: datetime) 
         "seconds": call.seconds,
         "written_off_micros": change.ending.written_off_micros if change.ending else 0,
         **_closed_columns(detail, at),
+        # Overrides the ending's own columns: a node that settles another's call may know less than
+        # the ticks have told.
         "answered_at": call.answered_at,
         "carrier_call_id": call.carrier_call_id,
     }
@@ -227,6 +235,7 @@ def _known_calls(
     for chunk in _chunks(call_ids):
         rows = connection.execute(_KNOWN_CALLS, {"ids": chunk})
         for call_id, account_id, *totals, currency in rows:
+            # The order of the columns in `_KNOWN_CALLS` is that of the fields of `BookedCall`.
             known[call_id] = BookedCall(account_id, *totals)
             currencies[account_id] = currency
     return known, currencies
@@ -247,6 +256,8 @@ def _currencies(
     for change in changes.values():
         if change.account_id and change.account_id not in known:
             currency = change.opened.currency if change.opened else UNKNOWN_CURRENCY
+            # A lost account has several calls, of which some may know no currency: the first that
+            # does decides.
             if concerned.get(change.account_id, UNKNOWN_CURRENCY) == UNKNOWN_CURRENCY:
                 concerned[change.account_id] = currency
     found = dict(known)
@@ -256,6 +267,7 @@ def _currencies(
             sa.select(accounts.id, accounts.currency).where(accounts.id.in_(chunk))
         )
         found.update({row.id: row.currency for row in rows})
+    # Another drainer may open the same account at this moment: hence no error on a conflict.
     lost = concerned.keys() - found.keys()
     if lost:
         connection.execute(
@@ -281,6 +293,8 @@ def _keep_lost_keys(
         if change.opened is not None and change.opened.key_id
     }
     keys = tables.api_keys
+    # Without its key a call would break the audit's rule that keys are kept, and nobody could say
+    # whose key bought it.
     lost = dict(named)
     for chunk in _chunks(named):
         for key_id in connection.scalars(sa.select(keys.c.id).where(keys.c.id.in_(chunk))):
@@ -306,12 +320,12 @@ def _keep_lost_keys(
 def _write(connection: sa.Connection, writes: _Writes) -> None:
     if writes.new_calls:
         connection.execute(sa.insert(tables.calls), writes.new_calls)
-    for rows in (writes.opened, writes.ticked, writes.known_anew, writes.closed):
+    for rows in (writes.opened, writes.ticked, writes.ticked_with_details, writes.closed):
         if rows:
             connection.execute(_UPDATE_CALL, rows)
     if writes.transfers:
         insert_transfers(connection, writes.transfers, writes.at)
-    # In the order of their ids, so that no two transactions wait for each other.
+    # In the order of their ids, so that no two transactions wait for each other in a ring.
     deltas = [
         {"of_account": account_id, "delta": delta}
         for account_id, delta in sorted(writes.deltas.items())

@@ -1,7 +1,7 @@
-"""Where the book of record keeps spending limits: one line for each kind of budget.
+"""Lists the kinds of budget, and where the book of record keeps their limits.
 
 Reading the limits of a call, filling the spend gate's counters and auditing them all follow this
-table. Knows no spend gate.
+list. Knows no spend gate.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class BudgetKind:
         calls = tables.calls.join(tables.accounts)
         if self.table is tables.accounts:
             return calls
+        # An inner join: a call without a holder of this kind counts under none of its budgets.
         return calls.join(self.table, self.id == self.of_call)
 
     def holder_name(self, holder_id: str) -> str:
@@ -95,6 +96,8 @@ def calls_with_holders() -> sa.FromClause:
     """Return the calls joined with their accounts, and with other holders as far as they exist."""
     joined = tables.calls.join(tables.accounts)
     for kind in HOLDERS.values():
+        # An outer join: a call may be placed without a key, and a restored book may have lost the
+        # key.
         if kind.table is not tables.accounts:
             joined = joined.outerjoin(kind.table, kind.id == kind.of_call)
     return joined
@@ -105,6 +108,7 @@ def limits_of(row: Mapping[Any, Any], **holder_ids: str) -> SpendLimits:
     budgets = (
         Budget(kind.holder_name(holder_ids[kind.holder]), kind.period, row[kind.label])
         for kind in BUDGETS
+        # A query may have left out the columns of some holders (`limit_columns`): no limit then.
         if row.get(kind.label) is not None
     )
     return SpendLimits(row.get(CALL_LIMIT.name), tuple(budgets))

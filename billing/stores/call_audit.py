@@ -1,4 +1,4 @@
-"""The part of an audit that is about calls: each charged once, as its record says, on its account.
+"""Audits calls: each must be charged once, as its record says, on its account.
 
 Knows no price: what a call must have cost is computed row by row, see `row_audit`.
 """
@@ -38,6 +38,7 @@ def _charges_without_cause() -> sa.Select[Any]:
         (transfers.kind == "charge", calls.spent_micros > 0),
         (transfers.kind == "write-off", calls.written_off_micros > 0),
         (transfers.kind == "call-refund", sa.true()),
+        # No other kind of transfer is booked because of a call.
         else_=sa.false(),
     )
     return (
@@ -58,6 +59,7 @@ def _calls_booked_twice() -> sa.Select[Any]:
             sa.func.sum(transfers.micros).label("booked in all"),
         )
         .where(transfers.kind.in_(_OF_CALLS), transfers.call_id.is_not(None))
+        # Not by reference, which is unique: a second charge could only stand under another name.
         .group_by(transfers.call_id, transfers.kind)
         .having(sa.func.count() > 1)
     )
@@ -68,6 +70,7 @@ def _charges_without_record() -> sa.Select[Any]:
     calls, transfers = tables.calls.c, tables.transfers.c
     return (
         shown_transfer()
+        # An outer join keeps the transfers whose record is missing: those are looked for.
         .join_from(tables.transfers, tables.calls, calls.id == transfers.call_id, isouter=True)
         .where(transfers.kind.in_(("charge", "write-off", "call-refund")), calls.id.is_(None))
         # A refund that names no call is an operator's.
@@ -105,6 +108,7 @@ def _charges_dated_otherwise() -> sa.Select[Any]:
 def _transfers_of_another_name() -> sa.Select[Any]:
     """What is booked for a call bears its name, as its refund by rule does, and nothing else."""
     transfers = tables.transfers.c
+    # An operator chooses the reference of a refund; only refunds by rule are named after the call.
     by_rule = sa.func.substr(transfers.reference, 1, len("credit:call:")) == "credit:call:"
     due = sa.case(
         (transfers.kind.in_(_OF_CALLS), transfers.kind + ":" + transfers.call_id),
@@ -122,6 +126,7 @@ def _transfers_of_another_name() -> sa.Select[Any]:
                 transfers.call_id.is_(None) | (transfers.reference != due),
             ),
             (transfers.kind == "call-refund", sa.false()),
+            # Top-ups, grants and the like must name no call: they would count as booked for it.
             else_=transfers.call_id.is_not(None),
         )
     )
@@ -131,6 +136,7 @@ def _refunds_beyond_their_charge() -> sa.Select[Any]:
     """What is given back of a call never exceeds what it was charged."""
     transfers = tables.transfers.c
     is_back = transfers.target == CUSTOMER
+    # A refund may be undone, by a transfer away from the customer, and then counts the other way.
     moved = sa.case(
         (transfers.kind == "charge", transfers.micros),
         (sa.and_(transfers.kind == "call-refund", is_back), -transfers.micros),
@@ -159,6 +165,7 @@ def _impossible_calls() -> sa.Select[Any]:
     """A live call has a beginning and no end, an ended one its end; nothing is below zero."""
     calls = tables.calls.c
     end = (calls.ended_at, calls.cause, calls.ended_by)
+    # A record without its opening has blanks there, so none of these may be filled.
     has_opening = sa.or_(calls.rate != "", calls.node != "", calls.currency != "")
     return _shown_call().where(
         sa.or_(

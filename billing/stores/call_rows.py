@@ -63,6 +63,7 @@ def closed_in(
 
 
 def _closed_whole(row: sa.Row[Any]) -> CallClosed:
+    # Only of closed calls: the columns of an open one are empty, which is no JSON.
     legs = (_QUALITY.decode(leg) for leg in (row.browser_quality, row.carrier_quality))
     return closed_in(row, *legs)
 

@@ -1,41 +1,49 @@
--- Post a call's final price: void the rest of its hold, or take what grace left unpaid as far as
--- the balance reaches and write off the rest. The tombstone makes it happen once.
--- ARGV: call, account, final, seconds, record, tombstone seconds, tombstones to trim at most,
---   the record in brief, '1' for a call that ended for want of credit
+-- Post a call's final price: return the rest of its hold, or, where grace has left seconds unpaid,
+-- take their price as far as the balance reaches and write off the rest. The tombstone makes this
+-- happen once.
+-- ARGV: call, account, final, seconds, record, seconds for which tombstones are kept, most tombstones
+--   to trim, the record in brief, '1' if the call ended for want of credit
 -- Returns {result, charged, written off, balance}.
 if not is_ready() then return not_ready() end
 local call, account, final = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local balance = available(account)
 
+-- The node, another that takes it for dead, and the carrier's callback may all close a call: the
+-- first one counts.
 local done = redis.call('HGET', DONE, call)
 if done then return {'already_closed', tonumber(done), 0, balance} end
 local open = redis.call('HGET', CALL, call)
 if not open then return {'unknown', 0, 0, balance} end
 local owner = owner_in(redis.call('HGET', OWN, call))
+-- A bug of the caller: no other account's balance may pay for this call.
 if owner.account ~= account then return {'other_account', 0, 0, balance} end
 
 local held, confirmed = open:match('^(%d+):(%d+)$')
 held, confirmed = tonumber(held), tonumber(confirmed)
 local charged = final
+-- A negative balance pays nothing of it: it stays as it is.
 if final > held then charged = held + math.max(0, math.min(final - held, balance)) end
 balance = balance + held - charged
 redis.call('HSET', BAL, account, whole(balance))
 redis.call('HDEL', CALL, call)
 redis.call('HDEL', OWN, call)
--- What a call leaves that ran out of credit does not reach for the others either: all end together.
+-- What this call leaves was not enough for its own next second, so it must not carry a cheaper call
+-- on: if credit ran out, the others are told to end ('e:'). Any other end frees credit for them.
 if ARGV[9] ~= '1' then
-  is_out_no_more(account)
+  credit_is_back(account)
 elseif redis.call('SISMEMBER', OUT, account) == 1 then
   redis.call('HSET', META, 'e:' .. account, '1')
 end
+-- The last call: nobody is left to end, and the marks would outlive their meaning.
 if redis.call('HINCRBY', META, 'n:' .. account, -1) <= 0 then
   redis.call('HDEL', META, 'n:' .. account, 'b:' .. account)
-  is_out_no_more(account)
+  credit_is_back(account)
 elseif confirmed > 0 then
   change_burn(account, -owner.per_minute)
 end
 
 local now = clock()
+-- Its caps have counted the hold, and keep only the price.
 spend(owner.caps, charged - held, now)
 redis.call('HSET', DONE, call, whole(charged))
 redis.call('ZADD', AGE, now, call)
@@ -43,6 +51,7 @@ local written_off = whole(final - charged)
 local entry = tell_end(call, account, whole(charged), ARGV[4], written_off, ARGV[5])
 remember_end(call, account, entry, whole(charged), written_off, ARGV[4], ARGV[8])
 
+-- A few at each close: one tombstone is added, so that the set shrinks to its day without a sweep.
 local expired = redis.call(
   'ZRANGEBYSCORE', AGE, '-inf', now - tonumber(ARGV[6]), 'LIMIT', 0, tonumber(ARGV[7]))
 if #expired > 0 then

@@ -1,7 +1,7 @@
-"""The part of an audit that asks of every value whether it can be read at all.
+"""Audits every value for whether it can be read at all.
 
-SQLite keeps whatever it is given, of any type. A value that the gateway cannot read is named, and
-hidden from the other rules, which have something to say of all the others.
+SQLite stores values of any type in any column. A value that the gateway cannot read is reported,
+and hidden from the other rules, so that they can judge all the other values.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ ADVICE: Final = (
 
 _DIGIT: Final = "[0-9]"
 _MOMENT: Final = "YYYY-YY-YY YY:YY:YY.YYYYYY".replace("Y", _DIGIT)
-"""As SQLAlchemy writes a time to SQLite; in this form alone times sort as text."""
+"""A time as SQLAlchemy writes it to SQLite. Only in this form do times sort correctly as text."""
 _BEYOND_ASCII: Final = "*[^\x01-\x7f]*"
-"""Of text that goes beyond ASCII, up to its first zero."""
+"""Matches text with a character beyond ASCII before its first NUL, where GLOB stops reading."""
 _CHOICES: Final[Mapping[sa.Column[Any], Collection[str]]] = {
     tables.payments.c.state: [state.value for state in PaymentState],
 }
@@ -81,16 +81,18 @@ async def hide(connection: AsyncConnection) -> None:
         # A temporary view stands before the table of its name, and goes with the transaction.
         named = sa.table(table.name, *(sa.column(c.name) for c in table.columns), schema="main")
         query = sa.select(*shown).select_from(named)
+        # A view takes no parameters: the values are written into its text.
         text = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
         await connection.exec_driver_sql(f"CREATE TEMPORARY VIEW {table.name} AS {text}")
 
 
 async def blank_out(connection: AsyncConnection, *of: sa.Table) -> None:
-    """Put blanks in place of what cannot be read, in a transaction of SQLite that is given up.
+    """Replace values that cannot be read by blanks, in a transaction of SQLite to be rolled back.
 
-    Keys stay, and are spelt in ASCII: a row of a key that cannot be read belongs to nothing.
+    Keys are not blanked but spelt in ASCII, so that each row stays distinct; a row whose key cannot
+    be read belongs to nothing.
     """
-    # One side of a key changes after the other.
+    # Both sides of a foreign key change, one statement after the other.
     await connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
     for table in of:
         for column, fault in _faults(connection.dialect.name, table):
@@ -105,24 +107,25 @@ def _accounts(table: sa.Table) -> Iterator[sa.Column[Any]]:
 
 
 def _as_kept(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Return a column without its type: what is kept must not be read."""
+    """Return a column without its type, because its type's conversion would fail on bad values."""
     return sa.literal_column(f"{column.table.name}.{column.name}")
 
 
 def _named(connection: AsyncConnection, column: sa.Column[Any]) -> sa.ColumnElement[str]:
-    """Return what is kept as text that can be read; other bytes as SQLite writes them."""
+    """Return a value as readable text; bytes that are no UTF-8 as a blob literal of SQLite."""
     kept = _as_kept(column)
     name = sa.cast(kept, sa.String)
     if connection.dialect.name != "sqlite":
         return name
-    # Blobs as well: a cast makes text of whatever bytes they are.
+    # Blobs as well: a cast to text keeps their bytes, whatever these are.
     spelt: sa.ColumnElement[str] = "x'" + sa.func.hex(kept) + "'"
     return sa.case((_is_utf8(name), name), else_=spelt)
 
 
 def _is_utf8(text: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    """Ask Python only where it must be: of what is not plain ASCII."""
+    """Return whether text is UTF-8; only text beyond plain ASCII is passed to Python."""
     content = sa.cast(text, sa.LargeBinary)
+    # length() of text ends at the first NUL; that of its bytes does not.
     is_whole = sa.func.length(text) == sa.func.length(content)
     is_ascii = ~text.bool_op("GLOB")(_BEYOND_ASCII)
     return sa.case((is_whole & is_ascii, sa.true()), else_=sa.func.is_utf8(content))
@@ -132,13 +135,15 @@ def _is_utf8(text: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
 def _faults(
     dialect: str, table: sa.Table
 ) -> Sequence[tuple[sa.Column[Any], sa.ColumnElement[bool]]]:
-    """Return the columns that can hold what cannot be read, and when they do."""
+    """Return the columns that can hold unreadable values, with the condition that they do."""
     if dialect == "sqlite":
         return [
+            # A comparison with NULL is NULL, which must not count as a fault.
             (column, sa.func.coalesce(_is_foreign(column, _as_kept(column)), sa.false()))
             for column in table.columns
         ]
     return [
+        # PostgreSQL's types rule out everything else, but an enumeration here is plain text.
         (column, _as_kept(column).not_in(_CHOICES[column]))
         for column in table.columns
         if column in _CHOICES
@@ -149,8 +154,9 @@ def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.Colum
     kind = sa.func.typeof(kept)
     is_right: sa.ColumnElement[bool]
     if isinstance(column.type, tables.UtcDateTime):
+        # The pattern alone would accept month 13 and hour 99.
         is_moment = kept.op("GLOB")(_MOMENT)
-        # A day that no month has is moved to the next.
+        # strftime moves a day that its month does not have, such as 31 April, into the next month.
         same = sa.func.strftime("%Y-%m-%d %H:%M:%S", kept) == sa.func.substr(kept, 1, 19)
         is_right = (kind == "text") & is_moment & sa.func.coalesce(same, sa.false())
     elif isinstance(column.type, sa.Boolean):
@@ -161,6 +167,7 @@ def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.Colum
         is_right = kept.in_(_CHOICES[column])
     else:
         is_right = (kind == "text") & _is_utf8(kept)
+    # Whether NULL is allowed is the table's own constraint.
     return kept.is_not(None) & ~is_right
 
 

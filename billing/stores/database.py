@@ -1,7 +1,7 @@
-"""The SQL database: how it is reached, and how long any use of it may take.
+"""Connects to the SQL database, and bounds how long any use of it may take.
 
-Knows no table. SQLite by default, PostgreSQL by URL; whoever uses it sees one kind of connection,
-and one error when the database does not answer.
+SQLite by default, PostgreSQL by URL: users of this module see one kind of connection, and one error
+if the database does not answer. Knows no table.
 """
 
 from __future__ import annotations
@@ -56,12 +56,15 @@ def create_engine(url: str | URL, *, lock_wait_ms: int = LOCK_WAIT_MS) -> AsyncE
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
         pool_timeout=CONNECT_TIMEOUT_S,
-        # One round trip a checkout, so that a restarted server is not noticed.
+        # Costs a round trip per checkout. Without it a restart of the server would fail the next
+        # transaction of each pooled connection.
         pool_pre_ping=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": {
                 "application_name": "caller",
+                # The server has bounds of its own: a statement whose client has given up would
+                # otherwise go on, and keep its locks.
                 "lock_timeout": str(lock_wait_ms),
                 "statement_timeout": str(int(TIMEOUT_S * 1000)),
                 # A process that vanishes in mid-transaction must not hold an account's lock.
@@ -77,6 +80,8 @@ async def reading(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[AsyncC
 
     Raises StoreUnavailableError.
     """
+    # READ COMMITTED, the default, would show each statement another moment. A transaction of SQLite
+    # in WAL mode reads one snapshot anyway.
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -106,10 +111,10 @@ def _engine_for_writing(engine: AsyncEngine) -> AsyncEngine:
 
 
 class Transactions:
-    """Runs transactions for writing, each as one piece of work.
+    """Runs writing transactions, each as one synchronous function.
 
-    SQLite's asynchronous driver visits its thread for every step of a statement, some twenty times
-    a transaction; here a thread is visited once.
+    SQLite's asynchronous driver switches to its thread for every step of a statement, some twenty
+    times a transaction; here the whole transaction is one switch.
     """
 
     def __init__(self, engine: AsyncEngine, timeout_s: float) -> None:
@@ -125,6 +130,8 @@ class Transactions:
         if self._threaded is None:
             async with writing(self._engine, self._timeout_s) as connection:
                 return await connection.run_sync(work)
+        # Giving up does not stop the thread: the transaction may still commit, so its outcome is
+        # unknown.
         async with _bounded(self._engine, self._timeout_s):
             return await asyncio.to_thread(_run, self._threaded, work)
 
@@ -137,12 +144,12 @@ def _run(engine: sa.Engine, work: Callable[[sa.Connection], _Result]) -> _Result
 def upsert(
     connection: AsyncConnection | sa.Connection, table: sa.Table
 ) -> postgresql.Insert | sqlite.Insert:
-    """Return an INSERT that knows ON CONFLICT, in this database's dialect."""
+    """Return an INSERT that supports ON CONFLICT, in this database's dialect."""
     return upsert_in(connection.dialect.name, table)
 
 
 def upsert_in(dialect: str, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an INSERT that knows ON CONFLICT, in the dialect of this name."""
+    """Return an INSERT that supports ON CONFLICT, in the dialect of this name."""
     if dialect == "postgresql":
         # Imported here: where SQLite is used every process is 2 MB smaller.
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415
@@ -156,9 +163,11 @@ def newest_first(
 ) -> sa.Select[Any]:
     """Return the query of an account's newest rows, older than its row `before`.
 
-    None where `before` is no row of this account. New rows shift no page, because a page begins
-    after a row and not after a count. The table has `id`, `account_id` and `created_at`.
+    The query finds nothing if `before` is not a row of this account. New rows shift no page,
+    because a page begins after a row and not after a count. The table must have `id`, `account_id`
+    and `created_at`.
     """
+    # Ids break ties between rows of one moment, which would otherwise be skipped or shown twice.
     position = sa.tuple_(table.c.created_at, table.c.id)
     query = (
         sa.select(table)
@@ -171,6 +180,7 @@ def newest_first(
     start = sa.select(table.c.created_at, table.c.id).where(
         table.c.id == before, table.c.account_id == account_id
     )
+    # A subquery without a row is NULL, and no position is less than NULL.
     return query.where(position < start.scalar_subquery())
 
 
@@ -178,6 +188,7 @@ def _normalised(url: URL) -> URL:
     """Name the asynchronous driver; accept what hosting providers write."""
     if url.drivername in ("postgres", "postgresql", "postgresql+asyncpg"):
         url = url.set(drivername="postgresql+asyncpg")
+        # libpq's name for what asyncpg calls `ssl`, with the same values.
         if sslmode := url.query.get("sslmode"):
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": sslmode})
         return url
@@ -237,13 +248,13 @@ def _is_utf8(content: bytes | None) -> bool:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # Text is whatever bytes were given as such, and SQLite has no question that tells.
+    # SQLite keeps any bytes as text, and has no function that tells whether they are UTF-8.
     connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
     cursor = connection.cursor()
-    # Asked first: changing the mode wants the whole database, and most connections find it set.
-    # SQLite does not wait for that but refuses, when another starter is at the same thing. It may:
-    # the mode is the file's, this connection follows it, and the next one asks again. It lets
-    # readers and a writer work at once; what is kept does not hang on it.
+    # WAL lets readers and a writer work at once. The mode is the file's, and most connections find
+    # it set. Setting it needs the whole database: SQLite refuses, instead of waiting, if another
+    # process that starts is doing the same. That refusal is harmless, because this connection
+    # follows the file's mode, and no durability depends on it.
     cursor.execute("PRAGMA journal_mode")
     if cursor.fetchone() != ("wal",):
         with suppress(sqlite3.OperationalError):
@@ -261,6 +272,8 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 @asynccontextmanager
 async def _bounded(engine: AsyncEngine, timeout_s: float) -> AsyncIterator[None]:
+    # In this order: lasting refusals are recognised by the raw error, before all the rest becomes
+    # "did not answer".
     with _translated(engine), refusals.told_plainly():
         async with asyncio.timeout(timeout_s):
             yield
@@ -271,6 +284,7 @@ def _translated(engine: AsyncEngine) -> Iterator[None]:
     """Turn every way of not answering into StoreUnavailableError; let our own mistakes through."""
     try:
         yield
+    # These are our own mistakes, which trying again would only repeat.
     except (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError):
         raise
     except (

@@ -1,4 +1,4 @@
-"""How the audits of the book word what they find: the rule, whose row it is, and the figures."""
+"""Words the findings of the book's audits: the rule, whose row it is, and the figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from billing.money import in_units
 from billing.reconcile import Disagreement
 
 FINDINGS_MAX = 100
-"""Per rule; one disagreement is news, a thousand are the same news."""
+"""Per rule: a thousand findings of one rule say no more than a hundred."""
 
 BY_HAND = (
     "The ledger is never changed: find out what wrote this (the database's own log, a restored"
@@ -44,6 +44,7 @@ def figures_of(figures: Iterable[tuple[str, Any]]) -> str:
 
 
 def _shown(value: Any) -> str:
+    # bool is a kind of int in Python. PostgreSQL returns sums of bigint as Decimal.
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return str(value)
     return in_units(int(value))

@@ -1,7 +1,7 @@
 """Audits the spend gate: whether it holds what the book of record says it must.
 
-Exact while calls are charged: what waits in the outbox counts as booked. It reports and never
-repairs.
+Exact even while calls are charged, because entries that wait in the outbox count as booked. Reports
+and never repairs.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ ENTRIES_MAX = 5_000
 SNAPSHOTS_MAX = 20
 """Attempts at reading a partition between two of its changes."""
 COMPARISONS_MAX = 3
-"""A point is a finding when so many comparisons in a row have found it."""
+"""A difference is a finding if this many comparisons in a row have found it."""
 COMPARISON_PAUSE_S = 1.1
-"""Longer than a round of the meter, and than a credit is on its way from the book to the gate."""
+"""Longer than a round of the meter, and longer than a credit takes from the book to the gate."""
 EMPTY = "spend gate has lost its data and could not be compared"
+WITHDRAWN = "spend gate is out of service, with all its data"
 OLDER_COPY = "spend gate is an older copy than the book"
 INCOMPARABLE = "outbox is too long or too busy to compare"
 ENTRY_UNREADABLE = "outbox entry cannot be read"
@@ -102,6 +103,12 @@ ADVICE: Mapping[str, str] = {
         "Start a node (`caller serve`), or run `caller ledger rebuild`: either fills the credit"
         " store from the book. Then audit again."
     ),
+    WITHDRAWN: (
+        "Something that was about to fill it has ended: a `caller ledger rebuild`, or a node. What"
+        " is compared here is what it holds. Repeat the command, which says what the book lacks; or"
+        " start a node, which books what it can, fills it if the book then has everything, and puts"
+        " it back into service as it is if not. Then audit again."
+    ),
     OLDER_COPY: (
         "Start a node (`caller serve`), or run `caller ledger rebuild`: either books what only this"
         " copy knows, and fills it from the book. Running nodes do so within seconds. Credit is not"
@@ -125,17 +132,18 @@ async def audit_gate(
     timeout_s: float = TIMEOUT_S,
     clock: Clock = utc_now,
 ) -> list[str]:
-    """Return one line per point on which the spend gate and the book differ.
+    """Return one line for each difference between the spend gate and the book.
 
-    Lines name account ids and call ids. Partitions that are not filled are one finding together,
-    and so are those that are older copies.
+    Lines name account ids and call ids. Partitions that have lost their data are one finding
+    together; so are those that are withdrawn, and those that are older copies.
     Raises StoreUnavailableError.
     """
+    # Looked at once: it reads every table whole, and would be the longest part of each comparison.
     async with reading(engine, AUDIT_TIMEOUT_S) as connection:
         is_readable = not await column_audit.unreadable(connection)
     comparison = _Comparison(gate, engine, partitions, timeout_s, clock, is_readable)
     findings: list[str] = []
-    whole: dict[str, list[int]] = {OLDER_COPY: [], EMPTY: []}
+    whole: dict[str, list[int]] = {OLDER_COPY: [], WITHDRAWN: [], EMPTY: []}
     for partition in range(partitions):
         found = await comparison.of(partition)
         for _ in range(COMPARISONS_MAX - 1):
@@ -143,7 +151,9 @@ async def audit_gate(
                 break
             await asyncio.sleep(COMPARISON_PAUSE_S)
             again = await comparison.of(partition)
+            # Figures are not compared (`Disagreement`): they may change while the difference stays.
             found = [point for point in found if point in again]
+        # One cause makes all partitions findings at once: a finding for each would bury the others.
         for rule in {point.rule for point in found} & whole.keys():
             whole[rule].append(partition)
         findings += [str(point) for point in found[:FINDINGS_MAX] if point.rule not in whole]
@@ -182,7 +192,7 @@ class _Compared:
     """A partition beside its book."""
 
     connection: AsyncConnection
-    """The transaction that both are read in."""
+    """The transaction in which the book is read."""
     contents: GateContents
     book: PartitionState
     unread: Sequence[OutboxEntry]
@@ -198,11 +208,11 @@ class _Comparison:
     timeout_s: float
     clock: Clock
     is_readable: bool = True
-    """Every value of the book is."""
+    """Whether every value of the book can be read."""
 
     async def of(self, partition: int) -> Sequence[Disagreement]:
         """Compare a partition with its book."""
-        async with self._together(partition) as compared:
+        async with self._compared(partition) as compared:
             if compared is None:
                 return [Disagreement(INCOMPARABLE, f"partition {partition}")]
             contents, book, gate = compared.contents, compared.book, compared.contents.state
@@ -211,8 +221,11 @@ class _Comparison:
                 lost = Disagreement(EMPTY, f"partition {partition}")
                 foreign = [one for one in contents.faults if one.rule == gate_rows.FOREIGN_TYPE]
                 return [lost, *foreign, *calls_at_no_gate(book), *whole]
+            if contents.is_withdrawn:
+                whole.append(Disagreement(WITHDRAWN, f"partition {partition}"))
             if compared.is_older_copy:
-                # It knows the calls of then: their details would call newer ones invented.
+                # It knows calls as of an earlier time: comparing details would report every newer
+                # call as invented.
                 old = Disagreement(OLDER_COPY, f"partition {partition}")
                 return [old, *whole, *disagreements(gate, book), *contents.faults]
             detail = await read_detail(
@@ -230,23 +243,26 @@ class _Comparison:
 
         Raises StoreUnavailableError where the outbox is too long or too busy.
         """
-        async with self._together(partition) as compared:
+        async with self._compared(partition) as compared:
             if compared is None:
                 raise StoreUnavailableError(INCOMPARABLE)
             found = surpluses(compared.contents.state, compared.book)
+            # What an older copy has more of, at no more credits, has been spent since it was made.
             return [one for one in found if one.credits or not compared.is_older_copy]
 
     @asynccontextmanager
-    async def _together(self, partition: int) -> AsyncIterator[_Compared | None]:
-        """Yield a partition and its book, as it will be once the outbox is drained.
+    async def _compared(self, partition: int) -> AsyncIterator[_Compared | None]:
+        """Yield a partition and its book, as the book will be once the outbox is drained.
 
-        The booking is tried out in a transaction that is rolled back. It holds the lock of those
-        who drain, so that the book does not move meanwhile. None where the outbox is too long or
+        The booking is tried in a transaction that is rolled back. It holds the lock that drainers
+        take, so that the book does not change meanwhile. Yields None if the outbox is too long or
         too busy.
         """
         async with writing(self.engine, self.timeout_s) as connection:
+            # Before anything is read: from here on no drainer moves the book away from the outbox.
             await self._lock(connection, partition)
             if not self.is_readable and connection.dialect.name == "sqlite":
+                # Booking reads these tables, and would fail on a value that cannot be read.
                 await column_audit.blank_out(
                     connection, tables.accounts, tables.calls, tables.api_keys
                 )
@@ -256,6 +272,8 @@ class _Comparison:
                 yield None
             else:
                 contents, entries = found
+                # The marks were read before the gate's last id, as `rolled_back` demands. Entries
+                # that wait may prove a fork that no drainer has noted yet.
                 is_older_copy = contents.has_outbox and bool(
                     rolled_back(marks, await self.gate.last_told([partition]))
                     or advance(marks[partition].booked_id, entries).fork_id
@@ -264,6 +282,7 @@ class _Comparison:
                 await connection.run_sync(book, batch, self.clock())
                 positions = await read_positions(connection, partition, self.partitions)
                 yield _Compared(connection, contents, positions, batch.rejected, is_older_copy)
+            # Nothing of the trial booking may stay, nor of the blanks.
             await connection.rollback()
 
     async def _lock(self, connection: AsyncConnection, partition: int) -> None:
@@ -273,6 +292,7 @@ class _Comparison:
             .values(partition=partition, drained_count=0, drained_at=self.clock())
             .on_conflict_do_update(
                 index_elements=["partition"],
+                # Changes nothing, and locks the row all the same.
                 set_={"drained_count": tables.partitions.c.drained_count},
             )
         )
@@ -280,8 +300,9 @@ class _Comparison:
     async def _read_between_changes(
         self, partition: int
     ) -> tuple[GateContents, Sequence[OutboxEntry]] | None:
-        """Return what a partition holds and all that waited in the outbox at its moment."""
+        """Return what a partition holds, and all that waited in the outbox at the same moment."""
         rows = await self.gate.inspect(partition)
+        # Another type of key in the outbox's place cannot be read as one; the audit names it.
         if rows.is_outbox_foreign:
             return read_rows(rows), ()
         entries = await self.gate.read_outbox(partition, ENTRIES_MAX + 1)
@@ -290,7 +311,8 @@ class _Comparison:
             before, entries = entries, await self.gate.read_outbox(partition, ENTRIES_MAX + 1)
             if len(entries) > ENTRIES_MAX:
                 return None
-            # Nothing was added meanwhile. What was trimmed meanwhile is in the book already.
+            # The last entry is the same before and after, so nothing was added while the rows were
+            # read. What was trimmed meanwhile is in the book already.
             if not entries or (before and before[-1].entry_id == entries[-1].entry_id):
                 return read_rows(rows), before
         return None

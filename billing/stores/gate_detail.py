@@ -1,8 +1,8 @@
-"""What the book of record says of the details of a partition, for the audit of the spend gate.
+"""Reads from the book of record the details of a partition, for the audit of the spend gate.
 
-What a spend cap's counter must be can be told exactly, but for calls that reach over the beginning
-of its period, or began before the cap was set: these count in part, so that there is a least and a
-most. Caps of periods that are over bind nobody, and are not computed.
+The counter of a spend cap can be computed exactly, except for calls that reach over the beginning
+of its period, or began before the cap was set: these count in part, so there is a lower and an
+upper bound. Caps of periods that are over bind nobody and are not computed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from billing.stores.budgets import BUDGETS, HOLDERS, BudgetKind
 from billing.stores.refill import CALL_AGE_MAX, TOMBSTONE_AGE
 
 REMEMBERED = TOMBSTONE_AGE - timedelta(hours=1)
-"""How long ago a call has ended at most of which the gate must know: it keeps tombstones for a day,
-and is filled with those of a day. An hour is left for clocks, and for a long audit."""
+"""Calls that ended within this time must be known to the gate, which keeps tombstones for a day and
+is filled with those of a day. The hour less is for differing clocks and long audits."""
 
 _OPENING = (
     *("account_id", "node", "destination", "country", "codec", "origin", "currency", "rate"),
@@ -40,7 +40,7 @@ async def read_detail(
     partitions: int,
     now: datetime,
 ) -> BookedDetail:
-    """Return what the details of a partition must agree with, as a transaction sees it."""
+    """Return what a partition's details are compared with, as this transaction sees it."""
     is_here = tables.accounts.c.slot % partitions == partition
     calls = tables.calls.c
     openings: dict[str, Mapping[str, object]] = {}
@@ -60,12 +60,14 @@ async def read_detail(
     recent = await _endings(
         connection,
         calls.ended_at >= now - REMEMBERED,
+        # Implied by the line above, since no call lasts longer, but only `created_at` has an index.
         calls.created_at >= now - REMEMBERED - CALL_AGE_MAX,
         is_here,
     )
     caps: dict[str, tuple[int, int]] = {}
     for kind in BUDGETS:
         caps |= await _caps(connection, kind, is_here, now)
+    # Of counters at the gate too: one whose owner the book does not know is a finding.
     owners = {cap_owner(name) for name in [*dict(gate.spent), *caps]}
     known: dict[str, str] = {}
     for kind in HOLDERS.values():
@@ -100,13 +102,13 @@ async def _endings(
 async def _caps(
     connection: AsyncConnection, kind: BudgetKind, is_here: sa.ColumnElement[bool], now: datetime
 ) -> dict[str, tuple[int, int]]:
-    """Return the counter of each budget of a kind, at least and at most."""
+    """Return the lower and upper bound of the counter of each budget of a kind."""
     calls, start = tables.calls.c, kind.period.start(now)
     has_limit = kind.limit.is_not(None)
     rows = await connection.execute(
         sa.select(kind.id, *_bounds(start, kind.counted_from))
         .select_from(kind.calls)
-        # By account, so that the index of its calls is used: few accounts have caps.
+        # By account, so that the index of an account's calls is used: few accounts have caps.
         .where(
             calls.account_id.in_(
                 sa.select(tables.accounts.c.id).select_from(kind.holders).where(is_here, has_limit)
@@ -129,6 +131,8 @@ def _bounds(
     calls = tables.calls.c
     is_within = calls.created_at >= start
     is_counted = counted_from.is_(None) | (calls.created_at >= counted_from)
+    # A call moves to the caps of a new period at its next tick, and what it owes or gets back from
+    # then on counts there: none of its price at least, all of it at most.
     reaches_in = is_within | ~calls.closed | (calls.ended_at >= start)
     for of, label in ((is_within & is_counted, "least"), (reaches_in, "most")):
         yield sa.func.sum(sa.case((of, calls.spent_micros), else_=0)).label(label)

@@ -1,9 +1,10 @@
--- Read all that a partition holds but its outbox, for an audit, whether it has been filled or not.
--- Returns {BAL, CSEQ, OWN, CALL, FROZ, OUT, CAPS, META, DONE, BEGAN, ENDS, AGE, USED, {key that is of
--- another type than it must be, and is left out, ...}}: hashes and sorted sets as {field, value, ...}.
+-- Read everything in a partition except its outbox, for an audit, whether it has been filled or not.
+-- Returns {BAL, CSEQ, OWN, CALL, FROZ, OUT, CAPS, META, DONE, BEGAN, ENDS, AGE, USED, {key of a wrong
+-- type, whose rows are left out, ...}}: hashes and sorted sets as {field, value, ...}.
 local found, foreign = {}, {}
 local function read(keys, kind, command, ...)
   for _, key in ipairs(keys) do
+    -- Asked first: reading a key of another type would fail the whole script.
     local is = redis.call('TYPE', key).ok
     if is == kind or is == 'none' then
       found[#found + 1] = command and redis.call(command, key, ...) or nil

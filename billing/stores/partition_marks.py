@@ -1,4 +1,4 @@
-"""What the book of record keeps of each partition of the spend gate: its lock, and its mark.
+"""Keeps a lock and a mark in the book of record for each partition of the spend gate.
 
 The mark says how far the partition's outbox is booked, and whether an entry has proven that the
 gate was rolled back (`billing.lineage`). It moves in the transaction that books, under the lock.
@@ -21,15 +21,21 @@ from billing.stores.database import upsert_in
 _PARTITIONS = tables.partitions
 _COLUMNS = _PARTITIONS.c
 
+# Made once: to make a statement costs more than to run it.
+_MARKS = sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
+_MOVE_MARK = sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of"))
+
 
 def lock_and_mark(
     connection: sa.Connection, batch: Mapping[int, Sequence[OutboxEntry]], at: datetime
 ) -> None:
     """Make all other drainers of these partitions wait, and note that these entries are booked.
 
-    Until the transaction ends. `batch` is in ascending order, in which the rows are locked, so that
-    no two drainers wait for each other.
+    They wait until the transaction ends. `batch` is in ascending order, in which the rows are
+    locked, so that no two drainers wait for each other.
     """
+    # The upsert is the lock. It also makes the row of a partition that is drained for the first
+    # time.
     connection.execute(
         _counting(connection.dialect.name),
         [
@@ -37,26 +43,21 @@ def lock_and_mark(
             for partition, entries in batch.items()
         ],
     )
-    rows = connection.execute(
-        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id).where(
-            _COLUMNS.partition.in_(batch)
-        )
-    ).all()
     moved = []
-    for partition, booked_id, fork_id in rows:
-        after = advance(booked_id, batch[partition])
+    # Read after the lock: nobody else can move these marks before this transaction ends.
+    for partition, booked_id, fork_id in connection.execute(_MARKS).all():
+        after = advance(booked_id, batch.get(partition, ()))
         if after.booked_id != booked_id:
+            # A proof stays until the partition has been filled, whatever is booked meanwhile.
             proof = after.fork_id or fork_id
             moved.append({"of": partition, "booked_id": after.booked_id, "fork_id": proof})
     if moved:
-        connection.execute(
-            sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of")), moved
-        )
+        connection.execute(_MOVE_MARK, moved)
 
 
 @cache
 def _counting(dialect: str) -> sa.Executable:
-    """Return the statement, made once: to make it costs more than to run it."""
+    """Return the statement that counts entries; built once, as building costs more than running."""
     insert = upsert_in(dialect, _PARTITIONS)
     return insert.on_conflict_do_update(
         index_elements=["partition"],
@@ -69,14 +70,12 @@ def _counting(dialect: str) -> sa.Executable:
 
 async def read_marks(connection: AsyncConnection) -> dict[int, PartitionMark]:
     """Return the marks of all partitions of which anything was ever booked."""
-    rows = await connection.execute(
-        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
-    )
+    rows = await connection.execute(_MARKS)
     return {partition: PartitionMark(*mark) for partition, *mark in rows}
 
 
 async def forget_fork(connection: AsyncConnection, partition: int, fork_id: str) -> None:
-    """Forget a proof; one that was found since it was read stays."""
+    """Forget this proof; another one that was found meanwhile stays."""
     await connection.execute(
         sa.update(_PARTITIONS)
         .where(_COLUMNS.partition == partition, _COLUMNS.fork_id == fork_id)

@@ -1,7 +1,7 @@
-"""The part of an audit that is about payments: that each is credited, refunded and disputed alike.
+"""Audits payments: each must be credited, refunded and disputed as its row says.
 
-What the payment row says is one witness, what the credits say another. Knows no payment service:
-what that says is the third, and is asked elsewhere.
+The payment's row is one witness, its credits are another. The third, the payment service, is asked
+elsewhere: this module does not know it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS_BACK = ("refund", "dispute")
 
 _TOP_UP = "pi:" + _payments.payment_intent_id
 _ARE_KEPT = sa.exists(sa.select(_payments.id))
-"""Payments are kept at all: a book may have been filled by other means."""
+"""Whether there are payments at all: a book may get its credit by other means."""
 
 _old = tables.credits.alias("old")
 _UNNOTED = (
@@ -32,7 +32,7 @@ _UNNOTED = (
     .where(_old.c.kind.in_(_KINDS_BACK), _old.c.payment_id.is_(None))
     .distinct()
 )
-"""Accounts with entries that do not say which payment they are of: judged as a whole."""
+"""Accounts with entries that do not name their payment: only their sums can be judged."""
 
 
 def _money_back(kind: str) -> sa.ColumnElement[int]:
@@ -68,7 +68,8 @@ _WITH_ENTRIES = tables.payments.outerjoin(_OF_PAYMENT, _OF_PAYMENT.c.payment_id 
 
 def _top_ups_without_payment() -> sa.Select[Any]:
     """Each top-up names a payment."""
-    # So asked it is found by its index; by the reference every payment would be tried.
+    # Asked this way round it uses the index of intents; comparing references would try every
+    # payment.
     paid = sa.select(_payments.id).where(
         _payments.payment_intent_id == sa.func.substr(_credits.reference, len("pi:") + 1),
         _begins(_credits.reference, sa.literal("pi:")),
@@ -92,7 +93,9 @@ def _entries_without_payment() -> sa.Select[Any]:
                 _credits.payment_id.is_not(None),
                 ~mine.where(_payments.id == _credits.payment_id).exists(),
             ),
+            # Refunds that we asked for carry their payment's id in the reference.
             (_begins(_credits.reference, sa.literal("refund:")), ~named.exists()),
+            # Nothing names the payment: any credited one of the account will do.
             else_=_ARE_KEPT & ~paid.exists(),
         ),
     )
@@ -109,10 +112,28 @@ def _entries_of_other_payments() -> sa.Select[Any]:
     )
 
 
+def _entries_that_name_none() -> sa.Select[Any]:
+    """Money of payments names its payment, since the book began to note that."""
+    noted = tables.credits.alias("noted")
+    names_one = noted.c.payment_id.is_not(None)
+    begun_at = sa.select(sa.func.min(noted.c.at)).where(names_one).scalar_subquery()
+    before = sa.select(noted.c.sequence).where(
+        names_one,
+        noted.c.account_id == _credits.account_id,
+        noted.c.sequence < _credits.sequence,
+    )
+    return _shown_credit().where(
+        _credits.payment_id.is_(None),
+        _credits.kind.in_(("top-up", *_KINDS_BACK)),
+        # By the account's own numbers too: two credits may have the same date.
+        (_credits.at > begun_at) | before.exists(),
+    )
+
+
 def _begins(
     text: sa.ColumnElement[str], beginning: sa.ColumnElement[str]
 ) -> sa.ColumnElement[bool]:
-    """Compare to the letter: in LIKE the `_` of an id is any letter."""
+    """Return whether a text begins so; not by LIKE, to which the `_` of an id is any character."""
     return sa.func.substr(text, 1, sa.func.length(beginning)) == beginning
 
 
@@ -126,7 +147,7 @@ def _shown_credit() -> sa.Select[Any]:
 
 
 def _payments_without_top_up() -> sa.Select[Any]:
-    """Each payment that was paid has its top-up: what is booked is noted as paid only then."""
+    """Each payment that was paid has its top-up: the state becomes paid after the booking only."""
     booked = sa.select(_credits.reference).where(_credits.reference == _TOP_UP)
     return _shown_payment().where(
         _payments.state.in_(CREDITED),
@@ -157,6 +178,7 @@ def _top_ups_unlike_their_payment() -> sa.Select[Any]:
             _payments.kind.label("by"),
         )
         .join_from(tables.credits, tables.payments, _credits.reference == _TOP_UP)
+        # The reason that the customer reads is kept in the transfer alone.
         .outerjoin(tables.transfers, transfers.reference == "credit:" + _credits.reference)
         .where(
             sa.or_(
@@ -192,6 +214,8 @@ def _sums_that_disagree(
         _shown_payment()
         .add_columns(noted.label(name), entries.label("entries"))
         .select_from(_WITH_ENTRIES)
+        # NULL in `noted`, where what disputes took was never recorded, is unequal to nothing and
+        # passes.
         .where(_payments.account_id.not_in(_UNNOTED), noted != entries)
     )
 
@@ -214,7 +238,7 @@ def _sums_of_accounts_that_disagree() -> sa.Select[Any]:
         .having(
             sa.or_(
                 refunded != entries.refunded,
-                # Where all of them know what disputes have taken.
+                # Only if all payments of the account know what disputes have taken.
                 (sa.func.count(_payments.disputed_micros) == sa.func.count())
                 & (disputed != entries.disputed),
             )
@@ -235,7 +259,7 @@ def _states_unlike_disputes() -> sa.Select[Any]:
             sa.or_(
                 (count > 0) != _payments.state.in_(_WAS_DISPUTED),
                 takes & _payments.state.not_in(_TAKEN),
-                # An appeal may be won: what was lost stays so, and takes nothing.
+                # A lost dispute may be won on appeal: the state stays lost, and nothing is taken.
                 ~takes & (_payments.state == PaymentState.DISPUTED.value),
             ),
         )
@@ -258,6 +282,7 @@ def _impossible_payments() -> sa.Select[Any]:
                 _payments.currency != accounts.currency,
                 _payments.state.not_in([state.value for state in PaymentState]),
                 _payments.kind.not_in(TOP_UP_REASONS),
+                # A charge of a saved card has no page.
                 _payments.kind.in_(SAVED_CARD_KINDS) & _payments.checkout_id.is_not(None),
             )
         )
@@ -285,6 +310,7 @@ RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "payment with impossible figures": (_impossible_payments(), _ROW),
     "refund or dispute without its payment": (_entries_without_payment(), _ROW),
     "entry of another payment": (_entries_of_other_payments(), _ROW),
+    "entry that does not name its payment": (_entries_that_name_none(), _ROW),
     "payment credited, but not paid by its state": (_unpaid_that_are_credited(), _ROW),
     "payment's refunds are not what its entries come to": (
         _sums_that_disagree(_payments.refunded_micros, _OF_PAYMENT.c.refunded, "refunded"),

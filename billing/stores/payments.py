@@ -1,7 +1,7 @@
-"""Payments and the saved cards of accounts, in SQL.
+"""Stores payments and the saved cards of accounts in SQL.
 
-Keeps how far each payment has come and what may be charged without asking; the money itself is in
-the ledger. Knows no payment service and no card: only ids that the service gave.
+Records how far each payment has come, and what may be charged without asking; the money itself is
+in the ledger. Knows no payment service and no card, only the ids that the service has given.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
     DAY,
+    PENDING,
     SAVED_CARD_KINDS,
     TAKEN_BACK,
-    UNSETTLED,
     AutoHistory,
     AutoRefusal,
     BookedCredit,
@@ -40,7 +40,7 @@ _profiles = tables.payment_profiles
 _credits = tables.credits.c
 _OF_PAYMENTS = ("top-up", "refund", "dispute")
 """Kinds of credits that a payment causes."""
-_UNSETTLED = sorted(state.value for state in UNSETTLED)
+_PENDING = sorted(state.value for state in PENDING)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 
 
@@ -61,9 +61,9 @@ class SqlPaymentStore:
     async def create(
         self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
     ) -> Payment:
-        """Create a payment, or return the one of this id as it is.
+        """Create a payment, or return the one that has this id, unchanged.
 
-        Raises LookupError when there is no such account.
+        Raises LookupError if there is no such account.
         """
         async with writing(self._engine, self._timeout_s) as connection:
             await _require_account(connection, account_id)
@@ -80,9 +80,9 @@ class SqlPaymentStore:
     async def create_checkout(
         self, payment_id: str, account_id: str, micros: int, currency: str, *, since: datetime
     ) -> Payment:
-        """Create a checkout, or return one of the same amount that was begun since and is open.
+        """Create a checkout, or return an open one of this amount that was begun since `since`.
 
-        Two that come at once are one. Raises LookupError when there is no such account.
+        Two requests at once get the same one. Raises LookupError if there is no such account.
         """
         columns = _payments.c
         async with writing(self._engine, self._timeout_s) as connection:
@@ -124,6 +124,8 @@ class SqlPaymentStore:
         async with writing(self._engine, self._timeout_s) as connection:
             await _lock_account(connection, account_id)
             profile = await _profile(connection, account_id)
+            # A repeated tap comes with the id of the first: it must get that charge's outcome, even
+            # if a second one would be refused by now.
             known = (
                 await connection.execute(sa.select(_payments).where(_payments.c.id == payment_id))
             ).one_or_none()
@@ -159,6 +161,8 @@ class SqlPaymentStore:
                 created_at=now,
                 updated_at=now,
             )
+            # Another node may have created the payment of this id meanwhile: then that one is
+            # returned.
             .on_conflict_do_nothing(index_elements=["id"])
         )
 
@@ -174,11 +178,12 @@ class SqlPaymentStore:
         refunded_micros: int | None = None,
         disputed_micros: int | None = None,
     ) -> Payment:
-        """Note what the payment service says; a late report takes nothing back.
+        """Record what the payment service reports; a late report takes nothing back.
 
-        Raises LookupError when there is no such payment.
+        Raises LookupError if there is no such payment.
         """
         async with writing(self._engine, self._timeout_s) as connection:
+            # Written before it is read: the row is locked, so no other report comes in between.
             await connection.execute(
                 sa.update(_payments)
                 .where(_payments.c.id == payment_id)
@@ -189,6 +194,8 @@ class SqlPaymentStore:
                 sa.update(_payments)
                 .where(_payments.c.id == payment_id)
                 .values(
+                    # Reports come in any order and from several nodes: a state only moves on, and
+                    # ids are set once.
                     state=further(known.state, seen).value,
                     checkout_id=known.checkout_id or checkout_id,
                     payment_intent_id=known.payment_intent_id or payment_intent_id,
@@ -206,7 +213,7 @@ class SqlPaymentStore:
 
     async def find(self, payment_id: str) -> Payment | None:
         """Return a payment."""
-        if "\0" in payment_id:  # PostgreSQL has no text with it
+        if "\0" in payment_id:  # PostgreSQL refuses such text with an error
             return None
         return await self._find(_payments.c.id == payment_id)
 
@@ -227,14 +234,15 @@ class SqlPaymentStore:
         async with reading(self._engine, self._timeout_s) as connection:
             return [_payment(row) for row in await connection.execute(query)]
 
-    async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
-        """Return payments that something is to follow and that were last looked at before then.
+    async def pending(self, before: datetime, limit: int) -> Sequence[Payment]:
+        """Return payments whose outcome is open and that were last looked at before `before`.
 
         Those that have waited longest come first, so that none is starved.
         """
         query = (
             sa.select(_payments)
-            .where(_payments.c.state.in_(_UNSETTLED), _payments.c.updated_at < before)
+            .where(_payments.c.state.in_(_PENDING), _payments.c.updated_at < before)
+            # Looking at a payment updates it (`record`), which sends it to the end of this order.
             .order_by(_payments.c.updated_at)
             .limit(limit)
         )
@@ -251,15 +259,15 @@ class SqlPaymentStore:
         return found is not None
 
     async def booked(self, references: Collection[str]) -> Mapping[str, BookedCredit]:
-        """Return the credits of these references, by them; a few hundred at a time."""
+        """Return the credits of these references, by reference; a few hundred at a time."""
         found = await self._credits(_credits.reference.in_(references))
         return {credit.reference: credit for credit in found}
 
     async def entries(self, payment: Payment) -> Sequence[BookedCredit]:
-        """Return all credits that say they are of a payment."""
+        """Return all credits that name this payment."""
         prefix = f"refund:{payment.id}:"
         return await self._credits(
-            # By the account's index: a payment is its account's, or the audit of the book says so.
+            # Uses the account's index. Entries under another account are found by the book's audit.
             _credits.account_id == payment.account_id,
             (_credits.payment_id == payment.id)
             | (sa.func.substr(_credits.reference, 1, len(prefix)) == prefix),
@@ -268,9 +276,10 @@ class SqlPaymentStore:
     async def credited(
         self, since: datetime, after: tuple[str, int], limit: int
     ) -> tuple[Sequence[BookedCredit], tuple[str, int] | None]:
-        """Return a page of the credits of payments that were booked since then, by account.
+        """Return a page of the credits of payments booked since `since`, ordered by account.
 
-        And where the next page begins, None after the last; the first begins after ("", 0).
+        The second value says where the next page begins, None after the last page; the first page
+        begins after ("", 0).
         """
         key = sa.tuple_(_credits.account_id, _credits.sequence)
         query = (
@@ -295,9 +304,9 @@ class SqlPaymentStore:
         checkout_ids: Collection[str] = (),
         intent_ids: Collection[str] = (),
     ) -> Mapping[str, Payment]:
-        """Return payments of these ids, pages and intents, by ids; a few hundred at a time.
+        """Return the payments of these ids, pages and intents, by id; a few hundred at a time.
 
-        One of a state that cannot be read is left out: the audit of the book names it.
+        One with an unknown state is left out: the audit of the book reports it.
         """
         query = sa.select(_payments).where(
             _payments.c.id.in_(payment_ids)
@@ -323,9 +332,9 @@ class SqlPaymentStore:
             return await connection.scalar(query) is not None
 
     async def profile(self, account_id: str) -> PaymentProfile:
-        """Return an account's profile, a blank one to begin with.
+        """Return an account's profile, a blank one if nothing was ever saved.
 
-        Raises LookupError when there is no such account.
+        Raises LookupError if there is no such account.
         """
         async with reading(self._engine, self._timeout_s) as connection:
             return await _profile(connection, account_id)
@@ -333,13 +342,13 @@ class SqlPaymentStore:
     async def save_card(
         self, account_id: str, customer_id: str, payment_method_id: str, email: str = ""
     ) -> bool:
-        """Remember which card may be charged without asking; False for a deleted account."""
+        """Save the card that may be charged without asking; return False for a deleted account."""
         values = {"customer_id": customer_id, "payment_method_id": payment_method_id}
         profile = await self._set_profile(account_id, values | ({"email": email} if email else {}))
         return not profile.deleted
 
     async def forget_card(self, account_id: str, reason: str) -> None:
-        """Forget the card and its customer, and charge nothing of one's own accord any more."""
+        """Forget the card and its customer, and switch automatic top-ups off."""
         await self._set_profile(
             account_id,
             {
@@ -353,7 +362,7 @@ class SqlPaymentStore:
     async def set_auto(
         self, account_id: str, *, enabled: bool, threshold_micros: int, amount_micros: int
     ) -> PaymentProfile:
-        """Set what the person wants; a reason why it was off is forgotten."""
+        """Set automatic top-ups as the person wants them; forget why they were off."""
         return await self._set_profile(
             account_id,
             {
@@ -365,12 +374,12 @@ class SqlPaymentStore:
         )
 
     async def switch_auto_off(self, account_id: str, reason: str) -> None:
-        """Charge nothing of one's own accord any more."""
+        """Switch automatic top-ups off."""
         await self._set_profile(account_id, {"auto_enabled": False, "auto_off_reason": reason})
 
     async def _set_profile(self, account_id: str, values: dict[str, Any]) -> PaymentProfile:
         async with writing(self._engine, self._timeout_s) as connection:
-            # Whoever deletes the account comes before or after: nothing he erased is kept anew.
+            # A deletion of the account comes before or after this: nothing erased is saved again.
             await _lock_account(connection, account_id)
             profile = await _profile(connection, account_id)
             if profile.deleted:
@@ -383,7 +392,7 @@ class SqlPaymentStore:
             return await _profile(connection, account_id)
 
     async def history(self, account_id: str) -> AutoHistory:
-        """Return an account's charges of its saved card of the last day."""
+        """Return the charges of an account's saved card within the last day."""
         async with reading(self._engine, self._timeout_s) as connection:
             return await _history(connection, account_id, self._clock())
 
@@ -408,6 +417,7 @@ async def _require_account(connection: AsyncConnection, account_id: str) -> None
 async def _lock_account(connection: AsyncConnection, account_id: str) -> None:
     """Make all others who lock this account wait until the transaction ends."""
     accounts = tables.accounts.c
+    # SQLite ignores FOR UPDATE: there a writing transaction excludes all others anyway.
     query = sa.select(accounts.id).where(accounts.id == account_id).with_for_update()
     if await connection.scalar(query) is None:
         raise LookupError("no such account")
@@ -430,6 +440,7 @@ async def _profile(connection: AsyncConnection, account_id: str) -> PaymentProfi
             accounts.c.currency,
             accounts.c.frozen,
             accounts.c.deleted_at.is_not(None).label("deleted"),
+            # The holder's own address first; the one that came with a payment is the payer's.
             sa.func.coalesce(sa.func.nullif(accounts.c.email, ""), _profiles.c.email).label(
                 "email"
             ),
@@ -450,12 +461,14 @@ async def _history(connection: AsyncConnection, account_id: str, now: datetime) 
         sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
             _payments.c.account_id == account_id,
             _payments.c.kind.in_(SAVED_CARD_KINDS),
-            sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_UNSETTLED)),
+            # A pending charge counts at any age: while its outcome is open no other may begin.
+            sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_PENDING)),
         )
     )
     found = rows.all()
     return AutoHistory(
-        is_in_flight=any(row.state in _UNSETTLED for row in found),
+        is_in_flight=any(row.state in _PENDING for row in found),
+        # A charge whose outcome is open counts as made: the daily limit must hold if it succeeds.
         charged_micros=sum(row.micros for row in found if row.state not in _FRUITLESS),
         failures=sum(row.state == PaymentState.FAILED.value for row in found),
         last_at=max((row.created_at for row in found), default=None),

@@ -1,7 +1,7 @@
-"""What the book of record says of a partition at this moment: balances, live calls, frozen flags.
+"""Reads what the book of record says about a partition: balances, live calls, frozen flags.
 
-The view that the spend gate is compared with; what a gate is filled from is more, and is
-`SqlLedgerStore.partition_state`'s. Knows no spend gate.
+The spend gate is compared with this view. What a gate is filled with is more, see
+`SqlLedgerStore.partition_state`. Knows no spend gate.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
--- Stands before every script of the spend gate. All keys of a partition share one hash tag, so each
--- script is legal in a cluster. Amounts are micros, whole and below 2^53: exact as Lua numbers.
+-- Stands before every script of the spend gate. All keys of a partition share one hash tag, so a
+-- script of one partition is legal in a cluster. Amounts are micros, whole and below 2^53: exact as
+-- Lua numbers.
 local BAL = KEYS[1]   -- hash: account -> available micros
 local CALL = KEYS[2]  -- hash: open call -> 'held:seconds', both cumulative
 local OWN = KEYS[3]   -- hash: open call -> '["account","node","carrier call",per minute,["cap",...]]'
@@ -7,8 +8,8 @@ local DONE = KEYS[4]  -- hash: closed call -> final micros; the tombstones
 local CSEQ = KEYS[5]  -- hash: account -> sequence of the last credit applied
 local FROZ = KEYS[6]  -- set: frozen accounts
 local LED = KEYS[7]   -- stream: the outbox; every entry is state, so it may be applied twice
-local META = KEYS[8]  -- hash: 'ready', 'filling'; of each account 'n:' its open calls, 'b:' what they burn,
-  -- 'e:' that one of them has ended for want of credit
+local META = KEYS[8]  -- hash: 'ready', 'filling'; per account 'n:' how many open calls it has, 'b:'
+  -- what they burn a minute, 'e:' there if one of them has ended for want of credit
 local AGE = KEYS[9]   -- sorted set: closed call -> when, in seconds; trims the tombstones
 local CAPS = KEYS[10] -- hash: spend cap -> micros its calls hold or have cost
 local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in seconds; trims CAPS
@@ -16,7 +17,13 @@ local ENDS = KEYS[12] -- hash: closed call -> 'its outbox entry, final, written 
 local BEGAN = KEYS[13] -- hash: call, open or closed -> record of its opening
 local OUT = KEYS[14]  -- set: accounts whose credit did not reach for all that their calls asked for
 
--- tostring() writes 14 digits; balances have 16.
+-- From here on mean another partition: the first, second, ... of those whose keys were passed.
+local function use_partition(number)
+  BAL, CALL, OWN, DONE, CSEQ, FROZ, LED, META, AGE, CAPS, USED, ENDS, BEGAN, OUT =
+    unpack(KEYS, 14 * number - 13, 14 * number)
+end
+
+-- tostring() and cjson write 14 digits; balances have up to 16.
 local function whole(number)
   return string.format('%.0f', number)
 end
@@ -25,7 +32,7 @@ local function available(account)
   return tonumber(redis.call('HGET', BAL, account) or '0')
 end
 
--- A row of OWN. The first version of it had two fields.
+-- Decode a row of OWN. Rows of the first version have only two fields.
 local function owner_in(row)
   local fields = cjson.decode(row)
   return {account = fields[1], node = fields[2], carrier_call = fields[3] or '',
@@ -38,14 +45,15 @@ local function keep_owner(call, owner)
     cjson.encode(owner.node), cjson.encode(owner.carrier_call), whole(owner.per_minute), caps))
 end
 
--- Change what an account's answered calls burn a minute.
+-- Change what an account's answered calls burn a minute. A counter of nothing is not kept, or META
+-- would grow with every account that ever made a call.
 local function change_burn(account, micros)
   if micros ~= 0 and redis.call('HINCRBY', META, 'b:' .. account, whole(micros)) <= 0 then
     redis.call('HDEL', META, 'b:' .. account)
   end
 end
 
--- Add to what has been spent of each cap; a counter of nothing is not kept.
+-- Add to what has been spent of each cap, or take away; a counter of nothing is not kept.
 local function spend(caps, micros, now)
   for _, name in ipairs(caps) do
     local spent = tonumber(redis.call('HGET', CAPS, name) or '0') + micros
@@ -59,8 +67,10 @@ local function spend(caps, micros, now)
   end
 end
 
--- Return the id of the last entry that was written, booked or not.
+-- Return the id of the last entry that was written, booked and deleted or not.
 local function last_told()
+  -- pcall: XINFO fails on a stream that does not exist. Its error has no numbered fields, so the loop
+  -- below is not entered.
   local stream = redis.pcall('XINFO', 'STREAM', LED)
   for i = 1, #stream, 2 do
     if stream[i] == 'last-generated-id' then return stream[i + 1] end
@@ -68,7 +78,8 @@ local function last_told()
   return '0-0' -- there is no stream
 end
 
--- Write an entry. It names the one before it, by which the book knows a gate that was rolled back.
+-- Write an entry. It names the one before it ('p'), by which the book recognises a gate that was
+-- rolled back (billing/lineage.py).
 local function tell(...)
   return redis.call('XADD', LED, '*', 'p', last_told(), ...)
 end
@@ -78,14 +89,15 @@ local function tell_end(call, account, charged, seconds, written_off, record)
     'm', record)
 end
 
--- Keep what the book would need if the entry that tells it were lost.
+-- Keep what the book would need if the entry that reports the end were lost. A record is JSON, in
+-- which a line break is escaped, so the line after it can hold any account id.
 local function remember_end(call, account, entry, charged, written_off, seconds, record)
   local end_of = table.concat({entry, charged, written_off, seconds, record}, ' ')
   redis.call('HSET', ENDS, call, end_of .. '\n' .. account)
 end
 
--- Return entry, final, written off, seconds, record and account of a row of ENDS. The first version
--- of it had no account; a record is JSON, in which a line break is escaped.
+-- Return entry, final, written off, seconds, record and account of a row of ENDS. Rows of the first
+-- version have no account.
 local function end_in(row)
   return row:match('^(%S+) (%d+) (%d+) (%d+) ([^\n]*)\n?(.*)$')
 end
@@ -94,23 +106,32 @@ local function tell_opening(call, account, held, record)
   tell('k', 'O', 'c', call, 'a', account, 's', held, 'm', record)
 end
 
--- Let the book know the carrier's name of an open call, so that a filling brings it back.
+-- Tell the book an open call's id at the carrier, so that a filling brings it back.
 local function tell_name(call, state, carrier_call)
   tell('k', 'T', 'd', call .. ' ' .. state, 'n', carrier_call)
 end
 
--- There is credit again for calls that asked in vain.
-local function is_out_no_more(account)
+-- Note that there may be credit again for calls that asked in vain, and that none has to end.
+local function credit_is_back(account)
   redis.call('SREM', OUT, account)
   redis.call('HDEL', META, 'e:' .. account)
 end
 
+-- The server's clock: nodes' clocks may differ, and what they write is compared here.
 local function clock()
   return tonumber(redis.call('TIME')[1])
 end
 
+-- Whether the partition has been filled. Every script that would act on missing rows asks first: an
+-- empty gate must refuse, not answer that there is no credit and no call.
 local function is_ready()
   return redis.call('HGET', META, 'ready') == '1'
+end
+
+-- Whether the partition has all its data, and waits to be filled again (see withdraw.lua). One that has
+-- lost its data has no filling.
+local function is_withdrawn()
+  return not is_ready() and redis.call('HEXISTS', META, 'filling') == 1
 end
 
 local function not_ready()

@@ -1,7 +1,6 @@
-"""Rate decks in SQL: imported whole, activated at a time, never changed.
+"""Stores rate decks in SQL: each is imported whole, takes effect at a given time, never changes.
 
-Knows what a deck is worth only by reading it before it is kept. Which deck is in use by a node is
-the node's own affair.
+Parses a deck only to check it before it is stored. Does not know which deck a node uses.
 """
 
 from __future__ import annotations
@@ -50,20 +49,22 @@ class SqlRateDeckStore:
         self._clock = clock
 
     async def add(self, content: str, source: str, activates_at: datetime) -> int:
-        """Keep a deck under the next version; return it.
+        """Store a deck under the next version; return the version.
 
-        A deck that would be in force at that time anyway is not kept again; its version is
+        A deck that would be in force at that time anyway is not stored again; its version is
         returned, so that an import may be repeated.
 
         Raises:
-            RateDeckError: the content is no deck; nothing is kept.
-            StoreUnavailableError: not known to be kept; add it again.
+            RateDeckError: the content is no deck; nothing is stored.
+            StoreUnavailableError: not known to be stored; add it again.
 
         """
+        # A deck of some hundred thousand lines would block the loop for too long.
         deck = await asyncio.to_thread(RateDeck.from_csv, content)
         digest = hashlib.sha256(content.encode()).hexdigest()
         decks = tables.rate_decks
         async with writing(self._engine, self._timeout_s) as connection:
+            # Two imports at once would both take the version after the newest.
             await _lock(connection)
             in_force = (await connection.execute(_in_force(activates_at))).one_or_none()
             if in_force is not None and in_force.digest == digest:
@@ -93,12 +94,14 @@ class SqlRateDeckStore:
         return None if row is None else int(row.version)
 
     async def in_force(self, at: datetime) -> tuple[int, str] | None:
-        """Return version and content of the deck that was activated last, None where none was.
+        """Return version and content of the deck that was activated last; None if none was.
 
-        Withdrawn ones do not count; of those activated at once, the highest version holds.
+        Withdrawn decks do not count; of several activated at one time the highest version holds.
         Raises StoreUnavailableError.
         """
         decks = tables.rate_decks.c
+        # Nodes poll the version alone; the content, which may be large, is read when that has
+        # changed.
         query = _in_force(at).with_only_columns(decks.version, decks.content)
         async with reading(self._engine, self._timeout_s) as connection:
             row = (await connection.execute(query)).one_or_none()
@@ -127,7 +130,7 @@ class SqlRateDeckStore:
             return [DeckVersion(*row) for row in await connection.execute(query)]
 
     async def withdraw(self, version: int) -> bool:
-        """Take a deck out of force for good; False where there is none or it was withdrawn.
+        """Take a deck out of force for good; return False if there is none, or it was withdrawn.
 
         Raises StoreUnavailableError.
         """
@@ -146,6 +149,7 @@ def _in_force(at: datetime) -> sa.Select[int, str]:
     return (
         sa.select(decks.version, decks.digest)
         .where(decks.activates_at <= at, decks.withdrawn_at.is_(None))
+        # Withdrawing the newest therefore brings back the deck before it.
         .order_by(decks.activates_at.desc(), decks.version.desc())
         .limit(1)
     )
@@ -165,9 +169,9 @@ def _versions() -> sa.Select[int, str, str, int, datetime, datetime, datetime]:
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    """Make other imports wait until the transaction ends; readers go on.
+    """Make other imports wait until the transaction ends; readers are not affected.
 
-    SQLite's write lock is taken when the transaction begins.
+    Nothing to do for SQLite, whose write lock is taken when the transaction begins.
     """
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.text("LOCK TABLE rate_decks IN SHARE ROW EXCLUSIVE MODE"))

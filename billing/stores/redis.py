@@ -1,26 +1,24 @@
-"""The spend gate in Valkey or Redis: one Lua script per decision, one partition per script.
+"""Implements the spend gate in Valkey or Redis: one Lua script per decision.
 
-The scripts are the whole of the truth about balances and holds; this module carries arguments to
-them and answers back. Knows no price, no clock and no SQL.
+All rules about balances and holds are in the scripts; this module only passes arguments and answers
+on. Knows no price, no clock and no SQL.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import astuple
-from importlib import resources
 from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -41,8 +39,9 @@ from billing.ports import (
     TickOutcome,
 )
 from billing.stores import redis_outbox, refusals
+from billing.stores.gate_script import Argument, Script, evaluate, evaluate_all
 from billing.stores.redis_client import connect, disconnect, preflight
-from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply
+from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply, batches_of
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 
@@ -51,9 +50,6 @@ TIMEOUT_S = 1.0
 
 REBUILD_TIMEOUT_S = 30.0
 """A rebuild carries a whole partition, and nothing waits for it but the start of a node."""
-
-CALLS_PER_SCRIPT_MAX = 1_000
-"""Bound of one tick script: it holds the server for some 4 ms, and Lua's stack for 2,000 values."""
 
 MEMORIES_PER_SCRIPT_MAX = 200
 """Bound of one script that notes what is known of calls: some 150 kB."""
@@ -81,20 +77,11 @@ _KEY_NAMES = (
 # Ticks join calls by ':' and ' ' in the outbox.
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
+_NOT_READY = "a partition of the spend gate is not filled yet"
+
 _ENCODER = msgspec.json.Encoder()
 
 _Answer = TypeVar("_Answer")
-
-
-class _Script:
-    """A Lua script and the hash by which the server knows it."""
-
-    def __init__(self, name: str) -> None:
-        folder = resources.files("billing.stores")
-        files = [folder.joinpath(f"{part}.lua") for part in ("prelude", name)]
-        self.source = "\n".join(file.read_text(encoding="utf-8") for file in files).encode()
-        # The server names scripts so: commands/evalsha.
-        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 
 class RedisSpendGate:
@@ -115,26 +102,28 @@ class RedisSpendGate:
         self._redis = redis
         self.partitions = partitions
         self._timeout_s = timeout_s
-        # In bytes, for they go with every request.
+        # Encoded once, because they are sent with every request.
         self._keys = [
             [f"{{cr:{p}}}:{name}".encode() for name in _KEY_NAMES] for p in range(partitions)
         ]
-        self._open = _Script("open")
-        self._tick = _Script("tick")
-        self._close = _Script("close")
-        self._credit = _Script("credit")
-        self._freeze = _Script("freeze")
-        self._read = _Script("read")
-        self._name = _Script("name")
-        self._tell_again = _Script("tell_again")
-        self._tell_open = _Script("tell_open")
-        self._endings = _Script("endings")
-        self._open_calls = _Script("open_calls")
-        self._snapshot = _Script("snapshot")
-        self._inspect = _Script("inspect")
-        self._withdraw = _Script("withdraw")
-        self._remember = _Script("remember")
-        self._rebuild = _Script("rebuild")
+        self._open = Script("open")
+        self._tick = Script("tick")
+        self._close = Script("close")
+        self._credit = Script("credit")
+        self._freeze = Script("freeze")
+        self._read = Script("read")
+        self._name = Script("name")
+        self._tell_again = Script("tell_again")
+        self._tell_open = Script("tell_open")
+        self._endings = Script("endings")
+        self._open_calls = Script("open_calls")
+        self._snapshot = Script("snapshot")
+        self._inspect = Script("inspect")
+        self._withdraw = Script("withdraw")
+        self._put_back = Script("put_back")
+        self._remember = Script("remember")
+        self._rebuild = Script("rebuild")
+        self._forget = Script("forget", has_prelude=False)
 
     def partition(self, account_id: str) -> int:
         """Return the partition that holds this account."""
@@ -175,20 +164,21 @@ class RedisSpendGate:
         self, claims: Mapping[int, Sequence[Tick]]
     ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
         """Raise the holds of several partitions' live calls, all in one round trip."""
-        batches = [
-            TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
-            for partition, ticks in claims.items()
-            for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX)
-        ]
+        # A cluster's script names keys of one slot; elsewhere one script serves a group.
+        per_script = 1 if isinstance(self._redis, RedisCluster) else len(claims)
         try:
-            answers = await self._bounded(self._evaluate_all(batches))
+            answers = await self._bounded(self._tick_each(batches_of(claims, per_script)))
         except StoreUnavailableError as error:
             return dict.fromkeys(claims, error)
         replies = {partition: TickReply() for partition in claims}
         failures: dict[int, StoreUnavailableError] = {}
-        for batch, answer in zip(batches, answers, strict=True):
+        for batch, answer in answers:
             if isinstance(answer, Exception):
+                # Other batches of the partition may have been granted: absolute totals, so
+                # repeating them is safe.
                 failures[batch.partition] = _unavailable(answer)
+            elif answer is None:
+                failures[batch.partition] = StoreUnavailableError(_NOT_READY)
             else:
                 replies[batch.partition].add(batch, answer)
         outcomes = {partition: reply.outcome() for partition, reply in replies.items()}
@@ -213,18 +203,18 @@ class RedisSpendGate:
         return CloseOutcome(CloseResult(result.decode()), charged, written_off, balance)
 
     async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
-        """Put a call's end into the outbox again, unless it waits there; say whether it was put."""
+        """Put a call's end into the outbox again unless it waits there; True if it was put."""
         partition = self.partition(account_id)
         return bool(await self._run(self._tell_again, partition, call_id, account_id, opened))
 
     async def tell_open(self, partition: int) -> int:
-        """Put what open calls hold and owe into the outbox again; return how many there are."""
+        """Put the holds and seconds of open calls into the outbox again; return their number."""
         return int(await self._run(self._tell_open, partition, timeout_s=REBUILD_TIMEOUT_S))
 
     async def endings(
         self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
     ) -> EndingPage:
-        """Return calls that ended after a second of the gate's clock, the oldest first."""
+        """Return calls that ended after this second of the gate's clock, oldest first."""
         answer = await self._run(self._endings, partition, after_s, age_s_min, count_max)
         ended_s, *flat = answer
         endings = [_ending(*flat[i : i + 5]) for i in range(0, len(flat), 5)]
@@ -233,13 +223,13 @@ class RedisSpendGate:
     async def name_carrier_call(
         self, call_id: str, account_id: str, carrier_call_id: str
     ) -> str | None:
-        """Remember an open call's name at the carrier; None for a call that is not open."""
+        """Store an open call's id at the carrier; None if the call is not open."""
         partition = self.partition(account_id)
         filling = await self._run(self._name, partition, call_id, account_id, carrier_call_id)
         return None if filling is None else str(filling.decode())
 
     async def fillings(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the fillings that those of the partitions live on that are ready."""
+        """Return the filling of each of the partitions that is ready."""
         pipeline: Any = self._redis.pipeline(transaction=False)
         for partition in partitions:
             meta = self._keys[partition][_KEY_NAMES.index("meta")]
@@ -252,7 +242,7 @@ class RedisSpendGate:
         }
 
     async def credit(self, account_id: str, sequence: int, amount_micros: int) -> CreditResult:
-        """Bring one credit. Raises MoneyError when the balance could not be kept exactly."""
+        """Apply one credit. Raises MoneyError if the balance could not be kept exactly."""
         partition = self.partition(account_id)
         result = await self._run(
             self._credit, partition, account_id, sequence, amount_micros, LIMIT
@@ -263,7 +253,7 @@ class RedisSpendGate:
 
     async def credit_sequence(self, account_id: str) -> int:
         """Return the sequence number of the last credit applied, 0 for none."""
-        _, sequence = await self._run(self._read, self.partition(account_id), account_id)
+        _, sequence = await self._run(self._read, self.partition(account_id), account_id, 1)
         return int(sequence)
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
@@ -272,14 +262,16 @@ class RedisSpendGate:
 
     async def balance(self, account_id: str) -> int:
         """Return the available micros, 0 for an account never credited."""
-        micros, _ = await self._run(self._read, self.partition(account_id), account_id)
+        micros, _ = await self._run(self._read, self.partition(account_id), account_id, 0)
         return int(micros)
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
-        """Fill an empty partition; False when it was ready already.
+        """Fill an empty partition; return False if it was ready already.
 
-        Its outbox must be drained before `state` is read, or what it says would count twice.
+        Its outbox must be drained before `state` is read, or its entries would count twice.
         """
+        # Before the script that makes it ready: a filling that dies in between is repeated as a
+        # whole.
         for start in range(0, len(state.memories), MEMORIES_PER_SCRIPT_MAX):
             some = state.memories[start : start + MEMORIES_PER_SCRIPT_MAX]
             told = chain.from_iterable(map(astuple, some))
@@ -296,21 +288,25 @@ class RedisSpendGate:
             timeout_s=REBUILD_TIMEOUT_S,
         )
         if filled < 0:
-            raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
+            raise NotDrainedError("a partition with a full outbox cannot be rebuilt")
         return bool(filled)
 
     async def is_ready(self, partition: int) -> bool:
-        """Say whether the partition has been filled from the book of record."""
+        """Return whether the partition has been filled from the book of record."""
         meta = self._keys[partition][_KEY_NAMES.index("meta")]
         ready = await self._bounded(self._redis.execute_command("HGET", meta, "ready"))
         return bool(ready == b"1")
 
     async def withdraw(self, partition: int, filling: str = "") -> bool:
-        """Make a partition wait for `rebuild`; False where it lives on another filling."""
+        """Make a partition wait for `rebuild`; return False if it lives on another filling."""
         return bool(await self._run(self._withdraw, partition, filling))
 
+    async def put_back(self, partition: int) -> bool:
+        """Put a withdrawn partition back into service as it was; False if it is not withdrawn."""
+        return bool(await self._run(self._put_back, partition))
+
     async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the id of the last entry that each has written: one round trip."""
+        """Return the id of the last entry that each has written, in one round trip."""
         outboxes = {partition: self._outbox(partition) for partition in partitions}
         return await self._bounded(redis_outbox.last_ids(self._redis, outboxes))
 
@@ -326,18 +322,25 @@ class RedisSpendGate:
     async def read_outboxes(
         self, partitions: Collection[int], count_max: int
     ) -> Mapping[int, Sequence[OutboxEntry]]:
-        """Return the oldest entries of those partitions that have any: one round trip."""
+        """Return the oldest entries of the partitions that have any, in one round trip."""
         outboxes = {partition: self._outbox(partition) for partition in partitions}
         return await self._bounded(redis_outbox.read(self._redis, outboxes, count_max))
 
     async def trim_outbox(self, partition: int, entry_ids: Sequence[str]) -> None:
-        """Forget entries that the book of record holds."""
+        """Delete entries that the book of record holds."""
         await self.trim_outboxes({partition: entry_ids})
 
     async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
-        """Forget entries of several partitions: one round trip."""
-        by_outbox = {self._outbox(partition): ids for partition, ids in entry_ids.items()}
-        await self._bounded(redis_outbox.trim(self._redis, by_outbox))
+        """Delete entries of several partitions in one round trip."""
+        each = [(self._outbox(p), b" ".join(map(str.encode, ids))) for p, ids in entry_ids.items()]
+        if isinstance(self._redis, RedisCluster):
+            requests = [([outbox], [ids]) for outbox, ids in each]
+        else:
+            requests = [([outbox for outbox, _ in each], [ids for _, ids in each])]
+        answers = await self._bounded(evaluate_all(self._redis, self._forget, requests))
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise _unavailable(answer)
 
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
@@ -349,21 +352,22 @@ class RedisSpendGate:
         return found
 
     async def node_of(self, account_id: str, call_id: str) -> str | None:
-        """Return the node of an account's open call; None: it has no such open call."""
+        """Return the node of an account's open call; None if it has no such open call."""
         partition = self.partition(account_id)
         own = self._keys[partition][_KEY_NAMES.index("own")]
         row = await self._bounded(
             self._redis.execute_command("HGET", own, call_id.encode(errors="replace"))
         )
         if row is None:
+            # An empty gate has no rows at all, and must not say that a call which lives is over.
             if not await self.is_ready(partition):
-                raise StoreUnavailableError("a partition of the spend gate is not filled yet")
+                raise StoreUnavailableError(_NOT_READY)
             return None
         owner, node, *_ = msgspec.json.decode(row)
         return str(node) if owner == account_id else None
 
     async def snapshot(self, partition: int) -> PartitionState:
-        """Return all that a partition holds at one moment, tombstones left out, each sorted."""
+        """Return what a partition holds at one moment, sorted, without tombstones."""
         answer = await self._run(self._snapshot, partition, timeout_s=REBUILD_TIMEOUT_S)
         balances, sequences, owners, states, spent = (_pairs(answer[i]) for i in (0, 1, 2, 3, 5))
         return PartitionState(
@@ -379,10 +383,9 @@ class RedisSpendGate:
         )
 
     async def inspect(self, partition: int) -> GateRows:
-        """Return all rows of a partition at one moment, as they are, its outbox left out."""
+        """Return all raw rows of a partition at one moment, without its outbox."""
         answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
-        balances, sequences, owners, holds, frozen, out, *others = answer
-        *others, foreign = others
+        balances, sequences, owners, holds, frozen, out, *others, foreign = answer
         caps, meta, tombstones, openings, endings, ages, cap_uses = map(_pairs, others)
         return GateRows(
             balances=_pairs(balances),
@@ -407,44 +410,43 @@ class RedisSpendGate:
 
     async def _run(
         self,
-        script: _Script,
+        script: Script,
         partition: int,
-        *args: str | bytes | int,
+        *args: Argument,
         timeout_s: float | None = None,
     ) -> Any:
-        """Run a script on a partition; what it answers depends on the script."""
-        return await self._bounded(self._evaluate(script, self._keys[partition], args), timeout_s)
+        """Run a script on a partition; return its answer."""
+        answer = evaluate(self._redis, script, self._keys[partition], args)
+        return await self._bounded(answer, timeout_s)
 
-    async def _evaluate(
-        self, script: _Script, keys: list[bytes], args: Sequence[str | bytes | int]
-    ) -> Any:
-        # execute_command, because evalsha() is not to be had from every client of redis-py.
-        execute = self._redis.execute_command
-        try:
-            return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return await execute("EVAL", script.source, len(keys), *keys, *args)
-
-    async def _evaluate_all(self, batches: Sequence[TickBatch]) -> Sequence[Any]:
-        """Run the tick script on each batch; return its answer or its error in its place."""
-        pipeline = self._redis.pipeline(transaction=False)
-        sha = self._tick.sha
-        for batch in batches:
-            keys = self._keys[batch.partition]
-            pipeline.execute_command(
-                "EVALSHA", sha, len(keys), *keys, batch.encoded, TICK_ENTRIES_MAX
+    async def _tick_each(
+        self, scripts: Sequence[Sequence[TickBatch]]
+    ) -> list[tuple[TickBatch, Any]]:
+        """Run the tick script on some batches at a time; return each one's answer, or its error."""
+        requests: list[tuple[list[bytes], Sequence[Argument]]] = [
+            (
+                [key for batch in batches for key in self._keys[batch.partition]],
+                (TICK_ENTRIES_MAX, *(batch.encoded for batch in batches)),
             )
-        answers = await pipeline.execute(raise_on_error=False)
-        for i, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):  # of the batches that one master has not seen it
-                batch = batches[i]
-                keys, arguments = self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)
-                answers[i] = await self._evaluate(self._tick, keys, arguments)
-        return answers
+            for batches in scripts
+        ]
+        answers = await evaluate_all(self._redis, self._tick, requests)
+        found: list[tuple[TickBatch, Any]] = []
+        for batches, answer in zip(scripts, answers, strict=True):
+            if not isinstance(answer, Exception):
+                found += zip(batches, answer, strict=True)
+            elif len(batches) == 1:
+                found.append((batches[0], answer))
+            else:
+                # One partition's keys may be at fault: apart, it fails alone. A repeated tick
+                # changes nothing.
+                found += await self._tick_each([[batch] for batch in batches])
+        return found
 
     async def _bounded(self, answer: Awaitable[_Answer], timeout_s: float | None = None) -> _Answer:
         """Wait for an answer, at most the timeout. Raises StoreUnavailableError."""
         try:
+            # Giving up does not undo the request, which may run yet: each script may be repeated.
             async with asyncio.timeout(timeout_s or self._timeout_s):
                 return await answer
         except TimeoutError as error:

@@ -1,4 +1,7 @@
-"""Connecting to a Valkey or Redis server by URL, and judging whether credits may be kept there."""
+"""Connects to a Valkey or Redis server by URL, and checks whether credits may be kept there.
+
+Knows no key and no script.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ from billing.errors import StoreUnavailableError
 from billing.stores import refusals
 
 SOCKET_TIMEOUT_S = 5.0
-"""A connection that has been silent for so long in mid-answer is dead."""
+"""A connection that has been silent for this long in the middle of an answer is dead."""
 
 SENTINEL_TIMEOUT_S = 0.25
 """A silent sentinel is passed over, so that another is asked before the request is given up."""
 
 CONNECTIONS_MAX = 32
-"""Connections of one process; a request beyond them waits for its turn."""
+"""Connections of one process; further requests wait for one to become free."""
 
 VERSION_MIN = (7, 0)
 
@@ -47,8 +50,8 @@ class UnfitStoreError(StoreUnavailableError):
 
 
 @dataclass(frozen=True, slots=True)
-class StoreReport:
-    """What a server is, and in what it is weaker than money would like."""
+class StoreFacts:
+    """What a server is, and which of its settings are too weak for money."""
 
     version: str
     """As the server names itself, such as "valkey 9.1.2"."""
@@ -72,7 +75,7 @@ def connect(url: str) -> Redis | RedisCluster:
     except UrlError:
         raise
     except ValueError:
-        # What urlsplit says quotes the URL, and a password with a "#" in it.
+        # The message of urlsplit quotes parts of the URL, which may be parts of the password.
         raise UrlError("the URL's host or port is wrong") from None
 
 
@@ -83,9 +86,11 @@ def _connect(url: str) -> Redis | RedisCluster:
         return connector(url.partition("://")[2], tls=scheme == "rediss")
     if topology or scheme not in {"redis", "rediss", "unix"}:
         raise UrlError(f"the URL's scheme must be one of {_SCHEMES}")
+    # Blocking: when all connections are in use a request waits, instead of failing a call.
     pool = BlockingConnectionPool.from_url(
         url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **_connection_options()
     )
+    # The URL's scheme has chosen the class, so it can be replaced only afterwards.
     pool.connection_class = _PACKED[pool.connection_class]
     return Redis.from_pool(pool)
 
@@ -93,7 +98,7 @@ def _connect(url: str) -> Redis | RedisCluster:
 class _Packed:
     """Encodes commands in C, which redis-py does for its blocking clients only.
 
-    A group of ticks is a hundred arguments, and takes a fifth less of our time.
+    A group of ticks has a hundred arguments; sending it takes a fifth less CPU this way.
     """
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
@@ -121,17 +126,19 @@ _PACKED: Mapping[type, type] = {
 
 async def disconnect(client: Redis | RedisCluster) -> None:
     """Close a client of `connect`, and the sentinels it asks."""
+    # aclose() closes the connections to the master only.
     await client.aclose()
     if isinstance(client, Redis) and isinstance(client.connection_pool, SentinelConnectionPool):
         await client.connection_pool.sentinel_manager.aclose()
 
 
-async def preflight(client: Redis | RedisCluster) -> StoreReport:
-    """Look a server over. Raises UnfitStoreError, or StoreUnavailableError when it is away."""
+async def preflight(client: Redis | RedisCluster) -> StoreFacts:
+    """Check a server. Raises UnfitStoreError, or StoreUnavailableError if it is away."""
     try:
         masters = await _master_infos(client)
         fsync = await _fsync_policy(client)
     except (RedisError, RedisClusterException, OSError) as error:
+        # A wrong password is told from a server that is away: only the latter may pass by itself.
         if sentence := refusals.of_credit_store(error):
             raise UnfitStoreError(sentence) from error
         sentence = f"The server of CALLER_REDIS_URL: {refusals.passing(error)}"
@@ -139,8 +146,9 @@ async def preflight(client: Redis | RedisCluster) -> StoreReport:
     for info in masters:
         _require_fit(info)
     first = masters[0]
+    # Of a cluster the weakest master counts: each holds some accounts.
     is_durable = all(info.get("aof_enabled") == 1 for info in masters)
-    return StoreReport(
+    return StoreFacts(
         version=f"{first.get('server_name', 'redis')} {_version_text(first)}",
         masters=len(masters),
         replicas=sum(int(info.get("connected_slaves", 0)) for info in masters),
@@ -150,7 +158,7 @@ async def preflight(client: Redis | RedisCluster) -> StoreReport:
 
 
 def _connection_options() -> dict[str, Any]:
-    """Return what every connection is made with: one retry, for every operation is idempotent."""
+    """Return the options of every connection; one retry, because all operations are idempotent."""
     return {
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
@@ -171,10 +179,10 @@ def _connect_cluster(rest: str, *, tls: bool) -> RedisCluster:
 
 
 class _Sentinels(Sentinel):
-    """Sentinels that one asks at a time.
+    """Sentinels, asked by one request at a time.
 
-    redis-py moves the one that answered to the front while others walk the list, which would lose
-    some for good.
+    redis-py moves the sentinel that answered to the front of its list. If other requests walked the
+    list meanwhile, some sentinels would be lost from it for good.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -198,6 +206,7 @@ def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
         sentinel_kwargs={
             "socket_timeout": SENTINEL_TIMEOUT_S,
             "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+            # No retry: the list of sentinels is walked instead.
             "retry": Retry(NoBackoff(), 0),
             "ssl": tls,
         },
@@ -213,7 +222,7 @@ def _connect_sentinel(rest: str, *, tls: bool) -> Redis:
 def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
     """Return the (host, port) pairs of "user:password@one,two:7000,[::1]:7001".
 
-    A list of hosts is no URL, and urlsplit may refuse it; each of them is one.
+    urlsplit may refuse a list of hosts, which is no URL; each single host is one.
     """
     hosts = [urlsplit(f"//{part}") for part in netloc.rpartition("@")[2].split(",")]
     if not all(host.hostname for host in hosts):
@@ -230,7 +239,7 @@ def _credentials(netloc: str) -> dict[str, Any]:
 async def _master_infos(client: Redis | RedisCluster) -> list[Mapping[str, Any]]:
     if isinstance(client, RedisCluster):
         answers = await client.info(target_nodes=RedisCluster.PRIMARIES)
-        # Of a single master the client returns the answer itself.
+        # With a single master the client returns the answer itself, not a dictionary by node.
         return [answers] if "redis_version" in answers else list(answers.values())
     return [await client.info()]
 
@@ -249,7 +258,7 @@ def _version_text(info: Mapping[str, Any]) -> str:
 
 
 def _require_fit(info: Mapping[str, Any]) -> None:
-    # Valkey tells its own version and, as redis_version, the one it is compatible with.
+    # Valkey reports its own version and, as redis_version, the Redis one it is compatible with.
     version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
     if version < VERSION_MIN:
         raise UnfitStoreError(
@@ -257,6 +266,7 @@ def _require_fit(info: Mapping[str, Any]) -> None:
             "use Valkey, or Redis 7.0 or later"
         )
     policy = info.get("maxmemory_policy")
+    # Any other policy may delete a balance, a hold or a tombstone whenever memory runs short.
     if policy != "noeviction":
         raise UnfitStoreError(
             f"the server of CALLER_REDIS_URL evicts keys when memory is short ({policy}), and "

@@ -1,6 +1,6 @@
-"""The outboxes of the spend gate's partitions, each a stream: read and trimmed in one round trip.
+"""Reads the outboxes of the spend gate's partitions, each a stream, in one round trip.
 
-Knows no entry's meaning and no script; whoever calls bounds the wait and names the failure.
+Knows no entry's meaning and no script; the caller bounds the wait and names the failure.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from redis.exceptions import ResponseError
 from billing.lineage import NOTHING_TOLD
 from billing.ports import OutboxEntry
 
-IDS_PER_COMMAND_MAX = 1_000
-
 
 async def lengths(redis: Redis | RedisCluster, outboxes: Sequence[bytes]) -> Sequence[int]:
-    """Return how many entries wait in each."""
+    """Return how many entries wait in each outbox."""
+    # Without MULTI: nothing here must be atomic, and a cluster takes keys of several slots then.
     pipeline: Any = redis.pipeline(transaction=False)
     for outbox in outboxes:
         pipeline.execute_command("XLEN", outbox)
@@ -27,10 +26,11 @@ async def lengths(redis: Redis | RedisCluster, outboxes: Sequence[bytes]) -> Seq
 
 
 async def last_ids(redis: Redis | RedisCluster, outboxes: Mapping[int, bytes]) -> Mapping[int, str]:
-    """Return the id of the last entry ever written to each, `0-0` where there was none."""
+    """Return the id of the last entry ever written to each, `0-0` if there was none."""
     pipeline: Any = redis.pipeline(transaction=False)
     for outbox in outboxes.values():
         pipeline.execute_command("XINFO", "STREAM", outbox)
+    # An outbox to which nothing was ever written does not exist, which is an answer and no failure.
     answers = await pipeline.execute(raise_on_error=False)
     return dict(zip(outboxes, map(_last_id, answers), strict=True))
 
@@ -55,10 +55,12 @@ async def read(
     if not outboxes:
         return {}
     keys = list(outboxes.values())
-    # A cluster's command names keys of one slot; elsewhere one command reads them all.
+    # In a cluster a command may name keys of one slot only; elsewhere one command reads them all.
     groups = [[key] for key in keys] if isinstance(redis, RedisCluster) else [keys]
     pipeline: Any = redis.pipeline(transaction=False)
     for group in groups:
+        # Always from the beginning: booked entries are deleted, so no position has to be
+        # remembered.
         starts = [b"0"] * len(group)
         pipeline.execute_command("XREAD", "COUNT", count_max, "STREAMS", *group, *starts)
     found: dict[bytes, Sequence[tuple[bytes, dict[bytes, bytes]]]] = {}
@@ -71,17 +73,8 @@ async def read(
     }
 
 
-async def trim(redis: Redis | RedisCluster, entry_ids: Mapping[bytes, Sequence[str]]) -> None:
-    """Forget entries, by outbox."""
-    pipeline: Any = redis.pipeline(transaction=False)
-    for outbox, ids in entry_ids.items():
-        for start in range(0, len(ids), IDS_PER_COMMAND_MAX):
-            pipeline.execute_command("XDEL", outbox, *ids[start : start + IDS_PER_COMMAND_MAX])
-    await pipeline.execute()
-
-
 def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:
-    """Read an entry; one without a kind is of none, which whoever folds entries sets aside."""
+    """Read an entry; one without a kind gets an empty one, which folding rejects."""
     values = {name.decode(errors="replace"): value for name, value in fields.items()}
     kind, previous = (values.pop(name, b"").decode(errors="replace") for name in ("k", "p"))
     return OutboxEntry(entry_id.decode(), kind, values, previous)

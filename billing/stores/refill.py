@@ -1,6 +1,6 @@
-"""What a partition of the spend gate is filled with, read from the book of record.
+"""Reads from the book of record what a partition of the spend gate is filled with.
 
-Knows no script of the gate and no outbox: what that still holds must be booked before.
+Knows no script of the gate and no outbox; what the outbox still holds must be booked before.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ async def read_partition(
         calls.ended_at >= now - TOMBSTONE_AGE,
     )
     ended_rows = await connection.execute(
+        # Also of calls that `_calls` leaves out: a tombstone needs only these two, and must be
+        # there to refuse late duplicates of the call.
         sa.select(calls.id, calls.spent_micros).select_from(_CALLS_HERE).where(*has_ended)
     )
     here = account_rows.all()
@@ -96,7 +98,8 @@ async def read_open_calls(
 async def _calls(
     connection: AsyncConnection, *conditions: sa.ColumnElement[bool]
 ) -> Sequence[sa.Row[Any]]:
-    """Return calls, but those with a value that cannot be read."""
+    """Return calls, leaving out those with a value that cannot be read."""
+    # The figures of the legs are never told to a gate (`in_brief`).
     of_legs = {"browser_quality", "carrier_quality"}
     columns = (column for column in tables.calls.c if column.name not in of_legs)
     rows = await connection.execute(
@@ -108,9 +111,10 @@ async def _calls(
 
 
 async def memories_of(rows: Sequence[sa.Row[Any]]) -> list[CallMemory]:
-    """Return what the book knows of calls; the database is not kept waiting for it."""
+    """Return what the book knows about calls; needs no transaction, so none has to stay open."""
     found: list[CallMemory] = []
     for start in range(0, len(rows), ROWS_AT_ONCE):
+        # A memory that the book would reject when told of it again is of no use.
         some = map(_memory, rows[start : start + ROWS_AT_ONCE])
         found += filter(is_tellable, some)
         await asyncio.sleep(0)
@@ -129,6 +133,7 @@ def _memory(row: sa.Row[Any]) -> CallMemory:
         row.spent_micros,
         row.written_off_micros,
         row.seconds,
+        # By the book's clock; the gate corrects it where that is far off its own (`remember.lua`).
         int(row.ended_at.timestamp()),
     )
 
@@ -164,8 +169,11 @@ async def _spent(
     rows = await connection.execute(
         sa.select(kind.id, sa.func.sum(calls.spent_micros))
         .select_from(kind.calls)
+        # A call counts whole in the period it began in. One that reaches over the beginning of a
+        # period is counted there by its next tick, not here.
         .where(is_here, kind.limit.is_not(None), calls.created_at >= kind.period.start(now))
         .group_by(kind.id)
     )
     names = ((cap_name(kind.holder_name(of), kind.period, now), int(spent)) for of, spent in rows)
+    # The gate keeps no counters of nothing either.
     return [(name, micros) for name, micros in names if micros]

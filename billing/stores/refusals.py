@@ -1,7 +1,7 @@
-"""Why a database or a credit store does not let us in, as a sentence with what to do.
+"""Explains why a database or a credit store refuses us, in a sentence that says what to do.
 
 A wrong password, a missing database and a dead server need three different repairs. No sentence
-names a host: of an address that is not encoded, a part of the password is read as one.
+names a host: if the password in a URL is not encoded, a part of it may be parsed as the host.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SQLSTATES: Final = {
     # No schema of its search path may be used.
     "3F000": RIGHTS,
 }
-"""PostgreSQL's error codes that trying again does not change (its manual, appendix A)."""
+"""PostgreSQL's error codes that retrying does not help against (its manual, appendix A)."""
 
 _ROUTINES: Final = {
     ("28000", "InitializeSessionUserId"): "The database refuses the user of CALLER_DATABASE_URL:"
@@ -44,8 +44,8 @@ _ROUTINES: Final = {
     ("42501", "CheckMyDatabase"): "The user of CALLER_DATABASE_URL may not connect to that"
     " database: GRANT it CONNECT on it.",
 }
-"""What one error code means where this routine of the server reports it; texts are translated,
-the names of routines are not."""
+"""What an error code means if this routine of the server reports it. Routines tell such cases apart
+because their names are not translated; the texts of errors are."""
 
 _SQLITE_CODES: Final = {
     sqlite3.SQLITE_CANTOPEN: "The file of the database cannot be opened; see its folder's rights.",
@@ -59,8 +59,7 @@ _SQLITE_CODES: Final = {
 _FULL_SQLSTATES: Final = {"53100"}
 """disk_full."""
 _FULL_SQLITE_CODES: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-"""On a full disk SQLite cannot make room in its shared memory file either, an error of input and
-output."""
+"""SQLITE_IOERR, because on a full disk SQLite fails to extend its shared memory file, too."""
 DISK_FULL: Final = "Its disk is full, or cannot be written."
 
 _ENDS: Final = "It ends the connection at once: see whether PostgreSQL is what listens there."
@@ -75,7 +74,7 @@ _ASYNCPG_WORDS: Final = {
     " is no PostgreSQL.",
     "unexpected connection_lost()": _ENDS,
 }
-"""What asyncpg says by a plain ConnectionError. Whole, it names a host."""
+"""Parts of the messages of asyncpg's plain ConnectionErrors, which in full name a host."""
 
 _PASSING: Final = {
     ssl.SSLCertVerificationError: "Its certificate is not accepted.",
@@ -88,12 +87,13 @@ _PASSING: Final = {
 
 
 def lasting(error: BaseException) -> str:
-    """Return why the book of record will not let us in, also later; empty for any other failure."""
+    """Return why the book of record refuses us for good; empty for any other failure."""
     chain = list(_chain(error))
     for each in chain:
         routine = (_sqlstate(each), getattr(each, "server_source_function", ""))
         if sentence := _ROUTINES.get(routine):
             return sentence
+    # The routine says more than the code alone, so codes come second.
     for each in chain:
         if sentence := _SQLSTATES.get(_sqlstate(each)) or _SQLITE_CODES.get(_sqlite_code(each)):
             return sentence
@@ -118,18 +118,18 @@ def passing(error: BaseException) -> str:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether a store refused to write because there is no space, of either store."""
+    """Return whether a store, SQL or Redis, refused to write for want of disk space."""
     return any(
         _sqlstate(each) in _FULL_SQLSTATES
         or _sqlite_code(each) in _FULL_SQLITE_CODES
-        # Valkey and Redis, when what they write does not reach the disk.
+        # The answer of Valkey and Redis to writes while they cannot persist to disk.
         or (isinstance(each, ResponseError) and "MISCONF" in str(each))
         for each in _chain(error)
     )
 
 
 def unavailable(what: str, error: BaseException) -> StoreUnavailableError:
-    """Return what to raise for a store that did not do its work; a full disk is named."""
+    """Return the error to raise for a store that failed; a full disk gets its own class."""
     if is_full(error):
         return StoreFullError(f"{what}: its disk is full, or cannot be written")
     return StoreUnavailableError(what)
@@ -145,7 +145,7 @@ def _sqlite_code(error: BaseException) -> int:
 
 
 def of_credit_store(error: BaseException) -> str:
-    """Return why the credit store will not let us in, also later; empty for any other failure."""
+    """Return why the credit store refuses us for good; empty for any other failure."""
     for each in _chain(error):
         text = str(each).upper()
         if isinstance(each, NoPermissionError):
@@ -161,27 +161,31 @@ def of_credit_store(error: BaseException) -> str:
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """Turn what trying again does not change into UnfitBookError."""
+    """Convert errors that retrying does not help against into UnfitBookError."""
     try:
         yield
     except Exception as error:
         if sentence := lasting(error):
+            # SQLite's sentences are about its file: another message, and another repair.
             is_file = sentence in _SQLITE_CODES.values()
             raise (UnfitFileError if is_file else UnfitBookError)(sentence) from error
         raise
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to what caused it."""
+    """Yield an error and everything that caused it, nearest first."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
         each = waiting.pop(0)
+        # A chain of causes and contexts may come back to an error it has passed.
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
         yield each
         waiting += [each.__cause__, each.__context__]
+        # SQLAlchemy wraps the driver's error, which alone has codes.
         if isinstance(each, sa.exc.DBAPIError):
             waiting.append(each.orig)
+        # Connecting to several addresses of one host may fail with a group of errors.
         waiting += getattr(each, "exceptions", ())

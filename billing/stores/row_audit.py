@@ -1,6 +1,6 @@
-"""The part of an audit that no query can do: prices, refunds, digests, computed again by row.
+"""Audits what no query can: prices, refunds, times and digests, computed again row by row.
 
-Reads in pages, so that it needs as little memory for a million calls as for one. Knows no ledger.
+Reads in pages, so that memory does not grow with the number of calls. Knows no ledger.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ DECK_DIFFERS = "rate deck differs from its digest"
 async def audit_rows(connection: AsyncConnection, now: datetime) -> list[Disagreement]:
     """Return what disagrees, at most `FINDINGS_MAX` of each rule."""
     counts: dict[str, int] = {}
+    # Every other rule compares times with one another, and passes if all of them were moved alike.
     findings = await _dated_ahead(connection, now + CLOCKS_DIFFER_MAX)
     for look in (_look_at_calls, _look_at_refunds, _look_at_accounts, _look_at_decks):
         async for found in look(connection):
@@ -91,6 +92,7 @@ async def _pages(
     """Yield a query's rows page by page; `key` is its first column and tells rows apart."""
     after = None
     while True:
+        # A page continues after a key, not after a count, so that each is one range of the index.
         page = query.order_by(key).limit(PAGE_ROWS)
         rows = (await connection.execute(page if after is None else page.where(key > after))).all()
         if rows:
@@ -115,20 +117,22 @@ async def _look_at_calls(connection: AsyncConnection) -> Found:
 
 
 def _price_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
+    # Without its opening the rate is not known, so no price can be computed.
     if not row.opened:
         return
     asked = row.spent_micros + row.written_off_micros
     rate = _rate(row.rate)
     if rate is None:
-        # What cost nothing may have been refused before it had a rate.
+        # A call that cost nothing may have been refused before it had a rate.
         if asked or row.seconds:
             yield _of_call(PRICE_UNKNOWN, row, asked=asked)
         return
     cost = rate.cost(row.seconds)
-    # Whoever settles the call of a dead node takes no more than that had been granted.
+    # A call that was settled for a dead node is charged no more than its node had been granted.
     if asked > cost or (asked < cost and not _is_settled(row)):
         yield _of_call(PRICE_DIFFERS, row, asked=asked, due=cost)
     lasted = _lasted(row.answered_at, row.ended_at)
+    # Rounded up like the charge: a second counts once it has begun.
     if row.seconds > -((-lasted - ROUNDING) // SECOND):
         yield _of_call(
             SECONDS_TOO_MANY,
@@ -140,6 +144,7 @@ def _price_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
 
 def _time_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
     """Yield what no clock can have shown: a call's own clock never goes back."""
+    # The end of such a call is by the clock of the node that settled it.
     slack = CLOCKS_DIFFER_MAX if _is_settled(row) else ROUNDING
     times = {
         "created": row.created_at if row.opened else None,
@@ -169,6 +174,7 @@ def _lasted(answered_at: datetime | None, ended_at: datetime | None) -> timedelt
     return ended_at - answered_at
 
 
+# Calls share a few rates, so that most of them need no decoding.
 @lru_cache(1024)
 def _rate(text: str) -> Rate | None:
     try:
@@ -185,6 +191,7 @@ async def _look_at_refunds(connection: AsyncConnection) -> Found:
         .add_columns(calls.account_id, calls.spent_micros, calls.seconds)
         .join_from(tables.transfers, tables.calls, transfers.call_id == calls.id)
         .where(transfers.kind == "call-refund")
+        # Refunds that an operator gives may have any amount.
         .where(transfers.reference == "credit:call:" + calls.id)
     )
     async for rows in _pages(connection, query, transfers.reference):
@@ -215,7 +222,7 @@ async def _look_at_decks(connection: AsyncConnection) -> Found:
         .limit(DECKS_MAX)
     )
     for version in (await connection.execute(newest)).scalars().all():
-        # One at a time: a deck may have some hundred thousand lines.
+        # One content at a time: a deck may have some hundred thousand lines.
         query = sa.select(decks.digest, decks.content).where(decks.version == version)
         digest, content = (await connection.execute(query)).one()
         if hashlib.sha256(content.encode()).hexdigest() != digest:

@@ -1,6 +1,6 @@
-"""Which tables a database has: none, older ones, those of this release, or another release's.
+"""Tells which tables a database has: none, older ones, this release's, or another release's.
 
-Only reads.
+Reads only. Knows no migration but its number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from billing.stores.database import TIMEOUT_S, reading
 
 
 class Age(Enum):
-    """How a database's tables stand to this release."""
+    """How old a database's tables are, compared with this release."""
 
     NEW = "has no tables yet; `caller serve` makes them"
     OLDER = "has tables of an older release; `caller serve` brings them up to date"
@@ -59,6 +59,7 @@ def require_known(connection: sa.Connection) -> Age:
 
 def _revisions() -> list[str]:
     """Return all revisions of the tables, the newest last: files are named by their number."""
+    # From the names of files, so that a process that only looks need not import Alembic.
     files = (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*_*.py")
     return sorted(file.name.partition("_")[0] for file in files)
 

@@ -1,7 +1,8 @@
-"""The book of record and the call detail records, in SQL.
+"""Implements the book of record and the store of call records in SQL.
 
-What an account has, what it was charged and why. Money that comes in is written here first; money
-spent arrives as outbox entries. Knows no table layout beyond `tables` and no spend gate.
+The book says what an account has, what it was charged and why. Money that comes in is written here
+first; money spent arrives as outbox entries. Knows no table layout beyond `tables` and no spend
+gate.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ class SqlLedgerStore:
         clock: Clock = utc_now,
         gate_sequence: GateSequence | None = None,
     ) -> None:
-        """Keep a book; without `gate_sequence` lost credits are booked again, under any number."""
+        """Use a database.
+
+        Without `gate_sequence` credits are booked under whatever number is next, as a recovery
+        needs it, which books again what the book has lost and the gate has.
+        """
         self._engine = engine
         self._timeout_s = timeout_s
         self._transactions = Transactions(engine, timeout_s)
@@ -78,6 +83,8 @@ class SqlLedgerStore:
             StoreUnavailableError: not known to be booked; try again with the same reference.
 
         """
+        # Asked before the account's row is locked, which must not stay locked while Redis is waited
+        # for.
         at, seen = self._clock(), await self._seen_at_gate(account_id)
         async with writing(self._engine, self._timeout_s) as connection:
             account = await _raise_balance(connection, account_id, amount_micros)
@@ -90,6 +97,8 @@ class SqlLedgerStore:
                 reason=reason,
                 call_id=call_id,
             )
+            # The unique reference decides whether this is a repeat: a look beforehand could miss a
+            # webhook that is handled at the same moment.
             booked = await connection.execute(
                 upsert(connection, tables.credits)
                 .values(
@@ -106,6 +115,7 @@ class SqlLedgerStore:
             )
             sequence: int | None = booked.scalar()
             if sequence is None:
+                # Takes back the balance and the sequence that the repeat has raised.
                 await connection.rollback()
                 return None
             if sequence <= seen:
@@ -114,9 +124,10 @@ class SqlLedgerStore:
         return sequence
 
     async def _seen_at_gate(self, account_id: str) -> int:
-        """Return the last credit that the gate has seen; read before the book, it is never ahead.
+        """Return the sequence of the last credit that the gate has seen.
 
-        0 while the gate is away: no money that was paid waits for it.
+        Read before the book, it is never ahead of an intact one. 0 while the gate is away, because
+        booking a payment does not wait for the gate.
         """
         if self._gate_sequence is None:
             return 0
@@ -163,6 +174,7 @@ class SqlLedgerStore:
 
         Raises StoreUnavailableError: not known to be booked; apply them again.
         """
+        # Sorted, because `lock_and_mark` locks partitions in ascending order.
         folded = {p: fold(entries) for p, entries in sorted(batch.items()) if entries}
         if not folded:
             return
@@ -187,6 +199,7 @@ class SqlLedgerStore:
             state, rows = await read_partition(connection, partition, partitions, self._clock())
             marks = await read_marks(connection)
         mark = marks.get(partition, PartitionMark())
+        # After the transaction, which must not stay open while thousands of rows are converted.
         return replace(state, memories=await memories_of(rows), mark=mark)
 
     async def marks(self) -> Mapping[int, PartitionMark]:
@@ -213,9 +226,9 @@ class SqlLedgerStore:
         return micros or 0
 
     async def freeze(self, account_id: str, frozen: bool) -> bool:
-        """Remember that an account is frozen, or no longer; return what holds from now on.
+        """Freeze an account or release it; return whether it is frozen from now on.
 
-        A deleted account stays frozen. The spend gate is told separately.
+        A deleted account stays frozen. The caller has to freeze it at the spend gate as well.
         Raises LookupError: no such account, and StoreUnavailableError.
         """
         accounts = tables.accounts
@@ -242,7 +255,7 @@ class SqlCdrStore:
 
     async def get(self, account_id: str, call_id: str) -> CallRecord | None:
         """Return one record of this account. Raises StoreUnavailableError."""
-        if "\0" in call_id:  # PostgreSQL has no text with it
+        if "\0" in call_id:  # PostgreSQL refuses such text with an error
             return None
         calls = tables.calls
         async with reading(self._engine, self._timeout_s) as connection:
@@ -295,13 +308,15 @@ class SqlCdrStore:
 async def _raise_balance(
     connection: AsyncConnection, account_id: str, amount_micros: int
 ) -> sa.Row[Any]:
-    """Add to an account, which locks its row, and take its next credit sequence."""
+    """Add to an account and take its next credit sequence; its row is locked from here on."""
     accounts = tables.accounts
     rows = await connection.execute(
         sa.update(accounts)
         .where(accounts.c.id == account_id)
         .values(
             balance_micros=accounts.c.balance_micros + amount_micros,
+            # Counted by the UPDATE itself: two credits at once wait for each other and get two
+            # numbers.
             credit_sequence=accounts.c.credit_sequence + 1,
         )
         .returning(accounts.c.currency, accounts.c.balance_micros, accounts.c.credit_sequence)
@@ -318,6 +333,7 @@ def _keep_rejected(
     connection: sa.Connection, partition: int, entries: Sequence[OutboxEntry], at: datetime
 ) -> None:
     connection.execute(
+        # An entry that could not be trimmed is read and rejected again.
         upsert(connection, tables.rejected_entries).on_conflict_do_nothing(),
         [
             {
@@ -325,6 +341,8 @@ def _keep_rejected(
                 "entry_id": entry.entry_id,
                 "kind": ascii(entry.kind),
                 "fields": msgspec.json.encode(
+                    # Latin-1 gives each byte a character, so that any bytes can be kept in JSON and
+                    # restored.
                     {name: value.decode("latin-1") for name, value in entry.fields.items()}
                 ).decode(),
                 "at": at,

@@ -1,4 +1,4 @@
-"""Statements of account, in SQL. Knows no table layout beyond `tables`."""
+"""Reads statements of account from the SQL ledger. Knows no table layout beyond `tables`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class SqlStatementStore:
             transfers.account_id == account_id,
             sa.or_(transfers.source == CUSTOMER, transfers.target == CUSTOMER),
         )
+        # References break ties between lines of one moment.
         position = sa.tuple_(transfers.at, transfers.reference)
         query = sa.select(tables.transfers).where(is_mine)
         if before is not None:
@@ -52,7 +53,7 @@ class SqlStatementStore:
             ).all()
             if not rows:
                 return []
-            # What the lines of the page and all before them come to.
+            # The sum of these lines and of all older ones is the balance after the newest of them.
             balance = await connection.scalar(
                 query.with_only_columns(sa.func.sum(signed), maintain_column_froms=True)
             )

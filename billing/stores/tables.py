@@ -93,7 +93,7 @@ accounts = sa.Table(
     sa.Column("month_cap_micros", sa.BigInteger),
     # From when on all its calls count under its day and month; NULL for always.
     sa.Column("caps_counted_from", UtcDateTime),
-    # Where the account holder is told of things; empty where nobody has said.
+    # Where the account holder is notified; empty if not given.
     sa.Column("email", sa.String, nullable=False, server_default=sa.text("''")),
     # A deleted account stays frozen for good, and keeps what the books need.
     sa.Column("deleted_at", UtcDateTime),
@@ -112,8 +112,7 @@ credits = sa.Table(
     sa.Column("payment_id", sa.String),
 )
 
-# A transfer names its call but does not depend on it: the record goes after its retention,
-# the ledger stays.
+# A transfer names its call without a foreign key: the ledger does not depend on call records.
 transfers = sa.Table(
     "transfers",
     metadata,
@@ -126,7 +125,7 @@ transfers = sa.Table(
     sa.Column("account_id", sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("call_id", sa.String),
     sa.Column("at", UtcDateTime, nullable=False),
-    # Why, for the customer; empty where the kind says it all.
+    # Why, for the customer; empty if the kind explains it.
     sa.Column("reason", sa.String, nullable=False, server_default=sa.text("''")),
     sa.CheckConstraint("micros > 0", name="positive"),
     sa.CheckConstraint("source <> target", name="moves"),
@@ -180,12 +179,12 @@ calls = sa.Table(
     sa.Column("booked_at", UtcDateTime),
     sa.Column("key_id", sa.String, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "account_id", "created_at", "id"),
-    # The clock of retention.
+    # For what looks at all accounts by time: tombstones of a filling, recent calls of an audit.
     sa.Index(None, "created_at"),
 )
 
-# Of calls that are not closed, as the migration says that makes it. To say so here would make every
-# process load PostgreSQL's dialect.
+# Partial: of calls that are not closed, as the migration that makes it says. Saying so here would
+# make every process load PostgreSQL's dialect.
 sa.Index("ix_calls_live", calls.c.account_id)
 
 partitions = sa.Table(
@@ -216,7 +215,7 @@ rejected_entries = sa.Table(
 api_keys = sa.Table(
     "api_keys",
     metadata,
-    # What a key is called by people: the head of its hash, which opens nothing.
+    # What people call the key: the head of its hash, which opens nothing.
     sa.Column("id", sa.String, primary_key=True),
     # SHA-256 in hexadecimal; the key itself is kept nowhere.
     sa.Column("key_hash", sa.String(64), nullable=False, unique=True),
@@ -296,6 +295,6 @@ payment_profiles = sa.Table(
     _flag("auto_enabled"),
     _micros("auto_threshold_micros", default=0),
     _micros("auto_amount_micros", default=0),
-    # Why it was switched off by us; empty where the person did, or it is on.
+    # Why the gateway switched it off; empty if the person did, or it is on.
     sa.Column("auto_off_reason", sa.String, nullable=False, server_default=sa.text("''")),
 )

@@ -1,6 +1,6 @@
--- Tell what the partition's open calls hold and owe once more, how they were opened and what the
--- carrier calls them, for a book that may lack it. Returns how many there are.
-if not is_ready() then return not_ready() end
+-- Put into the outbox again what the partition's open calls hold and owe, how they were opened and
+-- their ids at the carrier, for a book that may lack it. The partition need not be in service.
+-- Returns how many calls there are.
 local states, told = redis.call('HGETALL', CALL), {}
 for i = 1, #states, 2 do
   local call, state = states[i], states[i + 1]
@@ -12,6 +12,7 @@ for i = 1, #states, 2 do
   end
   told[#told + 1] = call .. ' ' .. state
 end
+-- Entries as large as those of ticks: the drainer counts entries, not calls.
 for first = 1, #told, 1000 do
   local part = table.concat(told, ' ', first, math.min(first + 999, #told))
   tell('k', 'T', 'd', part)

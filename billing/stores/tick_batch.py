@@ -1,28 +1,31 @@
-"""Ticks of one partition as the tick script takes them, and what it answers.
+"""Encodes the ticks of partitions for the tick script, and decodes its answers.
 
-Knows the wire format of `tick.lua` and no server.
+Knows the format of `tick.lua`'s arguments and replies, but no server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from billing.ports import SpendCap, Tick, TickOutcome
 
+CALLS_PER_SCRIPT_MAX = 1_000
+"""Bound of one tick script: it holds the server for some 4 ms, and Lua's stack for 2,000 values."""
+
 CAPS_PER_CALL_MAX = 3
 """An account's day and month and a key's day; keeps a tick's counters within Lua's stack."""
 
 _ENCODER = msgspec.json.Encoder()
 
-# What tick.lua says a call holds that is not open because the gate lost it.
+# Reported by tick.lua as the hold of a call that the gate has lost; -2 if it has been closed.
 _LOST = -1
 
 
 class TickBatch:
-    """Ticks of one partition, as one script takes them."""
+    """Ticks of one partition for one run of the script: at most `CALLS_PER_SCRIPT_MAX`."""
 
     def __init__(self, partition: int, ticks: Sequence[Tick]) -> None:
         self.partition = partition
@@ -30,8 +33,23 @@ class TickBatch:
         self.encoded, self.accounts, self.caps = _encode_ticks(ticks)
 
 
+def batches_of(claims: Mapping[int, Sequence[Tick]], partitions_max: int) -> list[list[TickBatch]]:
+    """Divide the claims of partitions among as few scripts as may take them."""
+    scripts: list[list[TickBatch]] = []
+    room = 0
+    for partition, ticks in claims.items():
+        for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX):
+            batch = TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
+            if len(batch.ticks) > room or len(scripts[-1]) == partitions_max:
+                scripts.append([])
+                room = CALLS_PER_SCRIPT_MAX
+            scripts[-1].append(batch)
+            room -= len(batch.ticks)
+    return scripts
+
+
 class TickReply:
-    """What the scripts of one partition have answered."""
+    """The answers of the scripts of one partition, combined."""
 
     def __init__(self) -> None:
         self._short: dict[str, int] = {}
@@ -47,25 +65,26 @@ class TickReply:
         self._filling = ""
 
     def add(self, batch: TickBatch, answer: Sequence[Any]) -> None:
-        """Take what the script has answered to a batch."""
-        exceptions, left, burning, counted, bounded, barred, filling, open_calls, ending = answer
+        """Add the script's answer to a batch."""
+        exceptions, balances, burns, spent, capped, frozen, filling, open_calls, ending = answer
         for i in range(0, len(exceptions), 2):
             call_id, held = batch.ticks[exceptions[i]].call_id, exceptions[i + 1]
             if held >= 0:
                 self._short[call_id] = held
             else:
                 (self._lost if held == _LOST else self._closed).append(call_id)
-        self._balances.update(zip(batch.accounts, left, strict=True))
-        self._burns.update(zip(batch.accounts, burning, strict=True))
+        # An account's calls may be in several batches: the later answer has seen both.
+        self._balances.update(zip(batch.accounts, balances, strict=True))
+        self._burns.update(zip(batch.accounts, burns, strict=True))
         self._open_calls.update(zip(batch.accounts, open_calls, strict=True))
-        self._spent.update(zip(batch.caps, counted, strict=True))
-        self._capped.extend(batch.ticks[i].call_id for i in bounded)
-        self._frozen.extend(batch.accounts[j] for j in barred)
+        self._spent.update(zip(batch.caps, spent, strict=True))
+        self._capped.extend(batch.ticks[i].call_id for i in capped)
+        self._frozen.extend(batch.accounts[j] for j in frozen)
         self._ending.extend(batch.accounts[j] for j in ending)
         self._filling = filling.decode()
 
     def outcome(self) -> TickOutcome:
-        """Return what they have said in all."""
+        """Return the combined outcome."""
         return TickOutcome(
             short=self._short,
             lost=self._lost,
@@ -84,7 +103,9 @@ class TickReply:
 def _encode_ticks(ticks: Sequence[Tick]) -> tuple[bytes, Sequence[str], Sequence[str]]:
     """Return the batch that tick.lua reads, and the accounts and caps in the order it answers."""
     accounts: dict[str, int] = {}
+    # From 1, because Lua indexes so; the script's answer counts from 0, as Python does.
     account_of = [accounts.setdefault(tick.account_id, len(accounts) + 1) for tick in ticks]
+    # Columns instead of rows: the script passes whole columns to HMGET.
     batch = [
         [tick.call_id for tick in ticks],
         list(accounts),
@@ -96,6 +117,7 @@ def _encode_ticks(ticks: Sequence[Tick]) -> tuple[bytes, Sequence[str], Sequence
     names: list[str] = []
     if any(caps_of):
         assert max(map(len, caps_of)) <= CAPS_PER_CALL_MAX
+        # By name and limit: two calls may know one cap by different limits, and each keeps its own.
         caps: dict[SpendCap, int] = {}
         indices = [[caps.setdefault(cap, len(caps) + 1) for cap in of] for of in caps_of]
         names = [cap.name for cap in caps]

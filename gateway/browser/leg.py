@@ -1,4 +1,4 @@
-"""The browser leg over WebSocket: control messages and audio of one caller.
+"""Runs the browser leg over WebSocket: control messages and audio of one caller.
 
 Turns bytes into calls on its listener, and events into bytes. Knows no carrier and no money.
 """
@@ -35,7 +35,7 @@ class BrowserListener(Protocol):
         """Act on a control message."""
 
     def browser_closed(self, code: int) -> None:
-        """Act on the end of the socket."""
+        """Act on the end of the socket; called once, with its close code."""
 
 
 class BrowserLeg:
@@ -64,7 +64,9 @@ class BrowserLeg:
         self.origin = origin
         """The page's origin; empty for programs."""
         self.listener: BrowserListener | None = None
+        """The call or check that the leg serves; None before it begins and after it ends."""
         self.started = False
+        """Whether `start` or `resume` has come."""
         self.is_closed = False
         connection.on_text = self._text_received
         connection.on_binary = self._ignore_audio
@@ -77,27 +79,31 @@ class BrowserLeg:
 
     def take_audio(self, on_binary: Callable[[bytes], None] | None) -> None:
         """Send the caller's audio to this function from now on; None discards it."""
+        # Plugged into the socket itself: a frame must not cost a call through this leg.
         self._connection.on_binary = on_binary or self._ignore_audio
 
     def send(self, *messages: GatewayMessage) -> None:
         """Send control messages."""
+        # In one write: what a small message costs is its write.
         self._connection.send_text(*[browser_media.encode(message) for message in messages])
 
     def refuse(self, code: str, retry_after_s: int = 0) -> None:
         """Send an error, with the time to retry if it is known, and close."""
         problem = PROBLEMS[code]
+        # A close code alone says nothing to a person.
         self._send_error(code, retry_after_s)
         self.close(problem.close_code, code)
 
-    def vouch(self) -> None:
+    def mark_authenticated(self) -> None:
         """Tell the socket that the caller has shown a valid token."""
-        self._connection.vouch()
+        self._connection.mark_authenticated()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake."""
         self._connection.close(code, reason)
 
     def _text_received(self, payload: bytes) -> None:
+        # Before it is parsed: a flood of nonsense is a flood as well, and must cost no parsing.
         if self._flood.is_flooded(self._connection.counters.last_in_ns):
             self.refuse("message_flood")
             return
@@ -105,25 +111,28 @@ class BrowserLeg:
             message = browser_media.parse(payload)
         except PeerProtocolError as error:
             self._send_error("bad_message")
+            # By the error's own code: a message that is too long has one of RFC 6455 (7.4.1).
             self._connection.close(error.close_code, "bad_message")
             return
         self._dispatch(message)
 
     def _dispatch(self, message: ClientMessage) -> None:
+        # Answered in every state: it measures the network and nothing else.
         if isinstance(message, Ping):
             self.send(Pong(id=message.id))
         elif isinstance(message, Start | Resume):
             self._start(message)
         elif self.listener is not None:
             self.listener.browser_message(message)
-        # After the end of a call its client may still send what it had begun to; before it,
-        # nothing.
+        # Without a listener: before the start nothing else is allowed. Later its token is being
+        # checked, or its call is over, and a client cannot know that when it sends.
         elif not self.started:
             self.refuse("bad_message")
         elif isinstance(message, Hangup):
             self.close(1000, "call ended")
         elif isinstance(message, Offer):
-            # An offer is too large to be kept for somebody who has proven nothing yet.
+            # Too large to be kept for a client that has proven nothing yet, which is told so,
+            # because it waits for an answer.
             code = "not_ready"
             self.send(OfferRefused(id=message.id, code=code, message=OFFER_REFUSALS[code]))
 
@@ -131,6 +140,7 @@ class BrowserLeg:
         if self.started or message.version != browser_media.VERSION:
             self.refuse("bad_message")
             return
+        # Before the token is checked, which takes a while: only one may be tried on a socket.
         self.started = True
         self._on_start(self, message)
 

@@ -22,6 +22,7 @@ FRAME_BYTES = {"pcmu": 160, "pcm16": 640}
 """Codec -> bytes of one 20 ms frame: mu-law at 8 kHz, or 16-bit little-endian PCM at 16 kHz."""
 
 Codec = Literal["pcmu", "pcm16"]
+# The sixteen keys of ITU-T Q.23; telephones have twelve of them.
 Digits = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern="^[0-9*#A-D]+$")]
 Leg = Literal["browser", "carrier"]
 Path = Literal["webrtc", "websocket"]
@@ -32,6 +33,9 @@ Lack = Literal["credit", "cap", "duration"]
 """What a call runs out of: its account's credit, a spending limit, or the longest time allowed."""
 
 
+# A docstring below is the description of its message in the published schema.
+
+
 class _Tagged(msgspec.Struct, kw_only=True, tag_field="type"):
     """A message; its `type` is its tag."""
 
@@ -40,6 +44,7 @@ class Start(_Tagged, tag="start"):
     """First message on every socket."""
 
     version: int
+    # Sent here and not in the address, which proxies log.
     token: Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -68,8 +73,11 @@ class SelectPath(_Tagged, tag="media"):
     path: Path
 
 
+# Whatever a client claims is bounded: it goes into sums that outlive the message.
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Millis = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
+# Of a whole call, however long: a report that is out of bounds ends it.
+TotalMillis = Annotated[float, msgspec.Meta(ge=0, le=1 << 40)]
 
 
 class Report(_Tagged, tag="report"):
@@ -78,7 +86,7 @@ class Report(_Tagged, tag="report"):
     packets: Count
     """Received, 20 ms each."""
     lost: Count = 0
-    concealed_ms: Millis = 0.0
+    concealed_ms: TotalMillis = 0.0
     jitter_ms: Millis = 0.0
     buffer_ms: Millis = 0.0
     """How long a sample waits in the browser before it is played."""
@@ -274,7 +282,7 @@ class Talk(_Tagged, tag="talk"):
 
 
 class Volume(_Tagged, tag="volume"):
-    """Levels of both directions in dBov, -127 to 0 (RFC 6464), twice a second."""
+    """Levels of both directions in dBov, -127 to 0 (RFC 6464), once a second."""
 
     input_dbov: int
     output_dbov: int
@@ -400,17 +408,20 @@ GatewayMessage = (
     | Pong
 )
 
+# Made once: a decoder is compiled from its types.
 _decode: Callable[[bytes], ClientMessage] = msgspec.json.Decoder(ClientMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def parse(text: bytes) -> ClientMessage:
     """Return the client's message. Raises PeerProtocolError if it is not one."""
+    # By its length before anything else: it comes from a stranger until its token is verified.
     if len(text) > MESSAGE_BYTES_MAX:
         raise PeerProtocolError("A text message is too long.", close_code=1009)
     try:
         return _decode(text)
     except (msgspec.MsgspecError, RecursionError):
+        # Without the decoder's own words and without the cause: either may quote the message.
         raise PeerProtocolError("A text message could not be understood.") from None
 
 

@@ -17,6 +17,7 @@ from gateway.call.machine import Call
 from gateway.cause import Cause
 from gateway.ports import CallOrder
 
+# Every result but OPENED must be here: the first hold is looked up without a default.
 REFUSALS = {
     OpenResult.INSUFFICIENT_CREDIT: "insufficient_credit",
     OpenResult.FROZEN: "account_frozen",
@@ -31,7 +32,7 @@ LACKS: dict[CutOff, wire.Lack] = {
     CutOff.CAP: "cap",
     CutOff.DURATION: "duration",
 }
-"""What a call ran out of, as the caller is told. Grace is missing: running out of it is our
+"""What a call ran out of, in words of the wire protocol. Grace is missing: running out of it is our
 fault."""
 
 _CUT_OFF_WORDS: dict[CutOff, tuple[str, str]] = {
@@ -83,6 +84,7 @@ def limited_by(seconds: int, longest_s: int, *, is_capped: bool = False) -> wire
 
     `is_capped` says that a spending limit runs out before the balance.
     """
+    # First: the longest time allowed must not be shown as if the credit ended there.
     if seconds >= longest_s:
         return "duration"
     return "cap" if is_capped else "credit"
@@ -98,6 +100,7 @@ def ready(
     resume_seconds: int,
 ) -> wire.Ready:
     """Return the reply to a valid token."""
+    # The order's codec was checked at its admission; this only narrows the type.
     codec: wire.Codec = "pcm16" if order.codec == "pcm16" else "pcmu"
     return wire.Ready(
         version=wire.VERSION,
@@ -115,6 +118,7 @@ def ready(
 def caller_cause(call: Call) -> Cause:
     """Return the cause of a call that its caller ends at this moment."""
     answered = call.answered_ns is not None
+    # Q.850 has no value for a caller who gives up; this one is FreeSWITCH's.
     return Cause.NORMAL_CLEARING if answered else Cause.ORIGINATOR_CANCEL
 
 
@@ -135,6 +139,7 @@ def final_figures(
     It does not if it has just stood still for so long that its lease may have run out: another node
     may have settled the call meanwhile, by what the spend gate knew.
     """
+    # How a call ends for want of grace, or because another node has settled it.
     is_without_gate = (call.cause, call.ended_by) == (Cause.NORMAL_TEMPORARY_FAILURE, "gateway")
     if has_stood and is_without_gate:
         return None, None
@@ -195,8 +200,11 @@ class WallClock:
 
     def date(self, at_ns: int) -> datetime:
         """Return the date of a monotonic time, in UTC to the millisecond."""
+        # From one reading of the wall clock at the call's beginning: a clock that is set during the
+        # call changes neither the order nor the distance of its times.
         millis = (at_ns - self._at_ns) // 1_000_000
         seconds = self._at.timestamp() + millis / 1000
+        # Below milliseconds, which the record keeps, the sum of two floats is noise.
         return datetime.fromtimestamp(round(seconds, 3), UTC)
 
     def date_or_none(self, at_ns: int | None) -> datetime | None:

@@ -81,6 +81,7 @@ class CarrierStatus:
             return CarrierEnded(Cause.NORMAL_CLEARING, "callee", self.seconds)
         if self.state in _UNANSWERED:
             cause, ended_by = _UNANSWERED[self.state]
+            # The state says only that it failed; the SIP response of the far end says why.
             if self.state is CarrierState.FAILED:
                 cause = from_sip(self.sip_response) or cause
             return CarrierEnded(cause, ended_by, 0)

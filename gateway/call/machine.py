@@ -160,6 +160,7 @@ def _ignored(
     return {(state, event): (state, ()) for state in states for event in events}
 
 
+# The meter stops first: the report of the end tells its final figures.
 _END = (C.STOP_METER, C.HANG_UP_CARRIER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END)
 _END_CONFIRMED = (C.STOP_METER, C.CLOSE_CARRIER_SOCKET, C.REPORT_END, C.SETTLE)
 _ANSWER = (C.START_METER, C.REPORT_ANSWER)
@@ -170,6 +171,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], _Row] = {
     (S.NEW, Requested): (S.FUNDING, (C.PLACE_HOLD,)),
     (S.FUNDING, HoldPlaced): (S.DIALLING, (C.DIAL,)),
     (S.FUNDING, HoldRefused): (S.SETTLED, (C.REPORT_END, C.RELEASE)),
+    # The hold may be placed by now: the caller is let go, the call waits to give it back.
     (S.FUNDING, Ended): (S.CANCELLING, (C.REPORT_END,)),
     (S.CANCELLING, HoldPlaced): (S.SETTLING, (C.SETTLE,)),
     (S.CANCELLING, HoldRefused): (S.SETTLED, (C.RELEASE,)),
@@ -259,6 +261,7 @@ class Call:
         match event:
             case DialAccepted(carrier_call_id):
                 self.carrier_call_id = self.carrier_call_id or carrier_call_id
+            # Only the report that moves the call sets its time; repeated and late ones do not.
             case Ringing() if before is State.DIALLING:
                 self.ringing_ns = now_ns
             case Answered() | StreamStarted() if before in (State.DIALLING, State.RINGING):
@@ -268,6 +271,7 @@ class Call:
             case CarrierEnded(cause, ended_by, carrier_seconds):
                 self.carrier_seconds = self._first_known(carrier_seconds)
                 self._end(cause, ended_by, now_ns)
+            # Where it is ignored, because the phone rings or talks all the same, it ends nothing.
             case HoldRefused(cause) | DialFailed(cause) if self.state in (*_CLOSED, State.ENDING):
                 self._end(cause, "gateway" if isinstance(event, HoldRefused) else "carrier", now_ns)
 
@@ -275,5 +279,6 @@ class Call:
         return carrier_seconds if self.carrier_seconds is None else self.carrier_seconds
 
     def _end(self, cause: Cause, ended_by: EndedBy, now_ns: int) -> None:
+        # The first proof counts, for the charge as for the record.
         if self.cause is None:
             self.cause, self.ended_by, self.ended_ns = cause, ended_by, now_ns

@@ -71,6 +71,7 @@ def destination(text: str, closed: ClosedList = SHIPPED) -> Destination:
         raise RequestRefusedError("number_invalid", field="destination")
     number = _SEPARATORS.sub("", text.strip().removeprefix("tel:"))
     digits = number.removeprefix("+")
+    # E.164 has at most fifteen digits. `isdigit` alone accepts those of every script.
     if not digits.isascii() or not digits.isdigit() or len(digits) > 15:
         raise RequestRefusedError("number_invalid", field="destination")
     # Checked before the plus sign is required, so that "112" is refused for the right reason.

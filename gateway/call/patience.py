@@ -32,6 +32,7 @@ def overdue(
         if read_ns > dialled_ns + settings.ring_timeout_s * SECOND_NS + DIAL_MARGIN_NS:
             return Ended(Cause.NO_ANSWER, "limit"), read_ns
     elif call.state in TALKING:
+        # Before the stream begins nothing can be heard, which takes longer to count as a fault.
         allowed_s = settings.stream_timeout_s if heard_ns is None else settings.media_silence_s
         since_ns = call.answered_ns if heard_ns is None else heard_ns
         if read_ns > (since_ns or read_ns) + allowed_s * SECOND_NS:

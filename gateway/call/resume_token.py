@@ -20,7 +20,9 @@ def resume_token(key: bytes, call_id: str, generation: int) -> str:
 def generation_of(key: bytes, call_id: str, token: str) -> int | None:
     """Return the generation of a genuine token of this call; None for any other text."""
     number, _, _ = token.partition(".")
+    # A stranger's text: `int` of thousands of digits is slow, and raises in the end.
     if not (number.isascii() and number.isdigit() and len(number) <= 9):
         return None
+    # Made again and compared whole, so that one call and generation has one spelling of its token.
     expected = resume_token(key, call_id, int(number))
     return int(number) if hmac.compare_digest(token.encode(), expected.encode()) else None

@@ -1,7 +1,7 @@
 """Decides who may place a call: prices it, checks funds, caps and velocity, and issues its token.
 
-Every way to ask for a call comes through here. Takes and returns plain values, or raises the
-refusal; knows no HTTP and no live call.
+Every request for a call passes through here. Takes and returns plain values, or raises the refusal;
+knows no HTTP and no live call.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from billing.rating import Rate
 from gateway.browser.messages import FRAME_BYTES, Lack
 from gateway.browser.reports import limited_by
 from gateway.call.number import destination
-from gateway.calls.closed_book import ClosedBook
-from gateway.charging.rate_book import RateBook
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
 from gateway.errors import RequestRefusedError
 from gateway.limits.velocity import call_uses, quote_uses, refuse, token_uses
@@ -44,16 +44,16 @@ class Buyer:
 
     @property
     def subjects(self) -> tuple[str, str, str]:
-        """Account, key and address that velocity limits count."""
+        """Account, key and address, whose uses velocity limits count."""
         return self.account.id, self.account.key_id, self.address
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """The call that is asked for."""
+    """The call that is requested."""
 
     destination: str
-    """As a person wrote it."""
+    """As typed by a person."""
     codec: str
     page_origin: str
     """Origin of the page that will open the media socket; empty for a program."""
@@ -67,14 +67,14 @@ class Quote:
     rate: Rate
     balance_micros: int
     affordable_s: int
-    """How long balance, spend caps and the longest time allowed would let it last."""
+    """How long it could last on the balance, within the spend caps and the longest time allowed."""
     limited_by: Lack
-    """Which of the three ends it."""
+    """Which of the three would end it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A one-use token, and where it is good."""
+    """A one-use token, and the media socket that takes it."""
 
     token: str
     expires_at: datetime
@@ -95,8 +95,8 @@ class Admission:
     velocity: Velocity
     gate: SpendGate
     ledger: LedgerStore
-    rates: RateBook
-    closed_book: ClosedBook
+    rates: CurrentRates
+    closed_destinations: ClosedDestinations
     is_draining: Callable[[], bool]
     """Whether the node that would hold the call takes no new ones."""
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
@@ -105,11 +105,14 @@ class Admission:
 
     async def quote(self, buyer: Buyer, number: str) -> Quote:
         """Return what a call would cost and how long it could last. Nothing is promised."""
+        # First of all: a node remembers who is over a limit, so that a flood costs no look-up.
         refuse(await self.velocity.hit(quote_uses(*buyer.subjects)))
         return await self._quote(buyer, number)
 
     async def admit(self, buyer: Buyer, request: CallRequest) -> tuple[Quote, Ticket]:
-        """Return a call's quote and the token that allows it, once; a refusal is logged."""
+        """Return a call's quote and its one-use token; a refusal is logged."""
+        # Not inside the `try`: one line for each request of a flood would fill the log. A limit
+        # that is reached is logged by itself, without naming anybody.
         refuse(await self.velocity.hit(token_uses(*buyer.subjects)))
         try:
             return await self._admit(buyer, request)
@@ -147,7 +150,8 @@ class Admission:
         if request.codec not in FRAME_BYTES:
             raise RequestRefusedError("codec_unknown", field="codec")
         quote = await self._quote(buyer, request.destination)
-        # Counted when the call begins; here it only saves a token that would be refused then.
+        # Only looked at: a call is counted when its token is redeemed, so that tokens saved up do
+        # not pass, and nobody gets a token that would be refused then.
         uses = call_uses(*buyer.subjects, quote.order.destination)
         refuse(await self.velocity.look(uses))
         origin = self._allowed_origin(request.page_origin)
@@ -158,7 +162,7 @@ class Admission:
         account = buyer.account
         if account.frozen:
             raise RequestRefusedError("account_frozen")
-        dialled = destination(number, self.closed_book.closed)
+        dialled = destination(number, self.closed_destinations.closed)
         entry = self.rates.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")
@@ -172,6 +176,7 @@ class Admission:
             currency=account.currency,
             rate=entry.rate.to_json(),
             rate_description=entry.description,
+            # What the shared caps leave of the balance; the cap per call is in the limits.
             balance_micros=await self._headroom(account, balance, entry.rate.cost(1)),
             limits=account.limits,
             key_id=account.key_id,
@@ -181,26 +186,27 @@ class Admission:
         return self._lasting(order, entry.rate, balance)
 
     async def _balance(self, account_id: str, needed_micros: int) -> int:
-        """Return the balance. Raises RequestRefusedError where it does not reach."""
+        """Return the balance in micros. Raises RequestRefusedError if it is not enough."""
         balance = await self.gate.balance(account_id)
         if balance < needed_micros:
-            # A credit may be booked that the spend gate has yet to see.
+            # A credit may be booked that the spend gate has yet to see: SQL comes first.
             await bring_credits(self.gate, self.ledger, account_id)
             balance = await self.gate.balance(account_id)
         if balance < needed_micros:
+            # May start an automatic top-up; this call is refused all the same.
             self.on_balance(account_id, balance)
             raise RequestRefusedError("insufficient_credit")
         return balance
 
     async def _headroom(self, account: Account, balance: int, needed_micros: int) -> int:
-        """Return what the balance and the caps leave for a call of any length.
+        """Return what the balance and the shared caps leave for a call of any length, in micros.
 
-        Raises RequestRefusedError where a cap does not leave enough for its first increment.
+        Raises RequestRefusedError if a cap does not leave enough for its first increment.
         """
         caps = account.limits.caps(self.utc_now())
         headrooms = [balance]
         if caps:
-            # A claim of nothing, for no call, changes nothing and tells what has been spent.
+            # A claim of nothing for no call changes nothing and returns what has been spent.
             partition = self.gate.partition(account.id)
             outcome = await self.gate.tick(partition, [Tick("", account.id, 0, 0, caps)])
             headrooms += [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in caps]
@@ -233,6 +239,8 @@ class Admission:
         own = urlsplit(self.settings.origin)
         page = urlsplit(page_origin)
         is_own_page = page_origin and page.port == own.port and page.scheme == own.scheme
+        # A gateway on this machine has two names, and its page's policy is `connect-src 'self'`:
+        # the socket must have the name by which the page was opened.
         netloc = page.netloc if is_own_page and own.hostname in _LOOPBACK else own.netloc
         scheme = "wss" if own.scheme == "https" else "ws"
         return f"{scheme}://{netloc}/n/{self.settings.node}/media/browser"

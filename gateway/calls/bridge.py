@@ -1,16 +1,16 @@
-"""One call at work: feeds its state machine and performs the commands that come back.
+"""Runs one call: feeds its state machine and performs the commands that come back.
 
-The legs, the carrier and the meter report to it. It owns the order in which things happen to a
-call. What may happen is decided by `call.machine`, what it costs by `charging.call_charge`, how the
-carrier is asked by `carrier_line`.
+It takes the reports of the legs, the carrier and the meter, and owns the order in which things
+happen. `call.machine` decides what may happen, `charging` what it costs; knows no carrier's API.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zlib import crc32
+
+import structlog
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from gateway.browser import messages as wire
@@ -52,7 +52,7 @@ from gateway.ports import CallOrder, CarrierLeg, DialOrder, StreamEnd
 from gateway.sound.call_media import CallMedia
 from gateway.sound.media_path import MediaPath
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 END_TONE_NS = 2_400_000_000
 """How long the tone of a failed or cut-off call is played before the caller is told in words."""
@@ -62,10 +62,10 @@ _LOST_CODES = frozenset({1001, 1006})
 come back. Any other code was meant."""
 
 CONNECTING_NS = 1_500_000_000
-"""How long a caller may hear nothing: then a tone says that the call is being placed."""
+"""How long a caller may hear nothing before a tone says that the call is being placed."""
 
 _NEWS = (DialAccepted, Ringing, Answered, StreamStarted, CarrierEnded)
-"""What only the carrier can say of a call."""
+"""Events that only the carrier can report."""
 
 _STREAM_ENDS = {
     StreamEnd.STOPPED: Ended(Cause.NORMAL_CLEARING, "callee"),
@@ -121,7 +121,7 @@ class Bridge:
         )
         self._resumed = 0
         self._given_up: Deadline | None = None
-        """When a caller who is away will not be waited for any longer."""
+        """When to stop waiting for a caller who is away."""
         self._charge = CallCharge(CallContext(self.opened, order, self._wall, services, self))
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []
@@ -129,9 +129,10 @@ class Bridge:
         self._end_tone: Deadline | None = None
         self._dialled_ns = self.news_ns = self._clock_ns()
         self._log = CallLog(call_id, services.settings.node, order.account_id)
+        # Spreads the once-a-second duties of all calls evenly over the beats of a second.
         self._slot = crc32(call_id.encode()) % BEATS_PER_SECOND
 
-    # What the outside reports.
+    # Reports from outside. All end in `receive`, which never waits.
 
     def start(self) -> None:
         """Begin the call; its browser leg is ready."""
@@ -146,6 +147,7 @@ class Bridge:
     def receive(self, event: Event, at_ns: int | None = None) -> None:
         """Take one event; events that commands cause are taken after it, in order."""
         self._events.append((event, self._clock_ns() if at_ns is None else at_ns))
+        # A command has caused it: it must not overtake the commands still to be performed.
         if self._is_receiving:
             return
         self._is_receiving = True
@@ -159,6 +161,7 @@ class Bridge:
         if isinstance(event, _NEWS):
             self.news_ns = at_ns
         if isinstance(event, CarrierEnded):
+            # Before its commands: `owns` and the line's requests go by it.
             self._line.is_over = True
         elif isinstance(event, DialAccepted):
             self._s.spawn(self._charge.name_carrier_call(event.carrier_call_id))
@@ -167,51 +170,48 @@ class Bridge:
         try:
             commands = self.call.receive(event, at_ns)
         except UnexpectedEventError as error:
-            log.exception("Call %s: %s in %s.", self.call_id, error.event, error.state)
+            # A bug of ours that the call survives: its deadlines and the carrier still end it.
+            ids = {"call_id": self.call_id}
+            log.exception("unexpected call event", **ids, received=error.event, state=error.state)
             return
         self._log.advanced(self.call, before, event, at_ns, refusal=self._charge.refusal)
         for command in commands:
             _PERFORM[command](self)
 
     def owns(self, carrier_call_id: str) -> bool:
-        """Whether this call lives on a call of the carrier that has proved to be made for it.
-
-        The first that proves it is taken.
-        """
+        """Whether this call uses a carrier call made for it; the first that proves itself is it."""
         if self.call.state in LIVE or self.call.state is State.ENDING:
             return bool(carrier_call_id) and self._line.named(carrier_call_id)
+        # Settled without the carrier's word, its carrier call is left to the ghosts.
         return self._line.is_over and carrier_call_id == self._line.carrier_call_id
 
     def carrier_status(self, status: CarrierStatus) -> None:
-        """Take a status callback; one of another carrier call is none of ours."""
+        """Take a status callback; one of another carrier call is ignored."""
         event = status.event()
         if self._is_ours(status.carrier_call_id) and event is not None:
             self.receive(event)
 
     def stream_failed(self, carrier_call_id: str) -> None:
-        """The carrier could not open the media stream: nobody will be heard.
-
-        Of a stream that has begun its socket tells more.
-        """
+        """Note that the carrier could not open the media stream: nobody will be heard."""
+        # Once a stream has begun its own socket says how it ends, and better.
         if self._carrier_leg is None and self._is_ours(carrier_call_id):
             self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier"))
 
     def _is_ours(self, carrier_call_id: str) -> bool:
-        if not self.owns(carrier_call_id):
-            log.warning("Call %s: a callback of another carrier call.", self.call_id)
-            return False
-        return True
+        is_ours = self.owns(carrier_call_id)
+        if not is_ours:
+            ids = {"call_id": self.call_id, "carrier_call_id": carrier_call_id}
+            log.warning("callback of another carrier call", **ids)
+        return is_ours
 
     def stream_started(self, leg: CarrierLeg, carrier_call_id: str) -> bool:
-        """Take the carrier's media stream, which has proved to be made for this call.
-
-        False for one that is late, or that comes from another call of the carrier.
-        """
+        """Take the stream proven to be made for this call; False if late or of another call."""
         if self._carrier_leg is not None or self.call.state not in LIVE:
             return False
         if not self.owns(carrier_call_id):
             return False
         self._carrier_leg = leg
+        # From here on the stream itself tells when the call ends.
         self._s.polling.remove(self)
         self.receive(StreamStarted())
         return True
@@ -221,11 +221,11 @@ class Bridge:
         self._tell(wire.DtmfReceived(digit=digit))
 
     def stream_ended(self, how: StreamEnd) -> None:
-        """The carrier's stream is over: the callee hung up, or nothing more can be heard."""
+        """Note that the carrier's stream is over: a hang-up, or nothing more can be heard."""
         self.receive(_STREAM_ENDS[how])
 
     def browser_message(self, message: wire.ClientMessage) -> None:
-        """Do what the caller asks."""
+        """Act on a message from the caller."""
         match message:
             case wire.Hangup():
                 self.end(reports.caller_cause(self.call), "caller")
@@ -243,7 +243,7 @@ class Bridge:
                 self._path.take(message)
 
     def browser_closed(self, code: int) -> None:
-        """The caller's socket is gone: for good, or until another takes the call up."""
+        """Note that the caller's socket is gone: for good, or until another resumes the call."""
         self._browser = None
         resume_s = self._s.settings.resume_s
         if code in _LOST_CODES and resume_s and self.call.state in LIVE:
@@ -257,13 +257,14 @@ class Bridge:
             self.end(reports.caller_cause(self.call), "caller")
 
     def resume(self, leg: BrowserLeg, generation: int) -> bool:
-        """Go on with this socket in place of the one before; False for a token that was used."""
+        """Continue with this socket in place of the last; False if the token was used before."""
         if generation != self._resumed or self.call.state not in LIVE:
             return False
         self._resumed += 1
         self._wait_no_longer()
         before, self._browser = self._browser, leg
         if before is not None:
+            # It may not know of its loss yet: its end must not be taken for the caller's.
             before.listener = None
             before.take_audio(None)
             before.close(1000, "taken up elsewhere")
@@ -293,7 +294,7 @@ class Bridge:
         )
 
     def _tell_state(self) -> None:
-        """Tell a caller who is back what holds."""
+        """Tell a caller who is back how the call stands."""
         if self.call.state is State.RINGING:
             self._tell(wire.Ringing())
         elif self.call.state in TALKING:
@@ -341,18 +342,18 @@ class Bridge:
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the call ended; it is known here until it is settled."""
+        """When the call ended; None while it is live."""
         return self._wall.date_or_none(self.call.ended_ns)
 
-    # Commands.
+    # Commands. None of them waits: what takes time is spawned and reports back as an event.
 
     def _tell_connecting(self) -> None:
-        """Let a caller who has heard nothing yet hear that the call is being placed."""
+        """Play the connecting tone to a caller who has heard nothing yet."""
         if self.call.state in (State.FUNDING, State.DIALLING):
             self._play_tone("connecting")
 
     def _bridge_silence(self) -> None:
-        """Let the caller of an answered call whose stream is late hear that it is waited for."""
+        """Play the connecting tone while the stream of an answered call has not begun."""
         if self.call.state is State.ANSWERED and self._carrier_leg is None:
             self._media.play_to_caller("connecting")
 
@@ -399,6 +400,7 @@ class Bridge:
             self._end_tone = None
         self._media.stop_tone()
         self._path.close()
+        # After a standstill as long as its lease another node may have settled the call.
         settings, stood_ns = self._s.settings, self._clock_ns() - self._s.ticker.read_ns
         lease = lease_s(settings.prepaid_horizon_s, settings.grace_s)
         has_stood = stood_ns >= (lease - RENEWAL_S) * SECOND_NS
@@ -423,19 +425,19 @@ class Bridge:
         self._s.polling.remove(self)
         self._on_release(self)
 
-    # What its charge asks of it (`charging.context.PaidCall`), beside `receive`.
+    # With `receive`, what the charge needs of its call (`charging.context.PaidCall`).
 
     def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
-        """Warn the caller of the call's coming end, audibly, or take a warning back."""
+        """Warn the caller, audibly, that the call will end soon, or withdraw a warning."""
         self._tell(message)
         if isinstance(message, wire.CreditWarning):
             self._media.beep()
 
     def closed(self, seconds: int) -> CallClosed:
-        """Return what is kept of the call, which has ended and is charged for so many seconds."""
+        """Return the record of the ended call, which is charged for so many seconds."""
         return reports.closed(self.call, self._wall, seconds, *self._media.quality())
 
-    # What the heartbeat brings.
+    # Called by the ticker and by polling.
 
     def _each_second(self, now_ns: int) -> None:
         if self.call.state in TALKING:
@@ -453,16 +455,17 @@ class Bridge:
 
     @property
     def wants_news(self) -> bool:
-        """Whether the carrier can say how it stands with a call that no stream proves yet."""
+        """Whether the carrier can be asked about this call."""
         return self.call.state in LIVE and bool(self._line.carrier_call_id)
 
     async def poll(self) -> None:
-        """Ask the carrier how it stands."""
+        """Ask the carrier for the call's state."""
         await self._line.poll()
 
     def _miss_callbacks(self) -> None:
-        """Ask at once for a call of which the carrier should have said something."""
+        """Poll at once if the carrier should have reported by now and has not."""
         if self._line.is_silent:
+            # Older than any other call's news, so that polling takes it first.
             self.news_ns = 0
 
     # Messages to the caller.
@@ -472,7 +475,7 @@ class Bridge:
             self._browser.send(*messages)
 
     def _refuse_frame(self) -> None:
-        """A frame of the wrong size: the caller's program does not speak the codec it asked for."""
+        """Refuse a frame of the wrong size: the program does not speak the codec it requested."""
         if self._browser is not None:
             self._browser.refuse("bad_message")
 
@@ -494,4 +497,4 @@ _PERFORM: dict[Command, Callable[[Bridge], None]] = {
     Command.SETTLE: lambda bridge: bridge._s.spawn(bridge._settle()),
     Command.RELEASE: lambda bridge: bridge._release(),
 }
-"""What each command of the state machine is here."""
+"""How each command of the state machine is performed."""

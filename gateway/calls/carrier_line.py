@@ -1,6 +1,6 @@
-"""What one call asks of its carrier, and how long it keeps asking.
+"""Places and ends one call at its carrier, and decides how long to keep asking.
 
-Placing is never repeated, and a call is never looked for: where no answer came, only a message of
+Placing is never repeated, and a call is never searched for: if no answer came, only a message of
 the carrier to the call's own addresses proves that it was placed. Ending is repeated until the
 carrier confirms it. Knows no media and no money.
 """
@@ -8,9 +8,10 @@ carrier confirms it. Knows no media and no money.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from itertools import chain, repeat
+
+import structlog
 
 from gateway.call.machine import (
     CarrierEnded,
@@ -25,35 +26,35 @@ from gateway.cause import Cause
 from gateway.errors import CarrierError
 from gateway.ports import Carrier, DialOrder
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PROOF_WAIT_S = 4.0
-"""How long a call whose placing got no answer may wait for the carrier's first message: longer
-than a callback takes, short enough for a caller who hears that the call is being placed."""
+"""How long to wait for the carrier's first message after placing got no answer: longer than a
+callback takes, short enough for a caller who hears that the call is being placed."""
 
 CONFIRM_S = 60.0
 """How long after its end a call may wait for the carrier to confirm it, whatever the requests take:
-its record stays live and its credit held meanwhile."""
+until then its record stays live and its credit held."""
 
 _CONFIRM_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
 _CONFIRM_DELAY_S_MAX = 4.0
-"""When to ask again whether an ended call is over: no longer apart than the end of a call may go
+"""When to ask again whether an ended call is over: no further apart than the end of a call may go
 unnoticed. The status callback is usually faster."""
 
 
 class CarrierLine:
-    """One call's dealings with the carrier; reports what it learns as events of the call."""
+    """One call's requests to the carrier; reports what it learns as events of the call."""
 
     __slots__ = (
         "_carrier",
         "_confirm_s",
         "_is_ending",
-        "_named",
+        "_naming",
+        "_on_event",
         "_order",
         "_ordered_ns",
         "_placed_ns",
         "_reachability",
-        "_report",
         "_stray",
         "carrier_call_id",
         "is_over",
@@ -63,31 +64,34 @@ class CarrierLine:
         self,
         carrier: Carrier,
         order: DialOrder,
-        report: Callable[[Event], None],
+        on_event: Callable[[Event], None],
         reachability: Reachability,
         stray: Callable[[str], None],
     ) -> None:
-        """`stray` is told of the carrier's calls that were made for this one and must be ended."""
+        """`stray` is called with the id of each carrier call made for this one that must end."""
         self._carrier = carrier
         self._order = order
-        self._report = report
+        self._on_event = on_event
         self._reachability = reachability
         self._ordered_ns = self._placed_ns = reachability.clock_ns()
         self._stray = stray
-        self._named = asyncio.Event()
+        self._naming: asyncio.Event | None = None
+        """Set when the carrier's id comes, for whoever waits for it."""
         self.carrier_call_id = ""
         self.is_over = False
         self._is_ending = False
         self._confirm_s = 0.0
-        """Time of the loop until which an ended call waits for the carrier; 0 before its end."""
+        """Loop time until which an ended call waits for the carrier; 0 before its end."""
 
     def named(self, carrier_call_id: str) -> bool:
-        """Learn the carrier's id of the call, whoever tells it first; say whether it is this."""
+        """Learn the carrier's id of the call from whatever names it first; return if it is this."""
         if not self.carrier_call_id:
+            # Set before it is reported: a call that has ended meanwhile is hung up by this id.
             self.carrier_call_id = carrier_call_id
-            self._named.set()
+            if self._naming is not None:
+                self._naming.set()
             self._placed_ns = self._reachability.clock_ns()
-            self._report(DialAccepted(carrier_call_id))
+            self._on_event(DialAccepted(carrier_call_id))
         return carrier_call_id == self.carrier_call_id
 
     async def dial(self) -> None:
@@ -95,46 +99,57 @@ class CarrierLine:
         try:
             carrier_call_id = await self._carrier.place(self._order)
         except CarrierError as error:
+            # The API has no idempotency key: a request that seems to have failed may have placed
+            # the call. A callback or stream that proves it outranks the error.
             if self.carrier_call_id or (error.ambiguous and await self._is_proven()):
                 return
             log.warning(
-                "The carrier did not take call %s: error %d, HTTP %d. %s",
-                *(self._order.call_id, error.carrier_code, error.status, error),
+                "call not placed",
+                call_id=self._order.call_id,
+                carrier_code=error.carrier_code,
+                http_status=error.status,
+                reason=str(error),
             )
-            self._report(DialFailed(error.cause))
+            self._on_event(DialFailed(error.cause))
         else:
+            # A callback has overtaken the reply and named another call: this one rings beside it.
             if not self.named(carrier_call_id):
                 self._stray(carrier_call_id)
 
     async def _is_proven(self) -> bool:
+        self._naming = asyncio.Event()
         try:
             async with asyncio.timeout(PROOF_WAIT_S):
-                await self._named.wait()
+                await self._naming.wait()
         except TimeoutError:
             return False
         return True
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing of the carrier's has reached this node since the call was ordered."""
+        """Whether nothing from the carrier has reached this node since the call was ordered."""
         return self._reachability.is_silent_since(self._ordered_ns)
 
     async def poll(self) -> None:
-        """Ask for the call's state once, for when callbacks are lost, or cannot reach us at all."""
+        """Ask for the call's state once: callbacks may be lost, or unable to reach us at all."""
         if not self.carrier_call_id or self.is_over:
             return
         try:
             status = await self._carrier.fetch(self.carrier_call_id)
         except CarrierError:
+            # Not knowing ends nothing: the next poll asks again, and the call has its own limits.
             return
         if await self._reachability.is_cut_off(status, self._ordered_ns, self._placed_ns):
-            self._report(Ended(Cause.GATEWAY_DOWN, "gateway"))
+            self._on_event(Ended(Cause.GATEWAY_DOWN, "gateway"))
+        # Reported even so: a call that the carrier shows as over needs no order to end. A callback
+        # may have told the same during either await.
         event = status.event()
         if event is not None and not self.is_over:
-            self._report(event)
+            self._on_event(event)
 
     async def end(self) -> None:
-        """End the call and see that it is over; a call without a name yet is ended later."""
+        """End the call and make sure that it is over; a call without an id yet is ended later."""
+        # The minute counts from the first order, also where the carrier's id is learnt after it.
         self._confirm_s = self._confirm_s or asyncio.get_running_loop().time() + CONFIRM_S
         if self._is_ending or not self.carrier_call_id:
             return
@@ -146,19 +161,33 @@ class CarrierLine:
                     if self.is_over or await self._ask_to_end():
                         return
         except TimeoutError:
+            # A callback has confirmed the end while the last request hung.
             if self.is_over:
                 return
-        log.error("The carrier has not confirmed the end of call %s yet.", self._order.call_id)
-        self._report(ConfirmationAbandoned())
+        log.error(
+            "end of call not confirmed by the carrier",
+            call_id=self._order.call_id,
+            carrier_call_id=self.carrier_call_id,
+        )
+        # In this order: until it gives up waiting the call owns its carrier call, and what a call
+        # owns is not taken for a ghost.
+        self._on_event(ConfirmationAbandoned())
         self._stray(self.carrier_call_id)
 
     async def _ask_to_end(self) -> bool:
         try:
             status = await self._carrier.hang_up(self.carrier_call_id)
         except CarrierError as error:
-            log.warning("Ending call %s failed: HTTP %d.", self._order.call_id, error.status)
+            log.warning(
+                "call not ended at the carrier",
+                call_id=self._order.call_id,
+                carrier_call_id=self.carrier_call_id,
+                http_status=error.status,
+            )
             return False
         event = status.event()
+        # The reply to the order may still show the call as live; only a terminal status counts.
         if isinstance(event, CarrierEnded) and not self.is_over:
-            self._report(event)
+            self._on_event(event)
+        # Set by the bridge as it takes that event, from here or from a callback.
         return self.is_over

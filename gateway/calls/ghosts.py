@@ -1,24 +1,24 @@
 """Ends the carrier's calls that ring, or talk, for nobody.
 
 A ghost is a call of the carrier that has proved to be ours, by a signed callback at the address of
-one of our calls or by the token of its media stream, although our call is over, unknown, or lives
-on another call of the carrier. It is ended, and again until the carrier confirms it. What is to be
-ended is kept in the store that all nodes share, so that it outlives this process. Only the node
-that a call belongs to knows whether it lives: it judges while it lives itself, others once it is
-gone. An address may name another node than the one that holds the call; what a living node holds by
-the spend gate's word is no ghost. Ending is idempotent, so two nodes that end the same ghost do no
-harm. Knows no media and no money.
+one of our calls or by the token of its media stream, although our call is over, unknown, or uses
+another call of the carrier. It is ended, repeatedly, until the carrier confirms it. Ghosts are kept
+in a list that all nodes share, so that they outlive this process. Only the node that a call belongs
+to knows whether it lives: that node judges while it is alive itself, the others once it is gone.
+The address may name another node than the one that holds the call; a carrier call that a living
+node holds according to the spend gate is no ghost. Ending is idempotent, so two nodes that end the
+same ghost do no harm. Knows no media and no money.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.ports import OpenCall
@@ -27,20 +27,20 @@ from gateway.errors import CarrierError
 from gateway.ports import GHOSTS_MAX, Carrier, Ghost, GhostStore
 
 INTERVAL_S = 1.0
-"""How often the shared list is looked at; it is nearly always empty."""
+"""How often the shared list is read; it is nearly always empty."""
 AT_ONCE_MAX = 10
-"""Requests to the carrier at a time."""
+"""Concurrent requests to the carrier."""
 ATTEMPT_S = 10.0
-"""How long one attempt may take, the carrier's repetitions included."""
+"""How long one attempt may take, the adapter's retries included."""
 _PAUSE_S_MAX = 60.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What may stand in a request to the carrier and in the shared list."""
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Ghosts:
-    """The ghosts that one node has learnt of, and those it ends for others."""
+    """The ghosts that one node has found, and those it ends for other nodes."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class Ghosts:
             store: the shared list.
             watch: which node this is, and which others are gone.
             carrier: ends calls.
-            owns: whether a live call of this node, by its id, lives on this call of the carrier.
+            owns: takes a call id and a carrier call id; whether a live call here uses the latter.
             open_calls: the calls of all nodes that the spend gate holds credit for.
             lifetime_s: how long a call of the carrier can last at most, queue and ringing included.
-            wall_clock_s: seconds that all nodes agree on, within a few.
+            wall_clock_s: a clock on which all nodes agree within a few seconds.
 
         """
         self._store = store
@@ -74,48 +74,55 @@ class Ghosts:
         self._lifetime_s = lifetime_s
         self._clock_s = wall_clock_s
         self._unnoted: dict[str, Ghost] = {}
-        """What the shared list could not take yet."""
+        """Those that the shared list could not take yet, by carrier call id."""
         self._noted: dict[str, Ghost] = {}
-        """This node's own that the shared list took: it may lose them with all its data."""
+        """This node's own that are in the shared list, which may lose them with all its data."""
         self._trying: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def found(self, carrier_call_id: str, call_id: str, node: str = "") -> None:
-        """Take what the carrier has proved; end it, unless it is what a live call lives on.
+        """Take a carrier call that has proved to be ours; end it unless a live call uses it.
 
-        `node` is whose call it was made for; empty for this node's own.
+        `node` is the node of the call it was made for; empty for this one.
         """
         owner = node or self._node
         if not all(_ID.fullmatch(text) for text in (carrier_call_id, call_id, owner)):
             return
         if self._owns(call_id, carrier_call_id):
             return
+        # Every further callback of a ghost comes here as well; one attempt at a time is enough.
         if carrier_call_id in self._trying or carrier_call_id in self._unnoted:
             return
         if len(self._unnoted) >= GHOSTS_MAX:
-            log.error("Too many carrier calls are to be ended; %s is not.", carrier_call_id)
+            log.error("ghost dropped", carrier_call_id=carrier_call_id, call_id=call_id)
             return
         now_s = self._clock_s()
         ghost = Ghost(call_id=call_id, node=owner, noted_s=now_s, due_s=now_s)
+        # Before the task runs: the next callback must find it.
         self._unnoted[carrier_call_id] = ghost
         task = asyncio.get_running_loop().create_task(self._begin(carrier_call_id, ghost))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _begin(self, carrier_call_id: str, ghost: Ghost) -> None:
-        """Note it first: what is noted outlives this process."""
+        """Note a ghost, then try to end it: once noted it outlives this process."""
         try:
             ghost = await self._note(carrier_call_id, ghost)
         except StoreUnavailableError:
-            log.warning("Carrier call %s, to be ended, cannot be noted yet.", carrier_call_id)
+            log.warning(
+                "ghost not noted yet", carrier_call_id=carrier_call_id, call_id=ghost.call_id
+            )
+        # Another node's is left to that node, which finds it in the list.
         if ghost.node == self._node:
+            # The next round tries it again.
             with contextlib.suppress(StoreUnavailableError):
                 await self._work_off(carrier_call_id, ghost)
 
     async def _note(self, carrier_call_id: str, ghost: Ghost) -> Ghost:
         noted = await self._store.note(carrier_call_id, ghost)
         if noted is None:
-            log.error("The list of carrier calls to be ended is full: %s.", carrier_call_id)
+            # It stays in `_unnoted`: this node ends it from memory.
+            log.error("ghost list full", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
             return ghost
         self._unnoted.pop(carrier_call_id, None)
         if noted.node == self._node:
@@ -123,9 +130,9 @@ class Ghosts:
         return noted
 
     async def round(self) -> int:
-        """End what is due, of this node and of nodes that are gone; return how many were tried.
+        """End the due ghosts of this node and of nodes that are gone; return how many were tried.
 
-        Raises StoreUnavailableError, once what is known here has been tried.
+        Raises StoreUnavailableError after the ghosts known here have been tried.
         """
         outage: StoreUnavailableError | None = None
         judged: Mapping[str, Ghost] = {}
@@ -133,12 +140,16 @@ class Ghosts:
             for carrier_call_id, ghost in tuple(self._unnoted.items()):
                 await self._note(carrier_call_id, ghost)
                 if carrier_call_id in self._unnoted:
+                    # The list is full, for those behind it as well.
                     break
+            # Taken before the list is read: a ghost that is noted meanwhile is not in the copy, and
+            # would be taken for one that the list has lost.
             known = tuple(self._noted)
             listed = await self._store.all()
             self._note_lost([i for i in known if i not in listed])
             judged = await self._judged_here(listed)
         except StoreUnavailableError as error:
+            # Kept until the end: phones ring whether the store is there or not.
             outage = error
         now_s = self._clock_s()
         own = {i: ghost for i, ghost in self._unnoted.items() if ghost.node == self._node}
@@ -150,6 +161,7 @@ class Ghosts:
         queue = iter(sorted(due, key=lambda each: each[:2]))
 
         async def work() -> None:
+            # All workers draw from one iterator: a slow carrier call holds up only its worker.
             for _, carrier_call_id, ghost in queue:
                 await self._work_off(carrier_call_id, ghost)
 
@@ -157,6 +169,7 @@ class Ghosts:
         try:
             await asyncio.gather(*workers)
         finally:
+            # `gather` raises the first error and lets the other workers run on.
             for worker in workers:
                 worker.cancel()
         if outage is not None:
@@ -164,9 +177,10 @@ class Ghosts:
         return len(due)
 
     def _note_lost(self, carrier_call_ids: Sequence[str]) -> None:
-        """Note again what the list has lost; what is being tried comes next time.
+        """Note again the ghosts that the list has lost; those being tried follow next time.
 
-        What others have ended in this node's absence is ended once more, which does no harm.
+        One that other nodes have ended while this one was thought gone is ended once more, which
+        does no harm.
         """
         for carrier_call_id in carrier_call_ids:
             if carrier_call_id in self._trying:
@@ -181,6 +195,7 @@ class Ghosts:
         gone = await self._watch.gone(self._watch.missed(lives, others))
         orphaned = {i: ghost for i, ghost in listed.items() if ghost.node in gone}
         if orphaned:
+            # The callback may have named a node that is gone while another one holds the call.
             for call in await self._open_calls():
                 if call.carrier_call_id in orphaned and lives.get(call.node):
                     await self._store.forget(call.carrier_call_id)
@@ -194,7 +209,8 @@ class Ghosts:
             return
         self._trying.add(carrier_call_id)
         try:
-            # Whoever tries keeps the others from it meanwhile.
+            # Not due for as long as the attempt may take: other nodes leave it alone meanwhile, and
+            # take over if this one dies.
             claimed = msgspec.structs.replace(ghost, due_s=self._clock_s() + ATTEMPT_S)
             if not await self._put(carrier_call_id, ghost, claimed):
                 return
@@ -217,17 +233,16 @@ class Ghosts:
             await self._store.forget(carrier_call_id)
 
     async def _is_done(self, carrier_call_id: str, ghost: Ghost) -> bool:
+        # Another node may have noted it for a callback that went astray: here its call lives.
         if self._owns(ghost.call_id, carrier_call_id):
             return True
         if await self._is_ended(carrier_call_id, ghost):
-            log.info("Ended carrier call %s of call %s.", carrier_call_id, ghost.call_id)
+            log.info("ghost ended", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
             return True
+        # After that the carrier has ended it by the time limit that it was placed with.
         if self._clock_s() - ghost.noted_s <= self._lifetime_s:
             return False
-        log.error(
-            "The carrier never confirmed the end of its call %s, of call %s.",
-            *(carrier_call_id, ghost.call_id),
-        )
+        log.error("ghost given up", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
         return True
 
     async def _is_ended(self, carrier_call_id: str, ghost: Ghost) -> bool:
@@ -236,20 +251,22 @@ class Ghosts:
                 status = await self._carrier.hang_up(carrier_call_id)
         except (CarrierError, TimeoutError) as error:
             log.warning(
-                "Ending carrier call %s of call %s failed: %s",
-                *(carrier_call_id, ghost.call_id, error or "no answer"),
+                "ghost not ended",
+                carrier_call_id=carrier_call_id,
+                call_id=ghost.call_id,
+                reason=str(error) or "no answer",
             )
             return False
         return status.is_terminal
 
     async def stop(self) -> None:
-        """Leave what is noted to the others, and to this node's next run."""
+        """Leave what is noted to the other nodes, and to this node's next run."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def _tried(ghost: Ghost, now_s: float) -> Ghost:
-    """Return a ghost with its next time: soon at first, at last once a minute."""
+    """Return a ghost with its next attempt: after half its age, within 1 s and a minute."""
     pause_s = min(max(1.0, (now_s - ghost.noted_s) / 2), _PAUSE_S_MAX)
     return msgspec.structs.replace(ghost, due_s=now_s + pause_s)

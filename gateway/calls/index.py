@@ -1,6 +1,6 @@
 """Finds an account's calls wherever they are: live within reach, live elsewhere, or in the records.
 
-Knows no bridge; live calls are behind a port, so that the same index serves a process that holds
+Knows no bridge: live calls are behind a port, so that the same index serves a process that holds
 calls and one that holds none.
 """
 
@@ -33,19 +33,26 @@ class CallIndex:
     async def page(
         self, account_id: str, *, limit: int, before: str | None
     ) -> tuple[Sequence[LiveCall | CallRecord], str | None]:
-        """Return a page of calls, newest first, and what the following page comes before.
+        """Return a page of calls, newest first, and the call that the following page comes before.
 
         The first page begins with live calls whose record is not written yet.
         """
+        # One more than is shown tells whether another page follows.
         records = await self.records.page(account_id, limit=limit + 1, before=before)
         live = {call.opened.call_id: call for call in await self.live_calls(account_id)}
         shown = records[:limit]
+        # The live view goes before the record, which knows no price until the call is booked.
         calls = [live.pop(record.opened.call_id, record) for record in shown]
         following = shown[-1].opened.call_id if len(records) > limit else None
-        return ([*live.values(), *calls] if before is None else calls), following
+        if before is not None:
+            return calls, following
+        # What is live and older than this page has its record, and stands where that does.
+        oldest = shown[-1].opened.created_at if following else None
+        unwritten = [c for c in live.values() if oldest is None or c.opened.created_at > oldest]
+        return [*unwritten, *calls], following
 
     async def show(self, account_id: str, call_id: str) -> LiveCall | CallRecord:
-        """Return one call. Raises RequestRefusedError: there is none."""
+        """Return one call. Raises RequestRefusedError if there is none."""
         live = await self.live.show(account_id, call_id)
         found = live or await self.records.get(account_id, call_id)
         if found is None:
@@ -55,14 +62,15 @@ class CallIndex:
     async def end(self, account_id: str, call_id: str) -> LiveCall:
         """End a call and return how it stands; the carrier has yet to confirm its end.
 
-        Raises RequestRefusedError that says why it cannot be ended here: there is none, it has
-        ended, or another node holds it. A call that another node has begun is in the spend gate
-        before it is in the records, and leaves the gate before its record is closed.
+        Raises RequestRefusedError with the reason why it cannot be ended here: there is none, it
+        has ended, or another node holds it.
         """
         ended = await self.live.end(account_id, call_id)
         if ended is not None:
             return ended
         record = await self.records.get(account_id, call_id)
+        # The records lag behind the spend gate at both ends: a call of another node is in the gate
+        # before its record is opened, and has left it before its record is closed.
         if record is None or record.closed is None:
             node = await self.gate.node_of(account_id, call_id)
             if node is not None and node != self.node:

@@ -1,4 +1,4 @@
-"""The live calls of one node: who may open a media socket, which call it belongs to, and the drain.
+"""Holds the live calls of one node: assigns each media socket to its call, and drains the node.
 
 Knows no HTTP beyond the opening handshake and no price.
 """
@@ -6,11 +6,12 @@ Knows no HTTP beyond the opening handshake and no price.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import string
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
@@ -53,17 +54,18 @@ from gateway.ports import (
 from gateway.settings import Settings
 from gateway.sound.echo_check import EchoCheck
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
-"""62 bits: unguessable enough for a public id, short enough for the spend gate's log."""
+"""62 bits: unguessable enough for a public id, short enough for the spend gate's append-only file,
+where it is written once a second."""
 
 OVER_MAX = 1_000
-"""Calls of the carrier that are remembered to be over, so that they are not ended once more."""
+"""Ended carrier calls that are remembered, so that a late callback makes no ghost of them."""
 
 _TIME_LIMIT_MARGIN_S = 30
-"""How long after its own end a call may last at the carrier, whose time begins at its answer."""
+"""How much longer the carrier lets a call last than we do; its time, too, begins at the answer."""
 
 _END_TIMEOUT_S = 20.0
 """How long ended calls may take to be confirmed and settled when the node stops."""
@@ -89,9 +91,10 @@ class Calls:
         endpoint: AudioEndpoint | None = None,
         probe: Probe = not_looked_at,
     ) -> None:
-        """Serve calls; `stray` ends a call of the carrier that was made for one of them.
+        """Serve calls.
 
-        `probe` looks at the public origin when the carrier does not seem to reach it.
+        `stray` ends a carrier call that was made for one of them and that it does not use. `probe`
+        checks the public origin when the carrier does not seem to reach it.
         """
         self._settings = settings
         self._tokens = tokens
@@ -102,6 +105,7 @@ class Calls:
         self._stray = stray
         self.refused_signatures = RefusedSignatures(ticker)
         polling = Polling(self._spawn)
+        # A duty runs once a second, and polling looks ten times: one duty for each look.
         for slot in range(0, BEATS_PER_SECOND, INTERVAL_BEATS):
             ticker.add_duty(slot, polling.look)
         self._services = Services(
@@ -117,17 +121,18 @@ class Calls:
             keep=keep,
             notify=notify,
             endpoint=endpoint,
+            # Of this run only: no call outlives its process, so that no token needs to.
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
         self._over: dict[str, None] = {}
-        """The carrier's calls of which it has said that they are over, oldest first."""
+        """Ids of calls whose end the carrier has confirmed, oldest first."""
         self._checks: dict[EchoCheck, str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
         self._drained_ns = 0
-        """When calls that still run will be ended, once the node drains."""
+        """Monotonic time at which calls that still run will be ended, once the node drains."""
         self._browser_path = f"/n/{settings.node}/media/browser"
 
     def __len__(self) -> int:
@@ -159,13 +164,14 @@ class Calls:
         return call if call is not None and call.account_id == account_id else None
 
     def owns(self, call_id: str, carrier_call_id: str) -> bool:
-        """Whether a call of the carrier, made for `call_id`, is one that a call here lives on.
+        """Whether a carrier call, made for `call_id`, is one that a call here uses.
 
-        Also one that a call lived on until the carrier ended it: late callbacks are ordinary.
+        Also one that a call used until the carrier ended it: late callbacks are ordinary.
         """
         call = self._calls.get(call_id)
         if carrier_call_id in self._over or (call is not None and call.owns(carrier_call_id)):
             return True
+        # Whatever call the address names, what any live call here uses must not be hung up.
         return any(
             other.call.carrier_call_id == carrier_call_id and other.call.is_live
             for other in self._calls.values()
@@ -182,9 +188,12 @@ class Calls:
     # Browser legs.
 
     def _route_browser(self, request: HandshakeRequest) -> Acceptance | Refusal:
+        # Browsers always name the page's origin (RFC 6455 10.2); a program, which need not, is
+        # judged by its token alone.
         origin = request.headers.get("origin", "")
         if origin and origin not in self._settings.page_origins:
             return Refusal(403, "This page may not open a media socket here.")
+        # While calls run, a caller who has lost the socket may still resume one.
         if self.is_draining and not self._calls:
             return Refusal(503, "This gateway is being restarted.", {"Retry-After": "5"})
         return Acceptance(lambda connection: self._attach_browser(connection, origin))
@@ -206,6 +215,8 @@ class Calls:
 
     def _resume(self, leg: BrowserLeg, message: Resume) -> None:
         key = self._services.resume_key
+        # The token is verified before the call is looked up: a refusal tells a stranger nothing
+        # about which calls exist.
         generation = generation_of(key, message.call_id, message.token)
         bridge = None if generation is None else self._calls.get(message.call_id)
         if bridge is None or generation is None:
@@ -215,7 +226,7 @@ class Calls:
         elif not bridge.resume(leg, generation):
             leg.refuse("bad_resume")
         else:
-            leg.vouch()
+            leg.mark_authenticated()
             if self.is_draining:
                 self._tell_draining(bridge)
 
@@ -226,9 +237,11 @@ class Calls:
             leg.refuse("store_unavailable")
             return
         except Exception:
-            log.exception("A call token could not be read.")
+            # A bug of ours: without an answer the caller would wait, for nothing times this out.
+            log.exception("call token not redeemed")
             leg.refuse("internal_error")
             return
+        # The token is used up all the same: it allows one attempt.
         if leg.is_closed:
             return
         refusal = self._refusal(leg, order)
@@ -239,14 +252,14 @@ class Calls:
         if refusal:
             self._refuse(leg, order, refusal)
             return
-        leg.vouch()
+        leg.mark_authenticated()
         if order.is_check:
             self._check(leg, order.account_id)
         else:
             await self._admit(leg, order)
 
     async def _admit(self, leg: BrowserLeg, order: CallOrder) -> None:
-        """Begin a call if that is not too fast: tokens may have been saved up."""
+        """Begin a call unless a velocity limit refuses it: tokens may have been saved up."""
         too_fast = await self._velocity.hit(
             call_uses(order.account_id, order.key_id, leg.connection.peer, order.destination)
         )
@@ -254,13 +267,14 @@ class Calls:
             return
         if too_fast is not None:
             self._refuse(leg, order, too_fast.limit.code, too_fast.wait_s)
+        # Checked again: others may have taken the last line, or the drain begun, during the await.
         elif refusal := self._refusal(leg, order):
             self._refuse(leg, order, refusal)
         else:
             self._begin(leg, order)
 
     def _check(self, leg: BrowserLeg, account_id: str) -> None:
-        """Let a caller hear themselves; it costs nothing, so few at once."""
+        """Begin a line check. It is free of charge, so only a few may run at once."""
         running = list(self._checks.values())
         if running.count(account_id) >= self._settings.account_calls_max:
             leg.refuse("too_many_checks")
@@ -312,18 +326,22 @@ class Calls:
     def _released(self, bridge: Bridge) -> None:
         self._calls.pop(bridge.call_id, None)
         carrier_call_id = bridge.call.carrier_call_id
+        # Owned after its settlement means that the carrier has confirmed the end. A call that it
+        # has not confirmed must stay one that can be ended as a ghost.
         if carrier_call_id and bridge.owns(carrier_call_id):
             self._over[carrier_call_id] = None
             if len(self._over) > OVER_MAX:
                 del self._over[next(iter(self._over))]
         call = bridge.call
+        # By its true length, not by the seconds charged: the limit on short calls looks for
+        # dialling patterns, and a call without sound, which costs nothing, belongs to them.
         if call.answered_ns is not None and call.ended_ns is not None:
             seconds = (call.ended_ns - call.answered_ns) // SECOND_NS
             self._spawn(self._velocity.count(outcome(bridge.account_id, seconds)))
         if not self._calls:
             self._idle.set()
 
-    # The carrier's callbacks.
+    # The carrier's callbacks. The caller has checked their signatures.
 
     def carrier_reached(self) -> None:
         """Note that something signed by the carrier has come."""
@@ -346,13 +364,14 @@ class Calls:
         if isinstance(verdict, Refusal):
             self.refused_signatures.note(request.peer, "media handshake", CARRIER_HINT)
         else:
+            # Signed, and through the public origin: as good a proof as a callback.
             self.carrier_reached()
         return verdict
 
     def _stream_started(
         self, leg: CarrierLeg, call_id: str, carrier_call_id: str
     ) -> CarrierListener | None:
-        """Give a stream to the call it was made for; end what it shows if that call is over."""
+        """Give a stream to the call it was made for; if that is over, end the carrier call."""
         bridge = self._calls.get(call_id)
         if bridge is not None and bridge.stream_started(leg, carrier_call_id):
             return bridge
@@ -369,26 +388,29 @@ class Calls:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A background task of a call failed.", exc_info=error)
+            log.error("call task failed", exc_info=error)
 
-    async def drain(self, timeout_s: float, hurry: asyncio.Event | None = None) -> None:
+    async def drain(self, timeout_s: float, end_now: asyncio.Event | None = None) -> None:
         """Take no new calls; let running ones finish, and settle them all.
 
-        They are ended at the deadline, or when `hurry` is set.
+        Those that still run are ended after `timeout_s`, or when `end_now` is set.
         """
         self.is_draining = True
         if not self._calls:
             return
+        # For callers who resume a call during the drain, and are told what is left of it.
         self._drained_ns = self._ticker.clock_ns() + round(timeout_s * SECOND_NS)
         for call in self._calls.values():
             self._tell_draining(call)
-        log.info("Draining: %d calls, at most %.0f s.", len(self._calls), timeout_s)
-        if not await self._wait_idle(timeout_s, hurry):
+        log.info("draining", calls=len(self._calls), timeout_s=timeout_s)
+        if not await self._wait_idle(timeout_s, end_now):
             for call in tuple(self._calls.values()):
                 call.end(Cause.SYSTEM_SHUTDOWN, "gateway")
             await self._wait_idle(_END_TIMEOUT_S)
         if self._calls:
-            log.critical("%d calls could not be settled before the end.", len(self._calls))
+            log.critical("calls not settled before the end", calls=len(self._calls))
+        # What still runs waits for a store or carrier that is away. The gate keeps these calls
+        # open: this node's next run, or another node, settles them.
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -397,8 +419,8 @@ class Calls:
         left_ns = self._drained_ns - self._ticker.clock_ns()
         call.tell_draining(max(0, left_ns // SECOND_NS))
 
-    async def _wait_idle(self, timeout_s: float, hurry: asyncio.Event | None = None) -> bool:
-        events = (self._idle,) if hurry is None else (self._idle, hurry)
+    async def _wait_idle(self, timeout_s: float, end_now: asyncio.Event | None = None) -> bool:
+        events = (self._idle,) if end_now is None else (self._idle, end_now)
         waiting = [asyncio.ensure_future(event.wait()) for event in events]
         try:
             await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -424,10 +446,9 @@ def _view(call: Bridge) -> LiveCall:
 
 
 def _time_limit_s(order: CallOrder, most_s: int) -> int:
-    """Return when the carrier is to end a call that nobody else has ended.
-
-    A cap per call is never raised while the call runs, as credit may be.
-    """
+    """Return after how many seconds the carrier is to end a call that nobody else has ended."""
+    # The cap per call is fixed for the call. The balance does not bound it: a top-up may raise that
+    # while the call runs, and the carrier's limit is set once.
     limit_micros = order.limits.call_micros
     if limit_micros is None:
         return most_s

@@ -1,6 +1,6 @@
-"""Asks the carrier for calls of which it has said nothing for a while: callbacks may be lost.
+"""Polls the carrier for calls that it has been silent about for a while: callbacks may be lost.
 
-The whole node asks at a bounded rate, the call without news for longest first. Knows no carrier.
+A node asks at a bounded rate, longest without news first. Knows no carrier.
 """
 
 from __future__ import annotations
@@ -9,57 +9,60 @@ from collections.abc import Callable
 from typing import Protocol
 
 QUIET_NS = 3_000_000_000
-"""How long a call may be without news: a record that says a call has ended within eight seconds
-of its end leaves five for a request that is answered late, or is repeated once."""
+"""How long a call may be without news. Its end must be known within eight seconds, which leaves
+five for a request that is answered late or is repeated once."""
 
 INTERVAL_BEATS = 5
-"""Beats of the heartbeat between two looks: a tenth of a second."""
+"""Beats of the ticker between two looks: a tenth of a second."""
 
 POLLS_PER_LOOK = 2
 """Twenty requests a second at most: 100 calls are then asked for every five seconds."""
 
 POLLS_AT_ONCE_MAX = 40
-"""Requests that may wait for their answers, so that a carrier that hangs is not asked for more."""
+"""Requests that may wait for an answer at once: a carrier that hangs is asked no more questions."""
 
 
 class PolledCall(Protocol):
-    """A call that wants news of the carrier."""
+    """A call that may need news from the carrier."""
 
     news_ns: int
-    """When the carrier was last heard of, or last asked."""
+    """When the carrier last reported it or was last asked about it; monotonic."""
 
     @property
     def wants_news(self) -> bool:
-        """Whether there is anything to ask for now."""
+        """Whether there is anything to ask about now."""
 
     async def poll(self) -> None:
         """Ask the carrier once."""
 
 
 class Polling:
-    """The questions of one node."""
+    """The polling of one node."""
 
     def __init__(self, spawn: Callable[..., None]) -> None:
         """`spawn` runs a coroutine in the background."""
         self._spawn = spawn
+        # A dict as an ordered set: of calls equally long without news the oldest comes first.
         self._calls: dict[PolledCall, None] = {}
         self._asking = 0
 
     def add(self, call: PolledCall) -> None:
-        """Ask for a call from now on, whenever it wants news."""
+        """Poll for a call from now on, whenever it wants news."""
         self._calls[call] = None
 
     def remove(self, call: PolledCall) -> None:
-        """Ask for it no longer."""
+        """Stop polling for it."""
         self._calls.pop(call, None)
 
     def look(self, now_ns: int) -> None:
-        """Ask for the calls that have been without news for longest."""
+        """Ask about the calls that have been without news for longest."""
         due = [
             call for call in self._calls if now_ns - call.news_ns >= QUIET_NS and call.wants_news
         ]
         due.sort(key=lambda call: call.news_ns)
         for call in due[: min(POLLS_PER_LOOK, POLLS_AT_ONCE_MAX - self._asking)]:
+            # Being asked counts as news: the next look asks about others, and a request that hangs
+            # is not sent again before QUIET_NS.
             call.news_ns = now_ns
             self._asking += 1
             self._spawn(self._ask(call))

@@ -1,4 +1,4 @@
-"""What every call of a node uses, made once and handed to each."""
+"""Declares the services that all calls of a node share; made once and handed to each."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from media.repair_budget import RepairBudget
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
-    """Nobody ends the carrier's calls that no call lives on."""
+    """Do nothing: nobody ends stray calls of the carrier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services(ChargeServices):
-    """What every call of a node uses, its charge included."""
+    """The services of a call, including those of its charge."""
 
     carrier: Carrier
     polling: Polling
     reachability: Reachability
     stray: Callable[[str, str], None] = _left_alone
-    """Ends a call of the carrier, by its id there, that was made for a call, by its id here, and
-    that this call does not live on."""
+    """Takes a carrier call id and a call id: ends a carrier call that was made for a call of ours
+    which does not use it."""
     endpoint: AudioEndpoint | None = None
     """Takes WebRTC offers; None where WebRTC is off."""
     resume_key: bytes = b""
-    """Signs what takes a call up again."""
+    """Signs resume tokens."""
     repairs: RepairBudget = field(default_factory=RepairBudget)
-    """What the playout of all calls may spend on repairs."""
+    # One for all calls: after a stall every call wants to repair its sound at the same moment.
+    """Bounds what the playouts of all calls together may spend on repairs."""

@@ -1,7 +1,7 @@
 """Deletes an account: ends its calls, refuses its keys, forgets its holder and its card.
 
-What the books need stays: the account's id, its calls, payments and ledger. Each step may be done
-twice, so that a deletion which broke off is finished by the next. Knows no command line, no
+What the books need stays: the account's id, its calls, payments and ledger. Every step may be
+repeated, so that a deletion which broke off is finished by the next one. Knows no command line, no
 database and no vendor.
 """
 
@@ -19,17 +19,17 @@ from gateway.charging.recovery import bring_credits
 
 LOOK_EVERY_S = 0.5
 LOOKS_MAX = 90
-"""How often it is looked whether calls have ended: those of a node that is gone wait for the
+"""Looks for calls that have not ended, 45 s in all: those of a node that is gone wait for the
 sweeper."""
 WRITE_OFFS_MAX = 3
-"""Credits that may come while an account is brought to nothing."""
+"""Attempts to bring a balance to nothing; a credit that arrives meanwhile costs one."""
 
 
 class Accounts(Protocol):
     """Accounts and their keys. Raises StoreUnavailableError."""
 
     async def mark_deleted(self, account_id: str) -> None:
-        """Freeze an account for good and refuse its keys. Raises LookupError: no account."""
+        """Freeze an account for good and refuse its keys. Raises LookupError if there is none."""
 
     async def erase(self, account_id: str) -> None:
         """Forget whom an account belonged to."""
@@ -39,27 +39,27 @@ class Profiles(Protocol):
     """The saved cards of accounts."""
 
     async def profile(self, account_id: str) -> PaymentProfile:
-        """Return an account's profile. Raises LookupError: no account."""
+        """Return an account's profile. Raises LookupError if there is no such account."""
 
 
 class Outcome(Enum):
-    """What became of a deletion."""
+    """The outcome of a deletion."""
 
     DELETED = "deleted"
     HAS_CREDIT = "has_credit"
     """Nothing was changed: what is left must be refunded or written off."""
     CALLS_GO_ON = "calls_go_on"
-    """Nobody can call any more, but not all calls have ended: delete again."""
+    """No new calls are possible, but not all calls have ended: delete again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """The outcome, and what the account has left: in micros, below zero for what it owes."""
+    """The outcome, and what the account has left: in micros, below zero if it owes."""
 
     outcome: Outcome
     left_micros: int = 0
     customer_id: str = ""
-    """A customer whom the payment service still knows, for none is set up here."""
+    """A customer whom the payment service still knows, because no service is set up here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,15 @@ class AccountDeletion:
     accounts: Accounts
     profiles: Profiles
     forget_customer: Callable[[str], Awaitable[None]] | None
-    """Deletes a customer and the saved cards at the payment service; None where none is set up."""
+    """Deletes a customer and the saved cards at the payment service; None if none is set up."""
     looks_max: int = LOOKS_MAX
     look_every_s: float = LOOK_EVERY_S
 
     async def delete(self, account_id: str, *, write_off: bool) -> Deletion:
-        """Delete an account; a repeat finishes what is left to do.
+        """Delete an account; repeating it finishes what is left to do.
 
         Args:
-            account_id: Whose.
+            account_id: The account.
             write_off: Bring what it has left, or owes, to nothing.
 
         Raises:
@@ -89,16 +89,18 @@ class AccountDeletion:
 
         """
         profile = await self.profiles.profile(account_id)
+        # The gate's balance decides below: it must know every credit that is booked.
         await bring_credits(self.gate, self.ledger, account_id)
         left_micros = await self._left(account_id)
         # Credit that comes to a deleted account later does not undo its deletion.
         if left_micros and not write_off and not profile.deleted:
             return Deletion(Outcome.HAS_CREDIT, left_micros)
-        # The book first: the spend gate is brought in line with it when it was away.
+        # The book first: a gate that is away is brought in line with it later.
         await self.accounts.mark_deleted(account_id)
         await self.gate.freeze(account_id, True)
         if not await self._have_calls_ended(account_id):
             return Deletion(Outcome.CALLS_GO_ON, await self._left(account_id))
+        # Only now: what a live call holds is part of what is left.
         if write_off:
             await self._write_off(account_id)
         # Read again: a card may have been saved until the account was marked.
@@ -106,11 +108,12 @@ class AccountDeletion:
         if customer_id and self.forget_customer is not None:
             await self.forget_customer(customer_id)
             customer_id = ""
+        # Last: the profile with the customer's id goes with it.
         await self.accounts.erase(account_id)
         return Deletion(Outcome.DELETED, await self.gate.balance(account_id), customer_id)
 
     async def _left(self, account_id: str) -> int:
-        """Return what an account has, its holds included."""
+        """Return what an account has, its holds included, in micros."""
         calls = await self.gate.open_calls()
         held = sum(call.held_micros for call in calls if call.account_id == account_id)
         return held + await self.gate.balance(account_id)
@@ -125,12 +128,13 @@ class AccountDeletion:
 
     async def _write_off(self, account_id: str) -> None:
         for _ in range(WRITE_OFFS_MAX):
-            # The number of the last credit is part of the name: what comes later is another one,
-            # and two who delete at once book it once.
+            # The number of the last credit is part of the reference: a later write-off is another
+            # one, and two deletions at the same time book it once.
             sequence = await self.gate.credit_sequence(account_id)
             balance_micros = await self.gate.balance(account_id)
             if not balance_micros:
                 return
+            # A credit came between the two reads: its number does not belong to this balance.
             if await self.gate.credit_sequence(account_id) != sequence:
                 continue
             await self.ledger.add_credit(

@@ -1,6 +1,6 @@
-"""Advice of charge: what a call has cost and how long it can go on, as its caller is shown.
+"""Advice of charge: shows a caller once a second what the call costs and how long it can last.
 
-The figures are shown once a second; the call's coming end is warned of. Knows no store.
+Also warns of the call's coming end. Knows no store.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.charging.context import CallContext
 
 
 class AdviceOfCharge:
-    """What one caller is shown of the money."""
+    """The figures and warnings for one caller."""
 
     __slots__ = ("_context", "_warnings", "balance_micros")
 
@@ -21,7 +21,7 @@ class AdviceOfCharge:
         self._context = context
         self._warnings = EndWarnings()
         self.balance_micros = 0
-        """What the account has left, with what is held for its calls here and not used."""
+        """What the account has left, including what is held for its calls here and not used."""
 
     def bill(self, meter: CallMeter, now_ns: int) -> tuple[wire.Cost, wire.Credit]:
         """Return what has been used and what is left."""
@@ -38,7 +38,9 @@ class AdviceOfCharge:
         )
 
     def warn(self, meter: CallMeter, now_ns: int) -> None:
-        """Warn the caller of the end, or take it back."""
+        """Warn the caller of the coming end, or withdraw the warning."""
+        # By what the call may count on, its share of the balance included, not by its hold, which
+        # lasts a few seconds: so all calls of an account count down to the same end.
         left_s = meter.remaining_s(now_ns)
         change = self._warnings.note(left_s)
         if change is Change.GIVEN:
@@ -49,7 +51,7 @@ class AdviceOfCharge:
             self._context.call.warn(wire.CreditWarningCleared(seconds_left=left_s))
 
     def standing_warning(self, meter: CallMeter, now_ns: int) -> wire.CreditWarning | None:
-        """Return the warning that holds, for a caller who has taken the call up again."""
+        """Return the warning in force, for a caller who has resumed the call."""
         if not self._warnings.is_standing:
             return None
         cause = reports.LACKS[meter.runs_out_of]

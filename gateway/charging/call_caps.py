@@ -1,4 +1,4 @@
-"""The spend caps of one call, which change at midnight UTC. Knows no store."""
+"""Computes the spend caps of one call, which change at midnight UTC. Knows no store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.browser.reports import WallClock
 
 
 class CallCaps:
-    """The caps that a call's limits amount to, computed once a day."""
+    """The caps that follow from a call's limits, computed once a day."""
 
     __slots__ = ("_caps", "_end_ns", "_limits", "_wall")
 
@@ -20,10 +20,11 @@ class CallCaps:
         self._wall = wall
         self._caps: Sequence[SpendCap] = ()
         self._end_ns = 0
-        """When the caps have to be computed again."""
+        """Monotonic time at which the caps have to be computed again."""
 
     def at(self, now_ns: int) -> Sequence[SpendCap]:
         """Return the caps that hold at a monotonic time."""
+        # The period is part of a cap's name, so that midnight needs new caps and no reset.
         if now_ns >= self._end_ns:
             at = self._wall.date(now_ns)
             self._caps = self._limits.caps(at)

@@ -1,14 +1,15 @@
-"""What one call pays, as its bridge and the meter's rounds see it.
+"""Charges one call: connects its bridge and the meter's rounds to the parts that do the work.
 
-The bridge says when the call is to be paid for, was answered and is over; the rounds say what was
-granted. The parts do the rest: `hold`, `cut_off`, `advice_of_charge`, `settlement`. Knows no leg
-and no carrier.
+The bridge reports when the call must be paid for, is answered and is over; the rounds report what
+was granted. The parts are `hold`, `cut_off`, `advice_of_charge` and `settlement`. Knows no leg and
+no carrier.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.meter import CallMeter, CutOff
@@ -25,11 +26,11 @@ from gateway.charging.cut_off import CutOffTimer
 from gateway.charging.hold import Hold
 from gateway.charging.settlement import Settlement
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class CallCharge:
-    """The money of one call."""
+    """The charge of one call."""
 
     __slots__ = (
         "_advice",
@@ -45,7 +46,7 @@ class CallCharge:
     )
 
     meter: CallMeter
-    """Charges the call; there is none before the first hold is placed."""
+    """Charges the call; absent before the first hold is placed."""
 
     def __init__(self, context: CallContext) -> None:
         self._context = context
@@ -65,6 +66,7 @@ class CallCharge:
     async def place_hold(self) -> None:
         """Ask for the first hold; report whether it was placed."""
         seconds_max, limit = self._longest()
+        # A cap per call that does not pay for the first increment needs no script to find out.
         if seconds_max == 0:
             self._refuse(reports.REFUSALS[OpenResult.CAP_REACHED], Cause.OUTGOING_CALL_BARRED)
             return
@@ -75,8 +77,8 @@ class CallCharge:
         except StoreUnavailableError:
             self._hold_unanswered("store_unavailable")
         except Exception:
-            call_id = self._context.opened.call_id
-            log.exception("Call %s: its hold could not be placed.", call_id)
+            # No deadline ends a call that waits for its first hold: it must hear something.
+            log.exception("hold not placed", call_id=self._context.opened.call_id)
             self._hold_unanswered("internal_error")
         else:
             self._hold_answered(outcome, seconds_max, limit)
@@ -109,13 +111,16 @@ class CallCharge:
         )
         self._hold.placed(self.meter)
         services.metering.hold(self)
+        # Until the first round tells what other calls need, this one counts on all that is left.
         self.meter.share(outcome.balance_micros)
+        # Nothing of the hold is used yet, and what is not used is shown as the account's.
         self._advice.balance_micros = outcome.balance_micros + outcome.granted_micros
         self._context.call.receive(HoldPlaced())
 
     def _hold_unanswered(self, code: str) -> None:
-        """The hold may have been placed all the same, and would stay for ever."""
+        """Refuse the call, and void a hold that may have been placed without an answer."""
         self._refuse(code, Cause.NORMAL_TEMPORARY_FAILURE)
+        # Without this it would stay held until the sweeper finds a call that no bridge holds.
         self._context.services.spawn(Settlement(self._context, self._hold).void())
 
     def _refuse(self, code: str, cause: Cause) -> None:
@@ -135,11 +140,12 @@ class CallCharge:
         self._cut_off.start(self.meter)
 
     def heard(self) -> None:
-        """Charge for the call, from its answer on: sound has come from the phone."""
+        """Note that sound has come from the phone: the call is owed, from its answer on."""
         self.meter.heard()
 
     def stop(self, ended_ns: int) -> None:
-        """Cease to charge; the call has ended."""
+        """Stop charging; the call has ended."""
+        # A claim may still be on its way: what it gets granted the closing gives back.
         self._context.services.metering.remove(self)
         self._cut_off.cancel()
         self.final = self.meter.final(ended_ns)
@@ -154,7 +160,7 @@ class CallCharge:
 
     @property
     def ran_out_of(self) -> CutOff | None:
-        """What the call was cut off for; None if it was not."""
+        """What the call ran out of when it was cut off; None if it was not."""
         return self._cut_off.ran_out_of
 
     def used(self) -> tuple[int, int]:
@@ -172,11 +178,11 @@ class CallCharge:
         return self._advice.bill(self.meter, now_ns)
 
     def warn(self, now_ns: int) -> None:
-        """Warn the caller of the end, or take it back."""
+        """Warn the caller of the coming end, or withdraw the warning."""
         self._advice.warn(self.meter, now_ns)
 
     def standing_warning(self, now_ns: int) -> wire.CreditWarning | None:
-        """Return the warning of the call's coming end that holds, if any."""
+        """Return the warning of the call's coming end that is in force, if any."""
         return self._advice.standing_warning(self.meter, now_ns)
 
     # What the meter's rounds report.
@@ -186,17 +192,17 @@ class CallCharge:
         return self._caps.at(now_ns)
 
     def charged(self, balance_micros: int | None) -> None:
-        """Move the cut-off, and show what the account has left where that is known."""
+        """Move the cut-off, and show what the account has left, if that is known."""
         if balance_micros is not None:
             self._advice.balance_micros = balance_micros
         self._cut_off.arm()
 
     def overdue(self) -> None:
-        """This process stood still past the call's end: the call ends there, whatever has come."""
+        """End the call as of its cut-off, which passed while this process stood still."""
         self._cut_off.overdue()
 
     def known_in(self, filling: str) -> None:
-        """Name the carrier's call again to a gate that was filled since, or missed it."""
+        """Tell the carrier's id again to a gate that was refilled since, or that missed it."""
         self._hold.known_in(filling)
 
     def reopen(self) -> None:
@@ -204,9 +210,9 @@ class CallCharge:
         self._hold.reopen()
 
     def settled_elsewhere(self) -> None:
-        """Another node has settled this call."""
+        """End the call: another node has settled it."""
         self._hold.settled_elsewhere()
 
     def frozen(self) -> None:
-        """The account was frozen."""
+        """End the call: its account was frozen."""
         self._context.call.receive(Ended(Cause.MANAGER_REQUEST, "operator"))

@@ -1,7 +1,7 @@
-"""Gives back the price of calls that went wrong, once per call and boundedly often per account.
+"""Refunds the price of calls that went wrong, once per call and a limited number per account.
 
-Acts on closings as they are booked, in the drainer's process. What is refunded and why is
-`billing.call_refunds`' word. Knows no socket and no live call.
+Acts on closings as they are booked, in the drainer's process. `billing.call_refunds` decides what
+is refunded and why. Knows no socket and no live call.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ class CallRefunds:
         self._clock = clock
 
     async def on_booked(self, entries: Sequence[OutboxEntry]) -> None:
-        """Refund what the rules refund among these entries; a repeat changes nothing.
+        """Refund the calls among these entries that the rules refund; repeating changes nothing.
 
         Raises StoreUnavailableError.
         """
         if not self._per_day_max:
             return
+        # Openings and ticks change nothing here: only an ended call has a price to give back.
         closings = [entry for entry in entries if entry.kind == "C"]
         for call_id, change in fold(closings).changes.items():
             if change.ending is not None:
@@ -64,9 +65,10 @@ class CallRefunds:
             return
         day_ago = self._clock() - _DAY
         if await self._ledger.count_credits(account_id, KIND, day_ago) >= self._per_day_max:
-            log.warning("no further refund today", account=account_id, call=call_id)
+            log.warning("no further refund today", account=account_id, call_id=call_id)
             return
         try:
+            # The reference makes it happen once, however often the closing is booked.
             sequence = await self._ledger.add_credit(
                 account_id,
                 refund.micros,
@@ -76,14 +78,15 @@ class CallRefunds:
                 call_id=call_id,
             )
         except CreditsLostError:
-            # Other bookings must not wait until an operator has mended the book.
+            # Other bookings must not wait until an operator has repaired the book.
             log.warning(
-                "call not refunded: its book lacks credits", account=account_id, call=call_id
+                "call not refunded, book lacks credits", account=account_id, call_id=call_id
             )
             return
         # A partition that is being filled takes no credits; it will be filled with this one.
         with contextlib.suppress(StoreUnavailableError):
             await bring_credits(self._gate, self._ledger, account_id)
+        # None for a repeat, of which the operator's program has been told.
         if sequence is not None:
             self._notify(
                 "call.refunded",

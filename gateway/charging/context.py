@@ -1,4 +1,4 @@
-"""What the parts of a call's charge share: the call, its order, and the services of its node."""
+"""Declares what the parts of a call's charge share: the call, its order, its node's services."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gateway.ports import CallOrder, Notify, to_nobody
 from gateway.settings import Settings
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
-"""Runs a coroutine of a call in the background; the node waits for it when it stops."""
+"""Runs a coroutine of a call in the background; the node cancels it at the end of its drain."""
 
 Keep = Callable[[Opening, Closing], None]
-"""Remembers the end of a call, and how it would be opened again, until it is booked."""
+"""Keeps the end of a call, and the request to open it again, until it is booked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeServices:
-    """What the charges of all calls of a node use."""
+    """The services that the charges of all calls of a node use."""
 
     settings: Settings
     gate: SpendGate
@@ -39,21 +39,21 @@ class ChargeServices:
 
 
 class PaidCall(Protocol):
-    """What a call does for its money."""
+    """What a charge needs of its call."""
 
     def receive(self, event: Event, at_ns: int | None = None) -> None:
         """Take a hold placed or refused, or the call's end; `at_ns` is its time, None for now."""
 
     def warn(self, message: wire.CreditWarning | wire.CreditWarningCleared) -> None:
-        """Warn the caller of the call's coming end, audibly, or take a warning back."""
+        """Warn the caller, audibly, that the call will end soon, or withdraw a warning."""
 
     def closed(self, seconds: int) -> CallClosed:
-        """Return what is kept of the ended call, which is charged for so many seconds."""
+        """Return the record of the ended call, which is charged for so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """One call, as all parts of its charge see it."""
+    """One call, as seen by all parts of its charge."""
 
     opened: CallOpened
     order: CallOrder

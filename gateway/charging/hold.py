@@ -1,16 +1,16 @@
-"""One call's hold at the spend gate: places it, and places it again where the gate has lost it.
+"""Places one call's hold at the spend gate, and places it again if the gate has lost it.
 
-The gate is also told the carrier's id of the call, so that another node can end and settle the call
+Also tells the gate the carrier's id of the call, so that another node can end and settle the call
 if this one dies. Knows no caller; what the call costs is decided by its meter.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import replace
 
 import msgspec
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.meter import SHARERS_PER_CALL, CallMeter, MeterState
@@ -22,16 +22,17 @@ from gateway.charging.call_caps import CallCaps
 from gateway.charging.closings import reopening
 from gateway.charging.context import CallContext
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Hold:
-    """What the spend gate holds for one call."""
+    """The hold of one call."""
 
     __slots__ = (
         "_caps",
         "_carrier_call_id",
         "_context",
+        "_is_naming",
         "_is_reopening",
         "_meter",
         "_named_in",
@@ -41,7 +42,7 @@ class Hold:
     )
 
     _meter: CallMeter
-    """Charges the call; there is none before the first hold is placed."""
+    """Charges the call; absent before the first hold is placed."""
 
     def __init__(self, context: CallContext, rate: Rate, caps: CallCaps) -> None:
         self._context = context
@@ -50,11 +51,12 @@ class Hold:
         self.is_open = False
         """Whether the gate holds credit for the call, as far as is known."""
         self.lock = asyncio.Lock()
-        """Taken while the call is opened again or closed: what is closed must stay so."""
+        """Taken while the call is opened again or closed: a closed call must stay closed."""
         self._is_reopening = False
         self._carrier_call_id = ""
         self._named_in: str | None = None
-        """Filling of the spend gate that knows the carrier's id of the call."""
+        self._is_naming = False
+        """The filling of the spend gate that knows the carrier's id of the call."""
 
     def opening(self, want_micros: int) -> Opening:
         """Return the request that opens the call."""
@@ -64,6 +66,7 @@ class Hold:
             call_id=context.opened.call_id,
             account_id=context.opened.account_id,
             node=settings.node,
+            # Increments are paid for whole: the first second costs what the first increment does.
             first_micros=self._rate.cost(1),
             want_micros=want_micros,
             concurrent_calls_max=settings.account_calls_max,
@@ -75,39 +78,47 @@ class Hold:
     async def place(self, want_micros: int) -> OpenOutcome:
         """Ask for the first hold.
 
-        Raises StoreUnavailableError; the hold may have been placed all the same.
+        Raises StoreUnavailableError; the hold may have been placed even so.
         """
         services = self._context.services
+        # A hold is never taken back, and nobody knows yet how many calls follow this one: it gets
+        # no more than a fair part of the balance.
         sharers = SHARERS_PER_CALL * services.settings.account_calls_max
         return await services.gate.open(replace(self.opening(want_micros), sharers=sharers))
 
     def placed(self, meter: CallMeter) -> None:
-        """Note that the gate holds credit for the call, on which this meter runs."""
+        """Note that the gate holds credit for the call, which this meter spends."""
         self._meter = meter
         self.is_open = True
 
     async def name_carrier_call(self, carrier_call_id: str) -> None:
         """Tell the gate the carrier's id of the call: another node may have to settle it."""
         self._carrier_call_id = carrier_call_id
-        opened, self._named_in = self._context.opened, None
+        opened, self._named_in, self._is_naming = self._context.opened, None, True
         gate = self._context.services.gate
         try:
             name = gate.name_carrier_call(opened.call_id, opened.account_id, carrier_call_id)
             if (filling := await name) is None:
+                # The gate has lost the call. Opened again, it is told the id once more.
                 self.reopen()
             self._named_in = filling
         except StoreUnavailableError:
-            log.info("Call %s: its carrier call could not be noted.", opened.call_id)
+            # `known_in` finds it unnamed, and tells it again.
+            log.info("carrier call id not stored in the spend gate", call_id=opened.call_id)
+        finally:
+            self._is_naming = False
 
     def known_in(self, filling: str) -> None:
-        """Tell the carrier's id again to a gate that was filled since, or missed it."""
-        if self._carrier_call_id and filling != self._named_in and self.is_open:
-            # One request is enough; when it fails, the next round is the next occasion.
-            self._named_in = filling
+        """Tell the carrier's id again to a gate that was refilled since, or that missed it."""
+        is_named = filling == self._named_in or self._is_naming
+        if self._carrier_call_id and self.is_open and not is_named:
+            # Marked before it begins: one is enough, and if it fails the next round repeats it.
+            self._is_naming = True
             self._context.services.spawn(self.name_carrier_call(self._carrier_call_id))
 
     def reopen(self) -> None:
         """Open the call again at a gate that has lost it, with all that it has used."""
+        # Every tick finds the call lost until it is open again; one task at a time is enough.
         if not self._is_reopening:
             self._is_reopening = True
             self._context.services.spawn(self._reopen())
@@ -115,19 +126,20 @@ class Hold:
     async def _reopen(self) -> None:
         try:
             async with self.lock:
+                # Settled while this waited for the lock: what is closed must stay closed.
                 if self.is_open:
                     await self.open_again(self._owed_micros())
         except StoreUnavailableError:
-            log.info("Call %s cannot be opened again yet.", self._context.opened.call_id)
+            log.info("call not opened again yet", call_id=self._context.opened.call_id)
         finally:
             self._is_reopening = False
 
     def _owed_micros(self) -> int:
-        """Return what the gate must hold for the call."""
+        """Return what the gate must hold for the call, in micros."""
         now_ns = self._context.now_ns()
         if self._meter.state is MeterState.ENDED:
             return self._meter.final(now_ns)[1]
-        # What the book may know it to hold, it must hold again.
+        # Not less than was granted before: the book may have learnt that from the outbox.
         return max(self._meter.want_micros(now_ns), self._meter.granted_micros)
 
     async def open_again(self, want_micros: int) -> None:
@@ -138,10 +150,11 @@ class Hold:
         context = self._context
         opening = reopening(self.opening(0), want_micros)
         result = (await context.services.gate.open(opening)).result
+        # A tombstone is what tells a call that was settled from one that the gate has lost.
         if result is OpenResult.ALREADY_CLOSED:
             self.settled_elsewhere()
             return
-        log.warning("Call %s, lost by the credit store: %s.", opening.call_id, result.value)
+        log.warning("call lost by the spend gate", call_id=opening.call_id, result=result.value)
         if result is OpenResult.OPENED and self._carrier_call_id:
             await self.name_carrier_call(self._carrier_call_id)
 

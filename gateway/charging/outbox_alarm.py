@@ -1,22 +1,30 @@
-"""Alarms of an outbox that grows or is not drained: the book of record is away, or nobody drains.
+"""Raises alarms if the outbox grows or is not drained: the book is away, or the drainer is.
 
-Calls go on meanwhile, and nothing is lost; but what they cost is in one place only. Knows no SQL.
+Calls go on meanwhile, and nothing is lost; but what they cost is known in one place only. Knows no
+SQL.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Protocol
+
+import structlog
 
 from billing.ports import SpendGate
 
 INTERVAL_S = 5.0
 DRAINED_AGE_S_MAX = 15.0
-"""How long ago the outbox may have been drained to its end: a drainer does it each half second,
-and needs a few seconds to start."""
+"""How long ago the outbox may have been drained completely: a drainer does it each second, and
+needs a few seconds to start."""
 
-log = logging.getLogger(__name__)
+_LONG_HINT = "Is the drainer running?"
+_OVERDUE_HINT = (
+    "The drainer is stopped, stuck or cannot reach the database; it is restarted if it does not"
+    " answer."
+)
+
+log = structlog.get_logger(__name__)
 
 
 class OutboxAlarm:
@@ -26,62 +34,61 @@ class OutboxAlarm:
         self._gate = gate
         self._entries_max = entries_max
         self.is_raised = False
-        """Whether more than `entries_max` waited when last looked."""
+        """Whether more than `entries_max` waited at the last look."""
 
     async def look(self) -> None:
-        """Count what waits, and say it when the alarm begins or ends.
+        """Count the waiting entries; log when the alarm begins and when it ends.
 
         Raises StoreUnavailableError.
         """
         length = await self._gate.outbox_length()
         was_raised, self.is_raised = self.is_raised, length > self._entries_max
         if self.is_raised and not was_raised:
-            log.error("%d entries wait for the book of record. Is the drainer running?", length)
+            log.error("outbox too long", entries=length, hint=_LONG_HINT)
         elif was_raised and not self.is_raised:
-            log.info("The outbox is short again: %d entries wait.", length)
+            log.info("outbox short again", entries=length)
 
 
 class DrainMark(Protocol):
-    """When the outbox was last drained to its end. Raises StoreUnavailableError."""
+    """When the outbox was last drained completely. Raises StoreUnavailableError."""
 
     async def age_s(self) -> float | None:
-        """Return how long ago that was; None when it is not known."""
+        """Return how many seconds ago that was; None if it is not known."""
 
 
 class DrainerAlarm:
-    """Watches whether somebody drains the outbox, whatever waits in it."""
+    """Watches whether any process drains the outbox, whatever waits in it."""
 
     def __init__(self, mark: DrainMark, clock_s: Callable[[], float]) -> None:
-        """Watch from now on: until the mark is read, the outbox counts as drained just now."""
+        """Watch from now on; `clock_s` is monotonic."""
         self._mark = mark
         self._clock_s = clock_s
+        # As if drained just now: a node that starts gives its drainer the time to start as well.
         self._drained_s = clock_s()
         self._was_raised = False
 
     @property
     def age_s(self) -> float:
-        """Seconds since the outbox was drained to its end, as far as is known."""
+        """Seconds since the outbox was drained completely, as far as is known."""
         return self._clock_s() - self._drained_s
 
     @property
     def is_raised(self) -> bool:
-        """Whether nobody has drained the outbox to its end for `DRAINED_AGE_S_MAX`."""
+        """Whether the outbox has not been drained completely for `DRAINED_AGE_S_MAX`."""
+        # By time alone: while the mark cannot be read, it only grows older.
         return self.age_s > DRAINED_AGE_S_MAX
 
     async def look(self) -> None:
-        """Read the mark, and say it when the alarm begins or ends.
+        """Read the mark; log when the alarm begins and when it ends.
 
         Raises StoreUnavailableError.
         """
         age_s = await self._mark.age_s()
         if age_s is not None:
+            # Never back: a store that was rolled back has an older mark than was read before.
             self._drained_s = max(self._drained_s, self._clock_s() - age_s)
         was_raised, self._was_raised = self._was_raised, self.is_raised
         if self.is_raised and not was_raised:
-            log.error(
-                "The outbox was last drained %d s ago. The drainer is stopped, stuck or cannot"
-                " reach the database; it is started again when it does not answer.",
-                self.age_s,
-            )
+            log.error("drainer overdue", age_s=int(self.age_s), hint=_OVERDUE_HINT)
         elif was_raised and not self.is_raised:
-            log.info("The outbox is drained again.")
+            log.info("drainer back")

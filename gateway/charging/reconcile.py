@@ -1,18 +1,18 @@
 """Keeps the spend gate in line with the book of record while calls go on.
 
-Fills partitions that lost their data or are an older copy, brings credits that did not arrive, ends
-at the gate what has ended in the book, opens again what the gate forgot, has it tell again what has
-ended there and the book was never told, and sets frozen flags. What differs is
-`billing.reconcile`'s word; every repair is harmless where it was not needed, so that all nodes may
-do this at once. Knows no live call.
+Fills partitions that lost their data or are an older copy; brings credits that did not arrive; ends
+at the gate what has ended in the book; opens again what the gate forgot; has the gate tell again
+what has ended there and is not booked; sets frozen flags. `billing.reconcile` says what differs.
+Every repair is harmless where none was needed, so that all nodes may do this at once. Knows no live
+call.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from billing.errors import RateDeckError, StoreUnavailableError
 from billing.money import LIMIT
@@ -34,21 +34,22 @@ from gateway.charging.refilling import Refilling
 from gateway.charging.retelling import ENDINGS_PER_PAGE, lacking, tell
 
 INTERVAL_S = 5.0
-"""How soon an empty gate is filled: well within what calls may use without it."""
+"""How soon an empty gate is filled: well within the time that calls can live without it."""
 ROUNDS_PER_CYCLE = 12
 """Rounds in which every partition is compared once: a minute, so that no round is long."""
 ATTEMPTS_PER_ROUND = 4
-"""A store that loses its data while it is filled is filled again at once, so many times."""
+"""How often a store that loses its data while it is filled is filled again at once."""
 CALLS_PER_PARTITION_MAX = 100
 """Calls looked into in one comparison; the next one finds the rest."""
 ENDING_AGE_S_MIN = 10
-"""How old an ending must be to be looked for in the book: younger ones are on their way to it."""
+"""How old an ending must be to be looked up in the book: younger ones may still be in the outbox,
+which is drained twice a second."""
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """One node's rounds of comparison."""
+    """The rounds of comparison of one node."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Reconciler:
         drain: Drain,
         on_filled: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_filled` is called when partitions of the gate were empty and have been filled."""
+        """Compare for a node; `on_filled` is called after empty partitions have been filled."""
         self._gate = gate
         self._ledger = ledger
         self._records = records
@@ -74,25 +75,26 @@ class Reconciler:
         """Partitions to compare in this round: all at first, and after an outage, for a failover
         may have rolled the gate back."""
         self._looked_until_s: dict[int, int] = {}
-        """Partition -> second of the gate's clock until which its endings were looked for."""
+        """Partition -> second of the gate's clock up to which its endings have been looked up."""
 
     async def round(self) -> None:
         """Fill what is empty and compare the partitions that are due.
 
-        Where partitions have become empty meanwhile it begins again at once, a few times.
-        Raises StoreUnavailableError; the next round begins where this one ended.
+        If partitions become empty meanwhile, it begins again at once, a few times.
+        Raises StoreUnavailableError; the next round continues where this one stopped.
         """
         for attempts_left in reversed(range(ATTEMPTS_PER_ROUND)):
             try:
                 await self._fill_and_compare()
             except StoreUnavailableError:
+                # An empty partition refuses everything, as if it were away; it can be filled now.
                 if not (attempts_left and await self._is_emptied()):
                     raise
             else:
                 return
 
     async def _is_emptied(self) -> bool:
-        """Whether the gate answers, and has lost data."""
+        """Whether the gate answers and has lost data."""
         ready = [await self._gate.is_ready(partition) for partition in range(self._partitions)]
         return not all(ready)
 
@@ -100,7 +102,7 @@ class Reconciler:
         try:
             filled = await self._refilling.fill()
             if filled:
-                log.warning("Filled %d empty partitions of the spend gate.", filled)
+                log.warning("spend gate filled", partitions=filled)
                 self._on_filled()
             while self._due:
                 await self._compare(self._next)
@@ -108,13 +110,14 @@ class Reconciler:
                 self._due -= 1
         except StoreUnavailableError:
             self._due = self._partitions
-            # The book that comes back may be an older copy.
+            # The book that comes back may be an older copy, which lacks endings looked up before.
             self._looked_until_s.clear()
             raise
         self._due = -(-self._partitions // ROUNDS_PER_CYCLE)
 
     async def _compare(self, partition: int) -> None:
-        # In this order: what changes between the two reads is then known to the book.
+        # In this order, as `repairs` requires: the book is never older than the gate. What changes
+        # between the reads looks like a repair that is due, and is harmless as one.
         snapshot = await self._gate.snapshot(partition)
         due = repairs(snapshot, await self._positions.read(partition, self._partitions))
         for account_id in due.credits:
@@ -128,7 +131,7 @@ class Reconciler:
         await self._look_for_endings(partition)
 
     async def _look_for_endings(self, partition: int) -> None:
-        """Look for the next page of endings in the book; what it lacks is told to it again."""
+        """Look up the next page of endings in the book, and tell it again what it lacks."""
         page = await self._gate.endings(
             partition,
             self._looked_until_s.get(partition, 0),
@@ -137,17 +140,20 @@ class Reconciler:
         )
         for ending in await lacking(self._records, page.endings):
             if await tell(self._gate, ending):
-                log.warning("The end of call %s was lost on its way to the book.", ending.call_id)
+                log.warning("end of call not booked, told again", call_id=ending.call_id)
+        # Only now: where telling fails the same page is looked up again.
         self._looked_until_s[partition] = page.ended_s
 
     async def _end_if_booked(self, call: OpenCall) -> None:
+        # Without a record its opening still waits in the outbox, as that of every new call does.
         record = await self._records.get(call.account_id, call.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self._gate, record)
-            log.warning("Call %s had ended in the book only.", call.call_id)
+            log.warning("call ended in the book only, closed in the gate", call_id=call.call_id)
 
     async def _reopen(self, partition: int, call: OpenCall) -> None:
-        """Open a call that the gate forgot; one that has ended there is told to the book again."""
+        """Open a call that the gate forgot; if it has ended there, tell the book again."""
+        # Read after the comparison: its end may have been booked since.
         record = await self._records.get(call.account_id, call.call_id)
         if record is None or record.closed is not None:
             return
@@ -157,9 +163,10 @@ class Reconciler:
             node=call.node,
             first_micros=0,
             want_micros=call.held_micros,
+            # Neither this nor the caps may refuse a call that goes on: the gate ignores the number
+            # of calls for one that is running, and the caps, without a limit, only count its hold.
             concurrent_calls_max=0,
             detail=msgspec.json.encode(record.opened),
-            # They count what it holds, and take nothing of it away.
             caps=[SpendCap(name, LIMIT) for name in call.cap_names],
             per_minute_micros=_per_minute_micros(record.opened.rate),
             is_running=True,
@@ -167,19 +174,22 @@ class Reconciler:
         result = (await self._gate.open(opening)).result
         if result is OpenResult.ALREADY_CLOSED:
             if await self._gate.tell_again(call.call_id, call.account_id):
-                log.warning("Call %s had ended in the spend gate only.", call.call_id)
+                log.warning("call ended in the gate only, told again", call_id=call.call_id)
         elif result is OpenResult.OPENED:
+            # An opening confirms no second, and a call without one is settled at nothing.
             tick = Tick(call.call_id, call.account_id, call.held_micros, call.seconds)
             await self._gate.tick(partition, [tick])
+            # By this another node ends the phone's leg if the call's own node is gone.
             if call.carrier_call_id:
                 await self._gate.name_carrier_call(
                     call.call_id, call.account_id, call.carrier_call_id
                 )
-            log.warning("Call %s was live in the book only.", call.call_id)
+            log.warning("call live in the book only, opened in the gate", call_id=call.call_id)
 
 
 def _per_minute_micros(rate: str) -> int:
     try:
         return Rate.from_json(rate).per_minute_micros
     except RateDeckError:
+        # Only estimates depend on it: an unreadable rate must not keep the call from being opened.
         return 0

@@ -1,24 +1,24 @@
 """Fills a spend gate that lost its data, and settles calls whose node is gone.
 
 Such a call is ended at the carrier and charged for the seconds that the spend gate had confirmed,
-or for what the carrier says it carried, if that is less. Where the gate had confirmed none, nobody
-is known to have heard anything, and nothing is charged. The gate's tombstone lets only the first
-settlement count, whoever comes. Knows no socket and no live call.
+or for what the carrier says it carried, if that is less. If the gate had confirmed none, nobody is
+known to have heard anything, and nothing is charged. The gate's tombstone makes only the first
+settlement count, whichever node it comes from. Knows no socket and no live call.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
+import structlog
 
 from billing.cdr import CallClosed, CallRecord
 from billing.clock import Clock, utc_now
-from billing.errors import RateDeckError
+from billing.errors import NotDrainedError, RateDeckError
 from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
 from billing.rating import Rate
 from gateway.call.carrier_status import CarrierState, CarrierStatus
@@ -28,42 +28,67 @@ from gateway.logs import call_events
 from gateway.ports import Carrier
 
 SETTLED_AT_ONCE = 8
-"""Calls settled side by side: each asks the carrier, who answers in its own time."""
+"""Concurrent settlements: each waits for the carrier."""
 CARRIER_TIMEOUT_S = 10.0
-"""How long one settlement waits for the carrier, repetitions included."""
+"""How long one settlement waits for the carrier, retries included."""
 _DURATION_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
 """When to ask for the duration of a call that we ended: it is known a moment after the end."""
+FILLINGS_MAX = 5
+"""Attempts to fill a partition that others fill, put back or tell at the same time."""
 START_TIMEOUT_S = 10.0
-"""How long the start of a node waits for settlements; what is left is the sweeper's."""
+"""How long the start of a node waits for settlements; the rest is left to the sweeper."""
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 def _left_alone(_carrier_call_id: str, _call_id: str) -> None:
-    """Nobody goes on ending the carrier's calls."""
+    """Do nothing: nobody ends stray calls of the carrier."""
 
 
 Drain = Callable[[], Awaitable[int]]
-"""Books what waits in the outbox; the book of record must be up to date before it is read."""
+"""Books what waits in the outbox, so that the book of record is up to date before it is read."""
 
 
 async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain: Drain) -> int:
     """Fill the partitions of an empty spend gate from the book of record; return how many."""
     empty = [p for p in range(partitions) if not await gate.is_ready(p)]
     if empty:
+        # The outbox outlives the rest: what it still tells belongs into the filling.
         await drain()
     for partition in empty:
-        state = await ledger.partition_state(partition, partitions)
-        # Before it is ready: nobody must take what was filled for what has been proven old.
-        await ledger.forget_fork(partition, state.mark)
-        await gate.rebuild(partition, state)
+        await fill_partition(gate, ledger, partition, partitions, drain)
     return len(empty)
 
 
+async def fill_partition(
+    gate: SpendGate, ledger: LedgerStore, partition: int, partitions: int, drain: Drain
+) -> bool:
+    """Fill a partition that is not in service; return False if somebody else has put it there.
+
+    Raises StoreUnavailableError.
+    """
+    for attempts_left in reversed(range(FILLINGS_MAX)):
+        state = await ledger.partition_state(partition, partitions)
+        try:
+            if not await gate.rebuild(partition, state):
+                return False
+            break
+        except NotDrainedError:
+            # Whoever else is about to fill it has it tell what it knows.
+            if not attempts_left:
+                raise
+            await drain()
+    # Only now: a partition that is put back as it was must still be known for an older copy. If
+    # this line is never reached, the new filling is taken for one, and filled once more.
+    await ledger.forget_fork(partition, state.mark)
+    return True
+
+
 async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:
-    """Bring the credits that the book of record has and the spend gate has not."""
+    """Bring the credits to the spend gate that only the book of record has."""
     known = await gate.credit_sequence(account_id)
     while page := await ledger.credits_after(account_id, known):
+        # In order: the gate refuses a credit whose predecessor it lacks, and ignores one it has.
         for sequence, micros in page:
             await gate.credit(account_id, sequence, micros)
             known = sequence
@@ -78,37 +103,41 @@ class Settler:
     carrier: Carrier
     drain: Drain
     stray: Callable[[str, str], None] = _left_alone
-    """Goes on ending a call of the carrier, by its id there, whose call, by its id here, is settled
-    although the carrier has not confirmed its end."""
+    """Takes a carrier call id and a call id: ends a carrier call whose call is settled although the
+    carrier has not confirmed its end."""
     kept: Callable[[str], Closing | None] = lambda _: None
-    """Returns how a call ended that this node has closed, and the gate has lost."""
+    """Returns the end of a call that this node has closed and the gate may have lost."""
     clock: Clock = utc_now
 
     async def settle(
         self, orphans: Sequence[OpenCall], *, without_carrier: bool = False
     ) -> Sequence[OpenCall]:
-        """Settle calls; return those that must wait, because the carrier does not say they ended.
+        """Settle calls; return those that must wait until the carrier says that they have ended.
 
         `without_carrier` settles these as well, at their confirmed seconds.
         Raises StoreUnavailableError; what was settled stays settled.
         """
         if not orphans:
             return []
+        # The end that a node told before it died may still wait in the outbox.
         await self.drain()
         queue = iter(orphans)
 
         async def work() -> list[OpenCall]:
+            # All workers draw from one iterator: a slow carrier call holds up only its worker.
             return [call for call in queue if not await self._settle_one(call, without_carrier)]
 
         workers = [asyncio.ensure_future(work()) for _ in range(min(SETTLED_AT_ONCE, len(orphans)))]
         try:
             waiting = await asyncio.gather(*workers)
         finally:
+            # `gather` raises the first error and lets the other workers run on.
             for worker in workers:
                 worker.cancel()
         return [call for calls in waiting for call in calls]
 
     async def _settle_one(self, orphan: OpenCall, without_carrier: bool) -> bool:
+        # The sources in order of what they know: the book, this node's own closings, the carrier.
         record = await self.records.get(orphan.account_id, orphan.call_id)
         if record is not None and record.closed is not None:
             await close_as_booked(self.gate, record)
@@ -119,10 +148,12 @@ class Settler:
             return True
         status = await self._end_at_carrier(orphan.carrier_call_id)
         is_over = status is not None and status.is_terminal
+        # Not closed while the phone may still talk: what is open is looked for again.
         if orphan.carrier_call_id and not (is_over or without_carrier):
             return False
         seconds = _used_s(orphan, status)
         price = _price(orphan, record, seconds)
+        # Nobody knows when the call ended; by now it has.
         ended_at = self.clock()
         detail = CallClosed(
             answered_at=_answered_at(status, ended_at, seconds),
@@ -152,7 +183,7 @@ class Settler:
         return True
 
     async def _end_at_carrier(self, carrier_call_id: str) -> CarrierStatus | None:
-        """See that the carrier's leg is over; None where the carrier cannot say."""
+        """End the carrier's leg and return its status; None if the carrier cannot tell."""
         if not carrier_call_id:
             return None
         try:
@@ -162,7 +193,7 @@ class Settler:
                     if status.is_terminal and status.seconds is not None:
                         break
                     if not status.is_terminal:
-                        # Again each time: what is answered by 404 was not carried out.
+                        # Each time: an order that is answered with 404 was not carried out.
                         await self.carrier.hang_up(carrier_call_id)
                     await asyncio.sleep(delay_s)
                     status = await self.carrier.fetch(carrier_call_id)
@@ -174,32 +205,30 @@ class Settler:
 def _used_s(orphan: OpenCall, status: CarrierStatus | None) -> int:
     """Return the seconds to charge: those confirmed, or what the carrier says, whichever is less.
 
-    What the carrier carried after the node had gone was heard by nobody; so was a phone that was
+    What the carrier carried after the node had gone was heard by nobody, nor was a phone that was
     answered then, of which no second is confirmed.
     """
     if status is None or not status.is_terminal:
         return orphan.seconds
+    # Every other terminal state is one of a call that was never answered.
     if status.state is not CarrierState.COMPLETED:
         return 0
     return orphan.seconds if status.seconds is None else min(status.seconds, orphan.seconds)
 
 
 def _answered_at(status: CarrierStatus | None, ended_at: datetime, seconds: int) -> datetime | None:
-    """Return when the phone was answered as the carrier says; else the book says it.
+    """Return when the phone was answered by the carrier's record.
 
-    Two clocks may differ: the charged seconds lie between answer and end all the same.
+    None if that does not say; the book then fills it in from the first confirmed second.
     """
     if status is None or status.answered_at is None:
         return None
+    # The carrier's clock and ours may differ: the charged seconds must fit between answer and end.
     return min(status.answered_at, ended_at - timedelta(seconds=seconds))
 
 
 def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
-    """Return the price at the call's own rate; its hold where the book does not know the rate.
-
-    Confirmed seconds cost no more than was held for them: an increment that was rounded up must
-    not take what nobody granted.
-    """
+    """Return the price at the call's own rate, in micros; its hold if the rate is not known."""
     if not seconds:
         return 0
     if record is None:
@@ -208,11 +237,12 @@ def _price(orphan: OpenCall, record: CallRecord | None, seconds: int) -> int:
         price = Rate.from_json(record.opened.rate).cost(seconds)
     except RateDeckError:
         return orphan.held_micros
+    # An increment that is rounded up must not take what the gate did not grant.
     return min(price, orphan.held_micros)
 
 
 async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
-    """Close a call at the gate that has ended in the book; a repeat changes nothing."""
+    """Close a call at the gate that has ended in the book; repeating it changes nothing."""
     assert record.closed is not None
     opened, closed = record.opened, record.closed
     await gate.close(
@@ -227,9 +257,9 @@ async def close_as_booked(gate: SpendGate, record: CallRecord) -> None:
 
 
 async def settle_own(settler: Settler, node: str) -> int:
-    """Settle what an earlier run of this node left open; return how many calls it left.
+    """Settle the calls that an earlier run of this node left open; return how many it left.
 
-    Waits a bounded time; calls that are still open then are the sweeper's.
+    Waits a bounded time; calls that are still open then are left to the sweeper.
     Raises StoreUnavailableError.
     """
     orphans = await settler.gate.open_calls(node)
@@ -237,5 +267,5 @@ async def settle_own(settler: Settler, node: str) -> int:
         async with asyncio.timeout(START_TIMEOUT_S):
             await settler.settle(orphans)
     except TimeoutError:
-        log.warning("The carrier is slow to say how calls of an earlier run ended.")
+        log.warning("calls of an earlier run not settled yet", waited_s=START_TIMEOUT_S)
     return len(orphans)

@@ -1,8 +1,8 @@
-"""Tells the book of record again what it lacks of calls that the spend gate remembers.
+"""Tells the book of record again about calls that it lacks and the spend gate remembers.
 
 Such a call has lost its outbox entries, or the book was restored from a copy that is older than
 the call. The gate remembers an ended call for a day (`billing.ports.GateEnding`). What is told is
-state, so that it may be told twice, by whomever. Knows no live call of a node.
+state, not a change, so that any process may tell it twice. Knows no live call of a node.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OPENED = msgspec.json.Decoder(CallOpened)
 
 
 async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[GateEnding]:
-    """Return those of which the book lacks the end, or the beginning where the gate knows that.
+    """Return those whose end the book lacks, or whose beginning if the gate knows that.
 
     Raises StoreUnavailableError.
     """
@@ -33,6 +33,7 @@ async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[Gate
         page = endings[start : start + ENDINGS_PER_PAGE]
         booked = await records.booked([ending.call_id for ending in page])
         doubtful = [ending for ending in page if ending.call_id not in booked]
+        # A beginning that the gate does not know either cannot be told: only the end counts.
         headless = [ending.call_id for ending in doubtful if not ending.opened]
         ended = await records.ended(headless) if headless else ()
         found += [ending for ending in doubtful if ending.call_id not in ended]
@@ -40,14 +41,18 @@ async def lacking(records: CdrStore, endings: Sequence[GateEnding]) -> list[Gate
 
 
 async def tell(gate: SpendGate, ending: GateEnding) -> bool:
-    """Put an ending into the outbox, unless it waits there or the gate knows too little of it."""
+    """Put an ending into the outbox, unless it waits there or the gate knows too little of it.
+
+    Returns whether it was put there. Raises StoreUnavailableError.
+    """
+    # Filled from a book that knew no more, the gate has a tombstone and no account.
     if not ending.account_id:
         return False
     return await gate.tell_again(ending.call_id, ending.account_id, ending.opened)
 
 
 def whose(ending: GateEnding) -> str:
-    """Return the account of a call: as its end says, else as its opening does, else nothing."""
+    """Return the account of a call by its end, else by its opening; empty if neither names it."""
     if ending.account_id or not ending.opened:
         return ending.account_id
     try:
@@ -58,7 +63,7 @@ def whose(ending: GateEnding) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Retelling:
-    """Sees that the book has all that the gate knows of calls, before the gate is filled anew."""
+    """Books all that the gate knows about calls, before the gate is filled again."""
 
     gate: SpendGate
     records: CdrStore
@@ -68,18 +73,18 @@ class Retelling:
     async def book_all(
         self, partition: int, partitions: int, on_found: Callable[[Sequence[GateEnding]], None]
     ) -> list[GateEnding]:
-        """Book what a partition knows of calls; return what the book lacks still.
+        """Book what a partition knows about calls; return what the book still lacks.
 
-        `on_found` is told of ended calls that the book lacks, before they are told to it. A call
-        that is open and cannot be told is returned as if it had ended with what it holds. A
-        partition that has lost its data knows nothing.
+        `on_found` is called with ended calls that the book lacks, before they are booked. An open
+        call that cannot be booked is returned as if it had ended with what it holds. The partition
+        need not be in service: a withdrawn one knows all that it knew.
 
-        Raises StoreUnavailableError; a repetition goes on.
+        Raises StoreUnavailableError; a repetition continues.
         """
         gate = self.gate
-        if not await gate.is_ready(partition):
-            return []
         await gate.tell_open(partition)
+        # After the telling and before the draining: each call in it has been told, and whatever
+        # is still missing from the book below cannot be booked.
         snapshot = await gate.snapshot(partition)
         await self.drain()
         book = await self.positions.read(partition, partitions)
@@ -91,13 +96,14 @@ class Retelling:
                 for ending in found:
                     await tell(gate, ending)
                 await self.drain()
+                # Looked up once more: what is lacking now is left to an operator.
                 left += await lacking(self.records, found)
             page = await gate.endings(partition, page.ended_s, count_max=ENDINGS_PER_PAGE)
         return left
 
 
 def _open_untold(gate: PartitionState, book: PartitionState) -> list[GateEnding]:
-    """Return the open calls that the book does not know as live; it may know them as ended."""
+    """Return the open calls that are not live in the book; they may have ended there."""
     return [
         GateEnding(call.call_id, call.account_id, call.seconds, call.held_micros)
         for call in repairs(gate, book).unbooked

@@ -1,26 +1,27 @@
-"""The meter's rounds: each second, one batched claim per partition for all calls of this node.
+"""Runs the meter's rounds: each second, one batched claim per partition for all calls of a node.
 
-The partitions go in eight groups, 125 ms apart, so that no round blocks the loop for long. While a
-partition's claim waits for the spend gate, no other is sent. What an account has left is divided
-among its calls after each round. Knows no socket and no carrier.
+The partitions are claimed in eight groups, 125 ms apart, so that no round blocks the loop for long.
+While a partition's claim waits for the spend gate, no other is sent. What an account has left is
+divided among its calls after each round. Knows no socket and no carrier.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
+
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.meter import CALLS_ABREAST, CallMeter, share_out
 from billing.ports import SpendCap, SpendGate, Tick, TickOutcome
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 REMINDER_S = 1.0
-"""How soon a call that no round charges learns that the spend gate was filled again."""
+"""How soon a call that no round charges learns that the spend gate was refilled."""
 GROUPS = 8
 GROUP_INTERVAL_NS = 1_000_000_000 // GROUPS
 
@@ -35,25 +36,25 @@ class MeteredCall(Protocol):
         """Return the spend caps that hold for the call now."""
 
     def charged(self, balance_micros: int | None) -> None:
-        """The meter has news: a new cut-off, and what the account has left, if that is known.
+        """Take a new cut-off from the meter, and what the account has left, None if unknown.
 
-        Holds of its calls here count as left as far as they are not used.
+        What the holds of its calls here have not used counts as left.
         """
 
     def settled_elsewhere(self) -> None:
-        """Another node has settled the call."""
+        """End the call: another node has settled it."""
 
     def frozen(self) -> None:
-        """The account was frozen: the call must end."""
+        """End the call: its account was frozen."""
 
     def reopen(self) -> None:
-        """The spend gate has lost the call: it must be opened again."""
+        """Open the call again at the spend gate, which has lost it."""
 
     def known_in(self, filling: str) -> None:
-        """The spend gate has the call, and lives on this filling from the book of record."""
+        """Note that the spend gate knows the call, in this filling from the book of record."""
 
     def overdue(self) -> None:
-        """The call's end has passed while this process stood still: it ends as of then."""
+        """End the call as of its cut-off, which passed while this process stood still."""
 
 
 class Metering:
@@ -64,13 +65,13 @@ class Metering:
         self._clock_ns = clock_ns
         self._partitions: dict[int, dict[str, MeteredCall]] = {}
         self._held: dict[str, MeteredCall] = {}
-        """Calls that the spend gate holds credit for, charged or not."""
+        """Calls that the spend gate holds credit for, whether the rounds charge them or not."""
         self._rounds: dict[int, asyncio.Task[None]] = {}
         self._urgent: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
         self.is_gate_away = False
         self.on_balance: Callable[[str, int], None] = _ignore_balance
-        """Called each second with what each account that is charged has left."""
+        """Called each second with each account that is charged and its balance in micros."""
 
     def start(self) -> None:
         """Begin the rounds on the running loop."""
@@ -80,6 +81,7 @@ class Metering:
         """End the rounds; those under way are awaited."""
         if self._loop is not None:
             self._loop.cancel()
+        # Those only wait for a round; a round itself ends by its request's time-out.
         for task in self._urgent.values():
             task.cancel()
         pending = [t for t in (self._loop, *self._rounds.values()) if t is not None]
@@ -107,10 +109,10 @@ class Metering:
         self._held.pop(call_id, None)
 
     async def remind(self) -> None:
-        """Tell the calls that no round charges now which filling the spend gate lives on.
+        """Tell each call that no round charges now which filling the spend gate has.
 
-        A gate that was emptied and filled has not heard of a call since: a call that still rings,
-        or has ended and is not confirmed, must say so itself. Raises StoreUnavailableError.
+        A gate that was emptied and refilled may not know such a call, which still rings, or has
+        ended and is not confirmed: it must report itself. Raises StoreUnavailableError.
         """
         silent: dict[int, list[MeteredCall]] = {}
         for call_id, call in self._held.items():
@@ -126,22 +128,26 @@ class Metering:
     async def charge_now(self, account_id: str) -> None:
         """Charge an account's calls now: its credit has changed, or one of them is at its end.
 
-        Returns when the spend gate has answered, or is away. To give up waiting does not undo the
+        Returns when the spend gate has answered or is away. Giving up waiting does not undo the
         claim.
         """
         task = self._urgent.get(account_id)
         if task is None:
-            # Not yet under way, so that it will see whatever credit there is by now.
             task = asyncio.get_running_loop().create_task(self._charge_account(account_id))
             self._urgent[account_id] = task
+        # One that is still listed has not sent its claim, so that it will see all credit there is
+        # by now. Not awaited itself: a caller that is cancelled must not cancel it for the others.
         await asyncio.wait([task])
 
     async def _charge_account(self, account_id: str) -> None:
         partition = self._gate.partition(account_id)
         try:
+            # A loop: another urgent claim of the partition may have begun before this woke up.
             while (under_way := self._rounds.get(partition)) is not None:
                 await asyncio.wait([under_way])
         finally:
+            # From here on the claim is made with the credit of this moment; credit that comes later
+            # needs another one.
             del self._urgent[account_id]
         known = self._partitions.get(partition, {})
         calls = {call_id: call for call_id, call in known.items() if call.account_id == account_id}
@@ -151,17 +157,22 @@ class Metering:
     async def _run(self) -> None:
         due_ns = self._clock_ns()
         while True:
+            # Absolute times: a late wake-up does not shift the rounds after it.
             due_ns += GROUP_INTERVAL_NS
             await asyncio.sleep(max(0, due_ns - self._clock_ns()) / 1e9)
             self._begin_rounds(due_ns // GROUP_INTERVAL_NS % GROUPS)
 
     def _begin_rounds(self, group: int) -> None:
+        # A partition whose claim is still under way sits this round out: claims are cumulative, so
+        # that the next one makes up for it.
         idle = [p for p in self._partitions if p % GROUPS == group and p not in self._rounds]
         if idle:
+            # Copies: calls come and go while the gate is asked.
             self._begin({partition: dict(self._partitions[partition]) for partition in idle})
 
     def _begin(self, partitions: Mapping[int, Mapping[str, MeteredCall]]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._round(partitions))
+        # At once, not in the task: nobody may begin another round before it has run.
         self._rounds |= dict.fromkeys(partitions, task)
         task.add_done_callback(partial(self._round_over, tuple(partitions)))
         return task
@@ -170,7 +181,7 @@ class Metering:
         for partition in partitions:
             self._rounds.pop(partition, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A round of the meter failed.", exc_info=error)
+            log.error("meter round failed", exc_info=error)
 
     async def _round(self, partitions: Mapping[int, Mapping[str, MeteredCall]]) -> None:
         now_ns = self._clock_ns()
@@ -186,7 +197,8 @@ class Metering:
         self._note_gate(away=any(isinstance(o, StoreUnavailableError) for o in outcomes.values()))
         for partition, outcome in outcomes.items():
             current = self._partitions.get(partition, {})
-            # A call that ended while the gate was asked is charged by its closing.
+            # A call that ended while the gate was asked is charged by its closing, and gets back
+            # what this claim was granted.
             live = [
                 (call, tick)
                 for call, tick in zip(claimants[partition], claims[partition], strict=True)
@@ -201,9 +213,11 @@ class Metering:
         self, partition: int, calls: Mapping[str, MeteredCall], now_ns: int
     ) -> Sequence[MeteredCall]:
         """End the calls that are overdue, and return those that go on."""
+        # Before anything is claimed: a claim would buy an overdue call new time.
         for call in calls.values():
             if call.meter.is_overdue(now_ns):
                 call.overdue()
+        # Each of these has removed itself, and so has every call that ended before the task ran.
         current = self._partitions.get(partition, {})
         return [call for call_id, call in calls.items() if current.get(call_id) is call]
 
@@ -222,6 +236,7 @@ class Metering:
             if tick.call_id in closed:
                 call.settled_elsewhere()
             elif tick.call_id in lost:
+                # Without a hold it lives on what it has paid and its grace, until it is open again.
                 call.meter.unavailable(now_ns)
                 call.charged(None)
                 call.reopen()
@@ -234,11 +249,13 @@ class Metering:
                 for call, _ in granted:
                     call.frozen()
                 continue
+            # Both before `charged`, which sets each call's deadline by them.
             _share_out(account_id, granted, outcome, now_ns)
             is_ending = account_id in outcome.ending
             for call, _ in granted:
                 call.meter.end_with_others(is_ending, asked_ns, now_ns)
-            # What is held and not used yet is still the account's.
+            # What is held and not used yet is still the account's; calls of other nodes are not
+            # known here, and their holds not counted.
             unused_micros = sum(call.meter.unused_micros(now_ns) for call, _ in granted)
             for call, _ in granted:
                 call.charged(outcome.balances[account_id] + unused_micros)
@@ -247,11 +264,11 @@ class Metering:
     def _note_gate(self, *, away: bool) -> None:
         if away != self.is_gate_away:
             self.is_gate_away = away
-            log.warning("The credit store is away." if away else "The credit store is back.")
+            log.warning("spend gate away" if away else "spend gate back")
 
 
 def _ignore_balance(_account_id: str, _balance_micros: int) -> None:
-    """Do nothing about an account that runs low."""
+    """Do nothing: nobody watches balances."""
 
 
 def _share_out(
@@ -262,10 +279,12 @@ def _share_out(
 ) -> None:
     """Tell each of an account's calls what it may count on."""
     balance = max(0, outcome.balances[account_id])
+    # The usual case: one call of the account here, nothing refused, no caps.
     if len(granted) == 1 and not outcome.short and not granted[0][1].caps:
         meter = granted[0][0].meter
         burn, own = outcome.burns.get(account_id, 0), meter.rate.per_minute_micros
         abreast = _abreast(own, max(burn, own), outcome.open_calls.get(account_id, 0))
+        # Calls on other nodes burn the rest: this one counts on its part by rate.
         meter.share(balance if burn <= own else balance * own // burn, abreast=abreast)
         return
     ahead = [
@@ -273,16 +292,18 @@ def _share_out(
         for call, _ in granted
     ]
     burn_here = sum(burn for burn, _ in ahead)
+    # The gate counts a call from its first owed second on, so that its sum may lag behind ours.
     burn = max(burn_here, outcome.burns.get(account_id, 0))
     # Calls under different caps have different headroom: each counts on what its own caps leave.
     headrooms = [_headroom(tick, balance, outcome) for _, tick in granted]
+    # One division for each headroom: its part for this node by burn, among all of its calls here.
     shares = {
         headroom: share_out(headroom * burn_here // burn if burn else headroom, ahead)
         for headroom in set(headrooms)
     }
     for place, (call, tick) in enumerate(granted):
         if tick.call_id in outcome.short:
-            # It holds all that it can have.
+            # It was refused in part, and so holds all that it can have.
             call.meter.share(0, is_capped=tick.call_id in outcome.capped)
         else:
             headroom, own = headrooms[place], ahead[place][0]
@@ -293,13 +314,13 @@ def _share_out(
 def _abreast(own: int, burn: int, open_calls: int) -> int:
     """Return how many calls may come to share what one call counts on.
 
-    `burn` is that of the account's calls that are charged; what the others will burn when they are
-    answered is taken to be what this one does.
+    `own` is what this call costs a minute, `burn` what all charged calls of the account do, in
+    micros. The account's other open calls are assumed to cost as much as this one once answered.
     """
     return max(CALLS_ABREAST, -(-open_calls * own // burn) if burn else 0)
 
 
 def _headroom(tick: Tick, balance_micros: int, outcome: TickOutcome) -> int:
-    """Return what the balance and the call's caps leave for it and those that share them."""
+    """Return what the balance and the call's caps leave for it and for those that share them."""
     headrooms = [cap.limit_micros - outcome.spent.get(cap.name, 0) for cap in tick.caps]
     return max(0, min([balance_micros, *headrooms]))

@@ -7,11 +7,11 @@ Knows no caller.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from billing.errors import StoreUnavailableError
 from billing.ports import CloseResult, Closing
@@ -19,7 +19,7 @@ from gateway.charging.closings import reopening
 from gateway.charging.context import CallContext
 from gateway.charging.hold import Hold
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _BACKOFF_S = 0.5
 _BACKOFF_S_MAX = 10.0
@@ -40,23 +40,31 @@ class Settlement:
         self._hold = hold
 
     async def settle(self, seconds: int, micros: int, *, is_out_of_credit: bool) -> None:
-        """Post the final price; other calls of the account get what was held too much."""
+        """Post the final price; the account's other calls get what was held in excess."""
         services, call_id = self._context.services, self._context.opened.call_id
+        # A reopening under way would open what this closes; one that waits finds it closed.
         async with self._hold.lock:
             closing = self._closing(seconds, micros, is_out_of_credit=is_out_of_credit)
+            # Before the gate has it: from here on the end is known even if the gate loses it.
             services.keep(reopening(self._hold.opening(0), micros), closing)
             if await self._close(closing) is CloseResult.UNKNOWN:
+                # Neither open nor closed there: the gate has lost the call, and can charge it only
+                # once it is open again.
                 await self._persist(lambda: self._hold.open_again(micros))
                 if await self._close(closing) is CloseResult.UNKNOWN:
-                    log.error("Call %s could not be settled.", call_id)
+                    # Lost once more in this moment. `closings` tells the end again.
+                    log.error("call not settled", call_id=call_id)
             self._hold.is_open = False
             services.metering.release(call_id)
+        # They may be at their cut-off, waiting for what this call gives back.
         await services.metering.charge_now(closing.account_id)
 
     async def void(self) -> None:
-        """Give back a first hold that may have been placed, or be placed yet, unanswered."""
+        """Void a first hold that got no answer: it may have been placed, or may still be."""
         closing = self._closing(0, 0, is_out_of_credit=False)
         if await self._close(closing) is CloseResult.UNKNOWN:
+            # Closing leaves a tombstone only for an open call, so an opening that arrives later
+            # would succeed.
             await asyncio.sleep(_LATE_HOLD_S)
             await self._close(closing)
 
@@ -74,13 +82,14 @@ class Settlement:
         return (await self._persist(lambda: self._context.services.gate.close(closing))).result
 
     async def _persist(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Ask the spend gate as often as it takes to be answered."""
+        """Ask the spend gate until it answers."""
         backoff_s = _BACKOFF_S
+        # Without an end of its own: a node that stops cancels it, and its next run, or another
+        # node, settles the call by what the gate has confirmed.
         while True:
             try:
                 return await ask()
             except StoreUnavailableError:
-                call_id = self._context.opened.call_id
-                log.warning("Call %s cannot be settled yet; trying again.", call_id)
+                log.warning("call not settled yet", call_id=self._context.opened.call_id)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S_MAX)

@@ -1,11 +1,10 @@
 """Settles the calls of nodes that are gone.
 
-Knows calls only as the spend gate lists them, and of nodes what `node_watch` says.
+Knows calls only as the spend gate lists them, and nodes only through `node_watch`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 
 from billing.ports import OpenCall
@@ -13,20 +12,18 @@ from gateway.charging.node_watch import NodeWatch
 from gateway.charging.recovery import Settler
 
 INTERVAL_S = 1.0
-"""How soon it is seen that a lease has run out."""
+"""How soon an expired lease is noticed."""
 SWEEP_NS = 5_000_000_000
-"""How often the calls of nodes that are missed, or wait for their carrier, are looked for."""
+"""How often to list the calls of missed nodes and those that wait for their carrier."""
 CARRIER_PATIENCE_NS = 60_000_000_000
-"""How long a call waits for a carrier who does not say that it has ended."""
+"""How long a call waits for the carrier to say that it has ended."""
 FULL_LOOK_EVERY = 12
-"""Sweeps of which one lists all calls although no node is known to be gone: a minute."""
+"""One sweep in so many lists all calls although no node is known to be gone: once a minute."""
 CALLS_PER_SWEEP_MAX = 200
-
-log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """One node's sweeps. Several nodes may sweep the same calls; each call is settled once."""
+    """The sweeps of one node. Several nodes may sweep the same calls; each is settled once."""
 
     def __init__(
         self,
@@ -36,7 +33,7 @@ class Sweeper:
         is_live_here: Callable[[str], bool],
         clock_ns: Callable[[], int],
     ) -> None:
-        """Sweep for a node; `is_live_here` knows the ids of its own live calls."""
+        """Sweep for a node; `is_live_here` takes a call id: whether the node holds that call."""
         self._settler = settler
         self._watch = watch
         self._is_live_here = is_live_here
@@ -44,15 +41,15 @@ class Sweeper:
         self._sweeps = 0
         self._due_ns = 0
         self._missed: Collection[str] = ()
-        """Nodes that have calls or are known, and were not found alive by the last sweep."""
+        """Nodes, known by a lease or by calls, that the last sweep did not find alive."""
         self._gone: Collection[str] = ()
         """Those of them whose calls have been looked for."""
         self._looked_since_ns: int | None = None
-        """Since when the store had lost nothing when all calls were last listed for that reason."""
+        """`NodeWatch.proven_since_ns` when all calls were last listed."""
         self._is_filled = False
         """Whether the spend gate was filled since all calls were last listed."""
         self._waiting_ns: dict[str, int] = {}
-        """Call -> since when its carrier has been asked in vain."""
+        """Call id -> monotonic time since when its carrier has been asked in vain."""
 
     def gate_filled(self) -> None:
         """List all calls in the next sweep: a gate that was filled has calls that it had lost."""
@@ -66,16 +63,20 @@ class Sweeper:
         lives = await self._watch.nodes()
         missed = self._watch.missed(lives, lives.keys() | set(self._missed))
         gone = await self._watch.gone(missed)
+        # Listing all open calls is the expensive part; this runs every second.
         if not self._must_look(gone):
             return 0
+        # Read before the listing: a proof that is completed during it calls for another one.
         proven_since_ns = self._watch.proven_since_ns
         calls = await self._settler.gate.open_calls()
         self._is_filled, self._looked_since_ns = False, proven_since_ns
         self._missed = self._watch.missed(lives, lives.keys() | {call.node for call in calls})
+        # Asked again for nodes that only the listing has named.
         self._gone = gone = await self._watch.gone(self._missed)
         orphans = [call for call in calls if self._is_orphan(call, gone)][:CALLS_PER_SWEEP_MAX]
         left = {call.call_id for call in calls} - {call.call_id for call in orphans}
         left.update(await self._settle(orphans))
+        # A node is forgotten once none of its calls is left.
         for node in set(gone) & lives.keys() - {
             call.node for call in calls if call.call_id in left
         }:
@@ -83,13 +84,11 @@ class Sweeper:
         return len(orphans)
 
     def _must_look(self, gone: Collection[str]) -> bool:
-        """Whether to list all calls: at once where something has changed, else now and then.
-
-        A store that has lost its data has lost the list of nodes with it: a node that died before
-        it wrote itself down again is known by its calls alone.
-        """
+        """Whether to list all calls: at once if something has changed, else now and then."""
         now_ns, proven_since_ns = self._clock_ns(), self._watch.proven_since_ns
         is_new = bool(set(gone) - set(self._gone)) or self._is_filled
+        # A store that has lost its data has lost the list of nodes with it: a node that died before
+        # it renewed its lease there is known by its calls alone.
         is_new |= proven_since_ns not in (None, self._looked_since_ns)
         if not is_new and now_ns < self._due_ns:
             self._gone = gone
@@ -100,12 +99,15 @@ class Sweeper:
         return is_due or is_new or bool(gone or self._missed or self._waiting_ns)
 
     def _is_orphan(self, call: OpenCall, gone: Collection[str]) -> bool:
+        # An earlier run's, or one whose first hold got no answer.
         if call.node == self._watch.node:
             return not self._is_live_here(call.call_id)
         return call.node in gone
 
     async def _settle(self, orphans: Sequence[OpenCall]) -> Collection[str]:
         """Settle calls; return the ids of those that wait for their carrier."""
+        # Those that have waited too long are settled at their confirmed seconds, and their phone's
+        # leg is left to the ghosts.
         now_ns = self._clock_ns()
         overdue = [
             call

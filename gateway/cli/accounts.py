@@ -1,4 +1,7 @@
-"""`caller accounts`: accounts, their keys, credit and limits."""
+"""Implements `caller accounts`: accounts, their keys, credit and limits.
+
+Commands that need SQL alone open SQL alone, so that a key can be revoked while Redis is away.
+"""
 
 from __future__ import annotations
 
@@ -53,14 +56,17 @@ def create_account(  # noqa: PLR0917
 
     Without --scope the key may place calls and nothing else.
     """
+    # Validate what was typed before anything is opened or written.
     micros, expires_at = read_amount(credit), _read_instant(expires)
     if email:
         _require_address(email)
 
-    async def create(accounts: SqlAccountStore, read: Settings) -> str:
-        if not await accounts.create_account(account_id, read.currency):
+    async def create(accounts: SqlAccountStore, settings: Settings) -> str:
+        if not await accounts.create_account(account_id, settings.currency):
+            # Not repeatable on purpose: a second run would print another key for an account in use.
             fail("An account with this id exists.", "Choose another id.", EXIT_SETTINGS)
         key = new_api_key()
+        # Only the hash is stored: what is printed below is the only copy.
         await accounts.add_api_key(
             account_id, key_hash(key), "first key", scopes=scope or LEAST, expires_at=expires_at
         )
@@ -68,12 +74,13 @@ def create_account(  # noqa: PLR0917
             await accounts.set_email(account_id, email)
         return key
 
-    async def work(book: storage.Book, read: Settings) -> None:
-        out.print(await create(book.accounts, read))
+    async def work(book: storage.Book, settings: Settings) -> None:
+        out.print(await create(book.accounts, settings))
 
-    async def work_with_credit(stores: storage.Stores, read: Settings) -> None:
-        key = await create(stores.accounts, read)
+    async def work_with_credit(stores: storage.Stores, settings: Settings) -> None:
+        key = await create(stores.accounts, settings)
         try:
+            # The hint below repeats this reference, so that the repetition books nothing twice.
             await _grant(stores, account_id, micros, f"grant:{account_id}:first")
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
@@ -84,6 +91,7 @@ def create_account(  # noqa: PLR0917
             # The key exists, whatever became of the credit, and cannot be shown later.
             out.print(key)
 
+    # Redis is opened for credit only: a key needs SQL alone.
     if micros:
         run_with(context, storage.open_stores, work_with_credit, may_begin=True)
     else:
@@ -103,7 +111,7 @@ def set_address(
     if address:
         _require_address(address)
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         await book.accounts.set_email(account_id, address)
         out.print("E-mail saved." if address else "E-mail removed.")
 
@@ -123,15 +131,16 @@ def credit_account(
     if not micros:
         fail("The amount is zero.", "Write an amount such as 10.00 or -2.50.", EXIT_SETTINGS)
 
-    async def work(stores: storage.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, settings: Settings) -> None:
         await _require_account(stores.accounts, account_id)
         if micros + await stores.ledger.balance(account_id) < 0:
             hint = "`caller ledger show` shows what can be taken back."
             fail("The balance is lower than that.", hint, EXIT_SETTINGS)
+        # With the account in the name, two accounts may use the same --reference.
         is_new = await _grant(stores, account_id, micros, f"grant:{account_id}:{reference}")
         balance = await stores.gate.balance(account_id)
         state = "Credit granted" if is_new else "Already granted"
-        out.print(f"{state}. Balance: {format_money(balance, read.currency)}")
+        out.print(f"{state}. Balance: {format_money(balance, settings.currency)}")
 
     run_with(context, storage.open_stores, work)
 
@@ -146,14 +155,15 @@ def limit_account(
 ) -> None:
     """Show or set an account's spend limits. They apply to calls that start later."""
     wanted = {"call": call, "day": day, "month": month}
+    # Empty means unchanged, `none` removes the limit, 0 allows no spending at all.
     changes = {
         name: None if text == "none" else read_amount(text) for name, text in wanted.items() if text
     }
 
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         caps = await book.accounts.set_caps(account_id, changes)
         for name, micros in caps.items():
-            shown = "no limit" if micros is None else format_money(micros, read.currency)
+            shown = "no limit" if micros is None else format_money(micros, settings.currency)
             out.print(f"{name:<7}{shown}")
 
     run_with(context, storage.open_book, work)
@@ -163,7 +173,7 @@ def limit_account(
 def list_keys(context: typer.Context, account_id: AccountId) -> None:
     """List the ids of an account's API keys; the keys themselves are not stored."""
 
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         table = Table(
             *("key", "label", "scopes", "created (UTC)", "expires (UTC)", "daily limit", "state")
         )
@@ -172,10 +182,11 @@ def list_keys(context: typer.Context, account_id: AccountId) -> None:
             table.add_row(
                 key.id,
                 key.label,
+                # In enum order; `key.scopes` is an unordered set.
                 " ".join(scope for scope in Scope if scope in key.scopes),
                 f"{key.created_at:%Y-%m-%d %H:%M}",
                 f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",
-                "no limit" if cap is None else format_money(cap, read.currency),
+                "no limit" if cap is None else format_money(cap, settings.currency),
                 _state(key),
             )
         out.print(table)
@@ -198,7 +209,7 @@ def make_key(  # noqa: PLR0917
     """
     cap, expires_at = read_amount(day) if day else None, _read_instant(expires)
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         key = new_api_key()
         key_id = await book.accounts.add_api_key(
             account_id, key_hash(key), label, scopes=scope or LEAST, expires_at=expires_at
@@ -226,12 +237,14 @@ def change_key(
         fail("Nothing to change.", "Give --scope, --expires or both.", EXIT_SETTINGS)
     expires_at = None if expires == "never" else _read_instant(expires)
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
+        # A mistyped id must not change another account's key.
         await _require_key(book.accounts, account_id, key_id)
         try:
             if scope:
                 await book.accounts.set_key_scopes(account_id, key_id, scope)
         finally:
+            # Even if only Redis could not be told about the scopes: SQL is changed either way.
             # Even if only Redis could not be told about the scopes.
             if expires:
                 await book.accounts.set_key_expiry(account_id, key_id, expires_at)
@@ -244,7 +257,7 @@ def change_key(
 def revoke_key(context: typer.Context, account_id: AccountId, key_id: KeyId) -> None:
     """Revoke a key on every node at once; calls already placed go on."""
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         await _require_key(book.accounts, account_id, key_id)
         await book.accounts.revoke_api_key(account_id, key_id)
         out.print("Key revoked.")
@@ -271,12 +284,13 @@ _FREEZE_UNTOLD = (
 
 
 def _freeze(context: typer.Context, account_id: str, *, frozen: bool) -> None:
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         await _require_account(book.accounts, account_id)
         # SQL first: nodes follow the book within a minute, once they reach Redis.
         await book.ledger.freeze(account_id, frozen)
         try:
-            stores = await storage.open_stores(read)
+            # Opened only now, so that the account is frozen in SQL even while Redis is away.
+            stores = await storage.open_stores(settings)
             try:
                 await stores.freeze(account_id, frozen)
             finally:
@@ -312,58 +326,64 @@ def delete_account(
     Its call records, payments and ledger are kept for the books. Repeat the command to finish an
     interrupted deletion.
     """
+    # Ask before anything is opened, so that answering no leaves no trace.
     confirm(f"Delete {account_id} for good?", yes=yes)
 
-    async def work(book: storage.Book, read: Settings) -> None:
+    async def work(book: storage.Book, settings: Settings) -> None:
         account = await book.accounts.account(account_id)
         if account is None:
             raise LookupError
+        # Without --write-off only the gate knows whether credit is left, so it is asked before
+        # anything is marked. A deletion that has begun is continued.
         is_marked = write_off or account.deleted_at is not None
         if is_marked:
             # SQL first; the keys are refused as soon as Redis can be reached.
             with contextlib.suppress(StoreUnavailableError):
                 await book.accounts.mark_deleted(account_id)
         try:
-            stores = await storage.open_stores(read)
+            stores = await storage.open_stores(settings)
             try:
-                await delete(stores, read)
+                await delete(stores, settings)
             finally:
                 await stores.close()
         except StoreUnavailableError as error:
             said = _DELETION_BROKEN_OFF if is_marked else _DELETION_NOT_BEGUN
             raise StoreUnavailableError(said) from error
 
-    async def delete(stores: storage.Stores, read: Settings) -> None:
+    async def delete(stores: storage.Stores, settings: Settings) -> None:
         try:
-            deletion = await _delete(stores, read, account_id, write_off=write_off)
+            deletion = await _delete(stores, settings, account_id, write_off=write_off)
         except PaymentError:
             hint = "Nobody can call; repeat the command to finish."
             fail("The payment service did not delete the card.", hint, EXIT_UNAVAILABLE)
-        _explain(deletion, read)
+        _explain(deletion, settings)
 
     run_with(context, storage.open_book, work)
 
 
 async def _delete(
-    stores: storage.Stores, read: Settings, account_id: str, *, write_off: bool
+    stores: storage.Stores, settings: Settings, account_id: str, *, write_off: bool
 ) -> Deletion:
-    desk = compose_payments(read, stores, notify=to_nobody) if read.stripe_api_key else None
+    services = (
+        compose_payments(settings, stores, notify=to_nobody) if settings.stripe_api_key else None
+    )
     deletion = AccountDeletion(
         stores.gate,
         stores.ledger,
         stores.accounts,
         SqlPaymentStore(stores.engine),
-        desk.service.forget_customer if desk else None,
+        services.service.forget_customer if services else None,
     )
     try:
         return await deletion.delete(account_id, write_off=write_off)
     finally:
-        if desk is not None:
-            await desk.service.close()
+        if services is not None:
+            await services.service.close()
 
 
-def _explain(deletion: Deletion, read: Settings) -> None:
-    left = format_money(deletion.left_micros, read.currency)
+def _explain(deletion: Deletion, settings: Settings) -> None:
+    left = format_money(deletion.left_micros, settings.currency)
+    # The only outcome that changed nothing; the others are completed by the same command.
     if deletion.outcome is Outcome.HAS_CREDIT:
         fail(
             f"The account has {left}, holds of running calls included. Nothing was changed.",
@@ -379,6 +399,7 @@ def _explain(deletion: Deletion, read: Settings) -> None:
     out.print("Account deleted. Its call records, payments and ledger are kept for the books.")
     if deletion.left_micros:
         out.print(f"Credit arrived meanwhile: {left}. Refund it, or repeat with --write-off.")
+    # The card was saved while a payment service was set up; now only a person can delete it.
     if deletion.customer_id:
         out.print(
             f"No payment service is set up here: delete its customer {deletion.customer_id} there.",
@@ -415,10 +436,11 @@ def _read_instant(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        read = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         fail("This is not a time.", "Write it as 2030-01-31T12:00Z.", EXIT_SETTINGS)
-    at = read if read.tzinfo else read.replace(tzinfo=UTC)
+    # UTC and not the machine's zone, which may differ between operators of one deployment.
+    at = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if at <= datetime.now(UTC):
         fail("This time has passed.", "Give one in the future.", EXIT_SETTINGS)
     return at
@@ -427,6 +449,7 @@ def _read_instant(text: str) -> datetime | None:
 async def _grant(stores: storage.Stores, account_id: str, micros: int, reference: str) -> bool:
     sequence = await stores.ledger.add_credit(account_id, micros, reference=reference, kind="grant")
     try:
+        # Sends every credit that the gate lacks, because it takes them in order of their sequence.
         await bring_credits(stores.gate, stores.ledger, account_id)
     except StoreUnavailableError as error:
         raise StoreUnavailableError(

@@ -1,4 +1,4 @@
-"""The command line that an operator uses.
+"""Assembles the command line from its commands.
 
 Each command is a module that is imported only when it is used, so that none loads what only another
 needs.
@@ -39,6 +39,7 @@ class _Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names without importing anything."""
+        # In the order of the table; click would sort them by name.
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
@@ -46,6 +47,7 @@ class _Commands(TyperGroup):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
+        # Listing all commands in the help also calls this, and imports them all.
         command = get_command(import_module(module).app)
         command.name = cmd_name
         return command
@@ -54,6 +56,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
+    # Typer's own tracebacks show local variables, which hold keys and secrets.
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -88,6 +91,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     is_drawn = not formats.is_json()
     try:
         return app(
+            # Passed on as the context's object, so that nothing below reads `os.environ`.
             obj=dict(environ),
             prog_name="caller",
             args=list(arguments),
@@ -96,5 +100,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> Any:
     except USAGE_ERROR as error:
         complain(error.format_message(), "`caller --help` lists commands and options.")
         return EXIT_SETTINGS
+    # Raised when a question is answered with no.
     except typer.Abort:
         return EXIT_FINDINGS

@@ -1,4 +1,4 @@
-"""`caller check`: what an operator should know before a start."""
+"""Implements `caller check`: reports what an operator should know before a start."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ app = typer.Typer(add_completion=False)
 @app.command("check")
 def check_command(context: typer.Context) -> None:
     """Check the settings, connect to Redis, SQL and Twilio, and report weaknesses."""
-    read = read_settings(context)
-    if read.log_level != "debug":
+    settings = read_settings(context)
+    if settings.log_level != "debug":
         # What fails is reported; the log would say it a second time, between the lines.
-        formats.configure("error", read.log_format)
+        formats.configure("error", settings.log_format)
 
     async def work() -> None:
-        findings = await check.findings(read)
+        findings = await check.findings(settings)
         table = Table("", "what", "finding", show_edge=False)
         for finding in findings:
             table.add_row(finding.mark, finding.subject, finding.text)
         out.print(table)
+        # Weaknesses alone end with 0: they do not keep a node from starting.
         raise typer.Exit(preflight.exit_code(findings))
 
-    run(work(), read)
+    run(work(), settings)

@@ -1,4 +1,7 @@
-"""What all commands share: running with what they need, and parsing arguments."""
+"""Shared by all commands: running with open stores, printing failures, parsing arguments.
+
+Knows no command.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,14 @@ USAGE_ERROR: Final[Any] = typer.BadParameter.__base__
 kinds."""
 
 
-def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> None:
     """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
     Work that uses a store gives the settings that say where it is.
     """
     try:
-        process.run(work, read)
+        # The failure has been printed; only the exit code is left.
+        process.run(work, settings)
     except process.EndedError as ended:
         raise typer.Exit(ended.code) from None
 
@@ -62,19 +66,23 @@ def run_with(
     Only a command that `may_begin` creates a data folder: run in another folder than the gateway's,
     a command would find nothing there, or leave a second store behind.
     """
-    read = read_settings(context)
-    if not (read.redis_url and read.database_url) and not read.data_dir.exists():
-        folder = read.data_dir.absolute()
+    settings = read_settings(context)
+    if not (settings.redis_url and settings.database_url) and not settings.data_dir.exists():
+        folder = settings.data_dir.absolute()
         if not may_begin:
             hint = "Run it where the gateway runs, or set CALLER_DATA_DIR to the gateway's."
             fail(f"There is no store in {folder}.", hint, EXIT_SETTINGS)
+        # Announced, because a command in the wrong folder would otherwise start a second book
+        # unnoticed.
         announce(f"Creating a new store in {folder}.")
 
     async def opened() -> None:
-        stores = await unchanged(open_stores(read))
+        # Only while opening: once `work` has begun, "nothing was changed" may be wrong.
+        stores = await open_before_changes(open_stores(settings))
         try:
-            await work(stores, read)
+            await work(stores, settings)
         except LookupError as error:
+            # Subclasses of LookupError, but these would be bugs: stores raise LookupError itself.
             if isinstance(error, KeyError | IndexError):
                 raise
             hint = "`caller accounts create` makes one."
@@ -82,14 +90,15 @@ def run_with(
         finally:
             await stores.close()
 
-    run(opened(), read)
+    run(opened(), settings)
 
 
-async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
-    """Open stores; if they are away, say that nothing was changed."""
+async def open_before_changes(opening: Awaitable[_Opened]) -> _Opened:
+    """Open stores, before anything is changed; if they are away, the error says so as well."""
     try:
         return await opening
     except StoreUnavailableError as error:
+        # Subclasses (full disk, locked file, unfit database) say themselves what to do.
         if type(error) is not StoreUnavailableError:
             raise  # Its own message says more.
         said = f"{str(error).rstrip('.')}. Nothing was changed."
@@ -140,6 +149,7 @@ def read_moment(text: str) -> datetime:
     except ValueError:
         hint = "Write it as 2026-11-24, 2026-11-24T18:30 or 2026-11-24T18:30:00+01:00."
         fail("This is not a date, or a date and a time.", hint, EXIT_SETTINGS)
+    # UTC like all times that commands print.
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 

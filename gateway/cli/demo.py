@@ -1,4 +1,4 @@
-"""`caller demo`: the gateway with everything around it."""
+"""Implements `caller demo`: runs the gateway with everything around it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import typer
 
 from gateway.cli.command import announce, err, out, run, stop_on_signal
-from gateway.cli.serve import require_fit
+from gateway.cli.serve import require_preflight
 from gateway.logs import formats
 from gateway.roles.demo import Demo
 from gateway.settings import Settings
@@ -25,21 +25,24 @@ def demo(context: typer.Context) -> None:
 
     async def work() -> None:
         stop, show = stop_on_signal(), Demo(context.obj)
-        read = show.settings()
-        level = read.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
-        formats.configure(level, read.log_format)
+        settings = show.settings()
+        # Quieter than a node, so that the link to the phone stays in sight.
+        level = settings.log_level if "CALLER_LOG_LEVEL" in context.obj else "warning"
+        formats.configure(level, settings.log_format)
         with contextlib.nullcontext() if formats.is_json() else err.status("Starting the gateway…"):
-            is_stopped = await stop.covers(_start(show, read))
+            # A signal during the start cancels it and closes what was opened.
+            is_stopped = await stop.covers(_start(show, settings))
         if not is_stopped:
             show.explain(out)
             await stop.wait()
             announce("Stopping…")
-            await show.stop(stop.hurry)
+            await show.stop(stop.end_now)
         stop.leave()
 
     run(work())
 
 
-async def _start(show: Demo, read: Settings) -> None:
-    await require_fit(read)
+async def _start(show: Demo, settings: Settings) -> None:
+    # First, so that no simulator has to be stopped again.
+    await require_preflight(settings)
     await show.start()

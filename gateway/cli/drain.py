@@ -1,4 +1,4 @@
-"""`caller drain`: runs the drainer apart from a node."""
+"""Implements `caller drain`: runs the drainer without a node."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def drain(context: typer.Context) -> None:
 
     `caller serve` runs this itself, in a process of its own.
     """
-    read = read_settings(context)
-    run(role.work(read, is_child=False), read)
+    settings = read_settings(context)
+    run(role.work(settings, is_child=False), settings)

@@ -1,4 +1,4 @@
-"""`caller rates sync-high-risk`: installs the carrier's list of high-risk prefixes on all nodes.
+"""Implements `caller rates sync-high-risk`: installs the carrier's list of high-risk prefixes.
 
 Thin: `twilio.dialing` reads the list, `call.high_risk` applies it.
 """
@@ -36,14 +36,18 @@ def sync_high_risk(
     The list is read as a whole; if any part of it cannot be read, the present one stays. Run this
     regularly: `caller check` shows the age of the list.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
 
     async def work() -> None:
-        countries, found = await _listed(read)
-        async with storage.migrated_database(read) as engine:
+        # Read completely before SQL is opened: it takes some 250 requests.
+        countries, found = await _listed(settings)
+        async with storage.migrated_database(settings) as engine:
             lists = SqlHighRiskLists(engine)
             before = await lists.newest()
-            _show(ClosedList(read.open_high_risk, found), {} if before is None else before.prefixes)
+            _show(
+                ClosedList(settings.open_high_risk, found),
+                {} if before is None else before.prefixes,
+            )
             _warn_of_toll_fraud(countries)
             if dry_run:
                 return
@@ -51,28 +55,33 @@ def sync_high_risk(
             version = await lists.replace(found)
         out.print(f"Version {version} is in force; nodes follow within seconds.")
 
-    run(work(), read)
+    run(work(), settings)
 
 
-async def closed_list(read: Settings) -> ClosedList:
+async def closed_list(settings: Settings) -> ClosedList:
     """Return what is closed on every node."""
-    async with storage.migrated_database(read) as engine:
+    async with storage.migrated_database(settings) as engine:
         found = await SqlHighRiskLists(engine).newest()
-    return ClosedList(read.open_high_risk, None if found is None else found.prefixes)
+    return ClosedList(settings.open_high_risk, None if found is None else found.prefixes)
 
 
-async def _listed(read: Settings) -> tuple[list[Country], dict[str, str]]:
+async def _listed(settings: Settings) -> tuple[list[Country], dict[str, str]]:
     """Return the carrier's countries, and its prefixes with the first country of each."""
     found: dict[str, str] = {}
-    async with adapters.build_reader(read, "voice", HIGH_RISK_LIST) as reader:
+    async with adapters.build_reader(settings, "voice", HIGH_RISK_LIST) as reader:
         dialing = TwilioDialing(reader)
         countries = list(await dialing.countries())
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Twilio's prefixes", total=len(countries))
             for country in countries:
+                # A country that fails ends the command: a prefix left out of the list would be
+                # open.
                 for prefix in await dialing.prefixes(country):
+                    # Countries may share a prefix; the first one is shown, which changes no
+                    # refusal.
                     found.setdefault(prefix, country.iso_code)
                 progress.advance(task)
+    # An empty list would open everything that the present one closes.
     if not 0 < len(found) <= PREFIXES_MAX:
         hint = f"It lists {len(found)} prefixes; the present list stays in force."
         fail("The carrier's list is empty, or longer than any can be.", hint, EXIT_UNAVAILABLE)
@@ -83,6 +92,7 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
     found = closed.carriers
     out.print(f"{len(found)} prefixes, compared with the list in force:")
     dropped = before.keys() - found.keys()
+    # A shorter prefix of either list still closes these: they must not be announced as open.
     still_closed = set(filter(closed.closes, dropped))
     for word, prefixes in (
         ("closed", found.keys() - before.keys()),
@@ -96,6 +106,7 @@ def _show(closed: ClosedList, before: Mapping[str, str]) -> None:
 
 
 def _warn_of_toll_fraud(countries: Iterable[Country]) -> None:
+    # Twilio tells only whether an account may call these ranges, not what they are.
     opened = [c.iso_code for c in countries if c.high_risk_tollfraud_numbers_enabled]
     if opened:
         named = ", ".join(opened[:SHOWN_MAX]) + (", …" if len(opened) > SHOWN_MAX else "")

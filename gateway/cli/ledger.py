@@ -1,4 +1,7 @@
-"""`caller ledger`: statements, the audit of all money, and refilling the credit store."""
+"""Implements `caller ledger`: statements, the audit of all money, refilling the credit store.
+
+Thin: the rules are in `billing.stores` and `gateway.charging`; here they are run and reported.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
-from gateway.charging.recovery import Drain, fill_gate
+from gateway.charging.recovery import FILLINGS_MAX, Drain, fill_partition
 from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose
 from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
@@ -56,7 +59,7 @@ def show_account(
 ) -> None:
     """Print an account's statement, newest line first."""
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         if await book.accounts.account(account_id) is None:
             raise LookupError
         statement = await _statement(SqlStatementStore(book.engine), account_id, lines)
@@ -68,9 +71,9 @@ def show_account(
     run_with(context, storage.open_book, work)
 
 
-async def _open_as_it_is(read: Settings) -> storage.Stores:
+async def _open_as_it_is(settings: Settings) -> storage.Stores:
     """Open the stores without filling anything: losses of the credit store must be reported."""
-    return await storage.open_stores(read, fills=False)
+    return await storage.open_stores(settings, fills=False)
 
 
 @app.command("audit")
@@ -94,12 +97,14 @@ def audit_ledger(
     """
     moment = read_moment(since) if since else None
 
-    async def work(stores: storage.Stores, read: Settings) -> None:
-        findings, is_whole = await _audit(stores, read, moment)
+    async def work(stores: storage.Stores, settings: Settings) -> None:
+        # The first audit decides the exit code; a watch ends only by Ctrl-C, with 130.
+        findings, is_whole = await _audit(stores, settings, moment)
+        # During a watch an outage is reported and waited out.
         while watch:
             await asyncio.sleep(watch)
             try:
-                await _audit(stores, read, moment)
+                await _audit(stores, settings, moment)
             except StoreUnavailableError as error:
                 err.print(f"Not audited: {error}.")
         if findings:
@@ -140,7 +145,7 @@ def rebuild_gate(  # noqa: PLR0917
     restored from an older backup.
     """
 
-    async def work(stores: storage.Stores, read: Settings) -> None:
+    async def work(stores: storage.Stores, settings: Settings) -> None:
         alive = sorted(await RedisNodeLeases(stores.redis).alive())
         if alive and not force:
             hint = "Stop them first; with --force their calls go on, and new ones are refused."
@@ -148,18 +153,22 @@ def rebuild_gate(  # noqa: PLR0917
         chosen = range(PARTITIONS) if partition is None else [partition]
         # An automatic refund that the book has lost is booked again under the gate's number.
         recovering = replace(stores, ledger=SqlLedgerStore(stores.engine))
-        drain = storage.build_drainer(recovering, read).drain_once
+        drain = storage.build_drainer(recovering, settings).drain_once
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
         if lost:
-            err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
-        if old := await _older_copies(stores, chosen):
-            err.print(f"{old} of {len(chosen)} partitions are an older copy. {_OLDER}")
+            err.print(f"{len(lost)} of {len(chosen)} partitions have lost their data. {_LOST}")
+        # Those that are lost have told nothing as new as the book either.
+        old = {*chosen} & {*await older_copies(stores.gate, stores.ledger, PARTITIONS)} - lost
+        if old:
+            err.print(f"{len(old)} of {len(chosen)} partitions are an older copy. {_OLDER}")
+        # Before balances are compared: calls that the book lacks would hide missing credit.
         named, left = await _book_calls(stores, drain, chosen)
         if left:
             err.print("These cannot be booked, because too little is known about them:")
             _show_calls(left)
             if not forget_calls:
                 fail("The credit store knows calls that the book lacks.", _UNTOLD, EXIT_FINDINGS)
+        # Credit that filling would take away from accounts.
         found = await find_surpluses(stores.gate, stores.engine, chosen)
         concerned = named | {surplus.account_id for surplus in found}
         await _show_reopened(stores, concerned, begun_at)
@@ -173,8 +182,7 @@ def rebuild_gate(  # noqa: PLR0917
                 )
         confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions again?", yes=yes)
         for one in chosen:
-            await stores.gate.withdraw(one)
-        await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
+            await _fill(stores, drain, one)
         out.print(f"Filled {len(chosen)} partitions from the book of record.")
 
     run_with(context, _open_as_it_is, work)
@@ -260,16 +268,23 @@ async def _book_calls(
     return accounts, left
 
 
-async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> int:
-    """Return how many partitions are empty; a withdrawn one still has all its data."""
+async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> set[int]:
+    """Return the partitions that are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
-    return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
+    # Not being ready does not mean lost: an earlier rebuild may have been interrupted.
+    return {one for one in waiting if not (await stores.gate.inspect(one)).meta}
 
 
-async def _older_copies(stores: storage.Stores, chosen: Iterable[int]) -> int:
-    """Return how many partitions hold what they held some time ago."""
-    old = await older_copies(stores.gate, stores.ledger, PARTITIONS)
-    return sum([one in chosen and await stores.gate.is_ready(one) for one in old])
+async def _fill(stores: storage.Stores, drain: Drain, partition: int) -> None:
+    """Fill one partition; it is out of service for that long only."""
+    for _ in range(FILLINGS_MAX):
+        await stores.gate.withdraw(partition)
+        # What calls have told until now belongs into the filling.
+        await drain()
+        if await fill_partition(stores.gate, stores.ledger, partition, PARTITIONS, drain):
+            return
+    hint = "Stop the nodes, and repeat the command."
+    fail(f"Nodes have put partition {partition} back into service.", hint, EXIT_UNAVAILABLE)
 
 
 async def _show_reopened(
@@ -278,6 +293,7 @@ async def _show_reopened(
     """List the accounts that were recreated by booking their calls."""
     for account_id in sorted(account_ids):
         account = await stores.accounts.account(account_id)
+        # Accounts recreated by this run: `frozen` alone would also match frozen customers.
         if account is not None and account.frozen and account.created_at >= begun_at:
             err.print(
                 Text(
@@ -301,38 +317,44 @@ def _show_calls(endings: Iterable[GateEnding]) -> None:
 async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> None:
     table = Table("account", show_edge=False)
     table.add_column("credits the book lacks", justify="right")
-    table.add_column("more than in the book", justify="right")
+    table.add_column("compared with the book", justify="right")
     for surplus in found:
         account = await stores.accounts.account(surplus.account_id)
         currency = "" if account is None else account.currency
         # All digits: an amount displayed as zero would be removed nevertheless.
-        amount = f"{in_units(surplus.micros)} {currency}"
+        amount = f"{in_units(abs(surplus.micros))} {currency}"
+        # Less: what calls have cost that the book lacks hides the credit that it lacks as well.
+        amount += " more" if surplus.micros >= 0 else " less"
         table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
 
 
 async def _audit(
-    stores: storage.Stores, read: Settings, since: datetime | None
+    stores: storage.Stores, settings: Settings, since: datetime | None
 ) -> tuple[Sequence[str], bool]:
     """Audit everything once, print the findings, and return them with whether all was checked."""
+    # The book first, since the gate is then compared with it.
     findings = [*await audit(stores.engine), *await audit_gate(stores.gate, stores.engine)]
     is_whole = True
-    if not read.stripe_api_key:
+    if not settings.stripe_api_key:
         out.print("The payment service was not checked: CALLER_STRIPE_API_KEY is not set.")
+    # Payments are read as whole rows: one unreadable value would fail the comparison.
     elif any(_hides_payments(finding) for finding in findings):
         out.print("The payment service was not checked: correct what cannot be read first.")
         is_whole = False
     else:
         try:
-            findings += await _audit_payments(stores, read, since)
+            findings += await _audit_payments(stores, settings, since)
         except PaymentError as error:
             out.print(f"The payment service could not be checked. {error}")
             is_whole = False
     for finding in findings:
         out.print(Text(finding, style="bold red"))
+    # Once for each rule, below all findings.
     for advice in dict.fromkeys(_advice(finding) for finding in findings):
         out.print(Text(f"→ {advice}"))
     out.print(_totals_table(await totals(stores.engine)))
+    # An incomplete audit without findings does not claim that all agree.
     if findings or is_whole:
         out.print(f"{len(findings)} findings." if findings else "All agree.")
     return findings, is_whole
@@ -350,17 +372,17 @@ def _hides_payments(finding: str) -> bool:
 
 
 async def _audit_payments(
-    stores: storage.Stores, read: Settings, since: datetime | None
+    stores: storage.Stores, settings: Settings, since: datetime | None
 ) -> list[str]:
     """Return where payment service and book differ. Raises PaymentError, StoreUnavailableError."""
-    desk = compose_payments(read, stores, notify=to_nobody)
+    services = compose_payments(settings, stores, notify=to_nobody)
     until = datetime.now(UTC)
     since = since or until - PAYMENTS_LOOK_BACK
     try:
-        compared = PaymentProof(desk.history, service=desk.service, store=desk.store)
+        compared = PaymentProof(services.history, service=services.service, store=services.store)
         done = await compared.compare(since)
     finally:
-        await desk.service.close()
+        await services.service.close()
     period = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
     said = f"{done.objects} objects there, {done.credits} credits here"
     out.print(f"Compared with the payment service: {period}, {said}.")
@@ -399,6 +421,7 @@ async def _statement(
         found += page
         if len(page) < wanted:
             break
+        # A reference and not an offset: lines booked meanwhile do not shift the page.
         before = page[-1].reference
     return found
 
@@ -417,11 +440,13 @@ def _statement_table(statement: Iterable[StatementLine]) -> Table:
             _shown(line.balance_micros, line.currency),
             line.call_id or "",
         )
+        # As `Text`: a bracket in a reason must not be read as markup.
         table.add_row(*map(Text, cells))
     return table
 
 
 def _print_csv(statement: Iterable[StatementLine]) -> None:
+    # Plain decimal amounts and ISO times, for spreadsheets.
     writer = csv.writer(sys.stdout)
     head = ("at", "kind", "reason", "amount", "balance", "currency", "call_id", "reference")
     writer.writerow(head)

@@ -1,4 +1,4 @@
-"""`caller payments`: payments, refunds and disputes."""
+"""Implements `caller payments`: payments, refunds and disputes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from gateway.cli.command import (
+    complain,
     err,
     fail,
+    open_before_changes,
     out,
     read_amount,
     read_moment,
     read_settings,
     run,
     run_with,
-    unchanged,
 )
 from gateway.errors import (
     EXIT_FINDINGS,
@@ -39,9 +40,9 @@ from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
-from gateway.post.webhooks import Notices
 from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
+from gateway.roles.post import open_post
 from gateway.settings import Settings
 
 app = typer.Typer(
@@ -61,7 +62,7 @@ def list_payments(
 ) -> None:
     """List an account's payments, newest first."""
 
-    async def work(book: storage.Book, _read: Settings) -> None:
+    async def work(book: storage.Book, _settings: Settings) -> None:
         table = Table(
             Column("payment", no_wrap=True), "begun (UTC)", "kind", "amount", "refunded", "state"
         )
@@ -72,6 +73,7 @@ def list_payments(
                 payment.kind,
                 format_money(payment.micros, payment.currency),
                 format_money(payment.refunded_micros, payment.currency),
+                # Shown for a paid payment too: it says why earlier attempts were declined.
                 payment.state.value + (f" ({payment.failure})" if payment.failure else ""),
             )
         out.print(table)
@@ -90,15 +92,17 @@ def refund_payment(
     ] = "",
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
+    # Negative amounts pass here; `Refunds` refuses them in the words of the API.
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
-    async def work(_stores: storage.Stores, desk: PaymentServices) -> None:
+    async def work(_stores: storage.Stores, services: PaymentServices) -> None:
         # Printed first: it is needed to finish a command that is interrupted.
         out.print(f"Refund {name}")
         try:
-            payment = await desk.payments.refund(payment_id, micros, reference=name)
+            payment = await services.refunds.send_back(payment_id, micros, reference=name)
         except PaymentError as error:
+            # A definite refusal has given the credit back, so there is nothing to finish.
             if not error.retryable:
                 raise
             hint = f"Finish it with the same command and --reference {name}."
@@ -106,7 +110,7 @@ def refund_payment(
         refunded = format_money(payment.refunded_micros, payment.currency)
         out.print(f"Refunded. Total of this payment: {refunded}")
 
-    _with_desk(context, work)
+    _with_payment_services(context, work)
 
 
 @app.command("reconcile")
@@ -130,15 +134,15 @@ def reconcile_payments(
     if after and (moment is None or after.partition(":")[0] not in HISTORY):
         fail("--after goes with --since, as it was printed.", "Copy both.", EXIT_SETTINGS)
 
-    async def work(_stores: storage.Stores, desk: PaymentServices) -> None:
+    async def work(_stores: storage.Stores, services: PaymentServices) -> None:
         is_whole = True
         if moment is not None:
-            is_whole = await _go_over(desk.history, moment, after)
-        out.print(f"Checked {await desk.reconciler.reconcile()} payments.")
+            is_whole = await _go_over(services.history, moment, after)
+        out.print(f"Checked {await services.reconciler.reconcile()} payments.")
         if not is_whole:
             raise typer.Exit(EXIT_FINDINGS)
 
-    _with_desk(context, work, recovers=moment is not None)
+    _with_payment_services(context, work, recovers=moment is not None)
 
 
 async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> bool:
@@ -148,12 +152,14 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
     try:
         async for step in history.walk(since, resume):
             for found in step.unbooked:
+                # Each page is booked before the next is read, so an interruption loses nothing.
                 left = await history.book(found)
                 counts["booked"] += left is None
                 if left is not None:
                     is_whole = False
                     out.print(Text(str(left), style="bold red"))
             for point in chain.from_iterable(step.differing.values()):
+                # Only ids that the row lacks are filled in; any other difference needs a person.
                 named = step.blank.get(point.subject) if point.rule == PAYMENT_DIFFERS else None
                 if named is not None and await history.fill_in(point.subject, named):
                     out.print(f"Completed the record of payment {point.subject}.")
@@ -161,13 +167,16 @@ async def _go_over(history: PaymentHistory, since: datetime, resume: str) -> boo
                     is_whole = False
                     out.print(Text(str(point), style="bold red"))
             counts[step.kind] += step.count
+            # Only now, so that an interruption repeats this page, which is harmless.
             resume = step.resume
             said = f"{step.kind}: {counts[step.kind]} checked, {counts['booked']} booked in total"
             err.print(said)
     except (PaymentError, StoreUnavailableError) as error:
         fail(f"Interrupted: {error}", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+    # The walk stopped at its own bound.
     if resume:
         fail("There is more to check.", _how_to_go_on(since, resume), EXIT_UNAVAILABLE)
+    # One counter holds the kinds and the number booked.
     looked_at = sum(counts.values()) - counts["booked"]
     out.print(f"Checked {looked_at} objects; newly booked: {counts['booked']}.")
     return is_whole
@@ -188,36 +197,42 @@ def give_evidence(
 ) -> None:
     """Store evidence for a disputed payment, taken from the call records, and print it."""
 
-    async def work(stores: storage.Stores, desk: PaymentServices) -> None:
-        evidence = DisputeEvidence(desk.service, desk.store, stores.records)
+    async def work(stores: storage.Stores, services: PaymentServices) -> None:
+        evidence = DisputeEvidence(services.service, services.store, stores.records)
         for name, text in (await evidence.give(payment_id, submit=submit)).items():
             out.print(Text(name, style="bold"))
             out.print(text)
         out.print("Submitted to the bank." if submit else "Stored; --submit sends it to the bank.")
 
-    _with_desk(context, work)
+    _with_payment_services(context, work)
 
 
-def _with_desk(context: typer.Context, work: Work, *, recovers: bool = False) -> None:
+def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool = False) -> None:
     """Run with everything open; print a refusal in its own words."""
-    read = read_settings(context)
-    if not read.stripe_api_key:
+    settings = read_settings(context)
+    if not settings.stripe_api_key:
         problem = PROBLEMS["payments_off"]
         fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
 
-    async def with_desk() -> None:
-        stores = await unchanged(storage.open_stores(read))
-        notices = Notices(read.events_url, read.events_secret)
-        desk = compose_payments(read, stores, notify=notices.notify, recovers=recovers)
-        notices.start()
+    async def with_services() -> None:
+        stores = await open_before_changes(storage.open_stores(settings))
         try:
-            await work(stores, desk)
-        except RequestRefusedError as error:
-            problem = PROBLEMS[error.code]
-            fail(problem.message, problem.action, EXIT_SETTINGS)
+            post = open_post(settings, stores)
+            services = compose_payments(settings, stores, notify=post.notify, recovers=recovers)
+            post.events.start()
+            try:
+                await work(stores, services)
+            except RequestRefusedError as error:
+                problem = PROBLEMS[error.code]
+                fail(problem.message, problem.action, EXIT_SETTINGS)
+            finally:
+                # What does not leave now is told by nobody else.
+                for what in await post.leave():
+                    complain(what, "What was done stands; `caller payments list` shows it.")
+                await post.events.stop()
+                await post.mails.stop()
+                await services.service.close()
         finally:
-            await notices.stop()
-            await desk.service.close()
             await stores.close()
 
-    run(with_desk(), read)
+    run(with_services(), settings)

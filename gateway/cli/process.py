@@ -1,4 +1,4 @@
-"""The program as a process: the command line, or a role that one of ours started as its child."""
+"""Starts the program: the command line, or a role that another of our processes started."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if "--child" in sys.argv:
     children.ignore_signals()
     from gateway.roles.child import main as command
 else:
+    # Never imported by a child, which is some 14 MB smaller without it.
     from gateway.cli.app import main as command
 from gateway.errors import EXIT_CRASHED  # noqa: E402
 from gateway.logs import formats  # noqa: E402
@@ -25,12 +26,13 @@ gc.enable()
 
 def main() -> None:
     """Run what is asked for with this process's environment; log what nobody expected."""
+    # Before the command runs: errors in the settings need the right format, too.
     formats.prepare(os.environ)
     formats.take_hooks()
     try:
         code = command(sys.argv[1:], os.environ)
     except Exception as error:
-        formats.tell_uncaught(error, "command failed")
+        formats.log_uncaught(error, "command failed")
         # The interpreter itself would end with 1, which says that something was found.
         sys.exit(EXIT_CRASHED)
     sys.exit(code)

@@ -25,6 +25,9 @@ from billing.rating import SECONDS_MAX, Rate
 ROWS_MAX = 20
 """Largest changes, and worst margins, that are listed."""
 
+_ENDLESS_S = 2**63
+"""Longer than any credit lasts at any price above 0."""
+
 _STYLES = {Kind.DEARER: "yellow", Kind.REMOVED: "red", Kind.DENIED: "red"}
 
 
@@ -88,6 +91,7 @@ def earnings(found: Sequence[Margin]) -> Iterator[Table | Text]:
         row: list[Text | str] = [f"{mean_s // 60} min"]
         row.append(f"{carrier_minutes_permille(mean_s) / PERMILLE:.3f}")
         if found:
+            # `permille` is None where the carrier charges nothing.
             lowest = min((p for m in found if (p := m.permille(mean_s)) is not None), default=None)
             below = sum(margin.is_loss(mean_s) for margin in found)
             row += [_percent(lowest), Text(str(below), style="red") if below else "none"]
@@ -111,6 +115,7 @@ def _warning(text: str) -> Text:
 def losing(found: Iterable[Margin]) -> list[Margin]:
     """Return the margins that are losses at some mean length, largest loss first."""
     losses = [m for m in found if any(map(m.is_loss, MEAN_LENGTHS_S))]
+    # By the worst mean length: long calls may earn what short ones lose.
     return sorted(losses, key=lambda m: min(m.permille(s) or 0 for s in MEAN_LENGTHS_S))
 
 
@@ -137,8 +142,13 @@ def quote(
     for count in minutes:
         table.add_row(f"{count} min", format_money(entry.rate.cost(60 * count), currency))
     if credit_micros is not None:
-        seconds = entry.rate.affordable_seconds(credit_micros)
-        words = f"{seconds // 60} min {seconds % 60} s"
-        lasts = "without end" if seconds == SECONDS_MAX else words
+        lasts = _duration(entry.rate.affordable_seconds(credit_micros, _ENDLESS_S))
         table.add_row(f"{format_money(credit_micros, currency)} lasts", lasts)
     return table
+
+
+def _duration(seconds: int) -> str:
+    # A rate that costs nothing, or nothing beyond its cap, which the credit covers.
+    if seconds == _ENDLESS_S:
+        return "without end"
+    return "a day or more" if seconds >= SECONDS_MAX else f"{seconds // 60} min {seconds % 60} s"

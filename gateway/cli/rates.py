@@ -1,4 +1,4 @@
-"""`caller rates`: imports, compares and withdraws rate decks, and quotes prices.
+"""Implements `caller rates`: imports, compares and withdraws rate decks, quotes prices.
 
 Thin: `billing.rate_changes` computes changes and margins, `billing.stores` keeps the decks.
 """
@@ -69,15 +69,16 @@ def import_deck(  # noqa: PLR0917
     not cover the carrier's minute as stated in the deck. With --dry-run the exit code is 1 if a
     prefix is sold below cost.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
     content = _read_text(file)
     at = _activation(activate)
 
     async def work() -> None:
+        # Inside `work`, where errors in the file are printed like those in a deck.
         known = None if costs is None else RateDeck.from_costs_csv(_read_text(costs))
-        await _import(read, content, file.name, at, known, dry_run=dry_run, yes=yes)
+        await _import(settings, content, file.name, at, known, dry_run=dry_run, yes=yes)
 
-    run(work(), read)
+    run(work(), settings)
 
 
 @app.command("list")
@@ -86,11 +87,11 @@ def list_decks(
     limit: Annotated[int, typer.Option(min=1, max=PAGE_ROWS_MAX, help="Maximum number.")] = 20,
 ) -> None:
     """List the imported decks, newest first: in force, scheduled, replaced or withdrawn."""
-    read = read_settings(context)
+    settings = read_settings(context)
 
     async def work() -> None:
         now = utc_now()
-        async with _open_decks(read) as decks:
+        async with _open_decks(settings) as decks:
             versions = await decks.list(limit)
             in_force = await decks.version_in_force(now)
         table = Table("version", "state", "from", "prefixes", "source", "imported", show_edge=False)
@@ -105,9 +106,9 @@ def list_decks(
             )
         out.print(table)
         if in_force is None:
-            out.print(f"In force: {_fallback_name(read)}.")
+            out.print(f"In force: {_fallback_name(settings)}.")
 
-    run(work(), read)
+    run(work(), settings)
 
 
 @app.command()
@@ -119,21 +120,22 @@ def show(
     as_csv: Annotated[bool, typer.Option("--csv", help="The whole deck, as imported.")] = False,
 ) -> None:
     """Show the prices of a deck, or print it as CSV to edit and import again."""
-    read = read_settings(context)
+    settings = read_settings(context)
 
     async def work() -> None:
-        name, content = await _find(read, version)
+        name, content = await _find(settings, version)
         if as_csv:
+            # Byte for byte as it was imported.
             sys.stdout.write(content)
             return
         deck = RateDeck.from_csv(content)
         found = [p for p in deck.prefixes if p.startswith(prefix.removeprefix("+"))]
         out.print(f"{name}: {len(found)} prefixes")
-        out.print(rate_tables.deck(deck, found[:limit], read.currency))
+        out.print(rate_tables.deck(deck, found[:limit], settings.currency))
         if len(found) > limit:
             out.print(f"… and {len(found) - limit} more; see --prefix, --limit and --csv.")
 
-    run(work(), read)
+    run(work(), settings)
 
 
 @app.command()
@@ -143,28 +145,29 @@ def rollback(
     yes: Yes = False,
 ) -> None:
     """Withdraw a deck for good: the previous one takes effect. Live calls keep their rates."""
-    read = read_settings(context)
+    settings = read_settings(context)
 
     async def work() -> None:
         now = utc_now()
-        async with _open_decks(read) as decks:
+        async with _open_decks(settings) as decks:
             in_force = await decks.version_in_force(now)
             wanted = in_force if version is None else version
             versions = {d.version: d for d in await decks.list(PAGE_ROWS_MAX)}
             if wanted not in versions or versions[wanted].withdrawn_at is not None:
                 hint = "`caller rates list` shows them."
                 fail("There is no such deck, or it is withdrawn already.", hint, EXIT_SETTINGS)
+            # Withdrawing a scheduled or replaced deck changes no price now.
             if wanted == in_force:
                 del versions[wanted]
-                name, content = await _following(read, decks, versions.values(), now)
+                name, content = await _following(settings, decks, versions.values(), now)
                 out.print(f"In force again would be {name}:")
                 before = _read_kept(await decks.content(wanted) or "")
-                _print(rate_tables.changes(diff(before, _read_kept(content)), read.currency))
+                _print(rate_tables.changes(diff(before, _read_kept(content)), settings.currency))
             confirm(f"Withdraw version {wanted}?", yes=yes)
             await decks.withdraw(wanted)
         out.print(f"Version {wanted} is withdrawn; nodes follow within seconds.")
 
-    run(work(), read)
+    run(work(), settings)
 
 
 @app.command()
@@ -182,23 +185,24 @@ def quote(
 
     Repeat --minutes for several lengths; default 1, 3 and 10.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
     micros = read_amount(credit) if credit else None
 
     async def work() -> None:
-        name, content = await _find(read, None)
-        dialled = _dialled(number, await closed_list(read))
+        name, content = await _find(settings, None)
+        dialled = _dialled(number, await closed_list(settings))
         entry = RateDeck.from_csv(content).lookup(dialled)
         if entry is None:
+            # The API's words, so that an operator recognises what a customer was told.
             message = PROBLEMS["destination_not_priced"].message
             fail(message, f"No prefix of {name} prices it.", EXIT_SETTINGS)
-        out.print(rate_tables.quote(entry, read.currency, minutes or [1, 3, 10], micros))
+        out.print(rate_tables.quote(entry, settings.currency, minutes or [1, 3, 10], micros))
         carrier = None
         if costs is not None:
             carrier = RateDeck.from_costs_csv(_read_text(costs)).lookup(dialled)
         _print(rate_tables.earnings([Margin(entry.prefix, entry, carrier.rate)] if carrier else []))
 
-    run(work(), read)
+    run(work(), settings)
 
 
 @app.command("sync-twilio")
@@ -228,14 +232,15 @@ def sync_twilio(  # noqa: PLR0917
 
     Countries that share a country code with the chosen ones are denied by their own prefixes.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
     permille, (first_s, next_s) = _margin(margin), _increment(increment)
     stream_micros = read_amount(stream_price)
     at = _activation(activate)
     chosen = frozenset(filter(None, (name.strip().upper() for name in countries.split(","))))
 
     async def work() -> None:
-        costs = await _twilio_costs(read, chosen, stream_micros)
+        costs = await _twilio_costs(settings, chosen, stream_micros)
+        # As CSV, so that it is checked and stored like a deck from a file.
         content = at_margin(costs, permille, first_s, next_s).to_csv()
         if costs_file is not None:
             costs_file.write_text(costs.to_costs_csv(), encoding="utf-8")
@@ -244,22 +249,22 @@ def sync_twilio(  # noqa: PLR0917
             out.print(f"{len(costs)} prefixes written.")
             return
         source = f"Twilio + {permille / 10:g} %"
-        await _import(read, content, source, at, costs, dry_run=dry_run, yes=yes)
+        await _import(settings, content, source, at, costs, dry_run=dry_run, yes=yes)
 
-    run(work(), read)
+    run(work(), settings)
 
 
 # -- decks ---------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def _open_decks(read: Settings) -> AsyncIterator[SqlRateDeckStore]:
-    async with storage.migrated_database(read) as engine:
+async def _open_decks(settings: Settings) -> AsyncIterator[SqlRateDeckStore]:
+    async with storage.migrated_database(settings) as engine:
         yield SqlRateDeckStore(engine)
 
 
 async def _import(
-    read: Settings,
+    settings: Settings,
     content: str,
     source: str,
     at: datetime | None,
@@ -268,39 +273,42 @@ async def _import(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    async with _open_decks(read) as decks:
+    async with _open_decks(settings) as decks:
         with err.status("Reading and comparing…"):
             deck = RateDeck.from_csv(content)
-            name, before = await _in_force(read, decks, at or utc_now())
+            # Compared with the deck that it will follow, possibly a scheduled one.
+            name, before = await _in_force(settings, decks, at or utc_now())
             changes = diff(_read_kept(before), deck)
             known = costs or deck.costs()
             earned = [] if known is None else list(margins(deck, known))
         out.print(f"{len(deck)} prefixes, compared with {name}:")
-        _print(rate_tables.changes(changes, read.currency))
+        _print(rate_tables.changes(changes, settings.currency))
         _print(rate_tables.earnings(earned))
         if dry_run:
             is_loss = rate_tables.losing(earned) or any(m.is_short_loss() for m in earned)
             raise typer.Exit(EXIT_FINDINGS if is_loss else 0)
+        # Outside the status display, which would hide the question.
         confirm("Import this deck?", yes=yes)
+        # Read the clock after the answer: "now" means now.
         activates_at = at or utc_now()
         version = await decks.add(content, source, activates_at)
     since = _time(activates_at)
     out.print(f"Version {version} is in force at {since}; nodes follow it.")
 
 
-async def _in_force(read: Settings, decks: SqlRateDeckStore, at: datetime) -> tuple[str, str]:
+async def _in_force(settings: Settings, decks: SqlRateDeckStore, at: datetime) -> tuple[str, str]:
     """Return name and content of the deck in force at a time."""
     found = await decks.in_force(at)
     if found is None:
-        return _fallback_name(read), adapters.load_deck(read).to_csv()
+        return _fallback_name(settings), adapters.load_deck(settings).to_csv()
     return f"version {found[0]}", found[1]
 
 
-async def _find(read: Settings, version: int | None) -> tuple[str, str]:
+async def _find(settings: Settings, version: int | None) -> tuple[str, str]:
     """Return name and content of a version, or of the deck in force."""
-    async with _open_decks(read) as decks:
+    async with _open_decks(settings) as decks:
         if version is None:
-            return await _in_force(read, decks, utc_now())
+            return await _in_force(settings, decks, utc_now())
         content = await decks.content(version)
     if content is None:
         fail("There is no such version.", "`caller rates list` shows them.", EXIT_SETTINGS)
@@ -312,25 +320,27 @@ def _read_kept(content: str) -> RateDeck:
     try:
         return RateDeck.from_csv(content)
     except RateDeckError:
+        # An unreadable deck must not prevent its own replacement.
         said = "A deck cannot be read any more; it is compared as if it were empty."
         err.print(Text(said, style="yellow"))
         return RateDeck({})
 
 
-def _fallback_name(read: Settings) -> str:
-    if read.rate_deck:
+def _fallback_name(settings: Settings) -> str:
+    if settings.rate_deck:
         return "the deck of CALLER_RATE_DECK"
     return "the bundled deck of EXAMPLE prices"
 
 
 async def _following(
-    read: Settings, decks: SqlRateDeckStore, left: Iterable[DeckVersion], now: datetime
+    settings: Settings, decks: SqlRateDeckStore, left: Iterable[DeckVersion], now: datetime
 ) -> tuple[str, str]:
     """Return name and content of the deck in force once only these are left."""
+    # The rule of the store, applied as if the deck were already withdrawn.
     past = [d for d in left if d.withdrawn_at is None and d.activates_at <= now]
     latest = max(past, key=lambda d: (d.activates_at, d.version), default=None)
     if latest is None:
-        return _fallback_name(read), adapters.load_deck(read).to_csv()
+        return _fallback_name(settings), adapters.load_deck(settings).to_csv()
     return f"version {latest.version}", await decks.content(latest.version) or ""
 
 
@@ -350,29 +360,32 @@ def _print(parts: Iterable[Table | Text]) -> None:
 # -- Twilio --------------------------------------------------------------------------------------
 
 
-async def _twilio_costs(read: Settings, chosen: frozenset[str], stream_micros: int) -> RateDeck:
+async def _twilio_costs(settings: Settings, chosen: frozenset[str], stream_micros: int) -> RateDeck:
     """Return Twilio's prices for the chosen countries, and denials for their neighbours.
 
     The price of a minute of media stream is added to each.
 
     A neighbour shares the country code: +1 alone is two dozen countries.
     """
-    async with adapters.build_reader(read, "pricing", PRICE_LIST) as reader:
+    async with adapters.build_reader(settings, "pricing", PRICE_LIST) as reader:
         pricing = TwilioPricing(reader)
         known = [country.iso_country for country in await pricing.countries()]
+        # A mistyped country would otherwise be denied silently.
         if chosen - set(known):
             hint = "Twilio has no prices for: " + ", ".join(sorted(chosen - set(known)))
             fail("A country is unknown.", hint, EXIT_SETTINGS)
         wanted = chosen or frozenset(known)
+        # Neighbours are read in order to be denied: otherwise the price of `1` holds for all of +1.
         asked = [iso for iso in known if iso in wanted or iso in _neighbours(wanted)]
         prices: list[PrefixPrice] = []
         with Progress(console=err, transient=True) as progress:
             task = progress.add_task("Twilio's prices", total=len(asked))
             for iso in asked:
-                prices += await pricing.prices(iso, read.caller_id)
+                prices += await pricing.prices(iso, settings.caller_id)
                 progress.advance(task)
-    if any(price.currency != read.currency for price in prices):
-        hint = f"No exchange rates are known here: CALLER_CURRENCY is {read.currency}."
+    # Twilio's billing currency need not be the one that calls are sold in.
+    if any(price.currency != settings.currency for price in prices):
+        hint = f"No exchange rates are known here: CALLER_CURRENCY is {settings.currency}."
         fail("Twilio's prices are in another currency.", hint, EXIT_SETTINGS)
     return _costs(prices, wanted, stream_micros)
 
@@ -392,10 +405,13 @@ def _costs(prices: Iterable[PrefixPrice], wanted: frozenset[str], stream_micros:
     entries: dict[str, DeckEntry | None] = {}
     for price in prices:
         if price.country not in wanted:
+            # Never replaces a price: a prefix shared with a chosen country is sold.
             entries.setdefault(price.prefix, None)
             continue
         held, micros = entries.get(price.prefix), price.per_minute_micros + stream_micros
+        # Countries may share a prefix: the highest price, so that none is sold below cost.
         if held is None or held.rate.per_minute_micros < micros:
+            # Twilio's text goes into CSV files and terminals.
             shown = "".join(filter(str.isprintable, price.description))
             entries[price.prefix] = DeckEntry(
                 price.prefix,
@@ -427,6 +443,7 @@ def _activation(text: str) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         fail("The activation is not a time.", hint, EXIT_SETTINGS)
+    # Unlike elsewhere a zone is required: a deck that starts an hour early sells at wrong prices.
     if at.tzinfo is None or at < utc_now():
         fail("The activation is in the past, or has no time zone.", hint, EXIT_SETTINGS)
     return at
@@ -437,6 +454,7 @@ def _margin(text: str) -> int:
     match = re.fullmatch(r"([0-9]{1,4})(?:\.([0-9]))? ?%?", text, re.ASCII)
     if match is None:
         fail("The margin is not a percentage.", "Write it such as 30% or 12.5%.", EXIT_SETTINGS)
+    # In whole thousandths, so that prices are computed without floats.
     return 10 * int(match[1]) + int(match[2] or 0)
 
 

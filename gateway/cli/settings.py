@@ -1,4 +1,4 @@
-"""`caller settings`: the reference of all settings."""
+"""Implements `caller settings`: prints the reference of all settings."""
 
 from __future__ import annotations
 
@@ -14,4 +14,5 @@ app = typer.Typer(add_completion=False)
 @app.command("settings")
 def print_settings() -> None:
     """Print the reference of all settings as Markdown."""
+    # Not through Rich, which would wrap the tables' lines.
     sys.stdout.write(settings.markdown())

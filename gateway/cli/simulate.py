@@ -1,4 +1,4 @@
-"""`caller simulate`: runs the simulated carrier apart from a demo."""
+"""Implements `caller simulate`: runs the simulated carrier without a demo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False)
 def simulate(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.")] = role.PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")
+    ] = role.PORT,
     ring_s: Annotated[
         float, typer.Option(help="How long phones ring before they answer.")
     ] = role.RING_S,
@@ -28,10 +30,10 @@ def simulate(
 
     The account is the one of CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN.
     """
-    read = read_settings(context)
+    settings = read_settings(context)
     run(
         role.work(
-            read,
+            settings,
             is_child=False,
             host=host,
             port=port,

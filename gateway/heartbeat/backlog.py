@@ -1,8 +1,8 @@
-"""Until when all that has come has been read: silence is judged up to there and not up to now.
+"""Tells until when all that has arrived has been read; silence is judged up to then, not up to now.
 
-A process that stood still (stopped, suspended with its machine, starved) wakes to timers that are
-overdue and to sockets that are full. Whoever judged a peer by the clock then would end what is
-alive. Pure: time is an argument.
+A process that stood still (stopped, suspended with its machine, starved) wakes to overdue timers
+and full sockets. Judging a peer by the clock at that moment would end calls that are alive. Pure:
+time is an argument.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 STANDSTILL_NS: Final = 500_000_000
-"""From one look to the next from which the process has stood still; it looks fifty times a second.
-What a shorter one has left is read within a few passes of the loop."""
+"""Time between two looks, of which there are fifty a second, from which the process has stood
+still. What a shorter pause has left is read within a few passes of the loop."""
 READING_NS: Final = 5_000_000_000
-"""How long what has waited may take to be read: connections that are yet to be accepted and to
-shake hands, seconds of audio of a thousand calls, a peer whose TCP tries a full window ever more
-rarely, two of a browser's checks (each 2.5 s) where the kernel has dropped datagrams."""
+"""How long reading what has waited may take: connections still to be accepted and to shake hands,
+seconds of audio of a thousand calls, a peer whose TCP probes a full window ever more rarely, two of
+a browser's checks (each 2.5 s) if the kernel has dropped datagrams."""
 
 
 class Backlog:
@@ -24,15 +24,17 @@ class Backlog:
     def __init__(self, now_ns: int) -> None:
         self._looked_ns = now_ns
         self._read_ns = now_ns
-        """Until when all has been read while the rest is being read."""
+        """Until when all has been read, while what has waited is being read."""
         self._reading_until_ns = now_ns
 
     def read_until(self, now_ns: int) -> int:
         """Return until when all has been read; to be called many times a second.
 
-        That is now, but the beginning of a standstill for a while after its end.
+        That is now or, for a while after a standstill, the beginning of the standstill.
         """
         if now_ns - self._looked_ns > STANDSTILL_NS:
+            # What arrived before the last look had been read by then; all later may still wait. One
+            # standstill after another, before all is read, counts from its own beginning.
             self._read_ns = self._looked_ns
             self._reading_until_ns = now_ns + READING_NS
         self._looked_ns = now_ns

@@ -55,6 +55,8 @@ class LoopInterval:
         self._descriptor = descriptor = _make_timer(period_ns)
 
         def fire() -> None:
+            # Reading takes all expirations together, and makes the descriptor quiet again: the loop
+            # watches it level-triggered.
             try:
                 os.read(descriptor, _COUNT_BYTES)
             except BlockingIOError:
@@ -69,12 +71,14 @@ class LoopInterval:
             self._handle.cancel()
             self._handle = None
         if self._descriptor >= 0:
+            # Before it is closed: its number may belong to another file the moment after.
             asyncio.get_running_loop().remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _wait(self, period_s: float, action: Callable[[], None]) -> None:
         def fire() -> None:
+            # Armed before the action, which may stop it.
             self._wait(period_s, action)
             action()
 
@@ -87,6 +91,7 @@ def _make_timer(period_ns: int) -> int:
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "timerfd_create")
     seconds, nanoseconds = divmod(period_ns, SECOND_NS)
+    # A first expiry of zero would disarm the timer instead of firing at once.
     times = _Times(seconds, nanoseconds, seconds, nanoseconds)
     if library.timerfd_settime(descriptor, 0, ctypes.byref(times), None) < 0:
         os.close(descriptor)

@@ -8,13 +8,14 @@ usual. Knows no frame and no call.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import structlog
+
 from gateway.nanoseconds import SECOND_NS
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PERIOD_NS: Final = 600_000
 """Interval between two batches: a frame, which lasts 20 ms, waits half of this on average."""
@@ -73,6 +74,7 @@ class Moderation:
         """
         elapsed_ns, self._judged_ns = now_ns - self._judged_ns, now_ns
         count = sum(reader.take_count() for reader in self._readers)
+        # Two bounds: with one, a load close to it would switch back and forth.
         bound = CALM_PER_S if self._is_paced else BUSY_PER_S
         is_busy = count * SECOND_NS >= bound * elapsed_ns
         if is_busy is not self._is_paced:
@@ -93,17 +95,27 @@ class Moderation:
         self._readers.clear()
 
     def _pace(self, paced: bool) -> None:
+        if not paced:
+            self._interval.stop()
+        # Before the loop stops reading: without a descriptor for the timer nobody would read.
+        elif not self._has_started():
+            return
         self._is_paced = paced
         for reader in self._readers:
             reader.pace(paced)
-        if paced:
+
+    def _has_started(self) -> bool:
+        try:
             self._interval.start(PERIOD_NS, self._look)
-        else:
-            self._interval.stop()
+        except OSError:
+            # The loop reads on by itself, and the next judgement tries again.
+            return False
+        return True
 
     def _look(self) -> None:
         for reader in self._readers:
             try:
                 reader.read()
             except Exception:
+                # The other readers carry the media of other calls.
                 log.exception("media reader failed")

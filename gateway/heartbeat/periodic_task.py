@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 CANCELLATIONS_MAX = 5
 CANCELLATION_S = 1.0
+"""How long a task that is being stopped may take to react to one cancellation."""
 
 
 class PeriodicTask:
@@ -48,6 +49,7 @@ class PeriodicTask:
             await asyncio.wait({task}, timeout=CANCELLATION_S)
             if task.done():
                 return
+        # Function and line only: a frame printed whole would show its variables.
         where = [f"{frame.f_code.co_name}:{frame.f_lineno}" for frame in task.get_stack(limit=1)]
         log.error("periodic task not stopped", task=self._name, where=where)
 
@@ -60,6 +62,7 @@ class PeriodicTask:
         try:
             await self._work()
         except (StoreUnavailableError, PaymentError) as error:
+            # Outages are expected, and may last for hours of attempts a second apart.
             if not self._is_failing:
                 log.warning("periodic task waiting", task=self._name, reason=str(error))
             self._is_failing = True

@@ -35,6 +35,7 @@ class Refreshed(ABC):
             await self.load()
         except BillingError as error:
             failure = error.code
+        # Another code is another fault: a store that is back may hold data that cannot be read.
         if failure and failure != self._failure:
             log.error("shared data not refreshed", what=self.NAME, code=failure)
         self._failure = failure

@@ -12,14 +12,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from gateway.heartbeat.backlog import Backlog
+from gateway.heartbeat.recent_peak import RecentPeak
 from media.waiter import Waiter
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BEAT_NS = 20_000_000
 BEATS_PER_SECOND = 50
@@ -29,6 +31,8 @@ URGENT_NS = 2_500_000
 """How often urgent waiters are polled, while there are any."""
 REREAD_NS = 100_000_000
 """How often the backlog is looked at after the process stood still, until all has been read."""
+LAG_WINDOW_NS = 60_000_000_000
+"""How often a monitor must look at least, to miss no delay of a beat."""
 DUTY_PARTS = 8
 """Passes of the loop over which the duties of a beat are spread."""
 _CATCH_UP_BEATS_MAX = 10
@@ -52,6 +56,7 @@ class Deadline:
 
     def cancel(self) -> None:
         """Never call it."""
+        # It stays in the heap until it is due: removing it would mean searching for it.
         self.action = None
 
 
@@ -69,13 +74,13 @@ class Ticker:
         self.clock_ns = clock_ns
         self._read = read
         self._backlog = Backlog(clock_ns())
-        self.lag_ns_max = 0
-        """Longest delay of a beat since it was last read."""
+        self._lag_ns = RecentPeak(LAG_WINDOW_NS)
         self._players: set[Player] = set()
         self._waiters: dict[Waiter, Callable[[int], None]] = {}
         self._urgent: dict[Waiter, Callable[[int], None]] = {}
         """The waiters that were urgent when all were last polled."""
         self._deadlines: list[tuple[int, int, Deadline]] = []
+        # Breaks ties: deadlines of one time are called in the order in which they were set.
         self._order = itertools.count()
         self._duties: list[set[Callable[[int], None]]] = [set() for _ in range(BEATS_PER_SECOND)]
         self._owed: list[tuple[set[Callable[[int], None]], Callable[[int], None]]] = []
@@ -88,6 +93,7 @@ class Ticker:
 
     def start(self) -> None:
         """Begin to beat on the running loop."""
+        # Made again: the time since the constructor is no standstill.
         self._backlog = Backlog(self.clock_ns())
         self._due_ns = self.clock_ns() + BEAT_NS
         self._poll_ns = self._urgent_ns = self._due_ns - POLL_NS
@@ -100,10 +106,9 @@ class Ticker:
             self._handle = None
         self._owed.clear()
 
-    def take_lag_ns(self) -> int:
-        """Return the longest delay of a beat since the last call of this function."""
-        lag_ns, self.lag_ns_max = self.lag_ns_max, 0
-        return lag_ns
+    def lag_ns_max(self) -> int:
+        """Return the longest delay of a beat in the last one to two minutes."""
+        return self._lag_ns.read(self.clock_ns())
 
     @property
     def read_ns(self) -> int:
@@ -126,6 +131,7 @@ class Ticker:
             if self.read_ns >= due_ns:
                 action()
             else:
+                # The same deadline again, so that whoever holds it can still cancel it.
                 later_ns = self.clock_ns() + REREAD_NS
                 heapq.heappush(self._deadlines, (later_ns, next(self._order), deadline))
 
@@ -161,6 +167,7 @@ class Ticker:
         self._duties[slot % BEATS_PER_SECOND].discard(duty)
 
     def _arm(self) -> None:
+        # One timer for beats and polls alike: what is due together wakes the loop once.
         loop = asyncio.get_running_loop()
         self._armed_ns = min(self._due_ns, self._poll_ns, self._urgent_ns)
         delay_s = max(0, self._armed_ns - self.clock_ns()) / 1e9
@@ -175,6 +182,7 @@ class Ticker:
         is_for_all = now_ns >= self._poll_ns
         loop.call_soon(loop.call_soon, self._poll_after_reading, is_for_all)
         self._poll_ns = _next_ns(self._poll_ns, POLL_NS, now_ns)
+        # While nothing is urgent its series falls on that of all, and wakes the loop for nobody.
         self._urgent_ns = self._poll_ns
         if self._urgent:
             self._urgent_ns = _next_ns(self._urgent_ns - POLL_NS, URGENT_NS, now_ns)
@@ -183,8 +191,10 @@ class Ticker:
         self._arm()
 
     def _poll_after_reading(self, is_for_all: bool) -> None:
+        # Stopped since this was scheduled.
         if self._handle is None:
             return
+        # Paced sockets are not read by the loop: a frame that lies there is not late.
         if self._read is not None:
             self._read()
         if is_for_all:
@@ -197,12 +207,14 @@ class Ticker:
             _ask(self._urgent, self.clock_ns())
 
     def _catch_up(self, now_ns: int) -> None:
-        self.lag_ns_max = max(self.lag_ns_max, now_ns - self._due_ns)
+        self._lag_ns.note(now_ns - self._due_ns, now_ns)
         missed = max(0, now_ns - self._due_ns) // BEAT_NS
         if missed > _CATCH_UP_BEATS_MAX:
             self._due_ns += (missed - _CATCH_UP_BEATS_MAX) * BEAT_NS
+        # If the last beat still owes duties, a pass that goes on with them is scheduled already.
         is_under_way = bool(self._owed)
         while self._due_ns <= now_ns:
+            # All that is owed first: what comes once a second must not be skipped by a stall.
             self._serve(now_ns, len(self._owed))
             self._begin_beat(now_ns)
             self._due_ns += BEAT_NS
@@ -228,13 +240,18 @@ class Ticker:
 
     def _begin_beat(self, now_ns: int) -> None:
         """Serve what cannot wait; its duties are owed from now on."""
+        # Looked at in every beat, whether anybody asks or not: the gap between two looks is what
+        # shows a standstill.
         self._backlog.read_until(now_ns)
+        # A copy: a player that has played its last frame removes itself.
         for player in tuple(self._players):
             _guarded(player.play)
         due: list[Deadline] = []
         while self._deadlines and self._deadlines[0][0] <= now_ns:
             due.append(heapq.heappop(self._deadlines)[2])
-        for deadline in due:  # what they add waits for another beat, however early this one is
+        # Collected first: what they add waits for another beat, however early this one is. One may
+        # also cancel another of the same beat.
+        for deadline in due:
             if deadline.action is not None:
                 _guarded(deadline.action)
         self._beat += 1
@@ -250,6 +267,7 @@ class Ticker:
 
 
 def _ask(waiters: dict[Waiter, Callable[[int], None]], now_ns: int) -> None:
+    # A copy, and looked up again: what is called may end its call, or another one.
     for waiter in tuple(waiters):
         if waiter.deadline_ns <= now_ns and waiter in waiters:
             _guarded(waiters[waiter], now_ns)

@@ -34,6 +34,7 @@ class DeclaredRoute(Route):
     def __init__(
         self, path: str, endpoint: Endpoint, needs: Scope | Access, *, method: str
     ) -> None:
+        # One method per route, so that reading and changing a resource can need different scopes.
         super().__init__(path, endpoint, methods=[method])
         self.needs = needs
 

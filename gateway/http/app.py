@@ -1,11 +1,14 @@
-"""The HTTP application: its routes, and the error table applied to them. Takes all it needs."""
+"""Makes the HTTP application: its routes, and the one error table applied to all of them.
+
+Knows neither what the routes do nor who made them.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Final
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,7 +21,7 @@ from gateway.http import problems
 from gateway.http.access import DeclaredRoute
 from gateway.ports import ANSWER_FIELDS
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in ANSWER_FIELDS.items()]
 
@@ -30,6 +33,7 @@ def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
     """
     served = list(routes)
     for route in served:
+        # At start and not per request: a plain route would be open to anybody.
         if not isinstance(route, DeclaredRoute):
             raise TypeError(f"{route} does not declare who may use it")
     app = Starlette(
@@ -57,6 +61,7 @@ class Outermost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Once the status line is sent, no other answer is possible.
         has_started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -71,10 +76,11 @@ class Outermost:
         try:
             await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            log.debug("A client broke its request off.")
+            # Debug level and no traceback: anybody can cause this, as often as they like.
+            log.debug("request broken off")
         except Exception:
             if has_started:
                 # The server logs it, and closes the connection: half an answer is none.
                 raise
-            log.exception("A request failed.")
+            log.exception("request failed")
             await problems.problem("internal_error")(scope, receive, send_with_headers)

@@ -96,6 +96,7 @@ class Authenticator:
         """
 
         async def endpoint(request: Request) -> Response:
+            # Before the body is read, so that strangers cannot make the process buffer anything.
             sender = await self.sender(request, needs)
             if method in _WITH_BODY:
                 body = await read_body(request, JSON_BYTES_MAX)
@@ -108,16 +109,20 @@ class Authenticator:
 
     async def sender(self, request: Request, needs: Scope | Access) -> Sender:
         """Return the sender of a request. Raises RequestRefusedError, StoreUnavailableError."""
+        # With two headers a proxy may have looked at the other one, so neither is accepted.
         given = request.headers.getlist("authorization")
         scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer":
             raise RequestRefusedError("unauthorized")
         tried = wrong_key_uses(address_of(request))
+        # Malformed keys cost no query, but count as wrong ones.
         is_key = key.startswith(KEY_PREFIX) and len(key) <= KEY_CHARS_MAX
         sender = await self._lookup(key_hash(key), tried) if is_key else None
         if sender is None or self._is_past(sender.account.key_expires_at):
+            # Counted only on failure. Expired and revoked keys count as wrong.
             refuse(await self._velocity.hit(tried))
             raise RequestRefusedError("unauthorized")
+        # 403 and not 401: the key is valid, so its holder may learn which scope is missing.
         if isinstance(needs, Scope) and needs not in sender.account.scopes:
             raise RequestRefusedError("scope_missing", scope=needs)
         return sender
@@ -130,6 +135,7 @@ class Authenticator:
         if self._is_past(order.key_expires_at):
             return False
         try:
+            # From SQL and not the cache: it happens once per call, and a call costs money.
             account = await self._accounts.account_by_key_id(order.key_id)
         except StoreUnavailableError:
             # An epoch alone may have come back with an older copy of the store.
@@ -142,6 +148,7 @@ class Authenticator:
         return Scope.CALLS in account.scopes and not (order.is_check and account.frozen)
 
     def _is_past(self, at: datetime | None) -> bool:
+        # Checked at every use, because the passing of time ends no epoch.
         return at is not None and at <= self._utc_now()
 
     async def _epoch(self) -> str:
@@ -162,11 +169,14 @@ class Authenticator:
         epoch = await self._epoch()
         known = self._known.get(digest)
         age_ns = _CACHE_STALE_NS
+        # From another epoch, the entry only proves that the key was valid once.
         if known is not None and known.sender.epoch == epoch:
             age_ns = now_ns - known.asked_ns
         if known is not None and age_ns < _CACHE_NS:
             return known.sender
         if known is None:
+            # Looks without counting, so that valid keys use nothing up. Beyond the limit, wrong
+            # keys cost no query.
             refuse(await self._velocity.look(tried))
         try:
             account = await self._accounts.account_by_key_hash(digest)
@@ -175,9 +185,11 @@ class Authenticator:
                 return known.sender
             raise
         if account is None:
+            # A revoked key counts as unknown from now on.
             self._known.pop(digest, None)
             return None
         sender = Sender(account, epoch)
+        # Without an epoch nothing could invalidate the entry.
         if epoch:
             self._remember(digest, _Known(sender, now_ns))
         return sender

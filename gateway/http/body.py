@@ -1,4 +1,7 @@
-"""What the API's requests carry: a body within its bound, and which page is asked for."""
+"""Reads what API requests carry: a bounded body, a typed JSON value, the page of a list.
+
+Knows no account and no route.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
 
     Raises RequestRefusedError for one that is longer than `bytes_max`.
     """
+    # Count while reading: Content-Length may be missing, and `body()` would buffer everything
+    # first.
     collected = bytearray()
     async for part in request.stream():
         collected += part
@@ -34,17 +39,20 @@ async def read_json(request: Request, kind: type[_T]) -> _T:
     body = await read_body(request, JSON_BYTES_MAX)
     try:
         return msgspec.json.decode(body, type=kind)
+    # RecursionError comes from deep nesting, which is the sender's fault as well.
     except (msgspec.MsgspecError, RecursionError):
         raise RequestRefusedError("bad_request") from None
 
 
 def page_asked_for(request: Request) -> tuple[int, str | None]:
     """Return `limit`, and what the page comes before. Raises RequestRefusedError."""
+    # `int` alone would accept signs, underscores and digits of other scripts.
     text = request.query_params.get("limit", _LIMIT_DEFAULT)
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     if not 1 <= limit <= PAGE_MAX:
         raise RequestRefusedError("bad_request", field="limit")
     before = request.query_params.get("before") or None
+    # PostgreSQL cannot store NUL in text: the driver's error would become a 500.
     if before is not None and "\0" in before:
         raise RequestRefusedError("bad_request", field="before")
     return limit, before

@@ -1,4 +1,7 @@
-"""Liveness, readiness and the figures an operator asks for first."""
+"""Answers the probes: liveness, readiness, and the figures an operator asks for first.
+
+Knows no store: what must answer is given as checks by name.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from gateway.ports import NodeLoad
 
 _CHECK_TIMEOUT_S = 2.0
 _FRESH_NS = 1_000_000_000
-"""Age up to which what was found is told again: anyone may ask, as often as they like."""
+"""Age up to which a result is reused: the probes are public, and anyone may call them."""
 
 Check = Callable[[], Awaitable[object]]
 """Returns when a store answers; raises when it does not."""
@@ -38,7 +41,8 @@ class _Latest:
         if self._looking is None and not self._is_fresh(clock_ns()):
             self._looking = asyncio.create_task(self._look(checks, clock_ns))
         if self._looking is not None:
-            # Whoever asked first may go; the others still wait for the answer.
+            # A client that disconnects cancels only its own request, not the look that others
+            # share.
             await asyncio.shield(self._looking)
         return self._found
 
@@ -87,7 +91,7 @@ class Health:
                 "status": "ok",
                 "instance": self.instance,
                 "calls": len(self.calls),
-                "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
+                "loop_lag_ms_max": round(self.ticker.lag_ns_max() / 1e6, 3),
                 "velocity_refusals": dict(self.refusals),
                 **self._figures(),
             }
@@ -104,6 +108,7 @@ class Health:
         needed = {name: states[name] for name in self.checks}
         weak = {name: states[name] for name in self.weaknesses}
         weak |= {name: "alarm" if is_raised() else "ok" for name, is_raised in self.alarms.items()}
+        # Unready while draining, so that balancers stop sending calls that would be refused.
         needed["calls"] = "draining" if self.calls.is_draining else "ok"
         is_ready = all(state == "ok" for state in needed.values())
         is_whole = all(state == "ok" for state in weak.values())
@@ -122,5 +127,6 @@ async def _state(check: Check) -> str:
     except StoreFullError:
         return "disk full"
     except Exception:
+        # Without the driver's message, which may contain hosts and passwords: the probe is public.
         return "unreachable"
     return "ok"

@@ -20,6 +20,7 @@ from gateway.http.access import DeclaredRoute, public
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
+        # No 'unsafe-inline': the page holds the API key, so injected markup must not run.
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
@@ -72,6 +73,7 @@ class _Asset:
     def respond(self, request: Request) -> Response:
         headers = dict(self.headers)
         if request.headers.get("if-none-match") == headers["ETag"]:
+            # RFC 9110, 15.4.5: a 304 carries ETag, Cache-Control and Vary like the 200.
             return Response(status_code=304, headers=headers)
         coding = _best_coding(request.headers.get("accept-encoding", ""), self.bodies)
         if coding:
@@ -93,6 +95,7 @@ def routes(static_dir: Path) -> list[DeclaredRoute]:
         return index.respond(request)
 
     async def asset(request: Request) -> Response:
+        # Names are looked up in memory, never joined to a path, so `..` is harmless.
         found = assets.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
@@ -116,6 +119,7 @@ def _read(path: Path) -> _Asset:
         compressed = path.with_name(path.name + suffix)
         if compressed.is_file():
             bodies[coding] = compressed.read_bytes()
+    # Anything else must be revalidated: cached HTML would refer to files of an older build.
     forever = _HASHED.search(path.name)
     headers = {
         **SECURITY_HEADERS,
@@ -131,6 +135,7 @@ def _read(path: Path) -> _Asset:
 def _best_coding(accepted: str, bodies: dict[str, bytes]) -> str:
     """Choose a content coding that the client takes, or the empty string for none."""
     for coding in _ENCODINGS:
+        # RFC 9110, 12.4.2: a weight of 0 means "not acceptable".
         if coding in bodies and re.search(
             rf"\b{coding}\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", accepted
         ):

@@ -1,4 +1,7 @@
-"""Refusals as `application/problem+json` (RFC 9457), from the one table of `errors.py`."""
+"""Turns refusals and failures into `application/problem+json` (RFC 9457).
+
+Codes, words and statuses come from the one table of `gateway.errors`. Knows no route.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,7 @@ def problem(
     if entry.status == 503:
         extra.setdefault("Retry-After", "5")
     if entry.status == 401:
+        # RFC 9110, 15.5.2: a 401 names the authentication scheme.
         extra.setdefault("WWW-Authenticate", "Bearer")
     return Response(
         msgspec.json.encode(body), entry.status, extra, media_type="application/problem+json"
@@ -62,6 +66,7 @@ def problem(
 async def on_refusal(_request: Request, error: Exception) -> Response:
     """Reply to a request refused for a reason its sender can act on."""
     if not isinstance(error, RequestRefusedError):
+        # Registered for this type only, so any other error is a bug in the registration.
         raise error
     wait = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
     return problem(error.code, field=error.field, scope=error.scope, headers=wait)
@@ -69,8 +74,10 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
 
 async def on_billing_error(_request: Request, error: Exception) -> Response:
     """Reply when a store is away; billing knows no HTTP."""
-    code = error.code if isinstance(error, BillingError) else "internal_error"
-    return problem(code if code in PROBLEMS else "internal_error")
+    # One without a public code is a fault on our side, logged and answered like any other.
+    if not isinstance(error, BillingError) or error.code not in PROBLEMS:
+        raise error
+    return problem(error.code)
 
 
 @contextmanager
@@ -79,6 +86,7 @@ def payment_errors() -> Iterator[None]:
     try:
         yield
     except PaymentError as error:
+        # The service has limits of its own, known only from its answer.
         is_amount = error.service_code in ("amount_too_small", "amount_too_large")
         raise RequestRefusedError(
             "amount_out_of_range" if is_amount else "payment_unavailable"
@@ -89,4 +97,5 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
     """Reply to what the router itself refuses."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
+    # Keeps `Allow`, which RFC 9110, 15.5.6 requires in a 405.
     return problem(_CODE_OF_STATUS.get(status, "bad_request"), headers=headers)

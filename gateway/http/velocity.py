@@ -1,4 +1,7 @@
-"""Whom a request counts for in the velocity limits."""
+"""Names the subjects that a request counts for in the velocity limits: account, key, address.
+
+Knows no limit.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from gateway.ports import Account
 
 
 def address_of(request: Request) -> str:
-    """Return the client's address: of a trusted proxy's client, for the server looked at that."""
+    """Return the client's address; behind a trusted proxy, that of the proxy's client."""
+    # The server has evaluated X-Forwarded-For; read here, any client could choose its address.
     return request.client.host if request.client is not None else ""
 
 

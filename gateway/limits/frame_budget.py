@@ -57,9 +57,12 @@ class Standstill:
         """Return when the bucket will be empty; call several times a second."""
         stood_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
+        # A peer may send on at its steady rate while nobody reads. Where all of it arrives at once,
+        # what is beyond the burst counts as excess, and that much of it is excused.
         if stood_ns > STANDSTILL_NS_MIN:
             excused_ns = stood_ns // self._frame_ns * self._excess_ns_per_frame
             begun_ns = max(self.excused_at_ns, now_ns)
+            # Bounded, so that a machine that slept for a night does not excuse a flood for as long.
             self.excused_at_ns = min(begun_ns + excused_ns, now_ns + self._most_ns)
         return self.excused_at_ns
 
@@ -89,13 +92,18 @@ class FrameBudget:
 
     def spend(self, now_ns: int, frames: int) -> int:
         """Count what has arrived: TAKEN, DROPPED, or FLOODED if dropping is not enough."""
+        # A bucket is the time at which it will be empty: it leaks by itself, and nothing has to run
+        # for a peer that is silent.
         taken_at_ns = max(self._taken_at_ns, now_ns) + frames * self._frame_ns
         if taken_at_ns - now_ns <= self._burst_ns:
             self._taken_at_ns = taken_at_ns
             return TAKEN
+        # What is dropped does not fill the first bucket, so a peer is heard again as soon as
+        # it slows down.
         excess_at_ns = max(self._excess_at_ns, now_ns) + frames * self._excess_ns
         self._excess_at_ns = excess_at_ns
         from_ns = now_ns
         if self._standstill is not None:
             from_ns = max(from_ns, self._standstill.look(now_ns))
+        # Only excess that goes on is a flood: a network that stalled delivers it once.
         return FLOODED if excess_at_ns - from_ns > self._excess_max_ns else DROPPED

@@ -1,4 +1,4 @@
-"""Where a connection comes from, for whatever counts by source: one rule for all limits.
+"""Defines the source of a connection: the one rule for everything that counts by source.
 
 Pure: takes addresses as text, knows no connection.
 """
@@ -14,7 +14,7 @@ _NETWORK_BYTES: Final = 6
 
 
 class Source(NamedTuple):
-    """Where a connection comes from, at two widths; both are prefixes of its packed address.
+    """A connection's origin at two widths; both are prefixes of its packed address.
 
     IPv4: the address, and its /24, which is the longest prefix that is routed on its own. IPv6: the
     /64, in which one host chooses any address (RFC 4291, 2.5.4), and the /48, the most that an end
@@ -30,12 +30,14 @@ _UNKNOWN: Final = Source(b"", b"\0")
 
 def host_of(peer: str) -> str:
     """Return the address of a peer that is written as `host:port`."""
+    # The last colon, for an IPv6 address has others.
     return peer.rpartition(":")[0].strip("[]")
 
 
 def source_of(host: str) -> Source:
     """Return the source of an IP address; whatever is none comes from one source."""
     try:
+        # Before it is cut to a prefix: all mapped addresses share one /64.
         parsed = _unmapped(ip_address(host))
     except ValueError:
         return _UNKNOWN

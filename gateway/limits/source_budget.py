@@ -1,7 +1,7 @@
-"""How often one source may have something done: a token bucket for each.
+"""Limits how often one source may have something done: a token bucket for each.
 
-Whoever the sender says to be, a connection or a request costs the loop some tenths of a millisecond
-before that is known. Pure: time is an argument, and what is remembered is bounded.
+A connection or a request costs the loop some tenths of a millisecond before it is known whose it
+is, so the count is by address. Pure: time is an argument, and what is remembered is bounded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ _SOURCES_MAX: Final = 8192
 
 
 class SourceBudget:
-    """What all sources of one process may have done of one kind."""
+    """The budgets of all sources of one process for one kind of thing."""
 
     def __init__(self, per_second: int, burst: int) -> None:
         self._refill_ns = SECOND_NS // per_second
         self._burst_ns = burst * self._refill_ns
+        # A bucket is one number, and one that has become full again needs none: forgetting the
+        # source that was heard of least recently loses little.
         self._spent_until_ns: OrderedDict[bytes, int] = OrderedDict()
         """Source -> when its bucket is full again."""
 
@@ -28,10 +30,13 @@ class SourceBudget:
         return len(self._spent_until_ns)
 
     def take(self, source: bytes, now_ns: int) -> bool:
-        """Count one of this source; False where it is one too many."""
-        spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns) + self._refill_ns
-        is_within = spent_until_ns - now_ns <= self._burst_ns
-        self._spent_until_ns[source] = spent_until_ns if is_within else now_ns + self._burst_ns
+        """Count one for this source; return False if it is one too many."""
+        # Taken out and put back, which moves the source to the end of the order.
+        spent_until_ns = max(self._spent_until_ns.pop(source, 0), now_ns)
+        is_within = spent_until_ns + self._refill_ns - now_ns <= self._burst_ns
+        # What is refused spends nothing: a source that tries too often keeps its rate, and loses
+        # the excess only.
+        self._spent_until_ns[source] = spent_until_ns + self._refill_ns * is_within
         if len(self._spent_until_ns) > _SOURCES_MAX:
             self._spent_until_ns.popitem(last=False)
         return is_within

@@ -1,7 +1,7 @@
-"""Who of many sources may begin something dear: so many at once of each and in all.
+"""Admits expensive work in turns: at most so much at once for each source, and in all.
 
-The others wait, the sources take turns, and within a source who came first is first. Pure: knows
-neither what is begun nor what waits.
+The rest waits. Sources take turns, and within a source the first to come is the first to begin.
+Pure: knows neither the work nor what waits for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _W = TypeVar("_W")
 
 
 class Turns(Generic[_W]):
-    """The places of one process. Every operation takes O(1); who waits is bounded by its owner."""
+    """The places of one process. Every operation takes O(1); the owner bounds what waits."""
 
     def __init__(self, per_source_max: int, in_all_max: int) -> None:
         self._per_source_max = per_source_max
@@ -21,15 +21,16 @@ class Turns(Generic[_W]):
         self._held: Counter[bytes] = Counter()
         self._held_count = 0
         self._waiting: dict[bytes, dict[_W, None]] = {}
-        """By source, who came first first."""
+        """By source, in order of arrival."""
         self._next: dict[bytes, None] = {}
-        """Sources of which somebody waits and may begin once a place is free, in turn."""
+        """Sources with a waiter that may begin once a place is free, in order of their turns."""
 
     def __len__(self) -> int:
         return self._held_count
 
     def take(self, source: bytes, waiter: _W) -> bool:
         """Take a place, or wait for one; tell whether it was taken."""
+        # Nobody is overtaken: while one waits that may begin, no place is free.
         if self._held[source] < self._per_source_max and self._held_count < self._in_all_max:
             self._hold(source)
             return True
@@ -38,7 +39,7 @@ class Turns(Generic[_W]):
         return False
 
     def withdraw(self, source: bytes, waiter: _W) -> None:
-        """Wait no longer; who does not wait is left alone."""
+        """Stop waiting; does nothing for one that does not wait."""
         waiting = self._waiting.get(source, {})
         waiting.pop(waiter, None)
         if not waiting:
@@ -46,14 +47,17 @@ class Turns(Generic[_W]):
             self._next.pop(source, None)
 
     def give_back(self, source: bytes) -> tuple[bytes, _W] | None:
-        """Free a place; return who has taken it, with its source, if anybody waited for it."""
+        """Free a place; if somebody waited for it, return the source and waiter that got it."""
         self._held_count -= 1
         self._held[source] -= 1
         if not self._held[source]:
+            # Sources come from the network, so nothing may be kept of those that hold nothing.
             del self._held[source]
         self._line_up(source)
         if not self._next:
             return None
+        # Sources in turn, not waiters in order: a flood from one address delays each of the others
+        # by one place and not by the length of its line.
         following = next(iter(self._next))
         del self._next[following]
         waiter = next(iter(self._waiting[following]))
@@ -68,5 +72,6 @@ class Turns(Generic[_W]):
 
     def _line_up(self, source: bytes) -> None:
         """Put a source behind the others if it may go on."""
+        # One at its own bound leaves the line, and enters it again when it gives a place back.
         if source in self._waiting and self._held[source] < self._per_source_max:
             self._next.setdefault(source)

@@ -138,9 +138,12 @@ def parse_override(text: str) -> Override:
     name, _, value = (part.strip() for part in text.partition("="))
     if name not in LIMITS and (name, value) != (ALL, OFF):
         raise ValueError("names no velocity limit; docs/configuration.md lists them")
+    # `all=off` is the only thing that may be set for all: one amount would fit no two of them.
     if value == OFF:
         return Override(name, None)
-    if not (value.isascii() and value.isdigit() and 0 < int(value[:9]) <= AMOUNT_MAX):
+    # `isdigit` takes other scripts' digits too, and `int` no number of thousands of digits.
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(AMOUNT_MAX))
+    if not is_number or not 0 < int(value) <= AMOUNT_MAX:
         raise ValueError(f"must be name=1 to {AMOUNT_MAX}, or name={OFF}")
     return Override(name, int(value))
 
@@ -177,6 +180,7 @@ def call_uses(account_id: str, key_id: str, address: str, number: str) -> Sequen
     return (
         *_of_each("calls_minute", account_id, key_id, address),
         *_of_each("calls_hour", account_id, key_id, address),
+        # By account, or one account could close a number to all the others.
         Use("number_calls_minute", f"{account_id} {number}"),
         Use("number_calls_hour", f"{account_id} {number}"),
         Use(SHORT_CALLS, account_id),
@@ -250,10 +254,12 @@ def wait_s(limit: Limit, window: Window) -> int:
         return 0
     if window.current < amount:
         # The weight of the previous uses falls: at this instant there is room for one more.
+        # previous x left / length + current = amount, solved for left.
         left_s = length_s * (amount - window.current) / window.previous
         wait = window.previous_left_s - left_s
     else:
         # First the current window must end, then the weight of its uses falls.
+        # The same with the current window as the previous one, and none in the new one yet.
         left_s = min(length_s, length_s * amount / window.current)
         wait = (window.current_left_s - length_s) + (length_s - left_s)
     # At exactly that instant the use would still be one too many.

@@ -66,7 +66,7 @@ class CallLog:
     def requested(self, now_ns: int, *, key_id: str, country: str) -> None:
         """Log that an admitted caller requested the call."""
         self._requested_ns = now_ns
-        _write("call requested", self._whose(""), key=key_id, country=country)
+        _write("call requested", self._ids(""), key=key_id, country=country)
 
     def advanced(
         self, call: Call, before: State, event: Event, now_ns: int, *, refusal: str
@@ -74,26 +74,30 @@ class CallLog:
         """Log what an event has changed; `before` is the state in which it arrived."""
         if isinstance(event, DialAccepted):
             self._after("call placed", call, now_ns)
+        # By the move and not by the event: callback and media stream both prove an answer, and the
+        # first one moves the call.
         elif before in (State.DIALLING, State.RINGING) and call.state is State.ANSWERED:
             self._after("call answered", call, now_ns)
         if isinstance(event, HoldRefused):
             refused(refusal, node=self._node, account=self._account, call_id=self._call_id)
+        # Several proofs of an end may come; the first one has set the cause.
         elif call.cause is not None and not self._has_ended:
             self._ended(call)
 
     def settled(self, call: Call, seconds: int, cost_micros: int) -> None:
         """Log what the call is charged."""
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
-        _settled(self._whose(call.carrier_call_id), cause, seconds, cost_micros)
+        _settled(self._ids(call.carrier_call_id), cause, seconds, cost_micros)
 
     def _ended(self, call: Call) -> None:
         self._has_ended = True
+        # Zero seconds for a call that nobody answered.
         since_ns = call.answered_ns if call.answered_ns is not None else call.ended_ns
         seconds = ((call.ended_ns or 0) - (since_ns or 0)) / 1e9
         assert call.cause is not None
         _write(
             "call ended",
-            self._whose(call.carrier_call_id),
+            self._ids(call.carrier_call_id),
             cause=int(call.cause),
             cause_name=call.cause.name,
             ended_by=call.ended_by,
@@ -102,18 +106,16 @@ class CallLog:
 
     def _after(self, name: str, call: Call, now_ns: int) -> None:
         after_s = round((now_ns - self._requested_ns) / 1e9, 1)
-        _write(name, self._whose(call.carrier_call_id), after_s=after_s)
+        _write(name, self._ids(call.carrier_call_id), after_s=after_s)
 
-    def _whose(self, carrier_call_id: str) -> tuple[str, str, str, str]:
+    def _ids(self, carrier_call_id: str) -> tuple[str, str, str, str]:
         return self._call_id, self._node, self._account, carrier_call_id
 
 
-def _settled(
-    whose: tuple[str, str, str, str], cause: Cause, seconds: int, cost_micros: int
-) -> None:
+def _settled(ids: tuple[str, str, str, str], cause: Cause, seconds: int, cost_micros: int) -> None:
     _write(
         "call settled",
-        whose,
+        ids,
         cause=int(cause),
         cause_name=cause.name,
         seconds=seconds,
@@ -121,6 +123,7 @@ def _settled(
     )
 
 
-def _write(name: str, whose: tuple[str, str, str, str], **fields: object) -> None:
+def _write(name: str, ids: tuple[str, str, str, str], **fields: object) -> None:
+    # The table is what readers of the log rely on: a field that is not in it is a fault here.
     assert tuple(fields) == EVENTS[name]
-    _log.info(name, **dict(zip(FIELDS, whose, strict=True)), **fields)
+    _log.info(name, **dict(zip(FIELDS, ids, strict=True)), **fields)

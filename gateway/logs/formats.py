@@ -71,6 +71,7 @@ def configure(level: str, form: str) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
+        # Loggers are made at import, before this; they are bound to it when they first write.
         cache_logger_on_first_use=True,
     )
     handler = _Handler(sys.stderr)
@@ -86,6 +87,7 @@ def configure(level: str, form: str) -> None:
         )
     )
     root = logging.getLogger()
+    # Replaced, not added: this runs again once the settings are read.
     root.handlers[:] = [handler]
     logging.captureWarnings(True)
     # A library's own handlers would bypass this one.
@@ -94,6 +96,7 @@ def configure(level: str, form: str) -> None:
         library.handlers.clear()
         library.propagate = True
     severity = logging.getLevelNamesMapping()[level.upper()]
+    # For everyone who is not named below, whatever level we run at.
     root.setLevel(max(severity, logging.WARNING))
     for name in OURS:
         logging.getLogger(name).setLevel(severity)
@@ -104,12 +107,13 @@ def configure(level: str, form: str) -> None:
 def take_hooks() -> None:
     """Log uncaught exceptions, in threads and destructors too, like any other fault."""
     sys.excepthook = _tell_last
-    threading.excepthook = lambda args: tell_uncaught(args.exc_value, "thread failed")
-    sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "destructor failed")
+    threading.excepthook = lambda args: log_uncaught(args.exc_value, "thread failed")
+    sys.unraisablehook = lambda args: log_uncaught(args.exc_value, "destructor failed")
 
 
-def tell_uncaught(error: BaseException | None, what: str) -> None:
+def log_uncaught(error: BaseException | None, what: str) -> None:
     """Log an exception that has ended something."""
+    # An exit that was asked for is no fault, and has told its reason.
     if error is not None and not isinstance(error, SystemExit):
         _log.error(what, exc_info=error)
 
@@ -117,11 +121,12 @@ def tell_uncaught(error: BaseException | None, what: str) -> None:
 def _tell_last(
     _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
 ) -> None:
-    tell_uncaught(error, "process ended")
+    log_uncaught(error, "process ended")
 
 
 def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what an event loop reports; its own handler prints callbacks with their arguments."""
+    # The loop appends a repr, which may hold arguments; the words before it are its own.
     message = str(context.get("message", "")).partition("(")[0].partition("<")[0].strip()
     what = context.get("task") or context.get("future")
     name = what.get_name() if isinstance(what, asyncio.Task) else ""
@@ -132,6 +137,8 @@ class _Handler(logging.StreamHandler[Any]):
     """Writes lines; if one cannot be written, says only that, not what it holds."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        # Without the exception: what could not be formatted may be the very thing that must not
+        # show.
         event = f"A log line of {record.name} could not be written."
         line = json.dumps({"event": event, "level": "error", "logger": __name__})
         with contextlib.suppress(OSError, ValueError):
@@ -142,7 +149,8 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders lines, and redacts what must not be in any of them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return tracebacks.blot(super().format(record))
+        # On the finished line, so that no field and no library can pass it by.
+        return tracebacks.redact(super().format(record))
 
 
 class _Repeats(logging.Filter):
@@ -157,11 +165,15 @@ class _Repeats(logging.Filter):
         is_ours = record.name.partition(".")[0] in OURS
         if not is_ours and record.levelno < logging.WARNING:
             return False
+        # structlog hands its fields over as the message; libraries pass a text.
         structured = record.msg if isinstance(record.msg, dict) else {}
         error = _error_of(structured.get("exc_info") or record.exc_info)
+        # Our own events are bounded where they are logged; a fault can be brought about by anyone.
         if is_ours and error is None:
             return True
+        # A fault by where it was raised, for one handler logs many; a library's by where it logs.
         place = (record.pathname, record.lineno) if error is None else tracebacks.origin(error)
+        # Libraries log from threads of their own, and `RepeatBudget` knows no threads.
         with self._lock:
             left_out = self._budget.admit((record.name, place), time.monotonic_ns())
         record.left_out = left_out
@@ -170,6 +182,7 @@ class _Repeats(logging.Filter):
 
 def _tell_fault(_logger: object, _name: str, event: Any) -> Any:
     """Put a line's traceback, and the number of omitted repetitions, into its fields."""
+    # Taken out, or the renderer would draw the exception itself, with variables.
     error = _error_of(event.pop("exc_info", None))
     if error is not None:
         event["exception"] = tracebacks.describe(error)

@@ -30,10 +30,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Source:
-    told_ns: int
+    logged_ns: int
     what: str = ""
     hint: str = ""
-    untold: int = 0
+    unlogged: int = 0
 
 
 class RefusedSignatures:
@@ -54,39 +54,43 @@ class RefusedSignatures:
         """
         now_ns = self._ticker.clock_ns()
         name = subject_of(address)
+        # An attacker can use any number of addresses; neither memory nor the log may grow with
+        # them.
         if name not in self._sources and len(self._sources) >= SOURCES_MAX:
             name = OTHERS
         source = self._sources.get(name)
         if source is None:
+            # One timer while anything is counted, and none where nothing ever comes.
             if not self._sources:
                 self._ticker.at(now_ns + PERIOD_NS, self._look)
+            # As if told a period ago, so that its first one is logged at once.
             source = self._sources[name] = _Source(now_ns - PERIOD_NS)
         source.what, source.hint = what, hint
-        source.untold += 1
-        if now_ns - source.told_ns >= PERIOD_NS:
-            self._tell(name, source, now_ns)
+        source.unlogged += 1
+        if now_ns - source.logged_ns >= PERIOD_NS:
+            self._log_count(name, source, now_ns)
 
     def _look(self) -> None:
         """Log what was counted since the last time, and forget quiet sources."""
         now_ns = self._ticker.clock_ns()
         for name, source in list(self._sources.items()):
-            if now_ns - source.told_ns < PERIOD_NS:
+            if now_ns - source.logged_ns < PERIOD_NS:
                 continue
-            if source.untold:
-                self._tell(name, source, now_ns)
+            if source.unlogged:
+                self._log_count(name, source, now_ns)
             else:
                 del self._sources[name]
         if self._sources:
-            first_ns = min(source.told_ns for source in self._sources.values())
+            first_ns = min(source.logged_ns for source in self._sources.values())
             self._ticker.at(first_ns + PERIOD_NS, self._look)
 
     @staticmethod
-    def _tell(name: str, source: _Source, now_ns: int) -> None:
+    def _log_count(name: str, source: _Source, now_ns: int) -> None:
         _log.warning(
             "signature refused",
             source=name,
             what=source.what,
-            count=source.untold,
+            count=source.unlogged,
             hint=source.hint,
         )
-        source.told_ns, source.untold = now_ns, 0
+        source.logged_ns, source.unlogged = now_ns, 0

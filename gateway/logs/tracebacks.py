@@ -42,7 +42,7 @@ _DIGITS: Final = re.compile(r"\d{7,}")
 """Also matches numbers without plus sign in exception messages, as a vendor may quote them."""
 
 
-def blot(line: str) -> str:
+def redact(line: str) -> str:
     """Return a line with known forms of credentials and phone numbers redacted."""
     return _SENSITIVE.sub("…", line)
 
@@ -64,8 +64,10 @@ def origin(error: BaseException) -> tuple[str, str, int]:
 
 
 def _describe_one(error: BaseException) -> str:
+    # A negative limit keeps the last frames: those nearest to the fault.
     frames = traceback.extract_tb(error.__traceback__, limit=-FRAMES_MAX)
     message = "".join(traceback.format_exception_only(type(error), error)).rstrip()
+    # Before it is cut, or a number could lose the digits by which it is known.
     message = _DIGITS.sub("…", message)
     if len(message) > MESSAGE_CHARACTERS_MAX:
         message = message[:MESSAGE_CHARACTERS_MAX] + "…"
@@ -81,7 +83,9 @@ def _related(error: BaseException) -> Iterator[BaseException]:
             return
         each = waiting.pop(0)
         yield each
+        # As the interpreter does: `raise … from None` hides the context.
         cause = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+        # A group of thousands is bounded before it is walked.
         members = each.exceptions[:ERRORS_MAX] if isinstance(each, BaseExceptionGroup) else ()
         for other in (cause, *members):
             if other is not None and id(other) not in seen:
@@ -109,9 +113,11 @@ class RepeatBudget:
         """
         known = self._sites.get(site) or _Site(now_ns)
         self._sites[site] = known
+        # A site that faults all the time stays known, whatever else comes.
         self._sites.move_to_end(site)
         if len(self._sites) > SITES_MAX:
             self._sites.popitem(last=False)
+        # `left_out` lives on, for the next line that is written.
         if now_ns - known.began_ns >= PERIOD_NS:
             known.began_ns, known.written = now_ns, 0
         if known.written == REPEATS_MAX:

@@ -19,7 +19,7 @@ from billing.money import LIMIT
 from billing.payments import (
     AUTOMATIC,
     BY_TAP,
-    UNSETTLED,
+    PENDING,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
@@ -53,6 +53,7 @@ REFUSALS = {
     AutoRefusal.DAY_CAP: "card_limit_reached",
 }
 """Refusal -> public error code."""
+# Below any possible balance, overdrawn ones included, so that nothing triggers.
 _NEVER = -LIMIT - 1
 
 log = structlog.get_logger(__name__)
@@ -85,11 +86,15 @@ class AutoTopUps:
 
     def consider(self, account_id: str, balance_micros: int) -> None:
         """Top up in the background if it may be due; cheap enough for every second of a call."""
+        # Runs every second for every live account: one dictionary look-up, no store.
         until, threshold_micros = self._thresholds.get(account_id, (None, 0))
         is_known = until is not None and self._clock() < until
         if (is_known and balance_micros >= threshold_micros) or len(self._work) >= WORK_MAX:
             return
+        # Set before the task runs, so that the next second starts no second one. It also keeps a
+        # refusal for the same time.
         self._remember(account_id, _NEVER)
+        # In a task, because the caller must not wait for a card payment.
         work = asyncio.get_running_loop().create_task(self._top_up(account_id, balance_micros))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
@@ -97,6 +102,7 @@ class AutoTopUps:
     async def _top_up(self, account_id: str, balance_micros: int) -> None:
         try:
             await self.maybe_top_up(account_id, balance_micros)
+        # Not an error: the payment is in the book as begun, and the reconciler finishes it.
         except PaymentError as error:
             log.warning("automatic top-up waits", account=account_id, code=error.service_code)
         except Exception:
@@ -104,6 +110,7 @@ class AutoTopUps:
 
     async def stop(self) -> None:
         """Stop; the reconciler finishes what is in progress."""
+        # A charge may be at the service already: cancelling only stops waiting for the answer.
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -115,6 +122,7 @@ class AutoTopUps:
         charged; the reconciler then finds out. LookupError: no such account.
         """
         self._remember(account_id, _NEVER)
+        # Read without a lock, to spare a transaction where nothing is due; `decide` checks again.
         profile = await self._store.profile(account_id)
         if not profile.auto_enabled:
             return AutoRefusal.OFF
@@ -138,7 +146,7 @@ class AutoTopUps:
                 charge went if that was unknown.
 
         Returns:
-            The payment: paid, failed with the reason, or unsettled if the service has not answered.
+            The payment: paid, failed with the reason, or pending if the service has not answered.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`, `account_frozen`,
@@ -148,22 +156,28 @@ class AutoTopUps:
 
         """
         profile = await self._store.profile(account_id)
+        # Called for its validation: nothing is written for an amount that cannot be charged.
         self._payments.minor(micros, profile.currency)
 
         def decide(profile: PaymentProfile, history: AutoHistory) -> int | AutoRefusal:
             return saved_card_amount(profile, history, self._limits, micros)
 
+        # The id is derived from the key, so a repetition on any node finds the same row.
         payment_id = payment_id_of(account_id, key)
         begun = await self._store.begin_charge(account_id, payment_id, decide, kind=BY_TAP)
         if isinstance(begun, AutoRefusal):
             raise RequestRefusedError(REFUSALS[begun])
+        # The key was used for a checkout, or for another amount.
         if (begun.kind, begun.micros) != (BY_TAP, micros):
             raise RequestRefusedError("payment_key_reused")
-        if begun.state not in UNSETTLED:
+        # A repetition of a tap whose outcome is known gets the same answer, without a request.
+        if begun.state not in PENDING:
             return begun
         try:
             return await self.charge(begun)
         except PaymentError as error:
+            # Reported as pending and not as failed: the card may have been charged, and a person
+            # who reads "failed" pays again.
             log.warning("charge not known yet", payment=begun.id, code=error.service_code)
             return await self._store.find(begun.id) or begun
 
@@ -183,6 +197,8 @@ class AutoTopUps:
         Raises the same as `maybe_top_up`.
         """
         profile = await self._store.profile(payment.account_id)
+        # The service may have forgotten the key by then, and would charge twice. If the first
+        # attempt succeeded, its event still brings the credit.
         is_late = self._clock() - payment.created_at > RESUME_MAX
         if is_late or profile.customer_id is None or profile.payment_method_id is None:
             return await self._store.record(payment.id, PaymentState.FAILED, failure="abandoned")
@@ -194,15 +210,19 @@ class AutoTopUps:
             email=profile.email,
         )
         try:
+            # The payment's id is the idempotency key: a repetition by anyone gets the first answer.
             intent = await self._service.charge(charge)
         except PaymentError as error:
+            # The card may have been charged: the payment stays in flight, which blocks another
+            # charge.
             if error.retryable:
                 raise
             return await self._declined(payment, error)
+        # Record the intent first: should this process die here, the reconciler looks it up.
         payment = await self._store.record(
             payment.id, PaymentState.PROCESSING, payment_intent_id=intent.id
         )
-        return await self._payments.settle_payment(payment)
+        return await self._payments.book_outcome(payment)
 
     async def _declined(self, payment: Payment, error: PaymentError) -> Payment:
         account_id, code = payment.account_id, error.service_code
@@ -212,6 +232,7 @@ class AutoTopUps:
             payment_intent_id=error.payment_intent_id or None,
             failure=code,
         )
+        # Customer or card is gone at the service, so later charges would fail as well.
         if error.is_missing:
             code = "card_gone"
             await self._store.forget_card(account_id, code)
@@ -227,6 +248,7 @@ class AutoTopUps:
         if not error.is_missing and not is_final:
             self._tell("auto_top_up.failed", payment, code)
             return
+        # Where the card is gone, `forget_card` has switched them off already.
         if is_final:
             await self._store.switch_auto_off(payment.account_id, code)
         self._tell("auto_top_up.off", payment, code, url=await self._link(payment))
@@ -237,6 +259,7 @@ class AutoTopUps:
             _, url = await self._payments.start_checkout(
                 payment.account_id, payment.micros, save_card=True
             )
+        # Without a link the mail says where to top up by hand.
         except PaymentError:
             return ""
         return url

@@ -49,7 +49,7 @@ CLOCKS_DIFFER_MAX: Final = timedelta(days=1)
 """How much earlier a credit may be dated than its object at the payment service. It may be much
 later: what was lost is booked when it is found again."""
 
-_SETTLED = frozenset(
+_WAS_PAID = frozenset(
     {PaymentState.PAID, PaymentState.DISPUTED, PaymentState.WON, PaymentState.LOST}
 )
 
@@ -90,12 +90,15 @@ def is_suspect(
     trace: PaymentTrace, booked: Mapping[str, BookedCredit], top_up: BookedCredit | None
 ) -> bool:
     """Return whether a listed object differs from the book; `top_up` is its payment's credit."""
+    # Refunds and disputes carry no account of ours; their payment's top-up has it.
     account_id = trace.account_id or (top_up.account_id if top_up is not None else "")
     for reference, minor in trace.amounts.items():
         credit = booked.get(reference)
         if credit is None:
+            # Not booked, but nothing is missing where the object proves no amount.
             if minor:
                 return True
+        # Equal amounts are not enough: currency or account may differ.
         elif (
             credit.micros != _micros(minor, trace.currency)
             or credit.currency != trace.currency
@@ -129,14 +132,15 @@ def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
         checkout_id=payment.checkout_id or trace.checkout_id or None,
         payment_intent_id=payment.payment_intent_id or trace.intent_id or None,
     )
+    # Only filled in if the object agrees with everything that the row does have.
     return any(rows_that_differ(trace, payment)) and not any(rows_that_differ(trace, filled))
 
 
 def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
     """Return whether the row must name the object's intent, or that it has none."""
-    is_settled = payment.state in _SETTLED
+    was_paid = payment.state in _WAS_PAID
     # A page nobody has paid on has no intent; it may be paid between the two readings.
-    return is_settled if trace.intent_id else not is_settled
+    return was_paid if trace.intent_id else not was_paid
 
 
 def entries_that_differ(
@@ -179,11 +183,13 @@ def differences(
             yield from _credit_that_differs(credit, intent, amounts[reference], currency)
             if of != intent.id:
                 yield _of_another(credit, intent.id, of)
+        # A failed refund of ours leaves two entries that cancel out, and no object at the service.
         elif not _is_undone(credit, booked):
             shown = money(credit.micros, credit.currency)
             yield Disagreement(
                 UNPROVEN, reference, f"account {credit.account_id}: {shown} here, nothing there"
             )
+    # The row is updated after its entries, so it may lag while one of them is missing.
     if payment is not None and all(name in booked for name, minor in amounts.items() if minor):
         yield from _row_that_differs(payment, intent)
 
@@ -196,6 +202,7 @@ def _credit_that_differs(
     figures = f"{whose}: {here} here, {there} there"
     if credit.currency != currency:
         yield Disagreement(CURRENCY_DIFFERS, reference, figures)
+    # The service has the object but moved no money: a failed refund, or an inquiry.
     elif not minor:
         yield Disagreement(UNPROVEN, reference, figures)
     elif credit.micros != _micros(minor, currency):
@@ -213,11 +220,12 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
     due = state_of(None, intent)
     # An appeal may be won after all; here a lost payment stays lost.
     is_won = due is PaymentState.WON and payment.state is PaymentState.LOST
-    is_settled = due in _SETTLED or payment.state in _SETTLED
-    if is_settled and payment.state is not due and not is_won:
+    was_paid = due in _WAS_PAID or payment.state in _WAS_PAID
+    if was_paid and payment.state is not due and not is_won:
         figures = f"{whose}: {payment.state.value} here, {due.value} there"
         yield Disagreement(STATE_DIFFERS, payment.id, figures)
-    if due not in _SETTLED or payment.currency != intent.currency:
+    # Nothing was received before it was paid, and other currencies cannot be compared.
+    if due not in _WAS_PAID or payment.currency != intent.currency:
         return
     currency = intent.currency
     for name, here, there in (
@@ -253,6 +261,7 @@ def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
         for entry in entries
         if entry.reference.startswith(("refund:", "re:"))
         and entry.reference not in known
+        # An entry that was undone represents no refund at the service.
         and undone(entry.reference) not in booked
         and entry.micros < 0
     )
@@ -260,6 +269,7 @@ def _renamed(intent: Intent, entries: Sequence[BookedCredit]) -> frozenset[str]:
     for refund in reversed(intent.refunds):  # the newest is the likeliest to be another
         names = refund_amounts(refund)
         micros = -from_minor(refund.minor, intent.currency)
+        # Each entry stands for one refund: two refunds of one amount need two entries.
         if booked.isdisjoint(names) and nameless[micros] > 0:
             nameless[micros] -= 1
             found.update(names)
@@ -289,6 +299,7 @@ def minor_money(minor: int, currency: str) -> str:
 
 def money(micros: int, currency: str) -> str:
     """Format an amount, with all digits if it is not a whole number of minor units."""
+    # Rounded to cents, two different amounts could look equal.
     if is_currency(currency) and not micros % 10_000:
         return format_money(micros, currency)
     return f"{in_units(micros)} {currency}"

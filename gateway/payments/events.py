@@ -42,6 +42,7 @@ _THIN_PREFIX = "v1."
 """Precedes the type of a thin event about an object of the older API."""
 
 
+# Only what identifies the object; unknown fields are ignored, as Stripe adds fields at any time.
 class _Snapshot(msgspec.Struct):
     object: str = ""
     id: str = ""
@@ -72,9 +73,11 @@ def subject(body: bytes) -> tuple[str, str] | None:
         event = msgspec.json.decode(body, type=_Event)
     except (msgspec.MsgspecError, RecursionError):
         return None
+    # The endpoint may be subscribed to more, and others may use the same Stripe account.
     if event.type.removeprefix(_THIN_PREFIX) not in EVENT_TYPES:
         return None
     kind = object_id = ""
+    # Thin events carry no object; it is fetched anyway, so both forms are equivalent.
     if event.related_object is not None:
         kind, object_id = event.related_object.type, event.related_object.id
     elif event.data is not None and event.data.object is not None:

@@ -31,6 +31,7 @@ def evidence_of(
 
     `records` are the account's calls since the payment, newest first.
     """
+    # Calls without charged seconds do not prove that the service was used.
     used = [record for record in records if record.closed is not None and record.closed.seconds]
     seconds = sum(record.closed.seconds for record in used if record.closed is not None)
     spent = format_money(sum(record.cost_micros for record in used), payment.currency)
@@ -54,6 +55,7 @@ def evidence_of(
 def _lines(records: Iterable[CallRecord], currency: str) -> Iterable[str]:
     for record in records:
         opened, closed = record.opened, record.closed
+        # `used` holds closed records only.
         assert closed is not None
         number = opened.destination[:-HIDDEN_DIGITS] + "*" * HIDDEN_DIGITS
         cost = format_money(record.cost_micros, currency)
@@ -67,6 +69,7 @@ def _lines(records: Iterable[CallRecord], currency: str) -> Iterable[str]:
 def _bounded(lines: Iterable[str]) -> str:
     text = ""
     for line in lines:
+        # Records are newest first, so the oldest are dropped, and no line is cut in half.
         if len(text) + len(line) + 1 > TEXT_CHARACTERS_MAX:
             break
         text += line + "\n"
@@ -97,6 +100,7 @@ class DisputeEvidence:
         if payment is None or payment.payment_intent_id is None:
             raise RequestRefusedError("payment_not_found")
         intent = await self._service.intent(payment.payment_intent_id)
+        # Inquiries and decided disputes accept no evidence.
         disputes = [dispute for dispute in intent.disputes if dispute.is_answerable]
         if not disputes:
             raise RequestRefusedError("payment_not_found")
@@ -112,6 +116,7 @@ class DisputeEvidence:
         while len(found) < CALLS_MAX:
             page = await self._records.page(payment.account_id, limit=CALLS_PER_PAGE, before=before)
             found += [r for r in page if r.opened.created_at >= payment.created_at]
+            # Newest first: after a call older than the payment only older ones follow.
             if len(page) < CALLS_PER_PAGE or page[-1].opened.created_at < payment.created_at:
                 break
             before = page[-1].opened.call_id

@@ -102,11 +102,14 @@ class PaymentHistory:
         Raises ValueError for an unknown `resume`; PaymentError if the service is away;
         StoreUnavailableError.
         """
+        # `kind:cursor`, as printed for the operator when a walk is interrupted.
         first, _, after = resume.partition(":")
         kinds = list(HISTORY)[HISTORY.index(first) if first else 0 :]
         for _ in range(PAGES_MAX):
+            # The cursor is an id, so objects created meanwhile do not shift the pages.
             page = await self._service.history(kinds[0], since - REACH[kinds[0]], after)
             kind, after = kinds[0], page.after
+            # This kind is done; `resume` then names the next kind without a cursor.
             if not after:
                 del kinds[0]
             resume = f"{kinds[0]}:{after}" if kinds else ""
@@ -121,6 +124,7 @@ class PaymentHistory:
         """
         why = "its account is not known here; create it, and repeat this"
         try:
+            # The function that books what webhooks report: there is only one way to book.
             if await self._payments.recover(found.intent, found.checkout_id) is not None:
                 why = (
                     "its payment here belongs to another payment intent, or its refund is booked"
@@ -131,7 +135,9 @@ class PaymentHistory:
         except PaymentError as error:
             if error.retryable:
                 raise
+            # Only this payment is refused; the walk goes on with the others.
             why = f"the service refuses ({error.service_code or error.status})"
+        # Ask the book and not `recover`: what counts is what is booked.
         left = await self._lacking(found.references)
         return replace(found, references=left, why=why) if left else None
 
@@ -143,6 +149,7 @@ class PaymentHistory:
         ids = ([name] if name else [] for name in (named.checkout_id, named.intent_id))
         known = dict(await self._store.find_all([payment_id], *ids))
         payment = known.pop(payment_id, None)
+        # Another payment has one of the ids: a person must decide which is right.
         if payment is None or known:
             return False
         await self._store.record(
@@ -178,6 +185,7 @@ class PaymentHistory:
         suspects, rows, proven = await self._suspects(page.traces, blank, bear_notes=kind in _NOTED)
         unbooked, differing = [], dict[str, Sequence[Disagreement]](rows)
         for trace in suspects:
+            # The page carries our metadata from the start; the intent may have lost it.
             intent = noted(
                 await self._service.intent(trace.intent_id),
                 account_id=trace.account_id,
@@ -188,6 +196,7 @@ class PaymentHistory:
                 differing[intent.id] = [*differing.get(intent.id, ()), *found]
             # Others may sell through the same account at the service; their payments are not ours.
             if intent.payment_id:
+                # Leaves out what proves nothing, such as a failed refund.
                 due = [name for name, minor in amounts_of(intent).items() if minor]
                 if lacking := await self._lacking(due):
                     unbooked.append(Unbooked(intent, lacking, trace.checkout_id))
@@ -216,6 +225,8 @@ class PaymentHistory:
         for trace in traces:
             top_up = booked.get(top_up_reference(trace.intent_id))
             rows = [payments.get(trace.payment_id), by_page.get(trace.checkout_id)]
+            # Refunds and disputes have no metadata of ours, so each would seem to differ from the
+            # row.
             if top_up is not None and bear_notes:
                 rows.append(payments.get(top_up.named_payment_id))
             if bear_notes and not trace.payment_id and not any(rows):
@@ -224,6 +235,7 @@ class PaymentHistory:
             if is_suspect(trace, booked, top_up):
                 suspects[trace.intent_id] = trace
             else:
+                # The list alone is enough where it agrees, which saves three requests per payment.
                 proven |= {name for name, minor in trace.amounts.items() if minor}
             points = [p for row in rows if row for p in rows_that_differ(trace, row)]
             blank |= {row.id: trace for row in rows if row and is_blank(trace, row)}

@@ -1,4 +1,7 @@
-"""Defines what payments need: the payment service, the books, and the running gateway."""
+"""Declares the ports of payments: the payment service, the books, and the running gateway.
+
+Knows no vendor, no SQL and no call.
+"""
 
 from __future__ import annotations
 
@@ -154,6 +157,7 @@ class PaymentStore(Protocol):
     async def create(
         self, payment_id: str, account_id: str, kind: str, micros: int, currency: str
     ) -> Payment:
+        # The id may be derived from an idempotency key, so that all nodes create the same row.
         """Create a payment, or return the one with this id. Raises LookupError: no account."""
 
     async def create_checkout(
@@ -194,7 +198,7 @@ class PaymentStore(Protocol):
     ) -> Sequence[Payment]:
         """Return an account's payments, newest first, older than the payment `before`."""
 
-    async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
+    async def pending(self, before: datetime, limit: int) -> Sequence[Payment]:
         """Return payments that are not final and not checked since then, oldest first."""
 
     async def is_booked(self, reference: str) -> bool:

@@ -85,16 +85,21 @@ class PaymentProof:
         proof, found = Proof(), _Found()
         async for step in self._history.walk(since):
             proof.objects += step.count
+            # Keyed by intent: a payment appears in the lists of pages, intents, refunds and
+            # disputes.
             found.unbooked |= {one.intent.id: one for one in step.unbooked}
             for intent_id, points in step.differing.items():
                 known = found.differing.get(intent_id, ())
                 found.differing[intent_id] = list(dict.fromkeys([*known, *points]))
             found.proven.update(step.proven)
+            # Overwritten by each page: only the last one tells whether the walk was complete.
             proof.is_whole = not step.resume
             if len(found) >= FINDINGS_MAX:
                 break
+        # Otherwise credits would be looked up whose list was simply not reached.
         if proof.is_whole:
             await self._ask_about_credits(since, found, proof)
+        # A webhook may be in transit, so findings must persist for a moment to be reported.
         if found.unbooked or found.differing or found.of_book:
             await asyncio.sleep(PATIENCE_S)
         proof.findings = [
@@ -105,6 +110,7 @@ class PaymentProof:
 
     async def _ask_about_credits(self, since: datetime, found: _Found, proof: Proof) -> None:
         """Look up credits booked since then that no list has proved."""
+        # The other direction: a credit that nobody paid for appears in no list.
         after: tuple[str, int] | None = ("", 0)
         while after is not None:
             page, after = await self._store.credited(since, after, CREDITS_PER_PAGE)
@@ -113,6 +119,7 @@ class PaymentProof:
             payments = await self._store.find_all({one.named_payment_id for one in unnamed})
             for credit in unnamed:
                 intent_id = _intent_id(credit, payments.get(credit.named_payment_id))
+                # Already reported with that payment.
                 if intent_id in found.unbooked or intent_id in found.differing:
                     continue
                 is_room = intent_id in found.of_book or len(found.of_book) < ASKED_MAX
@@ -122,6 +129,7 @@ class PaymentProof:
                     proof.unasked += 1
                     proof.is_whole = False
         for intent_id, credits in list(found.of_book.items()):
+            # A refund booked now may belong to a payment older than any list that was read.
             if not await self._unproven(intent_id, credits):
                 del found.of_book[intent_id]
 
@@ -129,6 +137,7 @@ class PaymentProof:
         """Compare again what differed; return what still differs."""
         left: list[Disagreement] = []
         for intent_id, points in list(found.differing.items())[:FINDINGS_MAX]:
+            # Compared again with the present book: only differences found both times count.
             again = await self._history.compare(intent_id) if intent_id else ()
             left += [p for p in points if p in again or p.rule in comparison.OF_LISTS]
         for intent_id, credits in found.of_book.items():
@@ -151,6 +160,7 @@ class PaymentProof:
     async def _unattributed(self, credit: BookedCredit) -> Sequence[Disagreement]:
         """Look up a refund, or dispute, that does not name its payment."""
         prefix, _, object_id = credit.reference.partition(":")
+        # Its payment is missing here or names no intent, so ask for the object itself.
         kind = _KINDS.get(prefix)
         if kind is None:
             # Booked by hand, under a reference of its own.

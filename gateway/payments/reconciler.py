@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class PaymentReconciler:
-    """Settles waiting payments. One instance does one round at a time."""
+    """Books the outcome of pending payments. One instance does one round at a time."""
 
     def __init__(
         self,
@@ -64,7 +64,8 @@ class PaymentReconciler:
         One that the service refuses does not delay the others. Raises StoreUnavailableError, and
         PaymentError if the service is away.
         """
-        waiting = await self._store.unsettled(self._clock() - QUIET, PAYMENTS_MAX)
+        # Least recently checked first; every check updates the row's time, whatever it finds.
+        waiting = await self._store.pending(self._clock() - QUIET, PAYMENTS_MAX)
         for payment in waiting:
             try:
                 await self._look_at(payment)
@@ -77,11 +78,15 @@ class PaymentReconciler:
         return len(waiting) + await self._read_missed()
 
     async def _look_at(self, payment: Payment) -> None:
+        # The service knows it, and its object decides.
         if payment.checkout_id or payment.payment_intent_id:
-            await self._payments.settle_payment(payment)
+            await self._payments.book_outcome(payment)
+        # The request or its answer was lost; repeated under the same key it charges at most once.
         elif payment.kind in SAVED_CARD_KINDS:
             await self._auto.charge(payment)
         else:
+            # A page that was opened but not recorded can still be paid; its webhook names the
+            # payment.
             is_lost = self._clock() - payment.created_at > LOST_AFTER
             state = PaymentState.EXPIRED if is_lost else PaymentState.CREATED
             await self._store.record(payment.id, state)
@@ -90,28 +95,33 @@ class PaymentReconciler:
         since, began, after = self._since, self._began, self._after
         found: dict[tuple[str, str], None] = {}
         for _ in range(PAGES_MAX):
+            # Set once, at the first page: later events belong to the next round.
             if not after:
                 began = self._clock()
             page = await self._service.missed_events(since, after)
+            # Several events name the same object, and one look at it is enough.
             found |= dict.fromkeys(page.objects)
             after = page.after
+            # After the last page, the next round starts slightly before this one did.
             if not after:
                 since = began - OVERLAP
                 break
         # Listed newest first; the oldest has waited longest.
         for kind, object_id in reversed(found):
+            # An event type on the list may be about another kind of object.
             if kind in KINDS:
                 try:
-                    await self._payments.settle(kind, object_id)
+                    await self._payments.book_object(kind, object_id)
                 except (MoneyError, PaymentError) as error:
                     _go_on(object_id, error)
-        # Only now, so that events that could not be settled are read again.
+        # Only now, so that events that could not be booked are read again.
         self._since, self._began, self._after = since, began, after
         return len(found)
 
 
 def _go_on(name: str, error: MoneyError | PaymentError) -> None:
     """Log an error of one payment; raise one that would affect the next payment, too."""
+    # Retryable means that the service is away: the next payment would wait for nothing, too.
     if isinstance(error, PaymentError) and error.retryable:
         raise error
     log.warning("payment not reconciled", object=name, failure=error.code)

@@ -1,8 +1,8 @@
-"""Top-ups and refunds by card, and the only way by which the books learn their outcome.
+"""Top-ups by card, and the only way by which the books learn the outcome of payments.
 
-A report of the payment service is only a hint: `settle` fetches the current state and books each
-fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently and as
-often as they like. Knows no HTTP, SQL, vendor or call.
+A report of the payment service is only a hint: `book_object` fetches the current state and books
+each fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently
+and as often as they like. Knows no HTTP, SQL, vendor or call.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -20,8 +20,8 @@ from billing.clock import Clock, utc_now
 from billing.errors import MoneyError
 from billing.payments import (
     BY_PAGE,
+    PENDING,
     TAKEN_BACK,
-    UNSETTLED,
     CheckoutPage,
     Intent,
     Payment,
@@ -31,11 +31,9 @@ from billing.payments import (
     disputed_micros,
     from_minor,
     noted,
-    refund_reference,
     refunded_micros,
     state_of,
     to_minor,
-    undone,
 )
 from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
@@ -59,8 +57,11 @@ ROUNDS_MAX: Final = 3
 """How often a payment is read again if it is being booked elsewhere at the same time."""
 LOOK_AGAIN: Final = timedelta(seconds=1)
 """Shortest interval at which a polling page has its payment looked up."""
-SETTLING_MAX: Final = 8
+BOOKING_MAX: Final = 8
 """Payments fetched and booked at once; more wait. SQL has ten connections."""
+
+REFUNDED: Final = "payment.refunded"
+REFUND_FAILED: Final = "payment.refund_failed"
 
 _HAS_PAGE = frozenset(
     {
@@ -69,7 +70,6 @@ _HAS_PAGE = frozenset(
     }
 )
 """States in which the page may still report something new."""
-_REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,6 @@ class Payments:
         service: PaymentService,
         store: PaymentStore,
         ledger: CreditBook,
-        balance: Callable[[str], Awaitable[int]],
         on_credit: OnCredit,
         on_freeze: OnFreeze,
         notify: Notify,
@@ -106,27 +105,20 @@ class Payments:
         self._service = service
         self._store = store
         self._ledger = ledger
-        self._balance = balance
         self._on_credit = on_credit
         self._on_freeze = on_freeze
         self._notify = notify
         self._clock = clock
         self._new_id = new_id
-        self._settling = asyncio.Semaphore(SETTLING_MAX)
-
-    # -- money in ----------------------------------------------------------------------------
+        self._booking = asyncio.Semaphore(BOOKING_MAX)
 
     async def start_checkout(
         self, account_id: str, micros: int, *, save_card: bool = False, key: str = ""
     ) -> tuple[Payment, str]:
         """Return a payment and the address of the page where a person makes it.
 
-        Args:
-            account_id: Whose credit.
-            micros: How much.
-            save_card: The person allows later charges of the same card.
-            key: Idempotency key from the client; without one, the same amount requested again
-                within `DOUBLE_CLICK` is the same payment.
+        `save_card`: the person allows later charges of the same card. `key` is the client's
+        idempotency key; without one the same amount within `DOUBLE_CLICK` is the same payment.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`; `account_frozen` for
@@ -139,6 +131,7 @@ class Payments:
         profile = await self._store.profile(account_id)
         if profile.deleted:
             raise RequestRefusedError("account_frozen")
+        # Validate before writing: a refused amount leaves no row.
         self.minor(micros, profile.currency)
         if key:
             payment = await self._create(payment_id_of(account_id, key), profile, micros)
@@ -153,11 +146,13 @@ class Payments:
         if payment.micros != micros:
             raise RequestRefusedError("payment_key_reused")
         page = await self._page_of(payment, profile, save_card=save_card)
+        # The page was opened with the other choice: with a key that is a reuse, else a new payment.
         if page.saves_card != save_card:
             if key:
                 raise RequestRefusedError("payment_key_reused")
             payment = await self._create(self._new_id(), profile, micros)
             page = await self._page_of(payment, profile, save_card=save_card)
+        # If the process dies before this, the page's metadata still leads its webhook to the row.
         payment = await self._store.record(payment.id, PaymentState.OPEN, checkout_id=page.id)
         return payment, page.url or self._return_url(payment)
 
@@ -247,15 +242,13 @@ class Payments:
             amount_micros=amount_micros,
         )
 
-    # -- what became of it -------------------------------------------------------------------
-
-    async def settle(self, kind: str, object_id: str) -> Payment | None:
+    async def book_object(self, kind: str, object_id: str) -> Payment | None:
         """Book everything that an object of the service proves; None if it is not ours.
 
         Repeating it is harmless. Raises PaymentError, StoreUnavailableError: perhaps not booked,
         try again.
         """
-        async with self._settling:
+        async with self._booking:
             try:
                 payment, intent_id = await self._locate(kind, object_id)
             except PaymentError as error:
@@ -265,21 +258,21 @@ class Payments:
             if payment is None:
                 return None
             checkout_id = object_id if kind == CHECKOUT else ""
-            return await self._settle(payment, checkout_id, intent_id)
+            return await self._book_outcome(payment, checkout_id, intent_id)
 
-    async def settle_payment(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
-        """Fetch the outcome of a payment and book it. Raises the same as `settle`."""
-        async with self._settling:
-            return await self._settle(payment, page, intent)
+    async def book_outcome(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
+        """Fetch the outcome of a payment and book it. Raises the same as `book_object`."""
+        async with self._booking:
+            return await self._book_outcome(payment, page, intent)
 
     async def recover(self, intent: Intent, checkout_id: str = "") -> Payment | None:
         """Book everything that an intent of ours proves, whatever is known of its payment here.
 
         `checkout_id` is the page it was paid on, if known. None if its account is unknown here.
-        Raises the same as `settle`.
+        Raises the same as `book_object`.
         """
         known = await self._store.find_by_intent(intent.id) or await self._adopt(intent)
-        return await self.settle_payment(known, intent.id, checkout_id) if known else None
+        return await self.book_outcome(known, intent.id, checkout_id) if known else None
 
     async def refresh(self, payment: Payment) -> Payment:
         """Return a payment's current state; the last known one if the service is away.
@@ -287,11 +280,11 @@ class Payments:
         Raises StoreUnavailableError.
         """
         is_known = payment.checkout_id or payment.payment_intent_id
-        is_waiting = payment.state in UNSETTLED and is_known
+        is_waiting = payment.state in PENDING and is_known
         if not is_waiting or self._clock() - payment.updated_at < LOOK_AGAIN:
             return payment
         try:
-            return await self.settle_payment(payment)
+            return await self.book_outcome(payment)
         except PaymentError as error:
             log.warning("payment not looked up", payment=payment.id, code=error.service_code)
             return payment
@@ -300,6 +293,7 @@ class Payments:
         if kind == CHECKOUT:
             page = await self._service.checkout(object_id)
             payment = await self._store.find(page.payment_id)
+            # Paid but unknown here: the book was restored from an older copy.
             if payment is None and page.intent_id:
                 intent = await self._service.intent(page.intent_id)
                 payment = await self._adopt(
@@ -317,6 +311,7 @@ class Payments:
     async def _adopt(self, intent: Intent) -> Payment | None:
         """Return the payment that an intent names, recreated if it was lost but is paid."""
         payment = await self._store.find(intent.payment_id)
+        # An unpaid intent proves nothing, so nothing is recreated from it.
         if payment is not None or not intent.payment_id or not intent.received_minor:
             return payment
         try:
@@ -327,7 +322,7 @@ class Payments:
         micros = from_minor(intent.received_minor, profile.currency)
         return await self._create(intent.payment_id, profile, micros, intent.kind)
 
-    async def _settle(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
+    async def _book_outcome(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
         checkout_id = payment.checkout_id or checkout_id
         intent_id = payment.payment_intent_id or intent_id
         for attempt in range(ROUNDS_MAX):
@@ -337,6 +332,7 @@ class Payments:
                 intent_id = intent_id or page.intent_id
             if intent_id:
                 intent = await self._service.intent(intent_id)
+            # Another process booked meanwhile: freeze or unfreeze by the current state.
             if attempt and intent is not None:
                 await self._freeze(payment, intent)
             if intent is None or await self._book(payment, intent):
@@ -400,101 +396,31 @@ class Payments:
     async def _freeze(self, payment: Payment, intent: Intent) -> None:
         """Freeze the account while any of its payments is disputed or lost."""
         account_id = payment.account_id
+        # A dispute that is won must not unfreeze an account with another open dispute.
         is_frozen = state_of(None, intent) in TAKEN_BACK or await self._store.is_disputed(
             account_id, besides=payment.id
         )
         await self._on_freeze(account_id, is_frozen)
 
     def _tell(self, event: str, payment: Payment, fact: PaymentFact) -> None:
-        self._notify(
-            event,
-            {
-                "account_id": payment.account_id,
-                "payment_id": payment.id,
-                "kind": payment.kind,
-                "micros": abs(fact.micros),
-                "currency": payment.currency,
-            },
-        )
+        self._notify(event, told(payment, fact.micros))
 
-    # -- money back --------------------------------------------------------------------------
 
-    async def refund(self, payment_id: str, micros: int, *, reference: str) -> Payment:
-        """Send unspent credit back to the card it came from.
-
-        The credit is taken first, so that it cannot be spent meanwhile, and given back if the
-        service refuses. After a retryable PaymentError the same call completes the refund.
-
-        Raises:
-            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for a
-                reference whose refund was refused.
-            PaymentError: The service refused, or is away.
-            StoreUnavailableError: A store is away.
-
-        """
-        payment = await self._store.find(payment_id)
-        if payment is None:
-            raise RequestRefusedError("payment_not_found")
-        intent_id = payment.payment_intent_id
-        if intent_id is None or payment.state not in _REFUNDABLE:
-            raise RequestRefusedError("refund_too_large")
-        minor = self._refund_minor(micros, payment.currency)
-        # The amount is part of the id: another amount is another refund.
-        our_id = f"{payment.id}:{minor}:{reference}"
-        booked_as = refund_reference(our_id)
-        if await self._store.is_booked(undone(booked_as)):
-            raise RequestRefusedError("payment_key_reused")
-        if not await self._store.is_booked(booked_as):
-            await self._take_back(payment, micros, booked_as)
-        elif await self._is_refunded(intent_id, our_id):
-            return await self.settle_payment(payment)
-        try:
-            await self._service.refund(intent_id, minor, our_id)
-        except PaymentError as error:
-            if not error.retryable:
-                await self._credit(payment, micros, undone(booked_as), "The refund failed.")
-            raise
-        return await self.settle_payment(payment)
-
-    async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
-        """Return whether the service has made a refund; it forgets idempotency keys after a day."""
-        intent = await self._service.intent(intent_id)
-        return any(refund.our_id == our_id for refund in intent.refunds)
-
-    def _refund_minor(self, micros: int, currency: str) -> int:
-        try:
-            minor = to_minor(micros, currency)
-        except MoneyError:
-            minor = 0
-        if minor <= 0:
-            raise RequestRefusedError("amount_out_of_range", field="amount")
-        return minor
-
-    async def _take_back(self, payment: Payment, micros: int, reference: str) -> None:
-        left = payment.micros - payment.refunded_micros
-        if micros > min(left, await self._balance(payment.account_id)):
-            raise RequestRefusedError("refund_too_large")
-        await self._credit(payment, -micros, reference, "Refund to your card.")
-        if await self._balance(payment.account_id) < 0:
-            await self._credit(payment, micros, undone(reference), "The credit was spent.")
-            raise RequestRefusedError("refund_too_large")
-
-    async def _credit(self, payment: Payment, micros: int, reference: str, reason: str) -> None:
-        await self._ledger.add_credit(
-            payment.account_id,
-            micros,
-            reference=reference,
-            kind="refund",
-            reason=reason,
-            payment_id=payment.id,
-        )
-        await self._on_credit(payment.account_id)
+def told(payment: Payment, micros: int) -> dict[str, Any]:
+    """Return the fields of an event about an amount of a payment."""
+    return {
+        "account_id": payment.account_id,
+        "payment_id": payment.id,
+        "kind": payment.kind,
+        "micros": abs(micros),
+        "currency": payment.currency,
+    }
 
 
 _EVENTS = {
     ("top-up", True): "payment.received",
-    ("refund", False): "payment.refunded",
-    ("refund", True): "payment.refund_failed",
+    ("refund", False): REFUNDED,
+    ("refund", True): REFUND_FAILED,
     ("dispute", False): "payment.disputed",
     ("dispute", True): "payment.dispute_won",
 }

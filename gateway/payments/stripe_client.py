@@ -42,6 +42,7 @@ from gateway.payments.ports import (
 TIMEOUT_S: Final = 20.0
 """Limit for one operation with all its attempts."""
 ATTEMPT_TIMEOUT_S: Final = 8.0
+# Further attempts and the SDK's pauses must fit into TIMEOUT_S.
 RETRIES_MAX: Final = 2
 """Safe even for requests that create something: each has an idempotency key."""
 LIST_MAX: Final = 100
@@ -87,6 +88,8 @@ class StripePayments:
 
     async def open_checkout(self, order: CheckoutOrder) -> CheckoutPage:
         """Open a page to pay on."""
+        # Derived from our id, so that a repetition by any node is the same request; a random key
+        # would only protect the SDK's own retries.
         params, key = _checkout_params(order), f"{order.payment.id}:checkout"
         async with self._asking():
             reply = await self._sessions.create_async(cast(Any, params), {"idempotency_key": key})
@@ -99,6 +102,7 @@ class StripePayments:
 
     async def find_checkout(self, payment: Payment) -> CheckoutPage | None:
         """Look for a page that was opened for a payment but not recorded; None if there is none."""
+        # Sessions cannot be searched by metadata, so recent ones are scanned, newest first.
         since = int((payment.created_at - CLOCKS_DIFFER_MAX).timestamp())
         params: _Reply = {"created": {"gte": since}, "limit": LIST_MAX}
         async with self._asking():
@@ -117,13 +121,16 @@ class StripePayments:
         params, key = _charge_params(charge), f"{charge.payment.id}:intent"
         async with self._asking():
             reply = await self._intents.create_async(cast(Any, params), {"idempotency_key": key})
+            # Just created: no refunds or disputes yet.
             return _intent(reply.to_dict(), (), ())
 
     async def intent(self, intent_id: str) -> Intent:
         """Fetch a payment intent with its refunds and disputes."""
         async with self._asking():
+            # The charge has the receipt and the payer's address, which the intent lacks.
             found = await self._intents.retrieve_async(intent_id, {"expand": ["latest_charge"]})
             reply = found.to_dict()
+            # Nothing was received, so nothing can have gone back: saves two requests.
             if reply["status"] != "succeeded":
                 return _intent(reply, (), ())
             refunds = await self._refunds.list_async(
@@ -152,6 +159,8 @@ class StripePayments:
                     "payment_intent": intent_id,
                     "amount": minor,
                     "reason": "requested_by_customer",
+                    # Distinguishes it from refunds made on Stripe's pages, even after the key has
+                    # expired.
                     "metadata": {"refund": our_id},
                 },
                 {"idempotency_key": f"{our_id}:refund"},
@@ -170,6 +179,7 @@ class StripePayments:
         """Return a page of undelivered events since then, newest first."""
         params: _Reply = {
             "created": {"gte": int(since.timestamp())},
+            # Events that were delivered successfully are booked: the webhook fails otherwise.
             "delivery_success": False,
             "types": list(EVENT_TYPES),
             "limit": LIST_MAX,
@@ -211,6 +221,7 @@ class StripePayments:
         try:
             async with self._asking():
                 reply = (await self._customers.delete_async(customer_id)).to_dict()
+                # Any other reply is treated as no answer, so that the deletion is repeated.
                 if reply["deleted"] is not True:
                     raise ValueError("not deleted")
         except PaymentError as error:
@@ -230,6 +241,7 @@ class StripePayments:
     async def _asking(self) -> AsyncIterator[None]:
         """Bound one operation; turn every way it can fail into a PaymentError."""
         try:
+            # Bounds all attempts together; the SDK's own time-out applies to each.
             async with asyncio.timeout(self._timeout_s):
                 yield
         except stripe.APIConnectionError:
@@ -254,18 +266,22 @@ def _refusal(error: stripe.StripeError) -> PaymentError:
     if isinstance(error, stripe.CardError):
         body: Any = error.json_body
         detail = body["error"] if isinstance(body, dict) else {}
+        # `decline_code` is more precise, except for this code, which asks the holder to act.
         if code != "authentication_required":
             code = detail.get("decline_code") or code
         intent_id = _id(detail.get("payment_intent"))
+    # The same key with other parameters: see `Payments._page_of`.
     elif isinstance(error, stripe.IdempotencyError) and status not in _RETRYABLE:
         code = "idempotency_error"
     refused = PaymentError(
         "The payment service refused the request.",
+        # A 4xx is final. Without a status, or at 5xx, the request may have taken effect.
         retryable=not 400 <= status < 500 or status in _RETRYABLE,
         service_code=code,
         status=status,
         payment_intent_id=intent_id,
     )
+    # The request id finds the entry in Stripe's log; the message itself is never logged.
     log.warning(
         "payment service refused", status=status, code=code, request_id=error.request_id or ""
     )
@@ -294,8 +310,10 @@ def _charge_params(charge: Charge) -> dict[str, Any]:
         "customer": charge.customer_id,
         "payment_method": charge.payment_method_id,
         "confirm": True,
+        # Tells the bank that the holder is absent; it may decline and ask for authentication.
         "off_session": True,
         "description": _DESCRIPTIONS[payment.kind],
+        # Lets a payment that the book has lost be recreated from a webhook or a list.
         "metadata": {"account": payment.account_id, "payment": payment.id},
         "expand": ["latest_charge"],
     }
@@ -309,6 +327,7 @@ def _checkout_params(order: CheckoutOrder) -> dict[str, Any]:
     ours = {"account": payment.account_id, "payment": payment.id}
     intent: dict[str, Any] = {"metadata": ours}
     if order.save_card:
+        # Only with the person's consent: the bank may ask them to authenticate for later charges.
         intent["setup_future_usage"] = "off_session"
     if order.email:
         intent["receipt_email"] = order.email
@@ -335,6 +354,7 @@ def _checkout_params(order: CheckoutOrder) -> dict[str, Any]:
     if order.customer_id:
         params["customer"] = order.customer_id
     elif order.save_card:
+        # Cards are saved on customers, and by default a payment creates none.
         params["customer_creation"] = "always"
     return params
 
@@ -361,6 +381,7 @@ def _intent(reply: _Reply, refunds: Any, disputes: Any) -> Intent:
     return Intent(
         id=reply["id"],
         status=reply["status"],
+        # `amount_received` and not `amount`, which is what was requested.
         received_minor=_minor(reply, "amount_received"),
         currency=reply["currency"].upper(),
         account_id=ours.get("account", ""),
@@ -400,6 +421,7 @@ def _dispute(reply: _Reply) -> Dispute:
 
 def _trace_of_checkout(reply: _Reply) -> PaymentTrace:
     page = _checkout_page(reply)
+    # A complete page may be unpaid: with slow methods the money arrives days later.
     is_paid = page.intent_id and reply["payment_status"] == "paid"
     total = _minor(reply, "amount_total") if is_paid and reply["amount_total"] is not None else 0
     return PaymentTrace(
@@ -449,6 +471,7 @@ _TRACES: Mapping[str, Callable[[_Reply], PaymentTrace]] = {
 def _minor(reply: _Reply, name: str) -> int:
     """Return an amount in minor units. Raises PaymentError naming the object it is not in."""
     minor = reply[name]
+    # `isinstance` would accept a bool; a float would lose cents.
     if type(minor) is not int:
         of = f"{reply.get('object', 'object')} {_id(reply.get('id'))}"
         raise PaymentError(f"At the payment service {of} has no whole {name}.", retryable=True)

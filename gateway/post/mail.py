@@ -51,6 +51,7 @@ OnceADay = Callable[[str], Awaitable[bool]]
 """Returns whether this name has not been asked for within a day. Raises StoreUnavailableError."""
 
 
+# A port, so that mail depends on no store; the payment store implements it.
 class Addresses(Protocol):
     """Looks up account holders' addresses and accounts."""
 
@@ -116,6 +117,7 @@ class _Server:
                 smtp.starttls(context=self.tls)
             if self.user:
                 smtp.login(self.user, self.password.reveal())
+        # smtplib leaves the socket open when TLS or the login fails.
         except BaseException:
             smtp.close()
             raise
@@ -124,6 +126,7 @@ class _Server:
     def _connect(self) -> smtplib.SMTP:
         # Given explicitly, because the default is a DNS look-up.
         name = self.sender.partition("@")[2]
+        # RFC 8314: implicit TLS starts with the first byte; STARTTLS upgrades a plain connection.
         if self.scheme == "smtps":
             return smtplib.SMTP_SSL(
                 self.host, self.port, name, timeout=self.timeout_s, context=self.tls
@@ -162,6 +165,7 @@ def _read_server(url: Secret, sender: str, tls: ssl.SSLContext | None, timeout_s
         host = port = None
     if not host or not port:
         raise SettingsError("CALLER_SMTP_URL must end in a host and a port.")
+    # Plain SMTP would expose the password, except on this machine.
     if parts.scheme == "smtp" and parts.password and host not in _LOOPBACK:
         raise SettingsError("CALLER_SMTP_URL: a password needs smtps or smtp+starttls.")
     return _Server(
@@ -234,6 +238,7 @@ class Mails:
         """Send mail about an event soon, if account holders are told about it."""
         if self._server is None or not is_mailed(name, data):
             return
+        # Bounds the tasks that pile up while the server is away.
         if len(self._work) >= WAITING_MAX:
             log.warning("mail not sent, too many wait", about=name, account=data["account_id"])
             return
@@ -242,16 +247,27 @@ class Mails:
             name=name,
             data=data,
             account_id=data["account_id"],
+            # The same for all attempts: if an answer is lost, the second copy can be recognised by
+            # it.
             message_id=f"<{secrets.token_hex(12)}@{domain}>",
             at=self._clock(),
+            # Decided in the task: this function must not wait for Redis.
             may_be_sent=name not in _ONCE_A_DAY,
         )
         work = asyncio.get_running_loop().create_task(self._deliver(mail, self._server))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
 
+    async def leave(self, patience_s: float) -> bool:
+        """Wait, at most so long, until nothing waits to be sent; return whether that is so."""
+        if not self._work:
+            return True
+        _, left = await asyncio.wait(self._work, timeout=patience_s)
+        return not left
+
     async def stop(self) -> None:
         """Stop; drop what still waits."""
+        # Dropped, because a stop must not wait for pauses of up to ten minutes.
         for work in self._work:
             work.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
@@ -260,6 +276,7 @@ class Mails:
         for delay_s in (*self._delays_s, None):
             try:
                 await self._try(mail, server)
+            # Any error, even a bug in a text: nobody awaits this task.
             except Exception as error:
                 if delay_s is None or not _is_passing(error):
                     _give_up(mail, error)
@@ -270,12 +287,16 @@ class Mails:
 
     async def _try(self, mail: _Mail, server: _Server) -> None:
         """Send the mail once, if there is an address to send it to."""
+        # Read again at each attempt: the address may have changed, or the account been deleted.
         profile = await self._addresses.profile(mail.account_id)
         if not is_address(profile.email):
+            # No address at all is normal: account holders need not give one.
             if profile.email:
                 log.warning("mail not sent, not an address", account=mail.account_id)
             return
         if not mail.may_be_sent:
+            # Marked before sending, so that only one of several nodes sends it. Asked only once,
+            # since a repetition would find its own mark.
             mail.may_be_sent = await self._once_a_day(f"{mail.name}:{mail.account_id}")
             if not mail.may_be_sent:
                 return
@@ -286,6 +307,7 @@ class Mails:
             message_id=mail.message_id,
             at=mail.at,
         )
+        # One at a time: each send blocks a thread of the loop's pool, which DNS look-ups share.
         async with self._sending:
             await asyncio.to_thread(server.send, message, profile.email)
 
@@ -294,6 +316,7 @@ def _is_passing(error: Exception) -> bool:
     """Return whether the same mail may be accepted later."""
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return False
+    # RFC 5321, 4.2.1: 5yz is permanent, 4yz transient.
     code = _smtp_code(error)
     return isinstance(error, OSError | StoreUnavailableError) and not 500 <= code < 600
 

@@ -1,4 +1,4 @@
-"""The mails to account holders: which events are worth one, subjects and texts.
+"""Writes the mails to account holders: which events are worth one, subjects and texts.
 
 Plain text, without tracking and without phone numbers. Knows no address, server or clock.
 """
@@ -52,6 +52,7 @@ def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> Mail
     _, write = _NOTICES[name]
     subject, *paragraphs = write(data, profile, origin)
     paragraphs.append(
+        # Explained in every mail: the address may be somebody else's, mistyped at a payment page.
         f"You get this mail because this address was given for your account at {origin}. It is "
         "only used to tell you of your own payments, credit and calls."
     )
@@ -59,6 +60,7 @@ def text_of(name: str, data: Data, profile: PaymentProfile, origin: str) -> Mail
 
 
 def _wrapped(paragraph: str) -> str:
+    # A link broken over two lines cannot be clicked, and payment pages have long addresses.
     return textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -83,6 +85,7 @@ def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
         "Automatic top-ups are now switched off. Calls go on until the credit is used up.",
     )
     again = f"switch automatic top-ups on again at {origin}"
+    # Empty if the payment service could not open a page; see `AutoTopUps`.
     if not data["url"]:
         return (*lines, f"Please top up by hand with a card that may be saved, then {again}.")
     return (
@@ -96,6 +99,7 @@ def _auto_off(data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
 
 def _auto_charged(data: Data, profile: PaymentProfile, origin: str) -> _Lines:
     amount = format_money(data["micros"], data["currency"])
+    # The profile is current: the holder may have switched them off since the charge.
     outlook = f"Automatic top-ups are switched off now; you can change that at {origin}."
     if profile.auto_enabled:
         outlook = (
@@ -114,6 +118,7 @@ def _auto_charged(data: Data, profile: PaymentProfile, origin: str) -> _Lines:
 
 def _disputed(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
     amount = format_money(data["micros"], data["currency"])
+    # An operator may have unfrozen the account during the dispute.
     frozen = ("Your account is frozen meanwhile: it cannot place calls.",) if profile.frozen else ()
     return (
         f"A payment is disputed: {amount}",
@@ -132,10 +137,30 @@ def _dispute_won(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
     if profile.frozen:
         outlook = "Your account is still frozen for another reason, and cannot place calls."
     return (
-        f"A dispute was settled: {amount}",
+        f"A dispute was decided: {amount}",
         "The dispute over a payment was decided in favour of the payment. "
         f"{amount} was added to your credit again.",
         outlook,
+        f"Payment: {data['payment_id']}",
+    )
+
+
+def _refunded(data: Data, _profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    return (
+        f"A payment was refunded: {amount}",
+        f"{amount} of a payment goes back to the card it was paid with, and was taken from your "
+        "credit. It may take the bank some days to show it.",
+        f"Payment: {data['payment_id']}",
+    )
+
+
+def _refund_failed(data: Data, _profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    return (
+        f"A refund failed: {amount}",
+        f"{amount} of a payment could not be sent back to the card it was paid with, and was added "
+        "to your credit again.",
         f"Payment: {data['payment_id']}",
     )
 
@@ -162,7 +187,10 @@ _Write = Callable[[Data, PaymentProfile, str], _Lines]
 
 _NOTICES: Final[Mapping[str, tuple[Data, _Write]]] = {
     "auto_top_up.off": ({}, _auto_off),
+    # Payments on a page or by a tap need no mail: the holder was there.
     "payment.received": ({"kind": "auto"}, _auto_charged),
+    "payment.refunded": ({}, _refunded),
+    "payment.refund_failed": ({}, _refund_failed),
     "payment.disputed": ({}, _disputed),
     "payment.dispute_won": ({}, _dispute_won),
     "call.cut_off": ({"cause": "credit"}, _out_of_credit),

@@ -1,1 +1,1 @@
-"""What a process of the gateway is made of, and how it is put together."""
+"""Composes the gateway's processes from their parts; the only room that chooses adapters."""

@@ -1,7 +1,4 @@
-"""Puts together what decides who may ask for something, and how often: keys, tokens, velocity.
-
-Knows no route and no call.
-"""
+"""Composes access control: API keys, call tokens, velocity limits. Knows no route and no call."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from gateway.stores.velocity import RedisVelocity
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The same for every process of a deployment, for all of it is kept in the stores."""
+    """Access control; every process of a deployment decides alike, since all state is in stores."""
 
     velocity: RedisVelocity
     auth: Authenticator
@@ -27,9 +24,11 @@ class Access:
 
 
 def compose_access(settings: Settings, stores: Stores) -> Access:
-    """Return what decides; a call token is good only while its key may place calls."""
+    """Return access control; a call token is good only while its key may place calls."""
+    # Monotonic time for intervals in this process, UTC for the expiry of keys.
     velocity = adapters.build_velocity(settings, stores, time.monotonic_ns)
     auth = Authenticator(stores.accounts, stores.key_epochs, velocity, time.monotonic_ns, utc_now)
+    # Checked at redemption: the key may have been revoked since the token was issued.
     tokens = RedisCallTokens(
         stores.redis, ttl_s=settings.token_ttl_s, still_allows=auth.still_allows
     )

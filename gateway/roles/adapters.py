@@ -1,6 +1,6 @@
-"""Makes the adapters that the settings ask for; `serve` puts them together.
+"""Makes the adapters that the settings ask for; `serve` composes them.
 
-What the drainer needs as well is in `storage`.
+What the drainer needs as well is in `storage`, so that it imports no more than that.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def load_deck(settings: Settings) -> RateDeck:
     try:
         text = Path(settings.rate_deck).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        # Errors inside the deck are RateDeckError, with line and column.
         raise SettingsError("CALLER_RATE_DECK names a file that cannot be read.") from error
     return RateDeck.from_csv(text)
 
@@ -46,6 +47,7 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
     return TwilioCarrier(
         base_url=settings.carrier_url,
         account_sid=settings.twilio_account_sid,
+        # Falls back to the auth token, which is needed for signatures anyway.
         username=settings.twilio_api_key_sid or settings.twilio_account_sid,
         password=(settings.twilio_api_key_secret or settings.twilio_auth_token).reveal(),
         caller_id=settings.caller_id,
@@ -55,7 +57,7 @@ def build_carrier(settings: Settings) -> TwilioCarrier:
 
 
 def build_streams(settings: Settings, verifier: SignatureVerifier, ticker: Ticker) -> TwilioStreams:
-    """Return what takes the carrier's media streams."""
+    """Return the acceptor of the carrier's media streams."""
     return TwilioStreams(
         _node_hooks(settings),
         verifier,
@@ -66,7 +68,7 @@ def build_streams(settings: Settings, verifier: SignatureVerifier, ticker: Ticke
 
 
 def _node_hooks(settings: Settings) -> NodeHooks:
-    """Return the addresses that the carrier is given."""
+    """Return the callback and stream addresses that are given to the carrier."""
     return NodeHooks(
         origin=settings.origin,
         media_origin=settings.media_origin,
@@ -76,7 +78,7 @@ def _node_hooks(settings: Settings) -> NodeHooks:
 
 
 def build_reader(settings: Settings, api: str, what: str) -> TwilioReader:
-    """Return what reads lists from one of Twilio's APIs. Raises SettingsError."""
+    """Return a reader of lists of one of Twilio's APIs. Raises SettingsError."""
     if not (settings.twilio_account_sid and settings.twilio_auth_token):
         raise SettingsError("CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing.")
     return TwilioReader(
@@ -93,8 +95,9 @@ def build_velocity(
 ) -> RedisVelocity:
     """Return the velocity limits that the settings ask for.
 
-    The carrier's token hides whom they count, for all nodes have it and nobody else does.
+    Their subjects are hashed under the carrier's token, a secret that all nodes share.
     """
+    # Keyed hashes: phone numbers and addresses are few enough to be guessed otherwise.
     limits = effective(settings.velocity_limits)
     secret = settings.twilio_auth_token.reveal()
     return RedisVelocity(stores.redis, limits, secret=secret, clock_ns=clock_ns)

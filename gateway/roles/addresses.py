@@ -1,4 +1,4 @@
-"""Under which addresses browsers may reach this machine's UDP port. Sends nothing."""
+"""Finds the addresses at which browsers can reach this machine's UDP port. Sends nothing."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ _OUTSIDE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 def webrtc_addresses(settings: Settings) -> tuple[tuple[str, ...], int]:
-    """Return the addresses and the UDP port that browsers are told."""
+    """Return the addresses and the UDP port that go into the ICE candidates of answers."""
     addresses = settings.public_ips or reachable_addresses(settings.host)
     return addresses, settings.udp_port or settings.port
 
 
 def reachable_addresses(host: str) -> tuple[str, ...]:
-    """Return the addresses of a host to listen on: itself, or those that lead outside.
+    """Return the addresses of a host to listen on; of a wildcard, those with a route outside.
 
-    Of a machine without a network its loopback address is what is left.
+    On a machine without a network that is its loopback address.
     """
     with contextlib.suppress(ValueError):
         if not ip_address(host).is_unspecified:
             return (host,)
+        # Browsers cannot send to a wildcard address.
         return tuple(_outward(only_v4=host != "::")) or ("127.0.0.1",)
     with contextlib.suppress(OSError):
+        # A blocking DNS look-up is fine here: it runs before there are calls.
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
         return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
     return ("127.0.0.1",)

@@ -1,6 +1,6 @@
-"""Puts together what deals with the carrier's side of calls, whether or not they live here.
+"""Composes the carrier's side of calls: REST, signatures, ghosts, and settling of lost calls.
 
-Knows no live call: what a call lives on is asked of its owner.
+Knows no live call: `owns` asks the calls whether one of them lives on a call of the carrier.
 """
 
 from __future__ import annotations
@@ -62,19 +62,25 @@ def compose_carrier_side(
         carrier,
         owns=owns,
         open_calls=stores.gate.open_calls,
+        # The longest that a carrier call can exist; after that nothing is left to end.
         lifetime_s=QUEUE_S_MAX + settings.ring_timeout_s + settings.call_duration_max_s,
+        # Wall clock, because the list outlives restarts and is shared by nodes.
         wall_clock_s=time.time,
     )
+    # The settler asks it how a call of this node ended before treating the call as lost.
     closings = Closings(stores.gate, stores.records)
     settler = Settler(
         gate=stores.gate,
         records=stores.records,
         carrier=carrier,
+        # Settling starts from a drained outbox. This drainer runs beside the child process: two of
+        # them never book an entry twice.
         drain=storage.build_drainer(stores, settings, notify).drain_once,
         stray=ghosts.found,
         kept=closings.find,
     )
     verifier = TwilioSignatureVerifier(
+        # Twilio signs webhooks with the auth token, even where REST uses an API key.
         settings.twilio_auth_token.reveal(),
         [key.reveal() for key in settings.twilio_webhook_keys],
     )

@@ -1,4 +1,7 @@
-"""What `caller check` looks at: all that a start needs, and all that a node speaks to."""
+"""Examines all that a start needs and all that a node speaks to, for `caller check`.
+
+Changes nothing: no call is placed, no mail sent, no table made.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,10 @@ _ORIGIN_HINT = "The carrier reaches this gateway by CALLER_PUBLIC_ORIGIN only."
 
 
 async def findings(settings: Settings) -> list[Finding]:
-    """Look at everything."""
+    """Examine everything, in the order of the report."""
     start = await preflight.findings(settings, is_starting=False)
     return [
+        # `media.playout` represents the frame path, which is compiled as a whole.
         build_finding(playout.__file__),
         *_settings(settings),
         *start,
@@ -64,6 +68,7 @@ def build_finding(module_file: str) -> Finding:
 
 def _settings(settings: Settings) -> list[Finding]:
     found = [Finding("settings", "All are known and within their bounds.")]
+    # A weakness only: the demo runs this way.
     if not settings.origin.startswith("https://"):
         text = f"CALLER_PUBLIC_ORIGIN is {settings.origin}; Twilio and microphones need https."
         found.append(Finding("origin", text, is_weak=True))
@@ -74,6 +79,7 @@ async def _high_risk(settings: Settings) -> Finding:
     try:
         synced = await _synced_list(settings)
     except (BillingError, sa.exc.DBAPIError):
+        # The database has a finding of its own; this one says what it means for the list.
         text = "The carrier's list is not known: the database does not answer, or is an older one."
         return high_risk_finding(settings, None, datetime.now(UTC), unknown=text)
     return high_risk_finding(settings, synced, datetime.now(UTC))
@@ -86,6 +92,7 @@ async def _synced_list(settings: Settings) -> SyncedList | None:
     except (ValueError, sa.exc.ArgumentError):
         raise StoreUnavailableError("the database is not usable") from None
     try:
+        # Connecting would create a missing SQLite file.
         is_there = engine.dialect.name != "sqlite" or _is_file(engine.url.database)
         return await SqlHighRiskLists(engine).newest() if is_there else None
     finally:
@@ -100,6 +107,7 @@ def high_risk_finding(
     settings: Settings, synced: SyncedList | None, now: datetime, *, unknown: str = ""
 ) -> Finding:
     """Judge what is closed: the age of the carrier's list, and what the operator opens."""
+    # The class that admission uses, so that the report matches what is refused.
     closed = ClosedList(settings.open_high_risk, None if synced is None else synced.prefixes)
     texts, is_weak = [f"{len(HIGH_RISK)} prefixes are closed by this version."], bool(unknown)
     if synced is not None:
@@ -110,6 +118,7 @@ def high_risk_finding(
             is_weak = True
     elif unknown:
         texts.append(unknown)
+    # Without Twilio there is no such list.
     elif settings.twilio_account_sid:
         texts.append("Twilio's list was never synced: run `caller rates sync-high-risk`.")
         is_weak = True
@@ -134,6 +143,7 @@ def _webrtc(settings: Settings) -> Finding:
         return Finding("webrtc", "Off: browsers send their audio on the socket.")
     addresses, port = webrtc_addresses(settings)
     told = f"Browsers are told {', '.join(addresses)}, UDP port {port}"
+    # An explicit setting is trusted: private addresses are right inside a company.
     if settings.public_ips or any(ip_address(address).is_global for address in addresses):
         return Finding("webrtc", f"{told}.")
     text = f"{told}, which the internet cannot reach; set CALLER_PUBLIC_IPS."
@@ -145,11 +155,14 @@ async def _drainer(settings: Settings) -> Finding:
     if redis is None:
         return Finding("drainer", "Not looked for: it runs with `caller serve`.")
     try:
+        # The drainer leaves a mark in Redis, because its process may be on another machine.
         age_s = await RedisDrainMark(redis).age_s()
         waiting_count = await RedisSpendGate(redis).outbox_length()
+        # While no node runs, a drainer that does not run is no fault.
         is_served = bool(await RedisNodeLeases(redis).alive())
     except BillingError:
         text = "Not known: the credit store does not answer."
+        # An embedded server ends with its node, so being unreachable is normal.
         return Finding("drainer", text, is_weak=bool(settings.redis_url))
     finally:
         await disconnect(redis)
@@ -175,8 +188,10 @@ def drainer_finding(age_s: float | None, waiting_count: int, *, is_served: bool)
 
 async def _reach(settings: Settings) -> Finding:
     """Ask the public origin, and see that this gateway answers there."""
+    # Asked from this machine: a firewall may still keep the carrier out.
     answer = await public_origin.ask(settings.origin)
     served = await _instances(settings)
+    # Compared by random instance names, since any gateway could answer there.
     if answer.instance in served:
         return Finding("reach", f"{settings.origin} leads to this gateway.")
     if answer.instance and served:
@@ -185,6 +200,7 @@ async def _reach(settings: Settings) -> Finding:
     if answer.instance:
         text = f"A gateway answers at {settings.origin}; whether this one, is not known."
         return Finding("reach", text, is_weak=True)
+    # Nothing runs yet, so silence is no fault of the origin.
     if answer.is_silent and not served:
         text = f"{answer.fault} Start `caller serve`, then check again."
         return Finding("reach", text, is_weak=True)
@@ -205,10 +221,12 @@ async def _instances(settings: Settings) -> frozenset[str]:
 
 
 async def _carrier(settings: Settings) -> list[Finding]:
+    # The preflight has reported the missing credentials.
     if preflight.carrier_account(settings):
         return []
     carrier = adapters.build_carrier(settings)
     try:
+        # Reads the account, which is free and rings no phone.
         status = await carrier.reach()
     except CarrierError as error:
         hint = "CALLER_CARRIER_URL"
@@ -217,6 +235,7 @@ async def _carrier(settings: Settings) -> list[Finding]:
         return [away("carrier", f"{error} Check {hint}.")]
     finally:
         await carrier.close()
+    # A Standard API key may place calls, but not read the account (Twilio error 20003).
     if not status:
         text = "Answers; the API key may place calls, not read the account."
         return [Finding("carrier", text)]
@@ -236,6 +255,7 @@ async def _payments(settings: Settings) -> list[Finding]:
     try:
         await service.reach()
     except PaymentError as error:
+        # Distinguishes a wrong or restricted key from an unreachable service.
         if error.status in (401, 403):
             text = f"Stripe refuses CALLER_STRIPE_API_KEY (HTTP {error.status})."
             return [away("payments", text)]
@@ -243,6 +263,7 @@ async def _payments(settings: Settings) -> list[Finding]:
         return [away("payments", f"{error} Check CALLER_STRIPE_URL{status}.")]
     finally:
         await service.close()
+    # Only a weakness: the reconciler finds payments within a minute.
     if not settings.stripe_webhook_secrets:
         text = "Stripe answers; without CALLER_STRIPE_WEBHOOK_SECRETS payments are found late."
         return [Finding("payments", text, is_weak=True)]

@@ -1,6 +1,6 @@
 """Runs a role as a child of another process: `python -m gateway ROLE --child`.
 
-The command line's library and what it brings, some 14 MB, stay with whoever types commands.
+Spares such a process the command line's library, some 14 MB. Each role is imported by name.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ ROLES: Final = {
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a role to its end; return the exit code."""
+    # argparse, because children must not import Typer.
     parser = argparse.ArgumentParser(prog="caller")
     parser.add_argument("role", choices=ROLES)
+    # Omitted unless given, so that each role keeps its own default.
     parser.add_argument("--port", type=int, default=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true")
     options = vars(parser.parse_args(arguments))
     del options["child"]
+    # Imports this role only: the others' libraries would cost memory.
     role = import_module(ROLES[options.pop("role")])
 
     async def work() -> None:
         await role.work(process.read_settings(environ), is_child=True, **options)
 
     try:
+        # The reason has been printed; only the exit code is left.
         process.run(work())
     except process.EndedError as ended:
         return ended.code

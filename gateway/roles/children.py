@@ -1,4 +1,4 @@
-"""Processes that belong to this one: started with it, restarted when they die, ended with it.
+"""Keeps child processes: started with this process, restarted when they die, ended with it.
 
 A child's standard input is a socket to its parent. The child reads it and ends when it closes,
 which it does however the parent ends; so no child outlives its parent. It ignores the signals that
@@ -21,6 +21,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+# Not structlog: a child imports this module first, and ignores signals only from then on.
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 1.0
@@ -53,12 +54,13 @@ class Child:
     ) -> None:
         """Keep a process; one that has a `Pulse` is replaced when silent for `silence_s_max`."""
         self._arguments = arguments
+        # Ours comes first, so that a child is of the same release as its parent.
         search = os.pathsep.join(filter(None, (_HOME, environ.get("PYTHONPATH"))))
         self._environ = {**environ, "PYTHONPATH": search}
         self._silence_s_max = silence_s_max
         self._process: Process | None = None
         self._line: StreamWriter | None = None
-        """Our end of the child's standard input."""
+        """Our end of the socket that is the child's standard input."""
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,10 +68,32 @@ class Child:
         process, pulses = await self._spawn()
         self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
 
+    async def start_serving(self) -> int | None:
+        """Start a process that gives a sign when it serves, and watch over it from then on.
+
+        Returns the exit code of one that ends before that: it has said why, and would again.
+        """
+        process, pulses = await self._spawn()
+        is_serving = False
+        with contextlib.suppress(OSError):  # also the time-out
+            async with asyncio.timeout(_START_S_MAX):
+                is_serving = bool(await pulses.read(1))
+        if is_serving:
+            self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
+            return None
+        self._hang_up()
+        await _ended(process, _END_S_MAX)
+        code = await process.wait()
+        # Ended by a signal, perhaps ours, it has said nothing itself.
+        if code < 0:
+            log.error("Process %s ended with %s before it served.", self._arguments[0], code)
+        return code
+
     async def stop(self) -> None:
         """Let the process finish what it does; kill it when that takes too long."""
         if self._watch is not None:
             self._watch.cancel()
+            # Cancel the watch first, or it would restart the child when it ends.
             await asyncio.gather(self._watch, return_exceptions=True)
         self._hang_up()
         if self._process is not None:
@@ -81,11 +105,14 @@ class Child:
             self._line.close()
 
     async def _spawn(self) -> tuple[Process, StreamReader]:
+        # A socket and not a pipe: it signals our end to the child and carries the child's pulses.
         ours, its = socket.socketpair()
+        # Closed in this process, or the child's end would not show as end of stream.
         with its:
             pulses, self._line = await asyncio.open_connection(sock=ours, limit=_PULSES_MAX)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                # -P keeps the current folder out of the child's import path.
                 *("-P", "-m", "gateway", *self._arguments, "--child"),
                 stdin=its.fileno(),
                 env=self._environ,
@@ -100,11 +127,22 @@ class Child:
                 log.error("Process %s stands still; ending it.", self._arguments[0])
                 self._hang_up()
                 await _ended(process, _END_S_MAX)
+            # Any exit is unexpected here: `stop` cancels this task first.
             code = await process.wait()
             log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
+            process, pulses = await self._spawn_again()
+
+    async def _spawn_again(self) -> tuple[Process, StreamReader]:
+        """Start the process anew, however often the system refuses."""
+        while True:
             self._hang_up()
+            # Keeps a child that cannot start from occupying a core with restarts.
             await asyncio.sleep(_RESTART_DELAY_S)
-            process, pulses = await self._spawn()
+            try:
+                return await self._spawn()
+            except OSError as error:  # such as no descriptor or no memory left
+                why = error.strerror
+            log.error("Process %s cannot be started: %s.", self._arguments[0], why)
 
     async def _is_silent(self, pulses: StreamReader) -> bool:
         """Wait for the pulses to cease; return whether the process has not simply ended.
@@ -112,14 +150,17 @@ class Child:
         Silence is what was listened to: the time in which this process itself stood still tells
         nothing of its child, whose pulses wait to be read.
         """
+        # The first pulse may take longer: imports are slow on a busy machine.
         left_s = max(_START_S_MAX, self._silence_s_max or 0)
         reading = asyncio.ensure_future(pulses.read(_PULSES_MAX))
         try:
             while left_s > 0:
                 look_s = min(left_s, _LOOK_S)
                 if not (await asyncio.wait((reading,), timeout=look_s))[0]:
+                    # The same read is awaited again: cancelling it could lose a pulse.
                     left_s -= look_s
                     continue
+                # End of stream: the child has exited, or closed its input.
                 if not reading.result():
                     return False
                 left_s = self._silence_s_max or 0
@@ -162,10 +203,17 @@ class Pulse:
     async def run(self) -> None:
         """Send pulses over standard input until cancelled; without a parent, to nobody."""
         while True:
+            # Stops deliberately after that: the loop may be alive while its work hangs.
             if self._clock_s() - self._turned_s < self._patience_s:
-                with contextlib.suppress(OSError):
-                    os.write(sys.stdin.fileno(), b".")
+                give_sign()
             await asyncio.sleep(PULSE_S)
+
+
+def give_sign() -> None:
+    """Tell the parent that this process gets on with its work; without a parent, nobody."""
+    # Fails where standard input is a terminal or closed: then nobody listens.
+    with contextlib.suppress(OSError):
+        os.write(sys.stdin.fileno(), b".")
 
 
 def ignore_signals() -> None:
@@ -185,6 +233,8 @@ async def parent_gone() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     with contextlib.suppress(OSError, ValueError):
+        # The stream ends however the parent dies, even by SIGKILL.
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         await reader.read()
+    # A kernel timer, because a stuck event loop could not end itself.
     signal.alarm(_LAST_S_MAX)

@@ -1,4 +1,4 @@
-"""The consoles that an operator reads, with tables that stay readable in a narrow terminal."""
+"""Defines the consoles for the operator; their tables stay readable in a narrow terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rich.table import Table
 
 
 class WholeWords(Console):
-    """A console that breaks no word of a table, however narrow it is: an id that is cut is none."""
+    """A console that breaks no word of a table: an id that is cut cannot be typed or pasted."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as Rich does; a table is at least as wide as its longest words together."""
         for table in objects:
             if isinstance(table, Table) and table.columns:
                 _keep_words_whole(table, self)
+                # Rich would cut wide lines; a terminal merely wraps them.
                 options["crop"] = False
         super().print(*objects, **options)
 
@@ -30,7 +31,9 @@ def _keep_words_whole(table: Table, console: Console) -> None:
     ]
     least = [max(each.minimum for each in column) for column in ranges]
     most = [max(each.maximum for each in column) for column in ranges]
+    # Borders and padding, which Rich reports only for the whole table.
     frame = Measurement.get(console, wide, table).maximum - sum(most)
+    # It fits, so Rich decides.
     if frame + sum(most) <= console.width:
         return
     for _ in range(console.width - frame - sum(least)):

@@ -1,14 +1,18 @@
-"""How many descriptors the process may hold, and so how many connections: each takes one."""
+"""Raises the limit of file descriptors, and derives from it how many connections are taken.
+
+Knows no socket: the engine enforces the limits.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import resource
+
+import structlog
 
 from gateway.sockets.limits import MediaLimits
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _RESERVED = 300
 """Descriptors for everything but the port's connections: stores, carrier, files, children."""
@@ -17,7 +21,7 @@ _PING_NS = 5_000_000_000
 
 
 def raise_limit(wanted: int) -> int:
-    """Let the process hold as many if the system allows it; return how many it may hold.
+    """Raise the soft limit to `wanted`, or to the hard limit; return how many may be held.
 
     The soft limit of getrlimit(2) is low for programs that use select(2), which this one does not.
     """
@@ -26,6 +30,7 @@ def raise_limit(wanted: int) -> int:
         raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with contextlib.suppress(OSError, ValueError):  # macOS has another limit beneath
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        # Ask the system again: it may have granted less.
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if soft == resource.RLIM_INFINITY else soft
 
@@ -37,10 +42,12 @@ def media_limits(calls_max: int) -> MediaLimits:
     at_once = max(MediaLimits().connections_at_once, connections_max)
     reserved = connections_max + _RESERVED
     wished = MediaLimits().strangers_max
+    # Verified sockets and our own files come first; strangers share the rest.
     given = raise_limit(reserved + wished)
+    # At least a quarter: every connection starts as a stranger.
     strangers_max = min(wished, max(given - reserved, given // 4))
     if strangers_max < wished:
-        log.warning("%d descriptors leave %d for new connections.", given, strangers_max)
+        log.warning("few file descriptors", granted=given, strangers_max=strangers_max)
     return MediaLimits(
         connections_max=connections_max,
         strangers_max=strangers_max,

@@ -1,6 +1,6 @@
-"""The drainer: empties the outbox of the credit store into the SQL book of record.
+"""Runs the drainer: empties the spend gate's outbox into the SQL book of record.
 
-Imports what draining needs and no more: it is a process of every node.
+Imports no more than draining needs, since every node has one of these processes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from gateway.roles.process import stop_on_signal, wait
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from gateway.post.webhooks import Notices
+    from gateway.post.webhooks import EventPoster
 
-DRAIN_INTERVAL_S = 0.5
+DRAIN_INTERVAL_S = 1.0
 """How soon after its end a call is found in the list."""
 DRAIN_TURN_S_MAX = 60.0
 """How long one batch may take before the drainer counts as stuck: several times what all time-outs
 of its stores come to."""
 
 
-async def work(read: Settings, *, is_child: bool) -> None:
+async def work(settings: Settings, *, is_child: bool) -> None:
     """Drain until told to stop."""
+    # First, so that opening stores and migrations give way too.
     _yield_to_audio()
     stop = stop_on_signal(is_child=is_child)
     ending = asyncio.ensure_future(wait(stop, is_child=is_child))
-    opening = asyncio.ensure_future(storage.open_stores(read, is_child=is_child))
+    # Wait for both: opening takes as long as a store is away, and the end must not wait for it.
+    opening = asyncio.ensure_future(storage.open_stores(settings, is_child=is_child))
     await asyncio.wait((ending, opening), return_when=asyncio.FIRST_COMPLETED)
     if not opening.done():
         # A store that is away is waited for; a parent that is gone has taken its own with it.
@@ -41,39 +43,48 @@ async def work(read: Settings, *, is_child: bool) -> None:
         stop.leave()
         return
     stores, enough = opening.result(), asyncio.Event()
-    notices, mails = _open_notices(read), storage.open_mails(read, stores)
+    events, mails = _open_events(settings), storage.open_mails(settings, stores)
 
     def notify(name: str, data: Mapping[str, Any]) -> None:
-        if notices is not None:
-            notices.notify(name, data)
+        if events is not None:
+            events.notify(name, data)
         mails.notify(name, data)
 
+    # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
+    # replaces this process.
     pulse = Pulse(DRAIN_TURN_S_MAX, time.monotonic)
-    drainer = storage.build_drainer(stores, read, notify, pulse.turn)
+    drainer = storage.build_drainer(stores, settings, notify, pulse.turn)
     draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
     pulsing = asyncio.ensure_future(pulse.run()) if is_child else None
-    await ending
-    enough.set()
-    await draining
-    if pulsing is not None:
-        pulsing.cancel()
-    if notices is not None:
-        await notices.stop()
-    await mails.stop()
-    await stores.close()
+    try:
+        # A drainer that fails ends the process, with its fault told.
+        await asyncio.wait((ending, draining), return_when=asyncio.FIRST_COMPLETED)
+        # It then makes one last pass: the calls of a node that is stopping are settled by now, and
+        # their entries are in the outbox.
+        enough.set()
+        await draining
+    finally:
+        ending.cancel()
+        if pulsing is not None:
+            pulsing.cancel()
+        if events is not None:
+            await events.stop()
+        # After the last pass, which may still report refunds.
+        await mails.stop()
+        await stores.close()
     stop.leave()
 
 
-def _open_notices(read: Settings) -> Notices | None:
+def _open_events(settings: Settings) -> EventPoster | None:
     """Return what tells the operator's program of events, if there is one."""
-    if not read.events_url:
+    if not settings.events_url:
         return None
     # Imported here, for a drainer that tells no program carries no HTTP client.
-    from gateway.post.webhooks import Notices  # noqa: PLC0415
+    from gateway.post.webhooks import EventPoster  # noqa: PLC0415
 
-    notices = Notices(read.events_url, read.events_secret)
-    notices.start()
-    return notices
+    events = EventPoster(settings.events_url, settings.events_secret)
+    events.start()
+    return events
 
 
 def _yield_to_audio() -> None:

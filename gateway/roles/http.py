@@ -1,4 +1,4 @@
-"""Puts together the routes of a process: API, webhooks of other services, probes and pages.
+"""Composes the routes of a process: API, webhooks of other services, probes and pages.
 
 Reaches live calls through ports only, so that a process without media serves the same API.
 """
@@ -32,13 +32,14 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.duties import Alarms
 from gateway.roles.payments import PaymentServices
+from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
 from gateway.twilio.markup import hangup_twiml
 
+# The build hook puts the pages into the package.
 STATIC_DIR = Path(str(resources.files("gateway.http"))) / "static"
 
 Routes = Sequence[DeclaredRoute]
@@ -76,14 +77,16 @@ def api_routes(
         gate=stores.gate,
         ledger=stores.ledger,
         rates=prices.rates,
-        closed_book=prices.closed_book,
+        closed_destinations=prices.closed_destinations,
         is_draining=is_draining,
         on_balance=on_balance,
     )
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
-    rates = RatesApi(settings, auth, velocity, stores.gate, prices.rates, prices.closed_book)
+    rates = RatesApi(
+        settings, auth, velocity, stores.gate, prices.rates, prices.closed_destinations
+    )
     return [
         *CallsApi(settings, auth, admission, index, stores.gate).routes(),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
@@ -115,7 +118,10 @@ def payment_routes(
 ) -> Routes:
     """Return the routes that the payment service calls."""
     return StripeWebhook(
-        settings.stripe_webhook_secrets, payments.payments.settle, time.time, refused_signatures
+        settings.stripe_webhook_secrets,
+        payments.payments.book_object,
+        time.time,
+        refused_signatures,
     ).routes()
 
 
@@ -134,6 +140,7 @@ def health_routes(
         try:
             await stores.redis.ping()
         except Exception as error:
+            # Distinguishes a full disk, which the probe names, from an unreachable server.
             raise refusals.unavailable("Redis does not answer", error) from error
 
     async def ask_sql() -> None:
@@ -143,7 +150,9 @@ def health_routes(
     return Health(
         load,
         ticker,
+        # Without Redis no hold can be placed, so no call can start.
         checks={"redis": ask_redis},
+        # Without SQL calls go on: keys are cached and records wait in the outbox.
         weaknesses={"database": ask_sql},
         alarms={
             "outbox": lambda: alarms.outbox.is_raised,

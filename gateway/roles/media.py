@@ -1,4 +1,4 @@
-"""Puts together what carries sound: the heartbeat, media sockets, WebRTC and the calls on them.
+"""Composes what carries sound: the heartbeat, media sockets, WebRTC and the calls on them.
 
 Only a process that holds calls has it. Knows no page and no API.
 """
@@ -27,10 +27,10 @@ from gateway.webrtc.endpoint import EndpointLimits, WebRtcEndpoint
 from media import tones
 
 SWEEP_PARTS = 50
-"""Sweeps in which every socket is looked at once: at one each beat, a second."""
+"""Parts in which all sockets are swept: one part each beat, so every socket once a second."""
 
 _MODERATION_BEATS = 5
-"""Beats between two looks at what all media have in common: a tenth of a second."""
+"""Beats between two judgements of how busy the sockets are: a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,19 @@ class Media:
 
     async def unbind(self) -> None:
         """Close all WebRTC sessions and the port."""
+        # First, because its timer must not read a closed port.
         self.moderation.stop()
         if self.endpoint is not None:
             self.endpoint.stop()
 
     def start(self) -> None:
-        """Begin to beat, and to meter; the ports are bound."""
+        """Start the heartbeat and the metering; the ports are bound already."""
         self.ticker.start()
+        # The sweep reschedules itself at each beat, until the ticker stops.
         self._sweep()
         ports = self.endpoint.ports if self.endpoint else ()
         self.moderation.add(self.engine.reader, *ports)
+        # Ten of the second's fifty slots, evenly spaced.
         for slot in range(0, BEATS_PER_SECOND, _MODERATION_BEATS):
             self.ticker.add_duty(slot, self.moderation.judge)
             if self.endpoint is not None:
@@ -79,10 +82,11 @@ class Media:
 
     def _sweep(self) -> None:
         self.engine.sweep(self.ticker.read_ns, SWEEP_PARTS)
+        # One nanosecond ahead means the next beat.
         self.ticker.at(self.ticker.clock_ns() + 1, self._sweep)
 
     async def stop_beating(self) -> None:
-        """Cease to beat."""
+        """Stop the heartbeat."""
         self.ticker.stop()
 
     async def close_sockets(self) -> None:
@@ -99,8 +103,9 @@ def compose_media(
     *,
     notify: Notify,
     probe: Callable[[], Awaitable[str]],
+    clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> Media:
-    """Return what carries sound, not started yet.
+    """Return the media of a process, not started yet.
 
     Args:
         settings: What the operator has set.
@@ -110,11 +115,12 @@ def compose_media(
         metering: Charges the calls.
         notify: Told of warnings and cut-offs.
         probe: Looks at the public origin; returns what is wrong with it, or nothing.
+        clock_ns: Monotonic nanoseconds.
 
     """
     moderation = Moderation(LoopInterval())
-    ticker = Ticker(time.monotonic_ns, moderation.read)
-    endpoint = _endpoint(settings) if settings.webrtc == "on" else None
+    ticker = Ticker(clock_ns, moderation.read)
+    endpoint = _endpoint(settings, clock_ns) if settings.webrtc == "on" else None
     calls = Calls(
         settings,
         gate=stores.gate,
@@ -133,12 +139,13 @@ def compose_media(
     engine = MediaEngine(
         calls.route,
         descriptors.media_limits(settings.calls_max),
+        clock_ns,
         trusted_proxies=settings.trusted_proxies,
     )
     return Media(ticker, moderation, metering, endpoint, calls, engine)
 
 
-def _endpoint(settings: Settings) -> WebRtcEndpoint:
+def _endpoint(settings: Settings, clock_ns: Callable[[], int]) -> WebRtcEndpoint:
     addresses, port = webrtc_addresses(settings)
     return WebRtcEndpoint(
         addresses=addresses,
@@ -146,7 +153,7 @@ def _endpoint(settings: Settings) -> WebRtcEndpoint:
         host=settings.host,
         ptime_ms=int(settings.ptime_ms),
         limits=EndpointLimits(sessions_max=2 * settings.calls_max),
-        clock_ns=time.monotonic_ns,
+        clock_ns=clock_ns,
     )
 
 
@@ -157,4 +164,5 @@ def warm_up() -> None:
     for country in ("", "US", "GB"):
         for tone in (tones.ringback, tones.busy, tones.congestion):
             tone(country)
+    # By far the largest: the metadata of all countries.
     number.load_numbering_plans()

@@ -1,4 +1,4 @@
-"""Makes this process one of the nodes that share its stores: its lease, and its view of the others.
+"""Makes this process a node among those that share its stores: its lease, and its view of others.
 
 Knows no call.
 """
@@ -34,12 +34,12 @@ class Membership:
 
     origin: str
     instance: str
-    """Tells this process from any other, also one of the same node id."""
+    """Random name of this process: tells it from any other, also from one with its node id."""
     leases: RedisNodeLeases
     watch: NodeWatch
 
     async def enter(self) -> None:
-        """Take this node's lease; what a killed process of its id has left is its own then.
+        """Take this node's lease, and with it the calls that a killed process of its id has left.
 
         Raises SettingsError where another process serves as this node, StoreUnavailableError.
         """
@@ -48,6 +48,8 @@ class Membership:
         def tell() -> None:
             log.warning("node was not stopped properly", node=node, hint=_WAITING)
 
+        # Before anything is settled: two processes with one id would settle each other's live
+        # calls.
         if not await self.leases.claim(node, SILENCE_S, tell):
             raise SettingsError(
                 f"CALLER_NODE: another process serves as node {node} on the same stores. Stop it,"
@@ -57,13 +59,16 @@ class Membership:
     async def leave(self) -> None:
         """Give the lease back, so that the node is not missed."""
         with contextlib.suppress(StoreUnavailableError):
+            # If Redis is away, the lease expires by itself.
             await self.watch.forget(self.watch.node)
 
     async def look_at_origin(self) -> str:
         """Return what is wrong with the public origin, as far as it shows from here."""
         found = await public_origin.ask(self.origin)
+        # A balancer may have picked another node of this deployment, which is fine.
         if found.instance and found.instance != self.instance:
             with contextlib.suppress(StoreUnavailableError):
+                # Without Redis the answer cannot be attributed, so it is not called a fault.
                 if found.instance not in await self.leases.instances():
                     return public_origin.other_gateway(self.origin)
         return found.fault
@@ -72,6 +77,7 @@ class Membership:
 def new_membership(settings: Settings, redis: Any) -> Membership:
     """Return a node's membership; its first renewal takes the lease."""
     instance = secrets.token_hex(8)
+    # Longer than a call may live without Redis, so that nobody settles a live call.
     ttl_s = node_watch.lease_s(settings.prepaid_horizon_s, settings.grace_s)
     leases = RedisNodeLeases(redis, ttl_s=ttl_s, instance=instance)
     watch = NodeWatch(leases, settings.node, time.monotonic_ns)

@@ -1,6 +1,6 @@
-"""Puts together what takes payments by card, for the gateway and for an operator's commands.
+"""Composes card payments, for the gateway and for an operator's commands.
 
-Knows no live call: a change of credit is told to who asked for it.
+Knows no live call: changes of credit are reported through `on_credit`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gateway.charging import recovery
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import PaymentReconciler
+from gateway.payments.refunds import Refunds
 from gateway.payments.service import Payments
 from gateway.ports import Notify
 from gateway.roles.storage import Stores
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PaymentServices:
-    """Everything that takes payments by card."""
+    """The parts that take payments by card, composed."""
 
     service: StripePayments
     store: SqlPaymentStore
     payments: Payments
+    refunds: Refunds
     auto: AutoTopUps
     reconciler: PaymentReconciler
     history: PaymentHistory
@@ -46,33 +48,46 @@ def compose_payments(
     on_credit: Callable[[str], Awaitable[None]] | None = None,
     recovers: bool = False,
 ) -> PaymentServices:
-    """Return what takes payments; `on_credit` is called after an account's credit has changed.
+    """Return the payment services; `on_credit` is called after an account's credit has changed.
 
-    One that `recovers` books credits that the book has lost and the spend gate has.
+    With `recovers` they book credits that the book has lost and the spend gate has.
     """
-    # Imported here, for a gateway without payments starts sooner without the vendor's library.
+    # Imported here: a gateway without payments starts sooner without the vendor's library.
     from gateway.payments.stripe_client import StripePayments  # noqa: PLC0415
 
     async def credit_changed(account_id: str) -> None:
+        # The gate first, or a charge in between would not see the new credit.
         await recovery.bring_credits(stores.gate, stores.ledger, account_id)
         if on_credit is not None:
             await on_credit(account_id)
 
     async def freeze_changed(account_id: str, frozen: bool) -> None:
+        # Charges its calls at once, so that they end now instead of within a second.
         await stores.freeze(account_id, frozen)
         if on_credit is not None:
             await on_credit(account_id)
 
     service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
     store = SqlPaymentStore(stores.engine)
+    # Without the gate's sequence: it makes the ledger refuse numbers that the gate has seen, and
+    # here exactly those are booked again.
+    ledger = SqlLedgerStore(stores.engine) if recovers else stores.ledger
     payments = Payments(
         settings,
         service=service,
         store=store,
-        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
-        balance=stores.gate.balance,
+        ledger=ledger,
         on_credit=credit_changed,
         on_freeze=freeze_changed,
+        notify=notify,
+    )
+    refunds = Refunds(
+        payments,
+        service=service,
+        store=store,
+        ledger=ledger,
+        balance=stores.gate.balance,
+        on_credit=credit_changed,
         notify=notify,
     )
     pause = timedelta(seconds=settings.auto_top_up_pause_s)
@@ -85,4 +100,4 @@ def compose_payments(
     )
     reconciler = PaymentReconciler(payments, auto, service=service, store=store)
     history = PaymentHistory(payments, service=service, store=store)
-    return PaymentServices(service, store, payments, auto, reconciler, history)
+    return PaymentServices(service, store, payments, refunds, auto, reconciler, history)

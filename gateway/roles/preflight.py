@@ -1,7 +1,7 @@
-"""What a node cannot start without, looked at before it starts.
+"""Examines what a node cannot start without, before it starts.
 
-One look for `caller check`, which reports it, and for `caller serve`, which refuses with the same
-sentences. Leaves nothing behind.
+The same findings are reported by `caller check`, and refuse a start of `caller serve`. Leaves
+nothing behind: no file, no table, no connection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from billing.stores import refusals, schema
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
-from gateway.roles import adapters, storage
+from gateway.roles import adapters, listening, storage
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
@@ -42,7 +42,7 @@ CERTIFICATE_DAYS_LEFT_MIN = 14
 FREE_MIB_MIN = 16
 """What a new database, its log and the first append-only file take at a start, with a margin."""
 FREE_MIB_WEAK = 512
-"""Less than this is told while there is still something left."""
+"""Below this a warning is given, while there is still some space left."""
 _MEBIBYTE = 1024 * 1024
 
 
@@ -55,8 +55,8 @@ class Finding:
     is_fatal: bool = False
     is_weak: bool = False
     is_away: bool = False
-    """Of a fatal one: whether a service does not answer, or refuses us; otherwise it is the
-    settings that must be corrected."""
+    """Of a fatal one: a service does not answer, or refuses us. Otherwise the settings must be
+    corrected."""
 
     @property
     def mark(self) -> Text:
@@ -77,15 +77,16 @@ def away(subject: str, text: str) -> Finding:
 
 
 def exit_code(found: list[Finding]) -> int:
-    """Return what a command ends with that found this."""
+    """Return the exit code of a command with these findings."""
     fatal = [finding for finding in found if finding.is_fatal]
     if not fatal:
         return 0
+    # Wrong settings take precedence: waiting for a service would not help.
     return EXIT_UNAVAILABLE if all(finding.is_away for finding in fatal) else EXIT_SETTINGS
 
 
 async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
-    """Look at everything that a start needs; one that `is_starting` needs its ports for itself."""
+    """Examine all that a start needs; a process that `is_starting` must have its ports free."""
     found = [
         *rates(settings),
         *files(settings),
@@ -94,6 +95,7 @@ async def findings(settings: Settings, *, is_starting: bool) -> list[Finding]:
         await credit_store(settings),
         await database(settings),
     ]
+    # Last, because it may have to ask Redis which nodes are alive.
     return [*found, *await ports(settings, is_starting=is_starting)]
 
 
@@ -116,13 +118,14 @@ def rates(settings: Settings) -> list[Finding]:
 
 def files(settings: Settings) -> list[Finding]:
     """Look at the folder of the embedded stores, and write to it."""
+    # No store is embedded, so the folder is not used.
     if settings.redis_url and settings.database_url:
         return []
     folder = settings.data_dir
     if problem := private_files.refusal(folder):
         return [wrong("files", problem)]
     found = disk("files", folder, "CALLER_DATA_DIR")
-    if private_files.is_open(folder):
+    if private_files.is_open_to_everyone(folder):
         text = f"Everyone on this machine may look into {folder}; the next start closes it."
         found.append(Finding("files", text, is_weak=True))
     return found
@@ -134,9 +137,11 @@ def disk(subject: str, folder: Path, name: str) -> list[Finding]:
     try:
         private_files.try_to_write(folder)
     except OSError as error:
+        # Only writing reveals missing rights, a read-only mount or a quota.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             text = f"{where} cannot be used: {error.strerror}. Choose another folder."
             return [wrong(subject, text)]
+        # Full for this user, by a quota or reserved blocks, whatever is free otherwise.
         free_mib = 0
     else:
         free_mib = private_files.free_bytes(folder) // _MEBIBYTE
@@ -155,6 +160,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
         return []
     path = Path(settings.tls_certificate)
     try:
+        # Loaded as a pair: a key that belongs to another certificate fails only here.
         tls.load(path, Path(settings.tls_key))
         facts = tls.read_facts(path)
     except GatewayError as error:
@@ -163,6 +169,7 @@ def certificate(settings: Settings, now: datetime) -> list[Finding]:
         text = f"CALLER_TLS_CERTIFICATE is valid from {facts.valid_from} to {facts.valid_until}."
         return [wrong("tls", text)]
     text = f"CALLER_TLS_CERTIFICATE is valid until {facts.valid_until}."
+    # Only a weakness: the node works until then, and picks up a renewed certificate.
     is_weak = facts.valid_until - now < timedelta(days=CERTIFICATE_DAYS_LEFT_MIN)
     if not facts.covers(settings.origin):
         text, is_weak = f"CALLER_TLS_CERTIFICATE does not name {settings.origin}.", True
@@ -184,6 +191,7 @@ def carrier_account(settings: Settings) -> list[Finding]:
 async def credit_store(settings: Settings) -> Finding:
     """Reach Redis, and judge whether credits may be kept there."""
     if not settings.redis_url:
+        # Read without starting a server: a check starts nothing.
         if fault := append_only.fault(settings.data_dir / private_files.VALKEY):
             return away("redis", f"Valkey's file {fault}")
         text = f"Embedded Valkey in {settings.data_dir}: fine for one machine."
@@ -212,12 +220,14 @@ async def database(settings: Settings) -> Finding:
     if settings.database_url and file is not None and (problem := _file_problem(file)):
         return problem
     try:
+        # Read-only: a check must not migrate, and nodes of an older release may be running.
         found = await _schema(engine, file)
     except StoreUnavailableError as error:
         return _unreached(error)
     finally:
         await engine.dispose()
     if file is not None:
+        # SQLite has no rights on tables: write access to the file is enough.
         return _of_sqlite(settings, file, found.age)
     if found.age is not schema.Age.CURRENT and not found.may_change:
         return away("database", refusals.RIGHTS)
@@ -229,6 +239,7 @@ def _file_problem(file: Path) -> Finding | None:
     if not file.parent.is_dir():
         text = "CALLER_DATABASE_URL names a file in a folder that does not exist."
         return wrong("database", text)
+    # Creating a file needs write access to its folder.
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         return wrong("database", "CALLER_DATABASE_URL names a file that may not be written.")
     found = disk("database", file.parent, "CALLER_DATABASE_URL")
@@ -238,6 +249,7 @@ def _file_problem(file: Path) -> Finding | None:
 async def _schema(engine: AsyncEngine, file: Path | None) -> schema.Schema:
     """Look at the tables; a file that is not there is not made."""
     if file is not None and not os.access(file, os.F_OK):
+        # Connecting would create the file.
         return schema.Schema(schema.Age.NEW, may_change=True)
     return await schema.look(engine)
 
@@ -247,6 +259,7 @@ def _unreached(error: StoreUnavailableError) -> Finding:
         return wrong("database", str(error))
     if isinstance(error, DatabaseLockedError):
         return away("database", f"Does not answer: {error}.")
+    # These messages are complete; for others the driver's error says more.
     if isinstance(error, UnfitBookError) or error.__cause__ is None:
         return away("database", _sentence(error))
     return away("database", f"{refusals.passing(error.__cause__)} Check CALLER_DATABASE_URL.")
@@ -258,7 +271,7 @@ def _of_sqlite(settings: Settings, file: Path, age: schema.Age) -> Finding:
         if age is schema.Age.OLDER:
             text += f" It {age.value}."
         return Finding("database", text, is_weak=True)
-    if private_files.is_open(file):
+    if private_files.is_open_to_everyone(file):
         text = "Answers, but everyone on this machine may read its file; the next start closes it."
         return Finding("database", text, is_weak=True)
     return Finding("database", _answers(age))
@@ -269,8 +282,10 @@ def _answers(age: schema.Age) -> str:
 
 
 async def ports(settings: Settings, *, is_starting: bool) -> list[Finding]:
-    """See that the ports can be listened on, unless this node does so already."""
+    """Check that the ports can be bound, unless this node is running on them already."""
     problems = list(dict.fromkeys(_port_problems(settings)))
+    # Beside a running node, a check finds the ports taken by that node. A start must fail
+    # nevertheless.
     if problems and not is_starting and settings.node in await _living_nodes(settings):
         return [Finding("ports", f"In use, by this node itself ({settings.node}) as it seems.")]
     return problems
@@ -281,6 +296,7 @@ async def _living_nodes(settings: Settings) -> frozenset[str]:
     if redis is None:
         return frozenset()
     try:
+        # Redis has a finding of its own.
         return await RedisNodeLeases(redis).alive()
     except BillingError:
         return frozenset()
@@ -289,7 +305,7 @@ async def _living_nodes(settings: Settings) -> frozenset[str]:
 
 
 def credit_client(settings: Settings) -> Any:
-    """Return a client of the credit store, None where there is none yet."""
+    """Return a client of Redis; None if the embedded Valkey does not run, or for a wrong URL."""
     url = settings.redis_url.reveal() or embedded.url_of(settings.data_dir / private_files.VALKEY)
     try:
         return connect(url) if url else None
@@ -307,23 +323,15 @@ def _port_problems(settings: Settings) -> Iterator[Finding]:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         with socket.socket(family, kind) as probe:
             if kind == socket.SOCK_STREAM:
+                # Like the server: a port in TIME_WAIT counts as free. For UDP it would hide a taken
+                # port.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                yield _port_problem(name, f"{protocol} port {port} of {settings.host}", error)
-
-
-def _port_problem(name: str, address: str, error: OSError) -> Finding:
-    if error.errno == errno.EADDRINUSE:
-        text = f"{name}: {address} is in use by another process. Choose another port, or end it."
-        return away("ports", text)
-    if error.errno == errno.EACCES:
-        text = f"{name}: this user may not listen on {address}. Choose a port from 1024 on."
-        return wrong("ports", text)
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return wrong("ports", "CALLER_HOST is no address of this machine.")
-    return wrong("ports", f"{name}: {address} cannot be listened on ({error.strerror}).")
+                address = f"{protocol} port {port} of {settings.host}"
+                text, code = listening.refusal("CALLER_HOST", name, address, error)
+                yield Finding("ports", text, is_fatal=True, is_away=code == EXIT_UNAVAILABLE)
 
 
 def _sentence(error: Exception) -> str:

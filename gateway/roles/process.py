@@ -1,6 +1,6 @@
-"""What every process of the gateway has in common: running to the end, and telling failures.
+"""Runs a process of the gateway to its end: event loop, signals, failures as sentences, exit codes.
 
-Knows no command line: a process that a node or a demo starts for itself carries none.
+Knows no command line: a process that a node or a demo starts for itself has none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import structlog
 import uvloop
@@ -27,7 +27,6 @@ from billing.errors import (
     UnfitBookError,
     UnfitFileError,
 )
-from gateway import settings
 from gateway.errors import (
     EXIT_INTERRUPTED,
     EXIT_SETTINGS,
@@ -36,9 +35,10 @@ from gateway.errors import (
     SettingsError,
 )
 from gateway.logs import formats
-from gateway.roles.children import parent_gone
+from gateway.roles import listening
+from gateway.roles.children import give_sign, parent_gone
 from gateway.roles.console import err
-from gateway.settings import Settings
+from gateway.settings import Settings, from_mapping
 
 _log = structlog.get_logger(__name__)
 
@@ -48,19 +48,20 @@ the loop each time the loop has waited for the kernel. Python's own 5 ms are a g
 
 
 class EndedError(Exception):
-    """A process ends, having said why."""
+    """The process is to end with this code; the reason has been printed already."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
 
 
-def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
+def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> None:
     """Run to completion on uvloop; print a failure as a sentence, with what to do.
 
     Work that uses a store gives the settings that say where it is. Raises EndedError after a
     failure.
     """
+    # Applies to the whole process.
     sys.setswitchinterval(SWITCH_S)
     try:
         with (
@@ -68,6 +69,7 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
             on_interrupt(signal.default_int_handler),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
+            # The default handler prints callbacks with their arguments, which may be secrets.
             runner.get_loop().set_exception_handler(formats.on_loop_error)
             runner.run(work)
     except KeyboardInterrupt:
@@ -75,18 +77,20 @@ def run(work: Coroutine[Any, Any, None], read: Settings | None = None) -> None:
     except SettingsError as error:
         _fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
     except BillingError as error:
-        _fail(*_of_billing(error, read))
+        _fail(*_of_billing(error, settings))
+    # Store outages are BillingErrors, so this is about files and ports.
     except OSError as error:
         if error.filename is not None:
             hint = "Check CALLER_DATA_DIR and the files that the settings name."
             _fail(f"{error.filename}: {error.strerror}.", hint, EXIT_UNAVAILABLE)
         hint = "Check CALLER_HOST, CALLER_PORT and CALLER_UDP_PORT; another process may use it."
         _fail(error.strerror or str(error), hint, EXIT_UNAVAILABLE)
+    # After SettingsError, which is a subclass with a hint of its own.
     except GatewayError as error:
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
 
 
-def _of_billing(error: BillingError, read: Settings | None) -> tuple[str, str, int]:
+def _of_billing(error: BillingError, settings: Settings | None) -> tuple[str, str, int]:
     """Return what failed, what to do about it, and the exit code."""
     what, code, more = str(error), EXIT_UNAVAILABLE, "`caller check` says more."
     match error:
@@ -104,57 +108,64 @@ def _of_billing(error: BillingError, read: Settings | None) -> tuple[str, str, i
             return f"SQL did not answer: {what}.", hint, code
         case StoreFullError():
             return f"{what}.", "Free some space there, and try again.", code
+        # The message is complete. A file that is no database is a wrong setting; a database that
+        # refuses us is an unavailable service.
         case UnfitBookError():
             return what, more, EXIT_SETTINGS if isinstance(error, UnfitFileError) else code
-    return what, f"Check {_stores_of(read)}; {more}", code
+    return what, f"Check {_stores_of(settings)}; {more}", code
 
 
-def _stores_of(read: Settings | None) -> str:
+def _stores_of(settings: Settings | None) -> str:
     """Name the settings by which the stores are reached, those that are set."""
-    if read is None:
+    if settings is None:
         return "CALLER_REDIS_URL, CALLER_DATABASE_URL and CALLER_DATA_DIR"
-    named = {"CALLER_REDIS_URL": read.redis_url, "CALLER_DATABASE_URL": read.database_url}
+    named = {"CALLER_REDIS_URL": settings.redis_url, "CALLER_DATABASE_URL": settings.database_url}
     used = [name for name, url in named.items() if url]
+    # At least one store is embedded.
     if len(used) < len(named):
-        used.append(f"the folder of CALLER_DATA_DIR, {read.data_dir.absolute()}")
+        used.append(f"the folder of CALLER_DATA_DIR, {settings.data_dir.absolute()}")
     return " and ".join(used)
 
 
 class Stop(asyncio.Event):
-    """Set by a signal that asks the process to end; a second one sets `hurry`."""
+    """Set by a signal that asks the process to end; a second signal sets `end_now`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hurry = asyncio.Event()
-        """That what still goes on be broken off, in good order."""
+        self.end_now = asyncio.Event()
+        """Set to end running work in good order instead of waiting for it."""
         self._is_interrupted = False
 
     def on_signal(self, number: int) -> None:
-        """Note a signal; from the third on they do what they do by default."""
+        """Note a signal; from the third on signals have their default effect."""
         self._is_interrupted |= number == signal.SIGINT
         if self.is_set():
-            self.hurry.set()
+            self.end_now.set()
             loop = asyncio.get_running_loop()
             for each in STOP_SIGNALS:
+                # A process that hangs while stopping must still react to Ctrl-C.
                 loop.remove_signal_handler(each)
         self.set()
 
     async def covers(self, starting: Coroutine[Any, Any, None]) -> bool:
-        """Run a start, and break it off when the stop comes first; return whether it did."""
+        """Run a start, and cancel it when the stop comes first; return whether it was stopped."""
         start, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(self.wait())
         await asyncio.wait((start, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        # Checked first: a failed start must not be hidden by a simultaneous signal.
         if start.done():
             start.result()
             return False
         start.cancel()
+        # A cancelled start closes what it has opened before it ends.
         await asyncio.wait((start,))
+        # It finished or failed despite the cancellation; a failure is raised here.
         if not start.cancelled():
             start.result()
         return True
 
     def leave(self) -> None:
-        """End the process, everything being closed: after Ctrl-C with the code that shells expect.
+        """Call when all is closed: after Ctrl-C, end with the exit code that shells expect.
 
         Raises EndedError.
         """
@@ -167,10 +178,10 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def stop_on_signal(*, is_child: bool = False) -> Stop:
-    """Return what is set by the signals that end a process in good order.
+    """Return an event that is set by the signals that end a process in good order.
 
-    A child is ended by its parent, whatever signals say. What was ignored before, as nohup(1) has
-    SIGHUP be, stays so.
+    A child ignores signals, for its parent ends it. A signal that was ignored before, such as
+    SIGHUP under nohup(1), stays ignored.
     """
     stop = Stop()
     if not is_child:
@@ -183,8 +194,12 @@ def stop_on_signal(*, is_child: bool = False) -> Stop:
 
 @contextlib.contextmanager
 def on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Answer Ctrl-C so, where it is answered at all and this thread is asked."""
+    """Handle Ctrl-C by `handler` inside the block.
+
+    Does nothing outside the main thread, or where Ctrl-C is ignored.
+    """
     before = signal.getsignal(signal.SIGINT)
+    # `signal.signal` raises ValueError in other threads.
     is_ours = threading.current_thread() is threading.main_thread()
     if not is_ours or before in (None, signal.SIG_IGN):
         yield
@@ -204,21 +219,62 @@ async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
     _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
+    # Wait for the cancellation, or asyncio reports pending tasks at the end.
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def serve_until_stopped(serving: Coroutine[Any, Any, None], *, is_child: bool) -> None:
-    """Run a service until the process is to end, then cancel it. Raises EndedError after Ctrl-C."""
+class Service(Protocol):
+    """What listens on one address."""
+
+    async def start(self) -> None:
+        """Listen, and serve in the background. Raises OSError where that is not possible."""
+
+    async def serve(self) -> None:
+        """Return when it has ended by itself."""
+
+    async def stop(self) -> None:
+        """Close the port and release everything."""
+
+
+async def serve_until_stopped(service: Service, host: str, port: int, *, is_child: bool) -> None:
+    """Run a service until it ends or the process is to end.
+
+    `host` and `port` are the options that tell it where to listen. Raises EndedError where that is
+    not possible, and after Ctrl-C.
+    """
     stop = stop_on_signal(is_child=is_child)
-    running = asyncio.ensure_future(serving)
-    await wait(stop, is_child=is_child)
+    running = asyncio.ensure_future(_serve(service, host, port, is_child=is_child))
+    ending = asyncio.ensure_future(wait(stop, is_child=is_child))
+    await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
+    # The service closes its port in a `finally` of its own.
     running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    ending.cancel()
+    failure, _ = await asyncio.gather(running, ending, return_exceptions=True)
+    # The cancellation itself is none.
+    if isinstance(failure, Exception):
+        raise failure
     stop.leave()
 
 
+async def _serve(service: Service, host: str, port: int, *, is_child: bool) -> None:
+    try:
+        await service.start()
+    except OSError as error:
+        address = f"TCP port {port} of {host}"
+        text, code = listening.refusal("--host", "--port", address, error)
+        # A parent chooses the port, a free one at each start.
+        hint = "Start it again." if is_child else "The same command with --help says more."
+        _fail(text, hint, code)
+    try:
+        if is_child:
+            give_sign()
+        await service.serve()
+    finally:
+        await service.stop()
+
+
 def complain(what: str, hint: str) -> None:
-    """Say what is wrong and what to do about it, in the form of log lines if that is JSON."""
+    """Print what is wrong and what to do about it; as a log line if those are JSON."""
     if formats.is_json():
         _log.error(what, hint=hint)
         return
@@ -228,12 +284,12 @@ def complain(what: str, hint: str) -> None:
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings of an environment, and log as they say. Raises SettingsError."""
-    # Also what is wrong with the settings is told in the form that they ask for.
+    """Return the settings of an environment, and set up logging by them. Raises SettingsError."""
+    # Prepared first, so that errors in the settings are printed in the requested format.
     formats.prepare(environ)
-    read = settings.from_mapping(environ)
-    formats.configure(read.log_level, read.log_format)
-    return read
+    settings = from_mapping(environ)
+    formats.configure(settings.log_level, settings.log_format)
+    return settings
 
 
 def _fail(what: str, hint: str, code: int) -> NoReturn:

@@ -35,7 +35,7 @@ class Answer:
     """What was found at an origin."""
 
     instance: str = ""
-    """What the gateway there calls itself; each process has a name of its own."""
+    """Random name of the process that answered; empty if it is no gateway."""
     fault: str = ""
     """What is wrong, as a sentence; empty for nothing."""
     is_silent: bool = False
@@ -43,12 +43,13 @@ class Answer:
 
 
 async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
-    """Fetch `/healthz` of an origin and verify its certificate, by `context` or as systems do."""
+    """Fetch `/healthz` of an origin; verify its certificate by `context`, or the system's roots."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session,
             session.get(
                 f"{origin}/healthz",
+                # The carrier's media sockets follow no redirect, so it would be a fault.
                 allow_redirects=False,
                 ssl=context or ssl.create_default_context(),
             ) as reply,
@@ -56,6 +57,7 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
             body = bytearray()
             async for part in reply.content.iter_any():
                 body += part
+                # Whatever answers may not be a gateway, and may never end.
                 if len(body) > _BYTES_MAX:
                     break
             return _judge(origin, reply.status, bytes(body))
@@ -65,6 +67,7 @@ async def ask(origin: str, context: ssl.SSLContext | None = None) -> Answer:
 
 def _failure(origin: str, error: Exception) -> Answer:
     match error:
+        # Specific errors first: they are subclasses of ClientConnectorError.
         case aiohttp.ClientConnectorCertificateError():
             code = getattr(error.certificate_error, "verify_code", 0)
             fault = _CERTIFICATE_FAULTS.get(code, "is not accepted")
@@ -78,6 +81,7 @@ def _failure(origin: str, error: Exception) -> Answer:
             return Answer(fault=fault, is_silent=True)
         case aiohttp.ClientConnectorError():
             return Answer(fault=f"Nothing listens at {origin}.", is_silent=True)
+        # It accepted the connection, but did not answer in HTTP.
         case _:
             return Answer(fault=f"What answers at {origin} is not this gateway.")
 

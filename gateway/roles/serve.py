@@ -1,7 +1,7 @@
-"""`caller serve`: all roles of a gateway in one process, with the drainer as its child.
+"""Composes `caller serve`: all of a gateway in one process, with the drainer as its child.
 
-The composition root: which parts a process has, in which order they start, and in which they stop.
-How each part is made is the business of the modules beside this one.
+The composition root: which parts a process has, in which order they start and stop. How each part
+is made is the business of the modules beside this one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
-from gateway.roles import adapters, duties, http, storage
+from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
@@ -50,7 +50,7 @@ class Node:
         self.post: Post
         self.media: Media
         self.app: Starlette
-        """What answers HTTP requests."""
+        """The HTTP application."""
         self._server: OnePortServer
 
     @property
@@ -71,14 +71,17 @@ class Node:
 
     async def _start(self, stops: Stops) -> None:
         settings = self.settings
+        # Files and settings first: their errors must show before any store is touched.
         fallback = adapters.load_deck(settings)
         tls = _certificate(settings)
         carrier = adapters.build_carrier(settings)
+        # Each part is registered as soon as it exists, in case a later one fails.
         stops.add("carrier", carrier.close)
         self.stores = stores = await storage.open_stores(settings, is_node=True)
         stops.add("stores", stores.close)
         self.post = post = open_post(settings, stores)
         stops.add("mails", post.mails.stop)
+        # Started last, but stopped only after everything that writes to the outbox.
         stops.add("drainer", self._drainer.stop)
         prices = await load_prices(settings, stores.engine, fallback)
         membership = new_membership(settings, stores.redis)
@@ -86,8 +89,8 @@ class Node:
             *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", carrier_side.ghosts.stop)
-        post.notices.start()
-        stops.add("notices", post.notices.stop)
+        post.events.start()
+        stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
         access = compose_access(settings, stores)
@@ -96,18 +99,22 @@ class Node:
             notify=post.notify,
             probe=membership.look_at_origin,
         )
+        # Before anything is settled: whoever holds the lease owns the calls under this node id.
         await membership.enter()
+        # Returned only after the calls are settled, or other nodes would settle them.
         stops.add("lease", membership.leave)
+        # Before the port opens: calls of an earlier run still hold credit.
         await recovery.settle_own(carrier_side.settler, settings.node)
-        alarms = duties.new_alarms(settings, stores)
+        alarms = periodic_tasks.new_alarms(settings, stores)
         calls, refused = media.calls, media.calls.refused_signatures
-        sweeps = duties.new_sweeper(membership, carrier_side, calls.holds)
+        sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
         self.app = create_app(
             [
                 *http.api_routes(
                     *(settings, stores, access, prices, payments),
                     live=calls,
                     is_draining=lambda: calls.is_draining,
+                    # Read after `_take_payments` has set it.
                     on_balance=metering.on_balance,
                 ),
                 *http.health_routes(
@@ -121,17 +128,16 @@ class Node:
                 *http.page_routes(),
             ]
         )
-        await self._run(
-            stops,
-            tls,
-            [
-                *duties.of_port(tls),
-                *duties.of_payments(payments),
-                *duties.of_node(membership, carrier_side, metering, sweeps),
-                *duties.of_books(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled),
-                *duties.of_quotes(prices),
-            ],
-        )
+        tasks = [
+            *periodic_tasks.of_port(tls),
+            *periodic_tasks.of_payments(payments),
+            *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
+            *periodic_tasks.of_books(
+                stores, carrier_side.settler.drain, alarms, sweeps.gate_filled
+            ),
+            *periodic_tasks.of_quotes(prices),
+        ]
+        await self._run(stops, tls, tasks)
 
     def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
         """Open what takes payments; a change of credit reaches running calls at once."""
@@ -140,6 +146,7 @@ class Node:
         )
         stops.add("payment service", payments.service.close)
         stops.add("automatic top-ups", payments.auto.stop)
+        # Called with each balance that the gate reports, so also during calls.
         metering.on_balance = payments.auto.consider
         return payments
 
@@ -157,29 +164,34 @@ class Node:
         )
 
         async def stop_periodic() -> None:
-            await asyncio.gather(*(duty.stop() for duty in periodic))
+            await asyncio.gather(*(task.stop() for task in periodic))
 
+        # Registered before they start: stopping an unstarted part is harmless, and a start that
+        # fails half-way leaves nothing open.
         stops.add("UDP port", media.unbind)
         stops.add("ticker", media.stop_beating)
         stops.add("periodic work", stop_periodic)
         stops.add("metering", media.metering.stop)
         stops.add("server", self._server.stop)
         stops.add("media sockets", media.close_sockets)
+        # UDP before TCP: the first WebRTC offer may come as soon as TCP is open.
         await media.bind()
         await self._server.start()
         media.start()
         await self._drainer.start()
         warm_up()
         _spare_the_collector()
-        for duty in periodic:
-            duty.start()
+        # Last, since they use everything above.
+        for task in periodic:
+            task.start()
 
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media.calls.owns(call_id, carrier_call_id)
 
-    async def stop(self, hurry: asyncio.Event | None = None) -> None:
-        """Drain the calls, until `hurry` is set, then stop every part, the last opened first."""
-        await self.media.calls.drain(self.settings.drain_timeout_s, hurry)
+    async def stop(self, end_now: asyncio.Event | None = None) -> None:
+        """Drain the calls, until `end_now` is set, then stop every part, the last opened first."""
+        # While everything still runs: ending calls need sockets, carrier and metering.
+        await self.media.calls.drain(self.settings.drain_timeout_s, end_now)
         await self._stops.run()
 
 
@@ -194,4 +206,5 @@ def _spare_the_collector() -> None:
     """Keep what was made at start out of every later collection, and full ones rare."""
     gc.collect()
     gc.freeze()
+    # Not switched off, because reference cycles must be freed eventually.
     gc.set_threshold(*gc.get_threshold()[:2], _GEN2_THRESHOLD)

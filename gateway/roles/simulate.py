@@ -1,4 +1,4 @@
-"""The simulated carrier. Knows no store."""
+"""Runs the simulated carrier as a process. Knows no store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALLS_PER_SECOND = 50.0
 
 
 async def work(
-    read: Settings,
+    settings: Settings,
     *,
     is_child: bool,
     host: str = "127.0.0.1",
@@ -21,19 +21,22 @@ async def work(
     ring_s: float = RING_S,
     calls_per_second: float = CALLS_PER_SECOND,
 ) -> None:
-    """Serve until told to stop. Raises SettingsError."""
-    if not (read.twilio_account_sid and read.twilio_auth_token):
+    """Serve until told to stop. Raises SettingsError, EndedError."""
+    if not (settings.twilio_account_sid and settings.twilio_auth_token):
         raise SettingsError(
             "CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing. Choose any: "
             "AC and 32 hexadecimal digits, and any secret; the gateway needs the same."
         )
     simulated = service.SimulatorSettings(
-        account_sid=read.twilio_account_sid,
-        auth_token=read.twilio_auth_token.reveal(),
+        account_sid=settings.twilio_account_sid,
+        auth_token=settings.twilio_auth_token.reveal(),
         host=host,
         port=port,
         ring_s=ring_s,
         cps=calls_per_second,
-        plain=not read.tls_certificate,
+        # Stream URLs are always wss://, as for Twilio; without TLS here they are dialled in the
+        # clear.
+        plain=not settings.tls_certificate,
     )
-    await serve_until_stopped(service.run(simulated), is_child=is_child)
+    served = service.SimulatorService(simulated)
+    await serve_until_stopped(served, host, port, is_child=is_child)

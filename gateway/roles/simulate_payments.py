@@ -1,4 +1,4 @@
-"""The simulated payment service. Knows no store."""
+"""Runs the simulated payment service as a process. Knows no store."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ PORT = 8095
 
 
 async def work(
-    read: Settings, *, is_child: bool, host: str = "127.0.0.1", port: int = PORT
+    settings: Settings, *, is_child: bool, host: str = "127.0.0.1", port: int = PORT
 ) -> None:
-    """Serve until told to stop. Raises SettingsError."""
-    if not (read.stripe_api_key and read.stripe_webhook_secrets):
+    """Serve until told to stop. Raises SettingsError, EndedError."""
+    if not (settings.stripe_api_key and settings.stripe_webhook_secrets):
         raise SettingsError(
             "CALLER_STRIPE_API_KEY and CALLER_STRIPE_WEBHOOK_SECRETS are missing. Choose any: "
             "sk_test_ and some letters, and any secret; the gateway needs the same."
         )
     simulated = service.PaymentSimulatorSettings(
-        api_key=read.stripe_api_key.reveal(),
-        webhook_secret=read.stripe_webhook_secrets[0].reveal(),
-        webhook_url=f"{read.origin}/stripe/webhook",
+        api_key=settings.stripe_api_key.reveal(),
+        webhook_secret=settings.stripe_webhook_secrets[0].reveal(),
+        webhook_url=f"{settings.origin}/stripe/webhook",
         host=host,
         port=port,
         # The books outlive the service: what it names now must not have been named before.
         seed=secrets.randbits(62),
     )
-    await serve_until_stopped(service.run(simulated), is_child=is_child)
+    served = service.PaymentSimulatorService(simulated)
+    await serve_until_stopped(served, host, port, is_child=is_child)

@@ -1,4 +1,4 @@
-"""Stops the parts of a process one after another, the last that was opened first.
+"""Stops the parts of a process one after another, the last opened first.
 
 A part that hangs or fails does not keep the others from being stopped. Knows no part.
 """
@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
-log = logging.getLogger(__name__)
+import structlog
+
+log = structlog.get_logger(__name__)
 
 STOP_S_MAX = 20.0
 """How long one part may take to stop: longer than any of its own time-outs."""
 
 
 class Stops:
-    """What is to be stopped, in the order in which it was opened."""
+    """The stop functions of what has been opened so far, in that order."""
 
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
@@ -33,10 +34,14 @@ class Stops:
 
 async def _within(name: str, stop: Callable[[], Awaitable[object]]) -> None:
     """Stop one part; one that hangs is left behind."""
+    # Not `wait_for`, which also waits for the cancelled part, and that may hang too.
     task = asyncio.ensure_future(stop())
     await asyncio.wait({task}, timeout=STOP_S_MAX)
     if not task.done():
         task.cancel()
-        log.error("The %s did not stop: %s.", name, task.get_stack(limit=1))
+        log.error("part not stopped", part=name, where=task.get_stack(limit=1))
+    elif task.cancelled():
+        # By the part itself: a cancellation that left here would be taken for the process's own.
+        log.error("part failed to stop", part=name, where="cancelled")
     elif error := task.exception():
-        log.error("The %s stopped with an error.", name, exc_info=error)
+        log.error("part failed to stop", part=name, exc_info=error)

@@ -1,6 +1,6 @@
-"""Opens the stores that a process of the gateway keeps accounts in, and makes what drains them.
+"""Opens the stores, Redis and SQL, and makes the drainer between them.
 
-Apart from `build`, because the drainer is a process of every node that needs nothing else.
+Knows no carrier, page or payment service: a drainer process needs nothing else than this module.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MAILED_TTL_S = 86_400
 
 @dataclass(slots=True)
 class Stores:
-    """What is open to Redis and SQL."""
+    """Open connections to Redis and SQL, and the stores upon them."""
 
     redis: Any
     engine: AsyncEngine
@@ -63,10 +63,11 @@ class Stores:
         LookupError: no such account; StoreUnavailableError: a repeat finishes it.
         """
         await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
-        await self.key_epochs.end()
+        # After both changes, so that nodes which look the account up again see them.
+        await self.key_epochs.invalidate()
 
     async def close(self) -> None:
-        """Give everything back; the embedded Valkey last."""
+        """Close everything; the embedded Valkey last, for the client still speaks to it."""
         await disconnect(self.redis)
         await self.engine.dispose()
         if self.valkey is not None:
@@ -74,39 +75,41 @@ class Stores:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the database that the settings mean."""
+    """Return the URL of the database; without one, that of a file in the data folder."""
     own = settings.data_dir.absolute() / private_files.DATABASE
     return settings.database_url.reveal() or f"sqlite:///{own}"
 
 
 @dataclass(slots=True)
 class Book:
-    """What is open to SQL alone; Redis is reached only when a change of keys must be told."""
+    """An open connection to SQL alone; Redis is reached only to invalidate the key epoch."""
 
     engine: AsyncEngine
     ledger: SqlLedgerStore
     accounts: SqlAccountStore
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Close it."""
         await self.engine.dispose()
 
 
 async def open_book(settings: Settings) -> Book:
-    """Open SQL, and make it ready, for what must not depend on Redis.
+    """Open SQL, and migrate it, for commands that must work without Redis.
 
-    Raises StoreUnavailableError, SettingsError. So does a change of keys, which is kept then.
+    Raises StoreUnavailableError, SettingsError. A later change of keys raises them too if Redis
+    cannot be told; the change is saved nevertheless.
     """
     if settings.redis_url:
-        # Said before anything is changed.
+        # Report an unusable URL before anything is changed. This connects to nothing.
         await disconnect(_connect(settings.redis_url.reveal()))
     engine = await _open_migrated(settings, COMMAND_LOCK_WAIT_MS)
 
     async def end_epoch() -> None:
         try:
+            # Opened here only, so that commands that change no key never need Redis.
             async with contextlib.AsyncExitStack() as stack:
                 redis, _ = await _open_redis(settings, stack, is_child=False)
-                await RedisKeyEpochs(redis).end()
+                await RedisKeyEpochs(redis).invalidate()
         except StoreUnavailableError as error:
             raise StoreUnavailableError(UNTOLD) from error
 
@@ -123,25 +126,27 @@ async def open_stores(
 ) -> Stores:
     """Open Redis and SQL, and make them ready; a child leaves the bundled Valkey to its parent.
 
-    A node waits as long as it takes for another that migrates. Who `fills` brings what the spend
-    gate has lost from the book; an audit must see that it is lost. Raises StoreUnavailableError,
-    SettingsError.
+    A node waits longer than a command for another that migrates. With `fills` partitions that the
+    spend gate has lost are filled from the book; an audit must see them as they are. Raises
+    StoreUnavailableError, SettingsError.
     """
     async with contextlib.AsyncExitStack() as stack:
         redis, valkey = await _open_redis(settings, stack, is_child=is_child)
+        # Before SQL: credits must not be put into a server that evicts keys or is too old.
         await preflight(redis)
         engine = await _open_migrated(settings, PATIENT_MS if is_node else COMMAND_LOCK_WAIT_MS)
         stack.push_async_callback(engine.dispose)
         gate = RedisSpendGate(redis)
         ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
         epochs = RedisKeyEpochs(redis)
-        accounts = SqlAccountStore(engine, on_change=epochs.end)
+        accounts = SqlAccountStore(engine, on_change=epochs.invalidate)
         stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
         if fills:
             drain = build_drainer(stores, settings).drain_once
             positions = SqlPositions(engine)
             refilling = Refilling(gate, ledger, stores.records, positions, PARTITIONS, drain)
             await refilling.fill()
+        # Everything is open; from here on `Stores.close` closes it.
         stack.pop_all()
     return stores
 
@@ -152,7 +157,8 @@ async def _open_redis(
     """Return a client, and the bundled Valkey where there is one; the stack gives them back."""
     valkey, url = None, settings.redis_url.reveal()
     if not url:
-        private_files.close_folder(settings.data_dir)
+        private_files.restrict_folder(settings.data_dir)
+        # A child must not start the server: it would take the server down when it ends.
         valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
         url = await valkey.start()
         stack.push_async_callback(valkey.stop)
@@ -163,9 +169,10 @@ async def _open_redis(
 
 async def _open_migrated(settings: Settings, lock_wait_ms: int) -> AsyncEngine:
     if not settings.database_url:
-        private_files.close_folder(settings.data_dir)
+        private_files.restrict_folder(settings.data_dir)
     engine = open_database(settings)
     try:
+        # Whichever process comes first migrates: all need the current tables.
         await migrate(engine, lock_wait_ms=lock_wait_ms)
     except BaseException:
         await engine.dispose()
@@ -189,10 +196,11 @@ def open_database(settings: Settings) -> AsyncEngine:
             "CALLER_DATABASE_URL must be sqlite:///file or postgresql://…"
         ) from None
     file = engine.url.database or ""
+    # SQLite itself would only say "unable to open database file".
     if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
         raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
     if engine.dialect.name == "sqlite":
-        private_files.close_database(Path(file))
+        private_files.restrict_database(Path(file))
     return engine
 
 
@@ -215,10 +223,10 @@ def build_drainer(
     notify: Notify = to_nobody,
     on_turn: OnTurn = lambda: None,
 ) -> Drainer:
-    """Return what empties the spend gate's outbox into the book of record.
+    """Return the drainer of the spend gate's outbox into the book of record.
 
-    It also refunds the calls that the settings say are refunded, and leaves a mark that says when
-    the outbox was last empty. `on_turn` is told that it is at work.
+    It also refunds calls by the rules of the settings, and leaves a mark that says when the outbox
+    was last empty. `on_turn` is called at each turn of its work.
     """
     refunds = CallRefunds(
         stores.ledger,
@@ -243,9 +251,11 @@ def open_mails(settings: Settings, stores: Stores) -> Mails:
     async def once_a_day(name: str) -> bool:
         try:
             async with asyncio.timeout(_MAILED_TIMEOUT_S):
+                # SET NX lets exactly one node send the mail; the key expires by itself.
                 key = f"caller:mailed:{name}"
                 return bool(await stores.redis.set(key, b"1", nx=True, ex=_MAILED_TTL_S))
         except (RedisError, OSError, TimeoutError) as error:
+            # The mail is tried again later rather than sent twice.
             raise StoreUnavailableError("what was mailed cannot be noted") from error
 
     return Mails(

@@ -138,6 +138,7 @@ static int is_utf8(PyObject *payload)
 
 static void unmask(uint8_t *to, const uint8_t *from, Py_ssize_t size, const uint8_t *mask)
 {
+    /* memcpy, since neither side is aligned; compilers make single loads and stores of it. */
     uint64_t wide, word;
     memcpy(&wide, mask, MASK_BYTES);
     memcpy((uint8_t *)&wide + MASK_BYTES, mask, MASK_BYTES);
@@ -191,6 +192,7 @@ static int hand_over(Poller *self, int descriptor, PyObject *owner, const uint8_
         return call(owner, peer_ended, NULL);
     }
     Slot *slot = slot_of(self, descriptor);
+    /* The owner may keep the beginning of a frame, or a fragment: it is asked before the next. */
     if (slot != NULL && slot->owner == owner)
         slot->takes_frames = 0;
     int told = call(owner, data_received, rest);
@@ -205,7 +207,7 @@ static void swap(PyObject **one, PyObject **other)
     *other = was;
 }
 
-/* Asks the owner whether the next byte begins a frame to deliver, and to whom. */
+/* Asks the owner whether the next byte begins a frame to deliver, and which handlers take it. */
 static void ask(Poller *self, int descriptor, PyObject *owner)
 {
     PyObject *takes = PyObject_GetAttr(owner, takes_frames);
@@ -249,6 +251,7 @@ static enum verdict spend(const Poller *self, Slot *slot, long long now_ns, long
         slot->taken_at_ns = taken_at_ns;
         return TAKEN;
     }
+    /* What is dropped does not fill the first bucket: a peer is heard again once it slows down. */
     slot->excess_at_ns = later(slot->excess_at_ns, now_ns) + frames * self->excess_ns;
     long long from_ns = later(self->excused_at_ns, now_ns);
     return slot->excess_at_ns - from_ns > self->excess_max_ns ? FLOODED : DROPPED;
@@ -293,6 +296,8 @@ static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, 
         slot->bytes += PyBytes_GET_SIZE(payload);
         slot->last_in_ns = now_ns;
         slot->is_text = data[0] == TEXT_FIN;
+        /* Owned during the call: the leg may plug in another handler meanwhile. The slot is not
+         * used after it, for it may have moved. */
         PyObject *handler = Py_NewRef(slot->is_text ? slot->on_text : slot->on_binary);
         told = done(owner, PyObject_CallOneArg(handler, payload));
         Py_DECREF(handler);
@@ -300,6 +305,7 @@ static int take(Poller *self, int descriptor, PyObject *owner, Py_ssize_t size, 
         data += extent;
         size -= extent;
     }
+    /* Once for the whole read: a flood must not cost a call of Python's for each frame. */
     if (dropped > 0 && told == 0)
         told = tell_dropped(owner, dropped, verdict == FLOODED);
     return told;
@@ -403,6 +409,7 @@ static PyObject *Poller_poll(Poller *self, PyObject *now)
         fetch(self, events + index, count - index);
         told = receive(self, &events[index], now_ns);
     }
+    /* Broken off by what ends the process: an edge that was not served would not come back. */
     for (; index < count; index++)
         report_again(self, events[index].data.fd);
     self->is_polling = 0;
@@ -417,6 +424,7 @@ static int make_room(Poller *self, int descriptor)
     if (descriptor < self->size)
         return 0;
     int size = (descriptor + 1 + 255) / 256 * 256;
+    /* Not realloc, which would not keep slots on lines of the cache. */
     Slot *slots = aligned_alloc(LINE_BYTES, size * sizeof *slots);
     if (slots == NULL) {
         PyErr_NoMemory();
@@ -604,6 +612,7 @@ static Py_ssize_t write_header(uint8_t *header, uint8_t first, uint64_t length)
 /* Returns None, or what the kernel did not take. */
 static PyObject *send_bytes(int descriptor, const char *data, Py_ssize_t size)
 {
+    /* MSG_NOSIGNAL: a peer that has gone is an error of this call, not a SIGPIPE. */
     ssize_t sent = send(descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent == size)
         Py_RETURN_NONE;
@@ -647,7 +656,7 @@ static PyObject *send_frame(PyObject *Py_UNUSED(module), PyObject *const *argume
     Py_ssize_t length = PyBytes_GET_SIZE(arguments[2]);
     uint8_t frame[HEADER_BYTES_MAX + SEND_BYTES_MAX];
     Py_ssize_t header = write_header(frame, first, length);
-    if (length > SEND_BYTES_MAX) {
+    if (length > SEND_BYTES_MAX) { /* beyond the buffer: the transport sends all of it */
         PyObject *whole = PyBytes_FromStringAndSize((const char *)frame, header);
         PyBytes_Concat(&whole, arguments[2]);
         return whole;

@@ -1,7 +1,7 @@
-"""Accepts the connections of a listener: each is counted before anything is done for it.
+"""Accepts the connections of a listener, and counts each before anything is done for it.
 
-Event loops accept by themselves, but say nothing of a connection before its TLS handshake is done,
-and uvloop gives a listener up when descriptors run out. Knows no protocol above TLS.
+Event loops can accept by themselves, but report a connection only after its TLS handshake, and
+uvloop gives a listener up when descriptors run out. Knows no protocol above TLS.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept_some)
 
     async def close(self) -> None:
-        """Accept nothing more; drop whose TLS handshake goes on, and let the others have begun."""
+        """Accept nothing more; drop unfinished TLS handshakes; wait for the other connections."""
         if self._pause is None:
             self._loop.remove_reader(self._listener)
         else:
@@ -104,18 +104,24 @@ class Acceptor:
 
     def _welcome(self, connection: socket.socket, host: str) -> None:
         stranger = self._engine.admit(host, functools.partial(_shut, connection))
+        # Every other stranger may be waiting for us, and then the newcomer is the one that goes.
         if not stranger.is_in:
             connection.close()
             return
+        # The loop holds tasks weakly, and `close` has to wait for these.
         task = self._loop.create_task(self._connect(connection, stranger))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, connection: socket.socket, stranger: Stranger) -> None:
         try:
+            # An accepted socket is handed to the loop by a coroutine even without TLS: hence a
+            # task.
             if self._tls is None:
                 new_protocol = functools.partial(self._new_protocol, stranger)
                 await self._loop.connect_accepted_socket(new_protocol, connection)
+            # A trusted proxy stands for many clients: their handshakes must not wait for one
+            # another.
             elif stranger.source is None:
                 await self._shake_hands(connection, stranger, self._tls)
             else:
@@ -150,24 +156,32 @@ class Acceptor:
         turn = self._loop.create_future()
         if self._turns.take(source, turn):
             return
+        # Nothing reads the socket while it waits: shutting it down would not be noticed before its
+        # turn, and dropping it has to free its memory now.
         shut = stranger.drop
         stranger.drop = turn.cancel
         try:
             await turn
         except asyncio.CancelledError:
             self._turns.withdraw(source, turn)
+            # The place was given to it already: it must not be lost.
             if not turn.cancelled():
                 self._give_back(source)
             connection.close()
             raise
-        if stranger.is_in:
-            stranger.drop = shut
+        if not stranger.is_in:
+            # Dropped in the pass in which its turn came: there was nothing left to cancel.
+            self._give_back(source)
+            connection.close()
+            raise asyncio.CancelledError
+        stranger.drop = shut
 
     def _give_back(self, source: bytes) -> None:
         """Free a place, and let who has waited for it begin."""
         following = self._turns.give_back(source)
         while following is not None:
             source, turn = following
+            # One that was dropped in this very pass has not left the line yet.
             if not turn.done():
                 turn.set_result(None)
                 return
@@ -175,6 +189,8 @@ class Acceptor:
 
     def _free_descriptor(self) -> None:
         """Let the connection go that matters least; without one, leave the rest to the kernel."""
+        # accept(2) fails before the connection is taken from the queue: the listener stays
+        # readable, and the loop would ask again without a rest.
         if not self._engine.strangers.drop_one():
             self._loop.remove_reader(self._listener)
             self._pause = self._loop.call_later(_PAUSE_S, self._resume)

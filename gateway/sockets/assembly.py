@@ -1,4 +1,4 @@
-"""Fragmented messages put together again, and text proven to be UTF-8.
+"""Reassembles fragmented messages, and checks that text is UTF-8.
 
 Pure. Knows no connection; the order of frames has been checked by the protocol library.
 """
@@ -15,6 +15,7 @@ _new_decoder = codecs.getincrementaldecoder("utf-8")
 def is_utf8(payload: bytes) -> bool:
     """Tell whether a complete text payload is valid UTF-8 (RFC 6455, 8.1)."""
     try:
+        # Python's codec refuses what RFC 3629 forbids: surrogates and overlong forms.
         payload.decode()
     except UnicodeDecodeError:
         return False

@@ -1,4 +1,4 @@
-"""What has happened to all media sockets of an engine; plain numbers for statistics and tests."""
+"""Counts what has happened to the media sockets of an engine, for statistics and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Media sockets that are read and written past their transports.
+"""Reads and writes open media sockets directly, past their asyncio transports.
 
 A transport takes a tenth of a call's CPU. Where `_native` is (it is compiled with the frame path,
 and asks for Linux), an open socket without TLS is read and written by it; the transport opens and
@@ -47,7 +47,7 @@ class DirectReader:
         self._clock_ns = clock_ns
         self._limits = limits
         self.standstill = Standstill(limits, clock_ns())
-        """Of this process, for whoever counts frames."""
+        """The standstill of this process, for everything that counts frames."""
         self._poller: Poller | None = None
         self._loop: Any = None  # uvloop's returns other things than it promises
         self._count = 0
@@ -55,7 +55,7 @@ class DirectReader:
         self._is_paced = False
 
     def pace(self, paced: bool) -> None:
-        """Read when told to from now on, or when the loop finds something."""
+        """Read only when `read` is called (True), or whenever the loop finds something (False)."""
         self._is_paced = paced
         if self._poller is not None:
             self._watch(not paced)
@@ -66,6 +66,7 @@ class DirectReader:
             return True
         read = self._poller.poll(self._look())
         self._reads += read
+        # A full batch: there may be more than one `poll` reports.
         return read < _native.EVENTS_MAX
 
     def take_count(self) -> int:
@@ -94,22 +95,24 @@ class DirectReader:
         self._count += 1
 
     def remove(self, descriptor: int) -> None:
-        """No longer read this socket, which was added."""
+        """Stop reading this socket, which was added."""
         assert self._poller is not None
         self._poller.remove(descriptor)
         self._count -= 1
+        # An epoll descriptor that watches nothing is given back: descriptors bound how many
+        # connections the process can hold. It leaves the loop before its number can be used again.
         if not self._count:
             self._watch(False)
             self._poller.close()
             self._poller = self._loop = None
 
     def spend(self, descriptor: int, frames: int) -> int:
-        """Count frames of this socket, which was added, that it did not read as such."""
+        """Count frames that the owner of this socket, which was added, took; return the verdict."""
         assert self._poller is not None
         return self._poller.spend(descriptor, self._look(), frames)
 
     def ask_again(self, descriptor: int) -> None:
-        """The owner of this socket, which was added, has other handlers from now on."""
+        """Fetch the handlers of this socket, which was added, again: they have changed."""
         assert self._poller is not None
         self._poller.ask_again(descriptor)
 
@@ -123,6 +126,8 @@ class DirectReader:
         assert self._poller is not None
         now_ns = self._clock_ns()
         excused_at_ns = self.standstill.look(now_ns)
+        # Every read passes here, so that a standstill is noticed before the frames that piled up
+        # during it are counted as excess.
         if excused_at_ns > now_ns:
             self._poller.excuse(excused_at_ns)
         return now_ns
@@ -157,11 +162,12 @@ class DirectReading:
         owner: Owner,
         message_bytes_max: int,
     ) -> None:
-        """Read in the transport's place; it reads on where no descriptor or watch is left."""
+        """Read in the transport's place; where the kernel refuses, the transport reads on."""
         try:
             self._reader.add(descriptor, owner, message_bytes_max)
         except OSError:
             return
+        # Only now: while the poller lacks the socket, its transport has to read it.
         transport.pause_reading()
         self._descriptor = descriptor
         self.is_on = True
@@ -169,6 +175,7 @@ class DirectReading:
     def end(self, transport: asyncio.Transport, counters: ConnectionCounters) -> None:
         """Let the transport read from now on, as it does where this is not on."""
         if self.is_on:
+            # Removing forgets what the slot has counted.
             self.take_counts(counters)
             self.is_on = False
             self._reader.remove(self._descriptor)
@@ -176,18 +183,20 @@ class DirectReading:
                 transport.resume_reading()
 
     def ask_again(self) -> None:
-        """The owner has other handlers from now on."""
+        """Have the reader fetch the owner's handlers again: they have changed."""
         if self.is_on:
             self._reader.ask_again(self._descriptor)
 
     def spend(self, frames: int) -> int:
-        """Count frames that were not read as such here."""
+        """Count frames that the owner took instead of the reader; return the verdict."""
         return self._reader.spend(self._descriptor, frames)
 
     def take_counts(self, counters: ConnectionCounters) -> None:
-        """Add what was read since the last time."""
+        """Add what was read since the last time to the counters."""
         if self.is_on:
             messages, size, last_in_ns = self._reader.take_counts(self._descriptor)
             counters.messages_in += messages
             counters.bytes_in += size
+            # Frames on the slow way set it too, and 0 is reported while there were none on this
+            # one.
             counters.last_in_ns = max(counters.last_in_ns, last_in_ns)

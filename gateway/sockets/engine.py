@@ -1,7 +1,6 @@
-"""All media sockets of a node: makes them, sweeps them, closes them, and counts strangers.
+"""Makes, sweeps and closes all media sockets of a node, and counts its strangers.
 
-Knows no HTTP server and owns no timer: whoever keeps the heartbeat calls `sweep` a few times a
-second.
+Knows no HTTP server and owns no timer: the heartbeat calls `sweep` a few times a second.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class MediaEngine:
             router: Decides opening handshakes.
             limits: What peers may take.
             clock_ns: Monotonic.
-            trusted_proxies: Addresses and networks whose word on who the client is counts.
+            trusted_proxies: Addresses and networks that are believed when they name a client.
 
         """
         self.limits = limits or MediaLimits()
@@ -62,25 +61,26 @@ class MediaEngine:
         self.counters = EngineCounters()
         self.connections: set[MediaSocket] = set()
         """Every socket from its first byte to its last, in whatever phase."""
-        self.proven: set[MediaSocket] = set()
-        """The sockets that somebody has vouched for."""
+        self.authenticated: set[MediaSocket] = set()
+        """The sockets whose peers are authenticated."""
         self.proxies = Proxies(trusted_proxies)
         self.strangers = Strangers(self.limits)
         """Every other connection of the process, of whatever protocol."""
         per_s, at_once = self.limits.connections_per_s, self.limits.connections_at_once
         self._of_address = SourceBudget(per_s, at_once)
-        """Connections of each address, and of each network."""
+        """New connections by address; `_of_network` has them by network."""
         self._of_network = SourceBudget(2 * per_s, 2 * at_once)
         self.requests = SourceBudget(self.limits.requests_per_s, self.limits.requests_at_once)
+        # In the past, so that the first crowd is logged at once.
         self._logged_ns = clock_ns() - _LOG_INTERVAL_NS
         self._logged_dropped = self._logged_turned_away = 0
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
-        self._router = self.proxies.tell(router)
+        self._router = self.proxies.wrap(router)
         self.reader = DirectReader(clock_ns, self.limits.frames)
-        """Reads what needs no transport, and may be told when."""
+        """Reads the sockets that need no transport; its pace can be set."""
         self._turn: list[Watched] = []
-        """What this turn of the sweep has yet to look at."""
+        """Connections that the current turn of the sweep has not looked at yet."""
         self._turn_size = 0
 
     def protocol_factory(self) -> MediaSocket:
@@ -92,6 +92,8 @@ class MediaEngine:
         if host in self.proxies:
             return True
         (network, address), now_ns = source_of(host), self.clock_ns()
+        # In this order: what its address may not have does not use up the network of its
+        # neighbours.
         if self._of_address.take(address, now_ns) and self._of_network.take(network, now_ns):
             return True
         self.counters.turned_away += 1
@@ -99,6 +101,7 @@ class MediaEngine:
 
     def admit(self, host: str, drop: Callable[[], object]) -> Stranger:
         """Count a new connection from this address; it may be dropped at once, or later."""
+        # A proxy stands for all its clients; the head of each request or handshake names one.
         source = None if host in self.proxies else source_of(host)
         return self.strangers.enter(source, drop, self.clock_ns())
 
@@ -120,6 +123,8 @@ class MediaEngine:
         """
         media = self._make_socket(stranger, roster)
         transport.set_protocol(media)
+        # The transport calls these for its first protocol only; the bytes read so far begin with
+        # the head of the handshake, which the media socket judges from its start.
         media.connection_made(transport)
         media.data_received(data)
         return media
@@ -137,15 +142,21 @@ class MediaEngine:
             parts: In how many sweeps every socket has its turn.
 
         """
+        # With the present time, not `read_ns`: what a standstill excuses is its whole length. Here
+        # too, because where no socket is read directly nothing else asks often enough.
         self.reader.standstill.look(self.clock_ns())
         self.counters.late += self.strangers.drop_late(read_ns)
         self._report_crowd(read_ns)
+        # A list of its own, because connections come and go between the parts of a turn. Those that
+        # come meanwhile are looked at in the next one.
         if not self._turn:
             self._turn = [*self.connections, *self.watched]
             self._turn_size = len(self._turn)
+        # Rounded up, or a turn would need one sweep more than `parts`.
         count = -(-self._turn_size // parts)
-        now, self._turn = self._turn[:count], self._turn[count:]
-        for watched in now:
+        part, self._turn = self._turn[:count], self._turn[count:]
+        for watched in part:
+            # The list was made up to a second ago: whatever has ended since is left alone.
             if watched in self.connections or watched in self.watched:
                 watched.check(read_ns)
 
@@ -161,7 +172,7 @@ class MediaEngine:
 
     def _make_socket(self, stranger: Stranger | None, *rosters: set[Any]) -> MediaSocket:
         places = self.limits.connections_max
-        standing = Standing(self.admit, self.strangers, self.proven, places, stranger)
+        standing = Standing(self.admit, self.strangers, self.authenticated, places, stranger)
         return MediaSocket(
             self._router,
             self.limits,
@@ -177,6 +188,7 @@ class MediaEngine:
         """Log that strangers are dropped or turned away, once a minute whatever they do."""
         dropped = self.strangers.dropped - self._logged_dropped
         turned_away = self.counters.turned_away - self._logged_turned_away
+        # Anyone can bring this about, as often as they like: the log must not grow with it.
         if (dropped or turned_away) and now_ns - self._logged_ns >= _LOG_INTERVAL_NS:
             self._logged_ns = now_ns
             self._logged_dropped += dropped

@@ -1,14 +1,14 @@
-"""A media WebSocket on an asyncio transport, with a short way for the frames that matter.
+"""Implements a media WebSocket on an asyncio transport, with a fast path for audio frames.
 
 A complete, unfragmented, masked data frame within the size limit is unmasked and delivered right
 here. Everything else (opening handshake, control frames, fragments, faults) goes frame by frame
 to the sans-I/O core of `websockets`, so conformance to RFC 6455 is the library's (`library`).
 
-The very same is done by `_native`, where it is, for a socket that is open and speaks no TLS; what
-it does not take arrives here as if the transport had read it.
+Where `_native` was compiled, it does the same for sockets that are open and without TLS; what it
+does not take arrives here as if the transport had read it.
 
-What a phase allows stands in `phase`; what goes out is `sending`'s, how much may come in
-`receive_bounds`'. Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive
+`phase` says what each phase allows, `sending` does what goes out, `receive_bounds` limits what
+comes in. Knows no leg, no message format and no money. Owns no timer: deadlines, keepalive
 and congestion are checked when the engine's sweep says so.
 """
 
@@ -52,12 +52,14 @@ except ImportError:  # pragma: no cover - no C extension for this platform
 
 log = structlog.get_logger(__name__)
 
-_OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault.")
-_FULL: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Full, try later.", {"Retry-After": "5"})
+_OUR_FAULT: Final = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error.")
+_FULL: Final = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "No place is free. Try again later.", {"Retry-After": "5"}
+)
 
 
 def _ignore(_: Any) -> None:
-    """Stand in for a callable that a leg has not plugged in, or no longer wants."""
+    """Stand in for a callable that a leg has not plugged in, or has withdrawn."""
 
 
 class MediaSocket(Sending):
@@ -156,6 +158,8 @@ class MediaSocket(Sending):
     def data_received(self, data: bytes) -> None:
         """Deliver the data frames in `data`; hand everything else to the library."""
         if self._held:
+            # At most the beginning of one frame, so this copies no more than a frame and a
+            # read.
             data = self._held + data
             self._held = b""
         size = len(data)
@@ -163,6 +167,8 @@ class MediaSocket(Sending):
         counters = self._counters
         try:
             while at < size:
+                # Two bytes of header, four of mask, and at least one of payload: an empty frame
+                # goes to the library, where it is counted as idle.
                 if self._on_fast_path and size - at > 6:
                     first = data[at]
                     length = data[at + 1] - 0x80  # negative when the frame is not masked
@@ -178,7 +184,10 @@ class MediaSocket(Sending):
                         and 0 < length <= self._message_bytes_max
                         and end <= size
                     ):
+                        # A handler below may close or abort: what follows is then read as its phase
+                        # asks.
                         at = end
+                        # Judged by its header, before an excess frame costs any work.
                         verdict = self._bounds.spend(1 + (length >> 10))
                         if verdict:
                             self.frames_dropped(1, verdict == FLOODED)
@@ -211,7 +220,7 @@ class MediaSocket(Sending):
         for roster in self._rosters:
             roster.discard(self)
         self._standing.leave(self)
-        self._library.let_go()
+        self._library.release()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
 
     # The direct reader's calls.
@@ -223,10 +232,12 @@ class MediaSocket(Sending):
 
     def peer_ended(self) -> None:
         """Let the transport find the end of the stream."""
+        # It reads the end, or the failure, once more, so that `connection_lost` gets the same
+        # as where there is no poller.
         self._reading.end(self._transport, self._counters)
 
     def frames_dropped(self, count: int, is_flooded: bool, /) -> None:
-        """Count frames that the peer was not to send; end the connection if it sends on."""
+        """Count frames beyond the peer's budget; end the connection if they go on."""
         self._engine_counters.excess_frames += count
         if is_flooded:
             self._end_flood("frame budget exceeded")
@@ -235,6 +246,7 @@ class MediaSocket(Sending):
         """End the connection whose leg failed."""
         log.error("media handler failed", peer=self.peer, exc_info=error)
         self._engine_counters.handler_faults += 1
+        # The loop was left in the midst of what had been read: the next byte begins no frame.
         self._held = b""
         if self._rules.speaks:
             self._fail(CloseCode.INTERNAL_ERROR, "")
@@ -248,13 +260,15 @@ class MediaSocket(Sending):
         can carry is cut.
         """
         if self._phase is Phase.OPEN:
+            # The library makes the close frame first, and what waits in the queue is sent before it
+            # is: messages behind a close frame would be ignored (RFC 6455, 5.5.1).
             self._library.close(code, reason)
             self._leave_open(Phase.CLOSING)
             self._flush()
 
-    def vouch(self) -> None:
-        """Stay whatever strangers come: the peer has proven whose it is."""
-        self._standing.vouch(self)
+    def mark_authenticated(self) -> None:
+        """Count the peer as authenticated from now on: no stranger's arrival can drop it."""
+        self._standing.mark_authenticated(self)
 
     def shutdown(self) -> None:
         """Close because the server goes away; an HTTP server calls this on its connections."""
@@ -281,8 +295,11 @@ class MediaSocket(Sending):
         extent = frame_extent(data, at, self._message_bytes_max - (seen_bytes or 0))
         end = len(data) if extent is MALFORMED else at + extent
         if extent is NEEDS_MORE or end > len(data):
+            # The extent is within the limit, so what is held is too.
             self._held = data[at:]
             return len(data)
+        # An honest peer sends on until it has read our close frame. Its plain frames are dropped by
+        # their header and cost what plain frames cost, so they are no flood.
         is_whole_message = extent is not MALFORMED and seen_bytes is None
         if reads is Reads.CLOSE and is_whole_message and TEXT_FIN <= data[at] <= BINARY_FIN:
             if verdict := self._bounds.spend(1 + (end - at >> 10)):  # it goes nowhere either way
@@ -308,6 +325,7 @@ class MediaSocket(Sending):
 
     def _answer(self, request: Request) -> None:
         """Answer a complete opening handshake, and let the router's choice attach itself."""
+        # The head is complete whatever the verdict; a refused socket has the deadline of ENDING.
         self._standing.answer()
         protocol = self._library.protocol
         acceptance = None
@@ -318,7 +336,8 @@ class MediaSocket(Sending):
             self._engine_counters.handler_faults += 1
             response = refuse(protocol, _OUR_FAULT)
         if acceptance is not None:
-            if not self._standing.open(self, acceptance.peer, acceptance.is_proven):
+            # The place is taken before the 101 is written, which cannot be taken back.
+            if not self._standing.open(self, acceptance.peer, acceptance.is_authenticated):
                 acceptance, response = None, refuse(protocol, _FULL)
             elif acceptance.peer:
                 self.peer = acceptance.peer
@@ -331,11 +350,14 @@ class MediaSocket(Sending):
         self._engine_counters.opened += 1
         self._counters.last_in_ns = self._clock_ns()
         self._flush()
-        self._library.let_go()
+        self._library.release()
         self._opening = None
         self._update_clearance()
         if self._writes_directly:
+            # Frames that came with the head are taken first: the loop that called us goes on with
+            # them before the poller looks at the socket.
             self._reading.begin(self._transport, self._descriptor, self, self._message_bytes_max)
+        # Last: a leg may send, close or mark itself authenticated from here on.
         acceptance.attach(self)
 
     def _hand_over(self, frame: bytes) -> None:
@@ -380,10 +402,11 @@ class MediaSocket(Sending):
             self._engine_counters.floods += 1
             log.warning("media peer flooded, closed", peer=self.peer, reason=reason)
             self._fail(CloseCode.POLICY_VIOLATION, reason)
+            # Straight beyond the bound, so that nothing more of this peer is read.
             self._discard(self._limits.discarded_bytes_max + 1)
 
     def _discard(self, size: int) -> None:
-        """Count what is read in vain; a peer that sends on is not read until it is aborted."""
+        """Count bytes that are thrown away; beyond the bound, read no more until the abort."""
         if self._bounds.discard(size) and not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -415,6 +438,8 @@ class MediaSocket(Sending):
 
     def _report_close(self, code: int) -> None:
         """Call `on_close` once, and let go of the leg."""
+        # Exchanged before the call: whatever the leg does, it hears of the end once, and is not
+        # kept alive by a socket that still drains.
         on_close = self.on_close
         self.on_text = self.on_binary = self.on_close = _ignore
         try:
@@ -435,6 +460,7 @@ class MediaSocket(Sending):
 
     def keepalive(self, now_ns: int) -> None:
         """Ping a peer that has been silent for long; abort one that answers no ping."""
+        # Frames that went to the library, and those that did not, each have their own time.
         due = self._keepalive.look(now_ns, max(self._arrived_ns, self.counters.last_in_ns))
         if due is Due.PING:
             self._library.ping()

@@ -1,4 +1,4 @@
-"""WebSocket frame headers (RFC 6455, 5.2): what we write, and how far a received frame reaches.
+"""Writes WebSocket frame headers (RFC 6455, 5.2), and finds how far a received frame reaches.
 
 Pure. Knows no connection and judges no payload: a fault found here only says that the bytes
 need not be waited for, because the protocol library will refuse them as they stand.
@@ -19,6 +19,7 @@ NEEDS_MORE: Final = 0
 MALFORMED: Final = -1
 """No continuation of these bytes is acceptable."""
 
+# Opcodes 3 to 7 and 0xB to 0xF are reserved (RFC 6455, 5.2).
 _OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _MASK_BYTES: Final = 4
 
@@ -36,6 +37,7 @@ def message_bytes(frame: bytes) -> int | None:
     """Return the payload length of a message that we sent; None for anything else we send."""
     if not TEXT_FIN <= frame[0] <= BINARY_FIN:
         return None
+    # A server does not mask (5.1), so the second byte is the length and nothing else.
     header_bytes = {126: 4, 127: 10}.get(frame[1], 2)
     return len(frame) - header_bytes
 
@@ -49,6 +51,8 @@ def frame_extent(data: bytes, at: int, payload_bytes_max: int) -> int:
     available = len(data) - at
     if available < 2:
         return NEEDS_MORE
+    # Reserved bits and the length of a control frame are not looked at here: the library refuses
+    # these once the frame is whole, and `payload_bytes_max` bounds what is kept until then.
     second = data[at + 1]
     if data[at] & 0x0F not in _OPCODES or second < 0x80:
         return MALFORMED

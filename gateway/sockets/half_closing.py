@@ -1,4 +1,4 @@
-"""Ends connections so that what was sent last arrives.
+"""Closes connections so that what was sent last still arrives.
 
 Knows no protocol above the transport.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def _nobody() -> None:
-    """Nobody waits for the end."""
+    """Stand in for the callback of a connection that has ended."""
 
 
 class HalfClosing:
@@ -27,6 +27,7 @@ class HalfClosing:
         self._is_closing = False
 
     def __getattr__(self, name: str) -> Any:
+        # uvicorn uses much of a transport; only closing and writing differ here.
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
@@ -34,16 +35,18 @@ class HalfClosing:
         return self._is_closing or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Send this, if it comes in time."""
+        """Send this, unless the sending half is closed already."""
+        # An application may still be writing its answer. After `write_eof` a transport would
+        # raise, and the application is not at fault.
         if not self.is_closing():
             self._transport.write(data)
 
-    def let_go(self) -> None:
-        """Forget whom to tell: the connection is over."""
+    def release(self) -> None:
+        """Release the callback: the connection has ended."""
         self._on_close = _nobody
 
     def close(self) -> None:
-        """Send what is written, and its end."""
+        """Send what has been written, then the end of the stream; later calls do nothing."""
         if self.is_closing():
             return
         self._is_closing = True

@@ -1,15 +1,16 @@
-"""One connection of the one port: HTTP by uvicorn, until it is given to the engine as media.
+"""Handles one connection of the one port: HTTP by uvicorn, until a request asks for media.
 
-Each request's first bytes decide. `GET /n/{node}/media/…` never reaches HTTP: the connection
-changes its protocol to a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
-Everything else is the application's, which has no WebSockets.
+The first bytes of each request decide. `GET /n/{node}/media/…` never reaches HTTP: the engine takes
+the connection over as a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
+Everything else goes to the application, which has no WebSockets.
 
-Knows no route and no leg. uvicorn offers no hook before its parser, and waits for ever for what a
-peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
-test: `on_message_begin`, `on_headers_complete`, `on_body`, `on_message_complete`,
-`on_response_complete`, `timeout_keep_alive_handler`, `_unset_keepalive_if_required`, `connections`,
-`server_state`, `transport`, `parser`, `app`, `headers`, `scope`, `flow`, `pipeline`, and `cycle`
-with its `keep_alive`, `disconnected`, `message_event`, `response_started`, `response_complete`.
+Knows no route and no leg. uvicorn offers no hook before its parser, and sets no time limit for what
+a peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
+test: `on_message_begin`, `on_url`, `on_header`, `on_headers_complete`, `on_body`,
+`on_message_complete`, `on_response_complete`, `timeout_keep_alive_handler`,
+`_unset_keepalive_if_required`, `connections`, `server_state`, `transport`, `parser`, `app`,
+`headers`, `scope`, `flow`, `pipeline`, and `cycle` with its `keep_alive`, `disconnected`,
+`message_event`, `response_started`, `response_complete`.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ _HEAD_BYTES_MAX: Final = 32 * 1024
 """Size of a request's head. Apache and nginx allow about 8 KiB a line; llhttp has no bound."""
 
 _PIPELINED_MAX: Final = 16
-"""Requests that wait for the answer to another one; with one more, the connection ends in turn.
+"""Requests that wait for the answer to another one; one more ends the connection after those.
 
 Browsers and proxies send none before they have the answer to the last."""
 
 _FRAMING_BYTES_MAX: Final = 16
-"""Bytes of chunk headers and trailers for each byte of a body; 32 KiB are free."""
+"""Bytes of chunk headers and trailers allowed per byte of body, beyond 32 KiB."""
 
 
 _FIELDS: Final = "".join(f"{name}: {value}\r\n" for name, value in ANSWER_FIELDS.items())
@@ -66,17 +67,17 @@ def _plain_answer(status: HTTPStatus, text: str) -> bytes:
 _TOO_LARGE: Final = _plain_answer(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too large.\n"
 )
-_BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is no proper HTTP request.\n")
+_BAD_REQUEST: Final = _plain_answer(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.\n")
 
 _TOO_MANY: Final = _plain_answer(
     HTTPStatus.TOO_MANY_REQUESTS, "Too many requests come from your address. Wait a second.\n"
 )
 
 _FAULTY_BODY: Final = PlainTextResponse(
-    "The body of the request is at fault.\n", 400, headers=ANSWER_FIELDS
+    "The body of the request is malformed.\n", 400, headers=ANSWER_FIELDS
 )
 _UPGRADE_WITH_BODY: Final = PlainTextResponse(
-    "Only HTTP/1.1 is spoken here: a request with a body must not ask for an upgrade.\n",
+    "Only HTTP/1.1 is supported: a request with a body must not ask for an upgrade.\n",
     400,
     headers=ANSWER_FIELDS,
 )
@@ -84,12 +85,15 @@ _UPGRADE_WITH_BODY: Final = PlainTextResponse(
 
 def is_media_request(head: bytes) -> bool | None:
     """Tell whether a request that begins with `head` asks for media; None when more is needed."""
+    # A request may come byte by byte: it is undecided only while it could still become media, so
+    # that HTTP is never kept waiting for bytes that need not come.
     if len(head) <= len(_PREFIX):
         return None if _PREFIX.startswith(head) else False
     if not head.startswith(_PREFIX):
         return False
     node_end = head.find(b"/", len(_PREFIX))
     node = head[len(_PREFIX) : node_end if node_end >= 0 else None]
+    # Whatever ends a path segment, or a line, before `/media/` makes it another request.
     if len(node) > _NODE_BYTES_MAX or not _NODE_ENDS.isdisjoint(node):
         return False
     if node_end < 0:
@@ -101,11 +105,11 @@ def is_media_request(head: bytes) -> bool | None:
 
 
 class OnePortProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which gives media connections away and bounds what a peer may do.
+    """uvicorn's HTTP protocol, which hands media connections to the engine and bounds its peer.
 
-    It is strict about where a request ends. llhttp takes what follows the head of a request with
-    Upgrade, or of a CONNECT, for another protocol, and httptools goes on to parse it as HTTP all
-    the same. So such a request is the last one of its connection, and so is one that is at fault.
+    It is strict about where a request ends. After the head of a request with Upgrade, or of a
+    CONNECT, llhttp expects another protocol, but httptools goes on parsing HTTP. So such a request
+    is the last one of its connection, and so is a malformed one.
     """
 
     def __init__(self, engine: MediaEngine, stranger: Stranger, *args: Any, **kwargs: Any) -> None:
@@ -115,7 +119,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._is_relayed = stranger.source is None
         self._raw: asyncio.Transport = None  # type: ignore[assignment]
         self._half_closing: HalfClosing
-        self._is_deaf = False  # whatever still comes is dropped
+        self._ignores_input = False  # whatever still comes is dropped
         self._fault = _BAD_REQUEST  # what a request is answered that the parser gives up
         self._undecided = b""
         self._between_requests = True
@@ -123,6 +127,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._in_body = False
         self._head_bytes = 0  # of the request being received; -1 from its body on
         self._head_tail = b""
+        self._parsed_bytes = 0  # of the head that the parser has begun
         self._framing_bytes = 0  # beyond what the body of the request may need
         self._deadline_ns: int | None = None  # of a body, and of the peer's end
         self._unread_deadline_ns: int | None = None
@@ -130,10 +135,11 @@ class OnePortProtocol(HttpToolsProtocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take over from whoever accepted the connection, and set its first head a deadline."""
+        """Take the connection over from the acceptor; the deadline of its first head runs."""
         self._raw = transport
         self._stranger.drop = transport.abort
         self._half_closing = HalfClosing(transport, self._half_closed)
+        # uvicorn closes through this wrapper, so that its last answer is not lost with a reset.
         super().connection_made(self._half_closing)  # type: ignore[arg-type]
         self._engine.watched.add(self)
 
@@ -144,16 +150,19 @@ class OnePortProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         # Each of these holds us: a full collection stops the audio of every call.
-        self._half_closing.let_go()
+        self._half_closing.release()
         self.pipeline.clear()
         self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
-        if self._is_deaf:
+        if self._ignores_input:
             return
         if self._between_requests:
+            # The deadline of a head begins with its first byte, be it media or HTTP.
             self._expect_head()
+            # Media asked for behind an unanswered request would leave its answer nowhere to go; it
+            # is parsed as HTTP, like any request.
             if not self._is_responding():
                 data = self._undecided + data
                 self._undecided = b""
@@ -169,9 +178,10 @@ class OnePortProtocol(HttpToolsProtocol):
             self._parse(data)
 
     def pause_writing(self) -> None:
-        """Wait for the peer to read; not for ever."""
+        """Wait for the peer to read, within a time limit."""
         super().pause_writing()
-        self._engine.strangers.wait_for_peer(self._stranger)
+        self._engine.strangers.peer_due(self._stranger)
+        # The answer stays in memory until the peer reads it, and it is the peer who has to act.
         self._unread_deadline_ns = self._engine.clock_ns() + self._engine.limits.unread_timeout_ns
 
     def resume_writing(self) -> None:
@@ -179,18 +189,32 @@ class OnePortProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._unread_deadline_ns = None
         if self._is_responding():
-            self._engine.strangers.wait_for_us(self._stranger)
+            self._engine.strangers.peer_done(self._stranger)
 
     # What the parser calls.
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         self._between_requests = False
+        self._parsed_bytes = 0
         self._expect_head()
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        """Note the address of a request, or a piece of it."""
+        self._count_parsed(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note one field of a head, or of a trailer."""
+        if not self._in_body:
+            self._count_parsed(len(name) + len(value) + len(b":\r\n"))
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """Let the application begin; a request that ends the connection says so in its answer."""
+        """Let the application begin; the answer to a connection's last request says `close`."""
+        # An exception is the only way to stop the parser from within: httptools turns any into
+        # HttpParserCallbackError, which `_parse` answers with `_fault`.
         if len(self.pipeline) >= _PIPELINED_MAX:
             raise OverflowError
         source = self._source()
@@ -200,6 +224,7 @@ class OnePortProtocol(HttpToolsProtocol):
             self._fault = _TOO_MANY
             raise OverflowError
         is_upgrade = self.parser.should_upgrade()
+        # The cycle that is made below keeps `app`, and only that one request gets the refusal.
         app = self.app
         if is_upgrade and self._announces_body():  # which the parser does not give
             self.app = _UPGRADE_WITH_BODY
@@ -207,6 +232,7 @@ class OnePortProtocol(HttpToolsProtocol):
             super().on_headers_complete()
         finally:
             self.app = app
+        # What follows may be parsed as another protocol by a relay in front of us.
         if is_upgrade:
             self.cycle.keep_alive = False
         self._head_complete()
@@ -214,7 +240,9 @@ class OnePortProtocol(HttpToolsProtocol):
         self.headers = deque(maxlen=0)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        """Let a body pay for the chunks that it comes in."""
+        """Allow framing in proportion to the body that it carries."""
+        # Chunks of one byte cost far more to parse than they carry, and llhttp bounds neither chunk
+        # extensions nor trailers.
         self._framing_bytes -= _FRAMING_BYTES_MAX * len(body)
         super().on_body(body)
 
@@ -227,7 +255,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._head_bytes = self._framing_bytes = 0
         self._head_tail = b""
         if self._is_responding():
-            self._engine.strangers.wait_for_us(self._stranger)
+            self._engine.strangers.peer_done(self._stranger)
 
     # What the answer calls.
 
@@ -235,15 +263,16 @@ class OnePortProtocol(HttpToolsProtocol):
         """Wait for the next request, if it is not there yet."""
         super().on_response_complete()
         if not self._is_responding():
-            self._engine.strangers.wait_for_peer(self._stranger)
+            self._engine.strangers.peer_due(self._stranger)
             self._set_head_deadline()
+            # The proxy's next request may be another client's.
             if self._is_relayed:
                 self._engine.strangers.rename(self._stranger, None)
 
     # What the server and its timers call; no input is on its way then that could reset the end.
 
     def shutdown(self) -> None:
-        """Close when nothing is due."""
+        """Close now, or after the answer that is due."""
         if self._is_responding():
             super().shutdown()
         else:
@@ -254,9 +283,11 @@ class OnePortProtocol(HttpToolsProtocol):
         self._raw.close()
 
     def check(self, now_ns: int) -> None:
-        """Drop a connection whose peer does not do its part; uvicorn would wait for ever."""
+        """Drop a connection whose peer is late; uvicorn would wait for ever."""
         due_ns, unread_due_ns = self._deadline_ns, self._unread_deadline_ns
         if due_ns is not None and self.transport.is_closing() and self._raw.get_write_buffer_size():
+            # The end that the peer should answer has not left yet: an answer that it reads slowly
+            # lies in front of it.
             due_ns += self._engine.limits.unread_timeout_ns
         if (due_ns is not None and now_ns >= due_ns) or (
             unread_due_ns is not None and now_ns >= unread_due_ns
@@ -275,26 +306,30 @@ class OnePortProtocol(HttpToolsProtocol):
             self._set_head_deadline()
 
     def _set_head_deadline(self) -> None:
-        """Let a head that has begun be complete in time, from when nothing else is to be done."""
+        """Set the deadline of a head that has begun, once no answer is due before it."""
+        # A pipelined head is not late while its sender waits for an answer of ours.
         if self._is_expecting and not self._is_responding():
-            self._engine.strangers.expect(self._stranger, self._engine.clock_ns())
+            self._engine.strangers.set_deadline(self._stranger, self._engine.clock_ns())
 
     def _head_complete(self) -> None:
         engine, stranger = self._engine, self._stranger
         self._is_expecting = False
         self._in_body = True
+        # From the head on; begun again by each byte it would let a body drip for ever.
         self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
-        engine.strangers.arrived(stranger)
+        engine.strangers.lift_deadline(stranger)
+        # Silent since now: a peer that has sent a head is not the one that did nothing longest.
         if stranger.is_silent:
-            engine.strangers.wait_for_peer(stranger)
+            engine.strangers.peer_due(stranger)
 
     def _source(self) -> Source | None:
-        """Return whose request it is; where a trusted proxy names a client, it counts as theirs."""
+        """Return the source of a request: the client that a trusted proxy names, else the peer."""
         if self._is_relayed:
             forwarded_for = b", ".join(
                 value for name, value in self.headers if name == b"x-forwarded-for"
             )
             client = self._engine.proxies.client_of(forwarded_for.decode("latin-1"))
+            # For each request, since a proxy sends those of many clients over one connection.
             if client is not None:
                 self._engine.strangers.rename(self._stranger, source_of(client[0]))
         return self._stranger.source
@@ -309,12 +344,14 @@ class OnePortProtocol(HttpToolsProtocol):
         """Count the bytes of a head that is still open; answer 431 when it grows too large."""
         if self._head_bytes < 0:  # the body has begun
             return True
+        # The blank line may be cut by the segments.
         seen = self._head_tail + data
         end = seen.find(_HEAD_END)
         taken = len(seen) if end < 0 else end + len(_HEAD_END)
         self._head_bytes += taken - len(self._head_tail)
         self._head_tail = seen[1 - len(_HEAD_END) :]
         if self._head_bytes > _HEAD_BYTES_MAX:
+            # Behind a request that is being answered a refusal would be taken for its answer.
             if self._is_responding():
                 self._raw.abort()
             else:
@@ -324,6 +361,16 @@ class OnePortProtocol(HttpToolsProtocol):
             self._head_bytes = -1
         return True
 
+    def _count_parsed(self, size: int) -> None:
+        """Bound a head whose beginning came behind a request in one read, uncounted until here.
+
+        Never counts more than was received.
+        """
+        self._parsed_bytes += size
+        if self._parsed_bytes > _HEAD_BYTES_MAX:
+            self._fault = _TOO_LARGE
+            raise OverflowError
+
     def _parse(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self._in_body:
@@ -331,7 +378,7 @@ class OnePortProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._is_deaf = True  # its answer closes the connection
+            self._ignores_input = True  # its answer closes the connection
         except httptools.HttpParserError:
             self._refuse(self._fault)
         else:
@@ -339,11 +386,11 @@ class OnePortProtocol(HttpToolsProtocol):
                 self._refuse(_BAD_REQUEST)
 
     def _refuse(self, answer: bytes) -> None:
-        """Take nothing more; give this answer, if the request at fault has none and it is its turn.
+        """Take nothing more; send this answer if the faulty request has none and is next in turn.
 
         An answer in front of one that is due would be taken for that one.
         """
-        self._is_deaf = True
+        self._ignores_input = True
         self._unset_keepalive_if_required()
         cycle = self.cycle
         if self._is_responding() and not self._in_body:  # an earlier request is: it comes first
@@ -351,6 +398,8 @@ class OnePortProtocol(HttpToolsProtocol):
         elif self.pipeline:  # the request at fault waits for its turn
             self.pipeline[0] = (cycle, cast("Any", _FAULTY_BODY))
             cycle.keep_alive = False
+        # Its answer has begun or is complete: a second one would be taken for that of a request
+        # that a proxy has yet to send.
         elif self._in_body and (cycle.response_started or cycle.response_complete):
             self._raw.abort()
         else:
@@ -361,11 +410,12 @@ class OnePortProtocol(HttpToolsProtocol):
                 cycle.message_event.set()
 
     def _half_closed(self) -> None:
-        """Wait for the end of the peer, who may still be sending."""
-        self._is_deaf = True
+        """Wait for the peer to end the connection; it may still be sending."""
+        self._ignores_input = True
         self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
-        self._engine.strangers.arrived(self._stranger)
-        self._engine.strangers.wait_for_peer(self._stranger)
+        self._engine.strangers.lift_deadline(self._stranger)
+        self._engine.strangers.peer_due(self._stranger)
+        # uvicorn may have paused for a body that nobody takes; unread, the end would not be found.
         self.flow.resume_reading()
 
     def _give_away(self, data: bytes) -> None:

@@ -1,6 +1,6 @@
-"""When a silent peer is pinged, and when it counts as gone (RFC 6455, 5.5.2). Pure.
+"""Decides when to ping a silent peer, and when to give it up (RFC 6455, 5.5.2). Pure.
 
-Whatever arrives answers a ping: it proves that the peer lives.
+Anything that arrives counts as the answer to a ping: it proves that the peer lives.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Keepalive:
 
     def look(self, now_ns: int, arrived_ns: int) -> Due:
         """Return what is due; `arrived_ns` is when the peer last sent anything at all."""
+        # Nothing has come since the ping. There is no state to reset: any arrival makes this false.
         if self._pinged_ns > arrived_ns:
             is_gone = now_ns - self._pinged_ns >= self._timeout_ns
             return Due.ABORT if is_gone else Due.NOTHING

@@ -1,8 +1,8 @@
-"""The sans-I/O core of `websockets` behind one media socket: all of RFC 6455 but the fast path.
+"""Wraps the sans-I/O core of `websockets` for one media socket: RFC 6455 beside the fast path.
 
-It is made for the opening handshake, let go with it, and made again once there is something for it
-to judge, which few connections ever have: with what it remembers of the handshake it takes 4 KB.
-It always stands at a frame boundary. Knows no transport and no leg.
+The core is made for the opening handshake, released after it, and made again once there is
+something for it to judge, which few connections ever have: with what it remembers of the handshake
+it takes 4 KB. It always stands at a frame boundary. Knows no transport and no leg.
 """
 
 from __future__ import annotations
@@ -27,26 +27,29 @@ _REASON_BYTES_MAX: Final = 123
 
 
 class Library:
-    """What the library knows of one connection, and the message that it is in the midst of."""
+    """The protocol core of one connection, and the fragmented message being received on it."""
 
     __slots__ = ("_assembly", "_message_bytes_max", "_protocol")
 
     def __init__(self, message_bytes_max: int) -> None:
         self._message_bytes_max = message_bytes_max
         self._protocol: ServerProtocol | None = self._new(State.CONNECTING)
-        self._assembly = MessageAssembly()
+        self._assembly: MessageAssembly | None = None
+        """Of the fragmented message that has begun and not ended."""
 
     @property
     def protocol(self) -> ServerProtocol:
-        """The core itself; of an open connection if there is none."""
+        """The core; made again, for an open connection, where it was released."""
         if self._protocol is None:
+            # It may begin as OPEN in mid-stream: it is given whole frames only, and what came
+            # before were whole messages, of which it need not know anything.
             self._protocol = self._new(State.OPEN)
         return self._protocol
 
     def _new(self, state: State) -> ServerProtocol:
         return ServerProtocol(state=state, max_size=self._message_bytes_max, logger=_log)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget the connection so far."""
         if self._protocol is not None:
             # Its parser's frame holds it, and it would live until a full collection.
@@ -64,7 +67,7 @@ class Library:
     @property
     def is_within_message(self) -> bool:
         """Whether a fragmented message has begun and not ended, as far as it was delivered."""
-        return self._assembly.in_progress
+        return self._assembly is not None
 
     def judge(self, frame: bytes) -> Sequence[Frame]:
         """Take one whole frame, or a faulty one; return those acceptable, but close frames.
@@ -72,6 +75,8 @@ class Library:
         What it answers is ready to be sent.
         """
         protocol = self.protocol
+        # Close frames are left out of what is returned: the library answers them by itself, and
+        # `ready` has the answer and the end of the stream.
         protocol.receive_data(frame)
         return [
             event
@@ -84,7 +89,12 @@ class Library:
 
         Raises UnicodeDecodeError.
         """
-        return self._assembly.add(frame)
+        if self._assembly is None:
+            self._assembly = MessageAssembly()
+        message = self._assembly.add(frame)
+        if message is not None:
+            self._assembly = None
+        return message
 
     # What is to be sent.
 
@@ -94,6 +104,8 @@ class Library:
 
     def close(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a reason longer than a close frame can carry is cut."""
+        # Cut by bytes; `ignore` then drops what is left of a split character, since a reason must
+        # be valid UTF-8 (RFC 6455, 5.5.1).
         fitting = reason.encode()[:_REASON_BYTES_MAX].decode(errors="ignore")
         self.protocol.send_close(code, fitting)
 
@@ -110,6 +122,7 @@ class Library:
     @property
     def is_refused(self) -> bool:
         """Whether the opening handshake was refused."""
+        # The library leaves CONNECTING with a 101 and with nothing else.
         return self.protocol.state is State.CONNECTING
 
     def close_code(self) -> int:

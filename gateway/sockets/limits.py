@@ -1,4 +1,4 @@
-"""The bounds of the media socket engine, each with its unit and its reason.
+"""Lists the bounds of the media socket engine, each with its unit and its reason.
 
 Knows no setting's name and no environment; the composition root fills it in.
 """
@@ -23,7 +23,7 @@ class MediaLimits:
     strangers_max: int = 4096
     """Connections at once, of whatever protocol, that have not proven anything."""
     strangers_per_network_max: int = 2048
-    """The same of one /24 or IPv6 /48: half, so that no neighbourhood fills the house."""
+    """The same of one /24 or IPv6 /48: half, so that no single network takes every place."""
     strangers_per_address_max: int = 1024
     """The same of one address or IPv6 /64.
 
@@ -31,21 +31,21 @@ class MediaLimits:
     HTTP connections; a call's own socket is a stranger for milliseconds.
     """
     requests_per_s: int = 500
-    """HTTP requests of one address, or IPv6 /64, that are answered in a second for long; further
-    ones get 429. The callbacks of a hundred calls begun each second, and a sixth of a core."""
+    """HTTP requests of one address, or IPv6 /64: the steady rate that is answered; the excess gets
+    429. The callbacks of a hundred calls begun each second, and a sixth of a core."""
     requests_at_once: int = 1000
-    """Those that may come together."""
+    """Burst of the same."""
     connections_per_s: int = 100
-    """New connections of one address, or IPv6 /64, that are taken in a second for long, and half as
-    many as of its /24 or /48; further ones are reset. TLS takes about a millisecond for each."""
+    """New connections of one address, or IPv6 /64: the steady rate that is accepted, half that of
+    its /24 or /48; the excess is reset. TLS takes about a millisecond for each."""
     connections_at_once: int = 1000
-    """Those that may come together: an office, or a mobile carrier, after an outage. A node takes
-    as many as all its calls may need, if that is more."""
+    """Burst of the same: an office, or a mobile carrier, after an outage. A node takes as many as
+    all its calls may need, if that is more."""
     handshakes_per_address_max: int = 32
     """TLS handshakes of one address, or IPv6 /64, that are under way at once; others wait. With
     0.3 s for two round trips of a slow network that is a hundred a second."""
     handshakes_max: int = 256
-    """The same of all. One that is under way takes some 60 KiB."""
+    """The same for all addresses together. One that is under way takes some 60 KiB."""
     head_bytes_max: int = 16 * 1024
     """Size of an opening handshake; a larger one is answered 431."""
     message_bytes_max: int = 16 * 1024
@@ -56,7 +56,8 @@ class MediaLimits:
     frames: BudgetLimits = field(default_factory=BudgetLimits)
     """Frames of every kind from the peer; more are dropped, and close with 1008 if they go on."""
     discarded_bytes_max: int = 64 * 1024
-    """Read and thrown away while the peer is to close; then it is read no more, and aborted."""
+    """Read and thrown away while the peer should close; beyond it, the peer is not read, and is
+    aborted."""
     control_frames_max_per_s: int = 20
     """Ping, pong and empty frames from the peer in one second; more closes with 1008."""
     audio_messages_waiting_max: int = 10

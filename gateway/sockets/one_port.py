@@ -1,6 +1,6 @@
-"""HTTP and media on one port: uvicorn serves the requests, the engine takes media connections over.
+"""Serves HTTP and media on one port: uvicorn answers requests, the engine takes media sockets over.
 
-The port speaks TLS when it is given a certificate; what follows is the same inside.
+With a certificate the port speaks TLS; inside, everything is the same.
 
 Knows no route and no leg. These parts of uvicorn's `Server` are relied on, and pinned by a test:
 `startup`, `main_loop`, `shutdown`, `server_state`, `lifespan`, `should_exit`.
@@ -49,7 +49,7 @@ class OnePortServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to the caller."""
+        """Leave signals alone: the process that composes the node handles them."""
         yield
 
     async def start(self) -> None:
@@ -70,6 +70,8 @@ class OnePortServer(uvicorn.Server):
             config.load()
         self.lifespan = config.lifespan_class(config)
         try:
+            # No sockets: uvicorn starts the application only. Connections are accepted by
+            # `Acceptor`, which can count them before their TLS handshake.
             await self.startup(sockets=[])
         except SystemExit:  # uvicorn's word for a failed lifespan
             self._listener.close()
@@ -79,6 +81,7 @@ class OnePortServer(uvicorn.Server):
         )
         self._listener.setblocking(False)
         self._acceptor = Acceptor(self._listener, self._engine, new_protocol, self._tls)
+        # It keeps the Date of responses right, and ends when `should_exit` is set.
         self._ticking = asyncio.create_task(self.main_loop())
 
     async def stop(self) -> None:
@@ -91,8 +94,11 @@ class OnePortServer(uvicorn.Server):
         self.should_exit = True
         await self._ticking
         self._ticking = None
+        # Before the connections are told to close, so that none is accepted after that.
         await self._acceptor.close()
         await self.shutdown(sockets=[])
+        # uvicorn gives up waiting after the grace period but does not end connections that are not
+        # its own protocol.
         self._engine.abort_all()
 
 

@@ -1,4 +1,4 @@
-"""Opening handshakes (RFC 6455, 4): head in, verdict out, response by the protocol library.
+"""Judges opening handshakes (RFC 6455, 4); the protocol library makes the response.
 
 Knows no socket and no clock. Who may connect is the router's decision; whether the request is a
 WebSocket handshake at all is the library's.
@@ -19,7 +19,7 @@ _HEAD_END = b"\r\n\r\n"
 _VERSION_HEADER = "Sec-WebSocket-Version"
 _WRONG_VERSION = Refusal(
     HTTPStatus.UPGRADE_REQUIRED,
-    "This version of WebSocket is not spoken here.",
+    "This version of WebSocket is not supported.",
     # RFC 6455, 4.4: the versions that are; RFC 9110, 15.5.22: a 426 names the protocol.
     {_VERSION_HEADER: "13", "Upgrade": "websocket"},
 )
@@ -66,12 +66,15 @@ class OpeningHandshake:
     def receive(self, data: bytes) -> tuple[int, Request | None]:
         """Feed `data`; return how many bytes were taken, and the request once it is complete.
 
-        A refusal by the library or for size is left in the protocol's outgoing data, but for what
-        is no HTTP: the library ends that without a word, and `last_words` holds some.
+        A refusal, by the library or for size, is left in the protocol's outgoing data. The library
+        ends what is not HTTP without a response; for that, `last_words` holds one.
         """
+        # The blank line may be cut by the segments, so the last three bytes are searched
+        # again.
         tail = self._tail
         end = (tail + data).find(_HEAD_END)
         taken = len(data) if end < 0 else end + len(_HEAD_END) - len(tail)
+        # Only what belongs to the head counts: frames may follow it in the same segment.
         self._head_bytes += taken
         protocol = self._protocol
         if self._head_bytes > self._head_bytes_max:
@@ -82,6 +85,7 @@ class OpeningHandshake:
         self._tail = (tail + data[:taken])[-(len(_HEAD_END) - 1) :]
         protocol.receive_data(data[:taken])
         events = protocol.events_received()
+        # Nothing behind the head was fed, so there is no second event.
         request = events[0] if events else None
         if isinstance(protocol.handshake_exc, InvalidMessage):
             bad_request = refuse(
@@ -100,6 +104,8 @@ def answer(
     """
     response = protocol.accept(request)
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        # The library answers a version that it does not speak with 400; RFC 6455, 4.4 asks for 426.
+        # One without the field at all is no handshake, and stays 400.
         fault = protocol.handshake_exc
         if isinstance(fault, InvalidHeader) and fault.name == _VERSION_HEADER and fault.value:
             return refuse(protocol, _WRONG_VERSION), None

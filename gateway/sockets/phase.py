@@ -1,4 +1,4 @@
-"""The life of a media socket as a table: what each phase allows, and which phases follow it.
+"""Defines the life of a media socket as a table: what each phase allows, and what follows it.
 
 Knows no transport and no frame. RFC 6455, 7: the closing handshake, and the end of the TCP
 connection behind it.
@@ -55,11 +55,15 @@ class Rules:
 def _rules(
     reads: Reads, *followers: Phase, sends: bool = False, speaks: bool = False, ends: bool = False
 ) -> Rules:
+    # The transport may vanish at any moment, so LOST follows every phase.
     return Rules(reads, sends, speaks, ends, frozenset({*followers, Phase.LOST}))
 
 
 RULES: Final[Mapping[Phase, Rules]] = {
+    # ENDING: the handshake is refused, and the refusal is the last that we send.
     Phase.OPENING: _rules(Reads.HANDSHAKE, Phase.OPEN, Phase.ENDING, Phase.DRAINING, speaks=True),
+    # Straight to ENDING where the peer closed first, or we fail the connection: the close frame
+    # that the library answers with is our last one, and there is no other to read on for.
     Phase.OPEN: _rules(
         Reads.FRAMES, Phase.CLOSING, Phase.ENDING, Phase.DRAINING, sends=True, speaks=True
     ),

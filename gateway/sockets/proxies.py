@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection when a proxy stands between.
+"""Finds the client's address where a trusted proxy stands between.
 
 Knows no connection. The rule is uvicorn's, so that media and requests name the same client: of the
 addresses in X-Forwarded-For the last one that is not a trusted proxy's.
@@ -24,6 +24,7 @@ class Proxies:
         """Trust these addresses and networks."""
         self.trusted = tuple(trusted)
         self._hosts = (
+            # Only its list of hosts is used, so it needs no application behind it.
             ProxyHeadersMiddleware(cast("Any", None), list(trusted)).trusted_hosts
             if trusted
             else None
@@ -39,16 +40,18 @@ class Proxies:
         """
         if self._hosts is None or not forwarded_for:
             return None
+        # A client can put entries of its own into this field, so what is found need not be an
+        # address.
         host, port = self._hosts.get_trusted_client_address(forwarded_for)
         try:
             return str(ip_address(host)), port
         except ValueError:
             return None
 
-    def tell(self, router: Router) -> Router:
-        """Return a router that is told the client of a trusted proxy instead of the proxy.
+    def wrap(self, router: Router) -> Router:
+        """Wrap a router so that it sees the client of a trusted proxy instead of the proxy.
 
-        What it accepts carries the client's address too.
+        Its acceptances carry the client's address too.
         """
         if self._hosts is None:
             return router
@@ -57,6 +60,7 @@ class Proxies:
             client = None
             if host_of(request.peer) in self:
                 client = self.client_of(request.headers.get("x-forwarded-for", ""))
+            # A proxy that names nobody readable is taken for the client itself.
             if client is None:
                 return router(request)
             host, port = client

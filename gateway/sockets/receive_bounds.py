@@ -1,7 +1,7 @@
-"""What one peer may send: its budget of frames, its idle frames, and what is read in vain.
+"""Bounds what one peer may send: frames in all, frames without content, and bytes after the end.
 
-Knows no frame's content and no transport: the socket says what has arrived, and does what a verdict
-asks for.
+Knows no frame's content and no transport: the socket reports what has arrived, and acts on the
+verdict.
 """
 
 from __future__ import annotations
@@ -38,19 +38,23 @@ class ReceiveBounds:
         self._discarded_max = limits.discarded_bytes_max
         self._window_ns = self._window_count = 0
         self.discarded = 0
-        """Bytes read in vain."""
+        """Bytes read and thrown away."""
 
     def spend(self, frames: int) -> int:
         """Count frames that have arrived: TAKEN, DROPPED, or FLOODED as in `FrameBudget`.
 
         While the direct reader counts, it counts these too.
         """
+        # The poller keeps buckets of its own in the socket's slot. Frames that it passes on must be
+        # taken from those, or a peer that mixes frames of both kinds would have two budgets.
         if self._reading.is_on:
             return self._reading.spend(frames)
         return self._budget.spend(self._clock_ns(), frames)
 
     def has_many_idle(self, now_ns: int) -> bool:
         """Count one frame that carries nothing; tell whether this second has had too many."""
+        # A pong or an empty frame costs a turn through the library and brings nothing, so far
+        # fewer of them are allowed than of frames in all.
         if now_ns - self._window_ns >= SECOND_NS:
             self._window_ns = now_ns
             self._window_count = 0
@@ -59,5 +63,8 @@ class ReceiveBounds:
 
     def discard(self, size: int) -> bool:
         """Count bytes that go nowhere; tell whether to read no more of this peer."""
+        # Reading on for a while keeps our last words safe: unread input would reset the connection
+        # (RFC 9112, 9.6). A peer that only sends is then not read, so that TCP holds it back until
+        # the sweep aborts it.
         self.discarded += size
         return self.discarded > self._discarded_max

@@ -1,4 +1,4 @@
-"""What waits for a peer that does not read: control in full, audio only while it is fresh.
+"""Queues frames for a peer that does not read: all control frames, but only the newest audio.
 
 Two things make frames wait: the kernel's buffer is full, which stops everything, or it holds more
 than the peer should be behind, which stops audio. Pure. Knows no transport; it holds finished
@@ -11,8 +11,8 @@ from __future__ import annotations
 class SendQueue:
     """Frames in sending order, bounded: a new audio frame pushes out the oldest one.
 
-    Two lines share one numbering, so that the next frame of either is
-    known at once, and a control message never overtakes the audio it was sent after.
+    Audio and control wait in two lists with one common numbering, so that a control message never
+    overtakes the audio it was sent after.
     """
 
     __slots__ = (
@@ -43,21 +43,23 @@ class SendQueue:
 
     @property
     def is_free(self) -> bool:
-        """Whether a frame may be written without passing through here, but for held audio."""
+        """Whether a frame may be written at once; `holds_audio` is for the caller to look at."""
         return not (self._is_stopped or self._audio or self._control)
 
     def stop(self) -> None:
-        """Let everything wait: the kernel takes no more."""
+        """Make every frame wait: the kernel takes no more."""
         self._is_stopped = True
 
     def go(self) -> None:
-        """Let everything go that is not held for another reason."""
+        """Let frames go again, except audio while it is held."""
         self._is_stopped = False
 
     def add_audio(self, frame: bytes) -> int:
         """Append an audio frame; return how many older ones, 0 or 1, were dropped for it."""
         dropped = 0
         if len(self._audio) >= self._audio_max:
+            # The oldest is the one that is too late to be heard. Dropping the new one instead would
+            # keep the delay that has built up for the rest of the call.
             self._audio.pop(0)
             dropped = 1
         self._audio.append((self._take_number(), frame))
@@ -74,6 +76,8 @@ class SendQueue:
             return None
         audio, control = self._audio, self._control
         if audio and (not control or audio[0][0] < control[0][0]):
+            # Control behind held audio waits with it: a message must not arrive before the sound
+            # that it was sent after.
             return None if self.holds_audio else audio.pop(0)[1]
         if not control:
             return None

@@ -1,4 +1,4 @@
-"""The sending half of a media socket: write at once, or keep what the peer does not read.
+"""Sends for a media socket: writes at once, or queues what the peer does not read.
 
 Knows frames only as bytes with a header in front; reads nothing and decides no handshake.
 """
@@ -63,7 +63,7 @@ class Sending(asyncio.Protocol):
     )
 
     # What a frame out touches comes first, and so lies side by side where this is compiled: with
-    # hundreds of sockets, each line of memory is fetched anew for each frame.
+    # hundreds of sockets, each line of memory is fetched again for each frame.
     _audio_clear: bool
     _writes_directly: bool
     _descriptor: int
@@ -113,8 +113,13 @@ class Sending(asyncio.Protocol):
         frames = [data_header(TEXT_FIN, len(payload)) + payload for payload in payloads]
         if not self._rules.sends:
             return
+        # All that a call tells in its second leaves in one write. Held audio does not matter here:
+        # it would wait in the queue, which would then not be free.
         if self._queue.is_free:
             data = b"".join(frames)
+            # What the kernel does not take goes to the transport, which keeps it and pauses us:
+            # from then on everything waits in the queue, so that neither way of writing overtakes
+            # the other.
             rest = direct.send_data(self._descriptor, data) if self._writes_directly else data
             if rest is not None:
                 self._write(rest)
@@ -127,6 +132,7 @@ class Sending(asyncio.Protocol):
     def abort(self) -> None:
         """Drop the connection at once, with all that waits."""
         if self._phase is not Phase.LOST:
+            # First, because leaving a phase sends what waits.
             self._queue.clear()
             self._leave_open(Phase.DRAINING)
             self._transport.abort()
@@ -134,7 +140,7 @@ class Sending(asyncio.Protocol):
     # What the transport calls.
 
     def pause_writing(self) -> None:
-        """Let frames wait here: the kernel's buffer is full."""
+        """Queue frames from now on: the kernel's buffer is full."""
         self._queue.stop()
         self._update_clearance()
 
@@ -154,6 +160,7 @@ class Sending(asyncio.Protocol):
         """Hold audio back beyond the limit, until half of that is left of what is unsent."""
         bytes_max, queue = self._limits.unsent_bytes_max, self._queue
         if queue.holds_audio:
+            # Half the limit, or audio would be held and let go with each acknowledgement.
             if unsent_bytes < bytes_max // 2:
                 queue.holds_audio = False
                 self._send_waiting()
@@ -178,11 +185,14 @@ class Sending(asyncio.Protocol):
         if isinstance(peer, tuple):
             host = f"[{peer[0]}]" if ":" in peer[0] else peer[0]
             self.peer = f"{host}:{peer[1]}"
+        # A peer that has gone already makes these fail. Then the descriptor stays unknown, all goes
+        # through the transport, and that reports the end.
         with contextlib.suppress(OSError):
             connection = transport.get_extra_info("socket")
             connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes
             )
+            # Nagle's algorithm would keep a frame back until the one before it is acknowledged.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._descriptor = connection.fileno()
             self._writes_directly = direct.IS_AVAILABLE and not is_tls
@@ -198,6 +208,7 @@ class Sending(asyncio.Protocol):
             return
         queue.add_control(frame)
         self._update_clearance()
+        # Control may not be dropped, and memory is bounded: so the connection has to go.
         if queue.control_bytes > self._limits.control_bytes_waiting_max:
             self._engine_counters.stalled += 1
             log.warning("media peer does not read, aborted", peer=self.peer)
@@ -209,7 +220,7 @@ class Sending(asyncio.Protocol):
         self._rules = RULES[phase]
 
     def _leave_open(self, phase: Phase) -> None:
-        """Enter `phase`; what still waits is no longer held back for its age.
+        """Enter `phase`, and let go of audio that was held back.
 
         In `Phase.ENDING` the end of the stream follows it.
         """
@@ -232,6 +243,7 @@ class Sending(asyncio.Protocol):
 
     def _forget_transport(self) -> None:
         self._enter(Phase.LOST)
+        # The kernel gives the number to the next connection: nothing may be written to it here.
         self._descriptor = -1
         self._writes_directly = False
         self._audio_clear = False
@@ -241,6 +253,7 @@ class Sending(asyncio.Protocol):
 
     def _send_audio(self, first: int, payload: bytes) -> None:
         length = len(payload)
+        # One flag stands for phase, queue and held audio: this runs for every frame of every call.
         if not self._audio_clear:
             if self._rules.sends:
                 frame = data_header(first, length) + payload
@@ -249,6 +262,8 @@ class Sending(asyncio.Protocol):
             return
         if self._writes_directly:
             rest = direct.send_frame(self._descriptor, first, payload)
+            # Through the transport, not the queue: the rest of a frame that has begun may not be
+            # dropped.
             if rest is not None:
                 self._write(rest)
         else:
@@ -263,10 +278,13 @@ class Sending(asyncio.Protocol):
             self._write(frame)
             self._count_out(frame)
         self._update_clearance()
+        # The half-close has to follow the last frame, whether that leaves now or when the peer
+        # reads again; every way out of the queue ends here.
         if self._phase is Phase.ENDING and not queue:
             self._end_stream()
 
     def _count_out(self, frame: bytes) -> None:
+        # Control frames of the protocol pass here too, and are no messages.
         payload_bytes = message_bytes(frame)
         if payload_bytes is not None:
             self._messages_out += 1

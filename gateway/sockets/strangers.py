@@ -1,6 +1,6 @@
-"""Connections that have not yet proven anything: how many may stay, and which one goes first.
+"""Bounds the connections that have not proven anything yet, and picks which is dropped first.
 
-A connection is a stranger from the moment it is accepted until its leg vouches for it (a signed
+A connection is a stranger from the moment it is accepted until its peer is authenticated (a signed
 handshake, a redeemed token, a good resume), or for as long as it is HTTP. Strangers are counted by
 source and in all. Where one bound is reached, the newcomer stays and the one that has been silent
 longest goes: of the address or network that is over its bound, else of the greediest of all.
@@ -25,7 +25,7 @@ def _nothing() -> None:
 
 
 class Stranger:
-    """One connection in the accounting. Its owner may change `drop` as the connection goes on."""
+    """One connection in the accounting. Its owner changes `drop` when the protocol changes."""
 
     __slots__ = ("drop", "is_in", "is_silent", "source")
 
@@ -51,6 +51,7 @@ class _Ranking(Generic[_K]):
         count = self._counts[key]
         if count:
             del self._ranks[count - 1][key]
+        # Counts change by one, so the list grows and shrinks at its end only.
         if count == len(self._ranks):
             self._ranks.append({})
         self._ranks[count][key] = None
@@ -111,11 +112,13 @@ class Strangers:
             now_ns: Never less than before.
 
         """
+        # Counted first, judged after: the newcomer stays and another one goes, or the first
+        # to come could lock everyone out.
         stranger = Stranger(source, drop)
         self._count += 1
         self._hold(stranger)
         self._insert(stranger)
-        self.expect(stranger, now_ns)
+        self.set_deadline(stranger, now_ns)
         self._make_room(source)
         return stranger
 
@@ -133,6 +136,7 @@ class Strangers:
     def rename(self, stranger: Stranger, source: Source | None) -> None:
         """Count a connection under another source from now on; drop one where it has too many."""
         if stranger.is_in and stranger.source != source:
+            # One that waits for us keeps doing so under its new source.
             was_silent = stranger.is_silent
             self._remove(stranger)
             self._release(stranger)
@@ -142,25 +146,27 @@ class Strangers:
                 self._insert(stranger)
             self._make_room(source)
 
-    def wait_for_us(self, stranger: Stranger) -> None:
-        """The peer has done its part, and what it may send by now has no deadline."""
+    def peer_done(self, stranger: Stranger) -> None:
+        """Keep the connection whatever comes: the peer has done its part, and no deadline runs."""
         self._remove(stranger)
         self._due_ns.pop(stranger, None)
 
-    def wait_for_peer(self, stranger: Stranger) -> None:
-        """The peer is to act; it has been silent for no time yet."""
+    def peer_due(self, stranger: Stranger) -> None:
+        """Count the connection as silent from now on: the peer is to act."""
         if stranger.is_in:
             self._remove(stranger)
             self._insert(stranger)
 
-    def expect(self, stranger: Stranger, now_ns: int) -> None:
-        """A handshake or a request's head must be complete within the limit from now on."""
+    def set_deadline(self, stranger: Stranger, now_ns: int) -> None:
+        """Set the deadline by which a handshake, or the head of a request, must be complete."""
         if stranger.is_in:
+            # Taken out first, so that it goes to the end: all have the same time, and `drop_late`
+            # relies on the earliest being in front.
             self._due_ns.pop(stranger, None)
             self._due_ns[stranger] = now_ns + self._limits.handshake_timeout_ns
 
-    def arrived(self, stranger: Stranger) -> None:
-        """What was expected is complete."""
+    def lift_deadline(self, stranger: Stranger) -> None:
+        """Lift the deadline: what was expected is complete."""
         self._due_ns.pop(stranger, None)
 
     def drop_late(self, now_ns: int) -> int:
@@ -168,6 +174,7 @@ class Strangers:
         late = 0
         while self._due_ns:
             stranger, due_ns = next(iter(self._due_ns.items()))
+            # The others are due later still: a sweep costs what is late, not what is there.
             if now_ns < due_ns:
                 break
             self._drop(stranger)
@@ -175,7 +182,7 @@ class Strangers:
         return late
 
     def drop_one(self) -> bool:
-        """Drop the one silent longest of the greediest source, or of the proxies; tell if any."""
+        """Drop the longest silent one of the greediest source, else of the proxies; tell if any."""
         if self._networks:
             self._drop_of_network(self._networks.first())
         elif self._relayed:
@@ -187,6 +194,9 @@ class Strangers:
 
     def _make_room(self, source: Source | None) -> None:
         limits, held = self._limits, self._held
+        # The narrowest bound first: one address over its own bound costs nobody else a place.
+        # Where all of a source wait for us there is none to drop, and the bound is exceeded for as
+        # long as the answers take.
         if source is not None and held[source.address] > limits.strangers_per_address_max:
             if self._silent.get(source.address):
                 self.dropped += 1
@@ -205,6 +215,8 @@ class Strangers:
         self._drop(next(iter(self._silent[address])))
 
     def _drop(self, stranger: Stranger) -> None:
+        # Forgotten before it is dropped: its owner reports the end of the connection too, maybe at
+        # once.
         drop = stranger.drop
         self.leave(stranger)
         drop()
@@ -214,6 +226,7 @@ class Strangers:
             self._held.update(stranger.source)
 
     def _release(self, stranger: Stranger) -> None:
+        # A key that counts nothing goes: an attacker can bring any number of addresses.
         for key in stranger.source or ():
             if self._held[key] == 1:
                 del self._held[key]

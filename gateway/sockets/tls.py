@@ -1,7 +1,7 @@
-"""TLS of the one port: a certificate and its key, read from files and read again when they change.
+"""Provides TLS for the one port: certificate and key, reloaded when their files change.
 
-Connections that are open keep what they began with; new ones are given the newest pair that was
-found good. Knows no server and no protocol above TLS, and owns no timer.
+Open connections keep the pair that they began with; new ones get the newest pair that was valid.
+Knows no server and no protocol above TLS, and owns no timer.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class CertificateFacts:
     def covers(self, origin: str) -> bool:
         """Tell whether a client of this origin would accept the name (RFC 9525, 6.3)."""
         host = (urlsplit(origin).hostname or "").lower()
+        # A wildcard stands for the leftmost label only.
         return not self.names.isdisjoint({host, "*." + host.partition(".")[2]})
 
 
@@ -57,17 +58,20 @@ class ServerTls:
         self._newest = self.context = load(certificate, key)
         """What a server listens with; it gives every connection the newest pair itself."""
         # Called for each handshake, also of a client that names no server. A context that is in
-        # use could be loaded anew, but a key that does not fit would leave it without one.
+        # use could be loaded again, but a key that does not fit would leave it without one.
         self.context.sni_callback = self._present
 
     async def refresh(self) -> None:
-        """Look at the files once; where they have changed, use them, or say why not."""
+        """Look at the files once; where they have changed, use them, or log why not."""
         await asyncio.to_thread(self._refresh)
 
     def _refresh(self) -> None:
         seen = self._identities()
         if seen == self._seen:
             return
+        # Before the attempt, so that a bad pair is refused, and logged, once. The two files are
+        # written one after the other: the second changes this again, and the pair is then read
+        # whole.
         self._seen = seen
         try:
             self._newest = load(*self._files)
@@ -77,18 +81,20 @@ class ServerTls:
             log.info("new TLS certificate in use")
 
     def _identities(self) -> tuple[_Identity, ...]:
-        """Return what changes when a file is written, or another one put in its place."""
+        """Return facts of both files that change when one is written or replaced."""
         return tuple(_identity(file) for file in self._files)
 
     def _present(
         self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _: ssl.SSLContext
     ) -> None:
+        # OpenSSL asks before it picks a certificate, and takes a context even in mid-handshake.
         connection.context = self._newest
 
 
 def load(certificate: Path, key: Path) -> ssl.SSLContext:
     """Return a server's context. Raises SettingsError naming the setting that is wrong."""
     _read_certificates(certificate)
+    # OpenSSL does not say which of the two files it could not use, so each is read first.
     _read(key, "CALLER_TLS_KEY")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -146,4 +152,5 @@ def _identity(file: Path) -> _Identity:
         status = file.stat()
     except OSError:
         return None
+    # The inode tells a file that was moved into place, whatever its size and time.
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -28,6 +28,7 @@ PHONE_STALLED_NS = 300_000_000
 
 def converters(codec: str) -> tuple[Convert | None, Convert | None]:
     """Return the converters of the caller's codec to and from mu-law; None means no conversion."""
+    # Made for each call: the filters carry samples over from one frame to the next.
     return (Downsampler().convert, Upsampler().convert) if codec == "pcm16" else (None, None)
 
 
@@ -143,6 +144,7 @@ class CallMedia:
     def join(self, leg: CarrierLeg) -> None:
         """Connect both legs, so that the caller and the phone hear each other."""
         self._leg = leg
+        # A stream that never brings a sound is silent since it began.
         self._heard_ns = self._ticker.clock_ns()
         self._uplink.join(leg)
         leg.on_audio = self._first_audio
@@ -177,6 +179,7 @@ class CallMedia:
         """Watch both voices as long as the browser hears by WebRTC."""
         for watch in self._stalls:
             if self._is_by_session and self._leg is not None and not self._is_over:
+                # Started again at every move: what a move takes is no stall.
                 watch.start(self._ticker.clock_ns())
                 self._ticker.add_waiter(watch, watch.poll)
             else:
@@ -198,6 +201,8 @@ class CallMedia:
         """Note that the caller can be heard again."""
         if self._is_away:
             self._is_away = False
+            # The tone is comfort noise then. On hold it is the hold tone, and before the answer a
+            # tone for the caller.
             if not self._is_on_hold and self._leg is not None:
                 self.stop_tone()
             self._open()
@@ -224,6 +229,7 @@ class CallMedia:
         self._is_on_hold = False
         self.stop_tone()
         self._open()
+        # The caller may have lost the connection while the call was on hold.
         self._reassure()
 
     def press(self, digits: str) -> None:
@@ -243,6 +249,7 @@ class CallMedia:
 
     def beep(self) -> None:
         """Play a short beep to the caller only; it replaces the phone's voice meanwhile."""
+        # Not through `_play`: a tone to the phone, as on hold, goes on beside it.
         if self._beep is None and not self._is_over:
             self._beep = Beep(self._downlink.tone, self._end_beep)
             self._ticker.add_player(self._beep)
@@ -257,6 +264,7 @@ class CallMedia:
     def part(self) -> None:
         """End all audio between the legs for good."""
         self._is_over = True
+        # No longer polled, or the playout would conceal a caller whom nobody expects any more.
         self._ticker.remove_waiter(self._uplink.playout)
         self._ticker.remove_waiter(self._downlink.pacer)
         self._watch_stalls()
@@ -318,6 +326,7 @@ class CallMedia:
             talk_ms=up.talk.talk_ms,
             silence_ms=up.talk.silence_ms,
         )
+        # Behind the playout, where the carrier did not read; the leg counts that itself.
         dropped = 0 if self._leg is None else self._leg.counters.audio_dropped
         cut_down = down.pacer.cut_ms // FRAME_MS
         carrier = LegQuality(
@@ -336,6 +345,7 @@ class CallMedia:
         self._downlink.is_open = can_talk and self._beep is None
 
     def _play(self, frame_at: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
+        # One at a time, whichever party it is for: comfort noise and hold tone replace each other.
         self.stop_tone()
         self._player = TonePlayer(frame_at, send)
         self._ticker.add_player(self._player)

@@ -154,6 +154,7 @@ class Uplink:
 
     def frame(self, payload: bytes) -> None:
         """Take one frame of the caller's codec from the socket."""
+        # The token has fixed the codec: another size is another codec, which would be noise.
         if len(payload) != self._frame_bytes:
             self._on_bad_frame()
             return
@@ -179,6 +180,7 @@ class Uplink:
         if not self._is_packets and not self._moved(now_ns, is_packets=True):
             return
         self.last_in_ns = now_ns
+        # Counted while closed as well: a caller who is muted still sends, and is not lost.
         self.frames += 1
         if self._is_open:
             self._play(now_ns, payload, sequence)
@@ -187,9 +189,11 @@ class Uplink:
         """Return whether to switch to the other path now."""
         # During a switch both paths deliver the same words for a moment.
         if now_ns - self.last_in_ns < SOURCE_SILENT_NS:
-            self.dropped += 1
+            if self._is_open:  # otherwise nobody would have heard it anyway
+                self.dropped += 1
             return False
         self._is_packets = is_packets
+        # Sequence numbers and lateness of one path say nothing about the other's.
         self.playout.restart()
         return True
 
@@ -199,6 +203,7 @@ class Uplink:
         if self.playout.is_clear_due:
             self._clear(now_ns)
         self.sent += 1
+        # After the write, so that detection delays no frame; the playout corrects in pauses.
         talking = self.talk.feed(payload)
         if talking is not None:
             self.playout.is_talking = talking
@@ -333,6 +338,7 @@ class Downlink:
         # By frames sent, not received: while closed, nothing needs to be measured.
         is_looked_at = not self.sent % JITTER_STRIDE
         if at_ms is None:
+            # Without a time of its own it follows on what was sent before.
             at_ms = self._due_ms - self._origin_ms
         elif is_looked_at:
             self.way_back.feed(now_ns, at_ms)
@@ -341,6 +347,7 @@ class Downlink:
         if not self.is_open:
             return
         pieces = self.pacer.put(now_ns, payload)
+        # Also once after pacing has ended: the pieces still follow on what was paced.
         if self.pacer.is_even or self._is_even:
             self._hand_on(pieces)
             self._is_even = self.pacer.is_even
@@ -366,6 +373,7 @@ class Downlink:
     def _cut(self, payload: bytes, at_ms: int) -> None:
         # The browser's socket takes whole frames only; packets may be shorter, in whole ms.
         least_ms = FRAME_MS if self._send_packet is None else PACKET_MS_MIN
+        # What is less than that waits for the next message; nothing is padded.
         audio = self._rest + payload
         start = 0
         while (length_ms := min(FRAME_MS, (len(audio) - start) // SAMPLES_PER_MS)) >= least_ms:
@@ -376,6 +384,7 @@ class Downlink:
 
     def frame(self, payload: bytes, at_ms: int) -> None:
         """Forward a frame of the phone's voice; in packets it may be shorter than 160 bytes."""
+        # Asked again: a poll forwards held audio, and a beep may have begun since it was taken.
         if not self.is_open:
             return
         send_packet = self._send_packet

@@ -56,8 +56,10 @@ def judge(
     """Return the verdict on the measurements; `loss_percent` is of the caller's voice."""
     rtt_ms = network.rtt_ms or 0.0
     buffer_ms = 2 * jitter_ms if network.report is None else network.report.buffer_ms
+    # One way, as a call would be heard: the echo itself takes both.
     score = mos(delay_ms=rtt_ms / 2 + FRAME_MS + buffer_ms, loss_percent=loss_percent)
     verdict: wire.Verdict = "poor"
+    # Packets that arrive and hold only silence come from a microphone that is off.
     if level_dbov <= SILENCE_DBOV:
         verdict, score = "failed", 1.0
     elif score >= FAIR_MOS:
@@ -140,6 +142,7 @@ class EchoCheck:
         self._over()
 
     def _packet(self, _sequence: int, _timestamp: int, payload: bytes) -> None:
+        # Others are dropped. A frame of a wrong size, on the socket, is a fault of the program.
         if payload and not len(payload) % FRAME_BYTES:
             self._frame(payload)
 
@@ -150,6 +153,7 @@ class EchoCheck:
         now_ns = self._ticker.clock_ns()
         if not self._frames:
             self._first_ns = now_ns
+            # The time to wait for a first sound is over: the seconds of the check count from here.
             if self._end is not None:
                 self._end.cancel()
             # Every change of path restarts the measurement, but not beyond the overall limit.
@@ -157,11 +161,13 @@ class EchoCheck:
             self._end = self._ticker.when_read(due_ns, self._finish)
         self._frames += len(payload) // FRAME_BYTES
         self._jitter.feed(now_ns, self._frames * FRAME_MS)
+        # Echoed before it is judged, as a call forwards first.
         self._send(payload)
         self._talk.feed(payload)
         self._level_dbov = max(self._level_dbov, self._talk.level_dbov)
 
     def _finish(self) -> None:
+        # If nothing ever arrived the figures below mean nothing: the level alone decides.
         network = self._path.network()
         session = network.session
         if session is None:
@@ -188,6 +194,7 @@ class EchoCheck:
         self._over()
 
     def _over(self) -> None:
+        # Once only, whichever of the verdict, a hang-up and a lost socket comes first.
         if self._end is not None:
             self._end.cancel()
             self._end = None

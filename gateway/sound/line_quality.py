@@ -117,6 +117,7 @@ class _Direction:
     def heard(self, sample: wire.LegSample) -> None:
         """Add a second in which this direction was open."""
         self._backlog_ms_max = max(self._backlog_ms_max, sample.backlog_ms)
+        # The level is that of the sound: seconds without any would only tell how long pauses were.
         if sample.level_dbov > SILENCE_DBOV:
             self._power.add(10 ** (sample.level_dbov / 10))
 
@@ -176,16 +177,15 @@ class _Rule(NamedTuple):
     message: str
     is_bad: Callable[[_Second], bool | None]
     """Returns None if the second allows no judgement, which leaves the warning as it is."""
-    samples: int = 5
-    raise_at: int = 3
-    clear_at: int = 1
+    monitor: Monitor = Monitor()
 
 
 def _in_a_row(
     name: str, message: str, is_bad: Callable[[_Second], bool | None], samples: int
 ) -> _Rule:
     """Return a rule raised by this many bad seconds in a row and cleared by one good one."""
-    return _Rule(name, message, is_bad, samples, samples, samples - 1)
+    monitor = Monitor(samples=samples, raise_at=samples, clear_at=samples - 1)
+    return _Rule(name, message, is_bad, monitor)
 
 
 def _is_mean_loss_bad(second: _Second) -> bool | None:
@@ -211,6 +211,7 @@ RULES: Final = (
         "Some of the sound is lost on the way.",
         lambda s: None if s.loss_percent is None else s.loss_percent > LOSS_PERCENT_MAX,
     ),
+    # One value is enough: it is a mean over seven seconds.
     _in_a_row(
         "high-packets-lost-fraction",
         "Much of the sound is lost on the way.",
@@ -226,9 +227,7 @@ RULES: Final = (
         "high-delay",
         "Your voice reaches the phone late.",
         lambda s: s.sample.browser.backlog_ms > BACKLOG_MS_MAX,
-        samples=BACKLOG_S,
-        raise_at=BACKLOG_S,
-        clear_at=0,
+        Monitor(samples=BACKLOG_S, raise_at=BACKLOG_S, clear_at=0),
     ),
     _in_a_row(
         "constant-audio-input-level",
@@ -264,10 +263,10 @@ class LineQuality:
         "_carrier_rtt",
         "_downlink_frames",
         "_has_reported",
+        "_histories",
         "_is_expected",
         "_level_dbov",
         "_losses",
-        "_monitors",
         "_paths",
         "_report",
         "_report_age_s",
@@ -294,10 +293,8 @@ class LineQuality:
         """Loss of the last seconds, newest last."""
         self._downlink_frames = 0
         self._level_dbov: int | None = None
-        self._monitors = tuple(
-            Monitor(samples=rule.samples, raise_at=rule.raise_at, clear_at=rule.clear_at)
-            for rule in RULES
-        )
+        self._histories = [0] * len(RULES)
+        """What each rule's monitor has watched."""
 
     def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
         """Return this second's sample, then the warnings it raises or clears."""
@@ -342,6 +339,7 @@ class LineQuality:
         report = measured.report
         # Before the phone is heard there are only tones, and on hold there is nothing at all.
         due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
+        # By identity: the same object again is no new measurement.
         if report is not None and report is not self._report:
             # A report covers the seconds since the last one, which may be more than one.
             due *= self._report_age_s + 1
@@ -355,6 +353,7 @@ class LineQuality:
                 is_counted_later=measured.path == "webrtc",
             )
             return True
+        # A caller who is away hears nothing, and cannot report it.
         is_lost = measured.is_away and self._has_reported
         self._report_age_s = 0 if is_lost else self._report_age_s + 1
         if self._report_age_s <= REPORT_S and not is_lost:
@@ -403,6 +402,7 @@ class LineQuality:
         self, measured: Measured, sample: wire.Sample, flow: Flow, *, is_reported: bool
     ) -> None:
         self._paths[measured.path] = None
+        # The network is measured on hold as well; everything else needs two parties that talk.
         if sample.rtt_ms is not None:
             self._rtt.add(sample.rtt_ms)
         if sample.carrier_rtt_ms is not None:
@@ -430,6 +430,7 @@ class LineQuality:
         # A live microphone does not repeat the same level for long; a dead one does.
         is_same_level = measured.uplink_level_dbov == self._level_dbov
         self._level_dbov = measured.uplink_level_dbov
+        # A carrier sends silence as frames, too: both their absence and their content count.
         is_phone_still = measured.downlink_frames == self._downlink_frames
         self._downlink_frames = measured.downlink_frames
         is_joined = not (measured.is_on_hold or measured.is_away)
@@ -446,13 +447,17 @@ class LineQuality:
         )
 
     def _warn(self, second: _Second) -> Iterator[wire.GatewayMessage]:
-        for rule, monitor in zip(RULES, self._monitors, strict=True):
+        for place, rule in enumerate(RULES):
+            # A second without a figure is neither good nor bad, and leaves the window as it is.
             is_bad = rule.is_bad(second)
-            change = None if is_bad is None else monitor.feed(is_bad)
-            if change is not None:
+            if is_bad is None:
+                continue
+            before, monitor = self._histories[place], rule.monitor
+            self._histories[place] = after = monitor.feed(before, is_bad)
+            if monitor.is_raised(after) != monitor.is_raised(before):
                 yield (
                     wire.Warning(name=rule.name, message=rule.message)
-                    if change
+                    if monitor.is_raised(after)
                     else wire.WarningCleared(name=rule.name)
                 )
 

@@ -6,7 +6,6 @@ session is lost, the socket takes over by itself. Knows no carrier and no call s
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -20,8 +19,6 @@ from gateway.ports import (
     SessionQuality,
     SessionState,
 )
-
-log = logging.getLogger(__name__)
 
 OFFERS_MAX = 60
 """Offers accepted per socket; a browser whose network keeps changing makes one now and then."""
@@ -118,10 +115,13 @@ class MediaPath:
                 if error.code != "other_peer":
                     raise
             else:
+                # Until something newer arrives the new way has proved nothing; see `_is_heard`.
                 self._silent_ns = self._session.last_in_ns
                 return answer
+        # Sessions that are being set up are bounded for each source.
         source = "" if self._browser is None else subject_of(self._browser.peer)
         session, answer = self._endpoint.accept(sdp, source)
+        # Only the newest offer counts: the browser has given up the one before.
         if self._next is not None:
             self._next.close()
         self._next = session
@@ -135,9 +135,11 @@ class MediaPath:
             # The old session carries the audio until the new one is connected, so that nothing is
             # lost.
             old, self._session, self._next = self._session, session, None
+            # A handshake that has just succeeded is proof enough that packets arrive.
             self._silent_ns = -1
             if self.path == "webrtc":
                 self._sound.hear_by_session(session)
+            # After the exchange: closing it must not count as losing the session in use.
             if old is not None:
                 old.close()
         elif state in (SessionState.CLOSED, SessionState.FAILED):
@@ -154,10 +156,12 @@ class MediaPath:
 
     def _select(self, path: wire.Path) -> None:
         session = self._session
+        # If it is not heard the path stays as it is, and the reply says so.
         if path == "webrtc" and session is not None and self._is_heard(session):
             self._sound.hear_by_session(session)
             self.path = "webrtc"
         elif path == "websocket":
+            # Without a socket there is nobody to send to yet; `socket_back` selects it once more.
             if self._browser is not None:
                 self._sound.hear_by_socket(self._browser)
             self.path = "websocket"
@@ -181,7 +185,9 @@ class MediaPath:
     def socket_back(self, browser: MediaConnection, read_ns: int) -> None:
         """Another control socket has taken the call up."""
         self._browser = browser
+        # Each socket has an allowance of its own.
         self._offers = 0
+        # Where a session has carried the audio all along, only the control messages were missing.
         if not (self.path == "webrtc" and self.is_audible(read_ns)):
             self._select("websocket")
 
@@ -198,9 +204,11 @@ class MediaPath:
 
     def close(self) -> None:
         """Close all sessions; the audio is over."""
+        # No offer is accepted from here on.
         self._endpoint = None
         for session in (self._session, self._next):
             if session is not None:
+                # Its end is wanted: nothing falls back to the socket.
                 session.on_state = _nobody
                 session.close()
         self._session = self._next = None

@@ -82,9 +82,11 @@ class Counts:
         has_moved, self._name = self._name != source_name, source_name
         came, self._came = came - self._came, came
         self._sources[source_name] = counts
+        # Counters from which nothing can be subtracted are a new starting point.
         if last is None or source is None or came < 0:
             return Flow(packet_ms=counts.packet_ms)
         if counts.packets < source.packets:
+            # A new session counts from zero; what the last one still owed it will never count.
             self._known = 0
             source = counts
             has_moved = True
@@ -94,6 +96,7 @@ class Counts:
         lost = max(counts.lost - source.lost, 0)
         known = min(lost, self._known)
         lost, self._known = lost - known, self._known - known
+        # What the source has counted as lost is not missing as well.
         missing = due - packets - lost
         if missing > due * self._tolerance:
             lost += missing

@@ -49,6 +49,8 @@ class StallWatch(Waiter):
 
     def poll(self, now_ns: int) -> None:
         """Report a change; to be called when the deadline has passed."""
+        # Asked for here and not told with each frame: while the voice arrives, a frame costs the
+        # watch nothing, and a poll only moves the deadline on.
         due_ns = max(self._last_in_ns(), self._since_ns) + self._limit_ns
         is_stalled = now_ns >= due_ns
         self.deadline_ns = now_ns + RECHECK_NS if is_stalled else due_ns

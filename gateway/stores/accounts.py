@@ -175,10 +175,12 @@ class SqlAccountStore:
                 .where(
                     keys.c.id == key_id,
                     keys.c.account_id == account_id,
+                    # A repeat leaves the time of the first.
                     keys.c.revoked_at.is_(None),
                 )
                 .values(revoked_at=self._clock())
             )
+        # Also where nothing was changed: the first attempt may have failed in this very call.
         await self._on_change()
 
     async def keys(self, account_id: str) -> Sequence[KeyRow]:
@@ -244,6 +246,7 @@ class SqlAccountStore:
             )
             if changed.scalar() is None:
                 raise LookupError("no such key")
+        # After the commit: before it, a node could look up the old row and believe it from now on.
         await self._on_change()
 
     async def set_caps(
@@ -269,6 +272,9 @@ class SqlAccountStore:
                 values: dict[str, Any] = {
                     columns[name].name: micros for name, micros in changes.items()
                 }
+                # Calls that began before a cap was known are in no counter of it, and the audit has
+                # to know that. Raising or lowering a cap keeps its counter; setting one where there
+                # was none begins it.
                 begins = [
                     columns[n].is_(None) for n in ("day", "month") if changes.get(n) is not None
                 ]
@@ -312,6 +318,7 @@ class SqlAccountStore:
             marked = await connection.execute(
                 sa.update(accounts)
                 .where(accounts.c.id == account_id)
+                # A deletion may break off and be repeated: the first time is the one that counts.
                 .values(frozen=True, deleted_at=sa.func.coalesce(accounts.c.deleted_at, at))
                 .returning(accounts.c.id)
             )
@@ -337,6 +344,7 @@ class SqlAccountStore:
             await connection.execute(
                 sa.update(keys).where(keys.c.account_id == account_id).values(label="")
             )
+            # The card itself is the payment service's; this row is how we name it there.
             await connection.execute(sa.delete(profiles).where(profiles.c.account_id == account_id))
 
     async def _find(self, query: sa.Select[*tuple[Any, ...]]) -> AccountRow | None:
@@ -344,6 +352,7 @@ class SqlAccountStore:
             found = (await connection.execute(query)).mappings().one_or_none()
         if found is None:
             return None
+        # One query has no key in it: an account that is found by its own id.
         key_id = found.get("key_id", "")
         return AccountRow(
             id=found["id"],
@@ -362,6 +371,7 @@ def _counted_from(
     begins: sa.ColumnElement[bool], known: sa.ColumnElement[datetime], now: datetime
 ) -> sa.Case[datetime]:
     """Return from when calls count towards a cap: once all nodes know it."""
+    # Nodes remember keys for a while, and place calls by the old limits until then.
     soon = sa.literal(now + CAP_KNOWN_AFTER, tables.UtcDateTime)
     return sa.case((begins, soon), else_=known)
 
@@ -382,6 +392,7 @@ async def ensure_account(
 
     Raises what `add_api_key` and `add_credit` raise.
     """
+    # Each step does nothing where it was done before, so that a start that broke off goes on.
     await accounts.create_account(account_id, currency)
     await accounts.add_api_key(account_id, key_hash, key_label, scopes=key_scopes)
     await ledger.add_credit(account_id, credit_micros, reference=credit_reference, kind="grant")
@@ -412,5 +423,7 @@ _KEYED = (
         tables.api_keys.c.expires_at.label("key_expires_at"),
     )
     .join(tables.api_keys, tables.api_keys.c.account_id == tables.accounts.c.id)
+    # Expired keys are found all the same: a row is remembered for longer than it may be valid, so
+    # that its end is looked at with each request.
     .where(tables.api_keys.c.revoked_at.is_(None))
 )

@@ -1,7 +1,7 @@
-"""Looks at Valkey's append-only files without a server: whether they can be read back at all.
+"""Checks, without a server, whether Valkey's append-only files can be read back at all.
 
-A manifest names the files of which the data are composed (aof.c of Valkey: one line for each,
-`file NAME seq NUMBER type b|h|i`). What is inside these files the server alone can judge.
+A manifest names the files that the data consist of (aof.c of Valkey: one line for each,
+`file NAME seq NUMBER type b|h|i`). Only the server can judge what is inside these files.
 """
 
 from __future__ import annotations
@@ -48,8 +48,11 @@ def _fault(folder: Path, text: bytes | None) -> str:
     if not lines:
         return f"{manifest} is empty"
     named = [_FILE.fullmatch(line.strip()) for line in lines]
+    # A line that cannot be read may name the file that matters, so the whole manifest counts as
+    # damaged. Two snapshots cannot both be the base.
     if not all(named) or [file["type"] for file in named if file].count("b") > 1:
         return f"{manifest} is damaged"
+    # The name alone: a damaged manifest must not lead out of the folder.
     faults = (_fault_of(folder / Path(file["file"]).name, file["type"]) for file in named if file)
     return next(filter(None, faults), "")
 
@@ -63,4 +66,5 @@ def _fault_of(file: Path, kind: str) -> str:
             head = opened.read(max(map(len, magic)))
     except OSError as error:
         return f"{file} cannot be read ({error.strerror})"
+    # Empty is sound: the server has begun a file and written nothing to it yet.
     return "" if not head or head.startswith(magic) else f"{file} is damaged"

@@ -16,6 +16,7 @@ from billing.stores import refusals
 
 _KEY: Final = "caller:drained"
 _KEPT_MS: Final = 30 * 86_400_000
+"""Its time to live when it is written; what has passed of it is its age."""
 _TIMEOUT_S: Final = 1.0
 
 
@@ -32,6 +33,7 @@ class RedisDrainMark:
     async def age_s(self) -> float | None:
         """Return how long ago that was; None if unknown."""
         left_ms = await _bounded(self._redis.execute_command("PTTL", _KEY))
+        # Negative where there is no mark (-2), or one that somebody wrote without a time (-1).
         return None if left_ms < 0 else (_KEPT_MS - left_ms) / 1000
 
 

@@ -126,10 +126,12 @@ class EmbeddedValkey:
         _make_private(self._socket.parent)
         try:
             await self._ensure_server()
+        # Also where the start is cancelled: a lock that is kept would stand in everyone's way.
         except BaseException:
             await self.stop()
             raise
-        self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
+        if self._may_own:
+            self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
         return url_of(self._dir)
 
     async def stop(self) -> None:
@@ -139,6 +141,7 @@ class EmbeddedValkey:
             await asyncio.wait([self._watch])
             self._watch = None
         await self._end_server()
+        # Last: the process that gets the lock starts a server, and this one must have ended.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -156,6 +159,7 @@ class EmbeddedValkey:
 
     async def _is_served(self) -> bool:
         """Return whether a server with a live owner answers; start it if the owner is us."""
+        # Owner first: a server that still answers, but whose owner is gone, is about to end.
         if self._take_ownership() and self.server_pid is None:
             await self._launch()
             return False
@@ -163,17 +167,21 @@ class EmbeddedValkey:
 
     async def _launch(self) -> None:
         """Start a server, unless one that lost its owner has yet to end."""
+        # Launched before and gone again: another try would hide the reason.
         if self._server is not None:
             self._server = None
             raise self._failure("ended at once", _last_words(self._log_path))
         lock = _try_lock(self._dir / "server.lock")
         if lock is None:
+            # Only Linux ends a server with its owner; elsewhere this does. Either takes its time,
+            # and the caller comes again.
             await self._ask(b"SHUTDOWN")
             return
         try:
             binary = await find_server()
             self._put_log_aside()
-            private_files.close_tree(self._dir)
+            # Files of an earlier run may have been made by another umask, or put back from a copy.
+            private_files.restrict_tree(self._dir)
             self._server = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
                 *(binary, *self._arguments()),
@@ -186,13 +194,16 @@ class EmbeddedValkey:
                 start_new_session=True,
             )
         finally:
+            # The server has a descriptor of its own by now, and keeps the lock without ours.
             os.close(lock)
 
     def _arguments(self) -> tuple[str, ...]:
         return (
             *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
             *("--dir", str(self._dir), "--logfile", str(self._log_path)),
+            # No snapshots beside the append-only file, which has everything.
             *("--appendonly", "yes", "--appendfsync", self._fsync, "--save", ""),
+            # Evicting would throw holds and credits away; refused writes are seen, and tried again.
             *("--maxmemory-policy", "noeviction", "--maxmemory", str(self._memory_bytes_max)),
             *("--daemonize", "no"),
         )
@@ -207,6 +218,7 @@ class EmbeddedValkey:
                 self._log_path.replace(self._log_path.with_suffix(".log.1"))
 
     def _failure(self, what: str, why: str = "") -> StoreUnavailableError:
+        # The simplest cause first: a full disk, then damaged files, then the server's own words.
         if not private_files.free_bytes(self._dir):
             return StoreFullError(f"The bundled Valkey {what}: the disk of {self._dir} is full")
         said = f" It said: {why}." if why else ""
@@ -225,14 +237,17 @@ class EmbeddedValkey:
         delay_s = WATCH_INTERVAL_S
         while True:
             await asyncio.sleep(delay_s)
-            if self.server_pid is not None or not self._take_ownership():
-                continue
-            log.warning("embedded valkey restarting")
-            self._server = None
             try:
+                # A process that only attaches has nothing to restart, but takes over once the owner
+                # is gone.
+                if self.server_pid is not None or not self._take_ownership():
+                    continue
+                log.warning("embedded valkey restarting")
+                self._server = None
                 await self._ensure_server()
             except (StoreUnavailableError, OSError):
                 log.exception("embedded valkey not started")
+                # A server that cannot start would otherwise be started five times a second.
                 delay_s = min(2 * delay_s, RESTART_DELAY_S_MAX)
             else:
                 delay_s = WATCH_INTERVAL_S
@@ -256,6 +271,8 @@ class EmbeddedValkey:
             async with asyncio.timeout(PING_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 try:
+                    # An inline command: no client library, and no pool that would outlive the
+                    # question.
                     writer.write(command + b"\r\n")
                     return await reader.readline()
                 finally:
@@ -327,6 +344,7 @@ def _try_lock(path: Path) -> int | None:
     """Return a descriptor that holds the file's lock; None if another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        # The kernel frees it however its holder ends, so no lock is ever left over.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
@@ -339,6 +357,7 @@ def _socket_path(folder: Path) -> Path:
     path = folder / "valkey.sock"
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return path
+    # By the data folder, so that every process of it finds the same place.
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"caller-{os.getuid()}-{name}" / "valkey.sock"
 
@@ -346,6 +365,7 @@ def _socket_path(folder: Path) -> Path:
 def _make_private(folder: Path) -> None:
     """Create a folder that only we can use. Raises StoreUnavailableError if another's is there."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # In /tmp anyone can have made it, or a link of that name.
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise StoreUnavailableError("The folder of the bundled Valkey's socket is not ours.")

@@ -19,6 +19,7 @@ _KEY = "caller:ghosts"
 """Hash: the carrier's id of the call -> `Ghost` as JSON."""
 _TIMEOUT_S = 1.0
 
+# The one that is there wins, so that a repeated note changes neither its age nor who ends it.
 _NOTE = """
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then return known end
@@ -26,6 +27,7 @@ if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return false end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return ARGV[2]
 """
+# Compared as a whole: a node that has seen an older state of the ghost is too late.
 _CLAIM = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
@@ -54,6 +56,7 @@ class RedisGhostStore:
         return {
             name.decode(): msgspec.json.decode(value, type=Ghost)
             for name, value in zip(names, values, strict=True)
+            # It was forgotten between the two commands.
             if value is not None
         }
 

@@ -57,10 +57,13 @@ class SqlHighRiskLists:
         Raises StoreUnavailableError: perhaps not saved; try again.
         """
         lists = tables.high_risk_lists
+        # Sorted, so that the same list is the same text, whatever order the carrier gives it in.
         content = msgspec.json.encode(dict(sorted(prefixes.items()))).decode()
         async with writing(self._engine, self._timeout_s) as connection:
+            # Before the newest is read: two syncs could otherwise take the same version.
             await _lock(connection)
             newest = (await connection.execute(_newest())).one_or_none()
+            # The same list keeps its version, so that no node reads it again.
             if newest is not None and newest.content == content:
                 await connection.execute(
                     sa.update(lists)

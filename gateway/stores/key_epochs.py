@@ -25,7 +25,7 @@ UNTOLD = (
 
 
 class RedisKeyEpochs:
-    """Reads and ends the key epoch."""
+    """Reads and invalidates the key epoch."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -43,12 +43,14 @@ class RedisKeyEpochs:
 
     async def _current(self) -> bytes:
         stored: bytes | None = await self._redis.get(_NAME)
+        # NX, so that of several processes one writes and all read the same; again, because a change
+        # may delete the epoch between the two commands.
         while stored is None:
             await self._redis.set(_NAME, secrets.token_urlsafe(16), nx=True)
             stored = await self._redis.get(_NAME)
         return stored
 
-    async def end(self) -> None:
+    async def invalidate(self) -> None:
         """Make all look-ups of keys so far invalid, in every process.
 
         Deletes instead of setting, because a server that is out of memory still deletes. Raises

@@ -28,7 +28,12 @@ _CLOCK_SLACK_MS = 2_000
 
 _LOOK_S = 0.25
 """How often a lease is looked at that another process may hold."""
-_TWICE = "CALLER_NODE must differ: stop one of the two, and settle it by a start."
+_TWICE = (
+    "CALLER_NODE must differ: stop one of the two processes. Its calls are settled when the node is"
+    " started next."
+)
+# In one script, or two processes of one node id could both find it free. ARGV[3] is a lease that
+# nobody has renewed for long enough, and that may be replaced; empty for none.
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[3] then return held end
@@ -55,13 +60,15 @@ class RedisNodeLeases:
     ) -> bool:
         """Take a node's lease, unless a process that lives holds it; return whether it was taken.
 
-        One that was not given back is its last holder's until nobody has renewed it for
-        `silence_s`, longer than any node lets pass; `on_wait` is told before that is waited for.
+        A lease that was not given back stays its last holder's until nobody has renewed it for
+        `silence_s`, which is longer than any node lets pass. `on_wait` is called before the wait.
         """
+        # None is how Redis tells `false`: it was free and is ours.
         held = await self._take(node, b"")
         if held is None:
             return True
         on_wait()
+        # Not until it expires: a process that lives renews more often than that.
         due_s = time.monotonic() + silence_s
         while time.monotonic() < due_s:
             await asyncio.sleep(min(_LOOK_S, silence_s))
@@ -69,10 +76,11 @@ class RedisNodeLeases:
             if now != held:
                 # Renewed, or given back.
                 return now is None and await self._take(node, b"") is None
+        # Only in place of the very lease that was silent: a renewal since then wins.
         return await self._take(node, held) is None
 
     async def _take(self, node: str, dead: bytes) -> bytes | None:
-        """Write the lease where there is none, or this dead one; return what is there else."""
+        """Write the lease if there is none, or only `dead`; return the one that is in the way."""
         name, begun_s = self._new_name(), time.monotonic()
         ttl_ms = self._ttl_s * 1000
         (held,) = await self._pipeline(("EVAL", _TAKE, 1, _key(node), name, ttl_ms, dead))
@@ -83,6 +91,7 @@ class RedisNodeLeases:
         return None
 
     def _new_name(self) -> bytes:
+        # A name of its own for each renewal: an older copy of the store is known by an older name.
         return f"{secrets.token_hex(8)} {self._instance}".encode()
 
     async def renew(self, node: str) -> bool:
@@ -93,19 +102,26 @@ class RedisNodeLeases:
         """
         now_s, key = int(time.time()), _key(node)
         name = self._new_name()
+        # Taken out until the reply is there: where it stays unknown what was written, the next
+        # renewal cannot be compared and proves nothing.
         before, begun_s = self._renewed.pop(node, None), time.monotonic()
         held, left_ms, *_ = await self._pipeline(
+            # Read before it is replaced: what the store held until now is what is judged below.
             ("GET", key),
             ("PTTL", key),
             ("SET", key, name, "PX", self._ttl_s * 1000),
             ("ZADD", _NODES, now_s, node),
+            # Wall clocks of nodes differ; against a week that does not matter.
             ("ZREMRANGEBYSCORE", _NODES, "-inf", now_s - _FORGOTTEN_AFTER_S),
         )
         self._renewed[node] = (name, begun_s)
         if before is None or held != before[0]:
+            # A name of this process is an older one, out of a store that was rolled back.
             if before is not None and held and self._instance not in held.decode():
                 log.error("another process serves as this node", node=node, hint=_TWICE)
             return False
+        # A clock of the store that was set shows here: both sides should have counted the same
+        # time.
         expected_ms = 1000 * (self._ttl_s - (begun_s - before[1]))
         return bool(abs(left_ms - expected_ms) <= _CLOCK_SLACK_MS)
 
@@ -134,6 +150,7 @@ class RedisNodeLeases:
         await self._pipeline(("DEL", _key(node)), ("ZREM", _NODES, node))
 
     async def _pipeline(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
+        # In a cluster these keys lie in different slots, which no transaction may span.
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)

@@ -48,14 +48,17 @@ class RedisCallTokens:
         None for a wrong, used or expired token, and if its key may no longer place calls. Raises
         StoreUnavailableError.
         """
+        # One step: of two that bring the same token at once, on any nodes, one gets the order.
         stored = await _bounded(self._redis.getdel(_key(token)))
         if stored is None:
             return None
         order = msgspec.json.decode(stored, type=CallOrder)
+        # After the deletion: a token whose key was revoked is used up all the same.
         return order if await self._still_allows(order) else None
 
 
 def _key(token: str) -> str:
+    # Hashed, so that nobody who reads Redis, or a copy of it, can place a call.
     return _KEY_PREFIX + hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -109,11 +109,15 @@ class RedisVelocity:
     async def count(self, outcome: Use) -> None:
         """Count an outcome, good or bad."""
         for limit in self._limits.values():
+            # An outcome counts under its own name, whichever side of the limit that is.
             if outcome.limit in {limit.name, limit.outweighed_by}:
                 counter = self._counter(limit, outcome)
                 await self._either(partial(_acquire, counter))
 
     async def _ask(self, uses: Sequence[Use], ask: _Ask) -> Refusal | None:
+        # A use that one limit refuses has counted at the others, as all are asked in one round
+        # trip. So what is refused is remembered, and asked about no more until its time is up: a
+        # flood that is refused costs no request, and uses up nobody else's limit.
         asked = [(self._limits[use.limit], use) for use in uses if use.limit in self._limits]
         refusal = longest([r for limit, use in asked if (r := self._remembered(limit, use))])
         if refusal is None:
@@ -134,10 +138,12 @@ class RedisVelocity:
         return longest(refusals)
 
     async def _hit(self, storage: _Storage, limit: Limit, use: Use) -> int:
+        # Outcomes are counted when a call has ended; a use only asks how they stand.
         if limit.outweighed_by:
             return await self._look(storage, limit, use)
         if await _acquire(self._counter(limit, use), storage):
             return 0
+        # The window may have moved on between the two scripts; it was refused, so it waits.
         return max(1, await self._look(storage, limit, use))
 
     async def _look(self, storage: _Storage, limit: Limit, use: Use) -> int:
@@ -154,7 +160,9 @@ class RedisVelocity:
                 async with asyncio.timeout(TIMEOUT_S):
                     return await work(self._shared)
             except _AWAY:
+                # From now, not from the beginning of the attempt: the time-out has passed since.
                 self._away_until_ns = self._clock_ns() + AWAY_NS
+        # A client with many addresses must not grow this process; limits are looser then.
         if len(self._local.storage) > LOCAL_KEYS_MAX:
             await self._local.reset()
         return await work(self._local)
@@ -172,6 +180,8 @@ class RedisVelocity:
     def _remember(self, limit: Limit, use: Use, wait: int) -> None:
         if limit.outweighed_by:
             return  # the next good outcome may end it
+        # Once for each refusal that begins: anyone can repeat a use. No subject: it may be a
+        # number.
         if use not in self._refused:
             log.info("velocity limit reached", limit=limit.name, wait_s=wait)
         self._refused[use] = self._clock_ns() + wait * SECOND_NS

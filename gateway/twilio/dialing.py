@@ -64,6 +64,7 @@ class TwilioDialing:
             found += page.content
             if len(found) > COUNTRIES_MAX:
                 raise self._reader.nonsense()
+        # An empty list is no answer either: what is left out of the list would be open.
         if not found or not all(_COUNTRY.fullmatch(country.iso_code) for country in found):
             raise self._reader.nonsense()
         return found
@@ -75,6 +76,8 @@ class TwilioDialing:
         of another country, all of whose numbers would be closed.
         """
         iso_code = country.iso_code
+        # With no readable code none of the prefixes can be proven to be the country's: `startswith`
+        # of an empty tuple is False, and the list is refused.
         own = tuple(code for code in country.country_codes or () if _PREFIX.fullmatch(code))
         target = f"{_COUNTRIES}/{iso_code}/HighRiskSpecialPrefixes?PageSize=1000"
         found: list[str] = []
@@ -89,6 +92,7 @@ class TwilioDialing:
                         f"{iso_code} lists {listed.prefix}, and its country code is {codes}."
                     )
                 found.append(listed.prefix[1:])
+            # Looked at page by page, before the next one is asked for.
             if len(found) > PREFIXES_PER_COUNTRY_MAX:
                 raise self._reader.nonsense()
         return found

@@ -1,4 +1,4 @@
-"""The addresses at which Twilio reaches one node, and the secret that its media streams bring back.
+"""Builds the addresses at which Twilio reaches a node, and the secrets of its media streams.
 
 Computes only; knows no HTTP and no live call.
 """
@@ -36,6 +36,8 @@ class NodeHooks:
 
     def of_call(self, call_id: str) -> CallHooks:
         """Return the addresses and the token of one call."""
+        # The call's id stands in the path, so that a callback is about the call whose order held
+        # it.
         name = quote(call_id)
         return CallHooks(
             stream_url=self.stream_url,

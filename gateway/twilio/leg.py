@@ -1,6 +1,7 @@
-"""The carrier leg: the WebSocket of one Twilio Media Stream.
+"""Implements the carrier leg on the WebSocket of one Twilio Media Stream.
 
-Turns messages into calls on its listener, and audio into messages. Knows no browser and no money.
+Translates messages into calls on its listener, and audio into messages. Knows no browser and no
+money.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class TwilioLeg:
 
     def close(self, code: int = 1000, reason: str = "call ended") -> None:
         """Start the closing handshake; whatever the socket says from now on is discarded."""
+        # First: an end that we ask for must not reach the listener as one of the carrier's.
         self.on_audio = _discard
         self._listener = None
         self._stopped = True
@@ -117,9 +119,12 @@ class TwilioLeg:
         try:
             message = media.parse(payload)
             if isinstance(message, Media) and message.stream_sid == self.stream_sid:
+                # `outbound` is what we sent, brought back: played to the caller it would be an
+                # echo.
                 if message.media.is_inbound:
                     self.on_audio(message.media.payload, message.media.at_ms)
             else:
+                # Kinds that are not known here are passed over: Twilio may add some.
                 self._control_received(message)
         except PeerProtocolError as error:
             self._refuse(error.close_code, "protocol error")
@@ -134,6 +139,7 @@ class TwilioLeg:
 
     def _started(self, message: StreamStart) -> None:
         detail = message.start
+        # One start for each socket: a second one could move the audio of a call to another stream.
         is_ours = detail.media_format.encoding == "audio/x-mulaw" and not self.stream_sid
         if self._stopped or not is_ours or not message.stream_sid:
             raise PeerProtocolError("A stream that cannot start here.", close_code=1008)
@@ -141,6 +147,7 @@ class TwilioLeg:
         self._start = detail
         self._sid = message.stream_sid.encode()
         self._outbound = Outbound(message.stream_sid)
+        # By now the leg can send: whatever it is bound to may do so at once.
         listener = self._bind(self, message)
         if listener is None:
             raise PeerProtocolError("A stream of no call here.", close_code=1008)
@@ -149,6 +156,7 @@ class TwilioLeg:
             self._listener = listener
 
     def _stream_message(self, message: Media | Dtmf | Mark | Stop) -> None:
+        # Before the start there is no call to tell, and after the end it has been told.
         if self._listener is None or self._start is None:
             return
         if isinstance(message, Dtmf):
@@ -156,6 +164,7 @@ class TwilioLeg:
         elif isinstance(message, Mark):
             self.on_mark(message.mark.name)
         elif isinstance(message, Stop):
+            # An end is money: one that names another call must not stop the seconds of this one.
             if message.contradicts(self._start):
                 raise PeerProtocolError("A stop of another call.", close_code=1008)
             self._end(StreamEnd.STOPPED)
@@ -167,15 +176,18 @@ class TwilioLeg:
     def _refuse(self, code: int, reason: str) -> None:
         """End the stream because of a message; the closing handshake may take its time."""
         self._connection.close(code, reason)
+        # Not left to the peer's answer: many echo 1000, which reads as a callee who hung up.
         self._end(StreamEnd.UNREADABLE)
 
     def _closed(self, code: int) -> None:
+        # Closed in order: the call is over at the carrier, whether its `stop` has come or not.
         if code == 1000:
             self._end(StreamEnd.STOPPED)
         else:
             self._end(StreamEnd.UNREADABLE if code in _UNREADABLE_CODES else StreamEnd.LOST)
 
     def _end(self, how: StreamEnd) -> None:
+        # Taken out first, so that stop, close and refusal together report one end.
         listener, self._listener = self._listener, None
         self.on_audio = _discard
         if listener is not None:

@@ -14,7 +14,7 @@ Overrides"."""
 
 
 def connect_twiml(hooks: CallHooks) -> str:
-    """Return what the carrier does with the answered call.
+    """Return the TwiML that connects the answered call to our media stream.
 
     Nothing but the redirect to our re-attach endpoint may follow `</Connect>`: whatever follows
     runs when the media socket closes, on a line that is still paid for.

@@ -52,6 +52,8 @@ class StreamStart(msgspec.Struct, frozen=True, rename="camel", tag_field="event"
     start: StartDetail
 
 
+# Two of these are made for each 20 ms of a call. They cannot be part of a cycle, so the
+# collector need not follow them.
 class MediaDetail(msgspec.Struct, frozen=True, gc=False):
     """One piece of audio."""
 
@@ -70,6 +72,7 @@ class MediaDetail(msgspec.Struct, frozen=True, gc=False):
     @property
     def at_ms(self) -> int | None:
         """The timestamp as a number, sent as a number or as a string; None for anything else."""
+        # Kept raw until here, so that an odd timestamp costs its time and not the audio with it.
         digits = bytes(self.timestamp).strip(b'"')
         is_time = digits.isdigit() and len(digits) <= TIMESTAMP_DIGITS_MAX
         return int(digits) if is_time else None
@@ -118,6 +121,7 @@ class Stop(msgspec.Struct, frozen=True, rename="camel", tag_field="event", tag="
         """Whether it names another call or account than the start of its stream did."""
         try:
             named = _decode_members(self.stop)
+        # A stop is an end even without details; only a name that differs speaks against it.
         except _NONSENSE:
             return False
         known = (("callSid", start.call_sid), ("accountSid", start.account_sid))
@@ -137,6 +141,7 @@ _decode_unknown: Callable[[bytes], Unknown] = msgspec.json.Decoder(Unknown).deco
 _decode_members: Callable[[bytes], dict[str, msgspec.Raw]] = msgspec.json.Decoder(
     dict[str, msgspec.Raw]
 ).decode
+# RecursionError: JSON that is nested too deep. UnicodeDecodeError: text that is not UTF-8.
 _NONSENSE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _KNOWN = frozenset({"connected", "start", "media", "dtmf", "mark", "stop"})
 
@@ -148,6 +153,8 @@ def _as_json(text: str) -> msgspec.Raw:
 def parse(text: bytes) -> Message | Unknown:
     """Return the message. Raises PeerProtocolError if it is not one."""
     try:
+        # The union first, since nearly every message is one of it; a second look tells a new kind
+        # from a known one that is broken.
         return _decode_message(text)
     except _NONSENSE:
         return _parse_unknown(text)

@@ -1,4 +1,4 @@
-"""Reads what Twilio charges to call each prefix: Pricing API (v2, Voice Countries).
+"""Reads Twilio's price for calls to each prefix: Pricing API (v2, Voice Countries).
 
 Never writes. Knows no rate deck and no margin.
 """
@@ -77,6 +77,7 @@ class TwilioPricing:
             country
             async for page in pages
             for country in page.countries
+            # The code becomes part of a URL.
             if _COUNTRY.fullmatch(country.iso_country)
         ]
 
@@ -90,6 +91,7 @@ class TwilioPricing:
         best: dict[str, tuple[int, int, str]] = {}
         for price in found.outbound_prefix_prices:
             nearness = _nearness(price.origination_prefixes, digits)
+            # Not sold, or not to callers of this number.
             if price.current_price is None or nearness is None:
                 continue
             # The origin nearest to the caller's number wins; of equal ones the higher price, to be
@@ -106,6 +108,7 @@ class TwilioPricing:
         """Return the price in micros, rounded up. Raises CarrierError."""
         if not price.is_finite() or not 0 <= price <= _PRICE_MAX:
             raise self._reader.nonsense()
+        # Up, so that nothing is sold below what it costs by a rounding.
         return int((price * MICROS_PER_UNIT).to_integral_value(ROUND_CEILING))
 
 

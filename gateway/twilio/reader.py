@@ -71,6 +71,7 @@ class TwilioReader:
         """Take the name of the list, for messages, and where and how to ask for it."""
         self._what = what
         self._base_url = base_url.rstrip("/")
+        # A header of our own, because aiohttp deprecates its `auth` argument.
         self._credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
@@ -98,6 +99,7 @@ class TwilioReader:
             # Only the path, never the host: the request carries the credentials.
             following = urlsplit(page.meta.next_page_url)
             target = f"/{following.path.lstrip('/')}?{following.query}"
+        # A list that leads back to itself would never end.
         raise self.nonsense()
 
     async def get(self, target: str, kind: type[_Reply]) -> _Reply:
@@ -115,9 +117,11 @@ class TwilioReader:
             else:
                 if status == 200:
                     return self._decoded(body, kind)
+                # Anything else is about the request or the credentials, and stays so.
                 is_passing = status == _TOO_MANY_REQUESTS or status >= 500
                 if not is_passing or attempt == ATTEMPTS - 1:
                     raise _failure(f"The carrier refused to show its {self._what}.", status)
+                # RFC 9110, 10.2.3 allows a date as well; then the pause is ours.
                 if _SECONDS.fullmatch(retry_after):
                     wait_s = min(float(retry_after), RETRY_AFTER_MAX_S)
             await asyncio.sleep(wait_s)
@@ -126,8 +130,11 @@ class TwilioReader:
     async def _ask(self, target: str) -> tuple[int, str, bytes]:
         """Return status, Retry-After and body, read no further than its bound."""
         url = self._base_url + target
+        # A redirect would carry the credentials to whatever host it names.
         async with self._session.get(url, allow_redirects=False) as reply:
             body = bytearray()
+            # Counted as it comes: neither a length that is announced nor a compressed body is
+            # trusted.
             async for part in reply.content.iter_any():
                 body += part
                 if len(body) > BODY_BYTES_MAX:

@@ -86,8 +86,11 @@ class TwilioCarrier:
         hooks: Callable[[str], CallHooks],
     ) -> None:
         """Place calls for this account; `hooks` returns the addresses of a call, by our id."""
+        # Without the `max_retries` of the client, which would also repeat an order that may have
+        # been carried out: the Calls API has no idempotency key.
         self._http = _HttpClient(timeout=timeout_s)
         self._client = Client(username, password, account_sid, http_client=self._http)
+        # Its `region` and `edge` rewrite the host, and cannot name another service.
         self._client.api.base_url = base_url
         self._account_sid = account_sid
         self._username = username
@@ -109,6 +112,7 @@ class TwilioCarrier:
             except CarrierError as error:
                 pause_s = _BACKOFF_S * 2**attempt
                 is_last = attempt == _PLACE_ATTEMPTS - 1 or clock() + pause_s > last_s
+                # An ambiguous failure is never repeated here: a second phone might ring.
                 if not error.retryable or is_last:
                     raise
                 await asyncio.sleep(pause_s)
@@ -120,11 +124,13 @@ class TwilioCarrier:
             self._client.calls.create_async(
                 to=order.destination,
                 from_=self._caller_id,
+                # In the order, so that nothing is fetched from us when the phone is answered.
                 twiml=connect_twiml(hooks),
                 status_callback=hooks.status_url + WEBHOOK_OVERRIDES,
                 status_callback_event=STATUS_EVENTS,
                 status_callback_method="POST",
                 timeout=order.ring_timeout_s,
+                # Twilio's own bound, for a node that has died and cannot end the call.
                 time_limit=order.time_limit_s,
             )
         )
@@ -139,9 +145,12 @@ class TwilioCarrier:
 
         async def end() -> CarrierStatus:
             try:
+                # Ends a call in any state; `canceled` would not end one that was answered
+                # meanwhile.
                 call = await _translated(context.update_async(status="completed"))
             except CarrierError as error:
                 if error.carrier_code in _NOT_TO_BE_ENDED:
+                    # Read for its final state and duration, which the refusal does not tell.
                     return await self.fetch(carrier_call_id)
                 raise
             return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
@@ -208,6 +217,7 @@ async def _translated(request: Awaitable[Any]) -> Any:
         return await request
     except TwilioRestException as error:
         raise _refusal(error) from error
+    # No connection, so nothing was sent: safe to repeat, unlike all that follows.
     except aiohttp.ClientConnectorError as error:
         raise CarrierError(
             "The carrier could not be connected.", cause=Cause.NETWORK_OUT_OF_ORDER, retryable=True
@@ -228,9 +238,11 @@ def _no_answer() -> CarrierError:
 
 def _refusal(error: TwilioRestException) -> CarrierError:
     code = error.code if isinstance(error.code, int) else 0
+    # Codes that are not listed are refusals all the same.
     cause, words = _REFUSALS.get(code, (Cause.CALL_REJECTED, ""))
     if error.status >= 500:
         cause = Cause.NETWORK_OUT_OF_ORDER
+    # The credentials are wrong, not the number: the cause must not blame what was dialled.
     elif error.status in (401, 403) and code not in _REFUSALS:
         cause, words = Cause.NETWORK_OUT_OF_ORDER, "It does not accept the Twilio credentials."
     return CarrierError(

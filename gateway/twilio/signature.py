@@ -39,6 +39,7 @@ class TwilioSignatureVerifier:
         """
         if not signature:
             return False
+        # HMAC-SHA1 by default; a webhook rule of the account may name SHA-256.
         algorithm = get_signature_algorithm(settings)
         # Never both: a header that names a SharedKey must not fall back to the auth token.
         validators = self._by_shared_key if _names_a_key(settings) else self._by_token
@@ -51,6 +52,7 @@ class TwilioSignatureVerifier:
                 for validator in validators
                 for candidate in _as_signed(url)
             )
+        # A port or a character that cannot be: what anybody may write into such a header.
         except ValueError:
             return False
 

@@ -52,6 +52,7 @@ def _state(status: object) -> CarrierState:
 
 
 def _whole(text: object) -> int | None:
+    # Nine digits are more seconds than any call has, and few enough for arithmetic with dates.
     digits = str(text)
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
@@ -59,6 +60,8 @@ def _whole(text: object) -> int | None:
 def _answered_at(end_time: object, seconds: int | None) -> datetime | None:
     if not seconds or not isinstance(end_time, datetime):
         return None
+    # Without a zone it could be off by hours, and a record would tell it as a fact.
     if end_time.tzinfo is None or end_time.year < _YEAR_MIN:
         return None
+    # Twilio counts the duration from the answer; `start_time` may be that of the dialling.
     return end_time - timedelta(seconds=seconds)

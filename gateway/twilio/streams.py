@@ -1,8 +1,8 @@
 """Takes the media streams that Twilio opens to this node, and finds out whose each is.
 
 A handshake must be signed for our account; the first message of the stream must name that account
-and bring the token of one of our calls. What the call is, and whether it wants the stream, it does
-not know.
+and bring the token of one of our calls. Does not know what that call is, or whether it wants the
+stream.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class TwilioStreams:
 
     def route(self, request: HandshakeRequest, bind: BindStream) -> Acceptance | Refusal:
         """Accept a handshake that Twilio has signed for our account."""
+        # The address that we gave to Twilio, not the one that arrived: a proxy may have changed it.
         url = self._hooks.stream_url
         if request.query:
             url += "?" + request.query
@@ -52,11 +53,13 @@ class TwilioStreams:
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
         if not self._verifier.verify(url, {}, signature, settings):
             return Refusal(403, "The signature of the handshake is missing or wrong.")
-        return Acceptance(lambda connection: self._attach(connection, bind), is_proven=True)
+        # Signed is authenticated: the socket takes no stranger's place.
+        return Acceptance(lambda connection: self._attach(connection, bind), is_authenticated=True)
 
     def _attach(self, connection: MediaConnection, bind: BindStream) -> None:
         leg = TwilioLeg(connection, bind=lambda leg, start: self._bind(leg, start, bind))
         due_ns = self._ticker.clock_ns() + self._start_timeout_ns
+        # By what has been read, not by the clock: a start that lies unread is not late.
         self._ticker.when_read(
             due_ns, lambda: None if leg.stream_sid else leg.close(1008, "no start")
         )
@@ -64,6 +67,7 @@ class TwilioStreams:
     def _bind(self, leg: TwilioLeg, start: StreamStart, bind: BindStream) -> CarrierListener | None:
         """Find the call that a stream belongs to, by the secret that only its order held."""
         detail = start.start
+        # The signature of the handshake does not cover what is said in the stream.
         if detail.account_sid != self._account_sid:
             return None
         call_id = self._hooks.call_of(detail.custom_parameters.get("token", ""))

@@ -83,7 +83,10 @@ class DtlsContext:
         self.certificate = certificate
         context = SSL.Context(SSL.DTLS_SERVER_METHOD)
         context.set_min_proto_version(_DTLS_1_2)
+        # `_ClosingKey` and `_holds_finished` read the records of this version only.
         context.set_max_proto_version(_DTLS_1_2)
+        # No session is resumed: each call has its keys. There is no path behind a memory buffer
+        # that could be asked for its MTU.
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU | SSL.OP_NO_RENEGOTIATION)
         context.set_mode(_RELEASE_BUFFERS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -91,6 +94,7 @@ class DtlsContext:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(certificate.x509)
         context.use_privatekey(certificate.key)
+        # One suite, so that `_ClosingKey` knows how the peer's last record is sealed.
         context.set_cipher_list(_CIPHER)
         context.set_tlsext_use_srtp(b":".join(PROFILES))
         self.openssl = context
@@ -140,6 +144,7 @@ class DtlsServer:
         """Take a datagram; return the datagrams to send in reply. Never raises."""
         if self.state is DtlsState.HANDSHAKING:
             return self._receive_handshake(datagram, now_ns)
+        # A forged close_notify does not open, so nobody else can end the call.
         if self._closing is not None and self._closing.opens(datagram):
             self.state = DtlsState.CLOSED
         # The peer repeats its last flight if ours was lost (RFC 6347, 4.2.4).
@@ -151,17 +156,19 @@ class DtlsServer:
             return []
         if now_ns < self._repeat_at_ns:
             return []
+        # RFC 6347, 4.2.4.1: the interval doubles, so that a slow path is not filled with copies.
         self._repeat_after_ns *= 2
         self._repeat_at_ns = now_ns + self._repeat_after_ns
         return self._flight
 
-    def settle(self) -> None:
+    def confirm_last_flight(self) -> None:
         """Forget our last flight: the peer has used its keys, so it has received it."""
         if self.state is DtlsState.CONNECTED:
             self._flight = []
 
     def close(self) -> list[bytes]:
         """Return the close_notify that ends the association; empty if there is none."""
+        # It was sealed while OpenSSL was there, and can be sent once.
         datagrams = self._farewell if self.state is DtlsState.CONNECTED else []
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
@@ -170,11 +177,14 @@ class DtlsServer:
 
     def _receive_handshake(self, datagram: bytes, now_ns: int) -> list[bytes]:
         self._datagrams += 1
+        # Some cost us a signature: the budget of the session bounds their rate, this their number.
         if self._datagrams > _DATAGRAMS_MAX:
             return self._fail()
         # Before the keys are there an alert may come from anyone (RFC 6347, 4.1.2.7).
         if datagram[0] == _ALERT and datagram[3:5] == b"\0\0":
             return []
+        # No cookie is asked for (RFC 6347, 4.2.1): datagrams get here from addresses only that a
+        # connectivity check with our password has proven.
         if self._ssl is None:
             self._ssl = SSL.Connection(self._context.openssl)
             self._ssl.set_ciphertext_mtu(DATAGRAM_BYTES_MAX)
@@ -194,6 +204,7 @@ class DtlsServer:
         else:
             return self._finish()
         written = self._written()
+        # Nothing is written while a flight of the peer's is incomplete: the last one stays due.
         if written:
             self._flight = written
             self._repeat_after_ns = FIRST_REPEAT_NS
@@ -209,6 +220,8 @@ class DtlsServer:
         """
         assert self._ssl is not None
         profile = PROFILES.get(self._ssl.get_selected_srtp_profile())
+        # The certificate was accepted unseen. Without this check anybody who is on the path could
+        # have answered the handshake and would hear the call.
         if profile is None or not self._is_expected_peer(self._ssl):
             farewell = self._shut_down()
             self._fail()
@@ -216,6 +229,7 @@ class DtlsServer:
         self.keys = _export_keys(self._ssl, profile)
         self.state = DtlsState.CONNECTED
         self._closing = _ClosingKey(self._ssl)
+        # In this order: the close_notify is written behind the flight, into the same buffer.
         flight = self._written()
         self._farewell = self._shut_down()
         self._forget()
@@ -228,6 +242,7 @@ class DtlsServer:
             return False
         matches = False
         for name, expected in self._fingerprints:
+            # One that matches is enough (RFC 8122, 5); those of unknown hash functions are ignored.
             if name in _HASHES:
                 actual = certificate.digest(_HASHES[name])
                 matches |= hmac.compare_digest(actual, expected.encode())
@@ -255,6 +270,7 @@ class DtlsServer:
         if self._ssl is None:
             return []
         try:
+            # More than any flight; nothing to read is an error to OpenSSL.
             return list(split_at_records(self._ssl.bio_read(65536)))
         except SSL.Error:
             return []
@@ -264,6 +280,7 @@ def _holds_finished(datagram: bytes) -> bool:
     """Return whether a datagram has a handshake record under the new keys: only Finished is."""
     start = 0
     while start + _RECORD_HEADER_BYTES <= len(datagram):
+        # Epoch 1: the record is under the new keys.
         if datagram[start] == _HANDSHAKE and datagram[start + 3 : start + 5] == b"\0\1":
             return True
         length = int.from_bytes(datagram[start + 11 : start + 13], "big")

@@ -8,7 +8,6 @@ Knows no call and owns no timer: `tick` must be called some ten times a second.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import secrets
 import socket
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from gateway.errors import OfferError
 from gateway.nanoseconds import SECOND_NS
@@ -31,7 +32,7 @@ from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from gateway.webrtc.stun import username_of
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 DATAGRAM_BYTES_MAX: Final = 1_500
 """Capacity of libsrtp's buffers; a browser sends 1,200."""
@@ -159,7 +160,9 @@ class WebRtcEndpoint:
 
     def _listen(self, family: socket.AddressFamily, host: str) -> None:
         bound = _bind(family, host, self._port, is_fixed=bool(self._host))
+        # Where the kernel chose, the second family takes the same: answers name one port.
         self._port = bound.getsockname()[1]
+        # The rows of our sockets in `/proc/net/udp` are found by it.
         self._inodes.add(str(os.fstat(bound.fileno()).st_ino))
         self._ports[4 if family == socket.AF_INET6 else 2] = Port(
             bound, DATAGRAM_BYTES_MAX, self.take
@@ -176,6 +179,8 @@ class WebRtcEndpoint:
 
     def stop(self) -> None:
         """Close all sessions, each with a BYE and close_notify, and the port."""
+        # Sessions first, since their farewells leave by the port; a copy, since each removes
+        # itself.
         for session in tuple(self._sessions):
             self._guarded(session.close)
         for port in self._ports.values():
@@ -216,6 +221,7 @@ class WebRtcEndpoint:
             OfferError: The offer cannot be answered.
 
         """
+        # Before the offer is parsed: a refusal has to be cheap.
         self._check_room(source)
         offer = parse_offer(offer_sdp)
         context = self._current_context()
@@ -234,7 +240,8 @@ class WebRtcEndpoint:
             timeouts=self._timeouts,
             now_ns=self._clock_ns(),
         )
-        entry = _Entry(secrets.randbits(62), context.certificate.fingerprint)
+        own = context.certificate.fingerprint
+        entry = _Entry(secrets.randbits(62), own, offer.fingerprints)
         self._sessions[session] = entry
         self._pending[session] = source
         self._pending_of[source] += 1
@@ -251,10 +258,12 @@ class WebRtcEndpoint:
         offer = parse_offer(offer_sdp)
         if not isinstance(session, WebRtcSession) or (entry := self._sessions.get(session)) is None:
             raise OfferError("session_ended")
-        if set(offer.fingerprints) != set(session.offer.fingerprints):
+        # The DTLS association goes on across a restart, so the certificate has to be the same.
+        if set(offer.fingerprints) != set(entry.of_browser):
             raise OfferError("other_peer")
         credentials = _make_credentials(offer)
         session.restart(offer, credentials)
+        # The certificate stays the one of the first answer, even if a new one was made since.
         entry.version += 1
         return self._answer(session, offer, entry, credentials)
 
@@ -263,6 +272,7 @@ class WebRtcEndpoint:
 
         `read_ns` is until when all that has come has been read, None for now.
         """
+        # What lies unread after a standstill of this process is no silence of the browser's.
         unread_ns = 0 if read_ns is None else now_ns - read_ns
         for session in tuple(self._sessions):
             self._guarded(session.tick, now_ns, unread_ns)
@@ -273,11 +283,13 @@ class WebRtcEndpoint:
             raise OfferError("sessions_full")
         if len(self._pending) >= limits.pending_max:
             raise OfferError("pending_full")
+        # An empty source is unknown, and bounded by the sum only.
         if source and self._pending_of[source] >= limits.pending_per_source_max:
             raise OfferError("source_full")
 
     def _current_context(self) -> DtlsContext:
         certificate = self._identity.current(self._wall_clock())
+        # One OpenSSL context for all handshakes of a certificate; older sessions hold theirs.
         if self._context is None or self._context.certificate is not certificate:
             self._context = DtlsContext(certificate)
         return self._context
@@ -285,6 +297,7 @@ class WebRtcEndpoint:
     def _answer(
         self, session: WebRtcSession, offer: SdpOffer, entry: _Entry, credentials: Credentials
     ) -> str:
+        # Before the answer leaves: the checks that it brings about find the session.
         self._by_ufrag[credentials.ufrag] = session
         answer = SdpAnswer(
             session_id=entry.session_id,
@@ -305,6 +318,7 @@ class WebRtcEndpoint:
         """Take a datagram from the port; never raises."""
         try:
             self.receive(datagram, address, self._clock_ns())
+        # The port reads a batch: what follows belongs to other calls.
         except Exception:
             self._count_fault()
 
@@ -312,6 +326,8 @@ class WebRtcEndpoint:
         """Pass a datagram to its session, or drop it."""
         self.counters.datagrams += 1
         first = datagram[0] if 0 < len(datagram) <= DATAGRAM_BYTES_MAX else -1
+        # RFC 7983, 7: the first byte tells the protocol. Audio comes first, being nearly
+        # everything.
         if 128 <= first < 192:
             session = self._by_address.get(address)
             if session is None:
@@ -330,12 +346,14 @@ class WebRtcEndpoint:
             self.counters.alien += 1
 
     def _receive_check(self, datagram: bytes, address: Address, now_ns: int) -> None:
+        # By fragment, not by address: the address is what a check is about to prove.
         ufrag = (username_of(datagram) or "").partition(":")[0]
         session = self._by_ufrag.get(ufrag)
         if session is None:
             self.counters.unknown_ufrag += 1
             return
         holder = self._by_address.get(address, session)
+        # An address may pass on, as NATs hand out mappings of clients that have gone.
         if holder is not session and now_ns - holder.last_in_ns < ADDRESS_HELD_NS:
             # A browser with a forged address must not divert another's audio.
             self.counters.held_address += 1
@@ -351,7 +369,7 @@ class WebRtcEndpoint:
 
     def _count_fault(self) -> None:
         self.counters.handler_faults += 1
-        log.exception("webrtc session handler failed")
+        log.exception("webrtc session handler failed", faults=self.counters.handler_faults)
 
     # -- what a session asks of its host -----------------------------------------------------
 
@@ -375,27 +393,29 @@ class WebRtcEndpoint:
         self._by_ufrag.pop(ufrag, None)
 
     def connected(self, session: WebRtcSession) -> None:
-        """Note that a session is no longer pending."""
+        """Count a session as connected: it was pending until now."""
         self.counters.connected += 1
-        self._settle(session)
+        self._leave_pending(session)
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""
+        # A session ends once, so a KeyError here is a fault of the session.
         del self._sessions[session]
         if session.state is SessionState.FAILED:
             self.counters.failed += 1
         else:
             self.counters.closed += 1
-        self._settle(session)
+        self._leave_pending(session)
         for ufrag in session.ufrags:
             self.retire(ufrag)
         for address in session.addresses:
             self.unlatch(session, address)
 
-    def _settle(self, session: WebRtcSession) -> None:
+    def _leave_pending(self, session: WebRtcSession) -> None:
         source = self._pending.pop(session, None)
         if source is not None:
             self._pending_of[source] -= 1
+            # Or the counter would keep every source that there ever was.
             if not self._pending_of[source]:
                 del self._pending_of[source]
 
@@ -406,6 +426,9 @@ class _Entry:
 
     session_id: int
     fingerprint: str
+    """Of our certificate."""
+    of_browser: tuple[tuple[str, str], ...]
+    """The browser's fingerprints, by its first offer."""
     version: int = 1
 
 
@@ -430,10 +453,12 @@ def _bind(family: socket.AddressFamily, host: str, port: int, *, is_fixed: bool)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         if family == socket.AF_INET6:
+            # Each family has a socket of its own on the same port; this one must not take IPv4 too.
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             bound.bind((host, port))
         except OSError as error:
+            # Behind a NAT the advertised address is not one of this machine, and cannot be bound.
             if is_fixed or error.errno != errno.EADDRNOTAVAIL:
                 raise
             bound.bind(("", port))

@@ -56,9 +56,12 @@ class OutgoingStream:
 
         """
         timestamp = self._expected
+        # RFC 3551, 4.1: the marker begins a talkspurt, where a receiver may adjust its delay.
         marker = not self.packets
         if timestamp_ms is not None:
             ahead = self._ticks_ahead(timestamp_ms)
+            # A gap of the carrier's becomes a gap in our timestamps, so that the browser plays
+            # silence for it instead of taking it for late packets.
             timestamp = timestamp + ahead & _WORD
             marker = marker or ahead >= FRAME_TICKS
         size = len(payload)
@@ -91,8 +94,10 @@ class OutgoingStream:
         """Return how far the carrier's clock is ahead of the stream; 0 if it was set back."""
         ticks = timestamp_ms * _TICKS_PER_MS
         if self._offset is not None:
+            # Modulo 2**32: a clock that was set back looks far ahead, which reveals it.
             ahead = ticks + self._offset - self._expected & _WORD
             if ahead <= JUMP_TICKS_MAX:
                 return ahead
+        # The first timestamp, or a clock that was set: what comes follows what went before.
         self._offset = self._expected - ticks
         return 0

@@ -31,6 +31,7 @@ class Port:
         self.name = bound.getsockname()
         self._socket = bound
         self._receive = bound.recvfrom
+        # One byte more than may be: one that is too long differs from one that just fits.
         self._bytes = bytes_max + 1
         self._take = take
         self._loop = asyncio.get_running_loop()
@@ -41,6 +42,8 @@ class Port:
         """Send a datagram now; return whether the kernel accepted it."""
         try:
             self._socket.sendto(datagram, address)
+        # A full buffer, or an address that cannot be reached. It is not tried again: audio that
+        # comes late is of no use, and checks and flights are repeated by their senders.
         except OSError:
             return False
         return True
@@ -61,6 +64,7 @@ class Port:
 
     def close(self) -> None:
         """Stop reading and free the port; repeating this is harmless."""
+        # The loop finds a reader by its descriptor, which a closed socket no longer has.
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
         self._socket.close()

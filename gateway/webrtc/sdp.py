@@ -109,6 +109,7 @@ def parse_offer(text: str) -> SdpOffer:
         OfferError: No section can be accepted, or the text is not SDP.
 
     """
+    # Before anything is parsed: what an offer may cost is bounded by its length.
     if len(text) > OFFER_CHARACTERS_MAX:
         raise OfferError("too_long")
     session, sections = _split(text)
@@ -118,6 +119,7 @@ def parse_offer(text: str) -> SdpOffer:
     # that leads it (RFC 9143 section 7.1.3).
     scopes = [taken.attributes, session]
     scopes += [section.attributes for section in sections if bundle and section.mid == bundle[0]]
+    # There is one port for everything, so RTCP needs to come on it too (RFC 5761).
     if not _find(scopes, "rtcp-mux"):
         raise OfferError("no_rtcp_mux")
     _check_setup(scopes)
@@ -153,6 +155,7 @@ def write_answer(offer: SdpOffer, answer: SdpAnswer) -> str:
         "a=ice-lite",
     ]
     if offer.is_bundled:
+        # A refused section must not be in the group (RFC 9143 section 7.3.3): one is left.
         lines.append(f"a=group:BUNDLE {offer.mid}")
     lines.append("a=msid-semantic:WMS *")
     for section in offer.sections:
@@ -183,6 +186,7 @@ class _OfferedSection:
     @property
     def is_usable(self) -> bool:
         """Whether it offers DTLS-SRTP audio; its port is 0 if the bundle provides one."""
+        # RFC 9143 section 6: a bundle-only section has port 0 and is offered all the same.
         is_alive = self.port != "0" or "bundle-only" in self.attributes
         return self.kind == "audio" and self.protocol in _PROTOCOLS and is_alive
 
@@ -193,8 +197,11 @@ class _OfferedSection:
             for number, name in map(_two_words, self.attributes.get("rtpmap", ()))
         }
         if encoding == "pcmu/8000":
+            # A static payload type needs no rtpmap.
             mapped.setdefault(str(_PCMU), encoding)
         for number in self.formats:
+            # In the order of the formats, which is that of preference (RFC 3264 section 5.1). The
+            # number of channels may be left out when it is 1.
             if mapped.get(number) in {encoding, f"{encoding}/1"} and _NUMBER.fullmatch(number):
                 payload_type = int(number)
                 if payload_type < 128 and payload_type not in _RTCP_TYPES:
@@ -211,6 +218,7 @@ def _split(text: str) -> tuple[_Attributes, list[_OfferedSection]]:
     sections: list[_OfferedSection] = []
     attributes = session
     lines = text.rstrip("\r\n").split("\n")
+    # RFC 8866 section 5 asks for CRLF and for readers that take LF alone.
     if lines[0].rstrip("\r") != "v=0":
         raise OfferError("malformed")
     for line in lines:
@@ -225,6 +233,7 @@ def _split(text: str) -> tuple[_Attributes, list[_OfferedSection]]:
         elif kind == "a":
             name, _, argument = value.partition(":")
             attributes.setdefault(name, []).append(argument)
+    # Once all is read, for the answer repeats every mid, also those of refused sections.
     if any(section.mid is not None and not _is_token(section.mid) for section in sections):
         raise OfferError("malformed")
     return session, sections
@@ -287,10 +296,12 @@ def _fingerprints(scopes: list[_Attributes]) -> tuple[tuple[str, str], ...]:
     for value in _find(scopes, "fingerprint"):
         name, digest = _two_words(value)
         name, digest = name.lower(), digest.upper()
+        # RFC 8122 section 5: several may be given, and those that are not understood are ignored.
         if name not in _DIGEST_BYTES:
             continue
         if not _DIGEST.fullmatch(digest) or len(digest) != 3 * _DIGEST_BYTES[name] - 1:
             raise OfferError("malformed")
+        # A dict keeps the order, and names each fingerprint once.
         found[name, digest] = None
     if not found:
         raise OfferError("no_fingerprint")
@@ -311,6 +322,7 @@ def _is_token(value: str) -> bool:
 
 def _taken_lines(section: Section, offer: SdpOffer, answer: SdpAnswer) -> Iterator[str]:
     payload_type, event = offer.payload_type, offer.telephone_event
+    # The default candidate (RFC 8839): what an agent without ICE would use.
     host, port = answer.candidates[0]
     direction = _MIRRORED[offer.direction]
     formats = f"{payload_type}" if event is None else f"{payload_type} {event}"
@@ -322,6 +334,7 @@ def _taken_lines(section: Section, offer: SdpOffer, answer: SdpAnswer) -> Iterat
     yield f"a=ice-ufrag:{answer.ufrag}"
     yield f"a=ice-pwd:{answer.password}"
     yield f"a=fingerprint:sha-256 {answer.fingerprint}"
+    # The browser begins the handshake, as soon as its check has opened the way (RFC 8842).
     yield "a=setup:passive"
     if offer.mid is not None:
         yield f"a=mid:{offer.mid}"
@@ -331,8 +344,10 @@ def _taken_lines(section: Section, offer: SdpOffer, answer: SdpAnswer) -> Iterat
         yield f"a=rtcp-fb:{payload_type} nack"
     if event is not None:
         yield f"a=rtpmap:{event} telephone-event/8000"
+        # The digits, star, pound and A to D: events 0 to 15 of RFC 4733.
         yield f"a=fmtp:{event} 0-15"
     yield f"a=ptime:{answer.ptime_ms}"
+    # A stream that is not sent is not announced: `recvonly` and `inactive` have none.
     if direction.startswith("send"):
         yield "a=msid:phone phone"
         yield f"a=ssrc:{answer.ssrc} cname:{answer.cname}"

@@ -88,7 +88,7 @@ class Host(Protocol):
         """Forget a fragment that a restart has replaced."""
 
     def connected(self, session: WebRtcSession) -> None:
-        """Note that a session is no longer pending."""
+        """Count a session as connected: it was pending until now."""
 
     def forget(self, session: WebRtcSession) -> None:
         """Forget a session that has ended."""
@@ -112,22 +112,23 @@ class WebRtcSession:
         "_nacks",
         "_next_credentials",
         "_packets",
+        "_payload_type",
         "_protect",
         "_report_ns",
         "_send",
         "_srtp",
         "_stream",
+        "_telephone_event",
         "_timeouts",
         "address",
         "addresses",
         "excess",
         "last_in_ns",
-        "offer",
+        "media_rtt_ns",
         "on_audio",
         "on_digit",
         "on_state",
         "packets_in",
-        "path_rtt_ns",
         "remote_report",
         "state",
         "statistics",
@@ -152,7 +153,7 @@ class WebRtcSession:
         self.on_state: Callable[[SessionState], None] = _ignore
         """Called once with CONNECTED, and once with CLOSED or FAILED."""
         self.state = SessionState.NEW
-        self.offer = offer
+        self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
         self.address: Address | None = None
         """Where we send to: the last nominated address, until then the first one checked."""
         self.addresses: dict[Address, None] = {}
@@ -162,7 +163,7 @@ class WebRtcSession:
         self.statistics = rtp.ReceiveStatistics()
         self.remote_report: rtcp.ReportBlock | None = None
         """The browser's last report on our stream: loss and jitter."""
-        self.path_rtt_ns: int | None = None
+        self.media_rtt_ns: int | None = None
         """Round trip by the browser's last report."""
         self.packets_in = 0
         self.wrong_source = 0
@@ -171,8 +172,7 @@ class WebRtcSession:
         """Datagrams dropped because there were too many."""
         self._packets, self._datagrams = FrameBudget(PACKETS), FrameBudget(DATAGRAMS)
         self._handshakes = FrameBudget(HANDSHAKES)
-        self._host = host
-        self._send = host.send
+        self._host, self._send = host, host.send
         self._timeouts = timeouts
         self._credentials = credentials
         self._next_credentials: Credentials | None = None
@@ -187,8 +187,6 @@ class WebRtcSession:
         self._nacks = rtp.NackList() if offer.has_nack else None
         self._asking_until_ns = 0
         self._lsr = self._lsr_ns = 0
-
-    # -- what is known -----------------------------------------------------------------------
 
     @property
     def ssrc(self) -> int:
@@ -218,15 +216,13 @@ class WebRtcSession:
     @property
     def quality(self) -> SessionQuality:
         """What the network has done to the browser's stream."""
-        rtt_ns = self.path_rtt_ns
+        rtt_ns = self.media_rtt_ns
         return SessionQuality(
             packets=self.statistics.received,
             lost=self.statistics.lost,
             jitter_ms=self.statistics.jitter / _TICKS_PER_MS,
             rtt_ms=None if rtt_ns is None else rtt_ns / _NS_PER_MS,
         )
-
-    # -- audio out ---------------------------------------------------------------------------
 
     def send_audio(self, payload: bytes, timestamp_ms: int | None = None) -> None:
         """Send one packet of mu-law at once; do nothing unless connected.
@@ -241,7 +237,7 @@ class WebRtcSession:
         if protect is None or len(payload) > PAYLOAD_BYTES_MAX:
             return
         assert self.address is not None
-        packet = self._stream.packet(self.offer.payload_type, payload, timestamp_ms)
+        packet = self._stream.packet(self._payload_type, payload, timestamp_ms)
         try:
             self._send(protect(packet), self.address)
         except SrtpError:  # 2**48 packets, or no memory: must not break the audio path
@@ -253,8 +249,6 @@ class WebRtcSession:
             self._send_rtcp(rtcp.bye(self.ssrc))
             self._send_all(self._dtls.close(), self.address)
         self._end(SessionState.CLOSED)
-
-    # -- ICE ---------------------------------------------------------------------------------
 
     @property
     def ufrags(self) -> list[str]:
@@ -271,7 +265,7 @@ class WebRtcSession:
         if self._next_credentials is not None:
             self._host.retire(self._next_credentials.ufrag)
         self._next_credentials = credentials
-        self.offer = offer
+        self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
 
     def receive_check(self, datagram: bytes, ufrag: str, address: Address, now_ns: int) -> bool:
         """Answer a connectivity check; return False if it was not made with our password.
@@ -291,6 +285,7 @@ class WebRtcSession:
         request = read_request(datagram, password)
         if request is None or self.state in _ENDED:
             return False
+        # The password is ours; the other fragment ties the check to the offer that we answered.
         if (request.local_ufrag, request.remote_ufrag) != (ufrag, credentials.remote_ufrag):
             return False
         if self._handshakes.spend(now_ns, 1):
@@ -311,11 +306,14 @@ class WebRtcSession:
         self, request: BindingRequest, credentials: Credentials, address: Address, now_ns: int
     ) -> None:
         self._checked_ns = self.last_in_ns = now_ns
+        # To the end: the first one is then the one checked longest ago.
         self.addresses.pop(address, None)
         self.addresses[address] = None
         self._host.latch(self, address)
+        # Before the nomination (RFC 8445, 7.3.1.5) any checked address serves for the handshake.
         if self.address is None or request.use_candidate:
             self.address = address
+        # Only now: until the new path is nominated the old one carries the call (RFC 8445, 9).
         if request.use_candidate and credentials is self._next_credentials:
             self._host.retire(self._credentials.ufrag)
             self._credentials, self._next_credentials = credentials, None
@@ -326,13 +324,12 @@ class WebRtcSession:
         if self.state is SessionState.NEW:
             self.state = SessionState.CHECKED
 
-    # -- DTLS --------------------------------------------------------------------------------
-
     def receive_dtls(self, datagram: bytes, address: Address, now_ns: int) -> None:
         """Take a DTLS datagram in, and answer it."""
         if address not in self.addresses or self.state in _ENDED:
             self.wrong_source += 1
             return
+        # One budget with the checks: both are rare, and cost far more than a packet of audio.
         if self._handshakes.spend(now_ns, 1):
             self.excess += 1
             return
@@ -356,8 +353,6 @@ class WebRtcSession:
         self._host.connected(self)
         self.on_state(SessionState.CONNECTED)
 
-    # -- audio and reports in ----------------------------------------------------------------
-
     def receive_media(self, datagram: bytes, address: Address, now_ns: int) -> None:
         """Take an SRTP or SRTCP packet; one that fails authentication is only counted."""
         if address not in self.addresses:
@@ -378,9 +373,10 @@ class WebRtcSession:
             return
         self.last_in_ns = now_ns
         payload_type, _, sequence, timestamp, ssrc, payload = packet
+        # A track that the page replaces has an SSRC of its own.
         if ssrc != self.statistics.ssrc:
             self._begin_source(ssrc)
-        is_audio = payload_type == self.offer.payload_type
+        is_audio = payload_type == self._payload_type
         self.packets_in += 1
         self.statistics.feed(sequence, timestamp if is_audio else None, now_ns)
         if self._nacks is not None and self._nacks.received(sequence):
@@ -390,7 +386,7 @@ class WebRtcSession:
         if is_audio:
             if 0 < len(payload) <= PAYLOAD_BYTES_MAX:
                 self.on_audio(sequence, timestamp, payload)
-        elif payload_type == self.offer.telephone_event:
+        elif payload_type == self._telephone_event:
             self._tell_digit(self._events.feed(timestamp, payload))
 
     def _is_taken(self, now_ns: int) -> bool:
@@ -404,7 +400,7 @@ class WebRtcSession:
 
     def _begin_source(self, ssrc: int) -> None:
         """Listen to another source; the first authenticated packet completes DTLS too."""
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         self.statistics.reset(ssrc)
         self._events = rtp.TelephoneEvents()
         if self._nacks is not None:
@@ -414,7 +410,7 @@ class WebRtcSession:
         """Request missing packets (RFC 4585): at once, then once per round trip."""
         nacks, source = self._nacks, self.statistics.ssrc
         if nacks is not None and source is not None:
-            missing = nacks.due(now_ns, self.path_rtt_ns or RTT_GUESS_NS)
+            missing = nacks.due(now_ns, self.media_rtt_ns or RTT_GUESS_NS)
             if missing:
                 self._send_rtcp(rtcp.nack(self.ssrc, source, missing))
 
@@ -428,24 +424,24 @@ class WebRtcSession:
         if compound is None or not self._is_taken(now_ns):
             return
         self.last_in_ns = now_ns
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         for event in rtcp.parse(compound):
             if isinstance(event, rtcp.SenderReport):
                 self._lsr, self._lsr_ns = event.ntp_middle, now_ns
             elif isinstance(event, rtcp.ReportBlock):
                 if event.ssrc == self.ssrc:
                     self.remote_report = event
-                    self.path_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.path_rtt_ns
+                    # Until the browser has had a report of ours there is nothing to measure by.
+                    self.media_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.media_rtt_ns
             elif isinstance(event, rtcp.Bye) and event.ssrc == self.statistics.ssrc:
                 self._send_all(self._dtls.close(), self.address)
                 self._end(SessionState.CLOSED)
                 return
 
-    # -- time --------------------------------------------------------------------------------
-
     def tick(self, now_ns: int, unread_ns: int = 0) -> None:
         """Do what has become due, some ten times a second; the last `unread_ns` are yet unread."""
         if self.state is SessionState.CONNECTED:
+            # RFC 7675, 5.1: audio is no consent, only a check is.
             if now_ns - unread_ns - self._checked_ns >= self._timeouts.consent_ns:
                 self._end(SessionState.FAILED)
                 return
@@ -461,13 +457,12 @@ class WebRtcSession:
 
     def _report(self, now_ns: int) -> None:
         """Report what we have sent and received (RFC 3550, 6.4)."""
+        # Late by more than an interval, one report is sent and not all that are owed.
         self._report_ns = max(self._report_ns + REPORT_INTERVAL_NS, now_ns)
         block = rtcp.report_block(
             self.statistics, lsr=self._lsr, since_lsr_ns=now_ns - self._lsr_ns
         )
         self._protect_and_send(self._stream.report(block, now_ns))
-
-    # -- what leaves -------------------------------------------------------------------------
 
     def _send_rtcp(self, packet: bytes) -> None:
         """Send a packet that is not a report behind an empty one (RFC 3550, 6.1)."""
@@ -488,7 +483,7 @@ class WebRtcSession:
         self.state = state
         self._protect = None
         self._dtls.close()
-        self._host.forget(self)
+        self._host.forget(self)  # before the addresses go, which it unlatches
         self.addresses.clear()
         on_state = self.on_state
         # The listener holds us; breaking the cycle frees both without a full collection.

@@ -66,6 +66,7 @@ class SrtpTransport:
         self.replayed = 0
         """Packets that had arrived before, or are too old to tell."""
         self._in_owner, self._out_owner = _context(incoming), _context(outgoing)
+        # libsrtp takes the pointer inside; the owner frees the context and so has to be kept.
         self._in: Any = self._in_owner[0]
         self._out: Any = self._out_owner[0]
         self._sources: set[bytes] = set()
@@ -86,10 +87,12 @@ class SrtpTransport:
 
     def unprotect(self, datagram: bytes) -> bytes | None:
         """Return the RTP packet, or None if it fails authentication."""
+        # The SSRC, by the header of RTP (RFC 3550, 5.1).
         return self._unprotected(_unprotect, datagram, datagram[8:12])
 
     def unprotect_rtcp(self, datagram: bytes) -> bytes | None:
         """Return the RTCP compound, or None if it fails authentication."""
+        # The SSRC of the sender, by the header of RTCP (RFC 3550, 6.4).
         return self._unprotected(_unprotect_rtcp, datagram, datagram[4:8])
 
     def _protected(self, function: Any, packet: bytes) -> bytes:
@@ -97,15 +100,19 @@ class SrtpTransport:
         if size > PACKET_BYTES_MAX - TRAILER_BYTES:
             raise ValueError("The packet is too long.")
         _size[0] = size
+        # In place: libsrtp works on the buffer that all peers share. Nothing is awaited before the
+        # result is copied out, so that no other peer comes between.
         _bytes[0:size] = packet
         if function(self._out, _packet, _size):
             raise Error("A packet could not be protected.")
+        # A slice of the buffer is a copy of its own.
         protected: bytes = _bytes[0 : _size[0]]
         return protected
 
     def _unprotected(self, function: Any, datagram: bytes, source: bytes) -> bytes | None:
         size = len(datagram)
         is_known = source in self._sources
+        # libsrtp keeps a stream for each SSRC that it verifies, so the bound is tested first.
         if size > PACKET_BYTES_MAX or not (is_known or len(self._sources) < SOURCES_MAX):
             self.bad_packets += 1
             return None
@@ -113,11 +120,14 @@ class SrtpTransport:
         _bytes[0:size] = datagram
         status: int = function(self._in, _packet, _size)
         if status:
+            # Mostly retransmissions that were not needed; packets with a wrong tag are counted
+            # apart.
             if status in _REPLAYED:
                 self.replayed += 1
             else:
                 self.bad_packets += 1
             return None
+        # Only now, when the packet is authenticated: a forger cannot use the places up.
         if not is_known:
             self._sources.add(source)
         packet: bytes = _bytes[0 : _size[0]]

@@ -95,6 +95,7 @@ def read_request(datagram: bytes, password: bytes) -> BindingRequest | None:
     username = _username(datagram, attributes)
     if username is None:
         return None
+    # Ours comes first: a check names the agent it is sent to (RFC 8445 section 7.2.2).
     local_ufrag, _, remote_ufrag = username.partition(":")
     priority = attributes.get(PRIORITY)
     if priority is not None and len(priority) != 4:
@@ -105,6 +106,8 @@ def read_request(datagram: bytes, password: bytes) -> BindingRequest | None:
         remote_ufrag=remote_ufrag,
         use_candidate=USE_CANDIDATE in attributes,
         priority=None if priority is None else _number(datagram, priority),
+        # Without either attribute the sender is taken for the controlling agent, as a lite agent
+        # may expect of every full one.
         is_controlling=ICE_CONTROLLED not in attributes,
         unknown=tuple(
             kind
@@ -123,6 +126,7 @@ def binding_success(request: BindingRequest, address: Address, password: bytes) 
 
 def binding_error(request: BindingRequest, code: int, reason: str, password: bytes) -> bytes:
     """Return an error response; with the unknown attributes if it is about them."""
+    # RFC 8489 section 14.8: the hundreds and the rest of the code in a byte each.
     number = struct.pack("!HBB", 0, *divmod(code, 100))
     body = _attribute(ERROR_CODE, number + reason.encode())
     if code == UNKNOWN_ATTRIBUTE:
@@ -174,15 +178,19 @@ def _attributes(datagram: bytes, message_type: bytes) -> dict[int, range] | None
     size = len(datagram)
     if not is_stun(datagram) or datagram[:2] != message_type or size > MESSAGE_BYTES_MAX:
         return None
+    # A datagram is one message: what has more, or less, than its header says is not STUN.
     if int.from_bytes(datagram[2:4], "big") != size - HEADER_BYTES or size % 4:
         return None
     attributes: dict[int, range] = {}
     at = HEADER_BYTES
+    # Bounded before any integrity is known: anybody can send this.
     for _ in range(ATTRIBUTES_MAX + 1):
+        # A value that reaches beyond the end leaves `at` there too, and is refused.
         if at >= size:
             return attributes if at == size else None
         kind, length = struct.unpack_from("!HH", datagram, at)
         start = at + 4
+        # Values are padded to 32 bits; `length` does not count the padding.
         at = start + length + -length % 4
         if MESSAGE_INTEGRITY not in attributes or kind == FINGERPRINT:
             attributes.setdefault(kind, range(start, start + length))
@@ -195,6 +203,7 @@ def _is_intact(datagram: bytes, attributes: dict[int, range], password: bytes) -
     if integrity is None or len(integrity) != _INTEGRITY_BYTES - 4:
         return False
     expected = _integrity(datagram[: integrity.start - 4], password)
+    # In constant time, or a forger could find the right code byte by byte.
     if not hmac.compare_digest(datagram[integrity.start : integrity.stop], expected):
         return False
     fingerprint = attributes.get(FINGERPRINT)
@@ -226,6 +235,7 @@ def _message(message_type: bytes, transaction_id: bytes, body: bytes, password: 
     """Return a whole message with integrity and fingerprint."""
     message = message_type + len(body).to_bytes(2, "big") + COOKIE + transaction_id + body
     message += _attribute(MESSAGE_INTEGRITY, _integrity(message, password))
+    # Each of the two covers a length that ends with itself, so the header changes between.
     message = _with_length(message, len(message) + _FINGERPRINT_BYTES)
     return message + _attribute(FINGERPRINT, _fingerprint(message).to_bytes(4, "big"))
 
@@ -251,10 +261,10 @@ def _fingerprint(before: bytes) -> int:
 def _xor_address(address: Address, transaction_id: bytes) -> bytes:
     """Encode an address so that NATs that rewrite addresses do not recognise it."""
     host, port = address
+    # A link-local peer has its interface behind a `%`.
     ip: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
     if isinstance(ip, IPv6Address):
         # A dual-stack socket shows IPv4 peers as mapped IPv6, but they know themselves as IPv4.
-
         ip = ip.ipv4_mapped or ip
     family = _IPV4 if isinstance(ip, IPv4Address) else _IPV6
     head = struct.pack("!BBH", 0, family, port ^ _PORT_XOR)
@@ -269,4 +279,5 @@ def _read_xor_address(value: bytes, transaction_id: bytes) -> Address | None:
 
 
 def _xor(packed: bytes, mask: bytes) -> bytes:
+    # Four bytes of an IPv4 address meet the cookie alone; the mask is long enough for IPv6.
     return bytes(a ^ b for a, b in zip(packed, mask, strict=False))

@@ -7,8 +7,9 @@ or measures is kept in memory and bounded.
 The dialled number chooses what happens (`scripts`); a control API under `/simulator/v1/`
 (`control`) shows what the called party heard, injects faults and acts on live calls.
 
-Pure: `calls callbacks callee clips digits faults frames numbers orders playout resources scripts
-signing tariff twiml`. Touching the world: `webhooks` (HTTP out), `media_socket` and `stream`
-(WebSocket out), `ticker` (time), `line`, `conversation` and `exchange` (tasks), `rest`, `control`
-and `service` (HTTP in). Start it with `simulators.carrier.service.SimulatorService`.
+Pure: `beats callbacks callee calls clips debugger faults frames listing numbers orders playout
+recording resources scripts signing tariff twiml`. With side effects: `webhooks` (HTTP out),
+`media_socket` and `stream` (WebSocket out), `clock` and `ticker` (time), `line`, `conversation`,
+`courier` and `exchange` (tasks), `rest`, `control` and `service` (HTTP in). Start it with
+`simulators.carrier.service.SimulatorService`.
 """

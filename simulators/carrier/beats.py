@@ -10,7 +10,7 @@ FRAME_NS: Final = FRAME_MS * 1_000_000
 
 
 class Beats:
-    """The frames of one stream, counted by a beat of any phase.
+    """Counts the frames of one stream, at a beat that may have any phase.
 
     A frame begins half a frame before its beat, so that no beat falls between two frames, where a
     little jitter would send none at one beat and two at the next.
@@ -28,6 +28,8 @@ class Beats:
 
         """
         if self._began_ns is None:
+            # The leg joins the ticker some time after the stream's start; the frames of that time
+            # are due at the first beat.
             first = max(1, (now_ns - started_ns) // FRAME_NS)
             self._began_ns = now_ns - first * FRAME_NS - FRAME_NS // 2
         return (now_ns - self._began_ns) // FRAME_NS

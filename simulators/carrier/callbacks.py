@@ -56,9 +56,11 @@ def status_params(call: Call, progress: Progress) -> dict[str, str]:
         "SequenceNumber": str(progress.sequence),
         "Timestamp": rfc2822(progress.at_ns),
     }
+    # Present on calls that nobody answered, too, with "0": a capture of a busy call has them.
     if progress.status in TERMINAL:
         params |= {
             "CallDuration": str(call.seconds),
+            # Twilio's names: `CallDuration` is in seconds, `Duration` in started minutes.
             "Duration": str(call.minutes),
             "SipResponseCode": str(call.sip_code),
         }
@@ -85,6 +87,7 @@ def stream_params(
         "AccountSid": call.account_sid,
         "CallSid": call.sid,
         "StreamEvent": event,
+        # A stream without a name is called by its identifier.
         "StreamName": name or stream_sid,
         "StreamSid": stream_sid,
         "Timestamp": iso8601(at_ns),

@@ -30,6 +30,7 @@ class Echo:
     """Plays what it heard, some frames later."""
 
     def __init__(self, delay_frames: int) -> None:
+        # Filled with silence, so that each frame comes out as many steps later.
         self._line: deque[bytes] = deque([SILENCE] * delay_frames)
 
     def speak(self, heard: bytes) -> bytes | None:
@@ -98,6 +99,7 @@ def speaker_for(voice: Voice, echo_delay_ms: int) -> Speaker:
 
 def prepare() -> None:
     """Compute every clip now, so that the first call to play one does not hold up the others."""
+    # The clips are cached by their arguments, so that the speakers themselves can be thrown away.
     for voice in Voice:
         speaker_for(voice, 0)
 
@@ -113,11 +115,13 @@ class Callee:
 
     def step(self, heard: bytes) -> bytes:
         """Hear a frame and return the one played at the same time."""
+        # Keys are pressed to the beat of the call, also while a clip is played into it.
         if self._digits:
             self._digit_in -= 1
         if self._interlude is not None:
             frame = self._interlude.speak(heard)
             if frame is not None:
+                # The voice stands still meanwhile and goes on where it was.
                 return frame
             self._interlude = None
         return self._speaker.speak(heard) or SILENCE
@@ -132,7 +136,9 @@ class Callee:
     def press(self, digits: str) -> None:
         """Press keys from now on, two a second; keys over the bound are lost."""
         if not self._digits:
+            # In the next step; keys that wait already keep their beat.
             self._digit_in = 1
+        # Bounded, for a client of the control API could queue keys for hours.
         self._digits.extend(digits[: DIGITS_MAX - len(self._digits)])
 
     def play(self, audio: bytes) -> None:
@@ -162,6 +168,7 @@ class Impairment:
 
     def carry(self, frame: bytes) -> list[bytes]:
         """Take the frame of this step and return those that arrive in it."""
+        # One draw decides both: the lowest 5 % lose the frame, the highest 3 % begin a stall.
         chance = self._random()
         if chance >= 0.05:
             self._held.append(frame)
@@ -171,6 +178,7 @@ class Impairment:
             self._stall = 2 + int(self._random() * 7)
         if self._stall:
             return []
+        # Frames of a stall were only held back: they arrive together, in the step that ends it.
         arrived, self._held = self._held, []
         return arrived
 

@@ -35,6 +35,7 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     Status.QUEUED: frozenset({Status.INITIATED, Status.CANCELED, Status.FAILED}),
     Status.INITIATED: _UNANSWERED | {Status.RINGING},
     Status.RINGING: _UNANSWERED | {Status.IN_PROGRESS},
+    # Once answered a call can only complete, whichever side or limit ends it.
     Status.IN_PROGRESS: frozenset({Status.COMPLETED}),
     **{status: frozenset() for status in TERMINAL},
 }
@@ -116,6 +117,7 @@ class Call:
         elif status in TERMINAL:
             self.ended_at_ns = at_ns
             self.sip_code = sip_code
+        # The number counts every event, also those that nobody subscribed to: a client sees gaps.
         progress = Progress(status, EVENTS[status], self._sequence, at_ns)
         self._sequence += 1
         return progress
@@ -125,6 +127,8 @@ class Call:
         """Billed seconds: started seconds from answer to end, 0 if never answered."""
         if self.answered_at_ns is None or self.ended_at_ns is None:
             return 0
+        # Twilio rounds the first second up, and the wall clock may have been set back since the
+        # answer.
         return max(1, -((self.answered_at_ns - self.ended_at_ns) // NS_PER_S))
 
     @property

@@ -40,6 +40,7 @@ def _encode(samples: _Samples, peak: float) -> bytes:
     top = max(map(abs, samples), default=0.0) or 1.0
     pcm = array("h", (int(sample / top * peak * 32767) for sample in samples))
     if sys.byteorder == "big":
+        # The encoder reads little-endian samples, an array has the byte order of the machine.
         pcm.byteswap()
     return mulaw_encode(pcm.tobytes())
 
@@ -63,6 +64,7 @@ def speech(duration_ms: int, seed: int = 1) -> bytes:
     A glottal pulse train with a wandering pitch is filtered by the formants of a vowel chosen
     per syllable; a noise burst stands for the consonant before it.
     """
+    # Seeded: every process plays the same bytes.
     chance = random.Random(seed)  # noqa: S311 - it makes a sound
     wanted = RATE_HZ * duration_ms // 1000
     samples: _Samples = []
@@ -77,6 +79,7 @@ def _syllable(chance: random.Random) -> _Samples:
     vowel = chance.choice(_VOWELS_HZ)
     count = int(RATE_HZ * chance.uniform(0.12, 0.26))
     middle_hz = chance.uniform(95, 140)
+    # The pitch falls evenly over the syllable, from above its middle to as far below.
     step = 2 * _PITCH_RISE / (count - 1)
     phases = accumulate(middle_hz / RATE_HZ * (1 + _PITCH_RISE - step * at) for at in range(count))
     # A pulse wherever the phase passes a whole cycle.
@@ -98,6 +101,7 @@ def _resonate(source: _Samples, formants_hz: tuple[int, int, int]) -> _Samples:
     mixed = [0.0] * len(source)
     formants = zip(formants_hz, _FORMANT_WIDTHS_HZ, _FORMANT_GAINS, strict=True)
     for centre, width, gain in formants:
+        # The bandwidth sets how fast a resonance dies away, the centre how fast it turns.
         radius = exp(-pi * width / RATE_HZ)
         feedback, decay = 2 * radius * cos(2 * pi * centre / RATE_HZ), radius * radius
         last = before = 0.0

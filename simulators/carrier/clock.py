@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Where the shells read the time from; the cores are told."""
+    """Time source of the modules with side effects; pure modules take the time as an argument."""
 
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     """For intervals: media deadlines."""

@@ -36,7 +36,7 @@ PATH: Final = "/simulator/v1"
 
 
 class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a live call shall do; the body of `POST calls/{sid}/actions`."""
+    """Action on a live call; the body of `POST calls/{sid}/actions`."""
 
     action: str
     digits: str = ""
@@ -45,7 +45,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ControlApi:
-    """The routes that look behind the scenes."""
+    """The routes that inspect and disturb calls."""
 
     def __init__(self, equipment: Equipment, exchange: Exchange, faults: Faults) -> None:
         self._equipment = equipment
@@ -110,6 +110,7 @@ class ControlApi:
         if line is None:
             return _missing()
         if request.headers.get("Content-Type", "").startswith("application/octet-stream"):
+            # Audio comes as the body itself; only other actions are JSON.
             audio = await _read(request, PLAY_BYTES_MAX)
             if audio is None:
                 return _invalid("the clip is too long")
@@ -131,6 +132,7 @@ class ControlApi:
         try:
             perform(line, action)
         except LookupError as error:
+            # The call is there, but has no open stream that this could be done to.
             return JSONResponse({"error": str(error)}, 409)
         return Response(status_code=204)
 
@@ -150,6 +152,7 @@ class ControlApi:
         if request.method == "GET":
             plan = msgspec.json.encode(self._faults.plan)
             return Response(plan, media_type="application/json")
+        # An empty plan is the one without faults.
         body = b"{}" if request.method == "DELETE" else await _read(request, BODY_BYTES_MAX)
         try:
             self._faults.replace(parse_plan(body or b""))
@@ -160,6 +163,7 @@ class ControlApi:
     def _find(self, request: Request) -> Line | None:
         try:
             return self._exchange.find(request.path_params["sid"])
+        # This API answers in a form of its own, not in Twilio's.
         except RestError:
             return None
 
@@ -181,6 +185,8 @@ def _describe(line: Line) -> Json:
         "ended_at_ns": call.ended_at_ns,
         "billed_seconds": call.seconds,
         "billed_minutes": call.minutes,
+        # From the REST request that ended the call to the end of its last stream, by the wall
+        # clock.
         "completed_to_close_ms": (
             None
             if ordered_at_ns is None or closed_at_ns is None
@@ -216,6 +222,7 @@ def _live_leg(line: Line) -> MediaLeg:
         LookupError: there is none.
     """
     legs = line.conversation.legs
+    # Earlier streams of a call have ended before the next one opens.
     if not legs or legs[-1].state is not StreamState.STREAMING:
         raise LookupError("the call has no open stream")
     return legs[-1]

@@ -1,7 +1,7 @@
 """Executes the TwiML of an answered call, verb by verb, until nothing is left to do.
 
-Knows no REST and no call queue. Cancelling `run` is how the call is taken elsewhere: an open
-stream is then stopped in good order.
+Knows no REST and no call queue. The line cancels `run` to end the call or to give it other TwiML;
+an open stream is then stopped in good order.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Program = bytes | Hook
 
 
 class Conversation:
-    """The called party's side of one answered call."""
+    """Executes the TwiML of one answered call; owns its callee, its recording and its streams."""
 
     def __init__(self, equipment: Equipment, call: Call, script: Script) -> None:
         self.callee = Callee(script, equipment.settings.echo_delay_ms)
@@ -58,16 +58,18 @@ class Conversation:
                     program = await self._fetch(program)
                 redirect = await self._execute(twiml.parse(program))
             except (TwimlError, FetchError) as error:
-                self._report(error.code, str(error))
+                self._note(error.code, str(error))
                 return
             if redirect is None:
                 return
+            # A redirect may be relative to the document that it stands in.
             program = Hook(urljoin(base, redirect.url), redirect.method)
 
     async def _fetch(self, hook: Hook) -> bytes:
         params = call_params(self._call, self._call.status)
         if self._call.answered_by is not None:
             params["AnsweredBy"] = self._call.answered_by
+        # Inline TwiML has no address that a relative redirect could be resolved against.
         if not hook.url.startswith(("http://", "https://")):
             raise FetchError("not an HTTP URL")
         return await self._equipment.webhooks.fetch(hook, params)
@@ -87,7 +89,7 @@ class Conversation:
                 case twiml.PlayDigits():
                     await self._play_digits(verb.digits)
                 case twiml.Unknown():
-                    self._report(12200, verb.name)
+                    self._note(12200, verb.name)
         return None
 
     async def _play_digits(self, digits: str) -> None:
@@ -99,24 +101,30 @@ class Conversation:
                 await asyncio.sleep(_WAIT_DIGIT_S)
             else:
                 audio = dtmf(digit)
+                # No stream is open during this verb, so that the tones go straight to what the
+                # callee heard.
                 self.recording.add_audio(audio, self._equipment.clock.epoch_ns())
                 await asyncio.sleep(len(audio) / RATE_HZ)
 
     # --- streams ---------------------------------------------------------------------------
 
     async def _stream(self, verb: twiml.Stream) -> bool:
-        """Open a stream and wait for its end; return whether the next verb shall run."""
+        """Open a stream and wait for its end; return whether the next verb is to run."""
         if self._script.stream_fault is StreamFault.NEVER_OPENED:
+            # Until the line is ended from outside: an answered phone in which nothing is ever
+            # heard.
             await asyncio.Event().wait()
         stream_sid = new_sid("MZ")
         leg = self._leg(verb, stream_sid)
+        # Before the handshake, so that the control API shows streams whose handshake failed.
         self.legs.append(leg)
         settings = self._equipment.settings
         try:
             twiml.check_stream(verb)
             await leg.open(verb.url, sign(verb.url, {}, settings.auth_token), plain=settings.plain)
         except StreamError as error:
-            self._report(error.code, str(error), stream_sid)
+            self._note(error.code, str(error), stream_sid)
+            # The only place where an application learns of a handshake that failed on the way.
             self._announce(verb, stream_sid, "stream-error", f"{error.code}: {error}")
             return not settings.broken_stream_ends_call
         self._announce(verb, stream_sid, "stream-started")
@@ -125,6 +133,7 @@ class Conversation:
     async def _converse(self, verb: twiml.Stream, leg: MediaLeg) -> bool:
         settings = self._equipment.settings
         loop = asyncio.get_running_loop()
+        # Armed for every stream: for most scripts `_break` does nothing.
         fault = loop.call_later(settings.hangup_after_s, self._break, leg)
         self._equipment.ticker.add(leg)
         try:
@@ -132,6 +141,8 @@ class Conversation:
         finally:
             fault.cancel()
             try:
+                # Cancelled during the wait above, the leg still says `stop`; cancelled once more in
+                # here, at shutdown, it still leaves the ticker.
                 await leg.stop()
             finally:
                 self._equipment.ticker.remove(leg)
@@ -142,13 +153,13 @@ class Conversation:
     def _leg(self, verb: twiml.Stream, stream_sid: str) -> MediaLeg:
         parameters, refused = twiml.kept_parameters(verb)
         for name in refused:
-            self._report(12200, f"Parameter {name} is too long or has no name", stream_sid)
+            self._note(12200, f"Parameter {name} is too long or has no name", stream_sid)
         call = self._call
         return MediaLeg(
             writer=MessageWriter(call.account_sid, call.sid, stream_sid, parameters),
             callee=self.callee,
             recording=self.recording,
-            report=lambda code, detail: self._report(code, detail, stream_sid),
+            note=lambda code, detail: self._note(code, detail, stream_sid),
             clock=self._equipment.clock,
             # First timestamps of 57 to 171 ms were seen in real captures.
             first_timestamp_ms=random.randint(40, 180),  # noqa: S311 - not a secret
@@ -168,12 +179,15 @@ class Conversation:
 
     def stall(self, leg: MediaLeg, seconds: float) -> None:
         """Leave the media socket unread for a while."""
+        # The socket may be gone when the time is over; it then ignores the second call.
         leg.set_reading(False)
         asyncio.get_running_loop().call_later(seconds, leg.set_reading, True)
 
     def _announce_end(self, verb: twiml.Stream, leg: MediaLeg) -> bool:
         """Report how a stream ended; return whether it broke."""
         sid = leg.writer.stream_sid
+        # Who began the end decides: a socket that the application closes after our `stop` is in
+        # order.
         if leg.stopped_by_us:
             self._announce(verb, sid, "stream-stopped")
             return False
@@ -183,10 +197,10 @@ class Conversation:
             code, detail = 31903, "the connection broke"
         else:
             # Raised even for an intended close.
-            self._report(31921, f"closed by the application with {leg.close_code}", sid)
+            self._note(31921, f"closed by the application with {leg.close_code}", sid)
             self._announce(verb, sid, "stream-stopped")
             return False
-        self._report(code, detail, sid)
+        self._note(code, detail, sid)
         self._announce(verb, sid, "stream-error", f"{code}: {detail}")
         return True
 
@@ -201,8 +215,8 @@ class Conversation:
     async def _post(self, hook: Hook, params: dict[str, str]) -> None:
         await self._equipment.webhooks.post("stream", hook, params)
 
-    def _report(self, code: int, detail: str, stream_sid: str = "") -> None:
-        self._equipment.debugger.report(
+    def _note(self, code: int, detail: str, stream_sid: str = "") -> None:
+        self._equipment.debugger.note(
             code,
             self._equipment.clock.epoch_ns(),
             detail=detail,

@@ -1,4 +1,7 @@
-"""Delivers one call's status callbacks, in order, or as badly as a fault demands."""
+"""Delivers the status callbacks of one call, in order unless a fault says otherwise.
+
+Knows no status machine: the line tells it each step, `webhooks` does the HTTP.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from simulators.carrier.faults import CallbackFault
 from simulators.carrier.orders import Hook
 
 REORDER_HOLD_S: Final = 1.0
-"""How long an event is held back for the next one to overtake it."""
+"""Longest time that an event is held back until the next one overtakes it."""
 
 
 class StatusCourier:
@@ -40,33 +43,41 @@ class StatusCourier:
         """Deliver a status event, if anyone subscribed to it, in the background."""
         if self.hook is None or progress.event not in self._events:
             return
+        # Built now: the call may have moved on by the time that the event is delivered.
         params = status_params(self._call, progress)
+        # Asked at each event, for a plan can be replaced while the call lives.
         fault = self._fault()
         if progress.event in fault.drop:
             self._equipment.webhooks.log_dropped("status", self.hook, params)
             return
+        # The last event is never held back: nothing follows that could overtake it.
         if fault.reorder and self._held is None and progress.event != "completed":
             self._held = params
             self._equipment.tasks.spawn(self._release(params, fault))
             return
         self._queue(params, fault)
+        # This event has just gone first; the one that waited for it goes now, out of order.
         if self._held is not None:
             overtaken, self._held = self._held, None
             self._queue(overtaken, fault)
 
     async def _release(self, params: Mapping[str, str], fault: CallbackFault) -> None:
         await asyncio.sleep(REORDER_HOLD_S)
+        # Nothing overtook it in time, as when a call rings for long. Compared by identity: another
+        # event may be the held one by now.
         if self._held is params:
             self._held = None
             self._queue(params, fault)
 
     def _queue(self, params: Mapping[str, str], fault: CallbackFault) -> None:
+        # One token for both copies: it is how a receiver recognises a repetition.
         token = str(uuid.uuid4())
         for _ in range(2 if fault.duplicate else 1):
             self._equipment.tasks.spawn(self._deliver(params, fault.delay_s, token))
 
     async def _deliver(self, params: Mapping[str, str], delay_s: float, token: str) -> None:
         assert self.hook is not None, "only queued with a hook"
+        # Outside the lock, so that the delay of one event does not add to that of the next.
         await asyncio.sleep(delay_s)
         # First come, first served: events leave in the order in which they were queued.
         async with self._turn:

@@ -1,4 +1,4 @@
-"""Keeps what Twilio's console debugger would show: errors and warnings, bounded. Pure.
+"""Keeps the errors and warnings that Twilio's console debugger would show, bounded. Pure.
 
 Tests assert that it stays empty, or that exactly the expected code is in it.
 https://www.twilio.com/docs/usage/troubleshooting/debugging-your-application
@@ -55,7 +55,7 @@ class Debugger:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=ENTRIES_MAX)
 
-    def report(
+    def note(
         self, code: int, at_ns: int, *, detail: str = "", call_sid: str = "", stream_sid: str = ""
     ) -> None:
         """Add an entry.

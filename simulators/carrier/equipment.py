@@ -18,9 +18,11 @@ _log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """Background tasks that someone holds on to, and that end with the service."""
+    """Keeps references to background tasks, and ends them with the service."""
 
     def __init__(self) -> None:
+        # The loop holds its tasks weakly: one that nothing refers to can be collected while it
+        # runs.
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -40,6 +42,8 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        # Nobody awaits these tasks, so their failures would otherwise appear when they are
+        # collected.
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("background task failed", exc_info=error)
 

@@ -1,4 +1,4 @@
-"""Defines what the simulated carrier can refuse, with Twilio's error codes.
+"""Defines the refusals and failures of the simulated carrier, with Twilio's error codes.
 
     SimulatorError
       SimulatorSettingsError   a knob is out of bounds
@@ -41,6 +41,7 @@ class Refusal:
 AUTHENTICATE = Refusal(401, 20003, "Authenticate")
 NOT_FOUND = Refusal(404, 20404, "The requested resource {} was not found")
 METHOD_NOT_ALLOWED = Refusal(405, 20004, "Method not allowed")
+# Twilio: such a request was never processed and is always safe to repeat.
 TOO_MANY_REQUESTS = Refusal(429, 20429, "Too Many Requests")
 INTERNAL_ERROR = Refusal(500, 20500, "An internal server error has occurred")
 INVALID_PARAMETER = Refusal(400, 20001, "Invalid parameter: {}")
@@ -64,6 +65,7 @@ TO_NOT_PERMITTED = Refusal(
 )
 TO_BLOCKED = Refusal(400, 21216, "Account not allowed to call {}")
 TO_NO_NUMBER = Refusal(400, 21217, "Phone number {} does not appear to be valid")
+# Also what a second request to end a call gets, which a client has to take as done.
 CALL_OVER = Refusal(400, 21220, "Call is not in-progress. Cannot redirect.")
 CALLER_ID_KNOWN = Refusal(400, 21450, "Phone number already validated for your account")
 

@@ -40,6 +40,8 @@ class Exchange:
         """Return what the dialled number's script does to this create request."""
         script = script_for(number)
         if len(self._attempts) > _NUMBERS_COUNTED:
+            # Forgetting all of them is good enough: only the parity of a test's few attempts
+            # matters.
             self._attempts.clear()
         self._attempts[number] += 1
         hold_s = self._equipment.settings.create_hold_s
@@ -62,6 +64,7 @@ class Exchange:
             created_at_ns=self._equipment.clock.epoch_ns(),
         )
         faults = self._faults
+        # The faults are asked at each event: a plan may be replaced while the call lives.
         line = Line(
             self._equipment, call, order, script_for(order.to), lambda: faults.plan.callbacks
         )
@@ -95,6 +98,7 @@ class Exchange:
         line = self.find(sid)
         if line.call.over:
             raise RestError(errors.CALL_OVER)
+        # Still waiting for its turn: no task runs it yet that could end it.
         if line in self._queue and change.status is not None:
             self._queue.remove(line)
             line.cancel_queued()
@@ -112,6 +116,7 @@ class Exchange:
         line = self.find(sid)
         if not line.call.over:
             raise RestError(errors.CALL_OVER)
+        # It stays in the queues of ended calls until it falls off them, and is not found any more.
         del self._lines[sid]
 
     async def dispatch(self) -> None:
@@ -121,13 +126,19 @@ class Exchange:
         next_s = loop.time()
         while True:
             await self._wake.wait()
+            # Before the queue is looked at: a call that is placed from here on starts another
+            # round.
             self._wake.clear()
             while self._queue and self._live < settings.concurrency_max:
                 await asyncio.sleep(max(next_s - loop.time(), 0))
                 # A queued call may have been canceled during the wait.
                 if not self._queue:
                     break
+                # Turns that nobody used are not saved up: calls after a quiet while still go one by
+                # one.
                 next_s = max(next_s, loop.time()) + 1 / settings.cps
+                # Counted here and not in the task, which has not run yet when the next turn is
+                # decided.
                 self._live += 1
                 self._equipment.tasks.spawn(self._run(self._queue.popleft()))
 
@@ -135,12 +146,14 @@ class Exchange:
         try:
             await line.run()
         finally:
+            # Whatever ended the call, its place is free; a full exchange waits for this.
             self._live -= 1
             self._wake.set()
             self._retire(line)
 
     def _retire(self, line: Line) -> None:
         settings = self._equipment.settings
+        # Two bounds: a record costs little, five minutes of heard audio 2.4 MB.
         self._ended.append(line)
         self._recorded.append(line)
         while len(self._ended) > settings.calls_kept:

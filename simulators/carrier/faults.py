@@ -50,7 +50,7 @@ NO_FAULT: Final = CallbackFault()
 
 
 class FaultPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that shall go wrong from now on; the body of `PUT /simulator/v1/faults`."""
+    """All faults to inject from now on; the body of `PUT /simulator/v1/faults`."""
 
     rest: RestFault | None = None
     callbacks: CallbackFault = NO_FAULT
@@ -75,6 +75,7 @@ class Faults:
             return None
         if fault.operation not in ("any", operation):
             return None
+        # Only a request that it applies to uses it up.
         self._rest_left -= 1
         return fault
 

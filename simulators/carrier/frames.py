@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,9 +19,10 @@ from simulators.carrier.errors import FrameError
 
 INVALID_MESSAGE: Final = 31951
 MALFORMED_MESSAGE: Final = 31950
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
+# Extra fields are refused because Twilio refuses them: `track`, `chunk` and `timestamp` exist in
+# its own direction only.
 class _MediaBody(msgspec.Struct, forbid_unknown_fields=True):
     payload: str
 
@@ -91,6 +91,7 @@ def parse(text: bytes, stream_sid: str) -> Audio | PlayoutMark | Clear:
 
 def _decode(payload: str) -> bytes:
     try:
+        # Without strict mode the decoder skips foreign characters, and broken audio would pass.
         audio = binascii.a2b_base64(payload, strict_mode=True)
     except ValueError as error:
         raise FrameError(INVALID_MESSAGE, "media.payload is not base64") from error
@@ -116,6 +117,7 @@ class MessageWriter:
 
     def __post_init__(self) -> None:
         """Prepare what every media message ends with."""
+        # Everything behind the payload is the same in each media message of a stream.
         self._tail = f'"}},"streamSid":"{self.stream_sid}"}}'.encode()
 
     @staticmethod
@@ -146,6 +148,7 @@ class MessageWriter:
         """Return one audio message; templated, for it is written fifty times a second."""
         self.messages += 1
         self.chunks += 1
+        # base64 holds nothing that JSON escapes, so it can be pasted in as it is.
         return (
             b'{"event":"media","sequenceNumber":"%d","media":{"track":"inbound","chunk":"%d",'
             b'"timestamp":"%d","payload":"%b%b'
@@ -165,6 +168,9 @@ class MessageWriter:
                 "event": "dtmf",
                 "streamSid": self.stream_sid,
                 "sequenceNumber": self._number(),
+                # Not `inbound`, as in media messages: Twilio spells it in two ways. The order of
+                # dtmf and mark is that of the documentation, that of the others comes from
+                # captures.
                 "dtmf": {"track": "inbound_track", "digit": digit},
             }
         )

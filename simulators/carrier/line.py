@@ -1,7 +1,7 @@
 """Runs one call from its turn in the queue to its end: dial, ring, answer, talk, hang up.
 
-Drives `calls.Call` and performs the script of the dialled number. One task per call, none per
-frame. The first call of `end` counts.
+Drives `calls.Call` and performs the script of the dialled number; knows no REST and no queue. One
+task per call, none per frame. The first end counts, whoever asks for it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,10 @@ class Line:
     # --- from outside ----------------------------------------------------------------------
 
     def end(self, status: Status = Status.COMPLETED, sip_code: int = 200) -> None:
-        """End the call; before the answer, `COMPLETED` becomes `CANCELED`. The first end counts."""
+        """End the call; before the answer `COMPLETED` becomes `CANCELED`. The first end counts."""
         if self._ending is None and not self.call.over:
+            # Only noted: the terminal status is announced by `_finish`, once an open stream has
+            # been stopped.
             self._ending = (status, sip_code)
             self._interrupt()
 
@@ -91,6 +93,8 @@ class Line:
             return
         program: Program | None = change.twiml.encode() if change.twiml else change.url
         if program is not None:
+            # New TwiML replaces all that was still to come. Before the answer it takes the place of
+            # the order's own, and runs when the phone is answered.
             self._programs.clear()
             self._programs.append(program)
             if self.call.status is Status.IN_PROGRESS:
@@ -101,9 +105,11 @@ class Line:
     async def run(self) -> None:
         """Live the whole call."""
         try:
+            # Interruptible as well: a call can be ended between its turn and its dialling.
             await self._perform(asyncio.sleep(self._equipment.settings.dispatch_delay_s))
             if self._ending is None:
                 self._advance(Status.INITIATED)
+                # At once: there is no network here that would take time to reach the phone.
                 self._advance(Status.RINGING)
                 await self._perform(self._ring())
             if self._ending is None:
@@ -116,6 +122,7 @@ class Line:
     async def _ring(self) -> None:
         settings = self._equipment.settings
         wanted_s = settings.slow_answer_s if self.script.slow else settings.ring_s
+        # A script that would answer after `Timeout` does not answer at all.
         timed_out = self.script.outcome is Outcome.NO_ANSWER or wanted_s > self.order.timeout_s
         try:
             async with asyncio.timeout(self.order.timeout_s if timed_out else wanted_s):
@@ -133,6 +140,7 @@ class Line:
         self._advance(Status.IN_PROGRESS)
         self._arm_time_limit()
         if self.script.hangs_up:
+            # From the answer: the callee hangs up whether a stream was opened or not.
             after_s = self._equipment.settings.hangup_after_s
             self._timers["hangs-up"] = loop.call_later(after_s, self.end)
         if not self._programs:
@@ -140,6 +148,8 @@ class Line:
             assert program is not None, "an order has TwiML or a URL"
             self._programs.append(program)
         await self._perform(self._prelude())
+        # An update queues its program and cancels the running one, which brings the loop here
+        # again.
         while self._programs and self._ending is None:
             await self._perform(self.conversation.run(self._programs.popleft()))
 
@@ -161,6 +171,7 @@ class Line:
     async def _prelude(self) -> None:
         """Wait for what comes before the TwiML: detection, a trial account's announcement."""
         if self.order.detection and not self.order.detection_async:
+            # Synchronous detection holds up the TwiML: the phone is answered, and nothing is heard.
             await asyncio.sleep(self._equipment.settings.detection_s)
         if self.script.trial:
             await asyncio.sleep(TRIAL_ANNOUNCEMENT_S)
@@ -169,6 +180,8 @@ class Line:
         if self.call.over:
             return
         status, sip_code = self._ending or (Status.COMPLETED, 200)
+        # An answered call has completed, whatever ended it. One ended by REST before the answer was
+        # canceled: 487, request terminated (RFC 3261, 21.4.25).
         if self.call.status is Status.IN_PROGRESS:
             status, sip_code = Status.COMPLETED, 200
         elif status is Status.COMPLETED:
@@ -183,9 +196,12 @@ class Line:
         try:
             await asyncio.wait({self._activity})
         finally:
+            # Only when this task itself is cancelled, at shutdown: the activity must not outlive
+            # its call.
             if not self._activity.done():
                 self._activity.cancel()
                 await asyncio.wait({self._activity})
+        # An activity that was interrupted has not failed; any other exception is the call's own.
         if not self._activity.cancelled():
             self._activity.result()
 
@@ -206,6 +222,7 @@ class Line:
     def _first_time_limit_s(self) -> int:
         settings = self._equipment.settings
         limits_s = [self.order.time_limit_s or settings.time_limit_default_s]
+        # Twilio ends every call at the account's limit, whatever the order asks for.
         limits_s.append(settings.time_limit_default_s)
         if self.script.trial:
             limits_s.append(settings.trial_limit_s)
@@ -218,12 +235,14 @@ class Line:
         if (armed := self._timers.pop("limit", None)) is not None:
             armed.cancel()
         loop = asyncio.get_running_loop()
+        # A limit that has passed already is due at once. Twilio does not say which moment an update
+        # counts from; the earlier end is the one that a client has to cope with.
         due_s = self._answered_s + self._time_limit_s
         self._timers["limit"] = loop.call_at(due_s, self._exhaust)
 
     def _exhaust(self) -> None:
         trial = self.script.trial and self._time_limit_s == self._equipment.settings.trial_limit_s
-        self._equipment.debugger.report(
+        self._equipment.debugger.note(
             _TRIAL_LIMIT if trial else _TIME_LIMIT,
             self._equipment.clock.epoch_ns(),
             call_sid=self.call.sid,

@@ -42,6 +42,7 @@ class CallFilter:
             query.get("To", call.to) == call.to
             and query.get("From", call.from_) == call.from_
             and query.get("Status", _rest_status(call)) == _rest_status(call)
+            # No call here has a parent, so that a list by parent is empty.
             and "ParentCallSid" not in query
             and _within(call.initiated_at_ns, self.start)
             and _within(call.ended_at_ns, self.end)
@@ -84,6 +85,7 @@ def _span(query: Mapping[str, str], field: str) -> Span:
     first, last = _ALWAYS
     if value := query.get(field):
         first, last = _moment(field, value)
+    # `StartTime>=2026-11-01` arrives as a field called `StartTime>`: both bounds are inclusive.
     if value := query.get(f"{field}>"):
         first = max(first, _moment(field, value)[0])
     if value := query.get(f"{field}<"):
@@ -99,6 +101,7 @@ def _moment(field: str, text: str) -> Span:
             length = timedelta(days=1)
         else:
             start, length = datetime.fromisoformat(text), timedelta(seconds=1)
+            # Twilio's times are UTC; one without an offset must not be read in the machine's zone.
             start = start if start.tzinfo else start.replace(tzinfo=UTC)
         first = int(start.timestamp()) * NS_PER_S
         return first, first + int(length.total_seconds()) * NS_PER_S

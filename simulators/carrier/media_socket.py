@@ -1,4 +1,4 @@
-"""The carrier's end of one media WebSocket: bytes to messages, messages to bytes.
+"""Speaks the carrier's end of one media WebSocket: bytes to messages, messages to bytes.
 
 The protocol is websockets' sans-I/O core, so that every byte of the handshake is ours: real
 Twilio sends no Origin, no subprotocol and no extensions. Sending is a plain call, for it happens
@@ -34,7 +34,7 @@ _PROTOCOL_ERROR: Final = 1002
 
 
 class SocketOwner(Protocol):
-    """Who is told what arrives."""
+    """Receives what arrives on the socket."""
 
     def on_text(self, payload: bytes) -> None:
         """Take one complete text message."""
@@ -69,6 +69,7 @@ class MediaSocket(asyncio.Protocol):
         # uvloop's transports have the methods but not the class.
         self._transport = cast("asyncio.Transport", transport)
         headers = Headers()
+        # By hand, for the library would add headers of its own.
         headers["Host"] = urlsplit(self._url).netloc.rpartition("@")[2]
         headers["User-Agent"] = USER_AGENT
         headers["Connection"] = "Upgrade"
@@ -81,7 +82,9 @@ class MediaSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a code says enough
         """Report the end."""
+        # Tells the protocol that nothing follows; the close code is 1006 unless a close frame came.
         self._protocol.receive_eof()
+        # Without effect once the socket has opened.
         self._refuse(StreamError(_HANDSHAKE_ERROR, "closed during the handshake"))
         self._report_close(self._protocol.close_code or 1006)
 
@@ -96,6 +99,7 @@ class MediaSocket(asyncio.Protocol):
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code)
             self._flush()
+        # Also where the closing handshake has begun already: its other half may never come.
         self._linger()
 
     def abort(self) -> None:
@@ -127,11 +131,14 @@ class MediaSocket(asyncio.Protocol):
                 self._on_response()
             elif isinstance(event, Frame):
                 self._on_frame(event)
+        # Events make the protocol answer by itself: pongs, and the echo of a close.
         self._flush()
         if self._protocol.handshake_exc is not None:
             self._refuse(StreamError(_HANDSHAKE_ERROR, str(self._protocol.handshake_exc)))
             self.abort()
         elif (exc := self._protocol.parser_exc) is not None and not self.protocol_error:
+            # An end of file in the middle of a frame is a lost connection, no breach of the
+            # protocol.
             self.protocol_error = not isinstance(exc, EOFError)
             self._report_close(_PROTOCOL_ERROR)
             self._linger()
@@ -145,6 +152,8 @@ class MediaSocket(asyncio.Protocol):
             received = self._protocol.close_rcvd
             self._report_close(1005 if received is None else received.code)
             self._linger()
+        # Control frames may come between the parts of a message (RFC 6455, 5.4), which goes on
+        # after them.
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             if frame.opcode is not Opcode.CONT:
                 self._parts_opcode = frame.opcode
@@ -188,7 +197,7 @@ async def dial(url: str, signature: str, owner: SocketOwner, *, plain: bool) -> 
     Args:
         url: as written in the TwiML; the signature is over exactly this.
         signature: value of X-Twilio-Signature.
-        owner: told what arrives, from the first byte after the handshake on.
+        owner: receives what arrives, from the first byte after the handshake on.
         plain: speak plain TCP to the URL's host and port.
 
     Raises:
@@ -209,8 +218,10 @@ async def dial(url: str, signature: str, owner: SocketOwner, *, plain: bool) -> 
             try:
                 await asyncio.shield(socket.opened)
             except BaseException:
+                # On cancellation as well: the call may be ended while the handshake is under way.
                 transport.abort()
                 raise
+    # These three are kinds of OSError, so that the general case has to come last.
     except TimeoutError as error:
         raise StreamError(31901, "no answer to the handshake") from error
     except ssl.SSLError as error:

@@ -31,6 +31,7 @@ def refusal_to(number: str) -> Refusal | None:
     """Return why this number cannot be called, or None."""
     if not number:
         return errors.TO_MISSING
+    # Looked up before the form is judged: the magic numbers are well formed.
     if (magic := MAGIC_TO.get(number)) is not None:
         return magic
     return None if is_dialable(number) else errors.TO_INVALID
@@ -42,6 +43,7 @@ def refusal_from(number: str, owned: frozenset[str]) -> Refusal | None:
         return errors.FROM_MISSING
     if number in owned:
         return None
+    # 21212 is for what cannot be a number, 21210 for a number of somebody else.
     if number == MAGIC_FROM_INVALID or not _E164.fullmatch(number):
         return errors.FROM_INVALID
     return errors.FROM_NOT_OWNED
@@ -64,6 +66,8 @@ def country(number: str) -> str:
         parsed = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
         return ""
+    # A number that is in no national plan still has a country code, whose first region stands for
+    # it.
     regions = phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
     return phonenumbers.region_code_for_number(parsed) or next(iter(regions), "")
 

@@ -19,6 +19,8 @@ TWIML_CHARS_MAX: Final = 4000
 STATUS_EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 TIMEOUT_DEFAULT_S: Final = 60
 TIMEOUT_MAX_S: Final = 600
+_DIGITS_MAX: Final = 9
+"""Of a number in a field; more than any bound has, and fewer than `int` refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ def read_order(form: Form, owned: frozenset[str]) -> CallOrder:
         raise RestError(refusal, to)
     if (refusal := numbers.refusal_from(from_, owned)) is not None:
         raise RestError(refusal, from_)
+    # After the numbers: Twilio reports the first thing that is wrong, and these come first.
     twiml, url = _twiml(form), _hook(form, "Url", "Method")
     if twiml is None and url is None:
         raise RestError(errors.URL_MISSING)
@@ -139,6 +142,7 @@ def _events(form: Form) -> frozenset[str]:
     events = [event for value in form.get("StatusCallbackEvent", ()) for event in value.split()]
     if any(event not in STATUS_EVENTS for event in events):
         raise RestError(errors.INVALID_PARAMETER, "StatusCallbackEvent")
+    # Twilio announces the terminal status alone unless the order names events.
     return frozenset(events or ("completed",))
 
 
@@ -153,6 +157,7 @@ def _integer(form: Form, name: str, low: int, high: int) -> int | None:
     value = _first(form, name)
     if not value:
         return None
-    if not (value.isascii() and value.isdigit() and low <= int(value[:9]) <= high):
+    is_number = value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX
+    if not (is_number and low <= int(value) <= high):
         raise RestError(errors.INVALID_PARAMETER, name)
     return int(value)

@@ -59,6 +59,7 @@ class Playout:
 
     def push(self, payload: bytes) -> bool:
         """Take mu-law audio of any length; return False when the buffer is over its cap."""
+        # Refused whole: Twilio accepts no more data until some has been played.
         if self.backlog_bytes + len(payload) > CAPACITY_BYTES:
             self.counters.refused_bytes += len(payload)
             return False
@@ -73,9 +74,12 @@ class Playout:
 
     def mark(self, name: str) -> list[str]:
         """Take a mark; return it when it is due already."""
+        # Nothing is ahead of it: Twilio returns such a mark at once.
         if not self.backlog_bytes:
             return [name]
         if len(self._marks) < MARKS_MAX:
+            # Due when all that waits now has been played. Bytes, not frames: payloads have any
+            # length.
             self._marks.append((self._position + self.backlog_bytes, name))
         return []
 
@@ -85,6 +89,7 @@ class Playout:
         self._waiting.clear()
         self._offset = self.backlog_bytes = 0
         self._playing = False
+        # Cleared marks come back as well: an echo does not prove that audio was heard.
         names = [name for _, name in self._marks]
         self._marks.clear()
         return names
@@ -92,6 +97,7 @@ class Playout:
     def pull(self) -> bytes:
         """Return the next 20 ms that the called party hears, filled up with silence."""
         if not self.backlog_bytes:
+            # Twilio keeps the line open with silence; that is counted here, not refused.
             self._starve()
             return SILENCE
         frame = self._take()
@@ -99,6 +105,7 @@ class Playout:
         self._position += len(frame)
         self.backlog_bytes -= len(frame)
         self.counters.played_bytes += len(frame)
+        # How Twilio fills a frame that runs out half way is undocumented.
         if len(frame) < FRAME_BYTES:
             frame += SILENCE[len(frame) :]
         return frame
@@ -112,6 +119,8 @@ class Playout:
 
     def release(self) -> None:
         """Free the audio of an ended stream; what was measured stays."""
+        # Up to ten minutes of audio for each ended stream would be kept otherwise. Nothing may be
+        # pulled after this: the backlog still shows what was left.
         self._waiting.clear()
 
     @property
@@ -123,11 +132,13 @@ class Playout:
         if self._playing:
             self._playing = False
             self.counters.underruns += 1
+        # Silence before the first audio is no fault of the application.
         if self._begun:
             self.counters.starved_frames += 1
 
     def _take(self) -> bytes:
         head = self._waiting[0]
+        # The usual case, one whole frame in each message, costs no copy.
         if self._offset == 0 and len(head) == FRAME_BYTES:
             return self._waiting.popleft()
         parts: list[bytes] = []

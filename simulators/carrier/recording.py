@@ -1,4 +1,4 @@
-"""Records what the called party heard, for tests: in memory, the newest minutes. Pure."""
+"""Keeps the newest minutes of what the called party heard, in memory, for tests. Pure."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Recording:
         if self.started_at_ns is None:
             self.started_at_ns = at_ns
         self.frames += 1
+        # All silent frames are one object: a quiet call costs references only.
         self._frames.append(SILENCE if frame == SILENCE else frame)
 
     def add_audio(self, audio: bytes, at_ns: int) -> None:

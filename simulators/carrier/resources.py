@@ -44,6 +44,7 @@ def error(problem: RestError) -> Json:
 
 def number_sid(number: str) -> str:
     """Return the stable PN identifier of one of the account's numbers."""
+    # Derived from the number, so that it stays the same over restarts without being stored.
     return "PN" + hashlib.sha256(number.encode()).hexdigest()[:32]
 
 
@@ -92,8 +93,10 @@ def _time(at_ns: int | None) -> str | None:
 
 
 def _price(record: Call, now_ns: int, price_delay_s: float) -> str | None:
+    # Only answered calls are charged: the price of the others stays null for ever.
     if record.ended_at_ns is None or record.answered_at_ns is None:
         return None
+    # Twilio fills the price in after the call: a client that reads it at once must cope with null.
     if now_ns - record.ended_at_ns < price_delay_s * NS_PER_S:
         return None
     return tariff.call_price(record.to, record.minutes)
@@ -149,6 +152,7 @@ def page_v1(url: str, items: Sequence[Json], wanted: PageRequest, query: Json) -
     start = wanted.size * wanted.index
 
     def address(index: int, token: str = "") -> str:
+        # The token is written as Twilio does and never read: the page number alone finds the page.
         asked = query | {"PageSize": wanted.size, "Page": index}
         return f"{url}?{urlencode(asked | ({'PageToken': token} if token else {}))}"
 

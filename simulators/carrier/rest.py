@@ -102,6 +102,7 @@ class RestApi:
 
     def _create_call(self, request: Request, form: Form) -> Reply:  # noqa: ARG002 - handler shape
         order = read_order(form, frozenset(self._caller_ids))
+        # After the order was read: a malformed request uses up no attempt of the number's script.
         fault = self._exchange.create_fault(order.to)
         if fault is not None and fault.status:
             raise RestError(_fault_refusal(fault.status))
@@ -231,6 +232,7 @@ class RestApi:
         try:
             injected = self._admit(request, operation)
             reply = handler(request, await _read_form(request))
+            # Only now, when the work is done: the call exists, and its reply does not come.
             for fault in (injected, reply.fault):
                 await self._hold(fault)
             response = (
@@ -243,12 +245,14 @@ class RestApi:
         finally:
             self._active -= 1
         response.headers["Twilio-Request-Id"] = new_sid("RQ")
+        # This request counts, and has just been taken off.
         response.headers["Twilio-Concurrent-Requests"] = str(self._active + 1)
         return response
 
     def _admit(self, request: Request, operation: str) -> RestFault | None:
         """Refuse a request, or return the fault that disturbs it later."""
-        if self._active > self._settings.create_concurrency_max:
+        # This request is counted already, so that as many as the bound are served.
+        if self._active > self._settings.rest_concurrency_max:
             raise RestError(errors.TOO_MANY_REQUESTS)
         self._authenticate(request, operation)
         injected = self._faults.rest(operation)
@@ -268,6 +272,7 @@ class RestApi:
             and hmac.compare_digest(password.encode(), secret.encode())
             for sid, secret in pairs
         )
+        # The Voice and Pricing APIs name no account in their paths.
         own = request.path_params.get("account", settings.account_sid) == settings.account_sid
         is_key = username != settings.account_sid
         if not (known and own) or (is_key and operation == "account"):
@@ -277,6 +282,7 @@ class RestApi:
         if fault is None or not fault.hold_s:
             return
         try:
+            # A wait for the shutdown rather than a sleep: the server must not stand for minutes.
             async with asyncio.timeout(fault.hold_s):
                 await self.stopping.wait()
         except TimeoutError:
@@ -304,6 +310,7 @@ def _basic(header: str) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return "", ""
     try:
+        # The first colon ends the user name; a password may hold more of them (RFC 7617, 2).
         username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
@@ -316,6 +323,7 @@ async def _read_form(request: Request) -> Form:
     body = bytearray()
     async for part in request.stream():
         body += part
+        # Looked at as it arrives: a length in the header may be absent or wrong.
         if len(body) > BODY_BYTES_MAX:
             raise RestError(errors.INVALID_PARAMETER, "body")
     try:

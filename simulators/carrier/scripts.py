@@ -19,6 +19,7 @@ class Outcome(Enum):
 
     ANSWERED = 200
     BUSY = 486
+    # 487 (request terminated): the caller gave up ringing, nobody refused.
     NO_ANSWER = 487
     FAILED = 404
 
@@ -151,8 +152,11 @@ def script_for(number: str) -> Script:
 def create_fault(script: Script, attempt: int, hold_s: float) -> RestFault | None:
     """Return how a create request must be disturbed; attempts of one number count from 1."""
     match script.create_reply:
+        # Attempts are counted for good, so by parity: a later test finds its first request refused
+        # again.
         case CreateReply.BUSY_ONCE if attempt % 2 == 1:
             return RestFault(status=429)
+        # No status: the call is placed all the same, and only its reply is late.
         case CreateReply.HELD:
             return RestFault(hold_s=hold_s)
         case CreateReply.SERVER_ERROR:

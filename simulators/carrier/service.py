@@ -1,7 +1,4 @@
-"""Assembles the simulated carrier behind one port.
-
-`run(settings)` serves until cancelled; `SimulatorService` starts and stops inside a test's loop.
-"""
+"""Assembles the simulated carrier behind one port."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import asyncio
 
 from starlette.applications import Starlette
 
-from simulators import serving
 from simulators.carrier.callee import prepare
 from simulators.carrier.clock import Clock
 from simulators.carrier.control import ControlApi
@@ -23,7 +19,7 @@ from simulators.carrier.ticker import Ticker
 from simulators.carrier.webhooks import Webhooks
 from simulators.serving import HttpServer
 
-__all__ = ["SimulatorService", "SimulatorSettings", "run"]
+__all__ = ["SimulatorService", "SimulatorSettings"]
 
 
 class SimulatorService:
@@ -61,7 +57,9 @@ class SimulatorService:
             OSError: the address is taken.
         """
         settings, clock = self._settings, self._clock
+        # More than a tenth of a second of Python, which must not stop the loop that starts it.
         await asyncio.to_thread(prepare)
+        # First of what has to be closed again: an address that is taken leaves nothing open.
         self._server = HttpServer(settings.host, settings.port)
         webhooks = Webhooks(settings.auth_token, clock)
         await webhooks.start()
@@ -84,7 +82,10 @@ class SimulatorService:
         equipment, rest, server = self._equipment, self._rest, self._server
         if equipment is None or rest is None or server is None:
             return
+        # Before anything is awaited, so that a second call finds nothing to do.
         self._equipment = None
+        # The order matters: held replies let the server end, and cancelled calls announce their end
+        # by webhooks that are cancelled in turn, so that the HTTP client goes after them.
         rest.stopping.set()
         await equipment.tasks.stop()
         await equipment.webhooks.stop()
@@ -94,8 +95,3 @@ class SimulatorService:
         """Wait until the server ends; only while started."""
         assert self._server is not None, "started"
         await self._server.serve()
-
-
-async def run(settings: SimulatorSettings) -> None:
-    """Serve until cancelled."""
-    await serving.run(SimulatorService(settings))

@@ -14,6 +14,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "ring_s": (0, 600),
     "slow_answer_s": (0, 600),
     "hangup_after_s": (0, 14400),
+    # Twilio's MachineDetectionTimeout is at most 59 s, its TimeLimit at most a day.
     "detection_s": (0, 59),
     "cps": (0.01, 100_000),
     "concurrency_max": (1, 100_000),
@@ -27,13 +28,13 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "heard_s_max": (0, 300),
     "calls_kept": (1, 1_000_000),
     "recordings_kept": (0, 10_000),
-    "create_concurrency_max": (1, 100_000),
+    "rest_concurrency_max": (1, 100_000),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorSettings:
-    """What one simulated carrier account is and how fast its world turns."""
+    """Describes one simulated carrier account, and how long things take in it."""
 
     account_sid: str
     auth_token: str = field(repr=False)
@@ -57,7 +58,8 @@ class SimulatorSettings:
     slow_answer_s: float = 12.0
     """Ring time of the slow-answer script."""
     hangup_after_s: float = 5.0
-    """When the scripts that hang up, drop or freeze do so, counted from the stream's start."""
+    """When the scripts that hang up, drop or freeze do so: a hang-up counts from the answer, a
+    fault of the stream from the stream's start."""
     detection_s: float = 1.0
     """How long answering machine detection takes."""
     echo_delay_ms: int = 0
@@ -68,7 +70,7 @@ class SimulatorSettings:
     """Calls between dispatch and end at a time; further ones stay queued."""
     queue_max: int = 1000
     """Queued calls before a create is refused with 20429."""
-    create_concurrency_max: int = 100
+    rest_concurrency_max: int = 100
     """REST requests served at a time before 20429."""
     price_delay_s: float = 2.0
     """From a call's end until its resource shows a price."""

@@ -21,6 +21,7 @@ def sign(url: str, params: Mapping[str, str], auth_token: str) -> str:
 
     The upgrade of a media socket is signed over its `wss://` URL with no parameters.
     """
+    # Twilio's scheme puts no separator between names and values.
     text = url + "".join(name + params[name] for name in sorted(params))
     digest = hmac.digest(auth_token.encode(), text.encode(), "sha1")
     return base64.b64encode(digest).decode()
@@ -57,11 +58,13 @@ def split_overrides(url: str) -> tuple[str, Connection]:
 
     Unknown keys are ignored; numbers are forced into Twilio's bounds.
     """
+    # The fragment is meant for the carrier: it is neither requested nor part of what is signed.
     target, _, fragment = url.partition("#")
     fields: dict[str, int] = {}
     policy = Connection().policy
     for name, value in parse_qsl(fragment):
         if name == "rp":
+            # A list without any known policy leaves the default in force.
             policy = frozenset(value.split(",")) & _POLICIES or policy
         elif name in _NAMES and value.isascii() and value.isdigit():
             attribute, low, high = _NAMES[name]

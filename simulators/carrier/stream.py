@@ -1,7 +1,7 @@
-"""Runs one Media Stream: joins a called party to the application's media socket.
+"""Runs one Media Stream between a called party and the application's media socket.
 
 Each step of 20 ms plays what the application sent to the callee, and sends what the callee plays
-to the application. Everything a test wants to know about the stream is counted here.
+to the application. Counts what a test asks about the stream; knows no TwiML and no call status.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class MarkEcho:
     waited_ms: float
 
 
-Report = Callable[[int, str], None]
+Note = Callable[[int, str], None]
 """Takes a debugger code and a detail."""
 
 
@@ -88,7 +88,7 @@ class MediaLeg:
         writer: MessageWriter,
         callee: Callee,
         recording: Recording,
-        report: Report,
+        note: Note,
         clock: Clock,
         first_timestamp_ms: int,
         impairment: Impairment | None = None,
@@ -109,7 +109,7 @@ class MediaLeg:
         self.frozen = False
         self._callee = callee
         self._recording = recording
-        self._report = report
+        self._note = note
         self._clock = clock
         self._impairment = impairment
         self._first_timestamp_ms = first_timestamp_ms
@@ -133,8 +133,10 @@ class MediaLeg:
         try:
             self._socket = await dial(url, signature, self, plain=plain)
         except StreamError:
+            # Nothing will report the end of a socket that never opened.
             self._finish(1006)
             raise
+        # Timestamps count from here. Monotonic: a wall clock that is set would bend them.
         self._started_ns = self._clock.monotonic_ns()
         self.state = StreamState.STREAMING
         self._socket.send(self.writer.connected())
@@ -145,7 +147,9 @@ class MediaLeg:
         if self._socket is None or self.ended.is_set():
             return
         self.stopped_by_us = True
+        # First of all: no frame may follow the stop message.
         self.state = StreamState.ENDED
+        # A stalled socket has to read again, or the other end's close is never seen.
         self._socket.set_reading(True)
         self._socket.send(self.writer.stop())
         self._socket.close(1000)
@@ -182,11 +186,14 @@ class MediaLeg:
         try:
             message = parse(payload, self.writer.stream_sid)
         except FrameError as error:
+            # Twilio ignores such a message and keeps the stream open.
             self._warn_once(error.code, str(error))
             return
         if isinstance(message, Audio):
             self._take_audio(message.payload)
         elif isinstance(message, PlayoutMark):
+            # As many as can wait: the name of a mark that is dropped never comes back to be
+            # removed.
             if len(self._mark_times) < MARKS_MAX:
                 self._mark_times[message.name] = self._clock.monotonic_ns()
             self._echo(self.playout.mark(message.name))
@@ -220,6 +227,7 @@ class MediaLeg:
         if self.state is not StreamState.STREAMING:
             return
         due = self._beats.due(self._started_ns, now_ns)
+        # After a longer stall of this process the oldest frames are given up, in both directions.
         self._frames = max(self._frames, due - CATCH_UP_FRAMES_MAX)
         while self._frames < due:
             self._frames += 1
@@ -228,12 +236,14 @@ class MediaLeg:
     def _step_frame(self, now_ns: int) -> None:
         heard = self.playout.pull()
         self._recording.add(heard, self._clock.epoch_ns())
+        # Most frames end no mark, and this runs fifty times a second for each call.
         if self.playout.marks_waiting:
             self._echo(self.playout.due())
         if self._frames % _FRAMES_PER_S == 0:
             self.backlog_ms_history.append(self.playout.backlog_ms)
         frame = self._callee.step(heard)
         digit = self._callee.due_digit()
+        # A frozen stream still hears and keeps its beat: only what it sends stops.
         if self.frozen:
             return
         if self._impairment is None:
@@ -246,11 +256,13 @@ class MediaLeg:
 
     def _send_audio(self, frame: bytes, now_ns: int) -> None:
         assert self._socket is not None, "streaming"
+        # Twilio discards what an application does not read, rather than let it grow old.
         if self._socket.waiting_bytes > CONGESTION_BYTES:
             self.counters.congested_frames += 1
+            # One note for each congestion, not for each frame of it.
             if not self._congested:
                 self._congested = True
-                self._report(31930, "the application does not read")
+                self._note(31930, "the application does not read")
             return
         self._congested = False
         # Wall-clock-like, from a first value of some tens of milliseconds, as in real captures.
@@ -276,9 +288,10 @@ class MediaLeg:
         # Twilio: this warning is generated once per stream.
         if code not in self._warned:
             self._warned.add(code)
-            self._report(code, detail)
+            self._note(code, detail)
 
     def _finish(self, code: int) -> None:
+        # The first end counts: a dropped socket reports its loss once more by itself.
         if self.ended.is_set():
             return
         self.close_code = code

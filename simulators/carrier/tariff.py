@@ -84,6 +84,7 @@ def minute_usd(number: str) -> Decimal:
     matches = [c for c in COUNTRIES if number.startswith(c.prefix)]
     if not matches:
         return MINUTE_ELSEWHERE_USD
+    # The United States and Canada share +1 at one price, so it does not matter which of them wins.
     return max(matches, key=lambda c: len(c.prefix)).minute_usd
 
 

@@ -41,6 +41,7 @@ class Ticker:
 
     def add(self, leg: Stepper) -> None:
         """Step a leg from now on, in the emptiest phase."""
+        # Spread over the 20 ms: legs that all stepped at one moment would delay each other.
         min(self._phases, key=len).append(leg)
         self._occupied.set()
 
@@ -55,6 +56,7 @@ class Ticker:
         while True:
             await self._occupied.wait()
             await self._beat()
+            # Nothing awaits between the end of the beat and here, so no leg was added unseen.
             self._occupied.clear()
 
     async def _beat(self) -> None:
@@ -62,6 +64,8 @@ class Ticker:
         deadline_s = loop.time()
         index = 0
         while any(self._phases):
+            # An absolute deadline: the time that a step takes shortens the next wait instead of
+            # adding up.
             deadline_s += _BEAT_S
             delay_s = deadline_s - loop.time()
             if delay_s < -_LATE_S_MAX:
@@ -72,10 +76,12 @@ class Ticker:
 
     def _step(self, index: int) -> None:
         now_ns = self._clock.monotonic_ns()
+        # A copy, for a step may end its leg and take it off the list.
         for leg in tuple(self._phases[index]):
             try:
                 leg.step(now_ns)
             except Exception:  # one broken leg must not stop the others
                 _log.exception("media leg failed")
+                # First, so that it is not stepped again even if ending it raises.
                 self.remove(leg)
                 leg.fail()

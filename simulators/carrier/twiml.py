@@ -110,10 +110,12 @@ def _hangup(_: ElementTree.Element) -> Verb:
 
 
 def _pause(element: ElementTree.Element) -> Verb:
+    # Twilio's default for Pause is one second.
     return Pause(float(_number(element.get("length", "1"))))
 
 
 def _say(element: ElementTree.Element) -> Verb:
+    # Nothing is spoken here: the verb lasts as long as its text would take to be read.
     return Pause(len("".join(element.itertext())) / _SPOKEN_CHARS_PER_S)
 
 
@@ -126,6 +128,7 @@ def _play(element: ElementTree.Element) -> Verb:
 
 def _connect(element: ElementTree.Element) -> Verb:
     stream = element.find("Stream")
+    # Connect with another noun, or with several, cannot be executed; a schema warning skips it.
     if stream is None or len(element) != 1:
         return Unknown("Connect")
     return Stream(
@@ -167,6 +170,7 @@ def check_stream(stream: Stream) -> None:
     """
     try:
         parts = urlsplit(stream.url)
+        # Both are parsed on access: a port that is no number raises only here.
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise StreamError(31923, "malformed URL") from error
@@ -174,6 +178,7 @@ def check_stream(stream: Stream) -> None:
         raise StreamError(31922, "the URL is not wss")
     if not host or parts.fragment or any(c.isspace() for c in stream.url):
         raise StreamError(31923, "malformed URL")
+    # Parameters go into `<Parameter>`: a query makes the real handshake fail.
     if "?" in stream.url:
         raise StreamError(31920, "a stream URL may not have a query string")
     if stream.track != "inbound_track":
@@ -185,6 +190,7 @@ def kept_parameters(stream: Stream) -> tuple[dict[str, str], list[str]]:
     kept: dict[str, str] = {}
     refused: list[str] = []
     for name, value in stream.parameters:
+        # Twilio's bound is "less than 500" for both together.
         if not name or len(name) + len(value) >= PARAMETER_CHARS_MAX:
             refused.append(name)
         else:

@@ -1,4 +1,4 @@
-"""Sends signed webhooks as Twilio does: form bodies, overrides, retries, and a log of it all.
+"""Sends signed webhooks as Twilio does: form bodies, overrides, retries; logs each attempt.
 
 Knows no call and no status; it delivers fields to a URL and remembers how that went.
 https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
@@ -129,6 +129,7 @@ class Webhooks:
         event = _Event(kind, Hook(url, hook.method), params, token)
         attempt = 0
         try:
+            # One budget for all attempts (`tt`): a slow first one leaves less for the next.
             async with asyncio.timeout(connection.total_ms / 1000):
                 while True:
                     attempt += 1
@@ -138,6 +139,7 @@ class Webhooks:
                     if not (reply.failure and retried and connection.retry_worthy(reply.failure)):
                         return reply
         except TimeoutError:
+            # The attempt under way was cut off before it could note anything.
             reply = _Reply(0, b"", "rt")
             self._note(event, attempt, reply)
             return reply
@@ -147,6 +149,7 @@ class Webhooks:
         url, fields, body = event.hook.url, event.params, None
         headers = {"I-Twilio-Idempotency-Token": event.token}
         if event.hook.method == "GET":
+            # With GET the fields are part of the address, and so of what is signed.
             url += ("&" if "?" in url else "?") + urlencode(fields)
             fields = {}
         else:
@@ -159,13 +162,16 @@ class Webhooks:
         try:
             async with self._session.request(
                 event.hook.method,
+                # As written: normalising the address would break the signature over it.
                 URL(url, encoded=True),
                 data=body,
                 headers=headers,
                 timeout=timeout,
             ) as response:
-                content = await response.content.read(DOCUMENT_BYTES_MAX + 1)
+                content = await _read_document(response.content)
                 return _Reply(response.status, content, _failure(response.status))
+        # No connection, so nothing was delivered; after any later failure it may have been. The
+        # default policy repeats the first only.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL):
             return _Reply(0, b"", "ct")
         except (aiohttp.ClientError, TimeoutError):
@@ -184,6 +190,14 @@ class Webhooks:
                 self._clock.epoch_ns(),
             )
         )
+
+
+async def _read_document(content: aiohttp.StreamReader) -> bytes:
+    try:
+        # One byte more than allowed: the parser then refuses what is too long.
+        return await content.readexactly(DOCUMENT_BYTES_MAX + 1)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
 
 
 def _failure(status: int) -> str:

@@ -15,7 +15,7 @@ BODY_BYTES_MAX: Final = 256 * 1024
 
 
 def authenticate(request: Request, api_key: str) -> None:
-    """Let only the holder of the key pass, as Bearer token or as Basic user name.
+    """Refuse a request without the key, which comes as Bearer token or as Basic user name.
 
     Raises:
         ApiError: there is no key, or another one; it is never repeated.
@@ -27,6 +27,7 @@ def authenticate(request: Request, api_key: str) -> None:
             " header, using Bearer auth.",
             status=401,
         )
+    # In constant time, and without the key in the message, which clients log.
     if not hmac.compare_digest(given.encode(), api_key.encode()):
         raise ApiError("Invalid API Key provided.", status=401)
 
@@ -40,6 +41,7 @@ async def read_body(request: Request) -> bytes:
     body = bytearray()
     async for part in request.stream():
         body += part
+        # Looked at as it arrives: a length in the header may be absent or wrong.
         if len(body) > BODY_BYTES_MAX:
             raise ApiError("Request body too large.", status=413)
     return bytes(body)
@@ -65,6 +67,7 @@ def _key(header: str) -> str:
     if scheme.lower() != "basic":
         return ""
     try:
+        # Stripe's curl examples send the key as user name with an empty password.
         return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError):
         return ""

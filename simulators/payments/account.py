@@ -24,6 +24,7 @@ class MerchantAccount:
     def __init__(self, settings: PaymentSimulatorSettings, origin: str) -> None:
         self.world = World(settings, origin)
         self.customers = Customers(self.world)
+        # In this order: checkout takes the place of the intents' listener when it is made.
         self.intents = Intents(self.world, self.customers)
         self.checkout = Checkout(self.world, self.customers, self.intents)
         self.refunds = Refunds(self.world)

@@ -9,6 +9,7 @@ from typing import Final
 
 from simulators.payments.errors import ApiError
 
+# Of the smallest unit, in every currency: Stripe's own minima differ by currency and are converted.
 AMOUNT_MIN: Final = 50
 AMOUNT_MAX: Final = 99_999_999
 ZERO_DECIMAL: Final = frozenset(
@@ -74,6 +75,7 @@ def check_amount(amount: int, currency: str, param: str = "amount") -> None:
             code="amount_too_large",
             param=param,
         )
+    # Stripe wants the last digit of a three-decimal amount to be zero.
     step = 10 if currency in THREE_DECIMAL else 100 if currency in WHOLE_UNITS else 1
     if amount % step:
         raise ApiError(f"Invalid amount: must be a multiple of {step} in {currency}", param=param)

@@ -53,6 +53,7 @@ _DECLINES: Final = (
         "Your card was declined. This transaction requires authentication.",
     ),
 )
+# By the bank's code: several share the code `card_declined`.
 DECLINES: Final[dict[str, Decline]] = {decline.decline_code: decline for decline in _DECLINES}
 AUTHENTICATION_REQUIRED: Final = DECLINES["authentication_required"]
 AUTHENTICATION_FAILED: Final = Decline(
@@ -74,13 +75,13 @@ class Behaviour:
     authenticates: bool = False
     """The payer must be there to confirm; without one the charge is declined."""
     delayed: bool = False
-    """Whether it worked is known only later."""
+    """Whether the payment succeeded is known only later."""
     fails_later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """Something to pay with."""
+class Instrument:
+    """A test card or bank account."""
 
     last4: str
     behaviour: Behaviour = Behaviour()
@@ -88,18 +89,19 @@ class Means:
     """Empty for a bank account."""
 
 
-def _declining(last4: str, decline_code: str) -> Means:
-    return Means(last4, Behaviour(DECLINES[decline_code]))
+def _declining(last4: str, decline_code: str) -> Instrument:
+    return Instrument(last4, Behaviour(DECLINES[decline_code]))
 
 
-_WORKING: Final = Means("4242")
-_AUTHENTICATING: Final = Means("3184", Behaviour(authenticates=True))
+_WORKING: Final = Instrument("4242")
+# Numbers and outcomes are those of Stripe's test cards, so that its documentation applies.
+_AUTHENTICATING: Final = Instrument("3184", Behaviour(authenticates=True))
 _DECLINING: Final = _declining("0002", "generic_decline")
 
-BY_TOKEN: Final[dict[str, Means]] = {
+BY_TOKEN: Final[dict[str, Instrument]] = {
     "pm_card_visa": _WORKING,
-    "pm_card_mastercard": Means("4444", brand="mastercard"),
-    "pm_card_amex": Means("8431", brand="amex"),
+    "pm_card_mastercard": Instrument("4444", brand="mastercard"),
+    "pm_card_amex": Instrument("8431", brand="amex"),
     "pm_card_authenticationRequired": _AUTHENTICATING,
     "pm_card_visa_chargeDeclined": _DECLINING,
     "pm_card_visa_chargeDeclinedInsufficientFunds": _declining("9995", "insufficient_funds"),
@@ -108,16 +110,17 @@ BY_TOKEN: Final[dict[str, Means]] = {
     "pm_card_chargeDeclinedExpiredCard": _declining("0069", "expired_card"),
     "pm_card_chargeDeclinedIncorrectCvc": _declining("0127", "incorrect_cvc"),
     "pm_card_chargeDeclinedProcessingError": _declining("0119", "processing_error"),
+    # Stripe's can be saved and fails when it is charged; here nothing is charged on saving.
     "pm_card_chargeCustomerFail": _declining("0341", "generic_decline"),
 }
 """Stripe's payment method tokens: each use makes a new payment method."""
 
-BY_BUTTON: Final[dict[str, Means]] = {
+BY_BUTTON: Final[dict[str, Instrument]] = {
     "card": _WORKING,
     "authentication": _AUTHENTICATING,
     "declined": _DECLINING,
-    "bank": Means("3000", Behaviour(delayed=True), brand=""),
-    "bank_fails": Means("3001", Behaviour(delayed=True, fails_later=True), brand=""),
+    "bank": Instrument("3000", Behaviour(delayed=True), brand=""),
+    "bank_fails": Instrument("3001", Behaviour(delayed=True, fails_later=True), brand=""),
 }
 """What the buttons of the hosted page stand for."""
 
@@ -128,39 +131,40 @@ _CARD_KEPT: Final = (
 _ACCOUNT_KEPT: Final = ("bank_code", "branch_code", "country", "fingerprint", "last4")
 
 
-def describe_card(means: Means, expires_year: int) -> Json:
+def describe_card(instrument: Instrument, expires_year: int) -> Json:
     """Return the `card` of a payment method."""
     return {
-        "brand": means.brand,
+        "brand": instrument.brand,
         "checks": {
             "address_line1_check": None,
             "address_postal_code_check": None,
             "cvc_check": "pass",
         },
         "country": "US",
-        "display_brand": means.brand,
+        "display_brand": instrument.brand,
         "exp_month": 12,
         "exp_year": expires_year,
-        "fingerprint": f"simulated{means.last4}",
+        # The same for the same card: that is how a merchant recognises one that returns.
+        "fingerprint": f"simulated{instrument.last4}",
         "funding": "credit",
         "generated_from": None,
-        "last4": means.last4,
-        "networks": {"available": [means.brand], "preferred": None},
+        "last4": instrument.last4,
+        "networks": {"available": [instrument.brand], "preferred": None},
         "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
     }
 
 
-def describe_account(means: Means) -> Json:
+def describe_account(instrument: Instrument) -> Json:
     """Return the `sepa_debit` of a payment method."""
     return {
         "bank_code": "37040044",
         "branch_code": "",
         "country": "DE",
-        "fingerprint": f"simulated{means.last4}",
+        "fingerprint": f"simulated{instrument.last4}",
         "generated_from": {"charge": None, "setup_attempt": None},
-        "last4": means.last4,
+        "last4": instrument.last4,
     }
 
 
@@ -172,6 +176,8 @@ def describe_payment(kind: str, described: Json, *, authenticated: bool) -> Json
         described: the payment method's field of that name.
         authenticated: whether the payer confirmed with the bank.
     """
+    # A charge repeats part of its method: it must still say what it was paid with when that is
+    # gone.
     if kind == "sepa_debit":
         account: Json = {name: described[name] for name in _ACCOUNT_KEPT}
         return {"type": kind, kind: {**account, "expected_debit_date": None, "mandate": None}}

@@ -70,7 +70,9 @@ class Checkout:
         self._intents = intents
         self._orders: dict[str, tuple[Basket, IntentOrder]] = {}
         self._by_intent: dict[str, str] = {}
+        # Both tables are keyed by objects that the registry drops at its bounds.
         world.on_forget.append(self._forget)
+        # Set from here, so that intents know nothing of sessions.
         intents.on_outcome = self._on_outcome
 
     # --- requests --------------------------------------------------------------------------
@@ -84,8 +86,10 @@ class Checkout:
         form.only(FIELDS)
         _check_modes(form)
         basket = _read_basket(form)
+        # As long as Stripe's.
         session_id = self._world.registry.new_id(CheckoutSession.PREFIX, 58)
         success_url, cancel_url = _read_url(form, "success_url"), _read_url(form, "cancel_url")
+        # Raises: the field is missing.
         if success_url is None:
             form.required("success_url")
         session = CheckoutSession(
@@ -111,12 +115,13 @@ class Checkout:
         self._read_payer(session, form)
         order = _read_order(form, basket, session)
         self._world.registry.add(session)
+        # Kept beside the session: Stripe does not show them unless the line items are asked for.
         self._orders[session.id] = (basket, order)
         self._world.later(
             session.id,
             session.expires_at - now_ns / NS_PER_S,
             now_ns,
-            lambda at_ns: self._run_out(session.id, at_ns),
+            lambda at_ns: self._expire_unpaid(session.id, at_ns),
         )
         return session
 
@@ -132,15 +137,17 @@ class Checkout:
                 'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout'
                 f" Session has a status of {session.status}.",
             )
-        self._world.agenda.drop(session.id)
+        # It may be the appointment that runs now, or one that a request is ahead of.
+        self._world.schedule.drop(session.id)
         session.status, session.url = "expired", None
+        # An attempt was made and failed, or waits for an authentication, which is void now.
         if session.payment_intent is not None:
             intent = self._world.registry.find(PaymentIntent, session.payment_intent)
             self._intents.give_up(intent, "expired", now_ns)
         self._world.emit("checkout.session.expired", session, now_ns)
         return session
 
-    def _run_out(self, session_id: str, now_ns: int) -> None:
+    def _expire_unpaid(self, session_id: str, now_ns: int) -> None:
         self.expire(session_id, now_ns)
 
     def find(self, session_id: str) -> CheckoutSession:
@@ -169,19 +176,21 @@ class Checkout:
             ApiError: the session is not open, there is no such button, or it was declined.
         """
         session = self.find(session_id)
-        means = BY_BUTTON.get(button)
+        instrument = BY_BUTTON.get(button)
+        # Looked at before the button: a session is paid once, whatever is pressed.
         if session.status != "open":
             raise ApiError(f"This session is {session.status}.", code="session_not_open")
-        if means is None or ("card" if means.brand else "sepa_debit") not in (
+        if instrument is None or ("card" if instrument.brand else "sepa_debit") not in (
             session.payment_method_types
         ):
             raise ApiError("This session cannot be paid so.", param="method")
         if email is not None and ("@" not in email or len(email) > EMAIL_MAX):
             raise ApiError("The e-mail address is not one.", param="email")
+        # An address that the merchant gave cannot be changed on the page.
         email = session.customer_email or email or payer_email(session)
         session.customer_details = _describe_payer(email)
         intent = self._intent(session, email, now_ns)
-        method = self._customers.new_method(means, now_ns, email)
+        method = self._customers.new_method(instrument, now_ns, email)
         confirmation = Confirmation(method=method, return_url=return_url(session))
         self._intents.pay(intent, confirmation, now_ns)
         return session
@@ -191,6 +200,7 @@ class Checkout:
         if session.payment_intent is not None:
             return self._world.registry.find(PaymentIntent, session.payment_intent)
         if session.customer is None and session.customer_creation == "always":
+            # With the first attempt to pay: a page that is left makes no customer.
             customer = self._customers.open(now_ns, email)
             session.customer = customer.id
             self._world.emit("customer.created", customer, now_ns)
@@ -199,6 +209,7 @@ class Checkout:
         intent.customer = session.customer
         intent.payment_method_types = list(session.payment_method_types)
         session.payment_intent = intent.id
+        # Before the first outcome, which may come within this very call.
         self._by_intent[intent.id] = session.id
         return intent
 
@@ -206,9 +217,12 @@ class Checkout:
         session = self.session_of(intent.id)
         if session is None:
             return
+        # The first outcome completes the session, even unpaid; the bank's later answer is the
+        # second.
         was_open = session.status == "open"
         session.status, session.url = "complete", None
-        self._world.agenda.drop(session.id)
+        # A completed session does not expire.
+        self._world.schedule.drop(session.id)
         if intent.status == "succeeded":
             session.payment_status = "paid"
         if was_open:
@@ -227,6 +241,7 @@ class Checkout:
         customer = form.text("customer")
         email = form.text("customer_email", EMAIL_MAX)
         creation = form.choice("customer_creation", ("always", "if_required"))
+        # A customer brings an address of its own.
         if customer is not None and (email is not None or creation is not None):
             other = "customer_email" if email is not None else "customer_creation"
             raise ApiError(
@@ -242,13 +257,14 @@ class Checkout:
 
 
 def payer_email(session: CheckoutSession) -> str | None:
-    """Return the e-mail address of whoever pays, as far as it is known."""
+    """Return the payer's e-mail address, as far as it is known."""
     email = (session.customer_details or {}).get("email")
     return session.customer_email or (email if isinstance(email, str) else None)
 
 
 def return_url(session: CheckoutSession) -> str:
     """Return where the payer goes after paying."""
+    # Stripe's placeholder, with which a return page finds the session.
     return session.success_url.replace(SESSION_ID, session.id)
 
 
@@ -270,6 +286,7 @@ def _read_basket(form: Form) -> Basket:
         product = price.below("product_data")
         product.only(PRODUCT_FIELDS)
         currency = read_currency(price.required("currency"), price.param("currency"))
+        # Refuses an absent field, which the `or` below would take for an amount of zero.
         price.required("unit_amount")
         unit_amount, quantity = price.integer("unit_amount") or 0, line.integer("quantity")
         if unit_amount < 0 or (quantity is not None and not 0 < quantity <= 999_999):
@@ -279,6 +296,7 @@ def _read_basket(form: Form) -> Basket:
         raise ApiError(
             "Missing required param: line_items.", code="parameter_missing", param="line_items"
         )
+    # One session is one payment, which has one currency.
     if len({line.currency for line in lines}) > 1:
         raise ApiError("All line items must have the same currency.", param="line_items")
     name = lines[0].name + (f" (+{len(lines) - 1})" if len(lines) > 1 else "")
@@ -313,6 +331,7 @@ def _read_expiry(form: Form, now_s: int) -> int:
     expires_at = form.integer("expires_at")
     if expires_at is None:
         return now_s + LIFE_MAX_S
+    # By the simulated clock, like the expiry itself.
     life_s = expires_at - now_s
     if not LIFE_MIN_S - LIFE_SLACK_S <= life_s <= LIFE_MAX_S + LIFE_SLACK_S:
         raise ApiError(

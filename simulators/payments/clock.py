@@ -11,11 +11,11 @@ OFFSET_S_MAX: Final = 10 * 365 * 86400
 
 
 class Clock:
-    """Where the shells read the time from; the cores are told."""
+    """Time source of the modules with side effects; pure modules take the time as an argument."""
 
     def __init__(self, real_ns: Callable[[], int] = time.time_ns) -> None:
         self.real_ns = real_ns
-        """Nanoseconds of the epoch: what a signature says, whatever the offset."""
+        """Real nanoseconds of the epoch, which signatures bear: a receiver's clock is not moved."""
         self._offset_ns = 0
 
     def now_ns(self) -> int:
@@ -33,6 +33,7 @@ class Clock:
         Raises:
             ValueError: the offset is out of bounds.
         """
+        # Written so that NaN, which compares with nothing, is refused as well.
         if not abs(offset_s) <= OFFSET_S_MAX:
             raise ValueError("offset_s is out of bounds")
         self._offset_ns = round(offset_s * NS_PER_S)

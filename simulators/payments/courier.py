@@ -1,4 +1,4 @@
-"""The loop of the simulated service: does what is due, and delivers webhooks as Stripe does.
+"""Runs the loop of the simulated service: does what is due, and delivers webhooks like Stripe.
 
 Knows HTTP and signatures; what is due, and what follows a failure, is decided by `world`.
 """
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Courier:
-    """The only task that lets time pass, and the deliveries it has begun."""
+    """The one task that carries out what is due, and the deliveries that it has begun."""
 
     def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
@@ -37,7 +37,7 @@ class Courier:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin; must run inside the loop that goes on with it."""
+        """Start the loop; must run on the event loop that goes on with it."""
         self._session = aiohttp.ClientSession(
             headers={"Accept": "*/*", "User-Agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(total=self._world.settings.webhook_timeout_s),
@@ -60,14 +60,17 @@ class Courier:
 
     async def _run(self) -> None:
         while True:
+            # Before anything is looked at: what changes from here on starts another round.
             self._awake.clear()
             now_ns = self._clock.now_ns()
             try:
-                self._world.agenda.advance(now_ns)
+                self._world.schedule.advance(now_ns)
             except ApiError as error:
                 # What it was about has been forgotten: there are bounds.
-                _log.warning("an appointment came to nothing", exc_info=error)
+                _log.warning("appointment of a forgotten object", exc_info=error)
+                # Its appointment is gone, so that this ends; the others of the turn are still due.
                 continue
+            # Bounded by what is under way: a slow receiver leaves the rest in the queue.
             for attempt in self._world.outbox.due(now_ns, IN_FLIGHT_MAX - len(self._deliveries)):
                 task = asyncio.create_task(self._deliver(attempt))
                 self._deliveries.add(task)
@@ -79,7 +82,9 @@ class Courier:
                 pass
 
     def _pause_s(self) -> float:
-        due = [self._world.agenda.next_ns]
+        due = [self._world.schedule.next_ns]
+        # With all places taken a due attempt must not shorten the pause to nothing; a delivery that
+        # ends wakes the loop.
         if len(self._deliveries) < IN_FLIGHT_MAX:
             due.append(self._world.outbox.next_ns)
         nearest = min((at_ns for at_ns in due if at_ns is not None), default=None)
@@ -89,10 +94,12 @@ class Courier:
 
     async def _deliver(self, attempt: Attempt) -> None:
         event = self._world.registry.look_up(attempt.event_id)
+        # Forgotten at a bound before its turn came: there is nothing to report on.
         if not isinstance(event, Event):
             return
+        # A lost attempt never leaves; a failed one arrives, and its good reply is not believed.
         status = 0 if attempt.is_lost else await self._post(event)
-        self._world.outbox.report(
+        self._world.outbox.note_outcome(
             attempt, event, 500 if attempt.is_failed else status, self._clock.now_ns()
         )
 
@@ -100,13 +107,16 @@ class Courier:
         """Return the HTTP status of the reply, 0 when there was none."""
         assert self._session is not None, "started"
         settings, fault = self._world.settings, self._world.faults.plan.deliveries
+        # At each attempt again: `pending_webhooks` may have changed since the last one.
         body = encode(event)
+        # Real time: the receiver compares it with a clock that nobody has moved.
         signed_at_s = self._clock.real_ns() // NS_PER_S - round(fault.signature_age_s)
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             SIGNATURE_HEADER: sign(body, settings.webhook_secret, signed_at_s),
         }
         try:
+            # Stripe follows no redirect: one counts as a failure.
             async with self._session.post(
                 settings.webhook_url, data=body, headers=headers, allow_redirects=False
             ) as response:
@@ -115,6 +125,7 @@ class Courier:
             return 0
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        # Also called for the loop's own task, which is in no set.
         self._deliveries.discard(task)
         self._awake.set()
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -1,11 +1,14 @@
-"""Customers and what they pay with. Pure: the time is an argument."""
+"""Simulates customers and their payment methods. Pure: the time is an argument.
+
+Knows nothing of payments.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from simulators.payments import cards
-from simulators.payments.cards import BY_TOKEN, Means
+from simulators.payments.cards import BY_TOKEN, Instrument
 from simulators.payments.clock import NS_PER_S
 from simulators.payments.errors import ApiError
 from simulators.payments.form import Form
@@ -16,7 +19,7 @@ from simulators.payments.resources import (
     PaymentMethod,
     to_json,
 )
-from simulators.payments.world import Purse, World
+from simulators.payments.world import MethodState, World
 
 EMAIL_MAX: Final = 512
 _EXPIRES_IN_YEARS: Final = 4
@@ -45,7 +48,7 @@ class Customers:
         return customer
 
     def open(self, now_ns: int, email: str | None = None) -> Customer:
-        """Make a customer without telling anybody."""
+        """Make a customer without an event."""
         registry = self._world.registry
         return registry.add(
             Customer(
@@ -77,11 +80,14 @@ class Customers:
         """
         registry = self._world.registry
         customer = registry.find(Customer, customer_id, "customer")
+        # The methods stay, as records of what was paid with; they belong to nobody any more.
         for method in registry.newest(PaymentMethod):
             if method.customer == customer_id:
                 method.customer = None
         registry.remove(Customer, customer_id)
         self._world.emit("customer.deleted", customer, now_ns)
+        # Stripe answers for a deleted customer with a stub, and not with 404, so that these are
+        # kept.
         self._deleted[customer_id] = None
         if len(self._deleted) > self._world.settings.objects_kept:
             del self._deleted[next(iter(self._deleted))]
@@ -94,9 +100,11 @@ class Customers:
         """
         return _tombstone(customer_id) if customer_id in self._deleted else None
 
-    def new_method(self, means: Means, now_ns: int, email: str | None = None) -> PaymentMethod:
+    def new_method(
+        self, instrument: Instrument, now_ns: int, email: str | None = None
+    ) -> PaymentMethod:
         """Make a payment method that nobody owns yet."""
-        kind = "card" if means.brand else "sepa_debit"
+        kind = "card" if instrument.brand else "sepa_debit"
         method = PaymentMethod(
             id=self._world.registry.new_id(PaymentMethod.PREFIX),
             created=now_ns // NS_PER_S,
@@ -104,11 +112,13 @@ class Customers:
         )
         method.billing_details["email"] = email
         if kind == "card":
+            # Leap days do not matter: it only has to lie in the future of the simulated clock.
             year = 1970 + now_ns // NS_PER_S // (365 * 86400) + _EXPIRES_IN_YEARS
-            method.card = cards.describe_card(means, year)
+            method.card = cards.describe_card(instrument, year)
         else:
-            method.sepa_debit = cards.describe_account(means)
-        self._world.purses[method.id] = Purse(means.behaviour)
+            method.sepa_debit = cards.describe_account(instrument)
+        # Kept beside the method and not in it: clients read the method, and real ones do not tell.
+        self._world.method_states[method.id] = MethodState(instrument.behaviour)
         return self._world.registry.add(method)
 
     def find_method(self, reference: str, now_ns: int) -> PaymentMethod:
@@ -117,12 +127,13 @@ class Customers:
         Raises:
             ApiError: there is neither.
         """
-        if (means := BY_TOKEN.get(reference)) is not None:
-            return self.new_method(means, now_ns)
+        # Stripe's test tokens stand for a kind of card: each use makes a method of its own.
+        if (instrument := BY_TOKEN.get(reference)) is not None:
+            return self.new_method(instrument, now_ns)
         return self._world.registry.find(PaymentMethod, reference, "payment_method")
 
     def attach(self, method: PaymentMethod, customer_id: str, now_ns: int) -> None:
-        """Let a customer pay with it again.
+        """Attach a payment method to a customer, who can then pay with it again.
 
         Raises:
             ApiError: there is no such customer, or it belongs to another one or can never be used.
@@ -130,6 +141,7 @@ class Customers:
         self._world.registry.find(Customer, customer_id, "customer")
         if method.customer == customer_id:
             return
+        # To take it from another customer it would have to be detached first, which ends its use.
         if method.customer is not None:
             raise ApiError(
                 "The payment method you provided has already been attached to a customer.",
@@ -153,7 +165,8 @@ class Customers:
             )
         before = to_json(method)
         method.customer = None
-        self._world.purses[method.id].is_used = True
+        # Never again, by Stripe's rule, even if it was never charged.
+        self._world.method_states[method.id].is_used = True
         self._world.emit("payment_method.detached", method, now_ns, before)
         return method
 
@@ -171,6 +184,7 @@ def merge_metadata(metadata: Metadata, form: Form) -> None:
     if "metadata" not in form:
         return
     changes = form.metadata()
+    # `metadata=` with nothing below it unsets everything.
     if not changes:
         metadata.clear()
     for key, value in changes.items():

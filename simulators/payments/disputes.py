@@ -1,4 +1,4 @@
-"""Simulates disputes: what a card holder's bank takes back, and how it decides. Pure.
+"""Simulates disputes: the bank takes a payment back, looks at evidence and decides. Pure.
 
 https://docs.stripe.com/disputes/how-disputes-work
 """
@@ -43,13 +43,14 @@ class Disputes:
         reason: str = "fraudulent",
         is_inquiry: bool = False,
     ) -> Dispute:
-        """Let a card holder complain: the bank takes the money, or only asks.
+        """Open a dispute: the bank takes the money or, in an inquiry, only asks.
 
         Raises:
             ApiError: nothing was paid, it is disputed already, or it is less than the amount.
         """
         left = charge.amount_captured - charge.amount_refunded
         amount = left if amount is None else amount
+        # What was refunded is with the card holder already, and a charge is disputed once.
         if charge.disputed or not 0 < amount <= left:
             raise ApiError("This charge cannot be disputed, or not for this amount.")
         if reason not in REASONS:
@@ -65,6 +66,8 @@ class Disputes:
                 charge=charge.id,
                 payment_intent=charge.payment_intent,
                 reason=reason,
+                # During an inquiry a refund ends the matter; after a chargeback it would pay
+                # twice.
                 is_charge_refundable=is_inquiry,
                 evidence_details={
                     "due_by": due_by,
@@ -86,13 +89,15 @@ class Disputes:
             }
             dispute.payment_method_details = {"type": "card", "card": details}
         charge.disputed = True
+        # An inquiry moves no money, and a receiver must not book any.
         if not is_inquiry:
             self._move(dispute, -amount, "dispute", now_ns)
         self._world.emit("charge.dispute.created", dispute, now_ns)
         if not is_inquiry:
             self._world.emit("charge.dispute.funds_withdrawn", dispute, now_ns)
+        # Without evidence until then the bank decides for the card holder; an inquiry is closed.
         self._world.later(
-            dispute.id, EVIDENCE_DUE_S, now_ns, lambda at_ns: self._run_out(dispute, at_ns)
+            dispute.id, EVIDENCE_DUE_S, now_ns, lambda at_ns: self._miss_deadline(dispute, at_ns)
         )
         return dispute
 
@@ -108,7 +113,10 @@ class Disputes:
         evidence.only(EVIDENCE_TEXTS)
         given = {name: evidence.text(name, EVIDENCE_MAX) for name in EVIDENCE_TEXTS}
         changes = {name: text for name, text in given.items() if name in evidence}
+        # Stripe submits unless told to stage, and takes one submission only.
         is_submitted = form.flag("submit", default=True)
+        # Metadata can be changed at any time, evidence until it was submitted. Covers
+        # `warning_needs_response` as well.
         if (changes or "submit" in form) and not dispute.status.endswith("needs_response"):
             raise ApiError(
                 "This dispute is already submitted or closed: it takes no evidence.",
@@ -119,6 +127,7 @@ class Disputes:
         merge_metadata(dispute.metadata, form)
         has_evidence = any(dispute.evidence[name] for name in EVIDENCE_TEXTS)
         dispute.evidence_details["has_evidence"] = has_evidence
+        # A change of metadata alone submits nothing.
         if is_submitted and has_evidence and (changes or "submit" in form):
             self._submit(dispute, now_ns)
         self._world.emit("charge.dispute.updated", dispute, now_ns, before)
@@ -137,7 +146,7 @@ class Disputes:
         return dispute
 
     def decide(self, dispute_id: str, status: str, now_ns: int) -> Dispute:
-        """Let the bank go on: look at the evidence, or decide.
+        """Move a dispute on, as the bank: it looks at the evidence, or decides.
 
         Raises:
             ApiError: there is none, it is decided already, or it cannot be decided so.
@@ -151,6 +160,7 @@ class Disputes:
             self._review(dispute)
             self._world.emit("charge.dispute.updated", dispute, now_ns, before)
             return dispute
+        # No money was taken by an inquiry, so that it can be neither won nor lost.
         if is_inquiry != (status == "warning_closed"):
             raise ApiError("An inquiry ends as warning_closed, and nothing else does.")
         self._finish(dispute, status, now_ns)
@@ -163,6 +173,7 @@ class Disputes:
         details["submission_count"] = count + 1
         details["submission_method"] = "manual"
         text = dispute.evidence["uncategorized_text"]
+        # Cancels the deadline: the bank has its evidence, and Stripe's test texts decide from here.
         self._review(dispute)
         if text in {_WINNING, _LOSING}:
             verdict = "won" if text == _WINNING else "lost"
@@ -178,17 +189,19 @@ class Disputes:
     def _review(self, dispute: Dispute) -> None:
         is_inquiry = dispute.status.startswith("warning_")
         dispute.status = "warning_under_review" if is_inquiry else "under_review"
-        self._world.agenda.drop(dispute.id)
+        self._world.schedule.drop(dispute.id)
 
-    def _run_out(self, dispute: Dispute, now_ns: int) -> None:
+    def _miss_deadline(self, dispute: Dispute, now_ns: int) -> None:
         is_inquiry = dispute.status.startswith("warning_")
         self._finish(dispute, "warning_closed" if is_inquiry else "lost", now_ns)
 
     def _finish(self, dispute: Dispute, status: str, now_ns: int) -> None:
-        self._world.agenda.drop(dispute.id)
+        # A decision ends the deadline, or comes instead of the bank's own later one.
+        self._world.schedule.drop(dispute.id)
         before = to_json(dispute)
         dispute.status = status
         if status == "won":
+            # The money is back, and with it the right to refund.
             dispute.is_charge_refundable = True
             self._move(dispute, dispute.amount, "dispute_reversal", now_ns)
             self._world.emit("charge.dispute.funds_reinstated", dispute, now_ns)

@@ -1,4 +1,4 @@
-"""What the simulated payment service can refuse, in Stripe's words.
+"""Defines the refusals of the simulated payment service, in Stripe's words.
 
     PaymentSimulatorError
       PaymentSimulatorSettingsError   a knob is out of bounds
@@ -53,12 +53,14 @@ class ApiError(PaymentSimulatorError):
 
     def envelope(self) -> dict[str, object]:
         """Return the body of the reply."""
+        # Stripe leaves absent members out of the envelope, where objects would have null.
         present = {name: value for name, value in self.details.items() if value is not None}
         return {"error": {"type": self.type, "message": self.message, **present}}
 
 
 def missing(kind: str, object_id: str, param: str = "id") -> ApiError:
     """Return the refusal of an identifier that nothing has."""
+    # Cut off: the identifier is what the client sent, of any length.
     return ApiError(
         f"No such {kind}: '{object_id[:100]}'", status=404, code="resource_missing", param=param
     )

@@ -46,6 +46,7 @@ def expand(reply: Json, paths: tuple[str, ...], registry: Registry) -> Json:
 
 def _expand(node: Json, names: list[str], registry: Registry, path: str) -> None:
     name, *rest = names
+    # In a list the rest of the path applies to each of its objects.
     if isinstance(node.get("data"), list) and name == "data" and rest:
         items = node["data"]
         assert isinstance(items, list), "looked at"
@@ -53,11 +54,14 @@ def _expand(node: Json, names: list[str], registry: Registry, path: str) -> None
             _expand(item, rest, registry, path)
         return
     if node.get("object") == "charge" and name == "refunds":
+        # Absent unless asked for: Stripe includes the refunds of a charge on request only.
         node.setdefault(name, _refunds(str(node["id"]), registry))
     value = node.get(name)
     if isinstance(value, str) and name in _EXPANDABLE:
         resource = registry.look_up(value)
+        # The object may have been forgotten at a bound; its identifier then stays.
         value = node[name] = value if resource is None else to_json(resource)
+    # A field that is null can be expanded, to null; one that is unknown or plain is a mistake.
     elif not isinstance(value, dict) and (name not in node or value is not None):
         raise ApiError(f"This property cannot be expanded ({path[:100]}).", param="expand")
     if rest and isinstance(value, dict):
@@ -65,6 +69,7 @@ def _expand(node: Json, names: list[str], registry: Registry, path: str) -> None
 
 
 def _refunds(charge_id: str, registry: Registry) -> Json:
+    # Newest first, as in every list.
     refunds = [to_json(r) for r in registry.newest(Refund) if r.charge == charge_id]
     return {
         "object": "list",

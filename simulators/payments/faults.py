@@ -28,7 +28,7 @@ class RequestFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only requests whose path begins so, such as `/v1/refunds`."""
     hold_s: float = 0.0
     """How long the reply is kept back after the request was carried out, unless the plan changes
-    before; its idempotency key is in use for so long."""
+    before; its idempotency key stays in use meanwhile."""
 
 
 class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,11 +37,11 @@ class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drop: tuple[str, ...] = ()
     """Types of event that are never delivered; `*` is all."""
     duplicate: int = 0
-    """How often each event is delivered beyond the first time."""
+    """How many further times each event is delivered."""
     fail_every: int = 0
-    """Every so many attempts arrive, but count as answered with 500; 0: none."""
+    """Each attempt whose number is a multiple arrives, but counts as answered with 500; 0: none."""
     lose_every: int = 0
-    """Every so many attempts do not arrive; 0: none."""
+    """Each attempt whose number is a multiple does not arrive; 0: none."""
     delay_s: float = 0.0
     shuffle_s: float = 0.0
     """Each delivery waits for a while of its own, up to this: they arrive in any order."""
@@ -50,7 +50,7 @@ class DeliveryFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FaultPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that shall go wrong from now on; the body of `PUT /simulator/v1/faults`."""
+    """All faults to inject from now on; the body of `PUT /simulator/v1/faults`."""
 
     requests: RequestFault | None = None
     deliveries: DeliveryFault = DeliveryFault()
@@ -62,13 +62,14 @@ class Faults:
     def __init__(self) -> None:
         self.plan = FaultPlan()
         self.over = asyncio.Event()
-        """Set when the plan in force is no longer: replies that it holds back are let go."""
+        """Set when the plan is replaced: the replies that it holds back are then sent."""
         self._requests_left = 0
         self._attempts = 0
 
     def replace(self, plan: FaultPlan) -> None:
         """Put a new plan in force; counting starts again."""
         self.plan = plan
+        # Requests that wait have taken the old event; later ones wait for the new.
         self.over.set()
         self.over = asyncio.Event()
         self._requests_left = plan.requests.count if plan.requests is not None else 0
@@ -81,6 +82,7 @@ class Faults:
             return None
         if fault.method not in ("", method) or not path.startswith(fault.path):
             return None
+        # Only a request that it applies to uses it up.
         self._requests_left -= 1
         return fault
 
@@ -90,6 +92,8 @@ class Faults:
 
     def attempt(self) -> tuple[bool, bool]:
         """Count one attempt to deliver; return whether it is lost, and whether it fails."""
+        # All events and repetitions count together: "every third attempt" is every third on the
+        # wire.
         self._attempts += 1
         fault = self.plan.deliveries
         lost = bool(fault.lose_every) and self._attempts % fault.lose_every == 0
@@ -117,6 +121,7 @@ def parse_plan(body: bytes) -> FaultPlan:
         raise ValueError(f"deliveries.duplicate must be between 0 and {DUPLICATES_MAX}")
     if min(deliveries.fail_every, deliveries.lose_every) < 0:
         raise ValueError("deliveries.fail_every and lose_every must not be negative")
+    # Either sign: a receiver must refuse signatures from the future as well as old ones.
     if not abs(deliveries.signature_age_s) <= _OLDEST_S:
         raise ValueError("deliveries.signature_age_s is out of bounds")
     return plan

@@ -32,6 +32,7 @@ def parse(encoded: str) -> Tree:
         ApiError: it is no form, has too many fields, or names one both as a value and as a mapping.
     """
     try:
+        # Blank values are kept: an empty field is how a client unsets something.
         pairs = parse_qsl(
             encoded, keep_blank_values=True, max_num_fields=FIELDS_MAX, errors="strict"
         )
@@ -45,12 +46,15 @@ def parse(encoded: str) -> Tree:
 
 def _insert(tree: Tree, name: str, value: str) -> None:
     match = _NAME.fullmatch(name)
+    # `a[b][c]` becomes a, b, c; an empty index, as in `a[]`, is numbered below.
     path = [match[1], *match[2][1:-1].split("][")] if match and match[2] else [name]
+    # Bounded, for readers of the tree descend it by recursion.
     if match is None or len(path) > DEPTH_MAX:
         raise ApiError("Invalid request: malformed parameter name", param=name[:100])
     node = tree
     for key in path[:-1]:
         below = node.setdefault(key or str(len(node)), {})
+        # One name cannot be a value and a mapping at once.
         if isinstance(below, str):
             raise ApiError(f"Invalid object: {name[:100]}", param=path[0][:100])
         node = below
@@ -80,6 +84,7 @@ class Form:
         Raises:
             ApiError: there is an unknown one.
         """
+        # Stripe refuses what it does not know, so that a misspelt field is found at once.
         for name in self._tree.keys() - set(allowed):
             param = self.param(name)[:200]
             raise ApiError(
@@ -184,8 +189,11 @@ class Form:
         return tuple(below.required(index) for index in below._indices())
 
     def _indices(self) -> list[str]:
+        # Short indices only: they are sorted as numbers, and `isdigit` alone would admit other
+        # scripts.
         if not all(key.isascii() and key.isdigit() and len(key) < 6 for key in self._tree):
             raise ApiError(f"Invalid array: {self._prefix}", param=self._prefix)
+        # By number, not by arrival: a client may send the fields of a list in any order.
         return sorted(self._tree, key=int)
 
     def metadata(self, name: str = "metadata") -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Serves the hosted page: anyone who has a session's address can pay it, as with Stripe's.
+"""Serves the hosted page, on which anyone with a session's address can pay, as on Stripe's.
 
 Reads what a browser sends and redirects it; what paying leads to is in `checkout` and `intents`.
 """
@@ -67,6 +67,7 @@ class HostedPages:
             status = 200 if error.status == _DECLINED else error.status
             return _respond(self._checkout_page(session, error.message), status)
         finally:
+            # Also after a decline: it has caused events, and these are to leave at once.
             self._wake()
         return _redirect(self._next(session))
 
@@ -78,6 +79,7 @@ class HostedPages:
 
     async def _authenticate(self, request: Request) -> Response:
         intent = self._registry.find(PaymentIntent, request.path_params["id"])
+        # Before the authentication, which clears it.
         target = _target(intent)
         form = Form(parse(await read_text(request)))
         is_proven = form.choice("result", ("proven", "failed")) == "proven"
@@ -85,6 +87,7 @@ class HostedPages:
         try:
             self._account.intents.authenticate(intent.id, self._clock.now_ns(), is_proven=is_proven)
         except ApiError as error:
+            # Nowhere to go back to: the payer is told here. Otherwise the page that follows tells.
             if session is None and target is None:
                 return _respond(pages.message("Not paid", error.message), error.status)
         finally:
@@ -93,6 +96,7 @@ class HostedPages:
             return _redirect(self._next(session))
         if target is None:
             return _respond(pages.message("Paid", "You can close this page."))
+        # A hint for the page that follows: a client has to ask for the intent itself.
         outcome = "succeeded" if intent.status == "succeeded" else "failed"
         query = urlencode({"payment_intent": intent.id, "redirect_status": outcome})
         return _redirect(f"{target}{'&' if '?' in target else '?'}{query}")
@@ -118,6 +122,7 @@ class HostedPages:
     def _next(self, session: CheckoutSession) -> str:
         """Return where the payer goes now."""
         intent = self._intent(session)
+        # Whether the money is there or still comes: the merchant's page finds out.
         if session.status == "complete":
             return return_url(session)
         if intent is not None and intent.status == "requires_action":
@@ -147,4 +152,5 @@ def _respond(page: Page, status: int = 200) -> Response:
 
 
 def _redirect(url: str) -> Response:
+    # 303: the next page is fetched with GET, and reloading it pays nothing again.
     return RedirectResponse(url, HTTPStatus.SEE_OTHER, _HEADERS)

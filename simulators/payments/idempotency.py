@@ -30,7 +30,7 @@ class KeptReply:
 
 
 class KeptReplies:
-    """The replies of the last 24 hours, the newest so many of them."""
+    """The replies of the last 24 hours, at most `count_max` of them."""
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
@@ -40,13 +40,15 @@ class KeptReplies:
 
     @contextmanager
     def using(self, key: str) -> Iterator[None]:
-        """Take a key until its request is answered; an empty one is nobody's.
+        """Reserve a key until its request is answered; an empty key reserves nothing.
 
         https://docs.stripe.com/error-codes#idempotency-key-in-use
 
         Raises:
             ApiError: another request with this key is under way.
         """
+        # The first request has no reply yet that could be repeated, and must not be carried out
+        # twice.
         if key in self._in_use:
             raise ApiError(
                 "There is currently another in-progress request using this Idempotent Key (that"
@@ -72,8 +74,11 @@ class KeptReplies:
         if len(key) > KEY_MAX:
             raise ApiError("Idempotency keys must be at most 255 characters.")
         reply = self._replies.get(key)
+        # By the simulated clock, so that a test can let keys expire.
         if reply is None or now_ns - reply.at_ns >= LIFE_NS:
             return None
+        # A key under which something else is asked is a fault of the client: the old reply would
+        # hide it.
         if reply.fingerprint != fingerprint:
             raise ApiError(
                 "Keys for idempotent requests can only be used with the same parameters they were"
@@ -85,6 +90,7 @@ class KeptReplies:
 
     def keep(self, key: str, reply: KeptReply) -> None:
         """Keep a reply; the oldest goes when there are too many."""
+        # Put back at the end, so that the order of insertion stays that of age.
         self._replies.pop(key, None)
         while len(self._replies) >= self._count_max:
             del self._replies[next(iter(self._replies))]

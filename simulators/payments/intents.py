@@ -1,4 +1,4 @@
-"""Simulates payment intents and their charges: created, confirmed, authenticated, settled. Pure.
+"""Simulates payment intents and their charges: created, confirmed, authenticated, concluded. Pure.
 
 Knows how a payment method behaves and what each outcome is called; the hosted page and requests
 decide when. https://docs.stripe.com/payments/paymentintents/lifecycle
@@ -79,7 +79,7 @@ class Intents:
         self._world = world
         self._customers = customers
         self.on_outcome: Callable[[PaymentIntent, int], None] = lambda _intent, _now_ns: None
-        """Told that an intent succeeded, is processing, or failed after that."""
+        """Called when an intent succeeds, begins processing, or fails after that."""
 
     # --- requests --------------------------------------------------------------------------
 
@@ -98,8 +98,10 @@ class Intents:
             )
         check_amount(amount, currency)
         is_confirmed = form.flag("confirm")
+        # Only a confirmation can be without the payer.
         if form.flag("off_session") and not is_confirmed:
             raise ApiError("off_session can only be used when confirm=true.", param="off_session")
+        # Before the intent is made, so that an unknown customer leaves none behind.
         if (customer := form.text("customer")) is not None:
             self._world.registry.find(Customer, customer, "customer")
         intent = self.open(
@@ -130,7 +132,9 @@ class Intents:
         """
         intent = self._find(intent_id)
         self._read_common(intent, form)
+        # A method chosen at creation is used unless this request names another.
         reference = form.text("payment_method") or intent.payment_method
+        # A paid intent is refused here: confirming twice charges once.
         if intent.status not in _CONFIRMABLE:
             raise _unexpected("confirm", intent)
         if reference is None:
@@ -194,11 +198,14 @@ class Intents:
             ApiError: it was declined.
         """
         method = confirmation.method
-        behaviour = self._world.purses[method.id].behaviour
+        # Read at each payment: the control API may have changed what a saved card does.
+        behaviour = self._world.method_states[method.id].behaviour
         intent.payment_method, intent.next_action = method.id, None
         if behaviour.authenticates:
+            # Nobody can be asked: the bank's wish to ask becomes a decline.
             if confirmation.is_off_session or confirmation.refuses_action:
                 raise self._decline(intent, method, cards.AUTHENTICATION_REQUIRED, now_ns)
+            # No charge yet: it is made when the payer comes back from the bank.
             intent.status = "requires_action"
             url = f"{self._world.origin}/authenticate/{intent.id}"
             target: Json = {"url": url, "return_url": confirmation.return_url}
@@ -208,7 +215,7 @@ class Intents:
         self._charge(intent, method, behaviour, now_ns)
 
     def authenticate(self, intent_id: str, now_ns: int, *, is_proven: bool) -> PaymentIntent:
-        """Take note of whether the payer authenticated with the bank.
+        """Record whether the payer authenticated with the bank, and charge if so.
 
         Raises:
             ApiError: nobody asked, or the authentication failed.
@@ -217,29 +224,32 @@ class Intents:
         if intent.status != "requires_action" or intent.payment_method is None:
             raise _unexpected("authenticate", intent)
         method = self._world.registry.find(PaymentMethod, intent.payment_method)
+        # Answered once, either way: the bank's page cannot be used a second time.
         intent.next_action = None
         if not is_proven:
             raise self._decline(intent, method, cards.AUTHENTICATION_FAILED, now_ns)
-        behaviour = self._world.purses[method.id].behaviour
+        behaviour = self._world.method_states[method.id].behaviour
         self._charge(intent, method, behaviour, now_ns, is_authenticated=True)
         return intent
 
-    def settle(self, intent_id: str, now_ns: int, *, is_paid: bool) -> PaymentIntent:
-        """Let the bank answer a payment that it was still thinking about.
+    def conclude(self, intent_id: str, now_ns: int, *, is_paid: bool) -> PaymentIntent:
+        """Give the bank's answer to a payment that is processing.
 
         Raises:
             ApiError: there is none that waits for its bank.
         """
         intent = self._find(intent_id)
         if intent.status != "processing" or intent.latest_charge is None:
-            raise _unexpected("settle", intent)
-        self._world.agenda.drop(intent.id)
+            raise _unexpected("conclude", intent)
+        # The control API may answer for the bank before its time.
+        self._world.schedule.drop(intent.id)
         charge = self._world.registry.find(Charge, intent.latest_charge)
         method = self._world.registry.find(PaymentMethod, charge.payment_method)
         if is_paid:
             self._succeed(intent, charge, method, now_ns)
         else:
             self._decline(intent, method, cards.BANK_REFUSED, now_ns, charge)
+            # Only here: a decline at once leaves the session open for another attempt.
             self.on_outcome(intent, now_ns)
         return intent
 
@@ -262,20 +272,22 @@ class Intents:
     ) -> None:
         if behaviour.decline is not None:
             raise self._decline(intent, method, behaviour.decline, now_ns)
-        self._world.purses[method.id].is_used = True
+        # A declined method stays usable: it counts as used once it was charged.
+        self._world.method_states[method.id].is_used = True
         charge = self._open_charge(intent, method, now_ns, is_authenticated=is_authenticated)
         if not behaviour.delayed:
             self._succeed(intent, charge, method, now_ns)
             return
+        # Money by bank debit is not there yet: a client that credits it now gives it away.
         intent.status = "processing"
         self._world.emit("payment_intent.processing", intent, now_ns)
         self._world.emit("charge.pending", charge, now_ns)
         self.on_outcome(intent, now_ns)
 
-        def settle(at_ns: int) -> None:
-            self.settle(intent.id, at_ns, is_paid=not behaviour.fails_later)
+        def conclude(at_ns: int) -> None:
+            self.conclude(intent.id, at_ns, is_paid=not behaviour.fails_later)
 
-        self._world.later(intent.id, self._world.settings.bank_delay_s, now_ns, settle)
+        self._world.later(intent.id, self._world.settings.bank_delay_s, now_ns, conclude)
 
     def _open_charge(
         self, intent: PaymentIntent, method: PaymentMethod, now_ns: int, *, is_authenticated: bool
@@ -297,6 +309,8 @@ class Intents:
                 payment_method_details=cards.describe_payment(
                     method.type, described, authenticated=is_authenticated
                 ),
+                # A copy, as with Stripe: later changes of the intent's metadata do not reach the
+                # charge.
                 metadata=dict(intent.metadata),
                 billing_details=dict(method.billing_details),
                 receipt_email=intent.receipt_email,
@@ -315,12 +329,16 @@ class Intents:
         charge.amount_captured = charge.amount
         charge.outcome = _outcome("authorized", "approved_by_network", "Payment complete.")
         intent.status, intent.amount_received = "succeeded", charge.amount
+        # An earlier attempt of this intent may have been declined.
         intent.last_payment_error = None
+        # A card is saved only when a payment with it succeeds, and only for a customer.
         if intent.setup_future_usage and intent.customer:
             self._customers.attach(method, intent.customer, now_ns)
+        # Stripe promises no order of these events; a receiver must cope with any.
         self._world.emit("charge.succeeded", charge, now_ns)
         self._world.emit("payment_intent.succeeded", intent, now_ns)
         self.on_outcome(intent, now_ns)
+        # The type of the movement differs by method, its reporting category does not.
         kind = "charge" if method.type == "card" else "payment"
         movement = self._world.book(
             kind, charge.amount, charge.currency, charge.id, now_ns, category="charge"
@@ -344,8 +362,10 @@ class Intents:
         charge: Charge | None = None,
     ) -> ApiError:
         """Note a failed attempt, and return what a request that made it is answered with."""
+        # A failed authentication never reaches the bank, so that there is no charge to show for it.
         is_attempted = decline is not cards.AUTHENTICATION_FAILED
         if is_attempted:
+            # A debit that fails later has its charge already; a decline at once makes a failed one.
             charge = charge or self._open_charge(intent, method, now_ns, is_authenticated=False)
             charge.status = "failed"
             charge.failure_code, charge.failure_message = decline.code, decline.message
@@ -368,11 +388,13 @@ class Intents:
             problem["decline_code"] = decline.decline_code
         if decline.advice_code:
             problem["advice_code"] = decline.advice_code
+        # Back to the beginning: the same intent can be paid with something else.
         intent.status, intent.payment_method = "requires_payment_method", None
         intent.last_payment_error = problem
         if charge is not None:
             self._world.emit("charge.failed", charge, now_ns)
         self._world.emit("payment_intent.payment_failed", intent, now_ns)
+        # The envelope has type and message of its own.
         details = {name: problem[name] for name in problem.keys() - {"type", "message"}}
         return ApiError(
             decline.message,
@@ -389,6 +411,7 @@ class Intents:
 
     def _usable(self, intent: PaymentIntent, reference: str, now_ns: int) -> PaymentMethod:
         method = self._customers.find_method(reference, now_ns)
+        # A saved card is charged for its own customer only.
         if method.customer is not None and method.customer != intent.customer:
             raise ApiError(
                 "The provided PaymentMethod belongs to a Customer that the PaymentIntent does not"
@@ -396,7 +419,7 @@ class Intents:
                 code="payment_method_customer_mismatch",
                 param="payment_method",
             )
-        if method.customer is None and self._world.purses[method.id].is_used:
+        if method.customer is None and self._world.method_states[method.id].is_used:
             raise ApiError(
                 "The provided PaymentMethod was previously used with a PaymentIntent without"
                 " Customer attachment, or was detached from a Customer. It may not be used again.",

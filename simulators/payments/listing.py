@@ -1,4 +1,4 @@
-"""Lists: newest first, page by page, filtered. Pure.
+"""Builds one page of a list: filtered, newest first. Pure.
 
 https://docs.stripe.com/api/pagination
 """
@@ -49,10 +49,12 @@ def page(
     after, before = form.text("starting_after"), form.text("ending_before")
     if after and before:
         raise ApiError("You can only use one of starting_after and ending_before.")
+    # Pages are walked back from the cursor: the last so many before it, not the first of the list.
     if before:
         wanted = wanted[: _position(wanted, before, "ending_before")]
         shown, has_more = wanted[-limit:], len(wanted) > limit
     else:
+        # Filters come first: a cursor has to be an object of the filtered list.
         start = _position(wanted, after, "starting_after") + 1 if after else 0
         shown = list(islice(wanted, start, start + limit))
         has_more = len(wanted) > start + limit
@@ -76,6 +78,7 @@ def _read_created(form: Form) -> Callable[[int], bool]:
         return lambda _: True
     try:
         exact = form.integer("created")
+    # A mapping of bounds is no plain number: Stripe takes both under one name.
     except ApiError:
         bounds = form.below("created")
         bounds.only(_BOUNDS)

@@ -29,14 +29,14 @@ class Attempt:
     number: int
     """Counts from 1."""
     is_lost: bool = False
-    """It is not to arrive."""
+    """Whether it gets lost on the way."""
     is_failed: bool = False
-    """It is to count as answered with 500."""
+    """Whether it counts as answered with 500, whatever the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     event_id: str
     type: str
@@ -51,7 +51,7 @@ class Outbox:
 
     Args:
         retries_s: pauses before each further attempt; after the last one an event has failed.
-        faults: what is to go wrong.
+        faults: the faults to inject.
     """
 
     def __init__(self, retries_s: tuple[float, ...], faults: Faults) -> None:
@@ -66,23 +66,27 @@ class Outbox:
         if self._faults.drops(event.type):
             return
         fault = self._faults.plan.deliveries
+        # Each copy is delivered and repeated for itself, as duplicates of Stripe's are.
         for copy in range(fault.duplicate + 1):
+            # A share of the longest wait from the identifier: any order, and the same in each run.
             share = crc32(b"%s:%d" % (event.id.encode(), copy)) % 1000 / 1000
             self._push(now_ns, fault.delay_s + fault.shuffle_s * share, event.id, 1)
 
-    def again(self, event: Event, now_ns: int) -> None:
+    def redeliver(self, event: Event, now_ns: int) -> None:
         """Deliver an event once more, whatever became of it."""
         self._push(now_ns, 0.0, event.id, 1)
 
     def due(self, now_ns: int, count_max: int) -> list[Attempt]:
-        """Return the attempts that are to be made now, at most so many."""
+        """Return the attempts that are due now, at most `count_max`."""
         attempts: list[Attempt] = []
         while self._queue and self._queue[0][0] <= now_ns and len(attempts) < count_max:
+            # Faults are counted here, at the attempt: what waits in the queue may meet another
+            # plan.
             _, _, event_id, number = heapq.heappop(self._queue)
             attempts.append(Attempt(event_id, number, *self._faults.attempt()))
         return attempts
 
-    def report(self, attempt: Attempt, event: Event, status: int, now_ns: int) -> None:
+    def note_outcome(self, attempt: Attempt, event: Event, status: int, now_ns: int) -> None:
         """Note how an attempt went; one without a 2xx reply is repeated after a while.
 
         Args:
@@ -92,9 +96,11 @@ class Outbox:
             now_ns: the time, in nanoseconds of the epoch.
         """
         self._log.append(Delivery(event.id, event.type, attempt.number, status, now_ns))
+        # Redirects count as failures, as with Stripe, which follows none.
         if 200 <= status < 300:
             event.pending_webhooks = 0
         elif attempt.number <= len(self._retries_s):
+            # After the last pause the event stays undelivered: nothing is pushed any more.
             pause_s = self._retries_s[attempt.number - 1]
             self._push(now_ns, pause_s, event.id, attempt.number + 1)
 
@@ -104,16 +110,18 @@ class Outbox:
         return self._queue[0][0] if self._queue else None
 
     def log(self) -> list[Json]:
-        """Return what became of the attempts, oldest first."""
+        """Return the outcomes of the attempts, oldest first."""
         return [asdict(delivery) for delivery in self._log]
 
     def clear_log(self) -> None:
-        """Forget what became of the attempts."""
+        """Forget the outcomes of the attempts."""
         self._log.clear()
 
     def _push(self, now_ns: int, pause_s: float, event_id: str, number: int) -> None:
+        # A receiver that is away for long must not fill the memory.
         if len(self._queue) >= QUEUE_MAX:
             return
         self._counter += 1
         at_ns = now_ns + round(pause_s * NS_PER_S)
+        # The counter decides between equal times: events leave in the order in which they happened.
         heapq.heappush(self._queue, (at_ns, self._counter, event_id, number))

@@ -42,6 +42,7 @@ button small { display: block; font-weight: 400; }
 [role=alert] { padding: .75rem 1rem; border-radius: .5rem; margin-bottom: 1.25rem;
   border: 1px solid light-dark(#b42318, #ff9b8f); color: light-dark(#b42318, #ff9b8f); }
 """
+# The policy allows this one style sheet and no script: nothing injected can run or load.
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HOST: Final = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 
@@ -76,8 +77,10 @@ def checkout(session: CheckoutSession, basket: Basket, problem: str | None) -> P
         *(_BUTTONS if "card" in session.payment_method_types else ()),
         *(_BANK_BUTTONS if "sepa_debit" in session.payment_method_types else ()),
     }
+    # Kinds that the session excludes are left out; the order stays.
     buttons = [button for button in (*_BUTTONS, *_BANK_BUTTONS) if button in offered]
     email = payer_email(session) or ""
+    # The merchant named the address: Stripe's page does not let the payer change it.
     locked = " readonly" if session.customer_email else ""
     body = f"""<h1>{escape(basket.name)}</h1>
 <p class="amount">{escape(price)}</p>
@@ -123,6 +126,7 @@ def _closed(session: CheckoutSession) -> Page:
     if session.status == "expired":
         body = "<h1>This page has expired</h1>\n<p>Nothing was paid.</p>\n"
         return _page("Expired", body + _link(session.cancel_url, "Go back"))
+    # Complete and unpaid: by bank debit the money comes later.
     is_paid = session.payment_status == "paid"
     title = "This is paid" if is_paid else "The bank has not answered yet"
     return _page(title, f"<h1>{title}</h1>\n" + _link(return_url(session), "Continue"))
@@ -171,6 +175,8 @@ def _page(title: str, body: str, target: str = "") -> Page:
 
 
 def _origin(url: str) -> str:
+    # The address is the merchant's and goes into a header: only a plain origin may, or it could add
+    # directives of its own.
     parts = urlsplit(url)
     is_plain = parts.scheme in {"http", "https"} and _HOST.fullmatch(parts.netloc)
     return f" {parts.scheme}://{parts.netloc}" if is_plain else ""

@@ -1,4 +1,4 @@
-"""Simulates refunds, from any origin. Pure: the time is an argument.
+"""Simulates refunds, by request or from the dashboard. Pure: the time is an argument.
 
 https://docs.stripe.com/refunds
 """
@@ -38,6 +38,7 @@ def find_charge(world: World, charge_id: str | None, intent_id: str | None) -> C
     if not intent_id:
         raise ApiError("One of the following params should be provided: payment_intent or charge.")
     intent = world.registry.find(PaymentIntent, intent_id, "payment_intent")
+    # The latest charge of an unpaid intent is a failed attempt.
     if intent.latest_charge is None or intent.status != "succeeded":
         raise ApiError(
             "This PaymentIntent does not have a successful charge.",
@@ -82,6 +83,7 @@ class Refunds:
         Raises:
             ApiError: there is not that much to give back, or the bank has taken it already.
         """
+        # Pending refunds count as given back, so that two at once cannot exceed the charge.
         left = charge.amount_captured - charge.amount_refunded
         amount = left if amount is None else amount
         self._check(charge, amount, left)
@@ -90,6 +92,7 @@ class Refunds:
             Refund(
                 id=self._world.registry.new_id(Refund.PREFIX if is_card else "pyr"),
                 created=now_ns // NS_PER_S,
+                # Stripe shows a card's refund as succeeded at once, though it can still fail later.
                 status="succeeded" if is_card else "pending",
                 amount=amount,
                 currency=charge.currency,
@@ -101,11 +104,14 @@ class Refunds:
             )
         )
         kind = "refund" if is_card else "payment_refund"
+        # The balance pays at once, also for a refund that has yet to arrive.
         movement = self._world.book(
             kind, -amount, charge.currency, refund.id, now_ns, category="refund"
         )
         refund.balance_transaction = movement.id
         self._change_charge(charge, amount)
+        # As it was: a partial refund leaves `refunded` false, and a charge that was fully refunded
+        # does not come this far.
         before = to_json(charge) | {"amount_refunded": charge.amount_refunded - amount}
         before["refunded"] = False
         self._world.emit("refund.created", refund, now_ns)
@@ -120,7 +126,7 @@ class Refunds:
         return refund
 
     def fail(self, refund_id: str, now_ns: int, reason: str = "expired_or_canceled_card") -> Refund:
-        """Let the bank send a refund back: its money returns to the balance.
+        """Fail a refund, as the bank: its money returns to the balance.
 
         Raises:
             ApiError: there is none, or it has failed before.
@@ -128,7 +134,8 @@ class Refunds:
         refund = self._world.registry.find(Refund, refund_id, "refund")
         if refund.status not in {"pending", "succeeded"}:
             raise ApiError("This refund can no longer fail.")
-        self._world.agenda.drop(refund.id)
+        # One that has failed must not arrive as well.
+        self._world.schedule.drop(refund.id)
         before = to_json(refund)
         movement = self._world.book(
             "refund_failure", refund.amount, refund.currency, refund.id, now_ns
@@ -136,7 +143,9 @@ class Refunds:
         refund.status, refund.failure_reason = "failed", reason
         refund.failure_balance_transaction = movement.id
         charge = self._world.registry.find(Charge, refund.charge)
+        # What came back can be refunded again.
         self._change_charge(charge, -refund.amount)
+        # Stripe announces the same failure under three names; a receiver has to take it once.
         for event_type in ("refund.updated", "refund.failed", "charge.refund.updated"):
             self._world.emit(event_type, refund, now_ns, before)
         return refund
@@ -158,11 +167,14 @@ class Refunds:
         if charge.status != "succeeded":
             raise ApiError("This charge has not succeeded: there is nothing to refund.")
         disputes = self._world.registry.newest(Dispute)
+        # The bank has the money already: a refund on top would pay the card holder twice.
         if any(d.charge == charge.id and not d.is_charge_refundable for d in disputes):
             raise ApiError(
                 f"Charge {charge.id} has been charged back; cannot issue a refund.",
                 code="charge_disputed",
             )
+        # Before the amount: a full refund that is repeated without one would be a refund of
+        # nothing.
         if left <= 0:
             raise ApiError(
                 f"Charge {charge.id} has already been refunded.", code="charge_already_refunded"

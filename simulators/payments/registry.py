@@ -22,7 +22,7 @@ class Registry:
     Args:
         seed: what identifiers follow from.
         kept: objects of a kind; the oldest finished one goes first, else the oldest.
-        forget: told the identifier of an object that went.
+        forget: called with the identifier of each object that is removed.
         exceptions: kinds of which another number is kept.
     """
 
@@ -42,6 +42,7 @@ class Registry:
 
     def new_id(self, prefix: str, length: int = 24) -> str:
         """Return a fresh identifier such as `pi_3f…`."""
+        # Identifiers depend on the order of requests alone, so that a run can be repeated.
         self._counter += 1
         digest = hashlib.blake2b(b"%d:%d" % (self._seed, self._counter), digest_size=48).digest()
         return f"{prefix}_{''.join(_ALPHABET[byte % 62] for byte in digest[:length])}"
@@ -50,6 +51,8 @@ class Registry:
         """Keep an object, and return it."""
         shelf = self._shelves.setdefault(type(resource), {})
         if len(shelf) >= self._exceptions.get(type(resource), self._kept):
+            # The oldest first, for dictionaries keep the order of insertion. An open object is
+            # dropped only where none is finished.
             finished = (known.id for known in shelf.values() if known.is_finished)
             self.remove(type(resource), next(finished, next(iter(shelf))))
         shelf[resource.id] = resource
@@ -67,12 +70,13 @@ class Registry:
             ApiError: there is none of that kind under this identifier; `param` is to blame.
         """
         resource = self._shelves.get(kind, {}).get(object_id)
+        # Also what tells the type checker the kind; the shelf holds no other.
         if not isinstance(resource, kind):
             raise missing(kind.KIND, object_id, param)
         return resource
 
     def look_up(self, object_id: str) -> Resource | None:
-        """Return an object of whatever kind, or None."""
+        """Return an object of any kind, or None."""
         found = (shelf[object_id] for shelf in self._shelves.values() if object_id in shelf)
         return next(found, None)
 

@@ -42,6 +42,7 @@ EVIDENCE_TEXTS: Final = (
 """What a dispute's evidence can say; those that are files are taken as their identifiers."""
 
 
+# Every kind repeats its name in `object`, for msgspec encodes fields and no class variables.
 class Resource(msgspec.Struct, kw_only=True):
     """One object of the API; everything but the events can still change."""
 
@@ -87,6 +88,7 @@ class CheckoutSession(Resource, kw_only=True):
     metadata: Metadata = field(default_factory=dict)
     payment_intent: str | None = None
     allowed_payment_method_types: list[str] | None = None
+    # One kind is paid at once, the other only later.
     payment_method_types: list[str] = field(default_factory=lambda: ["card", "sepa_debit"])
     payment_method_options: Json = field(
         default_factory=lambda: {"card": {"request_three_d_secure": "automatic"}}
@@ -158,7 +160,7 @@ class CheckoutSession(Resource, kw_only=True):
 
 
 class PaymentIntent(Resource, kw_only=True):
-    """One sum that is to be paid, through however many attempts."""
+    """An amount to be paid, in one attempt or several."""
 
     KIND: ClassVar[str] = "payment_intent"
     PREFIX: ClassVar[str] = "pi"
@@ -280,6 +282,7 @@ class Refund(Resource, kw_only=True):
     metadata: Metadata = field(default_factory=dict)
     balance_transaction: str | None = None
     destination_details: Json | None = None
+    # Unset, not null: Stripe leaves these two out until a refund has failed.
     failure_balance_transaction: str | msgspec.UnsetType | None = msgspec.UNSET
     failure_reason: str | msgspec.UnsetType = msgspec.UNSET
     receipt_number: None = None
@@ -321,7 +324,7 @@ class Dispute(Resource, kw_only=True):
 
 
 class Customer(Resource, kw_only=True):
-    """Whoever pays, so that a card can be kept."""
+    """A payer, for whom cards can be kept."""
 
     KIND: ClassVar[str] = "customer"
     PREFIX: ClassVar[str] = "cus"
@@ -423,11 +426,12 @@ class Event(Resource, kw_only=True):
 
     @property
     def is_finished(self) -> bool:
-        """Whether everybody knows of it."""
+        """Whether it has been delivered."""
         return self.pending_webhooks == 0
 
 
 def to_json(resource: Resource) -> Json:
     """Return a snapshot that later changes of the object do not touch."""
+    # Nested structures become new dictionaries, so that nothing is shared with the object.
     snapshot: Json = msgspec.to_builtins(resource)
     return snapshot

@@ -112,6 +112,7 @@ class RestApi:
         return handler
 
     def _fetch_customer(self, form: Form, at: Mapping[str, str], now_ns: int) -> Resource | Json:
+        # A deleted customer can still be fetched, as a stub; for anything else it does not exist.
         gone = self._account.customers.deleted(at["id"])
         return gone or self._fetch(Customer)(form, at, now_ns)
 
@@ -146,6 +147,7 @@ class RestApi:
     def _list_events(self, form: Form, at: Mapping[str, str], now_ns: int) -> Json:  # noqa: ARG002
         form.only(PAGE_FIELDS | {"type", "types", "delivery_success"})
         types = set(form.texts("types"))
+        # Both spellings exist in Stripe's API.
         if (one := form.text("type")) is not None:
             types.add(one)
         delivered = form.flag("delivery_success") if "delivery_success" in form else None
@@ -197,16 +199,21 @@ class RestApi:
         return Route(path, endpoint, methods=[method], name=f"{method} {path}")
 
     async def _answer(self, request: Request, handler: Handler) -> Response:
+        # For refused requests as well: each reply bears one.
         request_id = self._registry.new_id("req", 14)
         headers = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
+        # Stripe ignores the key of other methods, which are idempotent by themselves.
         key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""
         try:
             authenticate(request, self._world.settings.api_key)
             headers["Stripe-Version"] = _read_version(request)
+            # Reserved until the reply leaves, so that one that is held back answers a repetition
+            # with 409.
             with self._kept.using(key):
                 reply = await self._answer_in_time(request, handler, key, request_id)
         except ApiError as error:
             reply = _refuse(error, request_id)
+        # A kept reply bears the identifier of the request that it first answered.
         if reply.request_id != request_id:
             headers |= {"Idempotent-Replayed": "true", "Original-Request": reply.request_id}
         if key and len(key) < 256:
@@ -218,9 +225,12 @@ class RestApi:
     ) -> KeptReply:
         """Return the reply, or the fault in its place, held back as long as was ordered."""
         fault = self._world.faults.request(request.method, request.url.path)
+        # Taken at once: a plan that replaces this one ends the wait.
         over = self._world.faults.over
         try:
             if fault is not None and fault.status:
+                # Nothing was carried out, and nothing is kept: a repetition with the same key
+                # works.
                 raise _injected(fault.status)
             reply = await self._perform(request, handler, key, request_id)
         except ApiError as error:
@@ -234,14 +244,18 @@ class RestApi:
     ) -> KeptReply:
         text = request.url.query if request.method == "GET" else await read_text(request)
         tree, path = parse(text), request.url.path
+        # Sorted: the same parameters in another order are the same request.
         fingerprint = (path, msgspec.json.encode(tree, order="sorted").decode())
+        # After the last await: everything from here to the reply happens at one moment.
         now_ns = self._clock.now_ns()
         if key and (kept := self._kept.find(key, fingerprint, now_ns)) is not None:
             return kept
         form = Form(tree)
+        # No await until it is reset, so that no other request's events can bear this cause.
         self._world.cause = Cause(request_id, key or None)
         try:
             found = handler(form, request.path_params, now_ns)
+            # Expanded in a snapshot, not in the object itself.
             body = to_json(found) if isinstance(found, Resource) else found
             body = expand(body, form.texts("expand"), self._registry)
             reply = KeptReply(fingerprint, 200, encode(body), request_id, now_ns)
@@ -253,6 +267,7 @@ class RestApi:
             reply = KeptReply(fingerprint, 402, refused.body, request_id, now_ns)
         finally:
             self._world.cause = Cause()
+            # Also after a refusal: a decline has caused events.
             self._wake()
         if key:
             self._kept.keep(key, reply)
@@ -274,6 +289,7 @@ def _by_id(act: Callable[[str, Form, int], Resource]) -> Handler:
 def _matches(event_type: str, wanted: set[str]) -> bool:
     """Return whether a type is wanted by name or by a group such as `charge.*`."""
     parts = event_type.split(".")
+    # `a.b.c` belongs to `a.*` and `a.b.*`.
     groups = {f"{'.'.join(parts[:length])}.*" for length in range(1, len(parts))}
     return bool({event_type, "*", *groups} & wanted)
 
@@ -293,6 +309,7 @@ def _injected(status: int) -> ApiError:
 
 
 def _refuse(error: ApiError, request_id: str) -> KeptReply:
+    # Never kept: without fingerprint and time it only carries the reply.
     return KeptReply(("", ""), error.status, encode(error.envelope()), request_id, 0)
 
 
@@ -304,6 +321,7 @@ async def not_found(request: Request, exc: Exception) -> Response:  # noqa: ARG0
 
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Answer]] = {
     404: not_found,
+    # A wrong method is answered like an unknown path.
     405: not_found,
     ClientDisconnect: broken_off,
 }

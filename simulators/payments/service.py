@@ -1,14 +1,9 @@
-"""Assembles the simulated payment service behind one port.
-
-`run(settings)` serves until cancelled; `PaymentSimulatorService` starts and stops inside a test's
-loop.
-"""
+"""Assembles the simulated payment service behind one port."""
 
 from __future__ import annotations
 
 from starlette.applications import Starlette
 
-from simulators import serving
 from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import Clock
 from simulators.payments.control import ControlApi
@@ -19,7 +14,7 @@ from simulators.payments.rest import EXCEPTION_HANDLERS, RestApi
 from simulators.payments.settings import PaymentSimulatorSettings
 from simulators.serving import HttpServer
 
-__all__ = ["PaymentSimulatorService", "PaymentSimulatorSettings", "run"]
+__all__ = ["PaymentSimulatorService", "PaymentSimulatorSettings"]
 
 
 class PaymentSimulatorService:
@@ -52,7 +47,9 @@ class PaymentSimulatorService:
         """
         settings, clock = self._settings, self._clock
         self._server = HttpServer(settings.host, settings.port)
+        # After the port is known: addresses of the hosted page are made from it.
         account = MerchantAccount(settings, settings.public_origin.rstrip("/") or self.origin)
+        # One way to wake it for all who change something: nothing polls.
         courier = Courier(account.world, clock)
         await courier.start()
         rest = RestApi(account, clock, courier.wake)
@@ -70,9 +67,12 @@ class PaymentSimulatorService:
         courier, account, server = self._courier, self._account, self._server
         if courier is None or account is None or server is None:
             return
+        # Before anything is awaited, so that a second call finds nothing to do.
         self._courier = None
         # Replies that are held back are let go.
         account.world.faults.replace(FaultPlan())
+        # First what sends, then what receives: a request that is being answered may still wake the
+        # courier, which does nothing any more.
         await courier.stop()
         await server.stop()
 
@@ -80,8 +80,3 @@ class PaymentSimulatorService:
         """Wait until the server ends; only while started."""
         assert self._server is not None, "started"
         await self._server.serve()
-
-
-async def run(settings: PaymentSimulatorSettings) -> None:
-    """Serve until cancelled."""
-    await serving.run(PaymentSimulatorService(settings))

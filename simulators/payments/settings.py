@@ -22,16 +22,16 @@ RETRIES_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentSimulatorSettings:
-    """What one simulated Stripe account is and how fast its world turns."""
+    """Describes one simulated Stripe account, and how long things take in it."""
 
     api_key: str = field(repr=False)
     """Secret key of the API and of the control API."""
     webhook_secret: str = field(default="", repr=False)
     """Signs every webhook; needed when there is a `webhook_url`."""
     webhook_url: str = ""
-    """Where events are sent; empty: nowhere, they are only kept."""
+    """Where events are sent; if empty they are only kept."""
     host: str = "127.0.0.1"
-    """Bound address; whoever reaches it can pay."""
+    """Bound address; anyone who reaches it can pay."""
     port: int = 0
     """0 lets the system choose; read `PaymentSimulatorService.origin`."""
     public_origin: str = ""
@@ -54,8 +54,10 @@ class PaymentSimulatorSettings:
         """Refuse values that make no sense, naming the knob."""
         if not self.api_key:
             raise PaymentSimulatorSettingsError("api_key", "must not be empty")
+        # A receiver checks signatures, so that there must be something to sign with.
         if self.webhook_url and not self.webhook_secret:
             raise PaymentSimulatorSettingsError("webhook_secret", "must not be empty")
+        # Stripe gives an event up after three days of attempts.
         if not all(0 <= pause <= 86400 * 3 for pause in self.webhook_retries_s):
             raise PaymentSimulatorSettingsError(
                 "webhook_retries_s", "must be up to three days each"

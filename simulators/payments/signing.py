@@ -1,4 +1,4 @@
-"""Stripe's webhook signature.
+"""Signs webhooks as Stripe does.
 
 https://docs.stripe.com/webhooks#verify-manually
 """
@@ -19,5 +19,6 @@ def sign(body: bytes, secret: str, at_s: int) -> str:
         secret: the endpoint's signing secret.
         at_s: seconds of the epoch.
     """
+    # The time is signed as well: a receiver refuses a genuine body that is replayed later.
     digest = hmac.digest(secret.encode(), b"%d." % at_s + body, "sha256").hex()
     return f"t={at_s},v1={digest}"

@@ -1,6 +1,6 @@
-"""What all parts of one simulated account share: objects, events, appointments, balance. Pure.
+"""Holds what all parts of one simulated account share: objects, events, appointments, balance.
 
-Knows how events are created and money is counted; the parts decide what happens when.
+Pure. Knows how events are created and money is counted; the parts decide what happens when.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from simulators.payments.agenda import Agenda
 from simulators.payments.cards import Behaviour
 from simulators.payments.clock import NS_PER_S
 from simulators.payments.faults import Faults
@@ -26,16 +25,17 @@ from simulators.payments.resources import (
     Resource,
     to_json,
 )
+from simulators.payments.schedule import Schedule
 from simulators.payments.settings import PaymentSimulatorSettings
 
 
 @dataclass(slots=True)
-class Purse:
-    """What a payment method does, and whether it can be used again."""
+class MethodState:
+    """How a payment method behaves, and whether it can be used again."""
 
     behaviour: Behaviour
     is_used: bool = False
-    """It was charged: unless it belongs to a customer it never can be again."""
+    """Whether it was charged: it can be charged again only if it belongs to a customer."""
 
 
 class World:
@@ -51,23 +51,23 @@ class World:
         self.origin = origin
         self.faults = Faults()
         self.outbox = Outbox(settings.webhook_retries_s, self.faults)
-        self.agenda = Agenda()
+        self.schedule = Schedule()
         self.on_forget: list[Callable[[str], None]] = [self._forget]
-        """Told the identifier of each object that went."""
+        """Called with the identifier of each object that is forgotten."""
         self.registry = Registry(
-            settings.seed, settings.objects_kept, self._tell, {Event: settings.events_kept}
+            settings.seed, settings.objects_kept, self._on_forgotten, {Event: settings.events_kept}
         )
-        self.purses: dict[str, Purse] = {}
+        self.method_states: dict[str, MethodState] = {}
         """By payment method."""
         self.balance: Counter[str] = Counter()
         """By currency, in its smallest unit; disputes can make it negative."""
         self.cause = Cause()
-        """What the events of this moment are due to."""
+        """The request that causes the events of this moment, if it is one."""
 
     def emit(
         self, event_type: str, resource: Resource, now_ns: int, before: Json | None = None
     ) -> None:
-        """Tell everybody that something has happened.
+        """Record an event, and queue its delivery where there is a receiver.
 
         Args:
             event_type: Stripe's name for it.
@@ -75,6 +75,7 @@ class World:
             now_ns: the time, in nanoseconds of the epoch.
             before: the object as it was, for the attributes that the event changed.
         """
+        # A copy: the object goes on changing, and a delivery that is repeated must say the same.
         snapshot = to_json(resource)
         data = EventData(object=snapshot)
         if before is not None:
@@ -83,23 +84,25 @@ class World:
                 for name, value in snapshot.items()
                 if before.get(name) != value
             }
-        is_told = bool(self.settings.webhook_url)
+        has_receiver = bool(self.settings.webhook_url)
+        # Kept even where there is no receiver: clients can list events instead.
         event = Event(
             id=self.registry.new_id(Event.PREFIX),
             created=now_ns // NS_PER_S,
             type=event_type,
             data=data,
             request=self.cause,
-            pending_webhooks=int(is_told),
+            pending_webhooks=int(has_receiver),
         )
         self.registry.add(event)
-        if is_told:
+        if has_receiver:
             self.outbox.add(event, now_ns)
 
     def book(
         self, kind: str, amount: int, currency: str, source: str, now_ns: int, *, category: str = ""
     ) -> BalanceTransaction:
         """Move money into the balance, or out of it, and return the record of it."""
+        # Counted beside the movements, for these are forgotten at a bound and the balance is not.
         self.balance[currency] += amount
         return self.registry.add(
             BalanceTransaction(
@@ -118,16 +121,18 @@ class World:
     def later(
         self, object_id: str, delay_s: float, now_ns: int, action: Callable[[int], None]
     ) -> None:
-        """Let something happen to an object after a while, instead of what was to happen."""
-        self.agenda.set(object_id, now_ns + round(delay_s * NS_PER_S), action)
+        """Schedule an action on an object, in place of the one that it had."""
+        self.schedule.set(object_id, now_ns + round(delay_s * NS_PER_S), action)
 
-    def _tell(self, object_id: str) -> None:
+    # Parts keep tables of their own under these identifiers: memory stays bounded only if all of
+    # them forget.
+    def _on_forgotten(self, object_id: str) -> None:
         for forget in self.on_forget:
             forget(object_id)
 
     def _forget(self, object_id: str) -> None:
-        self.agenda.drop(object_id)
-        self.purses.pop(object_id, None)
+        self.schedule.drop(object_id)
+        self.method_states.pop(object_id, None)
 
 
 def encode(body: Resource | Json) -> bytes:

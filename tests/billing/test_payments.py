@@ -12,7 +12,7 @@ from billing.ledger import CREDIT_SOURCES
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
-    UNSETTLED,
+    PENDING,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
@@ -224,7 +224,7 @@ def test_a_late_report_takes_nothing_back(late, known):
 
 
 def test_something_follows_only_what_is_not_settled():
-    assert {state.value for state in UNSETTLED} == {"created", "open", "processing"}
+    assert {state.value for state in PENDING} == {"created", "open", "processing"}
 
 
 def test_only_an_open_dispute_can_be_answered():
@@ -264,6 +264,10 @@ def decide(history=None, balance=4 * UNIT, **changes):
         ({"history": AutoHistory(last_at=NOW - timedelta(seconds=59))}, AutoRefusal.PAUSED),
         (
             {"history": AutoHistory(failures=2, last_at=NOW - timedelta(seconds=239))},
+            AutoRefusal.PAUSED,
+        ),
+        (
+            {"history": AutoHistory(failures=1_000, last_at=NOW - timedelta(hours=23))},
             AutoRefusal.PAUSED,
         ),
         ({"history": AutoHistory(charged_micros=75 * UNIT + 1)}, AutoRefusal.DAY_CAP),

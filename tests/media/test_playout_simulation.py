@@ -252,7 +252,7 @@ def test_a_slower_tick_asks_for_more_lead() -> None:
         tick_ns=20 * MS,
         grown_ns=28 * MS,
         aim_ns=34 * MS,
-        settled_ns=46 * MS,
+        early_ceil_ns=46 * MS,
         ceil_ns=46 * MS,
     )
     playout = Playout(packets=slow)

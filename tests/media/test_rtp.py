@@ -386,9 +386,20 @@ def test_more_than_can_be_played_is_not_asked_for():
 def test_a_restart_is_no_gap():
     nacks = noted([1000, 1002])
     assert not nacks.received(1)
+    assert not nacks.received(2)
     assert nacks.due(0, 0) == []
-    assert nacks.received(3)
-    assert nacks.due(0, 0) == [2]
+    assert nacks.received(4)
+    assert nacks.due(0, 0) == [3]
+
+
+@pytest.mark.parametrize("stray", [3, 900, 5_000, 40_000])
+def test_a_stray_packet_leaves_what_is_missing(stray):
+    nacks = noted([1000, 1002])
+    assert not nacks.received(stray)
+    assert not nacks.received(1003)
+    assert nacks.due(0, 0) == [1001]
+    assert nacks.received(1005)
+    assert nacks.due(0, 0) == [1004]
 
 
 @given(st.lists(u16, max_size=200), st.integers(0, 300 * MS))

@@ -1,4 +1,4 @@
-"""Brings a database of any age to the newest tables."""
+"""Brings a database of any age to the newest tables; imports Alembic only where that is needed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ async def migrate(engine: AsyncEngine, *, lock_wait_ms: int = PATIENT_MS) -> Non
     async with reading(engine, TIMEOUT_S) as connection:
         if await connection.run_sync(require_known) is Age.CURRENT:
             return
-    # Its own connection, as this one must do more in one statement than any other.
+    # An engine of its own: its bounds are minutes, because rewriting a year of calls takes some.
     patient = create_engine(engine.url, lock_wait_ms=lock_wait_ms)
     try:
         async with writing(patient, MIGRATION_TIMEOUT_S) as connection:
             if connection.dialect.name == "postgresql":
                 await connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                # PostgreSQL lets several transactions migrate at once, so starters take turns. It
+                # is released with the transaction, also if the process dies. SQLite's write lock
+                # does the same.
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
             await connection.run_sync(_upgrade)
     finally:
@@ -38,6 +41,7 @@ async def migrate(engine: AsyncEngine, *, lock_wait_ms: int = PATIENT_MS) -> Non
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    # Again, under the lock: a newer release may have migrated while this one waited.
     require_known(connection)
     # Imported here: a process that finds the tables made, as the drainer does, is 9 MB smaller.
     from billing.stores.migrations.upgrade import upgrade  # noqa: PLC0415

@@ -11,6 +11,7 @@ from alembic.config import Config
 
 def upgrade(connection: sa.Connection) -> None:
     """Bring a database to the newest tables, within the caller's transaction."""
+    # No ini file: the connection of `migrate` is all that is configured.
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")

@@ -1,4 +1,8 @@
-"""`/v1`: call tokens, live calls and call records of the API key's account."""
+"""Serves `/v1`: call tokens, live calls and call records of the API key's account.
+
+Turns requests into calls of `Admission` and `CallIndex`, and their answers into JSON. Knows no
+carrier, no audio and no store.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +35,14 @@ from gateway.settings import Settings
 class TokenRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/call-tokens`."""
 
+    # Longer than any number: people type spaces, brackets and hyphens.
     destination: Annotated[str, msgspec.Meta(max_length=64)]
     codec: str = "pcmu"
     origin: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
 class QuoteRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/quotes`: a number goes in a body, for addresses are logged on the way."""
+    """Body of `POST /v1/quotes`. A number goes in a body, because proxies log addresses."""
 
     destination: Annotated[str, msgspec.Meta(max_length=64)]
 
@@ -138,6 +143,8 @@ class CallsApi:
             route("/v1/quotes", self.quote_call, Scope.CALLS, method="POST"),
             route("/v1/call-tokens", self.issue_token, Scope.CALLS, method="POST"),
             route("/v1/check-tokens", self.issue_check_token, Scope.CALLS, method="POST"),
+            # Separate from the list of calls: a key that only dials can see and end live calls,
+            # without reading whom the account has called.
             route("/v1/live-calls", self.list_live_calls, Scope.CALLS),
             route("/v1/calls", self.list_calls, Scope.RECORDS),
             route("/v1/calls/{call_id}", self.show_call, Scope.RECORDS),
@@ -154,9 +161,12 @@ class CallsApi:
         body = await read_json(request, QuoteRequest)
         try:
             quoted = await self.admission.quote(_buyer(request, sender), body.destination)
+        # Not about the number: as a 429 with Retry-After, so that clients slow down.
         except TooFastError:
             raise
         except RequestRefusedError as refused:
+            # 200: the question was answered. A page asks at each keystroke, and refusals as errors
+            # would fill the browser's console.
             return Json(QuoteRefusal(refusal=_refused(refused.code)))
         return Json(QuoteReply(**_quoted(quoted)))
 
@@ -164,6 +174,7 @@ class CallsApi:
         """Quote a call and return the token that allows it, once."""
         body = await read_json(request, TokenRequest)
         asked = CallRequest(body.destination, body.codec, _page_origin(request, body.origin))
+        # The buyer's key epoch goes into the token, for its redemption while SQL is away.
         quoted, ticket = await self.admission.admit(_buyer(request, sender), asked)
         reply = TokenReply(codec=body.codec, **_ticket(ticket), **_quoted(quoted))
         return Json(reply, 201)
@@ -193,6 +204,7 @@ class CallsApi:
 
     async def end_call(self, request: Request, sender: Sender) -> Response:
         """End a live call; 202 because the carrier has yet to confirm it."""
+        # Looked up by account, so that another account's call is simply unknown.
         call = await self.index.end(sender.account.id, request.path_params["call_id"])
         return Json(_live_view(call), 202)
 
@@ -201,6 +213,8 @@ class CallsApi:
         account = sender.account
         balance = await self.gate.balance(account.id)
         calls = await self.index.live_calls(account.id)
+        # The gate counts held credit as gone. What calls here have not used is added back; holds of
+        # calls on other nodes are not visible from here.
         balance += sum(call.unused_micros for call in calls)
         return Json(
             {
@@ -230,6 +244,7 @@ def _buyer(request: Request, sender: Sender) -> Buyer:
 
 def _page_origin(request: Request, named: str) -> str:
     """Return the page that asks; a program may name the page it asks for."""
+    # The header wins over the body: scripts cannot set it, so no page can name another one.
     return request.headers.get("origin", "") or named
 
 
@@ -248,6 +263,7 @@ def _quoted(quoted: Quote) -> dict[str, Any]:
 def _ticket(ticket: Ticket) -> dict[str, Any]:
     return {
         "token": ticket.token,
+        # For people; programs should use `expires_in_seconds`, which needs no synchronized clock.
         "expires_at": ticket.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "expires_in_seconds": ticket.ttl_s,
         "media_url": ticket.media_url,
@@ -281,6 +297,8 @@ def _live_view(call: LiveCall) -> CallView:
         cost=money(call.cost_micros, call.opened.currency),
         carrier_call_id=call.carrier_call_id or None,
     )
+    # Ended but not settled: the carrier has not confirmed the end, so the price may still change,
+    # and none is shown.
     if call.ended_at is not None:
         cause = call.cause or Cause.NORMAL_TEMPORARY_FAILURE
         view.state, view.cost, view.ended_at = "settling", None, call.ended_at
@@ -297,8 +315,10 @@ def _unbooked_view(record: CallRecord, *, is_own: bool) -> CallView:
     used = money(record.cost_micros, record.opened.currency)
     return _view(
         record.opened,
+        # This node keeps its calls in memory while they live, so a missing one has ended.
         state="settling" if is_own else "live",
         seconds=record.used_s,
+        # The price of the confirmed seconds; what the row calls spent is the hold.
         cost=None if is_own else used,
     )
 
@@ -313,6 +333,7 @@ def _ended_view(record: CallRecord, closed: CallClosed) -> CallView:
         cost=money(record.cost_micros, record.opened.currency),
         cause=closed.cause,
         cause_name=closed.cause_name,
+        # The text is not stored with the record: wording may change, Q.850 numbers do not.
         cause_message=Cause(closed.cause).message,
         ended_by=closed.ended_by,
         carrier_call_id=closed.carrier_call_id or None,

@@ -1,4 +1,4 @@
-"""`GET /v1/key`: what an API key is, for whoever holds it."""
+"""Serves `GET /v1/key`: what an API key is and may do, for its holder."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class KeysApi:
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's route."""
+        # Needs no scope: a page must find out what its key allows before it can show anything.
         return [self.auth.route("/v1/key", self.show_key, Access.KEY)]
 
     async def show_key(self, _request: Request, sender: Sender) -> Response:
@@ -41,6 +42,7 @@ class KeysApi:
             KeyView(
                 id=account.key_id,
                 account=account.id,
+                # In enum order; the account's scopes are an unordered set.
                 scopes=[scope for scope in Scope if scope in account.scopes],
                 expires_at=account.key_expires_at,
             )

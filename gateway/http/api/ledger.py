@@ -1,4 +1,4 @@
-"""`GET /v1/ledger`: the statement of the API key's account."""
+"""Serves `GET /v1/ledger`: the statement of the API key's account."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LineView(msgspec.Struct, kw_only=True):
     amount: wire.Money
     """Below zero for what the account paid."""
     balance: wire.Money
-    """What was left after it; the holds of live calls are not taken off."""
+    """Left after it; holds of live calls are not deducted, for they are no entries yet."""
     call_id: str | None
 
 

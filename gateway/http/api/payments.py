@@ -1,4 +1,7 @@
-"""`/v1`: top-ups and payments of the API key's account."""
+"""Serves `/v1`: top-ups and payments of the API key's account.
+
+Knows no card: a person pays on the payment service's own page, or with a card saved there.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ from gateway.ports import Velocity
 from gateway.scopes import Scope
 from gateway.settings import Settings
 
+# Visible ASCII, which every client and proxy passes on unchanged.
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 Amount = Annotated[str, msgspec.Meta(max_length=32)]
@@ -129,6 +133,7 @@ class PaymentsApi:
     async def show_offer(self, _request: Request, sender: Sender) -> Response:
         """Return the amounts that are offered, and what is set for automatic top-ups."""
         profile = await self.store.profile(sender.account.id)
+        # The account's currency, which need not be the deployment's present one.
         settings, currency = self.settings, profile.currency
         return Json(
             TopUpOffer(
@@ -148,6 +153,7 @@ class PaymentsApi:
         body = await read_json(request, TopUpRequest)
         micros = _amount(body.amount, "amount")
         account_id = sender.account.id
+        # After the request has been validated, so that typing errors do not count.
         await self._count_start(request, account_id, key)
         with payment_errors():
             payment, url = await cards.payments.start_checkout(
@@ -159,6 +165,8 @@ class PaymentsApi:
         """Charge the saved card at once; each tap has an idempotency key of its own."""
         cards = self._cards()
         key = _idempotency_key(request)
+        # Required: after a lost answer the client could otherwise not ask again without paying
+        # twice.
         if not key:
             raise RequestRefusedError("bad_request", field="Idempotency-Key")
         body = await read_json(request, SavedCardRequest)
@@ -169,21 +177,26 @@ class PaymentsApi:
 
     async def _count_start(self, request: Request, account_id: str, key: str) -> None:
         """Refuse the start of a payment that is too fast; a repeat begins none."""
+        # A repetition is never limited: it begins nothing, and is how a client learns the outcome.
         if not key or await self.store.find(payment_id_of(account_id, key)) is None:
             refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
 
     async def show_top_up(self, request: Request, sender: Sender) -> Response:
-        """Return a payment; one that is not settled yet is looked up at the payment service."""
+        """Return a payment; a pending one is looked up at the payment service."""
         payment = await self.store.find(request.path_params["payment_id"])
+        # The same answer for both, so that other accounts' ids cannot be probed.
         if payment is None or payment.account_id != sender.account.id:
             raise RequestRefusedError("payment_not_found")
         if self.cards is not None:
+            # The return page polls this, so top-ups are credited even where webhooks cannot reach
+            # us.
             payment = await self.cards.payments.refresh(payment)
         return Json(_view(payment))
 
     async def list_payments(self, request: Request, sender: Sender) -> Response:
         """Return a page of the account's payments, newest first."""
         limit, before = page_asked_for(request)
+        # One extra row tells whether another page follows.
         found = await self.store.page(sender.account.id, limit=limit + 1, before=before)
         following = found[limit - 1].id if len(found) > limit else None
         return Json({"payments": [_view(each) for each in found[:limit]], "next": following})
@@ -198,10 +211,13 @@ class PaymentsApi:
             threshold_micros=_amount(body.threshold, "threshold"),
             amount_micros=_amount(body.amount, "amount"),
         )
+        # Otherwise this node would use the old threshold until its cache expires, as other nodes
+        # do.
         cards.auto.forget(sender.account.id)
         return Json(self._auto_view(profile))
 
     def _auto_view(self, profile: PaymentProfile) -> AutoTopUpView:
+        # A larger amount could never be charged within the daily limit.
         maximum = min(self.settings.top_up_max, self.settings.auto_top_up_day_max)
         return AutoTopUpView(
             enabled=profile.auto_enabled,

@@ -1,6 +1,6 @@
-"""`/v1/rates`: what calls cost, for the account that asks. Issues no token.
+"""Serves `/v1/rates`: what calls cost the account that asks. Issues no token.
 
-A number comes in a body, for addresses are logged on the way; an address may hold a prefix.
+A number comes in a body, because proxies log addresses; an address may hold a prefix only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from billing.rate_deck import DeckEntry
 from gateway.browser import messages as wire
 from gateway.browser.reports import limited_by, money
 from gateway.call.number import DIGITS_MIN, destination
-from gateway.calls.closed_book import ClosedBook
-from gateway.charging.rate_book import RateBook
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.current_rates import CurrentRates
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator, Sender
@@ -82,8 +82,8 @@ class RatesApi:
     auth: Authenticator
     velocity: Velocity
     gate: SpendGate
-    book: RateBook
-    closed_book: ClosedBook
+    rates: CurrentRates
+    closed_destinations: ClosedDestinations
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
@@ -94,24 +94,29 @@ class RatesApi:
 
     async def find_rate(self, request: Request, sender: Sender) -> Response:
         """Return the rate of the number in the body."""
+        # Counted before the number is validated, so that probing the lists is limited as well.
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, RateRequest)
-        dialled = destination(body.destination, self.closed_book.closed)
-        return await self._priced(sender.account, self.book.lookup(dialled.number), dialled.number)
+        dialled = destination(body.destination, self.closed_destinations.closed)
+        return await self._priced(sender.account, self.rates.lookup(dialled.number), dialled.number)
 
     async def show_rate(self, request: Request, sender: Sender) -> Response:
         """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         given = request.query_params.multi_items()
         for name, value in given:
+            # In any parameter, and with a code of its own, so that the client learns to use the
+            # body. `isdigit` covers the digits of all scripts.
             if name == "number" or sum(map(str.isdigit, value)) >= DIGITS_MIN:
                 raise RequestRefusedError("number_in_address", field=name[:32])
         prefix = dict(given).get("prefix", "")
         if len(given) != 1 or not _PREFIX.fullmatch(prefix):
             raise RequestRefusedError("bad_request", field="prefix")
-        if self.closed_book.closed.closes(prefix):
+        # Prices of closed destinations are not shown.
+        if self.closed_destinations.closed.closes(prefix):
             raise RequestRefusedError("number_high_risk", field="prefix")
-        return await self._priced(sender.account, self.book.match(prefix), None)
+        # Not `lookup`, which takes whole numbers.
+        return await self._priced(sender.account, self.rates.match(prefix), None)
 
     async def _priced(
         self, account: Account, entry: DeckEntry | None, number: str | None
@@ -122,6 +127,7 @@ class RatesApi:
         rate, currency = entry.rate, account.currency
         balance = await self.gate.balance(account.id)
         longest_s = self.settings.call_duration_max_s
+        # From the balance alone; a quote takes the spend caps of account and key into account.
         seconds = rate.affordable_seconds(balance, longest_s)
         return Json(
             RateView(

@@ -1,1 +1,1 @@
-"""What other services tell: webhooks, verified before anything else."""
+"""Takes webhooks of other services, each verified before anything else is read of it."""

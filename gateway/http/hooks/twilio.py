@@ -7,11 +7,11 @@ the callback sees to that. Such a callback is answered with success, so that it 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,7 +24,7 @@ from gateway.ports import CarrierCallbacks, SignatureVerifier
 from gateway.settings import Settings
 from gateway.twilio.status import from_callback
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _BODY_BYTES_MAX = 64 * 1024
 _FIELDS_MAX = 200
@@ -33,14 +33,14 @@ _FIELDS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class TwilioWebhooks:
-    """Handlers of what Twilio calls."""
+    """Handlers of Twilio's callbacks; all run on the loop and wait for nothing but the body."""
 
     settings: Settings
     calls: CarrierCallbacks
     verifier: SignatureVerifier
     refused_signatures: RefusedSignatures
     reattach_reply: str
-    """What the carrier is to do when a media socket has closed."""
+    """TwiML that tells the carrier what to do once a media socket has closed."""
     stray: Callable[[str, str, str], None]
     """Ends a call of the carrier unless a call lives on it: its id there, the id here of the call
     that it was made for, and the node of that one."""
@@ -57,6 +57,8 @@ class TwilioWebhooks:
     async def status(self, request: Request) -> Response:
         """Take a call's status."""
         status = from_callback(await self._verified(request))
+        # A balancer may send a dead node's callbacks to any other node, which does not know the
+        # call.
         if self._is_for_this_node(request):
             self.calls.carrier_status(request.path_params["call_id"], status)
         if not status.is_terminal:
@@ -69,11 +71,14 @@ class TwilioWebhooks:
         event = form.get("StreamEvent")
         if event == "stream-error":
             log.warning(
-                "The carrier's media stream of call %s failed: %.200s",
-                *(request.path_params["call_id"], form.get("StreamError", "")),
+                "media stream failed",
+                call_id=request.path_params["call_id"],
+                # Twilio's own text, of unknown length.
+                reason=form.get("StreamError", "")[:200],
             )
             if self._is_for_this_node(request):
                 self.calls.stream_failed(request.path_params["call_id"], form.get("CallSid", ""))
+        # When a stream fails, the carrier's call itself goes on.
         if event in ("stream-started", "stream-error"):
             self._is_running(request, form.get("CallSid", ""))
         return Response(status_code=204)
@@ -92,8 +97,10 @@ class TwilioWebhooks:
         self.stray(carrier_call_id, place["call_id"], place["node"])
 
     async def _verified(self, request: Request) -> Mapping[str, str]:
+        # Twilio signs the public URL; the request's scheme and Host may be a proxy's.
         url = self.settings.origin + request.scope["path"]
         if query := request.scope["query_string"]:
+            # Unchanged bytes: decoding and encoding again could differ from what was signed.
             url += "?" + query.decode("latin-1")
         signature = request.headers.get("x-twilio-signature")
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
@@ -102,6 +109,7 @@ class TwilioWebhooks:
         if form is None or not self.verifier.verify(url, form, signature, settings):
             self.refused_signatures.note(address_of(request), "callback", CARRIER_HINT)
             raise RequestRefusedError("bad_signature")
+        # Any verified callback proves that the carrier can reach the public origin.
         self.calls.carrier_reached()
         return form
 
@@ -129,11 +137,13 @@ class _Form(Mapping[str, str]):
 
 
 async def _form(request: Request) -> _Form:
+    # The signature covers form fields only: another content type would be accepted unsigned.
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise RequestRefusedError("bad_request")
     body = await read_body(request, _BODY_BYTES_MAX)
     try:
+        # Blank fields are signed too.
         pairs = parse_qsl(
             body.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX
         )

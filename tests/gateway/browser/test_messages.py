@@ -166,6 +166,12 @@ def test_nonsense_is_refused(text):
     assert caught.value.close_code == 4400
 
 
+def test_a_report_on_hours_of_silence_is_taken():
+    day_ms = 24 * 3600 * 1000
+    report = wire.parse(b'{"type":"report","packets":1,"concealed_ms":%d}' % day_ms)
+    assert report.concealed_ms == day_ms
+
+
 def test_a_long_message_is_refused_by_its_length():
     with pytest.raises(PeerProtocolError) as caught:
         wire.parse(b'{"type":"hangup"}' + b" " * wire.MESSAGE_BYTES_MAX)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from billing.rating import Rate
 from gateway.call.machine import Ringing, State
@@ -965,11 +966,14 @@ async def test_an_unreadable_message_before_any_sound_costs_nothing(stage):
 # What the carrier says too late, twice, or to the wrong call.
 
 
-async def test_a_callback_of_another_carrier_call_is_none_of_ours(stage, caplog):
+async def test_a_callback_of_another_carrier_call_is_none_of_ours(stage):
     call = await stage.call().answered()
-    call.status("completed", sid="CA2", seconds=9)
+    with capture_logs() as logs:
+        call.status("completed", sid="CA2", seconds=9)
     assert call.bridge.call.state is State.ANSWERED
-    assert "another carrier call" in caplog.text
+    (told,) = logs
+    assert told["event"] == "callback of another carrier call"
+    assert told["carrier_call_id"] == "CA2"
 
 
 async def test_the_first_callback_names_a_call_without_an_answer(stage):
@@ -1440,10 +1444,13 @@ async def test_a_call_on_hold_is_watched_too(stage):
 # What must not happen to a bridge.
 
 
-async def test_an_event_out_of_place_is_logged_and_the_call_lives(stage, caplog):
+async def test_an_event_out_of_place_is_logged_and_the_call_lives(stage):
     call = stage.call()
-    call.bridge.receive(Ringing())
-    assert "Ringing in FUNDING" in caplog.text
+    with capture_logs() as logs:
+        call.bridge.receive(Ringing())
+    (told,) = logs
+    assert told["event"] == "unexpected call event"
+    assert (told["received"], told["state"]) == ("Ringing", "FUNDING")
     await stage.run(0.1)
     assert call.bridge.call.state is State.DIALLING
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.call.machine import (
     Answered,
@@ -32,12 +33,12 @@ class Ends:
         self.strays = []
         reachability = Reachability(virtual_loop().clock_ns)
         self.line = CarrierLine(
-            *(self.carrier, dial_order("c1", order()), self._report, reachability),
+            *(self.carrier, dial_order("c1", order()), self._on_event, reachability),
             self.strays.append,
         )
         reachability.reached()
 
-    def _report(self, event):
+    def _on_event(self, event):
         self.events.append(event)
         if isinstance(event, CarrierEnded):
             self.line.is_over = True
@@ -78,11 +79,13 @@ async def test_a_refused_call_has_certainly_failed(ends):
     assert virtual_loop().now_ns == started_ns
 
 
-async def test_why_a_call_was_refused_is_told_to_the_operator(ends, caplog):
+async def test_why_a_call_was_refused_is_told_to_the_operator(ends):
     ends.carrier.on_place = CarrierError("It is neither.", cause=Cause.FACILITY_NOT_SUBSCRIBED)
-    await ends.line.dial()
-    assert "The carrier did not take call c1" in caplog.text
-    assert "It is neither." in caplog.text
+    with capture_logs() as logs:
+        await ends.line.dial()
+    (told,) = logs
+    assert (told["event"], told["call_id"]) == ("call not placed", "c1")
+    assert told["reason"] == "It is neither."
 
 
 async def test_a_call_that_is_never_proven_has_failed_within_seconds(ends):
@@ -199,7 +202,7 @@ async def test_the_callback_ends_the_asking(ends):
     ends.line.named("CA1")
     ends.carrier.on_hang_up = ["answered"] * 9
     over = asyncio.create_task(
-        after(2.0, ends._report, CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
+        after(2.0, ends._on_event, CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
     )
     await ends.line.end()
     await over
@@ -212,21 +215,27 @@ async def test_the_end_is_told_once_when_callback_and_reply_meet(ends):
     ending = asyncio.create_task(ends.line.end())
     while not ends.carrier.hung_up:
         await asyncio.sleep(0)
-    ends._report(CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
+    ends._on_event(CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
     await ending
     assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5)]
 
 
-async def test_after_a_minute_of_asking_in_vain_others_go_on(ends, caplog):
+async def test_after_a_minute_of_asking_in_vain_others_go_on(ends):
     ends.line.named("CA1")
     ends.carrier.on_hang_up = [NO_ANSWER] * 99
     started_ns = virtual_loop().now_ns
-    await ends.line.end()
+    with capture_logs() as logs:
+        await ends.line.end()
     assert ends.events[1:] == [ConfirmationAbandoned()]
     assert ends.strays == ["CA1"]
     assert 55e9 < virtual_loop().now_ns - started_ns < 65e9
     assert len(ends.carrier.hung_up) < 20
-    assert "has not confirmed the end of call c1" in caplog.text
+    assert logs[-1] == {
+        "event": "end of call not confirmed by the carrier",
+        "log_level": "error",
+        "call_id": "c1",
+        "carrier_call_id": "CA1",
+    }
 
 
 @pytest.mark.parametrize("each_takes_s", [0.0, 5.0, 32.5, 1e6])

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from billing.errors import StoreUnavailableError
 from billing.ports import OpenCall
@@ -187,19 +188,21 @@ async def test_repeated_callbacks_make_no_more_requests(cluster):
     assert len(cluster.carrier.ended) == 1
 
 
-async def test_it_is_asked_for_less_and_less_often_and_not_for_ever(cluster, caplog):
+async def test_it_is_asked_for_less_and_less_often_and_not_for_ever(cluster):
     node = cluster.node("n1")
     cluster.carrier.replies["CA1"] = ["unknown"] * 999
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(LIFETIME_S - 100)
     assert "CA1" in cluster.store.ghosts
     assert len(cluster.carrier.ended) < 40
-    await asyncio.sleep(300)
+    with capture_logs() as logs:
+        await asyncio.sleep(300)
     assert cluster.store.ghosts == {}
     asked = len(cluster.carrier.ended)
     await asyncio.sleep(300)
     assert len(cluster.carrier.ended) == asked
-    assert "never confirmed the end of its call CA1, of call c1" in caplog.text
+    (told,) = [line for line in logs if line["event"] == "ghost given up"]
+    assert (told["carrier_call_id"], told["call_id"]) == ("CA1", "c1")
 
 
 async def test_a_carrier_that_hangs_costs_a_bounded_time(cluster):
@@ -333,15 +336,16 @@ async def test_two_that_follow_share_the_work(cluster):
 
 
 @pytest.mark.parametrize("is_full", [True, False])
-async def test_without_the_list_a_ghost_is_ended_all_the_same(cluster, is_full, caplog):
+async def test_without_the_list_a_ghost_is_ended_all_the_same(cluster, is_full):
     node = cluster.node("n1")
     cluster.store.is_full, cluster.store.is_away = is_full, not is_full
     cluster.carrier.replies["CA1"] = ["unknown", "answered"]
-    node.ghosts.found("CA1", "c1")
-    await asyncio.sleep(10)
+    with capture_logs() as logs:
+        node.ghosts.found("CA1", "c1")
+        await asyncio.sleep(10)
     assert len(cluster.carrier.ended) == 3
     assert node.ghosts._unnoted == {}
-    assert ("is full" if is_full else "cannot be noted yet") in caplog.text
+    assert logs[0]["event"] == ("ghost list full" if is_full else "ghost not noted yet")
 
 
 async def test_what_could_not_be_noted_is_noted_later(cluster):
@@ -356,16 +360,17 @@ async def test_what_could_not_be_noted_is_noted_later(cluster):
     assert node.ghosts._unnoted == {}
 
 
-async def test_what_is_remembered_here_is_bounded(cluster, monkeypatch, caplog):
+async def test_what_is_remembered_here_is_bounded(cluster, monkeypatch):
     monkeypatch.setattr(ghosts_module, "GHOSTS_MAX", 3)
     node = cluster.node("n1")
     cluster.store.is_away = True
     cluster.carrier.replies = {f"CA{n}": ["answered"] * 9 for n in range(9)}
-    for n in range(5):
-        node.ghosts.found(f"CA{n}", f"c{n}")
+    with capture_logs() as logs:
+        for n in range(5):
+            node.ghosts.found(f"CA{n}", f"c{n}")
     await asyncio.sleep(0.5)
     assert len(node.ghosts._unnoted) == 3
-    assert "CA4 is not" in caplog.text
+    assert [line["carrier_call_id"] for line in logs] == ["CA3", "CA4"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from billing.rating import Rate
 from gateway.call.machine import State
 from gateway.calls.index import CallIndex
 from gateway.errors import PROBLEMS, RequestRefusedError
+from gateway.ports import LiveCall
 from tests.gateway.calls.test_live import Node
 from tests.gateway.stage import CENT, order
 
@@ -23,7 +24,7 @@ class Records:
     def __init__(self):
         self.kept = []
 
-    def add(self, call_id, account_id="alice", *, is_closed=True, node="n1"):
+    def add(self, call_id, account_id="alice", *, is_closed=True, node="n1", at=None):
         opened = CallOpened(
             call_id=call_id,
             account_id=account_id,
@@ -34,7 +35,7 @@ class Records:
             origin="",
             currency="USD",
             rate=Rate(per_minute_micros=60 * CENT).to_json(),
-            created_at=START + timedelta(minutes=len(self.kept)),
+            created_at=at or START + timedelta(minutes=len(self.kept)),
         )
         closed = CallClosed(
             answered_at=opened.created_at,
@@ -178,4 +179,19 @@ async def test_a_page_shows_each_call_once_live_before_recorded(site):
     assert following == "c1"
     calls, following = await index.page("alice", limit=2, before="c1")
     assert [call.opened.call_id for call in calls] == ["c0"]
+    assert following is None
+
+
+async def test_an_old_live_call_stands_where_its_record_does(site):
+    index = site.indexes[0]
+    call_id = await site.call_on(site.nodes[0])
+    begun = (await index.show("alice", call_id)).opened.created_at
+    site.records.add(call_id, is_closed=False, at=begun)
+    for n in range(3):
+        site.records.add(f"c{n}", at=begun + timedelta(minutes=1 + n))
+    calls, following = await index.page("alice", limit=2, before=None)
+    assert [call.opened.call_id for call in calls] == ["c2", "c1"]
+    calls, following = await index.page("alice", limit=2, before=following)
+    assert [call.opened.call_id for call in calls] == ["c0", call_id]
+    assert isinstance(calls[1], LiveCall)
     assert following is None

@@ -1,8 +1,10 @@
 """The hold of one call at the spend gate: first, and again where the gate has lost it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from billing.errors import MoneyError, StoreUnavailableError
 from tests.gateway.stage import CENT, CREDIT
@@ -64,13 +66,14 @@ async def test_a_fault_of_the_gate_ends_the_call_in_a_sentence(stage):
 # A gate that forgets.
 
 
-async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage, caplog):
+async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage):
     call = await stage.call(media_silence_s=60).answered()
     await stage.run(3.5)
     part = stage.gate._of("alice")
     part.calls.clear()
     part.balances["alice"] = CREDIT
-    await stage.run(2)
+    with capture_logs() as logs:
+        await stage.run(2)
     assert call.bridge.call.is_live
     (held,) = await stage.gate.open_calls()
     assert held.carrier_call_id == "CA1"
@@ -79,7 +82,8 @@ async def test_a_lost_call_is_opened_again_with_all_it_has_used(stage, caplog):
     await stage.ended(call)
     assert call.end["seconds"] == 8
     assert stage.balance() == CREDIT - 8 * CENT
-    assert caplog.text.count("lost by the credit store") == 1
+    assert [line["event"] for line in logs] == ["call lost by the spend gate"]
+    assert logs[0]["result"] == "opened"
 
 
 async def test_opening_again_is_tried_until_it_succeeds(stage):
@@ -102,6 +106,40 @@ async def test_opening_again_is_tried_until_it_succeeds(stage):
     assert [opening.is_running for opening in opens] == [True] * 3
     assert [held.call_id for held in await stage.gate.open_calls()] == ["c1"]
     assert call.bridge.call.is_live
+
+
+async def test_a_call_that_has_ended_meanwhile_is_not_opened_again(stage):
+    """The gate forgets it, and keeps the answer back until the caller has hung up."""
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3.5)
+    open_, release = stage.gate.open, asyncio.Event()
+
+    async def waits(opening):
+        await release.wait()
+        return await open_(opening)
+
+    stage.gate.open = waits
+    part = stage.gate._of("alice")
+    part.calls.clear()
+    part.balances["alice"] = CREDIT
+    await stage.run(2.5)
+    call.says(type="hangup")
+    await stage.run(0.5)
+    release.set()
+    await stage.ended(call)
+    assert await stage.gate.open_calls() == []
+    assert stage.balance() == CREDIT - call.end["seconds"] * CENT
+
+
+async def test_a_lost_call_that_was_settled_elsewhere_ends(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3.5)
+    part = stage.gate._of("alice")
+    del part.calls["c1"]
+    call.bridge._charge.reopen()
+    part.closed["c1"] = 4 * CENT
+    await stage.ended(call)
+    assert not call.bridge.call.is_live
 
 
 # The carrier's id of the call.
@@ -153,6 +191,27 @@ async def test_a_name_that_could_not_be_noted_is_told_in_the_next_round(stage):
     assert name_at_gate(stage) == ""
     await stage.run(1.1)
     assert name_at_gate(stage) == "CA1"
+
+
+async def test_a_name_that_takes_long_to_note_is_told_once(stage):
+    await stage.call(media_silence_s=60).answered()
+    (part,) = [part for part in stage.gate._partitions if part.calls]
+    note, asked, may_answer = stage.gate.name_carrier_call, [], asyncio.Event()
+
+    async def note_slowly(*names):
+        asked.append(names)
+        await may_answer.wait()
+        return await note(*names)
+
+    stage.gate.name_carrier_call = note_slowly
+    part.calls["c1"] = replace(part.calls["c1"], carrier_call_id="")
+    part.filling = "another"
+    await stage.run(4.1)
+    assert asked == [("c1", "alice", "CA1")]
+    may_answer.set()
+    await stage.run(1.1)
+    assert name_at_gate(stage) == "CA1"
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("state", ["placed", "ringing", "ending"])

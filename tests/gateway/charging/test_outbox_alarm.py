@@ -1,8 +1,7 @@
 """The alarm is raised once when too much waits, and falls when it does not."""
 
-import logging
-
 import pytest
+from structlog.testing import capture_logs
 
 from billing.errors import StoreUnavailableError
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm, OutboxAlarm
@@ -19,16 +18,16 @@ class Gate:
         return self.length
 
 
-async def test_the_alarm_is_said_once_and_clears(caplog):
-    caplog.set_level(logging.INFO)
+async def test_the_alarm_is_said_once_and_clears():
     gate, raised = Gate(), []
     alarm = OutboxAlarm(gate, 100)
-    for gate.length in (100, 101, 5_000, 101, 100, 0):
-        await alarm.look()
-        raised.append(alarm.is_raised)
+    with capture_logs() as logs:
+        for gate.length in (100, 101, 5_000, 101, 100, 0):
+            await alarm.look()
+            raised.append(alarm.is_raised)
     assert raised == [False, True, True, True, False, False]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
-    assert "101 entries" in caplog.messages[0]
+    told = [(line["event"], line["log_level"], line["entries"]) for line in logs]
+    assert told == [("outbox too long", "error", 101), ("outbox short again", "info", 100)]
 
 
 async def test_an_outage_leaves_the_alarm_as_it_was():
@@ -53,17 +52,19 @@ class Mark:
         return self.age
 
 
-async def test_an_outbox_that_nobody_drains_is_said_once_and_clears(caplog):
-    caplog.set_level(logging.INFO)
+async def test_an_outbox_that_nobody_drains_is_said_once_and_clears():
     now_s, mark, raised = 100.0, Mark(), []
     alarm = DrainerAlarm(mark, lambda: now_s)
-    for passed_s, mark.age in ((1, None), (5, 0.2), (10, 10.2), (10, 20.2), (5, 25.2), (5, 0.1)):
-        now_s += passed_s
-        await alarm.look()
-        raised.append(alarm.is_raised)
+    ages = ((1, None), (5, 0.2), (10, 10.2), (10, 20.2), (5, 25.2), (5, 0.1))
+    with capture_logs() as logs:
+        for passed_s, mark.age in ages:
+            now_s += passed_s
+            await alarm.look()
+            raised.append(alarm.is_raised)
     assert raised == [False, False, False, True, True, False]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
-    assert "drained 20 s ago" in caplog.messages[0]
+    told = [(line["event"], line["log_level"]) for line in logs]
+    assert told == [("drainer overdue", "error"), ("drainer back", "info")]
+    assert logs[0]["age_s"] == 20
 
 
 async def test_a_mark_that_cannot_be_read_is_as_old_as_when_it_was():

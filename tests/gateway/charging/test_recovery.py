@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from billing.cdr import CallClosed, CallOpened
 from billing.drain import Drainer
@@ -349,13 +350,14 @@ async def test_a_call_that_the_carrier_does_not_show_is_ended_and_waits(books, m
     assert books.carrier.asked["ended"] == 2, "again: what is answered by 404 was not carried out"
 
 
-async def test_the_start_of_a_node_waits_for_the_carrier_only_so_long(books, monkeypatch, caplog):
+async def test_the_start_of_a_node_waits_for_the_carrier_only_so_long(books, monkeypatch):
     monkeypatch.setattr(recovery, "START_TIMEOUT_S", 0.05)
     await books.open()
     await books.gate.name_carrier_call("c1", "alice", "CA1")
     books.carrier.hangs = True
-    assert await books.settle() == 1
-    assert "slow to say" in caplog.text
+    with capture_logs() as logs:
+        assert await books.settle() == 1
+    assert "calls of an earlier run not settled yet" in [line["event"] for line in logs]
     assert len(await books.gate.open_calls("n1")) == 1
 
 
@@ -483,11 +485,12 @@ async def cycle(books):
         await books.reconciler.round()
 
 
-async def test_a_gate_that_agrees_is_left_alone(books, caplog):
+async def test_a_gate_that_agrees_is_left_alone(books):
     await books.open()
     await books.use(3)
-    await cycle(books)
-    assert not caplog.records
+    with capture_logs() as logs:
+        await cycle(books)
+    assert not logs
     await books.assert_agreed()
 
 
@@ -523,7 +526,7 @@ async def test_a_store_that_is_away_is_asked_once_in_a_round(books):
     assert len(asked) == 2
 
 
-async def test_an_empty_gate_is_filled_while_calls_go_on(books, caplog):
+async def test_an_empty_gate_is_filled_while_calls_go_on(books):
     await cycle(books)
     await books.open()
     await books.use(3)
@@ -531,8 +534,10 @@ async def test_an_empty_gate_is_filled_while_calls_go_on(books, caplog):
     await books.gate._redis.flushall()
     with pytest.raises(StoreUnavailableError):
         await books.use(4)
-    await books.reconciler.round()
-    assert caplog.messages == [f"Filled {PARTITIONS} empty partitions of the spend gate."]
+    with capture_logs() as logs:
+        await books.reconciler.round()
+    told = [(line["event"], line["partitions"]) for line in logs]
+    assert told == [("spend gate filled", PARTITIONS)]
     await books.use(5)
     assert await books.gate.balance("alice") == CREDIT - 13 * CENT
     await books.assert_agreed()
@@ -569,6 +574,7 @@ async def test_a_call_that_the_gate_forgot_is_opened_again(books):
     """Its node may be gone, and nobody else would ever end it."""
     before = await books.gate.snapshot(books.gate.partition("alice"))
     await books.open()
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
     await books.use(3)
     await books.drain()
     partition = books.gate.partition("alice")
@@ -577,6 +583,7 @@ async def test_a_call_that_the_gate_forgot_is_opened_again(books):
     await books.ledger.freeze("alice", True)
     await cycle(books)
     (call,) = await books.gate.open_calls("n1")
+    assert call.carrier_call_id == "CA1"
     assert (call.held_micros, call.seconds, call.per_minute_micros) == (11 * CENT, 3, 60 * CENT)
     await books.assert_agreed()
 

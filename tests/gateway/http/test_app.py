@@ -1,13 +1,13 @@
 """The application applies the table of problems to whatever its routes raise."""
 
 import json
-import logging
 
 import httpx
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from billing.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
@@ -115,23 +115,23 @@ async def served(path, *parts, method="POST"):
 
 
 @pytest.mark.parametrize("parts", [[], [b""], [b"{", b"a"]])
-async def test_a_request_that_is_broken_off_is_a_line_for_who_looks_for_it(caplog, parts):
-    caplog.set_level(logging.DEBUG)
-    assert await served("/read", *parts) == []
-    (record,) = caplog.records
-    assert (record.levelno, record.exc_info) == (logging.DEBUG, None)
+async def test_a_request_that_is_broken_off_is_a_line_for_who_looks_for_it(parts):
+    with capture_logs() as logs:
+        assert await served("/read", *parts) == []
+    assert logs == [{"event": "request broken off", "log_level": "debug"}]
 
 
-async def test_a_fault_is_logged_once_and_answered(caplog):
-    sent = await served("/fault", method="GET")
+async def test_a_fault_is_logged_once_and_answered():
+    with capture_logs() as logs:
+        sent = await served("/fault", method="GET")
     assert json.loads(sent[-1]["body"])["code"] == "internal_error"
-    assert [record.message for record in caplog.records] == ["A request failed."]
+    assert logs == [{"event": "request failed", "exc_info": True, "log_level": "error"}]
 
 
-async def test_half_an_answer_is_left_to_the_server_to_break_off(caplog):
-    with pytest.raises(RuntimeError):
+async def test_half_an_answer_is_left_to_the_server_to_break_off():
+    with capture_logs() as logs, pytest.raises(RuntimeError):
         await served("/half", method="GET")
-    assert caplog.records == []
+    assert logs == []
 
 
 async def test_a_route_that_does_not_declare_who_may_use_it_is_refused():

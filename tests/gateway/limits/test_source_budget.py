@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,17 @@ def test_what_is_refused_costs_nothing_of_what_comes_later():
     for _ in range(1000):
         budget.take(HERE, 0)
     assert sum(budget.take(HERE, SECOND_NS) for _ in range(20)) == 10
+
+
+@pytest.mark.parametrize("tries_per_s", [501, 600, 5_000])
+def test_a_source_that_tries_too_often_keeps_its_rate(tries_per_s):
+    """As an office does that is a little above it: only the excess is refused, for as long."""
+    budget, passed = SourceBudget(500, 1_000), []
+    for second in range(20):
+        begun_ns = second * SECOND_NS
+        times_ns = (begun_ns + n * SECOND_NS // tries_per_s for n in range(tries_per_s))
+        passed.append(sum(budget.take(HERE, now_ns) for now_ns in times_ns))
+    assert all(count in (499, 500, 501) for count in passed[-5:])
 
 
 def test_what_is_remembered_is_bounded():

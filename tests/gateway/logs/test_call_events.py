@@ -76,7 +76,8 @@ async def test_a_refused_hold(stage, lines, failure, code):
     stage.call()
     await stage.until(lambda: stage.released)
     assert events(lines) == ["requested", "refused"]
-    assert (lines[-1]["code"], lines[-1]["call_id"]) == (code, "c1")
+    refused = of_calls(lines)[-1]
+    assert (refused["code"], refused["call_id"]) == (code, "c1")
 
 
 async def test_a_carrier_that_does_not_take_the_call(stage, lines):

@@ -25,6 +25,7 @@ from gateway.http.hooks.stripe import StripeWebhook
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import PaymentReconciler
+from gateway.payments.refunds import Refunds
 from gateway.payments.service import Payments
 from gateway.payments.stripe_client import StripePayments
 from gateway.secret import Secret
@@ -64,11 +65,19 @@ class Shop:
             service=service,
             store=self.store,
             ledger=self.ledger,
-            balance=self.ledger.balance,
             on_credit=self._on_credit,
             on_freeze=self._on_freeze,
             notify=lambda name, data: self.events.append((name, data)),
             clock=self.clock,
+        )
+        self.refunds = Refunds(
+            self.payments,
+            service=service,
+            store=self.store,
+            ledger=self.ledger,
+            balance=self.ledger.balance,
+            on_credit=self._on_credit,
+            notify=lambda name, data: self.events.append((name, data)),
         )
         self.auto = AutoTopUps(
             self.payments,
@@ -101,6 +110,10 @@ class Shop:
         """Return the names of what was told, in order."""
         return [name for name, _ in self.events]
 
+    def told(self, event):
+        """Return the data of each telling of an event."""
+        return [data for name, data in self.events if name == event]
+
     async def does(self, verb, path, **body):
         """Be the payer, the bank or the dashboard."""
         reply = await self.control.request(verb, path, json=body)
@@ -112,7 +125,7 @@ class Shop:
         return (await self.does("GET", f"/objects/{kind}"))["data"]
 
     async def pays(self, account_id="alice", units=25, *, method="card", save_card=False):
-        """Begin a payment and make it on the service's page; return ours, not settled yet."""
+        """Begin a payment and make it on the service's page; return ours, still pending."""
         payment, url = await self.payments.start_checkout(
             account_id, units * UNIT, save_card=save_card
         )
@@ -121,8 +134,8 @@ class Shop:
         return await self.store.find(payment.id)
 
     async def paid(self, account_id="alice", units=25, *, save_card=False):
-        """Pay, and settle it."""
-        return await self.payments.settle_payment(
+        """Pay, and book the outcome."""
+        return await self.payments.book_outcome(
             await self.pays(account_id, units, save_card=save_card)
         )
 
@@ -166,7 +179,7 @@ async def shop(sqlite_engine):
 async def listening(shop, port):
     """Take the webhooks that the payment service sends to this port."""
     refused = RefusedSignatures(Ticker(time.monotonic_ns))
-    webhook = StripeWebhook((Secret(SECRET),), shop.payments.settle, time.time, refused)
+    webhook = StripeWebhook((Secret(SECRET),), shop.payments.book_object, time.time, refused)
     config = uvicorn.Config(
         create_app(webhook.routes()), lifespan="off", log_config=None, access_log=False
     )

@@ -57,7 +57,7 @@ async def test_missed_events_are_read_page_by_page_and_once(unheard, monkeypatch
     assert unheard.event_names() == ["payment.received"] * 3
 
 
-async def test_what_could_not_be_settled_is_read_again(unheard):
+async def test_what_could_not_be_booked_is_read_again(unheard):
     await unheard.pays()
     await unheard.does("PUT", "/faults", requests={"status": 500, "count": 99, "path": "/v1/pay"})
     with pytest.raises(PaymentError):

@@ -57,6 +57,8 @@ REFUNDED = {
 EVENTS = [
     ("auto_top_up.off", OFF),
     ("payment.received", {**PAYMENT, "kind": "auto"}),
+    ("payment.refunded", {**PAYMENT, "kind": "checkout"}),
+    ("payment.refund_failed", {**PAYMENT, "kind": "auto"}),
     ("payment.disputed", {**PAYMENT, "kind": "checkout"}),
     ("payment.dispute_won", {**PAYMENT, "kind": "checkout"}),
     ("call.cut_off", CUT_OFF),
@@ -92,7 +94,7 @@ FGeplIsetyvLbvSp2sCMcrCjVH6hRANCAATvTGXdTGQXfbthgI2XlMPw/8wSSv/1
     [
         *((name, data, True) for name, data in EVENTS),
         ("payment.received", {**PAYMENT, "kind": "checkout"}, False),
-        ("payment.refunded", {**PAYMENT, "kind": "auto"}, False),
+        ("payment.account_deleted", {**PAYMENT, "kind": "auto"}, False),
         ("auto_top_up.failed", OFF, False),
         ("call.credit_warning", {**CUT_OFF, "seconds_left": 10}, False),
         *(
@@ -529,6 +531,17 @@ async def test_nobody_there_is_tried_again(mailbox):
     assert [line["failure"] for line in logs] == ["ConnectionRefusedError"]
 
 
+async def test_who_leaves_waits_for_what_is_on_its_way(mailbox):
+    async with opened(mailbox, delays_s=(3600,)) as mails:
+        assert await mails.leave(0)
+        mails.notify("call.refunded", REFUNDED)
+        assert await mails.leave(20)
+        assert len(mailbox.mails) == 1
+        mailbox.faults.append({"RCPT": "450 later"})
+        mails.notify("call.refunded", REFUNDED)
+        assert not await mails.leave(0.05)
+
+
 async def test_one_mail_that_waits_holds_up_no_other(mailbox):
     mailbox.faults.append({"RCPT": "450 later"})
     async with opened(mailbox, delays_s=(3600,)) as mails:
@@ -721,7 +734,7 @@ async def test_a_node_tells_its_account_holders(environ, mailbox):
     try:
         await open_account(node.stores.engine)
         told = []
-        node.post.notices.notify = lambda *event: told.append(event)
+        node.post.events.notify = lambda *event: told.append(event)
         node.post.notify("payment.disputed", PAYMENT)
         await mailbox.wait_for_mails(1)
     finally:
@@ -737,7 +750,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     )
     await shop.auto.maybe_top_up("alice", UNIT)
     opened_dispute = await shop.does("POST", "/disputes", payment_intent=payment.payment_intent_id)
-    await shop.payments.settle("dispute", opened_dispute["id"])
+    await shop.payments.book_object("dispute", opened_dispute["id"])
     async with opened(mailbox, shop.store) as mails:
         for event in shop.events:
             mails.notify(*event)
@@ -746,7 +759,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
         shop.events.clear()
 
         await shop.does("POST", f"/disputes/{opened_dispute['id']}", status="won")
-        await shop.payments.settle("dispute", opened_dispute["id"])
+        await shop.payments.book_object("dispute", opened_dispute["id"])
         profile = await shop.store.profile("alice")
         await shop.does(
             "PUT",
@@ -761,7 +774,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     assert [message["Subject"] for message in mailbox.mails] == [
         "Automatic top-up of $25.00",
         "A payment is disputed: $10.00",
-        "A dispute was settled: $10.00",
+        "A dispute was decided: $10.00",
         "Automatic top-up is switched off",
     ]
     assert {message["To"] for message in mailbox.mails} == {profile.email}

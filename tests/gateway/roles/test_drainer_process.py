@@ -8,11 +8,12 @@ import sqlite3
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import settings
 from gateway.charging import outbox_alarm
 from gateway.charging.outbox_alarm import DrainerAlarm
-from gateway.roles import children, storage
+from gateway.roles import children, drain, storage
 from gateway.roles.children import Child
 from gateway.stores.drain_mark import RedisDrainMark
 
@@ -80,7 +81,7 @@ async def test_a_drainer_that_stands_still_or_dies_is_replaced(drainer, number):
 
 
 async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(
-    drainer, tmp_path, caplog, monkeypatch
+    drainer, tmp_path, monkeypatch
 ):
     """Another process holds the database; the drainer waits for it in good order."""
     monkeypatch.setattr(outbox_alarm, "DRAINED_AGE_S_MAX", 3.0)
@@ -95,8 +96,10 @@ async def test_a_drainer_that_cannot_write_is_noticed_and_not_replaced(
         # Something must wait: what is empty needs no database.
         partition = stores.gate.partition("alice")
         await stores.redis.xadd(f"{{cr:{partition}}}:led", {"k": "?"})
-        await drainer.until(lambda: drainer.alarm.is_raised)
-        assert "The outbox was last drained" in caplog.text
+        with capture_logs() as logs:
+            await drainer.until(lambda: drainer.alarm.is_raised)
+        assert drainer.alarm.age_s > outbox_alarm.DRAINED_AGE_S_MAX
+        assert "drainer overdue" in [line["event"] for line in logs]
         book.rollback()
     await drainer.until(lambda: not drainer.alarm.is_raised)
     assert drainer.pid == pid
@@ -115,3 +118,16 @@ async def test_two_drainers_at_once_do_no_harm(drainer):
         await second.stop()
     await drainer.drains_again(time.monotonic())
     assert drainer.pid != pid
+
+
+async def test_a_drainer_that_fails_ends_and_tells_its_fault(tmp_path, valkey_url, monkeypatch):
+    async def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("billing.drain.Drainer.run", fail)
+    # It would hold for the tests that follow, too.
+    monkeypatch.setattr(drain, "_yield_to_audio", lambda: None)
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(PATIENCE_S):
+            await drain.work(settings.from_mapping(given), is_child=False)

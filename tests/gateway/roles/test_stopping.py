@@ -1,9 +1,9 @@
 """The order in which a process stops, whatever its parts do."""
 
 import asyncio
-import logging
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.roles import stopping
 from gateway.roles.stopping import Stops
@@ -33,25 +33,36 @@ async def test_the_last_that_was_opened_stops_first(stops):
     assert len(did) == 3
 
 
-async def test_a_part_that_fails_keeps_no_other_from_stopping(stops, caplog):
+async def test_a_part_that_fails_keeps_no_other_from_stopping(stops):
     did = []
     stops.add("stores", noting(did, "stores"))
     stops.add("calls", noting(did, "calls", OSError("away")))
-    await stops.run()
+    with capture_logs() as logs:
+        await stops.run()
     assert did == ["calls", "stores"]
-    (line,) = caplog.records
-    assert (line.levelno, line.getMessage()) == (
-        logging.ERROR,
-        "The calls stopped with an error.",
-    )
+    (line,) = logs
+    assert (line["log_level"], line["event"]) == ("error", "part failed to stop")
+    assert line["part"] == "calls"
 
 
-async def test_a_part_that_hangs_is_left_behind_and_named(stops, caplog, monkeypatch):
+async def test_a_part_whose_stop_is_cancelled_keeps_no_other_from_stopping(stops):
+    did = []
+    stops.add("stores", noting(did, "stores"))
+    stops.add("calls", noting(did, "calls", asyncio.CancelledError()))
+    with capture_logs() as logs:
+        await stops.run()
+    assert did == ["calls", "stores"]
+    (line,) = logs
+    assert (line["event"], line["part"]) == ("part failed to stop", "calls")
+
+
+async def test_a_part_that_hangs_is_left_behind_and_named(stops, monkeypatch):
     monkeypatch.setattr(stopping, "STOP_S_MAX", 0.01)
     did = []
     hangs = asyncio.Event()
     stops.add("stores", noting(did, "stores"))
     stops.add("calls", hangs.wait)
-    await stops.run()
+    with capture_logs() as logs:
+        await stops.run()
     assert did == ["stores"]
-    assert "The calls did not stop" in caplog.text
+    assert [(line["event"], line["part"]) for line in logs] == [("part not stopped", "calls")]

@@ -19,10 +19,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.nanoseconds import SECOND_NS
 from gateway.ports import Acceptance, HandshakeRequest, Refusal
 from gateway.sockets import MediaEngine, MediaLimits, ServerTls, create_server
 from gateway.sockets.acceptor import Acceptor
 from gateway.sockets.proxies import Proxies
+from gateway.sockets.strangers import Stranger
 from tests.certificates import Authority
 
 HELLO = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -50,7 +52,7 @@ class House:
     def _route(self, request: HandshakeRequest) -> Acceptance | Refusal:
         self.legs.append(EchoLeg())
         is_signed = request.headers.get("x-twilio-signature") == SIGNED
-        return Acceptance(self.legs[-1].attach, is_proven=is_signed)
+        return Acceptance(self.legs[-1].attach, is_authenticated=is_signed)
 
     async def flood(self, count: int, *sent: bytes, host: str = HOSTILE) -> None:
         """Open as many connections, each of which says one of these and then nothing."""
@@ -125,11 +127,11 @@ async def assert_served(house: House, host: str = CALLER) -> list[Peer]:
     caller = await house.call(host, handshake())
     assert (await caller.head())[0] == 101
     leg = house.legs[-1]
-    leg.connection.vouch()
+    leg.connection.mark_authenticated()
     carrier = await house.call(host, handshake(CARRIER, X_Twilio_Signature=SIGNED))
     assert (await carrier.head())[0] == 101
-    assert leg.connection in house.engine.proven
-    assert house.legs[-1].connection in house.engine.proven
+    assert leg.connection in house.engine.authenticated
+    assert house.legs[-1].connection in house.engine.authenticated
     return [web, caller, carrier]
 
 
@@ -414,6 +416,34 @@ async def test_one_that_waits_is_served_when_its_turn_comes(
     peer.send(HELLO)
     assert (await peer.response())[0] == 200
     await peer.leave()
+
+
+async def test_one_that_is_dropped_as_its_turn_comes_does_not_go_on(
+    tls: ServerTls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = MediaLimits(handshakes_per_address_max=1, handshake_timeout_ns=60 * SECOND_NS)
+    engine = MediaEngine(lambda _request: Refusal(404, "None."), limits)
+    leave = engine.strangers.leave
+
+    def leave_and_drop_the_next(stranger: Stranger) -> None:
+        leave(stranger)
+        engine.strangers.drop_one()
+
+    monkeypatch.setattr(engine.strangers, "leave", leave_and_drop_the_next)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    acceptor = Acceptor(listener, engine, lambda _stranger: asyncio.Protocol(), tls)
+    first, second = (socket.create_connection(listener.getsockname(), 10) for _ in range(2))
+    with first, second:
+        async with asyncio.timeout(10):
+            while len(engine.strangers) < 2:
+                await asyncio.sleep(0.01)
+            first.close()
+            while acceptor._connecting:
+                await asyncio.sleep(0.01)
+        assert _peek(second) == b""
+    assert len(acceptor._turns) == 0
+    await acceptor.close()
 
 
 def _peek(connection: socket.socket) -> bytes:

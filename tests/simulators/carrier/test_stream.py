@@ -134,12 +134,14 @@ async def test_gaps_and_underruns_are_counted(carrier: Carrier) -> None:
     sid, media = await talk(carrier)
     await media.play(SPOKEN)
     await until(lambda: media.audio.count(b"\x12") == FRAME_BYTES)
-    await until(lambda: media.audio.endswith(SILENCE * 10))
+    await until(lambda: media.audio.endswith(SILENCE * 3))
+    # The frames of a late beat arrive together, so they alone do not say how much time has passed.
+    await asyncio.sleep(0.06)
     await media.play(SPOKEN)
     await until(lambda: media.audio.count(b"\x12") == 2 * FRAME_BYTES)
     stream = (await carrier.look(sid))["streams"][0]
     assert stream["underruns"] >= 1
-    assert stream["starved_frames"] >= 10
+    assert stream["starved_frames"] >= 3
     assert (stream["media_in"], stream["late_gaps"]) == (2, 1)
     assert stream["gap_ms_max"] > 50
 

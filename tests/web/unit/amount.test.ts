@@ -1,10 +1,8 @@
-/** Amounts as people write them, and what the page says about paying. */
+/** Amounts as people write them. */
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { decimalText, fieldText, minorDigits, parseAmount } from '../../../web/src/amount';
-import { de } from '../../../web/src/i18n/top-up-de';
-import { en } from '../../../web/src/i18n/top-up-en';
 
 const AMOUNTS: [written: string, language: string, digits: number, micros: number | undefined][] = [
   ['25', 'en-US', 2, 25_000_000],
@@ -55,10 +53,4 @@ test('what is written into a field is read as the same amount', () => {
 
 test('the gateway gets a point in every language', () => {
   assert.deepEqual([decimalText(25_000_000, 2), decimalText(7_000_000, 0), decimalText(10_000, 2)], ['25.00', '7', '0.01']);
-});
-
-test('both languages say the same about paying', () => {
-  const blanks = (text: string): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
-  for (const [key, text] of Object.entries(en)) assert.equal(blanks(de[key as keyof typeof en]), blanks(text), key);
-  for (const key of Object.keys(de).filter((key) => /^problem\.[^.]+$/.test(key))) assert.ok(de[`${key}.next`], key);
 });

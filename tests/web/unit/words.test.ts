@@ -6,12 +6,15 @@ import { CallFailure } from '../../../web/src/call/failure';
 import { addWords, clock, failureInWords, money, price, t, when } from '../../../web/src/i18n';
 import { causeInWords, endingInWords, seconds, warningInWords } from '../../../web/src/i18n/outcomes';
 import { de } from '../../../web/src/i18n/de';
-import { en } from '../../../web/src/i18n/en';
-import { beside } from '../../../web/src/i18n/en-beside';
-import { keyForm } from '../../../web/src/i18n/en-key-form';
-import { de as toolsDe } from '../../../web/src/i18n/tools-de';
+import { beside } from '../../../web/src/i18n/en/beside';
+import { keyForm } from '../../../web/src/i18n/en/key-form';
+import { phone } from '../../../web/src/i18n/en/phone';
+import { tools } from '../../../web/src/i18n/en/tools';
+import { topUp } from '../../../web/src/i18n/en/top-up';
 import type { Money } from '../../../web/src/wire';
-import { en as tools } from '../../../web/src/i18n/tools-en';
+
+const ENGLISH: Record<string, string>[] = [phone, beside, keyForm, tools, topUp];
+const GERMAN: Record<string, string | undefined> = de;
 
 addWords(beside);
 
@@ -70,19 +73,25 @@ test('who ended a call is said', () => {
 });
 
 test('every failure has a next step in every language', () => {
-  for (const table of [en, beside, keyForm, de]) {
+  for (const table of [...ENGLISH, GERMAN]) {
     for (const key of Object.keys(table).filter((key) => /^(failure|problem)\.[^.]+$/.test(key))) {
-      assert.ok((table as Record<string, string>)[`${key}.next`], key);
+      assert.ok(table[`${key}.next`], key);
     }
   }
 });
 
 test('texts of both languages take the same values', () => {
-  const blanks = (text: string): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
-  for (const [key, text] of Object.entries({ ...en, ...beside, ...keyForm })) {
-    assert.equal(blanks(de[key as keyof typeof en]), blanks(text), key);
+  const blanks = (text = ''): string => (text.match(/\{\w+\}/g) ?? []).sort().join();
+  for (const part of ENGLISH) {
+    for (const [key, text] of Object.entries(part)) assert.equal(blanks(GERMAN[key]), blanks(text), key);
   }
-  for (const [key, text] of Object.entries(tools)) assert.equal(blanks(toolsDe[key as keyof typeof tools]), blanks(text), key);
+});
+
+test('a key says the same in every part of the table', () => {
+  const table = Object.assign({}, ...ENGLISH) as Record<string, string>;
+  for (const part of ENGLISH) {
+    for (const [key, text] of Object.entries(part)) assert.equal(table[key], text, key);
+  }
 });
 
 test('values go where their names stand', () => {

@@ -4,17 +4,25 @@
 
 import type { CallFailure } from '../call/failure';
 import type { Money } from '../wire';
-import { en } from './en';
-import type { Key, Strings } from './en';
+import type { beside } from './en/beside';
+import type { keyForm } from './en/key-form';
+import { phone } from './en/phone';
+import type { tools } from './en/tools';
+import type { topUp } from './en/top-up';
 
-export type { Key } from './en';
+type English = typeof phone & typeof beside & typeof keyForm & typeof tools & typeof topUp;
+
+export type Key = keyof English;
+
+/** A language's table: the page's own words, and the gateway's, which say themselves in English. */
+export type Strings = Record<Key, string> & Partial<Record<string, string>>;
 
 /** Languages besides English -> their table, loaded only where it is read. */
 const OTHERS: Record<string, () => Promise<Strings>> = {
   de: async () => (await import('./de')).de,
 };
 
-let strings: Partial<Strings> = en;
+let strings: Partial<Strings> = phone;
 
 /** The reader's own variant of the language, such as en-GB, for amounts and times. */
 let locale = 'en-US';

@@ -7,7 +7,7 @@ import type { CallFailure } from '../call/failure';
 import type { CallState } from '../call/state';
 import { addWords, t } from '../i18n';
 import type { Key } from '../i18n';
-import { keyForm } from '../i18n/en-key-form';
+import { keyForm } from '../i18n/en/key-form';
 import type { Returned } from './app';
 import { theme } from './theme';
 

@@ -9,7 +9,7 @@ import { Api } from '../api';
 import { answerOffer } from '../api-key';
 import { asFailure } from '../call/failure';
 import { addWords, t } from '../i18n';
-import { keyForm } from '../i18n/en-key-form';
+import { keyForm } from '../i18n/en/key-form';
 import { theme } from './theme';
 
 export class KeyOffer extends LitElement {

@@ -14,6 +14,7 @@ IMMUTABLE = ("credits", "transfers")
 ZERO = sa.text("0")
 TIME = sa.DateTime(timezone=True)
 
+# Each transfer as its two signed legs: sums per ledger account need no case for the direction.
 POSTINGS_VIEW = """
 CREATE VIEW postings AS
 SELECT reference, target AS ledger_account, account_id, currency, micros, at FROM transfers
@@ -21,6 +22,8 @@ UNION ALL
 SELECT reference, source AS ledger_account, account_id, currency, -micros, at FROM transfers
 """
 
+# The database itself refuses changes, so that neither a bug nor a hand at the console rewrites the
+# ledger.
 POSTGRESQL_REFUSAL = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '% rows are immutable', TG_TABLE_NAME; END $$
@@ -39,6 +42,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW postings")
+    # Tables that refer to others go before these.
     for table in (
         "rejected_entries",
         "partitions",
@@ -50,6 +54,7 @@ def downgrade() -> None:
     ):
         op.drop_table(table)
     if op.get_context().dialect.name == "postgresql":
+        # After the tables, whose triggers call it.
         op.execute("DROP FUNCTION refuse_change")
 
 
@@ -58,6 +63,7 @@ def refusals(dialect: str) -> Iterable[str]:
     if dialect == "postgresql":
         yield POSTGRESQL_REFUSAL
         for table in IMMUTABLE:
+            # TRUNCATE fires no trigger for rows, so it has one for the statement.
             for event, each in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
                 yield (
                     f"CREATE TRIGGER {table}_{each.lower()}_immutable BEFORE {event} ON {table}"
@@ -88,6 +94,7 @@ def create_account_tables() -> None:
     op.create_table(
         "accounts",
         sa.Column("id", sa.String(), nullable=False),
+        # A CRC-32 is unsigned and does not fit a signed integer of 32 bits.
         sa.Column("slot", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("balance_micros", sa.BigInteger(), nullable=False, server_default=ZERO),
@@ -120,7 +127,9 @@ def create_ledger_tables() -> None:
         sa.Column("reference", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("at", TIME, nullable=False),
+        # No two credits of an account can have one number, by which the gate knows them.
         sa.PrimaryKeyConstraint("account_id", "sequence", name="pk_credits"),
+        # Makes booking the same event twice impossible, however many webhooks report it.
         sa.UniqueConstraint("reference", name="uq_credits_reference"),
         account_reference("credits"),
     )
@@ -133,10 +142,13 @@ def create_ledger_tables() -> None:
         sa.Column("micros", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
         sa.Column("account_id", sa.String(), nullable=False),
+        # No foreign key: the ledger does not depend on call records.
         sa.Column("call_id", sa.String()),
         sa.Column("at", TIME, nullable=False),
+        # op.f: the name is final, and the naming convention must not prefix it again.
         sa.CheckConstraint("micros > 0", name=op.f("ck_transfers_positive")),
         sa.CheckConstraint("source <> target", name=op.f("ck_transfers_moves")),
+        # The same for charges and write-offs, whose references name their call.
         sa.PrimaryKeyConstraint("reference", name="pk_transfers"),
         account_reference("transfers"),
     )
@@ -171,11 +183,14 @@ def create_call_tables() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_calls"),
         account_reference("calls"),
     )
+    # For pages of an account's calls, each of which begins after a row (`newest_first`).
     op.create_index(
         "ix_calls_account_id_created_at_id", "calls", ["account_id", "created_at", "id"]
     )
+    # For what looks at all accounts by time: tombstones of a filling, recent calls of an audit.
     op.create_index("ix_calls_created_at", "calls", ["created_at"])
     op.create_index(
+        # Partial, because of a year of calls only a few are live, and these are read often.
         "ix_calls_live",
         "calls",
         ["account_id"],

@@ -20,6 +20,7 @@ def upgrade() -> None:
     op.add_column(
         "transfers", sa.Column("reason", sa.String(), nullable=False, server_default=EMPTY)
     )
+    # Empty, not NULL, for a call that was placed without a key: one value means none.
     op.add_column("calls", sa.Column("key_id", sa.String(), nullable=False, server_default=EMPTY))
     create_rate_decks()
     create_payments()
@@ -70,10 +71,12 @@ def create_payments() -> None:
         sa.Column("updated_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_payments"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_payments_account_id"),
+        # Unique where there is one: both databases let any number of rows have NULL.
         sa.UniqueConstraint("checkout_id", name="uq_payments_checkout_id"),
         sa.UniqueConstraint("payment_intent_id", name="uq_payments_payment_intent_id"),
     )
     op.create_index("ix_payments_account_id_created_at", "payments", ["account_id", "created_at"])
+    # The reconciler looks for pending payments, which are few among many.
     op.create_index("ix_payments_state", "payments", ["state"])
 
 

@@ -15,7 +15,7 @@ def upgrade() -> None:
         sa.Column("scopes", sa.String(), nullable=False, server_default=sa.text("'calls'")),
     )
     op.add_column("api_keys", sa.Column("expires_at", sa.DateTime(timezone=True)))
-    # A key that is there keeps what it could do.
+    # Existing keys keep what they could do; only new ones get the default.
     op.execute("UPDATE api_keys SET scopes = 'calls records payments account'")
 
 

@@ -10,6 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
+    # NULL until a cap is set; then the time from which all calls of its holder are counted.
     for table in ("accounts", "api_keys"):
         op.add_column(table, sa.Column("caps_counted_from", sa.DateTime(timezone=True)))
 

@@ -26,6 +26,7 @@ def upgrade() -> None:
     charged = sa.select(calls.id, calls.ended_at, calls.seconds).where(
         calls.closed, calls.seconds > 0, calls.answered_at.is_(None), calls.ended_at.is_not(None)
     )
+    # In Python, because the two databases subtract seconds from a time in different ways.
     rows = [
         {"of": row.id, "at": row.ended_at - timedelta(seconds=row.seconds)}
         for row in connection.execute(charged)

@@ -8,6 +8,7 @@ from alembic import op
 revision = "0008"
 down_revision = "0007"
 
+# A call that cost nothing has no transfer: its end is the closest known time.
 BOOKED = """
 UPDATE calls SET booked_at = coalesce(
     (SELECT at FROM transfers WHERE reference = 'charge:' || calls.id),
@@ -15,7 +16,7 @@ UPDATE calls SET booked_at = coalesce(
     ended_at)
 WHERE closed
 """
-# Where an account has one disputed payment, its entries say how much; else it is not known.
+# If an account has one disputed payment its entries say how much was taken; else it is not known.
 DISPUTED = """
 UPDATE payments SET disputed_micros = CASE WHEN (
     SELECT count(*) FROM payments AS other

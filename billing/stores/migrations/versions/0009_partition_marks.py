@@ -13,7 +13,7 @@ NAMES = ("booked_id", "fork_id")
 
 def upgrade() -> None:
     for name in NAMES:
-        # Nothing is known of what was booked before: the next draining says it.
+        # What is booked is not known until the next draining: empty, not a guess.
         op.add_column(
             "partitions", sa.Column(name, sa.String(), nullable=False, server_default=sa.text("''"))
         )

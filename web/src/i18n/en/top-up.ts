@@ -1,5 +1,5 @@
-/** The words of paying, in English: a table of its own, for calls need none of it. */
-export const en = {
+/** The words of paying, in English. */
+export const topUp = {
   topUp: 'Top up',
   heading: 'Top up your credit',
   amount: 'Amount',
@@ -79,5 +79,3 @@ export const en = {
   'refused.next': 'Try again in a moment; you will not pay twice.',
   'network.next': 'Check your network, then try again; you will not pay twice.',
 } as const;
-
-export type Strings = Record<keyof typeof en, string> & Partial<Record<string, string>>;

@@ -1,5 +1,5 @@
 /** The words of what stands beside a call, in English: the test of the line, the sound settings, the way back. */
-export const en = {
+export const tools = {
   checkIntro: 'Hear yourself as others will: your voice goes to the gateway and back. It costs nothing and is not kept.',
   checkStart: 'Start the test',
   checkAgain: 'Test again',
@@ -31,5 +31,3 @@ export const en = {
   returnStays: 'It could not be ended. Check your network and try again; else the gateway ends it by itself.',
   returnSeconds: '{seconds} s left',
 } as const;
-
-export type Strings = Record<keyof typeof en, string> & Partial<Record<string, string>>;

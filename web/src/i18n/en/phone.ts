@@ -1,12 +1,5 @@
-/**
- * The words that are read until a call stands, in English; what is said later, or beside it, comes with other parts.
- * Another language is one table (see de.ts).
- */
-
-import type { beside } from './en-beside';
-import type { keyForm } from './en-key-form';
-
-export const en = {
+/** The words that are read until a call stands, in English. The other parts of the table come with what says them. */
+export const phone = {
   title: 'Phone',
   credit: 'Credit',
   forgetKey: 'Forget the API key',
@@ -42,6 +35,3 @@ export const en = {
   perMinute: '{price}/min',
   connectFee: 'plus {price} per call',
 } as const;
-
-export type Key = keyof typeof en | keyof typeof beside | keyof typeof keyForm;
-export type Strings = Record<Key, string> & Partial<Record<string, string>>;

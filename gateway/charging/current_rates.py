@@ -1,7 +1,7 @@
-"""The rate deck that a node quotes from, kept up to date with the decks of all nodes.
+"""Keeps the rate deck that a node quotes from up to date with the one in force for all nodes.
 
-Knows no database: what keeps the decks is given. A call keeps the rate it was quoted, so that a new
-deck moves no running call.
+A call keeps the rate it was quoted, so that a new deck changes no running call. Knows no database:
+the store of the decks is passed in.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class RateDecks(Protocol):
     """Imported decks. Raises StoreUnavailableError."""
 
     async def version_in_force(self, at: datetime) -> int | None:
-        """Return the version of the deck in force; None where none is."""
+        """Return the version of the deck in force; None if there is none."""
 
     async def in_force(self, at: datetime) -> tuple[int, str] | None:
         """Return the same with its content, as CSV."""
 
 
-class RateBook(Refreshed):
-    """The deck in use; another replaces it whole."""
+class CurrentRates(Refreshed):
+    """The deck in use; a new one replaces it as a whole."""
 
     NAME = "rate deck"
 
     def __init__(
         self, decks: RateDecks, *, fallback: RateDeck, clock: Callable[[], datetime]
     ) -> None:
-        """Take the deck that holds where none was imported, and the wall clock, in UTC."""
+        """Take the deck to use while none is imported, and the wall clock, in UTC."""
         super().__init__()
         self._decks = decks
         self._fallback = fallback
@@ -46,7 +46,7 @@ class RateBook(Refreshed):
         self._unreadable: int | None = None
         self.deck = fallback
         self.version: int | None = None
-        """Of the deck in use; None for the fallback."""
+        """The version of the deck in use; None for the fallback."""
 
     def lookup(self, number: str) -> DeckEntry | None:
         """Return the entry of an E.164 number with its plus sign; None denies it."""
@@ -62,19 +62,22 @@ class RateBook(Refreshed):
     async def load(self) -> None:
         """Take the deck in force into use, at a node's start.
 
-        Raises RateDeckError where it cannot be read, StoreUnavailableError.
+        Raises RateDeckError if it cannot be read, and StoreUnavailableError.
         """
         at = self._clock()
+        # The version alone first: this runs every 15 s, and a deck may have 200,000 prefixes.
         version = await self._decks.version_in_force(at)
+        # A deck is never changed, so that one which could not be read never can be.
         if version == self.version or (version is not None and version == self._unreadable):
             return
         found = await self._decks.in_force(at)
         if found is None:
+            # The only imported deck was rolled back.
             self.version, self.deck = None, self._fallback
             return
         version, content = found
         try:
-            # Reading a large deck takes seconds; frames of running calls do not wait for it.
+            # In a thread: parsing a large deck takes seconds, and frames must not wait for it.
             deck = await asyncio.to_thread(RateDeck.from_csv, content)
         except RateDeckError:
             self._unreadable = version

@@ -1,4 +1,4 @@
-"""What a process does periodically beside answering: one function for each kind of process.
+"""Lists the periodic tasks of a process, by what kind of process needs them.
 
 Knows when, not how: each piece of work belongs to the part that does it.
 """
@@ -35,7 +35,7 @@ RATES_INTERVAL_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """What is watched of the way from the spend gate to the books."""
+    """The alarms on the way from the spend gate to the book."""
 
     outbox: OutboxAlarm
     drainer: DrainerAlarm
@@ -50,27 +50,31 @@ def new_alarms(settings: Settings, stores: Stores) -> Alarms:
 
 
 def of_port(tls: ServerTls | None) -> Sequence[PeriodicTask]:
-    """Return what a process that listens does; `tls` is its certificate."""
+    """Return the tasks of a process that listens; `tls` is its certificate."""
     if tls is None:
         return ()
     return (PeriodicTask("look for a new certificate", tls.refresh, CERTIFICATE_INTERVAL_S),)
 
 
 def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
-    """Return what a process that quotes calls does."""
+    """Return the tasks of a process that quotes calls."""
     return (
+        # Polled, because a deck may become active by its date, when nobody is there to announce it.
         PeriodicTask("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
-        PeriodicTask("look for new closed lists", prices.closed_book.refresh, RATES_INTERVAL_S),
+        PeriodicTask(
+            "look for new closed lists", prices.closed_destinations.refresh, RATES_INTERVAL_S
+        ),
     )
 
 
 def new_sweeper(
     membership: Membership, carrier_side: CarrierSide, is_live_here: Callable[[str], bool]
 ) -> Sweeper:
-    """Return what settles the calls of nodes that are gone."""
+    """Return the sweeper, which settles the calls of nodes that are gone."""
     return Sweeper(
         carrier_side.settler,
         membership.watch,
+        # This node's own calls can be lost too, if the gate has them and it does not.
         is_live_here=is_live_here,
         clock_ns=time.monotonic_ns,
     )
@@ -79,9 +83,10 @@ def new_sweeper(
 def of_node(
     membership: Membership, carrier_side: CarrierSide, metering: Metering, sweeps: Sweeper
 ) -> Sequence[PeriodicTask]:
-    """Return what a process that holds calls does."""
+    """Return the tasks of a process that holds calls."""
     ended = carrier_side.closings.round
     return (
+        # A separate task, so that a slow sweep never delays the renewal.
         PeriodicTask("lease", membership.watch.renew, node_watch.RENEWAL_S),
         PeriodicTask("sweep for lost calls", sweeps.sweep, sweeper.INTERVAL_S),
         PeriodicTask("reminder of calls", metering.remind, rounds.REMINDER_S),
@@ -93,13 +98,14 @@ def of_node(
 def of_books(
     stores: Stores, drain: Drain, alarms: Alarms, on_filled: Callable[[], None] = lambda: None
 ) -> Sequence[PeriodicTask]:
-    """Return what keeps credit store and books in line, and watches the way between them."""
+    """Return the tasks that keep gate and book in line, and watch the way between them."""
     comparison = Reconciler(
         stores.gate,
         stores.ledger,
         stores.records,
         SqlPositions(stores.engine),
         partitions=PARTITIONS,
+        # Books what is in the outbox before a partition is filled from the book.
         drain=drain,
         on_filled=on_filled,
     )
@@ -113,7 +119,7 @@ def of_books(
 
 
 def of_payments(payments: PaymentServices | None) -> Sequence[PeriodicTask]:
-    """Return what finds out of payments that nobody has reported."""
+    """Return the task that finds payments which no webhook reported."""
     if payments is None:
         return ()
     return (PeriodicTask("look for payments", payments.reconciler.reconcile, PERIOD_S),)

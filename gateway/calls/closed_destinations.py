@@ -1,6 +1,6 @@
-"""What a node refuses to dial as high risk, kept up to date with the list that was synced.
+"""Keeps a node's list of closed high-risk destinations up to date with the last one synced.
 
-Knows no database and no carrier: what keeps the lists is given.
+Knows no database and no carrier: the store of the lists is passed in.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class _SyncedList(Protocol):
 
 
 class HighRiskLists(Protocol):
-    """The carrier's lists. Raises StoreUnavailableError."""
+    """The lists read from the carrier. Raises StoreUnavailableError."""
 
     async def version(self) -> int | None:
-        """Return the version in force; None where none was ever synced."""
+        """Return the version in force; None if none was ever synced."""
 
     async def newest(self) -> _SyncedList | None:
         """Return the list in force."""
 
 
-class ClosedBook(Refreshed):
-    """The closed list in use; another replaces it whole."""
+class ClosedDestinations(Refreshed):
+    """The closed list in use; a new one replaces it as a whole."""
 
     NAME = "high-risk list"
 
@@ -49,11 +49,14 @@ class ClosedBook(Refreshed):
 
     async def load(self) -> None:
         """Take the list in force into use, at a node's start. Raises StoreUnavailableError."""
+        # The version alone first: a list has thousands of prefixes and is looked for every 15 s.
         if await self._lists.version() == self._version:
             return
         found = await self._lists.newest()
         if found is None:
+            # A list that cannot be read leaves the present one in use: none would open its numbers.
             return
         self.closed = ClosedList(self._opened, found.prefixes)
+        # Of what was read, which may be newer than the version that was asked for first.
         self._version = found.version
         log.info("high-risk list in use", version=found.version, prefixes=len(found.prefixes))
