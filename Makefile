@@ -33,7 +33,7 @@ test-all: ## Pass all tests: also real servers, browsers, faults, compiled modul
 	@exec $(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
 
 coverage: ## Show what the tests of each module leave bare; fail below the floor
-	@$(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: ## Check format, style, types and imports
 	@$(DEV) ruff format --check .
