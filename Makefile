@@ -28,7 +28,8 @@ test: ## Pass the tests that tell whether a change is right: minutes
 	@$(TEST) $(PYTEST) $(ARGS)
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
-	@$(TEST) $(PYTEST) --thorough $(ARGS)
+	@$(RUN) true
+	@$(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
 
 check: ## Check format, style, types and imports
 	@$(DEV) ruff format --check .

@@ -137,9 +137,9 @@ def _conclude(results: Results) -> int:
         print("Figures marked as disturbed were taken while other work kept the machine busy.\n")
     for limit in report.limits(results):
         print(report.limit_line(limit))
-    for sample in report.broken(results):
+    for sample in report.faulty(results):
         print(f"FAULT   round {sample.round}, {sample.calls} calls: {sample.trouble}")
-    return FAULTS_EXIT if report.broken(results) else 0
+    return FAULTS_EXIT if report.faulty(results) else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         webrtc_plan = webrtc.plan_of(cores, quick=options.quick)
         webrtc_results = webrtc.run(webrtc_plan, webrtc.print_progress)
         record["webrtc"] = webrtc.report(webrtc_results)
-        if webrtc_report.broken(webrtc_results):
+        if webrtc_report.faulty(webrtc_results):
             code = FAULTS_EXIT
     # Its calls alone take most of the minute that a quick run may last.
     if not (options.no_speech or options.quick):

@@ -88,7 +88,7 @@ class Sample:
         return self.seen is not None and not self.seen.faults
 
     @property
-    def broken(self) -> bool:
+    def faulty(self) -> bool:
         """Whether the server is at fault: a machine too busy may lose time, but changes nothing."""
         return not self.intact and (
             self.seen is None or bool(self.seen.counts.damage) or not self.disturbed
@@ -130,7 +130,7 @@ class _Stage:
         self, peer: Peer, turn: int, core: int, running: RunningPeer, generator: Generator
     ) -> None:
         self._name = peer.name
-        self._settle_s = peer.settle_s
+        self._warm_up_s = peer.warm_up_s
         self._turn = turn
         self._core = core
         self._running = running
@@ -168,7 +168,7 @@ class _Stage:
             yield Sample(self._name, self._turn, calls, {}, 0, 0, 0, None, trouble=trouble)
             return
         # Playout models look back over the time in which calls came up.
-        time.sleep(self._settle_s)
+        time.sleep(self._warm_up_s)
         was_good = False
         for window in range(windows + 1):
             # The window beyond the plan is for a load that no window has judged yet.
@@ -177,7 +177,7 @@ class _Stage:
             sample = self._measure(calls, seconds)
             yield sample
             # A fault of the server's is not excused by a better window.
-            if sample.broken:
+            if sample.faulty:
                 return
             was_good = was_good or (sample.held and not sample.disturbed)
 

@@ -205,7 +205,7 @@ class Pace:
     """Of the time, spent on packets; the rest was waiting for them."""
 
 
-class Crowd:
+class LoadLoop:
     """All legs of one server, and the loop that moves them."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -243,7 +243,7 @@ class Crowd:
 
     def measure(
         self,
-        settle_s: float,
+        warm_up_s: float,
         seconds: float,
         *,
         at_start: Callable[[], object] = lambda: None,
@@ -258,7 +258,7 @@ class Crowd:
         gc.freeze()
         gc.disable()
         try:
-            self._run(settle_s)
+            self._run(warm_up_s)
             for leg in self.legs:
                 leg.voice.begin_window()
             # After the voices have begun to count, so that CPU and packets are of the same time.

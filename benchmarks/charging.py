@@ -40,7 +40,7 @@ from gateway.stores.drain_mark import RedisDrainMark
 CALLS = 200
 CALL_S = 60
 """How long a call lasts: of `CALLS` some three end and begin in a second."""
-SETTLE_S = 3.0
+UNMEASURED_S = 3.0
 """Before anything is measured: tables are made, scripts are sent, statements are compiled."""
 START_S_MAX = 60.0
 """How long the drainer may take to start, which gives way to everything else on the machine."""
@@ -240,13 +240,13 @@ async def measure(calls_count: int, seconds: float, database_url: str = "") -> C
                 for _ in range(calls_count):
                     await traffic.begin()
                 # What a process does once must not be divided among the calls.
-                await traffic.pass_seconds(SETTLE_S)
+                await traffic.pass_seconds(UNMEASURED_S)
                 before = await _cpu_s(drainer, stores.redis)
                 await traffic.pass_seconds(seconds)
                 busy = await _cpu_s(drainer, stores.redis)
                 await traffic.end_all()
                 # The drainer first books the ends of all calls.
-                await asyncio.sleep(SETTLE_S)
+                await asyncio.sleep(UNMEASURED_S)
                 quiet = await _cpu_s(drainer, stores.redis)
                 await asyncio.sleep(seconds)
                 after = await _cpu_s(drainer, stores.redis)

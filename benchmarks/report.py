@@ -211,9 +211,9 @@ def limit_line(limit: Limit) -> str:
     return f"{verdict:<8}{limit.text}: {limit.value:.2f} (at most {limit.most:.2f})"
 
 
-def broken(results: Results) -> list[Sample]:
+def faulty(results: Results) -> list[Sample]:
     """Return our samples, at the loads compared, in which a listener would have heard a fault."""
-    return [s for s in results.samples if s.peer == OURS and s.broken]
+    return [s for s in results.samples if s.peer == OURS and s.faulty]
 
 
 def history_record(results: Results, context: Mapping[str, object]) -> dict[str, object]:

@@ -44,7 +44,7 @@ SPELL_S = 4.0
 """How long each call is listened to."""
 ECHO_CALLS = 3
 """A browser's buffer stays for a whole call what its beginning made it."""
-SETTLE_S = 2.5
+WARM_UP_S = 2.5
 """The playout model looks back over two seconds of a network, and so does the browser's buffer."""
 LOSS, JITTER_S = 0.05, 0.005
 
@@ -138,7 +138,7 @@ async def heard_by_phone(customer: Customer, seconds: float) -> Samples:
     """Return what the phone of the live call hears from now on."""
     call = await live_call(customer)
     path = f"/calls/{call['carrier_call_id']}/heard"
-    # Ringing and settling have been heard as well, and are no part of this.
+    # Ringing and the warm-up have been heard as well, and are no part of this.
     start = len(await customer.world.carrier_get(path))
     await asyncio.sleep(seconds)
     return decode_mulaw((await customer.world.carrier_get(path))[start:])
@@ -172,7 +172,7 @@ class Session:
             async with self._call(customer, SILENT, found.WEBRTC, script):
                 # Only now that the call is up: its handshake is not what is measured.
                 relay.weather.loss, relay.weather.jitter_s = LOSS, JITTER_S
-                await asyncio.sleep(SETTLE_S)
+                await asyncio.sleep(WARM_UP_S)
                 await self._heard(customer, found.LOSSY)
                 # The call hangs up over a network without faults.
                 relay.weather.loss = relay.weather.jitter_s = 0
@@ -193,7 +193,7 @@ class Session:
     ) -> AsyncIterator[Page]:
         async with speech_page.call_page(self._browser, customer, script) as page:
             await speech_page.in_call(page, number, path)
-            await asyncio.sleep(SETTLE_S)
+            await asyncio.sleep(WARM_UP_S)
             yield page
             await speech_page.hang_up(page)
 

@@ -20,7 +20,7 @@ from tests.web.speech import WIRE_HZ, Samples
 
 SOCKET_ONLY = "delete window.RTCPeerConnection;"
 CALL_MS_MAX = 20_000
-SETTLE_MS = 1_500
+WARM_UP_MS = 1_500
 """To open a recorder keeps the page busy, and what it plays late for a while."""
 
 # Both inputs are taken in the same quantum, so that the recordings are aligned to the sample.
@@ -64,7 +64,7 @@ const bufferOf = async (peer) => {
   return rows.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio');
 };
 
-window.record = async (settleMs, ms) => {
+window.record = async (warmUpMs, ms) => {
   const peer = peers.find(({ connectionState }) => connectionState === 'connected');
   const tracks = [peer.getSenders()[0].track, peer.getReceivers()[0].track];
   const context = new AudioContext({ sampleRate: 48000 });
@@ -76,7 +76,7 @@ window.record = async (settleMs, ms) => {
   recorder.port.onmessage = ({ data }) => data.forEach((block, side) => blocks[side].push(block));
   tracks.forEach((track, side) =>
     context.createMediaStreamSource(new MediaStream([track])).connect(recorder, 0, side));
-  await new Promise((done) => setTimeout(done, settleMs));
+  await new Promise((done) => setTimeout(done, warmUpMs));
   blocks.forEach((side) => side.splice(0));
   const before = await bufferOf(peer);
   await new Promise((done) => setTimeout(done, ms));
@@ -132,7 +132,9 @@ async def hang_up(page: Page) -> None:
 
 async def record(page: Page, seconds: float) -> Recording:
     """Record both ends of a call by WebRTC."""
-    found = await page.evaluate("([settle, ms]) => record(settle, ms)", [SETTLE_MS, seconds * 1000])
+    found = await page.evaluate(
+        "([warmUp, ms]) => record(warmUp, ms)", [WARM_UP_MS, seconds * 1000]
+    )
     before, after = found["before"], found["after"]
 
     def grown(name: str) -> float:

@@ -21,7 +21,7 @@ from typing import Protocol, Self
 from rich.console import Console
 
 from benchmarks import webrtc_report as found
-from benchmarks.browsers import Browser, Crowd, mirrored_pair, new_voice, sum_up
+from benchmarks.browsers import Browser, LoadLoop, mirrored_pair, new_voice, sum_up
 from benchmarks.dial import Call, DialError, send_json, wait_for
 from benchmarks.limits import CEILING_SECONDS, CEILING_STEP, LATE_P99_US_MAX, SHARE_MAX
 from benchmarks.peers.gateway import start_gateway
@@ -41,7 +41,7 @@ FAULTS_EXIT, UNABLE_EXIT = 1, 2
 AIORTC_CALLS = 10
 FIRST_CALLS = 3
 """Calls that are up before memory is first read, so that lazy imports and pools are not counted."""
-SETTLE_S = 2.5
+WARM_UP_S = 2.5
 """The gateway's playout model looks back over two seconds of a network."""
 GREETING_NS = 1_000_000_000
 
@@ -112,7 +112,7 @@ class Stage:
         self._processes = processes
         """Those that move the audio."""
         self._beside = beside
-        self._crowd = Crowd(turn)
+        self._loop = LoadLoop(turn)
         self._browsers: list[Browser] = []
         self._phones: list[Phone] = []
         self._controls: list[ControlSocket] = []
@@ -124,7 +124,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._crowd.close()
+        self._loop.close()
         for control in self._controls:
             control.close()
 
@@ -139,7 +139,7 @@ class Stage:
         browser.connect(exchange(browser.offer()))
         self._connect_ms.append((time.monotonic_ns() - started_ns) / 1e6)
         self._browsers.append(browser)
-        self._crowd.add(browser)
+        self._loop.add(browser)
         # What the first calls make the process load is no call's memory.
         if len(self._browsers) == FIRST_CALLS:
             self._resident_bytes_first = total_resident_bytes(self._processes)
@@ -148,8 +148,8 @@ class Stage:
         """Add the rest of the call whose browser was added last."""
         self._phones.append(phone)
         self._controls.append(control)
-        self._crowd.add(phone)
-        self._crowd.listen(control.fileno(), control.receive)
+        self._loop.add(phone)
+        self._loop.listen(control.fileno(), control.receive)
 
     def greet_now_and_then(self) -> None:
         """Send a frame on each call that is up, once a second, and return marks when they are due.
@@ -159,7 +159,7 @@ class Stage:
         for phone in self._phones:
             phone.return_marks(time.monotonic_ns())
         if time.monotonic_ns() - self._greeted_ns > GREETING_NS:
-            self._crowd.greet()
+            self._loop.greet()
             self._greeted_ns = time.monotonic_ns()
 
     def sample(self, seconds: float) -> Sample:
@@ -173,7 +173,7 @@ class Stage:
             foreign_ns = core_busy_ns(self._plan.server_core) - cpu_ns - total_cpu_ns(self._beside)
             edges.append((time.monotonic_ns(), cpu_ns, foreign_ns, udp_drops(ports)))
 
-        pace = self._crowd.measure(SETTLE_S, seconds, at_start=look, at_end=look)
+        pace = self._loop.measure(WARM_UP_S, seconds, at_start=look, at_end=look)
         elapsed, cpu, foreign, dropped = (b - a for a, b in zip(*edges, strict=True))
         calls = len(self._browsers)
         # After the window: reading it takes time of the machine.
@@ -265,21 +265,21 @@ def measure_server(server: Server, turn: int, plan: Plan, keep: Progress, deadli
 def generator_ceiling(plan: Plan) -> int:
     """Return the calls that the generator paces on time when its browsers are joined in pairs."""
     held = 0
-    with on_cores({plan.generator_core}), closing(Crowd()) as crowd:
-        while len(crowd.legs) < plan.ceiling_max:
-            for call in range(len(crowd.legs), len(crowd.legs) + CEILING_STEP, 2):
+    with on_cores({plan.generator_core}), closing(LoadLoop()) as loop:
+        while len(loop.legs) < plan.ceiling_max:
+            for call in range(len(loop.legs), len(loop.legs) + CEILING_STEP, 2):
                 for browser in mirrored_pair(call):
-                    crowd.add(browser)
+                    loop.add(browser)
             # Twice where need be: one stall of a shared machine is not the generator's limit.
-            if not any(_is_paced(crowd) for _ in range(2)):
+            if not any(_is_paced(loop) for _ in range(2)):
                 break
-            held = len(crowd.legs)
+            held = len(loop.legs)
     return held
 
 
-def _is_paced(crowd: Crowd) -> bool:
-    pace = crowd.measure(0.1, CEILING_SECONDS)
-    tally = sum_up(leg.voice for leg in crowd.legs).tally
+def _is_paced(loop: LoadLoop) -> bool:
+    pace = loop.measure(0.1, CEILING_SECONDS)
+    tally = sum_up(leg.voice for leg in loop.legs).tally
     return pace.late_p99_us <= LATE_P99_US_MAX and not tally.faults
 
 
@@ -314,7 +314,7 @@ def report(results: Results) -> dict[str, object]:
         )
     for limit in found.limits(results):
         print(limit_line(limit))
-    for sample in found.broken(results):
+    for sample in found.faulty(results):
         print(f"FAULT   {found.sample_line(sample)}")
     return found.history_record(results)
 
@@ -369,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = replace(plan, **{name: value for name, value in wanted.items() if value is not None})
     results = run(plan, print_progress)
     report(results)
-    return FAULTS_EXIT if found.broken(results) else 0
+    return FAULTS_EXIT if found.faulty(results) else 0
 
 
 if __name__ == "__main__":

@@ -206,7 +206,7 @@ def limits(results: Results) -> list[Limit]:
     return found
 
 
-def broken(results: Results) -> list[Sample]:
+def faulty(results: Results) -> list[Sample]:
     """Return the gateway's samples in which a listener would have heard a fault."""
     # A disturbed window accuses nobody.
     return [s for s in results.samples if s.server == GATEWAY and s.faults and not s.disturbed]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
@@ -264,7 +264,7 @@ def _integer(value: bytes, maximum: int) -> int:
 
 
 def _decode_opened(value: bytes) -> CallOpened:
-    detail = _decode(value, _OPENED)
+    detail: CallOpened = _decode(value, _OPENED)
     # The book's columns take no time without a zone: writing one would fail the whole batch.
     if detail.created_at.tzinfo is None:
         raise _MalformedError
@@ -272,7 +272,7 @@ def _decode_opened(value: bytes) -> CallOpened:
 
 
 def _decode_closed(value: bytes) -> CallClosed:
-    detail = _decode(value, _CLOSED)
+    detail: CallClosed = _decode(value, _CLOSED)
     times = (detail.ringing_at, detail.answered_at, detail.ended_at)
     if any(at is not None and at.tzinfo is None for at in times):
         raise _MalformedError
@@ -283,13 +283,11 @@ def _decode_closed(value: bytes) -> CallClosed:
     return detail
 
 
-Detail = TypeVar("Detail")
-
 _OPENED = msgspec.json.Decoder(CallOpened)
 _CLOSED = msgspec.json.Decoder(CallClosed)
 
 
-def _decode(value: bytes, decoder: msgspec.json.Decoder[Detail]) -> Detail:
+def _decode(value: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     # A NUL may hide as an escape in JSON; decoded it is text that PostgreSQL refuses.
     if b"\\u0000" in value:
         raise _MalformedError

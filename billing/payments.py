@@ -89,7 +89,7 @@ class PaymentState(Enum):
     """Taken back by the card holder's bank."""
 
 
-UNSETTLED = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING})
+PENDING = frozenset({PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING})
 """States that are not final."""
 TAKEN_BACK = frozenset({PaymentState.DISPUTED, PaymentState.LOST})
 """States that keep an account frozen."""

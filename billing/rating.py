@@ -6,6 +6,8 @@ what a meter charges second by second adds up to it. Knows no numbers, clock or 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from billing.errors import RateDeckError
@@ -88,13 +90,17 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Rate:
-        """Return the rate that `to_json` wrote. Raises RateDeckError."""
-        try:
-            return msgspec.json.decode(text, type=cls)
-        # msgspec converts only ValueError and TypeError of `__post_init__` into an error of its
-        # own.
-        except (msgspec.MsgspecError, RateDeckError) as error:
-            raise RateDeckError("not a rate") from error
+        """Return the rate that `to_json` wrote; calls share it. Raises RateDeckError."""
+        return _read(text)
+
+
+@lru_cache(maxsize=1_024)
+def _read(text: str | bytes) -> Rate:
+    try:
+        return msgspec.json.decode(text, type=Rate)
+    # msgspec converts only ValueError and TypeError of `__post_init__` into an error of its own.
+    except (msgspec.MsgspecError, RateDeckError) as error:
+        raise RateDeckError("not a rate") from error
 
 
 _BOUNDS = (

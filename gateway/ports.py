@@ -51,7 +51,7 @@ class MediaConnection(Protocol):
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake; the socket is aborted if the peer does not answer it."""
 
-    def vouch(self) -> None:
+    def mark_authenticated(self) -> None:
         """Mark the peer as authenticated: from now on no newcomer takes its place."""
 
 
@@ -153,8 +153,8 @@ class Acceptance:
     """An opening handshake to complete; `attach` is called with the open connection."""
 
     attach: Callable[[MediaConnection], None]
-    is_proven: bool = False
-    """Whether the handshake itself authenticates the peer, as `vouch` does later."""
+    is_authenticated: bool = False
+    """Whether the handshake itself authenticates the peer, as `mark_authenticated` does later."""
     peer: str = ""
     """The remote address as `host:port`, if a proxy has told another one than the socket's."""
 

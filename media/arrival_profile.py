@@ -37,7 +37,7 @@ class ArrivalProfile:
     """Target slack when audio was too late and is made longer."""
     aim_ns: int
     """Target slack when delay is taken away."""
-    settled_ns: int
+    early_ceil_ns: int
     """Slack above which delay is taken away soon after a join or a cut."""
     ceil_ns: int
     """Slack above which delay is taken away when it lasts. It is well above `aim_ns`, because a
@@ -47,7 +47,7 @@ class ArrivalProfile:
         # A target below the floor would ask for more audio as soon as it is reached.
         lowest_ns = min(self.start_ns, self.grown_ns)
         is_floor = self.tick_ns > 0 and self.floor_ns <= lowest_ns
-        if not is_floor or not self.grown_ns <= self.aim_ns <= self.settled_ns <= self.ceil_ns:
+        if not is_floor or not self.grown_ns <= self.aim_ns <= self.early_ceil_ns <= self.ceil_ns:
             raise ValueError("Tick, floor, start and what is aimed at, and ceilings must rise.")
 
     @property
@@ -67,7 +67,7 @@ PACKETS: Final = ArrivalProfile(
     tick_ns=2_500_000,
     grown_ns=10 * MS_NS,
     aim_ns=10 * MS_NS,
-    settled_ns=20 * MS_NS,
+    early_ceil_ns=20 * MS_NS,
     ceil_ns=20 * MS_NS,
 )
 """RTP packets: a late one delays no other. Most networks deliver them as evenly as they are sent;
@@ -77,7 +77,7 @@ STREAM: Final = ArrivalProfile(
     tick_ns=10 * MS_NS,
     grown_ns=18 * MS_NS,
     aim_ns=24 * MS_NS,
-    settled_ns=36 * MS_NS,
+    early_ceil_ns=36 * MS_NS,
     # A talker would hear a correction sooner than this much delay.
     ceil_ns=50 * MS_NS,
 )

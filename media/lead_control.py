@@ -27,7 +27,7 @@ FAR_NS: Final = 70 * MS_NS
 burst."""
 EPISODE_NS: Final = 100 * MS_NS
 """Late frames within this count once: over TCP a late frame delays all behind it."""
-SETTLE_NS: Final = 500 * MS_NS
+EARLY_REVIEW_NS: Final = 500 * MS_NS
 """How soon slack is judged after a join or a cut, so that what a burst left does not stay."""
 REPEAT_NS: Final = 10_000 * MS_NS
 """A join within this of the last one leaves `KEPT_NS` in place for the next burst."""
@@ -40,16 +40,16 @@ class LeadControl:
     __slots__ = (
         "_aim_ns",
         "_ceil_ns",
+        "_early_ceil_ns",
         "_floor_ns",
         "_grown_ns",
-        "_is_settling",
+        "_is_early_review",
+        "_joined_at_ns",
         "_kept_ns",
         "_least_at_ns",
         "_least_ns",
         "_past_ns",
         "_second_ns",
-        "_settled_at_ns",
-        "_settled_ns",
         "_window_end_ns",
         "excess_ns",
         "grow_ns",
@@ -74,7 +74,7 @@ class LeadControl:
         """Audio to remove, in whole frames: the carrier takes no others."""
         self.low_ns = NEVER_NS
         """A slack that is neither below this nor negative needs no `observe`."""
-        self._is_settling = False
+        self._is_early_review = False
         self._kept_ns = 0
         self.review_ns = 0
         """From this time on `observe` is due for the next frame, whatever its slack."""
@@ -86,9 +86,9 @@ class LeadControl:
         self._floor_ns = profile.floor_ns
         self._grown_ns = profile.grown_ns
         self._aim_ns = profile.aim_ns
-        self._settled_ns = profile.settled_ns
+        self._early_ceil_ns = profile.early_ceil_ns
         self._ceil_ns = profile.ceil_ns
-        self._settled_at_ns = -NEVER_NS
+        self._joined_at_ns = -NEVER_NS
         self.lead_ns = self.lead_ns_min = profile.start_ns
         """Lead for a stream that begins: what the steered slack has amounted to."""
 
@@ -102,18 +102,18 @@ class LeadControl:
         self.review_soon(now_ns)
 
     def review_soon(self, now_ns: int) -> None:
-        """Judge the slack `SETTLE_NS` after a join or a cut."""
-        since_ns = now_ns - self._settled_at_ns
-        if since_ns >= SETTLE_NS:
-            self._settled_at_ns = now_ns
+        """Judge the slack `EARLY_REVIEW_NS` after a join or a cut."""
+        since_ns = now_ns - self._joined_at_ns
+        if since_ns >= EARLY_REVIEW_NS:
+            self._joined_at_ns = now_ns
             self._kept_ns = KEPT_NS if since_ns < REPEAT_NS else 0
-        self._is_settling = True
+        self._is_early_review = True
         # Frames of the same burst that are late are no second event.
         self._least_ns = self._second_ns = self.low_ns = NEVER_NS
         self._least_at_ns = now_ns
         self._past_ns = ()
         self.excess_ns = 0
-        self.review_ns = now_ns + SETTLE_NS
+        self.review_ns = now_ns + EARLY_REVIEW_NS
 
     def is_in_time(self, slack_ns: int, cap_ns: int) -> bool:
         """Return whether a frame with this slack can be played at its turn."""
@@ -175,11 +175,11 @@ class LeadControl:
         second_ns = self._second_ns
         # Half of it, because `shift` moves NEVER_NS too.
         is_known = second_ns < NEVER_NS >> 1
-        if self._is_settling:
-            self._is_settling = False
+        if self._is_early_review:
+            self._is_early_review = False
             # The window goes on, and is judged at its own end.
             self.review_ns = max(self._window_end_ns, now_ns)
-            if is_known and second_ns > self._settled_ns + self._kept_ns:
+            if is_known and second_ns > self._early_ceil_ns + self._kept_ns:
                 self._ask(second_ns - self._aim_ns - self._kept_ns)
             return
         if is_known:

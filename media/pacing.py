@@ -27,7 +27,7 @@ buffer is for."""
 FOLLOW_SHIFT: Final = 5
 """Clocks drift, so each frame shifts the schedule by a thirty-second of its own deviation."""
 TICK_NS: Final = 10 * MS_NS
-SETTLE_NS: Final = 100 * MS_NS
+PACED_NS_MIN: Final = 100 * MS_NS
 """Frames are paced for at least this long after a stall: what it delayed arrives within that."""
 REPEAT_NS: Final = 10_000 * MS_NS
 """A stall that recurs within this is expected again for as long."""
@@ -139,7 +139,7 @@ class Pacer(Waiter):
             self._note_lateness(now_ns, -early_ns)
         if not self.is_even:
             self.is_even = True
-            self._since_ns, self._even_ns = now_ns, now_ns + SETTLE_NS
+            self._since_ns, self._even_ns = now_ns, now_ns + PACED_NS_MIN
         self._held.append(audio)
         self._held_ns += len(audio) * SAMPLE_NS
         # What the listener has still to play counts as well: a frame is heard after both.
@@ -156,7 +156,7 @@ class Pacer(Waiter):
         if late_ns >= (FRAME_NS if self.is_even else LOOSE_NS):
             self.gap_ms += late_ns // MS_NS
             self._end_ns = self._since_ns = now_ns
-            self._even_ns = now_ns + SETTLE_NS
+            self._even_ns = now_ns + PACED_NS_MIN
             self._reserve_ns = RESERVE_NS if is_expected else 0
             self._stalled_ns = now_ns
         # The reserve has covered a smaller stall: it is kept as long again.

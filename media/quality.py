@@ -112,10 +112,11 @@ class JitterMeter:
 class Monitor:
     """Raises once enough of the last samples were bad, and clears once few enough are.
 
-    The defaults require 3 bad of 5 to raise, and 4 good of 5 to clear.
+    The defaults require 3 bad of 5 to raise, and 4 good of 5 to clear. It has no memory: what it
+    watches is a history, a number that its owner keeps and that begins as 0.
     """
 
-    __slots__ = ("_clear_at", "_mask", "_raise_at", "_recent", "is_raised")
+    __slots__ = ("_clear_at", "_mask", "_raise_at", "_raised")
 
     def __init__(self, *, samples: int = 5, raise_at: int = 3, clear_at: int = 1) -> None:
         if not 0 <= clear_at < raise_at <= samples:
@@ -123,20 +124,16 @@ class Monitor:
         self._mask = (1 << samples) - 1
         self._raise_at = raise_at
         self._clear_at = clear_at
-        self._recent = 0
-        """One bit per recent sample, newest lowest: was it bad."""
-        self.is_raised = False
+        self._raised = self._mask + 1
+        """The bit above those of the recent samples, one for each, newest lowest: was it bad."""
 
-    def feed(self, is_bad: bool) -> bool | None:
-        """Take a sample; return True when this raises, False when it clears, else None."""
-        self._recent = recent = (self._recent << 1 | is_bad) & self._mask
-        if self.is_raised:
-            # Another threshold than for raising, so that a line on the edge does not flicker.
-            if recent.bit_count() > self._clear_at:
-                return None
-            self.is_raised = False
-            return False
-        if recent.bit_count() < self._raise_at:
-            return None
-        self.is_raised = True
-        return True
+    def is_raised(self, history: int) -> bool:
+        """Whether it stands raised after this history."""
+        return history >= self._raised
+
+    def feed(self, history: int, is_bad: bool) -> int:
+        """Return the history with one more sample."""
+        recent = (history << 1 | is_bad) & self._mask
+        # Another threshold than for raising, so that a line on the edge does not flicker.
+        least = self._clear_at + 1 if self.is_raised(history) else self._raise_at
+        return recent | self._raised if recent.bit_count() >= least else recent

@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not _is_thorough(item)]
         config.hook.pytest_deselected(items=left_out)
     folders = ("benchmarks", "calls", "e2e", "web", "money")
-    first = ("tests/test_compiled", *(f"tests/{folder}/" for folder in folders))
+    first = tuple(f"tests/{folder}/" for folder in folders)
     items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
 
 

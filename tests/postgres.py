@@ -2,12 +2,13 @@
 
 Fixtures for all tests: `postgres_server`; `database_url`, one empty file or database for each test,
 SQLite and PostgreSQL in turn; `engine`, the same with its tables, copied from one that was migrated
-once.
+once (`sqlite_engine`, `postgres_engine`: one of the two).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import pwd
@@ -17,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from billing.stores.database import create_engine
 from billing.stores.migrations import migrate
 
 START_TIMEOUT_S = 30
+BOOK = "book"
+"""The PostgreSQL database of each test that wants tables."""
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
 
 FAST = {
@@ -125,11 +128,9 @@ class PostgresServer:
         self._execute("postgres", f"CREATE DATABASE {name}")
         return name
 
-    def copy_database(self, template: str) -> str:
-        """Return the name of a new copy of a database to which nobody is connected."""
-        name = next(self._names)
+    def copy_database(self, template: str, name: str) -> None:
+        """Make a copy of a database to which nobody is connected."""
         self._execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        return name
 
     def drop_database(self, name: str) -> None:
         """Remove a database, ending whoever is still connected."""
@@ -259,25 +260,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-def migrate_now(url: str) -> None:
-    """Bring a database to the newest tables, whatever event loop the caller runs in."""
+def run_now(work: Callable[[AsyncEngine], Awaitable[object]], url: str) -> None:
+    """Do something with a database, whatever event loop the caller runs in."""
 
-    async def bring() -> None:
+    async def run() -> None:
         engine = create_engine(url)
         try:
-            await migrate(engine)
+            await work(engine)
         finally:
             await engine.dispose()
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, bring()).result()
+        pool.submit(asyncio.run, run()).result()
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with all tables and no rows, to be copied."""
     template = tmp_path_factory.mktemp("template") / "book.db"
-    migrate_now(f"sqlite:///{template}")
+    run_now(migrate, f"sqlite:///{template}")
     return template
 
 
@@ -285,26 +286,59 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_template(postgres_server: PostgresServer) -> str:
     """The name of a database with all tables and no rows, to be copied."""
     name = postgres_server.lend_database()
-    migrate_now(postgres_server.url(name))
+    run_now(migrate, postgres_server.url(name))
     return name
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def book_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database of either kind that has its tables."""
-    if request.param == "sqlite":
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "book.db")
-        yield f"sqlite:///{tmp_path}/book.db"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = server.copy_database(request.getfixturevalue("postgres_template"))
-    yield server.url(name)
-    server.drop_database(name)
+@pytest.fixture(scope="session")
+def engines() -> dict[str, AsyncEngine]:
+    """An engine for each database of tables, by its URL, for all tests of a worker.
+
+    An engine keeps the statements that it has compiled, which costs more than to run them.
+    """
+    return {}
+
+
+@pytest.fixture(scope="session")
+def sqlite_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the SQLite database of each test lies."""
+    return tmp_path_factory.mktemp("book") / "book.db"
 
 
 @pytest.fixture
-async def engine(book_url: str) -> AsyncIterator[AsyncEngine]:
-    """A database of either kind that has its tables."""
-    engine = create_engine(book_url)
+async def sqlite_engine(
+    engines: dict[str, AsyncEngine], sqlite_template: Path, sqlite_book: Path
+) -> AsyncIterator[AsyncEngine]:
+    """An SQLite database that has its tables."""
+    for file in sqlite_book.parent.iterdir():
+        file.unlink()
+    shutil.copyfile(sqlite_template, sqlite_book)
+    async with _lent(engines, f"sqlite:///{sqlite_book}") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def postgres_engine(
+    engines: dict[str, AsyncEngine], postgres_server: PostgresServer, postgres_template: str
+) -> AsyncIterator[AsyncEngine]:
+    """A PostgreSQL database that has its tables."""
+    postgres_server.copy_database(postgres_template, BOOK)
+    try:
+        async with _lent(engines, postgres_server.url(BOOK)) as engine:
+            yield engine
+    finally:
+        postgres_server.drop_database(BOOK)
+
+
+@contextlib.asynccontextmanager
+async def _lent(engines: dict[str, AsyncEngine], url: str) -> AsyncIterator[AsyncEngine]:
+    engine = engines.setdefault(url, create_engine(url))
     yield engine
     await engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> AsyncEngine:
+    """A database of either kind that has its tables."""
+    engine: AsyncEngine = request.getfixturevalue(f"{request.param}_engine")
+    return engine

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parent
 
@@ -38,10 +41,16 @@ THOROUGH: dict[str, str] = {
     "gateway/sockets/test_relays.py": "other proxies",
     "money": "two nodes and more, real servers, faults",
     "simulators/payments/test_stripe_client.py": "the vendor's client at length",
-    "test_compiled.py": "a compiler, and the tests of compiled modules again",
+    "test_compiled.py": "a compiler",
     "web": "browsers",
 }
 """Folder or file of tests -> what it takes."""
+
+
+def first_of(cases: Iterable[Any]) -> list[Any]:
+    """Return cases for `parametrize`, of which `make test` runs the first, as one of a kind."""
+    first, *others = cases
+    return [first, *(pytest.param(case, marks=pytest.mark.thorough) for case in others)]
 
 
 def is_left_out(path: Path, named: Iterable[Path]) -> bool:

@@ -168,7 +168,7 @@ class GatewayPeer:
 
     name: ClassVar[str] = "gateway"
     what: ClassVar[str] = "Caller, everything on"
-    settle_s: ClassVar[float] = 3.0
+    warm_up_s: ClassVar[float] = 3.0
 
     def missing(self) -> str | None:
         """Nothing: it runs where the benchmark does."""

@@ -55,7 +55,7 @@ class HaproxyPeer:
 
     name: ClassVar[str] = "haproxy"
     what: ClassVar[str] = "HAProxy, TCP mode: a byte relay"
-    settle_s: ClassVar[float] = 2.0
+    warm_up_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Say how to get HAProxy."""

@@ -36,7 +36,7 @@ class Peer(Protocol):
     name: ClassVar[str]
     what: ClassVar[str]
     """One line for the reader of the table."""
-    settle_s: ClassVar[float]
+    warm_up_s: ClassVar[float]
     """Between the last call that comes up and the window."""
 
     def missing(self) -> str | None:

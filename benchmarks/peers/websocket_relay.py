@@ -78,7 +78,7 @@ class StarlettePeer:
 
     name: ClassVar[str] = "starlette"
     what: ClassVar[str] = "Starlette on uvicorn, as one writes it"
-    settle_s: ClassVar[float] = 2.0
+    warm_up_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Nothing: all of it is among the gateway's own requirements."""
@@ -97,7 +97,7 @@ class AiortcPeer:
 
     name: ClassVar[str] = "aiortc"
     what: ClassVar[str] = "aiortc on uvicorn, as one writes it"
-    settle_s: ClassVar[float] = 2.0
+    warm_up_s: ClassVar[float] = 2.0
 
     def missing(self) -> str | None:
         """Nothing: all of it is among the requirements of development."""

@@ -36,7 +36,7 @@ POOL_SIZE = 5
 """Connections of one process; the book is off the media path and never needs many."""
 
 _SQLITE_BEGIN = "sqlite_begin"
-_LOCK_WAIT = "lock_wait_ms"
+_THREADED = "threaded_engine"
 
 _Result = TypeVar("_Result")
 
@@ -120,22 +120,7 @@ class Transactions:
     def __init__(self, engine: AsyncEngine, timeout_s: float) -> None:
         self._engine = engine
         self._timeout_s = timeout_s
-        self._threaded: sa.Engine | None = None
-        if engine.dialect.name == "sqlite":
-            wait_ms = engine.get_execution_options()[_LOCK_WAIT]
-            # One connection is kept: to open one is a fifth of what the drainer does.
-            threaded = _prepared(
-                sa.create_engine(
-                    engine.url.set(drivername="sqlite+pysqlite"),
-                    pool_size=1,
-                    max_overflow=POOL_SIZE,
-                    pool_timeout=CONNECT_TIMEOUT_S,
-                    **_sqlite_options(wait_ms),
-                )
-            )
-            # The owner disposes of the engine it made, and need not know of this second one.
-            sa.event.listen(engine.sync_engine, "engine_disposed", lambda _: threaded.dispose())
-            self._threaded = threaded.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+        self._threaded: sa.Engine | None = engine.get_execution_options().get(_THREADED)
 
     async def run(self, work: Callable[[sa.Connection], _Result]) -> _Result:
         """Run the work in a transaction; commits unless it raises.
@@ -215,14 +200,27 @@ def _normalised(url: URL) -> URL:
 
 
 def _create_sqlite_engine(url: URL, lock_wait_ms: int) -> AsyncEngine:
+    # For `Transactions`. One connection is kept: to open one is a fifth of what the drainer does.
+    threaded = _prepared(
+        sa.create_engine(
+            url.set(drivername="sqlite+pysqlite"),
+            pool_size=1,
+            max_overflow=POOL_SIZE,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            **_sqlite_options(lock_wait_ms),
+        )
+    )
     engine = create_async_engine(
         url,
         pool_size=POOL_SIZE,
         pool_timeout=CONNECT_TIMEOUT_S,
-        execution_options={_LOCK_WAIT: lock_wait_ms},
+        execution_options={
+            _THREADED: threaded.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+        },
         **_sqlite_options(lock_wait_ms),
     )
     _prepared(engine.sync_engine)
+    sa.event.listen(engine.sync_engine, "engine_disposed", lambda _: threaded.dispose())
     return engine
 
 

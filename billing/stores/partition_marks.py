@@ -21,6 +21,10 @@ from billing.stores.database import upsert_in
 _PARTITIONS = tables.partitions
 _COLUMNS = _PARTITIONS.c
 
+# Made once: to make a statement costs more than to run it.
+_MARKS = sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
+_MOVE_MARK = sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of"))
+
 
 def lock_and_mark(
     connection: sa.Connection, batch: Mapping[int, Sequence[OutboxEntry]], at: datetime
@@ -39,28 +43,21 @@ def lock_and_mark(
             for partition, entries in batch.items()
         ],
     )
-    # Read after the lock: nobody else can move these marks before this transaction ends.
-    rows = connection.execute(
-        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id).where(
-            _COLUMNS.partition.in_(batch)
-        )
-    ).all()
     moved = []
-    for partition, booked_id, fork_id in rows:
-        after = advance(booked_id, batch[partition])
+    # Read after the lock: nobody else can move these marks before this transaction ends.
+    for partition, booked_id, fork_id in connection.execute(_MARKS).all():
+        after = advance(booked_id, batch.get(partition, ()))
         if after.booked_id != booked_id:
             # A proof stays until the partition has been filled, whatever is booked meanwhile.
             proof = after.fork_id or fork_id
             moved.append({"of": partition, "booked_id": after.booked_id, "fork_id": proof})
     if moved:
-        connection.execute(
-            sa.update(_PARTITIONS).where(_COLUMNS.partition == sa.bindparam("of")), moved
-        )
+        connection.execute(_MOVE_MARK, moved)
 
 
 @cache
 def _counting(dialect: str) -> sa.Executable:
-    """Return the statement; built once, because building it costs more than running it."""
+    """Return the statement that counts entries; built once, as building costs more than running."""
     insert = upsert_in(dialect, _PARTITIONS)
     return insert.on_conflict_do_update(
         index_elements=["partition"],
@@ -73,9 +70,7 @@ def _counting(dialect: str) -> sa.Executable:
 
 async def read_marks(connection: AsyncConnection) -> dict[int, PartitionMark]:
     """Return the marks of all partitions of which anything was ever booked."""
-    rows = await connection.execute(
-        sa.select(_COLUMNS.partition, _COLUMNS.booked_id, _COLUMNS.fork_id)
-    )
+    rows = await connection.execute(_MARKS)
     return {partition: PartitionMark(*mark) for partition, *mark in rows}
 
 

@@ -18,9 +18,9 @@ from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
     DAY,
+    PENDING,
     SAVED_CARD_KINDS,
     TAKEN_BACK,
-    UNSETTLED,
     AutoHistory,
     AutoRefusal,
     BookedCredit,
@@ -40,7 +40,7 @@ _profiles = tables.payment_profiles
 _credits = tables.credits.c
 _OF_PAYMENTS = ("top-up", "refund", "dispute")
 """Kinds of credits that a payment causes."""
-_UNSETTLED = sorted(state.value for state in UNSETTLED)
+_PENDING = sorted(state.value for state in PENDING)
 _FRUITLESS = (PaymentState.FAILED.value, PaymentState.EXPIRED.value)
 
 
@@ -234,14 +234,14 @@ class SqlPaymentStore:
         async with reading(self._engine, self._timeout_s) as connection:
             return [_payment(row) for row in await connection.execute(query)]
 
-    async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
+    async def pending(self, before: datetime, limit: int) -> Sequence[Payment]:
         """Return payments whose outcome is open and that were last looked at before `before`.
 
         Those that have waited longest come first, so that none is starved.
         """
         query = (
             sa.select(_payments)
-            .where(_payments.c.state.in_(_UNSETTLED), _payments.c.updated_at < before)
+            .where(_payments.c.state.in_(_PENDING), _payments.c.updated_at < before)
             # Looking at a payment updates it (`record`), which sends it to the end of this order.
             .order_by(_payments.c.updated_at)
             .limit(limit)
@@ -461,13 +461,13 @@ async def _history(connection: AsyncConnection, account_id: str, now: datetime) 
         sa.select(_payments.c.state, _payments.c.micros, _payments.c.created_at).where(
             _payments.c.account_id == account_id,
             _payments.c.kind.in_(SAVED_CARD_KINDS),
-            # An unsettled charge counts at any age: while its outcome is open no other may begin.
-            sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_UNSETTLED)),
+            # A pending charge counts at any age: while its outcome is open no other may begin.
+            sa.or_(_payments.c.created_at > now - DAY, _payments.c.state.in_(_PENDING)),
         )
     )
     found = rows.all()
     return AutoHistory(
-        is_in_flight=any(row.state in _UNSETTLED for row in found),
+        is_in_flight=any(row.state in _PENDING for row in found),
         # A charge whose outcome is open counts as made: the daily limit must hold if it succeeds.
         charged_micros=sum(row.micros for row in found if row.state not in _FRUITLESS),
         failures=sum(row.state == PaymentState.FAILED.value for row in found),

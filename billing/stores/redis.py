@@ -1,4 +1,4 @@
-"""Implements the spend gate in Valkey or Redis: one Lua script per decision, on one partition.
+"""Implements the spend gate in Valkey or Redis: one Lua script per decision.
 
 All rules about balances and holds are in the scripts; this module only passes arguments and answers
 on. Knows no price, no clock and no SQL.
@@ -7,17 +7,15 @@ on. Knows no price, no clock and no SQL.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import astuple
-from importlib import resources
 from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from billing.cdr import in_brief
 from billing.errors import MoneyError, StoreUnavailableError
@@ -41,8 +39,9 @@ from billing.ports import (
     TickOutcome,
 )
 from billing.stores import redis_outbox, refusals
+from billing.stores.gate_script import Argument, Script, evaluate, evaluate_all
 from billing.stores.redis_client import connect, disconnect, preflight
-from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply
+from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply, batches_of
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 
@@ -51,9 +50,6 @@ TIMEOUT_S = 1.0
 
 REBUILD_TIMEOUT_S = 30.0
 """A rebuild carries a whole partition, and nothing waits for it but the start of a node."""
-
-CALLS_PER_SCRIPT_MAX = 1_000
-"""Bound of one tick script: it holds the server for some 4 ms, and Lua's stack for 2,000 values."""
 
 MEMORIES_PER_SCRIPT_MAX = 200
 """Bound of one script that notes what is known of calls: some 150 kB."""
@@ -81,20 +77,11 @@ _KEY_NAMES = (
 # Ticks join calls by ':' and ' ' in the outbox.
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
+_NOT_READY = "a partition of the spend gate is not filled yet"
+
 _ENCODER = msgspec.json.Encoder()
 
 _Answer = TypeVar("_Answer")
-
-
-class _Script:
-    """A Lua script and the hash by which the server knows it."""
-
-    def __init__(self, name: str) -> None:
-        folder = resources.files("billing.stores")
-        files = [folder.joinpath(f"{part}.lua") for part in ("prelude", name)]
-        self.source = "\n".join(file.read_text(encoding="utf-8") for file in files).encode()
-        # EVALSHA knows a script by the SHA-1 of its text, so two releases can use one server.
-        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 
 class RedisSpendGate:
@@ -119,22 +106,23 @@ class RedisSpendGate:
         self._keys = [
             [f"{{cr:{p}}}:{name}".encode() for name in _KEY_NAMES] for p in range(partitions)
         ]
-        self._open = _Script("open")
-        self._tick = _Script("tick")
-        self._close = _Script("close")
-        self._credit = _Script("credit")
-        self._freeze = _Script("freeze")
-        self._read = _Script("read")
-        self._name = _Script("name")
-        self._tell_again = _Script("tell_again")
-        self._tell_open = _Script("tell_open")
-        self._endings = _Script("endings")
-        self._open_calls = _Script("open_calls")
-        self._snapshot = _Script("snapshot")
-        self._inspect = _Script("inspect")
-        self._withdraw = _Script("withdraw")
-        self._remember = _Script("remember")
-        self._rebuild = _Script("rebuild")
+        self._open = Script("open")
+        self._tick = Script("tick")
+        self._close = Script("close")
+        self._credit = Script("credit")
+        self._freeze = Script("freeze")
+        self._read = Script("read")
+        self._name = Script("name")
+        self._tell_again = Script("tell_again")
+        self._tell_open = Script("tell_open")
+        self._endings = Script("endings")
+        self._open_calls = Script("open_calls")
+        self._snapshot = Script("snapshot")
+        self._inspect = Script("inspect")
+        self._withdraw = Script("withdraw")
+        self._remember = Script("remember")
+        self._rebuild = Script("rebuild")
+        self._forget = Script("forget", has_prelude=False)
 
     def partition(self, account_id: str) -> int:
         """Return the partition that holds this account."""
@@ -175,22 +163,21 @@ class RedisSpendGate:
         self, claims: Mapping[int, Sequence[Tick]]
     ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
         """Raise the holds of several partitions' live calls, all in one round trip."""
-        batches = [
-            TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
-            for partition, ticks in claims.items()
-            for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX)
-        ]
+        # A cluster's script names keys of one slot; elsewhere one script serves a group.
+        per_script = 1 if isinstance(self._redis, RedisCluster) else len(claims)
         try:
-            answers = await self._bounded(self._evaluate_all(batches))
+            answers = await self._bounded(self._tick_each(batches_of(claims, per_script)))
         except StoreUnavailableError as error:
             return dict.fromkeys(claims, error)
         replies = {partition: TickReply() for partition in claims}
         failures: dict[int, StoreUnavailableError] = {}
-        for batch, answer in zip(batches, answers, strict=True):
+        for batch, answer in answers:
             if isinstance(answer, Exception):
                 # Other batches of the partition may have been granted: absolute totals, so
                 # repeating them is safe.
                 failures[batch.partition] = _unavailable(answer)
+            elif answer is None:
+                failures[batch.partition] = StoreUnavailableError(_NOT_READY)
             else:
                 replies[batch.partition].add(batch, answer)
         outcomes = {partition: reply.outcome() for partition, reply in replies.items()}
@@ -340,8 +327,15 @@ class RedisSpendGate:
 
     async def trim_outboxes(self, entry_ids: Mapping[int, Sequence[str]]) -> None:
         """Delete entries of several partitions in one round trip."""
-        by_outbox = {self._outbox(partition): ids for partition, ids in entry_ids.items()}
-        await self._bounded(redis_outbox.trim(self._redis, by_outbox))
+        each = [(self._outbox(p), b" ".join(map(str.encode, ids))) for p, ids in entry_ids.items()]
+        if isinstance(self._redis, RedisCluster):
+            requests = [([outbox], [ids]) for outbox, ids in each]
+        else:
+            requests = [([outbox for outbox, _ in each], [ids for _, ids in each])]
+        answers = await self._bounded(evaluate_all(self._redis, self._forget, requests))
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise _unavailable(answer)
 
     async def open_calls(self, node: str | None = None) -> Sequence[OpenCall]:
         """List the open calls of a node, or of all."""
@@ -362,7 +356,7 @@ class RedisSpendGate:
         if row is None:
             # An empty gate has no rows at all, and must not say that a call which lives is over.
             if not await self.is_ready(partition):
-                raise StoreUnavailableError("a partition of the spend gate is not filled yet")
+                raise StoreUnavailableError(_NOT_READY)
             return None
         owner, node, *_ = msgspec.json.decode(row)
         return str(node) if owner == account_id else None
@@ -412,41 +406,38 @@ class RedisSpendGate:
 
     async def _run(
         self,
-        script: _Script,
+        script: Script,
         partition: int,
-        *args: str | bytes | int,
+        *args: Argument,
         timeout_s: float | None = None,
     ) -> Any:
         """Run a script on a partition; return its answer."""
-        return await self._bounded(self._evaluate(script, self._keys[partition], args), timeout_s)
+        answer = evaluate(self._redis, script, self._keys[partition], args)
+        return await self._bounded(answer, timeout_s)
 
-    async def _evaluate(
-        self, script: _Script, keys: list[bytes], args: Sequence[str | bytes | int]
-    ) -> Any:
-        # execute_command, because not every client of redis-py offers evalsha().
-        execute = self._redis.execute_command
-        try:
-            # A server that was restarted has forgotten its scripts; EVAL loads them again.
-            return await execute("EVALSHA", script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return await execute("EVAL", script.source, len(keys), *keys, *args)
-
-    async def _evaluate_all(self, batches: Sequence[TickBatch]) -> Sequence[Any]:
-        """Run the tick script on each batch; return its answer or its error in its place."""
-        pipeline = self._redis.pipeline(transaction=False)
-        sha = self._tick.sha
-        for batch in batches:
-            keys = self._keys[batch.partition]
-            pipeline.execute_command(
-                "EVALSHA", sha, len(keys), *keys, batch.encoded, TICK_ENTRIES_MAX
+    async def _tick_each(
+        self, scripts: Sequence[Sequence[TickBatch]]
+    ) -> list[tuple[TickBatch, Any]]:
+        """Run the tick script on some batches at a time; return each one's answer, or its error."""
+        requests: list[tuple[list[bytes], Sequence[Argument]]] = [
+            (
+                [key for batch in batches for key in self._keys[batch.partition]],
+                (TICK_ENTRIES_MAX, *(batch.encoded for batch in batches)),
             )
-        answers = await pipeline.execute(raise_on_error=False)
-        for i, answer in enumerate(answers):
-            if isinstance(answer, NoScriptError):  # this master has not seen the script yet
-                batch = batches[i]
-                keys, arguments = self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)
-                answers[i] = await self._evaluate(self._tick, keys, arguments)
-        return answers
+            for batches in scripts
+        ]
+        answers = await evaluate_all(self._redis, self._tick, requests)
+        found: list[tuple[TickBatch, Any]] = []
+        for batches, answer in zip(scripts, answers, strict=True):
+            if not isinstance(answer, Exception):
+                found += zip(batches, answer, strict=True)
+            elif len(batches) == 1:
+                found.append((batches[0], answer))
+            else:
+                # One partition's keys may be at fault: apart, it fails alone. A repeated tick
+                # changes nothing.
+                found += await self._tick_each([[batch] for batch in batches])
+        return found
 
     async def _bounded(self, answer: Awaitable[_Answer], timeout_s: float | None = None) -> _Answer:
         """Wait for an answer, at most the timeout. Raises StoreUnavailableError."""

@@ -50,7 +50,7 @@ class UnfitStoreError(StoreUnavailableError):
 
 
 @dataclass(frozen=True, slots=True)
-class StoreReport:
+class StoreFacts:
     """What a server is, and which of its settings are too weak for money."""
 
     version: str
@@ -132,7 +132,7 @@ async def disconnect(client: Redis | RedisCluster) -> None:
         await client.connection_pool.sentinel_manager.aclose()
 
 
-async def preflight(client: Redis | RedisCluster) -> StoreReport:
+async def preflight(client: Redis | RedisCluster) -> StoreFacts:
     """Check a server. Raises UnfitStoreError, or StoreUnavailableError if it is away."""
     try:
         masters = await _master_infos(client)
@@ -148,7 +148,7 @@ async def preflight(client: Redis | RedisCluster) -> StoreReport:
     first = masters[0]
     # Of a cluster the weakest master counts: each holds some accounts.
     is_durable = all(info.get("aof_enabled") == 1 for info in masters)
-    return StoreReport(
+    return StoreFacts(
         version=f"{first.get('server_name', 'redis')} {_version_text(first)}",
         masters=len(masters),
         replicas=sum(int(info.get("connected_slaves", 0)) for info in masters),

@@ -1,4 +1,4 @@
-"""Reads and trims the outboxes of the spend gate's partitions, each a stream, in one round trip.
+"""Reads the outboxes of the spend gate's partitions, each a stream, in one round trip.
 
 Knows no entry's meaning and no script; the caller bounds the wait and names the failure.
 """
@@ -13,8 +13,6 @@ from redis.exceptions import ResponseError
 
 from billing.lineage import NOTHING_TOLD
 from billing.ports import OutboxEntry
-
-IDS_PER_COMMAND_MAX = 1_000
 
 
 async def lengths(redis: Redis | RedisCluster, outboxes: Sequence[bytes]) -> Sequence[int]:
@@ -73,17 +71,6 @@ async def read(
         for partition, key in outboxes.items()
         if key in found
     }
-
-
-async def trim(redis: Redis | RedisCluster, entry_ids: Mapping[bytes, Sequence[str]]) -> None:
-    """Delete entries, by outbox."""
-    pipeline: Any = redis.pipeline(transaction=False)
-    for outbox, ids in entry_ids.items():
-        for start in range(0, len(ids), IDS_PER_COMMAND_MAX):
-            # By id, because entries written since must stay. A stream keeps its last id even when
-            # it is empty, which `billing.lineage` depends on.
-            pipeline.execute_command("XDEL", outbox, *ids[start : start + IDS_PER_COMMAND_MAX])
-    await pipeline.execute()
 
 
 def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> OutboxEntry:

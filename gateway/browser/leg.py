@@ -94,9 +94,9 @@ class BrowserLeg:
         self._send_error(code, retry_after_s)
         self.close(problem.close_code, code)
 
-    def vouch(self) -> None:
+    def mark_authenticated(self) -> None:
         """Tell the socket that the caller has shown a valid token."""
-        self._connection.vouch()
+        self._connection.mark_authenticated()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Start the closing handshake."""

@@ -19,8 +19,8 @@ from billing.rating import Rate
 from gateway.browser.messages import FRAME_BYTES, Lack
 from gateway.browser.reports import limited_by
 from gateway.call.number import destination
-from gateway.calls.closed_book import ClosedBook
-from gateway.charging.rate_book import RateBook
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.current_rates import CurrentRates
 from gateway.charging.recovery import bring_credits
 from gateway.errors import RequestRefusedError
 from gateway.limits.velocity import call_uses, quote_uses, refuse, token_uses
@@ -95,8 +95,8 @@ class Admission:
     velocity: Velocity
     gate: SpendGate
     ledger: LedgerStore
-    rates: RateBook
-    closed_book: ClosedBook
+    rates: CurrentRates
+    closed_destinations: ClosedDestinations
     is_draining: Callable[[], bool]
     """Whether the node that would hold the call takes no new ones."""
     on_balance: Callable[[str, int], None] = lambda _account_id, _micros: None
@@ -162,7 +162,7 @@ class Admission:
         account = buyer.account
         if account.frozen:
             raise RequestRefusedError("account_frozen")
-        dialled = destination(number, self.closed_book.closed)
+        dialled = destination(number, self.closed_destinations.closed)
         entry = self.rates.lookup(dialled.number)
         if entry is None:
             raise RequestRefusedError("destination_not_priced", field="destination")

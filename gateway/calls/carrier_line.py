@@ -49,12 +49,12 @@ class CarrierLine:
         "_carrier",
         "_confirm_s",
         "_is_ending",
-        "_named",
+        "_naming",
+        "_on_event",
         "_order",
         "_ordered_ns",
         "_placed_ns",
         "_reachability",
-        "_report",
         "_stray",
         "carrier_call_id",
         "is_over",
@@ -64,18 +64,19 @@ class CarrierLine:
         self,
         carrier: Carrier,
         order: DialOrder,
-        report: Callable[[Event], None],
+        on_event: Callable[[Event], None],
         reachability: Reachability,
         stray: Callable[[str], None],
     ) -> None:
         """`stray` is called with the id of each carrier call made for this one that must end."""
         self._carrier = carrier
         self._order = order
-        self._report = report
+        self._on_event = on_event
         self._reachability = reachability
         self._ordered_ns = self._placed_ns = reachability.clock_ns()
         self._stray = stray
-        self._named = asyncio.Event()
+        self._naming: asyncio.Event | None = None
+        """Set when the carrier's id comes, for whoever waits for it."""
         self.carrier_call_id = ""
         self.is_over = False
         self._is_ending = False
@@ -87,9 +88,10 @@ class CarrierLine:
         if not self.carrier_call_id:
             # Set before it is reported: a call that has ended meanwhile is hung up by this id.
             self.carrier_call_id = carrier_call_id
-            self._named.set()
+            if self._naming is not None:
+                self._naming.set()
             self._placed_ns = self._reachability.clock_ns()
-            self._report(DialAccepted(carrier_call_id))
+            self._on_event(DialAccepted(carrier_call_id))
         return carrier_call_id == self.carrier_call_id
 
     async def dial(self) -> None:
@@ -108,16 +110,17 @@ class CarrierLine:
                 http_status=error.status,
                 reason=str(error),
             )
-            self._report(DialFailed(error.cause))
+            self._on_event(DialFailed(error.cause))
         else:
             # A callback has overtaken the reply and named another call: this one rings beside it.
             if not self.named(carrier_call_id):
                 self._stray(carrier_call_id)
 
     async def _is_proven(self) -> bool:
+        self._naming = asyncio.Event()
         try:
             async with asyncio.timeout(PROOF_WAIT_S):
-                await self._named.wait()
+                await self._naming.wait()
         except TimeoutError:
             return False
         return True
@@ -137,12 +140,12 @@ class CarrierLine:
             # Not knowing ends nothing: the next poll asks again, and the call has its own limits.
             return
         if await self._reachability.is_cut_off(status, self._ordered_ns, self._placed_ns):
-            self._report(Ended(Cause.GATEWAY_DOWN, "gateway"))
+            self._on_event(Ended(Cause.GATEWAY_DOWN, "gateway"))
         # Reported even so: a call that the carrier shows as over needs no order to end. A callback
         # may have told the same during either await.
         event = status.event()
         if event is not None and not self.is_over:
-            self._report(event)
+            self._on_event(event)
 
     async def end(self) -> None:
         """End the call and make sure that it is over; a call without an id yet is ended later."""
@@ -168,7 +171,7 @@ class CarrierLine:
         )
         # In this order: until it gives up waiting the call owns its carrier call, and what a call
         # owns is not taken for a ghost.
-        self._report(ConfirmationAbandoned())
+        self._on_event(ConfirmationAbandoned())
         self._stray(self.carrier_call_id)
 
     async def _ask_to_end(self) -> bool:
@@ -185,6 +188,6 @@ class CarrierLine:
         event = status.event()
         # The reply to the order may still show the call as live; only a terminal status counts.
         if isinstance(event, CarrierEnded) and not self.is_over:
-            self._report(event)
+            self._on_event(event)
         # Set by the bridge as it takes that event, from here or from a callback.
         return self.is_over

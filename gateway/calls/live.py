@@ -220,7 +220,7 @@ class Calls:
         elif not bridge.resume(leg, generation):
             leg.refuse("bad_resume")
         else:
-            leg.vouch()
+            leg.mark_authenticated()
             if self.is_draining:
                 self._tell_draining(bridge)
 
@@ -246,7 +246,7 @@ class Calls:
         if refusal:
             self._refuse(leg, order, refusal)
             return
-        leg.vouch()
+        leg.mark_authenticated()
         if order.is_check:
             self._check(leg, order.account_id)
         else:
@@ -377,10 +377,10 @@ class Calls:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call task failed", exc_info=error)
 
-    async def drain(self, timeout_s: float, hurry: asyncio.Event | None = None) -> None:
+    async def drain(self, timeout_s: float, end_now: asyncio.Event | None = None) -> None:
         """Take no new calls; let running ones finish, and settle them all.
 
-        Those that still run are ended after `timeout_s`, or when `hurry` is set.
+        Those that still run are ended after `timeout_s`, or when `end_now` is set.
         """
         self.is_draining = True
         if not self._calls:
@@ -390,7 +390,7 @@ class Calls:
         for call in self._calls.values():
             self._tell_draining(call)
         log.info("draining", calls=len(self._calls), timeout_s=timeout_s)
-        if not await self._wait_idle(timeout_s, hurry):
+        if not await self._wait_idle(timeout_s, end_now):
             for call in tuple(self._calls.values()):
                 call.end(Cause.SYSTEM_SHUTDOWN, "gateway")
             await self._wait_idle(_END_TIMEOUT_S)
@@ -406,8 +406,8 @@ class Calls:
         left_ns = self._drained_ns - self._ticker.clock_ns()
         call.tell_draining(max(0, left_ns // SECOND_NS))
 
-    async def _wait_idle(self, timeout_s: float, hurry: asyncio.Event | None = None) -> bool:
-        events = (self._idle,) if hurry is None else (self._idle, hurry)
+    async def _wait_idle(self, timeout_s: float, end_now: asyncio.Event | None = None) -> bool:
+        events = (self._idle,) if end_now is None else (self._idle, end_now)
         waiting = [asyncio.ensure_future(event.wait()) for event in events]
         try:
             await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

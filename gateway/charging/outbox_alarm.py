@@ -15,7 +15,7 @@ from billing.ports import SpendGate
 
 INTERVAL_S = 5.0
 DRAINED_AGE_S_MAX = 15.0
-"""How long ago the outbox may have been drained completely: a drainer does it each half second, and
+"""How long ago the outbox may have been drained completely: a drainer does it each second, and
 needs a few seconds to start."""
 
 _LONG_HINT = "Is the drainer running?"

@@ -78,7 +78,7 @@ def run_with(
 
     async def opened() -> None:
         # Only while opening: once `work` has begun, "nothing was changed" may be wrong.
-        stores = await unchanged(open_stores(settings))
+        stores = await open_before_changes(open_stores(settings))
         try:
             await work(stores, settings)
         except LookupError as error:
@@ -93,8 +93,8 @@ def run_with(
     run(opened(), settings)
 
 
-async def unchanged(opening: Awaitable[_Opened]) -> _Opened:
-    """Open stores; if they are away, say that nothing was changed."""
+async def open_before_changes(opening: Awaitable[_Opened]) -> _Opened:
+    """Open stores, before anything is changed; if they are away, the error says so as well."""
     try:
         return await opening
     except StoreUnavailableError as error:

@@ -7,7 +7,7 @@ import contextlib
 import typer
 
 from gateway.cli.command import announce, err, out, run, stop_on_signal
-from gateway.cli.serve import require_fit
+from gateway.cli.serve import require_preflight
 from gateway.logs import formats
 from gateway.roles.demo import Demo
 from gateway.settings import Settings
@@ -36,7 +36,7 @@ def demo(context: typer.Context) -> None:
             show.explain(out)
             await stop.wait()
             announce("Stopping…")
-            await show.stop(stop.hurry)
+            await show.stop(stop.end_now)
         stop.leave()
 
     run(work())
@@ -44,5 +44,5 @@ def demo(context: typer.Context) -> None:
 
 async def _start(show: Demo, settings: Settings) -> None:
     # First, so that no simulator has to be stopped again.
-    await require_fit(settings)
+    await require_preflight(settings)
     await show.start()

@@ -19,13 +19,13 @@ from billing.stores.payments import SqlPaymentStore
 from gateway.cli.command import (
     err,
     fail,
+    open_before_changes,
     out,
     read_amount,
     read_moment,
     read_settings,
     run,
     run_with,
-    unchanged,
 )
 from gateway.errors import (
     EXIT_FINDINGS,
@@ -39,7 +39,7 @@ from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
-from gateway.post.webhooks import Notices
+from gateway.post.webhooks import EventPoster
 from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
 from gateway.settings import Settings
@@ -214,17 +214,17 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
         fail(problem.message, "CALLER_STRIPE_API_KEY sets them up.", EXIT_SETTINGS)
 
     async def with_services() -> None:
-        stores = await unchanged(storage.open_stores(settings))
-        notices = Notices(settings.events_url, settings.events_secret)
-        services = compose_payments(settings, stores, notify=notices.notify, recovers=recovers)
-        notices.start()
+        stores = await open_before_changes(storage.open_stores(settings))
+        events = EventPoster(settings.events_url, settings.events_secret)
+        services = compose_payments(settings, stores, notify=events.notify, recovers=recovers)
+        events.start()
         try:
             await work(stores, services)
         except RequestRefusedError as error:
             problem = PROBLEMS[error.code]
             fail(problem.message, problem.action, EXIT_SETTINGS)
         finally:
-            await notices.stop()
+            await events.stop()
             await services.service.close()
             await stores.close()
 

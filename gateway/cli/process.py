@@ -32,7 +32,7 @@ def main() -> None:
     try:
         code = command(sys.argv[1:], os.environ)
     except Exception as error:
-        formats.tell_uncaught(error, "command failed")
+        formats.log_uncaught(error, "command failed")
         # The interpreter itself would end with 1, which says that something was found.
         sys.exit(EXIT_CRASHED)
     sys.exit(code)

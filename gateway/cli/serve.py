@@ -24,7 +24,7 @@ def serve(context: typer.Context) -> None:
             await stop.wait()
             announce("Stopping: no new calls; running ones may finish.")
             # Unbounded here: draining and the stop of each part have their own time-outs.
-            await node.stop(stop.hurry)
+            await node.stop(stop.end_now)
         # Everything is closed; after Ctrl-C the exit code is 130 all the same.
         stop.leave()
 
@@ -32,11 +32,11 @@ def serve(context: typer.Context) -> None:
 
 
 async def _start(node: Node, settings: Settings) -> None:
-    await require_fit(settings)
+    await require_preflight(settings)
     await node.start()
 
 
-async def require_fit(settings: Settings) -> None:
+async def require_preflight(settings: Settings) -> None:
     """Check what a start needs before anything is started; print what is missing, and exit."""
     found = await preflight.findings(settings, is_starting=True)
     if code := preflight.exit_code(found):

@@ -107,11 +107,11 @@ def configure(level: str, form: str) -> None:
 def take_hooks() -> None:
     """Log uncaught exceptions, in threads and destructors too, like any other fault."""
     sys.excepthook = _tell_last
-    threading.excepthook = lambda args: tell_uncaught(args.exc_value, "thread failed")
-    sys.unraisablehook = lambda args: tell_uncaught(args.exc_value, "destructor failed")
+    threading.excepthook = lambda args: log_uncaught(args.exc_value, "thread failed")
+    sys.unraisablehook = lambda args: log_uncaught(args.exc_value, "destructor failed")
 
 
-def tell_uncaught(error: BaseException | None, what: str) -> None:
+def log_uncaught(error: BaseException | None, what: str) -> None:
     """Log an exception that has ended something."""
     # An exit that was asked for is no fault, and has told its reason.
     if error is not None and not isinstance(error, SystemExit):
@@ -121,7 +121,7 @@ def tell_uncaught(error: BaseException | None, what: str) -> None:
 def _tell_last(
     _kind: type[BaseException], error: BaseException, _traceback: TracebackType | None
 ) -> None:
-    tell_uncaught(error, "process ended")
+    log_uncaught(error, "process ended")
 
 
 def on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         # On the finished line, so that no field and no library can pass it by.
-        return tracebacks.blot(super().format(record))
+        return tracebacks.redact(super().format(record))
 
 
 class _Repeats(logging.Filter):

@@ -42,7 +42,7 @@ _DIGITS: Final = re.compile(r"\d{7,}")
 """Also matches numbers without plus sign in exception messages, as a vendor may quote them."""
 
 
-def blot(line: str) -> str:
+def redact(line: str) -> str:
     """Return a line with known forms of credentials and phone numbers redacted."""
     return _SENSITIVE.sub("…", line)
 

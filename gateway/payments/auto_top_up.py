@@ -19,7 +19,7 @@ from billing.money import LIMIT
 from billing.payments import (
     AUTOMATIC,
     BY_TAP,
-    UNSETTLED,
+    PENDING,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
@@ -146,7 +146,7 @@ class AutoTopUps:
                 charge went if that was unknown.
 
         Returns:
-            The payment: paid, failed with the reason, or unsettled if the service has not answered.
+            The payment: paid, failed with the reason, or pending if the service has not answered.
 
         Raises:
             RequestRefusedError: `amount_out_of_range`, `payment_key_reused`, `account_frozen`,
@@ -170,13 +170,13 @@ class AutoTopUps:
         # The key was used for a checkout, or for another amount.
         if (begun.kind, begun.micros) != (BY_TAP, micros):
             raise RequestRefusedError("payment_key_reused")
-        # A repetition of a settled tap gets the same answer, without a request.
-        if begun.state not in UNSETTLED:
+        # A repetition of a tap whose outcome is known gets the same answer, without a request.
+        if begun.state not in PENDING:
             return begun
         try:
             return await self.charge(begun)
         except PaymentError as error:
-            # Reported as unsettled and not as failed: the card may have been charged, and a person
+            # Reported as pending and not as failed: the card may have been charged, and a person
             # who reads "failed" pays again.
             log.warning("charge not known yet", payment=begun.id, code=error.service_code)
             return await self._store.find(begun.id) or begun
@@ -222,7 +222,7 @@ class AutoTopUps:
         payment = await self._store.record(
             payment.id, PaymentState.PROCESSING, payment_intent_id=intent.id
         )
-        return await self._payments.settle_payment(payment)
+        return await self._payments.book_outcome(payment)
 
     async def _declined(self, payment: Payment, error: PaymentError) -> Payment:
         account_id, code = payment.account_id, error.service_code

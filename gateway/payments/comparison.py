@@ -49,7 +49,7 @@ CLOCKS_DIFFER_MAX: Final = timedelta(days=1)
 """How much earlier a credit may be dated than its object at the payment service. It may be much
 later: what was lost is booked when it is found again."""
 
-_SETTLED = frozenset(
+_WAS_PAID = frozenset(
     {PaymentState.PAID, PaymentState.DISPUTED, PaymentState.WON, PaymentState.LOST}
 )
 
@@ -138,9 +138,9 @@ def is_blank(trace: PaymentTrace, payment: Payment) -> bool:
 
 def _is_due(trace: PaymentTrace, payment: Payment) -> bool:
     """Return whether the row must name the object's intent, or that it has none."""
-    is_settled = payment.state in _SETTLED
+    was_paid = payment.state in _WAS_PAID
     # A page nobody has paid on has no intent; it may be paid between the two readings.
-    return is_settled if trace.intent_id else not is_settled
+    return was_paid if trace.intent_id else not was_paid
 
 
 def entries_that_differ(
@@ -220,12 +220,12 @@ def _row_that_differs(payment: Payment, intent: Intent) -> Iterator[Disagreement
     due = state_of(None, intent)
     # An appeal may be won after all; here a lost payment stays lost.
     is_won = due is PaymentState.WON and payment.state is PaymentState.LOST
-    is_settled = due in _SETTLED or payment.state in _SETTLED
-    if is_settled and payment.state is not due and not is_won:
+    was_paid = due in _WAS_PAID or payment.state in _WAS_PAID
+    if was_paid and payment.state is not due and not is_won:
         figures = f"{whose}: {payment.state.value} here, {due.value} there"
         yield Disagreement(STATE_DIFFERS, payment.id, figures)
-    # Nothing was received before settlement, and other currencies cannot be compared.
-    if due not in _SETTLED or payment.currency != intent.currency:
+    # Nothing was received before it was paid, and other currencies cannot be compared.
+    if due not in _WAS_PAID or payment.currency != intent.currency:
         return
     currency = intent.currency
     for name, here, there in (

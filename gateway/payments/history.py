@@ -124,7 +124,7 @@ class PaymentHistory:
         """
         why = "its account is not known here; create it, and repeat this"
         try:
-            # The function that settles webhooks too: there is only one way to book.
+            # The function that books what webhooks report: there is only one way to book.
             if await self._payments.recover(found.intent, found.checkout_id) is not None:
                 why = (
                     "its payment here belongs to another payment intent, or its refund is booked"

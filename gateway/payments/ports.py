@@ -198,7 +198,7 @@ class PaymentStore(Protocol):
     ) -> Sequence[Payment]:
         """Return an account's payments, newest first, older than the payment `before`."""
 
-    async def unsettled(self, before: datetime, limit: int) -> Sequence[Payment]:
+    async def pending(self, before: datetime, limit: int) -> Sequence[Payment]:
         """Return payments that are not final and not checked since then, oldest first."""
 
     async def is_booked(self, reference: str) -> bool:

@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class PaymentReconciler:
-    """Settles waiting payments. One instance does one round at a time."""
+    """Books the outcome of pending payments. One instance does one round at a time."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class PaymentReconciler:
         PaymentError if the service is away.
         """
         # Least recently checked first; every check updates the row's time, whatever it finds.
-        waiting = await self._store.unsettled(self._clock() - QUIET, PAYMENTS_MAX)
+        waiting = await self._store.pending(self._clock() - QUIET, PAYMENTS_MAX)
         for payment in waiting:
             try:
                 await self._look_at(payment)
@@ -80,7 +80,7 @@ class PaymentReconciler:
     async def _look_at(self, payment: Payment) -> None:
         # The service knows it, and its object decides.
         if payment.checkout_id or payment.payment_intent_id:
-            await self._payments.settle_payment(payment)
+            await self._payments.book_outcome(payment)
         # The request or its answer was lost; repeated under the same key it charges at most once.
         elif payment.kind in SAVED_CARD_KINDS:
             await self._auto.charge(payment)
@@ -99,7 +99,7 @@ class PaymentReconciler:
             if not after:
                 began = self._clock()
             page = await self._service.missed_events(since, after)
-            # Several events name the same object, and one look settles it.
+            # Several events name the same object, and one look at it is enough.
             found |= dict.fromkeys(page.objects)
             after = page.after
             # After the last page, the next round starts slightly before this one did.
@@ -111,10 +111,10 @@ class PaymentReconciler:
             # An event type on the list may be about another kind of object.
             if kind in KINDS:
                 try:
-                    await self._payments.settle(kind, object_id)
+                    await self._payments.book_object(kind, object_id)
                 except (MoneyError, PaymentError) as error:
                     _go_on(object_id, error)
-        # Only now, so that events that could not be settled are read again.
+        # Only now, so that events that could not be booked are read again.
         self._since, self._began, self._after = since, began, after
         return len(found)
 

@@ -1,8 +1,8 @@
 """Top-ups and refunds by card, and the only way by which the books learn their outcome.
 
-A report of the payment service is only a hint: `settle` fetches the current state and books each
-fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently and as
-often as they like. Knows no HTTP, SQL, vendor or call.
+A report of the payment service is only a hint: `book_object` fetches the current state and books
+each fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently
+and as often as they like. Knows no HTTP, SQL, vendor or call.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from billing.clock import Clock, utc_now
 from billing.errors import MoneyError
 from billing.payments import (
     BY_PAGE,
+    PENDING,
     TAKEN_BACK,
-    UNSETTLED,
     CheckoutPage,
     Intent,
     Payment,
@@ -59,7 +59,7 @@ ROUNDS_MAX: Final = 3
 """How often a payment is read again if it is being booked elsewhere at the same time."""
 LOOK_AGAIN: Final = timedelta(seconds=1)
 """Shortest interval at which a polling page has its payment looked up."""
-SETTLING_MAX: Final = 8
+BOOKING_MAX: Final = 8
 """Payments fetched and booked at once; more wait. SQL has ten connections."""
 
 _HAS_PAGE = frozenset(
@@ -112,7 +112,7 @@ class Payments:
         self._notify = notify
         self._clock = clock
         self._new_id = new_id
-        self._settling = asyncio.Semaphore(SETTLING_MAX)
+        self._booking = asyncio.Semaphore(BOOKING_MAX)
 
     async def start_checkout(
         self, account_id: str, micros: int, *, save_card: bool = False, key: str = ""
@@ -245,13 +245,13 @@ class Payments:
             amount_micros=amount_micros,
         )
 
-    async def settle(self, kind: str, object_id: str) -> Payment | None:
+    async def book_object(self, kind: str, object_id: str) -> Payment | None:
         """Book everything that an object of the service proves; None if it is not ours.
 
         Repeating it is harmless. Raises PaymentError, StoreUnavailableError: perhaps not booked,
         try again.
         """
-        async with self._settling:
+        async with self._booking:
             try:
                 payment, intent_id = await self._locate(kind, object_id)
             except PaymentError as error:
@@ -261,21 +261,21 @@ class Payments:
             if payment is None:
                 return None
             checkout_id = object_id if kind == CHECKOUT else ""
-            return await self._settle(payment, checkout_id, intent_id)
+            return await self._book_outcome(payment, checkout_id, intent_id)
 
-    async def settle_payment(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
-        """Fetch the outcome of a payment and book it. Raises the same as `settle`."""
-        async with self._settling:
-            return await self._settle(payment, page, intent)
+    async def book_outcome(self, payment: Payment, intent: str = "", page: str = "") -> Payment:
+        """Fetch the outcome of a payment and book it. Raises the same as `book_object`."""
+        async with self._booking:
+            return await self._book_outcome(payment, page, intent)
 
     async def recover(self, intent: Intent, checkout_id: str = "") -> Payment | None:
         """Book everything that an intent of ours proves, whatever is known of its payment here.
 
         `checkout_id` is the page it was paid on, if known. None if its account is unknown here.
-        Raises the same as `settle`.
+        Raises the same as `book_object`.
         """
         known = await self._store.find_by_intent(intent.id) or await self._adopt(intent)
-        return await self.settle_payment(known, intent.id, checkout_id) if known else None
+        return await self.book_outcome(known, intent.id, checkout_id) if known else None
 
     async def refresh(self, payment: Payment) -> Payment:
         """Return a payment's current state; the last known one if the service is away.
@@ -283,11 +283,11 @@ class Payments:
         Raises StoreUnavailableError.
         """
         is_known = payment.checkout_id or payment.payment_intent_id
-        is_waiting = payment.state in UNSETTLED and is_known
+        is_waiting = payment.state in PENDING and is_known
         if not is_waiting or self._clock() - payment.updated_at < LOOK_AGAIN:
             return payment
         try:
-            return await self.settle_payment(payment)
+            return await self.book_outcome(payment)
         except PaymentError as error:
             log.warning("payment not looked up", payment=payment.id, code=error.service_code)
             return payment
@@ -325,7 +325,7 @@ class Payments:
         micros = from_minor(intent.received_minor, profile.currency)
         return await self._create(intent.payment_id, profile, micros, intent.kind)
 
-    async def _settle(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
+    async def _book_outcome(self, payment: Payment, checkout_id: str, intent_id: str) -> Payment:
         checkout_id = payment.checkout_id or checkout_id
         intent_id = payment.payment_intent_id or intent_id
         for attempt in range(ROUNDS_MAX):
@@ -445,7 +445,7 @@ class Payments:
         if not await self._store.is_booked(booked_as):
             await self._take_back(payment, micros, booked_as)
         elif await self._is_refunded(intent_id, our_id):
-            return await self.settle_payment(payment)
+            return await self.book_outcome(payment)
         try:
             await self._service.refund(intent_id, minor, our_id)
         except PaymentError as error:
@@ -453,7 +453,7 @@ class Payments:
             if not error.retryable:
                 await self._credit(payment, micros, undone(booked_as), "The refund failed.")
             raise
-        return await self.settle_payment(payment)
+        return await self.book_outcome(payment)
 
     async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
         """Return whether the service has made a refund; it forgets idempotency keys after a day."""

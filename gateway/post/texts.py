@@ -137,7 +137,7 @@ def _dispute_won(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
     if profile.frozen:
         outlook = "Your account is still frozen for another reason, and cannot place calls."
     return (
-        f"A dispute was settled: {amount}",
+        f"A dispute was decided: {amount}",
         "The dispute over a payment was decided in favour of the payment. "
         f"{amount} was added to your credit again.",
         outlook,

@@ -40,7 +40,7 @@ def signature(secret: Secret, body: bytes, at: datetime) -> str:
     return f"t={seconds},v1={digest.hexdigest()}"
 
 
-class Notices:
+class EventPoster:
     """The outgoing events of one process, to one address; inactive without an address."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Notices:
     def start(self) -> None:
         """Start on the running loop."""
         if self._url:
-            self._work = asyncio.get_running_loop().create_task(self._run(), name="notices")
+            self._work = asyncio.get_running_loop().create_task(self._run(), name="events")
 
     async def stop(self) -> None:
         """Stop; drop what still waits."""

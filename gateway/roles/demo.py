@@ -67,8 +67,8 @@ class Demo:
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
         """Return the demo's own credentials, made once and kept for its owner only."""
         path = data_dir / private_files.DEMO
-        private_files.close_folder(data_dir)
-        private_files.close(path)
+        private_files.restrict_folder(data_dir)
+        private_files.restrict(path)
         made = {
             "account_sid": "AC" + secrets.token_hex(16),
             "auth_token": secrets.token_hex(16),
@@ -149,9 +149,9 @@ class Demo:
         )
         await bring_credits(stores.gate, stores.ledger, ACCOUNT_ID)
 
-    async def stop(self, hurry: asyncio.Event | None = None) -> None:
+    async def stop(self, end_now: asyncio.Event | None = None) -> None:
         """End the gateway first, so that its calls end properly."""
-        await self._node.stop(hurry)
+        await self._node.stop(end_now)
         await self._end_simulators()
 
     async def _end_simulators(self) -> None:

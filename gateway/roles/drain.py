@@ -18,9 +18,9 @@ from gateway.roles.process import stop_on_signal, wait
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from gateway.post.webhooks import Notices
+    from gateway.post.webhooks import EventPoster
 
-DRAIN_INTERVAL_S = 0.5
+DRAIN_INTERVAL_S = 1.0
 """How soon after its end a call is found in the list."""
 DRAIN_TURN_S_MAX = 60.0
 """How long one batch may take before the drainer counts as stuck: several times what all time-outs
@@ -43,11 +43,11 @@ async def work(settings: Settings, *, is_child: bool) -> None:
         stop.leave()
         return
     stores, enough = opening.result(), asyncio.Event()
-    notices, mails = _open_notices(settings), storage.open_mails(settings, stores)
+    events, mails = _open_events(settings), storage.open_mails(settings, stores)
 
     def notify(name: str, data: Mapping[str, Any]) -> None:
-        if notices is not None:
-            notices.notify(name, data)
+        if events is not None:
+            events.notify(name, data)
         mails.notify(name, data)
 
     # `turn` runs before and after each pass; if a pass hangs, the pulse stops and the parent
@@ -63,24 +63,24 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     await draining
     if pulsing is not None:
         pulsing.cancel()
-    if notices is not None:
-        await notices.stop()
+    if events is not None:
+        await events.stop()
     # After the last pass, which may still report refunds.
     await mails.stop()
     await stores.close()
     stop.leave()
 
 
-def _open_notices(settings: Settings) -> Notices | None:
+def _open_events(settings: Settings) -> EventPoster | None:
     """Return what tells the operator's program of events, if there is one."""
     if not settings.events_url:
         return None
     # Imported here, for a drainer that tells no program carries no HTTP client.
-    from gateway.post.webhooks import Notices  # noqa: PLC0415
+    from gateway.post.webhooks import EventPoster  # noqa: PLC0415
 
-    notices = Notices(settings.events_url, settings.events_secret)
-    notices.start()
-    return notices
+    events = EventPoster(settings.events_url, settings.events_secret)
+    events.start()
+    return events
 
 
 def _yield_to_audio() -> None:

@@ -32,8 +32,8 @@ from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.ports import CarrierCallbacks, LiveCalls, NodeLoad
 from gateway.roles.access import Access
 from gateway.roles.carrier import CarrierSide
-from gateway.roles.duties import Alarms
 from gateway.roles.payments import PaymentServices
+from gateway.roles.periodic_tasks import Alarms
 from gateway.roles.prices import Prices
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -77,14 +77,16 @@ def api_routes(
         gate=stores.gate,
         ledger=stores.ledger,
         rates=prices.rates,
-        closed_book=prices.closed_book,
+        closed_destinations=prices.closed_destinations,
         is_draining=is_draining,
         on_balance=on_balance,
     )
     index = CallIndex(settings.node, live, stores.records, stores.gate)
     cards = None if payments is None else CardPayments(payments.payments, payments.auto)
     payment_store = SqlPaymentStore(stores.engine)
-    rates = RatesApi(settings, auth, velocity, stores.gate, prices.rates, prices.closed_book)
+    rates = RatesApi(
+        settings, auth, velocity, stores.gate, prices.rates, prices.closed_destinations
+    )
     return [
         *CallsApi(settings, auth, admission, index, stores.gate).routes(),
         *PaymentsApi(settings, auth, velocity, payment_store, cards).routes(),
@@ -116,7 +118,10 @@ def payment_routes(
 ) -> Routes:
     """Return the routes that the payment service calls."""
     return StripeWebhook(
-        settings.stripe_webhook_secrets, payments.payments.settle, time.time, refused_signatures
+        settings.stripe_webhook_secrets,
+        payments.payments.book_object,
+        time.time,
+        refused_signatures,
     ).routes()
 
 

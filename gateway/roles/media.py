@@ -103,6 +103,7 @@ def compose_media(
     *,
     notify: Notify,
     probe: Callable[[], Awaitable[str]],
+    clock_ns: Callable[[], int] = time.monotonic_ns,
 ) -> Media:
     """Return the media of a process, not started yet.
 
@@ -114,11 +115,12 @@ def compose_media(
         metering: Charges the calls.
         notify: Told of warnings and cut-offs.
         probe: Looks at the public origin; returns what is wrong with it, or nothing.
+        clock_ns: Monotonic nanoseconds.
 
     """
     moderation = Moderation(LoopInterval())
-    ticker = Ticker(time.monotonic_ns, moderation.read)
-    endpoint = _endpoint(settings) if settings.webrtc == "on" else None
+    ticker = Ticker(clock_ns, moderation.read)
+    endpoint = _endpoint(settings, clock_ns) if settings.webrtc == "on" else None
     calls = Calls(
         settings,
         gate=stores.gate,
@@ -138,12 +140,13 @@ def compose_media(
     engine = MediaEngine(
         calls.route,
         descriptors.media_limits(settings.calls_max),
+        clock_ns,
         trusted_proxies=settings.trusted_proxies,
     )
     return Media(ticker, moderation, metering, endpoint, calls, engine)
 
 
-def _endpoint(settings: Settings) -> WebRtcEndpoint:
+def _endpoint(settings: Settings, clock_ns: Callable[[], int]) -> WebRtcEndpoint:
     addresses, port = webrtc_addresses(settings)
     return WebRtcEndpoint(
         addresses=addresses,
@@ -151,7 +154,7 @@ def _endpoint(settings: Settings) -> WebRtcEndpoint:
         host=settings.host,
         ptime_ms=int(settings.ptime_ms),
         limits=EndpointLimits(sessions_max=2 * settings.calls_max),
-        clock_ns=time.monotonic_ns,
+        clock_ns=clock_ns,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.post.mail import Mails
-from gateway.post.webhooks import Notices
+from gateway.post.webhooks import EventPoster
 from gateway.roles import storage
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
@@ -20,16 +20,16 @@ from gateway.settings import Settings
 class Post:
     """Events and mails; both return at once and deliver in the background."""
 
-    notices: Notices
+    events: EventPoster
     mails: Mails
 
     def notify(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell the operator's program and the account holder of an event."""
-        self.notices.notify(name, data)
+        self.events.notify(name, data)
         self.mails.notify(name, data)
 
 
 def open_post(settings: Settings, stores: Stores) -> Post:
     """Return both, not started yet. Raises SettingsError that names what is wrong."""
-    notices = Notices(settings.events_url, settings.events_secret)
-    return Post(notices, storage.open_mails(settings, stores))
+    events = EventPoster(settings.events_url, settings.events_secret)
+    return Post(events, storage.open_mails(settings, stores))

@@ -125,7 +125,7 @@ def files(settings: Settings) -> list[Finding]:
     if problem := private_files.refusal(folder):
         return [wrong("files", problem)]
     found = disk("files", folder, "CALLER_DATA_DIR")
-    if private_files.is_open(folder):
+    if private_files.is_open_to_everyone(folder):
         text = f"Everyone on this machine may look into {folder}; the next start closes it."
         found.append(Finding("files", text, is_weak=True))
     return found
@@ -271,7 +271,7 @@ def _of_sqlite(settings: Settings, file: Path, age: schema.Age) -> Finding:
         if age is schema.Age.OLDER:
             text += f" It {age.value}."
         return Finding("database", text, is_weak=True)
-    if private_files.is_open(file):
+    if private_files.is_open_to_everyone(file):
         text = "Answers, but everyone on this machine may read its file; the next start closes it."
         return Finding("database", text, is_weak=True)
     return Finding("database", _answers(age))

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.clock import utc_now
 from billing.rate_deck import RateDeck
 from billing.stores.rate_decks import SqlRateDeckStore
-from gateway.calls.closed_book import ClosedBook
-from gateway.charging.rate_book import RateBook
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.current_rates import CurrentRates
 from gateway.settings import Settings
 from gateway.stores.high_risk import SqlHighRiskLists
 
@@ -22,8 +22,8 @@ from gateway.stores.high_risk import SqlHighRiskLists
 class Prices:
     """Rates and closed destinations, as the database holds them."""
 
-    rates: RateBook
-    closed_book: ClosedBook
+    rates: CurrentRates
+    closed_destinations: ClosedDestinations
 
 
 async def load_prices(settings: Settings, engine: AsyncEngine, fallback: RateDeck) -> Prices:
@@ -31,9 +31,9 @@ async def load_prices(settings: Settings, engine: AsyncEngine, fallback: RateDec
 
     Raises StoreUnavailableError.
     """
-    rates = RateBook(SqlRateDeckStore(engine), fallback=fallback, clock=utc_now)
+    rates = CurrentRates(SqlRateDeckStore(engine), fallback=fallback, clock=utc_now)
     # An unreadable deck prevents a start; later, `refresh` keeps the deck in use.
     await rates.load()
-    closed_book = ClosedBook(SqlHighRiskLists(engine), settings.open_high_risk)
-    await closed_book.load()
-    return Prices(rates, closed_book)
+    closed_destinations = ClosedDestinations(SqlHighRiskLists(engine), settings.open_high_risk)
+    await closed_destinations.load()
+    return Prices(rates, closed_destinations)

@@ -127,11 +127,11 @@ def _stores_of(settings: Settings | None) -> str:
 
 
 class Stop(asyncio.Event):
-    """Set by a signal that asks the process to end; a second signal sets `hurry`."""
+    """Set by a signal that asks the process to end; a second signal sets `end_now`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hurry = asyncio.Event()
+        self.end_now = asyncio.Event()
         """Set to end running work in good order instead of waiting for it."""
         self._is_interrupted = False
 
@@ -139,7 +139,7 @@ class Stop(asyncio.Event):
         """Note a signal; from the third on signals have their default effect."""
         self._is_interrupted |= number == signal.SIGINT
         if self.is_set():
-            self.hurry.set()
+            self.end_now.set()
             loop = asyncio.get_running_loop()
             for each in STOP_SIGNALS:
                 # A process that hangs while stopping must still react to Ctrl-C.

@@ -18,7 +18,7 @@ from gateway.charging import recovery
 from gateway.charging.rounds import Metering
 from gateway.heartbeat.periodic_task import PeriodicTask
 from gateway.http.app import create_app
-from gateway.roles import adapters, duties, http, storage
+from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.children import Child
@@ -89,8 +89,8 @@ class Node:
             *(settings, stores, carrier, membership), owns=self._owns, notify=post.notify
         )
         stops.add("ending of lost carrier calls", carrier_side.ghosts.stop)
-        post.notices.start()
-        stops.add("notices", post.notices.stop)
+        post.events.start()
+        stops.add("events", post.events.stop)
         metering = Metering(stores.gate, time.monotonic_ns)
         payments = self._take_payments(stops, metering) if settings.stripe_api_key else None
         access = compose_access(settings, stores)
@@ -105,9 +105,9 @@ class Node:
         stops.add("lease", membership.leave)
         # Before the port opens: calls of an earlier run still hold credit.
         await recovery.settle_own(carrier_side.settler, settings.node)
-        alarms = duties.new_alarms(settings, stores)
+        alarms = periodic_tasks.new_alarms(settings, stores)
         calls, refused = media.calls, media.calls.refused_signatures
-        sweeps = duties.new_sweeper(membership, carrier_side, calls.holds)
+        sweeps = periodic_tasks.new_sweeper(membership, carrier_side, calls.holds)
         self.app = create_app(
             [
                 *http.api_routes(
@@ -128,17 +128,16 @@ class Node:
                 *http.page_routes(),
             ]
         )
-        await self._run(
-            stops,
-            tls,
-            [
-                *duties.of_port(tls),
-                *duties.of_payments(payments),
-                *duties.of_node(membership, carrier_side, metering, sweeps),
-                *duties.of_books(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled),
-                *duties.of_quotes(prices),
-            ],
-        )
+        tasks = [
+            *periodic_tasks.of_port(tls),
+            *periodic_tasks.of_payments(payments),
+            *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
+            *periodic_tasks.of_books(
+                stores, carrier_side.settler.drain, alarms, sweeps.gate_filled
+            ),
+            *periodic_tasks.of_quotes(prices),
+        ]
+        await self._run(stops, tls, tasks)
 
     def _take_payments(self, stops: Stops, metering: Metering) -> PaymentServices:
         """Open what takes payments; a change of credit reaches running calls at once."""
@@ -165,7 +164,7 @@ class Node:
         )
 
         async def stop_periodic() -> None:
-            await asyncio.gather(*(duty.stop() for duty in periodic))
+            await asyncio.gather(*(task.stop() for task in periodic))
 
         # Registered before they start: stopping an unstarted part is harmless, and a start that
         # fails half-way leaves nothing open.
@@ -183,16 +182,16 @@ class Node:
         warm_up()
         _spare_the_collector()
         # Last, since they use everything above.
-        for duty in periodic:
-            duty.start()
+        for task in periodic:
+            task.start()
 
     def _owns(self, call_id: str, carrier_call_id: str) -> bool:
         return self.media.calls.owns(call_id, carrier_call_id)
 
-    async def stop(self, hurry: asyncio.Event | None = None) -> None:
-        """Drain the calls, until `hurry` is set, then stop every part, the last opened first."""
+    async def stop(self, end_now: asyncio.Event | None = None) -> None:
+        """Drain the calls, until `end_now` is set, then stop every part, the last opened first."""
         # While everything still runs: ending calls need sockets, carrier and metering.
-        await self.media.calls.drain(self.settings.drain_timeout_s, hurry)
+        await self.media.calls.drain(self.settings.drain_timeout_s, end_now)
         await self._stops.run()
 
 

@@ -64,7 +64,7 @@ class Stores:
         """
         await self.gate.freeze(account_id, await self.ledger.freeze(account_id, frozen))
         # After both changes, so that nodes which look the account up again see them.
-        await self.key_epochs.end()
+        await self.key_epochs.invalidate()
 
     async def close(self) -> None:
         """Close everything; the embedded Valkey last, for the client still speaks to it."""
@@ -82,7 +82,7 @@ def database_url(settings: Settings) -> str:
 
 @dataclass(slots=True)
 class Book:
-    """An open connection to SQL alone; Redis is reached only to end the key epoch."""
+    """An open connection to SQL alone; Redis is reached only to invalidate the key epoch."""
 
     engine: AsyncEngine
     ledger: SqlLedgerStore
@@ -109,7 +109,7 @@ async def open_book(settings: Settings) -> Book:
             # Opened here only, so that commands that change no key never need Redis.
             async with contextlib.AsyncExitStack() as stack:
                 redis, _ = await _open_redis(settings, stack, is_child=False)
-                await RedisKeyEpochs(redis).end()
+                await RedisKeyEpochs(redis).invalidate()
         except StoreUnavailableError as error:
             raise StoreUnavailableError(UNTOLD) from error
 
@@ -139,7 +139,7 @@ async def open_stores(
         gate = RedisSpendGate(redis)
         ledger = SqlLedgerStore(engine, gate_sequence=gate.credit_sequence)
         epochs = RedisKeyEpochs(redis)
-        accounts = SqlAccountStore(engine, on_change=epochs.end)
+        accounts = SqlAccountStore(engine, on_change=epochs.invalidate)
         stores = Stores(redis, engine, gate, ledger, SqlCdrStore(engine), accounts, epochs, valkey)
         if fills:
             drain = build_drainer(stores, settings).drain_once
@@ -157,7 +157,7 @@ async def _open_redis(
     """Return a client, and the bundled Valkey where there is one; the stack gives them back."""
     valkey, url = None, settings.redis_url.reveal()
     if not url:
-        private_files.close_folder(settings.data_dir)
+        private_files.restrict_folder(settings.data_dir)
         # A child must not start the server: it would take the server down when it ends.
         valkey = EmbeddedValkey(settings.data_dir / private_files.VALKEY, may_own=not is_child)
         url = await valkey.start()
@@ -169,7 +169,7 @@ async def _open_redis(
 
 async def _open_migrated(settings: Settings, lock_wait_ms: int) -> AsyncEngine:
     if not settings.database_url:
-        private_files.close_folder(settings.data_dir)
+        private_files.restrict_folder(settings.data_dir)
     engine = open_database(settings)
     try:
         # Whichever process comes first migrates: all need the current tables.
@@ -200,7 +200,7 @@ def open_database(settings: Settings) -> AsyncEngine:
     if engine.dialect.name == "sqlite" and not Path(file).parent.is_dir():
         raise SettingsError("CALLER_DATABASE_URL names a file in a folder that does not exist.")
     if engine.dialect.name == "sqlite":
-        private_files.close_database(Path(file))
+        private_files.restrict_database(Path(file))
     return engine
 
 

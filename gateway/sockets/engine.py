@@ -61,8 +61,8 @@ class MediaEngine:
         self.counters = EngineCounters()
         self.connections: set[MediaSocket] = set()
         """Every socket from its first byte to its last, in whatever phase."""
-        self.proven: set[MediaSocket] = set()
-        """The sockets that somebody has vouched for."""
+        self.authenticated: set[MediaSocket] = set()
+        """The sockets whose peers are authenticated."""
         self.proxies = Proxies(trusted_proxies)
         self.strangers = Strangers(self.limits)
         """Every other connection of the process, of whatever protocol."""
@@ -76,7 +76,7 @@ class MediaEngine:
         self._logged_dropped = self._logged_turned_away = 0
         self.watched: set[Watched] = set()
         """Connections of other protocols on the same port; they enter and leave by themselves."""
-        self._router = self.proxies.tell(router)
+        self._router = self.proxies.wrap(router)
         self.reader = DirectReader(clock_ns, self.limits.frames)
         """Reads the sockets that need no transport; its pace can be set."""
         self._turn: list[Watched] = []
@@ -172,7 +172,7 @@ class MediaEngine:
 
     def _make_socket(self, stranger: Stranger | None, *rosters: set[Any]) -> MediaSocket:
         places = self.limits.connections_max
-        standing = Standing(self.admit, self.strangers, self.proven, places, stranger)
+        standing = Standing(self.admit, self.strangers, self.authenticated, places, stranger)
         return MediaSocket(
             self._router,
             self.limits,

@@ -220,7 +220,7 @@ class MediaSocket(Sending):
         for roster in self._rosters:
             roster.discard(self)
         self._standing.leave(self)
-        self._library.let_go()
+        self._library.release()
         self._report_close(CloseCode.ABNORMAL_CLOSURE)
 
     # The direct reader's calls.
@@ -266,9 +266,9 @@ class MediaSocket(Sending):
             self._leave_open(Phase.CLOSING)
             self._flush()
 
-    def vouch(self) -> None:
-        """Count the peer as proven from now on: no stranger's arrival can drop it."""
-        self._standing.vouch(self)
+    def mark_authenticated(self) -> None:
+        """Count the peer as authenticated from now on: no stranger's arrival can drop it."""
+        self._standing.mark_authenticated(self)
 
     def shutdown(self) -> None:
         """Close because the server goes away; an HTTP server calls this on its connections."""
@@ -337,7 +337,7 @@ class MediaSocket(Sending):
             response = refuse(protocol, _OUR_FAULT)
         if acceptance is not None:
             # The place is taken before the 101 is written, which cannot be taken back.
-            if not self._standing.open(self, acceptance.peer, acceptance.is_proven):
+            if not self._standing.open(self, acceptance.peer, acceptance.is_authenticated):
                 acceptance, response = None, refuse(protocol, _FULL)
             elif acceptance.peer:
                 self.peer = acceptance.peer
@@ -350,14 +350,14 @@ class MediaSocket(Sending):
         self._engine_counters.opened += 1
         self._counters.last_in_ns = self._clock_ns()
         self._flush()
-        self._library.let_go()
+        self._library.release()
         self._opening = None
         self._update_clearance()
         if self._writes_directly:
             # Frames that came with the head are taken first: the loop that called us goes on with
             # them before the poller looks at the socket.
             self._reading.begin(self._transport, self._descriptor, self, self._message_bytes_max)
-        # Last: a leg may send, close or vouch from here on.
+        # Last: a leg may send, close or mark itself authenticated from here on.
         acceptance.attach(self)
 
     def _hand_over(self, frame: bytes) -> None:

@@ -41,8 +41,8 @@ class HalfClosing:
         if not self.is_closing():
             self._transport.write(data)
 
-    def let_go(self) -> None:
-        """Drop the callback: the connection has ended."""
+    def release(self) -> None:
+        """Release the callback: the connection has ended."""
         self._on_close = _nobody
 
     def close(self) -> None:

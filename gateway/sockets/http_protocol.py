@@ -154,7 +154,7 @@ class OnePortProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         # Each of these holds us: a full collection stops the audio of every call.
-        self._half_closing.let_go()
+        self._half_closing.release()
         self.pipeline.clear()
         self._undecided = b""
         self.cycle = None  # type: ignore[assignment]
@@ -198,7 +198,7 @@ class OnePortProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for the peer to read, within a time limit."""
         super().pause_writing()
-        self._engine.strangers.wait_for_peer(self._stranger)
+        self._engine.strangers.peer_due(self._stranger)
         # The answer stays in memory until the peer reads it, and it is the peer who has to act.
         self._unread_deadline_ns = self._engine.clock_ns() + self._engine.limits.unread_timeout_ns
 
@@ -207,7 +207,7 @@ class OnePortProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._unread_deadline_ns = None
         if self._is_responding():
-            self._engine.strangers.wait_for_us(self._stranger)
+            self._engine.strangers.peer_done(self._stranger)
 
     # What the parser calls.
 
@@ -261,7 +261,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._head_bytes = self._framing_bytes = 0
         self._head_tail = b""
         if self._is_responding():
-            self._engine.strangers.wait_for_us(self._stranger)
+            self._engine.strangers.peer_done(self._stranger)
 
     # What the answer calls.
 
@@ -269,7 +269,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """Wait for the next request, if it is not there yet."""
         super().on_response_complete()
         if not self._is_responding():
-            self._engine.strangers.wait_for_peer(self._stranger)
+            self._engine.strangers.peer_due(self._stranger)
             self._set_head_deadline()
             # The proxy's next request may be another client's.
             if self._is_relayed:
@@ -318,7 +318,7 @@ class OnePortProtocol(HttpToolsProtocol):
         """Set the deadline of a head that has begun, once no answer is due before it."""
         # A pipelined head is not late while its sender waits for an answer of ours.
         if self._is_expecting and not self._is_responding():
-            self._engine.strangers.expect(self._stranger, self._engine.clock_ns())
+            self._engine.strangers.set_deadline(self._stranger, self._engine.clock_ns())
 
     def _head_complete(self) -> None:
         engine, stranger = self._engine, self._stranger
@@ -326,10 +326,10 @@ class OnePortProtocol(HttpToolsProtocol):
         self._in_body = True
         # From the head on; begun again by each byte it would let a body drip for ever.
         self._deadline_ns = engine.clock_ns() + engine.limits.request_timeout_ns
-        engine.strangers.arrived(stranger)
+        engine.strangers.lift_deadline(stranger)
         # Silent since now: a peer that has sent a head is not the one that did nothing longest.
         if stranger.is_silent:
-            engine.strangers.wait_for_peer(stranger)
+            engine.strangers.peer_due(stranger)
 
     def _source(self) -> Source | None:
         """Return the source of a request: the client that a trusted proxy names, else the peer."""
@@ -416,8 +416,8 @@ class OnePortProtocol(HttpToolsProtocol):
         """Wait for the peer to end the connection; it may still be sending."""
         self._ignores_input = True
         self._deadline_ns = self._engine.clock_ns() + self._engine.limits.close_timeout_ns
-        self._engine.strangers.arrived(self._stranger)
-        self._engine.strangers.wait_for_peer(self._stranger)
+        self._engine.strangers.lift_deadline(self._stranger)
+        self._engine.strangers.peer_due(self._stranger)
         # uvicorn may have paused for a body that nobody takes; unread, the end would not be found.
         self.flow.resume_reading()
 

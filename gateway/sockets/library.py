@@ -34,7 +34,8 @@ class Library:
     def __init__(self, message_bytes_max: int) -> None:
         self._message_bytes_max = message_bytes_max
         self._protocol: ServerProtocol | None = self._new(State.CONNECTING)
-        self._assembly = MessageAssembly()
+        self._assembly: MessageAssembly | None = None
+        """Of the fragmented message that has begun and not ended."""
 
     @property
     def protocol(self) -> ServerProtocol:
@@ -48,7 +49,7 @@ class Library:
     def _new(self, state: State) -> ServerProtocol:
         return ServerProtocol(state=state, max_size=self._message_bytes_max, logger=_log)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget the connection so far."""
         if self._protocol is not None:
             # Its parser's frame holds it, and it would live until a full collection.
@@ -66,7 +67,7 @@ class Library:
     @property
     def is_within_message(self) -> bool:
         """Whether a fragmented message has begun and not ended, as far as it was delivered."""
-        return self._assembly.in_progress
+        return self._assembly is not None
 
     def judge(self, frame: bytes) -> Sequence[Frame]:
         """Take one whole frame, or a faulty one; return those acceptable, but close frames.
@@ -88,7 +89,12 @@ class Library:
 
         Raises UnicodeDecodeError.
         """
-        return self._assembly.add(frame)
+        if self._assembly is None:
+            self._assembly = MessageAssembly()
+        message = self._assembly.add(frame)
+        if message is not None:
+            self._assembly = None
+        return message
 
     # What is to be sent.
 

@@ -48,7 +48,7 @@ class Proxies:
         except ValueError:
             return None
 
-    def tell(self, router: Router) -> Router:
+    def wrap(self, router: Router) -> Router:
         """Wrap a router so that it sees the client of a trusted proxy instead of the proxy.
 
         Its acceptances carry the client's address too.

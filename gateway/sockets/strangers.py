@@ -1,6 +1,6 @@
 """Bounds the connections that have not proven anything yet, and picks which is dropped first.
 
-A connection is a stranger from the moment it is accepted until its leg vouches for it (a signed
+A connection is a stranger from the moment it is accepted until its peer is authenticated (a signed
 handshake, a redeemed token, a good resume), or for as long as it is HTTP. Strangers are counted by
 source and in all. Where one bound is reached, the newcomer stays and the one that has been silent
 longest goes: of the address or network that is over its bound, else of the greediest of all.
@@ -118,7 +118,7 @@ class Strangers:
         self._count += 1
         self._hold(stranger)
         self._insert(stranger)
-        self.expect(stranger, now_ns)
+        self.set_deadline(stranger, now_ns)
         self._make_room(source)
         return stranger
 
@@ -146,18 +146,18 @@ class Strangers:
                 self._insert(stranger)
             self._make_room(source)
 
-    def wait_for_us(self, stranger: Stranger) -> None:
+    def peer_done(self, stranger: Stranger) -> None:
         """Keep the connection whatever comes: the peer has done its part, and no deadline runs."""
         self._remove(stranger)
         self._due_ns.pop(stranger, None)
 
-    def wait_for_peer(self, stranger: Stranger) -> None:
+    def peer_due(self, stranger: Stranger) -> None:
         """Count the connection as silent from now on: the peer is to act."""
         if stranger.is_in:
             self._remove(stranger)
             self._insert(stranger)
 
-    def expect(self, stranger: Stranger, now_ns: int) -> None:
+    def set_deadline(self, stranger: Stranger, now_ns: int) -> None:
         """Set the deadline by which a handshake, or the head of a request, must be complete."""
         if stranger.is_in:
             # Taken out first, so that it goes to the end: all have the same time, and `drop_late`
@@ -165,7 +165,7 @@ class Strangers:
             self._due_ns.pop(stranger, None)
             self._due_ns[stranger] = now_ns + self._limits.handshake_timeout_ns
 
-    def arrived(self, stranger: Stranger) -> None:
+    def lift_deadline(self, stranger: Stranger) -> None:
         """Lift the deadline: what was expected is complete."""
         self._due_ns.pop(stranger, None)
 

@@ -189,7 +189,8 @@ class Uplink:
         """Return whether to switch to the other path now."""
         # During a switch both paths deliver the same words for a moment.
         if now_ns - self.last_in_ns < SOURCE_SILENT_NS:
-            self.dropped += 1
+            if self._is_open:  # otherwise nobody would have heard it anyway
+                self.dropped += 1
             return False
         self._is_packets = is_packets
         # Sequence numbers and lateness of one path say nothing about the other's.

@@ -177,16 +177,15 @@ class _Rule(NamedTuple):
     message: str
     is_bad: Callable[[_Second], bool | None]
     """Returns None if the second allows no judgement, which leaves the warning as it is."""
-    samples: int = 5
-    raise_at: int = 3
-    clear_at: int = 1
+    monitor: Monitor = Monitor()
 
 
 def _in_a_row(
     name: str, message: str, is_bad: Callable[[_Second], bool | None], samples: int
 ) -> _Rule:
     """Return a rule raised by this many bad seconds in a row and cleared by one good one."""
-    return _Rule(name, message, is_bad, samples, samples, samples - 1)
+    monitor = Monitor(samples=samples, raise_at=samples, clear_at=samples - 1)
+    return _Rule(name, message, is_bad, monitor)
 
 
 def _is_mean_loss_bad(second: _Second) -> bool | None:
@@ -228,9 +227,7 @@ RULES: Final = (
         "high-delay",
         "Your voice reaches the phone late.",
         lambda s: s.sample.browser.backlog_ms > BACKLOG_MS_MAX,
-        samples=BACKLOG_S,
-        raise_at=BACKLOG_S,
-        clear_at=0,
+        Monitor(samples=BACKLOG_S, raise_at=BACKLOG_S, clear_at=0),
     ),
     _in_a_row(
         "constant-audio-input-level",
@@ -266,10 +263,10 @@ class LineQuality:
         "_carrier_rtt",
         "_downlink_frames",
         "_has_reported",
+        "_histories",
         "_is_expected",
         "_level_dbov",
         "_losses",
-        "_monitors",
         "_paths",
         "_report",
         "_report_age_s",
@@ -296,10 +293,8 @@ class LineQuality:
         """Loss of the last seconds, newest last."""
         self._downlink_frames = 0
         self._level_dbov: int | None = None
-        self._monitors = tuple(
-            Monitor(samples=rule.samples, raise_at=rule.raise_at, clear_at=rule.clear_at)
-            for rule in RULES
-        )
+        self._histories = [0] * len(RULES)
+        """What each rule's monitor has watched."""
 
     def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
         """Return this second's sample, then the warnings it raises or clears."""
@@ -452,14 +447,17 @@ class LineQuality:
         )
 
     def _warn(self, second: _Second) -> Iterator[wire.GatewayMessage]:
-        for rule, monitor in zip(RULES, self._monitors, strict=True):
+        for place, rule in enumerate(RULES):
             # A second without a figure is neither good nor bad, and leaves the window as it is.
             is_bad = rule.is_bad(second)
-            change = None if is_bad is None else monitor.feed(is_bad)
-            if change is not None:
+            if is_bad is None:
+                continue
+            before, monitor = self._histories[place], rule.monitor
+            self._histories[place] = after = monitor.feed(before, is_bad)
+            if monitor.is_raised(after) != monitor.is_raised(before):
                 yield (
                     wire.Warning(name=rule.name, message=rule.message)
-                    if change
+                    if monitor.is_raised(after)
                     else wire.WarningCleared(name=rule.name)
                 )
 

@@ -130,7 +130,8 @@ class EmbeddedValkey:
         except BaseException:
             await self.stop()
             raise
-        self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
+        if self._may_own:
+            self._watch = asyncio.create_task(self._keep_up(), name="embedded-valkey")
         return url_of(self._dir)
 
     async def stop(self) -> None:
@@ -180,7 +181,7 @@ class EmbeddedValkey:
             binary = await find_server()
             self._put_log_aside()
             # Files of an earlier run may have been made by another umask, or put back from a copy.
-            private_files.close_tree(self._dir)
+            private_files.restrict_tree(self._dir)
             self._server = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
                 *(binary, *self._arguments()),

@@ -25,7 +25,7 @@ UNTOLD = (
 
 
 class RedisKeyEpochs:
-    """Reads and ends the key epoch."""
+    """Reads and invalidates the key epoch."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
@@ -50,7 +50,7 @@ class RedisKeyEpochs:
             stored = await self._redis.get(_NAME)
         return stored
 
-    async def end(self) -> None:
+    async def invalidate(self) -> None:
         """Make all look-ups of keys so far invalid, in every process.
 
         Deletes instead of setting, because a server that is out of memory still deletes. Raises

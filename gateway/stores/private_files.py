@@ -26,7 +26,7 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 _OURS: Final = frozenset({DATABASE, VALKEY, DEMO, *(DATABASE + end for end in _COMPANIONS)})
 
 
-def close_folder(folder: Path) -> None:
+def restrict_folder(folder: Path) -> None:
     """Create a folder that only this user may open, or restrict an existing one.
 
     Raises SettingsError for one that must not be restricted, or cannot be.
@@ -35,12 +35,12 @@ def close_folder(folder: Path) -> None:
         raise SettingsError(problem)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        close(folder)
+        restrict(folder)
     except OSError as error:
         raise SettingsError(_unusable(folder, error.strerror or "?")) from None
 
 
-def close_database(path: Path) -> None:
+def restrict_database(path: Path) -> None:
     """Restrict SQLite's database and its companion files; create a missing database."""
     # If no file can be created, SQLite will report it.
     with contextlib.suppress(OSError):
@@ -48,20 +48,24 @@ def close_database(path: Path) -> None:
         # mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for end in ("", *_COMPANIONS):
-        close(Path(f"{path}{end}"))
+        restrict(Path(f"{path}{end}"))
 
 
-def close_tree(folder: Path) -> None:
+def restrict_tree(folder: Path) -> None:
     """Restrict a folder of ours and everything in it."""
     for path in (folder, *folder.rglob("*")):
-        close(path)
+        restrict(path)
 
 
-def close(path: Path) -> None:
+def restrict(path: Path) -> None:
     """Restrict a file or folder of ours to this user; a missing one is ignored."""
     with contextlib.suppress(FileNotFoundError):
         # A link may lead to anything, and what is another user's is not ours to change.
-        if is_open(path) and not path.is_symlink() and path.stat().st_uid == os.getuid():
+        if (
+            is_open_to_everyone(path)
+            and not path.is_symlink()
+            and path.stat().st_uid == os.getuid()
+        ):
             # The group goes too: a mode that lets everyone in was not chosen with a group in mind.
             path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
 
@@ -70,7 +74,7 @@ def _unusable(folder: Path, why: str) -> str:
     return f"CALLER_DATA_DIR: {folder.absolute()} cannot be used: {why}. Choose another folder."
 
 
-def is_open(path: Path) -> bool:
+def is_open_to_everyone(path: Path) -> bool:
     """Return whether everyone has any access to an existing file or folder."""
     return path.exists() and bool(path.stat().st_mode & stat.S_IRWXO)
 
@@ -79,7 +83,7 @@ def refusal(folder: Path) -> str:
     """Return why a folder cannot hold the data, and what to do; empty if it can."""
     if problem := _lacks(folder):
         return problem
-    if not is_open(folder):
+    if not is_open_to_everyone(folder):
         return ""
     status, told = folder.stat(), f"CALLER_DATA_DIR: {folder.absolute()}"
     if status.st_mode & stat.S_IWOTH:

@@ -53,8 +53,8 @@ class TwilioStreams:
         settings = request.headers.get("x-twilio-webhooks-signature-settings", "")
         if not self._verifier.verify(url, {}, signature, settings):
             return Refusal(403, "The signature of the handshake is missing or wrong.")
-        # Signed is proven: the socket takes no stranger's place.
-        return Acceptance(lambda connection: self._attach(connection, bind), is_proven=True)
+        # Signed is authenticated: the socket takes no stranger's place.
+        return Acceptance(lambda connection: self._attach(connection, bind), is_authenticated=True)
 
     def _attach(self, connection: MediaConnection, bind: BindStream) -> None:
         leg = TwilioLeg(connection, bind=lambda leg, start: self._bind(leg, start, bind))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from cryptography import x509
@@ -23,7 +24,7 @@ _CLOCKS_DIFFER: Final = timedelta(days=1)
 """How far a browser's clock may be behind ours before it finds the certificate not yet valid."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Certificate:
     """A key pair and the self-signed certificate over it."""
 
@@ -31,9 +32,9 @@ class Certificate:
     key: ec.EllipticCurvePrivateKey
     made_at: datetime
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the certificate as `AA:BB:…` (RFC 8122, 5)."""
+        """SHA-256 of the certificate as `AA:BB:…` (RFC 8122, 5); all sessions share the text."""
         return self.x509.fingerprint(hashes.SHA256()).hex(":").upper()
 
 

@@ -161,7 +161,7 @@ class DtlsServer:
         self._repeat_at_ns = now_ns + self._repeat_after_ns
         return self._flight
 
-    def settle(self) -> None:
+    def confirm_last_flight(self) -> None:
         """Forget our last flight: the peer has used its keys, so it has received it."""
         if self.state is DtlsState.CONNECTED:
             self._flight = []

@@ -239,7 +239,8 @@ class WebRtcEndpoint:
             timeouts=self._timeouts,
             now_ns=self._clock_ns(),
         )
-        entry = _Entry(secrets.randbits(62), context.certificate.fingerprint)
+        own = context.certificate.fingerprint
+        entry = _Entry(secrets.randbits(62), own, offer.fingerprints)
         self._sessions[session] = entry
         self._pending[session] = source
         self._pending_of[source] += 1
@@ -257,7 +258,7 @@ class WebRtcEndpoint:
         if not isinstance(session, WebRtcSession) or (entry := self._sessions.get(session)) is None:
             raise OfferError("session_ended")
         # The DTLS association goes on across a restart, so the certificate has to be the same.
-        if set(offer.fingerprints) != set(session.offer.fingerprints):
+        if set(offer.fingerprints) != set(entry.of_browser):
             raise OfferError("other_peer")
         credentials = _make_credentials(offer)
         session.restart(offer, credentials)
@@ -424,6 +425,9 @@ class _Entry:
 
     session_id: int
     fingerprint: str
+    """Of our certificate."""
+    of_browser: tuple[tuple[str, str], ...]
+    """The browser's fingerprints, by its first offer."""
     version: int = 1
 
 

@@ -112,22 +112,23 @@ class WebRtcSession:
         "_nacks",
         "_next_credentials",
         "_packets",
+        "_payload_type",
         "_protect",
         "_report_ns",
         "_send",
         "_srtp",
         "_stream",
+        "_telephone_event",
         "_timeouts",
         "address",
         "addresses",
         "excess",
         "last_in_ns",
-        "offer",
+        "media_rtt_ns",
         "on_audio",
         "on_digit",
         "on_state",
         "packets_in",
-        "path_rtt_ns",
         "remote_report",
         "state",
         "statistics",
@@ -152,7 +153,7 @@ class WebRtcSession:
         self.on_state: Callable[[SessionState], None] = _ignore
         """Called once with CONNECTED, and once with CLOSED or FAILED."""
         self.state = SessionState.NEW
-        self.offer = offer
+        self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
         self.address: Address | None = None
         """Where we send to: the last nominated address, until then the first one checked."""
         self.addresses: dict[Address, None] = {}
@@ -162,7 +163,7 @@ class WebRtcSession:
         self.statistics = rtp.ReceiveStatistics()
         self.remote_report: rtcp.ReportBlock | None = None
         """The browser's last report on our stream: loss and jitter."""
-        self.path_rtt_ns: int | None = None
+        self.media_rtt_ns: int | None = None
         """Round trip by the browser's last report."""
         self.packets_in = 0
         self.wrong_source = 0
@@ -171,8 +172,7 @@ class WebRtcSession:
         """Datagrams dropped because there were too many."""
         self._packets, self._datagrams = FrameBudget(PACKETS), FrameBudget(DATAGRAMS)
         self._handshakes = FrameBudget(HANDSHAKES)
-        self._host = host
-        self._send = host.send
+        self._host, self._send = host, host.send
         self._timeouts = timeouts
         self._credentials = credentials
         self._next_credentials: Credentials | None = None
@@ -216,7 +216,7 @@ class WebRtcSession:
     @property
     def quality(self) -> SessionQuality:
         """What the network has done to the browser's stream."""
-        rtt_ns = self.path_rtt_ns
+        rtt_ns = self.media_rtt_ns
         return SessionQuality(
             packets=self.statistics.received,
             lost=self.statistics.lost,
@@ -237,7 +237,7 @@ class WebRtcSession:
         if protect is None or len(payload) > PAYLOAD_BYTES_MAX:
             return
         assert self.address is not None
-        packet = self._stream.packet(self.offer.payload_type, payload, timestamp_ms)
+        packet = self._stream.packet(self._payload_type, payload, timestamp_ms)
         try:
             self._send(protect(packet), self.address)
         except SrtpError:  # 2**48 packets, or no memory: must not break the audio path
@@ -265,7 +265,7 @@ class WebRtcSession:
         if self._next_credentials is not None:
             self._host.retire(self._next_credentials.ufrag)
         self._next_credentials = credentials
-        self.offer = offer
+        self._payload_type, self._telephone_event = offer.payload_type, offer.telephone_event
 
     def receive_check(self, datagram: bytes, ufrag: str, address: Address, now_ns: int) -> bool:
         """Answer a connectivity check; return False if it was not made with our password.
@@ -376,7 +376,7 @@ class WebRtcSession:
         # A track that the page replaces has an SSRC of its own.
         if ssrc != self.statistics.ssrc:
             self._begin_source(ssrc)
-        is_audio = payload_type == self.offer.payload_type
+        is_audio = payload_type == self._payload_type
         self.packets_in += 1
         self.statistics.feed(sequence, timestamp if is_audio else None, now_ns)
         if self._nacks is not None and self._nacks.received(sequence):
@@ -386,7 +386,7 @@ class WebRtcSession:
         if is_audio:
             if 0 < len(payload) <= PAYLOAD_BYTES_MAX:
                 self.on_audio(sequence, timestamp, payload)
-        elif payload_type == self.offer.telephone_event:
+        elif payload_type == self._telephone_event:
             self._tell_digit(self._events.feed(timestamp, payload))
 
     def _is_taken(self, now_ns: int) -> bool:
@@ -400,7 +400,7 @@ class WebRtcSession:
 
     def _begin_source(self, ssrc: int) -> None:
         """Listen to another source; the first authenticated packet completes DTLS too."""
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         self.statistics.reset(ssrc)
         self._events = rtp.TelephoneEvents()
         if self._nacks is not None:
@@ -410,7 +410,7 @@ class WebRtcSession:
         """Request missing packets (RFC 4585): at once, then once per round trip."""
         nacks, source = self._nacks, self.statistics.ssrc
         if nacks is not None and source is not None:
-            missing = nacks.due(now_ns, self.path_rtt_ns or RTT_GUESS_NS)
+            missing = nacks.due(now_ns, self.media_rtt_ns or RTT_GUESS_NS)
             if missing:
                 self._send_rtcp(rtcp.nack(self.ssrc, source, missing))
 
@@ -424,7 +424,7 @@ class WebRtcSession:
         if compound is None or not self._is_taken(now_ns):
             return
         self.last_in_ns = now_ns
-        self._dtls.settle()
+        self._dtls.confirm_last_flight()
         for event in rtcp.parse(compound):
             if isinstance(event, rtcp.SenderReport):
                 self._lsr, self._lsr_ns = event.ntp_middle, now_ns
@@ -432,7 +432,7 @@ class WebRtcSession:
                 if event.ssrc == self.ssrc:
                     self.remote_report = event
                     # Until the browser has had a report of ours there is nothing to measure by.
-                    self.path_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.path_rtt_ns
+                    self.media_rtt_ns = rtcp.round_trip_ns(event, now_ns) or self.media_rtt_ns
             elif isinstance(event, rtcp.Bye) and event.ssrc == self.statistics.ssrc:
                 self._send_all(self._dtls.close(), self.address)
                 self._end(SessionState.CLOSED)

@@ -58,7 +58,7 @@ class Conversation:
                     program = await self._fetch(program)
                 redirect = await self._execute(twiml.parse(program))
             except (TwimlError, FetchError) as error:
-                self._report(error.code, str(error))
+                self._note(error.code, str(error))
                 return
             if redirect is None:
                 return
@@ -89,7 +89,7 @@ class Conversation:
                 case twiml.PlayDigits():
                     await self._play_digits(verb.digits)
                 case twiml.Unknown():
-                    self._report(12200, verb.name)
+                    self._note(12200, verb.name)
         return None
 
     async def _play_digits(self, digits: str) -> None:
@@ -123,7 +123,7 @@ class Conversation:
             twiml.check_stream(verb)
             await leg.open(verb.url, sign(verb.url, {}, settings.auth_token), plain=settings.plain)
         except StreamError as error:
-            self._report(error.code, str(error), stream_sid)
+            self._note(error.code, str(error), stream_sid)
             # The only place where an application learns of a handshake that failed on the way.
             self._announce(verb, stream_sid, "stream-error", f"{error.code}: {error}")
             return not settings.broken_stream_ends_call
@@ -153,13 +153,13 @@ class Conversation:
     def _leg(self, verb: twiml.Stream, stream_sid: str) -> MediaLeg:
         parameters, refused = twiml.kept_parameters(verb)
         for name in refused:
-            self._report(12200, f"Parameter {name} is too long or has no name", stream_sid)
+            self._note(12200, f"Parameter {name} is too long or has no name", stream_sid)
         call = self._call
         return MediaLeg(
             writer=MessageWriter(call.account_sid, call.sid, stream_sid, parameters),
             callee=self.callee,
             recording=self.recording,
-            report=lambda code, detail: self._report(code, detail, stream_sid),
+            note=lambda code, detail: self._note(code, detail, stream_sid),
             clock=self._equipment.clock,
             # First timestamps of 57 to 171 ms were seen in real captures.
             first_timestamp_ms=random.randint(40, 180),  # noqa: S311 - not a secret
@@ -197,10 +197,10 @@ class Conversation:
             code, detail = 31903, "the connection broke"
         else:
             # Raised even for an intended close.
-            self._report(31921, f"closed by the application with {leg.close_code}", sid)
+            self._note(31921, f"closed by the application with {leg.close_code}", sid)
             self._announce(verb, sid, "stream-stopped")
             return False
-        self._report(code, detail, sid)
+        self._note(code, detail, sid)
         self._announce(verb, sid, "stream-error", f"{code}: {detail}")
         return True
 
@@ -215,8 +215,8 @@ class Conversation:
     async def _post(self, hook: Hook, params: dict[str, str]) -> None:
         await self._equipment.webhooks.post("stream", hook, params)
 
-    def _report(self, code: int, detail: str, stream_sid: str = "") -> None:
-        self._equipment.debugger.report(
+    def _note(self, code: int, detail: str, stream_sid: str = "") -> None:
+        self._equipment.debugger.note(
             code,
             self._equipment.clock.epoch_ns(),
             detail=detail,

@@ -55,7 +55,7 @@ class Debugger:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=ENTRIES_MAX)
 
-    def report(
+    def note(
         self, code: int, at_ns: int, *, detail: str = "", call_sid: str = "", stream_sid: str = ""
     ) -> None:
         """Add an entry.

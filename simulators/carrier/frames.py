@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +19,6 @@ from simulators.carrier.errors import FrameError
 
 INVALID_MESSAGE: Final = 31951
 MALFORMED_MESSAGE: Final = 31950
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 # Extra fields are refused because Twilio refuses them: `track`, `chunk` and `timestamp` exist in

@@ -242,7 +242,7 @@ class Line:
 
     def _exhaust(self) -> None:
         trial = self.script.trial and self._time_limit_s == self._equipment.settings.trial_limit_s
-        self._equipment.debugger.report(
+        self._equipment.debugger.note(
             _TRIAL_LIMIT if trial else _TIME_LIMIT,
             self._equipment.clock.epoch_ns(),
             call_sid=self.call.sid,

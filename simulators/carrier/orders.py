@@ -19,6 +19,8 @@ TWIML_CHARS_MAX: Final = 4000
 STATUS_EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 TIMEOUT_DEFAULT_S: Final = 60
 TIMEOUT_MAX_S: Final = 600
+_DIGITS_MAX: Final = 9
+"""Of a number in a field; more than any bound has, and fewer than `int` refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ def _integer(form: Form, name: str, low: int, high: int) -> int | None:
     value = _first(form, name)
     if not value:
         return None
-    if not (value.isascii() and value.isdigit() and low <= int(value[:9]) <= high):
+    is_number = value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX
+    if not (is_number and low <= int(value) <= high):
         raise RestError(errors.INVALID_PARAMETER, name)
     return int(value)

@@ -252,7 +252,7 @@ class RestApi:
     def _admit(self, request: Request, operation: str) -> RestFault | None:
         """Refuse a request, or return the fault that disturbs it later."""
         # This request is counted already, so that as many as the bound are served.
-        if self._active > self._settings.create_concurrency_max:
+        if self._active > self._settings.rest_concurrency_max:
             raise RestError(errors.TOO_MANY_REQUESTS)
         self._authenticate(request, operation)
         injected = self._faults.rest(operation)

@@ -28,7 +28,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "heard_s_max": (0, 300),
     "calls_kept": (1, 1_000_000),
     "recordings_kept": (0, 10_000),
-    "create_concurrency_max": (1, 100_000),
+    "rest_concurrency_max": (1, 100_000),
 }
 
 
@@ -70,7 +70,7 @@ class SimulatorSettings:
     """Calls between dispatch and end at a time; further ones stay queued."""
     queue_max: int = 1000
     """Queued calls before a create is refused with 20429."""
-    create_concurrency_max: int = 100
+    rest_concurrency_max: int = 100
     """REST requests served at a time before 20429."""
     price_delay_s: float = 2.0
     """From a call's end until its resource shows a price."""

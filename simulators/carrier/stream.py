@@ -75,7 +75,7 @@ class MarkEcho:
     waited_ms: float
 
 
-Report = Callable[[int, str], None]
+Note = Callable[[int, str], None]
 """Takes a debugger code and a detail."""
 
 
@@ -88,7 +88,7 @@ class MediaLeg:
         writer: MessageWriter,
         callee: Callee,
         recording: Recording,
-        report: Report,
+        note: Note,
         clock: Clock,
         first_timestamp_ms: int,
         impairment: Impairment | None = None,
@@ -109,7 +109,7 @@ class MediaLeg:
         self.frozen = False
         self._callee = callee
         self._recording = recording
-        self._report = report
+        self._note = note
         self._clock = clock
         self._impairment = impairment
         self._first_timestamp_ms = first_timestamp_ms
@@ -259,10 +259,10 @@ class MediaLeg:
         # Twilio discards what an application does not read, rather than let it grow old.
         if self._socket.waiting_bytes > CONGESTION_BYTES:
             self.counters.congested_frames += 1
-            # One report for each congestion, not for each frame of it.
+            # One note for each congestion, not for each frame of it.
             if not self._congested:
                 self._congested = True
-                self._report(31930, "the application does not read")
+                self._note(31930, "the application does not read")
             return
         self._congested = False
         # Wall-clock-like, from a first value of some tens of milliseconds, as in real captures.
@@ -288,7 +288,7 @@ class MediaLeg:
         # Twilio: this warning is generated once per stream.
         if code not in self._warned:
             self._warned.add(code)
-            self._report(code, detail)
+            self._note(code, detail)
 
     def _finish(self, code: int) -> None:
         # The first end counts: a dropped socket reports its loss once more by itself.

@@ -168,8 +168,7 @@ class Webhooks:
                 headers=headers,
                 timeout=timeout,
             ) as response:
-                # One byte more than allowed: the parser then refuses what is too long.
-                content = await response.content.read(DOCUMENT_BYTES_MAX + 1)
+                content = await _read_document(response.content)
                 return _Reply(response.status, content, _failure(response.status))
         # No connection, so nothing was delivered; after any later failure it may have been. The
         # default policy repeats the first only.
@@ -191,6 +190,14 @@ class Webhooks:
                 self._clock.epoch_ns(),
             )
         )
+
+
+async def _read_document(content: aiohttp.StreamReader) -> bytes:
+    try:
+        # One byte more than allowed: the parser then refuses what is too long.
+        return await content.readexactly(DOCUMENT_BYTES_MAX + 1)
+    except asyncio.IncompleteReadError as whole:
+        return whole.partial
 
 
 def _failure(status: int) -> str:

@@ -80,8 +80,8 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """Something to pay with."""
+class Instrument:
+    """A test card or bank account."""
 
     last4: str
     behaviour: Behaviour = Behaviour()
@@ -89,19 +89,19 @@ class Means:
     """Empty for a bank account."""
 
 
-def _declining(last4: str, decline_code: str) -> Means:
-    return Means(last4, Behaviour(DECLINES[decline_code]))
+def _declining(last4: str, decline_code: str) -> Instrument:
+    return Instrument(last4, Behaviour(DECLINES[decline_code]))
 
 
-_WORKING: Final = Means("4242")
+_WORKING: Final = Instrument("4242")
 # Numbers and outcomes are those of Stripe's test cards, so that its documentation applies.
-_AUTHENTICATING: Final = Means("3184", Behaviour(authenticates=True))
+_AUTHENTICATING: Final = Instrument("3184", Behaviour(authenticates=True))
 _DECLINING: Final = _declining("0002", "generic_decline")
 
-BY_TOKEN: Final[dict[str, Means]] = {
+BY_TOKEN: Final[dict[str, Instrument]] = {
     "pm_card_visa": _WORKING,
-    "pm_card_mastercard": Means("4444", brand="mastercard"),
-    "pm_card_amex": Means("8431", brand="amex"),
+    "pm_card_mastercard": Instrument("4444", brand="mastercard"),
+    "pm_card_amex": Instrument("8431", brand="amex"),
     "pm_card_authenticationRequired": _AUTHENTICATING,
     "pm_card_visa_chargeDeclined": _DECLINING,
     "pm_card_visa_chargeDeclinedInsufficientFunds": _declining("9995", "insufficient_funds"),
@@ -115,12 +115,12 @@ BY_TOKEN: Final[dict[str, Means]] = {
 }
 """Stripe's payment method tokens: each use makes a new payment method."""
 
-BY_BUTTON: Final[dict[str, Means]] = {
+BY_BUTTON: Final[dict[str, Instrument]] = {
     "card": _WORKING,
     "authentication": _AUTHENTICATING,
     "declined": _DECLINING,
-    "bank": Means("3000", Behaviour(delayed=True), brand=""),
-    "bank_fails": Means("3001", Behaviour(delayed=True, fails_later=True), brand=""),
+    "bank": Instrument("3000", Behaviour(delayed=True), brand=""),
+    "bank_fails": Instrument("3001", Behaviour(delayed=True, fails_later=True), brand=""),
 }
 """What the buttons of the hosted page stand for."""
 
@@ -131,40 +131,40 @@ _CARD_KEPT: Final = (
 _ACCOUNT_KEPT: Final = ("bank_code", "branch_code", "country", "fingerprint", "last4")
 
 
-def describe_card(means: Means, expires_year: int) -> Json:
+def describe_card(instrument: Instrument, expires_year: int) -> Json:
     """Return the `card` of a payment method."""
     return {
-        "brand": means.brand,
+        "brand": instrument.brand,
         "checks": {
             "address_line1_check": None,
             "address_postal_code_check": None,
             "cvc_check": "pass",
         },
         "country": "US",
-        "display_brand": means.brand,
+        "display_brand": instrument.brand,
         "exp_month": 12,
         "exp_year": expires_year,
         # The same for the same card: that is how a merchant recognises one that returns.
-        "fingerprint": f"simulated{means.last4}",
+        "fingerprint": f"simulated{instrument.last4}",
         "funding": "credit",
         "generated_from": None,
-        "last4": means.last4,
-        "networks": {"available": [means.brand], "preferred": None},
+        "last4": instrument.last4,
+        "networks": {"available": [instrument.brand], "preferred": None},
         "regulated_status": "unregulated",
         "three_d_secure_usage": {"supported": True},
         "wallet": None,
     }
 
 
-def describe_account(means: Means) -> Json:
+def describe_account(instrument: Instrument) -> Json:
     """Return the `sepa_debit` of a payment method."""
     return {
         "bank_code": "37040044",
         "branch_code": "",
         "country": "DE",
-        "fingerprint": f"simulated{means.last4}",
+        "fingerprint": f"simulated{instrument.last4}",
         "generated_from": {"charge": None, "setup_attempt": None},
-        "last4": means.last4,
+        "last4": instrument.last4,
     }
 
 

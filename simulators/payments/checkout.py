@@ -138,7 +138,7 @@ class Checkout:
                 f" Session has a status of {session.status}.",
             )
         # It may be the appointment that runs now, or one that a request is ahead of.
-        self._world.agenda.drop(session.id)
+        self._world.schedule.drop(session.id)
         session.status, session.url = "expired", None
         # An attempt was made and failed, or waits for an authentication, which is void now.
         if session.payment_intent is not None:
@@ -176,11 +176,11 @@ class Checkout:
             ApiError: the session is not open, there is no such button, or it was declined.
         """
         session = self.find(session_id)
-        means = BY_BUTTON.get(button)
+        instrument = BY_BUTTON.get(button)
         # Looked at before the button: a session is paid once, whatever is pressed.
         if session.status != "open":
             raise ApiError(f"This session is {session.status}.", code="session_not_open")
-        if means is None or ("card" if means.brand else "sepa_debit") not in (
+        if instrument is None or ("card" if instrument.brand else "sepa_debit") not in (
             session.payment_method_types
         ):
             raise ApiError("This session cannot be paid so.", param="method")
@@ -190,7 +190,7 @@ class Checkout:
         email = session.customer_email or email or payer_email(session)
         session.customer_details = _describe_payer(email)
         intent = self._intent(session, email, now_ns)
-        method = self._customers.new_method(means, now_ns, email)
+        method = self._customers.new_method(instrument, now_ns, email)
         confirmation = Confirmation(method=method, return_url=return_url(session))
         self._intents.pay(intent, confirmation, now_ns)
         return session
@@ -222,7 +222,7 @@ class Checkout:
         was_open = session.status == "open"
         session.status, session.url = "complete", None
         # A completed session does not expire.
-        self._world.agenda.drop(session.id)
+        self._world.schedule.drop(session.id)
         if intent.status == "succeeded":
             session.payment_status = "paid"
         if was_open:

@@ -56,7 +56,7 @@ _BEHAVIOURS: Final[dict[str, Behaviour]] = {
 }
 
 
-class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ControlBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A body that names only what its route needs; the defaults are what happens without."""
 
     method: str = "card"
@@ -77,7 +77,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset_s: float = 0.0
 
 
-Handler = Callable[[Order, str, int], Resource | Json]
+Handler = Callable[[ControlBody, str, int], Resource | Json]
 """The body, the identifier in the path, the time; returns what is to be answered."""
 T = TypeVar("T")
 
@@ -102,8 +102,8 @@ class ControlApi:
             ("POST", "/payment_intents/{id}/authenticate", self._authenticate),
             (
                 "POST",
-                "/payment_intents/{id}/settle",
-                lambda order, of, now: intents.settle(of, now, is_paid=order.succeed),
+                "/payment_intents/{id}/conclude",
+                lambda body, of, now: intents.conclude(of, now, is_paid=body.succeed),
             ),
             ("POST", "/refunds", self._refund),
             ("POST", "/refunds/{id}/fail", lambda _order, of, now: refunds.fail(of, now)),
@@ -111,7 +111,7 @@ class ControlApi:
             (
                 "POST",
                 "/disputes/{id}",
-                lambda order, of, now: self._account.disputes.decide(of, order.status, now),
+                lambda body, of, now: self._account.disputes.decide(of, body.status, now),
             ),
             ("PUT", "/payment_methods/{id}", self._behave),
             ("GET", "/deliveries", lambda _order, _id, _now: self._deliveries()),
@@ -151,48 +151,48 @@ class ControlApi:
 
     # --- the payer, the bank, the dashboard --------------------------------------------------
 
-    def _pay(self, order: Order, session_id: str, now_ns: int) -> Resource:
-        return self._account.checkout.pay(session_id, order.method, order.email, now_ns)
+    def _pay(self, body: ControlBody, session_id: str, now_ns: int) -> Resource:
+        return self._account.checkout.pay(session_id, body.method, body.email, now_ns)
 
-    def _authenticate(self, order: Order, intent_id: str, now_ns: int) -> Resource:
-        return self._account.intents.authenticate(intent_id, now_ns, is_proven=order.succeed)
+    def _authenticate(self, body: ControlBody, intent_id: str, now_ns: int) -> Resource:
+        return self._account.intents.authenticate(intent_id, now_ns, is_proven=body.succeed)
 
-    def _refund(self, order: Order, _: str, now_ns: int) -> Resource:
-        charge = find_charge(self._world, order.charge, order.payment_intent)
+    def _refund(self, body: ControlBody, _: str, now_ns: int) -> Resource:
+        charge = find_charge(self._world, body.charge, body.payment_intent)
         return self._account.refunds.give_back(
-            charge, order.amount, now_ns, reason="requested_by_customer"
+            charge, body.amount, now_ns, reason="requested_by_customer"
         )
 
-    def _dispute(self, order: Order, _: str, now_ns: int) -> Resource:
-        charge = find_charge(self._world, order.charge, order.payment_intent)
+    def _dispute(self, body: ControlBody, _: str, now_ns: int) -> Resource:
+        charge = find_charge(self._world, body.charge, body.payment_intent)
         return self._account.disputes.open(
             charge,
             now_ns,
-            amount=order.amount,
-            reason=order.reason,
-            is_inquiry=order.inquiry,
+            amount=body.amount,
+            reason=body.reason,
+            is_inquiry=body.inquiry,
         )
 
-    def _behave(self, order: Order, method_id: str, _: int) -> Resource:
+    def _behave(self, body: ControlBody, method_id: str, _: int) -> Resource:
         method = self._registry.find(PaymentMethod, method_id, "payment_method")
-        behaviour = _BEHAVIOURS.get(order.behaviour)
+        behaviour = _BEHAVIOURS.get(body.behaviour)
         if behaviour is None:
             raise ApiError(f"behaviour must be one of {', '.join(_BEHAVIOURS)}")
         # A card that worked when it was saved may fail later: this is how a test gets there.
-        self._world.purses[method.id].behaviour = behaviour
+        self._world.method_states[method.id].behaviour = behaviour
         return method
 
-    def _deliver(self, _: Order, event_id: str, now_ns: int) -> Resource:
+    def _deliver(self, _: ControlBody, event_id: str, now_ns: int) -> Resource:
         event = self._registry.find(Event, event_id)
         # Whatever became of it: a receiver has to take an event a second time.
-        self._world.outbox.again(event, now_ns)
+        self._world.outbox.redeliver(event, now_ns)
         return event
 
-    def _shift(self, order: Order, _: str, __: int) -> Json:
+    def _shift(self, body: ControlBody, _: str, __: int) -> Json:
         try:
             # Replaces the offset, and does not add to it; the loop wakes after this, and does what
             # fell due.
-            self._clock.shift(order.offset_s)
+            self._clock.shift(body.offset_s)
         except ValueError as error:
             raise ApiError(str(error)) from error
         return self._state()
@@ -203,9 +203,9 @@ class ControlApi:
         async def endpoint(request: Request) -> Response:
             try:
                 authenticate(request, self._world.settings.api_key)
-                order = _decode(await read_body(request), Order)
+                body = _decode(await read_body(request), ControlBody)
                 named = request.path_params.get("id", "")
-                found = handler(order, named, self._clock.now_ns())
+                found = handler(body, named, self._clock.now_ns())
             except ApiError as error:
                 return _respond(error.envelope(), error.status)
             finally:

@@ -64,7 +64,7 @@ class Courier:
             self._awake.clear()
             now_ns = self._clock.now_ns()
             try:
-                self._world.agenda.advance(now_ns)
+                self._world.schedule.advance(now_ns)
             except ApiError as error:
                 # What it was about has been forgotten: there are bounds.
                 _log.warning("appointment of a forgotten object", exc_info=error)
@@ -82,7 +82,7 @@ class Courier:
                 pass
 
     def _pause_s(self) -> float:
-        due = [self._world.agenda.next_ns]
+        due = [self._world.schedule.next_ns]
         # With all places taken a due attempt must not shorten the pause to nothing; a delivery that
         # ends wakes the loop.
         if len(self._deliveries) < IN_FLIGHT_MAX:
@@ -99,7 +99,7 @@ class Courier:
             return
         # A lost attempt never leaves; a failed one arrives, and its good reply is not believed.
         status = 0 if attempt.is_lost else await self._post(event)
-        self._world.outbox.report(
+        self._world.outbox.note_outcome(
             attempt, event, 500 if attempt.is_failed else status, self._clock.now_ns()
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from simulators.payments import cards
-from simulators.payments.cards import BY_TOKEN, Means
+from simulators.payments.cards import BY_TOKEN, Instrument
 from simulators.payments.clock import NS_PER_S
 from simulators.payments.errors import ApiError
 from simulators.payments.form import Form
@@ -19,7 +19,7 @@ from simulators.payments.resources import (
     PaymentMethod,
     to_json,
 )
-from simulators.payments.world import Purse, World
+from simulators.payments.world import MethodState, World
 
 EMAIL_MAX: Final = 512
 _EXPIRES_IN_YEARS: Final = 4
@@ -100,9 +100,11 @@ class Customers:
         """
         return _tombstone(customer_id) if customer_id in self._deleted else None
 
-    def new_method(self, means: Means, now_ns: int, email: str | None = None) -> PaymentMethod:
+    def new_method(
+        self, instrument: Instrument, now_ns: int, email: str | None = None
+    ) -> PaymentMethod:
         """Make a payment method that nobody owns yet."""
-        kind = "card" if means.brand else "sepa_debit"
+        kind = "card" if instrument.brand else "sepa_debit"
         method = PaymentMethod(
             id=self._world.registry.new_id(PaymentMethod.PREFIX),
             created=now_ns // NS_PER_S,
@@ -112,11 +114,11 @@ class Customers:
         if kind == "card":
             # Leap days do not matter: it only has to lie in the future of the simulated clock.
             year = 1970 + now_ns // NS_PER_S // (365 * 86400) + _EXPIRES_IN_YEARS
-            method.card = cards.describe_card(means, year)
+            method.card = cards.describe_card(instrument, year)
         else:
-            method.sepa_debit = cards.describe_account(means)
+            method.sepa_debit = cards.describe_account(instrument)
         # Kept beside the method and not in it: clients read the method, and real ones do not tell.
-        self._world.purses[method.id] = Purse(means.behaviour)
+        self._world.method_states[method.id] = MethodState(instrument.behaviour)
         return self._world.registry.add(method)
 
     def find_method(self, reference: str, now_ns: int) -> PaymentMethod:
@@ -126,8 +128,8 @@ class Customers:
             ApiError: there is neither.
         """
         # Stripe's test tokens stand for a kind of card: each use makes a method of its own.
-        if (means := BY_TOKEN.get(reference)) is not None:
-            return self.new_method(means, now_ns)
+        if (instrument := BY_TOKEN.get(reference)) is not None:
+            return self.new_method(instrument, now_ns)
         return self._world.registry.find(PaymentMethod, reference, "payment_method")
 
     def attach(self, method: PaymentMethod, customer_id: str, now_ns: int) -> None:
@@ -164,7 +166,7 @@ class Customers:
         before = to_json(method)
         method.customer = None
         # Never again, by Stripe's rule, even if it was never charged.
-        self._world.purses[method.id].is_used = True
+        self._world.method_states[method.id].is_used = True
         self._world.emit("payment_method.detached", method, now_ns, before)
         return method
 

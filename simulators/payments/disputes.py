@@ -66,7 +66,7 @@ class Disputes:
                 charge=charge.id,
                 payment_intent=charge.payment_intent,
                 reason=reason,
-                # During an inquiry a refund settles the matter; after a chargeback it would pay
+                # During an inquiry a refund ends the matter; after a chargeback it would pay
                 # twice.
                 is_charge_refundable=is_inquiry,
                 evidence_details={
@@ -189,7 +189,7 @@ class Disputes:
     def _review(self, dispute: Dispute) -> None:
         is_inquiry = dispute.status.startswith("warning_")
         dispute.status = "warning_under_review" if is_inquiry else "under_review"
-        self._world.agenda.drop(dispute.id)
+        self._world.schedule.drop(dispute.id)
 
     def _miss_deadline(self, dispute: Dispute, now_ns: int) -> None:
         is_inquiry = dispute.status.startswith("warning_")
@@ -197,7 +197,7 @@ class Disputes:
 
     def _finish(self, dispute: Dispute, status: str, now_ns: int) -> None:
         # A decision ends the deadline, or comes instead of the bank's own later one.
-        self._world.agenda.drop(dispute.id)
+        self._world.schedule.drop(dispute.id)
         before = to_json(dispute)
         dispute.status = status
         if status == "won":

@@ -1,4 +1,4 @@
-"""Simulates payment intents and their charges: created, confirmed, authenticated, settled. Pure.
+"""Simulates payment intents and their charges: created, confirmed, authenticated, concluded. Pure.
 
 Knows how a payment method behaves and what each outcome is called; the hosted page and requests
 decide when. https://docs.stripe.com/payments/paymentintents/lifecycle
@@ -199,7 +199,7 @@ class Intents:
         """
         method = confirmation.method
         # Read at each payment: the control API may have changed what a saved card does.
-        behaviour = self._world.purses[method.id].behaviour
+        behaviour = self._world.method_states[method.id].behaviour
         intent.payment_method, intent.next_action = method.id, None
         if behaviour.authenticates:
             # Nobody can be asked: the bank's wish to ask becomes a decline.
@@ -228,11 +228,11 @@ class Intents:
         intent.next_action = None
         if not is_proven:
             raise self._decline(intent, method, cards.AUTHENTICATION_FAILED, now_ns)
-        behaviour = self._world.purses[method.id].behaviour
+        behaviour = self._world.method_states[method.id].behaviour
         self._charge(intent, method, behaviour, now_ns, is_authenticated=True)
         return intent
 
-    def settle(self, intent_id: str, now_ns: int, *, is_paid: bool) -> PaymentIntent:
+    def conclude(self, intent_id: str, now_ns: int, *, is_paid: bool) -> PaymentIntent:
         """Give the bank's answer to a payment that is processing.
 
         Raises:
@@ -240,9 +240,9 @@ class Intents:
         """
         intent = self._find(intent_id)
         if intent.status != "processing" or intent.latest_charge is None:
-            raise _unexpected("settle", intent)
+            raise _unexpected("conclude", intent)
         # The control API may answer for the bank before its time.
-        self._world.agenda.drop(intent.id)
+        self._world.schedule.drop(intent.id)
         charge = self._world.registry.find(Charge, intent.latest_charge)
         method = self._world.registry.find(PaymentMethod, charge.payment_method)
         if is_paid:
@@ -273,7 +273,7 @@ class Intents:
         if behaviour.decline is not None:
             raise self._decline(intent, method, behaviour.decline, now_ns)
         # A declined method stays usable: it counts as used once it was charged.
-        self._world.purses[method.id].is_used = True
+        self._world.method_states[method.id].is_used = True
         charge = self._open_charge(intent, method, now_ns, is_authenticated=is_authenticated)
         if not behaviour.delayed:
             self._succeed(intent, charge, method, now_ns)
@@ -284,10 +284,10 @@ class Intents:
         self._world.emit("charge.pending", charge, now_ns)
         self.on_outcome(intent, now_ns)
 
-        def settle(at_ns: int) -> None:
-            self.settle(intent.id, at_ns, is_paid=not behaviour.fails_later)
+        def conclude(at_ns: int) -> None:
+            self.conclude(intent.id, at_ns, is_paid=not behaviour.fails_later)
 
-        self._world.later(intent.id, self._world.settings.bank_delay_s, now_ns, settle)
+        self._world.later(intent.id, self._world.settings.bank_delay_s, now_ns, conclude)
 
     def _open_charge(
         self, intent: PaymentIntent, method: PaymentMethod, now_ns: int, *, is_authenticated: bool
@@ -419,7 +419,7 @@ class Intents:
                 code="payment_method_customer_mismatch",
                 param="payment_method",
             )
-        if method.customer is None and self._world.purses[method.id].is_used:
+        if method.customer is None and self._world.method_states[method.id].is_used:
             raise ApiError(
                 "The provided PaymentMethod was previously used with a PaymentIntent without"
                 " Customer attachment, or was detached from a Customer. It may not be used again.",

@@ -72,7 +72,7 @@ class Outbox:
             share = crc32(b"%s:%d" % (event.id.encode(), copy)) % 1000 / 1000
             self._push(now_ns, fault.delay_s + fault.shuffle_s * share, event.id, 1)
 
-    def again(self, event: Event, now_ns: int) -> None:
+    def redeliver(self, event: Event, now_ns: int) -> None:
         """Deliver an event once more, whatever became of it."""
         self._push(now_ns, 0.0, event.id, 1)
 
@@ -86,7 +86,7 @@ class Outbox:
             attempts.append(Attempt(event_id, number, *self._faults.attempt()))
         return attempts
 
-    def report(self, attempt: Attempt, event: Event, status: int, now_ns: int) -> None:
+    def note_outcome(self, attempt: Attempt, event: Event, status: int, now_ns: int) -> None:
         """Note how an attempt went; one without a 2xx reply is repeated after a while.
 
         Args:

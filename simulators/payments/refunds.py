@@ -135,7 +135,7 @@ class Refunds:
         if refund.status not in {"pending", "succeeded"}:
             raise ApiError("This refund can no longer fail.")
         # One that has failed must not arrive as well.
-        self._world.agenda.drop(refund.id)
+        self._world.schedule.drop(refund.id)
         before = to_json(refund)
         movement = self._world.book(
             "refund_failure", refund.amount, refund.currency, refund.id, now_ns

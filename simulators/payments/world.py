@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from simulators.payments.agenda import Agenda
 from simulators.payments.cards import Behaviour
 from simulators.payments.clock import NS_PER_S
 from simulators.payments.faults import Faults
@@ -26,11 +25,12 @@ from simulators.payments.resources import (
     Resource,
     to_json,
 )
+from simulators.payments.schedule import Schedule
 from simulators.payments.settings import PaymentSimulatorSettings
 
 
 @dataclass(slots=True)
-class Purse:
+class MethodState:
     """How a payment method behaves, and whether it can be used again."""
 
     behaviour: Behaviour
@@ -51,13 +51,13 @@ class World:
         self.origin = origin
         self.faults = Faults()
         self.outbox = Outbox(settings.webhook_retries_s, self.faults)
-        self.agenda = Agenda()
+        self.schedule = Schedule()
         self.on_forget: list[Callable[[str], None]] = [self._forget]
         """Called with the identifier of each object that is forgotten."""
         self.registry = Registry(
             settings.seed, settings.objects_kept, self._on_forgotten, {Event: settings.events_kept}
         )
-        self.purses: dict[str, Purse] = {}
+        self.method_states: dict[str, MethodState] = {}
         """By payment method."""
         self.balance: Counter[str] = Counter()
         """By currency, in its smallest unit; disputes can make it negative."""
@@ -122,7 +122,7 @@ class World:
         self, object_id: str, delay_s: float, now_ns: int, action: Callable[[int], None]
     ) -> None:
         """Schedule an action on an object, in place of the one that it had."""
-        self.agenda.set(object_id, now_ns + round(delay_s * NS_PER_S), action)
+        self.schedule.set(object_id, now_ns + round(delay_s * NS_PER_S), action)
 
     # Parts keep tables of their own under these identifiers: memory stays bounded only if all of
     # them forget.
@@ -131,8 +131,8 @@ class World:
             forget(object_id)
 
     def _forget(self, object_id: str) -> None:
-        self.agenda.drop(object_id)
-        self.purses.pop(object_id, None)
+        self.schedule.drop(object_id)
+        self.method_states.pop(object_id, None)
 
 
 def encode(body: Resource | Json) -> bytes:

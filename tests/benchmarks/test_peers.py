@@ -36,19 +36,19 @@ def plan(*loads: int, ladder: tuple[int, ...] = ()) -> Plan:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_server_carries_calls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     peer = PEERS[name]()
-    monkeypatch.setattr(type(peer), "settle_s", 1.0)
+    monkeypatch.setattr(type(peer), "warm_up_s", 1.0)
     if missing := peer.missing():
         pytest.skip(missing)
     seen: list[Sample] = []
     results = run([peer], plan(12), seen.append)
     assert results.samples == seen
-    assert not seen[0].broken, seen[0].trouble
+    assert not seen[0].faulty, seen[0].trouble
     assert seen[0].cpu_ms[name] > 0
 
 
 def test_the_ladder_ends_at_the_generators_own_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = PEERS["starlette"]()
-    monkeypatch.setattr(type(peer), "settle_s", 0.2)
+    monkeypatch.setattr(type(peer), "warm_up_s", 0.2)
     results = run([peer], replace(plan(11, ladder=(20, 201)), calls_max=200), lambda sample: None)
     assert results.ceiling_calls in (0, 200)
     assert all(sample.calls <= results.ceiling_calls for sample in results.ladder)
@@ -56,7 +56,7 @@ def test_the_ladder_ends_at_the_generators_own_ceiling(monkeypatch: pytest.Monke
 
 def test_the_last_round_goes_on_to_the_other_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     peer = PEERS["starlette"]()
-    monkeypatch.setattr(type(peer), "settle_s", 0.2)
+    monkeypatch.setattr(type(peer), "warm_up_s", 0.2)
     whole = replace(plan(11, 15, ladder=(13,)), calls_max=200, rounds=2)
     results = run([peer], whole, lambda sample: None)
     assert results.rounds == 2

@@ -106,14 +106,14 @@ def test_only_our_own_faults_break_the_run() -> None:
     faulty = sample("gateway", 2, 400, 2.0, counts=ONE_LOST)
     starved = sample("gateway", 3, 400, 2.0, counts=ONE_LOST, foreign=0.5)
     rival = sample("ws", 1, 400, 2.0, counts=ONE_LOST)
-    assert report.broken(results(late, faulty, starved, rival)) == [faulty]
+    assert report.faulty(results(late, faulty, starved, rival)) == [faulty]
 
 
 @pytest.mark.parametrize("fault", ["duplicated", "reordered", "corrupted", "closed"])
 def test_no_disturbance_excuses_wrong_audio(fault: str) -> None:
     wrong = replace(NO_FAULT, **{fault: 1})
     starved = sample("gateway", 1, 400, 2.0, counts=wrong, foreign=0.5)
-    assert report.broken(results(starved)) == [starved]
+    assert report.faulty(results(starved)) == [starved]
 
 
 @pytest.mark.parametrize(("load", "hopeless"), [(300, False), (440, False), (441, True)])
@@ -124,7 +124,7 @@ def test_a_load_far_beyond_a_core_is_not_tried(load: int, hopeless: bool) -> Non
 
 def test_a_fault_beyond_the_loads_compared_ends_the_ladder_only() -> None:
     beyond = sample("gateway", 1, 900, 1.0, counts=ONE_LOST)
-    assert report.broken(results(ladder=[beyond])) == []
+    assert report.faulty(results(ladder=[beyond])) == []
 
 
 @pytest.mark.parametrize(

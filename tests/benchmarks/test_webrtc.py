@@ -14,7 +14,16 @@ from rich.console import Console
 
 from benchmarks import webrtc, webrtc_cycles
 from benchmarks import webrtc_report as report
-from benchmarks.browsers import Crowd, Heard, Pace, Tally, Voice, mirrored_pair, new_voice, sum_up
+from benchmarks.browsers import (
+    Heard,
+    LoadLoop,
+    Pace,
+    Tally,
+    Voice,
+    mirrored_pair,
+    new_voice,
+    sum_up,
+)
 from benchmarks.peers.gateway import start_gateway
 from benchmarks.peers.websocket_relay import AiortcPeer
 from benchmarks.phones import ControlSocket, Phone
@@ -117,13 +126,13 @@ def test_what_is_said_after_the_window_does_not_count(voice: Voice) -> None:
 
 
 def test_browsers_joined_to_each_other_lose_nothing() -> None:
-    with closing(Crowd()) as crowd:
+    with closing(LoadLoop()) as loop:
         for call in range(0, 6, 2):
             for browser in mirrored_pair(call):
-                crowd.add(browser)
-        crowd.greet()
-        pace = crowd.measure(0.05, 0.3)
-        tally = sum_up(leg.voice for leg in crowd.legs).tally
+                loop.add(browser)
+        loop.greet()
+        pace = loop.measure(0.05, 0.3)
+        tally = sum_up(leg.voice for leg in loop.legs).tally
     assert tally.faults == {}
     assert tally.sent == tally.received
     # Every 20 ms for 300 ms; fewer on a machine that stalls.
@@ -226,11 +235,11 @@ def test_the_lowest_load_is_measured_however_late_it_is() -> None:
 
 def test_phases_are_random_and_repeatable() -> None:
     def phases(seed: int) -> list[int]:
-        with closing(Crowd(seed)) as crowd:
+        with closing(LoadLoop(seed)) as loop:
             for call in range(0, 40, 2):
                 for browser in mirrored_pair(call):
-                    crowd.add(browser)
-            return list(crowd._phases_ns)
+                    loop.add(browser)
+            return list(loop._phases_ns)
 
     assert phases(1) == phases(1) != phases(2)
     quarters = {phase_ns // (5 * MS) for phase_ns in phases(1)}
@@ -324,7 +333,7 @@ def test_only_our_own_faults_break_the_run() -> None:
         sample(report.AIORTC, 1, 10, 4.0, **wrong),
         sample(report.GATEWAY, 1, 100, 4.0),
     ]
-    assert report.broken(Results(samples=[faulty, *others])) == [faulty]
+    assert report.faulty(Results(samples=[faulty, *others])) == [faulty]
 
 
 def test_everything_is_told() -> None:

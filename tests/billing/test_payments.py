@@ -12,7 +12,7 @@ from billing.ledger import CREDIT_SOURCES
 from billing.payments import (
     AUTOMATIC,
     BY_PAGE,
-    UNSETTLED,
+    PENDING,
     AutoHistory,
     AutoLimits,
     AutoRefusal,
@@ -224,7 +224,7 @@ def test_a_late_report_takes_nothing_back(late, known):
 
 
 def test_something_follows_only_what_is_not_settled():
-    assert {state.value for state in UNSETTLED} == {"created", "open", "processing"}
+    assert {state.value for state in PENDING} == {"created", "open", "processing"}
 
 
 def test_only_an_open_dispute_can_be_answered():

@@ -101,17 +101,6 @@ async def test_a_call_is_cut_at_the_second_its_credit_ends(world: World):
         assert await customer.balance() == 999
 
 
-async def test_credit_granted_during_a_call_prolongs_it(narrow: World):
-    async with customers(narrow, 3 * SECOND_MICROS) as (customer,), narrow.stores() as stores:
-        async with customer.call(TONE) as phone:
-            await phone.wait("cost", where=lambda e: e["seconds"] >= 1)
-            await narrow.grant(stores, customer.account_id, 2 * SECOND_MICROS)
-            ended = await phone.wait("disconnect")
-        assert (ended["seconds"], ended["ended_by"]) == (5, "credit")
-        await customer.record(ended["call_id"])
-        assert await customer.balance() == 0
-
-
 async def test_two_calls_share_the_last_credit_to_the_last_second(narrow: World):
     async with customers(narrow, 6 * SECOND_MICROS, 10_000_000) as (sharer, other):
         tokens = [await sharer.token(TONE) for _ in range(3)]

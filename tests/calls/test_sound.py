@@ -5,7 +5,6 @@ Real processes and sockets; the browser is a peer of the tests, the phone the si
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +17,6 @@ import pytest_asyncio
 from tests.calls.udp_phone import udp_phone
 from tests.calls.world import SILENT_FRAME, Customer, Process, World, eventually
 from tests.gateway.webrtc.peer import EVENT
-from tests.media.playout_world import SPEECH
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -142,79 +140,6 @@ async def test_packets_that_do_not_arrive_are_told_of_on_the_socket(customer: Cu
     assert (await customer.record(ready["call_id"]))["browser"]["loss_percent"] > 0
 
 
-async def test_a_call_moves_between_both_ways_while_it_lasts(customer: Customer):
-    async with customer.call() as phone, udp_phone() as udp:
-        ready = await phone.wait("ready")
-        await phone.wait("accept")
-        await phone.speak(spoken(50))
-        assert (await phone.wait("sample"))["path"] == "websocket"
-        await udp.connect(phone)
-        await udp.choose(phone)
-        by_udp = spoken(60, 40)
-        await asyncio.gather(udp.speak(by_udp), asyncio.sleep(1.2))
-        assert intact(by_udp[15:50], b"".join(udp.heard)) > WHOLE
-        phone.frames.clear()
-        await udp.choose(phone, "websocket")
-        back = spoken(60, 80)
-        await phone.speak(back)
-        await phone.wait_frames(50)
-        assert intact(back[15:40], b"".join(phone.frames)) > WHOLE
-        stream = await stream_of(customer, ready["call_id"])
-        assert stream["clears"] == 0
-        assert stream["backlog_ms"] < 200
-        await phone.hang_up()
-    record = await customer.record(ready["call_id"])
-    assert record["browser"]["paths"] == ["websocket", "webrtc"]
-
-
-async def test_a_stall_of_the_carriers_side_leaves_no_delay(customer: Customer):
-    async with customer.call(SILENT) as phone:
-        call_id = (await phone.wait("ready"))["call_id"]
-        await phone.wait("accept")
-        speaking = asyncio.create_task(phone.speak(spoken(425)))
-        await asyncio.sleep(2)
-        carrier_call_id = await customer.carrier_call_id(call_id)
-        await customer.world.carrier_act(carrier_call_id, action="stall", seconds=1)
-        await asyncio.sleep(1.3)
-        at_worst = (await stream_of(customer, call_id))["backlog_ms_max"]
-        await speaking
-        stream = await stream_of(customer, call_id)
-        # What the network had kept came at once, and did not stay.
-        assert at_worst > 300
-        assert stream["backlog_ms"] < 300
-        await phone.hang_up()
-
-
-@pytest.mark.parametrize("path", ["websocket", "webrtc"])
-async def test_stalls_that_come_back_leave_no_delay_at_the_carrier(customer: Customer, path: str):
-    async with customer.call(SILENT) as phone, udp_phone() as udp:
-        call_id = (await phone.wait("ready"))["call_id"]
-        if path == "webrtc":
-            await udp.connect(phone)
-            await udp.choose(phone)
-        await phone.wait("accept")
-        frames = [SPEECH[at : at + 160] for at in range(0, 50 * 160 * 30, 160)]
-        speaking = asyncio.create_task((udp if path == "webrtc" else phone).speak(frames))
-        await asyncio.sleep(2)
-        carrier_call_id = await customer.carrier_call_id(call_id)
-        for _ in range(3):
-            await customer.world.carrier_act(carrier_call_id, action="stall", seconds=0.4)
-            await asyncio.sleep(3)
-        assert (await stream_of(customer, call_id))["backlog_ms_max"] > 200
-
-        async def is_short() -> bool:
-            history = (await stream_of(customer, call_id))["backlog_ms_history"]
-            return sorted(history[-4:])[2] <= 100
-
-        await eventually(is_short, 15)
-        said = [
-            event["browser"]["backlog_ms"] for event in phone.events if event["type"] == "sample"
-        ]
-        assert sorted(said[-4:])[2] <= 150, "what waits in the gateway is counted as well"
-        speaking.cancel()
-        await phone.hang_up()
-
-
 async def test_a_session_that_ends_falls_back_to_the_socket(customer: Customer):
     async with customer.call(TONE) as phone, udp_phone() as udp:
         await phone.wait("ready")
@@ -289,51 +214,6 @@ async def test_a_lost_socket_is_taken_up_and_the_phone_is_kept(customer: Custome
     record = await customer.record(ready["call_id"])
     assert record["carrier_seconds"] >= 1
     await customer.world.assert_books_balance()
-
-
-async def test_a_caller_who_never_comes_back_is_charged_for_the_time_the_phone_was_kept(
-    customer: Customer,
-):
-    async with customer.call() as phone:
-        ready = await phone.wait("ready")
-        await phone.wait("accept")
-        await phone.speak([SILENT_FRAME] * 10)
-        phone.ws.transport.abort()
-        await phone.wait_closed()
-    record = await customer.record(ready["call_id"])
-    assert (record["cause"], record["ended_by"]) == (16, "caller")
-    assert RESUME_S <= record["seconds"] <= RESUME_S + 3
-    url = f"ws://127.0.0.1:{customer.world.port}/n/n1/media/browser"
-    async with customer.connect(url) as phone:
-        await phone.send(
-            type="resume", version=1, call_id=ready["call_id"], token=ready["resume_token"]
-        )
-        assert await phone.refused() == ("bad_resume", 1008)
-    await customer.world.assert_books_balance()
-
-
-async def test_webrtc_audio_goes_on_while_the_socket_is_away(customer: Customer):
-    async with udp_phone() as udp:
-        async with customer.call() as phone:
-            ready = await phone.wait("ready")
-            await udp.connect(phone)
-            await udp.choose(phone)
-            await phone.wait("accept")
-            await udp.speak(spoken(20))
-            phone.ws.transport.abort()
-            await phone.wait_closed()
-        frames = spoken(75, 30)
-        await udp.speak(frames)
-        assert intact(frames[15:60], b"".join(udp.heard)) > WHOLE
-        url = f"ws://127.0.0.1:{customer.world.port}/n/n1/media/browser"
-        async with customer.connect(url) as phone:
-            await phone.send(
-                type="resume", version=1, call_id=ready["call_id"], token=ready["resume_token"]
-            )
-            await phone.wait("ready")
-            assert (await phone.wait("media"))["path"] == "webrtc"
-            await phone.hang_up()
-    assert (await customer.record(ready["call_id"]))["browser"]["paths"] == ["webrtc"]
 
 
 async def check_token(customer: Customer) -> dict[str, Any]:

@@ -190,7 +190,7 @@ class World:
             gate=RedisSpendGate(redis, timeout_s=PATIENCE_S),
             ledger=SqlLedgerStore(engine, timeout_s=PATIENCE_S),
             records=SqlCdrStore(engine, timeout_s=PATIENCE_S),
-            accounts=SqlAccountStore(engine, on_change=epochs.end),
+            accounts=SqlAccountStore(engine, on_change=epochs.invalidate),
             key_epochs=epochs,
             valkey=valkey,
         )

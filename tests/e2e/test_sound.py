@@ -101,7 +101,7 @@ async def test_a_stall_of_the_network_leaves_no_delay(
     await heard_for(caller, call, 2)
     relay.weather.holds_back = True
     await asyncio.sleep(1)
-    relay.let_go()
+    relay.release()
     await heard_for(caller, call, 5)
     assert (await stream(caller, call))["backlog_ms"] < 200
     await hang_up(page)

@@ -173,7 +173,7 @@ async def test_chromium_talks_hears_presses_keys_and_moves(page: Page, line: Lin
 
     await until(page, "remoteIn.roundTripTimeMeasurements", 1)
     async with asyncio.timeout(30):
-        while session.path_rtt_ns is None or session.remote_report is None:
+        while session.media_rtt_ns is None or session.remote_report is None:
             await asyncio.sleep(0.1)
 
     before = session.ufrags

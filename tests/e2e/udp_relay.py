@@ -51,7 +51,7 @@ class UdpRelay:
         self._backs: dict[Address, asyncio.DatagramTransport] = {}
         self._opening: set[asyncio.Task[None]] = set()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Deliver what was held back, all at once."""
         self.weather.holds_back = False
         held, self._held = self._held, []

@@ -32,13 +32,13 @@ class RecordingConnection:
         self._clock_ns = clock_ns
         self._has_ended = False
 
-        self.is_proven = False
-        """Whether the leg has vouched for the peer."""
+        self.is_authenticated = False
+        """Whether the leg has authenticated the peer."""
 
     # What a leg may do.
 
-    def vouch(self) -> None:
-        self.is_proven = True
+    def mark_authenticated(self) -> None:
+        self.is_authenticated = True
 
     def send_text(self, *payloads: bytes) -> None:
         for payload in payloads:

@@ -113,7 +113,7 @@ class Stage:
         self.endpoint: AudioEndpoint | None = None
         """Takes the offers of calls that begin from now on."""
         self.released: list[Bridge] = []
-        self.notices: list[tuple[str, Any]] = []
+        self.events: list[tuple[str, Any]] = []
         """Events that the operator's program was told of."""
         self.faults: list[BaseException] = []
         """What background tasks failed with; none, unless a test takes them out."""
@@ -145,7 +145,7 @@ class Stage:
             polling=self.polling,
             reachability=self.reachability,
             stray=lambda carrier_call_id, call_id: self.strays.append((carrier_call_id, call_id)),
-            notify=lambda name, data: self.notices.append((name, data)),
+            notify=lambda name, data: self.events.append((name, data)),
             endpoint=self.endpoint,
             resume_key=RESUME_KEY,
         )

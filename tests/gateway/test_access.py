@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 
 from billing.rating import Rate
@@ -18,7 +19,9 @@ from gateway.roles import storage
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE, Scope
 from gateway.settings import from_mapping
-from tests.valkey import free_port
+from tests.valkey import ValkeyServer, free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ECHO = "+15005551000"
 CALL, PAYMENT = "call-of-alice", "payment-of-alice"
@@ -105,10 +108,15 @@ async def running(folder, redis_url):
         yield Site(nodes, stores, await stack.enter_async_context(aiohttp.ClientSession()))
 
 
-@pytest.fixture
-async def site(tmp_path, valkey_url):
-    async with running(tmp_path, valkey_url) as site:
-        yield site
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory):
+    """Two nodes for all tests, which make keys of their own."""
+    folder = tmp_path_factory.mktemp("site")
+    with contextlib.closing(ValkeyServer().start()) as server:
+        async with running(folder, server.url) as site:
+            await site.new_key()
+            await add_objects_of_alice(site)
+            yield site
 
 
 async def add_objects_of_alice(site):
@@ -167,7 +175,6 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(site):
     invalid = ["", new_api_key(), revoked, expired, revoked.upper()]
     valid = {frozenset({scope}): (await site.new_key(scopes={scope}))[0] for scope in Scope}
     valid[frozenset()] = (await site.new_key(scopes=()))[0]
-    await add_objects_of_alice(site)
     node, seen = site.nodes[0], set()
     for needs, method, path in requests(node):
         seen.add(needs)
@@ -200,7 +207,6 @@ def _check(expected, method, path, status, body):
 async def test_a_key_reaches_only_its_own_account(site):
     alice, _ = await site.new_key()
     bob, _ = await site.new_key("bob", frozenset(Scope))
-    await add_objects_of_alice(site)
     node = site.nodes[0]
     for path, found in ((f"/v1/calls/{CALL}", 200), (f"/v1/top-ups/{PAYMENT}", 200)):
         assert (await site.ask(node, "GET", path, alice))[0] == found
@@ -228,28 +234,28 @@ async def test_a_revoked_key_is_refused_at_once_everywhere(site, by_hand):
 
 
 async def test_every_other_change_holds_at_once_everywhere(site):
-    key, key_id = await site.new_key()
-    other, _ = await site.new_key()
+    key, key_id = await site.new_key("carol")
+    other, _ = await site.new_key("carol")
     accounts = site.stores.accounts
     assert await site.answers(key) == await site.answers(key, **TOKEN) == ["", ""]
-    await accounts.set_key_scopes("alice", key_id, {Scope.CALLS})
+    await accounts.set_key_scopes("carol", key_id, {Scope.CALLS})
     assert await site.answers(key) == ["scope_missing"] * 2
-    await accounts.set_key_scopes("alice", key_id, PAGE)
+    await accounts.set_key_scopes("carol", key_id, PAGE)
     assert await site.answers(key) == ["", ""]
-    await accounts.set_caps("alice", {"call": 1})
+    await accounts.set_caps("carol", {"call": 1})
     assert await site.answers(key, **TOKEN) == ["cap_reached"] * 2
-    await accounts.set_caps("alice", {"call": None})
-    await accounts.set_key_cap("alice", key_id, 1)
+    await accounts.set_caps("carol", {"call": None})
+    await accounts.set_key_cap("carol", key_id, 1)
     assert await site.answers(key, **TOKEN) == ["cap_reached"] * 2
-    await accounts.set_key_cap("alice", key_id, None)
-    await site.stores.freeze("alice", True)
+    await accounts.set_key_cap("carol", key_id, None)
+    await site.stores.freeze("carol", True)
     assert await site.answers(key, **TOKEN) == ["account_frozen"] * 2
-    await site.stores.freeze("alice", False)
+    await site.stores.freeze("carol", False)
     assert await site.answers(key, **TOKEN) == ["", ""]
-    await accounts.set_key_expiry("alice", key_id, datetime.now(UTC))
+    await accounts.set_key_expiry("carol", key_id, datetime.now(UTC))
     assert await site.answers(key) == ["unauthorized"] * 2
     assert await site.answers(other) == ["", ""]
-    await accounts.mark_deleted("alice")
+    await accounts.mark_deleted("carol")
     assert await site.answers(other) == ["unauthorized"] * 2
 
 

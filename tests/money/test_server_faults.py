@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import time
+from copy import copy
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +14,7 @@ import pytest
 
 from billing.errors import StoreUnavailableError
 from billing.rating import Rate
-from billing.stores.redis import _Script
+from billing.stores.gate_script import Script
 from gateway.charging import cut_off
 from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, SECOND_NS, UNIT
 from tests.valkey import ValkeyServer
@@ -281,9 +282,9 @@ async def test_two_versions_of_the_scripts_charge_the_same_calls(new_world, own_
     world = new_world(own_valkey.url, nodes=2)
     await world.open_accounts(alice=50 * UNIT)
     newer = world.nodes[1].gate
-    scripts = [name for name, value in vars(newer).items() if isinstance(value, _Script)]
+    scripts = [name for name, value in vars(newer).items() if isinstance(value, Script)]
     for name in scripts:
-        script = _Script(name.strip("_"))
+        script = copy(getattr(newer, name))
         script.source += b"\n-- another release\n"
         script.sha = await world.nodes[1].client.script_load(script.source)
         setattr(newer, name, script)

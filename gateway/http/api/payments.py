@@ -182,7 +182,7 @@ class PaymentsApi:
             refuse(await self.velocity.hit(checkout_uses(account_id, address_of(request))))
 
     async def show_top_up(self, request: Request, sender: Sender) -> Response:
-        """Return a payment; one that is not settled yet is looked up at the payment service."""
+        """Return a payment; a pending one is looked up at the payment service."""
         payment = await self.store.find(request.path_params["payment_id"])
         # The same answer for both, so that other accounts' ids cannot be probed.
         if payment is None or payment.account_id != sender.account.id:

@@ -18,8 +18,8 @@ from billing.rate_deck import DeckEntry
 from gateway.browser import messages as wire
 from gateway.browser.reports import limited_by, money
 from gateway.call.number import DIGITS_MIN, destination
-from gateway.calls.closed_book import ClosedBook
-from gateway.charging.rate_book import RateBook
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.current_rates import CurrentRates
 from gateway.errors import RequestRefusedError
 from gateway.http.access import DeclaredRoute
 from gateway.http.bearer import Authenticator, Sender
@@ -82,8 +82,8 @@ class RatesApi:
     auth: Authenticator
     velocity: Velocity
     gate: SpendGate
-    book: RateBook
-    closed_book: ClosedBook
+    rates: CurrentRates
+    closed_destinations: ClosedDestinations
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the resource's routes."""
@@ -97,8 +97,8 @@ class RatesApi:
         # Counted before the number is validated, so that probing the lists is limited as well.
         refuse(await self.velocity.hit(quote_uses(*who(request, sender.account))))
         body = await read_json(request, RateRequest)
-        dialled = destination(body.destination, self.closed_book.closed)
-        return await self._priced(sender.account, self.book.lookup(dialled.number), dialled.number)
+        dialled = destination(body.destination, self.closed_destinations.closed)
+        return await self._priced(sender.account, self.rates.lookup(dialled.number), dialled.number)
 
     async def show_rate(self, request: Request, sender: Sender) -> Response:
         """Return the rate of numbers that begin with `prefix` and match no longer prefix."""
@@ -113,10 +113,10 @@ class RatesApi:
         if len(given) != 1 or not _PREFIX.fullmatch(prefix):
             raise RequestRefusedError("bad_request", field="prefix")
         # Prices of closed destinations are not shown.
-        if self.closed_book.closed.closes(prefix):
+        if self.closed_destinations.closed.closes(prefix):
             raise RequestRefusedError("number_high_risk", field="prefix")
         # Not `lookup`, which takes whole numbers.
-        return await self._priced(sender.account, self.book.match(prefix), None)
+        return await self._priced(sender.account, self.rates.match(prefix), None)
 
     async def _priced(
         self, account: Account, entry: DeckEntry | None, number: str | None

@@ -30,8 +30,8 @@ class StripeWebhook:
     """Handler of what the payment service calls: signed events, old style and thin."""
 
     secrets: tuple[Secret, ...]
-    settle: Callable[[str, str], Awaitable[Any]]
-    """`Payments.settle`."""
+    book_object: Callable[[str, str], Awaitable[Any]]
+    """`Payments.book_object`."""
     clock_s: Callable[[], float]
     """Wall clock, in Unix seconds."""
     refused_signatures: RefusedSignatures
@@ -54,7 +54,7 @@ class StripeWebhook:
         about = subject(body)
         # Other events succeed too: a refused event would be sent again for three days.
         if about is not None:
-            # A failure becomes a 503, so that the event is sent again; settling is idempotent.
+            # A failure becomes a 503, so that the event is sent again; booking is idempotent.
             with payment_errors():
-                await self.settle(*about)
+                await self.book_object(*about)
         return Response(status_code=200)

@@ -257,8 +257,8 @@ async def capped_findings(gate, engine):
 
 
 @pytest.fixture
-async def capped(gate, engine, store):
-    """A gate in which `alice` has a live call and an ended one, both under three spend caps."""
+async def about_to_be_capped(gate, engine, store):
+    """The steps to a gate in which `alice` has a live call and an ended one under three caps."""
     async with engine.begin() as connection:
         await connection.execute(
             sa.update(tables.accounts)
@@ -275,23 +275,39 @@ async def capped(gate, engine, store):
                 day_cap_micros=1_000_000,
             )
         )
-    partition = gate.partition("alice")
-    for call_id in ("live", "ended"):
-        detail = msgspec.structs.replace(opening(call_id), key_id="k1")
-        first = Opening(
-            *(call_id, "alice", "n1", 10_000, 80_000, 50, msgspec.json.encode(detail)),
-            caps=CAPS,
-            per_minute_micros=600_000,
-        )
-        assert (await gate.open(first)).result is OpenResult.OPENED
-        await gate.tick(partition, [Tick(call_id, "alice", 100_000, 2, CAPS)])
-        # In mid-call: what holds in advance counts as well.
-        assert await capped_findings(gate, engine) == []
-    await close_call(gate, "ended", 3)
-    assert await capped_findings(gate, engine) == []
-    await Drainer(gate, store, PARTITIONS).drain_once()
-    assert await capped_findings(gate, engine) == []
+
+    async def steps():
+        for call_id in ("live", "ended"):
+            detail = msgspec.structs.replace(opening(call_id), key_id="k1")
+            first = Opening(
+                *(call_id, "alice", "n1", 10_000, 80_000, 50, msgspec.json.encode(detail)),
+                caps=CAPS,
+                per_minute_micros=600_000,
+            )
+            assert (await gate.open(first)).result is OpenResult.OPENED
+            yield
+            await gate.tick(gate.partition("alice"), [Tick(call_id, "alice", 100_000, 2, CAPS)])
+            yield
+        await close_call(gate, "ended", 3)
+        yield
+        await Drainer(gate, store, PARTITIONS).drain_once()
+        yield
+
+    return steps()
+
+
+@pytest.fixture
+async def capped(gate, about_to_be_capped):
+    async for _ in about_to_be_capped:
+        pass
     return gate
+
+
+async def test_caps_count_as_the_book_does_at_every_step(gate, engine, about_to_be_capped):
+    """In mid-call, too: what holds in advance counts as well."""
+    async for _ in about_to_be_capped:
+        assert await capped_findings(gate, engine) == []
+    assert await gate.outbox_length() == 0
 
 
 OPENING = msgspec.json.encode(msgspec.structs.replace(opening("live"), rate="{}")).decode()

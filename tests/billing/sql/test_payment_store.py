@@ -146,11 +146,11 @@ async def test_what_has_waited_longest_is_looked_at_first(payments, clock):
         clock.advance(seconds=1)
         await begin(payments, f"pay_{number}")
         await payments.record(f"pay_{number}", state)
-    waiting = await payments.unsettled(clock.now + timedelta(seconds=1), 9)
+    waiting = await payments.pending(clock.now + timedelta(seconds=1), 9)
     assert [payment.id for payment in waiting] == ["pay_0", "pay_1", "pay_2"]
-    assert await payments.unsettled(START + timedelta(seconds=1), 9) == []
+    assert await payments.pending(START + timedelta(seconds=1), 9) == []
     await payments.record("pay_0", PaymentState.CREATED)
-    (first,) = await payments.unsettled(clock.now + timedelta(seconds=1), 1)
+    (first,) = await payments.pending(clock.now + timedelta(seconds=1), 1)
     assert first.id == "pay_1"
 
 

@@ -3,6 +3,7 @@
 The tables' own columns are walked: one that is added later without either fails.
 """
 
+import shutil
 import sqlite3
 from contextlib import closing as closing_file
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ from tests.billing.outbox_entries import (
 )
 from tests.billing.sql import test_audit
 from tests.billing.sql.test_migrations import go_back
+from tests.postgres import run_now
 
 MONEY_TABLES = ("accounts", "credits", "transfers", "calls", "payments")
 OTHER_TABLES = {
@@ -189,7 +191,7 @@ EXEMPT = {
     ("payments", "receipt_url"): TEXTUAL,
     ("payments", "failure"): TEXTUAL,
     ("payments", "created_at"): TEXTUAL,
-    ("payments", "updated_at"): "when to look at an unsettled payment again",
+    ("payments", "updated_at"): "when to look at a pending payment again",
 }
 
 
@@ -198,9 +200,8 @@ def no_pause(monkeypatch):
     monkeypatch.setattr(audit_module, "RECHECK_S", 0)
 
 
-@pytest.fixture
-async def book(engine):
-    """A book of two busy accounts, one with many calls and one with none, and two idle ones."""
+async def fill(engine):
+    """Make two busy accounts, one with many calls and one with none, and two idle ones."""
     async with engine.begin() as connection:
         names = ("alice", "bob", "idle", "gone")
         rows = [tables.new_account(name, "USD", START, frozen=name == "gone") for name in names]
@@ -212,6 +213,30 @@ async def book(engine):
     await charge_calls(SqlLedgerStore(engine, clock=lambda: BOOKED_AT))
     await take_payments(SqlLedgerStore(engine, clock=lambda: BOOKED_AT), SqlPaymentStore(engine))
     assert await audit(engine) == []
+
+
+@pytest.fixture(scope="module")
+def sqlite_template(sqlite_template, tmp_path_factory):
+    """The busy book, to be copied by each test."""
+    template = tmp_path_factory.mktemp("template") / "book.db"
+    shutil.copyfile(sqlite_template, template)
+    run_now(fill, f"sqlite:///{template}")
+    return template
+
+
+@pytest.fixture(scope="module")
+def postgres_template(postgres_template, postgres_server):
+    """The same on the server."""
+    name = "busy_book"
+    postgres_server.copy_database(postgres_template, name)
+    run_now(fill, postgres_server.url(name))
+    yield name
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def book(engine):
+    """A busy book of the test's own."""
     return engine
 
 

@@ -11,7 +11,7 @@ from billing.rate_deck import COLUMNS, RateDeck
 from billing.stores import tables
 from billing.stores.database import create_engine
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
-from gateway.charging.rate_book import RateBook
+from gateway.charging.current_rates import CurrentRates
 from tests.billing.outbox_entries import START
 
 HEADER = ",".join(COLUMNS) + "\n"
@@ -100,16 +100,16 @@ async def test_imports_at_once_get_versions_of_their_own(engine):
 
 async def test_a_node_follows_what_is_imported_and_withdrawn(decks):
     fallback = RateDeck.from_csv(deck("9"))
-    book = RateBook(decks, fallback=fallback, clock=lambda: START)
-    await book.load()
-    prices = [book.lookup("+442079460018").rate.per_minute_micros]
+    rates = CurrentRates(decks, fallback=fallback, clock=lambda: START)
+    await rates.load()
+    prices = [rates.lookup("+442079460018").rate.per_minute_micros]
     for change in (
         *(decks.add(deck("1"), "file", START), decks.add(deck("2"), "file", START)),
         *(decks.withdraw(2), decks.withdraw(1)),
     ):
         await change
-        await book.refresh()
-        prices.append(book.lookup("+442079460018").rate.per_minute_micros)
+        await rates.refresh()
+        prices.append(rates.lookup("+442079460018").rate.per_minute_micros)
     assert prices == [9_000_000, 1_000_000, 2_000_000, 1_000_000, 9_000_000]
 
 

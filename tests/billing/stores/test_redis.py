@@ -11,6 +11,7 @@ from billing.outbox import fold
 from billing.ports import CloseResult, OpenCall, OpenResult, PartitionState, SpendCap
 from billing.stores import redis as redis_store
 from billing.stores.redis import RedisSpendGate, connect, disconnect
+from billing.stores.tick_batch import CALLS_PER_SCRIPT_MAX
 from tests.billing.conftest import fill
 from tests.billing.spend_gate_contract import (
     CENT,
@@ -152,11 +153,50 @@ async def test_a_partition_is_not_rebuilt_over_an_outbox(own):
     assert await gate.rebuild(partition, PartitionState())
 
 
+async def test_entries_of_many_partitions_are_forgotten_together(gate):
+    names = [next(n for n in map(str, range(9_999)) if gate.partition(n) == p) for p in range(3)]
+    for name in names[:2]:
+        await gate.credit(name, 1, UNIT)
+        for n in range(5):
+            await gate.open(opening(f"{name}-{n}", name))
+    waiting = await gate.read_outboxes(range(gate.partitions), 9)
+    ids = {p: [entry.entry_id for entry in entries] for p, entries in waiting.items()}
+    await gate.trim_outboxes({0: [*ids[0][:3], "9-9"], 1: ids[1], 2: []})
+    left = await gate.read_outboxes(range(gate.partitions), 9)
+    assert {p: [entry.entry_id for entry in entries] for p, entries in left.items()} == {
+        0: ids[0][3:]
+    }
+    await gate.trim_outboxes({})
+    assert await gate.outbox_length() == 2
+
+
 async def test_a_server_that_forgot_the_scripts_is_told_them(gate, client):
     await gate.open(opening())
     await client.script_flush()
     outcome = await gate.tick(gate.partition("alice"), [tick(9 * CENT, 1)])
     assert outcome.balances == {"alice": 10 * UNIT - 9 * CENT}
+
+
+async def test_what_is_wrong_with_one_partition_stops_no_other_of_its_script(gate, client):
+    accounts = {gate.partition(name): name for name in (f"n{n}" for n in range(200))}
+    unfit, unready, *others = list(accounts)[:5]
+    claims = {}
+    for partition in (others[0], unfit, others[1], unready, others[2]):
+        account_id = accounts[partition]
+        await gate.credit(account_id, 1, UNIT)
+        await gate.open(opening(account_id, account_id))
+        claims[partition] = [tick(9 * CENT, 1, account_id, account_id)]
+    await client.rename(f"{{cr:{unfit}}}:call", "elsewhere")
+    await client.set(f"{{cr:{unfit}}}:call", "no hash")
+    assert await gate.withdraw(unready)
+    for _ in range(2):
+        outcomes = await gate.tick_all(claims)
+        for partition in (unfit, unready):
+            assert isinstance(outcomes[partition], StoreUnavailableError)
+        for partition in others:
+            assert outcomes[partition].balances == {accounts[partition]: UNIT - 9 * CENT}
+    await client.rename("elsewhere", f"{{cr:{unfit}}}:call")
+    assert (await gate.tick_all(claims))[unfit].balances == {accounts[unfit]: UNIT - 9 * CENT}
 
 
 @pytest.mark.parametrize(
@@ -270,7 +310,7 @@ async def test_calls_of_the_first_version_are_read_named_and_closed(gate, client
 
 async def test_a_full_tick_of_calls_with_all_caps_fits_lua(gate):
     """A thousand calls, each under three caps of its own."""
-    count = redis_store.CALLS_PER_SCRIPT_MAX
+    count = CALLS_PER_SCRIPT_MAX
     caps = [[SpendCap(f"{n}-{k}", UNIT) for k in range(3)] for n in range(count)]
     for n in range(count):
         few = {"first_micros": 1, "want_micros": 1, "concurrent_calls_max": count}

@@ -5,9 +5,8 @@ from billing.stores import redis_outbox
 from billing.stores.redis_client import connect, disconnect
 
 
-async def test_partitions_are_read_and_trimmed_together(own_valkey, monkeypatch):
+async def test_partitions_are_read_together(own_valkey):
     redis = connect(own_valkey.url)
-    monkeypatch.setattr(redis_outbox, "IDS_PER_COMMAND_MAX", 2)
     first, second, third = outboxes = [b"{0}:led", b"{1}:led", b"{2}:led"]
     for n in range(5):
         await redis.xadd(first, {"k": "T", "d": str(n)}, id=f"{n + 1}-0")
@@ -19,8 +18,4 @@ async def test_partitions_are_read_and_trimmed_together(own_valkey, monkeypatch)
         0: [OutboxEntry("1-0", "T", {"d": b"0"}), OutboxEntry("2-0", "T", {"d": b"1"})],
         2: [OutboxEntry("7-7", "", {"\xff": b"1"})],
     }
-    gone = {first: ["1-0", "2-0", "3-0", "9-9"], second: [], third: ["7-7"]}
-    await redis_outbox.trim(redis, gone)
-    assert await redis_outbox.lengths(redis, outboxes) == [2, 0, 0]
-    await redis_outbox.trim(redis, {})
     await disconnect(redis)

@@ -259,8 +259,8 @@ def test_a_socket_that_ends_while_its_token_is_checked_is_known_to_be_closed(des
     assert desk.leg.is_closed
 
 
-def test_a_leg_vouches_for_its_connection_only_when_told_to(desk):
+def test_a_leg_authenticates_its_connection_only_when_told_to(desk):
     desk.started()
-    assert not desk.socket.is_proven
-    desk.leg.vouch()
-    assert desk.socket.is_proven
+    assert not desk.socket.is_authenticated
+    desk.leg.mark_authenticated()
+    assert desk.socket.is_authenticated

@@ -10,7 +10,7 @@ from billing.rate_deck import RateDeck
 from billing.rating import Rate
 from gateway.call.high_risk import ClosedList
 from gateway.calls.admission import Admission, Buyer, CallRequest
-from gateway.calls.closed_book import ClosedBook
+from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.errors import RequestRefusedError, TooFastError
 from gateway.limits.velocity import Use, call_uses, quote_uses, token_uses
 from tests.gateway.calls.test_live import Tokens, Velocity
@@ -46,7 +46,7 @@ class Desk:
         self.stage = stage
         self.tokens, self.velocity, self.ledger = Tokens(), Velocity(), Ledger()
         settings = stage.services(**changes).settings
-        self.closed_book = ClosedBook(None, settings.open_high_risk)
+        self.closed_destinations = ClosedDestinations(None, settings.open_high_risk)
         self.is_draining = False
         self.short = []
         self.admission = Admission(
@@ -56,7 +56,7 @@ class Desk:
             gate=stage.gate,
             ledger=self.ledger,
             rates=RateDeck.from_csv(DECK),
-            closed_book=self.closed_book,
+            closed_destinations=self.closed_destinations,
             is_draining=lambda: self.is_draining,
             on_balance=lambda account_id, micros: self.short.append((account_id, micros)),
             utc_now=lambda: AT,
@@ -251,7 +251,7 @@ async def test_a_cap_must_leave_the_first_increment(desk, name):
 
 async def test_a_destination_of_the_carriers_list_is_refused_from_its_taking_over_on(desk):
     await desk.admit()
-    desk.closed_book.closed = ClosedList((), {ECHO[1:8]: "US"})
+    desk.closed_destinations.closed = ClosedList((), {ECHO[1:8]: "US"})
     assert await refusal(desk.admit()) == "number_high_risk"
     assert await refusal(desk.quote()) == "number_high_risk"
 

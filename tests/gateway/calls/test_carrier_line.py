@@ -33,12 +33,12 @@ class Ends:
         self.strays = []
         reachability = Reachability(virtual_loop().clock_ns)
         self.line = CarrierLine(
-            *(self.carrier, dial_order("c1", order()), self._report, reachability),
+            *(self.carrier, dial_order("c1", order()), self._on_event, reachability),
             self.strays.append,
         )
         reachability.reached()
 
-    def _report(self, event):
+    def _on_event(self, event):
         self.events.append(event)
         if isinstance(event, CarrierEnded):
             self.line.is_over = True
@@ -202,7 +202,7 @@ async def test_the_callback_ends_the_asking(ends):
     ends.line.named("CA1")
     ends.carrier.on_hang_up = ["answered"] * 9
     over = asyncio.create_task(
-        after(2.0, ends._report, CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
+        after(2.0, ends._on_event, CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
     )
     await ends.line.end()
     await over
@@ -215,7 +215,7 @@ async def test_the_end_is_told_once_when_callback_and_reply_meet(ends):
     ending = asyncio.create_task(ends.line.end())
     while not ends.carrier.hung_up:
         await asyncio.sleep(0)
-    ends._report(CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
+    ends._on_event(CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5))
     await ending
     assert ends.events[1:] == [CarrierEnded(Cause.NORMAL_CLEARING, "callee", 5)]
 

@@ -114,7 +114,7 @@ class Streams:
         self.bind = bind
         if request.headers.get("signature") != "signed":
             return Refused(403, "Not signed.")
-        return Acceptance(lambda _: None, is_proven=True)
+        return Acceptance(lambda _: None, is_authenticated=True)
 
 
 class Node:
@@ -230,35 +230,35 @@ async def test_sockets_that_wait_to_start_keep_nobody_out(stage):
     waiting = [node.opens(BROWSER) for _ in range(10)]
     caller = await node.starts()
     assert caller.kinds == ["ready"]
-    assert not any(connection.is_proven for connection in waiting)
+    assert not any(connection.is_authenticated for connection in waiting)
 
 
 async def test_a_socket_is_a_strangers_until_its_token_is_good(stage, node):
     caller = node.opens(BROWSER)
     caller.say({"type": "ping", "id": 1})
-    assert not caller.is_proven
+    assert not caller.is_authenticated
     caller.say({"type": "start", "version": 1, "token": await node.tokens.issue(order())})
-    assert not caller.is_proven, "the token has not been looked up"
+    assert not caller.is_authenticated, "the token has not been looked up"
     await stage.run(0.05)
-    assert caller.is_proven
+    assert caller.is_authenticated
     for token in ("ct_wrong", ""):
         stranger = node.opens(BROWSER)
         stranger.say({"type": "start", "version": 1, "token": token})
         await stage.run(0.05)
-        assert not stranger.is_proven
+        assert not stranger.is_authenticated
 
 
-async def test_only_a_good_resume_is_vouched_for(stage, node):
+async def test_only_a_good_resume_is_authenticated(stage, node):
     caller = await node.starts()
     ready = caller.messages[0]
-    assert not node.resumes(ready, token="wrong").is_proven
-    assert not node.resumes(ready, call_id="other").is_proven
-    assert node.resumes(ready).is_proven
+    assert not node.resumes(ready, token="wrong").is_authenticated
+    assert not node.resumes(ready, call_id="other").is_authenticated
+    assert node.resumes(ready).is_authenticated
 
 
 async def test_the_carriers_signature_is_proof(stage, node):
-    assert node.handshake(CARRIER, signature="signed").is_proven
-    assert not node.handshake(BROWSER).is_proven
+    assert node.handshake(CARRIER, signature="signed").is_authenticated
+    assert not node.handshake(BROWSER).is_authenticated
 
 
 # Starting.
@@ -664,15 +664,15 @@ async def test_at_the_deadline_calls_are_ended_and_settled(stage, node):
     assert len(node.calls) == 0
 
 
-async def test_a_drain_that_is_hurried_ends_the_calls_in_good_order(stage, node):
+async def test_a_drain_that_is_told_to_end_now_ends_the_calls_in_good_order(stage, node):
     caller = await node.starts()
     stream = node.begins_stream()
     stage.spawn(keep_talking(stream))
-    hurry = asyncio.Event()
-    draining = asyncio.create_task(node.calls.drain(30, hurry))
+    end_now = asyncio.Event()
+    draining = asyncio.create_task(node.calls.drain(30, end_now))
     await stage.run(1)
     assert not draining.done()
-    hurry.set()
+    end_now.set()
     await stage.run(1)
     assert draining.done()
     assert caller.of("disconnect")[0]["name"] == "SYSTEM_SHUTDOWN"

@@ -15,11 +15,11 @@ async def test_the_end_of_the_credit_is_warned_of_three_times(stage):
     call = await stage.call(media_silence_s=99).answered()
     await stage.ended(call)
     assert call.warned == [(60, "credit"), (30, "credit"), (10, "credit")]
-    told = [name for name, _ in stage.notices]
+    told = [name for name, _ in stage.events]
     assert told == ["call.credit_warning"] * 3 + ["call.cut_off"]
     data = {"account_id": "alice", "call_id": "c1", "cause": "credit"}
-    assert stage.notices[-2][1] == {**data, "seconds_left": 10}
-    assert stage.notices[-1][1] == {**data, "seconds": 65}
+    assert stage.events[-2][1] == {**data, "seconds_left": 10}
+    assert stage.events[-1][1] == {**data, "seconds": 65}
 
 
 async def test_a_warning_is_a_beep_that_the_caller_alone_hears(stage):

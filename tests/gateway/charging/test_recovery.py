@@ -14,9 +14,7 @@ from billing.errors import StoreUnavailableError
 from billing.ports import CloseResult, Closing, Opening, PartitionState, Tick
 from billing.rating import Rate
 from billing.stores.audit import audit
-from billing.stores.database import create_engine
 from billing.stores.gate_audit import audit_gate
-from billing.stores.migrations import migrate
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
@@ -163,10 +161,9 @@ class Books:
 
 
 @pytest.fixture
-async def books(valkey_url, tmp_path):
-    redis, engine = connect(valkey_url), create_engine(f"sqlite:///{tmp_path / 'book.db'}")
-    await migrate(engine)
-    books = Books(redis, engine)
+async def books(valkey_url, sqlite_engine):
+    redis = connect(valkey_url)
+    books = Books(redis, sqlite_engine)
     await books.accounts.create_account("alice", "USD")
     await books.grant(CREDIT, "first")
     try:
@@ -174,7 +171,6 @@ async def books(valkey_url, tmp_path):
         yield books
     finally:
         await disconnect(redis)
-        await engine.dispose()
 
 
 async def test_an_empty_gate_is_filled_once(books):

@@ -7,7 +7,7 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from gateway.calls.closed_book import ClosedBook
+from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.cli import high_risk
 from gateway.cli import rates as cli_rates
 from gateway.roles.storage import migrated_database
@@ -86,7 +86,7 @@ def in_force(environ):
 
 def test_the_carriers_prefixes_are_closed_on_every_node(environ):
     async def closes(lists):
-        nodes = [ClosedBook(lists, ()) for _ in range(2)]
+        nodes = [ClosedDestinations(lists, ()) for _ in range(2)]
         for node in nodes:
             await node.load()
         return [[node.closed.closes(n[1:]) for n in (RIGA, LONDON)] for node in nodes]

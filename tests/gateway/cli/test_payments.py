@@ -95,16 +95,16 @@ class Desk:
         """Be told by a webhook that a session was paid."""
         read = settings.from_mapping(self.environ)
 
-        async def settle():
+        async def book():
             stores = await storage.open_stores(read)
             desk = compose_payments(read, stores, notify=lambda name, data: None)
             try:
-                await desk.payments.settle("checkout.session", session_id)
+                await desk.payments.book_object("checkout.session", session_id)
             finally:
                 await desk.service.close()
                 await stores.close()
 
-        asyncio.run(settle())
+        asyncio.run(book())
 
     def paid(self, units):
         """Pay, and find out by looking."""

@@ -76,7 +76,7 @@ def test_a_fault_is_told_with_what_led_to_it():
     assert "in fails\n" in text
 
 
-def test_a_number_that_a_message_quotes_is_blotted_out():
+def test_a_number_that_a_message_quotes_is_redacted():
     def raising():
         raise ValueError("The 'To' number 14155552671 is not valid (error 21211).")
 
@@ -133,10 +133,10 @@ def test_one_fault_is_told_from_another_by_where_it_was_raised():
         ("dialling +14155552671", "4155552671"),
     ],
 )
-def test_what_is_sensitive_by_its_form_is_blotted_out(line, sensitive):
-    blotted = tracebacks.blot(line)
-    assert sensitive not in blotted
-    assert "…" in blotted
+def test_what_is_sensitive_by_its_form_is_redacted(line, sensitive):
+    redacted = tracebacks.redact(line)
+    assert sensitive not in redacted
+    assert "…" in redacted
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_is_sensitive_by_its_form_is_blotted_out(line, sensitive):
     ],
 )
 def test_other_text_stays_as_it_is(line):
-    assert tracebacks.blot(line) == line
+    assert tracebacks.redact(line) == line
 
 
 def test_a_site_says_a_few_lines_a_period_and_then_how_many_it_did_not():

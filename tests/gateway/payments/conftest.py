@@ -16,8 +16,6 @@ import uvicorn
 from billing.payments import AutoLimits
 from billing.stores import tables
 from billing.stores.audit import audit
-from billing.stores.database import create_engine
-from billing.stores.migrations import migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
 from gateway import settings
@@ -114,7 +112,7 @@ class Shop:
         return (await self.does("GET", f"/objects/{kind}"))["data"]
 
     async def pays(self, account_id="alice", units=25, *, method="card", save_card=False):
-        """Begin a payment and make it on the service's page; return ours, not settled yet."""
+        """Begin a payment and make it on the service's page; return ours, still pending."""
         payment, url = await self.payments.start_checkout(
             account_id, units * UNIT, save_card=save_card
         )
@@ -123,8 +121,8 @@ class Shop:
         return await self.store.find(payment.id)
 
     async def paid(self, account_id="alice", units=25, *, save_card=False):
-        """Pay, and settle it."""
-        return await self.payments.settle_payment(
+        """Pay, and book the outcome."""
+        return await self.payments.book_outcome(
             await self.pays(account_id, units, save_card=save_card)
         )
 
@@ -138,10 +136,8 @@ class Shop:
 
 
 @contextlib.asynccontextmanager
-async def open_shop(tmp_path, **simulated):
+async def open_shop(engine, **simulated):
     """Open a shop whose payment service is set up as it is told."""
-    engine = create_engine(f"sqlite:///{tmp_path}/book.db")
-    await migrate(engine)
     async with engine.begin() as connection:
         rows = [tables.new_account(name, "USD", datetime.now(UTC)) for name in ("alice", "bob")]
         await connection.execute(sa.insert(tables.accounts), rows)
@@ -157,13 +153,12 @@ async def open_shop(tmp_path, **simulated):
         await shop.control.aclose()
         await service.close()
         await simulator.stop()
-        await engine.dispose()
 
 
 @pytest.fixture
-async def shop(tmp_path):
+async def shop(sqlite_engine):
     """A shop that hears of nothing: it has to ask."""
-    async with open_shop(tmp_path) as opened:
+    async with open_shop(sqlite_engine) as opened:
         yield opened
 
 
@@ -171,7 +166,7 @@ async def shop(tmp_path):
 async def listening(shop, port):
     """Take the webhooks that the payment service sends to this port."""
     refused = RefusedSignatures(Ticker(time.monotonic_ns))
-    webhook = StripeWebhook((Secret(SECRET),), shop.payments.settle, time.time, refused)
+    webhook = StripeWebhook((Secret(SECRET),), shop.payments.book_object, time.time, refused)
     config = uvicorn.Config(
         create_app(webhook.routes()), lifespan="off", log_config=None, access_log=False
     )
@@ -184,12 +179,12 @@ async def listening(shop, port):
 
 
 @pytest.fixture
-async def told_shop(tmp_path):
+async def told_shop(sqlite_engine):
     """A shop that is told by webhooks, which are tried again soon."""
     port = free_port()
     async with (
         open_shop(
-            tmp_path,
+            sqlite_engine,
             webhook_url=f"http://127.0.0.1:{port}/stripe/webhook",
             webhook_secret=SECRET,
             webhook_retries_s=(0.05, 0.1, 0.2, 0.4, 0.8),

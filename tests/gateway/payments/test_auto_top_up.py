@@ -38,7 +38,7 @@ async def test_a_low_balance_is_topped_up(wished):
     intent = (await wished.objects("payment_intents"))[0]
     assert intent["metadata"] == {"account": "alice", "payment": payment.id}
     assert intent["receipt_email"] == "alice@example.com"
-    await wished.payments.settle("payment_intent", intent["id"])
+    await wished.payments.book_object("payment_intent", intent["id"])
     assert await wished.balance() == 35
 
 
@@ -242,7 +242,7 @@ async def test_taps_of_many_nodes_at_once_charge_once(shop):
     refused = [each for each in outcomes if isinstance(each, RequestRefusedError)]
     assert {each.code for each in refused} <= {"charge_in_flight", "card_limit_reached"}
     charged = (await shop.balance() - 10) / 25
-    # Each that was let in found the one before it settled.
+    # Each that was let in found the outcome of the one before it booked.
     assert charged == len(await shop.objects("charges")) - 1 >= 1
     await asyncio.gather(*(tap("same") for _ in range(6)))
     assert await shop.balance() in (10 + 25 * charged, 35 + 25 * charged)

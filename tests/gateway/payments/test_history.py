@@ -109,7 +109,7 @@ async def test_a_webhook_that_was_on_its_way_is_no_finding(shop, walk):
     await shop.pays()
     found = await walk()
     assert [one.references for one in await walk.over.still(found)] != []
-    await shop.payments.settle("payment_intent", found[0].intent.id)
+    await shop.payments.book_object("payment_intent", found[0].intent.id)
     assert await walk.over.still(found) == []
 
 

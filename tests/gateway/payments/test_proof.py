@@ -67,11 +67,11 @@ async def trade(shop):
     paid, lost = await shop.paid(), await shop.paid("bob", units=10)
     await shop.payments.refund(paid.id, 5 * UNIT, reference="a")
     refund = await shop.does("POST", "/refunds", payment_intent=paid.payment_intent_id, amount=700)
-    await shop.payments.settle("refund", refund["id"])
+    await shop.payments.book_object("refund", refund["id"])
     dispute = await shop.does("POST", "/disputes", payment_intent=lost.payment_intent_id)
-    await shop.payments.settle("dispute", dispute["id"])
+    await shop.payments.book_object("dispute", dispute["id"])
     await shop.does("POST", f"/disputes/{dispute['id']}", status="lost")
-    await shop.payments.settle("dispute", dispute["id"])
+    await shop.payments.book_object("dispute", dispute["id"])
     shop.names = {
         "PAID": paid.id,
         "LOST": lost.id,
@@ -319,7 +319,7 @@ async def test_amounts_that_differ_are_reported_and_not_repaired(trade):
     assert [one for step in steps for one in step.unbooked] == []
     named = {str(one) for step in steps for points in step.differing.values() for one in points}
     assert any("$50.00 here, $25.00 there" in one for one in named)
-    await trade.payments.settle("payment_intent", trade.names["PI"])
+    await trade.payments.book_object("payment_intent", trade.names["PI"])
     assert await trade.ledger.balance("alice") == before
 
 
@@ -454,7 +454,7 @@ class Trade:
                 json={"payment_intent": payment.payment_intent_id, "amount": minor},
             )
             if reply.status_code == 200:
-                await self.shop.payments.settle("refund", reply.json()["id"])
+                await self.shop.payments.book_object("refund", reply.json()["id"])
 
     async def fail_refund(self):
         refunds = [r for r in await self.shop.objects("refunds") if r["status"] == "succeeded"]
@@ -462,7 +462,7 @@ class Trade:
             name = self.chance.choice(refunds)["id"]
             reply = await self.shop.control.post(f"/refunds/{name}/fail")
             if reply.status_code == 200:
-                await self.shop.payments.settle("refund", name)
+                await self.shop.payments.book_object("refund", name)
 
     async def dispute(self):
         if payment := self.any_paid():
@@ -471,7 +471,7 @@ class Trade:
             )
             if reply.status_code == 200:
                 self.disputes.append(reply.json()["id"])
-                await self.shop.payments.settle("dispute", self.disputes[-1])
+                await self.shop.payments.book_object("dispute", self.disputes[-1])
 
     async def decide(self):
         if self.disputes:
@@ -479,7 +479,7 @@ class Trade:
             await self.shop.does(
                 "POST", f"/disputes/{name}", status=self.chance.choice(("won", "lost"))
             )
-            await self.shop.payments.settle("dispute", name)
+            await self.shop.payments.book_object("dispute", name)
 
     async def grant(self):
         account = self.chance.choice(list(CURRENCIES))
@@ -708,7 +708,7 @@ async def test_a_refund_whose_notes_were_changed_is_not_booked_again(
     before = await trade.balance()
     with monkeypatch.context() as patch:
         patch.setattr(trade.service._refunds, "list_async", list_async)
-        await trade.payments.settle("refund", ours)
+        await trade.payments.book_object("refund", ours)
         history = history_of(trade)
         left = [
             await history.book(one)
@@ -718,7 +718,7 @@ async def test_a_refund_whose_notes_were_changed_is_not_booked_again(
         found = await prove()
         # What is new is booked all the same, also of the same amount.
         new = await trade.does("POST", "/refunds", payment_intent=trade.names["PI"], amount=500)
-        await trade.payments.settle("refund", new["id"])
+        await trade.payments.book_object("refund", new["id"])
         assert await trade.balance() == before - 5
         assert await trade.store.is_booked(f"re:{new['id']}")
     assert left

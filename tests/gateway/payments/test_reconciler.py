@@ -13,10 +13,10 @@ LATER = timedelta(seconds=61)
 
 
 @pytest.fixture
-async def unheard(tmp_path):
+async def unheard(sqlite_engine):
     """A shop whose webhooks go where nobody listens."""
     async with open_shop(
-        tmp_path,
+        sqlite_engine,
         webhook_url="http://127.0.0.1:9/stripe/webhook",
         webhook_secret=SECRET,
         webhook_retries_s=(),
@@ -57,7 +57,7 @@ async def test_missed_events_are_read_page_by_page_and_once(unheard, monkeypatch
     assert unheard.event_names() == ["payment.received"] * 3
 
 
-async def test_what_could_not_be_settled_is_read_again(unheard):
+async def test_what_could_not_be_booked_is_read_again(unheard):
     await unheard.pays()
     await unheard.does("PUT", "/faults", requests={"status": 500, "count": 99, "path": "/v1/pay"})
     with pytest.raises(PaymentError):

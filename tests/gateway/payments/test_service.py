@@ -20,9 +20,9 @@ async def test_a_payment_becomes_credit_once(shop):
     payment = await shop.pays()
     assert await shop.balance() == 0
     for _ in range(3):
-        settled = await shop.payments.settle_payment(payment)
-    assert settled.state is PaymentState.PAID
-    assert settled.receipt_url.startswith("http")
+        booked = await shop.payments.book_outcome(payment)
+    assert booked.state is PaymentState.PAID
+    assert booked.receipt_url.startswith("http")
     assert await shop.balance() == 25
     assert shop.event_names() == ["payment.received"]
     # Whoever booked it may have died before the gate heard of it.
@@ -38,8 +38,8 @@ async def test_all_that_report_it_at_once_are_one_credit(shop):
         ("payment_intent", session["payment_intent"]),
         ("charge", charge["id"]),
     ] * 3
-    settled = await asyncio.gather(*(shop.payments.settle(*report) for report in reports))
-    assert {each.id for each in settled} == {payment.id}
+    booked = await asyncio.gather(*(shop.payments.book_object(*report) for report in reports))
+    assert {each.id for each in booked} == {payment.id}
     assert await shop.balance() == 25
     assert shop.event_names() == ["payment.received"]
 
@@ -161,26 +161,26 @@ async def test_only_what_is_offered_is_charged(shop, micros):
 
 
 async def test_a_slow_method_is_credited_when_its_money_comes(shop):
-    payment = await shop.payments.settle_payment(await shop.pays(method="bank"))
+    payment = await shop.payments.book_outcome(await shop.pays(method="bank"))
     assert (payment.state, await shop.balance()) == (PaymentState.PROCESSING, 0)
-    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/settle", succeed=True)
-    payment = await shop.payments.settle("payment_intent", payment.payment_intent_id)
+    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/conclude", succeed=True)
+    payment = await shop.payments.book_object("payment_intent", payment.payment_intent_id)
     assert (payment.state, await shop.balance()) == (PaymentState.PAID, 25)
 
 
 async def test_a_slow_method_that_fails_is_no_credit(shop):
-    payment = await shop.payments.settle_payment(await shop.pays(method="bank"))
-    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/settle", succeed=False)
-    payment = await shop.payments.settle_payment(payment)
+    payment = await shop.payments.book_outcome(await shop.pays(method="bank"))
+    await shop.does("POST", f"/payment_intents/{payment.payment_intent_id}/conclude", succeed=False)
+    payment = await shop.payments.book_outcome(payment)
     assert (payment.state, await shop.balance()) == (PaymentState.FAILED, 0)
     assert payment.failure
 
 
 async def test_after_a_declined_card_another_one_may_be_tried(shop):
-    payment = await shop.payments.settle_payment(await shop.pays(method="declined"))
+    payment = await shop.payments.book_outcome(await shop.pays(method="declined"))
     assert (payment.state, payment.failure) == (PaymentState.OPEN, "generic_decline")
     await shop.does("POST", f"/sessions/{payment.checkout_id}/pay", method="card")
-    payment = await shop.payments.settle_payment(payment)
+    payment = await shop.payments.book_outcome(payment)
     assert (payment.state, await shop.balance()) == (PaymentState.PAID, 25)
 
 
@@ -189,8 +189,8 @@ async def test_a_page_that_nobody_pays_expires(shop):
     await shop.does("PUT", "/clock", offset_s=3601)
 
     async def is_expired():
-        settled = await shop.payments.settle("checkout.session", payment.checkout_id)
-        return settled.state is PaymentState.EXPIRED
+        booked = await shop.payments.book_object("checkout.session", payment.checkout_id)
+        return booked.state is PaymentState.EXPIRED
 
     await until(is_expired)
     assert await shop.balance() == 0
@@ -221,7 +221,7 @@ async def test_where_the_service_is_away_a_payment_is_read_as_it_is_known(shop):
     ],
 )
 async def test_what_the_service_does_not_know_is_nothing_of_ours(shop, kind, object_id):
-    assert await shop.payments.settle(kind, object_id) is None
+    assert await shop.payments.book_object(kind, object_id) is None
 
 
 async def test_what_others_sell_at_the_same_service_is_left_alone(shop):
@@ -230,7 +230,7 @@ async def test_what_others_sell_at_the_same_service_is_left_alone(shop):
         {"amount": 999, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
     )
     others = (await shop.objects("payment_intents"))[0]
-    assert await shop.payments.settle("payment_intent", others["id"]) is None
+    assert await shop.payments.book_object("payment_intent", others["id"]) is None
     assert await shop.balance() == 25
 
 
@@ -246,7 +246,7 @@ async def test_a_payment_that_our_book_lost_is_credited_to_whom_it_names(shop, a
         }
     )
     (intent,) = await shop.objects("payment_intents")
-    found = await shop.payments.settle("payment_intent", intent["id"])
+    found = await shop.payments.book_object("payment_intent", intent["id"])
     assert (found is not None) == bool(units)
     assert await shop.balance() == units
 
@@ -311,7 +311,7 @@ async def test_refunds_take_credit_once_each(shop):
     refunds = await shop.objects("refunds")
     assert [refund["amount"] for refund in refunds] == [700, 500]
     for refund in refunds:
-        await shop.payments.settle("refund", refund["id"])
+        await shop.payments.book_object("refund", refund["id"])
     assert await shop.balance() == 13
 
 
@@ -322,8 +322,8 @@ async def test_a_refund_from_the_services_own_pages_takes_credit_too(shop):
             "POST", "/refunds", payment_intent=payment.payment_intent_id, amount=amount
         )
         for _ in range(2):
-            settled = await shop.payments.settle("refund", refund["id"])
-    assert settled.refunded_micros == 12 * UNIT
+            booked = await shop.payments.book_object("refund", refund["id"])
+    assert booked.refunded_micros == 12 * UNIT
     assert await shop.balance() == 13
     assert shop.event_names() == ["payment.received", "payment.refunded", "payment.refunded"]
 
@@ -333,8 +333,8 @@ async def test_a_refund_that_fails_at_the_bank_gives_its_credit_back(shop):
     await shop.payments.refund(payment.id, 5 * UNIT, reference="a")
     (refund,) = await shop.objects("refunds")
     await shop.does("POST", f"/refunds/{refund['id']}/fail")
-    settled = await shop.payments.settle("refund", refund["id"])
-    assert (settled.refunded_micros, await shop.balance()) == (0, 25)
+    booked = await shop.payments.book_object("refund", refund["id"])
+    assert (booked.refunded_micros, await shop.balance()) == (0, 25)
     with pytest.raises(RequestRefusedError):
         await shop.payments.refund(payment.id, 5 * UNIT, reference="a")
 
@@ -375,7 +375,7 @@ async def test_what_the_service_refuses_to_refund_is_given_back(shop):
         await shop.payments.refund(payment.id, 5 * UNIT, reference="a")
     assert not refused.value.retryable
     assert await shop.balance() == 25
-    await shop.payments.settle_payment(payment)
+    await shop.payments.book_outcome(payment)
     assert await shop.balance() == 1
 
 
@@ -433,8 +433,8 @@ async def test_a_dispute_takes_the_credit_and_freezes_the_account(shop):
     await shop.ledger.add_credit("alice", -20 * UNIT, reference="spent", kind="grant")
     opened = await dispute(shop, payment)
     for _ in range(2):
-        settled = await shop.payments.settle("dispute", opened["id"])
-    assert settled.state is PaymentState.DISPUTED
+        booked = await shop.payments.book_object("dispute", opened["id"])
+    assert booked.state is PaymentState.DISPUTED
     assert (await shop.balance(), shop.frozen) == (-20, {"alice": True})
     with pytest.raises(RequestRefusedError):
         await shop.payments.refund(payment.id, UNIT, reference="a")
@@ -443,11 +443,11 @@ async def test_a_dispute_takes_the_credit_and_freezes_the_account(shop):
 async def test_a_dispute_that_is_won_gives_both_back(shop):
     payment = await shop.paid()
     opened = await dispute(shop, payment)
-    await shop.payments.settle("dispute", opened["id"])
+    await shop.payments.book_object("dispute", opened["id"])
     await shop.does("POST", f"/disputes/{opened['id']}", status="won")
     for _ in range(2):
-        settled = await shop.payments.settle("dispute", opened["id"])
-    assert settled.state is PaymentState.WON
+        booked = await shop.payments.book_object("dispute", opened["id"])
+    assert booked.state is PaymentState.WON
     assert (await shop.balance(), shop.frozen) == (25, {"alice": False})
     names = ["payment.received", "payment.disputed", "payment.dispute_won"]
     assert shop.event_names() == names
@@ -457,7 +457,7 @@ async def test_a_dispute_that_is_first_heard_of_when_won_changes_nothing(shop):
     payment = await shop.paid()
     opened = await dispute(shop, payment)
     await shop.does("POST", f"/disputes/{opened['id']}", status="won")
-    await shop.payments.settle("dispute", opened["id"])
+    await shop.payments.book_object("dispute", opened["id"])
     assert (await shop.balance(), shop.frozen) == (25, {"alice": False})
 
 
@@ -465,8 +465,8 @@ async def test_a_dispute_that_is_lost_leaves_the_account_frozen(shop):
     payment = await shop.paid()
     opened = await dispute(shop, payment)
     await shop.does("POST", f"/disputes/{opened['id']}", status="lost")
-    settled = await shop.payments.settle("dispute", opened["id"])
-    assert settled.state is PaymentState.LOST
+    booked = await shop.payments.book_object("dispute", opened["id"])
+    assert booked.state is PaymentState.LOST
     assert (await shop.balance(), shop.frozen) == (0, {"alice": True})
 
 
@@ -475,10 +475,10 @@ async def test_an_account_stays_frozen_until_its_last_dispute_is_won(shop):
     for units in (25, 10):
         payment = await shop.paid(units=units)
         opened.append(await dispute(shop, payment))
-        await shop.payments.settle("dispute", opened[-1]["id"])
+        await shop.payments.book_object("dispute", opened[-1]["id"])
     for each, frozen in zip(opened, (True, False), strict=True):
         await shop.does("POST", f"/disputes/{each['id']}", status="won")
-        await shop.payments.settle("dispute", each["id"])
+        await shop.payments.book_object("dispute", each["id"])
         assert shop.frozen == {"alice": frozen}
     assert await shop.balance() == 35
 
@@ -486,17 +486,17 @@ async def test_an_account_stays_frozen_until_its_last_dispute_is_won(shop):
 async def test_a_mere_question_of_the_bank_takes_nothing(shop):
     payment = await shop.paid()
     opened = await dispute(shop, payment, inquiry=True)
-    settled = await shop.payments.settle("dispute", opened["id"])
-    assert settled.state is PaymentState.PAID
+    booked = await shop.payments.book_object("dispute", opened["id"])
+    assert booked.state is PaymentState.PAID
     assert (await shop.balance(), shop.frozen) == (25, {})
 
 
 async def test_an_operators_unfreezing_is_not_undone_by_the_next_report(shop):
     payment = await shop.paid()
     opened = await dispute(shop, payment)
-    await shop.payments.settle("dispute", opened["id"])
+    await shop.payments.book_object("dispute", opened["id"])
     await shop._on_freeze("alice", False)
-    await shop.payments.settle("dispute", opened["id"])
+    await shop.payments.book_object("dispute", opened["id"])
     assert shop.frozen == {"alice": False}
 
 
@@ -510,11 +510,11 @@ async def test_a_stale_report_cannot_freeze_what_was_won_meanwhile(shop):
         asked.append(frozen)
         if asked == [True]:
             await shop.does("POST", f"/disputes/{opened['id']}", status="won")
-            await shop.payments.settle("dispute", opened["id"])
+            await shop.payments.book_object("dispute", opened["id"])
         await on_freeze(account_id, frozen)
 
     shop.payments._on_freeze = slow_freeze
-    await shop.payments.settle("dispute", opened["id"])
+    await shop.payments.book_object("dispute", opened["id"])
     assert (await shop.balance(), shop.frozen) == (25, {"alice": False})
 
 
@@ -531,8 +531,8 @@ async def test_money_for_a_deleted_account_is_booked_and_reported_and_no_card_is
     payment = await shop.pays(save_card=True)
     await deleted(shop)
     for _ in range(2):
-        settled = await shop.payments.settle_payment(payment)
-    assert (settled.state, await shop.balance()) == (PaymentState.PAID, 25)
+        booked = await shop.payments.book_outcome(payment)
+    assert (booked.state, await shop.balance()) == (PaymentState.PAID, 25)
     assert shop.event_names() == ["payment.received", "payment.account_deleted"]
     assert await shop.objects("customers") == []
     profile = await shop.store.profile("alice")
@@ -548,9 +548,9 @@ async def test_a_card_that_cannot_be_forgotten_yet_leaves_the_payment_to_be_told
     fault = {"status": 500, "count": 9, "path": "/v1/customers"}
     await shop.does("PUT", "/faults", requests=fault)
     with pytest.raises(PaymentError):
-        await shop.payments.settle_payment(payment)
+        await shop.payments.book_outcome(payment)
     await shop.does("DELETE", "/faults")
-    await shop.payments.settle_payment(payment)
+    await shop.payments.book_outcome(payment)
     assert await shop.balance() == 25
 
 
@@ -566,9 +566,9 @@ async def test_a_deleted_account_is_not_topped_up(shop):
 async def test_a_dispute_won_thaws_no_deleted_account(shop):
     payment = await shop.paid()
     dispute = await shop.does("POST", "/disputes", payment_intent=payment.payment_intent_id)
-    await shop.payments.settle_payment(payment)
+    await shop.payments.book_outcome(payment)
     await deleted(shop)
     await shop.does("POST", f"/disputes/{dispute['id']}", status="won")
-    await shop.payments.settle_payment(payment)
+    await shop.payments.book_outcome(payment)
     assert await shop.balance() == 25
     assert (await shop.store.profile("alice")).frozen

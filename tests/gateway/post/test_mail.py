@@ -721,7 +721,7 @@ async def test_a_node_tells_its_account_holders(environ, mailbox):
     try:
         await open_account(node.stores.engine)
         told = []
-        node.post.notices.notify = lambda *event: told.append(event)
+        node.post.events.notify = lambda *event: told.append(event)
         node.post.notify("payment.disputed", PAYMENT)
         await mailbox.wait_for_mails(1)
     finally:
@@ -737,7 +737,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     )
     await shop.auto.maybe_top_up("alice", UNIT)
     opened_dispute = await shop.does("POST", "/disputes", payment_intent=payment.payment_intent_id)
-    await shop.payments.settle("dispute", opened_dispute["id"])
+    await shop.payments.book_object("dispute", opened_dispute["id"])
     async with opened(mailbox, shop.store) as mails:
         for event in shop.events:
             mails.notify(*event)
@@ -746,7 +746,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
         shop.events.clear()
 
         await shop.does("POST", f"/disputes/{opened_dispute['id']}", status="won")
-        await shop.payments.settle("dispute", opened_dispute["id"])
+        await shop.payments.book_object("dispute", opened_dispute["id"])
         profile = await shop.store.profile("alice")
         await shop.does(
             "PUT",
@@ -761,7 +761,7 @@ async def test_what_payments_tell_is_mailed(shop, mailbox):
     assert [message["Subject"] for message in mailbox.mails] == [
         "Automatic top-up of $25.00",
         "A payment is disputed: $10.00",
-        "A dispute was settled: $10.00",
+        "A dispute was decided: $10.00",
         "Automatic top-up is switched off",
     ]
     assert {message["To"] for message in mailbox.mails} == {profile.email}

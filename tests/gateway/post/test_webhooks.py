@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from gateway.post.webhooks import WAITING_MAX, Notices, signature
+from gateway.post.webhooks import WAITING_MAX, EventPoster, signature
 from gateway.secret import Secret
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -58,17 +58,17 @@ async def receiver():
 
 @contextlib.asynccontextmanager
 async def started(url, secret="", **options):
-    notices = Notices(Secret(url), Secret(secret), clock=lambda: AT, **options)
-    notices.start()
+    poster = EventPoster(Secret(url), Secret(secret), clock=lambda: AT, **options)
+    poster.start()
     try:
-        yield notices
+        yield poster
     finally:
-        await notices.stop()
+        await poster.stop()
 
 
 async def test_an_event_is_posted_and_signed(receiver):
-    async with started(receiver.url, "s3cret") as notices:
-        notices.notify("credit.low", {"account_id": "acme", "seconds_left": 60})
+    async with started(receiver.url, "s3cret") as poster:
+        poster.notify("credit.low", {"account_id": "acme", "seconds_left": 60})
         await receiver.wait_for(1)
     header, body = receiver.taken[0]
     event = json.loads(body)
@@ -82,9 +82,9 @@ async def test_an_event_is_posted_and_signed(receiver):
 
 async def test_order_is_kept_over_failures(receiver):
     receiver.failures = 2
-    async with started(receiver.url, delays_s=(0.01, 0.01, 0.01)) as notices:
+    async with started(receiver.url, delays_s=(0.01, 0.01, 0.01)) as poster:
         for number in range(3):
-            notices.notify("call.refunded", {"number": number})
+            poster.notify("call.refunded", {"number": number})
         await receiver.wait_for(3)
     assert [json.loads(body)["data"]["number"] for _, body in receiver.taken] == [0, 1, 2]
     assert receiver.attempts == 5
@@ -93,21 +93,21 @@ async def test_order_is_kept_over_failures(receiver):
 
 async def test_what_is_never_taken_is_given_up_and_the_next_has_its_turn(receiver):
     receiver.failures = 2
-    async with started(receiver.url, delays_s=(0.01,)) as notices:
-        notices.notify("first", {})
-        notices.notify("second", {})
+    async with started(receiver.url, delays_s=(0.01,)) as poster:
+        poster.notify("first", {})
+        poster.notify("second", {})
         await receiver.wait_for(1)
     assert json.loads(receiver.taken[0][1])["type"] == "second"
 
 
 async def test_a_receiver_that_is_away_costs_bounded_memory():
-    notices = Notices(Secret("http://127.0.0.1:9/events"), Secret())
+    poster = EventPoster(Secret("http://127.0.0.1:9/events"), Secret())
     for _ in range(WAITING_MAX + 10):
-        notices.notify("credit.low", {})
-    assert len(notices._waiting) == WAITING_MAX
+        poster.notify("credit.low", {})
+    assert len(poster._waiting) == WAITING_MAX
 
 
 async def test_without_an_address_nothing_is_kept():
-    async with started("") as notices:
-        notices.notify("credit.low", {})
-        assert not notices._waiting
+    async with started("") as poster:
+        poster.notify("credit.low", {})
+        assert not poster._waiting

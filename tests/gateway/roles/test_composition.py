@@ -10,7 +10,7 @@ from gateway.charging.recovery import bring_credits
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
-from gateway.roles import adapters, duties, http, storage
+from gateway.roles import adapters, http, periodic_tasks, storage
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.membership import new_membership
@@ -60,12 +60,12 @@ class Office:
         stops.add("carrier", self.carrier_side.carrier.close)
         self.payments = compose_payments(settings, stores, notify=post.notify)
         stops.add("payment service", self.payments.service.close)
-        self.alarms = duties.new_alarms(settings, stores)
-        self.duties = [
-            *duties.of_port(None),
-            *duties.of_quotes(prices),
-            *duties.of_books(stores, self.carrier_side.settler.drain, self.alarms),
-            *duties.of_payments(self.payments),
+        self.alarms = periodic_tasks.new_alarms(settings, stores)
+        self.tasks = [
+            *periodic_tasks.of_port(None),
+            *periodic_tasks.of_quotes(prices),
+            *periodic_tasks.of_books(stores, self.carrier_side.settler.drain, self.alarms),
+            *periodic_tasks.of_payments(self.payments),
         ]
         routes = [
             *http.api_routes(
@@ -153,11 +153,11 @@ async def test_it_is_ready_and_shows_what_is_in_the_books(office, client):
 
 
 async def test_its_periodic_work_has_nothing_of_a_node(office):
-    names = {duty._name for duty in office.duties}
+    names = {task._name for task in office.tasks}
     assert {"look for payments", "look for new rates", "watch on the outbox"} <= names
     assert not names & {"lease", "sweep for lost calls", "reminder of calls"}
-    sweeps = duties.new_sweeper(office.membership, office.carrier_side, lambda _: False)
-    of_node = duties.of_node(office.membership, office.carrier_side, Metering(), sweeps)
+    sweeps = periodic_tasks.new_sweeper(office.membership, office.carrier_side, lambda _: False)
+    of_node = periodic_tasks.of_node(office.membership, office.carrier_side, Metering(), sweeps)
     assert {"lease", "sweep for lost calls", "reminder of calls"} <= {d._name for d in of_node}
 
 

@@ -49,7 +49,7 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     finally:
         await node.stop()
     names = {task.get_name() for task in asyncio.all_tasks()}
-    assert not names & {"metering", "notices", "lease", "sweep for lost calls"}
+    assert not names & {"metering", "events", "lease", "sweep for lost calls"}
     again = Node(from_mapping(environ), environ)
     await again.start()
     await again.stop()
@@ -129,6 +129,6 @@ async def test_a_node_stops_its_sockets_first_and_its_stores_last(environ, monke
     await node.stop()
     assert order == [
         *("media sockets", "server", "metering", "periodic work", "ticker", "UDP port", "lease"),
-        *("automatic top-ups", "payment service", "notices", "ending of lost carrier calls"),
+        *("automatic top-ups", "payment service", "events", "ending of lost carrier calls"),
         *("drainer", "mails", "stores", "carrier"),
     ]

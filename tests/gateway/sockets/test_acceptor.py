@@ -52,7 +52,7 @@ class House:
     def _route(self, request: HandshakeRequest) -> Acceptance | Refusal:
         self.legs.append(EchoLeg())
         is_signed = request.headers.get("x-twilio-signature") == SIGNED
-        return Acceptance(self.legs[-1].attach, is_proven=is_signed)
+        return Acceptance(self.legs[-1].attach, is_authenticated=is_signed)
 
     async def flood(self, count: int, *sent: bytes, host: str = HOSTILE) -> None:
         """Open as many connections, each of which says one of these and then nothing."""
@@ -127,11 +127,11 @@ async def assert_served(house: House, host: str = CALLER) -> list[Peer]:
     caller = await house.call(host, handshake())
     assert (await caller.head())[0] == 101
     leg = house.legs[-1]
-    leg.connection.vouch()
+    leg.connection.mark_authenticated()
     carrier = await house.call(host, handshake(CARRIER, X_Twilio_Signature=SIGNED))
     assert (await carrier.head())[0] == 101
-    assert leg.connection in house.engine.proven
-    assert house.legs[-1].connection in house.engine.proven
+    assert leg.connection in house.engine.authenticated
+    assert house.legs[-1].connection in house.engine.authenticated
     return [web, caller, carrier]
 
 

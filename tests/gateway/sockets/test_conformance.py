@@ -309,13 +309,13 @@ async def test_a_failing_router_is_our_fault(serve):
 
 async def test_the_socket_too_many_is_refused(serve):
     """Of those that prove themselves; others are strangers, of whom the newest stays."""
-    acceptance = Acceptance(lambda _: None, is_proven=True)
+    acceptance = Acceptance(lambda _: None, is_authenticated=True)
     server = await serve(limits=MediaLimits(connections_max=1), router=lambda _: acceptance)
     first = await server.connect(handshake())
     assert (await first.head())[0] == 101
     peer = await server.connect(handshake())
     assert (await peer.response())[0] == 503
-    assert len(server.engine.proven) == 1
+    assert len(server.engine.authenticated) == 1
 
 
 # Another implementation.

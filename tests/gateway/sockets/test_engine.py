@@ -151,7 +151,7 @@ class Flooded:
 
     def _route(self, request: HandshakeRequest) -> Acceptance:
         self.legs.append(Leg())
-        return Acceptance(self.legs[-1].attach, is_proven="x-signed" in request.headers)
+        return Acceptance(self.legs[-1].attach, is_authenticated="x-signed" in request.headers)
 
     def flood(self, *hosts: str, count: int = 5000) -> list[Far]:
         """Begin and open sockets of all kinds, and never prove anything."""
@@ -159,10 +159,10 @@ class Flooded:
         kinds = [b"", b"GET /n", handshake()[:50], handshake()]
         return [Far(self.engine, hosts[n % len(hosts)], seeded.choice(kinds)) for n in range(count)]
 
-    def far(self, host: str, said: bytes, vouched: bool = False) -> Far:
+    def far(self, host: str, said: bytes, authenticated: bool = False) -> Far:
         far = Far(self.engine, host, said)
-        if vouched:
-            self.legs[-1].connection.vouch()
+        if authenticated:
+            self.legs[-1].connection.mark_authenticated()
         return far
 
 
@@ -179,20 +179,20 @@ def test_5000_hostile_sockets_keep_neither_caller_nor_carrier_nor_resume_out(hos
     house = Flooded(MediaLimits(connections_max=8))
     signed = handshake(X_Signed="yes")
     early = [
-        house.far("198.51.100.1", handshake(), vouched=True),
+        house.far("198.51.100.1", handshake(), authenticated=True),
         house.far("192.0.2.60", signed),
     ]
     hostile = house.flood(*hosts)
     late = [
-        house.far("198.51.100.2", handshake(), vouched=True),
-        house.far("198.51.100.1", handshake(), vouched=True),
+        house.far("198.51.100.2", handshake(), authenticated=True),
+        house.far("198.51.100.1", handshake(), authenticated=True),
         house.far("192.0.2.61", signed),
     ]
     waiting = house.far("198.51.100.3", handshake())
     house.flood(*hosts, count=700)
     assert [far.status for far in (*early, *late, waiting)] == [101] * 6
     assert not any(far.is_dropped for far in (*early, *late, waiting))
-    assert len(house.engine.proven) == 5
+    assert len(house.engine.authenticated) == 5
     limits = house.engine.limits
     assert len(house.engine.strangers) <= limits.strangers_max
     for host in hosts:

@@ -460,7 +460,7 @@ async def test_no_payload_reaches_a_log_at_any_level(serve, caplog):
     assert "Sec-WebSocket" not in caplog.text
 
 
-async def test_the_library_is_let_go_once_the_handshake_is_done(serve):
+async def test_the_library_is_released_once_the_handshake_is_done(serve):
     server = await serve()
     _, leg = await server.open(frame(TEXT, b"a"))
     await leg.wait(1)

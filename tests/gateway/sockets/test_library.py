@@ -1,4 +1,4 @@
-"""The library behind one socket: there when it is needed, and let go of."""
+"""The library behind one socket: there when it is needed, and released."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.sockets.library import Library
 
 def opened() -> Library:
     library = Library(1_000)
-    library.let_go()
+    library.release()
     return library
 
 
@@ -30,14 +30,14 @@ def test_between_messages_nothing_is_kept_of_it():
     assert [data[2:] for data in library.ready()] == [b"?"]
 
 
-def test_what_is_let_go_is_freed_without_the_collector():
+def test_what_is_released_is_freed_without_the_collector():
     library = opened()
     library.judge(frame(TEXT, b"a", fin=False))
     gone = weakref.ref(library.protocol)
     gc.disable()
     try:
-        library.let_go()
-        library.let_go()
+        library.release()
+        library.release()
         assert gone() is None
     finally:
         gc.enable()

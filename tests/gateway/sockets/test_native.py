@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from socket_peers import BINARY, MASK, PING, TEXT, frame
 
@@ -236,7 +236,6 @@ FLOOD = st.lists(
 )
 
 
-@settings(max_examples=50)
 @given(FLOOD)
 def test_frames_are_counted_as_the_sources_count_them(native, flood):
     poller = native.Poller(

@@ -17,13 +17,13 @@ def route(peer: str, forwarded: str | None, trusted: tuple[str, ...] = TRUSTED) 
 
     def router(request: HandshakeRequest) -> Acceptance:
         seen.append(request.peer)
-        return Acceptance(lambda _: None, is_proven=True)
+        return Acceptance(lambda _: None, is_authenticated=True)
 
     headers = HeaderMap([] if forwarded is None else [("X-Forwarded-For", forwarded)])
     request = HandshakeRequest("/", "", headers, peer)
-    verdict = Proxies(trusted).tell(router)(request)
+    verdict = Proxies(trusted).wrap(router)(request)
     assert isinstance(verdict, Acceptance)
-    assert verdict.is_proven
+    assert verdict.is_authenticated
     return seen[0], verdict.peer or peer
 
 
@@ -56,5 +56,5 @@ def test_without_trusted_proxies_nobody_is_believed():
 
 def test_a_refusal_passes():
     refusal = Refusal(404, "No.")
-    router = Proxies(TRUSTED).tell(lambda _: refusal)
+    router = Proxies(TRUSTED).wrap(lambda _: refusal)
     assert router(HandshakeRequest("/", "", HeaderMap([]), "10.0.0.1:1")) is refusal

@@ -11,49 +11,49 @@ from gateway.sockets.strangers import Strangers
 class House:
     def __init__(self):
         self.strangers = Strangers(MediaLimits())
-        self.proven = set()
+        self.authenticated = set()
         self.dropped = []
 
-    def standing(self, name, proven_max=1):
+    def standing(self, name, authenticated_max=1):
         def admit(host, drop):
             return self.strangers.enter(source_of(host), drop, 0)
 
-        standing = Standing(admit, self.strangers, self.proven, proven_max)
+        standing = Standing(admit, self.strangers, self.authenticated, authenticated_max)
         standing.arrive("192.0.2.1:80", lambda: self.dropped.append(name))
         return standing
 
 
-def test_a_socket_moves_from_the_strangers_to_the_proven_and_out():
+def test_a_socket_moves_from_the_strangers_to_the_authenticated_and_out():
     house = House()
     standing = house.standing("one")
-    assert standing.open("one", "", is_proven=False)
-    assert (len(house.strangers), house.proven) == (1, set())
+    assert standing.open("one", "", is_authenticated=False)
+    assert (len(house.strangers), house.authenticated) == (1, set())
     for _ in range(2):
-        standing.vouch("one")
-    assert (len(house.strangers), house.proven) == (0, {"one"})
+        standing.mark_authenticated("one")
+    assert (len(house.strangers), house.authenticated) == (0, {"one"})
     standing.leave("one")
-    standing.vouch("one")
-    assert (len(house.strangers), house.proven) == (0, set())
+    standing.mark_authenticated("one")
+    assert (len(house.strangers), house.authenticated) == (0, set())
 
 
-def test_places_of_the_proven_are_bounded_and_no_strangers():
+def test_places_of_the_authenticated_are_bounded_and_no_strangers():
     house = House()
-    assert house.standing("one").open("one", "", is_proven=True)
-    assert not house.standing("two").open("two", "", is_proven=True)
+    assert house.standing("one").open("one", "", is_authenticated=True)
+    assert not house.standing("two").open("two", "", is_authenticated=True)
     third = house.standing("three")
-    assert third.open("three", "", is_proven=False)
-    third.vouch("three")  # who has a token good for a call has a place
-    assert house.proven == {"one", "three"}
+    assert third.open("three", "", is_authenticated=False)
+    third.mark_authenticated("three")  # who has a token good for a call has a place
+    assert house.authenticated == {"one", "three"}
 
 
-def test_a_socket_that_was_dropped_opens_nothing_and_is_never_proven():
+def test_a_socket_that_was_dropped_opens_nothing_and_is_never_authenticated():
     house = House()
     standing = house.standing("one")
     assert house.strangers.drop_one()
     assert house.dropped == ["one"]
-    assert not standing.open("one", "", is_proven=True)
-    standing.vouch("one")
-    assert not house.proven
+    assert not standing.open("one", "", is_authenticated=True)
+    standing.mark_authenticated("one")
+    assert not house.authenticated
 
 
 def test_an_answered_handshake_is_not_late():

@@ -32,7 +32,7 @@ class House:
 def test_the_one_silent_longest_of_an_address_goes_first() -> None:
     house = House()
     first, second, *_ = [house.enter(f"{n}", "192.0.2.1") for n in range(4)]
-    house.strangers.wait_for_peer(first)  # it has done something
+    house.strangers.peer_due(first)  # it has done something
     house.enter("new", "192.0.2.1")
     assert house.dropped == ["1"]
     assert not second.is_in
@@ -67,11 +67,11 @@ def test_those_that_wait_for_us_are_counted_but_stay() -> None:
     house = House()
     busy = [house.enter(f"busy {n}", "192.0.2.1") for n in range(4)]
     for stranger in busy:
-        house.strangers.wait_for_us(stranger)
+        house.strangers.peer_done(stranger)
     refused = house.enter("new", "192.0.2.1")
     assert house.dropped == ["new"]
     assert not refused.is_in
-    house.strangers.wait_for_peer(busy[2])
+    house.strangers.peer_due(busy[2])
     house.enter("newer", "192.0.2.1")
     assert house.dropped == ["new", "busy 2"]
 
@@ -103,14 +103,14 @@ def test_who_comes_through_a_proxy_is_counted_by_name() -> None:
 def test_what_is_late_is_dropped_at_its_deadline() -> None:
     house = House()
     first, second = house.enter("first", "192.0.2.1"), house.enter("second", "192.0.2.1")
-    house.strangers.arrived(second)
+    house.strangers.lift_deadline(second)
     house.now_ns = 4 * SECOND_NS
     third = house.enter("third", "192.0.2.1")
-    house.strangers.wait_for_peer(first)  # whatever it does, the deadline stays
+    house.strangers.peer_due(first)  # whatever it does, the deadline stays
     assert house.strangers.drop_late(5 * SECOND_NS - 1) == 0
     assert house.strangers.drop_late(5 * SECOND_NS) == 1
     assert house.dropped == ["first"]
-    house.strangers.expect(second, 6 * SECOND_NS)
+    house.strangers.set_deadline(second, 6 * SECOND_NS)
     house.strangers.leave(third)
     assert house.strangers.drop_late(100 * SECOND_NS) == 1
     assert house.dropped == ["first", "second"]
@@ -122,9 +122,9 @@ def test_what_is_no_stranger_any_more_is_left_alone() -> None:
     stranger = house.enter("one", "192.0.2.1")
     for _ in range(2):
         house.strangers.leave(stranger)
-    house.strangers.wait_for_peer(stranger)
-    house.strangers.wait_for_us(stranger)
-    house.strangers.expect(stranger, 0)
+    house.strangers.peer_due(stranger)
+    house.strangers.peer_done(stranger)
+    house.strangers.set_deadline(stranger, 0)
     house.strangers.rename(stranger, source_of("192.0.2.2"))
     assert len(house.strangers) == 0
     assert house.strangers.drop_late(100 * SECOND_NS) == 0
@@ -176,10 +176,10 @@ def test_no_bound_is_ever_exceeded_and_the_newest_stays(steps: list[tuple[str, s
             if kind == "leave":
                 house.strangers.leave(stranger)
             elif kind == "us":
-                house.strangers.wait_for_us(stranger)
+                house.strangers.peer_done(stranger)
                 busy.add(name)
             elif kind == "peer":
-                house.strangers.wait_for_peer(stranger)
+                house.strangers.peer_due(stranger)
                 busy.discard(name)
             elif name not in busy:
                 house.strangers.rename(stranger, None if at is None else source_of(at))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.database import create_engine
-from gateway.calls.closed_book import ClosedBook
+from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.stores.high_risk import KEPT_VERSIONS, SqlHighRiskLists, SyncedList
 from tests.postgres import sqlite_threads_ended
 
@@ -81,7 +81,7 @@ async def test_a_row_that_cannot_be_read_is_told(engine, lists, content):
 
 
 async def test_every_node_follows(lists):
-    nodes = [ClosedBook(lists, opened) for opened in ([], ["37181"])]
+    nodes = [ClosedDestinations(lists, opened) for opened in ([], ["37181"])]
     for node in nodes:
         await node.load()
     await lists.replace(LATVIA)

@@ -28,10 +28,10 @@ async def own(own_valkey):
 async def test_an_epoch_is_the_same_for_all_until_anybody_ends_it(clients):
     one, other = (RedisKeyEpochs(client) for client in clients)
     first = {await one.current(), await other.current(), await one.current()}
-    await other.end()
+    await other.invalidate()
     second = {await one.current(), await other.current()}
-    await one.end()
-    await one.end()
+    await one.invalidate()
+    await one.invalidate()
     third = {await other.current()}
     assert [len(epochs) for epochs in (first, second, third)] == [1, 1, 1]
     assert len(first | second | third) == 3
@@ -53,7 +53,7 @@ async def test_a_server_that_lost_its_data_is_in_another_epoch(clients):
 async def test_an_epoch_can_be_ended_without_memory(own, own_valkey):
     await own.current()
     assert own_valkey.command("CONFIG", "SET", "maxmemory", "1") == b"+OK\r\n"
-    await own.end()
+    await own.invalidate()
     with pytest.raises(StoreUnavailableError):
         await own.current()
     assert own_valkey.command("CONFIG", "SET", "maxmemory", "0") == b"+OK\r\n"
@@ -63,11 +63,11 @@ async def test_an_epoch_can_be_ended_without_memory(own, own_valkey):
 async def test_a_server_that_does_not_answer_is_not_waited_for(own, own_valkey, monkeypatch):
     monkeypatch.setattr(key_epochs, "_TIMEOUT_S", 0.05)
     own_valkey.pause()
-    for operation in (own.current, own.end):
+    for operation in (own.current, own.invalidate):
         with pytest.raises(StoreUnavailableError):
             await operation()
     own_valkey.resume()
     own_valkey.kill()
-    for operation in (own.current, own.end):
+    for operation in (own.current, own.invalidate):
         with pytest.raises(StoreUnavailableError):
             await operation()

@@ -95,7 +95,7 @@ def test_a_handshake_must_be_signed(trunk):
 
 
 def test_the_signature_is_proof(trunk):
-    assert trunk.handshake(x_twilio_signature="signed").is_proven
+    assert trunk.handshake(x_twilio_signature="signed").is_authenticated
 
 
 def test_a_stream_is_offered_to_its_call_by_the_secret(trunk):

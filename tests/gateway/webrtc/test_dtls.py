@@ -199,7 +199,7 @@ def test_the_last_flight_is_repeated_when_the_client_repeats_its_own() -> None:
     handshake.to_client += again
     handshake.pump()
     assert handshake.client.connected
-    handshake.server.settle()
+    handshake.server.confirm_last_flight()
     assert not any(handshake.server.receive(datagram, 0) for datagram in answers)
 
 
@@ -258,7 +258,7 @@ def test_noise_never_raises(noise: bytes) -> None:
     assert server.keys is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(st.integers(0, 2**32))
 def test_mutated_flights_never_raise_and_never_connect_by_themselves(seed: int) -> None:
     chance = random.Random(seed)
@@ -278,7 +278,7 @@ def test_noise_after_the_handshake_changes_nothing() -> None:
     chance = random.Random(1)
     for settled in (False, True):
         if settled:
-            handshake.server.settle()
+            handshake.server.confirm_last_flight()
         for _ in range(500):
             noise = bytes([chance.randrange(20, 64)]) + chance.randbytes(chance.randrange(100))
             handshake.server.receive(noise, 0)
@@ -292,7 +292,7 @@ def test_noise_after_the_handshake_changes_nothing() -> None:
 def test_close_notify_reaches_the_client(settled: bool) -> None:
     handshake = Handshake().run()
     if settled:
-        handshake.server.settle()
+        handshake.server.confirm_last_flight()
     handshake.to_client += handshake.server.close()
     handshake.pump()
     assert handshake.client.closed_by_server
@@ -304,7 +304,7 @@ def test_close_notify_reaches_the_client(settled: bool) -> None:
 def test_close_notify_of_the_client_is_understood(settled: bool) -> None:
     handshake = Handshake().run()
     if settled:
-        handshake.server.settle()
+        handshake.server.confirm_last_flight()
     handshake.client.close()
     (notify,) = handshake.to_server
     for at in range(3, len(notify)):

@@ -420,7 +420,7 @@ def test_reports_are_sent_once_a_second_and_tell_the_round_trip() -> None:
     wire.peer.send_rtcp(rtcp.receiver_report(wire.peer.ssrc, held, "peer"))
     wire.pump()
     assert wire.session.remote_report == held
-    assert wire.session.path_rtt_ns == pytest.approx(150 * MS, abs=MS)
+    assert wire.session.media_rtt_ns == pytest.approx(150 * MS, abs=MS)
     assert wire.session.quality.rtt_ms == pytest.approx(150, abs=1)
 
 
@@ -598,7 +598,7 @@ def test_an_ended_session_takes_nothing_and_holds_nobody() -> None:
 # -- floods --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(st.binary(min_size=1, max_size=300))
 def test_noise_before_a_check_is_never_answered(noise: bytes) -> None:
     wire = Wire()

@@ -310,7 +310,7 @@ async def test_stopping_lets_held_replies_go(start: Start) -> None:
 
 
 async def test_too_many_requests_at_a_time_are_429(start: Start) -> None:
-    async with start(create_concurrency_max=1, create_hold_s=60) as carrier:
+    async with start(rest_concurrency_max=1, create_hold_s=60) as carrier:
         held = asyncio.create_task(carrier.place("+15005551018"))
         await carrier.peer.media()
         with pytest.raises(TwilioRestException) as caught:

@@ -102,11 +102,11 @@ def test_refuses_a_plan_that_is_none(body: bytes) -> None:
 def test_the_debugger_keeps_the_newest() -> None:
     debugger = Debugger()
     for n in range(ENTRIES_MAX + 5):
-        debugger.report(31951, n, call_sid="CA1" if n % 2 else "CA2")
+        debugger.note(31951, n, call_sid="CA1" if n % 2 else "CA2")
     assert len(debugger.codes()) == ENTRIES_MAX
     assert debugger.entries()[0]["at_ns"] == 5
     assert set(debugger.codes("CA1")) == {31951}
     debugger.clear()
     assert debugger.entries() == []
     with pytest.raises(KeyError):
-        debugger.report(1, 0)
+        debugger.note(1, 0)

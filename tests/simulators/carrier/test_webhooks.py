@@ -15,6 +15,7 @@ from simulators.carrier.clock import Clock
 from simulators.carrier.equipment import Tasks, new_sid
 from simulators.carrier.errors import FetchError
 from simulators.carrier.orders import Hook
+from simulators.carrier.twiml import DOCUMENT_BYTES_MAX
 from simulators.carrier.webhooks import Webhooks
 
 from .peer import TOKEN, Peer
@@ -97,6 +98,19 @@ async def test_fetch_returns_the_document_or_says_why_not(peer: Peer, webhooks: 
     peer.answer = lambda _: web.Response(status=404)
     with pytest.raises(FetchError):
         await webhooks.fetch(Hook(f"{peer.http}/t"), {})
+
+
+async def test_a_document_is_read_to_its_end_or_its_bound(peer: Peer, webhooks: Webhooks) -> None:
+    async def segments(*parts: bytes) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+            await asyncio.sleep(0.05)  # so that the next part does not leave with this one
+
+    peer.answer = lambda _: web.Response(body=segments(b"<Resp", b"onse/>"))
+    assert await webhooks.fetch(Hook(f"{peer.http}/t"), {}) == b"<Response/>"
+    half = bytes(DOCUMENT_BYTES_MAX)
+    peer.answer = lambda _: web.Response(body=segments(half, half))
+    assert len(await webhooks.fetch(Hook(f"{peer.http}/t"), {})) == DOCUMENT_BYTES_MAX + 1
 
 
 async def test_the_log_can_be_emptied(webhooks: Webhooks) -> None:

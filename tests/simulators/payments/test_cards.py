@@ -19,8 +19,8 @@ def test_each_decline_is_known_by_its_code() -> None:
 
 
 def test_nothing_but_the_last_digits_of_a_number_is_known() -> None:
-    for means in (*BY_TOKEN.values(), *BY_BUTTON.values()):
-        assert len(means.last4) == 4
+    for instrument in (*BY_TOKEN.values(), *BY_BUTTON.values()):
+        assert len(instrument.last4) == 4
 
 
 def test_a_payment_says_how_it_was_made() -> None:

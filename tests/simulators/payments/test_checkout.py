@@ -235,7 +235,7 @@ async def test_amounts_that_stripe_refuses(payments: Payments) -> None:
 
 def test_an_expired_session_cannot_be_paid(account: MerchantAccount) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
-    account.world.agenda.advance(NOW_NS + 24 * 3600 * NS_PER_S)
+    account.world.schedule.advance(NOW_NS + 24 * 3600 * NS_PER_S)
     assert session.status == "expired"
     with pytest.raises(ApiError):
         account.checkout.pay(session.id, "card", None, NOW_NS)
@@ -245,7 +245,7 @@ def test_an_expired_session_cannot_be_paid(account: MerchantAccount) -> None:
 def test_a_paid_session_does_not_expire(account: MerchantAccount) -> None:
     session = account.checkout.create(form(SESSION), NOW_NS)
     account.checkout.pay(session.id, "card", None, NOW_NS)
-    account.world.agenda.advance(NOW_NS + 25 * 3600 * NS_PER_S)
+    account.world.schedule.advance(NOW_NS + 25 * 3600 * NS_PER_S)
     assert session.status == "complete"
 
 

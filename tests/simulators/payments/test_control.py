@@ -38,10 +38,10 @@ async def test_a_bank_answers_when_told(
     async with start(bank_delay_s=600) as payments:
         session = await payments.open()
         waiting = await payments.order("POST", f"/sessions/{session.id}/pay", method="bank")
-        settle = f"/payment_intents/{waiting['payment_intent']}/settle"
-        await payments.order("POST", settle, succeed=succeed)
+        conclude = f"/payment_intents/{waiting['payment_intent']}/conclude"
+        await payments.order("POST", conclude, succeed=succeed)
         await receiver.until(f"checkout.session.async_payment_{verdict}")
-        assert (await payments.control.post(settle, json={})).status_code == 400
+        assert (await payments.control.post(conclude, json={})).status_code == 400
 
 
 async def test_the_state_is_counted(payments: Payments, receiver: Receiver) -> None:

@@ -22,7 +22,7 @@ async def undelivered(payments: Payments) -> list[str]:
     return [event.type for event in events.data]
 
 
-async def settled(payments: Payments) -> None:
+async def all_delivered(payments: Payments) -> None:
     """Wait until everything is delivered."""
     async with asyncio.timeout(10):
         while await undelivered(payments):
@@ -39,7 +39,7 @@ async def test_an_event_verifies_with_stripes_library(
     assert event.data.object.id == session.id
     assert receiver.bodies[0].startswith(b'{\n  "')
     assert receiver.refused == []
-    await settled(payments)
+    await all_delivered(payments)
     fetched = await payments.client.v1.events.retrieve_async(event.id)
     assert fetched.pending_webhooks == 0
 
@@ -49,7 +49,7 @@ async def test_what_is_answered_badly_is_repeated(payments: Payments, receiver: 
     await payments.open()
     await payments.client.v1.customers.create_async({"name": "A"})
     await receiver.until("customer.created", 4)
-    await settled(payments)
+    await all_delivered(payments)
     log = (await payments.order("GET", "/deliveries"))["data"]
     assert [entry["status"] for entry in log] == [500, 302, 400, 200]
     await payments.order("DELETE", "/deliveries")
@@ -63,7 +63,7 @@ async def test_duplicates_and_lost_replies(payments: Payments, receiver: Receive
         await payments.client.v1.refunds.create_async(
             {"payment_intent": session.payment_intent.id, "amount": amount}
         )
-    await settled(payments)
+    await all_delivered(payments)
     await receiver.until_true(lambda: len(receiver.events) >= 36)
     refunds = {e.data.object.id for e in receiver.events if e.type == "refund.created"}
     assert len(refunds) == 2
@@ -82,14 +82,14 @@ async def test_what_is_dropped_is_found_among_the_undelivered(
     events = await payments.client.v1.events.list_async({"delivery_success": False})
     await payments.order("POST", f"/events/{events.data[0].id}/deliver")
     await receiver.until("checkout.session.completed")
-    await settled(payments)
+    await all_delivered(payments)
 
 
 async def test_lost_deliveries_come_later(payments: Payments, receiver: Receiver) -> None:
     await payments.faults(lose_every=2)
     await payments.paid()
     await receiver.until("charge.updated")
-    await settled(payments)
+    await all_delivered(payments)
     assert len(receiver.bodies) == 5
 
 
@@ -133,7 +133,7 @@ async def test_a_slow_receiver_is_not_waited_for(start: Start, receiver: Receive
     receiver.hold_s = [5]
     async with start(webhook_timeout_s=0.1) as payments:
         await payments.client.v1.customers.create_async({"name": "A"})
-        await settled(payments)
+        await all_delivered(payments)
         log = (await payments.order("GET", "/deliveries"))["data"]
     assert [entry["status"] for entry in log] == [0, 200]
 
@@ -144,7 +144,7 @@ async def test_what_was_forgotten_is_passed_over(caplog: pytest.LogCaptureFixtur
         world = MerchantAccount(settings, "http://pay.test").world
         clock = Clock()
         heart = courier.Courier(world, clock)
-        world.agenda.set("gone", 0, _come_to_nothing)
+        world.schedule.set("gone", 0, _come_to_nothing)
         customer = MerchantAccount(FAST, "http://pay.test").customers.open(NOW_NS)
         for _ in range(11):
             world.emit("customer.created", customer, clock.now_ns())
@@ -165,7 +165,7 @@ def _come_to_nothing(_: int) -> None:
 
 async def test_a_broken_world_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     world = MerchantAccount(FAST, "http://pay.test").world
-    world.agenda.set("bad", 0, _break)
+    world.schedule.set("bad", 0, _break)
     heart = courier.Courier(world, Clock())
     await heart.start()
     async with asyncio.timeout(5):
@@ -181,4 +181,4 @@ async def test_more_deliveries_than_can_be_in_flight(
     for _ in range(10):
         await payments.client.v1.customers.create_async({"name": "A"})
     await receiver.until("customer.created", 10)
-    await settled(payments)
+    await all_delivered(payments)

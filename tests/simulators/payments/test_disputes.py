@@ -149,6 +149,6 @@ def test_a_dispute_that_nobody_answers_ends_by_itself(
     account.checkout.pay(session.id, "card", None, NOW_NS)
     charge = find_charge(account.world, None, session.payment_intent)
     dispute = account.disputes.open(charge, NOW_NS, is_inquiry=is_inquiry)
-    account.world.agenda.advance(NOW_NS + EVIDENCE_DUE_S * NS_PER_S)
+    account.world.schedule.advance(NOW_NS + EVIDENCE_DUE_S * NS_PER_S)
     assert dispute.status == status
     assert event_types(account)[-1] == "charge.dispute.closed"

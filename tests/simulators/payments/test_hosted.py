@@ -66,7 +66,7 @@ async def test_a_page_is_over_when_it_is_paid(start: Start) -> None:
         await payments.click(session, "bank")
         assert "has not answered yet" in (await payments.browser.get(session.url)).text
         waiting = await payments.session(session.id)
-        await payments.order("POST", f"/payment_intents/{waiting.payment_intent}/settle")
+        await payments.order("POST", f"/payment_intents/{waiting.payment_intent}/conclude")
         page = await payments.browser.get(session.url)
         assert "This is paid" in page.text
         assert session.id in page.text

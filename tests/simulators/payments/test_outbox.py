@@ -24,10 +24,10 @@ def test_an_event_is_tried_until_it_arrives() -> None:
     box, sent = outbox(), event("a", 1)
     box.add(sent, 0)
     assert box.due(0, 9) == [Attempt("a", 1)]
-    box.report(Attempt("a", 1), sent, 500, 0)
+    box.note_outcome(Attempt("a", 1), sent, 500, 0)
     assert (box.due(NS_PER_S - 1, 9), box.next_ns) == ([], NS_PER_S)
     assert box.due(NS_PER_S, 9) == [Attempt("a", 2)]
-    box.report(Attempt("a", 2), sent, 204, NS_PER_S)
+    box.note_outcome(Attempt("a", 2), sent, 204, NS_PER_S)
     assert (box.next_ns, sent.pending_webhooks) == (None, 0)
     assert [(entry["attempt"], entry["status"]) for entry in box.log()] == [(1, 500), (2, 204)]
 
@@ -39,11 +39,11 @@ def test_an_event_is_given_up_after_the_last_retry(status: int) -> None:
     now_ns = 0
     for number in (1, 2, 3):
         assert box.due(now_ns, 9) == [Attempt("a", number)]
-        box.report(Attempt("a", number), sent, status, now_ns)
+        box.note_outcome(Attempt("a", number), sent, status, now_ns)
         now_ns = box.next_ns or now_ns
     assert box.next_ns is None
     assert not sent.is_finished
-    box.again(sent, now_ns)
+    box.redeliver(sent, now_ns)
     assert box.due(now_ns, 9) == [Attempt("a", 1)]
 
 

@@ -7,7 +7,6 @@ import re
 import pytest
 
 from simulators.payments.account import MerchantAccount
-from simulators.payments.agenda import Agenda
 from simulators.payments.errors import ApiError
 from simulators.payments.registry import Registry
 from simulators.payments.resources import (
@@ -18,6 +17,7 @@ from simulators.payments.resources import (
     EventData,
     PaymentIntent,
 )
+from simulators.payments.schedule import Schedule
 
 from .conftest import NOW_NS, form
 from .test_checkout import SESSION
@@ -83,7 +83,7 @@ def test_what_can_still_happen_is_not_finished(account: MerchantAccount) -> None
     intent = account.world.registry.find(PaymentIntent, str(session.payment_intent))
     charge = account.world.registry.find(Charge, str(intent.latest_charge))
     assert [known.is_finished for known in (session, intent, charge)] == [False] * 3
-    account.intents.settle(intent.id, NOW_NS, is_paid=True)
+    account.intents.conclude(intent.id, NOW_NS, is_paid=True)
     assert [known.is_finished for known in (session, intent, charge)] == [True] * 3
     refund = account.refunds.give_back(charge, 100, NOW_NS)
     dispute = account.disputes.open(charge, NOW_NS)
@@ -94,30 +94,30 @@ def test_what_can_still_happen_is_not_finished(account: MerchantAccount) -> None
 
 
 def test_appointments_are_kept_in_order_of_time() -> None:
-    agenda = Agenda()
+    schedule = Schedule()
     done: list[tuple[str, int]] = []
 
     def note(name: str) -> None:
-        agenda.set(
+        schedule.set(
             name, {"a": 30, "b": 10, "c": 20}[name], lambda at_ns: done.append((name, at_ns))
         )
 
     for name in "abc":
         note(name)
-    assert agenda.next_ns == 10
-    agenda.drop("c")
-    agenda.drop("z")
-    agenda.advance(9)
+    assert schedule.next_ns == 10
+    schedule.drop("c")
+    schedule.drop("z")
+    schedule.advance(9)
     assert done == []
-    agenda.advance(30)
+    schedule.advance(30)
     assert done == [("b", 30), ("a", 30)]
-    assert agenda.next_ns is None
+    assert schedule.next_ns is None
 
 
 def test_an_appointment_can_cancel_another() -> None:
-    agenda = Agenda()
+    schedule = Schedule()
     done: list[int] = []
-    agenda.set("a", 1, lambda _: agenda.drop("b"))
-    agenda.set("b", 2, done.append)
-    agenda.advance(5)
+    schedule.set("a", 1, lambda _: schedule.drop("b"))
+    schedule.set("b", 2, done.append)
+    schedule.advance(5)
     assert done == []

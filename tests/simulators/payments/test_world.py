@@ -50,7 +50,7 @@ def test_what_is_forgotten_leaves_nothing_behind() -> None:
     account = MerchantAccount(replace(FAST, objects_kept=10), "http://pay.test")
     for _ in range(11):
         account.customers.find_method("pm_card_visa", NOW_NS)
-    assert len(account.world.purses) == 10
+    assert len(account.world.method_states) == 10
 
 
 def test_json_is_indented_by_two() -> None:

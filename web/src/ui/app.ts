@@ -298,7 +298,7 @@ export class App extends LitElement {
     return html`<caller-payment-progress
       .api=${this.api}
       .followed=${this.followed}
-      @settled=${(event: CustomEvent<Payment>) => void this.#settled(event.detail)}
+      @concluded=${(event: CustomEvent<Payment>) => void this.#concluded(event.detail)}
       @retry=${this.#openTopUp}
       @closed=${this.#unfollow}
     ></caller-payment-progress>`;
@@ -321,7 +321,7 @@ export class App extends LitElement {
   };
 
   /** A payment has an outcome: the credit is another, and so may be the card that is saved. */
-  async #settled({ state }: Payment): Promise<void> {
+  async #concluded({ state }: Payment): Promise<void> {
     await this.refresh();
     // Another object: what is listed of payments is read by it.
     this.balance &&= { ...this.balance };

@@ -1,6 +1,6 @@
 /**
- * One payment, from the payment service's page to the credit: asks the gateway until it is settled, for a bounded
- * time and only while somebody looks. Fires `settled` once the payment has an outcome, `retry` and `closed`.
+ * One payment, from the payment service's page to the credit: asks the gateway until it has an outcome, for a bounded
+ * time and only while somebody looks. Fires `concluded` once it has one, `retry` and `closed`.
  */
 
 import { LitElement, css, html, nothing } from 'lit';
@@ -32,7 +32,7 @@ const CONFIRMING: Pace = { pauseMs: 1000, asks: 30 };
 /** The person pays in another tab: ten minutes of looking at this one. */
 const ELSEWHERE: Pace = { pauseMs: 2000, asks: 300 };
 
-const SETTLED: readonly PaymentState[] = ['paid', 'failed', 'expired', 'disputed', 'lost'];
+const FINAL: readonly PaymentState[] = ['paid', 'failed', 'expired', 'disputed', 'lost'];
 
 export class PaymentProgress extends LitElement {
   static override properties = {
@@ -137,7 +137,7 @@ export class PaymentProgress extends LitElement {
     const isOpen = !state || state === 'created' || state === 'open';
     return html`${isOpen && this.followed.url ? outside(this.followed.url, t('openPage')) : nothing}
       ${receipt ? outside(receipt, t('receipt')) : nothing}
-      ${this.asking || SETTLED.includes(state as PaymentState)
+      ${this.asking || FINAL.includes(state as PaymentState)
         ? nothing
         : html`<button type="button" @click=${() => void this.#follow()}>${t('tryAgain')}</button>`}
       ${state === 'failed' || state === 'expired'
@@ -162,8 +162,8 @@ export class PaymentProgress extends LitElement {
       const payment = isCurrent() ? await this.#ask(followed.id) : undefined;
       if (!isCurrent()) return;
       this.payment = payment ?? this.payment;
-      if (payment && SETTLED.includes(payment.state)) {
-        this.dispatchEvent(new CustomEvent('settled', { detail: payment }));
+      if (payment && FINAL.includes(payment.state)) {
+        this.dispatchEvent(new CustomEvent('concluded', { detail: payment }));
         break;
       }
     }

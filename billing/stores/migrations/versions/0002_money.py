@@ -76,7 +76,7 @@ def create_payments() -> None:
         sa.UniqueConstraint("payment_intent_id", name="uq_payments_payment_intent_id"),
     )
     op.create_index("ix_payments_account_id_created_at", "payments", ["account_id", "created_at"])
-    # The reconciler looks for unsettled payments, which are few among many.
+    # The reconciler looks for pending payments, which are few among many.
     op.create_index("ix_payments_state", "payments", ["state"])
 
 

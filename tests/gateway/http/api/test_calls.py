@@ -9,7 +9,7 @@ from billing.ports import Opening
 from billing.rate_deck import RateDeck
 from gateway.browser.messages import FRAME_BYTES
 from gateway.calls.admission import Admission
-from gateway.calls.closed_book import ClosedBook
+from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.calls.index import CallIndex
 from gateway.http.api.calls import CallsApi
 from gateway.http.bearer import key_hash
@@ -37,7 +37,7 @@ class Api:
         for account_id in ("alice", "bob"):
             self.accounts.by_hash[key_hash(f"ck_{account_id}")] = Account(account_id)
         settings = stage.services(**changes).settings
-        self.closed_book = ClosedBook(None, settings.open_high_risk)
+        self.closed_destinations = ClosedDestinations(None, settings.open_high_risk)
         admission = Admission(
             settings,
             tokens=self.node.tokens,
@@ -45,7 +45,7 @@ class Api:
             gate=stage.gate,
             ledger=self.ledger,
             rates=RateDeck.from_csv(DECK),
-            closed_book=self.closed_book,
+            closed_destinations=self.closed_destinations,
             is_draining=lambda: self.node.calls.is_draining,
         )
         api = CallsApi(

@@ -5,8 +5,8 @@ import pytest
 from billing.clock import utc_now
 from billing.rate_deck import RateDeck
 from gateway.call.high_risk import ClosedList
-from gateway.calls.closed_book import ClosedBook
-from gateway.charging.rate_book import RateBook
+from gateway.calls.closed_destinations import ClosedDestinations
+from gateway.charging.current_rates import CurrentRates
 from gateway.http.api.rates import RatesApi
 from gateway.http.bearer import key_hash
 from tests.gateway.calls.test_live import Velocity
@@ -30,8 +30,8 @@ def ask(stage, client_of):
         auth=authenticator(accounts),
         velocity=velocity,
         gate=stage.gate,
-        book=RateBook(None, fallback=deck, clock=utc_now),
-        closed_book=ClosedBook(None, ()),
+        rates=CurrentRates(None, fallback=deck, clock=utc_now),
+        closed_destinations=ClosedDestinations(None, ()),
     )
     client = client_of(api.routes())
 
@@ -43,7 +43,7 @@ def ask(stage, client_of):
         headers = {"authorization": "Bearer ck_alice"}
         return await client.get("/v1/rates", params=query, headers=headers)
 
-    ask.look, ask.velocity, ask.closed_book = look, velocity, api.closed_book
+    ask.look, ask.velocity, ask.closed_destinations = look, velocity, api.closed_destinations
     return ask
 
 
@@ -149,7 +149,7 @@ async def test_a_prefix_that_is_asked_too_often_is_refused_for_a_while(ask):
 async def test_what_the_carrier_lists_as_high_risk_has_no_rate(ask):
     assert (await ask("+442079460018")).status_code == 200
     assert (await ask.look(prefix="44207")).status_code == 200
-    ask.closed_book.closed = ClosedList((), {"44207": "GB"})
+    ask.closed_destinations.closed = ClosedList((), {"44207": "GB"})
     assert (await ask("+442079460018")).json()["code"] == "number_high_risk"
     assert (await ask.look(prefix="44207")).json()["code"] == "number_high_risk"
     assert (await ask.look(prefix="44")).status_code == 200

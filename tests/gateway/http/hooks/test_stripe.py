@@ -28,13 +28,13 @@ class Hook:
         self.failure = None
         webhook = StripeWebhook(
             (Secret(SECRET), Secret("whsec_old")),
-            self.settle,
+            self.book_object,
             lambda: NOW_S,
             RefusedSignatures(Ticker(time.monotonic_ns)),
         )
         self.client = client_of(webhook.routes())
 
-    async def settle(self, kind, object_id):
+    async def book_object(self, kind, object_id):
         self.asked.append((kind, object_id))
         if self.failure is not None:
             raise self.failure

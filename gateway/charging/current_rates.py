@@ -30,7 +30,7 @@ class RateDecks(Protocol):
         """Return the same with its content, as CSV."""
 
 
-class RateBook(Refreshed):
+class CurrentRates(Refreshed):
     """The deck in use; a new one replaces it as a whole."""
 
     NAME = "rate deck"

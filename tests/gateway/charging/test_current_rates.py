@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from billing.errors import RateDeckError, StoreUnavailableError
 from billing.rate_deck import COLUMNS, RateDeck
-from gateway.charging.rate_book import RateBook
+from gateway.charging.current_rates import CurrentRates
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NUMBER = "+442079460018"
@@ -40,12 +40,12 @@ class World:
     def __init__(self):
         self.now = START
         self.decks = Decks()
-        self.book = RateBook(
+        self.rates = CurrentRates(
             self.decks, fallback=RateDeck.from_csv(csv("0.01")), clock=lambda: self.now
         )
 
     def price(self):
-        return self.book.lookup(NUMBER).rate.per_minute_micros
+        return self.rates.lookup(NUMBER).rate.per_minute_micros
 
 
 @pytest.fixture
@@ -54,41 +54,41 @@ def world():
 
 
 async def test_without_an_imported_deck_the_fallback_holds(world):
-    await world.book.load()
-    assert (world.price(), world.book.version) == (10_000, None)
-    assert world.book.lookup("+4930123456") is None
+    await world.rates.load()
+    assert (world.price(), world.rates.version) == (10_000, None)
+    assert world.rates.lookup("+4930123456") is None
 
 
 async def test_a_deck_holds_from_its_time_on_and_is_read_once(world):
     world.decks.versions = {1: (csv("0.02"), START), 2: (csv("0.03"), START + timedelta(hours=1))}
     for hours, price, version, reads in ((0, 20_000, 1, 1), (0, 20_000, 1, 1), (1, 30_000, 2, 2)):
         world.now = START + timedelta(hours=hours)
-        await world.book.refresh()
-        assert (world.price(), world.book.version) == (price, version)
+        await world.rates.refresh()
+        assert (world.price(), world.rates.version) == (price, version)
         assert world.decks.read_count == reads
 
 
 async def test_a_deck_that_is_withdrawn_gives_way_to_the_one_before_and_to_the_fallback(world):
     world.decks.versions = {1: (csv("0.02"), START), 2: (csv("0.03"), START)}
-    await world.book.refresh()
+    await world.rates.refresh()
     for price in (20_000, 10_000):
         world.decks.versions.popitem()
-        await world.book.refresh()
+        await world.rates.refresh()
         assert world.price() == price
 
 
 async def test_a_deck_that_cannot_be_read_leaves_the_present_one_and_is_told_once(world):
     world.decks.versions = {1: (csv("0.02"), START)}
-    await world.book.refresh()
+    await world.rates.refresh()
     world.decks.versions[2] = ("no deck", START)
     with capture_logs() as lines:
         for _ in range(3):
-            await world.book.refresh()
-    assert (world.price(), world.book.version) == (20_000, 1)
+            await world.rates.refresh()
+    assert (world.price(), world.rates.version) == (20_000, 1)
     assert [(line["log_level"], line["code"]) for line in lines] == [("error", "bad_rate_deck")]
     assert world.decks.read_count == 2
     world.decks.versions[3] = (csv("0.04"), START)
-    await world.book.refresh()
+    await world.rates.refresh()
     assert world.price() == 40_000
 
 
@@ -96,7 +96,7 @@ async def test_a_store_that_is_away_leaves_the_present_one_and_is_told_once_each
     with capture_logs() as lines:
         for is_away in (True, True, False, True):
             world.decks.is_away = is_away
-            await world.book.refresh()
+            await world.rates.refresh()
     assert [line["code"] for line in lines] == ["store_unavailable"] * 2
     assert world.price() == 10_000
 
@@ -104,7 +104,7 @@ async def test_a_store_that_is_away_leaves_the_present_one_and_is_told_once_each
 async def test_a_node_does_not_start_on_prices_that_may_be_wrong(world):
     world.decks.versions = {1: ("no deck", START)}
     with pytest.raises(RateDeckError):
-        await world.book.load()
+        await world.rates.load()
     world.decks.is_away = True
     with pytest.raises(StoreUnavailableError):
-        await world.book.load()
+        await world.rates.load()

@@ -61,7 +61,9 @@ def of_quotes(prices: Prices) -> Sequence[PeriodicTask]:
     return (
         # Polled, because a deck may become active by its date, when nobody is there to announce it.
         PeriodicTask("look for new rates", prices.rates.refresh, RATES_INTERVAL_S),
-        PeriodicTask("look for new closed lists", prices.closed_book.refresh, RATES_INTERVAL_S),
+        PeriodicTask(
+            "look for new closed lists", prices.closed_destinations.refresh, RATES_INTERVAL_S
+        ),
     )
 
 

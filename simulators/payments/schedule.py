@@ -11,7 +11,7 @@ Action = Callable[[int], None]
 """Called with the time, in nanoseconds of the epoch."""
 
 
-class Agenda:
+class Schedule:
     """Appointments by the identifier of their object; there are as many as open objects at most."""
 
     def __init__(self) -> None:

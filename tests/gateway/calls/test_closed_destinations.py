@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from billing.errors import StoreUnavailableError
-from gateway.calls.closed_book import ClosedBook
+from gateway.calls.closed_destinations import ClosedDestinations
 
 
 @dataclass
@@ -37,37 +37,37 @@ def lists():
 
 
 async def test_without_a_synced_list_the_shipped_one_holds(lists):
-    book = ClosedBook(lists, [])
-    await book.load()
-    assert book.closed.closes("5371234567")
-    assert not book.closed.closes("37181123456")
+    destinations = ClosedDestinations(lists, [])
+    await destinations.load()
+    assert destinations.closed.closes("5371234567")
+    assert not destinations.closed.closes("37181123456")
 
 
 async def test_a_synced_list_is_read_once_and_the_operators_word_stays(lists):
-    book = ClosedBook(lists, ["53"])
+    destinations = ClosedDestinations(lists, ["53"])
     for version, prefix in ((1, "37181"), (2, "37190")):
         lists.held = Synced(version, {prefix: "LV"})
         for _ in range(2):
-            await book.refresh()
+            await destinations.refresh()
         assert lists.read_count == version
-        assert [book.closed.closes(f"{p}12345") for p in ("37181", "37190", "537", "252")] == [
-            *(prefix == "37181", prefix == "37190", False, True)
-        ]
+        assert [
+            destinations.closed.closes(f"{p}12345") for p in ("37181", "37190", "537", "252")
+        ] == [*(prefix == "37181", prefix == "37190", False, True)]
 
 
 async def test_a_store_that_is_away_leaves_the_present_list_and_is_told_once_each_time(lists):
-    book = ClosedBook(lists, [])
+    destinations = ClosedDestinations(lists, [])
     lists.held = Synced(1, {"37181": "LV"})
-    await book.load()
+    await destinations.load()
     with capture_logs() as lines:
         for is_away in (True, True, False, True):
             lists.is_away = is_away
-            await book.refresh()
+            await destinations.refresh()
     assert [line["code"] for line in lines] == ["store_unavailable"] * 2
-    assert book.closed.closes("37181123456")
+    assert destinations.closed.closes("37181123456")
 
 
 async def test_a_node_does_not_start_on_a_list_that_may_be_wrong(lists):
     lists.is_away = True
     with pytest.raises(StoreUnavailableError):
-        await ClosedBook(lists, []).load()
+        await ClosedDestinations(lists, []).load()

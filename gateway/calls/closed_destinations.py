@@ -34,7 +34,7 @@ class HighRiskLists(Protocol):
         """Return the list in force."""
 
 
-class ClosedBook(Refreshed):
+class ClosedDestinations(Refreshed):
     """The closed list in use; a new one replaces it as a whole."""
 
     NAME = "high-risk list"
