@@ -325,7 +325,7 @@ PROBLEMS: dict[str, Problem] = {
     "payment_not_found": Problem(404, "There is no such payment.", "Check the payment's id."),
     "payment_key_reused": Problem(
         409,
-        "This idempotency key was used for another amount.",
+        "This idempotency key was used for another payment.",
         "Use a new key for each new payment.",
     ),
     "refund_too_large": Problem(

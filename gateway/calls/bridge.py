@@ -103,6 +103,7 @@ class Bridge:
         )
         self._browser: BrowserLeg | None = browser
         self._carrier_leg: CarrierLeg | None = None
+        self._charge = CallCharge(CallContext(self.opened, order, self._wall, services, self))
         self._media = CallMedia(
             browser.connection,
             codec=order.codec,
@@ -111,7 +112,7 @@ class Bridge:
             ticker=services.ticker,
             tell=self._tell,
             on_bad_frame=self._refuse_frame,
-            on_sound=self._phone_heard,
+            on_sound=self._charge.heard,
             repairs=services.repairs,
         )
         self._path = MediaPath(
@@ -122,7 +123,6 @@ class Bridge:
         self._resumed = 0
         self._given_up: Deadline | None = None
         """When to stop waiting for a caller who is away."""
-        self._charge = CallCharge(CallContext(self.opened, order, self._wall, services, self))
         self._on_release = on_release
         self._events: list[tuple[Event, int]] = []
         self._is_receiving = False
@@ -180,16 +180,19 @@ class Bridge:
 
     def owns(self, carrier_call_id: str) -> bool:
         """Whether this call uses a carrier call made for it; the first that proves itself is it."""
-        if self.call.state in LIVE or self.call.state is State.ENDING:
-            return bool(carrier_call_id) and self._line.named(carrier_call_id)
-        # Settled without the carrier's word, its carrier call is left to the ghosts.
-        return self._line.is_over and carrier_call_id == self._line.carrier_call_id
+        # Once it is over, by the carrier's word or not, what rings or talks on is a ghost.
+        is_held = self.call.state in LIVE or self.call.state is State.ENDING
+        return is_held and bool(carrier_call_id) and self._line.named(carrier_call_id)
 
     def carrier_status(self, status: CarrierStatus) -> None:
         """Take a status callback; one of another carrier call is ignored."""
         event = status.event()
+        is_heard = self._carrier_leg is not None and self.call.state in LIVE
         if self._is_ours(status.carrier_call_id) and event is not None:
             self.receive(event)
+            # A stream stops before its call ends: one that goes on contradicts the callback.
+            if is_heard and status.is_terminal:
+                self._s.stray(status.carrier_call_id, self.call_id)
 
     def stream_failed(self, carrier_call_id: str) -> None:
         """Note that the carrier could not open the media stream: nobody will be heard."""
@@ -198,7 +201,7 @@ class Bridge:
             self.receive(Ended(Cause.BEARERCAPABILITY_NOTAVAIL, "carrier"))
 
     def _is_ours(self, carrier_call_id: str) -> bool:
-        is_ours = self.owns(carrier_call_id)
+        is_ours = self.owns(carrier_call_id) or carrier_call_id == self._line.carrier_call_id != ""
         if not is_ours:
             ids = {"call_id": self.call_id, "carrier_call_id": carrier_call_id}
             log.warning("callback of another carrier call", **ids)
@@ -365,9 +368,6 @@ class Bridge:
         self._media.stop_tone()
         self._charge.start(self.call.answered_ns or self._clock_ns())
         self._s.ticker.at(self._clock_ns() + CONNECTING_NS, self._bridge_silence)
-
-    def _phone_heard(self) -> None:
-        self._charge.heard()
 
     def _report_answer(self) -> None:
         at = self._wall.date(self.call.answered_ns or 0)

@@ -5,9 +5,10 @@ one of our calls or by the token of its media stream, although our call is over,
 another call of the carrier. It is ended, repeatedly, until the carrier confirms it. Ghosts are kept
 in a list that all nodes share, so that they outlive this process. Only the node that a call belongs
 to knows whether it lives: that node judges while it is alive itself, the others once it is gone.
-The address may name another node than the one that holds the call; a carrier call that a living
-node holds according to the spend gate is no ghost. Ending is idempotent, so two nodes that end the
-same ghost do no harm. Knows no media and no money.
+The address may name another call, or another node, than the one that uses the carrier's call: one
+that a living node holds according to the spend gate is no ghost. Callbacks come late and out of
+order, so that the carrier is asked first whether there is still anything to end. Ending is
+idempotent, so two nodes that end the same ghost do no harm. Knows no media and no money.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ AT_ONCE_MAX = 10
 """Concurrent requests to the carrier."""
 ATTEMPT_S = 10.0
 """How long one attempt may take, the adapter's retries included."""
+_READ_S = 5.0
+"""How much of that the first question may take: calls are ended also where reads get no answer."""
 _PAUSE_S_MAX = 60.0
+OVER_MAX = 1_000
+"""Carrier calls known to be over that are remembered: late callbacks cause no request then."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What may stand in a request to the carrier and in the shared list."""
 
@@ -77,18 +82,25 @@ class Ghosts:
         """Those that the shared list could not take yet, by carrier call id."""
         self._noted: dict[str, Ghost] = {}
         """This node's own that are in the shared list, which may lose them with all its data."""
+        self._certain: set[str] = set()
+        """Those of `_unnoted` that this node knows to be nobody else's, whatever the gate has."""
+        self._over: dict[str, None] = {}
+        """Carrier calls that the carrier has shown to be over, oldest first."""
+        self._listing: asyncio.Task[Mapping[str, set[str]]] | None = None
+        """The listing of what the gate's open calls use that is under way."""
         self._trying: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def found(self, carrier_call_id: str, call_id: str, node: str = "") -> None:
         """Take a carrier call that has proved to be ours; end it unless a live call uses it.
 
-        `node` is the node of the call it was made for; empty for this one.
+        `node` is the node of the call it was made for; empty for this one. That the call uses no
+        other node's is asked of the spend gate; while that is away, nothing is ended.
         """
         owner = node or self._node
         if not all(_ID.fullmatch(text) for text in (carrier_call_id, call_id, owner)):
             return
-        if self._owns(call_id, carrier_call_id):
+        if carrier_call_id in self._over or self._owns(call_id, carrier_call_id):
             return
         # Every further callback of a ghost comes here as well; one attempt at a time is enough.
         if carrier_call_id in self._trying or carrier_call_id in self._unnoted:
@@ -103,6 +115,15 @@ class Ghosts:
         task = asyncio.get_running_loop().create_task(self._begin(carrier_call_id, ghost))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def left(self, carrier_call_id: str, call_id: str) -> None:
+        """End a carrier call that a call here has ordered, or used, and does not live on.
+
+        It is ended also while the spend gate is away.
+        """
+        self.found(carrier_call_id, call_id)
+        if carrier_call_id in self._unnoted:
+            self._certain.add(carrier_call_id)
 
     async def _begin(self, carrier_call_id: str, ghost: Ghost) -> None:
         """Note a ghost, then try to end it: once noted it outlives this process."""
@@ -125,6 +146,7 @@ class Ghosts:
             log.error("ghost list full", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
             return ghost
         self._unnoted.pop(carrier_call_id, None)
+        self._certain.discard(carrier_call_id)
         if noted.node == self._node:
             self._noted[carrier_call_id] = noted
         return noted
@@ -192,16 +214,8 @@ class Ghosts:
         """Return the ghosts of this node, and of nodes that are gone."""
         others = {ghost.node for ghost in listed.values()} - {self._node}
         lives = await self._watch.nodes() if others else {}
-        gone = await self._watch.gone(self._watch.missed(lives, others))
-        orphaned = {i: ghost for i, ghost in listed.items() if ghost.node in gone}
-        if orphaned:
-            # The callback may have named a node that is gone while another one holds the call.
-            for call in await self._open_calls():
-                if call.carrier_call_id in orphaned and lives.get(call.node):
-                    await self._store.forget(call.carrier_call_id)
-                    del orphaned[call.carrier_call_id]
-        own = {i: ghost for i, ghost in listed.items() if ghost.node == self._node}
-        return own | orphaned
+        judged = {self._node, *await self._watch.gone(self._watch.missed(lives, others))}
+        return {i: ghost for i, ghost in listed.items() if ghost.node in judged}
 
     async def _work_off(self, carrier_call_id: str, ghost: Ghost) -> None:
         """Try once to end a ghost; forget it, or say when it is due again."""
@@ -229,6 +243,7 @@ class Ghosts:
 
     async def _forget(self, carrier_call_id: str) -> None:
         self._noted.pop(carrier_call_id, None)
+        self._certain.discard(carrier_call_id)
         if self._unnoted.pop(carrier_call_id, None) is None:
             await self._store.forget(carrier_call_id)
 
@@ -236,34 +251,82 @@ class Ghosts:
         # Another node may have noted it for a callback that went astray: here its call lives.
         if self._owns(ghost.call_id, carrier_call_id):
             return True
-        if await self._is_ended(carrier_call_id, ghost):
-            log.info("ghost ended", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
-            return True
-        # After that the carrier has ended it by the time limit that it was placed with.
-        if self._clock_s() - ghost.noted_s <= self._lifetime_s:
-            return False
-        log.error("ghost given up", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
-        return True
-
-    async def _is_ended(self, carrier_call_id: str, ghost: Ghost) -> bool:
         try:
             async with asyncio.timeout(ATTEMPT_S):
-                status = await self._carrier.hang_up(carrier_call_id)
-        except (CarrierError, TimeoutError) as error:
+                if await self._is_settled(carrier_call_id, ghost):
+                    return True
+        except (CarrierError, StoreUnavailableError, TimeoutError) as error:
             log.warning(
                 "ghost not ended",
                 carrier_call_id=carrier_call_id,
                 call_id=ghost.call_id,
                 reason=str(error) or "no answer",
             )
+        # After that the carrier has ended it by the time limit that it was placed with.
+        if self._clock_s() - ghost.noted_s <= self._lifetime_s:
             return False
+        log.error("ghost given up", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
+        return True
+
+    async def _is_settled(self, carrier_call_id: str, ghost: Ghost) -> bool:
+        """Ask the carrier and the gate about a ghost, end it; return if nothing is left to do."""
+        if await self._is_over(carrier_call_id):
+            self._over[carrier_call_id] = None
+            if len(self._over) > OVER_MAX:
+                del self._over[next(iter(self._over))]
+            return True
+        try:
+            is_held = await self._is_held(carrier_call_id)
+        except StoreUnavailableError:
+            # The living call of another node must not be ended by a word about this one.
+            if carrier_call_id not in self._certain:
+                raise
+            is_held = False
+        # Asked again: the reply that names it to its call may have come meanwhile.
+        if is_held or self._owns(ghost.call_id, carrier_call_id):
+            return True
+        status = await self._carrier.hang_up(carrier_call_id)
+        if status.is_terminal:
+            log.info("ghost ended", carrier_call_id=carrier_call_id, call_id=ghost.call_id)
         return status.is_terminal
+
+    async def _is_over(self, carrier_call_id: str) -> bool:
+        try:
+            async with asyncio.timeout(_READ_S):
+                return (await self._carrier.fetch(carrier_call_id)).is_terminal
+        except (CarrierError, TimeoutError):
+            # Ending one that is over does no harm.
+            return False
+
+    async def _is_held(self, carrier_call_id: str) -> bool:
+        """Whether a call of another node, which may live, uses a carrier call.
+
+        Raises StoreUnavailableError.
+        """
+        # One listing at a time, however many ghosts: it asks every partition.
+        if self._listing is None or self._listing.done():
+            self._listing = asyncio.ensure_future(self._list_nodes())
+        # Shielded, because others wait for it too.
+        nodes = (await asyncio.shield(self._listing)).get(carrier_call_id, set())
+        if not nodes:
+            return False
+        missed = self._watch.missed(await self._watch.nodes(), nodes)
+        return bool(nodes - set(await self._watch.gone(missed)))
+
+    async def _list_nodes(self) -> Mapping[str, set[str]]:
+        """Return the carrier calls in use -> the other nodes that use them, as the gate has it."""
+        nodes: dict[str, set[str]] = {}
+        for call in await self._open_calls():
+            if call.node != self._node:
+                nodes.setdefault(call.carrier_call_id, set()).add(call.node)
+        return nodes
 
     async def stop(self) -> None:
         """Leave what is noted to the other nodes, and to this node's next run."""
-        for task in tuple(self._tasks):
+        tasks = [*self._tasks, *([self._listing] if self._listing else ())]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _tried(ghost: Ghost, now_s: float) -> Ghost:

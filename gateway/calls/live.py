@@ -61,9 +61,6 @@ _ID_LENGTH = 12
 """62 bits: unguessable enough for a public id, short enough for the spend gate's append-only file,
 where it is written once a second."""
 
-OVER_MAX = 1_000
-"""Ended carrier calls that are remembered, so that a late callback makes no ghost of them."""
-
 _TIME_LIMIT_MARGIN_S = 30
 """How much longer the carrier lets a call last than we do; its time, too, begins at the answer."""
 
@@ -86,6 +83,7 @@ class Calls:
         metering: Metering,
         ticker: Ticker,
         stray: Callable[[str, str], None],
+        found: Callable[[str, str], None],
         keep: Keep = keep_nothing,
         notify: Notify = to_nobody,
         endpoint: AudioEndpoint | None = None,
@@ -93,8 +91,9 @@ class Calls:
     ) -> None:
         """Serve calls.
 
-        `stray` ends a carrier call that was made for one of them and that it does not use. `probe`
-        checks the public origin when the carrier does not seem to reach it.
+        `stray` ends a carrier call that was made for one of them and that it does not use; `found`
+        does where only the carrier's word says whose it is. `probe` checks the public origin when
+        the carrier does not seem to reach it.
         """
         self._settings = settings
         self._tokens = tokens
@@ -102,7 +101,7 @@ class Calls:
         self._streams = streams
         self._ticker = ticker
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stray = stray
+        self._found = found
         self.refused_signatures = RefusedSignatures(ticker)
         polling = Polling(self._spawn)
         # A duty runs once a second, and polling looks ten times: one duty for each look.
@@ -125,8 +124,6 @@ class Calls:
             resume_key=secrets.token_bytes(32),
         )
         self._calls: dict[str, Bridge] = {}
-        self._over: dict[str, None] = {}
-        """Ids of calls whose end the carrier has confirmed, oldest first."""
         self._checks: dict[EchoCheck, str] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -164,12 +161,9 @@ class Calls:
         return call if call is not None and call.account_id == account_id else None
 
     def owns(self, call_id: str, carrier_call_id: str) -> bool:
-        """Whether a carrier call, made for `call_id`, is one that a call here uses.
-
-        Also one that a call used until the carrier ended it: late callbacks are ordinary.
-        """
+        """Whether a carrier call, made for `call_id`, is one that a call here uses."""
         call = self._calls.get(call_id)
-        if carrier_call_id in self._over or (call is not None and call.owns(carrier_call_id)):
+        if call is not None and call.owns(carrier_call_id):
             return True
         # Whatever call the address names, what any live call here uses must not be hung up.
         return any(
@@ -325,13 +319,6 @@ class Calls:
 
     def _released(self, bridge: Bridge) -> None:
         self._calls.pop(bridge.call_id, None)
-        carrier_call_id = bridge.call.carrier_call_id
-        # Owned after its settlement means that the carrier has confirmed the end. A call that it
-        # has not confirmed must stay one that can be ended as a ghost.
-        if carrier_call_id and bridge.owns(carrier_call_id):
-            self._over[carrier_call_id] = None
-            if len(self._over) > OVER_MAX:
-                del self._over[next(iter(self._over))]
         call = bridge.call
         # By its true length, not by the seconds charged: the limit on short calls looks for
         # dialling patterns, and a call without sound, which costs nothing, belongs to them.
@@ -375,7 +362,7 @@ class Calls:
         bridge = self._calls.get(call_id)
         if bridge is not None and bridge.stream_started(leg, carrier_call_id):
             return bridge
-        self._stray(carrier_call_id, call_id)
+        self._found(carrier_call_id, call_id)
         return None
 
     # The node.

@@ -70,6 +70,10 @@ class Metering:
         self._urgent: dict[str, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
         self.is_gate_away = False
+        self._unanswered: set[int] = set()
+        """Partitions that have not granted what was last claimed from them."""
+        self.on_emptied: Callable[[], None] = lambda: None
+        """Called, once a second at most, while a partition that calls here need is not filled."""
         self.on_balance: Callable[[str, int], None] = _ignore_balance
         """Called each second with each account that is charged and its balance in micros."""
 
@@ -112,18 +116,26 @@ class Metering:
         """Tell each call that no round charges now which filling the spend gate has.
 
         A gate that was emptied and refilled may not know such a call, which still rings, or has
-        ended and is not confirmed: it must report itself. Raises StoreUnavailableError.
+        ended and is not confirmed: it must report itself. Until then nobody else could end its
+        phone, so that a gate which is found empty is filled at once.
+
+        Raises StoreUnavailableError.
         """
         silent: dict[int, list[MeteredCall]] = {}
         for call_id, call in self._held.items():
             partition = self._gate.partition(call.account_id)
             if call_id not in self._partitions.get(partition, {}):
                 silent.setdefault(partition, []).append(call)
-        if silent:
-            fillings = await self._gate.fillings(silent.keys())
-            for partition, filling in fillings.items():
-                for call in silent[partition]:
-                    call.known_in(filling)
+        asked = silent.keys() | self._unanswered
+        if not asked:
+            return
+        fillings = await self._gate.fillings(asked)
+        self._unanswered -= fillings.keys()
+        for partition, filling in fillings.items():
+            for call in silent.get(partition, ()):
+                call.known_in(filling)
+        if len(fillings) < len(asked):
+            self.on_emptied()
 
     async def charge_now(self, account_id: str) -> None:
         """Charge an account's calls now: its credit has changed, or one of them is at its end.
@@ -205,6 +217,7 @@ class Metering:
                 if current.get(tick.call_id) is call
             ]
             if isinstance(outcome, StoreUnavailableError):
+                self._unanswered.add(partition)
                 self._note_silence([call for call, _ in live])
             else:
                 self._apply(live, outcome, now_ns)

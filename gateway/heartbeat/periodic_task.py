@@ -7,6 +7,7 @@ of the work.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -29,11 +30,17 @@ class PeriodicTask:
         self._work = work
         self._interval_s = interval_s
         self._is_failing = False
+        self._is_due = asyncio.Event()
+        """Set to cut the pause short."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start on the running loop."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+
+    def hurry(self) -> None:
+        """Do the work now; once more where it is being done."""
+        self._is_due.set()
 
     async def stop(self) -> None:
         """Stop, even in the middle of the work.
@@ -55,8 +62,11 @@ class PeriodicTask:
 
     async def _run(self) -> None:
         while True:
+            self._is_due.clear()
             await self._attempt()
-            await asyncio.sleep(self._interval_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await self._is_due.wait()
 
     async def _attempt(self) -> None:
         try:

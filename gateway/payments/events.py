@@ -5,9 +5,13 @@ Events come in two forms: with a snapshot of the object, or "thin", with its id.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
+import structlog
+
+log = structlog.get_logger(__name__)
 
 EVENT_TYPES: Final = (
     "checkout.session.completed",
@@ -37,6 +41,9 @@ HISTORY: Final = (CHECKOUT, INTENT, "refund", "dispute")
 two, and leaves, often much later, by the others."""
 KINDS: Final = frozenset({*HISTORY, "charge"})
 """Kinds of the service's objects that belong to a payment."""
+
+_ID = re.compile(r"[A-Za-z0-9_]{1,255}")
+"""What may be asked for at the service; Stripe's ids have at most 255 characters."""
 
 _THIN_PREFIX = "v1."
 """Precedes the type of a thin event about an object of the older API."""
@@ -82,4 +89,10 @@ def subject(body: bytes) -> tuple[str, str] | None:
         kind, object_id = event.related_object.type, event.related_object.id
     elif event.data is not None and event.data.object is not None:
         kind, object_id = event.data.object.object, event.data.object.id
-    return (kind, object_id) if kind in KINDS and object_id else None
+    if kind not in KINDS:
+        return None
+    if _ID.fullmatch(object_id) is None:
+        # Sent again it would be the same, so it must not fail. Its text is not for the log.
+        log.warning("payment event names no object", kind=kind, characters=len(object_id))
+        return None
+    return kind, object_id

@@ -143,7 +143,8 @@ class Payments:
                 profile.currency,
                 since=self._clock() - DOUBLE_CLICK,
             )
-        if payment.micros != micros:
+        # A charge of the saved card has no page: one that opened now would take money twice.
+        if (payment.kind, payment.micros) != (BY_PAGE, micros):
             raise RequestRefusedError("payment_key_reused")
         page = await self._page_of(payment, profile, save_card=save_card)
         # The page was opened with the other choice: with a key that is a reuse, else a new payment.

@@ -76,7 +76,7 @@ def compose_carrier_side(
         # Settling starts from a drained outbox. This drainer runs beside the child process: two of
         # them never book an entry twice.
         drain=storage.build_drainer(stores, settings, notify).drain_once,
-        stray=ghosts.found,
+        stray=ghosts.left,
         kept=closings.find,
     )
     verifier = TwilioSignatureVerifier(

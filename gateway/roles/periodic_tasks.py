@@ -96,9 +96,16 @@ def of_node(
 
 
 def of_books(
-    stores: Stores, drain: Drain, alarms: Alarms, on_filled: Callable[[], None] = lambda: None
+    stores: Stores,
+    drain: Drain,
+    alarms: Alarms,
+    on_filled: Callable[[], None] = lambda: None,
+    metering: Metering | None = None,
 ) -> Sequence[PeriodicTask]:
-    """Return the tasks that keep gate and book in line, and watch the way between them."""
+    """Return the tasks that keep gate and book in line, and watch the way between them.
+
+    `metering` charges the calls of this process, if it holds any.
+    """
     comparison = Reconciler(
         stores.gate,
         stores.ledger,
@@ -109,10 +116,14 @@ def of_books(
         drain=drain,
         on_filled=on_filled,
     )
+    compared = PeriodicTask(
+        "comparison of credit store and books", comparison.round, reconcile.INTERVAL_S
+    )
+    if metering is not None:
+        # A gate that calls wait for is not left empty for an interval.
+        metering.on_emptied = compared.hurry
     return (
-        PeriodicTask(
-            "comparison of credit store and books", comparison.round, reconcile.INTERVAL_S
-        ),
+        compared,
         PeriodicTask("watch on the outbox", alarms.outbox.look, outbox_alarm.INTERVAL_S),
         PeriodicTask("watch on the drainer", alarms.drainer.look, outbox_alarm.INTERVAL_S),
     )

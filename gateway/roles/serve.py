@@ -133,7 +133,7 @@ class Node:
             *periodic_tasks.of_payments(payments),
             *periodic_tasks.of_node(membership, carrier_side, metering, sweeps),
             *periodic_tasks.of_books(
-                stores, carrier_side.settler.drain, alarms, sweeps.gate_filled
+                *(stores, carrier_side.settler.drain, alarms, sweeps.gate_filled), metering
             ),
             *periodic_tasks.of_quotes(prices),
         ]

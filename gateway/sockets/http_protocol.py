@@ -2,7 +2,8 @@
 
 The first bytes of each request decide. `GET /n/{node}/media/…` never reaches HTTP: the engine takes
 the connection over as a `MediaSocket`, without an ASGI task or queue between a frame and its leg.
-Everything else goes to the application, which has no WebSockets.
+Everything else goes to the application, which has no WebSockets. Behind unanswered requests media
+is asked for once they are answered, however the bytes were cut.
 
 Knows no route and no leg. uvicorn offers no hook before its parser, and sets no time limit for what
 a peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
@@ -16,8 +17,10 @@ test: `on_message_begin`, `on_url`, `on_header`, `on_headers_complete`, `on_body
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final, cast
 
 import httptools
@@ -32,6 +35,9 @@ from gateway.sockets.strangers import Stranger
 
 _PREFIX: Final = b"GET /n/"
 _MEDIA: Final = b"/media/"
+_MAY_BE_MEDIA: Final = re.compile(rb"GET /n/|(?:GET /n|GET /|GET |GET|GE|G)\Z")
+"""Where a request for media may begin in what was received, its first bytes cut off included."""
+
 _HEAD_END: Final = b"\r\n\r\n"
 _NODE_BYTES_MAX: Final = 64
 _NODE_ENDS: Final = frozenset(b" ?#\r\n")
@@ -152,30 +158,44 @@ class OnePortProtocol(HttpToolsProtocol):
         # Each of these holds us: a full collection stops the audio of every call.
         self._half_closing.release()
         self.pipeline.clear()
+        self._undecided = b""
         self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Give a media connection to the engine, anything else to uvicorn."""
-        if self._ignores_input:
+        data, self._undecided = self._undecided + data, b""
+        if self._ignores_input or not data:
             return
         if self._between_requests:
             # The deadline of a head begins with its first byte, be it media or HTTP.
             self._expect_head()
-            # Media asked for behind an unanswered request would leave its answer nowhere to go; it
-            # is parsed as HTTP, like any request.
-            if not self._is_responding():
-                data = self._undecided + data
-                self._undecided = b""
-                media = is_media_request(data)
-                if media:
-                    self._give_away(data)
-                    return
-                if media is None:
-                    self._unset_keepalive_if_required()
-                    self._undecided = data
-                    return
-        if self._is_head_within_bounds(data):
-            self._parse(data)
+        begin = 0
+        # The parser does not say where a request ends: it is given what lies before each place
+        # where one for media may begin. A body may hold many such places.
+        for match in islice(_MAY_BE_MEDIA.finditer(data), _PIPELINED_MAX):
+            start = match.start()
+            if start > begin and not self._parse(data[begin:start]):
+                return
+            begin = start
+            if self._between_requests and self._is_set_aside(data[begin:]):
+                return
+        self._parse(data[begin:])
+
+    def _is_set_aside(self, data: bytes) -> bool:
+        """Give a request for media to the engine, or keep what may be one until its turn."""
+        media = is_media_request(data)
+        if media is False:
+            return False
+        if self._is_responding():
+            # Taken over now, the connection would leave the answer nowhere to go.
+            self._undecided = data
+            self.flow.pause_reading()
+        elif media:
+            self._give_away(data)
+        else:
+            self._unset_keepalive_if_required()
+            self._undecided = data
+        return True
 
     def pause_writing(self) -> None:
         """Wait for the peer to read, within a time limit."""
@@ -268,6 +288,9 @@ class OnePortProtocol(HttpToolsProtocol):
             # The proxy's next request may be another client's.
             if self._is_relayed:
                 self._engine.strangers.rename(self._stranger, None)
+            if self._undecided and not self.transport.is_closing():
+                # Judged by itself: nothing may come behind it.
+                self.loop.call_soon(self.data_received, b"")
 
     # What the server and its timers call; no input is on its way then that could reset the end.
 
@@ -371,7 +394,10 @@ class OnePortProtocol(HttpToolsProtocol):
             self._fault = _TOO_LARGE
             raise OverflowError
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes) -> bool:
+        """Give bytes to the parser; return whether more may follow."""
+        if not self._is_head_within_bounds(data):
+            return False
         self._unset_keepalive_if_required()
         if self._in_body:
             self._framing_bytes += len(data)
@@ -384,6 +410,7 @@ class OnePortProtocol(HttpToolsProtocol):
         else:
             if self._framing_bytes > _HEAD_BYTES_MAX:
                 self._refuse(_BAD_REQUEST)
+        return not self._ignores_input
 
     def _refuse(self, answer: bytes) -> None:
         """Take nothing more; send this answer if the faulty request has none and is next in turn.

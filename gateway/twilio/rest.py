@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
+import structlog
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
@@ -23,6 +24,8 @@ from gateway.ports import DialOrder
 from gateway.twilio.hooks import CallHooks
 from gateway.twilio.markup import WEBHOOK_OVERRIDES, connect_twiml
 from gateway.twilio.status import from_reply
+
+log = structlog.get_logger(__name__)
 
 STATUS_EVENTS = ["initiated", "ringing", "answered", "completed"]
 TRIAL = ", on trial"
@@ -140,7 +143,7 @@ class TwilioCarrier:
         return str(call.sid)
 
     async def hang_up(self, carrier_call_id: str) -> CarrierStatus:
-        """End the call; return the state of one that has ended already."""
+        """End the call; return its state, UNKNOWN where the reply does not show it."""
         context = self._client.calls(carrier_call_id)
 
         async def end() -> CarrierStatus:
@@ -153,7 +156,7 @@ class TwilioCarrier:
                     # Read for its final state and duration, which the refusal does not tell.
                     return await self.fetch(carrier_call_id)
                 raise
-            return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
+            return _status(carrier_call_id, call)
 
         return await _persistently(end)
 
@@ -168,7 +171,7 @@ class TwilioCarrier:
             if error.status == 404:
                 return CarrierStatus(carrier_call_id, CarrierState.UNKNOWN)
             raise
-        return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
+        return _status(carrier_call_id, call)
 
     async def reach(self) -> str:
         """Check address and credentials; return the account's status.
@@ -194,6 +197,15 @@ class TwilioCarrier:
     async def close(self) -> None:
         """Close the HTTP session."""
         await self._http.close()
+
+
+def _status(carrier_call_id: str, call: Any) -> CarrierStatus:
+    """Read a reply about a call; UNKNOWN where it shows another one."""
+    # It would pass for the proof that this one is over.
+    if call.sid != carrier_call_id:
+        log.warning("carrier replied about another call", carrier_call_id=carrier_call_id)
+        return CarrierStatus(carrier_call_id, CarrierState.UNKNOWN)
+    return from_reply(carrier_call_id, call.status, call.duration, call.end_time)
 
 
 async def _persistently(action: Callable[[], Awaitable[CarrierStatus]]) -> CarrierStatus:

@@ -142,8 +142,12 @@ class PlacedCall:
         return self.form["StatusCallback"].partition("#")[0]
 
     async def report(self, status: str, **fields: str) -> httpx.Response:
-        """Post a signed status callback."""
+        """Post a signed status callback of what is so."""
         self.status = status
+        return await self.tell(status, **fields)
+
+    async def tell(self, status: str, **fields: str) -> httpx.Response:
+        """Post a signed status callback, whatever is so."""
         form = {"CallSid": self.sid, "CallStatus": status, **fields}
         return await post_signed(self.status_url, form)
 

@@ -219,6 +219,66 @@ async def test_a_call_that_the_carrier_made_twice_lives_on_once(own_world: World
         await customer.http.aclose()
 
 
+@pytest.mark.parametrize("word", ["completed", "busy"])
+async def test_a_phone_that_goes_on_after_its_end_was_told_is_hung_up(own_world: World, word: str):
+    """Signed, and wrong: told while it talks, and of another call while that rings."""
+    async with carrier_of(own_world) as carrier:
+        customer = await own_world.new_customer()
+        async with customer.call() as phone:
+            call = await carrier.next_call()
+            await call.report("in-progress")
+            async with speaking(own_world, call):
+                await phone.wait("accept")
+                await call.tell(word)
+                await phone.wait("disconnect")
+                await assert_ended(call)
+        asked = len(carrier.ended)
+        await call.tell("in-progress")
+        await asyncio.sleep(1)
+        assert len(carrier.ended) == asked, "the carrier shows it over"
+        async with customer.call() as phone:
+            call = await carrier.next_call()
+            await call.report("ringing")
+            await phone.wait("ringing")
+            await call.tell(word)
+            await phone.wait_closed()
+            await call.tell("completed")
+            await asyncio.sleep(1)
+            assert call.sid not in carrier.ended, "nothing shows that it goes on"
+            await call.report("in-progress")
+            await assert_ended(call)
+        await customer.http.aclose()
+
+
+async def test_a_callback_of_another_nodes_call_ends_nobody(cluster: Cluster):
+    """Signed, at the address of a live call, with the carrier call of one on the other node."""
+    first, second = played(cluster.make_named("n1")), cluster.make_named("n2")
+    second.environ["CALLER_CARRIER_URL"] = first.environ["CALLER_CARRIER_URL"]
+    for node in (first, second):
+        node.environ["CALLER_STREAM_TIMEOUT_S"] = str(STREAM_S)
+    async with carrier_of(first) as carrier:
+        await asyncio.to_thread(second.start_gateway)
+        customer, other = await first.new_customer(), await first.new_customer()
+        async with customer.call() as phone, at(second, other) as elsewhere:
+            call = await carrier.next_call()
+            await call.report("in-progress")
+            await phone.wait("accept")
+            async with elsewhere.call() as second_phone:
+                theirs = await carrier.next_call()
+                await theirs.report("in-progress")
+                await second_phone.wait("accept")
+                for word in ("initiated", "ringing", "in-progress", "completed", "busy"):
+                    form = {"CallSid": theirs.sid, "CallStatus": word}
+                    assert (await post_signed(call.status_url, form)).status_code == 204
+                await asyncio.sleep(3)
+                assert carrier.ended == []
+                assert phone.close_code is second_phone.close_code is None
+                await second_phone.hang_up()
+            await phone.hang_up()
+        await customer.http.aclose()
+        await other.http.aclose()
+
+
 async def test_a_callback_at_the_wrong_node_ends_what_no_node_lives_on(cluster: Cluster):
     """A live call is left alone; one that is over is ended, and one whose node is gone."""
     first, second = played(cluster.make_named("n1")), cluster.make_named("n2")

@@ -1250,14 +1250,37 @@ async def test_a_reply_of_another_carrier_call_than_the_callback_is_a_stray(stag
     assert call.bridge.call.state is State.RINGING
 
 
-async def test_late_callbacks_of_a_call_that_is_over_are_its_own(stage):
+async def test_late_callbacks_of_a_call_that_is_over_are_its_own_and_change_nothing(stage):
     call = await stage.call().answered()
     await stage.run(0.5)
     stage.gate.is_away = True
     call.status("completed", seconds=1)
     assert call.bridge.call.state is State.SETTLING
-    assert call.bridge.owns("CA1"), "nothing is left to be ended"
-    assert not call.bridge.owns("CA2")
+    with capture_logs() as logs:
+        call.status("answered")
+        call.status("busy")
+    assert logs == []
+    assert call.bridge.call.state is State.SETTLING
+    assert not call.bridge.owns("CA1"), "a phone that rings or talks on is looked into"
+
+
+@pytest.mark.parametrize("word", ["completed", "busy", "no_answer", "failed", "cancelled"])
+async def test_a_callback_of_the_end_whose_stream_goes_on_is_looked_into(stage, word):
+    call = await stage.call().answered()
+    await stage.run(0.5)
+    call.status(word, seconds=1)
+    assert stage.strays == [("CA1", "c1")]
+    call.status(word, seconds=1)
+    assert len(stage.strays) == 1
+
+
+async def test_a_callback_of_the_end_is_believed_where_the_stream_has_stopped(stage):
+    call = await stage.call().answered()
+    await stage.run(0.5)
+    call.carrier.end(1000)
+    call.status("completed", seconds=1)
+    await stage.run(1)
+    assert stage.strays == []
 
 
 async def test_a_carrier_that_never_confirms_is_asked_by_others_from_then_on(stage):

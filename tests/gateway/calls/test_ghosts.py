@@ -63,6 +63,16 @@ class Carrier:
         self.replies: dict[str, list[str | CarrierError]] = {}
         """Carrier call -> its next replies; `cancelled` when there are no more."""
         self.hangs = False
+        self.shows: dict[str, str | CarrierError] = {}
+        """Carrier call -> what a read tells; `answered` for others."""
+        self.read: list[str] = []
+
+    async def fetch(self, carrier_call_id):
+        self.read.append(carrier_call_id)
+        shown = self.shows.get(carrier_call_id, "answered")
+        if isinstance(shown, CarrierError):
+            raise shown
+        return CarrierStatus(carrier_call_id, CarrierState(shown))
 
     async def hang_up(self, carrier_call_id):
         self.ended.append((virtual_loop().time(), carrier_call_id))
@@ -126,10 +136,14 @@ class Cluster:
     def __init__(self):
         self.store, self.carrier, self.leases = Store(), Carrier(), Leases()
         self.nodes = []
+        self.listings = 0
         self.held: dict[str, str] = {}
         """Carrier call -> node, as the spend gate has it."""
 
     async def open_calls(self):
+        self.store._ask()
+        await asyncio.sleep(0.01)
+        self.listings += 1
         return [OpenCall("c", "alice", node, 1, 1, sid) for sid, node in self.held.items()]
 
     def node(self, name):
@@ -150,8 +164,108 @@ async def test_a_ghost_is_ended_at_once_and_forgotten(cluster):
     begun_s = virtual_loop().time()
     node.ghosts.found("CA1", "c1")
     await asyncio.sleep(0.2)
-    assert cluster.carrier.ended == [(begun_s, "CA1")]
+    assert [(round(at_s - begun_s, 2), sid) for at_s, sid in cluster.carrier.ended] == [
+        (0.01, "CA1")
+    ]
     assert cluster.store.ghosts == {}
+
+
+async def test_a_call_that_the_carrier_shows_over_is_read_once_and_not_ended(cluster):
+    """A callback of it was overtaken by the one of its end; more of them follow."""
+    node = cluster.node("n1")
+    cluster.carrier.shows["CA1"] = "completed"
+    for _ in range(20):
+        node.ghosts.found("CA1", "c1", "n1")
+        await asyncio.sleep(0.5)
+    assert (cluster.carrier.read, cluster.carrier.ended) == (["CA1"], [])
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_call_that_goes_on_after_its_end_was_confirmed_is_ended_again(cluster):
+    """The carrier's reply to the order, or its callback, said so, and the phone talks on."""
+    node = cluster.node("n1")
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(1)
+    cluster.carrier.replies["CA1"] = ["answered", "completed"]
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(10)
+    assert len(cluster.carrier.ended) == 3
+    assert cluster.store.ghosts == {}
+
+
+@pytest.mark.parametrize("shown", ["unknown", AWAY])
+async def test_a_call_that_cannot_be_read_is_ended_all_the_same(cluster, shown):
+    node = cluster.node("n1")
+    cluster.carrier.shows["CA1"] = shown
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(1)
+    assert len(cluster.carrier.ended) == 1
+    assert cluster.store.ghosts == {}
+
+
+async def test_few_are_remembered_as_over(cluster, monkeypatch):
+    monkeypatch.setattr(ghosts_module, "OVER_MAX", 2)
+    node = cluster.node("n1")
+    cluster.carrier.shows = {f"CA{n}": "completed" for n in range(3)}
+    for _ in range(2):
+        for n in reversed(range(3)):
+            node.ghosts.found(f"CA{n}", "c1")
+            await asyncio.sleep(0.5)
+    assert cluster.carrier.read == ["CA2", "CA1", "CA0", "CA2", "CA1", "CA0"]
+    assert len(node.ghosts._over) == 2
+
+
+async def test_a_word_about_one_call_never_ends_the_call_of_another_node(cluster):
+    """Signed, at the address of a call of this node, and with the carrier call of another one."""
+    node = cluster.node("n1")
+    cluster.held = {"CA1": "n2"}
+    for _ in range(3):
+        node.ghosts.found("CA1", "c1", "n1")
+        await asyncio.sleep(2)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_node_whose_lease_is_lost_holds_its_calls_until_it_is_proved_gone(cluster):
+    node = cluster.node("n1")
+    cluster.held = {"CA1": "n2"}
+    cluster.leases.lives = {"n1": True}
+    node.ghosts.found("CA1", "c1", "n1")
+    await asyncio.sleep(5)
+    assert cluster.carrier.ended == []
+
+
+async def test_while_the_gate_is_away_a_call_that_may_be_another_nodes_lives(cluster):
+    node = cluster.node("n1")
+    cluster.held = {"CA1": "n2"}
+    cluster.store.is_away = True
+    node.ghosts.found("CA1", "c1")
+    node.ghosts.found("CA2", "c1")
+    await asyncio.sleep(10)
+    assert cluster.carrier.ended == []
+    cluster.store.is_away = False
+    await asyncio.sleep(10)
+    assert [sid for _, sid in cluster.carrier.ended] == ["CA2"]
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_call_that_is_named_to_its_own_meanwhile_lives(cluster):
+    node = cluster.node("n1")
+    node.ghosts.found("CA1", "c1")
+    await asyncio.sleep(0.005)
+    node.live.add(("c1", "CA1"))
+    await asyncio.sleep(5)
+    assert cluster.carrier.ended == []
+    assert cluster.store.ghosts == {}
+
+
+async def test_a_burst_asks_the_gate_once(cluster):
+    node = cluster.node("n1")
+    for n in range(100):
+        node.ghosts.found(f"CA{n}", f"c{n}")
+    await asyncio.sleep(1)
+    assert len(cluster.carrier.ended) == 100
+    assert cluster.listings == 1
 
 
 async def test_what_a_call_lives_on_is_left_alone(cluster):
@@ -336,14 +450,15 @@ async def test_two_that_follow_share_the_work(cluster):
 
 
 @pytest.mark.parametrize("is_full", [True, False])
-async def test_without_the_list_a_ghost_is_ended_all_the_same(cluster, is_full):
+async def test_without_the_list_what_a_call_here_has_left_is_ended_all_the_same(cluster, is_full):
     node = cluster.node("n1")
     cluster.store.is_full, cluster.store.is_away = is_full, not is_full
     cluster.carrier.replies["CA1"] = ["unknown", "answered"]
     with capture_logs() as logs:
-        node.ghosts.found("CA1", "c1")
+        node.ghosts.left("CA1", "c1")
         await asyncio.sleep(10)
     assert len(cluster.carrier.ended) == 3
+    assert node.ghosts._certain == set()
     assert node.ghosts._unnoted == {}
     assert logs[0]["event"] == ("ghost list full" if is_full else "ghost not noted yet")
 
@@ -367,8 +482,9 @@ async def test_what_is_remembered_here_is_bounded(cluster, monkeypatch):
     cluster.carrier.replies = {f"CA{n}": ["answered"] * 9 for n in range(9)}
     with capture_logs() as logs:
         for n in range(5):
-            node.ghosts.found(f"CA{n}", f"c{n}")
+            node.ghosts.left(f"CA{n}", f"c{n}")
     await asyncio.sleep(0.5)
+    assert len(node.ghosts._certain) == 3
     assert len(node.ghosts._unnoted) == 3
     assert [line["carrier_call_id"] for line in logs] == ["CA3", "CA4"]
 

@@ -133,6 +133,7 @@ class Node:
             metering=stage.metering,
             ticker=stage.ticker,
             stray=lambda *stray: stage.strays.append(stray),
+            found=lambda *found: stage.strays.append(found),
             endpoint=stage.endpoint,
         )
 
@@ -594,27 +595,16 @@ async def test_a_node_knows_the_carrier_calls_that_its_calls_live_on(stage, node
     assert not node.calls.owns("gone", "CA2")
     caller.say({"type": "hangup"})
     await stage.until(lambda: not len(node.calls))
-    assert node.calls.owns(call_id, "CA1"), "the carrier has ended it: late callbacks are ordinary"
-    assert not node.calls.owns(call_id, "CA2")
+    assert not node.calls.owns(call_id, "CA1"), "whatever shows it alive is looked into"
 
 
-async def test_what_the_carrier_has_not_ended_is_not_remembered_as_over(stage, node):
+async def test_what_the_carrier_has_not_ended_is_a_stray(stage, node):
     caller = await node.starts()
     stage.carrier.on_hang_up = ["answered"] * 99
     caller.say({"type": "hangup"})
     await stage.until(lambda: not len(node.calls), 90)
     ((carrier_call_id, call_id),) = stage.strays
     assert not node.calls.owns(call_id, carrier_call_id)
-
-
-async def test_few_are_remembered_as_over(stage, node, monkeypatch):
-    monkeypatch.setattr(calls_module, "OVER_MAX", 2)
-    for n in range(3):
-        stage.carrier.on_place = f"CA{n}"
-        caller = await node.starts()
-        caller.say({"type": "hangup"})
-        await stage.until(lambda: not len(node.calls))
-    assert [node.calls.owns("gone", f"CA{n}") for n in range(3)] == [False, True, True]
 
 
 # The end of calls, and of the node.

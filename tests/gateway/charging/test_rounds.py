@@ -6,7 +6,7 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import MoneyError
+from billing.errors import MoneyError, StoreUnavailableError
 from billing.meter import CallMeter, CutOff, MeterState
 from billing.ports import Closing, Opening, SpendCap
 from billing.rating import Rate
@@ -426,6 +426,41 @@ async def test_a_call_that_no_round_charges_is_reminded_while_the_gate_holds_it(
     office.metering.release(ringing.meter.call_id)
     await office.metering.remind()
     assert ringing.fillings == ["another"]
+
+
+async def test_an_empty_gate_is_told_of_until_it_is_filled(office):
+    """Found by a call that is charged, and by one that rings."""
+    told = []
+    office.metering.on_emptied = lambda: told.append(None)
+    talking = await office.call(office.account(3), "talking")
+    office.metering.hold(talking)
+    await office.metering.remind()
+    await asyncio.sleep(1)
+    part = office.gate._of(talking.account_id)
+    part.is_ready = False
+    await asyncio.sleep(1)
+    for _ in range(2):
+        await office.metering.remind()
+    part.is_ready = True
+    await office.metering.remind()
+    assert len(told) == 2
+    office.metering.remove(talking)
+    part.is_ready = False
+    await office.metering.remind()
+    assert len(told) == 3
+
+
+async def test_a_gate_that_is_only_away_is_not_told_of_as_empty(office):
+    told = []
+    office.metering.on_emptied = lambda: told.append(None)
+    await office.call(office.account(3), "talking")
+    office.gate.is_away = True
+    await asyncio.sleep(1)
+    with pytest.raises(StoreUnavailableError):
+        await office.metering.remind()
+    office.gate.is_away = False
+    await office.metering.remind()
+    assert told == []
 
 
 async def test_nobody_is_asked_where_no_call_waits(office):

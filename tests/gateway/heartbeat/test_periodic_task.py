@@ -53,6 +53,26 @@ async def test_a_bug_ends_no_task():
     assert logs[0]["exc_info"]
 
 
+async def test_a_task_that_is_hurried_works_at_once_and_again_after_the_work_under_way():
+    times = []
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    async def work():
+        times.append(round(loop.time() - begun))
+        await asyncio.sleep(2)
+
+    task = PeriodicTask("sweep", work, 10)
+    task.start()
+    for pause_s in (1, 4):
+        await asyncio.sleep(pause_s)
+        task.hurry()
+        task.hurry()
+    await asyncio.sleep(16)
+    await task.stop()
+    assert times == [0, 2, 5, 17]
+
+
 async def test_a_task_is_stopped_in_mid_work_and_before_it_began():
     async def hang():
         await asyncio.Event().wait()

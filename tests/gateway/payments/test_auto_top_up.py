@@ -297,6 +297,22 @@ async def test_a_key_of_another_payment_charges_nothing(shop):
     assert await shop.balance() == 35
 
 
+async def test_the_key_of_a_charge_opens_no_page_and_that_of_a_page_charges_nothing(shop):
+    """One key is one payment: a second one would take the money, and could not be credited."""
+    await shop.paid(units=10, save_card=True)
+    opened = len(await shop.objects("checkout.sessions"))
+    await shop.auto.charge_now("alice", 25 * UNIT, "k1")
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.payments.start_checkout("alice", 25 * UNIT, key="k1")
+    assert refused.value.code == "payment_key_reused"
+    assert len(await shop.objects("checkout.sessions")) == opened
+    await shop.payments.start_checkout("alice", 25 * UNIT, key="k2")
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.auto.charge_now("alice", 25 * UNIT, "k2")
+    assert refused.value.code == "payment_key_reused"
+    assert await shop.balance() == 35
+
+
 @pytest.mark.parametrize("is_carried_out", [False, True])
 async def test_a_tap_without_an_answer_is_found_out_by_the_next_and_made_once(
     shop, is_carried_out, monkeypatch

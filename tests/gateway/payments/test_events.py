@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.payments.events import EVENT_TYPES, KINDS, subject
 
@@ -51,6 +52,21 @@ def test_an_event_points_at_its_object(kind, event_type):
 )
 def test_what_proves_nothing_is_left_alone(body):
     assert subject(body) is None
+
+
+@pytest.mark.parametrize(
+    "object_id",
+    ["../../v1/refunds", "pi_1/cancel", "pi_1?x=1", "pi 1", "pi_1\n", "pi_\u00e9", "p" * 256],
+)
+def test_what_is_no_id_is_logged_and_left_alone(object_id):
+    thin = {"type": "v1.refund.failed", "related_object": {"id": object_id, "type": "refund"}}
+    full = {"type": "refund.failed", "data": {"object": {"object": "refund", "id": object_id}}}
+    for event in (thin, full):
+        with capture_logs() as logs:
+            assert subject(json.dumps(event).encode()) is None
+        (told,) = logs
+        assert (told["event"], told["kind"]) == ("payment event names no object", "refund")
+        assert object_id not in str(told)
 
 
 def test_every_type_can_be_listed_at_once():

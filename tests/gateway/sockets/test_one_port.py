@@ -247,7 +247,7 @@ async def test_another_upgrade_is_the_last_request_of_its_connection(start, path
 
 
 @pytest.mark.parametrize("in_one_write", [True, False])
-async def test_an_upgrade_behind_an_unanswered_request_is_not_media(start, in_one_write):
+async def test_an_upgrade_behind_an_unanswered_request_waits_for_the_answer(start, in_one_write):
     site = await start()
     slow = HELLO.replace(b"/hello", b"/slow")
     peer = await site.connect(slow + handshake() if in_one_write else slow)
@@ -255,10 +255,68 @@ async def test_an_upgrade_behind_an_unanswered_request_is_not_media(start, in_on
     if not in_one_write:
         peer.send(handshake())
         await asyncio.sleep(0.01)
+    assert site.legs == []
     site.release.set()
     assert (await peer.response())[2] == b"slow"
-    assert (await peer.response())[0] == 404
+    assert (await peer.head())[0] == 101
+    peer.send(frame(TEXT, b"x"))
+    assert await peer.frame() == (TEXT, b"x")
+
+
+BODY = b"GET /n/a/media/ GET"
+IN_FRONT = [
+    HELLO,
+    HELLO + HELLO,
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY,
+    b"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("in_front", IN_FRONT)
+async def test_an_upgrade_behind_requests_has_one_answer_wherever_it_is_cut(start, in_front):
+    site = await start()
+    sent = in_front + handshake()
+    last = len(in_front) + len(b"GET /n/a/media/browser HTTP/1.1\r\n")
+    for cut in [0, *range(max(1, len(in_front) - 24), last)]:
+        peer = await site.connect(sent[:cut])
+        await asyncio.sleep(0.003)
+        peer.send(sent[cut:] + frame(TEXT, b"x"))
+        for _ in range(sent.count(b"Host: localhost") - 1):
+            assert (await peer.response())[0] == 200, cut
+        assert (await peer.head())[0] == 101, cut
+        assert await peer.frame() == (TEXT, b"x"), cut
+        await peer.leave()
+
+
+async def test_what_only_looks_like_media_behind_a_request_is_the_applications(start):
+    site = await start()
+    other = HELLO.replace(b"/hello", b"/n/a/mediabrowser")
+    for cut in range(len(HELLO), len(HELLO) + 20):
+        peer = await site.connect((HELLO + other + HELLO)[:cut])
+        await asyncio.sleep(0.003)
+        peer.send((HELLO + other + HELLO)[cut:])
+        assert [(await peer.response())[0] for _ in range(3)] == [200, 404, 200], cut
+
+
+async def test_no_media_begins_behind_the_last_request_of_a_connection(start):
+    site = await start()
+    last = HELLO.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    peer = await site.connect(last + handshake())
+    assert (await peer.response())[0] == 200
+    assert await peer.end() == b""
     assert site.legs == []
+
+
+async def test_a_client_that_leaves_before_its_upgrade_has_its_turn_leaves_nothing(start):
+    site = await start()
+    peer = await site.connect(HELLO.replace(b"/hello", b"/slow") + handshake())
+    await asyncio.sleep(0.01)
+    await peer.leave()
+    site.release.set()
+    async with asyncio.timeout(5):
+        while site.engine.watched or site.engine.connections:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_client_library_agrees(start):

@@ -288,6 +288,15 @@ async def test_a_call_that_ended_by_itself_is_reported_as_it_is(desk):
     assert (await desk.carrier.fetch(sid)).state is CarrierState.BUSY
 
 
+@pytest.mark.parametrize("sid", ["CA" + "9" * 32, None, ""])
+async def test_a_reply_about_another_call_proves_nothing(sid):
+    body = json.dumps({"sid": sid, "status": "completed", "duration": "7"}).encode()
+    async with server_that(answering(200, body)) as url, carrier_on(url) as carrier:
+        for ask in (carrier.fetch, carrier.hang_up):
+            status = await ask("CA" + "1" * 32)
+            assert (status.state, status.seconds) == (CarrierState.UNKNOWN, None)
+
+
 async def test_a_call_that_the_carrier_does_not_show_is_unknown_and_not_over(desk):
     """Reads are eventually consistent: a call that was just placed may be answered by 404."""
     unknown = "CA" + "0" * 32

@@ -65,6 +65,12 @@ async def test_a_signed_event_is_looked_into(hook):
     assert hook.asked == [("payment_intent", "pi_1")] * 2
 
 
+async def test_an_event_that_could_never_be_looked_into_is_not_sent_again(hook):
+    data = {"object": {"object": "payment_intent", "id": "../../v1/refunds"}}
+    assert (await hook.deliver(PAID | {"data": data})).status_code == 200
+    assert hook.asked == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [
