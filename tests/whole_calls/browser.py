@@ -64,6 +64,11 @@ class Browser:
         self.close_code: int | None = None
         self.peer: Peer | None = None
         self.sends_packets = False
+        self.packet_ways: tuple[Way, ...] = ()
+        """The ways of packets, to the gateway and from it."""
+        self._sequence: int | None = None
+        self._lost = 0
+        """Packets missing by their numbers."""
         self._open()
         self._microphone = asyncio.get_running_loop().create_task(self._speak())
 
@@ -145,6 +150,19 @@ class Browser:
         self.frames.append(frame)
         self.frames_ns.append(self._loop.now_ns)
 
+    def _hear_packet(self, sequence: int, _timestamp: int, _marker: bool, frame: bytes) -> None:
+        if self._sequence is not None:
+            self._lost += (sequence - self._sequence - 1) & 0xFFFF
+        self._sequence = sequence
+        self._hear(frame)
+
+    async def reports(self) -> None:
+        """Report once a second what was heard, while the socket is open."""
+        while True:
+            await asyncio.sleep(1)
+            if not self.transport.is_closing():
+                self.say(type="report", packets=len(self.frames), lost=self._lost, buffer_ms=40)
+
     @property
     def heard(self) -> bytes:
         """All that was heard."""
@@ -156,8 +174,10 @@ class Browser:
         """Offer, shake hands, and hear and speak by packets from then on."""
         to_gateway = Way(self._delay_ns, lambda datagram: endpoint.take(datagram, ADDRESS))
         self.peer = Peer(to_gateway.send)
-        self.peer.on_audio = lambda *packet: self._hear(packet[-1])
+        self._sequence = None
+        self.peer.on_audio = self._hear_packet
         from_gateway = Way(self._delay_ns, self.peer.receive)
+        self.packet_ways = to_gateway, from_gateway
         endpoint.send = lambda datagram, _: from_gateway.send(datagram)  # type: ignore[method-assign]
         self.say(type="offer", id=1, sdp=self.peer.offer())
         self.peer.accept((await self.wait("answer"))["sdp"])

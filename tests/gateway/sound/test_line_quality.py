@@ -27,6 +27,7 @@ FIRST = Measured(
     concealed_ms=60.0,
     delay_ms=35.0,
     uplink_level_dbov=-30,
+    carrier_frames=500,
     downlink_frames=500,
     downlink_jitter_ms=2.0,
     downlink_held_ms=0.0,
@@ -60,6 +61,7 @@ class Line:
         changes.setdefault("uplink_frames", last.uplink_frames + packets)
         changes.setdefault("uplink_packets", last.uplink_packets + packets)
         changes.setdefault("uplink_lost", last.uplink_lost + lost)
+        changes.setdefault("carrier_frames", last.carrier_frames + frames)
         changes.setdefault("downlink_frames", last.downlink_frames + frames)
         self.last = last._replace(**changes)
         return self._take(self.last)
@@ -474,6 +476,7 @@ measurements = st.builds(
     concealed_ms=millis,
     delay_ms=millis,
     uplink_level_dbov=dbov,
+    carrier_frames=counts,
     downlink_frames=counts,
     downlink_jitter_ms=millis,
     downlink_held_ms=millis,
