@@ -183,14 +183,12 @@ class Reply:
 
     def __init__(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, response.headers
-        self.content = self
-        self._body = response.content
-
-    async def read(self, _bytes_max: int) -> bytes:
-        return self._body
+        self.content = asyncio.StreamReader()
+        self.content.feed_data(response.content)
+        self.content.feed_eof()
 
     async def text(self) -> str:
-        return self._body.decode()
+        return (await self.content.read()).decode()
 
 
 class Requests:
