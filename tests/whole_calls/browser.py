@@ -24,6 +24,7 @@ from tests.whole_calls.network import NetworkLoop, Transport, Way, connect
 
 CHECK_FRAMES = 125
 """Frames between two connectivity checks: 2.5 s."""
+CONNECT_S_MAX = 10
 LOOK_S = 0.02
 """How often it is looked for what a script waits for; what happens is kept with its own time."""
 ADDRESS = ("192.0.2.1", 50_000)
@@ -153,7 +154,14 @@ class Browser:
     # WebRTC.
 
     async def moves_to_webrtc(self, endpoint: WebRtcEndpoint) -> None:
-        """Offer, shake hands, and hear and speak by packets from then on."""
+        """Hear and speak by packets from now on; the connection is made once."""
+        if self.peer is None:
+            await self._connect(endpoint)
+        await self.asks("media", path="webrtc")
+        self.sends_packets = True
+
+    async def _connect(self, endpoint: WebRtcEndpoint) -> None:
+        """Offer, check and shake hands until audio can pass."""
         to_gateway = Way(self._delay_ns, lambda datagram: endpoint.take(datagram, ADDRESS))
         self.peer = Peer(to_gateway.send)
         self.peer.on_audio = lambda *packet: self._hear(packet[-1])
@@ -162,10 +170,9 @@ class Browser:
         self.say(type="offer", id=1, sdp=self.peer.offer())
         self.peer.accept((await self.wait("answer"))["sdp"])
         self.peer.connect()
-        while not self.peer.connected:
-            await asyncio.sleep(FRAME_NS / 1e9)
-        await self.asks("media", path="webrtc")
-        self.sends_packets = True
+        async with asyncio.timeout(CONNECT_S_MAX):
+            while not self.peer.connected:
+                await asyncio.sleep(LOOK_S)
 
     async def moves_to_socket(self) -> None:
         """Hear and speak by the socket again."""
@@ -192,7 +199,7 @@ class Browser:
         self.say(type=kind, **message)
         assert (await self.wait(kind)) == {"type": kind, **message}
 
-    async def wait(self, kind: str, seconds_max: float = 700) -> dict[str, Any]:
+    async def wait(self, kind: str, seconds_max: float = 100) -> dict[str, Any]:
         """Let time pass until there is a message of this type that was not there before."""
         known = len(self.of(kind))
         for _ in range(round(seconds_max / LOOK_S)):
