@@ -87,7 +87,7 @@ class World:
             SimpleNamespace(  # type: ignore[arg-type]
                 carrier=self.carrier,
                 verifier=verifier,
-                ghosts=SimpleNamespace(found=lambda *ghost: self.strays.append(ghost)),
+                ghosts=SimpleNamespace(found=self._note_stray, left=self._note_stray),
                 closings=SimpleNamespace(keep=keep_nothing),
             ),
             SimpleNamespace(tokens=self.tokens, velocity=Velocity()),  # type: ignore[arg-type]
@@ -105,6 +105,9 @@ class World:
             self._seen_running,
         )
         self.app = create_app(webhooks.routes())
+
+    def _note_stray(self, *stray: str) -> None:
+        self.strays.append(stray)
 
     async def _probe(self) -> str:
         return ""
