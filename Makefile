@@ -13,10 +13,11 @@ export PYTHON VENV
 RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
-PYTEST := python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+# More workers than cores: half of what tests do is to wait.
+PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench docs lock clean
+.PHONY: help run test test-all coverage check bench docs lock clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,11 +26,14 @@ run: ## Start everything and open a phone in the browser
 	@$(RUN) caller demo $(ARGS)
 
 test: ## Pass the tests that tell whether a change is right: minutes
-	@$(TEST) $(PYTEST) $(ARGS)
+	@exec $(TEST) $(PYTEST) $(ARGS)
 
 test-all: ## Pass all tests: also real servers, browsers, faults, compiled modules
 	@$(RUN) true
-	@$(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
+	@exec $(TEST) python -m tests.wheel_tree $(PYTEST) --thorough $(ARGS)
+
+coverage: ## Show what the tests of each module leave bare; fail below the floor
+	@exec $(TEST) python -m tests.own_coverage --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: ## Check format, style, types and imports
 	@$(DEV) ruff format --check .

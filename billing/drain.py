@@ -153,7 +153,10 @@ class Drainer:
         # Everything was booked after all. No partition has a failure to log, so the cause is logged
         # here, once for as long as it lasts.
         if cause is not None and not done.failures and not self._is_divided:
-            _log.warning("outbox booked partition by partition", exc_info=cause)
+            # An outage is told in a line; whatever else it is, by all that is known of it.
+            is_away = isinstance(cause, StoreUnavailableError)
+            why = {"cause": repr(cause.__cause__ or cause)} if is_away else {"exc_info": cause}
+            _log.warning("outbox booked partition by partition", **why)
         self._is_divided = cause is not None
         return done
 

@@ -5,6 +5,7 @@ BillingError
 ├── RateDeckError           - a deck that cannot be read
 └── StoreUnavailableError   - the spend gate or the book of record did not answer; retry later
     ├── CreditsLostError    - the book lacks credits that the spend gate has; repair it first
+    ├── NotDrainedError     - a partition of the spend gate cannot be filled yet
     ├── StoreFullError      - the disk of a store is full
     ├── DatabaseLockedError - another process has locked the SQLite file
     └── UnfitBookError      - the book refuses us, or is not ours: retrying does not help
@@ -48,6 +49,10 @@ class CreditsLostError(StoreUnavailableError):
 
     def __init__(self) -> None:
         super().__init__("the book of record lacks credits that the spend gate has")
+
+
+class NotDrainedError(StoreUnavailableError):
+    """What waits in a partition's outbox must be booked before the partition is filled."""
 
 
 class StoreFullError(StoreUnavailableError):

@@ -46,7 +46,9 @@ class GateContents:
     """Ended call -> what the gate would tell the book of its end, if it had to tell it again."""
     faults: Sequence[Disagreement]
     is_filled: bool = True
-    """False if the partition has lost its data, or waits to be filled from the book."""
+    """False if the partition has lost its data."""
+    is_withdrawn: bool = False
+    """Whether it is not in service, with all its data, and waits to be filled from the book."""
     has_outbox: bool = True
     """False if something else is in the outbox's place."""
 
@@ -79,9 +81,13 @@ def read_rows(rows: GateRows) -> GateContents:
         frozen=sorted(map(_text, rows.frozen)),
         spent=sorted(_integers("caps", rows.caps, faults).items()),
     )
-    is_filled = rows.meta.get(b"ready") == b"1"
-    has_outbox = not rows.is_outbox_foreign
-    return GateContents(state, openings, endings, faults, is_filled, has_outbox)
+    is_ready, is_known = rows.meta.get(b"ready") == b"1", b"filling" in rows.meta
+    return GateContents(
+        *(state, openings, endings, faults),
+        is_filled=is_ready or is_known,
+        is_withdrawn=is_known and not is_ready,
+        has_outbox=not rows.is_outbox_foreign,
+    )
 
 
 def _text(name: bytes) -> str:

@@ -282,7 +282,10 @@ class SpendGate(Protocol):
         """Bring one credit of the book of record. Raises StoreUnavailableError."""
 
     async def credit_sequence(self, account_id: str) -> int:
-        """Return the sequence number of the last credit applied, 0 for none."""
+        """Return the sequence number of the last credit applied, 0 for none.
+
+        A withdrawn partition answers too: its numbers must not be given out a second time.
+        """
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
         """Refuse, or allow again, an account's new and live calls."""
@@ -291,7 +294,10 @@ class SpendGate(Protocol):
         """Return the available micros. Raises StoreUnavailableError."""
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
-        """Fill an empty partition; return False if it was ready already."""
+        """Fill an empty partition; return False if it was ready already.
+
+        Raises NotDrainedError while entries wait in its outbox; StoreUnavailableError.
+        """
 
     async def is_ready(self, partition: int) -> bool:
         """Return whether the partition has been filled from the book of record."""
@@ -299,10 +305,14 @@ class SpendGate(Protocol):
     async def withdraw(self, partition: int, filling: str = "") -> bool:
         """Make a partition wait for `rebuild`; a repeat changes nothing.
 
-        From then on everything that concerns it is refused; its outbox stays. Live calls go on
-        meanwhile on what they have paid. Returns False and changes nothing if `filling` is given
+        It keeps all its data and its outbox. What only tells what it holds (`tell_again`,
+        `tell_open`, `endings`, `snapshot`, `inspect`) goes on, all else is refused. Live calls go
+        on meanwhile on what they have paid. Returns False and changes nothing if `filling` is given
         and the partition lives on another one. Raises StoreUnavailableError.
         """
+
+    async def put_back(self, partition: int) -> bool:
+        """Put a withdrawn partition back into service as it was; False if it is not withdrawn."""
 
     async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
         """Return the id of the last entry that each partition has written; `0-0` for none.

@@ -230,7 +230,7 @@ ensure() {
         # Twilio's OpenAPI documents: data, of which nothing is run
         ensure_npm tests/contract @twilio/cli-core/src/services/twilio-api
         ensure_servers
-        # Without what Python keeps beside its sources, three workers would compile every test anew,
+        # Without what Python keeps beside its sources, each worker would compile every test anew,
         # and a hundred processes the gateway: half a minute of CPU.
         unset PYTHONDONTWRITEBYTECODE
         ;;

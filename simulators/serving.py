@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,28 +27,6 @@ async def broken_off(request: Request, exc: Exception) -> Response:  # noqa: ARG
     """Return a reply for a client that has disconnected; it is never read."""
     # Without this handler the disconnect would count, and be logged, as a failure of the server.
     return Response(status_code=400)
-
-
-class Service(Protocol):
-    """A simulated service that can be run."""
-
-    async def start(self) -> None:
-        """Bind and serve in the background. Raises OSError: the address is taken."""
-
-    async def serve(self) -> None:
-        """Wait until the server ends; only while started."""
-
-    async def stop(self) -> None:
-        """Close the port and release everything; safe to call twice."""
-
-
-async def run(service: Service) -> None:
-    """Serve until cancelled."""
-    await service.start()
-    try:
-        await service.serve()
-    finally:
-        await service.stop()
 
 
 class HttpServer:

@@ -11,7 +11,9 @@ can never run on this operating system or Python.
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose how many examples property tests try, where they do not say so themselves."""
+    """Choose how many examples property tests try, and how a run ends that is broken off."""
     config.addinivalue_line("markers", "thorough: needs more than `make test` takes")
     settings.load_profile("many" if config.getoption("thorough") else "few")
+    # Whoever ends a run so, as make and CI do, leaves as little behind as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _named(config: pytest.Config) -> list[Path]:
@@ -76,6 +80,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     folders = ("benchmarks", "calls", "e2e", "web", "money")
     first = tuple(f"tests/{folder}/" for folder in folders)
     items.sort(key=lambda item: (*map(item.nodeid.startswith, first), True).index(True))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what all tests share: the libraries, and the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_thorough(item: pytest.Item) -> bool:

@@ -1,7 +1,6 @@
 """The compiled frame path: `make test-all` tests what a wheel carries, not the sources.
 
-So each test of a module that is compiled runs on the compiled one there, and on the source in
-`make test`.
+So a test of a compiled module runs on the source in `make test`, and on what was compiled there.
 """
 
 from __future__ import annotations

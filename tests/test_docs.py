@@ -1,5 +1,6 @@
 """The documentation is true: generated parts are current, links lead somewhere, commands exist."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -27,6 +28,53 @@ def test_generated_parts_are_current():
 def test_links_lead_somewhere(page: Path):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_event_that_is_told_is_listed():
+    section = (ROOT / "docs/api.md").read_text().partition("\n## Events\n")[2].partition("\n## ")[0]
+    event = re.compile(r"(?:payment|auto_top_up|call)\.[a-z_]+")
+    listed = {name for name in re.findall(r"`([^`]+)`", section) if event.fullmatch(name)}
+    told = {
+        node.value
+        for path in ROOT.glob("gateway/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and event.fullmatch(node.value)
+    }
+    assert told == listed
+
+
+WARNINGS = {"warning": "warning", "error": "error", "exception": "error", "critical": "critical"}
+"""Method of a logger -> the level it writes at."""
+
+
+def warnings_written():
+    """Yield every warning of the gateway and its books: event, level, fields."""
+    for path in (*ROOT.glob("gateway/**/*.py"), *ROOT.glob("billing/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("log" | "_log"), method), [first, *_]):
+                    fields = {each.arg for each in node.keywords} - {None, "exc_info"}
+                    either = [first.body, first.orelse] if isinstance(first, ast.IfExp) else [first]
+                    # What is not written out where it is logged has its row all the same.
+                    for event in either:
+                        if method in WARNINGS and isinstance(event, ast.Constant):
+                            yield str(event.value).replace("%s", "…"), WARNINGS[method], fields
+
+
+def test_every_warning_is_listed_with_its_level_and_fields():
+    text = (ROOT / "docs/operations.md").read_text()
+    section = text.partition("\n## Other events\n")[2].partition("\n## ")[0]
+    rows = [row.split(" | ") for row in section.splitlines() if row.startswith("| `")]
+    listed = {name: row for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    for event, level, fields in warnings_written():
+        assert event in listed, event
+        assert level in listed[event][1], event
+        assert fields <= set(re.findall(r"`([^`]+)`", listed[event][3])), event
+    sources = (*ROOT.glob("gateway/**/*.py"), *ROOT.glob("billing/**/*.py"))
+    written = "\n".join(path.read_text() for path in sources).replace("%s", "…")
+    assert [name for name in listed if f'"{name}"' not in written] == []
 
 
 def test_commands_named_in_the_documents_exist():

@@ -14,14 +14,13 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.own_tests import PACKAGES, ROOT, TESTED_BY
 
-PACKAGES = ("gateway", "media", "billing", "simulators")
 TOP_LEVEL = (*PACKAGES, "tests", "benchmarks", "web", "docs", "deploy", "requirements", ".ci")
 NOT_OURS = {"node_modules", "__pycache__", "static", "dist", "build"}
 SUFFIXES = {
@@ -33,28 +32,14 @@ MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 BANNED_MODULES = {"utils", "helpers", "common", "base", "types", "manager", "misc"}
 
-# Modules whose test has another name: what they promise is proven by these files.
-TESTED_BY: dict[str, str] = {
-    "gateway.__main__": "tests/gateway/cli/test_process.py",
-    "gateway.cli.check": "tests/gateway/cli/test_app.py",
-    "gateway.cli.demo": "tests/gateway/roles/test_demo.py",
-    "gateway.cli.drain": "tests/gateway/roles/test_drainer_process.py",
-    "gateway.cli.serve": "tests/gateway/cli/test_app.py",
-    "gateway.cli.settings": "tests/gateway/test_imports.py",
-    "gateway.cli.simulate": "tests/gateway/roles/test_demo.py",
-    "gateway.cli.simulate_payments": "tests/gateway/roles/test_demo.py",
-    "gateway.roles.media": "tests/gateway/roles/test_serve.py",
-    "gateway.roles.storage": "tests/gateway/roles/test_adapters.py",
-    "gateway.knobs": "tests/gateway/test_settings.py",
-    "gateway.roles.child": "tests/gateway/roles/test_demo.py",
-    "gateway.roles.console": "tests/gateway/cli/test_command.py",
-    "gateway.roles.drain": "tests/gateway/roles/test_drainer_process.py",
-    "gateway.roles.process": "tests/gateway/cli/test_command.py",
-    "gateway.roles.simulate": "tests/gateway/roles/test_demo.py",
-    "gateway.roles.simulate_payments": "tests/gateway/roles/test_demo.py",
-}
 # Modules that hold declarations only, and so nothing that could be wrong by itself.
 NOTHING_TO_TEST = {"billing.ports", "gateway.ports"}
+
+
+@cache
+def parsed(text: str) -> ast.Module:
+    """Parse a file once for all rules."""
+    return ast.parse(text)
 
 
 @dataclass(frozen=True)
@@ -65,10 +50,10 @@ class Source:
     """Relative to the root, with forward slashes."""
     text: str
 
-    @cached_property
+    @property
     def tree(self) -> ast.Module:
         """The syntax tree of a Python file."""
-        return ast.parse(self.text, self.path)
+        return parsed(self.text)
 
     @property
     def stem(self) -> str:
@@ -167,10 +152,10 @@ def has_test(source: Source) -> Iterator[str]:
     if source.module in NOTHING_TO_TEST or (source.stem == "__init__" and not code):
         return
     package, _, name = source.module.rpartition(".")
-    tested_by = TESTED_BY.get(source.module)
-    if tested_by:
-        if not (ROOT / tested_by).exists():
-            yield f"{tested_by} does not exist"
+    if source.module in TESTED_BY:
+        for test in TESTED_BY[source.module]:
+            if not (ROOT / test).exists():
+                yield f"{test} does not exist"
     elif not {source.module, f"{package}:{name}", f"test_{name}"} & names_in_tests():
         yield "no test imports it, and none is named after it"
 
@@ -286,7 +271,7 @@ def names_in_tests() -> set[str]:
     if not _names_in_tests:
         for path in (ROOT / "tests").rglob("*.py"):
             _names_in_tests.add(path.stem)
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in ast.walk(parsed(path.read_text("utf-8"))):
                 if isinstance(node, ast.Import):
                     _names_in_tests.update(alias.name for alias in node.names)
                 elif isinstance(node, ast.ImportFrom) and node.module:

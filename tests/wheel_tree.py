@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TREE = Path(sys.prefix, "tested").resolve()
-"""What a run keeps for the next one (failed tests, examples) stays here."""
+"""What a run keeps for the next one (bytecode, failed tests, examples) stays here."""
 NOT_COPIED = {"build", "dist", "var"}
 HIDDEN = {".ci", ".dockerignore", ".editorconfig", ".gitignore"}
 """Hidden names that belong to the project; others are caches, environments and data."""
@@ -31,15 +31,24 @@ def lay_out() -> None:
         if source.name in NOT_COPIED or (source.name[0] == "." and source.name not in HIDDEN):
             continue
         if source.is_dir():
-            shutil.rmtree(TREE / source.name, ignore_errors=True)
-            shutil.copytree(source, TREE / source.name, ignore=left_out)
+            forget_what_is_gone(TREE / source.name)
+            shutil.copytree(source, TREE / source.name, ignore=left_out, dirs_exist_ok=True)
         else:
             shutil.copy2(source, TREE / source.name)
     for packages in NPM:
-        (TREE / packages).symlink_to(ROOT / packages)
+        if not (TREE / packages).is_symlink():
+            (TREE / packages).symlink_to(ROOT / packages)
     for file in distribution("caller").files or ():
         if file.suffix == ".so":
             shutil.copy2(file.locate(), TREE / file)
+
+
+def forget_what_is_gone(folder: Path) -> None:
+    """Remove files that are not in the tree, compiled ones among them."""
+    for path in folder.rglob("*"):
+        is_kept = path.parent.name == "__pycache__" or (ROOT / path.relative_to(TREE)).exists()
+        if path.is_file() and not is_kept:
+            path.unlink()
 
 
 def main(command: list[str]) -> None:

@@ -1,9 +1,8 @@
--- List calls that have ended, oldest first.
+-- List calls that have ended, oldest first, also of a partition that is not in service.
 -- ARGV: the second after which they ended, the seconds that have passed since then at least, how many
 --   at most; those of the last second are listed whole
 -- Returns {second of the last one, call, final, account, seconds, record of its opening, ...}; where
 -- the gate cannot tell a call's end, its account is '' and its seconds are 0.
-if not is_ready() then return not_ready() end
 local latest = clock() - tonumber(ARGV[2])
 local calls = redis.call(
   'ZRANGEBYSCORE', AGE, '(' .. ARGV[1], latest, 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[3]))
@@ -13,9 +12,11 @@ if #calls == 0 then return found end
 local last = calls[#calls]
 found[1] = tonumber(last)
 local function add(call)
-  local account, seconds, row, _ = '', '0', redis.call('HGET', ENDS, call)
-  if row then _, _, _, seconds, _, account = end_in(row) end
-  found[f + 1], found[f + 2] = call, tonumber(redis.call('HGET', DONE, call) or '0')
+  local account, seconds, row = '', '0', redis.call('HGET', ENDS, call)
+  local charged, _ = '0'
+  if row then _, charged, _, seconds, _, account = end_in(row) end
+  -- A filling that died has noted ends of which there are no tombstones (see remember.lua).
+  found[f + 1], found[f + 2] = call, tonumber(redis.call('HGET', DONE, call) or charged)
   found[f + 3], found[f + 4] = account, tonumber(seconds)
   found[f + 5] = redis.call('HGET', BEGAN, call) or ''
   f = f + 5

@@ -46,6 +46,7 @@ COMPARISONS_MAX = 3
 COMPARISON_PAUSE_S = 1.1
 """Longer than a round of the meter, and longer than a credit takes from the book to the gate."""
 EMPTY = "spend gate has lost its data and could not be compared"
+WITHDRAWN = "spend gate is out of service, with all its data"
 OLDER_COPY = "spend gate is an older copy than the book"
 INCOMPARABLE = "outbox is too long or too busy to compare"
 ENTRY_UNREADABLE = "outbox entry cannot be read"
@@ -102,6 +103,12 @@ ADVICE: Mapping[str, str] = {
         "Start a node (`caller serve`), or run `caller ledger rebuild`: either fills the credit"
         " store from the book. Then audit again."
     ),
+    WITHDRAWN: (
+        "Something that was about to fill it has ended: a `caller ledger rebuild`, or a node. What"
+        " is compared here is what it holds. Repeat the command, which says what the book lacks; or"
+        " start a node, which books what it can, fills it if the book then has everything, and puts"
+        " it back into service as it is if not. Then audit again."
+    ),
     OLDER_COPY: (
         "Start a node (`caller serve`), or run `caller ledger rebuild`: either books what only this"
         " copy knows, and fills it from the book. Running nodes do so within seconds. Credit is not"
@@ -127,8 +134,8 @@ async def audit_gate(
 ) -> list[str]:
     """Return one line for each difference between the spend gate and the book.
 
-    Lines name account ids and call ids. Partitions that are not filled are one finding together,
-    and so are those that are older copies.
+    Lines name account ids and call ids. Partitions that have lost their data are one finding
+    together; so are those that are withdrawn, and those that are older copies.
     Raises StoreUnavailableError.
     """
     # Looked at once: it reads every table whole, and would be the longest part of each comparison.
@@ -136,7 +143,7 @@ async def audit_gate(
         is_readable = not await column_audit.unreadable(connection)
     comparison = _Comparison(gate, engine, partitions, timeout_s, clock, is_readable)
     findings: list[str] = []
-    whole: dict[str, list[int]] = {OLDER_COPY: [], EMPTY: []}
+    whole: dict[str, list[int]] = {OLDER_COPY: [], WITHDRAWN: [], EMPTY: []}
     for partition in range(partitions):
         found = await comparison.of(partition)
         for _ in range(COMPARISONS_MAX - 1):
@@ -214,6 +221,8 @@ class _Comparison:
                 lost = Disagreement(EMPTY, f"partition {partition}")
                 foreign = [one for one in contents.faults if one.rule == gate_rows.FOREIGN_TYPE]
                 return [lost, *foreign, *calls_at_no_gate(book), *whole]
+            if contents.is_withdrawn:
+                whole.append(Disagreement(WITHDRAWN, f"partition {partition}"))
             if compared.is_older_copy:
                 # It knows calls as of an earlier time: comparing details would report every newer
                 # call as invented.

@@ -112,6 +112,24 @@ def _entries_of_other_payments() -> sa.Select[Any]:
     )
 
 
+def _entries_that_name_none() -> sa.Select[Any]:
+    """Money of payments names its payment, since the book began to note that."""
+    noted = tables.credits.alias("noted")
+    names_one = noted.c.payment_id.is_not(None)
+    begun_at = sa.select(sa.func.min(noted.c.at)).where(names_one).scalar_subquery()
+    before = sa.select(noted.c.sequence).where(
+        names_one,
+        noted.c.account_id == _credits.account_id,
+        noted.c.sequence < _credits.sequence,
+    )
+    return _shown_credit().where(
+        _credits.payment_id.is_(None),
+        _credits.kind.in_(("top-up", *_KINDS_BACK)),
+        # By the account's own numbers too: two credits may have the same date.
+        (_credits.at > begun_at) | before.exists(),
+    )
+
+
 def _begins(
     text: sa.ColumnElement[str], beginning: sa.ColumnElement[str]
 ) -> sa.ColumnElement[bool]:
@@ -292,6 +310,7 @@ RULES: Mapping[str, tuple[sa.Select[Any], str]] = {
     "payment with impossible figures": (_impossible_payments(), _ROW),
     "refund or dispute without its payment": (_entries_without_payment(), _ROW),
     "entry of another payment": (_entries_of_other_payments(), _ROW),
+    "entry that does not name its payment": (_entries_that_name_none(), _ROW),
     "payment credited, but not paid by its state": (_unpaid_that_are_credited(), _ROW),
     "payment's refunds are not what its entries come to": (
         _sums_that_disagree(_payments.refunded_micros, _OF_PAYMENT.c.refunded, "refunded"),

@@ -128,6 +128,12 @@ local function is_ready()
   return redis.call('HGET', META, 'ready') == '1'
 end
 
+-- Whether the partition has all its data, and waits to be filled again (see withdraw.lua). One that has
+-- lost its data has no filling.
+local function is_withdrawn()
+  return not is_ready() and redis.call('HEXISTS', META, 'filling') == 1
+end
+
 local function not_ready()
   return redis.error_reply('NOTREADY the partition must be rebuilt from the book of record')
 end

@@ -18,7 +18,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -120,6 +120,7 @@ class RedisSpendGate:
         self._snapshot = Script("snapshot")
         self._inspect = Script("inspect")
         self._withdraw = Script("withdraw")
+        self._put_back = Script("put_back")
         self._remember = Script("remember")
         self._rebuild = Script("rebuild")
         self._forget = Script("forget", has_prelude=False)
@@ -252,7 +253,7 @@ class RedisSpendGate:
 
     async def credit_sequence(self, account_id: str) -> int:
         """Return the sequence number of the last credit applied, 0 for none."""
-        _, sequence = await self._run(self._read, self.partition(account_id), account_id)
+        _, sequence = await self._run(self._read, self.partition(account_id), account_id, 1)
         return int(sequence)
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
@@ -261,7 +262,7 @@ class RedisSpendGate:
 
     async def balance(self, account_id: str) -> int:
         """Return the available micros, 0 for an account never credited."""
-        micros, _ = await self._run(self._read, self.partition(account_id), account_id)
+        micros, _ = await self._run(self._read, self.partition(account_id), account_id, 0)
         return int(micros)
 
     async def rebuild(self, partition: int, state: PartitionState) -> bool:
@@ -287,7 +288,7 @@ class RedisSpendGate:
             timeout_s=REBUILD_TIMEOUT_S,
         )
         if filled < 0:
-            raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
+            raise NotDrainedError("a partition with a full outbox cannot be rebuilt")
         return bool(filled)
 
     async def is_ready(self, partition: int) -> bool:
@@ -299,6 +300,10 @@ class RedisSpendGate:
     async def withdraw(self, partition: int, filling: str = "") -> bool:
         """Make a partition wait for `rebuild`; return False if it lives on another filling."""
         return bool(await self._run(self._withdraw, partition, filling))
+
+    async def put_back(self, partition: int) -> bool:
+        """Put a withdrawn partition back into service as it was; False if it is not withdrawn."""
+        return bool(await self._run(self._put_back, partition))
 
     async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
         """Return the id of the last entry that each has written, in one round trip."""
@@ -380,8 +385,7 @@ class RedisSpendGate:
     async def inspect(self, partition: int) -> GateRows:
         """Return all raw rows of a partition at one moment, without its outbox."""
         answer = await self._run(self._inspect, partition, timeout_s=REBUILD_TIMEOUT_S)
-        balances, sequences, owners, holds, frozen, out, *others = answer
-        *others, foreign = others
+        balances, sequences, owners, holds, frozen, out, *others, foreign = answer
         caps, meta, tombstones, openings, endings, ages, cap_uses = map(_pairs, others)
         return GateRows(
             balances=_pairs(balances),

@@ -1,7 +1,7 @@
 -- Put a call's end into the outbox again, for a book that lacks it, unless it still waits there.
+-- The partition need not be in service.
 -- ARGV: call, account, record of its opening to be told as well, or ''
 -- Returns 1, or 0 if the end waits already or is not known.
-if not is_ready() then return not_ready() end
 local call, account = ARGV[1], ARGV[2]
 local row = redis.call('HGET', ENDS, call)
 if not row then return 0 end

@@ -1,6 +1,6 @@
 -- Put into the outbox again what the partition's open calls hold and owe, how they were opened and
--- their ids at the carrier, for a book that may lack it. Returns how many calls there are.
-if not is_ready() then return not_ready() end
+-- their ids at the carrier, for a book that may lack it. The partition need not be in service.
+-- Returns how many calls there are.
 local states, told = redis.call('HGETALL', CALL), {}
 for i = 1, #states, 2 do
   local call, state = states[i], states[i + 1]

@@ -29,6 +29,9 @@ HINT: Final = (
     " `caller check` looks at the origin."
 )
 
+_SOUND: Final = "From this machine the public origin answers."
+_UNKNOWN: Final = "The public origin could not be looked at from this machine."
+
 Probe = Callable[[], Awaitable[str]]
 """Probes the public origin from here; returns what is wrong with it, empty if nothing is."""
 
@@ -59,7 +62,7 @@ class Reachability:
         self._read_ns = read_ns or clock_ns
         self._probe = probe
         self._reached_ns = -1
-        self._probing: asyncio.Future[str] | None = None
+        self._probing: asyncio.Future[str | None] | None = None
         self._probed_ns = 0
         self._warned_ns = -PERIOD_NS
         self._untold = 0
@@ -104,16 +107,27 @@ class Reachability:
         self._warn(fault)
         return is_cut_off
 
-    async def _look(self) -> str:
-        """Return what is wrong with the origin; all who ask at once share one probe."""
+    async def _look(self) -> str | None:
+        """Return what is wrong with the origin, None if that cannot be said.
+
+        All who ask at once share one probe.
+        """
         now_ns = self.clock_ns()
         if self._probing is None or now_ns - self._probed_ns >= PROBED_NS:
             self._probed_ns = now_ns
-            self._probing = asyncio.ensure_future(self._probe())
+            self._probing = asyncio.ensure_future(self._found())
         # A call that is cancelled while it waits must not take the probe from the others.
         return await asyncio.shield(self._probing)
 
-    def _warn(self, fault: str) -> None:
+    async def _found(self) -> str | None:
+        try:
+            return await self._probe()
+        except Exception:
+            # A probe that fails says nothing of the origin; the calls that ask go on.
+            _log.exception("public origin not looked at")
+            return None
+
+    def _warn(self, fault: str | None) -> None:
         self._untold += 1
         now_ns = self.clock_ns()
         # Every call fails while the origin is away: one line a minute, with their number.
@@ -122,7 +136,7 @@ class Reachability:
         _log.warning(
             "the carrier does not reach this gateway",
             calls=self._untold,
-            found=fault or "From this machine the public origin answers.",
+            found=_UNKNOWN if fault is None else fault or _SOUND,
             hint=HINT,
         )
         self._warned_ns, self._untold = now_ns, 0

@@ -18,7 +18,7 @@ import structlog
 
 from billing.cdr import CallClosed, CallRecord
 from billing.clock import Clock, utc_now
-from billing.errors import RateDeckError
+from billing.errors import NotDrainedError, RateDeckError
 from billing.ports import CdrStore, CloseResult, Closing, LedgerStore, OpenCall, SpendGate
 from billing.rating import Rate
 from gateway.call.carrier_status import CarrierState, CarrierStatus
@@ -33,6 +33,8 @@ CARRIER_TIMEOUT_S = 10.0
 """How long one settlement waits for the carrier, retries included."""
 _DURATION_DELAYS_S = (0.0, 0.5, 1.0, 2.0)
 """When to ask for the duration of a call that we ended: it is known a moment after the end."""
+FILLINGS_MAX = 5
+"""Attempts to fill a partition that others fill, put back or tell at the same time."""
 START_TIMEOUT_S = 10.0
 """How long the start of a node waits for settlements; the rest is left to the sweeper."""
 
@@ -54,11 +56,32 @@ async def fill_gate(gate: SpendGate, ledger: LedgerStore, partitions: int, drain
         # The outbox outlives the rest: what it still tells belongs into the filling.
         await drain()
     for partition in empty:
-        state = await ledger.partition_state(partition, partitions)
-        # Before it is ready: the proof that it was an older copy must not condemn the new filling.
-        await ledger.forget_fork(partition, state.mark)
-        await gate.rebuild(partition, state)
+        await fill_partition(gate, ledger, partition, partitions, drain)
     return len(empty)
+
+
+async def fill_partition(
+    gate: SpendGate, ledger: LedgerStore, partition: int, partitions: int, drain: Drain
+) -> bool:
+    """Fill a partition that is not in service; return False if somebody else has put it there.
+
+    Raises StoreUnavailableError.
+    """
+    for attempts_left in reversed(range(FILLINGS_MAX)):
+        state = await ledger.partition_state(partition, partitions)
+        try:
+            if not await gate.rebuild(partition, state):
+                return False
+            break
+        except NotDrainedError:
+            # Whoever else is about to fill it has it tell what it knows.
+            if not attempts_left:
+                raise
+            await drain()
+    # Only now: a partition that is put back as it was must still be known for an older copy. If
+    # this line is never reached, the new filling is taken for one, and filled once more.
+    await ledger.forget_fork(partition, state.mark)
+    return True
 
 
 async def bring_credits(gate: SpendGate, ledger: LedgerStore, account_id: str) -> None:

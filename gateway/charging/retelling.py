@@ -76,14 +76,12 @@ class Retelling:
         """Book what a partition knows about calls; return what the book still lacks.
 
         `on_found` is called with ended calls that the book lacks, before they are booked. An open
-        call that cannot be booked is returned as if it had ended with what it holds. A partition
-        that has lost its data knows nothing.
+        call that cannot be booked is returned as if it had ended with what it holds. The partition
+        need not be in service: a withdrawn one knows all that it knew.
 
         Raises StoreUnavailableError; a repetition continues.
         """
         gate = self.gate
-        if not await gate.is_ready(partition):
-            return []
         await gate.tell_open(partition)
         # After the telling and before the draining: each call in it has been told, and whatever
         # is still missing from the book below cannot be booked.

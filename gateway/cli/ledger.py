@@ -30,7 +30,7 @@ from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
-from gateway.charging.recovery import Drain, fill_gate
+from gateway.charging.recovery import FILLINGS_MAX, Drain, fill_partition
 from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose
 from gateway.cli.command import Yes, confirm, err, fail, out, read_moment, run_with
@@ -156,9 +156,11 @@ def rebuild_gate(  # noqa: PLR0917
         drain = storage.build_drainer(recovering, settings).drain_once
         begun_at, lost = datetime.now(UTC), await _without_data(stores, chosen)
         if lost:
-            err.print(f"{lost} of {len(chosen)} partitions have lost their data. {_LOST}")
-        if old := await _older_copies(stores, chosen):
-            err.print(f"{old} of {len(chosen)} partitions are an older copy. {_OLDER}")
+            err.print(f"{len(lost)} of {len(chosen)} partitions have lost their data. {_LOST}")
+        # Those that are lost have told nothing as new as the book either.
+        old = {*chosen} & {*await older_copies(stores.gate, stores.ledger, PARTITIONS)} - lost
+        if old:
+            err.print(f"{len(old)} of {len(chosen)} partitions are an older copy. {_OLDER}")
         # Before balances are compared: calls that the book lacks would hide missing credit.
         named, left = await _book_calls(stores, drain, chosen)
         if left:
@@ -180,8 +182,7 @@ def rebuild_gate(  # noqa: PLR0917
                 )
         confirm(f"Fill {len(chosen)} of {PARTITIONS} partitions again?", yes=yes)
         for one in chosen:
-            await stores.gate.withdraw(one)
-        await fill_gate(stores.gate, stores.ledger, PARTITIONS, drain)
+            await _fill(stores, drain, one)
         out.print(f"Filled {len(chosen)} partitions from the book of record.")
 
     run_with(context, _open_as_it_is, work)
@@ -267,18 +268,23 @@ async def _book_calls(
     return accounts, left
 
 
-async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> int:
-    """Return how many partitions are empty; a withdrawn one still has all its data."""
+async def _without_data(stores: storage.Stores, chosen: Iterable[int]) -> set[int]:
+    """Return the partitions that are empty; a withdrawn one still has all its data."""
     waiting = [one for one in chosen if not await stores.gate.is_ready(one)]
     # Not being ready does not mean lost: an earlier rebuild may have been interrupted.
-    return sum([not (await stores.gate.inspect(one)).meta for one in waiting])
+    return {one for one in waiting if not (await stores.gate.inspect(one)).meta}
 
 
-async def _older_copies(stores: storage.Stores, chosen: Iterable[int]) -> int:
-    """Return how many partitions hold what they held some time ago."""
-    old = await older_copies(stores.gate, stores.ledger, PARTITIONS)
-    # `older_copies` looks at all partitions; a withdrawn one is going to be filled anyway.
-    return sum([one in chosen and await stores.gate.is_ready(one) for one in old])
+async def _fill(stores: storage.Stores, drain: Drain, partition: int) -> None:
+    """Fill one partition; it is out of service for that long only."""
+    for _ in range(FILLINGS_MAX):
+        await stores.gate.withdraw(partition)
+        # What calls have told until now belongs into the filling.
+        await drain()
+        if await fill_partition(stores.gate, stores.ledger, partition, PARTITIONS, drain):
+            return
+    hint = "Stop the nodes, and repeat the command."
+    fail(f"Nodes have put partition {partition} back into service.", hint, EXIT_UNAVAILABLE)
 
 
 async def _show_reopened(
@@ -311,12 +317,14 @@ def _show_calls(endings: Iterable[GateEnding]) -> None:
 async def _show_surpluses(stores: storage.Stores, found: Iterable[Surplus]) -> None:
     table = Table("account", show_edge=False)
     table.add_column("credits the book lacks", justify="right")
-    table.add_column("more than in the book", justify="right")
+    table.add_column("compared with the book", justify="right")
     for surplus in found:
         account = await stores.accounts.account(surplus.account_id)
         currency = "" if account is None else account.currency
         # All digits: an amount displayed as zero would be removed nevertheless.
-        amount = f"{in_units(surplus.micros)} {currency}"
+        amount = f"{in_units(abs(surplus.micros))} {currency}"
+        # Less: what calls have cost that the book lacks hides the credit that it lacks as well.
+        amount += " more" if surplus.micros >= 0 else " less"
         table.add_row(Text(surplus.account_id), str(surplus.credits), Text(amount))
     err.print(table)
 

@@ -17,6 +17,7 @@ from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
 from gateway.cli.command import (
+    complain,
     err,
     fail,
     open_before_changes,
@@ -39,9 +40,9 @@ from gateway.payments.comparison import PAYMENT_DIFFERS
 from gateway.payments.events import HISTORY
 from gateway.payments.evidence import DisputeEvidence
 from gateway.payments.history import PaymentHistory
-from gateway.post.webhooks import EventPoster
 from gateway.roles import storage
 from gateway.roles.payments import PaymentServices, compose_payments
+from gateway.roles.post import open_post
 from gateway.settings import Settings
 
 app = typer.Typer(
@@ -91,7 +92,7 @@ def refund_payment(
     ] = "",
 ) -> None:
     """Send unspent credit back to the card it was paid with."""
-    # Negative amounts pass here; `Payments` refuses them in the words of the API.
+    # Negative amounts pass here; `Refunds` refuses them in the words of the API.
     micros = read_amount(amount, may_be_negative=True)
     name = reference or secrets.token_hex(6)
 
@@ -99,7 +100,7 @@ def refund_payment(
         # Printed first: it is needed to finish a command that is interrupted.
         out.print(f"Refund {name}")
         try:
-            payment = await services.payments.refund(payment_id, micros, reference=name)
+            payment = await services.refunds.send_back(payment_id, micros, reference=name)
         except PaymentError as error:
             # A definite refusal has given the credit back, so there is nothing to finish.
             if not error.retryable:
@@ -215,17 +216,23 @@ def _with_payment_services(context: typer.Context, work: Work, *, recovers: bool
 
     async def with_services() -> None:
         stores = await open_before_changes(storage.open_stores(settings))
-        events = EventPoster(settings.events_url, settings.events_secret)
-        services = compose_payments(settings, stores, notify=events.notify, recovers=recovers)
-        events.start()
         try:
-            await work(stores, services)
-        except RequestRefusedError as error:
-            problem = PROBLEMS[error.code]
-            fail(problem.message, problem.action, EXIT_SETTINGS)
+            post = open_post(settings, stores)
+            services = compose_payments(settings, stores, notify=post.notify, recovers=recovers)
+            post.events.start()
+            try:
+                await work(stores, services)
+            except RequestRefusedError as error:
+                problem = PROBLEMS[error.code]
+                fail(problem.message, problem.action, EXIT_SETTINGS)
+            finally:
+                # What does not leave now is told by nobody else.
+                for what in await post.leave():
+                    complain(what, "What was done stands; `caller payments list` shows it.")
+                await post.events.stop()
+                await post.mails.stop()
+                await services.service.close()
         finally:
-            await events.stop()
-            await services.service.close()
             await stores.close()
 
     run(with_services(), settings)

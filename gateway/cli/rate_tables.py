@@ -25,6 +25,9 @@ from billing.rating import SECONDS_MAX, Rate
 ROWS_MAX = 20
 """Largest changes, and worst margins, that are listed."""
 
+_ENDLESS_S = 2**63
+"""Longer than any credit lasts at any price above 0."""
+
 _STYLES = {Kind.DEARER: "yellow", Kind.REMOVED: "red", Kind.DENIED: "red"}
 
 
@@ -139,9 +142,13 @@ def quote(
     for count in minutes:
         table.add_row(f"{count} min", format_money(entry.rate.cost(60 * count), currency))
     if credit_micros is not None:
-        seconds = entry.rate.affordable_seconds(credit_micros)
-        words = f"{seconds // 60} min {seconds % 60} s"
-        # The longest that can be priced, whatever the credit.
-        lasts = "without end" if seconds == SECONDS_MAX else words
+        lasts = _duration(entry.rate.affordable_seconds(credit_micros, _ENDLESS_S))
         table.add_row(f"{format_money(credit_micros, currency)} lasts", lasts)
     return table
+
+
+def _duration(seconds: int) -> str:
+    # A rate that costs nothing, or nothing beyond its cap, which the credit covers.
+    if seconds == _ENDLESS_S:
+        return "without end"
+    return "a day or more" if seconds >= SECONDS_MAX else f"{seconds // 60} min {seconds % 60} s"

@@ -16,7 +16,9 @@ app = typer.Typer(add_completion=False)
 def simulate_payments(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.")] = role.PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any.")
+    ] = role.PORT,
 ) -> None:
     """Run the simulated payment service: Stripe's API, a page to pay on, webhooks. No money moves.
 

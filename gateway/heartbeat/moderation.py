@@ -8,13 +8,14 @@ usual. Knows no frame and no call.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import structlog
+
 from gateway.nanoseconds import SECOND_NS
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PERIOD_NS: Final = 600_000
 """Interval between two batches: a frame, which lasts 20 ms, waits half of this on average."""

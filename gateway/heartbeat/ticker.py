@@ -12,14 +12,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from gateway.heartbeat.backlog import Backlog
+from gateway.heartbeat.recent_peak import RecentPeak
 from media.waiter import Waiter
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BEAT_NS = 20_000_000
 BEATS_PER_SECOND = 50
@@ -29,6 +31,8 @@ URGENT_NS = 2_500_000
 """How often urgent waiters are polled, while there are any."""
 REREAD_NS = 100_000_000
 """How often the backlog is looked at after the process stood still, until all has been read."""
+LAG_WINDOW_NS = 60_000_000_000
+"""How often a monitor must look at least, to miss no delay of a beat."""
 DUTY_PARTS = 8
 """Passes of the loop over which the duties of a beat are spread."""
 _CATCH_UP_BEATS_MAX = 10
@@ -70,8 +74,7 @@ class Ticker:
         self.clock_ns = clock_ns
         self._read = read
         self._backlog = Backlog(clock_ns())
-        self.lag_ns_max = 0
-        """Longest delay of a beat since it was last read."""
+        self._lag_ns = RecentPeak(LAG_WINDOW_NS)
         self._players: set[Player] = set()
         self._waiters: dict[Waiter, Callable[[int], None]] = {}
         self._urgent: dict[Waiter, Callable[[int], None]] = {}
@@ -103,10 +106,9 @@ class Ticker:
             self._handle = None
         self._owed.clear()
 
-    def take_lag_ns(self) -> int:
-        """Return the longest delay of a beat since the last call of this function."""
-        lag_ns, self.lag_ns_max = self.lag_ns_max, 0
-        return lag_ns
+    def lag_ns_max(self) -> int:
+        """Return the longest delay of a beat in the last one to two minutes."""
+        return self._lag_ns.read(self.clock_ns())
 
     @property
     def read_ns(self) -> int:
@@ -205,7 +207,7 @@ class Ticker:
             _ask(self._urgent, self.clock_ns())
 
     def _catch_up(self, now_ns: int) -> None:
-        self.lag_ns_max = max(self.lag_ns_max, now_ns - self._due_ns)
+        self._lag_ns.note(now_ns - self._due_ns, now_ns)
         missed = max(0, now_ns - self._due_ns) // BEAT_NS
         if missed > _CATCH_UP_BEATS_MAX:
             self._due_ns += (missed - _CATCH_UP_BEATS_MAX) * BEAT_NS

@@ -91,9 +91,7 @@ class Health:
                 "status": "ok",
                 "instance": self.instance,
                 "calls": len(self.calls),
-                # Reading resets the maximum, so two monitors would each see only part of the
-                # delays.
-                "loop_lag_ms_max": round(self.ticker.take_lag_ns() / 1e6, 3),
+                "loop_lag_ms_max": round(self.ticker.lag_ns_max() / 1e6, 3),
                 "velocity_refusals": dict(self.refusals),
                 **self._figures(),
             }

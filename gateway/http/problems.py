@@ -74,9 +74,10 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
 
 async def on_billing_error(_request: Request, error: Exception) -> Response:
     """Reply when a store is away; billing knows no HTTP."""
-    # Billing errors without a public code are faults on our side.
-    code = error.code if isinstance(error, BillingError) else "internal_error"
-    return problem(code if code in PROBLEMS else "internal_error")
+    # One without a public code is a fault on our side, logged and answered like any other.
+    if not isinstance(error, BillingError) or error.code not in PROBLEMS:
+        raise error
+    return problem(error.code)
 
 
 @contextmanager

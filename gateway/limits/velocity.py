@@ -141,8 +141,9 @@ def parse_override(text: str) -> Override:
     # `all=off` is the only thing that may be set for all: one amount would fit no two of them.
     if value == OFF:
         return Override(name, None)
-    # `isdigit` takes other scripts' digits too; nine of them are enough to see that it is too much.
-    if not (value.isascii() and value.isdigit() and 0 < int(value[:9]) <= AMOUNT_MAX):
+    # `isdigit` takes other scripts' digits too, and `int` no number of thousands of digits.
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(AMOUNT_MAX))
+    if not is_number or not 0 < int(value) <= AMOUNT_MAX:
         raise ValueError(f"must be name=1 to {AMOUNT_MAX}, or name={OFF}")
     return Override(name, int(value))
 

@@ -1,4 +1,4 @@
-"""Top-ups and refunds by card, and the only way by which the books learn their outcome.
+"""Top-ups by card, and the only way by which the books learn the outcome of payments.
 
 A report of the payment service is only a hint: `book_object` fetches the current state and books
 each fact it proves, once. Webhooks, the return page and the reconciler all call it, concurrently
@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -31,11 +31,9 @@ from billing.payments import (
     disputed_micros,
     from_minor,
     noted,
-    refund_reference,
     refunded_micros,
     state_of,
     to_minor,
-    undone,
 )
 from billing.ports import CreditBook
 from gateway.errors import PaymentError, RequestRefusedError
@@ -62,6 +60,9 @@ LOOK_AGAIN: Final = timedelta(seconds=1)
 BOOKING_MAX: Final = 8
 """Payments fetched and booked at once; more wait. SQL has ten connections."""
 
+REFUNDED: Final = "payment.refunded"
+REFUND_FAILED: Final = "payment.refund_failed"
+
 _HAS_PAGE = frozenset(
     {
         *(PaymentState.CREATED, PaymentState.OPEN, PaymentState.PROCESSING),
@@ -69,7 +70,6 @@ _HAS_PAGE = frozenset(
     }
 )
 """States in which the page may still report something new."""
-_REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,6 @@ class Payments:
         service: PaymentService,
         store: PaymentStore,
         ledger: CreditBook,
-        balance: Callable[[str], Awaitable[int]],
         on_credit: OnCredit,
         on_freeze: OnFreeze,
         notify: Notify,
@@ -106,7 +105,6 @@ class Payments:
         self._service = service
         self._store = store
         self._ledger = ledger
-        self._balance = balance
         self._on_credit = on_credit
         self._on_freeze = on_freeze
         self._notify = notify
@@ -406,95 +404,24 @@ class Payments:
         await self._on_freeze(account_id, is_frozen)
 
     def _tell(self, event: str, payment: Payment, fact: PaymentFact) -> None:
-        self._notify(
-            event,
-            {
-                "account_id": payment.account_id,
-                "payment_id": payment.id,
-                "kind": payment.kind,
-                "micros": abs(fact.micros),
-                "currency": payment.currency,
-            },
-        )
+        self._notify(event, told(payment, fact.micros))
 
-    async def refund(self, payment_id: str, micros: int, *, reference: str) -> Payment:
-        """Send unspent credit back to the card it came from.
 
-        The credit is taken first, so that it cannot be spent meanwhile, and given back if the
-        service refuses. After a retryable PaymentError the same call completes the refund.
-
-        Raises:
-            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for a
-                reference whose refund was refused.
-            PaymentError: The service refused, or is away.
-            StoreUnavailableError: A store is away.
-
-        """
-        payment = await self._store.find(payment_id)
-        if payment is None:
-            raise RequestRefusedError("payment_not_found")
-        intent_id = payment.payment_intent_id
-        if intent_id is None or payment.state not in _REFUNDABLE:
-            raise RequestRefusedError("refund_too_large")
-        minor = self._refund_minor(micros, payment.currency)
-        # The amount is part of the id: another amount is another refund.
-        our_id = f"{payment.id}:{minor}:{reference}"
-        booked_as = refund_reference(our_id)
-        if await self._store.is_booked(undone(booked_as)):
-            raise RequestRefusedError("payment_key_reused")
-        if not await self._store.is_booked(booked_as):
-            await self._take_back(payment, micros, booked_as)
-        elif await self._is_refunded(intent_id, our_id):
-            return await self.book_outcome(payment)
-        try:
-            await self._service.refund(intent_id, minor, our_id)
-        except PaymentError as error:
-            # Only a definite refusal returns the credit; otherwise the refund may have been made.
-            if not error.retryable:
-                await self._credit(payment, micros, undone(booked_as), "The refund failed.")
-            raise
-        return await self.book_outcome(payment)
-
-    async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
-        """Return whether the service has made a refund; it forgets idempotency keys after a day."""
-        intent = await self._service.intent(intent_id)
-        return any(refund.our_id == our_id for refund in intent.refunds)
-
-    def _refund_minor(self, micros: int, currency: str) -> int:
-        try:
-            minor = to_minor(micros, currency)
-        except MoneyError:
-            minor = 0
-        if minor <= 0:
-            raise RequestRefusedError("amount_out_of_range", field="amount")
-        return minor
-
-    async def _take_back(self, payment: Payment, micros: int, reference: str) -> None:
-        left = payment.micros - payment.refunded_micros
-        if micros > min(left, await self._balance(payment.account_id)):
-            raise RequestRefusedError("refund_too_large")
-        # Calls may have spent it meanwhile, so check again after taking the credit.
-        await self._credit(payment, -micros, reference, "Refund to your card.")
-        if await self._balance(payment.account_id) < 0:
-            await self._credit(payment, micros, undone(reference), "The credit was spent.")
-            raise RequestRefusedError("refund_too_large")
-
-    async def _credit(self, payment: Payment, micros: int, reference: str, reason: str) -> None:
-        await self._ledger.add_credit(
-            payment.account_id,
-            micros,
-            reference=reference,
-            kind="refund",
-            reason=reason,
-            payment_id=payment.id,
-        )
-        await self._on_credit(payment.account_id)
+def told(payment: Payment, micros: int) -> dict[str, Any]:
+    """Return the fields of an event about an amount of a payment."""
+    return {
+        "account_id": payment.account_id,
+        "payment_id": payment.id,
+        "kind": payment.kind,
+        "micros": abs(micros),
+        "currency": payment.currency,
+    }
 
 
 _EVENTS = {
     ("top-up", True): "payment.received",
-    ("refund", False): "payment.refunded",
-    ("refund", True): "payment.refund_failed",
+    ("refund", False): REFUNDED,
+    ("refund", True): REFUND_FAILED,
     ("dispute", False): "payment.disputed",
     ("dispute", True): "payment.dispute_won",
 }

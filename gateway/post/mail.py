@@ -258,6 +258,13 @@ class Mails:
         self._work.add(work)
         work.add_done_callback(self._work.discard)
 
+    async def leave(self, patience_s: float) -> bool:
+        """Wait, at most so long, until nothing waits to be sent; return whether that is so."""
+        if not self._work:
+            return True
+        _, left = await asyncio.wait(self._work, timeout=patience_s)
+        return not left
+
     async def stop(self) -> None:
         """Stop; drop what still waits."""
         # Dropped, because a stop must not wait for pauses of up to ten minutes.

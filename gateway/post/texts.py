@@ -145,6 +145,26 @@ def _dispute_won(data: Data, profile: PaymentProfile, _origin: str) -> _Lines:
     )
 
 
+def _refunded(data: Data, _profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    return (
+        f"A payment was refunded: {amount}",
+        f"{amount} of a payment goes back to the card it was paid with, and was taken from your "
+        "credit. It may take the bank some days to show it.",
+        f"Payment: {data['payment_id']}",
+    )
+
+
+def _refund_failed(data: Data, _profile: PaymentProfile, _origin: str) -> _Lines:
+    amount = format_money(data["micros"], data["currency"])
+    return (
+        f"A refund failed: {amount}",
+        f"{amount} of a payment could not be sent back to the card it was paid with, and was added "
+        "to your credit again.",
+        f"Payment: {data['payment_id']}",
+    )
+
+
 def _out_of_credit(_data: Data, _profile: PaymentProfile, origin: str) -> _Lines:
     return (
         "Your credit is used up",
@@ -169,6 +189,8 @@ _NOTICES: Final[Mapping[str, tuple[Data, _Write]]] = {
     "auto_top_up.off": ({}, _auto_off),
     # Payments on a page or by a tap need no mail: the holder was there.
     "payment.received": ({"kind": "auto"}, _auto_charged),
+    "payment.refunded": ({}, _refunded),
+    "payment.refund_failed": ({}, _refund_failed),
     "payment.disputed": ({}, _disputed),
     "payment.dispute_won": ({}, _dispute_won),
     "call.cut_off": ({"cause": "credit"}, _out_of_credit),

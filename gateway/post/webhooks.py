@@ -7,6 +7,7 @@ be delivered is logged and dropped, because the books hold every fact anyway. No
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -57,6 +58,8 @@ class EventPoster:
         self._clock = clock
         self._waiting: deque[tuple[str, bytes]] = deque(maxlen=WAITING_MAX)
         self._news = asyncio.Event()
+        self._all_left = asyncio.Event()
+        self._all_left.set()
         self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -81,7 +84,15 @@ class EventPoster:
         if len(self._waiting) == WAITING_MAX:
             log.warning("event forgotten, too many wait", event_id=self._waiting[0][0])
         self._waiting.append((event_id, msgspec.json.encode(event)))
+        self._all_left.clear()
         self._news.set()
+
+    async def leave(self, patience_s: float) -> bool:
+        """Wait, at most so long, until nothing waits to be delivered; return whether that is so."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._all_left.wait()
+        return self._all_left.is_set()
 
     async def _run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
@@ -94,6 +105,7 @@ class EventPoster:
                     # One at a time with all its attempts, which keeps the order; an event that is
                     # never accepted delays the others by the sum of the pauses.
                     await self._deliver(session, *self._waiting.popleft())
+                self._all_left.set()
 
     async def _deliver(self, session: aiohttp.ClientSession, event_id: str, body: bytes) -> None:
         for delay_s in (*self._delays_s, None):

@@ -21,6 +21,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+# Not structlog: a child imports this module first, and ignores signals only from then on.
 log = logging.getLogger(__name__)
 
 _RESTART_DELAY_S = 1.0
@@ -67,6 +68,27 @@ class Child:
         process, pulses = await self._spawn()
         self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
 
+    async def start_serving(self) -> int | None:
+        """Start a process that gives a sign when it serves, and watch over it from then on.
+
+        Returns the exit code of one that ends before that: it has said why, and would again.
+        """
+        process, pulses = await self._spawn()
+        is_serving = False
+        with contextlib.suppress(OSError):  # also the time-out
+            async with asyncio.timeout(_START_S_MAX):
+                is_serving = bool(await pulses.read(1))
+        if is_serving:
+            self._watch = asyncio.get_running_loop().create_task(self._keep(process, pulses))
+            return None
+        self._hang_up()
+        await _ended(process, _END_S_MAX)
+        code = await process.wait()
+        # Ended by a signal, perhaps ours, it has said nothing itself.
+        if code < 0:
+            log.error("Process %s ended with %s before it served.", self._arguments[0], code)
+        return code
+
     async def stop(self) -> None:
         """Let the process finish what it does; kill it when that takes too long."""
         if self._watch is not None:
@@ -108,10 +130,19 @@ class Child:
             # Any exit is unexpected here: `stop` cancels this task first.
             code = await process.wait()
             log.error("Process %s ended with %s; starting it again.", self._arguments[0], code)
+            process, pulses = await self._spawn_again()
+
+    async def _spawn_again(self) -> tuple[Process, StreamReader]:
+        """Start the process anew, however often the system refuses."""
+        while True:
             self._hang_up()
             # Keeps a child that cannot start from occupying a core with restarts.
             await asyncio.sleep(_RESTART_DELAY_S)
-            process, pulses = await self._spawn()
+            try:
+                return await self._spawn()
+            except OSError as error:  # such as no descriptor or no memory left
+                why = error.strerror
+            log.error("Process %s cannot be started: %s.", self._arguments[0], why)
 
     async def _is_silent(self, pulses: StreamReader) -> bool:
         """Wait for the pulses to cease; return whether the process has not simply ended.
@@ -174,10 +205,15 @@ class Pulse:
         while True:
             # Stops deliberately after that: the loop may be alive while its work hangs.
             if self._clock_s() - self._turned_s < self._patience_s:
-                with contextlib.suppress(OSError):
-                    # Fails where standard input is a terminal or closed: then nobody listens.
-                    os.write(sys.stdin.fileno(), b".")
+                give_sign()
             await asyncio.sleep(PULSE_S)
+
+
+def give_sign() -> None:
+    """Tell the parent that this process gets on with its work; without a parent, nobody."""
+    # Fails where standard input is a terminal or closed: then nobody listens.
+    with contextlib.suppress(OSError):
+        os.write(sys.stdin.fileno(), b".")
 
 
 def ignore_signals() -> None:

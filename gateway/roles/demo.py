@@ -15,13 +15,16 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from gateway import settings
 from gateway.charging.recovery import bring_credits
+from gateway.errors import EXIT_UNAVAILABLE, SettingsError
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles.children import Child
+from gateway.roles.process import EndedError
 from gateway.roles.serve import Node
 from gateway.scopes import PAGE
 from gateway.settings import Settings
@@ -54,6 +57,8 @@ class Demo:
         self._is_simulated = "CALLER_TWILIO_ACCOUNT_SID" not in environ
         self._pays_in_play = "CALLER_STRIPE_API_KEY" not in environ
         self._port_moved_from = 0
+        self._simulated: dict[str, int] = {}
+        """Command of each simulator -> its port, chosen here: the gateway's settings name it."""
         self._secrets = self._load_secrets(Path(environ.get("CALLER_DATA_DIR", ".caller")))
         self._prepare()
         self._settings = settings.from_mapping(self._environ)
@@ -65,7 +70,10 @@ class Demo:
         return self._settings
 
     def _load_secrets(self, data_dir: Path) -> dict[str, str]:
-        """Return the demo's own credentials, made once and kept for its owner only."""
+        """Return the demo's own credentials, made once and kept for its owner only.
+
+        Raises SettingsError where the file that keeps them is damaged.
+        """
         path = data_dir / private_files.DEMO
         private_files.restrict_folder(data_dir)
         private_files.restrict(path)
@@ -77,7 +85,7 @@ class Demo:
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
         }
         # Kept across restarts, so that the page in the browser keeps its key.
-        kept = json.loads(path.read_text()) if path.exists() else {}
+        kept = _read_secrets(path) if path.exists() else {}
         if made.keys() - kept.keys():
             # A file from an older release may lack some of these.
             kept = made | kept
@@ -88,7 +96,7 @@ class Demo:
                 json.dump(kept, new)
             # Replaced atomically: the next start could not read half a file.
             fresh.replace(path)
-        return dict(kept)
+        return kept
 
     def _prepare(self) -> None:
         """Fill in what the environment leaves open."""
@@ -98,42 +106,43 @@ class Demo:
             self._port_moved_from = 0 if port == 8080 else 8080
             self._environ["CALLER_PORT"] = str(port)
         if self._is_simulated:
-            # Chosen here because the gateway's settings must name it.
-            self._simulator_port = _free_port("127.0.0.1", 8090)
+            port = self._simulated["simulate"] = _free_port("127.0.0.1", 8090)
             self._environ |= {
                 "CALLER_TWILIO_ACCOUNT_SID": self._secrets["account_sid"],
                 "CALLER_TWILIO_AUTH_TOKEN": self._secrets["auth_token"],
                 "CALLER_CALLER_ID": SIMULATED_CALLER_ID,
-                "CALLER_CARRIER_URL": f"http://127.0.0.1:{self._simulator_port}",
+                "CALLER_CARRIER_URL": f"http://127.0.0.1:{port}",
             }
             entries = ",".join(f"{number}={label}" for number, label in PHONEBOOK.items())
             self._environ.setdefault("CALLER_PHONEBOOK", entries)
         if self._pays_in_play:
-            self._payments_port = _free_port("127.0.0.1", 8095)
+            port = self._simulated["simulate-payments"] = _free_port("127.0.0.1", 8095)
             self._environ |= {
                 "CALLER_STRIPE_API_KEY": self._secrets["stripe_api_key"],
                 "CALLER_STRIPE_WEBHOOK_SECRETS": self._secrets["stripe_webhook_secret"],
-                "CALLER_STRIPE_URL": f"http://127.0.0.1:{self._payments_port}",
+                "CALLER_STRIPE_URL": f"http://127.0.0.1:{port}",
             }
 
     async def start(self) -> None:
         """Start the simulators and the gateway, and see that the account has its credit.
 
-        When it raises, nothing stays open.
+        When it raises, nothing stays open. Raises EndedError where a simulator could not serve.
         """
         try:
-            await self._start()
+            # Before the node, which talks to them as soon as it serves.
+            await self._simulate()
+            await self._node.start()
         except BaseException:
             await self._end_simulators()
             raise
+        try:
+            await self._fill()
+        except BaseException:
+            await self.stop()
+            raise
 
-    async def _start(self) -> None:
-        if self._is_simulated:
-            # Before the node, which talks to them as soon as it serves.
-            await self._simulate("simulate", self._simulator_port)
-        if self._pays_in_play:
-            await self._simulate("simulate-payments", self._payments_port)
-        await self._node.start()
+    async def _fill(self) -> None:
+        """See that the account is there, and has been given its credit."""
         stores = self._node.stores
         await ensure_account(
             stores.accounts,
@@ -157,10 +166,14 @@ class Demo:
     async def _end_simulators(self) -> None:
         await asyncio.gather(*(simulator.stop() for simulator in self._simulators))
 
-    async def _simulate(self, command: str, port: int) -> None:
-        simulator = Child([command, "--port", str(port)], self._environ)
-        self._simulators.append(simulator)
-        await simulator.start()
+    async def _simulate(self) -> None:
+        self._simulators = [
+            Child([command, "--port", str(port)], self._environ)
+            for command, port in self._simulated.items()
+        ]
+        for code in await asyncio.gather(*(each.start_serving() for each in self._simulators)):
+            if code is not None:
+                raise EndedError(code if code > 0 else EXIT_UNAVAILABLE)
 
     def explain(self, console: Console) -> None:
         """Say where the phone is and what can be dialled."""
@@ -189,6 +202,16 @@ class Demo:
             lines.append(Text(said, style="dim"))
         # Wrapped by nobody: a link that is broken over two lines leads nowhere.
         console.print(Text("\n").join(lines), highlight=False, soft_wrap=True)
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except msgspec.MsgspecError:
+        raise SettingsError(
+            f"{path.absolute()} is damaged. Remove it, and open the phone by the link that the demo"
+            " prints then."
+        ) from None
 
 
 def _free_port(host: str, wanted: int) -> int:

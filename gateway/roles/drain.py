@@ -56,18 +56,22 @@ async def work(settings: Settings, *, is_child: bool) -> None:
     drainer = storage.build_drainer(stores, settings, notify, pulse.turn)
     draining = asyncio.ensure_future(drainer.run(enough, DRAIN_INTERVAL_S))
     pulsing = asyncio.ensure_future(pulse.run()) if is_child else None
-    await ending
-    # The drainer then makes one last pass: the calls of a node that is stopping are settled by now,
-    # and their entries are in the outbox.
-    enough.set()
-    await draining
-    if pulsing is not None:
-        pulsing.cancel()
-    if events is not None:
-        await events.stop()
-    # After the last pass, which may still report refunds.
-    await mails.stop()
-    await stores.close()
+    try:
+        # A drainer that fails ends the process, with its fault told.
+        await asyncio.wait((ending, draining), return_when=asyncio.FIRST_COMPLETED)
+        # It then makes one last pass: the calls of a node that is stopping are settled by now, and
+        # their entries are in the outbox.
+        enough.set()
+        await draining
+    finally:
+        ending.cancel()
+        if pulsing is not None:
+            pulsing.cancel()
+        if events is not None:
+            await events.stop()
+        # After the last pass, which may still report refunds.
+        await mails.stop()
+        await stores.close()
     stop.leave()
 
 

@@ -17,6 +17,7 @@ from gateway.charging import recovery
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.history import PaymentHistory
 from gateway.payments.reconciler import PaymentReconciler
+from gateway.payments.refunds import Refunds
 from gateway.payments.service import Payments
 from gateway.ports import Notify
 from gateway.roles.storage import Stores
@@ -33,6 +34,7 @@ class PaymentServices:
     service: StripePayments
     store: SqlPaymentStore
     payments: Payments
+    refunds: Refunds
     auto: AutoTopUps
     reconciler: PaymentReconciler
     history: PaymentHistory
@@ -67,16 +69,25 @@ def compose_payments(
 
     service = StripePayments(api_key=settings.stripe_api_key.reveal(), origin=settings.stripe_url)
     store = SqlPaymentStore(stores.engine)
+    # Without the gate's sequence: it makes the ledger refuse numbers that the gate has seen, and
+    # here exactly those are booked again.
+    ledger = SqlLedgerStore(stores.engine) if recovers else stores.ledger
     payments = Payments(
         settings,
         service=service,
         store=store,
-        # Without the gate's sequence: it makes the ledger refuse numbers that the gate has seen,
-        # and here exactly those are booked again.
-        ledger=SqlLedgerStore(stores.engine) if recovers else stores.ledger,
-        balance=stores.gate.balance,
+        ledger=ledger,
         on_credit=credit_changed,
         on_freeze=freeze_changed,
+        notify=notify,
+    )
+    refunds = Refunds(
+        payments,
+        service=service,
+        store=store,
+        ledger=ledger,
+        balance=stores.gate.balance,
+        on_credit=credit_changed,
         notify=notify,
     )
     pause = timedelta(seconds=settings.auto_top_up_pause_s)
@@ -89,4 +100,4 @@ def compose_payments(
     )
     reconciler = PaymentReconciler(payments, auto, service=service, store=store)
     history = PaymentHistory(payments, service=service, store=store)
-    return PaymentServices(service, store, payments, auto, reconciler, history)
+    return PaymentServices(service, store, payments, refunds, auto, reconciler, history)

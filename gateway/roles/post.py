@@ -5,15 +5,19 @@ Knows no event's meaning.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.post.mail import Mails
 from gateway.post.webhooks import EventPoster
 from gateway.roles import storage
 from gateway.roles.storage import Stores
 from gateway.settings import Settings
+
+LEAVE_S_MAX: Final = 10.0
+"""How long a command waits for what it has to tell: a few attempts at each event and mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,14 @@ class Post:
         """Tell the operator's program and the account holder of an event."""
         self.events.notify(name, data)
         self.mails.notify(name, data)
+
+    async def leave(self) -> list[str]:
+        """Wait until all has left, at most `LEAVE_S_MAX`; return a sentence for what has not."""
+        events, mails = await asyncio.gather(
+            self.events.leave(LEAVE_S_MAX), self.mails.leave(LEAVE_S_MAX)
+        )
+        left = [] if events else ["CALLER_EVENTS_URL has not taken all events."]
+        return left if mails else [*left, "The mail server has not taken all mails."]
 
 
 def open_post(settings: Settings, stores: Stores) -> Post:

@@ -30,7 +30,7 @@ from billing.stores import refusals, schema
 from billing.stores.database import create_engine
 from billing.stores.redis_client import connect, disconnect, preflight
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
-from gateway.roles import adapters, storage
+from gateway.roles import adapters, listening, storage
 from gateway.settings import Settings
 from gateway.sockets import tls
 from gateway.stores import append_only, embedded, private_files
@@ -329,19 +329,9 @@ def _port_problems(settings: Settings) -> Iterator[Finding]:
             try:
                 probe.bind((settings.host, port))
             except OSError as error:
-                yield _port_problem(name, f"{protocol} port {port} of {settings.host}", error)
-
-
-def _port_problem(name: str, address: str, error: OSError) -> Finding:
-    if error.errno == errno.EADDRINUSE:
-        text = f"{name}: {address} is in use by another process. Choose another port, or end it."
-        return away("ports", text)
-    if error.errno == errno.EACCES:
-        text = f"{name}: this user may not listen on {address}. Choose a port from 1024 on."
-        return wrong("ports", text)
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return wrong("ports", "CALLER_HOST is no address of this machine.")
-    return wrong("ports", f"{name}: {address} cannot be listened on ({error.strerror}).")
+                address = f"{protocol} port {port} of {settings.host}"
+                text, code = listening.refusal("CALLER_HOST", name, address, error)
+                yield Finding("ports", text, is_fatal=True, is_away=code == EXIT_UNAVAILABLE)
 
 
 def _sentence(error: Exception) -> str:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import structlog
 import uvloop
@@ -35,7 +35,8 @@ from gateway.errors import (
     SettingsError,
 )
 from gateway.logs import formats
-from gateway.roles.children import parent_gone
+from gateway.roles import listening
+from gateway.roles.children import give_sign, parent_gone
 from gateway.roles.console import err
 from gateway.settings import Settings, from_mapping
 
@@ -222,15 +223,54 @@ async def wait(stop: asyncio.Event, *, is_child: bool) -> None:
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def serve_until_stopped(serving: Coroutine[Any, Any, None], *, is_child: bool) -> None:
-    """Run a service until the process is to end, then cancel it. Raises EndedError after Ctrl-C."""
+class Service(Protocol):
+    """What listens on one address."""
+
+    async def start(self) -> None:
+        """Listen, and serve in the background. Raises OSError where that is not possible."""
+
+    async def serve(self) -> None:
+        """Return when it has ended by itself."""
+
+    async def stop(self) -> None:
+        """Close the port and release everything."""
+
+
+async def serve_until_stopped(service: Service, host: str, port: int, *, is_child: bool) -> None:
+    """Run a service until it ends or the process is to end.
+
+    `host` and `port` are the options that tell it where to listen. Raises EndedError where that is
+    not possible, and after Ctrl-C.
+    """
     stop = stop_on_signal(is_child=is_child)
-    running = asyncio.ensure_future(serving)
-    await wait(stop, is_child=is_child)
+    running = asyncio.ensure_future(_serve(service, host, port, is_child=is_child))
+    ending = asyncio.ensure_future(wait(stop, is_child=is_child))
+    await asyncio.wait((running, ending), return_when=asyncio.FIRST_COMPLETED)
     # The service closes its port in a `finally` of its own.
     running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    ending.cancel()
+    failure, _ = await asyncio.gather(running, ending, return_exceptions=True)
+    # The cancellation itself is none.
+    if isinstance(failure, Exception):
+        raise failure
     stop.leave()
+
+
+async def _serve(service: Service, host: str, port: int, *, is_child: bool) -> None:
+    try:
+        await service.start()
+    except OSError as error:
+        address = f"TCP port {port} of {host}"
+        text, code = listening.refusal("--host", "--port", address, error)
+        # A parent chooses the port, a free one at each start.
+        hint = "Start it again." if is_child else "The same command with --help says more."
+        _fail(text, hint, code)
+    try:
+        if is_child:
+            give_sign()
+        await service.serve()
+    finally:
+        await service.stop()
 
 
 def complain(what: str, hint: str) -> None:

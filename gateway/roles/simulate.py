@@ -21,7 +21,7 @@ async def work(
     ring_s: float = RING_S,
     calls_per_second: float = CALLS_PER_SECOND,
 ) -> None:
-    """Serve until told to stop. Raises SettingsError."""
+    """Serve until told to stop. Raises SettingsError, EndedError."""
     if not (settings.twilio_account_sid and settings.twilio_auth_token):
         raise SettingsError(
             "CALLER_TWILIO_ACCOUNT_SID and CALLER_TWILIO_AUTH_TOKEN are missing. Choose any: "
@@ -38,4 +38,5 @@ async def work(
         # clear.
         plain=not settings.tls_certificate,
     )
-    await serve_until_stopped(service.run(simulated), is_child=is_child)
+    served = service.SimulatorService(simulated)
+    await serve_until_stopped(served, host, port, is_child=is_child)

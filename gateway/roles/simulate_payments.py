@@ -15,7 +15,7 @@ PORT = 8095
 async def work(
     settings: Settings, *, is_child: bool, host: str = "127.0.0.1", port: int = PORT
 ) -> None:
-    """Serve until told to stop. Raises SettingsError."""
+    """Serve until told to stop. Raises SettingsError, EndedError."""
     if not (settings.stripe_api_key and settings.stripe_webhook_secrets):
         raise SettingsError(
             "CALLER_STRIPE_API_KEY and CALLER_STRIPE_WEBHOOK_SECRETS are missing. Choose any: "
@@ -30,4 +30,5 @@ async def work(
         # The books outlive the service: what it names now must not have been named before.
         seed=secrets.randbits(62),
     )
-    await serve_until_stopped(service.run(simulated), is_child=is_child)
+    served = service.PaymentSimulatorService(simulated)
+    await serve_until_stopped(served, host, port, is_child=is_child)

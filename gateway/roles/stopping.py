@@ -40,5 +40,8 @@ async def _within(name: str, stop: Callable[[], Awaitable[object]]) -> None:
     if not task.done():
         task.cancel()
         log.error("part not stopped", part=name, where=task.get_stack(limit=1))
+    elif task.cancelled():
+        # By the part itself: a cancellation that left here would be taken for the process's own.
+        log.error("part failed to stop", part=name, where="cancelled")
     elif error := task.exception():
         log.error("part failed to stop", part=name, exc_info=error)

@@ -7,10 +7,11 @@ is asked for once they are answered, however the bytes were cut.
 
 Knows no route and no leg. uvicorn offers no hook before its parser, and sets no time limit for what
 a peer does not send or read. These parts of its `HttpToolsProtocol` are relied on, and pinned by a
-test: `on_message_begin`, `on_headers_complete`, `on_body`, `on_message_complete`,
-`on_response_complete`, `timeout_keep_alive_handler`, `_unset_keepalive_if_required`, `connections`,
-`server_state`, `transport`, `parser`, `app`, `headers`, `scope`, `flow`, `pipeline`, and `cycle`
-with its `keep_alive`, `disconnected`, `message_event`, `response_started`, `response_complete`.
+test: `on_message_begin`, `on_url`, `on_header`, `on_headers_complete`, `on_body`,
+`on_message_complete`, `on_response_complete`, `timeout_keep_alive_handler`,
+`_unset_keepalive_if_required`, `connections`, `server_state`, `transport`, `parser`, `app`,
+`headers`, `scope`, `flow`, `pipeline`, and `cycle` with its `keep_alive`, `disconnected`,
+`message_event`, `response_started`, `response_complete`.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class OnePortProtocol(HttpToolsProtocol):
         self._in_body = False
         self._head_bytes = 0  # of the request being received; -1 from its body on
         self._head_tail = b""
+        self._parsed_bytes = 0  # of the head that the parser has begun
         self._framing_bytes = 0  # beyond what the body of the request may need
         self._deadline_ns: int | None = None  # of a body, and of the peer's end
         self._unread_deadline_ns: int | None = None
@@ -214,8 +216,20 @@ class OnePortProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         self._between_requests = False
+        self._parsed_bytes = 0
         self._expect_head()
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Note the address of a request, or a piece of it."""
+        self._count_parsed(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note one field of a head, or of a trailer."""
+        if not self._in_body:
+            self._count_parsed(len(name) + len(value) + len(b":\r\n"))
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Let the application begin; the answer to a connection's last request says `close`."""
@@ -369,6 +383,16 @@ class OnePortProtocol(HttpToolsProtocol):
         if end >= 0:
             self._head_bytes = -1
         return True
+
+    def _count_parsed(self, size: int) -> None:
+        """Bound a head whose beginning came behind a request in one read, uncounted until here.
+
+        Never counts more than was received.
+        """
+        self._parsed_bytes += size
+        if self._parsed_bytes > _HEAD_BYTES_MAX:
+            self._fault = _TOO_LARGE
+            raise OverflowError
 
     def _parse(self, data: bytes) -> bool:
         """Give bytes to the parser; return whether more may follow."""

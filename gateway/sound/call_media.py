@@ -302,6 +302,7 @@ class CallMedia:
                 concealed_ms=playout.counters.concealed_ms,
                 delay_ms=playout.delay_ns(now_ns) / 1e6,
                 uplink_level_dbov=up.talk.level_dbov,
+                carrier_frames=down.heard_bytes // FRAME_BYTES,
                 downlink_frames=down.sent,
                 downlink_jitter_ms=down.jitter.ms,
                 downlink_held_ms=down.pacer.held_ms(),

@@ -6,7 +6,7 @@ leg.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import log10
 from typing import Final, NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 from billing.cdr import LegQuality
 from gateway.browser import messages as wire
 from gateway.sound.packet_counts import Counts, Flow
+from gateway.sound.report_counts import Heard, ReportCounts
 from media.g711 import FRAME_MS
 from media.level import SILENCE_DBOV
 from media.quality import Monitor
@@ -38,11 +39,6 @@ BACKLOG_S: Final = 3
 BROWSER_SILENT_S: Final = 3
 UPLINK_TOLERANCE: Final = 0.1
 """Share of a second's packets that clock drift and jitter may move to the next second."""
-REPORT_TOLERANCE: Final = 0.5
-"""The same for a client's reports, whose seconds are not aligned with ours."""
-FRAMES_PER_S: Final = 1_000 // FRAME_MS
-REPORT_S: Final = 3
-"""Seconds for which a client's report counts as current."""
 PHONE_SILENT_S: Final = 8
 
 
@@ -66,7 +62,10 @@ class Measured(NamedTuple):
     delay_ms: float
     """Audio of the caller that playout and carrier hold at this moment."""
     uplink_level_dbov: int
+    carrier_frames: int
+    """Received from the carrier, whether or not they could be forwarded."""
     downlink_frames: int
+    """Sent to the caller."""
     downlink_jitter_ms: float
     """Between carrier and gateway."""
     downlink_held_ms: float
@@ -91,9 +90,9 @@ class _Figure:
         self.least: float | None = None
         self.most: float | None = None
 
-    def add(self, value: float) -> None:
-        self._count += 1
-        self._sum += value
+    def add(self, value: float, weight: int = 1) -> None:
+        self._count += weight
+        self._sum += value * weight
         self.least = value if self.least is None else min(self.least, value)
         self.most = value if self.most is None else max(self.most, value)
 
@@ -121,16 +120,20 @@ class _Direction:
         if sample.level_dbov > SILENCE_DBOV:
             self._power.add(10 ** (sample.level_dbov / 10))
 
-    def carried(self, flow: Flow, sample: wire.LegSample) -> None:
-        """Add a second whose packets were counted."""
+    def counted(self, flow: Flow) -> None:
+        """Add packets that were counted."""
         total = self._flow
         self._flow = Flow(
             total.packets + flow.packets,
             total.lost + flow.lost,
             total.concealed_ms + flow.concealed_ms,
         )
+
+    def rated(self, sample: wire.LegSample, scores: Iterable[tuple[float, int]]) -> None:
+        """Add the quality of seconds whose packets were counted, each with how many have it."""
         self._jitter_ms.add(sample.jitter_ms)
-        self._mos.add(sample.mos)
+        for mos, seconds in scores:
+            self._mos.add(mos, seconds)
 
     def fill(self, leg: LegQuality, rtt: _Figure) -> LegQuality:
         """Return the leg's record with these figures filled in."""
@@ -258,18 +261,14 @@ class LineQuality:
         "_browser",
         "_browser_counts",
         "_carrier",
-        "_carrier_counts",
-        "_carrier_flow",
         "_carrier_rtt",
         "_downlink_frames",
-        "_has_reported",
         "_histories",
         "_is_expected",
         "_level_dbov",
         "_losses",
         "_paths",
-        "_report",
-        "_report_age_s",
+        "_reports",
         "_rtt",
     )
 
@@ -279,12 +278,7 @@ class LineQuality:
         self._is_expected = False
         """Whether the caller should have been heard in the previous second."""
         self._carrier = _Direction()
-        self._carrier_counts = Counts(REPORT_TOLERANCE)
-        self._carrier_flow = Flow()
-        """From the newest report."""
-        self._report: wire.Report | None = None
-        self._report_age_s = 0
-        self._has_reported = False
+        self._reports = ReportCounts()
         self._rtt = _Figure()
         self._carrier_rtt = _Figure()
         self._paths: dict[str, None] = {}
@@ -298,11 +292,11 @@ class LineQuality:
 
     def each_second(self, measured: Measured) -> list[wire.GatewayMessage]:
         """Return this second's sample, then the warnings it raises or clears."""
-        is_reported = self._take_report(measured)
+        heard = self._heard_by_caller(measured)
         flow = self._heard_of_caller(measured)
-        sample = self._sample(measured, flow)
-        self._record(measured, sample, flow, is_reported=is_reported)
-        return [sample, *self._warn(self._judged(measured, sample, flow))]
+        sample = self._sample(measured, flow, heard.flow)
+        self._record(measured, sample, flow, heard)
+        return [sample, *self._warn(self._judged(measured, sample, flow, heard.flow))]
 
     def legs(self, browser: LegQuality, carrier: LegQuality) -> tuple[LegQuality, LegQuality]:
         """Return the records of both legs with the line's figures filled in."""
@@ -331,51 +325,29 @@ class LineQuality:
             is_counted_later=measured.path == "webrtc",
         )
 
-    def _take_report(self, measured: Measured) -> bool:
-        """Take the client's report; return whether this second of the downlink counts.
-
-        A client that sends no reports is not judged, unless it did report and is now away.
-        """
-        report = measured.report
+    def _heard_by_caller(self, measured: Measured) -> Heard:
         # Before the phone is heard there are only tones, and on hold there is nothing at all.
-        due = FRAMES_PER_S if measured.downlink_frames and not measured.is_on_hold else 0
-        # By identity: the same object again is no new measurement.
-        if report is not None and report is not self._report:
-            # A report covers the seconds since the last one, which may be more than one.
-            due *= self._report_age_s + 1
-            self._report, self._report_age_s, self._has_reported = report, 0, True
-            counts = Flow(report.packets, report.lost, report.concealed_ms)
-            self._carrier_flow = self._carrier_counts.step(
-                "report",
-                counts,
-                report.packets,
-                due,
-                is_counted_later=measured.path == "webrtc",
-            )
-            return True
-        # A caller who is away hears nothing, and cannot report it.
-        is_lost = measured.is_away and self._has_reported
-        self._report_age_s = 0 if is_lost else self._report_age_s + 1
-        if self._report_age_s <= REPORT_S and not is_lost:
-            return False
-        self._report = None
-        self._carrier_flow = Flow(lost=due) if is_lost else Flow()
-        return is_lost
+        return self._reports.step(
+            measured.report,
+            measured.carrier_frames,
+            is_due=measured.downlink_frames > 0 and not measured.is_on_hold,
+            is_away=measured.is_away,
+            is_counted_later=measured.path == "webrtc",
+        )
 
-    def _sample(self, measured: Measured, flow: Flow) -> wire.Sample:
+    def _sample(self, measured: Measured, flow: Flow, carrier_flow: Flow) -> wire.Sample:
         """Return this second's figures.
 
-        A client that sends no reports is assumed to lose nothing and to buffer nothing; an unknown
-        round trip counts as zero.
+        A client that sends no reports is assumed to lose nothing on its own way and to buffer
+        nothing.
         """
-        report, carrier_flow = self._report, self._carrier_flow
+        report = self._reports.report
         rtt_ms, jitter_ms = measured.rtt_ms, measured.downlink_jitter_ms
         buffer_ms = measured.downlink_held_ms
         if report is not None:
             rtt_ms = report.rtt_ms if rtt_ms is None else rtt_ms
             jitter_ms, buffer_ms = report.jitter_ms, buffer_ms + report.buffer_ms
-        # One way: half of each round trip, and the phone network's own delay (E-model, G.107).
-        network_ms = ((rtt_ms or 0) + (measured.carrier_rtt_ms or 0)) / 2 + PHONE_NETWORK_MS
+        network_ms = _network_ms(rtt_ms, measured.carrier_rtt_ms)
         return wire.Sample(
             path=measured.path,
             rtt_ms=_rounded(rtt_ms),
@@ -398,9 +370,7 @@ class LineQuality:
             ),
         )
 
-    def _record(
-        self, measured: Measured, sample: wire.Sample, flow: Flow, *, is_reported: bool
-    ) -> None:
+    def _record(self, measured: Measured, sample: wire.Sample, flow: Flow, heard: Heard) -> None:
         self._paths[measured.path] = None
         # The network is measured on hold as well; everything else needs two parties that talk.
         if sample.rtt_ms is not None:
@@ -411,16 +381,23 @@ class LineQuality:
             return
         self._carrier.heard(sample.carrier)
         # Until the phone is heard, the browser's reports are about our own tones.
-        flow_down = self._carrier_flow
-        if is_reported and (flow_down.packets or flow_down.lost) and measured.downlink_frames:
-            self._carrier.carried(self._carrier_flow, sample.carrier)
+        if heard.seconds and (heard.flow.packets or heard.flow.lost) and measured.downlink_frames:
+            self._carrier.counted(heard.flow)
+            # What the way to a client that never reports does to the sound is unknown.
+            if self._reports.has_reported:
+                network_ms = _network_ms(sample.rtt_ms, sample.carrier_rtt_ms)
+                delay_ms = FRAME_MS + network_ms + sample.carrier.backlog_ms
+                self._carrier.rated(sample.carrier, heard.scores(delay_ms))
         if not measured.is_muted:
             self._browser.heard(sample.browser)
             if flow.packets or flow.lost:
-                self._browser.carried(flow, sample.browser)
+                self._browser.counted(flow)
+                self._browser.rated(sample.browser, [(sample.browser.mos, 1)])
 
-    def _judged(self, measured: Measured, sample: wire.Sample, flow: Flow) -> _Second:
-        flows = (flow, sample.browser), (self._carrier_flow, sample.carrier)
+    def _judged(
+        self, measured: Measured, sample: wire.Sample, flow: Flow, carrier_flow: Flow
+    ) -> _Second:
+        flows = (flow, sample.browser), (carrier_flow, sample.carrier)
         # A direction without any packet has its own warning (no audio) and is not judged by loss.
         losses = [f.loss_percent for f, _ in flows if f.packets]
         scores = [leg.mos for f, leg in flows if f.packets or not f.lost]
@@ -460,6 +437,12 @@ class LineQuality:
                     if monitor.is_raised(after)
                     else wire.WarningCleared(name=rule.name)
                 )
+
+
+def _network_ms(rtt_ms: float | None, carrier_rtt_ms: float | None) -> float:
+    """Return the delay of one way between caller and phone; an unknown round trip is zero."""
+    # Half of each round trip, and the phone network's own delay (E-model, G.107).
+    return ((rtt_ms or 0) + (carrier_rtt_ms or 0)) / 2 + PHONE_NETWORK_MS
 
 
 def _rounded(value: float | None, digits: int = 1) -> float | None:

@@ -53,7 +53,7 @@ class Counts:
 
     def __init__(self, tolerance: float) -> None:
         self._tolerance = tolerance
-        """Share of the expected packets that may arrive in another second."""
+        """Share of a second's packets that may arrive in another second."""
         self._last: Flow | None = None
         self._name = ""
         self._sources: dict[str, Flow] = {}
@@ -64,8 +64,19 @@ class Counts:
         self._is_counted_later = False
         """Whether the previous second's source will still count what it missed."""
 
+    def expect(self, lost: int) -> None:
+        """Expect the source to count so many lost packets that are counted elsewhere already."""
+        self._known += lost
+
     def step(
-        self, source_name: str, counts: Flow, came: int, due: int, *, is_counted_later: bool
+        self,
+        source_name: str,
+        counts: Flow,
+        came: int,
+        due: int,
+        *,
+        is_counted_later: bool,
+        seconds: int = 1,
     ) -> Flow:
         """Return what has arrived and what was lost since the last step.
 
@@ -73,8 +84,9 @@ class Counts:
             source_name: The source in use.
             counts: Its cumulative counters.
             came: Cumulative packets from all sources.
-            due: Packets that should have arrived since the last step; 0 if unknown.
+            due: Packets that should have arrived in each second; 0 if unknown.
             is_counted_later: Whether the source will itself count what is missing now.
+            seconds: How many have passed since the last step.
 
         """
         last, self._last = self._last, counts
@@ -96,8 +108,12 @@ class Counts:
         lost = max(counts.lost - source.lost, 0)
         known = min(lost, self._known)
         lost, self._known = lost - known, self._known - known
+        # The first packet that comes tells the gap before it: what is not counted then never is,
+        # and must not hide later losses.
+        if packets and is_counted_later and not has_moved:
+            self._known = 0
         # What the source has counted as lost is not missing as well.
-        missing = due - packets - lost
+        missing = due * seconds - packets - lost
         if missing > due * self._tolerance:
             lost += missing
             self._known += missing if is_counted_later or self._is_counted_later else 0

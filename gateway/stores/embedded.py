@@ -237,13 +237,13 @@ class EmbeddedValkey:
         delay_s = WATCH_INTERVAL_S
         while True:
             await asyncio.sleep(delay_s)
-            # A process that only attaches has nothing to restart, but takes over once the owner is
-            # gone.
-            if self.server_pid is not None or not self._take_ownership():
-                continue
-            log.warning("embedded valkey restarting")
-            self._server = None
             try:
+                # A process that only attaches has nothing to restart, but takes over once the owner
+                # is gone.
+                if self.server_pid is not None or not self._take_ownership():
+                    continue
+                log.warning("embedded valkey restarting")
+                self._server = None
                 await self._ensure_server()
             except (StoreUnavailableError, OSError):
                 log.exception("embedded valkey not started")

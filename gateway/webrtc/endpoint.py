@@ -8,7 +8,6 @@ Knows no call and owns no timer: `tick` must be called some ten times a second.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import secrets
 import socket
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from gateway.errors import OfferError
 from gateway.nanoseconds import SECOND_NS
@@ -31,7 +32,7 @@ from gateway.webrtc.sdp import SdpAnswer, SdpOffer, parse_offer, write_answer
 from gateway.webrtc.session import Address, Credentials, SessionTimeouts, WebRtcSession
 from gateway.webrtc.stun import username_of
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 DATAGRAM_BYTES_MAX: Final = 1_500
 """Capacity of libsrtp's buffers; a browser sends 1,200."""
@@ -368,7 +369,7 @@ class WebRtcEndpoint:
 
     def _count_fault(self) -> None:
         self.counters.handler_faults += 1
-        log.exception("webrtc session handler failed")
+        log.exception("webrtc session handler failed", faults=self.counters.handler_faults)
 
     # -- what a session asks of its host -----------------------------------------------------
 

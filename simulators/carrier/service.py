@@ -1,7 +1,4 @@
-"""Assembles the simulated carrier behind one port.
-
-`run(settings)` serves until cancelled; `SimulatorService` starts and stops inside a test's loop.
-"""
+"""Assembles the simulated carrier behind one port."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import asyncio
 
 from starlette.applications import Starlette
 
-from simulators import serving
 from simulators.carrier.callee import prepare
 from simulators.carrier.clock import Clock
 from simulators.carrier.control import ControlApi
@@ -23,7 +19,7 @@ from simulators.carrier.ticker import Ticker
 from simulators.carrier.webhooks import Webhooks
 from simulators.serving import HttpServer
 
-__all__ = ["SimulatorService", "SimulatorSettings", "run"]
+__all__ = ["SimulatorService", "SimulatorSettings"]
 
 
 class SimulatorService:
@@ -99,8 +95,3 @@ class SimulatorService:
         """Wait until the server ends; only while started."""
         assert self._server is not None, "started"
         await self._server.serve()
-
-
-async def run(settings: SimulatorSettings) -> None:
-    """Serve until cancelled."""
-    await serving.run(SimulatorService(settings))

@@ -1,14 +1,9 @@
-"""Assembles the simulated payment service behind one port.
-
-`run(settings)` serves until cancelled; `PaymentSimulatorService` starts and stops inside a test's
-loop.
-"""
+"""Assembles the simulated payment service behind one port."""
 
 from __future__ import annotations
 
 from starlette.applications import Starlette
 
-from simulators import serving
 from simulators.payments.account import MerchantAccount
 from simulators.payments.clock import Clock
 from simulators.payments.control import ControlApi
@@ -19,7 +14,7 @@ from simulators.payments.rest import EXCEPTION_HANDLERS, RestApi
 from simulators.payments.settings import PaymentSimulatorSettings
 from simulators.serving import HttpServer
 
-__all__ = ["PaymentSimulatorService", "PaymentSimulatorSettings", "run"]
+__all__ = ["PaymentSimulatorService", "PaymentSimulatorSettings"]
 
 
 class PaymentSimulatorService:
@@ -85,8 +80,3 @@ class PaymentSimulatorService:
         """Wait until the server ends; only while started."""
         assert self._server is not None, "started"
         await self._server.serve()
-
-
-async def run(settings: PaymentSimulatorSettings) -> None:
-    """Serve until cancelled."""
-    await serving.run(PaymentSimulatorService(settings))

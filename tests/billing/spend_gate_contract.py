@@ -5,11 +5,11 @@ has ten units of credit. The outbox is read by its own rules, so they are part o
 """
 
 import random
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.meter import CallMeter
 from billing.money import LIMIT
 from billing.ports import (
@@ -596,11 +596,18 @@ class SpendGateContract:
         for attempt in (
             *(gate.open(opening()), gate.close(closing()), self.tick(gate, tick(1, 1))),
             *(gate.credit("alice", 1, 1), gate.balance("alice"), gate.credit_sequence("alice")),
-            *(gate.freeze("alice", True), gate.open_calls("n1"), gate.snapshot(partition)),
+            *(gate.freeze("alice", True), gate.open_calls("n1")),
             *(gate.name_carrier_call("c1", "alice", "CA1"), gate.node_of("alice", "c1")),
         ):
             with pytest.raises(StoreUnavailableError):
                 await attempt
+        # What only tells what there is may be asked.
+        assert not any(astuple(await gate.snapshot(partition))[:5])
+        assert await gate.tell_open(partition) == 0
+        assert (await gate.endings(partition, 7, count_max=5)) == EndingPage([], 7)
+        assert await gate.tell_again("c1", "alice") is False
+        assert await gate.put_back(partition) is False
+        assert await gate.is_ready(partition) is False
         state = PartitionState(
             accounts=[("alice", LIMIT - 1, 7), ("debtor", -5, 1)],
             open_calls=[held_call("c1", 8 * CENT, 2, node="n/1")],
@@ -652,9 +659,36 @@ class SpendGateContract:
         with pytest.raises(StoreUnavailableError):
             await gate.balance("alice")
         (entry,) = await gate.read_outbox(partition, 10)
+        with pytest.raises(NotDrainedError):
+            await gate.rebuild(partition, PartitionState([("alice", CENT, 1)]))
         await gate.trim_outbox(partition, [entry.entry_id])
         assert await gate.rebuild(partition, PartitionState([("alice", CENT, 1)]))
         assert await gate.balance("alice") == CENT
+
+    async def test_a_withdrawn_partition_tells_all_it_holds_and_may_be_put_back(self, gate):
+        partition = gate.partition("alice")
+        await gate.open(opening("c0"))
+        await gate.close(closing("c0"))
+        await gate.open(opening())
+        entries = await gate.read_outbox(partition, 10)
+        await gate.trim_outbox(partition, [entry.entry_id for entry in entries])
+        before, filling = await gate.snapshot(partition), await gate.fillings([partition])
+        assert await gate.put_back(partition) is False, "it is in service"
+        await gate.withdraw(partition)
+        assert await gate.fillings([partition]) == {}
+        assert await gate.snapshot(partition) == before
+        assert await gate.tell_open(partition) == 1
+        (ended,) = (await gate.endings(partition, 0, count_max=5)).endings
+        assert await gate.tell_again(ended.call_id, ended.account_id, ended.opened)
+        assert {kind for kind, _ in await self.outbox(gate)} >= {"O", "C", "T"}
+        # Else a restored book would give out its numbers a second time.
+        assert await gate.credit_sequence("alice") == 1
+        with pytest.raises(StoreUnavailableError):
+            await gate.credit("alice", 2, 1)
+        assert await gate.put_back(partition)
+        assert await gate.snapshot(partition) == before
+        assert await gate.fillings([partition]) == filling
+        assert await gate.credit("alice", 2, 1) is CreditResult.APPLIED
 
     async def test_what_a_filled_partition_writes_is_newer_than_what_is_booked(self, empty_gate):
         gate, partition = empty_gate, empty_gate.partition("alice")

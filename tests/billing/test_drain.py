@@ -119,14 +119,19 @@ async def test_a_poisoned_entry_slows_down_nobody(outbox, book, monkeypatch):
     assert told == [("outbox of a partition not drained", 3)]
 
 
-async def test_what_can_only_be_booked_by_itself_is_told_once(outbox, book, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "told"), [(StoreUnavailableError, "cause"), (ZeroDivisionError, "exc_info")]
+)
+async def test_what_can_only_be_booked_by_itself_is_told_once(
+    outbox, book, monkeypatch, error, told
+):
     """A common transaction that is refused, as one is that takes too long."""
     stop, passes = asyncio.Event(), []
     apply = book.apply_outboxes
 
     async def refuse(batch):
         if len(batch) > 1:
-            raise StoreUnavailableError
+            raise error
         await apply(batch)
 
     async def wait(event, _delay_s):
@@ -143,6 +148,8 @@ async def test_what_can_only_be_booked_by_itself_is_told_once(outbox, book, monk
         await Drainer(outbox, book, 8).run(stop, 2.0)
     assert not any(outbox.streams)
     assert [line["event"] for line in logs] == ["outbox booked partition by partition"]
+    # An outage in one line, whatever else with its traceback.
+    assert logs[0].keys() & {"cause", "exc_info"} == {told}
 
 
 async def test_an_outbox_that_is_not_yet_empty_is_not_told_as_drained(outbox, book, monkeypatch):
@@ -179,7 +186,8 @@ async def test_failing_partitions_starve_no_other(outbox, book, error):
     book.away = dict.fromkeys(range(6), error)
     drainer = Drainer(outbox, book, 8)
     for _ in range(8):
-        with pytest.raises(type(error)):
+        # What is logged of a fault takes long to print.
+        with capture_logs(), pytest.raises(type(error)):
             await drainer.drain_once()
     assert [len(stream) for stream in outbox.streams] == [1] * 6 + [0] * 2
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -41,6 +41,7 @@ _T = TypeVar("_T")
 @dataclass
 class _Partition:
     is_ready: bool = False
+    is_withdrawn: bool = False
     balances: dict[str, int] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
     calls: dict[str, OpenCall] = field(default_factory=dict)
@@ -270,7 +271,7 @@ class MemorySpendGate(OneByOne):
 
     async def tell_again(self, call_id: str, account_id: str, opened: bytes = b"") -> bool:
         def tell() -> bool:
-            part = self._of(account_id)
+            part = self._partitions[self.partition(account_id)]
             entry_id, end = part.ends.get(call_id, ("", {}))
             if not end or entry_id in part.outbox:
                 return False
@@ -283,7 +284,7 @@ class MemorySpendGate(OneByOne):
 
     async def tell_open(self, partition: int) -> int:
         def tell() -> int:
-            part = self._ready(partition)
+            part = self._partitions[partition]
             for call in part.calls.values():
                 name, account = call.call_id.encode(), call.account_id.encode()
                 if (record := part.began.get(call.call_id)) is not None:
@@ -301,7 +302,7 @@ class MemorySpendGate(OneByOne):
         self, partition: int, after_s: int, *, count_max: int, age_s_min: int = 0
     ) -> EndingPage:
         def page() -> EndingPage:
-            part = self._ready(partition)
+            part = self._partitions[partition]
             ages = sorted((at, call) for call, at in part.ended_s.items() if at > after_s)
             if not ages:
                 return EndingPage([], after_s)
@@ -351,7 +352,12 @@ class MemorySpendGate(OneByOne):
         return CreditResult.APPLIED
 
     async def credit_sequence(self, account_id: str) -> int:
-        return await self._answer(lambda: self._of(account_id).sequences.get(account_id, 0))
+        def read() -> int:
+            part = self._partitions[self.partition(account_id)]
+            known = part if part.is_withdrawn else self._of(account_id)
+            return known.sequences.get(account_id, 0)
+
+        return await self._answer(read)
 
     async def freeze(self, account_id: str, frozen: bool) -> None:
         def change() -> None:
@@ -368,7 +374,7 @@ class MemorySpendGate(OneByOne):
         if part.is_ready:
             return False
         if part.outbox:
-            raise StoreUnavailableError("a partition with a full outbox cannot be rebuilt")
+            raise NotDrainedError("a partition with a full outbox cannot be rebuilt")
         for account_id, micros, sequence in state.accounts:
             part.balances[account_id], part.sequences[account_id] = micros, sequence
         names = {call.call_id: call.carrier_call_id for call in part.calls.values()}
@@ -397,7 +403,7 @@ class MemorySpendGate(OneByOne):
         part.frozen, part.out, part.ending = set(state.frozen), set(), set()
         part.spent = dict(state.spent)
         part.last_id = state.mark.booked_id or part.last_id
-        part.is_ready = True
+        part.is_ready, part.is_withdrawn = True, False
         part.filling += "+"
         return True
 
@@ -407,8 +413,16 @@ class MemorySpendGate(OneByOne):
     async def withdraw(self, partition: int, filling: str = "") -> bool:
         part = self._partitions[partition]
         is_meant = filling in ("", part.filling)
-        part.is_ready = part.is_ready and not is_meant
+        if is_meant and part.is_ready:
+            part.is_ready, part.is_withdrawn = False, True
         return is_meant
+
+    async def put_back(self, partition: int) -> bool:
+        part = self._partitions[partition]
+        if not part.is_withdrawn:
+            return False
+        part.is_ready, part.is_withdrawn = True, False
+        return True
 
     async def last_told(self, partitions: Collection[int]) -> Mapping[int, str]:
         return {partition: self._partitions[partition].last_id for partition in partitions}
@@ -440,7 +454,7 @@ class MemorySpendGate(OneByOne):
 
     async def snapshot(self, partition: int) -> PartitionState:
         def state() -> PartitionState:
-            part = self._ready(partition)
+            part = self._partitions[partition]
             return PartitionState(
                 accounts=[
                     (account, part.balances.get(account, 0), part.sequences.get(account, 0))

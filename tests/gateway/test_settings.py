@@ -31,6 +31,8 @@ def test_nothing_set_is_the_defaults():
         ("CALLER_CURRENCY", "XXX", "currency"),
         ("CALLER_PHONEBOOK", "1=a", "+number=label"),
         ("CALLER_REDIS_URL", "http://redis", "must match"),
+        ("CALLER_REDIS_URL", "redis://u:p@ss@redis", "percent-encoded"),
+        ("CALLER_TOP_UP_AMOUNTS", "10,0", "amounts such as"),
         ("CALLER_TRUSTED_PROXIES", "proxy.example.com", "IP addresses"),
         ("CALLER_TRUSTED_PROXIES", "10.0.0.1/8", "networks such as"),
         ("CALLER_TRUSTED_PROXIES", "*", "IP addresses"),
@@ -145,3 +147,15 @@ def test_fraud_settings_are_lists():
     )
     assert read.velocity_limits == (("key_calls_hour", 9), ("number_calls_hour", None))
     assert read.open_high_risk == ("53", "7840")
+
+
+def test_words_are_read_as_what_they_stand_for():
+    read = from_mapping(
+        {
+            "CALLER_CURRENCY": "EUR",
+            "CALLER_LOG_LEVEL": "debug",
+            "CALLER_PHONEBOOK": "+15005551000=Home",
+        }
+    )
+    assert (read.currency, read.log_level) == ("EUR", "debug")
+    assert read.phonebook == ("+15005551000=Home",)

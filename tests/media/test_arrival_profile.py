@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from media.arrival_profile import PACKETS, STREAM, ArrivalProfile
+from media.arrival_profile import PACKETS, STREAM, ArrivalProfile, check_leads
 
 MS = 1_000_000
 
@@ -45,3 +45,13 @@ def test_a_stream_starts_within_its_band(source: ArrivalProfile) -> None:
 def test_tunables_that_contradict_one_another_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must rise"):
         replace(STREAM, **wrong)
+
+
+def test_leads_that_rise_by_a_frame_each_are_taken() -> None:
+    check_leads(30 * MS, 50 * MS, 70 * MS)
+
+
+@pytest.mark.parametrize(("start", "cap", "hard"), [(31, 50, 70), (30, 49, 70), (30, 51, 70)])
+def test_leads_that_do_not_are_refused(start: int, cap: int, hard: int) -> None:
+    with pytest.raises(ValueError, match="must rise"):
+        check_leads(start * MS, cap * MS, hard * MS)

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.g711 import FRAME_SAMPLES, SILENCE_FRAME
-from media.stretch import SIMILARITY_ANY, Stretcher, lengthen, shorten
+from media.stretch import (
+    NOISE_FRAMES,
+    SIMILARITY_ANY,
+    STRIDE,
+    Stretcher,
+    lengthen,
+    shorten,
+)
 from tests.media.signals import Wave, from_mulaw, goertzel, sine, to_mulaw, voice
 
 VOWEL = to_mulaw(voice(1)[4_000:4_160])
@@ -39,6 +46,30 @@ def test_a_vowel_is_changed_and_noise_is_not() -> None:
     assert shorten(NOISE) is NOISE
     assert lengthen(NOISE) is NOISE
     assert len(shorten(NOISE, SIMILARITY_ANY)) < 160 < len(lengthen(NOISE, SIMILARITY_ANY))
+
+
+def test_an_excess_is_removed_evenly_over_frames_of_a_pause() -> None:
+    stretcher = Stretcher()
+    first = stretcher.shrink_evenly(PAUSE, 160, 0, is_talking=False)
+    second = stretcher.shrink_evenly(PAUSE, 80, 0, is_talking=False)
+    last = stretcher.shrink_evenly(PAUSE, 0, 30, is_talking=False)
+    assert [len(first), len(second), len(last)] == [80, 80, 130]
+    assert stretcher.removed == 190
+
+
+def test_what_is_no_pause_is_left_whole_unless_there_has_been_only_noise_for_long() -> None:
+    stretcher = Stretcher()
+    assert stretcher.shrink_evenly(VOWEL, 160, 0, is_talking=True) is VOWEL
+    for _ in range(2 * NOISE_FRAMES):
+        stretcher.shrink(NOISE, 161, is_talking=True)
+    shorter = [stretcher.shrink_evenly(NOISE, 160, 0, is_talking=True) for _ in range(2 * STRIDE)]
+    assert min(map(len, shorter)) < 160
+    assert stretcher.removed > 0
+
+
+def test_more_than_a_frame_of_excess_does_not_wait_for_a_pause() -> None:
+    stretcher = Stretcher()
+    assert len(stretcher.shrink_evenly(VOWEL, 161, 0, is_talking=True)) < 160
 
 
 @given(st.binary(min_size=1, max_size=960))

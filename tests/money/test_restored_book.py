@@ -7,9 +7,10 @@ import sqlalchemy as sa
 
 from billing.errors import StoreUnavailableError
 from billing.stores import tables
+from billing.stores.gate_audit import find_surpluses
 from billing.stores.positions import SqlPositions
 from gateway.charging import reconcile
-from gateway.charging.recovery import Settler, fill_gate
+from gateway.charging.recovery import Settler, fill_partition
 from gateway.charging.retelling import Retelling
 from tests.limits import limits
 from tests.money.ledger_world import CENT, UNIT
@@ -56,14 +57,17 @@ async def restore(world, copy):
 async def rebuild(world, *, gate=None, drain=None):
     """Do what `caller ledger rebuild` does; return what was lacking, and what is lacking still."""
     found, left = [], []
-    drain = drain or world.drainer.drain_once
-    retelling = Retelling(gate or world.gate, world.records, SqlPositions(world.engine), drain)
-    for partition in range(world.partitions):
+    gate, drain = gate or world.gate, drain or world.drainer.drain_once
+    retelling = Retelling(gate, world.records, SqlPositions(world.engine), drain)
+    chosen = range(world.partitions)
+    for partition in chosen:
         left += await retelling.book_all(partition, world.partitions, found.extend)
+    left += await find_surpluses(world.gate, world.engine, chosen, world.partitions)
     if not left:
-        for partition in range(world.partitions):
-            await world.gate.withdraw(partition)
-        await fill_gate(world.gate, world.book, world.partitions, drain)
+        for partition in chosen:
+            await gate.withdraw(partition)
+            await drain()
+            await fill_partition(gate, world.book, partition, world.partitions, drain)
     return found, left
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from simulators.serving import HttpServer, run
+from simulators.serving import HttpServer
 
 
 class Held:
@@ -65,27 +65,3 @@ async def test_the_port_is_taken_while_it_is_bound_and_free_afterwards() -> None
     await HttpServer("127.0.0.1", port).stop()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-async def test_a_service_that_is_cancelled_is_stopped() -> None:
-    class Service:
-        def __init__(self) -> None:
-            self.did: list[str] = []
-
-        async def start(self) -> None:
-            self.did.append("start")
-
-        async def serve(self) -> None:
-            self.did.append("serve")
-            await asyncio.Event().wait()
-
-        async def stop(self) -> None:
-            self.did.append("stop")
-
-    service = Service()
-    running = asyncio.create_task(run(service))
-    await asyncio.sleep(0)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert service.did == ["start", "serve", "stop"]

@@ -11,10 +11,13 @@ import itertools
 import json
 import random
 from collections import deque
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from websockets.protocol import State
 
+from gateway.webrtc.certificate import Certificate, make_certificate
 from gateway.webrtc.endpoint import WebRtcEndpoint
 from media.g711 import FRAME_NS, SILENCE_FRAME
 from simulators.carrier.media_socket import MediaSocket
@@ -26,8 +29,16 @@ CHECK_FRAMES = 125
 """Frames between two connectivity checks: 2.5 s."""
 LOOK_S = 0.02
 """How often it is looked for what a script waits for; what happens is kept with its own time."""
+HANDSHAKE_FRAMES_MAX = 500
+"""How long a WebRTC connection may take, in frames: ten seconds, as the gateway allows."""
 ADDRESS = ("192.0.2.1", 50_000)
 _VOICES = [bytes(low + n % 0x20 for n in range(256)) for low in range(0x20, 0x58, 8)]
+
+
+@cache
+def certificate(_number: int) -> Certificate:
+    """Return the certificate of a call's first, second, ... WebRTC connection."""
+    return make_certificate(datetime.now(UTC))
 
 
 def speech(seconds: float, rng: random.Random) -> list[bytes]:
@@ -64,6 +75,11 @@ class Browser:
         self.close_code: int | None = None
         self.peer: Peer | None = None
         self.sends_packets = False
+        self.packet_ways: tuple[Way, ...] = ()
+        """The ways of packets, to the gateway and from it."""
+        self._sequence: int | None = None
+        self._lost = 0
+        """Packets missing by their numbers."""
         self._open()
         self._microphone = asyncio.get_running_loop().create_task(self._speak())
 
@@ -145,6 +161,19 @@ class Browser:
         self.frames.append(frame)
         self.frames_ns.append(self._loop.now_ns)
 
+    def _hear_packet(self, sequence: int, _timestamp: int, _marker: bool, frame: bytes) -> None:
+        if self._sequence is not None:
+            self._lost += (sequence - self._sequence - 1) & 0xFFFF
+        self._sequence = sequence
+        self._hear(frame)
+
+    async def reports(self) -> None:
+        """Report once a second what was heard, while the socket is open."""
+        while True:
+            await asyncio.sleep(1)
+            if not self.transport.is_closing():
+                self.say(type="report", packets=len(self.frames), lost=self._lost, buffer_ms=40)
+
     @property
     def heard(self) -> bytes:
         """All that was heard."""
@@ -154,16 +183,24 @@ class Browser:
 
     async def moves_to_webrtc(self, endpoint: WebRtcEndpoint) -> None:
         """Offer, shake hands, and hear and speak by packets from then on."""
-        to_gateway = Way(self._delay_ns, lambda datagram: endpoint.take(datagram, ADDRESS))
-        self.peer = Peer(to_gateway.send)
-        self.peer.on_audio = lambda *packet: self._hear(packet[-1])
+        # Each connection of a browser has a port and a certificate of its own.
+        number = len(self.of("answer"))
+        address = ADDRESS[0], ADDRESS[1] + number
+        to_gateway = Way(self._delay_ns, lambda datagram: endpoint.take(datagram, address))
+        self.peer = Peer(to_gateway.send, certificate=certificate(number))
+        self._sequence = None
+        self.peer.on_audio = self._hear_packet
         from_gateway = Way(self._delay_ns, self.peer.receive)
+        self.packet_ways = to_gateway, from_gateway
         endpoint.send = lambda datagram, _: from_gateway.send(datagram)  # type: ignore[method-assign]
         self.say(type="offer", id=1, sdp=self.peer.offer())
         self.peer.accept((await self.wait("answer"))["sdp"])
         self.peer.connect()
-        while not self.peer.connected:
+        for _ in range(HANDSHAKE_FRAMES_MAX):
+            if self.peer.connected:
+                break
             await asyncio.sleep(FRAME_NS / 1e9)
+        assert self.peer.connected
         await self.asks("media", path="webrtc")
         self.sends_packets = True
 
@@ -192,7 +229,7 @@ class Browser:
         self.say(type=kind, **message)
         assert (await self.wait(kind)) == {"type": kind, **message}
 
-    async def wait(self, kind: str, seconds_max: float = 700) -> dict[str, Any]:
+    async def wait(self, kind: str, seconds_max: float = 100) -> dict[str, Any]:
         """Let time pass until there is a message of this type that was not there before."""
         known = len(self.of(kind))
         for _ in range(round(seconds_max / LOOK_S)):

@@ -30,10 +30,13 @@ class Way:
         """When each thing arrives."""
         self._free_ns = 0
         """Nothing arrives before this."""
+        self._lost_until_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, what: Any) -> None:
         """Let this arrive after the delay, behind all that was sent before it."""
+        if self._loop.now_ns < self._lost_until_ns:
+            return
         due_ns = max(self._loop.now_ns + self.delay_ns, self._free_ns)
         self._waiting.append((due_ns, what))
         if self._timer is None:
@@ -43,6 +46,10 @@ class Way:
         """Let nothing arrive for a while, and then all of it at once."""
         self._free_ns = self._loop.now_ns + round(seconds * SECOND_NS)
         self._waiting = deque((max(due, self._free_ns), what) for due, what in self._waiting)
+
+    def lose(self, seconds: float) -> None:
+        """Let nothing that is sent in this time arrive at all."""
+        self._lost_until_ns = self._loop.now_ns + round(seconds * SECOND_NS)
 
     def _arm(self) -> None:
         self._timer = self._loop.call_at(self._waiting[0][0] / SECOND_NS, self._deliver)
@@ -176,14 +183,12 @@ class Reply:
 
     def __init__(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, response.headers
-        self.content = self
-        self._body = response.content
-
-    async def read(self, _bytes_max: int) -> bytes:
-        return self._body
+        self.content = asyncio.StreamReader()
+        self.content.feed_data(response.content)
+        self.content.feed_eof()
 
     async def text(self) -> str:
-        return self._body.decode()
+        return (await self.content.read()).decode()
 
 
 class Requests:

@@ -70,6 +70,18 @@ async def test_a_long_talk_is_heard_byte_for_byte(world, path, seconds):
     assert record.browser.paths == (path,)
 
 
+async def test_where_webrtc_is_off_a_call_stays_on_its_socket(world_of):
+    world = await world_of(CALLER_WEBRTC="off")
+    browser = await world.connected()
+    assert not browser.of("ready")[0]["webrtc"]
+    browser.say(type="offer", id=1, sdp="v=0")
+    assert (await browser.wait("offer-refused"))["id"] == 1
+    await assert_heard(world)
+    end, record = await hangs_up(world)
+    assert_charged(world, end, record)
+    assert_nothing_lost(world, record)
+
+
 async def test_what_is_muted_reaches_nobody(world):
     browser = await world.connected()
     await assert_heard(world)

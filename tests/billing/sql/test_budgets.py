@@ -3,7 +3,14 @@
 import pytest
 
 from billing.spend_limits import UNLIMITED, Budget, Period, SpendLimits
-from billing.stores.budgets import BUDGETS, CALL_LIMIT, limit_columns, limits_of
+from billing.stores import tables
+from billing.stores.budgets import (
+    BUDGETS,
+    CALL_LIMIT,
+    calls_with_holders,
+    limit_columns,
+    limits_of,
+)
 from billing.stores.tick_batch import CAPS_PER_CALL_MAX
 
 ACCOUNT_DAY = Budget("account:alice", Period.DAY, 2)
@@ -36,3 +43,14 @@ def test_a_row_without_a_key_has_the_limits_of_its_account():
 
 def test_a_tick_has_room_for_every_kind():
     assert len(BUDGETS) <= CAPS_PER_CALL_MAX
+
+
+def tables_of(joined):
+    return {table.name for table in joined._from_objects if hasattr(table, "name")}
+
+
+def test_calls_are_joined_with_each_holder_once():
+    holders = {kind.table.name for kind in BUDGETS}
+    assert tables_of(calls_with_holders()) == {tables.calls.name, *holders}
+    for kind in BUDGETS:
+        assert tables_of(kind.calls) == {"calls", "accounts", kind.table.name}

@@ -19,7 +19,13 @@ from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
 from billing.spend_limits import Period, cap_name
 from billing.stores import gate_audit, tables
 from billing.stores.audit import audit
-from billing.stores.gate_audit import EMPTY, INCOMPARABLE, audit_gate, find_surpluses
+from billing.stores.gate_audit import (
+    EMPTY,
+    INCOMPARABLE,
+    WITHDRAWN,
+    audit_gate,
+    find_surpluses,
+)
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import _KEY_NAMES, RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
@@ -197,21 +203,31 @@ async def test_a_gate_that_never_rests_is_a_finding(gate, engine, monkeypatch):
     assert await findings(gate, engine) == [f"{INCOMPARABLE}: partition {partition}"]
 
 
-async def test_a_partition_that_is_not_filled_is_named_and_so_are_its_live_calls(
-    gate, engine, store
-):
-    """Whatever is left in it; what it holds beyond the book is a surplus as before."""
+async def test_a_partition_that_has_lost_its_data_is_named(gate, engine, store):
+    partition = gate.partition("alice")
+    await gate._redis.delete(*{*gate._keys[partition]} - {gate._outbox(partition)})
+    due = f"{EMPTY}: 1 of 2 partitions (not filled: {partition})"
+    assert await audit_gate(gate, engine, PARTITIONS) == [due]
+    assert gate_audit.ADVICE[EMPTY]
+    await fill(gate, store)
+    assert await findings(gate, engine) == []
+
+
+async def test_a_withdrawn_partition_is_named_and_compared_like_any_other(gate, engine, store):
+    """It has all its data; what it holds beyond the book is a surplus as before."""
     partition = gate.partition("alice")
     before = await gate.balance("alice")
     for _ in range(2):
         await gate.withdraw(partition)
-    due = f"{EMPTY}: 1 of 2 partitions (not filled: {partition})"
+    due = f"{WITHDRAWN}: 1 of 2 partitions ({partition})"
     assert await audit_gate(gate, engine, PARTITIONS) == [due]
-    assert gate_audit.ADVICE[EMPTY]
+    assert gate_audit.ADVICE[WITHDRAWN]
     assert await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS) == []
     await gate._redis.hincrby(f"{{cr:{partition}}}:bal", "alice", 5)
     (surplus,) = await find_surpluses(gate, engine, range(PARTITIONS), PARTITIONS)
     assert (surplus.account_id, surplus.micros) == ("alice", 5)
+    found = await audit_gate(gate, engine, PARTITIONS)
+    assert [one.partition(":")[0] for one in found] == [WITHDRAWN, reconcile.BALANCES_DIFFER]
     with pytest.raises(StoreUnavailableError):
         await gate.balance("alice")
     await fill(gate, store)

@@ -15,6 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from hypothesis import settings
 
 from billing.ports import PartitionMark
 from billing.stores import migrations
@@ -93,7 +94,7 @@ async def test_starters_that_come_together_take_turns(database_url):
 
 async def test_starters_on_a_fresh_file_never_get_in_each_other_s_way(tmp_path):
     """SQLite refuses at once, instead of waiting, where two change a file's journal mode."""
-    for number in range(20):
+    for number in range(settings.default.max_examples // 5):
         path = tmp_path / f"{number}.db"
         assert await migrate_together(f"sqlite:///{path}", 6) == []
         with contextlib.closing(sqlite3.connect(path)) as connection:

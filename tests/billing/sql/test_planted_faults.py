@@ -419,6 +419,14 @@ TOGETHER = {
         "account's refunds and disputes are not what its entries come to: bob (refunded 0.000100,"
         " refund entries 0.000400",
     ),
+    "a top-up that names no payment": (
+        "UPDATE credits SET payment_id = NULL WHERE reference = 'pi:2'",
+        "entry that does not name its payment: pi:2 (account bob, booked",
+    ),
+    "a refund that names no payment": (
+        "UPDATE credits SET payment_id = NULL WHERE reference = 're:1'",
+        "entry that does not name its payment: re:1 (account bob, booked -0.000100",
+    ),
     "a lost payment that says it was paid": (
         "UPDATE payments SET state = 'paid' WHERE id = 'p2'",
         "payment's state is not that of its disputes: p2 (account bob, state paid",

@@ -199,6 +199,21 @@ async def test_what_is_wrong_with_one_partition_stops_no_other_of_its_script(gat
     assert (await gate.tick_all(claims))[unfit].balances == {accounts[unfit]: UNIT - 9 * CENT}
 
 
+async def test_one_partition_that_fails_leaves_the_others_their_round(own):
+    """Also in the round in which the server has forgotten the script."""
+    gate, server = own
+    await gate.open(opening())
+    here = gate.partition("alice")
+    there = (here + 1) % gate.partitions
+    server.command("DEL", f"{{cr:{there}}}:meta")
+    for second, command in enumerate((("SCRIPT", "FLUSH"), ("PING",)), 1):
+        server.command(*command)
+        claims = {there: [tick(CENT, 1, "c9", "bob")], here: [tick(9 * CENT, second)]}
+        outcomes = await gate.tick_all(claims)
+        assert isinstance(outcomes[there], StoreUnavailableError)
+        assert outcomes[here].balances == {"alice": 10 * UNIT - 9 * CENT}
+
+
 @pytest.mark.parametrize(
     "commands",
     [

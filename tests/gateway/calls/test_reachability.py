@@ -104,6 +104,24 @@ async def test_the_origin_is_looked_at_once_for_all_and_the_warning_counts(lines
     assert PROBED_NS < 61 * SECOND_NS
 
 
+async def test_a_look_that_fails_finds_nothing_wrong_and_is_told_once(lines):
+    loop = virtual_loop()
+
+    async def probe():
+        raise ZeroDivisionError
+
+    reach = Reachability(loop.clock_ns, probe)
+    placed_ns = loop.clock_ns()
+    await asyncio.sleep(9)
+    for state, is_cut_off in ((CarrierState.RINGING, False), (CarrierState.ANSWERED, True)):
+        for _ in range(2):
+            status = CarrierStatus("CA1", state)
+            assert await reach.is_cut_off(status, placed_ns, placed_ns) is is_cut_off
+    events = [line["event"] for line in lines]
+    assert events.count("public origin not looked at") == 1
+    assert "could not be looked at" in warnings(lines)[0]["found"]
+
+
 async def test_a_phone_that_rings_for_nobody_is_ended_within_eight_seconds(stage, lines):
     """Silence until the phone gives up, and "ended by callee": what it was before."""
     stage.carrier.on_fetch = "ringing"

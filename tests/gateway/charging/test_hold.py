@@ -108,6 +108,40 @@ async def test_opening_again_is_tried_until_it_succeeds(stage):
     assert call.bridge.call.is_live
 
 
+async def test_a_call_that_has_ended_meanwhile_is_not_opened_again(stage):
+    """The gate forgets it, and keeps the answer back until the caller has hung up."""
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3.5)
+    open_, release = stage.gate.open, asyncio.Event()
+
+    async def waits(opening):
+        await release.wait()
+        return await open_(opening)
+
+    stage.gate.open = waits
+    part = stage.gate._of("alice")
+    part.calls.clear()
+    part.balances["alice"] = CREDIT
+    await stage.run(2.5)
+    call.says(type="hangup")
+    await stage.run(0.5)
+    release.set()
+    await stage.ended(call)
+    assert await stage.gate.open_calls() == []
+    assert stage.balance() == CREDIT - call.end["seconds"] * CENT
+
+
+async def test_a_lost_call_that_was_settled_elsewhere_ends(stage):
+    call = await stage.call(media_silence_s=60).answered()
+    await stage.run(3.5)
+    part = stage.gate._of("alice")
+    del part.calls["c1"]
+    call.bridge._charge.reopen()
+    part.closed["c1"] = 4 * CENT
+    await stage.ended(call)
+    assert not call.bridge.call.is_live
+
+
 # The carrier's id of the call.
 
 

@@ -574,6 +574,7 @@ async def test_a_call_that_the_gate_forgot_is_opened_again(books):
     """Its node may be gone, and nobody else would ever end it."""
     before = await books.gate.snapshot(books.gate.partition("alice"))
     await books.open()
+    await books.gate.name_carrier_call("c1", "alice", "CA1")
     await books.use(3)
     await books.drain()
     partition = books.gate.partition("alice")
@@ -582,6 +583,7 @@ async def test_a_call_that_the_gate_forgot_is_opened_again(books):
     await books.ledger.freeze("alice", True)
     await cycle(books)
     (call,) = await books.gate.open_calls("n1")
+    assert call.carrier_call_id == "CA1"
     assert (call.held_micros, call.seconds, call.per_minute_micros) == (11 * CENT, 3, 60 * CENT)
     await books.assert_agreed()
 

@@ -1,6 +1,7 @@
 """The command line: what it does, and how it says what went wrong."""
 
 import json
+import socket
 import sqlite3
 from contextlib import closing
 
@@ -247,6 +248,32 @@ def test_an_account_is_frozen_in_the_book_and_thawed(account):
             assert account(command, "acme").exit_code == 0
             assert book.execute("SELECT frozen FROM accounts").fetchall() == [(frozen,)]
     assert "no account" in account("freeze", "nobody").output
+
+
+SIMULATED = {
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "hush",
+    "STRIPE_API_KEY": "sk_test_a",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_a",
+}
+
+
+@pytest.mark.parametrize("command", ["simulate", "simulate-payments"])
+def test_a_simulated_service_whose_port_is_taken_ends_and_names_it(command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        done = caller(command, "--port", str(port), **SIMULATED)
+    assert done.exit_code == EXIT_UNAVAILABLE
+    assert f"--port: TCP port {port} of 127.0.0.1 is in use by another process." in done.output
+
+
+@pytest.mark.parametrize("option", ["--host", "--port"])
+def test_a_simulated_service_refuses_an_address_that_is_none(option):
+    value = {"--host": "192.0.2.1", "--port": "65536"}[option]
+    done = caller("simulate-payments", option, value, **SIMULATED)
+    assert done.exit_code == EXIT_SETTINGS
+    assert option in done.output
 
 
 def test_simulated_payments_need_a_key_and_a_secret():

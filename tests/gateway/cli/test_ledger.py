@@ -328,30 +328,70 @@ def test_calls_that_a_restored_book_lacks_are_named_and_booked_first(restored):
     assert "$6.10" in restored("show", "bert").output
 
 
-def test_a_rebuild_that_is_killed_is_repeated(restored, monkeypatch):
-    """Killed where it finds it hardest: as it books, and as it fills."""
+def killed_rebuild(point, *options):
+    """Run `caller ledger rebuild`, which is killed at a point."""
     code = (
         "import os, signal, sys;"
         "from gateway.charging import recovery, retelling;"
         "from gateway import __main__;"
         "from gateway.cli import ledger;"
         "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
-        "{};"
-        "sys.argv = ['caller', 'ledger', 'rebuild', '--yes'];"
+        f"{point};"
+        f"sys.argv = ['caller', 'ledger', 'rebuild', '--yes', *{options}];"
         "__main__.main()"
     )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def test_a_rebuild_that_is_killed_is_repeated(restored):
+    """Killed where it finds it hardest: as it books, and as it fills."""
     for point in (
         "retelling.tell = die",
         "from billing.stores import booking; booking._write = die",
-        "ledger.fill_gate = die",
+        "ledger.fill_partition = die",
     ):
-        ended = subprocess.run(
-            [sys.executable, "-c", code.format(point)], check=False, capture_output=True, text=True
-        )
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        killed_rebuild(point)
     assert restored("rebuild", "--yes").exit_code == 0
     assert restored("audit").exit_code == 0
     assert restored("show", "acme").output.count("-$0.30") == 3
+
+
+@pytest.mark.parametrize("is_filled_by", ["rebuild", "another command"])
+def test_a_database_put_back_after_a_rebuild_was_killed_loses_nothing(
+    caller, tmp_path, is_filled_by
+):
+    """The partition is out of service then, and only it knows three calls and a grant."""
+    copy = tmp_path / "copy.db"
+    caller("create", "bert", "--credit", "7", app=accounts.app)
+    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
+        book.backup(kept)
+    on_redis(caller.url, _hold_calls)
+    granted = caller("credit", "bert", "0.25", "--reference", "gift", app=accounts.app)
+    assert granted.exit_code == 0, granted.output
+    partition = str(partition_of("bert", PARTITIONS))
+    killed_rebuild("ledger.fill_partition = die", "--partition", partition)
+    with closing(sqlite3.connect(caller.database)) as book, closing(sqlite3.connect(copy)) as kept:
+        kept.backup(book)
+    said = " ".join(caller("audit").output.split())
+    assert f"out of service, with all its data: 1 of 64 partitions ({partition})" in said
+    assert "lost its data" not in said
+    assert "spend gate has a credit that the book has not: bert" in said
+    assert "call has ended in the spend gate, and not in the book: bert-0" in said
+    if is_filled_by != "rebuild":
+        # It opens the stores as each command and node does.
+        assert caller("unfreeze", "acme", app=accounts.app).exit_code == 0
+        assert "out of service" not in caller("audit").output
+    done = caller("rebuild", "--yes")
+    said = " ".join(done.output.split())
+    assert done.exit_code == EXIT_FINDINGS, done.output
+    assert "lost their data" not in said
+    assert "bert │ 1 │ 0.250000 USD more" in said
+    assert caller("show", "bert").output.count("-$0.30") == 3
+    assert caller("rebuild", "--yes", "--forget-credits").exit_code == 0
+    assert caller("audit").exit_code == 0
 
 
 async def _copy(redis):
@@ -395,6 +435,18 @@ def test_a_surplus_at_no_higher_number_of_credits_is_not_to_be_granted_again(cal
     assert "0 │ 0.500000" in said
     assert "grant nothing: it is spent" in said
     assert "grant them again" not in said
+
+
+def test_less_than_in_the_book_beside_a_credit_that_it_lacks_is_said_so(caller):
+    """As where the book lacks calls as well, and cannot be told of them."""
+
+    async def credit_and_spend(redis):
+        tag = f"{{cr:{partition_of('acme', PARTITIONS)}}}"
+        await redis.hincrby(f"{tag}:cseq", "acme", 1)
+        await redis.hincrby(f"{tag}:bal", "acme", -500_000)
+
+    on_redis(caller.url, credit_and_spend)
+    assert "1 │ 0.500000 USD less" in " ".join(caller("rebuild", "--yes").output.split())
 
 
 async def _forget(redis, *names):

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from billing.rate_changes import Margin, diff
-from billing.rate_deck import COLUMNS, OPTIONAL_COLUMNS, RateDeck, carrier_rate
+from billing.rate_deck import COLUMNS, OPTIONAL_COLUMNS, DeckEntry, RateDeck, carrier_rate
 from billing.rating import Rate
 from gateway.cli import rate_tables
 
@@ -93,6 +93,12 @@ def test_a_quote_says_prices_and_how_long_a_credit_lasts():
         assert words in said
     (free,) = deck("44,UK,GB,0,0,1,1")
     assert "$1.00 lasts │ without end" in shown(rate_tables.quote(free, "USD", [], 1_000_000))
+    (cheap,) = deck("44,UK,GB,0.0001,0,1,1")
+    for micros, words in ((143_999, "1439 min 59 s"), (144_000, "a day or more")):
+        assert f"lasts │ {words}" in shown(rate_tables.quote(cheap, "USD", [], micros))
+    capped = DeckEntry("44", "UK", "GB", Rate(per_minute_micros=100, cap_micros=200))
+    assert "lasts │ without end" in shown(rate_tables.quote(capped, "USD", [], 200))
+    assert "lasts │ 1 min 59 s" in shown(rate_tables.quote(capped, "USD", [], 199))
 
 
 def test_prefixes_whose_shortest_calls_lose_are_told():

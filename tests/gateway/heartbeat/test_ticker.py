@@ -4,11 +4,13 @@ import asyncio
 from itertools import groupby, pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.heartbeat.ticker import (
     BEAT_NS,
     BEATS_PER_SECOND,
     DUTY_PARTS,
+    LAG_WINDOW_NS,
     POLL_NS,
     URGENT_NS,
     Ticker,
@@ -67,15 +69,16 @@ def test_those_that_wait_are_asked_from_their_deadline_on(ticker):
     assert len(asked) == 2
 
 
-def test_one_that_fails_or_leaves_when_asked_disturbs_no_other(ticker, caplog):
+def test_one_that_fails_or_leaves_when_asked_disturbs_no_other(ticker):
     asked = []
     first, second = Waiter(0, POLL_NS), Waiter(0, POLL_NS)
     ticker.add_waiter(first, lambda _: (ticker.remove_waiter(second), broken()))
     ticker.add_waiter(second, asked.append)
     ticker.add_waiter(Waiter(0, POLL_NS), asked.append)
-    ticker.poll(1)
+    with capture_logs() as logs:
+        ticker.poll(1)
     assert asked[-1:] == [1]
-    assert "ZeroDivisionError" in caplog.text
+    assert [line["event"] for line in logs] == ["ticker callback failed"]
 
 
 def test_a_deadline_is_met_at_the_first_beat_at_or_after_it(ticker):
@@ -179,7 +182,7 @@ def test_a_duty_comes_once_a_second_at_its_slot(ticker, slot):
     assert len(told) == 3
 
 
-def test_no_fault_stops_what_others_wait_for(ticker, caplog):
+def test_no_fault_stops_what_others_wait_for(ticker):
     """Each kind of duty fails; whatever comes after it is served all the same."""
     player, met, told = Player(), [], []
     ticker.add_player(Broken())
@@ -188,9 +191,10 @@ def test_no_fault_stops_what_others_wait_for(ticker, caplog):
     ticker.at(0, lambda: met.append(True))
     ticker.add_duty(1, broken)
     ticker.add_duty(1, told.append)
-    beats(ticker, 1, 2)
+    with capture_logs() as logs:
+        beats(ticker, 1, 2)
     assert (player.frames, met, told) == (2, [True], [BEAT_NS])
-    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError] * 4
+    assert [line["event"] for line in logs] == ["ticker callback failed"] * 4
 
 
 # On a loop, whose time is virtual.
@@ -350,17 +354,19 @@ async def test_a_short_stall_is_made_up_for_and_a_long_one_forgotten():
     assert player.frames - before == 50
 
 
-async def test_lag_is_the_worst_since_it_was_last_asked_for():
+async def test_lag_is_the_worst_of_the_last_while_whoever_asks():
     loop = virtual_loop()
     ticker = Ticker(loop.clock_ns)
     ticker.start()
     await asyncio.sleep(0.1)
-    assert ticker.take_lag_ns() < 1_000_000
+    assert ticker.lag_ns_max() < 1_000_000
     loop.now_ns += 70_000_000
     await asyncio.sleep(0.5)
-    assert 50_000_000 <= ticker.take_lag_ns() <= 70_000_000
-    assert ticker.take_lag_ns() == 0
+    for _ in range(2):
+        assert 50_000_000 <= ticker.lag_ns_max() <= 70_000_000
+    loop.now_ns += 2 * LAG_WINDOW_NS
     ticker.stop()
+    assert ticker.lag_ns_max() == 0
 
 
 async def test_a_stopped_heart_beats_no_more():

@@ -25,6 +25,7 @@ from gateway.http.hooks.stripe import StripeWebhook
 from gateway.logs.refused_signatures import RefusedSignatures
 from gateway.payments.auto_top_up import AutoTopUps
 from gateway.payments.reconciler import PaymentReconciler
+from gateway.payments.refunds import Refunds
 from gateway.payments.service import Payments
 from gateway.payments.stripe_client import StripePayments
 from gateway.secret import Secret
@@ -64,11 +65,19 @@ class Shop:
             service=service,
             store=self.store,
             ledger=self.ledger,
-            balance=self.ledger.balance,
             on_credit=self._on_credit,
             on_freeze=self._on_freeze,
             notify=lambda name, data: self.events.append((name, data)),
             clock=self.clock,
+        )
+        self.refunds = Refunds(
+            self.payments,
+            service=service,
+            store=self.store,
+            ledger=self.ledger,
+            balance=self.ledger.balance,
+            on_credit=self._on_credit,
+            notify=lambda name, data: self.events.append((name, data)),
         )
         self.auto = AutoTopUps(
             self.payments,
@@ -100,6 +109,10 @@ class Shop:
     def event_names(self):
         """Return the names of what was told, in order."""
         return [name for name, _ in self.events]
+
+    def told(self, event):
+        """Return the data of each telling of an event."""
+        return [data for name, data in self.events if name == event]
 
     async def does(self, verb, path, **body):
         """Be the payer, the bank or the dashboard."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from billing.errors import CreditsLostError
 from billing.stores import tables
 from billing.stores.sql import SqlLedgerStore
+from gateway.errors import PaymentError
 from gateway.payments.history import UNBOOKED, PaymentHistory
 from tests.gateway.payments.conftest import UNIT
 
@@ -58,6 +59,27 @@ async def test_what_was_lost_is_found_by_each_kind_once(shop, walk):
     assert (await shop.balance(), await shop.balance("bob")) == (20, 0)
     assert await walk() == []
     assert shop.frozen["bob"]
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+async def test_a_service_that_does_not_answer_is_asked_again_and_one_that_refuses_is_said(
+    shop, walk, monkeypatch, retryable
+):
+    await shop.paid()
+    await forget(shop, "payments")
+    lost, *_ = await walk()
+
+    async def refuse(*_):
+        raise PaymentError("no", retryable=retryable, service_code="expired")
+
+    monkeypatch.setattr(shop.payments, "recover", refuse)
+    if retryable:
+        with pytest.raises(PaymentError):
+            await walk.over.book(lost)
+    else:
+        left = await walk.over.book(lost)
+        assert left.references == lost.references
+        assert str(left).endswith("the service refuses (expired)")
 
 
 async def test_what_somebody_else_sells_there_is_none_of_ours(shop, walk):

@@ -65,7 +65,7 @@ async def change(shop, *statements):
 async def trade(shop):
     """Alice has paid 25 and was refunded 5 and 7; bob has paid 10 and lost it to a dispute."""
     paid, lost = await shop.paid(), await shop.paid("bob", units=10)
-    await shop.payments.refund(paid.id, 5 * UNIT, reference="a")
+    await shop.refunds.send_back(paid.id, 5 * UNIT, reference="a")
     refund = await shop.does("POST", "/refunds", payment_intent=paid.payment_intent_id, amount=700)
     await shop.payments.book_object("refund", refund["id"])
     dispute = await shop.does("POST", "/disputes", payment_intent=lost.payment_intent_id)
@@ -440,7 +440,7 @@ class Trade:
     async def refund(self):
         if payment := self.any_paid():
             with contextlib.suppress(PaymentError, RequestRefusedError):
-                await self.shop.payments.refund(
+                await self.shop.refunds.send_back(
                     payment.id,
                     self.chance.randrange(1, 5) * UNIT,
                     reference=str(self.chance.random()),

@@ -57,6 +57,8 @@ REFUNDED = {
 EVENTS = [
     ("auto_top_up.off", OFF),
     ("payment.received", {**PAYMENT, "kind": "auto"}),
+    ("payment.refunded", {**PAYMENT, "kind": "checkout"}),
+    ("payment.refund_failed", {**PAYMENT, "kind": "auto"}),
     ("payment.disputed", {**PAYMENT, "kind": "checkout"}),
     ("payment.dispute_won", {**PAYMENT, "kind": "checkout"}),
     ("call.cut_off", CUT_OFF),
@@ -92,7 +94,7 @@ FGeplIsetyvLbvSp2sCMcrCjVH6hRANCAATvTGXdTGQXfbthgI2XlMPw/8wSSv/1
     [
         *((name, data, True) for name, data in EVENTS),
         ("payment.received", {**PAYMENT, "kind": "checkout"}, False),
-        ("payment.refunded", {**PAYMENT, "kind": "auto"}, False),
+        ("payment.account_deleted", {**PAYMENT, "kind": "auto"}, False),
         ("auto_top_up.failed", OFF, False),
         ("call.credit_warning", {**CUT_OFF, "seconds_left": 10}, False),
         *(
@@ -527,6 +529,17 @@ async def test_nobody_there_is_tried_again(mailbox):
             mails.notify(*EVENTS[0])
             await idle(mails)
     assert [line["failure"] for line in logs] == ["ConnectionRefusedError"]
+
+
+async def test_who_leaves_waits_for_what_is_on_its_way(mailbox):
+    async with opened(mailbox, delays_s=(3600,)) as mails:
+        assert await mails.leave(0)
+        mails.notify("call.refunded", REFUNDED)
+        assert await mails.leave(20)
+        assert len(mailbox.mails) == 1
+        mailbox.faults.append({"RCPT": "450 later"})
+        mails.notify("call.refunded", REFUNDED)
+        assert not await mails.leave(0.05)
 
 
 async def test_one_mail_that_waits_holds_up_no_other(mailbox):

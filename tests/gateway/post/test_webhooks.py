@@ -100,6 +100,19 @@ async def test_what_is_never_taken_is_given_up_and_the_next_has_its_turn(receive
     assert json.loads(receiver.taken[0][1])["type"] == "second"
 
 
+async def test_who_leaves_waits_for_what_is_on_its_way(receiver):
+    async with started(receiver.url, delays_s=(0.01, 600.0)) as notices:
+        assert await notices.leave(0)
+        receiver.failures = 1
+        for name in ("call.cut_off", "call.refunded"):
+            notices.notify(name, {})
+        assert await notices.leave(20)
+        assert len(receiver.taken) == 2
+        receiver.failures = 2
+        notices.notify("call.cut_off", {})
+        assert not await notices.leave(0.05)
+
+
 async def test_a_receiver_that_is_away_costs_bounded_memory():
     poster = EventPoster(Secret("http://127.0.0.1:9/events"), Secret())
     for _ in range(WAITING_MAX + 10):

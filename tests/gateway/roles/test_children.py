@@ -23,6 +23,12 @@ with open("started", "a") as file:
 if name == "stubborn":
     while True:
         time.sleep(1)
+if name == "refused":
+    sys.exit(3)
+if name == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+if name == "serving":
+    os.write(0, b".")
 if name == "beating":
     while True:
         os.write(0, b".")
@@ -97,6 +103,22 @@ async def test_a_child_that_dies_is_started_again(yard, caplog):
     assert len((yard / "started").read_text().splitlines()) == 2, "none is started after the end"
 
 
+async def test_a_child_that_cannot_be_started_again_is_tried_again(yard, monkeypatch, caplog):
+    child = Child(["drain"], environ())
+    await child.start()
+    (first,) = await started(yard, 1)
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", str(yard / "nowhere"))
+    os.kill(int(first.split()[0]), signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while caplog.text.count("Process drain cannot be started: No such file") < 2:
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(sys, "executable", python)
+    await started(yard, 2)
+    await child.stop()
+    assert (yard / "finished").read_text() == "in good order"
+
+
 async def test_a_child_that_does_not_end_is_killed(yard, monkeypatch):
     monkeypatch.setattr(children, "_STOP_TIMEOUT_S", 0.2)
     child = Child(["stubborn"], environ())
@@ -165,6 +187,29 @@ async def test_a_silent_child_that_nobody_listens_to_is_left_alone(yard, monkeyp
     await asyncio.sleep(0.5)
     await child.stop()
     assert len((yard / "started").read_text().splitlines()) == 1
+
+
+async def test_a_child_that_serves_is_watched_over(yard):
+    child = Child(["serving"], environ())
+    assert await child.start_serving() is None
+    (first,) = await started(yard, 1)
+    os.kill(int(first.split()[0]), signal.SIGKILL)
+    await started(yard, 2)
+    await child.stop()
+
+
+@pytest.mark.parametrize(("name", "code"), [("refused", 3), ("killed", -9), ("stubborn", -9)])
+async def test_a_child_that_never_serves_is_not_started_again(
+    name, code, yard, monkeypatch, caplog
+):
+    monkeypatch.setattr(children, "_START_S_MAX", 2 if name == "stubborn" else 60)
+    monkeypatch.setattr(children, "_END_S_MAX", 0.2)
+    child = Child([name], environ())
+    assert await child.start_serving() == code
+    assert ("ended with -9 before it served" in caplog.text) == (code < 0)
+    await asyncio.sleep(0.2)
+    await child.stop()
+    assert len((yard / "started").read_text().splitlines()) <= 1
 
 
 async def test_a_pulse_ceases_when_the_work_comes_to_no_turn(monkeypatch):

@@ -1,25 +1,31 @@
 """A process without media, put together from the same parts as `caller serve`."""
 
+import asyncio
 import contextlib
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from billing.ports import Opening
 from gateway.charging.recovery import bring_credits
+from gateway.errors import SettingsError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.app import create_app
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import adapters, http, periodic_tasks, storage
+from gateway.roles import membership as membership_module
 from gateway.roles.access import compose_access
 from gateway.roles.carrier import compose_carrier_side
 from gateway.roles.membership import new_membership
 from gateway.roles.payments import compose_payments
 from gateway.roles.post import open_post
 from gateway.roles.prices import load_prices
+from gateway.roles.public_origin import Answer
 from gateway.roles.stopping import Stops
 from gateway.scopes import PAGE
 from gateway.settings import from_mapping
+from gateway.stores.leases import RedisNodeLeases
 from tests.valkey import valkey_server, valkey_url
 
 __all__ = ["valkey_server", "valkey_url"]
@@ -50,6 +56,7 @@ class Office:
 
     def __init__(self, settings, stores, post, prices, stops):
         self.stores, self.post, self.prices = stores, post, prices
+        self.settings = settings
         self.access = compose_access(settings, stores)
         self.membership = new_membership(settings, stores.redis)
         self.carrier_side = compose_carrier_side(
@@ -159,6 +166,79 @@ async def test_its_periodic_work_has_nothing_of_a_node(office):
     sweeps = periodic_tasks.new_sweeper(office.membership, office.carrier_side, lambda _: False)
     of_node = periodic_tasks.of_node(office.membership, office.carrier_side, Metering(), sweeps)
     assert {"lease", "sweep for lost calls", "reminder of calls"} <= {d._name for d in of_node}
+
+
+async def test_what_is_not_there_has_no_periodic_work():
+    assert periodic_tasks.of_payments(None) == ()
+    (renewal,) = periodic_tasks.of_port(Tls())
+    assert renewal._name == "look for a new certificate"
+
+
+class Tls:
+    """A certificate that can be looked for again."""
+
+    def refresh(self):
+        pass
+
+
+async def test_whoever_gave_or_froze_credit_brings_it_to_the_gate(office, client):
+    told = []
+
+    async def on_credit(account_id):
+        told.append(account_id)
+
+    stores = office.stores
+    for listener in (None, on_credit):
+        composed = compose_payments(
+            office.settings, stores, notify=office.post.notify, on_credit=listener
+        )
+        reference = f"more:{listener is None}"
+        await stores.ledger.add_credit("alice", 5, reference=reference, kind="grant")
+        await composed.payments._on_credit("alice")
+        await composed.payments._on_freeze("alice", True)
+        await composed.service.close()
+    assert await stores.gate.balance("alice") == 10**7 + 10
+    assert told == ["alice", "alice"]
+    refused = await client.post("/v1/call-tokens", json={"destination": ECHO})
+    assert refused.json()["code"] == "account_frozen"
+
+
+async def test_a_node_is_entered_by_one_process(office):
+    other = replace(office.membership, leases=RedisNodeLeases(office.stores.redis, instance="b"))
+    await office.membership.enter()
+
+    async def lives():
+        while True:
+            await office.membership.watch.renew()
+            await asyncio.sleep(0.05)
+
+    living = asyncio.create_task(lives())
+    with pytest.raises(SettingsError, match="another process serves as node office"):
+        await other.enter()
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    await office.membership.leave()
+    await other.enter()
+
+
+@pytest.mark.parametrize(
+    ("instance", "fault"), [("", "nothing listens"), ("self", ""), ("known", ""), ("alien", "gate")]
+)
+async def test_a_public_origin_of_another_gateway_is_found_out(
+    office, monkeypatch, instance, fault
+):
+    membership = office.membership
+    known = RedisNodeLeases(office.stores.redis, instance="known")
+    await known.claim("n2", 60, lambda: None)
+    instance = membership.instance if instance == "self" else instance
+    said = Answer(instance=instance, fault="" if instance else "nothing listens")
+
+    async def ask(_origin):
+        return said
+
+    monkeypatch.setattr(membership_module.public_origin, "ask", ask)
+    assert fault in (await membership.look_at_origin())
+    assert bool(fault) == bool(await membership.look_at_origin())
 
 
 class Metering:

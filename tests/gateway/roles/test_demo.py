@@ -76,6 +76,19 @@ async def test_secrets_of_an_earlier_version_are_kept_and_completed(environ, tmp
     assert json.loads(kept.read_text()).items() >= older.items()
 
 
+@pytest.mark.parametrize(
+    "damage", [b"", b'{"account_sid": "AC', b"[1]", b'{"api_key": 1}', b"\xff"]
+)
+def test_damaged_secrets_are_named_and_kept(damage, environ, tmp_path):
+    kept = tmp_path / "data" / "demo.json"
+    kept.parent.mkdir()
+    kept.write_bytes(damage)
+    done = CliRunner().invoke(app.app, ["demo"], obj=environ)
+    assert done.exit_code == 2
+    assert f"{kept} is damaged. Remove it" in done.output
+    assert kept.read_bytes() == damage
+
+
 async def test_with_a_key_of_its_own_real_payments_are_taken(environ):
     show = Demo(environ | {"CALLER_STRIPE_API_KEY": "sk_live_a"})
     assert show.settings().stripe_url == "https://api.stripe.com"
@@ -169,3 +182,16 @@ def test_a_port_that_is_taken_is_told_before_anything_is_started(environ, tmp_pa
     assert done.exit_code == 3
     assert "is in use by another process" in done.output
     assert not (tmp_path / "data" / "valkey").exists()
+
+
+def test_a_simulated_service_that_cannot_serve_ends_the_demo(environ, monkeypatch, capfd):
+    """Another process may take a port between the choice of it and its use."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(demo, "_free_port", lambda *_: port)
+        done = CliRunner().invoke(app.app, ["demo"], obj=os.environ | environ)
+    assert done.exit_code == 3
+    said = capfd.readouterr().err
+    assert f"TCP port {port} of 127.0.0.1 is in use by another process." in said
+    assert "starting it again" not in said

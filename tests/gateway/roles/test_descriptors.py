@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.roles.descriptors import raise_limit
+from gateway.roles import descriptors
+from gateway.roles.descriptors import media_limits, raise_limit
+from gateway.sockets.limits import MediaLimits
 
 
 @pytest.fixture
@@ -43,3 +45,19 @@ def test_a_system_that_refuses_is_believed(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
     assert raise_limit(500) == 100
+
+
+def test_each_call_has_a_place_beside_the_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "raise_limit", lambda wanted: wanted)
+    limits = media_limits(1_000)
+    assert limits.connections_max >= 3_000
+    assert limits.strangers_max == MediaLimits().strangers_max
+
+
+def test_few_descriptors_leave_few_for_strangers_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(descriptors, "raise_limit", lambda _: 400)
+    limits = media_limits(1_000)
+    assert (limits.strangers_max, limits.strangers_per_network_max) == (100, 50)
+    assert "400 descriptors leave 100 for new connections" in caplog.text

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from gateway import settings
 from gateway.charging import outbox_alarm
 from gateway.charging.outbox_alarm import DrainerAlarm
-from gateway.roles import children, storage
+from gateway.roles import children, drain, storage
 from gateway.roles.children import Child
 from gateway.stores.drain_mark import RedisDrainMark
 
@@ -118,3 +118,16 @@ async def test_two_drainers_at_once_do_no_harm(drainer):
         await second.stop()
     await drainer.drains_again(time.monotonic())
     assert drainer.pid != pid
+
+
+async def test_a_drainer_that_fails_ends_and_tells_its_fault(tmp_path, valkey_url, monkeypatch):
+    async def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("billing.drain.Drainer.run", fail)
+    # It would hold for the tests that follow, too.
+    monkeypatch.setattr(drain, "_yield_to_audio", lambda: None)
+    given = {"CALLER_DATA_DIR": str(tmp_path), "CALLER_REDIS_URL": valkey_url}
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(PATIENCE_S):
+            await drain.work(settings.from_mapping(given), is_child=False)

@@ -45,6 +45,17 @@ async def test_a_part_that_fails_keeps_no_other_from_stopping(stops):
     assert line["part"] == "calls"
 
 
+async def test_a_part_whose_stop_is_cancelled_keeps_no_other_from_stopping(stops):
+    did = []
+    stops.add("stores", noting(did, "stores"))
+    stops.add("calls", noting(did, "calls", asyncio.CancelledError()))
+    with capture_logs() as logs:
+        await stops.run()
+    assert did == ["calls", "stores"]
+    (line,) = logs
+    assert (line["event"], line["part"]) == ("part failed to stop", "calls")
+
+
 async def test_a_part_that_hangs_is_left_behind_and_named(stops, monkeypatch):
     monkeypatch.setattr(stopping, "STOP_S_MAX", 0.01)
     did = []

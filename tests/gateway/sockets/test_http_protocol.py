@@ -73,6 +73,22 @@ async def test_a_head_behind_a_slow_answer_is_expected_from_the_answer_on() -> N
     assert client.is_dropped
 
 
+@pytest.mark.parametrize("part", ["address", "one field", "fields"])
+@pytest.mark.parametrize("size", [30_000, 40_000])
+async def test_a_head_in_one_read_with_the_request_before_it_is_bounded(
+    part: str, size: int
+) -> None:
+    address = b"/hello?" + (b"a" * size if part == "address" else b"")
+    fields = b"X: " + b"a" * size + b"\r\n" if part == "one field" else b""
+    fields = b"a:b\r\n" * (size // 5) if part == "fields" else fields
+    head = b"GET " + address + b" HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n"
+    for before, its_status in ((HELLO, 200), (HEAD + b"12345", 200)):
+        client = Client(House())
+        is_served = size < 32 * 1024
+        assert await client.says(before + head) == [its_status, *([200] if is_served else [])]
+        assert client.transport.has_ended != is_served
+
+
 async def test_empty_lines_between_requests_are_no_head() -> None:
     house = House()
     client = Client(house)

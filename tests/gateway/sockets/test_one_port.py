@@ -511,6 +511,8 @@ def test_uvicorn_still_has_the_parts_that_one_port_builds_on():
     overridden = {
         "data_received": ["data"],
         "on_message_begin": [],
+        "on_url": ["url"],
+        "on_header": ["name", "value"],
         "on_headers_complete": [],
         "on_body": ["body"],
         "on_message_complete": [],

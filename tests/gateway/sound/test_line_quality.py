@@ -27,6 +27,7 @@ FIRST = Measured(
     concealed_ms=60.0,
     delay_ms=35.0,
     uplink_level_dbov=-30,
+    carrier_frames=500,
     downlink_frames=500,
     downlink_jitter_ms=2.0,
     downlink_held_ms=0.0,
@@ -60,6 +61,7 @@ class Line:
         changes.setdefault("uplink_frames", last.uplink_frames + packets)
         changes.setdefault("uplink_packets", last.uplink_packets + packets)
         changes.setdefault("uplink_lost", last.uplink_lost + lost)
+        changes.setdefault("carrier_frames", last.carrier_frames + frames)
         changes.setdefault("downlink_frames", last.downlink_frames + frames)
         self.last = last._replace(**changes)
         return self._take(self.last)
@@ -246,6 +248,34 @@ def test_a_blackout_of_the_phones_voice_is_lost():
     line.second(report=after)
     assert line.legs[1].packets_lost == 150
     assert report.packets < after.packets
+
+
+@pytest.mark.parametrize(
+    ("unnoticed", "away", "late"), [(0, 9, 1), (3, 0, 0), (5, 4, 2), (7, 1, 0)]
+)
+@pytest.mark.parametrize("is_told_by_numbers", [True, False])
+def test_a_blackout_counts_once_however_it_is_noticed(unnoticed, away, late, is_told_by_numbers):
+    line = Line()
+    line.seconds(10)
+    last = line.last.report
+    line.seconds(unnoticed, packets=0, report=None)
+    line.seconds(away, packets=0, report=None, is_away=True)
+    line.seconds(late, report=None, is_away=False)
+    lost = PACKETS * (unnoticed + away)
+    back = msgspec.structs.replace(
+        last,
+        packets=last.packets + PACKETS * (late + 1),
+        lost=last.lost + lost * is_told_by_numbers,
+        concealed_ms=1_000.0 * (unnoticed + away),
+    )
+    line.second(report=back, is_away=False)
+    line.seconds(5)
+    browser, carrier = line.legs
+    assert (browser.packets_lost, carrier.packets_lost) == (lost, lost)
+    assert carrier.mos == pytest.approx(browser.mos, abs=0.3)
+    # What no number has told hides no loss that comes later.
+    line.second(lost_down=5)
+    assert line.legs[1].packets_lost == lost + 5
 
 
 def test_a_report_that_is_late_by_a_part_of_a_second_has_lost_nothing():
@@ -474,6 +504,7 @@ measurements = st.builds(
     concealed_ms=millis,
     delay_ms=millis,
     uplink_level_dbov=dbov,
+    carrier_frames=counts,
     downlink_frames=counts,
     downlink_jitter_ms=millis,
     downlink_held_ms=millis,

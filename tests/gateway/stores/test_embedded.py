@@ -163,6 +163,20 @@ async def test_others_attach_and_one_takes_over(valkey, folder):
             await other.stop()
 
 
+async def test_a_takeover_that_fails_is_tried_again(valkey, folder):
+    await valkey.start()
+    other = EmbeddedValkey(folder)
+    await other.start()
+    # As it is with no descriptor left: the lock cannot be opened.
+    (folder / "owner.lock").unlink()
+    (folder / "owner.lock").mkdir()
+    await asyncio.sleep(3 * embedded.WATCH_INTERVAL_S)
+    await valkey.stop()
+    (folder / "owner.lock").rmdir()
+    await until(lambda: other.is_owner and other.server_pid is not None)
+    await other.stop()
+
+
 async def test_who_may_not_own_attaches_and_leaves_a_lost_server_to_others(valkey, folder):
     child = EmbeddedValkey(folder, may_own=False)
     try:

@@ -1,0 +1,132 @@
+"""Sends credit back to the card it was paid with, at an operator's command.
+
+Refunds that are begun elsewhere, such as on the payment service's own pages, and what becomes of
+all of them, `Payments` learns from the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from billing.errors import MoneyError
+from billing.payments import Payment, PaymentState, refund_reference, to_minor, undone
+from billing.ports import CreditBook
+from gateway.errors import PaymentError, RequestRefusedError
+from gateway.payments.ports import OnCredit, PaymentService, PaymentStore
+from gateway.payments.service import REFUND_FAILED, REFUNDED, Payments, told
+from gateway.ports import Notify
+
+_REFUNDABLE = frozenset({PaymentState.PAID, PaymentState.WON})
+
+
+class Refunds:
+    """The refunds that are begun here."""
+
+    def __init__(
+        self,
+        payments: Payments,
+        *,
+        service: PaymentService,
+        store: PaymentStore,
+        ledger: CreditBook,
+        balance: Callable[[str], Awaitable[int]],
+        on_credit: OnCredit,
+        notify: Notify,
+    ) -> None:
+        self._payments = payments
+        self._service = service
+        self._store = store
+        self._ledger = ledger
+        self._balance = balance
+        self._on_credit = on_credit
+        self._notify = notify
+
+    async def send_back(self, payment_id: str, micros: int, *, reference: str) -> Payment:
+        """Send unspent credit back to the card it came from.
+
+        The credit is taken first, so that it cannot be spent meanwhile, and given back if the
+        service refuses. After a retryable PaymentError the same call completes the refund. The call
+        that takes the credit also tells of the refund, so that a repetition tells nothing.
+
+        Raises:
+            RequestRefusedError: `payment_not_found`, `refund_too_large`, `payment_key_reused` for a
+                reference whose refund was refused.
+            PaymentError: The service refused, or is away.
+            StoreUnavailableError: A store is away.
+
+        """
+        payment = await self._store.find(payment_id)
+        if payment is None:
+            raise RequestRefusedError("payment_not_found")
+        intent_id = payment.payment_intent_id
+        if intent_id is None or payment.state not in _REFUNDABLE:
+            raise RequestRefusedError("refund_too_large")
+        minor = _minor(micros, payment.currency)
+        # The amount is part of the id: another amount is another refund.
+        our_id = f"{payment.id}:{minor}:{reference}"
+        booked_as = refund_reference(our_id)
+        if await self._store.is_booked(undone(booked_as)):
+            raise RequestRefusedError("payment_key_reused")
+        is_first = False
+        if not await self._store.is_booked(booked_as):
+            is_first = await self._take_back(payment, micros, booked_as)
+        elif await self._is_refunded(intent_id, our_id):
+            return await self._payments.book_outcome(payment)
+        is_refused = False
+        try:
+            await self._service.refund(intent_id, minor, our_id)
+        except PaymentError as error:
+            # Only a definite refusal returns the credit; otherwise the refund may have been made.
+            is_refused = not error.retryable
+            if is_refused:
+                reason = "The refund failed."
+                is_undone = await self._credit(payment, micros, undone(booked_as), reason)
+                # An earlier call, which did not learn the outcome, has told of the refund.
+                if is_undone and not is_first:
+                    self._notify(REFUND_FAILED, told(payment, micros))
+            raise
+        finally:
+            # Here, because `Payments` finds it booked; also if its outcome is unknown.
+            if is_first and not is_refused:
+                self._notify(REFUNDED, told(payment, micros))
+        return await self._payments.book_outcome(payment)
+
+    async def _is_refunded(self, intent_id: str, our_id: str) -> bool:
+        """Return whether the service has made a refund; it forgets idempotency keys after a day."""
+        intent = await self._service.intent(intent_id)
+        return any(refund.our_id == our_id for refund in intent.refunds)
+
+    async def _take_back(self, payment: Payment, micros: int, reference: str) -> bool:
+        """Take a refund's credit; return False if another process has just done so."""
+        left = payment.micros - payment.refunded_micros
+        if micros > min(left, await self._balance(payment.account_id)):
+            raise RequestRefusedError("refund_too_large")
+        # Calls may have spent it meanwhile, so check again after taking the credit.
+        is_first = await self._credit(payment, -micros, reference, "Refund to your card.")
+        if await self._balance(payment.account_id) < 0:
+            await self._credit(payment, micros, undone(reference), "The credit was spent.")
+            raise RequestRefusedError("refund_too_large")
+        return is_first
+
+    async def _credit(self, payment: Payment, micros: int, reference: str, reason: str) -> bool:
+        """Book a credit of a refund; return False if it was booked before."""
+        sequence = await self._ledger.add_credit(
+            payment.account_id,
+            micros,
+            reference=reference,
+            kind="refund",
+            reason=reason,
+            payment_id=payment.id,
+        )
+        await self._on_credit(payment.account_id)
+        return sequence is not None
+
+
+def _minor(micros: int, currency: str) -> int:
+    try:
+        minor = to_minor(micros, currency)
+    except MoneyError:
+        minor = 0
+    if minor <= 0:
+        raise RequestRefusedError("amount_out_of_range", field="amount")
+    return minor

@@ -1,0 +1,132 @@
+"""Turns what a client reports, and its absence, into seconds of the phone's voice.
+
+Knows no clock and no leg; called once a second.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from gateway.browser import messages as wire
+from gateway.sound.packet_counts import Counts, Flow
+from media.g711 import FRAME_MS
+
+FRAMES_PER_S: Final = 1_000 // FRAME_MS
+REPORT_S: Final = 3
+"""Seconds for which a client's report counts as current."""
+REPORT_TOLERANCE: Final = 0.5
+"""Share of a second's frames that may arrive in another second: reports and carrier are not aligned
+with ours."""
+
+
+class Heard(NamedTuple):
+    """What became known in one second of what the caller hears."""
+
+    flow: Flow = Flow()
+    seconds: int = 0
+    """How many seconds that covers; 0 if nothing became known."""
+    before_s: int = 0
+    """Seconds that were counted as lost earlier, and that the flow's concealment covers too."""
+
+    def scores(self, delay_ms: float) -> list[tuple[float, int]]:
+        """Return the quality of these seconds, and how many have it.
+
+        Loss of whole seconds lies in one piece: no report comes through a network that is down. So
+        it does not make the other seconds worse.
+        """
+        flow = self.flow
+        lost_s = min(flow.lost // FRAMES_PER_S, self.seconds)
+        concealed_ms = max(0.0, flow.concealed_ms - 1_000 * (lost_s + self.before_s))
+        rest = Flow(flow.packets, flow.lost - lost_s * FRAMES_PER_S, concealed_ms)
+        scores = [
+            (Flow(lost=FRAMES_PER_S).mos(delay_ms), lost_s),
+            (rest.mos(delay_ms), self.seconds - lost_s),
+        ]
+        return [(round(mos, 2), seconds) for mos, seconds in scores if seconds]
+
+
+class ReportCounts:
+    """Counts what the caller hears of the phone, each second once.
+
+    A second counts with the report that covers it, however late that is, or as lost at once while
+    the caller is away. Of a client that never reports only what is known here counts.
+    """
+
+    __slots__ = ("_age_s", "_carrier", "_counts", "_heard", "_lost_s", "_open_s", "report")
+
+    def __init__(self) -> None:
+        self.report: wire.Report | None = None
+        """The newest report, while it is current."""
+        self._heard: Heard | None = None
+        """What the newest report told; None before the first."""
+        self._age_s = 0
+        self._open_s = 0
+        """Seconds that the next report covers."""
+        self._lost_s = 0
+        """Seconds since the last report that were counted as lost without one."""
+        self._counts = Counts(REPORT_TOLERANCE)
+        self._carrier = Counts(REPORT_TOLERANCE)
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether the client sends reports."""
+        return self._heard is not None
+
+    def step(
+        self,
+        report: wire.Report | None,
+        carrier_frames: int,
+        *,
+        is_due: bool,
+        is_away: bool,
+        is_counted_later: bool,
+    ) -> Heard:
+        """Return what this second tells.
+
+        Args:
+            report: The newest one. By identity: the same object again is no new measurement.
+            carrier_frames: Received from the carrier so far.
+            is_due: Whether the caller should hear the phone.
+            is_away: Whether the caller can neither hear nor report.
+            is_counted_later: Whether the client will count what it misses now, once more comes.
+
+        """
+        if report is not None and report is not self.report:
+            return self._take(report, is_due=is_due, is_counted_later=is_counted_later)
+        self._age_s += 1
+        due = FRAMES_PER_S if is_due else 0
+        flow = Flow()
+        if self._heard is None:
+            counts = Flow(carrier_frames)
+            flow = self._carrier.step(
+                "carrier", counts, carrier_frames, due, is_counted_later=False
+            )
+        if is_away:
+            self.report = None
+            self._lost_s += is_due
+            return Heard(Flow(lost=due), int(is_due))
+        self._open_s += is_due
+        if self._heard is None:
+            return Heard(flow, int(is_due))
+        if self._age_s > REPORT_S or self.report is None:
+            self.report = None
+            return Heard()
+        return self._heard._replace(seconds=0)
+
+    def _take(self, report: wire.Report, *, is_due: bool, is_counted_later: bool) -> Heard:
+        # A report covers the seconds since the last one, which may be more than one.
+        seconds = self._open_s + is_due
+        lost_s, self._lost_s = self._lost_s, 0
+        if is_counted_later:
+            self._counts.expect(lost_s * FRAMES_PER_S)
+        flow = self._counts.step(
+            "report",
+            Flow(report.packets, report.lost, report.concealed_ms),
+            report.packets,
+            FRAMES_PER_S if seconds else 0,
+            seconds=seconds,
+            is_counted_later=is_counted_later,
+        )
+        self.report, self._age_s, self._open_s = report, 0, 0
+        self._heard = Heard(flow, seconds, lost_s)
+        return self._heard

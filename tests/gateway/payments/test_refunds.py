@@ -1,0 +1,131 @@
+"""Refunds that are begun here: from unspent credit, once, told once, finished when broken off."""
+
+import pytest
+
+from gateway.errors import PaymentError, RequestRefusedError
+from tests.gateway.payments.conftest import UNIT
+
+
+async def test_refunds_take_credit_once_each(shop):
+    payment = await shop.paid()
+    await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    refunded = await shop.refunds.send_back(payment.id, 7 * UNIT, reference="b")
+    again = await shop.refunds.send_back(payment.id, 7 * UNIT, reference="b")
+    assert refunded.refunded_micros == again.refunded_micros == 12 * UNIT
+    assert await shop.balance() == 13
+    refunds = await shop.objects("refunds")
+    assert [refund["amount"] for refund in refunds] == [700, 500]
+    for refund in refunds:
+        await shop.payments.book_object("refund", refund["id"])
+    assert await shop.balance() == 13
+    assert [data["micros"] for data in shop.told("payment.refunded")] == [5 * UNIT, 7 * UNIT]
+
+
+async def test_a_refund_that_fails_at_the_bank_gives_its_credit_back(shop):
+    payment = await shop.paid()
+    await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    (refund,) = await shop.objects("refunds")
+    await shop.does("POST", f"/refunds/{refund['id']}/fail")
+    booked = await shop.payments.book_object("refund", refund["id"])
+    assert (booked.refunded_micros, await shop.balance()) == (0, 25)
+    refunds = ["payment.refunded", "payment.refund_failed"]
+    assert shop.event_names() == ["payment.received", *refunds]
+    with pytest.raises(RequestRefusedError):
+        await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+
+
+@pytest.mark.parametrize("micros", [26 * UNIT, 21 * UNIT])
+async def test_only_unspent_credit_goes_back(shop, micros):
+    payment = await shop.paid()
+    await shop.ledger.add_credit("alice", -5 * UNIT, reference="spent", kind="grant")
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.refunds.send_back(payment.id, micros, reference="a")
+    assert refused.value.code == "refund_too_large"
+    assert (await shop.balance(), await shop.objects("refunds")) == (20, [])
+
+
+async def test_credit_that_is_spent_meanwhile_is_not_refunded(shop):
+    payment = await shop.paid()
+    shop.refunds._balance = iter_balance([25 * UNIT, -1])
+    with pytest.raises(RequestRefusedError) as refused:
+        await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    assert refused.value.code == "refund_too_large"
+    assert (await shop.balance(), await shop.objects("refunds")) == (25, [])
+
+
+def iter_balance(answers):
+    """Return a spend gate's balance that is another each time."""
+    waiting = iter(answers)
+
+    async def balance(account_id):
+        return next(waiting)
+
+    return balance
+
+
+async def test_what_the_service_refuses_to_refund_is_given_back(shop):
+    payment = await shop.paid()
+    await shop.does("POST", "/refunds", payment_intent=payment.payment_intent_id, amount=2_400)
+    with pytest.raises(PaymentError) as refused:
+        await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    assert not refused.value.retryable
+    assert await shop.balance() == 25
+    assert shop.event_names() == ["payment.received"], "nothing has left, and nothing is lacking"
+    await shop.payments.book_outcome(payment)
+    assert await shop.balance() == 1
+
+
+async def test_a_refund_without_an_answer_is_finished_by_the_same_words(shop):
+    payment = await shop.paid()
+    await shop.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/refunds"})
+    with pytest.raises(PaymentError) as unknown:
+        await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    assert unknown.value.retryable
+    assert await shop.balance() == 20
+    await shop.does("DELETE", "/faults")
+    await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    assert await shop.balance() == 20
+    assert len(await shop.objects("refunds")) == 1
+    assert shop.event_names() == ["payment.received", "payment.refunded"]
+
+
+async def test_a_refund_without_an_answer_that_is_refused_after_all_is_told_so(shop):
+    payment = await shop.paid()
+    await shop.does("PUT", "/faults", requests={"status": 500, "count": 9, "path": "/v1/refunds"})
+    with pytest.raises(PaymentError):
+        await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    await shop.does("DELETE", "/faults")
+    await shop.does("POST", "/refunds", payment_intent=payment.payment_intent_id, amount=2_400)
+    with pytest.raises(PaymentError) as refused:
+        await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    assert not refused.value.retryable
+    assert await shop.balance() == 25
+    assert shop.event_names() == ["payment.received", "payment.refunded", "payment.refund_failed"]
+
+
+async def test_a_refund_whose_answer_was_lost_is_not_made_again_when_its_key_is_forgotten(shop):
+    payment = await shop.paid()
+    our_id = f"{payment.id}:500:a"
+    await shop.ledger.add_credit(
+        "alice", -5 * UNIT, reference=f"refund:{our_id}", kind="refund", reason="Refund."
+    )
+    await shop.service.refund(payment.payment_intent_id, 500, our_id)
+    await shop.does("PUT", "/clock", offset_s=2 * 86_400)
+    refunded = await shop.refunds.send_back(payment.id, 5 * UNIT, reference="a")
+    assert refunded.refunded_micros == 5 * UNIT
+    assert (await shop.balance(), len(await shop.objects("refunds"))) == (20, 1)
+
+
+async def test_what_cannot_be_refunded_is_refused(shop):
+    open_payment, _ = await shop.payments.start_checkout("alice", 25 * UNIT)
+    paid = await shop.paid(units=10)
+    for payment_id, micros, code in (
+        ("pay_none", UNIT, "payment_not_found"),
+        (open_payment.id, UNIT, "refund_too_large"),
+        (paid.id, 0, "amount_out_of_range"),
+        (paid.id, -UNIT, "amount_out_of_range"),
+        (paid.id, 1, "amount_out_of_range"),
+    ):
+        with pytest.raises(RequestRefusedError) as refused:
+            await shop.refunds.send_back(payment_id, micros, reference="a")
+        assert refused.value.code == code

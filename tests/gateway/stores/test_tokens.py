@@ -1,0 +1,84 @@
+"""One-use call tokens on a real server: each is good once, for a while, as its key allows."""
+
+import asyncio
+
+import pytest
+
+from billing.errors import StoreUnavailableError
+from billing.stores.redis_client import connect, disconnect
+from gateway.stores.tokens import TOKEN_PREFIX, RedisCallTokens
+from tests.gateway.stage import order
+
+
+class Desk:
+    """Tokens, and what their key allows."""
+
+    def __init__(self, redis):
+        self.allows = True
+        self.asked = []
+        self.tokens = RedisCallTokens(redis, ttl_s=60, still_allows=self._still_allows)
+
+    async def _still_allows(self, asked):
+        self.asked.append(asked)
+        return self.allows
+
+
+@pytest.fixture
+async def redis(valkey_url):
+    client = connect(valkey_url)
+    yield client
+    await disconnect(client)
+
+
+@pytest.fixture
+def desk(redis):
+    return Desk(redis)
+
+
+async def test_a_token_is_good_once(desk):
+    token = await desk.tokens.issue(order())
+    assert token.startswith(TOKEN_PREFIX)
+    assert await desk.tokens.redeem(token) == order()
+    assert await desk.tokens.redeem(token) is None
+    assert desk.asked == [order()]
+
+
+async def test_of_many_who_redeem_a_token_together_one_has_it(desk):
+    token = await desk.tokens.issue(order())
+    redeemed = await asyncio.gather(*(desk.tokens.redeem(token) for _ in range(10)))
+    assert [found for found in redeemed if found] == [order()]
+
+
+async def test_tokens_are_told_apart_and_unknown_ones_are_none(desk):
+    first, second = [await desk.tokens.issue(order(destination=to)) for to in ("+1", "+2")]
+    assert first != second
+    assert (await desk.tokens.redeem(second)).destination == "+2"
+    assert (await desk.tokens.redeem(first)).destination == "+1"
+    assert await desk.tokens.redeem(TOKEN_PREFIX + "x") is None
+
+
+async def test_a_token_whose_key_may_call_no_more_is_burnt(desk):
+    token = await desk.tokens.issue(order())
+    desk.allows = False
+    assert await desk.tokens.redeem(token) is None
+    desk.allows = True
+    assert await desk.tokens.redeem(token) is None
+
+
+async def test_a_token_runs_out_and_is_not_kept_in_clear(desk, redis):
+    token = await desk.tokens.issue(order())
+    (key,) = [key async for key in redis.scan_iter("caller:call-token:*")]
+    assert token.encode() not in key
+    assert 0 < await redis.ttl(key) <= desk.tokens.ttl_s
+
+
+async def test_a_store_that_is_away_is_said(desk, redis):
+    token = await desk.tokens.issue(order())
+    await disconnect(redis)
+    away = connect("redis://127.0.0.1:1")
+    tokens = RedisCallTokens(away, ttl_s=60, still_allows=desk._still_allows)
+    with pytest.raises(StoreUnavailableError):
+        await tokens.redeem(token)
+    with pytest.raises(StoreUnavailableError):
+        await tokens.issue(order())
+    await disconnect(away)

@@ -1,0 +1,156 @@
+"""Says which test files prove which module: the one at the same path, or those named here.
+
+A file under `tests/gateway/` proves the module of its name under `gateway/`, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("gateway", "media", "billing", "simulators")
+
+FOLDERS = {"billing/stores": "billing/sql"}
+"""Folders of modules whose tests lie in a folder of another name as well."""
+
+TESTED_BY: dict[str, tuple[str, ...]] = {
+    "billing.gate_rows": ("tests/billing/sql/test_gate_audit.py",),
+    "billing.reconcile": (
+        "tests/billing/test_reconcile.py",
+        "tests/billing/sql/test_gate_audit.py",
+    ),
+    "billing.stores.column_audit": (
+        "tests/billing/sql/test_audit.py",
+        "tests/billing/sql/test_planted_faults.py",
+    ),
+    "billing.stores.findings": ("tests/billing/sql/test_audit.py",),
+    "billing.stores.payments": ("tests/billing/sql/test_payment_store.py",),
+    "billing.stores.redis_outbox": (
+        "tests/billing/stores/test_redis.py",
+        "tests/billing/stores/test_redis_outbox.py",
+    ),
+    "billing.stores.row_audit": ("tests/billing/sql/test_audit.py",),
+    "billing.stores.schema": (
+        "tests/billing/sql/test_migrations.py",
+        "tests/billing/stores/test_refusals.py",
+    ),
+    "billing.stores.sql": (
+        "tests/billing/sql/test_cdr_store.py",
+        "tests/billing/sql/test_ledger_store.py",
+    ),
+    "billing.stores.tables": ("tests/billing/sql/test_database.py",),
+    "gateway.__main__": ("tests/gateway/cli/test_process.py",),
+    "gateway.call.carrier_status": ("tests/gateway/twilio/test_status.py",),
+    "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),
+    "gateway.charging.call_charge": (
+        "tests/gateway/charging/test_call_charge.py",
+        "tests/gateway/charging/test_call_caps.py",
+    ),
+    "gateway.charging.reconcile": ("tests/gateway/charging/test_recovery.py",),
+    "gateway.charging.refilling": ("tests/money/test_rolled_back_gate.py",),
+    "gateway.charging.retelling": ("tests/money/test_restored_book.py",),
+    "gateway.cli.check": ("tests/gateway/cli/test_app.py",),
+    "gateway.cli.command": (
+        "tests/gateway/cli/test_app.py",
+        "tests/gateway/cli/test_rates.py",
+        "tests/gateway/roles/test_preflight.py",
+    ),
+    "gateway.cli.demo": ("tests/calls/test_shutdown.py",),
+    "gateway.cli.drain": ("tests/gateway/roles/test_drainer_process.py",),
+    "gateway.cli.process": ("tests/gateway/cli/test_process.py",),
+    "gateway.cli.serve": ("tests/calls/test_shutdown.py",),
+    "gateway.cli.settings": ("tests/gateway/test_imports.py",),
+    "gateway.cli.simulate": ("tests/calls/test_whole_call.py",),
+    "gateway.cli.simulate_payments": ("tests/calls/test_payments.py",),
+    "gateway.knobs": ("tests/gateway/test_settings.py",),
+    "gateway.payments.comparison": ("tests/gateway/payments/test_proof.py",),
+    "gateway.post.texts": ("tests/gateway/post/test_mail.py",),
+    "gateway.roles.child": ("tests/gateway/roles/test_demo.py",),
+    "gateway.roles.console": ("tests/gateway/cli/test_rates.py",),
+    "gateway.roles.drain": ("tests/gateway/roles/test_drainer_process.py",),
+    "gateway.roles.periodic_tasks": ("tests/gateway/roles/test_composition.py",),
+    "gateway.roles.media": (
+        "tests/gateway/roles/test_serve.py",
+        "tests/whole_calls/test_stories.py",
+    ),
+    "gateway.roles.membership": ("tests/gateway/roles/test_composition.py",),
+    "gateway.roles.payments": ("tests/gateway/roles/test_composition.py",),
+    "gateway.roles.preflight": (
+        "tests/gateway/roles/test_preflight.py",
+        "tests/gateway/roles/test_check.py",
+    ),
+    "gateway.roles.process": (
+        "tests/gateway/roles/test_process.py",
+        "tests/calls/test_shutdown.py",
+    ),
+    "gateway.roles.simulate": ("tests/calls/test_whole_call.py",),
+    "gateway.roles.simulate_payments": ("tests/calls/test_payments.py",),
+    "gateway.roles.storage": (
+        "tests/gateway/roles/test_adapters.py",
+        "tests/gateway/roles/test_preflight.py",
+    ),
+    "gateway.settings": (
+        "tests/gateway/test_settings.py",
+        "tests/gateway/roles/test_preflight.py",
+    ),
+    "gateway.sockets.http_protocol": (
+        "tests/gateway/sockets/test_http_protocol.py",
+        "tests/gateway/sockets/test_one_port.py",
+    ),
+    "gateway.twilio.reader": ("tests/gateway/twilio/test_pricing.py",),
+    "simulators.carrier.callbacks": ("tests/simulators/carrier/test_line.py",),
+    "simulators.carrier.clips": ("tests/simulators/carrier/test_callee.py",),
+    "simulators.carrier.courier": ("tests/simulators/carrier/test_line.py",),
+    "simulators.carrier.equipment": ("tests/simulators/carrier/test_control.py",),
+    "simulators.carrier.faults": ("tests/simulators/carrier/test_settings.py",),
+    "simulators.carrier.media_socket": ("tests/simulators/carrier/test_stream.py",),
+    "simulators.carrier.numbers": ("tests/simulators/carrier/test_orders.py",),
+    "simulators.carrier.recording": ("tests/simulators/carrier/test_callee.py",),
+    "simulators.carrier.resources": ("tests/simulators/carrier/test_rest.py",),
+    "simulators.carrier.scripts": ("tests/simulators/carrier/test_settings.py",),
+    "simulators.carrier.service": ("tests/simulators/carrier/test_control.py",),
+    "simulators.carrier.tariff": ("tests/simulators/carrier/test_listing.py",),
+    "simulators.carrier.ticker": ("tests/simulators/carrier/test_stream.py",),
+    "simulators.payments.access": ("tests/simulators/payments/test_rest.py",),
+    "simulators.payments.schedule": ("tests/simulators/payments/test_registry.py",),
+    "simulators.payments.clock": ("tests/simulators/payments/test_control.py",),
+    "simulators.payments.faults": ("tests/simulators/payments/test_outbox.py",),
+    "simulators.payments.hosted": (
+        "tests/simulators/payments/test_hosted.py",
+        "tests/simulators/payments/test_checkout.py",
+    ),
+    "simulators.payments.listing": ("tests/simulators/payments/test_rest.py",),
+    "simulators.payments.pages": ("tests/simulators/payments/test_hosted.py",),
+    "simulators.payments.settings": ("tests/simulators/payments/test_service.py",),
+}
+"""Modules whose tests have another name, or lie in several files: these prove what they promise."""
+
+OF_PROCESSES = (
+    "tests/calls/",
+    "tests/gateway/cli/test_process.py",
+    "tests/gateway/roles/test_drainer_process.py",
+)
+"""Tests that start whole processes, and see them from outside only."""
+
+SIMULATIONS = ("tests/media/test_playout_simulation.py", "tests/media/test_stalls.py")
+"""Tests of many modules together that take minutes, and are no module's own."""
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield the modules that are shipped, but migrations, which are run and never imported."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            place = path.relative_to(ROOT).with_suffix("").as_posix()
+            if "/migrations/" not in place and path.name != "__init__.py":
+                yield place.replace("/", "."), path
+
+
+def own_tests(module: str) -> tuple[str, ...]:
+    """Return the test files of a module that exist, relative to the root."""
+    if module in TESTED_BY:
+        return TESTED_BY[module]
+    folder, _, name = module.replace(".", "/").rpartition("/")
+    folders = (folder, FOLDERS.get(folder, folder))
+    paths = dict.fromkeys(f"tests/{folder}/test_{name}.py" for folder in folders)
+    return tuple(path for path in paths if (ROOT / path).exists())
