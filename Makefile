@@ -14,7 +14,7 @@ RUN := requirements/env.sh run
 DEV := requirements/env.sh dev
 TEST := requirements/env.sh test
 # More workers than cores: half of what tests do is to wait.
-PYTEST := python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+PYTEST := python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all coverage check bench docs lock clean
