@@ -19,11 +19,16 @@ from tests.certificates import Authority
 
 CARRIER = """
 import asyncio
-from simulators.carrier.service import SimulatorSettings, run
+from simulators.carrier.service import SimulatorService, SimulatorSettings
 
-asyncio.run(run(SimulatorSettings(
-    account_sid={sid!r}, auth_token={token!r}, port={port}, ring_s=0.3, cps=50.0, plain=False
-)))
+async def serve():
+    service = SimulatorService(SimulatorSettings(
+        account_sid={sid!r}, auth_token={token!r}, port={port}, ring_s=0.3, cps=50.0, plain=False
+    ))
+    await service.start()
+    await service.serve()
+
+asyncio.run(serve())
 """
 
 

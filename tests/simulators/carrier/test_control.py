@@ -13,7 +13,7 @@ from simulators.carrier.clock import Clock
 from simulators.carrier.control import PLAY_BYTES_MAX
 from simulators.carrier.playout import SILENCE
 from simulators.carrier.scripts import SCRIPTS
-from simulators.carrier.service import SimulatorService, run
+from simulators.carrier.service import SimulatorService
 from simulators.carrier.ticker import Ticker
 from tests.valkey import free_port
 
@@ -172,10 +172,9 @@ async def test_a_taken_port_is_an_error() -> None:
             await SimulatorService(replace(FAST, port=taken.getsockname()[1])).start()
 
 
-async def test_run_serves_until_cancelled() -> None:
+async def test_it_serves_until_it_is_stopped() -> None:
     port = free_port()
-    serving = asyncio.create_task(run(replace(FAST, port=port)))
-    await asyncio.sleep(0)
+    service = SimulatorService(replace(FAST, port=port))
 
     async def answers() -> bool:
         try:
@@ -186,11 +185,11 @@ async def test_run_serves_until_cancelled() -> None:
         await writer.wait_closed()
         return True
 
+    await service.start()
+    serving = asyncio.create_task(service.serve())
+    assert await answers()
+    await service.stop()
     async with asyncio.timeout(20):
-        while not await answers():
-            await asyncio.sleep(0.01)
-    serving.cancel()
-    with pytest.raises(asyncio.CancelledError):
         await serving
     assert not await answers()
 

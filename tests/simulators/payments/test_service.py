@@ -10,27 +10,22 @@ import httpx
 import pytest
 
 from simulators.payments.errors import PaymentSimulatorSettingsError
-from simulators.payments.service import PaymentSimulatorService, run
+from simulators.payments.service import PaymentSimulatorService
 
 from .conftest import FAST, KEY, Payments, Start, session_params
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
-async def test_it_serves_until_cancelled(unused_tcp_port: int) -> None:
-    serving = asyncio.ensure_future(run(replace(FAST, port=unused_tcp_port)))
-    async with httpx.AsyncClient() as client, asyncio.timeout(5):
-        while True:
-            try:
-                reply = await client.get(
-                    f"http://127.0.0.1:{unused_tcp_port}/v1/balance", headers=AUTH
-                )
-                break
-            except httpx.ConnectError:
-                await asyncio.sleep(0.01)
+async def test_it_serves_until_it_is_stopped(unused_tcp_port: int) -> None:
+    service = PaymentSimulatorService(replace(FAST, port=unused_tcp_port))
+    await service.start()
+    serving = asyncio.ensure_future(service.serve())
+    async with httpx.AsyncClient() as client:
+        reply = await client.get(f"http://127.0.0.1:{unused_tcp_port}/v1/balance", headers=AUTH)
     assert reply.status_code == 200
-    serving.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    await service.stop()
+    async with asyncio.timeout(20):
         await serving
 
 
