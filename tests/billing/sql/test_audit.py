@@ -264,7 +264,11 @@ DAMAGES = {
             transfer("credit:b4", "'grant', 'grants', 'customer'", 5, account="bob"),
             balance("bob", 5),
         ],
-        ["top-up without a payment: b4", "transfer without its credit: credit:b4"],
+        [
+            "entry that does not name its payment: b4",
+            "top-up without a payment: b4",
+            "transfer without its credit: credit:b4",
+        ],
     ),
     "refund by rule of another amount": (
         [
