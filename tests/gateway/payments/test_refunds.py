@@ -107,7 +107,12 @@ async def test_a_refund_whose_answer_was_lost_is_not_made_again_when_its_key_is_
     payment = await shop.paid()
     our_id = f"{payment.id}:500:a"
     await shop.ledger.add_credit(
-        "alice", -5 * UNIT, reference=f"refund:{our_id}", kind="refund", reason="Refund."
+        "alice",
+        -5 * UNIT,
+        reference=f"refund:{our_id}",
+        kind="refund",
+        reason="Refund.",
+        payment_id=payment.id,
     )
     await shop.service.refund(payment.payment_intent_id, 500, our_id)
     await shop.does("PUT", "/clock", offset_s=2 * 86_400)

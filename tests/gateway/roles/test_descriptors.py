@@ -6,6 +6,7 @@ import resource
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.roles import descriptors
 from gateway.roles.descriptors import media_limits, raise_limit
@@ -55,9 +56,15 @@ def test_each_call_has_a_place_beside_the_strangers(monkeypatch: pytest.MonkeyPa
 
 
 def test_few_descriptors_leave_few_for_strangers_and_that_is_said(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(descriptors, "raise_limit", lambda _: 400)
-    limits = media_limits(1_000)
+    with capture_logs() as logs:
+        limits = media_limits(1_000)
     assert (limits.strangers_max, limits.strangers_per_network_max) == (100, 50)
-    assert "400 descriptors leave 100 for new connections" in caplog.text
+    (line,) = logs
+    assert (line["event"], line["granted"], line["strangers_max"]) == (
+        "few file descriptors",
+        400,
+        100,
+    )
