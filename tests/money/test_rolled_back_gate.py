@@ -208,7 +208,7 @@ async def test_an_older_copy_that_knows_calls_which_cannot_be_booked_is_left_as_
             assert await filling.fill() == 0
     (told,) = logs
     assert told["event"] == "older copy not refilled"
-    assert "`caller ledger rebuild` names them" in told["hint"]
+    assert "`caller ledger rebuild` says what" in told["hint"]
     assert await world.gate.balance("alice") == 50 * UNIT - 2 * CENT
 
 
