@@ -25,7 +25,7 @@ async def test_it_serves_until_it_is_stopped(unused_tcp_port: int) -> None:
         reply = await client.get(f"http://127.0.0.1:{unused_tcp_port}/v1/balance", headers=AUTH)
     assert reply.status_code == 200
     await service.stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         await serving
 
 
