@@ -1,6 +1,5 @@
--- Stands before every script of the spend gate. All keys of a partition share one hash tag, so a
--- script of one partition is legal in a cluster. Amounts are micros, whole and below 2^53: exact as
--- Lua numbers.
+-- Stands before every script of the spend gate. All keys of a partition share one hash tag, so each
+-- script is legal in a cluster. Amounts are micros, whole and below 2^53: exact as Lua numbers.
 local BAL = KEYS[1]   -- hash: account -> available micros
 local CALL = KEYS[2]  -- hash: open call -> 'held:seconds', both cumulative
 local OWN = KEYS[3]   -- hash: open call -> '["account","node","carrier call",per minute,["cap",...]]'
@@ -16,12 +15,6 @@ local USED = KEYS[11] -- sorted set: spend cap -> last opening or closing, in se
 local ENDS = KEYS[12] -- hash: closed call -> 'its outbox entry, final, written off, seconds, record\naccount'
 local BEGAN = KEYS[13] -- hash: call, open or closed -> record of its opening
 local OUT = KEYS[14]  -- set: accounts whose credit did not reach for all that their calls asked for
-
--- From here on mean another partition: the first, second, ... of those whose keys were passed.
-local function use_partition(number)
-  BAL, CALL, OWN, DONE, CSEQ, FROZ, LED, META, AGE, CAPS, USED, ENDS, BEGAN, OUT =
-    unpack(KEYS, 14 * number - 13, 14 * number)
-end
 
 -- tostring() and cjson write 14 digits; balances have up to 16.
 local function whole(number)

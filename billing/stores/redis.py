@@ -1,4 +1,4 @@
-"""Implements the spend gate in Valkey or Redis: one Lua script per decision.
+"""Implements the spend gate in Valkey or Redis: one Lua script per decision, on one partition.
 
 All rules about balances and holds are in the scripts; this module only passes arguments and answers
 on. Knows no price, no clock and no SQL.
@@ -41,7 +41,12 @@ from billing.ports import (
 from billing.stores import redis_outbox, refusals
 from billing.stores.gate_script import Argument, Script, evaluate, evaluate_all
 from billing.stores.redis_client import connect, disconnect, preflight
-from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply, batches_of
+from billing.stores.tick_batch import (
+    CALLS_PER_SCRIPT_MAX,
+    CAPS_PER_CALL_MAX,
+    TickBatch,
+    TickReply,
+)
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 
@@ -76,8 +81,6 @@ _KEY_NAMES = (
 
 # Ticks join calls by ':' and ' ' in the outbox.
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-
-_NOT_READY = "a partition of the spend gate is not filled yet"
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -164,21 +167,25 @@ class RedisSpendGate:
         self, claims: Mapping[int, Sequence[Tick]]
     ) -> Mapping[int, TickOutcome | StoreUnavailableError]:
         """Raise the holds of several partitions' live calls, all in one round trip."""
-        # A cluster's script names keys of one slot; elsewhere one script serves a group.
-        per_script = 1 if isinstance(self._redis, RedisCluster) else len(claims)
+        batches = [
+            TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
+            for partition, ticks in claims.items()
+            for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX)
+        ]
+        requests = [
+            (self._keys[batch.partition], (batch.encoded, TICK_ENTRIES_MAX)) for batch in batches
+        ]
         try:
-            answers = await self._bounded(self._tick_each(batches_of(claims, per_script)))
+            answers = await self._bounded(evaluate_all(self._redis, self._tick, requests))
         except StoreUnavailableError as error:
             return dict.fromkeys(claims, error)
         replies = {partition: TickReply() for partition in claims}
         failures: dict[int, StoreUnavailableError] = {}
-        for batch, answer in answers:
+        for batch, answer in zip(batches, answers, strict=True):
             if isinstance(answer, Exception):
                 # Other batches of the partition may have been granted: absolute totals, so
                 # repeating them is safe.
                 failures[batch.partition] = _unavailable(answer)
-            elif answer is None:
-                failures[batch.partition] = StoreUnavailableError(_NOT_READY)
             else:
                 replies[batch.partition].add(batch, answer)
         outcomes = {partition: reply.outcome() for partition, reply in replies.items()}
@@ -361,7 +368,7 @@ class RedisSpendGate:
         if row is None:
             # An empty gate has no rows at all, and must not say that a call which lives is over.
             if not await self.is_ready(partition):
-                raise StoreUnavailableError(_NOT_READY)
+                raise StoreUnavailableError("a partition of the spend gate is not filled yet")
             return None
         owner, node, *_ = msgspec.json.decode(row)
         return str(node) if owner == account_id else None
@@ -418,30 +425,6 @@ class RedisSpendGate:
         """Run a script on a partition; return its answer."""
         answer = evaluate(self._redis, script, self._keys[partition], args)
         return await self._bounded(answer, timeout_s)
-
-    async def _tick_each(
-        self, scripts: Sequence[Sequence[TickBatch]]
-    ) -> list[tuple[TickBatch, Any]]:
-        """Run the tick script on some batches at a time; return each one's answer, or its error."""
-        requests: list[tuple[list[bytes], Sequence[Argument]]] = [
-            (
-                [key for batch in batches for key in self._keys[batch.partition]],
-                (TICK_ENTRIES_MAX, *(batch.encoded for batch in batches)),
-            )
-            for batches in scripts
-        ]
-        answers = await evaluate_all(self._redis, self._tick, requests)
-        found: list[tuple[TickBatch, Any]] = []
-        for batches, answer in zip(scripts, answers, strict=True):
-            if not isinstance(answer, Exception):
-                found += zip(batches, answer, strict=True)
-            elif len(batches) == 1:
-                found.append((batches[0], answer))
-            else:
-                # One partition's keys may be at fault: apart, it fails alone. A repeated tick
-                # changes nothing.
-                found += await self._tick_each([[batch] for batch in batches])
-        return found
 
     async def _bounded(self, answer: Awaitable[_Answer], timeout_s: float | None = None) -> _Answer:
         """Wait for an answer, at most the timeout. Raises StoreUnavailableError."""

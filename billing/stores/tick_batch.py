@@ -1,11 +1,11 @@
-"""Encodes the ticks of partitions for the tick script, and decodes its answers.
+"""Encodes the ticks of one partition for the tick script, and decodes its answers.
 
 Knows the format of `tick.lua`'s arguments and replies, but no server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -31,21 +31,6 @@ class TickBatch:
         self.partition = partition
         self.ticks = ticks
         self.encoded, self.accounts, self.caps = _encode_ticks(ticks)
-
-
-def batches_of(claims: Mapping[int, Sequence[Tick]], partitions_max: int) -> list[list[TickBatch]]:
-    """Divide the claims of partitions among as few scripts as may take them."""
-    scripts: list[list[TickBatch]] = []
-    room = 0
-    for partition, ticks in claims.items():
-        for start in range(0, len(ticks), CALLS_PER_SCRIPT_MAX):
-            batch = TickBatch(partition, ticks[start : start + CALLS_PER_SCRIPT_MAX])
-            if len(batch.ticks) > room or len(scripts[-1]) == partitions_max:
-                scripts.append([])
-                room = CALLS_PER_SCRIPT_MAX
-            scripts[-1].append(batch)
-            room -= len(batch.ticks)
-    return scripts
 
 
 class TickReply:

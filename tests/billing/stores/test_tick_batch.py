@@ -5,13 +5,7 @@ import json
 import pytest
 
 from billing.ports import SpendCap, Tick
-from billing.stores.tick_batch import (
-    CALLS_PER_SCRIPT_MAX,
-    CAPS_PER_CALL_MAX,
-    TickBatch,
-    TickReply,
-    batches_of,
-)
+from billing.stores.tick_batch import CAPS_PER_CALL_MAX, TickBatch, TickReply
 
 
 def test_accounts_and_caps_are_named_once():
@@ -38,28 +32,6 @@ def test_more_caps_than_the_script_has_room_for_are_a_mistake():
     caps = [SpendCap(str(n), 1) for n in range(CAPS_PER_CALL_MAX + 1)]
     with pytest.raises(AssertionError):
         TickBatch(0, [Tick("c1", "alice", 100, 1, caps)])
-
-
-def divided(partitions_max, **counts):
-    """Return the partitions and numbers of calls of each script."""
-    claims = {
-        int(name[1:]): [Tick(f"{name}-{n}", "alice", 100, 1) for n in range(count)]
-        for name, count in counts.items()
-    }
-    scripts = batches_of(claims, partitions_max)
-    ticks = [tick for batches in scripts for batch in batches for tick in batch.ticks]
-    assert ticks == [tick for some in claims.values() for tick in some]
-    return [[(batch.partition, len(batch.ticks)) for batch in batches] for batches in scripts]
-
-
-def test_partitions_share_a_script_as_far_as_its_calls_and_their_number_allow():
-    most = CALLS_PER_SCRIPT_MAX
-    assert divided(8, p1=2, p9=1, p4=3) == [[(1, 2), (9, 1), (4, 3)]]
-    assert divided(2, p1=2, p9=1, p4=3) == [[(1, 2), (9, 1)], [(4, 3)]]
-    assert divided(1, p1=2, p9=1) == [[(1, 2)], [(9, 1)]]
-    assert divided(8, p1=most - 1, p2=2, p3=most - 2) == [[(1, most - 1)], [(2, 2), (3, most - 2)]]
-    assert divided(8, p1=2 * most + 1, p2=1) == [[(1, most)], [(1, most)], [(1, 1), (2, 1)]]
-    assert divided(8, p1=0) == divided(8) == []
 
 
 def test_answers_of_several_scripts_are_one_outcome():
