@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.stores import gate_audit
 from gateway.charging import cut_off, settlement
 from tests.money.ledger_world import World
+from tests.valkey import ValkeyServer
 
 
 @pytest.fixture
@@ -39,3 +41,10 @@ async def world(new_world: Callable[..., World], valkey_url: str) -> World:
     world = new_world(valkey_url)
     await world.open_accounts(alice=50_000_000)
     return world
+
+
+@pytest.fixture
+async def redis(own_valkey: ValkeyServer) -> AsyncIterator[Redis]:
+    """Reach a test's own server past the gate."""
+    async with Redis.from_url(own_valkey.url) as client:
+        yield client

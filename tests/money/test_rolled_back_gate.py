@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
-from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from billing.reconcile import ENDING_FORGOTTEN
@@ -22,13 +21,6 @@ async def world(new_world, own_valkey):
     world = new_world(own_valkey.url, nodes=2)
     await world.open_accounts(alice=50 * UNIT, bob=50 * UNIT)
     return world
-
-
-@pytest.fixture
-async def redis(own_valkey):
-    """Reach the server past the gate."""
-    async with Redis.from_url(own_valkey.url) as redis:
-        yield redis
 
 
 async def copy_of(redis):
