@@ -140,7 +140,7 @@ async def test_a_call_by_webrtc(page: Page, caller: Customer, sound: SoundServer
     await page.click("button", "^Key 5$")
     await page.find("span", "^Sent: 5$")
     assert has_key_5(await hearing)
-    assert await hang_up(page, caller, call) == ["webrtc"]
+    assert (await hang_up(page, caller, call))[-1] == "webrtc"
 
 
 async def test_without_udp_the_socket_carries_the_call(
@@ -161,4 +161,4 @@ async def test_a_call_goes_on_when_udp_dies_and_when_it_lives_again(
         await assert_heard(caller, call, speech)
     await expect_path(page, "WebRTC")
     await assert_heard(caller, call, speech)
-    assert await hang_up(page, caller, call) == ["webrtc", "websocket"]
+    assert set(await hang_up(page, caller, call)) == {"webrtc", "websocket"}
