@@ -17,26 +17,32 @@ ROOT = Path(__file__).parent
 
 THOROUGH: dict[str, str] = {
     "benchmarks": "the benchmarks' own parts, and servers that they start",
+    "billing/sql/test_planted_faults.py": "one fault for each column of the book",
     "calls/test_carrier_faults.py": "faults of the carrier, one whole call each",
     "calls/test_credit.py": "whole calls that run out of credit",
     "calls/test_deploy.py": "proxies and database servers",
     "calls/test_ghosts.py": "nodes that are killed",
     "calls/test_logs.py": "whole calls at debug level",
+    "calls/test_media_socket.py": "whole calls that break the protocol, each until a time-out",
     "calls/test_outages.py": "stores that are killed",
     "calls/test_payments.py": "a payment service in a process of its own",
     "calls/test_recovery.py": "nodes that are killed",
     "calls/test_shutdown.py": "processes that are killed",
     "calls/test_sound.py": "minutes of audio",
     "calls/test_tls.py": "whole calls over TLS",
+    "calls/test_tokens.py": "tokens that grow old",
     "calls/test_velocity.py": "hundreds of calls",
     "contract": "the vendor's own description of its API, from npm",
     "e2e": "browsers",
     "gateway/cli/test_accounts.py": "commands on real stores",
+    "gateway/cli/test_high_risk.py": "commands on a simulated carrier",
     "gateway/cli/test_ledger.py": "commands on real stores",
     "gateway/cli/test_outages.py": "commands while stores are away",
     "gateway/cli/test_payments.py": "commands on real stores and a payment service",
     "gateway/payments/test_proof.py": "audits against a payment service",
     "gateway/payments/test_webhook_delivery.py": "webhooks that are delivered again after seconds",
+    "gateway/roles/test_children.py": "processes that are killed or stand still",
+    "gateway/roles/test_drainer_process.py": "drainers that are killed or stand still",
     "gateway/sockets/test_oracle.py": "large examples",
     "gateway/sockets/test_relays.py": "other proxies",
     "money": "two nodes and more, real servers, faults",
@@ -50,7 +56,8 @@ THOROUGH: dict[str, str] = {
 def first_of(cases: Iterable[Any]) -> list[Any]:
     """Return cases for `parametrize`, of which `make test` runs the first, as one of a kind."""
     first, *others = cases
-    return [first, *(pytest.param(case, marks=pytest.mark.thorough) for case in others)]
+    values = (case if isinstance(case, tuple) else (case,) for case in others)
+    return [first, *(pytest.param(*each, marks=pytest.mark.thorough) for each in values)]
 
 
 def is_left_out(path: Path, named: Iterable[Path]) -> bool:

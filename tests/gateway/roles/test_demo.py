@@ -139,6 +139,7 @@ async def test_it_says_where_the_phone_is(environ):
     assert all(number in text for number in PHONEBOOK)
 
 
+@pytest.mark.thorough
 def test_the_first_command_works_and_ends_properly(environ, tmp_path):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CALLER_")}
     with (

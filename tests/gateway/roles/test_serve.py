@@ -55,6 +55,7 @@ async def test_a_node_serves_keeps_its_lease_and_gives_it_back(environ):
     await again.stop()
 
 
+@pytest.mark.thorough
 async def test_a_node_id_that_is_served_is_refused_and_its_calls_are_left_alone(environ):
     node, twin = (Node(from_mapping(environ), environ) for _ in range(2))
     await node.start()
@@ -66,6 +67,7 @@ async def test_a_node_id_that_is_served_is_refused_and_its_calls_are_left_alone(
         await node.stop()
 
 
+@pytest.mark.thorough
 async def test_a_node_that_was_killed_takes_over_what_it_left(environ, valkey_url):
     redis = connect(valkey_url)
     await RedisNodeLeases(redis, instance="killed").renew("n1")
