@@ -1,0 +1,1 @@
+"""Who an account belongs to: addresses, passwords, sign-ins, sessions, links, consent."""

@@ -1,0 +1,44 @@
+"""Describes the adult whom an account belongs to. Knows no store and no money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What is kept of the person whom an account belongs to."""
+
+    account_id: str
+    email: str
+    """As the person wrote it; compared by `EmailAddress.key`."""
+    email_proven_at: datetime | None
+    """When a link in a mail to it was used; no call is admitted before."""
+    password_hash: str
+    """Empty for a person without a password."""
+    credentials_epoch: int
+    """Counts the changes of credentials: a session of an earlier epoch is over."""
+    language: str
+    """BCP 47, of pages and mails."""
+    created_at: datetime
+    locked_at: datetime | None = None
+    """When somebody said that a sign-in was not theirs; a reset of the password unlocks."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the address is known to be the person's."""
+        return self.email_proven_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser that a person has signed in with; families only, never a raw user agent."""
+
+    id: str
+    browser: str
+    """Such as `Firefox`; empty where unknown."""
+    system: str
+    """Such as `Linux`; empty where unknown."""
+    first_seen_at: datetime
+    last_seen_at: datetime

@@ -1,0 +1,58 @@
+"""Defines one-use links in mails: what each is for, and how long it works.
+
+A link is a random secret of which only the SHA-256 is stored. Knows no mail and no store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Purpose(StrEnum):
+    """What a link does when it is used."""
+
+    PROVE_ADDRESS = "prove_address"
+    """Prove the address of a new holder."""
+    RESET_PASSWORD = "reset_password"  # noqa: S105
+    """Set another password without the old one."""
+    CHANGE_ADDRESS = "change_address"
+    """Take the new address, to which the link was sent."""
+    UNDO_CHANGE = "undo_change"
+    """Go back to the address before, to which the link was sent, and lock."""
+    NOT_ME = "not_me"
+    """Say that a sign-in was somebody else's: end all sessions, and lock."""
+
+
+LIFETIMES: dict[Purpose, timedelta] = {
+    Purpose.PROVE_ADDRESS: timedelta(days=3),
+    # Whoever reads the mailbox later must not find a way in.
+    Purpose.RESET_PASSWORD: timedelta(hours=1),
+    Purpose.CHANGE_ADDRESS: timedelta(days=1),
+    # A thief changes the address first; its owner may be away for some days.
+    Purpose.UNDO_CHANGE: timedelta(days=14),
+    Purpose.NOT_ME: timedelta(days=14),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as it is kept: its secret is in the mail only."""
+
+    purpose: Purpose
+    account_id: str
+    email: str
+    """The address the purpose is about: the one to prove, to take or to go back to."""
+    expires_at: datetime
+    used_at: datetime | None = None
+
+    def works(self, at: datetime) -> bool:
+        """Return whether it can be used at this time."""
+        return self.used_at is None and at < self.expires_at
+
+
+def digest(secret: str) -> str:
+    """Return what is stored of a link's secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()

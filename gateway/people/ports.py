@@ -1,0 +1,157 @@
+"""Declares what the flows of people need: the store of holders, sessions, a password hasher.
+
+Holds shapes only. Every method raises StoreUnavailableError, and is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from accounts.holder import Device, Holder
+from accounts.link import Link, Purpose
+from accounts.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A mail to a person, by its name; its text is written when it leaves."""
+
+    name: str
+    """A key of `gateway.post.notices.NOTICES`."""
+    recipient: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What the text says besides; no secret."""
+    link: Purpose | None = None
+    """The link that is made for it when it leaves."""
+    link_email: str = ""
+    """The address that the link is about; empty: the recipient."""
+    once: str = ""
+    """Of notices with the same word only the first is kept; empty: each is."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewHolder:
+    """A person who signs up."""
+
+    account_id: str
+    currency: str
+    email: str
+    email_key: str
+    password_hash: str
+    language: str
+    consents: Mapping[str, str]
+    """Document -> version that was accepted, such as `terms`, `privacy`, `adult`."""
+
+
+class People(Protocol):
+    """The book of holders. Each change and its notices are committed together."""
+
+    async def holder(self, account_id: str) -> Holder | None:
+        """Return the holder of an account; None where there is none, or it was deleted."""
+
+    async def holder_by_email(self, email_key: str) -> Holder | None:
+        """Return the holder who has this address."""
+
+    async def sign_up(self, new: NewHolder, notice: Notice) -> bool:
+        """Make account and holder; False, and nothing changes, where the address is known."""
+
+    async def tell(self, account_id: str, notice: Notice) -> None:
+        """Queue a notice that belongs to no change."""
+
+    async def look_at_link(self, digest: str) -> Link | None:
+        """Return a link without using it; None where there is none."""
+
+    async def prove_address(self, digest: str) -> Link | None:
+        """Use a PROVE_ADDRESS link; None where it does not work (any more)."""
+
+    async def reset_password(
+        self, digest: str, password_hash: str, notice: Notice
+    ) -> Holder | None:
+        """Use a RESET_PASSWORD link: set the password, unlock, begin a credentials epoch.
+
+        The address counts as proven: the link was read there. Return the holder as it is then.
+        """
+
+    async def change_address(
+        self, digest: str, email_key: str, notices: Sequence[Notice]
+    ) -> Holder | None:
+        """Use a CHANGE_ADDRESS link; None also where the address became somebody else's."""
+
+    async def undo_change(self, digest: str, email_key: str, notice: Notice) -> Holder | None:
+        """Use an UNDO_CHANGE link: the address before, locked, another credentials epoch."""
+
+    async def lock(self, digest: str, notice: Notice) -> Holder | None:
+        """Use a NOT_ME link: locked, another credentials epoch."""
+
+    async def set_password(
+        self, account_id: str, password_hash: str, notice: Notice
+    ) -> Holder | None:
+        """Set another password, and begin a credentials epoch."""
+
+    async def rehash(self, account_id: str, old_hash: str, new_hash: str) -> None:
+        """Replace a hash by one of the same password; does nothing if it has changed since."""
+
+    async def set_language(self, account_id: str, language: str) -> None:
+        """Set the language of pages and mails."""
+
+    async def note_device(
+        self, account_id: str, device: Device, notice: Notice | None
+    ) -> bool:
+        """Note a sign-in with a device; return whether it is new.
+
+        The notice is queued for a new device, unless it is the account's first.
+        """
+
+    async def devices(self, account_id: str) -> Sequence[Device]:
+        """Return an account's devices, the last seen first."""
+
+    async def forget_device(self, account_id: str, device_id: str) -> None:
+        """Forget a device: it is unrecognised when it comes again."""
+
+
+class Sessions(Protocol):
+    """Sessions of signed-in browsers. A secret is in the cookie only; its digest is the name."""
+
+    async def begin(self, session: Session) -> str:
+        """Keep a session; return its secret."""
+
+    async def find(self, secret: str) -> Session | None:
+        """Return a session; None for unknown and ended ones. Its age is not judged here."""
+
+    async def rotate(self, secret: str, session: Session) -> str | None:
+        """Replace a session, and its secret, in one step; None where it has ended."""
+
+    async def touch(self, secret: str, seen_at: datetime) -> None:
+        """Note when a session was seen; it expires by itself when it has been idle too long."""
+
+    async def end(self, secret: str) -> None:
+        """End a session."""
+
+    async def end_all(self, account_id: str, *, but: str = "") -> None:
+        """End all sessions of an account, except the one with this secret."""
+
+    async def of_account(self, account_id: str) -> Sequence[tuple[str, Session]]:
+        """Return names (digests) and sessions of an account, the last seen first."""
+
+    async def end_by_name(self, account_id: str, name: str) -> None:
+        """End one session of an account by its name."""
+
+
+class HasherBusyError(Exception):
+    """Too many passwords wait to be hashed; try again in some seconds."""
+
+
+class PasswordHasher(Protocol):
+    """Hashes passwords off the loop, a bounded number at a time. Raises HasherBusyError."""
+
+    async def hash(self, password: str) -> str:
+        """Return a hash with a salt of its own."""
+
+    async def verify(self, password: str, stored: str) -> bool:
+        """Return whether the hash is of this password; as slow for an empty hash."""
+
+    def is_outdated(self, stored: str) -> bool:
+        """Return whether a hash was made with weaker parameters than today's."""
