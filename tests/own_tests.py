@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("gateway", "media", "billing", "simulators")
+PACKAGES = ("gateway", "media", "billing", "accounts", "database", "simulators")
 
 FOLDERS = {"billing/stores": "billing/sql"}
 """Folders of modules whose tests lie in a folder of another name as well."""
@@ -31,7 +31,7 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/stores/test_redis_outbox.py",
     ),
     "billing.stores.row_audit": ("tests/billing/sql/test_audit.py",),
-    "billing.stores.schema": (
+    "database.schema": (
         "tests/billing/sql/test_migrations.py",
         "tests/billing/stores/test_refusals.py",
     ),
