@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import sys
 import threading
@@ -34,6 +35,11 @@ WAITING_MAX: Final = 16
 NICENESS: Final = 10
 """Of the threads, so that the loop, which carries audio, has the processor first."""
 
+# With salt and hash at least as long as Argon2 takes them (RFC 9106, 3.1), without padding.
+_FORM = re.compile(
+    r"\$argon2id\$v=19\$m=\d{1,9},t=\d{1,3},p=\d{1,3}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{16,128}",
+    re.ASCII,
+)
 _T = TypeVar("_T")
 
 
@@ -82,10 +88,8 @@ class Argon2Hasher:
 
     def _is_of(self, wrapped: Secret, stored: str) -> bool:
         # Longer than any password that was accepted: no reason to read it, nor to answer sooner.
-        if stored and len(wrapped.reveal()) <= TYPED_MAX:
-            # Not an Argon2 hash, or no ASCII.
-            with suppress(ValueError):
-                return self._matches(stored, _hashed_form(wrapped))
+        if _FORM.fullmatch(stored) and len(wrapped.reveal()) <= TYPED_MAX:
+            return self._matches(stored, _hashed_form(wrapped))
         self._matches(self._decoy, b"")
         return False
 
