@@ -104,8 +104,7 @@ class Argon2Hasher:
             raise HasherBusyError
         try:
             future = self._threads.submit(_told_nothing, work)
-        except RuntimeError:
-            self._room.release()
+        except RuntimeError:  # closed
             raise HasherBusyError from None
         # Not when the wait ends: a thread goes on with what nobody waits for any more.
         future.add_done_callback(self._leave)

@@ -93,6 +93,8 @@ def test_a_length_is_counted_in_characters_of_the_normal_form():
     # Eight code points as they are typed, seven in the normal form.
     assert refused("kR7#mQ" + "e\u0301") == "password_short"
     assert refused("") == "password_short"
+    longest = "vjw0ezhLQu" + "éàüôñ" * 23 + "éàü"
+    check_password(unicodedata.normalize("NFD", longest))
     decomposed = unicodedata.normalize("NFD", "éàüôñ" * 25 + "éàü")
     assert len(decomposed) == 2 * LENGTH_MAX
     assert refused(decomposed + "e") == "password_long"
