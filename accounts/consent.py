@@ -44,12 +44,12 @@ HISTORY: Final[History] = {
 """All versions of each document, the oldest first; the first is material."""
 
 
-def current(history: History) -> Mapping[str, str]:
+def current(history: History = HISTORY) -> Mapping[str, str]:
     """Return document -> the version that is in force."""
     return {document: versions[-1].date for document, versions in history.items()}
 
 
-CURRENT: Final = current(HISTORY)
+CURRENT: Final = current()
 """What somebody accepts who signs up now."""
 
 

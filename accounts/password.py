@@ -59,20 +59,21 @@ def check_password(password: str, context: Iterable[str] = ()) -> None:
         raise PasswordError("password_short")
     if len(normal) > LENGTH_MAX:
         raise PasswordError("password_long")
-    if _guesses(normal, _words(context)) < GUESSES_MIN:
+    if _guesses(normal, context_words(*context)) < GUESSES_MIN:
         raise PasswordError("password_guessable")
 
 
-def _words(context: Iterable[str]) -> list[str]:
+def context_words(*context: str) -> tuple[str, ...]:
     """Return texts and their parts, the whole ones first, cut as the password is.
 
-    Uncut, an address that is longer than that would not be recognised as a password.
+    Uncut, an address that is longer than that would not be recognised as a password. Words of
+    words are the same words.
     """
     texts = [text[:_CONTEXT_TEXT_MAX].lower() for text in context]
     local_parts = [text.partition("@")[0] for text in texts]
     parts = [part for text in texts for part in re.split(r"[\W_]+", text)]
     words = dict.fromkeys(word[:_ESTIMATED_MAX] for word in (*texts, *local_parts, *parts))
-    return [word for word in words if len(word) >= _CONTEXT_WORD_MIN][:_CONTEXT_WORDS_MAX]
+    return tuple(word for word in words if len(word) >= _CONTEXT_WORD_MIN)[:_CONTEXT_WORDS_MAX]
 
 
 def _guesses(password: str, words: Sequence[str]) -> int:

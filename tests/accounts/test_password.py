@@ -10,7 +10,14 @@ from zxcvbn import matching
 
 from accounts import password as module
 from accounts.errors import PasswordError
-from accounts.password import LENGTH_MAX, LENGTH_MIN, TYPED_MAX, check_password, normalise
+from accounts.password import (
+    LENGTH_MAX,
+    LENGTH_MIN,
+    TYPED_MAX,
+    check_password,
+    context_words,
+    normalise,
+)
 
 CONTEXT = ("Alice.Smithers@Example.com", "Caller")
 
@@ -86,6 +93,17 @@ def test_ones_own_words_are_nobody_elses():
     assert refused(password, (password,)) == "password_guessable"
     check_password(password, CONTEXT)
     assert "user_inputs" not in matching.RANKED_DICTIONARIES
+
+
+def test_words_of_a_context_are_its_texts_and_their_parts():
+    words = context_words(*CONTEXT)
+    assert words == (
+        *("alice.smithers@example.com", "caller"),
+        *("alice.smithers", "alice", "smithers", "example", "com"),
+    )
+    assert set(context_words(*words)) == set(words)
+    assert len(context_words(*(f"word{n}" for n in range(1_000)))) == 64
+    assert context_words("", "ab", "x" * 10_000) == ("x" * 32,)
 
 
 def test_a_length_is_counted_in_characters_of_the_normal_form():
