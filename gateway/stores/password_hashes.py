@@ -21,7 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, VerifyMismatchError
 
 from accounts.password import TYPED_MAX, normalise
-from gateway.people.ports import HasherBusyError
+from accounts.ports import HasherBusyError
 from gateway.secret import Secret
 
 MEMORY_KIB: Final = 19 * 1024
@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class Argon2Hasher:
-    """Implements `gateway.people.ports.PasswordHasher`."""
+    """Implements `accounts.ports.PasswordHasher`."""
 
     def __init__(self) -> None:
         """Take 35 ms to make the hash that stands in for those that are missing."""

@@ -12,7 +12,7 @@ import pytest
 from argon2.exceptions import HashingError, VerificationError
 
 from accounts.password import TYPED_MAX
-from gateway.people.ports import HasherBusyError
+from accounts.ports import HasherBusyError
 from gateway.stores.password_hashes import (
     NICENESS,
     THREADS,
