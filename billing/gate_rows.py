@@ -171,6 +171,7 @@ def _ending(value: bytes) -> Ending | None:
         ringing_at=record.ringing_at,
         answered_at=record.answered_at,
         ended_at=record.ended_at,
+        carrier_seconds=record.carrier_seconds,
     )
 
 

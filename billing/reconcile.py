@@ -154,6 +154,7 @@ class Ending:
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     ringing_at: datetime | None = None
+    carrier_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +301,7 @@ def _ending_differences(told: Ending, booked: Ending) -> str:
         "answered": (told.answered_at or booked.answered_at, booked.answered_at),
         "ended": (told.ended_at, booked.ended_at),
         "ringing": (told.ringing_at, booked.ringing_at),
+        "carrier's seconds": (told.carrier_seconds, booked.carrier_seconds),
     }
     return ", ".join(
         [

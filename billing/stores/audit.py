@@ -282,6 +282,10 @@ ADVICE: Mapping[str, str] = {
     column_audit.UNREADABLE: column_audit.ADVICE,
     row_audit.PRICE_DIFFERS: BY_HAND,
     row_audit.PRICE_UNKNOWN: FROM_LEDGER,
+    row_audit.QUALITY_UNREADABLE: (
+        "The call is shown without these figures, and no money depends on them: put them back from"
+        " a copy of the database, or write {} there."
+    ),
     row_audit.SECONDS_TOO_MANY: BY_HAND,
     row_audit.TIMES_DISORDERED: TIMES,
     row_audit.BOOKED_EARLY: TIMES,

@@ -15,6 +15,15 @@ _UNMEASURED = LegQuality()
 _QUALITY = msgspec.json.Decoder(LegQuality)
 
 
+def quality_in(column: str) -> LegQuality | None:
+    """Return the figures of a leg of an ended call; None if they cannot be read."""
+    try:
+        return _QUALITY.decode(column)
+    # UnicodeError: of a lone surrogate, which no JSON holds.
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
 def record_in(row: sa.Row[Any]) -> CallRecord:
     """Return the record of a call."""
     return CallRecord(
@@ -64,7 +73,8 @@ def closed_in(
 
 def _closed_whole(row: sa.Row[Any]) -> CallClosed:
     # Only of closed calls: the columns of an open one are empty, which is no JSON.
-    legs = (_QUALITY.decode(leg) for leg in (row.browser_quality, row.carrier_quality))
+    # What cannot be read is unmeasured: it must not hide the call, nor those beside it.
+    legs = (quality_in(leg) or _UNMEASURED for leg in (row.browser_quality, row.carrier_quality))
     return closed_in(row, *legs)
 
 

@@ -142,17 +142,24 @@ async def audit_gate(
     async with reading(engine, AUDIT_TIMEOUT_S) as connection:
         is_readable = not await column_audit.unreadable(connection)
     comparison = _Comparison(gate, engine, partitions, timeout_s, clock, is_readable)
-    findings: list[str] = []
-    whole: dict[str, list[int]] = {OLDER_COPY: [], WITHDRAWN: [], EMPTY: []}
+    differing: dict[int, Sequence[Disagreement]] = {}
     for partition in range(partitions):
-        found = await comparison.of(partition)
-        for _ in range(COMPARISONS_MAX - 1):
-            if not found:
-                break
-            await asyncio.sleep(COMPARISON_PAUSE_S)
+        if found := await comparison.of(partition):
+            differing[partition] = found
+    for _ in range(COMPARISONS_MAX - 1):
+        if not differing:
+            break
+        # One pause for all: one for each would take minutes where all differ.
+        await asyncio.sleep(COMPARISON_PAUSE_S)
+        for partition, before in list(differing.items()):
             again = await comparison.of(partition)
             # Figures are not compared (`Disagreement`): they may change while the difference stays.
-            found = [point for point in found if point in again]
+            differing[partition] = [point for point in before if point in again]
+            if not differing[partition]:
+                del differing[partition]
+    findings: list[str] = []
+    whole: dict[str, list[int]] = {OLDER_COPY: [], WITHDRAWN: [], EMPTY: []}
+    for partition, found in differing.items():
         # One cause makes all partitions findings at once: a finding for each would bury the others.
         for rule in {point.rule for point in found} & whole.keys():
             whole[rule].append(partition)

@@ -91,7 +91,7 @@ async def _endings(
         sa.select(
             *(calls.id, calls.spent_micros, calls.written_off_micros, calls.seconds),
             *(calls.account_id, calls.cause, calls.ended_by),
-            *(calls.answered_at, calls.ended_at, calls.ringing_at),
+            *(calls.answered_at, calls.ended_at, calls.ringing_at, calls.carrier_seconds),
         )
         .join_from(tables.calls, tables.accounts)
         .where(calls.closed, *conditions)

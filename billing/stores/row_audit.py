@@ -21,6 +21,7 @@ from billing.partition import partition_of
 from billing.rating import Rate
 from billing.reconcile import Disagreement
 from billing.stores import tables
+from billing.stores.call_rows import quality_in
 from billing.stores.findings import FINDINGS_MAX, figures_of
 
 PAGE_ROWS = 2_000
@@ -38,6 +39,7 @@ and of the one that settled its calls."""
 DATED_AHEAD = "dated in the future"
 PRICE_DIFFERS = "call cost is not its rate times its seconds"
 PRICE_UNKNOWN = "call whose rate cannot be read"
+QUALITY_UNREADABLE = "call whose quality cannot be read"
 SECONDS_TOO_MANY = "call charged for more seconds than it lasted"
 TIMES_DISORDERED = "call whose times are out of order"
 BOOKED_EARLY = "call booked before it ended"
@@ -109,10 +111,11 @@ async def _look_at_calls(connection: AsyncConnection) -> Found:
         *(calls.id, calls.account_id, calls.rate, calls.seconds, calls.cause),
         *(calls.spent_micros, calls.written_off_micros, calls.ended_by, calls.opened),
         *(calls.created_at, calls.ringing_at, calls.answered_at, calls.ended_at, calls.booked_at),
+        *(calls.browser_quality, calls.carrier_quality),
     ).where(calls.closed)
     async for rows in _pages(connection, query, calls.id):
         for row in rows:
-            for found in (*_price_faults(row), *_time_faults(row)):
+            for found in (*_price_faults(row), *_time_faults(row), *_quality_faults(row)):
                 yield found
 
 
@@ -157,6 +160,13 @@ def _time_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
         yield _of_call(TIMES_DISORDERED, row, **times)
     if row.booked_at and row.ended_at and row.booked_at < row.ended_at - CLOCKS_DIFFER_MAX:
         yield _of_call(BOOKED_EARLY, row, ended=row.ended_at, booked=row.booked_at)
+
+
+def _quality_faults(row: sa.Row[Any]) -> Iterator[Disagreement]:
+    """Yield figures of the legs that cannot be read: people see the call without them."""
+    columns = {"browser_quality": row.browser_quality, "carrier_quality": row.carrier_quality}
+    if bad := [name for name, text in columns.items() if quality_in(text) is None]:
+        yield _of_call(QUALITY_UNREADABLE, row, column=", ".join(bad))
 
 
 def _is_settled(row: sa.Row[Any]) -> bool:

@@ -168,6 +168,20 @@ DAMAGES = {
     ),
     "rate by one": (of_call(f"rate = '{costing(46).to_json()}'"), [CALL_DIFFERS]),
     "no rate": (of_call("rate = ''"), ["call whose rate cannot be read: ended"]),
+    **{
+        f"quality {text}": (
+            of_call(f"{leg}_quality = '{text}'"),
+            ["call whose quality cannot be read: ended"],
+        )
+        for leg, text in (
+            ("browser", "3.25"),
+            ("browser", '{"frames_in":"a"}'),
+            ("browser", "[]"),
+            ("carrier", ""),
+            ("carrier", "null"),
+            ("carrier", '{"mos":1e400}'),
+        )
+    },
     "record in another currency": (
         of_call("currency = 'EUR'"),
         ["call in a foreign currency: ended"],

@@ -43,6 +43,15 @@ async def test_an_ended_call_reads_as_it_was_closed(store, records):
     )
 
 
+@pytest.mark.parametrize("text", ["", "3.25", "[]", "{", '{"mos":1e400}', '{"frames_in":"a"}'])
+async def test_quality_that_cannot_be_read_hides_no_call(engine, store, records, text):
+    await store.apply_outbox(3, [opened("c1", 100), closed("c1", 90, 3)])
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(tables.calls).values(browser_quality=text))
+    (record,) = await records.page("alice", limit=1)
+    assert record.closed == msgspec.structs.replace(closing(3), browser=LegQuality())
+
+
 async def test_a_call_whose_opening_is_lost_still_has_its_end(store, records):
     await store.apply_outbox(3, [closed("c1", 90, 3)])
     record = await records.get("alice", "c1")

@@ -578,6 +578,7 @@ OTHER_END = {
     "ended by": ((4, '"ended_by":"callee"'), "ended by: gate callee, book caller"),
     "ended": ((4, '"ended_at":"2026-11-24T12:00:09Z"'), "ended: gate 2026-11-24 12:00:09+00:00"),
     "ringing": ((4, '"ringing_at":"2026-11-24T11:00:01Z"'), "ringing: gate 2026-11-24 11:00:01"),
+    "carrier's": ((4, '"carrier_seconds":61'), "carrier's seconds: gate 61, book 60"),
 }
 
 
