@@ -45,6 +45,12 @@ class Settings:
         "Origin under which carrier and browsers reach this gateway. Twilio needs https. "
         "Default: http, or https with TLS, on the host and port above.",
     )
+    sign_up: str = knobs.choice(
+        "closed",
+        "Whether people may make accounts for themselves at /sign-up; who has one may always sign "
+        "in.",
+        *("closed", "open"),
+    )
     tls_certificate: str = knobs.text(
         "",
         "PEM file with the certificate and its chain; the port then speaks TLS. Empty: no TLS, for "
@@ -256,14 +262,19 @@ class Settings:
         return "wss://" + urlsplit(self.origin).netloc
 
     @property
-    def page_origins(self) -> frozenset[str]:
-        """The origins whose pages may open a browser leg."""
-        origins = {self.origin, *self.allowed_origins}
+    def own_origins(self) -> frozenset[str]:
+        """The origins of our own pages."""
+        origins = {self.origin}
         # On this machine a page may be opened by either name, which to a browser are two origins.
         if urlsplit(self.origin).hostname in ("127.0.0.1", "localhost"):
             scheme, port = urlsplit(self.origin).scheme, urlsplit(self.origin).port
             origins |= {f"{scheme}://{name}:{port}" for name in ("127.0.0.1", "localhost")}
         return frozenset(origins)
+
+    @property
+    def page_origins(self) -> frozenset[str]:
+        """The origins whose pages may open a browser leg."""
+        return self.own_origins | {*self.allowed_origins}
 
 
 def from_mapping(environ: Mapping[str, str]) -> Settings:
