@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -11,11 +11,11 @@ class Holder:
     """What is kept of the person whom an account belongs to."""
 
     account_id: str
-    email: str
+    email: str = field(repr=False)
     """As the person wrote it; compared by `EmailAddress.key`."""
     email_proven_at: datetime | None
     """When a link in a mail to it was used; no call is admitted before."""
-    password_hash: str
+    password_hash: str = field(repr=False)
     """Empty for a person without a password."""
     credentials_epoch: int
     """Counts the changes of credentials: a session of an earlier epoch is over."""

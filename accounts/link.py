@@ -6,7 +6,7 @@ A link is a random secret of which only the SHA-256 is stored. Knows no mail and
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -43,7 +43,7 @@ class Link:
 
     purpose: Purpose
     account_id: str
-    email: str
+    email: str = field(repr=False)
     """The address the purpose is about: the one to prove, to take or to go back to."""
     expires_at: datetime
     used_at: datetime | None = None
@@ -54,5 +54,5 @@ class Link:
 
 
 def digest(secret: str) -> str:
-    """Return what is stored of a link's secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    """Return what is stored of a link's secret, in hexadecimal; no text is refused."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

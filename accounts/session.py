@@ -16,6 +16,9 @@ AGE_MAX = timedelta(days=30)
 """How long a session lasts in all."""
 STEP_UP_MAX = timedelta(minutes=10)
 """How old a proof of identity may be for what cannot be taken back."""
+SKEW_MAX = timedelta(seconds=30)
+"""How far the clock of the node that wrote a time may be ahead of the one that reads it. A time
+further in the future is wrong, and must not make a session last longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,15 @@ def is_alive(session: Session, holder: Holder, at: datetime) -> bool:
         session.account_id == holder.account_id
         and session.credentials_epoch == holder.credentials_epoch
         and holder.locked_at is None
-        and at - session.seen_at < IDLE_MAX
-        and at - session.began_at < AGE_MAX
+        and _is_within(IDLE_MAX, session.seen_at, at)
+        and _is_within(AGE_MAX, session.began_at, at)
     )
 
 
 def is_stepped_up(session: Session, at: datetime) -> bool:
     """Return whether the person proved who they are lately enough for a grave act."""
-    return timedelta(0) <= at - session.authenticated_at < STEP_UP_MAX
+    return _is_within(STEP_UP_MAX, session.authenticated_at, at)
+
+
+def _is_within(limit: timedelta, since: datetime, at: datetime) -> bool:
+    return -SKEW_MAX <= at - since < limit

@@ -21,12 +21,12 @@ class Notice:
 
     name: str
     """A key of `gateway.post.notices.NOTICES`."""
-    recipient: str
+    recipient: str = field(repr=False)
     values: Mapping[str, str] = field(default_factory=dict)
     """What the text says besides; no secret."""
     link: Purpose | None = None
     """The link that is made for it when it leaves."""
-    link_email: str = ""
+    link_email: str = field(default="", repr=False)
     """The address that the link is about; empty: the recipient."""
     once: str = ""
     """Of notices with the same word only the first is kept; empty: each is."""
@@ -38,9 +38,9 @@ class NewHolder:
 
     account_id: str
     currency: str
-    email: str
-    email_key: str
-    password_hash: str
+    email: str = field(repr=False)
+    email_key: str = field(repr=False)
+    password_hash: str = field(repr=False)
     language: str
     consents: Mapping[str, str]
     """Document -> version that was accepted, such as `terms`, `privacy`, `adult`."""
@@ -97,9 +97,7 @@ class People(Protocol):
     async def set_language(self, account_id: str, language: str) -> None:
         """Set the language of pages and mails."""
 
-    async def note_device(
-        self, account_id: str, device: Device, notice: Notice | None
-    ) -> bool:
+    async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
         """Note a sign-in with a device; return whether it is new.
 
         The notice is queued for a new device, unless it is the account's first.

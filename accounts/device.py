@@ -1,0 +1,91 @@
+"""Names the browser and the system of a device, for the person who owns it.
+
+Families only: what else a browser says of itself is neither returned nor kept. Knows no store.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from ua_parser import Parser
+
+USER_AGENT_MAX: Final = 512
+"""Characters of the User-Agent header that are read; browsers send less than half."""
+
+# A family can be a word out of the header, and is told in a mail about an unknown device: whoever
+# signs in with a stolen password must not write into that mail. So these, and no others.
+BROWSERS: Final[dict[str, str]] = {
+    "Amazon Silk": "Amazon Silk",
+    "Brave": "Brave",
+    "Chrome": "Chrome",
+    "Chrome Mobile": "Chrome",
+    "Chrome Mobile WebView": "Chrome",
+    "Chrome Mobile iOS": "Chrome",
+    "Chromium": "Chromium",
+    "DuckDuckGo": "DuckDuckGo",
+    "DuckDuckGo Mobile": "DuckDuckGo",
+    "Edge": "Edge",
+    "Edge Mobile": "Edge",
+    "Firefox": "Firefox",
+    "Firefox Mobile": "Firefox",
+    "Firefox iOS": "Firefox",
+    "HeadlessChrome": "Chrome",
+    "Huawei Browser": "Huawei Browser",
+    "MiuiBrowser": "Mi Browser",
+    "Mobile Safari": "Safari",
+    "Mobile Safari UI/WKWebView": "Safari",
+    "Opera": "Opera",
+    "Opera Mini": "Opera",
+    "Opera Mobile": "Opera",
+    "Safari": "Safari",
+    "Samsung Internet": "Samsung Internet",
+    "UC Browser": "UC Browser",
+    "Vivaldi": "Vivaldi",
+    "Whale": "Whale",
+    "Yandex Browser": "Yandex Browser",
+}
+"""Families of browsers that are told -> their name for a person."""
+SYSTEMS: Final[dict[str, str]] = {
+    "Android": "Android",
+    "Chrome OS": "ChromeOS",
+    "Debian": "Linux",
+    "Fedora": "Linux",
+    "FreeBSD": "FreeBSD",
+    "Linux": "Linux",
+    "Mac OS X": "macOS",
+    "OpenBSD": "OpenBSD",
+    "Ubuntu": "Linux",
+    "Windows": "Windows",
+    "iOS": "iOS",
+    "iPadOS": "iPadOS",
+}
+"""Families of systems that are told -> their name for a person."""
+
+
+class Families(NamedTuple):
+    """What a browser is; each is empty where unknown, and one of a fixed list else."""
+
+    browser: str
+    system: str
+
+
+def families(user_agent: str) -> Families:
+    """Return the families of browser and system of a User-Agent header (RFC 9110, 10.1.5)."""
+    text = user_agent[:USER_AGENT_MAX]
+    parser = _parser()
+    browser, system = parser.parse_user_agent(text), parser.parse_os(text)
+    return Families(
+        BROWSERS.get(browser.family, "") if browser else "",
+        SYSTEMS.get(system.family, "") if system else "",
+    )
+
+
+@cache
+def _parser() -> Parser:
+    # Loaded at the first sign-in: it compiles hundreds of expressions, a tenth of a second's work.
+    from ua_parser import BasicResolver, Parser, load_builtins  # noqa: PLC0415
+
+    # Not the library's own parser, which keeps the last thousands of headers.
+    return Parser(BasicResolver(load_builtins()))

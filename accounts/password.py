@@ -1,0 +1,94 @@
+"""Judges passwords that people choose: their length, and how soon they are guessed.
+
+Takes up to 60 ms, and the first time as long again to load its dictionaries: not for a loop that
+carries audio. Knows no hash and no store.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from accounts.errors import PasswordError
+
+LENGTH_MIN: Final = 8
+"""In characters. NIST SP 800-63B-4 wants 8, and 15 where nothing else is asked; how soon a password
+is guessed is measured instead, which refuses many of 15 and more."""
+LENGTH_MAX: Final = 128
+"""At least 64 must be allowed (NIST SP 800-63B-4); OWASP ASVS 5.0 (6.2.9) the same."""
+TYPED_MAX: Final = 4 * LENGTH_MAX
+"""Beyond this nothing is normalised: more than any spelling of a password of 128 characters."""
+GUESSES_MIN: Final = 10**8
+"""What zxcvbn takes a random password of 8 characters for, so that one is long enough; its score 3,
+"safely unguessable", begins just above. Score 2 (10^6) resists whoever may guess a few times an
+hour, but a thief of the hashes makes so many guesses in half a day on one core."""
+
+# The estimator's time grows with the square of the length, and with each choice of a letter that
+# symbols may stand for (`1` for i or l): 72 characters made for it take seconds. A password is at
+# least as hard to guess as its beginning.
+_ESTIMATED_MAX = 32
+_CHOICES_MAX = 64
+"""At least 8 characters remain: no 8 characters have more choices (`({[1!|7+` has 54)."""
+
+_CONTEXT_MAX = 64
+_CONTEXT_WORD_MIN = 3
+
+
+def normalise(password: str) -> str:
+    """Return the form in which a password is judged and hashed: NFC (RFC 8265, 4.2.2).
+
+    Two keyboards may send two forms of one text. Case, spaces and letters of full width are kept.
+    """
+    return unicodedata.normalize("NFC", password)
+
+
+def check_password(password: str, context: Iterable[str] = ()) -> None:
+    """Raise PasswordError if a password must not be chosen; `context_words` has the context.
+
+    There are no rules of composition (NIST SP 800-63B-4). Each code point counts as a character.
+    """
+    if len(password) > TYPED_MAX:
+        raise PasswordError("password_long")
+    normal = normalise(password)
+    if len(normal) < LENGTH_MIN:
+        raise PasswordError("password_short")
+    if len(normal) > LENGTH_MAX:
+        raise PasswordError("password_long")
+    if _guesses(normal, context) < GUESSES_MIN:
+        raise PasswordError("password_guessable")
+
+
+def context_words(email: str, service_name: str) -> tuple[str, ...]:
+    """Return the words that an attacker tries first for this person, most likely first."""
+    whole = (email, email.partition("@")[0], service_name)
+    parts = (part for text in whole for part in re.split(r"[\W_]+", text))
+    words = dict.fromkeys(word.casefold() for word in (*whole, *parts))
+    return tuple(word for word in words if len(word) >= _CONTEXT_WORD_MIN)[:_CONTEXT_MAX]
+
+
+def _guesses(password: str, context: Iterable[str]) -> int:
+    """Return how many guesses an attacker with dictionaries needs for a password's beginning."""
+    # Loaded where a password is chosen: its dictionaries take time and memory.
+    from zxcvbn import matching, scoring  # noqa: PLC0415
+
+    beginning = password[:_ESTIMATED_MAX]
+    while _choices(beginning, matching.L33T_TABLE) > _CHOICES_MAX:
+        beginning = beginning[:-1]
+    # Cut like the password, or an address as password would not be recognised.
+    words = [word[:_ESTIMATED_MAX].lower() for word in context]
+    # Not `zxcvbn()`: it keeps one person's words where the next one, in another thread, meets them.
+    dictionaries = {
+        **matching.RANKED_DICTIONARIES,
+        "user_inputs": matching.build_ranked_dict(words),
+    }
+    matches = matching.omnimatch(beginning, dictionaries)
+    return int(scoring.most_guessable_match_sequence(beginning, matches)["guesses"])
+
+
+def _choices(password: str, symbols_of: dict[str, list[str]]) -> int:
+    """Return in how many ways the symbols in a password can be read as letters."""
+    present = set(password)
+    return math.prod(max(1, len(present.intersection(symbols))) for symbols in symbols_of.values())

@@ -1,0 +1,186 @@
+"""The way from a name to a session, as a table: what happens, what follows, what may be told.
+
+    START ──── NEEDS_SECOND_FACTOR ──── SIGNED_IN
+      └──────────────┴──────────────── REFUSED, LOCKED
+
+Pure. Knows no page, store or clock; how often an attempt may be begun is the velocity limits'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+CODE_TRIES_MAX: Final = 5
+"""Codes of the second factor that may be tried after one password; 100 are allowed at most by NIST
+SP 800-63B-4 (3.2.2)."""
+
+
+class State(StrEnum):
+    """The states of an attempt to sign in."""
+
+    START = "start"
+    NEEDS_SECOND_FACTOR = "needs_second_factor"
+    """The password was right; a code is asked for."""
+    SIGNED_IN = "signed_in"
+    """A session may begin. Final."""
+    REFUSED = "refused"
+    """Nothing more comes of this attempt; another may begin. Final."""
+    LOCKED = "locked"
+    """The holder has locked the account; a reset of the password unlocks it. Final."""
+
+
+class Event(StrEnum):
+    """What is found out about an attempt."""
+
+    PASSWORD_RIGHT = "password_right"  # noqa: S105
+    PASSWORD_WRONG = "password_wrong"  # noqa: S105
+    UNKNOWN_ADDRESS = "unknown_address"
+    """No holder has the address; a password was checked all the same, which takes its time."""
+    LOCKED = "locked"
+    """Password or passkey are right, and the holder is locked: said to nobody else."""
+    CODE_RIGHT = "code_right"
+    CODE_WRONG = "code_wrong"
+    """Also of a recovery code that is wrong or was used."""
+    CODE_USED = "code_used"
+    CLOCK_OFF = "clock_off"
+    RECOVERY_CODE_RIGHT = "recovery_code_right"
+    PASSKEY_RIGHT = "passkey_right"
+    """Of a passkey that has verified its user: two factors in one, which suffices alone."""
+    PASSKEY_WRONG = "passkey_wrong"
+    TOO_MANY = "too_many"
+    """A velocity limit refuses the attempt."""
+
+
+class Answer(StrEnum):
+    """What the person may be told, and nothing else."""
+
+    NOTHING = "nothing"
+    """Nothing has happened yet."""
+    WELCOME = "welcome"
+    ASK_CODE = "ask_code"
+    WRONG = "wrong"
+    """Address or password are wrong: the same for both, or addresses could be tried out."""
+    LOCKED = "locked"
+    CODE_WRONG = "code_wrong"
+    CODE_USED = "code_used"
+    """Wait for the next code."""
+    CLOCK_OFF = "clock_off"
+    """Set the clock of the device that shows the codes."""
+    TOO_MANY_CODES = "too_many_codes"
+    """Begin again with the password."""
+    RECOVERY_CODE_USED = "recovery_code_used"
+    """Welcome, with one recovery code less."""
+    PASSKEY_WRONG = "passkey_wrong"
+    WAIT = "wait"
+    """Too many attempts; try again later."""
+    BEGIN_AGAIN = "begin_again"
+    """The steps came in another order than the pages ask for."""
+
+
+FINAL: Final = frozenset({State.SIGNED_IN, State.REFUSED, State.LOCKED})
+"""States that no event changes: a repeated form neither signs anybody out nor in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to sign in."""
+
+    has_second_factor: bool
+    """Whether the holder wants a code after the password; False for an unknown address."""
+    state: State = State.START
+    answer: Answer = Answer.NOTHING
+    wrong_codes: int = 0
+    methods: frozenset[str] = frozenset()
+    """How the person has proven who they are so far, in the names of RFC 8176."""
+
+
+class Outcome(NamedTuple):
+    """What follows from an event."""
+
+    state: State
+    answer: Answer
+    counts: bool = False
+    """Whether it is one of the tries of a code."""
+
+
+_WRONG = Outcome(State.REFUSED, Answer.WRONG)
+_LOCKED = Outcome(State.LOCKED, Answer.LOCKED)
+_WELCOME = Outcome(State.SIGNED_IN, Answer.WELCOME)
+_WAIT = Outcome(State.REFUSED, Answer.WAIT)
+_BEGIN_AGAIN = Outcome(State.REFUSED, Answer.BEGIN_AGAIN)
+_ASK_CODE = Outcome(State.NEEDS_SECOND_FACTOR, Answer.ASK_CODE)
+_TOO_MANY_CODES = Outcome(State.REFUSED, Answer.TOO_MANY_CODES)
+
+
+def _again(answer: Answer) -> Outcome:
+    return Outcome(State.NEEDS_SECOND_FACTOR, answer, counts=True)
+
+
+TABLE: Final[Mapping[tuple[State, Event], Outcome]] = {
+    # Of a holder with a second factor; without one it is welcome.
+    (State.START, Event.PASSWORD_RIGHT): _ASK_CODE,
+    (State.START, Event.PASSWORD_WRONG): _WRONG,
+    (State.START, Event.UNKNOWN_ADDRESS): _WRONG,
+    (State.START, Event.LOCKED): _LOCKED,
+    (State.START, Event.PASSKEY_RIGHT): _WELCOME,
+    (State.START, Event.PASSKEY_WRONG): Outcome(State.REFUSED, Answer.PASSKEY_WRONG),
+    (State.START, Event.TOO_MANY): _WAIT,
+    # No code, however right, stands in for the password that was to come first.
+    (State.START, Event.CODE_RIGHT): _BEGIN_AGAIN,
+    (State.START, Event.CODE_WRONG): _BEGIN_AGAIN,
+    (State.START, Event.CODE_USED): _BEGIN_AGAIN,
+    (State.START, Event.CLOCK_OFF): _BEGIN_AGAIN,
+    (State.START, Event.RECOVERY_CODE_RIGHT): _BEGIN_AGAIN,
+    (State.NEEDS_SECOND_FACTOR, Event.CODE_RIGHT): _WELCOME,
+    (State.NEEDS_SECOND_FACTOR, Event.RECOVERY_CODE_RIGHT): Outcome(
+        State.SIGNED_IN, Answer.RECOVERY_CODE_USED
+    ),
+    (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_RIGHT): _WELCOME,
+    # Each is a try: what is told of a used code, or of one of another time, helps who guesses.
+    (State.NEEDS_SECOND_FACTOR, Event.CODE_WRONG): _again(Answer.CODE_WRONG),
+    (State.NEEDS_SECOND_FACTOR, Event.CODE_USED): _again(Answer.CODE_USED),
+    (State.NEEDS_SECOND_FACTOR, Event.CLOCK_OFF): _again(Answer.CLOCK_OFF),
+    # A browser may ask for any of its owner's passkeys; the code is still good.
+    (State.NEEDS_SECOND_FACTOR, Event.PASSKEY_WRONG): _again(Answer.PASSKEY_WRONG),
+    (State.NEEDS_SECOND_FACTOR, Event.LOCKED): _LOCKED,
+    (State.NEEDS_SECOND_FACTOR, Event.TOO_MANY): _WAIT,
+    # The form of the password once more, by the back button: it gives no more tries.
+    (State.NEEDS_SECOND_FACTOR, Event.PASSWORD_RIGHT): _ASK_CODE,
+    (State.NEEDS_SECOND_FACTOR, Event.PASSWORD_WRONG): _WRONG,
+    (State.NEEDS_SECOND_FACTOR, Event.UNKNOWN_ADDRESS): _WRONG,
+}
+"""What follows in each state that is not final."""
+
+METHODS: Final[Mapping[Event, frozenset[str]]] = {
+    Event.PASSWORD_RIGHT: frozenset({"pwd"}),
+    Event.CODE_RIGHT: frozenset({"otp", "mfa"}),
+    Event.RECOVERY_CODE_RIGHT: frozenset({"otp", "mfa"}),
+    Event.PASSKEY_RIGHT: frozenset({"pop", "user", "mfa"}),
+}
+"""What an event proves, in the names of RFC 8176: `pop` is possession of a key."""
+
+
+def advance(attempt: Attempt, event: Event) -> Attempt:
+    """Return the attempt after an event. Every event is decided in every state.
+
+    Who begins a session takes its `methods` from the attempt, and does so only if it is SIGNED_IN.
+    """
+    if attempt.state in FINAL:
+        return attempt
+    outcome = TABLE[attempt.state, event]
+    wrong_codes = attempt.wrong_codes + outcome.counts
+    if wrong_codes >= CODE_TRIES_MAX:
+        outcome = _TOO_MANY_CODES
+    elif event is Event.PASSWORD_RIGHT and not attempt.has_second_factor:
+        outcome = _WELCOME
+    proven = METHODS.get(event, frozenset())
+    return replace(
+        attempt,
+        state=outcome.state,
+        answer=outcome.answer,
+        wrong_codes=wrong_codes,
+        methods=frozenset() if outcome.state is State.REFUSED else attempt.methods | proven,
+    )

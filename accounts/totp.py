@@ -1,0 +1,126 @@
+"""Checks codes of authenticator apps: time-based one-time passwords (RFC 6238).
+
+SHA-1, six digits, 30 seconds, which is what every app can do. Time is an argument. Knows no store:
+whoever asks keeps the secret, and the step of the last right code.
+"""
+
+from __future__ import annotations
+
+import base64
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.constant_time import bytes_eq
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+
+SECRET_BYTES: Final = 20
+"""Of a new secret: as many as SHA-1 has (RFC 4226, 4, requirement 6)."""
+STEP_S: Final = 30
+DIGITS: Final = 6
+STEPS_ACCEPTED: Final = 1
+"""Steps before and after the present one: a person types slowly, a clock is some seconds off."""
+STEPS_RECOGNISED: Final = 10
+"""Beyond, up to here a code is no proof, but tells how far off the clock of the app is."""
+
+_TYPED_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The code is right; `step` must be kept as the last one before anything else happens."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The code is that of a step that was used, or of an earlier one (RFC 6238, 5.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOff:
+    """The code would be right at another time: the clock of the app is off."""
+
+    minutes: int
+    """How many minutes the clock of the app is fast; negative: slow. Never 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The code is none of this secret at this time, or no code."""
+
+
+Verdict = Right | Used | ClockOff | Wrong
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """A code that would be right at some step."""
+
+    step: int
+    digits: bytes = field(repr=False)
+
+
+def check(secret: bytes, code: str, now_s: int, last_step: int) -> Verdict:
+    """Return whether a code is right at this Unix time, in seconds.
+
+    `last_step` is that of the last right code; -1 if there was none. Each verdict but Right must
+    count as a try: ClockOff tells whoever guesses that a code will be right soon, so that a guess
+    hits one of 21 codes and not of 3.
+    """
+    typed = _digits(code)
+    now = now_s // STEP_S
+    steps = range(max(0, now - STEPS_RECOGNISED), now + STEPS_RECOGNISED + 1)
+    matching = [each.step for each in _codes(secret, steps) if bytes_eq(each.digits, typed)]
+    # Two steps have the same code now and then; the one that is right counts.
+    fresh = [step for step in matching if step > last_step]
+    accepted = [step for step in fresh if abs(step - now) <= STEPS_ACCEPTED]
+    if accepted:
+        # The latest, because an earlier one would let the same code pass again.
+        return Right(accepted[-1])
+    if len(fresh) < len(matching):
+        return Used()
+    if fresh:
+        nearest = min(fresh, key=lambda step: abs(step - now))
+        return ClockOff(_minutes(nearest - now))
+    return Wrong()
+
+
+def otpauth_uri(secret: bytes, account: str, issuer: str) -> str:
+    """Return the address that an app reads from a QR code; it holds the secret.
+
+    The form is that of Google Authenticator's "Key URI Format", which knows no colon in names.
+    """
+    names = (name.replace(":", " ").strip() for name in (account, issuer))
+    return _totp(secret).get_provisioning_uri(*names)
+
+
+def readable_secret(secret: bytes) -> str:
+    """Return a secret for typing it into an app: base 32 in groups of four."""
+    text = base64.b32encode(secret).decode().rstrip("=")
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+
+
+def _totp(secret: bytes) -> TOTP:
+    return TOTP(secret, DIGITS, SHA1(), STEP_S)  # noqa: S303 - RFC 6238: as HMAC it is unbroken
+
+
+def _codes(secret: bytes, steps: range) -> list[_Code]:
+    totp = _totp(secret)
+    return [_Code(step, totp.generate(step * STEP_S)) for step in steps]
+
+
+def _digits(code: str) -> bytes:
+    """Return what was typed without spaces between groups, in ASCII digits; empty if no code."""
+    if len(code) > _TYPED_MAX:
+        return b""
+    digits = "".join(unicodedata.normalize("NFKC", code).split())
+    return digits.encode() if digits.isascii() and digits.isdigit() else b""
+
+
+def _minutes(steps: int) -> int:
+    """Return steps as minutes, rounded away from 0."""
+    minutes = -(-abs(steps) * STEP_S // 60)
+    return minutes if steps > 0 else -minutes
