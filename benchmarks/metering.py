@@ -31,10 +31,10 @@ from billing.partition import PARTITIONS
 from billing.ports import Opening, PartitionState, Tick
 from billing.rating import Rate
 from billing.stores import tables
-from billing.stores.database import create_engine
-from billing.stores.migrations import migrate
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlLedgerStore
+from database.engine import create_engine
+from database.migrations import migrate
 from gateway.stores.embedded import EmbeddedValkey
 
 RATE = Rate(per_minute_micros=13_000)

@@ -15,8 +15,8 @@ from itertools import chain
 
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.ports import LedgerStore, OutboxEntry, SpendGate
+from database.errors import StoreUnavailableError
 
 ENTRIES_PER_BATCH = 200
 """Entries booked in one transaction, over all partitions. A tick entry names up to 1,000 calls,

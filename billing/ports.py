@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Protocol
 
 from billing.cdr import CallRecord
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 
 
 class OpenResult(Enum):

@@ -124,7 +124,7 @@ ensure_locked() { # ensure_locked NAME WHAT
 }
 
 ensure_gateway() { # the build hook in pyproject.toml builds the pages and compiles the frame path
-    sum=$(tree_checksum gateway media billing simulators web deploy)
+    sum=$(tree_checksum gateway media billing accounts database simulators web deploy)
     is_stamped gateway "$sum" && return
     say "Building the gateway, its pages and its frame path…"
     install --no-deps .

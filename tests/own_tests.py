@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("gateway", "media", "billing", "simulators")
+PACKAGES = ("gateway", "media", "billing", "accounts", "database", "simulators")
 
 FOLDERS = {"billing/stores": "billing/sql"}
 """Folders of modules whose tests lie in a folder of another name as well."""
@@ -25,21 +25,26 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "tests/billing/sql/test_planted_faults.py",
     ),
     "billing.stores.findings": ("tests/billing/sql/test_audit.py",),
+    "billing.stores.pages": (
+        "tests/billing/sql/test_cdr_store.py",
+        "tests/billing/sql/test_payment_store.py",
+    ),
     "billing.stores.payments": ("tests/billing/sql/test_payment_store.py",),
     "billing.stores.redis_outbox": (
         "tests/billing/stores/test_redis.py",
         "tests/billing/stores/test_redis_outbox.py",
     ),
     "billing.stores.row_audit": ("tests/billing/sql/test_audit.py",),
-    "billing.stores.schema": (
-        "tests/billing/sql/test_migrations.py",
-        "tests/billing/stores/test_refusals.py",
-    ),
     "billing.stores.sql": (
         "tests/billing/sql/test_cdr_store.py",
         "tests/billing/sql/test_ledger_store.py",
     ),
-    "billing.stores.tables": ("tests/billing/sql/test_database.py",),
+    "billing.stores.tables": ("tests/billing/sql/test_outages.py",),
+    "database.engine": ("tests/database/test_engine.py", "tests/billing/sql/test_outages.py"),
+    "database.schema": (
+        "tests/billing/sql/test_migrations.py",
+        "tests/database/test_refusals.py",
+    ),
     "gateway.__main__": ("tests/gateway/cli/test_process.py",),
     "gateway.call.carrier_status": ("tests/gateway/twilio/test_status.py",),
     "gateway.charging.account_deletion": ("tests/money/test_account_deletion.py",),

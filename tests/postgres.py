@@ -26,8 +26,8 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.stores.database import create_engine
-from billing.stores.migrations import migrate
+from database.engine import create_engine
+from database.migrations import migrate
 
 START_TIMEOUT_S = 30
 BOOK = "book"

@@ -21,8 +21,8 @@ from billing.money import LIMIT
 from billing.reconcile import Disagreement
 from billing.stores import call_audit, column_audit, payment_audit, row_audit, tables
 from billing.stores.call_audit import shown_transfer
-from billing.stores.database import AUDIT_TIMEOUT_S, reading
 from billing.stores.findings import BY_HAND, CLOCKS, FINDINGS_MAX, FROM_LEDGER, TIMES, finding
+from database.engine import AUDIT_TIMEOUT_S, reading
 
 RECHECK_S = 3.0
 """How long what is booked about a payment may be ahead of the payment's own row."""

@@ -21,7 +21,7 @@ from billing.cdr import CallClosed, CallOpened
 from billing.ledger import Transfer, charge_transfers
 from billing.outbox import BookedCall, CallChange, OutboxBatch
 from billing.stores import tables
-from billing.stores.database import upsert
+from database.engine import upsert
 
 IDS_PER_QUERY = 1_000
 """Parameters of one IN list; PostgreSQL's protocol ends at 65,535, SQLite's default at 32,766."""

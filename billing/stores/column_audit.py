@@ -17,6 +17,7 @@ from billing.payments import PaymentState
 from billing.reconcile import Disagreement
 from billing.stores import tables
 from billing.stores.findings import FINDINGS_MAX
+from database.columns import UtcDateTime
 
 UNREADABLE: Final = "value that cannot be read"
 ADVICE: Final = (
@@ -153,7 +154,7 @@ def _faults(
 def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     kind = sa.func.typeof(kept)
     is_right: sa.ColumnElement[bool]
-    if isinstance(column.type, tables.UtcDateTime):
+    if isinstance(column.type, UtcDateTime):
         # The pattern alone would accept month 13 and hour 99.
         is_moment = kept.op("GLOB")(_MOMENT)
         # strftime moves a day that its month does not have, such as 31 April, into the next month.
@@ -174,6 +175,6 @@ def _is_foreign(column: sa.Column[Any], kept: sa.ColumnElement[Any]) -> sa.Colum
 def _blank(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     if column.nullable:
         return sa.null()
-    if isinstance(column.type, tables.UtcDateTime):
+    if isinstance(column.type, UtcDateTime):
         return sa.literal_column("'1970-01-01 00:00:00.000000'")
     return sa.literal_column("0" if isinstance(column.type, sa.Integer | sa.Boolean) else "''")

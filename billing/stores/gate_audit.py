@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing import gate_rows, reconcile
 from billing.clock import Clock, utc_now
-from billing.errors import StoreUnavailableError
 from billing.gate_rows import GateContents, read_rows
 from billing.lineage import advance, rolled_back
 from billing.outbox import fold
@@ -31,11 +30,12 @@ from billing.reconcile import (
 )
 from billing.stores import column_audit, tables
 from billing.stores.booking import book
-from billing.stores.database import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert, writing
 from billing.stores.findings import FINDINGS_MAX
 from billing.stores.gate_detail import read_detail
 from billing.stores.partition_marks import read_marks
 from billing.stores.positions import read_positions
+from database.engine import AUDIT_TIMEOUT_S, TIMEOUT_S, reading, upsert, writing
+from database.errors import StoreUnavailableError
 
 ENTRIES_MAX = 5_000
 """Entries of one outbox that a comparison takes in; a longer one must be drained first."""

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.lineage import advance
 from billing.ports import OutboxEntry, PartitionMark
 from billing.stores import tables
-from billing.stores.database import upsert_in
+from database.engine import upsert_in
 
 _PARTITIONS = tables.partitions
 _COLUMNS = _PARTITIONS.c

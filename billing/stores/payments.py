@@ -31,7 +31,8 @@ from billing.payments import (
 )
 from billing.payments import advance as further
 from billing.stores import tables
-from billing.stores.database import TIMEOUT_S, newest_first, reading, upsert, writing
+from billing.stores.pages import newest_first
+from database.engine import TIMEOUT_S, reading, upsert, writing
 
 PAGE_ROWS_MAX = 200
 

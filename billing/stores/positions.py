@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ports import PartitionState
 from billing.stores import tables
-from billing.stores.database import TIMEOUT_S, reading
 from billing.stores.refill import read_open_calls
+from database.engine import TIMEOUT_S, reading
 
 
 class SqlPositions:

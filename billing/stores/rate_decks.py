@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.clock import Clock, utc_now
 from billing.rate_deck import RateDeck
 from billing.stores import tables
-from billing.stores.database import TIMEOUT_S, reading, writing
+from database.engine import TIMEOUT_S, reading, writing
 
 PAGE_ROWS_MAX = 500
 """Decks of one list."""

@@ -18,7 +18,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -38,7 +38,7 @@ from billing.ports import (
     Tick,
     TickOutcome,
 )
-from billing.stores import redis_outbox, refusals
+from billing.stores import redis_outbox
 from billing.stores.gate_script import Argument, Script, evaluate, evaluate_all
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.tick_batch import (
@@ -47,6 +47,8 @@ from billing.stores.tick_batch import (
     TickBatch,
     TickReply,
 )
+from database import refusals
+from database.errors import StoreUnavailableError
 
 __all__ = ["RedisSpendGate", "connect", "disconnect", "preflight"]
 

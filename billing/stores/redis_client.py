@@ -21,8 +21,8 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from billing.errors import StoreUnavailableError
-from billing.stores import refusals
+from database import refusals
+from database.errors import StoreUnavailableError
 
 SOCKET_TIMEOUT_S = 5.0
 """A connection that has been silent for this long in the middle of an answer is dead."""

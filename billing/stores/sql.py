@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.cdr import CallRecord
 from billing.clock import Clock, utc_now
-from billing.errors import CreditsLostError, MoneyError, StoreUnavailableError
+from billing.errors import CreditsLostError, MoneyError
 from billing.ledger import credit_transfer
 from billing.money import LIMIT
 from billing.outbox import OutboxBatch, fold
@@ -27,9 +27,11 @@ from billing.ports import OutboxEntry, PartitionMark, PartitionState
 from billing.stores import tables
 from billing.stores.booking import book, insert_transfers
 from billing.stores.call_rows import record_in
-from billing.stores.database import TIMEOUT_S, Transactions, newest_first, reading, upsert, writing
+from billing.stores.pages import newest_first
 from billing.stores.partition_marks import forget_fork, lock_and_mark, read_marks
 from billing.stores.refill import memories_of, read_partition
+from database.engine import TIMEOUT_S, Transactions, reading, upsert, writing
+from database.errors import StoreUnavailableError
 
 PAGE_ROWS_MAX = 500
 """Rows of one page of call records, and credits of one catch-up of the spend gate."""

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.ledger import CUSTOMER, Transfer
 from billing.statement import StatementLine, lines
 from billing.stores import tables
-from billing.stores.database import TIMEOUT_S, reading
+from database.engine import TIMEOUT_S, reading
 
 PAGE_LINES_MAX = 500
 

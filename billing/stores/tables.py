@@ -1,51 +1,24 @@
 """Tables of the book of record, for SQLite and PostgreSQL alike.
 
-Says what is kept, not how it is used. `migrations/` builds these tables and adds what SQLAlchemy
-cannot describe: the `postings` view, and triggers that refuse to change a transfer or a credit.
-Money is micros: integer millionths of the row's currency. Times are UTC.
+Says what is kept, not how it is used. `database/migrations/` builds these tables and adds what
+SQLAlchemy cannot describe: the `postings` view, and triggers that refuse to change a transfer or a
+credit. Money is micros: integer millionths of the row's currency. Times are UTC.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from billing.partition import partition_of
+from database.columns import NAMING_CONVENTION, UtcDateTime
 
 SLOTS = 2**32
 """A multiple of every number of partitions that is a power of two."""
 
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
-
-
-class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware datetime; SQLite, which has no such type, keeps it as UTC text that sorts."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, _dialect: Any) -> datetime | None:
-        """Move to UTC; a time without a zone is a bug of the caller."""
-        if value is None:
-            return None
-        assert value.tzinfo is not None
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, _dialect: Any) -> datetime | None:
-        """Mark as UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
 
 
 def new_account(

@@ -21,8 +21,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.ports import OpenCall
+from database.errors import StoreUnavailableError
 from gateway.charging.node_watch import NodeWatch
 from gateway.errors import CarrierError
 from gateway.ports import GHOSTS_MAX, Carrier, Ghost, GhostStore

@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.ports import SpendGate
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 from gateway.browser.leg import BrowserLeg
 from gateway.browser.messages import Resume, Start
 from gateway.call.carrier_status import CarrierStatus

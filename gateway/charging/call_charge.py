@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.meter import CallMeter, CutOff
 from billing.ports import OpenOutcome, OpenResult, SpendCap
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 from gateway.browser import messages as wire
 from gateway.browser import reports
 from gateway.call.machine import Ended, HoldPlaced, HoldRefused

@@ -12,10 +12,10 @@ from dataclasses import replace
 import msgspec
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.meter import SHARERS_PER_CALL, CallMeter, MeterState
 from billing.ports import Opening, OpenOutcome, OpenResult
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 from gateway.call.machine import Ended
 from gateway.cause import Cause
 from gateway.charging.call_caps import CallCaps

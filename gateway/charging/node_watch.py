@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 
 RENEWAL_S = 5.0
 """How often a lease is renewed."""

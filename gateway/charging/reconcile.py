@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from billing.errors import RateDeckError, StoreUnavailableError
+from billing.errors import RateDeckError
 from billing.money import LIMIT
 from billing.ports import (
     CdrStore,
@@ -29,6 +29,7 @@ from billing.ports import (
 )
 from billing.rating import Rate
 from billing.reconcile import repairs
+from database.errors import StoreUnavailableError
 from gateway.charging.recovery import Drain, bring_credits, close_as_booked
 from gateway.charging.refilling import Refilling
 from gateway.charging.retelling import ENDINGS_PER_PAGE, lacking, tell

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.meter import CALLS_ABREAST, CallMeter, share_out
 from billing.ports import SpendCap, SpendGate, Tick, TickOutcome
+from database.errors import StoreUnavailableError
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.ports import CloseResult, Closing
+from database.errors import StoreUnavailableError
 from gateway.charging.closings import reopening
 from gateway.charging.context import CallContext
 from gateway.charging.hold import Hold

@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
+from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.charging.recovery import bring_credits
 from gateway.cli.command import Yes, confirm, fail, out, read_amount, run_with

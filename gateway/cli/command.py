@@ -14,8 +14,9 @@ from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 import structlog
 import typer
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError
 from billing.money import parse_money
+from database.errors import StoreUnavailableError
 from gateway.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, SettingsError
 from gateway.logs import formats
 from gateway.roles import process

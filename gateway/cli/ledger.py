@@ -17,7 +17,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from billing.errors import StoreUnavailableError
 from billing.money import format_money, in_units, is_currency
 from billing.partition import PARTITIONS
 from billing.ports import GateEnding
@@ -30,6 +29,7 @@ from billing.stores.gate_audit import audit_gate, find_surpluses
 from billing.stores.positions import SqlPositions
 from billing.stores.sql import SqlLedgerStore
 from billing.stores.statement import PAGE_LINES_MAX, SqlStatementStore
+from database.errors import StoreUnavailableError
 from gateway.charging.recovery import FILLINGS_MAX, Drain, fill_partition
 from gateway.charging.refilling import older_copies
 from gateway.charging.retelling import Retelling, whose

@@ -13,9 +13,9 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from billing.errors import StoreUnavailableError
 from billing.money import format_money
 from billing.stores.payments import SqlPaymentStore
+from database.errors import StoreUnavailableError
 from gateway.cli.command import (
     complain,
     err,

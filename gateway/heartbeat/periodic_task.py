@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError
 
 log = structlog.get_logger(__name__)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import structlog
 
 from billing.errors import BillingError
+from database.errors import StoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -23,17 +24,17 @@ class Refreshed(ABC):
 
     @abstractmethod
     async def load(self) -> None:
-        """Load what is in force, at a node's start. Raises BillingError."""
+        """Load what is in force, at a node's start. Raises BillingError, StoreUnavailableError."""
 
     async def refresh(self) -> None:
         """Look for a newer one; keep the present one if none can be had.
 
-        Never raises BillingError: it is logged, once per outage.
+        Raises neither of them: a failure is logged, once per outage.
         """
         failure = ""
         try:
             await self.load()
-        except BillingError as error:
+        except (BillingError, StoreUnavailableError) as error:
             failure = error.code
         # Another code is another fault: a store that is back may hold data that cannot be read.
         if failure and failure != self._failure:

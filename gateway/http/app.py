@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing.errors import BillingError
+from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http import problems
 from gateway.http.access import DeclaredRoute
@@ -41,7 +42,8 @@ def create_app(routes: Iterable[DeclaredRoute]) -> Starlette:
         middleware=[Middleware(Outermost)],
         exception_handlers={
             RequestRefusedError: problems.on_refusal,
-            BillingError: problems.on_billing_error,
+            BillingError: problems.on_failure,
+            StoreUnavailableError: problems.on_failure,
             HTTPException: problems.on_http_error,
         },
     )

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from billing.clock import Clock
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute
 from gateway.http.body import JSON_BYTES_MAX, read_body

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from billing.errors import StoreFullError
+from database.errors import StoreFullError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.access import DeclaredRoute, public
 from gateway.http.problems import Json

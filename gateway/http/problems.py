@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from billing.errors import BillingError
+from database.errors import StoreUnavailableError
 from gateway.errors import PROBLEMS, PaymentError, RequestRefusedError
 
 _CODE_OF_STATUS = {
@@ -72,10 +73,10 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
     return problem(error.code, field=error.field, scope=error.scope, headers=wait)
 
 
-async def on_billing_error(_request: Request, error: Exception) -> Response:
-    """Reply when a store is away; billing knows no HTTP."""
+async def on_failure(_request: Request, error: Exception) -> Response:
+    """Reply when a store is away; what is below knows no HTTP."""
     # One without a public code is a fault on our side, logged and answered like any other.
-    if not isinstance(error, BillingError) or error.code not in PROBLEMS:
+    if not isinstance(error, BillingError | StoreUnavailableError) or error.code not in PROBLEMS:
         raise error
     return problem(error.code)
 

@@ -24,7 +24,7 @@ import structlog
 
 from gateway.logs import tracebacks
 
-OURS: Final = ("gateway", "billing", "media")
+OURS: Final = ("gateway", "billing", "accounts", "database", "media")
 """Packages logged at the configured level. All others log warnings only: below that, libraries log
 their parameters (aiosqlite's include phone numbers, httpx's addresses)."""
 

@@ -81,9 +81,7 @@ class People(Protocol):
     async def set_language(self, account_id: str, language: str) -> None:
         """Set the language of pages and mails."""
 
-    async def note_device(
-        self, account_id: str, device: Device, notice: Notice | None
-    ) -> bool:
+    async def note_device(self, account_id: str, device: Device, notice: Notice | None) -> bool:
         """Note a sign-in with a device; return whether it is new.
 
         The notice is queued for a new device, unless it is the account's first.

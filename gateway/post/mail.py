@@ -24,8 +24,8 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from billing.clock import Clock, utc_now
-from billing.errors import StoreUnavailableError
 from billing.payments import PaymentProfile
+from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.post.texts import MailText, is_mailed, text_of
 from gateway.secret import Secret

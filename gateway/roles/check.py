@@ -11,10 +11,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.errors import BillingError, StoreUnavailableError
-from billing.stores.database import create_engine
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import disconnect
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
 from gateway.call.high_risk import HIGH_RISK, ClosedList
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX
 from gateway.errors import CarrierError, PaymentError, SettingsError
@@ -78,7 +78,7 @@ def _settings(settings: Settings) -> list[Finding]:
 async def _high_risk(settings: Settings) -> Finding:
     try:
         synced = await _synced_list(settings)
-    except (BillingError, sa.exc.DBAPIError):
+    except (StoreUnavailableError, sa.exc.DBAPIError):
         # The database has a finding of its own; this one says what it means for the list.
         text = "The carrier's list is not known: the database does not answer, or is an older one."
         return high_risk_finding(settings, None, datetime.now(UTC), unknown=text)
@@ -160,7 +160,7 @@ async def _drainer(settings: Settings) -> Finding:
         waiting_count = await RedisSpendGate(redis).outbox_length()
         # While no node runs, a drainer that does not run is no fault.
         is_served = bool(await RedisNodeLeases(redis).alive())
-    except BillingError:
+    except StoreUnavailableError:
         text = "Not known: the credit store does not answer."
         # An embedded server ends with its node, so being unreachable is normal.
         return Finding("drainer", text, is_weak=bool(settings.redis_url))
@@ -214,7 +214,7 @@ async def _instances(settings: Settings) -> frozenset[str]:
         return frozenset()
     try:
         return await RedisNodeLeases(redis).instances()
-    except BillingError:
+    except StoreUnavailableError:
         return frozenset()
     finally:
         await disconnect(redis)

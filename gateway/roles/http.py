@@ -12,9 +12,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from billing.stores import refusals
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
+from database import refusals
 from gateway.calls.admission import Admission
 from gateway.calls.index import CallIndex
 from gateway.heartbeat.ticker import Ticker

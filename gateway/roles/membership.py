@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.charging import node_watch
 from gateway.charging.node_watch import NodeWatch
 from gateway.errors import SettingsError

@@ -19,16 +19,16 @@ import sqlalchemy as sa
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.errors import (
-    BillingError,
+from billing.errors import BillingError
+from billing.stores.redis_client import connect, disconnect, preflight
+from database import refusals, schema
+from database.engine import create_engine
+from database.errors import (
     DatabaseLockedError,
     StoreUnavailableError,
     UnfitBookError,
     UnfitFileError,
 )
-from billing.stores import refusals, schema
-from billing.stores.database import create_engine
-from billing.stores.redis_client import connect, disconnect, preflight
 from gateway.errors import EXIT_SETTINGS, EXIT_UNAVAILABLE, GatewayError
 from gateway.roles import adapters, listening, storage
 from gateway.settings import Settings
@@ -202,7 +202,7 @@ async def credit_store(settings: Settings) -> Finding:
         return wrong("redis", f"CALLER_REDIS_URL is not usable: {error}.")
     try:
         report = await preflight(redis)
-    except BillingError as error:
+    except StoreUnavailableError as error:
         return away("redis", _sentence(error))
     finally:
         await disconnect(redis)
@@ -298,7 +298,7 @@ async def _living_nodes(settings: Settings) -> frozenset[str]:
     try:
         # Redis has a finding of its own.
         return await RedisNodeLeases(redis).alive()
-    except BillingError:
+    except StoreUnavailableError:
         return frozenset()
     finally:
         await disconnect(redis)

@@ -18,12 +18,11 @@ import structlog
 import uvloop
 from rich.text import Text
 
-from billing.errors import (
-    BillingError,
-    CreditsLostError,
+from billing.errors import BillingError, CreditsLostError, RateDeckError
+from database.errors import (
     DatabaseLockedError,
-    RateDeckError,
     StoreFullError,
+    StoreUnavailableError,
     UnfitBookError,
     UnfitFileError,
 )
@@ -76,9 +75,9 @@ def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> No
         raise EndedError(EXIT_INTERRUPTED) from None
     except SettingsError as error:
         _fail(str(error), "See docs/configuration.md for every setting.", EXIT_SETTINGS)
-    except BillingError as error:
-        _fail(*_of_billing(error, settings))
-    # Store outages are BillingErrors, so this is about files and ports.
+    except (BillingError, StoreUnavailableError) as error:
+        _fail(*_of_failure(error, settings))
+    # Store outages have an error of their own, so this is about files and ports.
     except OSError as error:
         if error.filename is not None:
             hint = "Check CALLER_DATA_DIR and the files that the settings name."
@@ -90,7 +89,9 @@ def run(work: Coroutine[Any, Any, None], settings: Settings | None = None) -> No
         _fail(str(error), "`caller check` says more.", EXIT_UNAVAILABLE)
 
 
-def _of_billing(error: BillingError, settings: Settings | None) -> tuple[str, str, int]:
+def _of_failure(
+    error: BillingError | StoreUnavailableError, settings: Settings | None
+) -> tuple[str, str, int]:
     """Return what failed, what to do about it, and the exit code."""
     what, code, more = str(error), EXIT_UNAVAILABLE, "`caller check` says more."
     match error:

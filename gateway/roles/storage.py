@@ -17,15 +17,15 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.drain import Drainer, OnTurn
-from billing.errors import StoreUnavailableError
 from billing.partition import PARTITIONS
-from billing.stores.database import create_engine
-from billing.stores.migrations import PATIENT_MS, migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect, preflight
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
+from database.migrations import PATIENT_MS, migrate
 from gateway.charging.call_refunds import CallRefunds
 from gateway.charging.refilling import Refilling
 from gateway.errors import SettingsError

@@ -20,7 +20,8 @@ from billing.ports import LedgerStore
 from billing.spend_limits import UNLIMITED, SpendLimits
 from billing.stores import tables
 from billing.stores.budgets import CALL_LIMIT, limit_columns, limits_of
-from billing.stores.database import TIMEOUT_S, reading, upsert, writing
+from database.columns import UtcDateTime
+from database.engine import TIMEOUT_S, reading, upsert, writing
 from gateway import scopes as scope_names
 from gateway.scopes import LEAST, Scope
 
@@ -372,7 +373,7 @@ def _counted_from(
 ) -> sa.Case[datetime]:
     """Return from when calls count towards a cap: once all nodes know it."""
     # Nodes remember keys for a while, and place calls by the old limits until then.
-    soon = sa.literal(now + CAP_KNOWN_AFTER, tables.UtcDateTime)
+    soon = sa.literal(now + CAP_KNOWN_AFTER, UtcDateTime)
     return sa.case((begins, soon), else_=known)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.stores import refusals
+from database import refusals
 
 _KEY: Final = "caller:drained"
 _KEPT_MS: Final = 30 * 86_400_000

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import structlog
 
-from billing.errors import StoreFullError, StoreUnavailableError
+from database.errors import StoreFullError, StoreUnavailableError
 from gateway.stores import append_only, private_files
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.stores import refusals
+from database import refusals
 from gateway.ports import GHOSTS_MAX, Ghost
 
 _KEY = "caller:ghosts"

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.clock import Clock, utc_now
-from billing.errors import StoreUnavailableError
 from billing.stores import tables
-from billing.stores.database import TIMEOUT_S, reading, writing
+from database.engine import TIMEOUT_S, reading, writing
+from database.errors import StoreUnavailableError
 
 KEPT_VERSIONS = 10
 """Lists kept, to show what a sync has changed."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 
 _NAME = "caller:key-epoch"
 _TIMEOUT_S = 1.0

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisClusterException, RedisError
 
-from billing.stores import refusals
+from database import refusals
 
 TTL_S = 20
 _TIMEOUT_S = 1.0

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from redis.exceptions import RedisError
 
-from billing.stores import refusals
+from database import refusals
 from gateway.ports import CallOrder
 
 TOKEN_PREFIX = "ct_"  # noqa: S105

@@ -9,7 +9,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError
 from billing.meter import CallMeter
 from billing.money import LIMIT
 from billing.ports import (
@@ -31,6 +31,7 @@ from billing.ports import (
     TickOutcome,
 )
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 
 UNIT = 1_000_000
 CENT = 10_000

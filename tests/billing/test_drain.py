@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from billing.drain import BATCHES_PER_PASS, ENTRIES_PER_BATCH, FAILURES_MAX, Drainer
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import MemoryOutbox, entry
 
 

@@ -28,10 +28,10 @@ import websockets
 
 from billing.stores import tables
 from billing.stores.audit import audit
-from billing.stores.database import create_engine
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from database.engine import create_engine
 from gateway.charging.recovery import bring_credits
 from gateway.http.bearer import key_hash, new_api_key
 from gateway.roles import storage

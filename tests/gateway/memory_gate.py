@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from billing.cdr import in_brief
-from billing.errors import MoneyError, NotDrainedError, StoreUnavailableError
+from billing.errors import MoneyError, NotDrainedError
 from billing.money import LIMIT
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import (
@@ -33,6 +33,7 @@ from billing.ports import (
     Tick,
     TickOutcome,
 )
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import OneByOne
 
 _T = TypeVar("_T")

@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.cdr import CallClosed, CallOpened, EndedBy
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.ports import Tick, TickOutcome
 from billing.rating import Rate
 from billing.stores import tables
@@ -28,6 +27,7 @@ from billing.stores.gate_audit import audit_gate
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from database.errors import StoreUnavailableError
 from gateway.browser import messages as wire
 from gateway.browser.reports import WallClock
 from gateway.call.machine import Ended, Event, HoldPlaced, HoldRefused

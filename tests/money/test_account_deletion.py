@@ -5,9 +5,9 @@ import dataclasses
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.statement import SqlStatementStore
+from database.errors import StoreUnavailableError
 from gateway.charging.account_deletion import AccountDeletion, Deletion, Outcome
 from gateway.errors import PaymentError
 from gateway.stores.accounts import SqlAccountStore

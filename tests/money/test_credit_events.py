@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.ports import CreditResult
+from database.errors import StoreUnavailableError
 from gateway.charging.recovery import bring_credits
 from tests.limits import limits
 from tests.money.ledger_world import CENT, HORIZON_S, UNIT

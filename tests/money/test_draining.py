@@ -6,10 +6,10 @@ import random
 import pytest
 
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.stores import redis as redis_store
-from billing.stores.database import create_engine
 from billing.stores.sql import SqlLedgerStore
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import OneByOne
 from tests.money.ledger_world import CENT, PARTITIONS, UNIT
 

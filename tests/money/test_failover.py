@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores.redis import RedisSpendGate, connect, disconnect
+from database.errors import StoreUnavailableError
 from tests.money.ledger_world import CENT, UNIT
 from tests.money.topologies import master_and_replica, sentinels, until
 from tests.valkey import free_port

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.gate_audit import find_surpluses
 from billing.stores.positions import SqlPositions
+from database.errors import StoreUnavailableError
 from gateway.charging import reconcile
 from gateway.charging.recovery import Settler, fill_partition
 from gateway.charging.retelling import Retelling

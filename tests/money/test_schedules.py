@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores import tables
+from database.errors import StoreUnavailableError
 from tests.limits import limits
 from tests.money.ledger_world import CENT, CENT_A_SECOND, PARTITIONS, UNIT
 from tests.money.test_draining import DyingOutbox

@@ -12,9 +12,9 @@ from functools import partial
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.rating import Rate
 from billing.stores.gate_script import Script
+from database.errors import StoreUnavailableError
 from gateway.charging import cut_off
 from tests.money.ledger_world import CENT, GRACE_S, HORIZON_S, SECOND_NS, UNIT
 from tests.valkey import ValkeyServer

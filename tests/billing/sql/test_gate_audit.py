@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from billing import reconcile
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.gate_rows import BURN_DIFFERS, COUNT_DIFFERS, FOREIGN_TYPE, MALFORMED, STRAY
 from billing.ports import Closing, Opening, OpenResult, SpendCap, Tick
 from billing.spend_limits import Period, cap_name
@@ -29,6 +28,7 @@ from billing.stores.gate_audit import (
 from billing.stores.positions import SqlPositions
 from billing.stores.redis import _KEY_NAMES, RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import START, closing, opening
 from tests.thorough import first_of
 

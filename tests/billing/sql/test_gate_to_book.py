@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.partition import partition_of
 from billing.ports import Closing, CreditResult, OpenCall, Opening, OpenResult, Tick
 from billing.rating import Rate
@@ -18,6 +17,7 @@ from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlCdrStore
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import BOOKED_AT, START, OneByOne, closing, opening
 from tests.limits import limits
 from tests.thorough import first_of

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.stores.audit import audit
 from billing.stores.sql import SqlCdrStore
+from database.errors import StoreUnavailableError
 from tests.billing.outbox_entries import MemoryOutbox, closed, costing, opened, ticked
 from tests.thorough import first_of
 

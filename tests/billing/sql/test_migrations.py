@@ -18,10 +18,11 @@ from alembic.migration import MigrationContext
 from hypothesis import settings
 
 from billing.ports import PartitionMark
-from billing.stores import migrations
-from billing.stores.database import create_engine
-from billing.stores.migrations import migrate
-from billing.stores.tables import UtcDateTime, metadata
+from billing.stores.tables import metadata
+from database import migrations
+from database.columns import UtcDateTime
+from database.engine import create_engine
+from database.migrations import migrate
 from tests.billing.outbox_entries import closed, closing, opened
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -104,8 +105,8 @@ async def test_starters_on_a_fresh_file_never_get_in_each_other_s_way(tmp_path):
 def test_processes_that_start_together_take_turns(tmp_path):
     program = (
         "import asyncio, sys\n"
-        "from billing.stores.database import create_engine\n"
-        "from billing.stores.migrations import migrate\n"
+        "from database.engine import create_engine\n"
+        "from database.migrations import migrate\n"
         "sys.stdin.readline()\n"
         "asyncio.run(migrate(create_engine(sys.argv[1])))\n"
     )

@@ -18,9 +18,9 @@ from billing.stores import audit as audit_module
 from billing.stores import call_audit, payment_audit, tables
 from billing.stores.audit import ADVICE, audit, totals
 from billing.stores.column_audit import UNREADABLE
-from billing.stores.migrations import migrate
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
+from database.migrations import migrate
 from tests.billing.outbox_entries import (
     BOOKED_AT,
     START,

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from billing.errors import RateDeckError, StoreUnavailableError
+from billing.errors import RateDeckError
 from billing.rate_deck import COLUMNS, RateDeck
 from billing.stores import tables
-from billing.stores.database import create_engine
 from billing.stores.rate_decks import PAGE_ROWS_MAX, DeckVersion, SqlRateDeckStore
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
 from gateway.charging.current_rates import CurrentRates
 from tests.billing.outbox_entries import START
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.outbox import fold
 from billing.ports import CloseResult, OpenCall, OpenResult, PartitionState, SpendCap
 from billing.stores import redis as redis_store
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.tick_batch import CALLS_PER_SCRIPT_MAX
+from database.errors import StoreUnavailableError
 from tests.billing.conftest import fill
 from tests.billing.spend_gate_contract import (
     CENT,

@@ -3,9 +3,9 @@
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
+from database.errors import StoreUnavailableError
 from tests.billing.conftest import fill
 from tests.billing.spend_gate_contract import CENT, UNIT, held_call, opening, tick
 from tests.valkey import ValkeyServer, free_port

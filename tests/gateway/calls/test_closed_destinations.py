@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.calls.closed_destinations import ClosedDestinations
 
 

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
 from billing.ports import OpenCall
+from database.errors import StoreUnavailableError
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.calls import ghosts as ghosts_module
 from gateway.calls.ghosts import INTERVAL_S, Ghosts

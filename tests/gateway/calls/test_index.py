@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing.cdr import CallClosed, CallOpened, CallRecord
-from billing.errors import StoreUnavailableError
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 from gateway.call.machine import State
 from gateway.calls.index import CallIndex
 from gateway.errors import PROBLEMS, RequestRefusedError

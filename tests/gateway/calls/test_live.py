@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.call.machine import State
 from gateway.call.resume_token import resume_token
 from gateway.calls import live as calls_module

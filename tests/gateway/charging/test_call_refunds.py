@@ -8,12 +8,12 @@ import sqlalchemy as sa
 
 from billing.cdr import CallClosed
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.ports import Closing, Opening, PartitionState
 from billing.stores import tables
 from billing.stores.audit import audit
 from billing.stores.redis import RedisSpendGate, connect, disconnect
 from billing.stores.sql import SqlLedgerStore
+from database.errors import StoreUnavailableError
 from gateway.charging.call_refunds import CallRefunds
 from tests.billing.outbox_entries import START, opening
 

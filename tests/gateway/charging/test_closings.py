@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
 from billing.ports import Closing, Opening
+from database.errors import StoreUnavailableError
 from gateway.charging import closings as closings_module
 from gateway.charging.closings import Closings, reopening
 from tests.gateway.memory_gate import MemorySpendGate

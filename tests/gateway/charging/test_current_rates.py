@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import RateDeckError, StoreUnavailableError
+from billing.errors import RateDeckError
 from billing.rate_deck import COLUMNS, RateDeck
+from database.errors import StoreUnavailableError
 from gateway.charging.current_rates import CurrentRates
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

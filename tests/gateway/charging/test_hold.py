@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError
+from database.errors import StoreUnavailableError
 from tests.gateway.stage import CENT, CREDIT
 
 # The first hold.

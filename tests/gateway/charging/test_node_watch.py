@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.charging import node_watch
 from gateway.charging.node_watch import NodeWatch, lease_s
 from tests.gateway.virtual_time import virtual_loop

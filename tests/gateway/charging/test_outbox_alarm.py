@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.charging.outbox_alarm import DRAINED_AGE_S_MAX, DrainerAlarm, OutboxAlarm
 
 

@@ -10,7 +10,6 @@ from structlog.testing import capture_logs
 
 from billing.cdr import CallClosed, CallOpened
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.ports import CloseResult, Closing, Opening, PartitionState, Tick
 from billing.rating import Rate
 from billing.stores.audit import audit
@@ -19,6 +18,7 @@ from billing.stores.positions import SqlPositions
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
+from database.errors import StoreUnavailableError
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.charging import recovery

@@ -6,10 +6,11 @@ import itertools
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError
 from billing.meter import CallMeter, CutOff, MeterState
 from billing.ports import Closing, Opening, SpendCap
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 from gateway.charging.rounds import GROUPS, Metering
 from tests.gateway.memory_gate import MemorySpendGate
 from tests.gateway.stage import CENT

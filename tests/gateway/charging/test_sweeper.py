@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.ports import Opening, Tick
 from billing.rating import Rate
+from database.errors import StoreUnavailableError
 from gateway.call.carrier_status import CarrierState, CarrierStatus
 from gateway.cause import Cause
 from gateway.charging import sweeper

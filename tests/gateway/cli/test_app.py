@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from billing.errors import RateDeckError, StoreUnavailableError
+from billing.errors import RateDeckError
+from database.errors import StoreUnavailableError
 from gateway import settings
 from gateway.cause import Cause
 from gateway.cli import app

@@ -19,10 +19,10 @@ from billing.cdr import CallClosed, CallOpened
 from billing.partition import PARTITIONS, partition_of
 from billing.ports import Closing, Opening
 from billing.rating import Rate
-from billing.stores.database import create_engine
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
 from billing.stores.sql import SqlLedgerStore
+from database.engine import create_engine
 from gateway.cli import accounts, ledger
 from gateway.cli.process import main
 from gateway.errors import EXIT_CRASHED, EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE

@@ -15,10 +15,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from billing.errors import StoreUnavailableError
 from billing.money import format_money, parse_money
 from billing.stores.redis import RedisSpendGate
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from gateway import settings
 from gateway.cli import accounts, ledger, payments
 from gateway.errors import EXIT_FINDINGS, EXIT_SETTINGS, EXIT_UNAVAILABLE

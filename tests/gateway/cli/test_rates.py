@@ -12,8 +12,8 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from billing.rate_deck import COLUMNS, RateDeck
-from billing.stores.database import create_engine
 from billing.stores.rate_decks import SqlRateDeckStore
+from database.engine import create_engine
 from gateway.call.number import destination
 from gateway.cli import rates
 from gateway.errors import RequestRefusedError

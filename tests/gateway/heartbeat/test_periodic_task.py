@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.heartbeat.periodic_task import PeriodicTask
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from billing.errors import RateDeckError, StoreUnavailableError
+from billing.errors import RateDeckError
+from database.errors import StoreUnavailableError
 from gateway.heartbeat.refreshed import Refreshed
 
 

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http.access import Access, DeclaredRoute, public
 from gateway.http.app import create_app

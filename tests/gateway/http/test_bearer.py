@@ -10,8 +10,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from billing.errors import StoreUnavailableError
 from billing.spend_limits import UNLIMITED, SpendLimits
+from database.errors import StoreUnavailableError
 from gateway.errors import RequestRefusedError
 from gateway.http import bearer
 from gateway.http.access import Access

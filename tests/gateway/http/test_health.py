@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from billing.errors import StoreFullError
+from database.errors import StoreFullError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.health import Health
 from tests.gateway.virtual_time import virtual_loop

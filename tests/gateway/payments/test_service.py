@@ -7,8 +7,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.payments import AutoRefusal, PaymentState
+from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.stores.accounts import SqlAccountStore
 from tests.gateway.payments.conftest import UNIT, until

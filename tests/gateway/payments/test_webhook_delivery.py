@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.errors import StoreUnavailableError
+from database.errors import StoreUnavailableError
 from tests.gateway.payments.conftest import until
 
 FAULTS = [

@@ -16,11 +16,11 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from billing.errors import StoreUnavailableError
 from billing.meter import CutOff
 from billing.payments import PaymentProfile
 from billing.stores import tables
 from billing.stores.payments import SqlPaymentStore
+from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.post.mail import DELAYS_S, WAITING_MAX, Mails, compose, is_address, try_server
 from gateway.post.texts import WIDTH, MailText, is_mailed, text_of

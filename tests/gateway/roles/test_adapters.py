@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from billing.errors import RateDeckError, StoreUnavailableError
+from billing.errors import RateDeckError
+from database.errors import StoreUnavailableError
 from gateway.errors import SettingsError
 from gateway.roles import adapters, storage
 from gateway.settings import from_mapping

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from billing.stores.database import create_engine
-from billing.stores.migrations import migrate
 from billing.stores.redis_client import connect, disconnect
+from database.engine import create_engine
+from database.migrations import migrate
 from gateway import errors
 from gateway.cli import app
 from gateway.roles import preflight

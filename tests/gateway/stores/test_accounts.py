@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from billing.errors import StoreUnavailableError
 from billing.payments import PaymentProfile
 from billing.stores import tables
 from billing.stores.audit import audit
-from billing.stores.database import create_engine
 from billing.stores.payments import SqlPaymentStore
 from billing.stores.sql import SqlLedgerStore
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
 from gateway.scopes import LEAST, PAGE, Scope
 from gateway.stores.accounts import AccountRow, SqlAccountStore, ensure_account
 from tests.limits import limits

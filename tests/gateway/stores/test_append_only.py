@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from gateway.stores import append_only
 from gateway.stores.append_only import FOLDER, MANIFEST
 from gateway.stores.embedded import EmbeddedValkey

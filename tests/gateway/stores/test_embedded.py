@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from redis.exceptions import OutOfMemoryError
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis import connect, disconnect, preflight
+from database.errors import StoreUnavailableError
 from gateway.stores import embedded
 from gateway.stores.embedded import EmbeddedValkey
 

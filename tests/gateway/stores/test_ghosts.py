@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from gateway.ports import Ghost
 from gateway.stores import ghosts as ghosts_module
 from gateway.stores.ghosts import RedisGhostStore

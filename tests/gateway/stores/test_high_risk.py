@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from billing.errors import StoreUnavailableError
 from billing.stores import tables
-from billing.stores.database import create_engine
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
 from gateway.calls.closed_destinations import ClosedDestinations
 from gateway.stores.high_risk import KEPT_VERSIONS, SqlHighRiskLists, SyncedList
 from tests.postgres import sqlite_threads_ended

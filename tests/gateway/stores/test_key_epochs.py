@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from gateway.stores import key_epochs
 from gateway.stores.key_epochs import RedisKeyEpochs
 

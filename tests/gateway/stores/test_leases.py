@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import structlog
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from gateway.stores import leases as module
 from gateway.stores.leases import RedisNodeLeases
 

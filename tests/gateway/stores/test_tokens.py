@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.stores.redis_client import connect, disconnect
+from database.errors import StoreUnavailableError
 from gateway.stores.tokens import TOKEN_PREFIX, RedisCallTokens
 from tests.gateway.stage import order
 

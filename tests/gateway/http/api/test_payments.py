@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from billing.errors import StoreUnavailableError
 from billing.payments import Payment, PaymentProfile, PaymentState
+from database.errors import StoreUnavailableError
 from gateway import settings
 from gateway.errors import PaymentError, RequestRefusedError
 from gateway.http.api.payments import CardPayments, PaymentsApi

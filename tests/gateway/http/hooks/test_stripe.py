@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from billing.errors import MoneyError, StoreUnavailableError
+from billing.errors import MoneyError
+from database.errors import StoreUnavailableError
 from gateway.errors import PaymentError
 from gateway.heartbeat.ticker import Ticker
 from gateway.http.hooks.stripe import WEBHOOK_BYTES_MAX, StripeWebhook

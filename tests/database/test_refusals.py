@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 from redis.exceptions import ResponseError
 
-from billing.errors import StoreFullError, StoreUnavailableError, UnfitBookError
-from billing.stores import refusals, schema
-from billing.stores.database import create_engine, reading, writing
-from billing.stores.migrations import migrate
 from billing.stores.redis_client import UnfitStoreError, connect, disconnect, preflight
+from database import refusals, schema
+from database.engine import create_engine, reading, writing
+from database.errors import StoreFullError, StoreUnavailableError, UnfitBookError
+from database.migrations import migrate
 from tests.valkey import ValkeyServer, free_port
 
 

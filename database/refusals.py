@@ -16,12 +16,7 @@ from typing import Final
 import sqlalchemy as sa
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from billing.errors import (
-    StoreFullError,
-    StoreUnavailableError,
-    UnfitBookError,
-    UnfitFileError,
-)
+from database.errors import StoreFullError, StoreUnavailableError, UnfitBookError, UnfitFileError
 
 RIGHTS: Final = (
     "The user of CALLER_DATABASE_URL lacks rights in the database: make it the database's owner, or"

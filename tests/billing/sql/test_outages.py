@@ -1,4 +1,4 @@
-"""Reaching the database: URLs, settings, and every way of not being answered."""
+"""The book of record while its database does not answer, in every way it may not."""
 
 import asyncio
 import sqlite3
@@ -8,97 +8,18 @@ import pytest
 import sqlalchemy as sa
 
 from billing.drain import Drainer
-from billing.errors import StoreUnavailableError
 from billing.stores import tables
 from billing.stores.audit import audit
-from billing.stores.database import create_engine, reading, writing
-from billing.stores.migrations import migrate
 from billing.stores.sql import SqlCdrStore, SqlLedgerStore
-from tests.billing.outbox_entries import START, MemoryOutbox, closed, costing, opened
+from database.engine import create_engine
+from database.errors import StoreUnavailableError
+from database.migrations import migrate
+from tests.billing.outbox_entries import MemoryOutbox, closed, costing, opened
 from tests.postgres import sqlite_threads_ended
 
 TIMEOUT_S = 0.3
 BOUND_S = TIMEOUT_S + 3.0
 """With what closing a connection that does not answer may take."""
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("sqlite:////data/book.db", "sqlite+aiosqlite:////data/book.db"),
-        ("sqlite+aiosqlite:///book.db", "sqlite+aiosqlite:///book.db"),
-        ("postgresql://u:p@db/caller", "postgresql+asyncpg://u:p@db/caller"),
-        ("postgres://u:p@db:5433/caller", "postgresql+asyncpg://u:p@db:5433/caller"),
-        (
-            "postgresql://u:p@db/caller?sslmode=require",
-            "postgresql+asyncpg://u:p@db/caller?ssl=require",
-        ),
-        ("postgresql+asyncpg://db/caller", "postgresql+asyncpg://db/caller"),
-    ],
-)
-def test_the_url_names_the_asynchronous_driver(url, expected):
-    assert create_engine(url).url.render_as_string(hide_password=False) == expected
-
-
-@pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///:memory:", "mysql://db/x", "postgresql+psycopg2://db/x"]
-)
-def test_other_databases_are_refused(url):
-    with pytest.raises(ValueError, match=r"SQLite|PostgreSQL"):
-        create_engine(url)
-
-
-async def test_sqlite_keeps_what_it_acknowledged(tmp_path):
-    engine = create_engine(f"sqlite:///{tmp_path}/book.db")
-    async with engine.connect() as connection:
-        pragmas = {
-            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
-    await engine.dispose()
-    full = 2
-    assert pragmas == {
-        "journal_mode": "wal",
-        "synchronous": full,
-        "foreign_keys": 1,
-        "busy_timeout": 2000,
-    }
-
-
-async def test_a_read_sees_one_moment(engine, store):
-    async with reading(engine, 5) as connection:
-        query = sa.select(tables.accounts.c.balance_micros).where(tables.accounts.c.id == "bob")
-        assert await connection.scalar(query) == 0
-        await store.add_credit("bob", 5, reference="b1", kind="grant")
-        assert await connection.scalar(query) == 0
-
-
-async def test_a_write_that_fails_leaves_nothing(engine, store):
-    async def fail():
-        async with writing(engine, 5) as connection:
-            await connection.execute(sa.update(tables.accounts).values(balance_micros=7))
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        await fail()
-    assert await store.balance("bob") == 0
-
-
-async def test_our_own_mistakes_are_not_taken_for_an_outage(engine, store):
-    with pytest.raises(sa.exc.IntegrityError):
-        async with writing(engine, 5) as connection:
-            await connection.execute(
-                sa.insert(tables.accounts), tables.new_account("bob", "USD", START)
-            )
-
-
-async def test_a_time_without_a_zone_is_a_bug(engine):
-    with pytest.raises(sa.exc.StatementError, match="AssertionError"):
-        async with writing(engine, 5) as connection:
-            await connection.execute(
-                sa.insert(tables.accounts),
-                tables.new_account("x", "USD", START.replace(tzinfo=None)),
-            )
 
 
 def operations(ledger, records):

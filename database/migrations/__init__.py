@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.stores.database import TIMEOUT_S, create_engine, reading, writing
-from billing.stores.schema import Age, require_known
+from database.engine import TIMEOUT_S, create_engine, reading, writing
+from database.schema import Age, require_known
 
 MIGRATION_TIMEOUT_S = 600.0
 """Bound of a start: waiting for another starter, and rewriting a year of calls."""
@@ -44,6 +44,6 @@ def _upgrade(connection: sa.Connection) -> None:
     # Again, under the lock: a newer release may have migrated while this one waited.
     require_known(connection)
     # Imported here: a process that finds the tables made, as the drainer does, is 9 MB smaller.
-    from billing.stores.migrations.upgrade import upgrade  # noqa: PLC0415
+    from database.migrations.upgrade import upgrade  # noqa: PLC0415
 
     upgrade(connection)

@@ -12,8 +12,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from billing.errors import UnfitBookError
-from billing.stores.database import TIMEOUT_S, reading
+from database.engine import TIMEOUT_S, reading
+from database.errors import UnfitBookError
 
 
 class Age(Enum):

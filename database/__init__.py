@@ -1,0 +1,1 @@
+"""What all domains need of the SQL database: connections, refusals, migrations. Knows no table."""
